@@ -1,0 +1,63 @@
+"""From a checked configuration to objects: the one place where nodes become instances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from simopt import catalogue, datasets, measures
+from simopt.app.schema import RunConfig
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+from simopt.measures import Measure, Reference
+from simopt.optimization import Ascent
+from simopt.optimization import device as devices
+from simopt.optimization.setup import prepare
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run works with."""
+
+    dataset: Dataset
+    measure: Measure
+    tracked: dict[str, Measure]
+    reference: Reference
+    ascent: Ascent
+
+
+def build(config: RunConfig) -> Job:
+    """Load the dataset, make the measures, and set the ascent at its start.
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+    """
+    where, precision = devices.choose(config.device, config.dtype)
+    measure = measures.build(_node(config.measure, "measure"))
+    tracked = {name: measures.get(name) for name in config.track}
+    factory = catalogue.build({"_partial_": True, **_node(config.optimizer, "optimizer")}, "optimizer")
+    init = catalogue.build(_node(config.init, "init"), "init")
+    if config.decoder:
+        raise InputError("decoder: this version of simopt does not decode along a run; use decoder=none.")
+    dataset = datasets.build(_node(config.dataset, "dataset")).load()
+    samples = dataset.samples()
+    reference = Reference.of(samples, dtype=precision, device=where)
+    ascent = prepare(
+        reference,
+        measure,
+        init,
+        factory,
+        seeds=config.seeds,
+        units=samples.shape[1],
+        target=config.target,
+        max_steps=config.max_steps,
+    )
+    return Job(dataset, measure, tracked, reference, ascent)
+
+
+def _node(node: Any, what: str) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        raise InputError(f"{what} is {node!r}; choose one with {what}=NAME.")
+    return node

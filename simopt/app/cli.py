@@ -1,0 +1,48 @@
+"""The command line: one Typer application, one module a command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from simopt import __version__
+from simopt.app.commands import report, run
+
+app = typer.Typer(
+    name="simopt",
+    help=(
+        "What does a similarity score between a model and a brain mean? simopt optimises noise towards a "
+        "recording and shows what it has captured of it at every score.\n\n"
+        "Example: simopt run measure=cka dataset=majaj && simopt report"
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="run")(run.run)
+app.command(name="report")(report.report)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"simopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What a person sees: errors in one or two lines, warnings that cannot be missed, a progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from simopt.errors import DegenerateWarning, SimoptError, SurrogateWarning
+
+if TYPE_CHECKING:
+    from simopt.optimization import State
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+_OUTSIDE_A_TERMINAL = 160
+
+
+def out() -> Console:
+    """Return the console of results, wide enough for a table where it is not a terminal."""
+    width = None if sys.stdout.isatty() else _OUTSIDE_A_TERMINAL
+    return Console(width=width, highlight=False)
+
+
+def err() -> Console:
+    """Return the console of messages, standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+@contextlib.contextmanager
+def errors_as_lines(debug: bool) -> Iterator[None]:
+    """Turn exceptions into one or two lines and an exit code; with ``debug`` also show the traceback."""
+    try:
+        yield
+    except SimoptError as error:
+        _fail(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130, debug)
+    except MemoryError:
+        _fail("out of memory", 1, debug)
+    except Exception as error:
+        first = str(error).splitlines()[0] if str(error) else ""
+        kind = type(error).__name__
+        hint = "" if debug else " --debug shows the traceback; please report it."
+        _fail(f"unexpected {kind}: {first}\n{hint}".strip(), 1, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    err().print(Text(f"simopt: {message}", style="red"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Show our own warnings on standard error: that of a surrogate framed, so that it is not missed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SurrogateWarning)
+        warnings.simplefilter("always", DegenerateWarning)
+        before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+            if issubclass(category, SurrogateWarning):
+                err().print(Panel(Text(str(message)), title="surrogate data", border_style="yellow"))
+            elif issubclass(category, DegenerateWarning):
+                err().print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+            else:
+                before(message, category, *rest, **more)  # type: ignore[arg-type]
+
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]]:
+    """Give an observer that draws a bar with score, steps a second and time left; silent elsewhere."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda state: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
+        first: list[tuple[int, float]] = []
+
+        def observe(state: State) -> None:
+            now = time.monotonic()
+            first.append((state.step, now)) if not first else None
+            taken = max(now - first[0][1], 1e-9)
+            progress.update(
+                task,
+                completed=state.step,
+                score=float(state.score.mean()),
+                rate=(state.step - first[0][0]) / taken,
+            )
+
+        yield observe

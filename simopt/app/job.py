@@ -1,0 +1,248 @@
+"""One run, from a checked configuration to its run file."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import h5py
+import numpy as np
+import torch
+
+from simopt import __version__
+from simopt.app.build import Job, build
+from simopt.app.compose import Composed
+from simopt.app.paths import config_hash, run_folder
+from simopt.errors import InterruptedRunError, RunFailedError, SimoptError, StorageError
+from simopt.optimization import State, StopReason, captured_variance, half_capture, steps_to
+from simopt.optimization.setup import not_finite
+from simopt.store import checkpoint, layout, reader
+from simopt.store.layout import Entry
+from simopt.store.writer import Header, RunWriter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes
+    ----------
+    path : Path
+    how : str
+        ``done``, ``resumed`` or ``found`` (finished before, not repeated).
+    """
+
+    path: Path
+    how: str
+
+
+def execute(composed: Composed, progress: Callable[[State], None] = lambda state: None) -> Outcome:
+    """Carry out a run: find it finished, resume it, or do it from the start.
+
+    Raises
+    ------
+    InputError
+        Something in the configuration or the data cannot be used.
+    StorageError
+        The run file cannot be written, or another process is writing it.
+    RunFailedError
+        The optimisation failed; the run file says so.
+    InterruptedRunError
+        SIGINT or SIGTERM came; the same command goes on from there.
+    """
+    config = composed.config
+    job = build(config)
+    digest = config_hash(config, job.dataset)
+    folder = run_folder(config, job.dataset, job.measure.name, digest)
+    path = folder / layout.RUN_FILE
+    with _alone(folder):
+        if path.exists() and not config.force and _status(path) == layout.FINISHED:
+            return Outcome(path, "found")
+        session = _Session(composed, job, digest, folder, progress)
+        return session.run()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = filelock.FileLock(folder / layout.LOCK_FILE, timeout=0)
+    try:
+        with lock:
+            yield
+    except filelock.Timeout as error:
+        raise StorageError(f"{folder}: another process is at work on this run.") from error
+
+
+def _status(path: Path) -> str | None:
+    """Return the status of a run file; None where it is broken, so that the run is done again."""
+    try:
+        return reader.status(path)
+    except StorageError:
+        return None
+
+
+class _Session:
+    """One process's work on one run."""
+
+    def __init__(
+        self, composed: Composed, job: Job, digest: str, folder: Path, progress: Callable[[State], None]
+    ) -> None:
+        self.composed, self.config, self.job, self.digest = composed, composed.config, job, digest
+        self.path = folder / layout.RUN_FILE
+        self.checkpoint = folder / layout.CHECKPOINT_FILE
+        self.progress = progress
+        self.tracked = {name: measure.bind(job.reference) for name, measure in job.tracked.items()}
+        self.started = time.monotonic()
+        self.saved = self.started
+        self.seconds_before = 0.0
+
+    def run(self) -> Outcome:
+        writer, how = self._open()
+        with writer:
+            try:
+                with _stop_signals() as stopped:
+                    reason = self.job.ascent.run(
+                        lambda state: self._observe(writer, state),
+                        should_stop=stopped,
+                        every=self.config.log.every,
+                    )
+                if reason is StopReason.NOT_FINITE:
+                    raise RunFailedError(not_finite(self.job.ascent, self.job.measure.name))
+                if reason is StopReason.INTERRUPTED:
+                    writer.flush()
+                    checkpoint.save(self.checkpoint, self._state())
+                    self._conclude(writer, layout.INTERRUPTED, reason.value, {})
+                else:
+                    self._conclude(writer, layout.FINISHED, reason.value, self._results(writer))
+            except (SimoptError, MemoryError, torch.OutOfMemoryError) as error:
+                failure = error if isinstance(error, SimoptError) else RunFailedError("out of memory")
+                with contextlib.suppress(SimoptError):
+                    self._conclude(writer, layout.FAILED, str(failure), {})
+                raise failure from error
+        if reason is StopReason.INTERRUPTED:
+            raise InterruptedRunError(
+                f"{self.path}: interrupted at step {self.job.ascent.step}; the same command goes on."
+            )
+        self.checkpoint.unlink(missing_ok=True)
+        return Outcome(self.path, how)
+
+    def _open(self) -> tuple[RunWriter, str]:
+        header = Header(
+            attributes=self._attributes(),
+            pc_variance=self.job.reference.variance_ratio.cpu().numpy(),
+            replicates=len(self.config.seeds),
+            tracked=tuple(self.tracked),
+        )
+        flush_seconds = self.config.log.flush_seconds
+        if self.checkpoint.exists() and not self.config.force and self.path.exists():
+            state = checkpoint.load(self.checkpoint)
+            self.job.ascent.restore(state["ascent"])
+            self.seconds_before = float(state["wall_seconds"])
+            step = self.job.ascent.step
+            return RunWriter.resume(self.path, header, step, flush_seconds), "resumed"
+        self.checkpoint.unlink(missing_ok=True)
+        return RunWriter.create(self.path, header, flush_seconds), "done"
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "schema": layout.SCHEMA,
+            "simopt_version": __version__,
+            "status": layout.RUNNING,
+            "stop_reason": "",
+            "measure": self.job.measure.name,
+            "dataset": self.job.dataset.name,
+            "source": self.job.dataset.source,
+            "seeds": np.array(self.config.seeds, dtype=np.int64),
+            "config": self.composed.yaml,
+            "config_hash": self.digest,
+            "data_hash": self.job.dataset.data_hash(),
+            "created": _now(),
+            "finished": "",
+            "wall_seconds": 0.0,
+            "device": str(self.job.reference.scores.device),
+            "dtype": self.config.dtype,
+            "versions": json.dumps(
+                {
+                    "python": platform.python_version(),
+                    "torch": torch.__version__,
+                    "numpy": np.__version__,
+                    "h5py": h5py.__version__,
+                }
+            ),
+            "git": _git_commit(),
+        }
+
+    def _observe(self, writer: RunWriter, state: State) -> None:
+        if time.monotonic() - self.saved >= self.config.log.checkpoint_seconds and not state.last:
+            writer.flush()
+            checkpoint.save(self.checkpoint, self._state())
+            self.saved = time.monotonic()
+        row: dict[Entry, Any] = {
+            layout.STEP: state.step,
+            layout.SCORE: state.score.cpu().numpy(),
+            layout.CAPTURED_VARIANCE: captured_variance(state.moments).cpu().numpy(),
+        }
+        for name, bound in self.tracked.items():
+            row[layout.tracked(name)] = bound.evaluate(state.moments).cpu().numpy()
+        writer.append(row)
+        self.progress(state)
+
+    def _state(self) -> dict[str, Any]:
+        return {"ascent": self.job.ascent.state(), "wall_seconds": self._seconds()}
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _results(self, writer: RunWriter) -> dict[Entry, Any]:
+        step, score, captured = writer.trajectory()
+        results: dict[Entry, Any] = {
+            layout.HALF_CAPTURE: half_capture(score, captured),
+            layout.STEPS_TO_TARGET: steps_to(step, score, self.config.target),
+        }
+        if self.config.log.final:
+            results[layout.FINAL_Y] = self.job.ascent.Y.cpu().numpy()
+        return results
+
+    def _conclude(self, writer: RunWriter, status: str, reason: str, results: Mapping[Entry, Any]) -> None:
+        writer.conclude(status, reason, _now(), self._seconds(), results)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Give a question that SIGINT and SIGTERM answer with yes; a second signal acts at once."""
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str:
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return ""
+    try:
+        command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

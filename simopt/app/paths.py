@@ -1,0 +1,56 @@
+"""Where a run lives, and the hash that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from simopt import checks
+from simopt.app.schema import RunConfig
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+from simopt.store import layout
+
+_ID_LENGTH = 12
+
+
+def config_hash(config: RunConfig, dataset: Dataset) -> str:
+    """Return the SHA-256 of what changes the result of a run, in hexadecimal.
+
+    The data enters by its hash, not by its path. Device, folders, and how often the disk is written do not
+    enter; nor do names.
+    """
+    tree = asdict(config)
+    for key in ("force", "device", "dataset"):
+        del tree[key]
+    tree["log"] = {"every": config.log.every, "final": config.log.final}
+    tree["measure"] = {key: value for key, value in tree["measure"].items() if key not in ("name", "aliases")}
+    tree["data"] = {"source": dataset.source, "hash": dataset.data_hash()}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -> Path:
+    """Return ``<log.dir>/<dataset>/<measure>/<source>-<hash>``, and make it.
+
+    Raises
+    ------
+    InputError
+        A name that cannot be a folder, or a place that cannot be written.
+    """
+    checks.folder_name(dataset.name, "dataset name")
+    checks.folder_name(measure, "measure name")
+    root = Path(config.log.dir).expanduser()
+    folder = root / dataset.name / measure / f"{dataset.source}-{digest[:_ID_LENGTH]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / (layout.RUN_FILE + ".probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({(error.strerror or str(error)).lower()}); "
+            "choose another folder with log.dir=FOLDER."
+        ) from error
+    return folder

@@ -1,0 +1,110 @@
+"""The yaml catalogue: which measures, datasets, optimisers there are, and how to build one.
+
+A yaml names a class in ``_target_`` and its options; this module reads it plainly, without Hydra, so that
+a notebook and the command line build the same object from the same file.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simopt import checks
+from simopt.errors import InputError
+from simopt.typing import Node
+
+_IDENTITY = ("name", "aliases")
+
+
+def config_dir() -> Path:
+    """Return the folder of configs: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "run.yaml").is_file():
+            return folder
+    raise InputError(f"No configs beside {package}: the installation is incomplete; install simopt again.")
+
+
+def names(group: str) -> list[str]:
+    """Return the names in a group (``measure``, ``dataset``, ``optimizer``, ...), sorted."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def read(group: str, name: str) -> dict[str, Any]:
+    """Return the yaml of one entry, found by its name or one of its aliases.
+
+    Raises
+    ------
+    InputError
+        There is no such name; the nearest ones are given.
+    """
+    known = names(group)
+    if name in known:
+        return _load(group, name)
+    for candidate in known:
+        node = _load(group, candidate)
+        if name in node.get("aliases", ()):
+            return node
+    raise checks.unknown(name, known, group)
+
+
+def _load(group: str, name: str) -> dict[str, Any]:
+    node = yaml.safe_load((config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    return dict(node or {})
+
+
+def build(node: Node, what: str) -> Any:
+    """Call what ``_target_`` names with the other entries of a node as its options.
+
+    Parameters
+    ----------
+    node : mapping
+        ``_target_`` is the dotted path of a class or function; ``_partial_: true`` returns it with the
+        options bound, to be called later.
+    what : str
+        How errors call it, for instance ``measure``.
+
+    Raises
+    ------
+    InputError
+        The path leads nowhere, or an option is unknown, missing or refused.
+    """
+    options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    target = _locate(node.get("_target_"), what)
+    title = f"{what} {options.get('name', target.__name__)}"
+    _check_options(target, options, title)
+    if node.get("_partial_", False):
+        return functools.partial(target, **options)
+    try:
+        return target(**options)
+    except TypeError as error:
+        raise InputError(f"{title}: {error}.") from error
+
+
+def _locate(path: object, what: str) -> Callable[..., Any]:
+    if not isinstance(path, str) or "." not in path:
+        raise InputError(f"{what}: _target_ is {path!r}; it must be the dotted path of a class or function.")
+    module, _, attribute = path.rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{what}: _target_ {path!r} cannot be imported ({error}).") from error
+    if not callable(target):
+        raise InputError(f"{what}: _target_ {path!r} is not a class or function.")
+    return target  # type: ignore[no-any-return]
+
+
+def _check_options(target: Callable[..., Any], options: Node, title: str) -> None:
+    parameters = inspect.signature(target).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    for option in options:
+        if option not in parameters:
+            valid = [name for name in parameters if name not in _IDENTITY]
+            raise InputError(f"{title} has no option {option!r}; it has: {', '.join(valid) or 'none'}.")

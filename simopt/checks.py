@@ -1,0 +1,128 @@
+"""The one place that words errors of shape, dtype, finiteness, range and choice."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simopt.errors import InputError
+from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.typing import ArrayLike
+
+MIN_SAMPLES = 3
+
+
+def responses(value: ArrayLike, name: str = "X") -> FloatArray:
+    """Return a recording as a finite floating-point array, or say what is wrong with it.
+
+    Parameters
+    ----------
+    value : array or tensor, (samples, units) or (time, condition, unit)
+        Any real numeric dtype; integers and booleans become float64.
+    name : str
+        How the error calls it.
+
+    Returns
+    -------
+    array, the shape of ``value``, float32 or float64
+
+    Raises
+    ------
+    InputError
+        Not numeric, not 2-D or 3-D, empty, fewer than 3 samples, NaN or infinite.
+    """
+    array = _numeric(value, name)
+    if array.ndim not in (2, 3):
+        raise InputError(
+            f"{name} has shape {array.shape}; expected (samples, units) or (time, condition, unit)."
+        )
+    if array.shape[-1] == 0:
+        raise InputError(f"{name} has shape {array.shape}: it has no units.")
+    samples = math.prod(array.shape[:-1])
+    if samples < MIN_SAMPLES:
+        raise InputError(f"{name} has {samples} sample(s) in shape {array.shape}; at least 3 are needed.")
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{name} holds {int((~finite).sum())} NaN or infinite value(s), the first at index {bad}; "
+            "remove or replace them first."
+        )
+    return array
+
+
+def _numeric(value: ArrayLike, name: str) -> FloatArray:
+    detached = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    try:
+        array = np.asarray(detached)
+    except ValueError as error:
+        raise InputError(f"{name} is not a rectangular array: {error}.") from error
+    if array.dtype.kind == "O":
+        raise InputError(f"{name} holds Python objects (dtype object); simopt reads numbers only.")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {array.dtype}; expected real numbers.")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    return array
+
+
+def flatten(array: FloatArray) -> FloatArray:
+    """Return (samples, units) from (samples, units) or (time, condition, unit), time outermost."""
+    return array.reshape(-1, array.shape[-1])
+
+
+def varying(array: FloatArray, name: str = "X") -> None:
+    """Refuse responses, (samples, units), that do not vary over the samples at all."""
+    if not np.ptp(array, axis=0).any():
+        raise InputError(f"{name} is the same in all {array.shape[0]} samples: no score is defined.")
+
+
+def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
+    """Refuse two flattened datasets, (samples, units), whose sample counts differ."""
+    if x_shape[-2] != y_shape[-2]:
+        raise InputError(
+            f"X has {x_shape[-2]} samples and Y has {y_shape[-2]} (shapes {tuple(x_shape)} and "
+            f"{tuple(y_shape)}); row i of both must be the same sample."
+        )
+
+
+def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
+    """Word the error for a name that is not among ``choices``, nearest ones first."""
+    names = sorted(choices)
+    nearest = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    if nearest:
+        return InputError(f"Unknown {what} {value!r}; the nearest: {', '.join(nearest)}.")
+    return InputError(f"Unknown {what} {value!r}; there are: {', '.join(names)}.")
+
+
+def one_of(value: str, choices: Iterable[str], what: str) -> None:
+    """Refuse a name that is not among ``choices``."""
+    names = list(choices)
+    if value not in names:
+        raise unknown(str(value), names, what)
+
+
+def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
+    """Refuse a number that is not finite or lies below ``low`` (or at it, when ``strict``)."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < low or (strict and value == low):
+        relation = "greater than" if strict else "at least"
+        raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
+
+
+def whole(value: int, low: int, what: str) -> None:
+    """Refuse what is not an integer of at least ``low``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
+
+
+def folder_name(value: str, what: str) -> None:
+    """Refuse a name that would not stay one folder below another."""
+    if not value or value.startswith(".") or set(value) & set("/\\:\0") or len(value) > 120:
+        raise InputError(f"{what} {value!r} cannot be the name of a folder.")

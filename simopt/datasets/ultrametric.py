@@ -1,0 +1,61 @@
+"""Ultrametric: binary codes grown along a tree, so that classes nest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt import checks
+from simopt.datasets.base import Dataset, Loader
+from simopt.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ultrametric(Loader):
+    """The leaves of a tree of binary codes.
+
+    The root is a random binary code. At each level every node has ``branching`` children, each a copy of it
+    in which every unit is drawn anew (0 or 1 with equal chance) with probability ``resample``.
+
+    Parameters
+    ----------
+    branching : sequence of int
+        Children of a node, by level; their product is the number of samples.
+    units : int
+    resample : float, 0 to 1
+    seed : int
+    """
+
+    branching: Sequence[int] = (2, 5, 10)
+    units: int = 50
+    resample: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for width in self.branching:
+            checks.whole(width, 1, f"branching of {self.name}")
+        checks.whole(self.units, 1, f"units of {self.name}")
+        checks.whole(self.seed, 0, f"seed of {self.name}")
+        checks.at_least(self.resample, 0, f"resample of {self.name}")
+        if self.resample > 1:
+            raise InputError(f"resample of {self.name} is {self.resample}; it is a probability, at most 1.")
+
+    def load(self) -> Dataset:
+        """Grow the tree; labels ``level1``, ``level2``, ... name the ancestor of a leaf at each level."""
+        rng = np.random.default_rng(self.seed)
+        codes = rng.integers(0, 2, size=(1, self.units))
+        for width in self.branching:
+            codes = np.repeat(codes, width, axis=0)
+            fresh = rng.integers(0, 2, size=codes.shape)
+            codes = np.where(rng.random(codes.shape) < self.resample, fresh, codes)
+        leaf = np.arange(len(codes))
+        below = [len(codes) // int(np.prod(self.branching[: k + 1])) for k in range(len(self.branching) - 1)]
+        return Dataset(
+            name=self.name,
+            responses=codes.astype(np.float64),
+            labels={f"level{k + 1}": leaf // size for k, size in enumerate(below)},
+            source="surrogate",
+            citation="Cloos et al. 2025, Differentiable Optimization of Similarity Scores (ultrametric data)",
+        )

@@ -1,0 +1,228 @@
+"""Differentiable primitives, stable where the textbook ones are not.
+
+Shapes: n samples, q units of Y, r columns of the reference factor; ``...`` are batch dimensions.
+Every backward pass is written by hand: none differentiates through a factorisation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from simopt.errors import NumericalError
+from simopt.typing import FloatArray
+
+
+def centre(matrix: Tensor) -> Tensor:
+    """Subtract the mean over samples, (..., n, q)."""
+    return matrix - matrix.mean(dim=-2, keepdim=True)
+
+
+class _Gram(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        ctx.save_for_backward(matrix)
+        return matrix.mT @ matrix
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (matrix,) = ctx.saved_tensors
+        return matrix @ (grads[0] + grads[0].mT)
+
+
+def gram(matrix: Tensor) -> Tensor:
+    """Return A'A, (..., q, q), of A (..., n, q).
+
+    The gradient A (G + G') is one matrix product, where the product rule alone would take two.
+    """
+    out: Tensor = _Gram.apply(matrix)
+    return out
+
+
+class _NuclearNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        left, values, right = _svd(matrix)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(left @ right)
+        return values.sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (polar,) = ctx.saved_tensors
+        return grads[0][..., None, None] * polar
+
+
+def nuclear_norm(matrix: Tensor) -> Tensor:
+    """Return the sum of singular values, (...), of A (..., m, q).
+
+    With A = U S V' the gradient is the polar factor U V': exact where all min(m, q) singular values are
+    positive, repeated ones included. At a zero singular value the norm has no derivative and U V' is a
+    subgradient of spectral norm 1, along which the norm rises.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
+    """
+    out: Tensor = _NuclearNorm.apply(matrix)
+    return out
+
+
+def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if not torch.isfinite(matrix).all():
+        raise NumericalError("A matrix to decompose holds NaN or infinite values.")
+    return torch.linalg.svd(matrix, full_matrices=False)
+
+
+class _Angular(Function):
+    @staticmethod
+    def forward(ctx: Any, cosine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine)
+        return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (cosine,) = ctx.saved_tensors
+        inside = cosine.abs() < 1
+        sine = torch.sqrt(torch.where(inside, (1 - cosine) * (1 + cosine), 1.0))
+        return grads[0] * torch.where(inside, 2 / math.pi / sine, 0.0)
+
+
+def angular(cosine: Tensor) -> Tensor:
+    """Return 1 - (2/pi) arccos(c), elementwise: 1 at c = 1, 0 at c = 0.
+
+    At |c| >= 1 (c = 1 is the tip of a cone, beyond it is rounding) the gradient is 0, a subgradient.
+    """
+    out: Tensor = _Angular.apply(cosine)
+    return out
+
+
+class _SolveSPD(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        inverse = torch.cholesky_inverse(factor)
+        condition = torch.linalg.matrix_norm(matrix, 1) * torch.linalg.matrix_norm(inverse, 1)
+        condition = torch.where(info == 0, condition.nan_to_num(math.inf), math.inf)
+        solution = inverse @ right
+        ctx.save_for_backward(inverse, solution)
+        ctx.mark_non_differentiable(condition)
+        return solution, condition
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        inverse, solution = ctx.saved_tensors
+        adjoint = inverse @ grads[0]
+        return -adjoint @ solution.mT, adjoint
+
+
+def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve A B = C for symmetric positive definite A, and say how far the answer can be trusted.
+
+    Parameters
+    ----------
+    matrix : Tensor, (..., q, q)
+    right : Tensor, (..., q, r)
+
+    Returns
+    -------
+    solution : Tensor, (..., q, r)
+    condition : Tensor, (...)
+        The 1-norm condition number of A; infinite where A is not positive definite, and then the
+        solution means nothing.
+    """
+    solution, condition = _SolveSPD.apply(matrix, right)
+    return solution, condition
+
+
+def trustworthy(condition: Tensor) -> bool:
+    """Whether normal equations of this condition number lose at most half of the digits.
+
+    The bound is 10 / sqrt(eps): 2.9e4 in float32, 6.7e8 in float64. Beyond it the singular value
+    decomposition of the data matrix takes over (:func:`ridge_coefficients`).
+    """
+    eps = torch.finfo(condition.dtype).eps
+    return bool((condition <= 10 / math.sqrt(eps)).all())
+
+
+class _RidgeCoefficients(Function):
+    @staticmethod
+    def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
+        left, values, right = _svd(predictors)
+        keep = values > _rank_tolerance(values, predictors)
+        safe = torch.where(keep, values, 1.0)
+        shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
+        coefficients = right.mT @ (shrunk[..., None] * (left.mT @ targets))
+        ctx.save_for_backward(predictors, targets, left, safe, right, keep, coefficients)
+        ctx.penalty = penalty
+        return coefficients
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        predictors, targets, left, values, right, keep, coefficients = ctx.saved_tensors
+        inside = torch.where(keep[..., None], right @ grads[0], 0.0)
+        outside = grads[0] - right.mT @ inside
+        adjoint = right.mT @ (inside / (values.square() + ctx.penalty)[..., None])
+        if ctx.penalty > 0:
+            adjoint = adjoint + outside / ctx.penalty
+        residual = targets - predictors @ coefficients
+        grad = residual @ adjoint.mT - (predictors @ adjoint) @ coefficients.mT
+        if ctx.penalty == 0:
+            weighted = torch.where(keep[..., None], right @ coefficients / values[..., None], 0.0)
+            grad = grad + left @ (weighted @ outside.mT)
+        return grad, None, None
+
+
+def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0) -> Tensor:
+    """Return argmin_B ||T - A B||^2 + penalty ||B||^2, of least norm, for any shape and rank of A.
+
+    Parameters
+    ----------
+    predictors : Tensor, (..., n, q), A
+        May be wide, padded or rank-deficient: singular values up to eps max(n, q) s_1 count as zero.
+    targets : Tensor, (n, r) or (..., n, r), T
+        Taken as constant by the gradient.
+    penalty : float, >= 0
+
+    Returns
+    -------
+    Tensor, (..., q, r)
+        With the gradient of the pseudo-inverse at constant rank (Golub & Pereyra 1973, eq. 4.12) where
+        the penalty is zero.
+    """
+    out: Tensor = _RidgeCoefficients.apply(predictors, targets, penalty)
+    return out
+
+
+def column_space(matrix: Tensor) -> Tensor:
+    """Return an orthonormal basis of the column space of A (..., n, q), padded with zero columns."""
+    left, values, _ = _svd(matrix)
+    return left * (values > _rank_tolerance(values, matrix))[..., None, :]
+
+
+def _rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
+    eps = torch.finfo(values.dtype).eps
+    return eps * max(matrix.shape[-2:]) * values[..., :1]
+
+
+def principal_axes(array: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return U (n, K) and s (K,) of the centred responses, without the PCs of zero variance.
+
+    A singular value counts as zero up to eps max(n, p) s_1, eps that of the dtype the data came in.
+    """
+    eps = np.finfo(array.dtype).eps
+    centred = array.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    left, values, _ = torch.linalg.svd(torch.from_numpy(centred), full_matrices=False)
+    keep = values > eps * max(array.shape) * values[0]
+    return left[:, keep].numpy(), values[keep].numpy()

@@ -1,0 +1,140 @@
+"""What a measure is: a function of (X, Y), the facts about it, and its fast form bound to X."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simopt import checks
+from simopt.errors import InputError
+from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from simopt.typing import ArrayLike
+
+INVARIANCES = (
+    "permutation",
+    "orthogonal",
+    "isotropic_scaling",
+    "translation",
+    "column_scaling",
+    "invertible_linear",
+    "affine",
+)
+"""The transformations of one side's units that a measure may ignore, named as in the resi package."""
+
+ROTATIONAL = frozenset({"permutation", "orthogonal", "isotropic_scaling", "translation"})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a measure declares of itself; the contract tests check every line.
+
+    Attributes
+    ----------
+    formula : str
+    source : str
+        The paper that defines it.
+    low, high : float
+        Bounds of the score over all Y; ``high`` is reached at Y = X.
+    invariant_x, invariant_y : frozenset of str
+        Which of :data:`INVARIANCES` of X and of Y leave the score as it is; all others change it.
+    symmetric : bool
+        score(X, Y) = score(Y, X).
+    differentiable : bool
+        Whether the gradient with respect to Y exists almost everywhere and is given.
+    direction : str
+        ``symmetric``, or which side predicts which (``y_to_x``: X is predicted from Y).
+    """
+
+    formula: str
+    source: str
+    low: float
+    high: float
+    invariant_x: frozenset[str]
+    invariant_y: frozenset[str]
+    symmetric: bool
+    differentiable: bool
+    direction: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(ABC):
+    """A similarity measure with its parameters fixed.
+
+    Calling it with X (samples, units) and Y (..., samples, units) gives the score, shape (...). The
+    gradient is taken with respect to Y; X is constant.
+    """
+
+    name: str
+    aliases: Sequence[str] = ()
+
+    @property
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What the measure declares of itself."""
+
+    @abstractmethod
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Compute all that depends on X alone, and return the score as a function of the moments."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the score can be optimised."""
+        return self.facts.differentiable
+
+    def degenerate(self, samples: int, units: int) -> str | None:
+        """Say why the score means nothing for Y of this shape, or None where it does."""
+        return None
+
+    def bind(self, X: ArrayLike | Reference) -> BoundMeasure:
+        """Return the fast form for one X, (samples, units), with all of X's side precomputed."""
+        reference = Reference.of(X)
+        return BoundMeasure(self, reference, self.prepare(reference))
+
+    def __call__(self, X: ArrayLike, Y: ArrayLike) -> Tensor:
+        """Return the score of X (samples, units) and Y (..., samples, units), shape (...)."""
+        Y = _as_tensor(Y)
+        return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device))(Y)
+
+
+class BoundMeasure:
+    """A measure with its X side precomputed; call it with Y (..., samples, units)."""
+
+    def __init__(self, measure: Measure, reference: Reference, evaluate: Callable[[Moments], Tensor]) -> None:
+        self.measure = measure
+        self.reference = reference
+        self.evaluate = evaluate
+
+    def __call__(self, Y: ArrayLike) -> Tensor:
+        """Return the score, shape (...), differentiable with respect to Y.
+
+        Raises
+        ------
+        InputError
+            Y has other samples, dtype or device than the X that was bound.
+        """
+        Y = _as_tensor(Y)
+        scores = self.reference.scores
+        if Y.ndim < 2:
+            raise InputError(f"Y has shape {tuple(Y.shape)}; expected (..., samples, units).")
+        checks.same_samples(tuple(scores.shape), tuple(Y.shape))
+        if (Y.dtype, Y.device) != (scores.dtype, scores.device):
+            raise InputError(
+                f"Y is {Y.dtype} on {Y.device}; this measure was bound to X in {scores.dtype} "
+                f"on {scores.device}. Convert Y, or bind X again."
+            )
+        return self.evaluate(Moments(self.reference, Y))
+
+
+def _as_tensor(Y: ArrayLike) -> Tensor:
+    if isinstance(Y, Tensor):
+        return Y if Y.dtype.is_floating_point else Y.to(torch.float64)
+    array = np.asarray(Y)
+    return torch.from_numpy(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))

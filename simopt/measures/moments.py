@@ -1,0 +1,122 @@
+"""What the linear measures need to know of X and Y: small matrices, computed once and shared.
+
+A score, the captured variance and every tracked score of one state read the same two products, F'Y and
+Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simopt import checks, linalg
+from simopt.errors import InputError
+
+if TYPE_CHECKING:
+    from simopt.typing import ArrayLike
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The recording's side of every comparison, computed once.
+
+    Attributes
+    ----------
+    scores : Tensor, (n, K)
+        Principal-component scores U S of the centred responses, scaled to unit total variance. Columns
+        are orthogonal, descending, one for each PC of nonzero variance; X X' = scores scores', so they
+        stand for X in every measure that ignores rotations and scale of X.
+    variance_ratio : Tensor, (K,)
+        p_i = lambda_i / sum lambda, the explained variance ratio of each PC.
+    """
+
+    scores: Tensor
+    variance_ratio: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        X: ArrayLike | Reference,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Reference:
+        """Decompose responses (samples, units), in float64 whatever the dtype they are kept in.
+
+        Raises
+        ------
+        InputError
+            Not a finite 2-D numeric array of at least 3 samples, or constant.
+        """
+        if isinstance(X, Reference):
+            return X
+        if isinstance(X, Tensor):
+            device = X.device if device is None else device
+            dtype = X.dtype if dtype is None and X.dtype.is_floating_point else dtype
+        array = checks.responses(X)
+        if array.ndim != 2:
+            raise InputError(
+                f"X has shape {array.shape}; a measure takes (samples, units): "
+                "reshape (time, condition, unit) to (time * condition, unit) first."
+            )
+        checks.varying(array)
+        if dtype is None:
+            dtype = torch.float32 if array.dtype == np.float32 else torch.float64
+        left, values = linalg.principal_axes(array)
+        values = values / np.linalg.norm(values)
+        return cls(
+            scores=torch.from_numpy(left * values).to(dtype).to(device),
+            variance_ratio=torch.from_numpy(values**2).to(dtype).to(device),
+        )
+
+    @property
+    def samples(self) -> int:
+        """The number of samples, n."""
+        return self.scores.shape[0]
+
+
+class Moments:
+    """The products of one Y, or a batch of them, with itself and with a reference.
+
+    Parameters
+    ----------
+    reference : Reference
+    Y : Tensor, (..., n, q), of the reference's dtype and device
+    """
+
+    def __init__(self, reference: Reference, Y: Tensor) -> None:
+        self.reference = reference
+        self.Y = Y
+
+    @cached_property
+    def centred(self) -> Tensor:
+        """Y less its mean over samples, (..., n, q)."""
+        return linalg.centre(self.Y)
+
+    @cached_property
+    def cross(self) -> Tensor:
+        """F'Y, (..., K, q); centring Y changes nothing, since F is centred."""
+        return self.reference.scores.mT @ self.centred
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """Y'Y of the centred Y, (..., q, q)."""
+        return linalg.gram(self.centred)
+
+    @cached_property
+    def total(self) -> Tensor:
+        """The total sum of squares of the centred Y, (...)."""
+        return self.centred.square().sum(dim=(-2, -1))
+
+    def detached(self) -> Moments:
+        """Return the same moments, as far as they are known, without a gradient."""
+        twin = Moments(self.reference, self.Y.detach())
+        for name in ("centred", "cross", "gram", "total"):
+            if name in self.__dict__:
+                twin.__dict__[name] = self.__dict__[name].detach()
+        return twin

@@ -1,0 +1,57 @@
+"""Which principal components of the recording a synthetic dataset has captured."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from simopt import linalg
+from simopt.measures.moments import Moments
+from simopt.typing import FloatArray
+
+
+def captured_variance(moments: Moments) -> Tensor:
+    """Return the captured variance of every PC of X, (..., K).
+
+    R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, x_i the i-th principal-component scores of X and b_i their
+    least-squares regression on the centred Y; in [0, 1] (arXiv 2407.07059, sec. 4.1). It is 1 for every PC
+    when Y has as many units as there are samples, less one.
+    """
+    known = moments.detached()
+    right = known.cross.mT  # (..., q, K)
+    variance = known.reference.variance_ratio
+    if right.shape[-2] < known.reference.samples - 1:
+        solution, condition = linalg.solve_spd(known.gram, right)
+        if linalg.trustworthy(condition):
+            return ((right * solution).sum(dim=-2) / variance).clamp(0, 1)
+    basis = linalg.column_space(known.centred)
+    return ((basis.mT @ known.reference.scores).square().sum(dim=-2) / variance).clamp(0, 1)
+
+
+def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
+    """Return the score at which each PC is half captured, (R, K).
+
+    The first score at which captured variance reaches the midpoint of its start value and 1, by linear
+    interpolation between logged steps; NaN where it is never reached (arXiv 2407.07059, fig. 5).
+
+    Parameters
+    ----------
+    score : array, (T, R)
+    captured : array, (T, R, K)
+    """
+    midpoint = (captured[0] + 1) / 2
+    reached = captured >= midpoint
+    first = reached.argmax(axis=0)  # (R, K)
+    before = np.maximum(first - 1, 0)
+    replicate, pc = np.indices(first.shape)
+    low, high = captured[before, replicate, pc], captured[first, replicate, pc]
+    fraction = np.divide(midpoint - low, high - low, out=np.zeros_like(midpoint), where=high > low)
+    at_low, at_high = score[before, replicate], score[first, replicate]
+    half: FloatArray = np.where(reached.any(axis=0), at_low + fraction * (at_high - at_low), np.nan)
+    return half
+
+
+def steps_to(step: np.ndarray, score: FloatArray, target: float) -> FloatArray:
+    """Return the first logged step at which each replicate's score reaches ``target``, (R,); NaN if never."""
+    reached = score >= target
+    return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)

@@ -1,0 +1,57 @@
+"""From a recording, a measure and an optimiser to an ascent at its start."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from simopt import checks
+from simopt.errors import DegenerateWarning, InputError
+from simopt.measures import Measure, Reference
+from simopt.optimization.init import GaussianInit
+from simopt.optimization.loop import Ascent
+from simopt.typing import OptimizerFactory
+
+
+def prepare(
+    reference: Reference,
+    measure: Measure,
+    init: GaussianInit,
+    optimizer: OptimizerFactory,
+    *,
+    seeds: Sequence[int],
+    units: int,
+    target: float,
+    max_steps: int,
+) -> Ascent:
+    """Return an ascent at its start, after checking what it is given.
+
+    Warns
+    -----
+    DegenerateWarning
+        The measure cannot tell datasets of this shape apart.
+    """
+    if not seeds:
+        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+    for seed in seeds:
+        checks.whole(seed, 0, "a seed")
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds {list(seeds)} holds a seed twice: two replicates would be the same.")
+    checks.whole(max_steps, 0, "max_steps")
+    checks.at_least(target, -np.finfo(np.float64).max, "target")
+    if target > measure.facts.high:
+        raise InputError(f"target is {target}; {measure.name} never exceeds {measure.facts.high:g}.")
+    if not measure.differentiable:
+        raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
+    Y0 = init(seeds, reference.samples, units)
+    weakness = measure.degenerate(reference.samples, Y0.shape[-1])
+    if weakness is not None:
+        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
+    return Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+
+
+def not_finite(ascent: Ascent, measure: str) -> str:
+    """Word the failure of a run whose score left the finite numbers."""
+    return f"{measure}: the score was NaN or infinite at step {ascent.step}; a smaller optimizer.lr may help."

@@ -1,0 +1,62 @@
+"""Everything logged along one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt.optimization import captured
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.loop import State, StopReason
+from simopt.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The logged states of R replicates over T steps.
+
+    Attributes
+    ----------
+    step : array of int, (T,)
+        Updates made so far; the first is 0, the start.
+    score : array, (T, R)
+        A replicate that reached the target keeps its score while the others go on.
+    captured_variance : array, (T, R, K)
+        In [0, 1], for each PC of the recording of nonzero variance, descending.
+    Y : array, (R, samples, units)
+        The synthetic datasets at the end.
+    variance_ratio : array, (K,)
+        The explained variance ratio of each PC of the recording.
+    stop_reason : StopReason
+    """
+
+    step: np.ndarray
+    score: FloatArray
+    captured_variance: FloatArray
+    Y: FloatArray
+    variance_ratio: FloatArray
+    stop_reason: StopReason
+
+    def half_capture(self) -> FloatArray:
+        """Return the score at which each PC is half captured, (R, K); NaN where it never is."""
+        return captured.half_capture(self.score, self.captured_variance)
+
+    def steps_to(self, score: float) -> FloatArray:
+        """Return the first logged step at which each replicate reached a score, (R,); NaN if never."""
+        return captured.steps_to(self.step, self.score, score)
+
+
+class Recorder:
+    """An observer that keeps step, score and captured variance of every state it is handed."""
+
+    def __init__(self) -> None:
+        self.step: list[int] = []
+        self.score: list[FloatArray] = []
+        self.captured_variance: list[FloatArray] = []
+
+    def __call__(self, state: State) -> None:
+        """Keep a state."""
+        self.step.append(state.step)
+        self.score.append(state.score.cpu().numpy().copy())
+        self.captured_variance.append(captured_variance(state.moments).cpu().numpy())

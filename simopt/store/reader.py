@@ -1,0 +1,138 @@
+"""Reading run files: as data, and defensively."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from simopt.errors import StorageError
+from simopt.store import layout
+from simopt.store.layout import Entry
+from simopt.store.writer import explain
+from simopt.typing import FloatArray
+
+CRASHED = "crashed"
+"""What a run is called whose file says running while nobody writes it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stored run.
+
+    Attributes
+    ----------
+    path : Path
+    attributes : dict
+        By the names of ``layout.ATTRIBUTES``.
+    status : str
+        As stored, or ``crashed``.
+    pc_variance : array, (K,)
+    step : array of int, (T,)
+    score : array, (T, R)
+    captured_variance : array, (T, R, K)
+    tracked : dict of array, (T, R)
+    half_capture : array, (R, K), or None
+        None while the run is not finished.
+    """
+
+    path: Path
+    attributes: dict[str, Any]
+    status: str
+    pc_variance: FloatArray
+    step: np.ndarray
+    score: FloatArray
+    captured_variance: FloatArray
+    tracked: dict[str, FloatArray]
+    half_capture: FloatArray | None
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name with its source, as every table and figure shows it."""
+        return f"{self.attributes['dataset']} ({self.attributes['source']})"
+
+    @property
+    def measure(self) -> str:
+        """The measure's name."""
+        return str(self.attributes["measure"])
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run's folder."""
+        return self.path.parent.name
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """Return the run files at and below some paths, sorted, each once."""
+    found: set[Path] = set()
+    for path in paths:
+        found.update([path] if path.is_file() else path.rglob(layout.RUN_FILE))
+    return sorted(found)
+
+
+def read(path: Path) -> Run:
+    """Read a run file, also one that is being written: up to its last complete row.
+
+    Raises
+    ------
+    StorageError
+        Not a run file, of another schema version, or broken.
+    """
+    live = False
+    try:
+        try:
+            file = h5py.File(path, "r")
+        except BlockingIOError:
+            live = True
+            file = h5py.File(path, "r", locking=False)
+        with file:
+            return _run(file, path, live)
+    except StorageError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
+
+
+def status(path: Path) -> str:
+    """Return the stored status of a run file, without reading the rest."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["status"])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
+
+
+def _run(file: h5py.File, path: Path, live: bool) -> Run:
+    schema = file.attrs.get("schema")
+    if schema != layout.SCHEMA:
+        raise StorageError(f"{path}: schema {schema!r}; this version of simopt reads schema {layout.SCHEMA}.")
+    attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
+    crashed = attributes["status"] == layout.RUNNING and not live
+    watched = file.get("trajectory/tracked", {})
+    rows: dict[Entry, np.ndarray] = {
+        entry: file[entry.path][()]
+        for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE, *map(layout.tracked, watched))
+    }
+    complete = min(len(data) for data in rows.values())
+    half = layout.HALF_CAPTURE.path
+    return Run(
+        path=path,
+        attributes=attributes,
+        status=CRASHED if crashed else attributes["status"],
+        pc_variance=file[layout.PC_VARIANCE.path][()],
+        step=rows[layout.STEP][:complete],
+        score=rows[layout.SCORE][:complete],
+        captured_variance=rows[layout.CAPTURED_VARIANCE][:complete],
+        tracked={name: rows[layout.tracked(name)][:complete] for name in watched},
+        half_capture=file[half][()] if half in file else None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,23 @@
+"""Type names that more than one room uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    ArrayLike: TypeAlias = npt.ArrayLike | torch.Tensor
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+LabelArray: TypeAlias = npt.NDArray[Any]
+Source: TypeAlias = Literal["real", "surrogate"]
+Form: TypeAlias = Literal["score", "squared", "angular"]
+Node: TypeAlias = Mapping[str, Any]
+"""A plain configuration node: ``_target_`` and its options."""
+
+OptimizerFactory: TypeAlias = "Callable[[list[torch.Tensor]], torch.optim.Optimizer]"
