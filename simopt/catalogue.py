@@ -78,8 +78,9 @@ def build(node: Node, what: str) -> Any:
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     target = _locate(node.get("_target_"), what)
     title = f"{what} {options.get('name', target.__name__)}"
-    _check_options(target, options, title)
-    if node.get("_partial_", False):
+    partial = bool(node.get("_partial_", False))
+    _check_options(target, options, title, partial)
+    if partial:
         return functools.partial(target, **options)
     try:
         return target(**options)
@@ -100,11 +101,12 @@ def _locate(path: object, what: str) -> Callable[..., Any]:
     return target  # type: ignore[no-any-return]
 
 
-def _check_options(target: Callable[..., Any], options: Node, title: str) -> None:
+def _check_options(target: Callable[..., Any], options: Node, title: str, partial: bool) -> None:
     parameters = inspect.signature(target).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
+    hidden = {name for name, p in parameters.items() if partial and p.default is p.empty} | set(_IDENTITY)
     for option in options:
         if option not in parameters:
-            valid = [name for name in parameters if name not in _IDENTITY]
+            valid = [name for name in parameters if name not in hidden]
             raise InputError(f"{title} has no option {option!r}; it has: {', '.join(valid) or 'none'}.")

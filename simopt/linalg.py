@@ -19,9 +19,20 @@ from simopt.errors import NumericalError
 from simopt.typing import FloatArray
 
 
+class _Centre(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        return matrix - matrix.mean(dim=-2, keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0] - grads[0].mean(dim=-2, keepdim=True)
+
+
 def centre(matrix: Tensor) -> Tensor:
     """Subtract the mean over samples, (..., n, q)."""
-    return matrix - matrix.mean(dim=-2, keepdim=True)
+    out: Tensor = _Centre.apply(matrix)
+    return out
 
 
 class _Gram(Function):
@@ -43,6 +54,34 @@ def gram(matrix: Tensor) -> Tensor:
     """
     out: Tensor = _Gram.apply(matrix)
     return out
+
+
+class _Products(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        centred = matrix - matrix.mean(dim=-2, keepdim=True)
+        ctx.save_for_backward(centred, factor)
+        return factor.mT @ centred, centred.mT @ centred
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        centred, factor = ctx.saved_tensors
+        grad = factor @ grads[0]
+        return grad.add_(centred @ (grads[1] + grads[1].mT)), None
+
+
+def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return F'A and A'A, (..., r, q) and (..., q, q), of A (..., n, q) after centring.
+
+    Parameters
+    ----------
+    matrix : Tensor, (..., n, q), A
+    factor : Tensor, (n, r), F
+        Constant, its columns centred: then the gradient F G_1 + A (G_2 + G_2') needs no centring.
+    """
+    cross, own = _Products.apply(matrix, factor)
+    return cross, own
 
 
 class _NuclearNorm(Function):
@@ -216,12 +255,13 @@ def _rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
 
 
 def principal_axes(array: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return U (n, K) and s (K,) of the centred responses, without the PCs of zero variance.
+    """Return U (n, K) and s (K,), up to a factor, of the centred responses, less the PCs of zero variance.
 
     A singular value counts as zero up to eps max(n, p) s_1, eps that of the dtype the data came in.
     """
     eps = np.finfo(array.dtype).eps
     centred = array.astype(np.float64)
+    centred /= np.abs(centred).max()
     centred -= centred.mean(axis=0)
     left, values, _ = torch.linalg.svd(torch.from_numpy(centred), full_matrices=False)
     keep = values > eps * max(array.shape) * values[0]

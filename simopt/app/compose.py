@@ -15,8 +15,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from simopt import catalogue, checks
-from simopt.app.schema import RunConfig
+from simopt.app.schema import LogConfig, RunConfig
 from simopt.errors import InputError
+
+_OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
+"""Options of open nodes are added where the yaml does not have them: their class says which there are."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,14 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher")):
             raise InputError(f"{override}: `simopt run` makes one run, here; launchers belong to sweeps.")
+    overrides = [_OPEN_NODE.sub("++", override) for override in overrides]
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
     try:
         with initialize_config_dir(str(catalogue.config_dir()), version_base="1.3", job_name="simopt"):
             node = hydra_compose("run", [*search, *overrides])
+        for key in node:
+            checks.one_of(str(key), _keys(RunConfig), "key of run")
         config = OmegaConf.to_object(node)
         yaml = OmegaConf.to_yaml(node, resolve=True)
     except MissingConfigException as error:
@@ -60,7 +66,9 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
         ) from error
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key} has no value; give one with {error.full_key}=VALUE.") from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except InputError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise _refused(error) from error
     if not isinstance(config, RunConfig):
         raise InputError("The configuration lost its schema; do not remove run_schema.")
@@ -87,13 +95,16 @@ def _refused(error: Exception) -> InputError:
     key = re.search(r"Could not override '([^']+)'", text)
     if key:
         path, _, last = key[1].rpartition(".")
-        known = [field.name for field in fields(RunConfig)]
-        if not path:
-            return checks.unknown(last, known, "key")
-        return InputError(f"{path} has no option {last!r}; `+{key[1]}=VALUE` adds it.")
+        return checks.unknown(
+            last, _keys(LogConfig if path == "log" else RunConfig), f"key of {path or 'run'}"
+        )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     ambiguous = "; a list is written [a,b]" if "Ambiguous value" in text else ""
     return InputError(f"{_first_line(error)}{cause}{ambiguous}.")
+
+
+def _keys(node: type) -> list[str]:
+    return [field.name for field in fields(node)]
 
 
 def _first_line(error: BaseException) -> str:

@@ -125,8 +125,7 @@ class _Session:
                     self._conclude(writer, layout.FINISHED, reason.value, self._results(writer))
             except (SimoptError, MemoryError, torch.OutOfMemoryError) as error:
                 failure = error if isinstance(error, SimoptError) else RunFailedError("out of memory")
-                with contextlib.suppress(SimoptError):
-                    self._conclude(writer, layout.FAILED, str(failure), {})
+                writer.fail(str(failure), _now(), self._seconds())
                 raise failure from error
         if reason is StopReason.INTERRUPTED:
             raise InterruptedRunError(

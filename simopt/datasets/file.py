@@ -119,6 +119,8 @@ def _choose(key: str | None, present: list[str], path: Path) -> str:
         return "responses"
     if len(present) == 1:
         return present[0]
+    if not present:
+        raise InputError(f"{path}: holds no array of two or three dimensions.")
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
         "say which one with dataset.key=NAME."
@@ -133,10 +135,14 @@ def _labels(file: h5py.File, group: str | None, path: Path) -> dict[str, LabelAr
         raise InputError(f"{path}: there is no group {group or 'labels'!r} of labels.")
     labels = {}
     for variable, values in node.items():
+        if not isinstance(values, h5py.Dataset):
+            raise InputError(f"{path}: {values.name} is not a dataset; labels are one dataset a variable.")
         text = h5py.check_string_dtype(values.dtype) is not None
         labels[variable] = np.asarray(values.asstr()[()] if text else values[()])
     return labels
 
 
 def _brief(error: Exception) -> str:
+    if "object" in str(error).lower():
+        return "it holds Python objects, which are never loaded, or no array at all"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -37,9 +37,10 @@ def cosine(moments: Moments) -> Tensor:
     <K, L> / (||K|| ||L||) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), F the scores of X (Kornblith et al.
     2019, eq. 3). NaN where Y is constant.
     """
+    cross, gram = moments.products
     own = torch.linalg.vector_norm(moments.reference.variance_ratio)
-    overlap: Tensor = moments.cross.square().sum(dim=(-2, -1))
-    return overlap / (own * torch.linalg.matrix_norm(moments.gram))
+    score: Tensor = cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(gram))
+    return score
 
 
 def bures(moments: Moments) -> Tensor:

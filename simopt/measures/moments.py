@@ -99,14 +99,21 @@ class Moments:
         return linalg.centre(self.Y)
 
     @cached_property
+    def products(self) -> tuple[Tensor, Tensor]:
+        """F'Y (..., K, q) and Y'Y (..., q, q), where a measure needs both: their gradients are fused."""
+        return linalg.products(self.Y, self.reference.scores)
+
+    @cached_property
     def cross(self) -> Tensor:
-        """F'Y, (..., K, q); centring Y changes nothing, since F is centred."""
+        """F'Y, (..., K, q)."""
+        if "products" in self.__dict__:
+            return self.products[0]
         return self.reference.scores.mT @ self.centred
 
     @cached_property
     def gram(self) -> Tensor:
         """Y'Y of the centred Y, (..., q, q)."""
-        return linalg.gram(self.centred)
+        return self.products[1] if "products" in self.__dict__ else linalg.gram(self.centred)
 
     @cached_property
     def total(self) -> Tensor:
@@ -116,6 +123,8 @@ class Moments:
     def detached(self) -> Moments:
         """Return the same moments, as far as they are known, without a gradient."""
         twin = Moments(self.reference, self.Y.detach())
+        if "products" in self.__dict__:
+            twin.__dict__["products"] = tuple(product.detach() for product in self.products)
         for name in ("centred", "cross", "gram", "total"):
             if name in self.__dict__:
                 twin.__dict__[name] = self.__dict__[name].detach()

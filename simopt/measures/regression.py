@@ -89,10 +89,10 @@ class Regression(Measure):
 
     def _in_sample(self, moments: Moments) -> Tensor:
         """R2 = <Y'F, B> + lambda ||B||^2, as ||F||_F = 1."""
-        right = moments.cross.mT
-        units = right.shape[-2]
-        if self.penalty > 0 or units < moments.reference.samples:
-            B, condition = linalg.solve_spd(_penalised(moments.gram, self.penalty), right)
+        if self.penalty > 0 or moments.Y.shape[-1] < moments.reference.samples:
+            cross, gram = moments.products
+            right = cross.mT
+            B, condition = linalg.solve_spd(_penalised(gram, self.penalty), right)
             if linalg.trustworthy(condition):
                 return (right * B).sum(dim=(-2, -1)) + self.penalty * B.square().sum(dim=(-2, -1))
         scores = moments.reference.scores

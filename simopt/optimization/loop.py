@@ -145,7 +145,7 @@ class Ascent:
             leaf = y.detach().requires_grad_()
             loss = self.bound.evaluate(Moments(self.bound.reference, leaf)).neg()
             (y.grad,) = torch.autograd.grad(loss, leaf)
-            return float(loss)
+            return loss.item()
 
         return closure
 

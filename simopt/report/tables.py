@@ -68,8 +68,16 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values: null for what never happened."""
-        half = {str(pc): None if np.isnan(value) else value for pc, value in self.half_capture.items()}
-        return {**self.__dict__, "half_capture": half, "path": str(self.path)}
+        return {
+            **self.__dict__,
+            "final_score": _known(self.final_score),
+            "half_capture": {str(pc): _known(value) for pc, value in self.half_capture.items()},
+            "path": str(self.path),
+        }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def summary(path: Path) -> Summary:

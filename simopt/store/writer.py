@@ -7,7 +7,9 @@ blocks, each followed by a flush, and nothing is created any more but the summar
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from simopt.store.layout import Entry
 from simopt.typing import FloatArray
 
 BLOCK_ROWS = 64
+_CHUNK_BYTES = 2**17
+_SLACK_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class RunWriter:
     path: Path
     header: Header
     flush_seconds: float = 5.0
-    _file: h5py.File = field(init=False, repr=False)
+    _file: Any = field(init=False, repr=False, default=None)
+    _opened_size: int = field(init=False, default=0)
+    _opened_rows: int = field(init=False, default=0)
     _pending: list[Mapping[Entry, Any]] = field(init=False, default_factory=list)
     _flushed: float = field(init=False, default_factory=time.monotonic)
 
@@ -72,15 +78,17 @@ class RunWriter:
         temporary = path.with_suffix(".h5.new")
         try:
             with storage_errors(path):
-                writer._file = h5py.File(temporary, "w")
-                writer._fill()
-                writer._sync()
+                with temporary.open("wb") as handle:
+                    handle.write(writer._image())
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                writer._open(temporary)
                 temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(Exception):
-                writer._file.close()
-            temporary.unlink(missing_ok=True)
+        except StorageError:
+            writer.close()
             raise
+        finally:
+            temporary.unlink(missing_ok=True)
         return writer
 
     @classmethod
@@ -93,28 +101,41 @@ class RunWriter:
             The file is broken, or holds fewer rows than the checkpoint goes on from.
         """
         writer = cls(path, header, flush_seconds)
-        with storage_errors(path):
-            writer._file = h5py.File(path, "r+")
+        with storage_errors(path), contextlib.ExitStack() as undo:
+            undo.callback(writer.close)
+            writer._open(path)
             kept = int(np.searchsorted(writer._file[layout.STEP.path][()], before_step))
             for entry in header.rows():
                 dataset = writer._file[entry.path]
                 dataset.resize(min(kept, len(dataset)), axis=0)
             writer.set(status=layout.RUNNING, stop_reason="", finished="")
             writer._sync()
+            undo.pop_all()
         return writer
 
-    def _fill(self) -> None:
+    def _open(self, path: Path) -> None:
+        self._file = h5py.File(path, "r+")
+        self._opened_size = path.stat().st_size
+        self._opened_rows = self._rows()
+        self._reserve(self._opened_rows)
+
+    def _image(self) -> bytes:
+        """Return the bytes of the empty file: made in memory, where a full disk cannot tear it."""
+        with h5py.File("image", "w", driver="core", backing_store=False) as file:
+            self._fill(file)
+            file.flush()
+            return bytes(file.id.get_file_image())
+
+    def _fill(self, file: h5py.File) -> None:
         for name, value in self.header.attributes.items():
-            self._file.attrs[name] = value
-        self._file.create_dataset(layout.PC_VARIANCE.path, data=self.header.pc_variance, dtype="f8")
+            file.attrs[name] = value
+        file.create_dataset(layout.PC_VARIANCE.path, data=self.header.pc_variance, dtype="f8")
         for entry, shape in self.header.rows().items():
-            row_bytes = max(1, int(np.prod(shape))) * np.dtype(entry.dtype).itemsize
-            chunk_rows = int(np.clip(2**18 // row_bytes, 1, 1024))
-            dataset = self._file.create_dataset(
+            dataset = file.create_dataset(
                 entry.path,
                 shape=(0, *shape),
                 maxshape=(None, *shape),
-                chunks=(chunk_rows, *shape),
+                chunks=(_chunk_rows(entry, shape), *shape),
                 dtype=entry.dtype,
                 fillvalue=np.nan if entry.dtype.startswith("f") else -1,
             )
@@ -135,6 +156,7 @@ class RunWriter:
         with storage_errors(self.path):
             if self._pending:
                 have = self._rows()
+                self._reserve(have + len(self._pending))
                 for entry in self.header.rows():
                     dataset = self._file[entry.path]
                     dataset.resize(have + len(self._pending), axis=0)
@@ -162,6 +184,7 @@ class RunWriter:
         """Write the results of a run that ended, then its status, in this order."""
         self.flush()
         with storage_errors(self.path):
+            self._reserve(self._rows(), sum(np.asarray(data).nbytes for data in results.values()))
             for entry, data in results.items():
                 if entry.path in self._file:
                     del self._file[entry.path]
@@ -172,6 +195,30 @@ class RunWriter:
             self.set(stop_reason=stop_reason, finished=finished, wall_seconds=wall_seconds, status=status)
             self._sync()
 
+    def fail(self, reason: str, finished: str, wall_seconds: float) -> None:
+        """Drop what is pending and say in the file that the run failed: both need no more space."""
+        self._pending.clear()
+        with storage_errors(self.path):
+            self.set(stop_reason=reason, finished=finished, wall_seconds=wall_seconds, status=layout.FAILED)
+            self._sync()
+
+    def _reserve(self, rows: int, more: int = 0) -> None:
+        """Have the file system set aside what ``rows`` rows in all and ``more`` bytes will take.
+
+        HDF5 does not survive a write that fails: the file is torn and the process crashes when it ends. So a
+        full disk is met here, before HDF5 is given anything to write.
+        """
+        growth = more + _SLACK_BYTES
+        for entry, shape in self.header.rows().items():
+            chunk = _chunk_rows(entry, shape)
+            growth += -(-(rows - self._opened_rows) // chunk) * chunk * _row_bytes(entry, shape)
+        end = self._opened_size + growth + growth // 16
+        descriptor = self._file.id.get_vfd_handle()
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, end)
+        elif shutil.disk_usage(self.path.parent).free < end - os.fstat(descriptor).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.id.get_vfd_handle())
@@ -180,8 +227,21 @@ class RunWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with storage_errors(self.path):
-            self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what is pending is not written."""
+        if self._file:
+            with storage_errors(self.path):
+                self._file.close()
+
+
+def _row_bytes(entry: Entry, shape: tuple[int, ...]) -> int:
+    return max(1, int(np.prod(shape))) * np.dtype(entry.dtype).itemsize
+
+
+def _chunk_rows(entry: Entry, shape: tuple[int, ...]) -> int:
+    return int(np.clip(_CHUNK_BYTES // _row_bytes(entry, shape), 1, 1024))
 
 
 @contextlib.contextmanager
