@@ -27,8 +27,8 @@ class File(Loader):
     ----------
     path : str
         ``.npy``, ``.npz``, ``.h5`` or ``.hdf5``, holding (samples, units) or (time, condition, unit).
-    name : str or None
-        None takes the file's name.
+    title : str or None
+        How tables and folders call the recording; None takes the file's name.
     key : str or None
         The array of an npz, the dataset of an h5. None takes ``responses``, or the only array there.
     labels : str or None
@@ -39,7 +39,7 @@ class File(Loader):
     """
 
     path: str
-    name: str | None = None  # type: ignore[assignment]
+    title: str | None = None
     key: str | None = None
     labels: str | None = None
     constant_units: str = "error"
@@ -70,7 +70,7 @@ class File(Loader):
                 f"{path}: not a readable {path.suffix} file of numbers ({_brief(error)})."
             ) from error
         responses = self._varying(checks.responses(array, str(path)), path)
-        return Dataset(name=self.name or path.stem, responses=responses, labels=labels, source="real")
+        return Dataset(name=self.title or path.stem, responses=responses, labels=labels, source="real")
 
     def _varying(self, responses: FloatArray, path: Path) -> FloatArray:
         constant = np.ptp(checks.flatten(responses), axis=0) == 0
@@ -88,11 +88,12 @@ Read = tuple[Any, dict[str, LabelArray]]
 
 
 def _npy(path: Path, options: File) -> Read:
-    return np.load(path), {}
+    with path.open("rb") as handle:
+        return np.load(handle), {}
 
 
 def _npz(path: Path, options: File) -> Read:
-    with np.load(path) as archive:
+    with path.open("rb") as handle, np.load(handle) as archive:
         return archive[_choose(options.key, archive.files, path)], {}
 
 

@@ -1,0 +1,68 @@
+"""What every dataset yaml promises, checked for each."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import simopt
+from simopt import catalogue, datasets
+from simopt.datasets.recording import Recording
+from simopt.errors import InputError, SurrogateWarning
+
+GENERATED = [name for name in datasets.names() if name != "file"]
+RECORDINGS = [name for name in GENERATED if isinstance(datasets.build(catalogue.read("dataset", name)), Recording)]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_dataset_is_the_same_for_the_same_seed_and_another_for_another(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SurrogateWarning)
+        first, again, other = (simopt.load_dataset(name, seed=seed) for seed in (0, 0, 1))
+    assert first.name == name
+    assert first.source == "surrogate"
+    assert first.data_hash() == again.data_hash() != other.data_hash()
+    np.testing.assert_array_equal(first.responses, again.responses)
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_labels_have_one_value_a_condition(name: str) -> None:
+    dataset = datasets.build({**catalogue.read("dataset", name), **_surrogate(name)}).load()
+    for values in dataset.labels.values():
+        assert values.shape == (dataset.responses.shape[-2],)
+        assert len(np.unique(values)) > 1
+
+
+def _surrogate(name: str) -> dict:
+    return {"source": "surrogate"} if name in RECORDINGS else {}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_auto_falls_back_with_a_warning_and_real_refuses(name: str) -> None:
+    with pytest.warns(SurrogateWarning, match=f"{name} is a SURROGATE"):
+        dataset = simopt.load_dataset(name)
+    assert dataset.source == "surrogate"
+    assert dataset.citation.startswith("Surrogate of: ")
+    with pytest.raises(InputError, match="dataset.source=surrogate, or your own copy"):
+        simopt.load_dataset(name, source="real")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("majah", "nearest: majaj"),
+        ("", "there are"),
+    ],
+)
+def test_unknown_names(name: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        simopt.load_dataset(name)
+
+
+def test_unknown_options_and_sources() -> None:
+    with pytest.raises(InputError, match="no option 'sead'; it has: source, seed"):
+        simopt.load_dataset("majaj", sead=1)
+    with pytest.raises(InputError, match="Unknown source of majaj 'reel'"):
+        simopt.load_dataset("majaj", source="reel")
+    with pytest.raises(InputError, match="no option 'source'"):
+        simopt.load_dataset("ultrametric", source="real")

@@ -1,0 +1,134 @@
+"""What every measure yaml promises, checked for each: facts, invariances both ways, batches, binding."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simopt import measures
+from simopt.errors import InputError
+from simopt.measures.base import INVARIANCES
+
+NAMES = measures.names()
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def draw(rng: np.random.Generator, *shape: int) -> torch.Tensor:
+    return torch.from_numpy(rng.standard_normal(shape))
+
+
+def transformed(kind: str, A: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    p = A.shape[1]
+    general = draw(rng, p, p) + 2 * torch.eye(p)
+    return {
+        "permutation": lambda: A[:, rng.permutation(p)],
+        "orthogonal": lambda: A @ torch.linalg.qr(draw(rng, p, p))[0],
+        "isotropic_scaling": lambda: A * float(np.exp(rng.uniform(1, 2) * rng.choice([-1, 1]))),
+        "translation": lambda: A + 3 * draw(rng, 1, p),
+        "column_scaling": lambda: A * torch.from_numpy(np.exp(rng.uniform(-2, 2, p))),
+        "invertible_linear": lambda: A @ general,
+        "affine": lambda: A @ general + 3 * draw(rng, 1, p),
+    }[kind]()
+
+
+def related(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    X = draw(rng, 30, 5) * torch.tensor([3.0, 2, 1, 0.5, 0.2])
+    return X, X @ draw(rng, 5, 4) + draw(rng, 30, 4)
+
+
+@pytest.mark.parametrize("side", ["X", "Y"])
+@pytest.mark.parametrize("kind", INVARIANCES)
+@pytest.mark.parametrize("name", NAMES)
+def test_stated_invariances_hold_and_unstated_ones_fail(name: str, kind: str, side: str) -> None:
+    measure = measures.get(name)
+    stated = measure.facts.invariant_x if side == "X" else measure.facts.invariant_y
+    changes = []
+
+    @settings(max_examples=10, deadline=None, database=None, derandomize=True)
+    @given(SEEDS)
+    def check(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        X, Y = related(rng)
+        before = measure(X, Y)
+        X, Y = (transformed(kind, X, rng), Y) if side == "X" else (X, transformed(kind, Y, rng))
+        changes.append(abs(measure(X, Y) - before).item())
+        if kind in stated:
+            assert changes[-1] < 1e-9
+
+    check()
+    if kind not in stated:
+        assert max(changes) > 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_range_and_value_at_the_recording(name: str, rng: np.random.Generator) -> None:
+    measure = measures.get(name)
+    X, Y = related(rng)
+    for candidate in (Y, draw(rng, 30, 4), draw(rng, 30, 40), X):
+        score = measure(X, candidate).item()
+        assert measure.facts.low - 1e-9 <= score <= measure.facts.high + 1e-9
+    at_itself = measures.get(name, penalty=1e-9) if "ridge" in name else measure
+    assert at_itself(X, X).item() == pytest.approx(measure.facts.high, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_symmetry_is_as_stated(name: str, rng: np.random.Generator) -> None:
+    measure = measures.get(name)
+    X, Y = related(rng)
+    there, back = measure(X, Y).item(), measure(Y, X).item()
+    assert (abs(there - back) < 1e-12) == measure.facts.symmetric
+    assert (measure.facts.direction == "symmetric") == measure.facts.symmetric
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_is_its_members_and_binding_changes_nothing(name: str, rng: np.random.Generator) -> None:
+    measure = measures.get(name)
+    X = draw(rng, 20, 5)
+    Y = draw(rng, 2, 3, 20, 4)
+    bound = measure.bind(X)
+    scores = bound(Y)
+    assert scores.shape == (2, 3)
+    for index in np.ndindex(2, 3):
+        torch.testing.assert_close(scores[index], measure(X, Y[index]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(bound(Y[0, 0].numpy()), scores[0, 0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_are_complete(name: str) -> None:
+    measure = measures.get(name)
+    assert measure.name == name
+    assert measure.facts.formula
+    assert measure.facts.source
+    assert measure.facts.low < measure.facts.high == 1
+    assert measure.facts.invariant_x | measure.facts.invariant_y <= set(INVARIANCES)
+    assert measure.differentiable == measure.facts.differentiable
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_agrees_with_float64(name: str, rng: np.random.Generator) -> None:
+    X, Y = related(rng)
+    measure = measures.get(name)
+    single = measure(X.float(), Y.float())
+    assert single.dtype == torch.float32
+    assert single.item() == pytest.approx(measure(X, Y).item(), abs=2e-5)
+
+
+def test_what_a_bound_measure_refuses() -> None:
+    bound = measures.get("cka").bind(torch.eye(5))
+    with pytest.raises(InputError, match="X has 5 samples and Y has 4"):
+        bound(torch.ones(4, 2))
+    with pytest.raises(InputError, match="bound to X in torch.float32"):
+        bound(torch.ones(5, 2, dtype=torch.float64))
+    with pytest.raises(InputError, match="expected .*samples, units"):
+        bound(torch.ones(5))
+    with pytest.raises(InputError, match="reshape .time, condition, unit."):
+        measures.get("cka").bind(torch.zeros(2, 3, 4))
+
+
+def test_linreg_says_when_it_is_degenerate() -> None:
+    linreg = measures.get("linreg")
+    assert linreg.degenerate(100, 20) is None
+    assert "about 0.71" in linreg.degenerate(99, 70)
+    assert "R2 is 1 whatever Y is" in linreg.degenerate(50, 60)
+    assert measures.get("linreg_cv5").degenerate(50, 60) is None

@@ -1,0 +1,95 @@
+"""Gradients: against finite differences where there is a derivative, ascending and finite where not."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from simopt import measures
+
+DIFFERENTIABLE = [name for name in measures.names() if measures.get(name).differentiable]
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def with_equal_singular_values() -> tuple[torch.Tensor, torch.Tensor]:
+    """X, Y and X'Y of repeated singular values: 2, 2, 1, 1; 1, 1, 2, 2; 2, 2, 2, 2."""
+    centred = draw(14, 4)
+    left = torch.linalg.qr(centred - centred.mean(dim=0))[0]
+    x, y = torch.tensor([[2.0, 2, 1, 1], [1, 1, 2, 2]], dtype=torch.float64)
+    return left * x, (left * y) @ torch.linalg.qr(draw(4, 4))[0]
+
+
+def pair(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    X = draw(14, 4)
+    return {
+        "well-conditioned": (X, draw(14, 3)),
+        "samples < units": (draw(8, 10), draw(8, 9)),
+        "wide Y": (X, draw(14, 16)),
+        "repeated singular values": with_equal_singular_values(),
+        "next to Y = X": (X, X + 1e-2 * draw(14, 4)),
+        "large offset": (X + 10, draw(14, 3) - 20),
+    }[kind]
+
+
+KINDS = [
+    "well-conditioned", "samples < units", "wide Y", "repeated singular values", "next to Y = X", "large offset",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradcheck(name: str, kind: str) -> None:
+    X, Y = pair(kind)
+    batch = torch.stack([Y, Y + 0.1 * draw(*Y.shape)]).requires_grad_()
+    assert gradcheck(measures.get(name).bind(X), batch)
+
+
+def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    X = draw(14, 4)
+    return {
+        "duplicated column": (X, (Y := draw(14, 3))[:, [0, 1, 2, 2]]),
+        "zero column": (X, torch.cat([draw(14, 3), torch.zeros(14, 1, dtype=torch.float64)], dim=1)),
+        "rank one": (X, draw(14, 1) @ draw(1, 4)),
+        "X of rank one": (draw(14, 1) @ draw(1, 4), draw(14, 3)),
+        "lacks a PC of X": (X, X @ torch.diag(torch.tensor([1.0, 1, 1, 0], dtype=torch.float64))),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["duplicated column", "zero column", "rank one", "X of rank one", "lacks a PC of X"])
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: str, kind: str) -> None:
+    X, Y = singular(kind)
+    bound = measures.get(name).bind(X)
+    Y = Y.requires_grad_()
+    score = bound(Y)
+    (grad,) = torch.autograd.grad(score, Y)
+    (again,) = torch.autograd.grad(bound(Y), Y)
+    assert torch.isfinite(grad).all()
+    assert torch.equal(grad, again)
+    step = 1e-4 * Y.detach().norm() / grad.norm()
+    assert bound(Y.detach() + step * grad) > score
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradient_at_the_recording_itself_is_finite_and_small(name: str, dtype: torch.dtype) -> None:
+    X = draw(30, 4).to(dtype)
+    Y = X.clone().requires_grad_()
+    score = measures.get(name)(X, Y)
+    (grad,) = torch.autograd.grad(score, Y)
+    assert torch.isfinite(grad).all()
+    if measures.get(name).facts.high == 1 and "ridge" not in name:
+        assert score.item() == pytest.approx(1, abs=1e-3 if "angular" in name else 1e-5)
+        assert grad.norm() < 1e-2
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_float32_starts_never_give_nan(name: str) -> None:
+    X = torch.randn(20, 6)
+    Y = torch.randn(1000, 20, 6).requires_grad_()
+    score = measures.get(name).bind(X)(Y)
+    (grad,) = torch.autograd.grad(score.sum(), Y)
+    assert torch.isfinite(score).all()
+    assert torch.isfinite(grad).all()

@@ -1,0 +1,112 @@
+"""Every measure against a plain textbook implementation, and against published packages."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simopt
+from simopt import measures
+from simopt.errors import InputError
+from tests.oracles.textbook import MEASURES
+
+DATA = Path(__file__).parents[1] / "data"
+ORACLES = json.loads((DATA / "oracles.json").read_text())
+
+
+def pair(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    draw = rng.standard_normal
+    low_rank = draw((40, 3)) @ draw((3, 9))
+    return {
+        "tall": (draw((40, 7)), draw((40, 7))),
+        "unequal widths": (draw((40, 9)), draw((40, 4))),
+        "related": (X := draw((40, 7)), X @ draw((7, 8)) + 0.3 * draw((40, 8))),
+        "samples < units": (draw((15, 20)), draw((15, 30))),
+        "wide Y": (draw((30, 6)), draw((30, 27))),
+        "rank-deficient X": (low_rank, draw((40, 5))),
+        "rank-deficient Y": (draw((40, 5)), low_rank),
+        "padded Y": (draw((40, 5)), np.hstack([draw((40, 4)), np.zeros((40, 3))])),
+        "offsets": (draw((40, 6)) + 100, draw((40, 5)) - 1000),
+        "scales": (1e-6 * draw((40, 6)), 1e5 * draw((40, 5))),
+        "columns of unlike scale": (draw((40, 6)), draw((40, 5)) * np.array([1e-3, 0.1, 1, 10, 1e3])),
+        "few samples": (draw((5, 2)), draw((5, 2))),
+        "one unit": (draw((20, 1)), draw((20, 1))),
+    }[kind]
+
+
+KINDS = [
+    "tall", "unequal widths", "related", "samples < units", "wide Y", "rank-deficient X", "rank-deficient Y",
+    "padded Y", "offsets", "scales", "columns of unlike scale", "few samples", "one unit",
+]  # fmt: skip
+
+
+def test_every_measure_has_a_textbook_version() -> None:
+    assert set(measures.names()) == set(MEASURES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", measures.names())
+def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
+    X, Y = pair(kind)
+    assert simopt.score(X, Y, name) == pytest.approx(MEASURES[name](X, Y), rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_score_agrees_with_published_packages(oracle: str) -> None:
+    fixtures = np.load(DATA / "oracle_fixtures.npz")
+    for case, value in ORACLES[oracle]["values"].items():
+        X, Y = fixtures[f"X_{case}"], fixtures[f"Y_{case}"]
+        assert simopt.score(X, Y, oracle) == pytest.approx(value, rel=1e-9, abs=1e-9), case
+
+
+@pytest.mark.parametrize("name", ["linreg_cv5", "ridge10_cv5"])
+def test_cross_validation_agrees_with_scikit_learn(name: str, rng: np.random.Generator) -> None:
+    from sklearn.linear_model import LinearRegression, Ridge
+    from sklearn.model_selection import KFold
+
+    X, Y = rng.standard_normal((53, 6)), rng.standard_normal((53, 4))
+    X[:, :4] += Y
+    scores = []
+    for train, test in KFold(5).split(X):
+        model = LinearRegression() if name == "linreg_cv5" else Ridge(10)
+        error = X[test] - model.fit(Y[train], X[train]).predict(Y[test])
+        scores.append(1 - np.sum(error**2) / np.sum((X[test] - X[train].mean(axis=0)) ** 2))
+    assert simopt.score(X, Y, name) == pytest.approx(np.mean(scores), rel=1e-10)
+
+
+def test_time_and_condition_are_flattened_with_time_outermost(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((4, 6, 3)), rng.standard_normal((4, 6, 5))
+    flat = [np.concatenate(list(A)) for A in (X, Y)]
+    for name in ("cka", "linreg_cv5"):
+        assert simopt.score(X, Y, name) == simopt.score(*flat, name)
+
+
+@pytest.mark.parametrize(
+    ("X", "Y", "says"),
+    [
+        (np.eye(4), np.eye(5), "X has 4 samples and Y has 5"),
+        (np.ones((4, 2)), np.eye(4), "X is the same in all 4 samples"),
+        (np.eye(4), np.ones((4, 2)), "Y is the same in all 4 samples"),
+        (np.eye(2), np.eye(2), "at least 3"),
+    ],
+)
+def test_pairs_that_have_no_score(X, Y, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        simopt.score(X, Y)
+
+
+def test_options_are_checked(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((20, 3))
+    assert simopt.score(X, X[:, :2], "ridge100", penalty=0.0) == simopt.score(X, X[:, :2], "linreg")
+    with pytest.raises(InputError, match="no option 'alpha'; it has: penalty, folds"):
+        simopt.score(X, X, "ridge100", alpha=1)
+    with pytest.raises(InputError, match="penalty of ridge100 is -1"):
+        simopt.score(X, X, "ridge100", penalty=-1)
+    with pytest.raises(InputError, match="30 folds of 20 samples"):
+        simopt.score(X, X, "linreg_cv5", folds=30)
+    with pytest.raises(InputError, match="Unknown form of cka"):
+        simopt.score(X, X, "cka", form="rectangular")
+    with pytest.raises(InputError, match="Unknown measure 'cca'"):
+        simopt.score(X, X, "cca")

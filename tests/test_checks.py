@@ -1,0 +1,67 @@
+"""What is refused, and in which words."""
+
+import numpy as np
+import pytest
+import torch
+
+from simopt import checks
+from simopt.errors import InputError
+
+GOOD = np.arange(12.0).reshape(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (np.zeros(5), "expected .samples, units."),
+        (np.zeros((2, 2, 2, 2)), "expected .samples, units."),
+        (np.zeros((0, 3)), "0 sample"),
+        (np.zeros((1, 3)), "1 sample"),
+        (np.zeros((2, 3)), "at least 3"),
+        (np.zeros((2, 1, 3)), "2 sample"),
+        (np.zeros((5, 0)), "no units"),
+        (np.array([["a", "b"]] * 5), "dtype <U1"),
+        (np.array([[1, "b"]] * 5, dtype=object), "Python objects"),
+        (np.ones((5, 2)) * 1j, "complex128"),
+        ([[1.0, 2.0], [3.0]], "rectangular"),
+        (np.where(GOOD == 5, np.nan, GOOD), r"1 NaN or infinite value.*\(2, 1\)"),
+        (np.where(GOOD == 5, -np.inf, GOOD), "infinite"),
+    ],
+)
+def test_responses_that_cannot_be_used(value, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        checks.responses(value)
+
+
+@pytest.mark.parametrize("value", [GOOD.astype(int), GOOD > 3, GOOD.tolist(), torch.tensor(GOOD), GOOD.astype("f2")])
+def test_responses_become_floats(value) -> None:
+    array = checks.responses(value)
+    assert array.dtype == np.float64
+    assert array.shape == (6, 2)
+
+
+def test_float32_is_kept() -> None:
+    assert checks.responses(GOOD.astype(np.float32)).dtype == np.float32
+
+
+def test_flatten_puts_time_outermost() -> None:
+    array = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(checks.flatten(array)[4], array[1, 1])
+
+
+def test_names_and_numbers() -> None:
+    with pytest.raises(InputError, match="Unknown measure 'ckaa'; the nearest: cka"):
+        checks.one_of("ckaa", ["cka", "nbs"], "measure")
+    with pytest.raises(InputError, match="there are: cka, nbs"):
+        checks.one_of("zzz", ["nbs", "cka"], "measure")
+    for bad in (-1, float("nan"), float("inf"), True, "1", None):
+        with pytest.raises(InputError, match="at least 0"):
+            checks.at_least(bad, 0, "x")
+    with pytest.raises(InputError, match="greater than 0"):
+        checks.at_least(0.0, 0, "x", strict=True)
+    for bad in (0, 1.0, True, "2"):
+        with pytest.raises(InputError, match="whole number of at least 1"):
+            checks.whole(bad, 1, "x")
+    for bad in ("", ".hidden", "a/b", "..", "a\\b", "x" * 200):
+        with pytest.raises(InputError, match="cannot be the name of a folder"):
+            checks.folder_name(bad, "name")
