@@ -18,7 +18,6 @@ from torch.autograd.function import once_differentiable
 from simopt.errors import NumericalError
 from simopt.typing import FloatArray
 
-
 _TRUSTED_CONDITION = {torch.float32: 3e4, torch.float64: 1e6}
 
 

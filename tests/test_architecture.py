@@ -44,7 +44,9 @@ def layer(name: str) -> int:
 
 def rooms_of(names: set[str]) -> set[str]:
     parts = (name.split(".") for name in names)
-    return {part[1] for part in parts if part[0] == "simopt" and len(part) > 1 and not part[1].startswith("__")}
+    return {
+        part[1] for part in parts if part[0] == "simopt" and len(part) > 1 and not part[1].startswith("__")
+    }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

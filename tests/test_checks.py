@@ -33,7 +33,9 @@ def test_responses_that_cannot_be_used(value, says: str) -> None:
         checks.responses(value)
 
 
-@pytest.mark.parametrize("value", [GOOD.astype(int), GOOD > 3, GOOD.tolist(), torch.tensor(GOOD), GOOD.astype("f2")])
+@pytest.mark.parametrize(
+    "value", [GOOD.astype(int), GOOD > 3, GOOD.tolist(), torch.tensor(GOOD), GOOD.astype("f2")]
+)
 def test_responses_become_floats(value) -> None:
     array = checks.responses(value)
     assert array.dtype == np.float64

@@ -69,7 +69,9 @@ def test_angular_values_and_gradient() -> None:
     cosine = torch.tensor([0.0, 0.5, math.sqrt(0.5), 1.0, -1.0], dtype=torch.float64)
     expected = torch.tensor([0.0, 1 / 3, 0.5, 1.0, -1.0], dtype=torch.float64)
     torch.testing.assert_close(linalg.angular(cosine), expected)
-    assert gradcheck(linalg.angular, torch.tensor([-0.9, 0.0, 0.3, 0.999], dtype=torch.float64).requires_grad_())
+    assert gradcheck(
+        linalg.angular, torch.tensor([-0.9, 0.0, 0.3, 0.999], dtype=torch.float64).requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("beyond", [1.0, 1 + 1e-7, -1.0])
@@ -90,7 +92,9 @@ def test_solve_spd_agrees_with_scipy_and_knows_its_condition() -> None:
     assert gradcheck(lambda a, c: linalg.solve_spd(a @ a.mT, c)[0], (A.requires_grad_(), C.requires_grad_()))
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(3, 3), -torch.eye(3), torch.ones(3, 3), torch.diag(torch.tensor([1, 1, 1e-9]))])
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(3, 3), -torch.eye(3), torch.ones(3, 3), torch.diag(torch.tensor([1, 1, 1e-9]))]
+)
 def test_what_is_not_well_conditioned_is_not_trusted(bad: torch.Tensor) -> None:
     _, condition = linalg.solve_spd(bad, torch.ones(3, 1))
     assert not linalg.trustworthy(condition)
@@ -115,7 +119,9 @@ def test_ridge_coefficients_agree_with_numpy(kind, penalty: float) -> None:
     np.testing.assert_allclose(coefficients, np.linalg.lstsq(rows, targets, rcond=1e-12)[0], atol=1e-10)
 
 
-@pytest.mark.parametrize(("kind", "penalty"), [(WIDE, 0.0), (TALL, 0.0), (WIDE, 0.3), (TALL, 0.3), (RANK_2, 0.3)], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "penalty"), [(WIDE, 0.0), (TALL, 0.0), (WIDE, 0.3), (TALL, 0.3), (RANK_2, 0.3)], ids=str
+)
 def test_gradient_of_ridge_coefficients(kind, penalty: float) -> None:
     A = predictors(kind)
     T = matrix(len(A), 3)

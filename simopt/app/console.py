@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-_OUTSIDE_A_TERMINAL = 160
+_OUTSIDE_A_TERMINAL = 200
 
 
 def out() -> Console:
@@ -43,6 +43,8 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
     """Turn exceptions into one or two lines and an exit code; with ``debug`` also show the traceback."""
     try:
         yield
+    except typer.Exit:
+        raise
     except SimoptError as error:
         _fail(str(error), error.exit_code, debug)
     except KeyboardInterrupt:

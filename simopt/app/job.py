@@ -106,33 +106,34 @@ class _Session:
         self.seconds_before = 0.0
 
     def run(self) -> Outcome:
-        writer, how = self._open()
-        with writer:
-            try:
-                with _stop_signals() as stopped:
-                    reason = self.job.ascent.run(
-                        lambda state: self._observe(writer, state),
-                        should_stop=stopped,
-                        every=self.config.log.every,
-                    )
-                if reason is StopReason.NOT_FINITE:
-                    raise RunFailedError(not_finite(self.job.ascent, self.job.measure.name))
-                if reason is StopReason.INTERRUPTED:
-                    writer.flush()
-                    checkpoint.save(self.checkpoint, self._state())
-                    self._conclude(writer, layout.INTERRUPTED, reason.value, {})
-                else:
-                    self._conclude(writer, layout.FINISHED, reason.value, self._results(writer))
-            except (SimoptError, MemoryError, torch.OutOfMemoryError) as error:
-                failure = error if isinstance(error, SimoptError) else RunFailedError("out of memory")
-                writer.fail(str(failure), _now(), self._seconds())
-                raise failure from error
+        with _stop_signals() as stopped:
+            writer, how = self._open()
+            with writer:
+                reason = self._ascend(writer, stopped)
         if reason is StopReason.INTERRUPTED:
             raise InterruptedRunError(
                 f"{self.path}: interrupted at step {self.job.ascent.step}; the same command goes on."
             )
         self.checkpoint.unlink(missing_ok=True)
         return Outcome(self.path, how)
+
+    def _ascend(self, writer: RunWriter, stopped: Callable[[], bool]) -> StopReason:
+        ascent, every = self.job.ascent, self.config.log.every
+        try:
+            reason = ascent.run(lambda state: self._observe(writer, state), should_stop=stopped, every=every)
+            if reason is StopReason.NOT_FINITE:
+                raise RunFailedError(not_finite(ascent, self.job.measure.name))
+            if reason is StopReason.INTERRUPTED:
+                writer.flush()
+                checkpoint.save(self.checkpoint, self._state())
+                self._conclude(writer, layout.INTERRUPTED, reason.value, {})
+            else:
+                self._conclude(writer, layout.FINISHED, reason.value, self._results(writer))
+        except (SimoptError, MemoryError, torch.OutOfMemoryError) as error:
+            failure = error if isinstance(error, SimoptError) else RunFailedError("out of memory")
+            writer.fail(str(failure), _now(), self._seconds())
+            raise failure from error
+        return reason
 
     def _open(self) -> tuple[RunWriter, str]:
         header = Header(

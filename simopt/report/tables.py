@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from simopt.optimization.captured import half_capture
 from simopt.store import reader
 from simopt.store.reader import Run
 
@@ -112,6 +111,8 @@ def summarise(run: Run) -> Summary:
 
 
 def _so_far(run: Run) -> np.ndarray:
+    from simopt.optimization.captured import half_capture  # loads torch, which finished runs do not need
+
     if len(run.step) == 0:
         return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
     return half_capture(run.score, run.captured_variance)

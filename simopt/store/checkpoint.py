@@ -48,7 +48,7 @@ def load(path: Path) -> Any:
         The file is not a checkpoint.
     """
     try:
-        with np.load(path) as archive:
+        with path.open("rb") as handle, np.load(handle) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return _put_together(json.loads(str(arrays[_STRUCTURE])), arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -109,7 +109,7 @@ def status(path: Path) -> str:
 def _run(file: h5py.File, path: Path, live: bool) -> Run:
     schema = file.attrs.get("schema")
     if schema != layout.SCHEMA:
-        raise StorageError(f"{path}: schema {schema!r}; this version of simopt reads schema {layout.SCHEMA}.")
+        raise StorageError(f"{path}: schema {schema}; this version of simopt reads schema {layout.SCHEMA}.")
     attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
     crashed = attributes["status"] == layout.RUNNING and not live
     watched = file.get("trajectory/tracked", {})

@@ -228,6 +228,8 @@ class RunWriter:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+        with storage_errors(self.path):
+            h5py.File(self.path, "r+").close()  # cuts off what was reserved and not used
 
     def close(self) -> None:
         """Close the file; what is pending is not written."""

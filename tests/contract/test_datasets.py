@@ -11,7 +11,9 @@ from simopt.datasets.recording import Recording
 from simopt.errors import InputError, SurrogateWarning
 
 GENERATED = [name for name in datasets.names() if name != "file"]
-RECORDINGS = [name for name in GENERATED if isinstance(datasets.build(catalogue.read("dataset", name)), Recording)]
+RECORDINGS = [
+    name for name in GENERATED if isinstance(datasets.build(catalogue.read("dataset", name)), Recording)
+]
 
 
 @pytest.mark.parametrize("name", GENERATED)

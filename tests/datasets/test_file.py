@@ -34,7 +34,11 @@ def h5(path: Path, **content) -> Path:
 def test_npy_npz_and_h5_hold_the_same(tmp_path: Path, shape: tuple[int, ...]) -> None:
     responses = GOOD.reshape(shape)
     np.savez(tmp_path / "data.npz", responses=responses, other=np.zeros((3, 3)))
-    paths = npy(tmp_path, responses), tmp_path / "data.npz", h5(tmp_path, responses=responses, other=np.zeros((3, 3)))
+    paths = (
+        npy(tmp_path, responses),
+        tmp_path / "data.npz",
+        h5(tmp_path, responses=responses, other=np.zeros((3, 3))),
+    )
     for path in paths:
         dataset = load(path)
         np.testing.assert_array_equal(dataset.responses, responses)
@@ -44,7 +48,14 @@ def test_npy_npz_and_h5_hold_the_same(tmp_path: Path, shape: tuple[int, ...]) ->
 
 def test_labels_key_and_name_of_an_h5(tmp_path: Path) -> None:
     objects = np.array([b"car", b"face"] * 10)
-    path = h5(tmp_path, a__x=GOOD, b=GOOD[:, :2], labels__object=objects, labels__trial=np.arange(20), own__z=np.ones(20))
+    path = h5(
+        tmp_path,
+        a__x=GOOD,
+        b=GOOD[:, :2],
+        labels__object=objects,
+        labels__trial=np.arange(20),
+        own__z=np.ones(20),
+    )
     dataset = load(path, key="a/x", title="mine")
     assert dataset.name == "mine"
     assert dataset.responses.shape == (20, 5)
@@ -67,7 +78,9 @@ def test_integers_and_booleans_are_numbers(tmp_path: Path) -> None:
 
 def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
     path = npy(tmp_path, CONSTANT)
-    with pytest.raises(InputError, match="1 of 5 units never vary, the first is column 2; dataset.constant_units=drop"):
+    with pytest.raises(
+        InputError, match="1 of 5 units never vary, the first is column 2; dataset.constant_units=drop"
+    ):
         load(path)
     assert load(path, constant_units="drop").responses.shape == (20, 4)
     with pytest.raises(InputError, match="Unknown constant_units"):
@@ -118,7 +131,9 @@ def test_objects_are_never_loaded(tmp_path: Path, kind: str) -> None:
     assert not sprung.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04N.", b"\x93NUMPY"], ids=["empty", "text", "object", "header"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80\x04N.", b"\x93NUMPY"], ids=["empty", "text", "object", "header"]
+)
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5", ".hdf5"])
 def test_what_is_no_such_file(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"data{suffix}"
@@ -131,7 +146,9 @@ def test_what_is_no_such_file(tmp_path: Path, suffix: str, content: bytes) -> No
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.95])
 def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
     np.savez(tmp_path / "data.npz", responses=GOOD)
-    path = {"npy": npy(tmp_path, GOOD), "npz": tmp_path / "data.npz", "h5": h5(tmp_path, responses=GOOD)}[kind]
+    path = {"npy": npy(tmp_path, GOOD), "npz": tmp_path / "data.npz", "h5": h5(tmp_path, responses=GOOD)}[
+        kind
+    ]
     whole = path.read_bytes()
     path.write_bytes(whole[: int(part * len(whole))])
     with pytest.raises(InputError, match="not a readable"):
@@ -165,7 +182,10 @@ def test_links_out_of_an_h5_are_not_followed(tmp_path: Path) -> None:
             load(tmp_path / "data.h5", **options)
 
 
-@pytest.mark.parametrize(("name", "says"), [("data.csv", "unknown kind of file '.csv'"), ("none.npy", "no such file"), ("", "unknown kind")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("data.csv", "unknown kind of file '.csv'"), ("none.npy", "no such file"), ("", "unknown kind")],
+)
 def test_paths_that_lead_nowhere(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         load(tmp_path / name)

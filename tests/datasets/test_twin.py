@@ -37,7 +37,9 @@ def test_mante_choices_follow_the_relevant_coherence() -> None:
     assert all(np.mean(values) == 0.5 for values in labels.values())
 
 
-@pytest.mark.parametrize(("name", "variable", "bin_"), [("freeman_ziemba", "texture_type", 0), ("hatsopoulos", "target", 3)])
+@pytest.mark.parametrize(
+    ("name", "variable", "bin_"), [("freeman_ziemba", "texture_type", 0), ("hatsopoulos", "target", 3)]
+)
 def test_planted_labels_can_be_decoded(name: str, variable: str, bin_: int) -> None:
     from sklearn.linear_model import RidgeClassifier
     from sklearn.model_selection import cross_val_score
@@ -97,7 +99,9 @@ def test_ultrametric_classes_nest() -> None:
     distance = np.abs(tree.responses[:, None] - tree.responses[None]).mean(axis=2)
     same2 = level2[:, None] == level2
     same1 = (level1[:, None] == level1) & ~same2
-    near, middle, far = (distance[mask & ~np.eye(100, dtype=bool)].mean() for mask in (same2, same1, level1[:, None] != level1))
+    near, middle, far = (
+        distance[mask & ~np.eye(100, dtype=bool)].mean() for mask in (same2, same1, level1[:, None] != level1)
+    )
     # two leaves differ in a unit if an odd number of 2, 4 or 6 draws of flip probability 0.1 flipped it
     expected = [(1 - 0.8**draws) / 2 for draws in (2, 4, 6)]
     np.testing.assert_allclose([near, middle, far], expected, atol=0.06)

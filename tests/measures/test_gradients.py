@@ -34,7 +34,8 @@ def pair(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 KINDS = [
-    "well-conditioned", "samples < units", "wide Y", "repeated singular values", "next to Y = X", "large offset",
+    "well-conditioned", "samples < units", "wide Y", "repeated singular values", "next to Y = X",
+    "large offset",
 ]  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def test_gradcheck(name: str, kind: str) -> None:
 def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     X = draw(14, 4)
     return {
-        "duplicated column": (X, (Y := draw(14, 3))[:, [0, 1, 2, 2]]),
+        "duplicated column": (X, draw(14, 3)[:, [0, 1, 2, 2]]),
         "zero column": (X, torch.cat([draw(14, 3), torch.zeros(14, 1, dtype=torch.float64)], dim=1)),
         "rank one": (X, draw(14, 1) @ draw(1, 4)),
         "X of rank one": (draw(14, 1) @ draw(1, 4), draw(14, 3)),
@@ -57,7 +58,9 @@ def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["duplicated column", "zero column", "rank one", "X of rank one", "lacks a PC of X"])
+@pytest.mark.parametrize(
+    "kind", ["duplicated column", "zero column", "rank one", "X of rank one", "lacks a PC of X"]
+)
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: str, kind: str) -> None:
     X, Y = singular(kind)

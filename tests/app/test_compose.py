@@ -1,0 +1,93 @@
+"""Overrides: what they do, and how bad ones are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from simopt import catalogue
+from simopt.app.compose import compose
+from simopt.errors import InputError
+
+
+def test_the_defaults_are_the_published_settings() -> None:
+    config = compose([]).config
+    assert config.measure["name"] == "cka"
+    assert config.dataset["name"] == "majaj"
+    assert config.optimizer == {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1, "fused": True}
+    assert (config.target, config.max_steps, config.seeds) == (0.99, 1000, [0])
+    assert (config.device, config.dtype, config.force, config.track) == ("auto", "float32", False, [])
+
+
+@pytest.mark.parametrize("group", ["measure", "dataset", "optimizer", "init", "decoder"])
+def test_every_option_of_every_group_composes(group: str) -> None:
+    for name in catalogue.names(group):
+        extra = ["dataset.path=x.npy"] if name == "file" else []
+        assert compose([f"{group}={name}", *extra]).yaml
+
+
+def test_overrides_reach_their_node() -> None:
+    overrides = [
+        "optimizer=sgd",
+        "optimizer.momentum=0.9",
+        "seeds=[1,2]",
+        "dataset=gaussian",
+        "dataset.spectrum=[2,1]",
+    ]
+    config = compose(overrides).config
+    assert config.optimizer["momentum"] == 0.9  # not in the yaml: the class says whether it exists
+    assert config.seeds == [1, 2]
+    assert config.dataset["spectrum"] == [2, 1]
+
+
+def test_paths_with_blanks_and_equal_signs() -> None:
+    for path in ("a b.npy", "x=y.npy"):
+        assert compose(["dataset=file", f"dataset.path='{path}'"]).config.dataset["path"] == path
+
+
+def test_a_folder_of_ones_own_yamls(tmp_path: Path) -> None:
+    (tmp_path / "measure").mkdir()
+    text = "_target_: simopt.measures.regression.Regression\nname: ridge3\npenalty: 3.0\n"
+    (tmp_path / "measure" / "ridge3.yaml").write_text(text)
+    assert compose(["measure=ridge3"], tmp_path).config.measure["penalty"] == 3.0
+    with pytest.raises(InputError, match="Unknown measure 'ridge4'; the nearest: .*ridge3"):
+        compose(["measure=ridge4"], tmp_path)
+    with pytest.raises(InputError, match="there is no such folder"):
+        compose([], tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("measure=ckaa", "Unknown measure 'ckaa'; the nearest: cka"),
+        ("measure=", "Unknown measure ''"),
+        ("dataset=majah", "Unknown dataset 'majah'; the nearest: majaj"),
+        ("optimizer=adm", "Unknown optimizer"),
+        ("sead=1", "Unknown key of run 'sead'; the nearest: seeds"),
+        ("+sead=1", "Unknown key of run 'sead'"),
+        ("log.evry=1", "Unknown key of log 'evry'; the nearest: every"),
+        ("seeds=abc", "seeds=abc: .*not a ListConfig"),
+        ("seeds=0,1", r"a list is written \[a,b\]"),
+        ("seeds=[0.5]", "could not be converted to Integer"),
+        ("seeds.x=1", "invalid literal"),
+        ("target=high", "could not be converted to Float"),
+        ("max_steps=1e3", "could not be converted to Integer"),
+        ("force=maybe", "not a valid bool"),
+        ("log.dir=null", "not Optional"),
+        ("log.every=0", "log.every is 0"),
+        ("log.flush_seconds=-1", "log.flush_seconds is -1"),
+        ("log.checkpoint_seconds=nan", "log.checkpoint_seconds is nan"),
+        ("dataset=file", "dataset.path has no value; give one with dataset.path=VALUE"),
+        ("~measure", "measure has no value"),
+        ("foo", "Cannot read the override 'foo'"),
+        ("seeds=[0,1", r"Cannot read the override 'seeds=\[0,1'"),
+        ("dataset.path=a=b", "quoted where the value has ="),
+        ("", "Cannot read the override ''"),
+        ("hydra/launcher=joblib", "launchers belong to sweeps"),
+        ("init.scale=${nothing}", "nothing"),
+    ],
+)
+def test_bad_overrides_are_refused_in_one_line(override: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as refused:
+        compose([override])
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 250

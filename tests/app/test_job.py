@@ -1,0 +1,182 @@
+"""Runs as jobs, in this process: found again, resumed, failed, alone."""
+
+import os
+import signal
+from pathlib import Path
+
+import filelock
+import h5py
+import numpy as np
+import pytest
+
+from simopt.app.compose import compose
+from simopt.app.job import Outcome, execute
+from simopt.errors import InputError, InterruptedRunError, RunFailedError, StorageError
+from simopt.optimization import State, half_capture
+from simopt.store import layout, reader
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    def run(*overrides: str, progress=lambda state: None) -> Outcome:
+        return execute(compose(["dataset=ultrametric", f"log.dir='{tmp_path}'", *overrides]), progress)
+
+    return run
+
+
+def content(path: Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda n, o: arrays.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
+    return arrays
+
+
+def test_the_run_file_holds_the_run(start) -> None:
+    outcome = start("seeds=[0,1]", "track=[nbs,linreg_cv5]", "init.units=30")
+    run, arrays = reader.read(outcome.path), content(outcome.path)
+    T, R, K = run.captured_variance.shape
+    assert (R, K) == (2, 50)
+    assert run.step.tolist() == list(range(T))
+    assert (run.score[-1] >= 0.99).all()
+    assert run.tracked.keys() == {"nbs", "linreg_cv5"}
+    assert arrays["final/Y"].shape == (2, 100, 30)
+    np.testing.assert_allclose(arrays["summary/half_capture"], half_capture(run.score, run.captured_variance))
+    assert arrays["summary/steps_to_target"].max() == T - 1
+    assert run.pc_variance.sum() == pytest.approx(1)
+    attributes = run.attributes
+    assert (attributes["status"], attributes["source"], attributes["device"]) == (
+        "finished",
+        "surrogate",
+        "cpu",
+    )
+    assert attributes["seeds"].tolist() == [0, 1]
+    assert attributes["wall_seconds"] > 0
+    assert attributes["created"] <= attributes["finished"]
+    assert "track:\n- nbs\n- linreg_cv5\n" in attributes["config"]
+    assert outcome.path.parent.name == f"surrogate-{attributes['config_hash'][:12]}"
+    assert sorted(p.name for p in outcome.path.parent.iterdir()) == [layout.LOCK_FILE, layout.RUN_FILE]
+
+
+def test_tracked_scores_are_those_of_the_logged_y(start) -> None:
+    import simopt
+
+    arrays = content(start("track=[nbs]", "dtype=float64").path)
+    X = simopt.load_dataset("ultrametric").responses
+    assert arrays["trajectory/tracked/nbs"][-1, 0] == pytest.approx(
+        simopt.score(X, arrays["final/Y"][0], "nbs"), abs=1e-5
+    )
+
+
+def test_final_y_is_optional(start) -> None:
+    assert "final/Y" not in content(start("log.final=false", "max_steps=2").path)
+
+
+def test_a_finished_run_is_found_again_unless_forced(start) -> None:
+    first = start("max_steps=3")
+    stamp = first.path.stat().st_mtime_ns
+    assert (first.how, start("max_steps=3").how) == ("done", "found")
+    assert first.path.stat().st_mtime_ns == stamp
+    assert start("max_steps=3", "force=true").how == "done"
+    assert first.path.stat().st_mtime_ns > stamp
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("every", [1, 7])
+def test_an_interrupted_run_goes_on_to_the_same_numbers(
+    start, tmp_path: Path, number: int, every: int
+) -> None:
+    def interrupt(state: State) -> None:
+        if state.step == 14:
+            os.kill(os.getpid(), number)
+
+    options = ("measure=nbs", "seeds=[0,1]", "track=[cka]", f"log.every={every}", "target=0.999")
+    with pytest.raises(InterruptedRunError, match="the same command goes on"):
+        start(*options, progress=interrupt)
+    (path,) = tmp_path.rglob("run.h5")
+    assert reader.read(path).status == layout.INTERRUPTED
+    assert (path.parent / layout.CHECKPOINT_FILE).exists()
+    assert "summary/half_capture" not in content(path)
+    handler = signal.getsignal(number)
+    assert start(*options).how == "resumed"
+    assert signal.getsignal(number) is handler
+    assert not (path.parent / layout.CHECKPOINT_FILE).exists()
+    resumed = content(path)
+    undisturbed = content(start(*options, "force=true").path)
+    assert resumed.keys() == undisturbed.keys()
+    for name, array in undisturbed.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+class PowerCutError(BaseException):
+    """Ends a run as a kill does: nothing is said in the file."""
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(start, tmp_path: Path) -> None:
+    def cut(state: State) -> None:
+        if state.step == 20:
+            raise PowerCutError
+
+    options = ("measure=nbs", "target=0.999", "log.checkpoint_seconds=0")
+    with pytest.raises(PowerCutError):
+        start(*options, progress=cut)
+    (path,) = tmp_path.rglob("run.h5")
+    assert reader.read(path).status == reader.CRASHED
+    assert start(*options).how == "resumed"
+    resumed = content(path)
+    undisturbed = content(start(*options, "force=true").path)
+    for name, array in undisturbed.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+def test_a_failed_run_says_so_in_its_file(start, tmp_path: Path) -> None:
+    with pytest.raises(RunFailedError, match="NaN or infinite at step 1"):
+        start("optimizer.lr=1e30")
+    (path,) = tmp_path.rglob("run.h5")
+    run = reader.read(path)
+    assert run.status == layout.FAILED
+    assert "NaN or infinite at step 1; a smaller optimizer.lr may help" in run.attributes["stop_reason"]
+    assert run.step.tolist() == [0]
+
+
+def test_a_full_disk_fails_the_run_and_leaves_it_readable(
+    start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.posix_fallocate
+
+    def limited(descriptor: int, offset: int, length: int) -> None:
+        if length > 220_000:
+            raise OSError(28, os.strerror(28))
+        real(descriptor, offset, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", limited)
+    with pytest.raises(StorageError, match="no space left on device"):
+        start("log.flush_seconds=0")
+    (path,) = tmp_path.rglob("run.h5")
+    run = reader.read(path)
+    assert run.status == layout.FAILED
+    assert "no space left on device" in run.attributes["stop_reason"]
+
+
+def test_a_broken_run_file_is_made_again(start) -> None:
+    path = start("max_steps=3").path
+    path.write_bytes(b"broken")
+    assert start("max_steps=3").how == "done"
+    assert reader.read(path).status == layout.FINISHED
+
+
+def test_two_processes_do_not_write_one_run(start, tmp_path: Path) -> None:
+    path = start("max_steps=3").path
+    with (
+        filelock.FileLock(path.parent / layout.LOCK_FILE),
+        pytest.raises(StorageError, match="another process is at work"),
+    ):
+        start("max_steps=3")
+
+
+@pytest.mark.parametrize(
+    "override", ["decoder={a: 1}", "track=[nbz]", "optimizer.lr=-1", "device=toaster", "measure.typo=1"]
+)
+def test_bad_input_leaves_nothing_behind(start, tmp_path: Path, override: str) -> None:
+    with pytest.raises(InputError):
+        start(override)
+    assert list(tmp_path.iterdir()) == []
