@@ -36,8 +36,15 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
+def aliases(group: str) -> dict[str, str]:
+    """Return the aliases in a group, each with the name of the entry it belongs to."""
+    return {alias: name for name in names(group) for alias in _load(group, name).get("aliases", {})}
+
+
 def read(group: str, name: str) -> dict[str, Any]:
-    """Return the yaml of one entry, found by its name or one of its aliases.
+    """Return the yaml of one entry, found by its name, or by an alias and then with the options of that.
+
+    ``aliases`` of a yaml maps an alias to the options that make it: ``{cka-linear-song: {estimator: song}}``.
 
     Raises
     ------
@@ -47,11 +54,11 @@ def read(group: str, name: str) -> dict[str, Any]:
     known = names(group)
     if name in known:
         return _load(group, name)
-    for candidate in known:
-        node = _load(group, candidate)
-        if name in node.get("aliases", ()):
-            return node
-    raise checks.unknown(name, known, group)
+    owner = aliases(group).get(name)
+    if owner is not None:
+        node = _load(group, owner)
+        return {**node, **node["aliases"][name], "name": name}
+    raise checks.unknown(name, [*known, *aliases(group)], group)
 
 
 def _load(group: str, name: str) -> dict[str, Any]:

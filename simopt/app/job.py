@@ -206,7 +206,7 @@ class _Session:
         step, score, captured = writer.trajectory()
         results: dict[Entry, Any] = {
             layout.HALF_CAPTURE: half_capture(score, captured),
-            layout.STEPS_TO_TARGET: steps_to(step, score, self.config.target),
+            layout.STEPS_TO_TARGET: steps_to(step, score, self.config.target, self.job.measure.sign),
         }
         if self.config.log.final:
             results[layout.FINAL_Y] = self.job.ascent.Y.cpu().numpy()

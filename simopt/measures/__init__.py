@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["BoundMeasure", "Facts", "Measure", "Moments", "Reference", "build", "get", "names", "score"]
 
 
-def names() -> list[str]:
-    """Return the names of all measures."""
-    return catalogue.names("measure")
+def names(*, aliases: bool = False) -> list[str]:
+    """Return the names of all measures, with ``aliases`` also those of their named variants."""
+    return [*catalogue.names("measure"), *(sorted(catalogue.aliases("measure")) if aliases else ())]
 
 
 def get(name: str, **options: Any) -> Measure:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,11 +38,17 @@ class Facts:
 
     Attributes
     ----------
+    family : str
+        Which room of the catalogue it belongs to.
     formula : str
     source : str
         The paper that defines it.
     low, high : float
-        Bounds of the score over all Y; ``high`` is reached at Y = X.
+        Bounds of the score over all Y.
+    at_self : float or None
+        The score at Y = X; None where it depends on X.
+    larger_is_closer : bool
+        False for distances and angles, which are optimised downwards.
     invariant_x, invariant_y : frozenset of str
         Which of :data:`INVARIANCES` of X and of Y leave the score as it is; all others change it.
     symmetric : bool
@@ -51,17 +57,26 @@ class Facts:
         Whether the gradient with respect to Y exists almost everywhere and is given.
     direction : str
         ``symmetric``, or which side predicts which (``y_to_x``: X is predicted from Y).
+    cost : str
+        How the time of one score grows, in samples n and units p.
+    relations : tuple of str
+        Which other measures it equals or bounds.
     """
 
+    family: str
     formula: str
     source: str
-    low: float
-    high: float
     invariant_x: frozenset[str]
     invariant_y: frozenset[str]
-    symmetric: bool
-    differentiable: bool
-    direction: str
+    low: float = 0.0
+    high: float = 1.0
+    at_self: float | None = 1.0
+    larger_is_closer: bool = True
+    symmetric: bool = True
+    differentiable: bool = True
+    direction: str = "symmetric"
+    cost: str = "n p^2"
+    relations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +88,7 @@ class Measure(ABC):
     """
 
     name: str
-    aliases: Sequence[str] = ()
+    aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     @abstractmethod
@@ -88,6 +103,11 @@ class Measure(ABC):
     def differentiable(self) -> bool:
         """Whether the score can be optimised."""
         return self.facts.differentiable
+
+    @property
+    def sign(self) -> int:
+        """1 where larger scores are closer, -1 for distances: what optimisation multiplies the score with."""
+        return 1 if self.facts.larger_is_closer else -1
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Say why the score means nothing for Y of this shape, or None where it does."""

@@ -78,15 +78,11 @@ class KernelSimilarity(Measure):
     def facts(self) -> Facts:
         """Range [0, 1], symmetric; blind to rotation, scale and offset of either side."""
         return Facts(
+            family="kernel",
             formula=forms.wording(self.form, _FORMULAS[self.comparison]),
             source=_SOURCES[self.comparison],
-            low=0.0,
-            high=1.0,
             invariant_x=ROTATIONAL,
             invariant_y=ROTATIONAL,
-            symmetric=True,
-            differentiable=True,
-            direction="symmetric",
         )
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:

@@ -27,6 +27,8 @@ class Reference:
 
     Attributes
     ----------
+    responses : Tensor, (n, p)
+        As they came, not centred.
     scores : Tensor, (n, K)
         Principal-component scores U S of the centred responses, scaled to unit total variance. Columns
         are orthogonal, descending, one for each PC of nonzero variance; X X' = scores scores', so they
@@ -35,6 +37,7 @@ class Reference:
         p_i = lambda_i / sum lambda, the explained variance ratio of each PC.
     """
 
+    responses: Tensor
     scores: Tensor
     variance_ratio: Tensor
 
@@ -70,6 +73,7 @@ class Reference:
         left, values = linalg.principal_axes(array)
         values = values / np.linalg.norm(values)
         return cls(
+            responses=torch.from_numpy(array).to(dtype).to(device),
             scores=torch.from_numpy(left * values).to(dtype).to(device),
             variance_ratio=torch.from_numpy(values**2).to(dtype).to(device),
         )

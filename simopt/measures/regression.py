@@ -53,14 +53,14 @@ class Regression(Measure):
         if self.folds is not None:
             formula += f", on held-out folds ({self.folds}, contiguous), then averaged"
         return Facts(
+            family="regression",
             formula=formula,
             source="Cloos et al. 2025, Differentiable Optimization of Similarity Scores (sec. 3)",
             low=0.0 if self.folds is None else -float("inf"),
-            high=1.0,
+            at_self=None if penalised else 1.0,
             invariant_x=ROTATIONAL,
             invariant_y=ROTATIONAL - {"isotropic_scaling"} if penalised else frozenset(INVARIANCES),
             symmetric=False,
-            differentiable=True,
             direction="y_to_x",
         )
 

@@ -51,7 +51,10 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
     return half
 
 
-def steps_to(step: np.ndarray, score: FloatArray, target: float) -> FloatArray:
-    """Return the first logged step at which each replicate's score reaches ``target``, (R,); NaN if never."""
-    reached = score >= target
+def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:
+    """Return the first logged step at which each replicate's score reaches ``target``, (R,); NaN if never.
+
+    ``sign`` is -1 for a distance, which reaches it from above.
+    """
+    reached = sign * score >= sign * target
     return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)

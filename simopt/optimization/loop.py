@@ -58,7 +58,7 @@ class Ascent:
         Makes a torch optimiser from a list of parameters. Each replicate is a parameter of its own, so
         that no optimiser mixes them; one that needs a closure (L-BFGS) is made once a replicate.
     target : float
-        A replicate that reaches this score is kept as it is while the others go on.
+        A replicate that reaches this score (a distance: from above) is kept as it is while the others go on.
     max_steps : int
 
     Raises
@@ -74,6 +74,7 @@ class Ascent:
         self.target = target
         self.max_steps = max_steps
         self.step = 0
+        self._sign = bound.measure.sign
         scores = bound.reference.scores
         self.Y = Y0.to(dtype=scores.dtype, device=scores.device, copy=True)
         self._replicates = [self.Y[r] for r in range(len(self.Y))]
@@ -114,17 +115,18 @@ class Ascent:
             values = score.tolist()
             if not all(map(math.isfinite, values)):
                 return StopReason.NOT_FINITE
-            reason = self._reason(values, should_stop)
+            active = [self._sign * value < self._sign * self.target for value in values]
+            reason = self._reason(any(active), should_stop)
             if self.step % every == 0 or reason is not None:
                 observe(State(self.step, score.detach(), moments.detached(), reason is not None))
             if reason is not None:
                 return reason
-            (descent,) = torch.autograd.grad(score.sum().neg(), leaf)
-            self._update(descent, [value < self.target for value in values])
+            (descent,) = torch.autograd.grad(-self._sign * score.sum(), leaf)
+            self._update(descent, active)
             self.step += 1
 
-    def _reason(self, values: Sequence[float], should_stop: Callable[[], bool]) -> StopReason | None:
-        if all(value >= self.target for value in values):
+    def _reason(self, going_on: bool, should_stop: Callable[[], bool]) -> StopReason | None:
+        if not going_on:
             return StopReason.TARGET
         if self.step >= self.max_steps:
             return StopReason.MAX_STEPS
@@ -143,7 +145,7 @@ class Ascent:
     def _closure(self, y: Tensor) -> Callable[[], float]:
         def closure() -> float:
             leaf = y.detach().requires_grad_()
-            loss = self.bound.evaluate(Moments(self.bound.reference, leaf)).neg()
+            loss = -self._sign * self.bound.evaluate(Moments(self.bound.reference, leaf))
             (y.grad,) = torch.autograd.grad(loss, leaf)
             return loss.item()
 

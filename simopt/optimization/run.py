@@ -94,4 +94,5 @@ def optimize(
         Y=ascent.Y.cpu().numpy(),
         variance_ratio=reference.variance_ratio.cpu().numpy(),
         stop_reason=reason,
+        sign=chosen.sign,
     )

