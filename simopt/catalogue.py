@@ -6,6 +6,7 @@ a notebook and the command line build the same object from the same file.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import inspect
@@ -62,8 +63,12 @@ def read(group: str, name: str) -> dict[str, Any]:
 
 
 def _load(group: str, name: str) -> dict[str, Any]:
-    node = yaml.safe_load((config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
-    return dict(node or {})
+    return copy.deepcopy(_parse(config_dir() / group / f"{name}.yaml"))
+
+
+@functools.cache
+def _parse(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
 
 
 def build(node: Node, what: str) -> Any:
@@ -83,7 +88,7 @@ def build(node: Node, what: str) -> Any:
         The path leads nowhere, or an option is unknown, missing or refused.
     """
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
-    target = _locate(node.get("_target_"), what)
+    target = locate(node.get("_target_"), what)
     title = f"{what} {options.get('name', target.__name__)}"
     partial = bool(node.get("_partial_", False))
     _check_options(target, options, title, partial)
@@ -95,7 +100,14 @@ def build(node: Node, what: str) -> Any:
         raise InputError(f"{title}: {error}.") from error
 
 
-def _locate(path: object, what: str) -> Callable[..., Any]:
+def locate(path: object, what: str) -> Callable[..., Any]:
+    """Return the class or function of a dotted path.
+
+    Raises
+    ------
+    InputError
+        The path leads nowhere.
+    """
     if not isinstance(path, str) or "." not in path:
         raise InputError(f"{what}: _target_ is {path!r}; it must be the dotted path of a class or function.")
     module, _, attribute = path.rpartition(".")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 LabelArray: TypeAlias = npt.NDArray[Any]
 Source: TypeAlias = Literal["real", "surrogate"]
-Form: TypeAlias = Literal["score", "squared", "angular"]
+Form: TypeAlias = Literal["score", "squared", "angular", "angle", "angle_normalised"]
 Node: TypeAlias = Mapping[str, Any]
 """A plain configuration node: ``_target_`` and its options."""
 

@@ -62,9 +62,11 @@ def test_imports_go_one_way(path: Path) -> None:
         assert not APP_ONLY & {name.split(".")[0] for name in names}
 
 
-def test_the_oracles_share_nothing_with_the_package() -> None:
-    textbook = Path(__file__).parent / "oracles" / "textbook.py"
-    assert not {name for name in imported(textbook) if name.startswith("simopt")}
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "oracles").glob("*.py")), ids=lambda path: path.stem
+)
+def test_the_oracles_share_nothing_with_the_package(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("simopt")}
 
 
 @pytest.mark.parametrize("statement", ["import simopt", "import simopt.app.cli"])

@@ -45,7 +45,7 @@ def test_every_yaml_begins_by_saying_what_it_is() -> None:
         ({"_target_": "simopt.measures.base.INVARIANCES"}, "not a class"),
         (
             {"_target_": "simopt.measures.kernel.KernelSimilarity", "name": "x", "typo": 1},
-            "it has: comparison, form",
+            "it has: comparison, ",
         ),
         ({"_target_": "simopt.measures.kernel.KernelSimilarity", "name": "x"}, "missing"),
         ({"_target_": "torch.optim.Adam", "_partial_": True, "typo": 1}, "it has: lr, betas"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from simopt import catalogue, datasets, measures
@@ -34,6 +36,8 @@ def build(config: RunConfig) -> Job:
     InputError
         Data, a name or an option that cannot be used.
     """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
     where, precision = devices.choose(config.device, config.dtype)
     measure = measures.build(_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import report, run
+from simopt.app.commands import measures, report, run, score
 
 app = typer.Typer(
     name="simopt",
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command(name="run")(run.run)
 app.command(name="report")(report.report)
+app.command(name="score")(score.score)
+app.command(name="measures")(measures.measures)
 
 
 def _version(show: bool) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -48,7 +49,7 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher")):
             raise InputError(f"{override}: `simopt run` makes one run, here; launchers belong to sweeps.")
-    overrides = [_OPEN_NODE.sub("++", override) for override in overrides]
+    overrides = [part for override in overrides for part in _expand(override, overrides)]
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
     try:
@@ -73,6 +74,22 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
     if not isinstance(config, RunConfig):
         raise InputError("The configuration lost its schema; do not remove run_schema.")
     return Composed(config, yaml)
+
+
+def _expand(override: str, overrides: Sequence[str]) -> list[str]:
+    """Write out what Hydra does not know: aliases of measures, one's own function, options of open nodes."""
+    alias = override.removeprefix("measure=")
+    owner = catalogue.aliases("measure").get(alias) if override != alias else None
+    if owner is not None:
+        options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
+        return [f"measure={owner}", *(f"++measure.{key}={_plain(value)}" for key, value in options.items())]
+    if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
+        return ["measure=function", override]
+    return [_OPEN_NODE.sub("++", override)]
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _searchpath(config_dir: Path) -> str:

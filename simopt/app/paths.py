@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-from simopt import checks
+from simopt import catalogue, checks
 from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.errors import InputError
@@ -27,8 +28,19 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
         del tree[key]
     tree["log"] = {"every": config.log.every, "final": config.log.final}
     tree["measure"] = {key: value for key, value in tree["measure"].items() if key not in ("name", "aliases")}
+    tree["code"] = _source(tree["measure"]["_target_"])
     tree["data"] = {"source": dataset.source, "hash": dataset.data_hash()}
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def _source(target: str) -> str:
+    """Return the source of a measure of the user's own, which the version of simopt does not tell."""
+    if target.startswith("simopt."):
+        return ""
+    try:
+        return inspect.getsource(catalogue.locate(target, "measure"))
+    except OSError:
+        return ""
 
 
 def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -> Path:

@@ -16,7 +16,7 @@ from simopt.datasets.base import Dataset, Loader
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
-CONSTANT_UNITS = ("error", "drop")
+CONSTANT_UNITS = ("error", "drop", "keep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class File(Loader):
     labels : str or None
         The h5 group with one dataset a task variable, one value a condition. None takes ``labels`` where
         there is one.
-    constant_units : {"error", "drop"}
+    constant_units : {"error", "drop", "keep"}
         What to do with units that never vary.
     """
 
@@ -74,7 +74,7 @@ class File(Loader):
 
     def _varying(self, responses: FloatArray, path: Path) -> FloatArray:
         constant = np.ptp(checks.flatten(responses), axis=0) == 0
-        if not constant.any():
+        if not constant.any() or self.constant_units == "keep":
             return responses
         if self.constant_units == "drop" and not constant.all():
             return responses[..., ~constant]

@@ -5,21 +5,53 @@ A new measure is one file here and one yaml in ``configs/measure/``.
 
 from __future__ import annotations
 
+import importlib.metadata
+import inspect
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simopt import catalogue, checks
+from simopt.errors import SimoptError
 from simopt.measures.base import BoundMeasure, Facts, Measure
+from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
 
 if TYPE_CHECKING:
-    from simopt.typing import ArrayLike, Node
+    from simopt.typing import ArrayLike, FloatArray, Node
 
-__all__ = ["BoundMeasure", "Facts", "Measure", "Moments", "Reference", "build", "get", "names", "score"]
+__all__ = [
+    "BoundMeasure",
+    "Facts",
+    "FunctionMeasure",
+    "Measure",
+    "Moments",
+    "Reference",
+    "build",
+    "describe",
+    "distinct",
+    "get",
+    "names",
+    "score",
+    "score_all",
+]
 
 
 def names(*, aliases: bool = False) -> list[str]:
     """Return the names of all measures, with ``aliases`` also those of their named variants."""
-    return [*catalogue.names("measure"), *(sorted(catalogue.aliases("measure")) if aliases else ())]
+    own = [name for name in catalogue.names("measure") if name != "function"]
+    return [*own, *(sorted(catalogue.aliases("measure")) if aliases else ())]
+
+
+def distinct() -> list[str]:
+    """Return the names of all measures and of those variants that have a formula of their own."""
+    same = {
+        alias
+        for name in catalogue.names("measure")
+        for alias, options in catalogue.read("measure", name)["aliases"].items()
+        if not options
+    }
+    return [name for name in names(aliases=True) if name not in same]
 
 
 def get(name: str, **options: Any) -> Measure:
@@ -33,15 +65,96 @@ def get(name: str, **options: Any) -> Measure:
     InputError
         No such measure, no such option, or a value out of range.
     """
+    entry = None if name in names(aliases=True) else _entry_point(name)
+    if entry is not None:
+        return build({"_target_": entry, "name": name, **options})
     return build({**catalogue.read("measure", name), **options})
 
 
 def build(node: Node) -> Measure:
-    """Return the measure that a configuration node describes."""
-    measure = catalogue.build(node, "measure")
-    if not isinstance(measure, Measure):
-        raise checks.unknown(str(node.get("_target_")), names(), "measure")
-    return measure
+    """Return the measure that a configuration node describes.
+
+    ``_target_`` names a class of measures, or a function of (X, Y), which becomes one with the other
+    entries as its options.
+    """
+    target = catalogue.locate(node.get("_target_"), "measure")
+    if inspect.isclass(target) and issubclass(target, Measure):
+        measure: Measure = catalogue.build(node, "measure")
+        return measure
+    options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
+    given = node.get("name", "function")
+    name = target.__name__ if given == "function" else str(given)
+    return FunctionMeasure(name=name, function=target, options=options)
+
+
+def _entry_point(name: str) -> str | None:
+    """Return the dotted path of a measure that another package offers under ``simopt.measures``."""
+    found = importlib.metadata.entry_points(group="simopt.measures", name=name)
+    return next((entry.value.replace(":", ".") for entry in found), None)
+
+
+def describe(measure: Measure) -> dict[str, Any]:
+    """Return what a measure says of itself, as plain values; ranges without end are infinite."""
+    facts = measure.facts
+    return {
+        "name": measure.name,
+        "family": facts.family,
+        "formula": facts.formula,
+        "source": facts.source,
+        "range": [facts.low, facts.high],
+        "at_self": facts.at_self,
+        "larger_is_closer": facts.larger_is_closer,
+        "symmetric": facts.symmetric,
+        "direction": facts.direction,
+        "invariant_x": sorted(facts.invariant_x),
+        "invariant_y": sorted(facts.invariant_y),
+        "differentiable": facts.differentiable,
+        "cost": facts.cost,
+        "relations": list(facts.relations),
+        "aliases": {alias: dict(options) for alias, options in measure.aliases.items()},
+    }
+
+
+def score_all(
+    X: ArrayLike, Y: ArrayLike, names: Sequence[str], *, keep_going: bool = True
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score two datasets with several measures.
+
+    Parameters
+    ----------
+    X, Y : array or tensor
+        As :func:`score` takes them.
+    names : sequence of str
+    keep_going : bool
+        Whether a measure that does not apply is skipped.
+
+    Returns
+    -------
+    scores : dict of float
+    skipped : dict of str
+        The reason for each measure that does not apply, or is undefined for these data.
+
+    Raises
+    ------
+    InputError
+        Data that no measure can use; a measure that does not apply, unless ``keep_going``.
+    """
+    scores: dict[str, float] = {}
+    skipped: dict[str, str] = {}
+    pair = _pair(X, Y)
+    for name in names:
+        try:
+            value = float(get(name).bind(pair[0])(pair[1]))
+        except SimoptError as error:
+            if not keep_going:
+                raise
+            skipped[name] = str(error)
+            continue
+        if math.isfinite(value):
+            scores[name] = value
+        else:
+            skipped[name] = f"undefined for these data ({value})"
+    return scores, skipped
 
 
 def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options: Any) -> float:
@@ -66,10 +179,15 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
         Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples;
         an unknown measure or option.
     """
-    bound = get(measure, **options) if isinstance(measure, str) else measure
+    chosen = get(measure, **options) if isinstance(measure, str) else measure
+    x, y = _pair(X, Y)
+    return float(chosen.bind(x)(y))
+
+
+def _pair(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
     x = checks.flatten(checks.responses(X, "X")).astype("float64")
     y = checks.flatten(checks.responses(Y, "Y")).astype("float64")
     checks.same_samples(x.shape, y.shape)
     checks.varying(x, "X")
     checks.varying(y, "Y")
-    return float(bound.bind(x)(y))
+    return x, y

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -151,6 +152,17 @@ class BoundMeasure:
                 f"on {scores.device}. Convert Y, or bind X again."
             )
         return self.evaluate(Moments(self.reference, Y))
+
+
+def over_batch(score: Callable[[npt.NDArray[np.float64]], float]) -> Callable[[Moments], Tensor]:
+    """Turn a score of one Y, a numpy array (n, q), into one of a batch, without a gradient."""
+
+    def evaluate(moments: Moments) -> Tensor:
+        Y = moments.Y.detach()
+        batch = Y.reshape(-1, *Y.shape[-2:]).cpu().double().numpy()
+        return Y.new_tensor([score(y) for y in batch]).reshape(Y.shape[:-2])
+
+    return evaluate
 
 
 def _as_tensor(Y: ArrayLike) -> Tensor:

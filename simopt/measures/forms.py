@@ -1,8 +1,9 @@
-"""Forms: increasing functions of a cosine-like score that keep 1 at Y = X."""
+"""Forms: monotone functions of a cosine-like score, 1 at Y = X; the angles among them are distances."""
 
 from __future__ import annotations
 
-from typing import get_args
+import math
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from simopt import checks, linalg
 from simopt.typing import Form
 
 FORMS: tuple[Form, ...] = get_args(Form)
+DISTANCES = ("angle", "angle_normalised")
 
 
 def check(form: str, what: str) -> None:
@@ -18,12 +20,40 @@ def check(form: str, what: str) -> None:
 
 
 def apply(form: Form, score: Tensor) -> Tensor:
-    """Return the score s itself, its square, or 1 - (2/pi) arccos(s)."""
+    """Return the form of a score s.
+
+    ``score``: s; ``squared``: s^2; ``angular``: 1 - (2/pi) arccos s; ``angle``: arccos s, in radians;
+    ``angle_normalised``: (2/pi) arccos s.
+    """
+    if form == "score":
+        return score
+    if form == "squared":
+        return score.square()
+    similarity = linalg.angular(score)
     if form == "angular":
-        return linalg.angular(score)
-    return score.square() if form == "squared" else score
+        return similarity
+    return (1 - similarity) * (math.pi / 2 if form == "angle" else 1)
 
 
 def wording(form: Form, formula: str) -> str:
     """Write the form around a formula."""
-    return {"score": formula, "squared": f"({formula})^2", "angular": f"1 - (2/pi) arccos({formula})"}[form]
+    return {
+        "score": formula,
+        "squared": f"({formula})^2",
+        "angular": f"1 - (2/pi) arccos({formula})",
+        "angle": f"arccos({formula})",
+        "angle_normalised": f"(2/pi) arccos({formula})",
+    }[form]
+
+
+def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
+    """Return the facts that a form of a score in [low, 1] changes: range, value at Y = X and direction."""
+    ends = {
+        "score": (low, 1.0),
+        "squared": (0.0, 1.0),
+        "angular": (1 - 2 / math.pi * math.acos(max(low, -1)), 1.0),
+        "angle": (0.0, math.acos(max(low, -1))),
+        "angle_normalised": (0.0, 2 / math.pi * math.acos(max(low, -1))),
+    }[form]
+    distance = form in DISTANCES
+    return {"low": ends[0], "high": ends[1], "at_self": float(not distance), "larger_is_closer": not distance}

@@ -1,7 +1,7 @@
-"""Comparisons of linear kernels: cosine (CKA) and Bures (NBS), with their forms.
+"""Comparisons of kernel matrices: CKA in its estimators, and the Bures fidelity (NBS), with their forms.
 
-With K = X X' and L = Y Y' of the centred datasets, both are a comparison of two positive semidefinite
-matrices that the small matrices F'Y and Y'Y determine.
+With linear kernels K = X X' and L = Y Y' both are determined by the small matrices F'Y and Y'Y and by the row
+norms: no samples-by-samples matrix exists. Other kernels need one.
 """
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ import torch
 from torch import Tensor
 
 from simopt import checks, linalg
+from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
 
 Comparison = Literal["cosine", "bures"]
+Kernel = Literal["linear", "rbf", "polynomial"]
+Bandwidth = Literal["median", "median_nonzero", "fixed"]
+Estimator = Literal["biased", "debiased", "zero_diagonal"]
 
-_FORMULAS = {
-    "cosine": "||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F)",
-    "bures": "||X'Y||_* / (||X||_F ||Y||_F)",
-}
 _SOURCES = {
-    "cosine": "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited (linear CKA)",
+    "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited",
+    "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); Nguyen et al. 2021",
+    "zero_diagonal": "Lange et al. 2023, Deep Networks as Paths (debiased CKA); Smilde et al. 2009 (RV2)",
     "bures": "Harvey et al. 2023, Duality of Bures and Shape Distances (normalised Bures similarity)",
 }
 
 
 def cosine(moments: Moments) -> Tensor:
-    """Return the cosine of the kernels K and L, (...).
+    """Return the cosine of the centred linear kernels K and L, (...).
 
     <K, L> / (||K|| ||L||) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), F the scores of X (Kornblith et al.
     2019, eq. 3). NaN where Y is constant.
     """
-    cross, gram = moments.products
+    cross, small = moments.cross_and_small
     own = torch.linalg.vector_norm(moments.reference.variance_ratio)
-    score: Tensor = cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(gram))
+    score: Tensor = cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(small))
     return score
 
 
 def bures(moments: Moments) -> Tensor:
-    """Return the fidelity of the kernels K and L over the square root of their traces, (...).
+    """Return the fidelity of the centred linear kernels over the square root of their traces, (...).
 
     tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, as ||F||_F = 1 (Harvey et al. 2023,
     eq. 7). NaN where Y is constant.
@@ -52,14 +54,62 @@ def bures(moments: Moments) -> Tensor:
     return linalg.nuclear_norm(moments.cross) / moments.total.sqrt()
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One kernel K (..., n, n), whole or as a factor F (..., n, r) of K = F F', and what is summed of it."""
+
+    entries: Tensor  # K or F
+    factored: bool
+    diagonal: Tensor  # (..., n)
+    row_sum: Tensor  # (..., n), without the diagonal
+
+    @classmethod
+    def of(cls, entries: Tensor, factored: bool) -> _Side:
+        if factored:
+            diagonal = entries.square().sum(dim=-1)
+            row_sum = (entries @ entries.sum(dim=-2)[..., None]).squeeze(-1)
+        else:
+            diagonal = entries.diagonal(dim1=-2, dim2=-1)
+            row_sum = entries.sum(dim=-1)
+        return cls(entries, factored, diagonal, row_sum - diagonal)
+
+    def product(self, other: _Side, estimator: Estimator) -> Tensor:
+        """Return the inner product of two kernels, (...), up to a factor that cancels in a cosine.
+
+        ``debiased`` is n (n - 3) times the HSIC of Song et al. 2012, eq. 4.
+        """
+        overlap = self.entries.mT @ other.entries if self.factored else None
+        inner = (self.entries * other.entries if overlap is None else overlap.square()).sum(dim=(-2, -1))
+        if estimator == "biased":
+            return inner
+        inner = inner - (self.diagonal * other.diagonal).sum(dim=-1)
+        if estimator == "zero_diagonal":
+            return inner
+        n = self.diagonal.shape[-1]
+        totals = self.row_sum.sum(dim=-1) * other.row_sum.sum(dim=-1)
+        chain = (self.row_sum * other.row_sum).sum(dim=-1)
+        return inner + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * chain
+
+
 @dataclass(frozen=True, kw_only=True)
 class KernelSimilarity(Measure):
-    """A comparison of the linear kernels of X and Y.
+    """A comparison of kernels of X and Y.
 
     Parameters
     ----------
     comparison : {"cosine", "bures"}
-    form : {"score", "squared", "angular"}
+        ``bures`` takes linear kernels with the biased estimator.
+    estimator : {"biased", "debiased", "zero_diagonal"}
+        ``biased`` centres the kernels; ``zero_diagonal`` also leaves out their diagonals; ``debiased`` leaves
+        them out of the uncentred kernels and corrects for it, and may be negative.
+    kernel : {"linear", "rbf", "polynomial"}
+        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centred rows.
+    bandwidth : {"median", "median_nonzero", "fixed"}
+        s^2 is ``scale``^2 times the median of squared distances (of all n^2, or off the diagonal), of each
+        side its own; or s is ``scale``.
+    scale, offset : float
+    degree : int
+    form : {"score", "squared", "angular", "angle", "angle_normalised"}
 
     Raises
     ------
@@ -68,24 +118,126 @@ class KernelSimilarity(Measure):
     """
 
     comparison: Comparison
+    estimator: Estimator = "biased"
+    kernel: Kernel = "linear"
+    bandwidth: Bandwidth = "median"
+    scale: float = 1.0
+    degree: int = 2
+    offset: float = 1.0
     form: Form = "score"
 
     def __post_init__(self) -> None:
         checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
+        checks.one_of(self.estimator, get_args(Estimator), f"estimator of {self.name}")
+        checks.one_of(self.kernel, get_args(Kernel), f"kernel of {self.name}")
+        checks.one_of(self.bandwidth, get_args(Bandwidth), f"bandwidth of {self.name}")
+        checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
+        checks.at_least(self.offset, 0, f"offset of {self.name}")
+        checks.whole(self.degree, 1, f"degree of {self.name}")
         forms.check(self.form, self.name)
+        if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
+            raise InputError(f"{self.name}: comparison=bures takes kernel=linear and estimator=biased.")
 
     @property
     def facts(self) -> Facts:
-        """Range [0, 1], symmetric; blind to rotation, scale and offset of either side."""
+        """Symmetric; blind to rotation, offset and, but for fixed bandwidths, scale of either side."""
+        fixed = self.kernel == "polynomial" or (self.kernel == "rbf" and self.bandwidth == "fixed")
+        invariant = ROTATIONAL - {"isotropic_scaling"} if fixed else ROTATIONAL
+        biased = self.estimator == "biased"
         return Facts(
             family="kernel",
-            formula=forms.wording(self.form, _FORMULAS[self.comparison]),
-            source=_SOURCES[self.comparison],
-            invariant_x=ROTATIONAL,
-            invariant_y=ROTATIONAL,
+            formula=forms.wording(self.form, self._formula()),
+            source=_SOURCES["bures" if self.comparison == "bures" else self.estimator],
+            invariant_x=invariant,
+            invariant_y=invariant,
+            cost="n p^2" if self.kernel == "linear" else "n^2 p",
+            relations=self._relations(),
+            **forms.facts(self.form, 0.0 if biased else -1.0),
+        )
+
+    def _formula(self) -> str:
+        if self.comparison == "bures":
+            return "||X'Y||_* / (||X||_F ||Y||_F)"
+        if self.kernel == "linear" and self.estimator == "biased":
+            return "||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F)"
+        matrices = {
+            "biased": "<HKH, HLH> / (||HKH|| ||HLH||)",
+            "zero_diagonal": "<K0, L0> / (||K0|| ||L0||), K0 = HKH with zero diagonal",
+            "debiased": "HSIC_u(K, L) / sqrt(HSIC_u(K, K) HSIC_u(L, L))",
+        }
+        entry = {"linear": "x'y", "rbf": "exp(-|x-y|^2 / 2s^2)", "polynomial": "(x'y/p + offset)^degree"}
+        return f"{matrices[self.estimator]}, k(x, y) = {entry[self.kernel]}"
+
+    def _relations(self) -> tuple[str, ...]:
+        if self.kernel != "linear" or self.estimator != "biased":
+            return ()
+        if self.comparison == "bures":
+            return ("cka / sqrt(r_x r_y) <= nbs^2 <= min(r_x, r_y) cka, r the ranks",)
+        return (
+            "equals the RV coefficient and rsa_correlation_corr",
+            "equals the whitened cosine of squared Euclidean RDMs",
+            "cka / sqrt(r_x r_y) <= nbs^2 <= min(r_x, r_y) cka, r the ranks",
         )
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
-        """Return the score as a function of the moments; X's side is all in the reference."""
-        compare = cosine if self.comparison == "cosine" else bures
-        return lambda moments: forms.apply(self.form, compare(moments))
+        """Return the score as a function of the moments.
+
+        Raises
+        ------
+        InputError
+            Fewer than 4 samples for the debiased estimator.
+        """
+        if self.comparison == "bures":
+            return lambda moments: forms.apply(self.form, bures(moments))
+        if self.kernel == "linear" and self.estimator == "biased":
+            return lambda moments: forms.apply(self.form, cosine(moments))
+        if self.estimator == "debiased" and reference.samples < 4:
+            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
+        linear = self.kernel == "linear"
+        own = self._side(reference.scores if linear else linalg.centre(reference.responses))
+        own_norm = own.product(own, self.estimator)
+
+        def evaluate(moments: Moments) -> Tensor:
+            other = self._side(moments.centred)
+            norms = own_norm * other.product(other, self.estimator)
+            return forms.apply(self.form, own.product(other, self.estimator) / norms.sqrt())
+
+        return evaluate
+
+    def _side(self, data: Tensor) -> _Side:
+        if self.kernel == "linear":
+            return _Side.of(data, factored=True)
+        if self.kernel == "polynomial":
+            matrix = (data @ data.mT / data.shape[-1] + self.offset) ** self.degree
+        else:
+            squared = squared_distances(data)
+            matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))
+        if self.estimator != "debiased":
+            matrix = linalg.centre(linalg.centre(matrix).mT)
+        return _Side.of(matrix, factored=False)
+
+    def _variance(self, squared: Tensor) -> Tensor:
+        if self.bandwidth == "fixed":
+            return torch.full(squared.shape[:-2], self.scale**2, dtype=squared.dtype, device=squared.device)
+        n = squared.shape[-1]
+        entries = squared.flatten(start_dim=-2)
+        if self.bandwidth == "median_nonzero":
+            entries = squared[..., ~torch.eye(n, dtype=torch.bool, device=squared.device)]
+        return self.scale**2 * median(entries)
+
+
+def squared_distances(data: Tensor) -> Tensor:
+    """Return the squared Euclidean distances of all rows of (..., n, q), (..., n, n)."""
+    own = data.square().sum(dim=-1)
+    squared = (own[..., :, None] + own[..., None, :] - 2 * data @ data.mT).clamp(min=0)
+    diagonal = torch.eye(data.shape[-2], dtype=torch.bool, device=data.device)
+    return squared.masked_fill(diagonal, 0.0)
+
+
+def median(values: Tensor) -> Tensor:
+    """Return the median over the last dimension: the mean of the two middle values of an even number."""
+    count = values.shape[-1]
+    upper = torch.kthvalue(values, count // 2 + 1, dim=-1).values
+    if count % 2:
+        return upper
+    return (torch.kthvalue(values, count // 2, dim=-1).values + upper) / 2

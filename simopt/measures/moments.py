@@ -35,11 +35,14 @@ class Reference:
         stand for X in every measure that ignores rotations and scale of X.
     variance_ratio : Tensor, (K,)
         p_i = lambda_i / sum lambda, the explained variance ratio of each PC.
+    norm : float
+        Frobenius norm of the centred responses: ``norm * scores`` has their scale.
     """
 
     responses: Tensor
     scores: Tensor
     variance_ratio: Tensor
+    norm: float
 
     @classmethod
     def of(
@@ -76,6 +79,7 @@ class Reference:
             responses=torch.from_numpy(array).to(dtype).to(device),
             scores=torch.from_numpy(left * values).to(dtype).to(device),
             variance_ratio=torch.from_numpy(values**2).to(dtype).to(device),
+            norm=float(np.linalg.norm(array - array.mean(axis=0, dtype=np.float64))),
         )
 
     @property
@@ -120,6 +124,18 @@ class Moments:
         return self.products[1] if "products" in self.__dict__ else linalg.gram(self.centred)
 
     @cached_property
+    def kernel(self) -> Tensor:
+        """YY' of the centred Y, (..., n, n): the small side where there are more units than samples."""
+        return linalg.gram(self.centred.mT)
+
+    @property
+    def cross_and_small(self) -> tuple[Tensor, Tensor]:
+        """F'Y, and the smaller one of Y'Y and YY': they have the same trace and norm."""
+        if self.Y.shape[-1] <= self.Y.shape[-2]:
+            return self.products
+        return self.cross, self.kernel
+
+    @cached_property
     def total(self) -> Tensor:
         """The total sum of squares of the centred Y, (...)."""
         return self.centred.square().sum(dim=(-2, -1))
@@ -129,7 +145,7 @@ class Moments:
         twin = Moments(self.reference, self.Y.detach())
         if "products" in self.__dict__:
             twin.__dict__["products"] = tuple(product.detach() for product in self.products)
-        for name in ("centred", "cross", "gram", "total"):
+        for name in ("centred", "cross", "gram", "kernel", "total"):
             if name in self.__dict__:
                 twin.__dict__[name] = self.__dict__[name].detach()
         return twin

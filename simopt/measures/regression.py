@@ -1,72 +1,122 @@
-"""Linear predictivity: how much of X's variance a linear or ridge regression from Y explains.
+"""Linear predictivity: how well a linear or ridge regression from one side predicts the other.
 
 Fits are made from the small matrices Y'Y and Y'F where their condition allows, which costs two matrix
 products for any number of folds; where it does not (wide, padded, rank-deficient Y) from the singular value
-decomposition of Y.
+decomposition of Y. Every score follows from three numbers a fold: T the targets about their train mean and P
+their prediction, <T, P>, ||P||^2 and ||T||^2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.measures import forms
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
+from simopt.typing import Form
+
+Direction = Literal["y_to_x", "x_to_y", "both"]
+Statistic = Literal["r2", "pearson"]
+Baseline = Literal["train", "test"]
+
+_FORMULAS = {
+    "r2": "1 - ||T - P||_F^2 / ||T||_F^2",
+    "pearson": "<T, P> / (||T||_F ||P||_F)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regression(Measure):
-    """R2 of the prediction of X from Y by linear or ridge regression with an intercept.
+    """R2 or Pearson correlation of a linear or ridge regression with an intercept, over all entries.
 
     Parameters
     ----------
     penalty : float, >= 0
-        lambda of ||X - Y B||_F^2 + lambda ||B||_F^2, in squared units of Y; 0 is least squares.
+        lambda of ||T - A B||_F^2 + lambda ||B||_F^2, in squared units of the predictors A; 0 is least
+        squares, of least norm.
     folds : int >= 2, or None
-        None fits and scores on all samples. Otherwise the mean R2 over contiguous folds of the samples:
-        fitted on the others with their means, errors and total sum of squares about the train means.
+        None fits and scores on all samples. Otherwise the mean score over folds: fitted on the other folds
+        with their means, errors and total sum of squares about the train means.
+    conditions : int or None
+        None folds contiguous samples. A number of conditions folds contiguous conditions, all their time
+        bins together (samples are time x condition, time outermost).
+    statistic : {"r2", "pearson"}
+        ``pearson`` is the cosine of targets and prediction, both about the train mean.
+    direction : {"y_to_x", "x_to_y", "both"}
+        ``y_to_x`` predicts X from Y; ``both`` is the mean of the two.
+    baseline : {"train", "test"}
+        The mean about which the total sum of squares of R2 is taken.
+    form : {"score", "squared", "angular", "angle", "angle_normalised"}
 
     Raises
     ------
     InputError
-        A negative penalty, or fewer than two folds.
+        A value out of its range.
     """
 
     penalty: float = 0.0
     folds: int | None = None
+    conditions: int | None = None
+    statistic: Statistic = "r2"
+    direction: Direction = "y_to_x"
+    baseline: Baseline = "train"
+    form: Form = "score"
 
     def __post_init__(self) -> None:
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
+        checks.one_of(self.statistic, get_args(Statistic), f"statistic of {self.name}")
+        checks.one_of(self.direction, get_args(Direction), f"direction of {self.name}")
+        checks.one_of(self.baseline, get_args(Baseline), f"baseline of {self.name}")
+        forms.check(self.form, self.name)
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
+        if self.conditions is not None:
+            checks.whole(self.conditions, 2, f"conditions of {self.name}")
+            if self.folds is None:
+                raise InputError(f"conditions of {self.name} is {self.conditions}, but folds is not given.")
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation, scale and offset of X; to invertible maps of Y, unless penalised."""
-        penalised = self.penalty > 0
-        formula = "1 - ||X - Y B||_F^2 / ||X||_F^2, B = (Y'Y + lambda I)^-1 Y'X"
+        """The predicted side may be rotated and scaled; the predicting one mapped, unless penalised."""
+        predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else frozenset(INVARIANCES)
+        both = predicting & ROTATIONAL
+        x, y = {
+            "y_to_x": (ROTATIONAL, predicting),
+            "x_to_y": (predicting, ROTATIONAL),
+            "both": (both, both),
+        }[self.direction]
+        exact = self.penalty == 0 or self.statistic == "pearson"
+        low = 0.0 if self.folds is None else -float("inf") if self.statistic == "r2" else -1.0
+        ends = forms.facts(self.form, low)
+        if self.penalty > 0:
+            ends["at_self"] = None
+        formula = _FORMULAS[self.statistic] + ", P = A (A'A + lambda I)^-1 A'T"
         if self.folds is not None:
-            formula += f", on held-out folds ({self.folds}, contiguous), then averaged"
+            formula += f", on held-out folds ({self.folds}), then averaged"
+        predicts = {"y_to_x": "T of X, A of Y", "x_to_y": "T of Y, A of X", "both": "mean of both directions"}
         return Facts(
             family="regression",
-            formula=formula,
+            formula=f"{forms.wording(self.form, formula)}; {predicts[self.direction]}",
             source="Cloos et al. 2025, Differentiable Optimization of Similarity Scores (sec. 3)",
-            low=0.0 if self.folds is None else -float("inf"),
-            at_self=None if penalised else 1.0,
-            invariant_x=ROTATIONAL,
-            invariant_y=ROTATIONAL - {"isotropic_scaling"} if penalised else frozenset(INVARIANCES),
-            symmetric=False,
-            direction="y_to_x",
+            invariant_x=x,
+            invariant_y=y,
+            symmetric=self.direction == "both",
+            direction="symmetric" if self.direction == "both" else self.direction,
+            relations=("1 whenever units >= samples",) if exact and self.folds is None else (),
+            **ends,
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Least squares without held-out samples fits noise: it starts at units / (samples - 1)."""
-        if self.penalty > 0 or self.folds is not None:
+        if self.penalty > 0 or self.folds is not None or self.direction == "x_to_y":
             return None
         share = units / (samples - 1)
         if share >= 1:
@@ -76,124 +126,170 @@ class Regression(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
-        """Return R2 as a function of the moments.
+        """Return the score as a function of the moments.
 
         Raises
         ------
         InputError
             More folds than samples allow, or a fold in which X does not vary.
         """
-        if self.folds is None:
-            return self._in_sample
-        return _CrossValidated(self.name, self.penalty, _contiguous(reference, self.folds, self.name))
+        folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores)
+        if self.baseline == "test" and min(folds.sizes) < 2:
+            raise InputError(f"{self.name}: a fold of one sample does not vary about its own mean.")
+        sides: list[_FromY | _FromX] = []
+        if self.direction != "x_to_y":
+            sides.append(_FromY(reference, folds, self.penalty, self.name))
+        if self.direction != "y_to_x":
+            sides.append(_FromX(reference, folds, self.penalty))
 
-    def _in_sample(self, moments: Moments) -> Tensor:
-        """R2 = <Y'F, B> + lambda ||B||^2, as ||F||_F = 1."""
-        if self.penalty > 0 or moments.Y.shape[-1] < moments.reference.samples:
-            cross, gram = moments.products
-            right = cross.mT
-            B, condition = linalg.solve_spd(_penalised(gram, self.penalty), right)
-            if linalg.trustworthy(condition):
-                return (right * B).sum(dim=(-2, -1)) + self.penalty * B.square().sum(dim=(-2, -1))
-        scores = moments.reference.scores
-        B = linalg.ridge_coefficients(moments.centred, scores, self.penalty)
-        return 1 - (scores - moments.centred @ B).square().sum(dim=(-2, -1))
+        def evaluate(moments: Moments) -> Tensor:
+            scores = [self._score(side(moments)).mean(dim=-1) for side in sides]
+            return forms.apply(self.form, torch.stack(scores).mean(dim=0))
 
+        return evaluate
 
-def _penalised(gram: Tensor, penalty: float) -> Tensor:
-    if penalty == 0:
-        return gram
-    return gram + penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    def _score(self, fit: _Fit) -> Tensor:
+        if self.statistic == "pearson":
+            explained = fit.power > 0
+            power = torch.where(explained, fit.power, 1.0)
+            return torch.where(explained, fit.overlap / (fit.total * power).sqrt(), 0.0)
+        gained = 2 * fit.overlap - fit.power
+        if self.baseline == "train":
+            return gained / fit.total
+        return 1 - (fit.total - gained) / fit.about_test_mean
 
 
 @dataclass(frozen=True)
-class _Folds:
-    """The folds of X: f folds of contiguous samples, everything about the train means.
+class _Fit:
+    """What each fold says of a prediction P of targets T, (..., f)."""
 
-    Attributes
-    ----------
-    sizes : list of int, (f,)
-    parts : tuple of Tensor, f times (n_f, K)
-        The scores of X in each fold.
-    test_sum, train_mean : Tensor, (f, K)
-    total : Tensor, (f,)
-        Sum of squares of the fold about the train mean.
-    """
-
-    sizes: list[int]
-    parts: tuple[Tensor, ...]
-    test_sum: Tensor
-    train_mean: Tensor
-    total: Tensor
-    train_sizes: Tensor = field(repr=False)
-    test_sizes: Tensor = field(repr=False)
+    overlap: Tensor  # <T, P>
+    power: Tensor  # ||P||^2
+    total: Tensor  # ||T||^2, T about the train mean
+    about_test_mean: Tensor  # the same about the mean of the fold itself
 
 
-def _contiguous(reference: Reference, folds: int, name: str) -> _Folds:
-    scores, n = reference.scores, reference.samples
-    if folds > n:
-        raise InputError(
-            f"{name}: {folds} folds of {n} samples; there can be at most as many folds as samples."
-        )
-    sizes = [n // folds + (k < n % folds) for k in range(folds)]
-    parts = torch.split(scores, sizes)
-    test = torch.tensor(sizes, dtype=scores.dtype, device=scores.device)
-    test_sum = torch.stack([part.sum(dim=0) for part in parts])
-    train_mean = (scores.sum(dim=0) - test_sum) / (n - test)[:, None]
-    total = torch.stack([(part - mean).square().sum() for part, mean in zip(parts, train_mean, strict=True)])
-    if not bool((total > 0).all()):
-        raise InputError(f"{name}: X does not vary within one of the {folds} folds.")
-    return _Folds(sizes, parts, test_sum, train_mean, total, n - test, test)
+class _FromY:
+    """X predicted from Y."""
 
+    def __init__(self, reference: Reference, folds: Folds, penalty: float, name: str) -> None:
+        self.folds, self.penalty = folds, penalty
+        self.parts = folds.parts(reference.scores)
+        self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
+        self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]
+        pairs = list(zip(self.parts, self.train_mean, strict=True))
+        self.total = torch.stack([(part - mean).square().sum() for part, mean in pairs])
+        self.about_test_mean = torch.stack([linalg.centre(part).square().sum() for part in self.parts])
+        if not bool((self.total > 0).all()):
+            raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
 
-class _CrossValidated:
-    """Mean R2 over folds, from the moments of each fold.
-
-    The train moments of a fold are the sums of the other folds': each sample enters one product.
-    """
-
-    def __init__(self, name: str, penalty: float, folds: _Folds) -> None:
-        self.name, self.penalty, self.folds = name, penalty, folds
-
-    def __call__(self, moments: Moments) -> Tensor:
-        parts = torch.split(moments.centred, self.folds.sizes, dim=-2)
-        if self.penalty > 0 or parts[0].shape[-1] < min(self.folds.train_sizes):
-            explained, condition = self._from_moments(parts)
+    def __call__(self, moments: Moments) -> _Fit:
+        folds, units = self.folds, moments.Y.shape[-1]
+        if self.penalty > 0 and units > sum(folds.sizes):
+            fit, condition = self._from_kernel(moments)
             if linalg.trustworthy(condition):
-                return explained
-        return self._from_data(parts)
+                return fit
+        elif self.penalty > 0 or units < folds.smallest_train:
+            fit, condition = self._from_moments(moments)
+            if linalg.trustworthy(condition):
+                return fit
+        return self._from_data(folds.parts(moments.centred))
 
-    def _from_moments(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        folds = self.folds
-        gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
-        right = torch.stack([y.mT @ x for y, x in zip(parts, folds.parts, strict=True)], dim=-3)
-        y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
-        y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
-        y_mean = y_train / folds.train_sizes[:, None]
-        train_gram = gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean)
-        train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, folds.train_mean)
-        B, condition = linalg.solve_spd(_penalised(train_gram, self.penalty), train_right)
-        shift = _outer(y_sum, y_mean)
-        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * folds.test_sizes[:, None, None]
-        test_right = (
-            right
-            - _outer(y_sum, folds.train_mean)
-            - _outer(y_mean, folds.test_sum)
-            + _outer(y_mean, folds.train_mean) * folds.test_sizes[:, None, None]
-        )
-        explained = (B * (2 * test_right - test_gram @ B)).sum(dim=(-2, -1))  # (..., f)
-        return (explained / folds.total).mean(dim=-1), condition
+    def _from_moments(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        if self.folds.whole:
+            cross, gram = moments.products
+            gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
+            train_gram, train_right, test_gram, test_right = gram, right, gram, right
+        else:
+            parts = self.folds.parts(moments.centred)
+            gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
+            right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
+            y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
+            y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
+            y_mean = y_train / self.folds.train_sizes[:, None]
+            sizes = self.folds.test_sizes[:, None, None]
+            train_gram = gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean)
+            train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
+            shift = _outer(y_sum, y_mean)
+            test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
+            test_right = (
+                right
+                - _outer(y_sum, self.train_mean)
+                - _outer(y_mean, self.test_sum)
+                + _outer(y_mean, self.train_mean) * sizes
+            )
+        if self.penalty > 0:
+            identity = torch.eye(train_gram.shape[-1], dtype=train_gram.dtype, device=train_gram.device)
+            train_gram = train_gram + self.penalty * identity
+        B, condition = linalg.solve_spd(train_gram, train_right)
+        overlap = (test_right * B).sum(dim=(-2, -1))
+        power = (B * (test_gram @ B)).sum(dim=(-2, -1))
+        return _Fit(overlap, power, self.total, self.about_test_mean), condition
 
-    def _from_data(self, parts: tuple[Tensor, ...]) -> Tensor:
-        explained = []
-        for k, x_mean in enumerate(self.folds.train_mean):
-            train = torch.cat([part for j, part in enumerate(parts) if j != k], dim=-2)
+    def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        """P = K_test,train (K_train + lambda I)^-1 T, the kernels about the train means."""
+        kernel = moments.kernel if self.folds.order is None else moments.kernel[..., self.folds.order, :]
+        kernel = kernel if self.folds.order is None else kernel[..., self.folds.order]
+        ends = torch.tensor(self.folds.sizes).cumsum(0).tolist()
+        samples = torch.arange(ends[-1], device=kernel.device)
+        overlap, power, conditions = [], [], []
+        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
+            inside = (samples >= ends[k] - self.folds.sizes[k]) & (samples < ends[k])
+            train = torch.ones_like(inside) if self.folds.whole else ~inside
+            weights = train.to(kernel.dtype) / train.sum()
+            centring = torch.eye(ends[-1], dtype=kernel.dtype, device=kernel.device) - weights
+            rows = (centring @ kernel @ centring.mT)[..., train]
+            own = rows[..., train, :]
+            identity = torch.eye(own.shape[-1], dtype=own.dtype, device=own.device)
+            target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
+            weights_of, condition = linalg.solve_spd(own + self.penalty * identity, target)
+            predicted = rows[..., inside, :] @ weights_of
+            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
+            power.append(predicted.square().sum(dim=(-2, -1)))
+            conditions.append(condition)
+        fit = _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
+        return fit, torch.stack(conditions, dim=-1)
+
+    def _from_data(self, parts: tuple[Tensor, ...]) -> _Fit:
+        overlap, power = [], []
+        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
+            train = self.folds.train(parts, k)
             y_mean = train.mean(dim=-2, keepdim=True)
-            target = torch.cat([x for j, x in enumerate(self.folds.parts) if j != k]) - x_mean
-            B = linalg.ridge_coefficients(train - y_mean, target, self.penalty)
-            residual = self.folds.parts[k] - x_mean - (parts[k] - y_mean) @ B
-            explained.append(1 - residual.square().sum(dim=(-2, -1)) / self.folds.total[k])
-        return torch.stack(explained, dim=-1).mean(dim=-1)
+            target = self.folds.train(self.parts, k) - mean
+            predicted = (parts[k] - y_mean) @ linalg.ridge_coefficients(train - y_mean, target, self.penalty)
+            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
+            power.append(predicted.square().sum(dim=(-2, -1)))
+        return _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
+
+
+class _FromX:
+    """Y predicted from X: linear in Y, with coefficients that depend on X alone."""
+
+    def __init__(self, reference: Reference, folds: Folds, penalty: float) -> None:
+        self.folds = folds
+        parts = folds.parts(reference.norm * reference.scores)
+        self.predictors, self.solvers = [], []  # f times (n_f, K) and (K, n_train)
+        for k, test in enumerate(parts):
+            train = folds.train(parts, k)
+            mean = train.mean(dim=0)
+            left, values, right = torch.linalg.svd(train - mean, full_matrices=False)
+            keep = values > torch.finfo(values.dtype).eps * max(train.shape) * values[0]
+            shrunk = torch.where(keep, values / (values.square() + penalty), 0.0)
+            self.predictors.append(test - mean)
+            self.solvers.append(right.mT @ (shrunk[:, None] * left.mT))
+
+    def __call__(self, moments: Moments) -> _Fit:
+        parts = self.folds.parts(moments.centred)
+        overlap, power, total, about_test_mean = [], [], [], []
+        for k, test in enumerate(parts):
+            train = self.folds.train(parts, k)
+            mean = train.mean(dim=-2, keepdim=True)
+            predicted = self.predictors[k] @ (self.solvers[k] @ (train - mean))
+            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
+            power.append(predicted.square().sum(dim=(-2, -1)))
+            total.append((test - mean).square().sum(dim=(-2, -1)))
+            about_test_mean.append(linalg.centre(test).square().sum(dim=(-2, -1)))
+        return _Fit(*(torch.stack(values, dim=-1) for values in (overlap, power, total, about_test_mean)))
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:

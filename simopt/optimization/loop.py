@@ -122,7 +122,8 @@ class Ascent:
             if reason is not None:
                 return reason
             (descent,) = torch.autograd.grad(-self._sign * score.sum(), leaf)
-            self._update(descent, active)
+            # The fused optimisers of torch read a gradient in the memory order of its parameter.
+            self._update(descent.contiguous(), active)
             self.step += 1
 
     def _reason(self, going_on: bool, should_stop: Callable[[], bool]) -> StopReason | None:
@@ -146,7 +147,8 @@ class Ascent:
         def closure() -> float:
             leaf = y.detach().requires_grad_()
             loss = -self._sign * self.bound.evaluate(Moments(self.bound.reference, leaf))
-            (y.grad,) = torch.autograd.grad(loss, leaf)
+            (gradient,) = torch.autograd.grad(loss, leaf)
+            y.grad = gradient.contiguous()
             return loss.item()
 
         return closure

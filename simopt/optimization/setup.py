@@ -50,7 +50,10 @@ def prepare(
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
         warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
-    return Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+    if not ascent.bound(ascent.Y[:1].clone().requires_grad_()).requires_grad:
+        raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
+    return ascent
 
 
 def not_finite(ascent: Ascent, measure: str) -> str:

@@ -5,8 +5,10 @@ import torch
 from torch.autograd import gradcheck
 
 from simopt import measures
+from simopt.errors import InputError
+from tests.contract import POINTS, mahalanobis, refused
 
-DIFFERENTIABLE = [name for name in measures.names(aliases=True) if measures.get(name).differentiable]
+DIFFERENTIABLE = [name for name in POINTS if measures.get(name).differentiable]
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -25,7 +27,7 @@ def pair(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     X = draw(14, 4)
     return {
         "well-conditioned": (X, draw(14, 3)),
-        "samples < units": (draw(8, 10), draw(8, 9)),
+        "samples < units": (draw(10, 12), draw(10, 11)),
         "wide Y": (X, draw(14, 16)),
         "repeated singular values": with_equal_singular_values(),
         "next to Y = X": (X, X + 1e-2 * draw(14, 4)),
@@ -43,8 +45,19 @@ KINDS = [
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradcheck(name: str, kind: str) -> None:
     X, Y = pair(kind)
+    measure = measures.get(name)
+    if "concentricity" in name and kind == "repeated singular values":
+        return  # X and Y are centred there: the mean row, whose direction it asks for, is 0
+    if refused(name, *Y.shape):
+        with pytest.raises(InputError, match="Mahalanobis"):
+            measure(X, Y)
+        return
     batch = torch.stack([Y, Y + 0.1 * draw(*Y.shape)]).requires_grad_()
-    assert gradcheck(measures.get(name).bind(X), batch)
+    if "arccos" in measure.facts.formula and abs(measure(X, Y).item() - measure.facts.at_self) < 1e-6:
+        batch = batch[1:]  # the tip of a cone: an angle has no derivative where it is 0
+        if abs(measure(X, batch[0]).item() - measure.facts.at_self) < 1e-6:
+            return
+    assert gradcheck(measure.bind(X), batch)
 
 
 def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,6 +77,10 @@ def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: str, kind: str) -> None:
     X, Y = singular(kind)
+    if mahalanobis(name):  # a covariance without an inverse
+        with pytest.raises(InputError, match="Mahalanobis"):
+            measures.get(name).bind(X)(Y)
+        return
     bound = measures.get(name).bind(X)
     Y = Y.requires_grad_()
     score = bound(Y)
@@ -71,6 +88,12 @@ def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: s
     (again,) = torch.autograd.grad(bound(Y), Y)
     assert torch.isfinite(grad).all()
     assert torch.equal(grad, again)
+    facts = measures.get(name).facts
+    best = facts.high if facts.larger_is_closer else facts.low
+    if abs(score.item() - best) < 1e-12:
+        return  # nothing lies higher
+    if grad.norm() * Y.detach().norm() < 1e-12:
+        return  # stationary: correlations of rank-one rows are all 1 or -1
     step = 1e-4 * Y.detach().norm() / grad.norm()
     sign = measures.get(name).sign
     assert sign * bound(Y.detach() + sign * step * grad) > sign * score

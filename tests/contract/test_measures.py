@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from simopt import measures
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
+from tests.contract import POINTS, point, refused
 
-NAMES = measures.names(aliases=True)
+NAMES = POINTS
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -41,11 +42,12 @@ def related(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("kind", INVARIANCES)
 @pytest.mark.parametrize("name", NAMES)
 def test_stated_invariances_hold_and_unstated_ones_fail(name: str, kind: str, side: str) -> None:
-    measure = measures.get(name)
+    measure = point(name)
     stated = measure.facts.invariant_x if side == "X" else measure.facts.invariant_y
     changes = []
+    exact = 1e-7 if "pls25" in name else 1e-9  # an iteration
 
-    @settings(max_examples=10, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=5, deadline=None, database=None, derandomize=True)
     @given(SEEDS)
     def check(seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -54,19 +56,23 @@ def test_stated_invariances_hold_and_unstated_ones_fail(name: str, kind: str, si
         X, Y = (transformed(kind, X, rng), Y) if side == "X" else (X, transformed(kind, Y, rng))
         changes.append(abs(measure(X, Y) - before).item())
         if kind in stated:
-            assert changes[-1] < 1e-9
+            assert changes[-1] < exact
 
     check()
     if kind not in stated:
-        assert max(changes) > 1e-6
+        assert max(changes) > 1e-8
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_range_and_value_at_the_recording(name: str, rng: np.random.Generator) -> None:
-    measure = measures.get(name)
+    measure = point(name)
     facts = measure.facts
     X, Y = related(rng)
     for candidate in (Y, draw(rng, 30, 4), draw(rng, 30, 40), X):
+        if refused(name, *candidate.shape):
+            with pytest.raises(InputError, match="Mahalanobis"):
+                measure(X, candidate)
+            continue
         score = measure(X, candidate).item()
         assert facts.low - 1e-9 <= score <= facts.high + 1e-9
     if facts.at_self is not None:
@@ -77,16 +83,19 @@ def test_range_and_value_at_the_recording(name: str, rng: np.random.Generator) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_symmetry_is_as_stated(name: str, rng: np.random.Generator) -> None:
-    measure = measures.get(name)
+    measure = point(name)
     X, Y = related(rng)
-    there, back = measure(X, Y).item(), measure(Y, X).item()
-    assert (abs(there - back) < 1e-12) == measure.facts.symmetric
+    differences = []
+    for _ in range(10):
+        X, Y = related(rng)
+        differences.append(abs(measure(X, Y).item() - measure(Y, X).item()))
+    assert (max(differences) < 1e-9) == measure.facts.symmetric
     assert (measure.facts.direction == "symmetric") == measure.facts.symmetric
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_is_its_members_and_binding_changes_nothing(name: str, rng: np.random.Generator) -> None:
-    measure = measures.get(name)
+    measure = point(name)
     X = draw(rng, 20, 5)
     Y = draw(rng, 2, 3, 20, 4)
     bound = measure.bind(X)
@@ -99,7 +108,7 @@ def test_a_batch_is_its_members_and_binding_changes_nothing(name: str, rng: np.r
 
 @pytest.mark.parametrize("name", NAMES)
 def test_facts_are_complete(name: str) -> None:
-    measure = measures.get(name)
+    measure = point(name)
     assert measure.name == name
     assert measure.facts.formula
     assert measure.facts.source
@@ -113,7 +122,7 @@ def test_facts_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_agrees_with_float64(name: str, rng: np.random.Generator) -> None:
     X, Y = related(rng)
-    measure = measures.get(name)
+    measure = point(name)
     single = measure(X.float(), Y.float())
     assert single.dtype == torch.float32
     assert single.item() == pytest.approx(measure(X, Y).item(), rel=2e-5, abs=2e-5)

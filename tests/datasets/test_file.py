@@ -83,8 +83,9 @@ def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
     ):
         load(path)
     assert load(path, constant_units="drop").responses.shape == (20, 4)
+    assert load(path, constant_units="keep").responses.shape == (20, 5)
     with pytest.raises(InputError, match="Unknown constant_units"):
-        load(path, constant_units="keep")
+        load(path, constant_units="ignore")
     with pytest.raises(InputError, match="5 of 5 units never vary"):
         load(npy(tmp_path, np.ones((20, 5))), constant_units="drop")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from simopt import measures
+from simopt import catalogue, measures
 from simopt.errors import InputError
-from simopt.measures import Reference
+from simopt.measures import BoundMeasure, Reference
 from simopt.optimization import Ascent, State, StopReason
 from tests.oracles import textbook
 
@@ -136,3 +136,22 @@ def test_an_optimizer_with_a_closure_gets_one_a_replicate() -> None:
 def test_an_optimizer_that_refuses_its_options(lr) -> None:
     with pytest.raises(InputError, match="optimizer: "):
         ascent(optimizer=lambda parameters: torch.optim.Adam(parameters, lr=lr))
+
+
+def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
+    """The fused Adam of torch 2.13 takes a transposed gradient for one in order."""
+    weights = torch.randn(4, 30, dtype=torch.float64)
+    loop = ascent(
+        R=1,
+        target=0.999,
+        max_steps=1,
+        optimizer=catalogue.build(catalogue.read("optimizer", "adam"), "optimizer"),
+    )
+    loop.bound = BoundMeasure(
+        loop.bound.measure,
+        loop.bound.reference,
+        lambda moments: (moments.Y.mT * weights).sum(dim=(-2, -1)) - 1e3,
+    )
+    before = loop.Y.clone()
+    loop.run(lambda state: None)
+    torch.testing.assert_close((loop.Y - before)[0].sign(), weights.mT.sign())

@@ -3,6 +3,8 @@
 Nothing here is shared with the package.
 """
 
+from functools import partial
+
 import numpy as np
 
 
@@ -30,18 +32,31 @@ def fit(X, Y, penalty):
     return np.linalg.solve(Y.T @ Y + penalty * np.eye(Y.shape[1]), Y.T @ X)
 
 
-def regression(X, Y, penalty=0.0, folds=None):
-    if folds is None:
-        Xc, Yc = centred(X), centred(Y)
-        return 1 - np.sum((Xc - Yc @ fit(Xc, Yc, penalty)) ** 2) / np.sum(Xc**2)
+def statistic(target, predicted, about, kind):
+    if kind == "pearson":
+        norm = np.linalg.norm(target) * np.linalg.norm(predicted)
+        return np.sum(target * predicted) / norm if norm > 0 else 0.0
+    return 1 - np.sum((target - predicted) ** 2) / np.sum(about**2)
+
+
+def regression(X, Y, penalty=0.0, folds=None, kind="r2", baseline="train"):
+    """X predicted from Y."""
+    samples = np.arange(len(X))
+    splits = [(samples, samples)]
+    if folds is not None:
+        splits = [(np.setdiff1d(samples, test), test) for test in np.array_split(samples, folds)]
     scores = []
-    for test in np.array_split(np.arange(len(X)), folds):
-        train = np.setdiff1d(np.arange(len(X)), test)
+    for train, test in splits:
         x_mean, y_mean = X[train].mean(axis=0), Y[train].mean(axis=0)
         B = fit(X[train] - x_mean, Y[train] - y_mean, penalty)
-        error = X[test] - x_mean - (Y[test] - y_mean) @ B
-        scores.append(1 - np.sum(error**2) / np.sum((X[test] - x_mean) ** 2))
+        target = X[test] - x_mean
+        about = target if baseline == "train" else centred(X[test])
+        scores.append(statistic(target, (Y[test] - y_mean) @ B, about, kind))
     return np.mean(scores)
+
+
+def both_ways(X, Y, **options):
+    return (regression(X, Y, **options) + regression(Y, X, **options)) / 2
 
 
 MEASURES = {
@@ -53,9 +68,21 @@ MEASURES = {
     "procrustes_angular": lambda X, Y: angular(nbs(X, Y)),
 }
 for _penalty in (0, 1, 10, 100, 1000, 10000):
-    _name = f"ridge{_penalty}" if _penalty else "linreg"
-    MEASURES[_name] = lambda X, Y, p=_penalty: regression(X, Y, p)
-    MEASURES[f"{_name}_cv5"] = lambda X, Y, p=_penalty: regression(X, Y, p, folds=5)
+    _name, _id = (f"ridge{_penalty}", f"ridge-lambda{_penalty}") if _penalty else ("linreg", "linreg")
+    for _suffix, _cv, _folds in (("", "no_cv", None), ("_cv5", "5folds_cv", 5)):
+        for _kind, _statistic in (("r2", "r2"), ("pearson", "pearsonr")):
+            _options = {"penalty": _penalty, "folds": _folds, "kind": _kind}
+            MEASURES[f"{_id}-{_statistic}-{_cv}"] = partial(regression, **_options)
+            MEASURES[f"{_id}-{_statistic}-sym-{_cv}"] = partial(both_ways, **_options)
+        MEASURES[_name + _suffix] = MEASURES[f"{_id}-r2-{_cv}"]
+MEASURES["linreg-angular"] = lambda X, Y: np.arccos(np.clip(regression(X, Y), 0, 1))
+MEASURES["linreg-r2-testmean-5folds_cv"] = partial(regression, folds=5, baseline="test")
+for _alias, _name in (
+    ("nbs-squared", "nbs_squared"),
+    ("procrustes-angular-score", "procrustes_angular"),
+    ("nbs-angular-score", "procrustes_angular"),
+):
+    MEASURES[_alias] = MEASURES[_name]
 
 
 def captured_variance(X, Y):

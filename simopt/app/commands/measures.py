@@ -1,0 +1,32 @@
+"""``simopt measures``: the catalogue, or one measure of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from simopt.app.console import AsJson, Debug, errors_as_lines, out
+
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A measure or an alias; none: list all.")]
+
+
+def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the measures, or show one: formula, source, what it ignores, its aliases.
+
+    Example: simopt measures cka
+    """
+    with errors_as_lines(debug):
+        from simopt import measures as catalogue
+        from simopt.app.tables import measure_card, measures_table
+        from simopt.measures import describe
+
+        if name is None:
+            cards = [describe(catalogue.get(each)) for each in catalogue.names()]
+        else:
+            cards = [describe(catalogue.get(name))]
+        if as_json:
+            typer.echo(json.dumps(cards if name is None else cards[0]))
+        else:
+            out().print(measures_table(cards) if name is None else measure_card(cards[0]))

@@ -1,0 +1,69 @@
+"""A user's own function of (X, Y) as a measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simopt.errors import InputError
+from simopt.measures.base import Facts, Measure
+from simopt.measures.moments import Moments, Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionMeasure(Measure):
+    """A function of two tensors X (n, p) and Y (n, q) that returns a number or a tensor of one element.
+
+    It is called once for each Y of a batch. Nothing is known of its range or its invariances, and it can be
+    optimised if what it returns has a gradient.
+
+    Parameters
+    ----------
+    function : callable
+    options : mapping
+        Passed to it by keyword.
+    """
+
+    function: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> Facts:
+        """Nothing is assumed but that larger is closer."""
+        return Facts(
+            family="your own",
+            formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
+            source=(self.function.__doc__ or "").strip().partition("\n")[0],
+            invariant_x=frozenset(),
+            invariant_y=frozenset(),
+            low=-float("inf"),
+            high=float("inf"),
+            at_self=None,
+            symmetric=False,
+            direction="unknown",
+            cost="unknown",
+        )
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the function, looped over the batch."""
+
+        def evaluate(moments: Moments) -> Tensor:
+            batch = moments.Y.reshape(-1, *moments.Y.shape[-2:])
+            scores = torch.stack([self._call(reference.responses, Y) for Y in batch])
+            return scores.reshape(moments.Y.shape[:-2])
+
+        return evaluate
+
+    def _call(self, X: Tensor, Y: Tensor) -> Tensor:
+        value = self.function(X, Y, **self.options)
+        try:
+            score = torch.as_tensor(value, dtype=Y.dtype, device=Y.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{self.name} returned a {type(value).__name__}; expected a number.") from error
+        if score.numel() != 1:
+            raise InputError(f"{self.name} returned shape {tuple(score.shape)}; expected one number.")
+        return score.reshape(())

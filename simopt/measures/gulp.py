@@ -1,0 +1,122 @@
+"""GULP: how differently ridge regressions from X and from Y predict, over all targets of unit norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from simopt import checks, linalg
+from simopt.measures import cca
+from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.moments import Moments, Reference
+from simopt.measures.procrustes import unit
+
+
+class _HatDistance(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
+        left, values, right = linalg._svd(matrix)
+        shrunk = values.square() / (values.square() + penalty)
+        cross = X_basis.mT @ left
+        ctx.save_for_backward(left, values, right, shrunk, cross, X_basis, X_shrunk)
+        ctx.penalty = penalty
+        overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
+        return X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        left, values, right, shrunk, cross, X_basis, X_shrunk = ctx.saved_tensors
+        coefficients = values / (values.square() + ctx.penalty)
+        # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
+        difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
+        difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
+        grad = 4 * (difference * coefficients[..., None, :]) @ right
+        return grads[0][..., None, None] * grad, None, None, None
+
+
+def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
+    """Return ||H_x - H||_F^2 of two ridge hat matrices, H = A (A'A + lambda I)^-1 A', (...).
+
+    The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 takes no difference of singular values.
+
+    Parameters
+    ----------
+    matrix : Tensor, (..., n, q), A
+    X_basis : Tensor, (n, k)
+        Orthonormal eigenvectors of H_x.
+    X_shrunk : Tensor, (k,)
+        Eigenvalues of H_x.
+    penalty : float, > 0, lambda
+    """
+    out: Tensor = _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)  # type: ignore[no-untyped-call]
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class GULP(Measure):
+    """The squared GULP distance of X and Y, each centred and of total variance 1.
+
+    Parameters
+    ----------
+    penalty : float, >= 0
+        lambda of the ridge regressions, in units of the total variance. 0 compares column spaces alone.
+
+    Raises
+    ------
+    InputError
+        A negative penalty.
+    """
+
+    penalty: float = 0.01
+
+    def __post_init__(self) -> None:
+        checks.at_least(self.penalty, 0, f"penalty of {self.name}")
+
+    @property
+    def facts(self) -> Facts:
+        """Blind to rotation, scale and offset of either side; unpenalised, to any invertible affine map."""
+        ignored = ROTATIONAL if self.penalty > 0 else frozenset(INVARIANCES)
+        relation = (
+            "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
+            if self.penalty > 0
+            else "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
+        )
+        return Facts(
+            family="gulp",
+            formula="||X (X'X + lambda I)^-1 X' - Y (Y'Y + lambda I)^-1 Y'||_F^2, ||X||_F = ||Y||_F = 1",
+            source="Boix-Adsera et al. 2022, GULP: a prediction-based metric between representations",
+            high=float("inf"),
+            at_self=0.0,
+            larger_is_closer=False,
+            invariant_x=ignored,
+            invariant_y=ignored,
+            relations=(relation,),
+        )
+
+    def degenerate(self, samples: int, units: int) -> str | None:
+        """Without a penalty and with as many units as samples, Y spans everything."""
+        if self.penalty > 0 or units < samples - 1:
+            return None
+        return f"{units} units >= {samples} samples - 1: the distance is rank Y - rank X whatever Y is."
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the squared distance as a function of the moments."""
+        X_basis = cca.reference_basis(reference)
+        if self.penalty == 0:
+            return lambda moments: _subspace_distance(X_basis, moments)
+        powers = reference.variance_ratio
+        X_shrunk = powers / (powers + self.penalty)
+        return lambda moments: hat_distance(unit(moments.centred), X_basis, X_shrunk, self.penalty)
+
+
+def _subspace_distance(X_basis: Tensor, moments: Moments) -> Tensor:
+    """Rank X + rank Y - 2 tr(Px Py)."""
+    Y_basis, keep = cca.basis(moments)
+    shared = cca.sum_of_correlations(X_basis, Y_basis, power=2)
+    return X_basis.shape[-1] + keep.sum(dim=-1) - 2 * shared

@@ -1,0 +1,271 @@
+"""Procrustes distances: how far X and Y stay apart when one is rotated onto the other.
+
+Every form is an increasing function of one number, d = min over orthogonal Q of ||X - Y Q||_F. It is taken
+from the residual of the best rotation rather than from ||X||^2 + ||Y||^2 - 2 ||X'Y||_*, which would lose half
+of the digits next to Y = X.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from simopt import checks, linalg
+from simopt.errors import InputError
+from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.moments import Moments, Reference
+
+ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
+
+_TIP = 10.0
+"""Distances up to this many eps max(n, p, q) (||X|| + ||Y||) are rounding."""
+
+_FORMULAS = {
+    "distance": "{d}",
+    "squared": "({d})^2",
+    "angle": "arccos(||X'Y||_* / (||X||_F ||Y||_F))",
+    "disparity": "1 - (||X'Y||_* / (||X||_F ||Y||_F))^2",
+    "similarity": "1 - {d} / 2",
+}
+_RELATIONS = {
+    ("distance", False): ("Bures distance of the kernels XX' and YY'", "shape_euclidean at alpha 1"),
+    ("squared", False): ("the square of procrustes_euclidean",),
+    ("distance", True): ("sqrt(2 - 2 nbs)",),
+    ("squared", True): ("2 - 2 nbs",),
+    ("angle", True): ("arccos(nbs)", "shape_angular at alpha 1"),
+    ("disparity", True): ("1 - nbs_squared", "scipy.spatial.procrustes"),
+    ("similarity", True): ("1 - sqrt(2 - 2 nbs) / 2 where the sides are centred",),
+}
+
+
+class _Distance(Function):
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
+        left, _, right = linalg._svd(factor.mT @ matrix)
+        polar = left @ right
+        residual = matrix - factor @ polar
+        # The polar factor keeps lengths only from the narrower side into the wider one.
+        narrow = factor.shape[-1] <= matrix.shape[-1]
+        apart = residual if narrow else factor - matrix @ polar.mT
+        distance: Tensor = torch.linalg.matrix_norm(apart)
+        size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
+        units = max(*matrix.shape[-2:], factor.shape[-1])
+        tip = _TIP * torch.finfo(matrix.dtype).eps * units * size
+        ctx.save_for_backward(residual, distance, tip)
+        return distance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        residual, distance, tip = ctx.saved_tensors
+        slope = torch.where(distance > tip, grads[0] / torch.where(distance > tip, distance, 1.0), 0.0)
+        return slope[..., None, None] * residual, None
+
+
+def distance(matrix: Tensor, factor: Tensor) -> Tensor:
+    """Return min over orthogonal Q of ||F - A Q||_F, the narrower side padded with zero columns, (...).
+
+    d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, whose gradient is 2 (A - F P) with P the polar factor of F'A:
+    exact at repeated singular values, a subgradient of the nuclear norm at zero ones. At d = 0, the tip of
+    a cone, the gradient is 0.
+
+    Parameters
+    ----------
+    matrix : Tensor, (..., n, q), A
+    factor : Tensor, (n, r), F
+        Taken as constant by the gradient.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
+    """
+    out: Tensor = _Distance.apply(matrix, factor)  # type: ignore[no-untyped-call]
+    return out
+
+
+def angle(chord: Tensor) -> Tensor:
+    """Return the angle, elementwise, between points on the unit sphere a chord d in [0, 2] apart.
+
+    2 arcsin(d / 2) = arccos(1 - d^2 / 2), without the loss of digits at small angles.
+    """
+    out: Tensor = 2 * torch.asin((chord / 2).clamp(max=1))
+    return out
+
+
+def unit(matrix: Tensor) -> Tensor:
+    """Return A / ||A||_F, (..., n, q); NaN where A is zero."""
+    out: Tensor = matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
+    return out
+
+
+def centred_factor(reference: Reference) -> Tensor:
+    """Return F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
+    centred = linalg.centre(reference.responses.double())
+    size: float = torch.linalg.matrix_norm(centred).item()
+    return reference.scores * size
+
+
+def _uncentred_factor(reference: Reference) -> Tensor:
+    left, values, _ = torch.linalg.svd(reference.responses.double(), full_matrices=False)
+    eps = torch.finfo(reference.responses.dtype).eps
+    keep = values > eps * max(reference.responses.shape) * values[0]
+    factor: Tensor = (left * values)[:, keep]
+    return factor.to(reference.responses.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Procrustes(Measure):
+    """The distance of X and Y after the best rotation (and reflection) of one onto the other.
+
+    Parameters
+    ----------
+    form : {"distance", "squared", "angle", "disparity", "similarity"}
+        With d the distance: d; d^2; and of sides of unit norm, at cosine c = 1 - d^2 / 2: arccos(c) in
+        radians, 1 - c^2, 1 - d / 2 (the one form of which larger is closer).
+    centred : bool
+        Subtract the mean over samples of each side first.
+    normalised : bool
+        Divide each side by its Frobenius norm first; the forms angle, disparity and similarity need it.
+    folds : int >= 2, or None
+        None rotates and scores all samples. Otherwise the mean over contiguous folds of the samples: means
+        and rotation from the others, the form on the fold. Not differentiable: the rotation of the train
+        samples turns without bound as their singular values vanish, and below full rank there is none.
+
+    Raises
+    ------
+    InputError
+        An option is none of these, a form lacks ``normalised``, or fewer than two folds.
+    """
+
+    form: ProcrustesForm = "distance"
+    centred: bool = True
+    normalised: bool = False
+    folds: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.one_of(self.form, get_args(ProcrustesForm), f"form of {self.name}")
+        if self.form not in ("distance", "squared") and not self.normalised:
+            raise InputError(
+                f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."
+            )
+        if self.folds is not None:
+            checks.whole(self.folds, 2, f"folds of {self.name}")
+
+    @property
+    def facts(self) -> Facts:
+        """Blind to rotation of either side; to offsets where centred, to scale where normalised."""
+        norms = ", ||X||_F = ||Y||_F = 1" if self.normalised and self.form != "angle" else ""
+        formula = _FORMULAS[self.form].format(d="min_Q ||X - Y Q||_F") + norms
+        if not self.centred:
+            formula += ", not centred"
+        if self.folds is not None:
+            formula += f", on held-out folds ({self.folds}, contiguous), then averaged"
+        ignored = ROTATIONAL - ({"translation"} if not self.centred else frozenset())
+        ignored -= {"isotropic_scaling"} if not self.normalised else frozenset()
+        low, high = self._bounds()
+        plain = self.folds is None and (self.centred or self.form == "similarity")
+        return Facts(
+            family="procrustes",
+            formula=formula,
+            source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
+            low=low,
+            high=high,
+            at_self=1.0 if self.form == "similarity" else 0.0,
+            larger_is_closer=self.form == "similarity",
+            invariant_x=ignored,
+            invariant_y=ignored,
+            differentiable=self.folds is None,
+            cost="n p^2 + p^3",
+            relations=_RELATIONS[self.form, self.normalised] if plain else (),
+        )
+
+    def _bounds(self) -> tuple[float, float]:
+        """Sides rotated onto each other are at most at right angles; held-out parts may be opposite."""
+        widest = math.sqrt(2) if self.folds is None else 2.0
+        if self.form == "similarity":
+            return 1 - widest / 2, 1.0
+        if self.form == "disparity":
+            return 0.0, 1.0
+        if self.form == "angle":
+            return 0.0, math.pi / 2 if self.folds is None else math.pi
+        highest = widest if self.form == "distance" else widest**2
+        return 0.0, highest if self.normalised else math.inf
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the score as a function of the moments.
+
+        Raises
+        ------
+        InputError
+            More folds than samples; X is zero on a fold whose norm it is divided by. The function raises
+            it where the train samples of a fold do not determine the rotation (samples < units).
+        """
+        factor = centred_factor(reference) if self.centred else _uncentred_factor(reference)
+        if self.folds is not None:
+            if self.folds > reference.samples:
+                raise InputError(
+                    f"{self.name}: {self.folds} folds of {reference.samples} samples; there can be at most "
+                    "as many folds as samples."
+                )
+            tests = torch.arange(reference.samples).tensor_split(self.folds)
+            return lambda moments: self._held_out(factor, moments, tests)
+        if not self.normalised:
+            return lambda moments: self._shape(distance(self._side(moments), factor))
+        factor = unit(factor)
+        return lambda moments: self._shape(distance(unit(self._side(moments)), factor))
+
+    def _side(self, moments: Moments) -> Tensor:
+        return moments.centred if self.centred else moments.Y
+
+    def _shape(self, distance: Tensor) -> Tensor:
+        if self.form == "angle":
+            return angle(distance)
+        if self.form == "similarity":
+            return 1 - distance / 2
+        if self.form == "distance":
+            return distance
+        squared = distance.square()
+        return squared if self.form == "squared" else squared * (1 - squared / 4)
+
+    @torch.no_grad()
+    def _held_out(self, factor: Tensor, moments: Moments, tests: tuple[Tensor, ...]) -> Tensor:
+        Y = self._side(moments)
+        rank = _rank(torch.linalg.svdvals(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])
+        scores = []
+        for test in tests:
+            train = torch.ones(len(factor), dtype=torch.bool, device=factor.device)
+            train[test] = False
+            x, y = factor, Y
+            if self.centred:
+                x = x - x[train].mean(dim=0)
+                y = y - y[..., train, :].mean(dim=-2, keepdim=True)
+            left, values, right = linalg._svd(x[train].mT @ y[..., train, :])
+            if bool((_rank(values, max(*Y.shape[-2:], factor.shape[-1])) < rank).any()):
+                raise InputError(
+                    f"{self.name}: the {int(train.sum())} train samples of a fold do not determine the "
+                    f"rotation between {factor.shape[-1]} and {Y.shape[-1]} dimensions; reduce X and Y to "
+                    "fewer dimensions, or use folds=null."
+                )
+            x, y = x[test], y[..., test, :]
+            if factor.shape[-1] <= Y.shape[-1]:
+                x = x @ (left @ right)
+            else:
+                y = y @ (left @ right).mT
+            if self.normalised:
+                x, y = unit(x), unit(y)
+            scores.append(self._shape(torch.linalg.matrix_norm(x - y)))
+        return torch.stack(scores, dim=-1).mean(dim=-1)
+
+
+def _rank(values: Tensor, size: int) -> Tensor:
+    tolerance = torch.finfo(values.dtype).eps * size * values[..., :1]
+    rank: Tensor = (values > tolerance).sum(dim=-1)
+    return rank

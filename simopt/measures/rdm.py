@@ -1,0 +1,178 @@
+"""Representational dissimilarity matrices (RDMs): how unlike each two samples of one dataset are.
+
+All five kinds are squared Euclidean distances of embedded samples Z, or their roots: correlation and cosine
+those of rows of unit norm, Mahalanobis that of whitened units. So an RDM D is known from Z alone, and so is
+its kernel -H D H / 2 = Z Z', H = I - 11'/n.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from simopt import linalg
+from simopt.errors import InputError
+from simopt.typing import FloatArray
+
+RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"]
+
+DIRECTIONAL = frozenset({"correlation", "cosine"})
+"""The kinds that see of a sample only its direction; their dissimilarities lie in [0, 2]."""
+
+FORMULAS: dict[RDM, str] = {
+    "sqeuclidean": "d_ij = ||x_i - x_j||^2 / p",
+    "euclidean": "d_ij = ||x_i - x_j||",
+    "correlation": "d_ij = 1 - r(x_i, x_j)",
+    "cosine": "d_ij = 1 - x_i'x_j / (||x_i|| ||x_j||)",
+    "mahalanobis": "d_ij = (x_i - x_j)' S^-1 (x_i - x_j) / p, S the sample covariance",
+}
+
+
+def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False) -> Tensor:
+    """Return samples Z, centred, whose distances are the RDM: d_ij = ||z_i - z_j||^2.
+
+    Parameters
+    ----------
+    kind : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
+        For ``euclidean`` d_ij = ||z_i - z_j||, without the square.
+    responses : Tensor, (..., n, q)
+        Not centred.
+    what : str
+        How errors call the responses.
+    centre_units : bool
+        Subtract the mean of each unit first, which only the directional kinds can tell.
+
+    Returns
+    -------
+    Tensor, (..., n, q), or (..., n, q + n) where a sample has no direction
+
+    Raises
+    ------
+    InputError
+        A correlation over a single unit, or a covariance that has no inverse.
+    """
+    q = responses.shape[-1]
+    if kind in DIRECTIONAL:
+        points = linalg.centre(_directions(kind, responses, what, centre_units))
+        # All samples of one direction (two units suffice for that) leave the rounding of their norms.
+        spread = points.detach().abs().amax(dim=(-2, -1), keepdim=True)
+        return torch.where(spread > 64 * torch.finfo(points.dtype).eps, points, 0.0)
+    if kind == "mahalanobis":
+        return _whitened(responses, what)
+    centred = linalg.centre(responses)
+    return centred if kind == "euclidean" else centred / math.sqrt(q)
+
+
+def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> Tensor:
+    """Rows of norm 1/sqrt 2, so that ||z_i - z_j||^2 = 1 - cosine.
+
+    A row without a direction (zero, or constant under a correlation) has cosine 0 with every other: it gets
+    an axis of its own.
+    """
+    q = responses.shape[-1]
+    if kind == "correlation" and q == 1:
+        raise InputError(
+            f"{what} has 1 unit; a correlation across units needs at least 2: take the euclidean RDM."
+        )
+    rows = linalg.centre(responses) if centre_units else responses
+    if kind == "correlation":
+        rows = rows - rows.mean(dim=-1, keepdim=True)
+    norms = torch.linalg.vector_norm(rows, dim=-1)
+    # What centring leaves of a constant row is the rounding of its mean.
+    rounding = 8 * torch.finfo(rows.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-1)
+    silent = norms.detach() <= rounding
+    units = rows / torch.where(silent, 1.0, norms)[..., None]
+    if bool(silent.any()):
+        own = torch.diag_embed(silent.to(rows.dtype))
+        units = torch.cat([torch.where(silent[..., None], 0.0, units), own], dim=-1)
+    return units / math.sqrt(2)
+
+
+def _whitened(responses: Tensor, what: str) -> Tensor:
+    """Return Q sqrt((n - 1) / q) of the centred Y = Q R: then Z Z' = Y S^-1 Y' / q, S = Y'Y / (n - 1)."""
+    n, q = responses.shape[-2:]
+    if q >= n - 1:
+        raise InputError(
+            f"{what} has {q} units in {n} samples: a Mahalanobis RDM needs fewer than {n - 1} units, as "
+            "beyond that the covariance is singular or puts all samples equally far apart. Take fewer units "
+            "or principal components, or another RDM (sqeuclidean, correlation)."
+        )
+    basis: Tensor
+    triangle: Tensor
+    basis, triangle = torch.linalg.qr(linalg.centre(responses))
+    # The k-th diagonal entry is what unit k adds to the units before it; compared with the norm of that unit
+    # as it came, because centring and projecting round to that.
+    added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
+    size = torch.linalg.vector_norm(responses.detach(), dim=-2)
+    dependent = added <= n * torch.finfo(added.dtype).eps * size
+    if bool(dependent.any()):
+        unit = int(torch.nonzero(dependent)[0, -1])
+        raise InputError(
+            f"{what}: unit {unit} is constant or a linear combination of the units before it, so the sample "
+            "covariance of the Mahalanobis RDM is singular. Remove such units, or take another RDM "
+            "(sqeuclidean, correlation)."
+        )
+    return basis * math.sqrt((n - 1) / q)
+
+
+class _Distances(Function):
+    @staticmethod
+    def forward(ctx: Any, points: Tensor) -> Tensor:
+        distances: Tensor = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        ctx.save_for_backward(points, distances)
+        return distances
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        points, distances = ctx.saved_tensors
+        apart = distances > 0
+        pull = torch.where(apart, grads[0] + grads[0].mT, 0.0) / torch.where(apart, distances, 1.0)
+        grad: Tensor = pull.sum(dim=-1, keepdim=True) * points - pull @ points
+        return grad
+
+
+def distances(points: Tensor) -> Tensor:
+    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k).
+
+    Summed over differences, which keeps small distances exact. At z_i = z_j the distance has no derivative
+    and gives none to the gradient.
+    """
+    out: Tensor = _Distances.apply(points)  # type: ignore[no-untyped-call]
+    return out
+
+
+def dissimilarities(kind: RDM, points: Tensor) -> Tensor:
+    """Return d_ij for i < j, (..., n (n - 1) / 2), row by row, of the embedded samples (..., n, k)."""
+    n = points.shape[-2]
+    i, j = torch.triu_indices(n, n, offset=1, device=points.device)
+    apart = distances(points)[..., i, j]
+    return apart if kind == "euclidean" else apart.square()
+
+
+def levels(kind: RDM, points: Tensor) -> npt.NDArray[np.int64]:
+    """Return the places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
+
+    Two values belong to one level where they differ by rounding only, so that ties of the definition are
+    ties here. Squares and roots have the same order, so the distances of Z stand for every kind.
+
+    Parameters
+    ----------
+    kind : str
+    points : Tensor, (n, k), float64
+    """
+    values: FloatArray = dissimilarities("euclidean", points.detach()).cpu().numpy()
+    scale = max(values.max(), 1.0 if kind in DIRECTIONAL else 0.0)
+    tolerance = (16 + points.shape[-1]) * np.finfo(np.float64).eps * scale
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order]) > tolerance
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = np.concatenate([[0], np.cumsum(steps)])
+    return places

@@ -1,0 +1,128 @@
+"""Adjusted RV coefficients and the effective number of shared dimensions: CKA corrected for dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from simopt import checks, linalg
+from simopt.errors import InputError
+from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.kernel import cosine
+from simopt.measures.moments import Moments, Reference
+
+Adjustment = Literal["ghaziri", "maye"]
+
+
+def participation_ratio(gram: Tensor) -> Tensor:
+    """Return (tr G)^2 / tr G^2, (...), of G (..., q, q): the effective number of PCs."""
+    trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    return trace.square() / gram.square().sum(dim=(-2, -1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedDimensions(Measure):
+    """The effective number of shared dimensions: CKA times the geometric mean of participation ratios."""
+
+    @property
+    def facts(self) -> Facts:
+        """At Y = X it is the participation ratio of X; it may rise further."""
+        return Facts(
+            family="kernel",
+            formula="tr(Y'X X'Y) tr(X'X) tr(Y'Y) / (tr (X'X)^2 tr (Y'Y)^2)",
+            source="Giaffar et al. 2024, The Effective Number of Shared Dimensions Between Paired Datasets",
+            invariant_x=ROTATIONAL,
+            invariant_y=ROTATIONAL,
+            high=float("inf"),
+            at_self=None,
+            relations=("cka sqrt(PR_x PR_y), PR the participation ratios",),
+        )
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the score as a function of the moments."""
+        own = 1 / reference.variance_ratio.square().sum()
+        return lambda moments: (
+            cosine(moments) * (own * participation_ratio(moments.cross_and_small[1])).sqrt()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustedRV(Measure):
+    """The RV coefficient, corrected to be 0 on average for unrelated data.
+
+    Parameters
+    ----------
+    adjustment : {"ghaziri", "maye"}
+        ``ghaziri`` takes off the expectation of RV under permutation of samples; ``maye`` adjusts the squared
+        correlation of every pair of units, as R2 is adjusted for degrees of freedom.
+
+    Raises
+    ------
+    InputError
+        Another adjustment.
+    """
+
+    adjustment: Adjustment = "ghaziri"
+
+    def __post_init__(self) -> None:
+        checks.one_of(self.adjustment, get_args(Adjustment), f"adjustment of {self.name}")
+
+    @property
+    def facts(self) -> Facts:
+        """Ghaziri's is blind to what RV is blind to, Maye's to the scale of single units, not to rotation."""
+        invariant = ROTATIONAL
+        formula = "(RV - m) / (1 - m), m = sqrt(PR_x PR_y) / (n - 1)"
+        source = "El Ghaziri & Qannari 2015, Measures of association between two datasets"
+        if self.adjustment == "maye":
+            invariant = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
+            formula = "A_xy / sqrt(A_xx A_yy), A the sum over unit pairs of 1 - (n-1)/(n-2) (1 - r^2)"
+            source = "Mayer, Lorent & Horgan 2011, Exploratory data analysis for multiple omics datasets"
+        return Facts(
+            family="kernel",
+            formula=formula,
+            source=source,
+            invariant_x=invariant,
+            invariant_y=invariant,
+            low=-float("inf"),
+            high=1.0 if self.adjustment == "ghaziri" else float("inf"),
+        )
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the score as a function of the moments.
+
+        Raises
+        ------
+        InputError
+            A unit of X that does not vary, for ``maye``.
+        """
+        n = reference.samples
+        if self.adjustment == "ghaziri":
+            own_ratio = 1 / reference.variance_ratio.square().sum()
+
+            def ghaziri(moments: Moments) -> Tensor:
+                expected = (own_ratio * participation_ratio(moments.cross_and_small[1])).sqrt() / (n - 1)
+                return (cosine(moments) - expected) / (1 - expected)
+
+            return ghaziri
+        X = linalg.centre(reference.responses)
+        norms = torch.linalg.vector_norm(X, dim=0)
+        if not bool((norms > 0).all()):
+            raise InputError(f"{self.name}: a unit of X does not vary, so it has no correlation.")
+        own = X / norms
+        own_sum = _adjusted(own.mT @ own, n)
+
+        def maye(moments: Moments) -> Tensor:
+            norm = torch.linalg.vector_norm(moments.centred, dim=-2, keepdim=True)
+            other = torch.where(norm > 0, moments.centred / torch.where(norm > 0, norm, 1.0), 0.0)
+            return _adjusted(own.mT @ other, n) / (own_sum * _adjusted(linalg.gram(other), n)).sqrt()
+
+        return maye
+
+
+def _adjusted(correlations: Tensor, n: int) -> Tensor:
+    """Return the sum of 1 - (n - 1) / (n - 2) (1 - r^2) over all entries, (...)."""
+    return (1 - (n - 1) / (n - 2) * (1 - correlations.square())).sum(dim=(-2, -1))

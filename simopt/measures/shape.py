@@ -1,0 +1,203 @@
+"""Shape metrics: Procrustes distances after partial whitening, from rotations (alpha 1) to CCA (alpha 0)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from simopt import checks, linalg
+from simopt.errors import InputError
+from simopt.measures import cca, procrustes
+from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.moments import Moments, Reference
+
+Convention = Literal["netrep", "repsim"]
+Metric = Literal["angular", "euclidean"]
+
+_FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
+
+
+class _Clipped(Function):
+    @staticmethod
+    def forward(ctx: Any, centred: Tensor, Y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+        left, values, right = linalg._svd(centred)
+        values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
+        whitened = (values / floor).clamp(max=1)
+        ctx.save_for_backward(left, values, right, whitened)
+        ctx.floor = floor
+        return (left * whitened[..., None, :]) @ right, values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        left, values, right, whitened = ctx.saved_tensors
+        inner = left.mT @ grads[0] @ right.mT
+        difference, total = _slopes(values, whitened, ctx.floor)
+        along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / ctx.floor)
+        core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
+        core = core + torch.diag_embed(grads[1])
+        grad = left @ core @ right
+        # Only the longer side has directions outside of U or of V.
+        if left.shape[-2] > right.shape[-1]:
+            grad = grad + ((grads[0] @ right.mT - left @ inner) * along[..., None, :]) @ right
+        elif left.shape[-2] < right.shape[-1]:
+            grad = grad + left @ (along[..., :, None] * (left.mT @ grads[0] - inner @ right))
+        return grad, None, None
+
+
+def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """(h_i - h_j) / (s_i - s_j) and (h_i + h_j) / (s_i + s_j) of h = min(s / floor, 1), with their limits."""
+    s_i, s_j = values[..., :, None], values[..., None, :]
+    h_i, h_j = whitened[..., :, None], whitened[..., None, :]
+    above_i, above_j = s_i > floor, s_j > floor
+    mixed = above_i ^ above_j
+    quotient = (h_i - h_j) / torch.where(mixed, s_i - s_j, 1.0)
+    same = torch.where(above_i, 0.0, 1 / floor)
+    total = s_i + s_j
+    return (
+        torch.where(mixed, quotient, same),
+        torch.where(total > 0, (h_i + h_j) / torch.where(total > 0, total, 1.0), 1 / floor),
+    )
+
+
+def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
+    """Whiten with a floor: of Y = U S V', centred, return U min(S / floor, 1) V' and s.
+
+    Above the floor that is the polar factor Y (Y'Y)^-1/2. Singular values that are rounding count as 0. The
+    gradient is the Daleckii-Krein formula for singular values: divided differences of min(s / floor, 1), all
+    within [0, 1 / floor], whose limits at equal values are known; none divides by a difference of values on
+    the same side of the floor. That of s is U diag(G) V', right for functions that treat equal values alike.
+
+    Parameters
+    ----------
+    moments : Moments
+    floor : float, > 0
+
+    Returns
+    -------
+    whitened : Tensor, (..., n, q)
+    values : Tensor, (..., min(n, q))
+    """
+    whitened, values = _Clipped.apply(moments.centred, moments.Y, floor)  # type: ignore[no-untyped-call]
+    return whitened, values
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeMetric(Measure):
+    """Procrustes distance of X and Y after each is whitened in part.
+
+    Y = U S V', centred, becomes U (alpha S + (1 - alpha) c) V', up to a floor for small singular values.
+
+    Parameters
+    ----------
+    alpha : float, 0 to 1
+        1 leaves the data as they are, 0 whitens them.
+    convention : {"netrep", "repsim"}
+        netrep: c = 1, eigenvalues of Y'Y floored at 1e-7, and the whole rescaled to the variance it had, the
+        narrower side padded with zero columns to the width of the other (they count as floored
+        eigenvalues). repsim: c = sqrt(samples), eigenvalues of Y'Y / samples floored at 1e-9, no rescaling.
+    metric : {"angular", "euclidean"}
+        arccos(||A'B||_* / (||A|| ||B||)) in radians, or min over orthogonal Q of ||A - B Q||_F, A and B the
+        sides so whitened.
+
+    Raises
+    ------
+    InputError
+        alpha outside of 0 to 1, or an option that is none of these.
+    """
+
+    alpha: float = 0.5
+    convention: Convention = "netrep"
+    metric: Metric = "angular"
+
+    def __post_init__(self) -> None:
+        checks.at_least(self.alpha, 0, f"alpha of {self.name}")
+        if self.alpha > 1:
+            raise InputError(f"alpha of {self.name} is {self.alpha!r}; it must be a number from 0 to 1.")
+        checks.one_of(self.convention, get_args(Convention), f"convention of {self.name}")
+        checks.one_of(self.metric, get_args(Metric), f"metric of {self.name}")
+
+    @property
+    def facts(self) -> Facts:
+        """Blind to rotation and offset; whitened, to invertible maps unless the variance is restored."""
+        angular = self.metric == "angular"
+        restored = self.convention == "netrep"
+        ignored = ROTATIONAL - {"isotropic_scaling"}
+        if self.alpha == 1 and angular:
+            ignored = ROTATIONAL
+        elif self.alpha == 0 and (angular or not restored):
+            ignored = frozenset(INVARIANCES)
+        distance = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
+        whitening = "1" if restored else "sqrt(n)"
+        formula = (
+            f"{distance}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
+        )
+        if restored and not angular:
+            formula += ", each rescaled to its variance"
+        return Facts(
+            family="shape",
+            formula=formula,
+            source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
+            high=math.pi / 2 if angular else math.inf,
+            at_self=0.0,
+            larger_is_closer=False,
+            invariant_x=ignored,
+            invariant_y=ignored,
+            relations=self._relations(),
+        )
+
+    def _relations(self) -> tuple[str, ...]:
+        if self.alpha == 1:
+            return ("procrustes_angle",) if self.metric == "angular" else ("procrustes_euclidean",)
+        if self.alpha > 0:
+            return ("between procrustes (alpha 1) and cca (alpha 0)",)
+        if self.metric == "angular":
+            return ("cca_angle",)
+        return ("sqrt(n (rank X + rank Y - 2 sum rho))",) if self.convention == "repsim" else ()
+
+    def degenerate(self, samples: int, units: int) -> str | None:
+        """Fully whitened, Y with as many units as samples spans everything."""
+        if self.alpha > 0 or units < samples - 1:
+            return None
+        return f"{units} units >= {samples} samples - 1: whitened, every Y is at the same angle from X."
+
+    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+        """Return the distance as a function of the moments."""
+        n, p = reference.samples, reference.responses.shape[-1]
+        white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
+        floor = math.sqrt(_FLOORS[self.convention] * (1 if self.convention == "netrep" else n))
+        factor = procrustes.centred_factor(reference)
+        X_values = torch.linalg.vector_norm(factor, dim=0)
+        X = factor / X_values * (self.alpha * X_values + white * (X_values / floor).clamp(max=1))
+        X_unit = procrustes.unit(X)
+
+        def evaluate(moments: Moments) -> Tensor:
+            Y = moments.centred
+            if self.alpha < 1:
+                whitened, values = clipped(moments, floor)
+                Y = self.alpha * Y + white * whitened
+            if self.metric == "angular":
+                return procrustes.angle(procrustes.distance(procrustes.unit(Y), X_unit))
+            if self.alpha == 1 or self.convention == "repsim":
+                return procrustes.distance(Y, X)
+            width = max(p, moments.Y.shape[-1])
+            Y = Y * self._restoring(values, width, floor)[..., None, None]
+            return procrustes.distance(Y, X * self._restoring(X_values, width, floor))
+
+        return evaluate
+
+    def _restoring(self, values: Tensor, width: int, floor: float) -> Tensor:
+        """Return sqrt(sum l / sum (alpha sqrt(l) + 1 - alpha)^2) over ``width`` floored eigenvalues l."""
+        missing = width - values.shape[-1]
+        root = values.clamp(min=floor)
+        before = root.square().sum(dim=-1) + missing * floor**2
+        after = (self.alpha * root + 1 - self.alpha).square().sum(dim=-1)
+        after = after + missing * (self.alpha * floor + 1 - self.alpha) ** 2
+        return (before / after).sqrt()

@@ -1,0 +1,99 @@
+"""A user's own function as a measure: by path, by entry point, in a run."""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import simopt
+from simopt import measures
+from simopt.app.compose import compose
+from simopt.app.job import execute
+from simopt.app.paths import config_hash
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+from simopt.store import reader
+
+MODULE = '''
+import torch
+
+def overlap(X, Y, power=1.0):
+    """Cosine of Gram matrices."""
+    K, L = ((A - A.mean(0)) @ (A - A.mean(0)).T for A in (X, Y))
+    return ((K * L).sum() / (K.norm() * L.norm())) ** power
+
+def half(X, Y):
+    return 0.5
+
+def many(X, Y):
+    return Y
+
+def words(X, Y):
+    return "high"
+'''
+
+
+@pytest.fixture
+def _mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+
+@pytest.mark.usefixtures("_mine")
+def test_a_function_is_a_measure_looped_over_the_batch(rng: np.random.Generator) -> None:
+    X, Y = (
+        torch.from_numpy(rng.standard_normal((20, 4))),
+        torch.from_numpy(rng.standard_normal((2, 3, 20, 5))),
+    )
+    measure = measures.build({"_target_": "mine.overlap", "name": "function", "power": 2.0})
+    assert (measure.name, measure.facts.source) == ("overlap", "Cosine of Gram matrices.")
+    torch.testing.assert_close(measure(X, Y), measures.get("cka")(X, Y) ** 2)
+    assert simopt.score(X, Y[0, 0], measure) == pytest.approx(simopt.score(X, Y[0, 0]) ** 2)
+
+
+@pytest.mark.usefixtures("_mine")
+def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
+    overrides = ["dataset=ultrametric", f"log.dir='{tmp_path}'", "seeds=[0,1]", "track=[nbs]", "max_steps=20"]
+    own = execute(compose([*overrides, "measure._target_=mine.overlap"]))
+    theirs = execute(compose([*overrides, "measure=cka"]))
+    assert own.path.parent.parent.name == "overlap"
+    np.testing.assert_allclose(reader.read(own.path).score, reader.read(theirs.path).score, atol=1e-3)
+
+
+@pytest.mark.usefixtures("_mine")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("half", "returned no gradient"), ("many", "expected one number"), ("words", "returned a str")],
+)
+def test_functions_that_cannot_be_optimised(tmp_path: Path, name: str, says: str) -> None:
+    overrides = ["dataset=ultrametric", f"log.dir='{tmp_path / 'out'}'", f"measure._target_=mine.{name}"]
+    with pytest.raises(InputError, match=says):
+        execute(compose(overrides))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("_mine")
+def test_another_source_is_another_run(tmp_path: Path) -> None:
+    config = compose(["measure._target_=mine.overlap"]).config
+    dataset = Dataset("x", np.random.default_rng(0).standard_normal((5, 2)))
+    before = config_hash(config, dataset)
+    (tmp_path / "mine.py").write_text(MODULE.replace("** power", "** (power / 2)"))
+    del sys.modules["mine"]
+    assert config_hash(config, dataset) != before
+
+
+@pytest.mark.usefixtures("_mine")
+def test_another_package_offers_measures_by_entry_point(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    offered = importlib.metadata.EntryPoint("overlap", "mine:overlap", "simopt.measures")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group, name: [offered] if name == "overlap" else []
+    )
+    X, Y = rng.standard_normal((20, 4)), rng.standard_normal((20, 4))
+    assert simopt.score(X, Y, "overlap") == pytest.approx(simopt.score(X, Y, "cka"))
+    assert simopt.score(X, Y, "overlap", power=3.0) == pytest.approx(simopt.score(X, Y, "cka") ** 3)
