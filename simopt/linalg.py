@@ -89,7 +89,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
 class _NuclearNorm(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        left, values, right = _svd(matrix)
+        left, values, right = svd(matrix)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(left @ right)
         return values.sum(-1)
@@ -117,10 +117,18 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
     return out
 
 
-def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the reduced singular value decomposition U, s, V' of A; for use inside a hand-written backward.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
+    """
     if not torch.isfinite(matrix).all():
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
-    return torch.linalg.svd(matrix, full_matrices=False)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left, values, right
 
 
 class _Angular(Function):
@@ -199,7 +207,7 @@ def trustworthy(condition: Tensor) -> bool:
 class _RidgeCoefficients(Function):
     @staticmethod
     def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
-        left, values, right = _svd(predictors)
+        left, values, right = svd(predictors)
         keep = values > _rank_tolerance(values, predictors)
         safe = torch.where(keep, values, 1.0)
         shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
@@ -248,7 +256,7 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
 
 def column_space(matrix: Tensor) -> Tensor:
     """Return an orthonormal basis of the column space of A (..., n, q), padded with zero columns."""
-    left, values, _ = _svd(matrix)
+    left, values, _ = svd(matrix)
     return left * (values > _rank_tolerance(values, matrix))[..., None, :]
 
 

@@ -50,7 +50,7 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
 class _Basis(Function):
     @staticmethod
     def forward(ctx: Any, centred: Tensor, Y: Tensor, variance: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg._svd(centred)
+        left, values, right = linalg.svd(centred)
         keep = values > rank_tolerance(values, Y)
         if variance < 1:
             keep = keep & _leading(values.square(), variance)
@@ -133,7 +133,7 @@ class _SquaredNorm(Function):
         grad: Tensor = 2 * matrix
         unused = (matrix == 0).all(dim=-2, keepdim=True)
         if bool(unused.any()):
-            left, _, right = linalg._svd(matrix)
+            left, _, right = linalg.svd(matrix)
             grad = grad + torch.where(unused, left @ right, 0.0)
         slope: Tensor = grads[0][..., None, None]
         return slope * grad

@@ -20,7 +20,7 @@ from simopt.measures.procrustes import unit
 class _HatDistance(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
-        left, values, right = linalg._svd(matrix)
+        left, values, right = linalg.svd(matrix)
         shrunk = values.square() / (values.square() + penalty)
         cross = X_basis.mT @ left
         ctx.save_for_backward(left, values, right, shrunk, cross, X_basis, X_shrunk)

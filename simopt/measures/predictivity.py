@@ -47,8 +47,8 @@ class Predictivity(Measure):
     fewer_components : bool
         Whether ``pls`` may take as many as there are, where there are fewer; otherwise that is an error.
     tolerance : float, > 0
-        Where the iteration of ``pls`` stops; at scikit-learn's 1e-6, which the benchmark packages take, scores
-        are good to about 1e-5.
+        Where the iteration of ``pls`` stops; at scikit-learn's 1e-6, which the benchmark packages take,
+        scores are good to about 1e-5.
     scale : bool
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}

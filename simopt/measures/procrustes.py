@@ -48,7 +48,7 @@ _RELATIONS = {
 class _Distance(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
-        left, _, right = linalg._svd(factor.mT @ matrix)
+        left, _, right = linalg.svd(factor.mT @ matrix)
         polar = left @ right
         residual = matrix - factor @ polar
         # The polar factor keeps lengths only from the narrower side into the wider one.
@@ -247,7 +247,7 @@ class Procrustes(Measure):
             if self.centred:
                 x = x - x[train].mean(dim=0)
                 y = y - y[..., train, :].mean(dim=-2, keepdim=True)
-            left, values, right = linalg._svd(x[train].mT @ y[..., train, :])
+            left, values, right = linalg.svd(x[train].mT @ y[..., train, :])
             if bool((_rank(values, max(*Y.shape[-2:], factor.shape[-1])) < rank).any()):
                 raise InputError(
                     f"{self.name}: the {int(train.sum())} train samples of a fold do not determine the "

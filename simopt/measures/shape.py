@@ -27,7 +27,7 @@ _FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
 class _Clipped(Function):
     @staticmethod
     def forward(ctx: Any, centred: Tensor, Y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg._svd(centred)
+        left, values, right = linalg.svd(centred)
         values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
         whitened = (values / floor).clamp(max=1)
         ctx.save_for_backward(left, values, right, whitened)

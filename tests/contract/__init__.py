@@ -19,7 +19,8 @@ _SMALL = {"pls": {"components": 2, "tolerance": 1e-12}, "knn": {"k": 3}}
 def point(name: str) -> Measure:
     """Return a measure with options that suit 30 samples of 4 or 5 units, where its own ask for more.
 
-    All components of PLS are least squares, its iteration stops early, and among ten neighbours of thirty samples all meet.
+    All components of PLS are least squares, its iteration stops early, and ten neighbours of thirty samples
+    all meet.
     """
     family = next((family for family in _SMALL if family in name and "singular" not in name), None)
     return measures.get(name, **_SMALL[family]) if family else measures.get(name)

@@ -1,0 +1,96 @@
+"""Regressions: folds over conditions, repeatability, degenerate data, options."""
+
+import numpy as np
+import pytest
+import torch
+
+import simopt
+from simopt import measures
+from simopt.errors import InputError
+from tests.oracles import textbook
+
+
+def by_condition(X, Y, penalty: float, folds: int, time: int, conditions: int) -> float:
+    """Fit on whole conditions and test on the others: X, Y of shape (time, condition, unit)."""
+    scores = []
+    for test in np.array_split(np.arange(conditions), folds):
+        train = np.setdiff1d(np.arange(conditions), test)
+        flat = [A[:, part].reshape(-1, A.shape[2]) for A in (X, Y) for part in (train, test)]
+        x_train, x_test, y_train, y_test = flat
+        mean = x_train.mean(axis=0)
+        B = textbook.fit(x_train - mean, y_train - y_train.mean(axis=0), penalty)
+        error = x_test - mean - (y_test - y_train.mean(axis=0)) @ B
+        scores.append(1 - np.sum(error**2) / np.sum((x_test - mean) ** 2))
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("penalty", [0.0, 5.0])
+@pytest.mark.parametrize("units", [4, 90])
+def test_folds_over_conditions_keep_time_bins_together(
+    rng: np.random.Generator, penalty: float, units: int
+) -> None:
+    X, Y = rng.standard_normal((6, 13, 5)), rng.standard_normal((6, 13, units))
+    score = simopt.score(X, Y, "linreg_cv5", penalty=penalty, conditions=13)
+    assert score == pytest.approx(by_condition(X, Y, penalty, 5, 6, 13), rel=1e-9)
+
+
+def test_they_show_what_neighbouring_time_bins_leak(rng: np.random.Generator) -> None:
+    """Noise that is constant over time predicts itself across time bins, not across conditions."""
+    constant = [np.tile(rng.standard_normal((1, 30, 6)), (10, 1, 1)) for _ in range(2)]
+    X, Y = (A + 0.01 * rng.standard_normal(A.shape) for A in constant)
+    assert simopt.score(X, Y, "linreg_cv5") > 0
+    assert simopt.score(X, Y, "linreg_cv5", conditions=30) < 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"conditions": 7}, "40 samples are no multiple of 7 conditions"),
+        ({"conditions": 4}, "5 folds of 4 conditions"),
+        ({"folds": None, "conditions": 8}, "folds is not given"),
+        ({"statistic": "r"}, "Unknown statistic"),
+        ({"direction": "x"}, "Unknown direction"),
+        ({"baseline": "none"}, "Unknown baseline"),
+    ],
+)
+def test_options_that_cannot_be(rng: np.random.Generator, options: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        simopt.score(rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), "linreg_cv5", **options)
+
+
+def hard(kind: str) -> torch.Tensor:
+    draw = torch.randn
+    return {
+        "padded": torch.cat([draw(30, 4), torch.zeros(30, 5)], dim=1),
+        "rank-deficient": draw(30, 3) @ draw(3, 9),
+        "wide": draw(30, 60),
+    }[kind].double()
+
+
+@pytest.mark.parametrize("kind", ["padded", "rank-deficient", "wide"])
+@pytest.mark.parametrize("name", ["linreg", "linreg_cv5", "ridge1", "cca"])
+def test_300_repeats_give_one_number_and_one_gradient(name: str, kind: str) -> None:
+    bound = measures.get(name).bind(torch.randn(30, 5, dtype=torch.float64))
+    Y = hard(kind)
+    seen = set()
+    for _ in range(300):
+        leaf = Y.clone().requires_grad_()
+        score = bound(leaf)
+        (grad,) = torch.autograd.grad(score, leaf)
+        seen.add((score.item(), grad.sum().item(), grad.norm().item()))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("name", ["linreg", "linreg_cv5"])
+def test_padding_with_zeros_changes_nothing(rng: np.random.Generator, name: str) -> None:
+    X, Y = rng.standard_normal((30, 5)), rng.standard_normal((30, 4))
+    padded = np.hstack([Y, np.zeros((30, 8))])
+    assert simopt.score(X, padded, name) == pytest.approx(simopt.score(X, Y, name), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["ridge10", "ridge10_cv5", "cka"])
+def test_the_small_side_gives_the_same_as_the_large_one(rng: np.random.Generator, name: str) -> None:
+    """40 units in 30 samples are rotated to 30 units: the same score, by the other route."""
+    X, Y = rng.standard_normal((30, 5)), rng.standard_normal((30, 40))
+    left, values, _ = np.linalg.svd(Y, full_matrices=False)
+    assert simopt.score(X, Y, name) == pytest.approx(simopt.score(X, (left * values)[:, :30], name), rel=1e-9)
