@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
 MIN_SAMPLES = 3
+_SHOWN = 14
 
 
 def responses(value: ArrayLike, name: str = "X") -> FloatArray:
@@ -98,7 +99,8 @@ def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
     nearest = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if nearest:
         return InputError(f"Unknown {what} {value!r}; the nearest: {', '.join(nearest)}.")
-    return InputError(f"Unknown {what} {value!r}; there are: {', '.join(names)}.")
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return InputError(f"Unknown {what} {value!r}; there are: {shown}.")
 
 
 def one_of(value: str, choices: Iterable[str], what: str) -> None:

@@ -21,7 +21,7 @@ def test_the_defaults_are_the_published_settings() -> None:
 @pytest.mark.parametrize("group", ["measure", "dataset", "optimizer", "init", "decoder"])
 def test_every_option_of_every_group_composes(group: str) -> None:
     for name in catalogue.names(group):
-        extra = ["dataset.path=x.npy"] if name == "file" else []
+        extra = {"file": ["dataset.path=x.npy"], "function": ["measure._target_=math.dist"]}.get(name, [])
         assert compose([f"{group}={name}", *extra]).yaml
 
 
