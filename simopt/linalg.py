@@ -70,7 +70,10 @@ class _Products(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, factor = ctx.saved_tensors
         grad = factor @ grads[0]
-        return grad.add_(centred @ (grads[1] + grads[1].mT)), None
+        own = grads[1] + grads[1].mT
+        if grad.ndim == 3:  # one pass over the samples less than a product and a sum
+            return grad.baddbmm_(centred, own), None
+        return grad.add_(centred @ own), None
 
 
 def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
