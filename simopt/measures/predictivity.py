@@ -6,6 +6,7 @@ have no gradient here: partial least squares is an iteration, a chosen penalty j
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -194,7 +195,10 @@ class Predictivity(Measure):
             )
             inputs, held_out = (inputs - mean) / deviation, (held_out - test_mean) / test_deviation
         model = self._model(inputs)
-        predicted = model.fit(inputs, targets[train]).predict(held_out)
+        with warnings.catch_warnings():
+            # PLS says so when fewer components leave nothing to fit: the prediction is complete by then.
+            warnings.filterwarnings("ignore", message=".*residual is constant")
+            predicted = model.fit(inputs, targets[train]).predict(held_out)
         return targets[test], np.asarray(predicted).reshape(len(test), -1)
 
     def _model(self, inputs: Array) -> Any:
@@ -220,7 +224,8 @@ class Predictivity(Measure):
     def _statistics(self, targets: Array, predicted: Array) -> Array:
         if self.statistic == "r2":
             error = np.square(targets - predicted).sum(axis=0)
-            r2: Array = 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
+            with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
+                r2: Array = 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
             return r2
         t, p = targets - targets.mean(axis=0), predicted - predicted.mean(axis=0)
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
