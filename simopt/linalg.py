@@ -157,6 +157,33 @@ def angular(cosine: Tensor) -> Tensor:
     return out
 
 
+class _Distances(Function):
+    @staticmethod
+    def forward(ctx: Any, points: Tensor) -> Tensor:
+        distances: Tensor = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        ctx.save_for_backward(points, distances)
+        return distances
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        points, distances = ctx.saved_tensors
+        apart = distances > 0
+        pull = torch.where(apart, grads[0] + grads[0].mT, 0.0) / torch.where(apart, distances, 1.0)
+        grad: Tensor = pull.sum(dim=-1, keepdim=True) * points - pull @ points
+        return grad
+
+
+def distances(points: Tensor) -> Tensor:
+    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k).
+
+    Summed over differences, which keeps small distances exact where products would cancel. At z_i = z_j the
+    distance has no derivative and gives none to the gradient.
+    """
+    out: Tensor = _Distances.apply(points)
+    return out
+
+
 class _SolveSPD(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

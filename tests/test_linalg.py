@@ -160,3 +160,18 @@ def test_principal_axes_keep_the_rank_at_any_scale(scale: float, rng: np.random.
     assert values.shape == (3,)
     np.testing.assert_allclose(left.T @ left, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(left.sum(axis=0), 0, atol=1e-12)
+
+
+def test_distances_and_their_gradient() -> None:
+    A = matrix(2, 6, 3)
+    expected = torch.stack([(a[:, None] - a[None]).norm(dim=-1) for a in A])
+    torch.testing.assert_close(linalg.distances(A), expected)
+    assert gradcheck(linalg.distances, A.requires_grad_())
+
+
+def test_distances_of_equal_samples_are_zero_and_pull_nothing() -> None:
+    A = matrix(5, 3)
+    A[3] = A[1]
+    (grad,) = torch.autograd.grad(linalg.distances(A.requires_grad_())[1, 3], A)
+    assert linalg.distances(A)[1, 3] == 0
+    assert not grad.any()

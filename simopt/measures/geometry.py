@@ -26,12 +26,6 @@ Statistic = Literal["uniformity", "magnitude", "concentricity"]
 _ROTATION = frozenset({"permutation", "orthogonal"})
 
 
-def distances(responses: Tensor) -> Tensor:
-    """Return the Euclidean distances between samples, (..., n, n), of responses (..., n, p)."""
-    apart: Tensor = torch.cdist(responses, responses, compute_mode="donot_use_mm_for_euclid_dist")
-    return apart
-
-
 def directions(rows: Tensor) -> Tensor:
     """Scale every row of A (..., n, p) to length 1; a row of zeros stays, with gradient 0."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
@@ -78,7 +72,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 def uniformity(responses: Tensor) -> Tensor:
     """Return log mean_ij exp(-2 ||a_i - a_j||^2), i = j included, (...) (Wang & Isola 2020, t = 2)."""
-    potential = -2 * distances(responses).square()
+    potential = -2 * linalg.distances(responses).square()
     mean: Tensor = torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
     return mean
 
@@ -197,14 +191,14 @@ class DistanceMatrices(Measure):
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
         """Compute the distances of X, and return the score as a function of the moments."""
-        x = distances(reference.responses)
+        x = linalg.distances(reference.responses)
         if self.comparison == "correlation":
             own = double_centre(x)
             own = own / torch.linalg.matrix_norm(own)
-            return lambda moments: distance_correlation(own, distances(moments.Y))
+            return lambda moments: distance_correlation(own, linalg.distances(moments.Y))
         if self.comparison == "spectral":
-            return lambda moments: spectral_norm(x - distances(moments.Y))
-        return lambda moments: torch.linalg.matrix_norm(x - distances(moments.Y)) / math.sqrt(2)
+            return lambda moments: spectral_norm(x - linalg.distances(moments.Y))
+        return lambda moments: torch.linalg.matrix_norm(x - linalg.distances(moments.Y)) / math.sqrt(2)
 
 
 @dataclass(frozen=True, kw_only=True)

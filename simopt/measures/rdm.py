@@ -8,14 +8,12 @@ its kernel -H D H / 2 = Z Z', H = I - 11'/n.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from simopt import linalg
 from simopt.errors import InputError
@@ -122,38 +120,11 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     return basis * math.sqrt((n - 1) / q)
 
 
-class _Distances(Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
-        distances: Tensor = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        ctx.save_for_backward(points, distances)
-        return distances
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        points, distances = ctx.saved_tensors
-        apart = distances > 0
-        pull = torch.where(apart, grads[0] + grads[0].mT, 0.0) / torch.where(apart, distances, 1.0)
-        grad: Tensor = pull.sum(dim=-1, keepdim=True) * points - pull @ points
-        return grad
-
-
-def distances(points: Tensor) -> Tensor:
-    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k).
-
-    Summed over differences, which keeps small distances exact. At z_i = z_j the distance has no derivative
-    and gives none to the gradient.
-    """
-    out: Tensor = _Distances.apply(points)  # type: ignore[no-untyped-call]
-    return out
-
-
 def dissimilarities(kind: RDM, points: Tensor) -> Tensor:
     """Return d_ij for i < j, (..., n (n - 1) / 2), row by row, of the embedded samples (..., n, k)."""
     n = points.shape[-2]
     i, j = torch.triu_indices(n, n, offset=1, device=points.device)
-    apart = distances(points)[..., i, j]
+    apart = linalg.distances(points)[..., i, j]
     return apart if kind == "euclidean" else apart.square()
 
 

@@ -34,7 +34,7 @@ Compare = Callable[[Tensor], Tensor]
 def kernel(kind: RDM, points: Tensor) -> Tensor:
     """Return -H D H / 2, (..., n, n), of the embedded samples, (..., n, k); positive semidefinite."""
     if kind == "euclidean":
-        return -linalg.centre(linalg.centre(rdm.distances(points)).mT) / 2
+        return -linalg.centre(linalg.centre(linalg.distances(points)).mT) / 2
     return linalg.gram(points.mT)
 
 
