@@ -17,7 +17,7 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures.base import ROTATIONAL, Facts, Measure, over_batch
+from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure, over_batch
 from simopt.measures.moments import Moments, Reference
 
 Array = npt.NDArray[np.float64]
@@ -27,6 +27,8 @@ Statistic = Literal["pearson", "pearson_squared", "r2"]
 Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
 Standardise = Literal["none", "train", "each"]
+
+_UNIT_BY_UNIT = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
 
 PENALTIES = 10.0 ** np.arange(-8, 9)
 """What ``ridge_cv`` chooses from, by the leave-one-out error within the train samples."""
@@ -123,28 +125,17 @@ class Predictivity(Measure):
         )
 
     def _invariances(self) -> tuple[frozenset[str], frozenset[str]]:
-        linear = frozenset(
-            {
-                "permutation",
-                "orthogonal",
-                "isotropic_scaling",
-                "translation",
-                "column_scaling",
-                "invertible_linear",
-            }
-        ) | {"affine"}
-        predicted = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
+        predicted = _UNIT_BY_UNIT
         coupled = self.model == "ridge_cv" and not self.per_unit
         if coupled or (self.model == "pls" and not self.scale):
             predicted -= {"column_scaling"}
         if self.standardise == "each":
-            own = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
-            return own, predicted
+            return _UNIT_BY_UNIT, predicted
         if self.model == "linear":
-            return linear, predicted
+            return frozenset(INVARIANCES), predicted
         scaled = self.standardise == "train" or (self.model == "pls" and self.scale)
         if scaled:
-            return frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"}), predicted
+            return _UNIT_BY_UNIT, predicted
         if self.model == "pls":
             return ROTATIONAL, predicted
         return ROTATIONAL - {"isotropic_scaling"}, predicted
