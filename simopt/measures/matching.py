@@ -230,6 +230,7 @@ class Matching(Measure):
                 "with as many units in X as in Y, the transport plan is the one-to-one plan / p",
                 "unit columns, transport or many_to_one: euclidean^2 = 2 - 2 correlation",
                 "permutation_angular >= arccos(nbs): a permutation is one rotation of many",
+                "many_to_one has local maxima unless Y has more units than X (init.units)",
             ),
             **ends[self.comparison],
         )

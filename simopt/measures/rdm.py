@@ -1,13 +1,14 @@
 """Representational dissimilarity matrices (RDMs): how unlike each two samples of one dataset are.
 
-All five kinds are squared Euclidean distances of embedded samples Z, or their roots: correlation and cosine
-those of rows of unit norm, Mahalanobis that of whitened units. So an RDM D is known from Z alone, and so is
-its kernel -H D H / 2 = Z Z', H = I - 11'/n.
+All kinds are squared Euclidean distances of embedded samples Z, or their roots: correlation and cosine those
+of rows of unit norm, Mahalanobis that of whitened units, crossnobis a difference of two. So an RDM D is known
+from Z alone, and so is its kernel -H D H / 2 = Z Z', H = I - 11'/n.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from simopt import linalg
 from simopt.errors import InputError
 from simopt.typing import FloatArray
 
-RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"]
+RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
 
 DIRECTIONAL = frozenset({"correlation", "cosine"})
 """The kinds that see of a sample only its direction; their dissimilarities lie in [0, 2]."""
@@ -30,16 +31,82 @@ FORMULAS: dict[RDM, str] = {
     "correlation": "d_ij = 1 - r(x_i, x_j)",
     "cosine": "d_ij = 1 - x_i'x_j / (||x_i|| ||x_j||)",
     "mahalanobis": "d_ij = (x_i - x_j)' S^-1 (x_i - x_j) / p, S the sample covariance",
+    "crossnobis": "d_ij = mean over repeats A != B of (x_i^A - x_j^A)' S^-1 (x_i^B - x_j^B) / p",
 }
 
 
-def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False) -> Tensor:
-    """Return samples Z, centred, whose distances are the RDM: d_ij = ||z_i - z_j||^2.
+@dataclass(frozen=True)
+class Embedding:
+    """Samples Z, centred, that stand for an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2.
+
+    For ``euclidean`` d_ij is the root of that.
+
+    Attributes
+    ----------
+    kind : RDM
+    points : Tensor, (..., n, k), Z
+    negative : int
+        How many coordinates, the last ones, have s_k = -1; the others have 1.
+    """
+
+    kind: RDM
+    points: Tensor
+    negative: int = 0
+
+    def kernel(self) -> Tensor:
+        """Return -H D H / 2, (..., n, n); positive semidefinite where no coordinate is negative."""
+        if self.kind == "euclidean":
+            return -linalg.centre(linalg.centre(linalg.distances(self.points)).mT) / 2
+        positive, negative = self._parts()
+        kernel = linalg.gram(positive.mT)
+        return kernel - linalg.gram(negative.mT) if self.negative else kernel
+
+    def dissimilarities(self) -> Tensor:
+        """Return d_ij for i < j, (..., n (n - 1) / 2), row by row."""
+        if self.kind == "euclidean":
+            return _apart(self.points)
+        positive, negative = self._parts()
+        squared = _apart(positive).square()
+        return squared - _apart(negative).square() if self.negative else squared
+
+    def levels(self) -> npt.NDArray[np.int64]:
+        """Return the places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
+
+        Two values belong to one level where they differ by rounding only, so that ties of the definition are
+        ties here. Squares and roots have the same order, so where nothing is negative the distances of Z,
+        of one dataset in float64, stand for every kind.
+        """
+        points = self.points.detach()
+        if self.negative:
+            values: FloatArray = self.dissimilarities().detach().cpu().numpy()
+            scale = 4 * float(points.square().sum(dim=-1).max())
+        else:
+            values = _apart(points).cpu().numpy()
+            scale = max(values.max(), 1.0 if self.kind in DIRECTIONAL else 0.0)
+        tolerance = (16 + points.shape[-1]) * np.finfo(np.float64).eps * scale
+        order = np.argsort(values, kind="stable")
+        steps = np.diff(values[order]) > tolerance
+        places = np.empty(len(values), dtype=np.int64)
+        places[order] = np.concatenate([[0], np.cumsum(steps)])
+        return places
+
+    def _parts(self) -> tuple[Tensor, Tensor]:
+        kept = self.points.shape[-1] - self.negative
+        return self.points[..., :kept], self.points[..., kept:]
+
+
+def _apart(points: Tensor) -> Tensor:
+    n = points.shape[-2]
+    i, j = torch.triu_indices(n, n, offset=1, device=points.device)
+    return linalg.distances(points)[..., i, j]
+
+
+def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False) -> Embedding:
+    """Return the embedded samples of every kind but ``crossnobis``, which has a room of its own.
 
     Parameters
     ----------
     kind : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
-        For ``euclidean`` d_ij = ||z_i - z_j||, without the square.
     responses : Tensor, (..., n, q)
         Not centred.
     what : str
@@ -49,7 +116,7 @@ def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False
 
     Returns
     -------
-    Tensor, (..., n, q), or (..., n, q + n) where a sample has no direction
+    Embedding of Z (..., n, q), or (..., n, q + n) where a sample has no direction
 
     Raises
     ------
@@ -61,11 +128,11 @@ def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False
         points = linalg.centre(_directions(kind, responses, what, centre_units))
         # All samples of one direction (two units suffice for that) leave the rounding of their norms.
         spread = points.detach().abs().amax(dim=(-2, -1), keepdim=True)
-        return torch.where(spread > 64 * torch.finfo(points.dtype).eps, points, 0.0)
+        return Embedding(kind, torch.where(spread > 64 * torch.finfo(points.dtype).eps, points, 0.0))
     if kind == "mahalanobis":
-        return _whitened(responses, what)
+        return Embedding(kind, _whitened(responses, what))
     centred = linalg.centre(responses)
-    return centred if kind == "euclidean" else centred / math.sqrt(q)
+    return Embedding(kind, centred if kind == "euclidean" else centred / math.sqrt(q))
 
 
 def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> Tensor:
@@ -105,13 +172,8 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     basis: Tensor
     triangle: Tensor
     basis, triangle = torch.linalg.qr(linalg.centre(responses))
-    # The k-th diagonal entry is what unit k adds to the units before it; compared with the norm of that unit
-    # as it came, because centring and projecting round to that.
-    added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
-    size = torch.linalg.vector_norm(responses.detach(), dim=-2)
-    dependent = added <= n * torch.finfo(added.dtype).eps * size
-    if bool(dependent.any()):
-        unit = int(torch.nonzero(dependent)[0, -1])
+    unit = dependent_unit(triangle, responses)
+    if unit is not None:
         raise InputError(
             f"{what}: unit {unit} is constant or a linear combination of the units before it, so the sample "
             "covariance of the Mahalanobis RDM is singular. Remove such units, or take another RDM "
@@ -120,30 +182,18 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     return basis * math.sqrt((n - 1) / q)
 
 
-def dissimilarities(kind: RDM, points: Tensor) -> Tensor:
-    """Return d_ij for i < j, (..., n (n - 1) / 2), row by row, of the embedded samples (..., n, k)."""
-    n = points.shape[-2]
-    i, j = torch.triu_indices(n, n, offset=1, device=points.device)
-    apart = linalg.distances(points)[..., i, j]
-    return apart if kind == "euclidean" else apart.square()
-
-
-def levels(kind: RDM, points: Tensor) -> npt.NDArray[np.int64]:
-    """Return the places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
-
-    Two values belong to one level where they differ by rounding only, so that ties of the definition are
-    ties here. Squares and roots have the same order, so the distances of Z stand for every kind.
+def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
+    """Return a unit that is, to rounding, a combination of the units before it, or None.
 
     Parameters
     ----------
-    kind : str
-    points : Tensor, (n, k), float64
+    triangle : Tensor, (..., q, q)
+        R of the QR decomposition of what was made of the responses. Its k-th diagonal entry is what unit k
+        adds to the units before it.
+    responses : Tensor, (..., n, q)
+        As they came: centring and projecting round to the norm of a unit here.
     """
-    values: FloatArray = dissimilarities("euclidean", points.detach()).cpu().numpy()
-    scale = max(values.max(), 1.0 if kind in DIRECTIONAL else 0.0)
-    tolerance = (16 + points.shape[-1]) * np.finfo(np.float64).eps * scale
-    order = np.argsort(values, kind="stable")
-    steps = np.diff(values[order]) > tolerance
-    places = np.empty(len(values), dtype=np.int64)
-    places[order] = np.concatenate([[0], np.cumsum(steps)])
-    return places
+    added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
+    size = torch.linalg.vector_norm(responses.detach(), dim=-2)
+    dependent = added <= responses.shape[-2] * torch.finfo(added.dtype).eps * size
+    return int(torch.nonzero(dependent)[0, -1]) if bool(dependent.any()) else None

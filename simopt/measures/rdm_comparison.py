@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,23 +20,15 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from simopt import linalg
-from simopt.measures import rdm
-from simopt.measures.rdm import RDM
+from simopt.measures.rdm import Embedding
 
 Comparison = Literal[
     "cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov",
     "bures", "bures_sq_distance", "euclidean_norm",
 ]  # fmt: skip
 
-Compare = Callable[[Tensor], Tensor]
-"""The score, (...), as a function of the embedded samples of Y, (..., n, k)."""
-
-
-def kernel(kind: RDM, points: Tensor) -> Tensor:
-    """Return -H D H / 2, (..., n, n), of the embedded samples, (..., n, k); positive semidefinite."""
-    if kind == "euclidean":
-        return -linalg.centre(linalg.centre(linalg.distances(points)).mT) / 2
-    return linalg.gram(points.mT)
+Compare = Callable[[Embedding], Tensor]
+"""The score, (...), as a function of the embedded samples of Y."""
 
 
 class LinearComparison:
@@ -51,43 +44,45 @@ class LinearComparison:
 
     Parameters
     ----------
-    kind : RDM
     comparison : {"cosine", "pearson", "cosine_cov", "corr_cov"}
-    points : Tensor, (n, k), float64
+    own : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
         Of the dtype and device to compute in.
     """
 
-    def __init__(self, kind: RDM, comparison: Comparison, points: Tensor, like: Tensor) -> None:
-        n = points.shape[0]
-        self.kind, self.points, self.like = kind, points, like
+    def __init__(self, comparison: Comparison, own: Embedding, like: Tensor) -> None:
+        n = own.points.shape[0]
+        self.own, self.like = own, like
+        self.squared = own.kind != "euclidean" and not own.negative
         self.spread = n / 2 if comparison in ("cosine", "pearson") else 0.0
         self.traces = {"cosine": 1.0, "cosine_cov": 0.0}.get(comparison, -1 / (n - 1))
 
     @cached_property
     def dense(self) -> list[Tensor]:
         """X's kernel, (n, n), its diagonal less the mean, its trace; scaled so that X with X gives 1."""
-        matrix, diagonal, trace = _dense(self.kind, self.points, self.traces < 0)
+        matrix, diagonal, trace = _dense(self.own, self.traces < 0)
         size = self._inner(matrix.square().sum(), diagonal, trace, diagonal, trace).sqrt()
         return [part.to(self.like) for part in (matrix / size, diagonal / size, trace / size)]
 
     @cached_property
     def small(self) -> list[Tensor]:
         """A factor of X's kernel, (n, r), and its diagonal less the mean and trace, scaled likewise."""
-        lengths = self.points.square().sum(dim=-1)
+        lengths = self.own.points.square().sum(dim=-1)
         diagonal, trace = lengths - lengths.mean(), lengths.sum()
-        factor = _unit_factor(self.points)
+        factor = _unit_factor(self.own.points)
         square = linalg.gram(factor).square().sum() * trace.square()
         size = self._inner(square, diagonal, trace, diagonal, trace).sqrt()
         factor = factor * (trace / size).sqrt()
         return [part.to(self.like) for part in (factor, diagonal / size, trace / size)]
 
-    def __call__(self, points: Tensor) -> Tensor:
+    def __call__(self, other: Embedding) -> Tensor:
         """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
-        if self.kind == "euclidean" or 2 * max(points.shape[-1], self.points.shape[-1]) > points.shape[-2]:
+        points = other.points
+        widest = max(points.shape[-1], self.own.points.shape[-1])
+        if not self.squared or 2 * widest > points.shape[-2]:
             fixed, x_diagonal, x_trace = self.dense
-            matrix, diagonal, trace = _dense(self.kind, points, self.traces < 0)
+            matrix, diagonal, trace = _dense(other, self.traces < 0)
             cross, square = (fixed * matrix).sum(dim=(-2, -1)), matrix.square().sum(dim=(-2, -1))
         else:
             factor, x_diagonal, x_trace = self.small
@@ -102,21 +97,21 @@ class LinearComparison:
         return product + self.spread * (a * b).sum(dim=-1) + self.traces * t * s
 
 
-def _dense(kind: RDM, points: Tensor, centred: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _dense(embedding: Embedding, centred: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the kernel, (..., n, n), its diagonal less the mean, (..., n), and its trace, (...).
 
     ``centred`` is for comparisons that subtract the product of the traces: it frees the kernel of its trace,
     t H / (n - 1), instead. For many units the kernel is little else, and the difference would cancel.
     """
-    n = points.shape[-2]
-    matrix = kernel(kind, points)
+    matrix = embedding.kernel()
+    n = matrix.shape[-1]
     if centred:
         centring = torch.eye(n, dtype=matrix.dtype, device=matrix.device) - 1 / n
         trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
         matrix = matrix - (trace / (n - 1))[..., None, None] * centring
         # Equal dissimilarities leave the rounding of the trace, which is not to be scored.
         spread = matrix.detach().abs().amax(dim=(-2, -1))
-        varies = spread > 8 * torch.finfo(matrix.dtype).eps * trace.detach()
+        varies = spread > 8 * torch.finfo(matrix.dtype).eps * trace.detach().abs()
         matrix = torch.where(varies[..., None, None], matrix, 0.0)
     diagonal = torch.diagonal(matrix, dim1=-2, dim2=-1)
     return matrix, diagonal - diagonal.mean(dim=-1, keepdim=True), diagonal.sum(dim=-1)
@@ -174,19 +169,19 @@ class BuresComparison:
 
     Parameters
     ----------
-    kind : RDM
     squared_distance : bool
-    points : Tensor, (n, k), float64
-        The embedded samples of X.
+    own : Embedding of (n, k), float64
+        The embedded samples of X, no coordinate negative.
     like : Tensor
         Of the dtype and device to compute in.
     """
 
-    def __init__(self, kind: RDM, squared_distance: bool, points: Tensor, like: Tensor) -> None:
-        self.kind, self.squared_distance = kind, squared_distance
-        if kind == "euclidean":
+    def __init__(self, squared_distance: bool, own: Embedding, like: Tensor) -> None:
+        self.squared_distance = squared_distance
+        points = own.points
+        if own.kind == "euclidean":
             # In float64 throughout: the inverse roots of small eigenvalues need the digits.
-            matrix = kernel(kind, points)
+            matrix = own.kernel()
             self.trace = torch.trace(matrix).to(like)
             root = _root(matrix / torch.trace(matrix))
             self.factor = root[:, root.any(dim=0)]
@@ -194,10 +189,11 @@ class BuresComparison:
             self.trace = points.square().sum().to(like)
             self.factor = _unit_factor(points).to(like)
 
-    def __call__(self, points: Tensor) -> Tensor:
+    def __call__(self, other: Embedding) -> Tensor:
         """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
-        if self.kind == "euclidean":
-            matrix = kernel(self.kind, points)
+        points = other.points
+        if other.kind == "euclidean":
+            matrix = other.kernel()
             trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
             common = fidelity(self.factor, matrix.double()).to(trace)
         else:
@@ -213,21 +209,20 @@ class RankComparison:
 
     Parameters
     ----------
-    kind : RDM
     comparison : {"spearman", "tau_a", "tau_b"}
-    points : Tensor, (n, k), float64
+    own : Embedding of (n, k), float64
         The embedded samples of X.
     """
 
-    def __init__(self, kind: RDM, comparison: Comparison, points: Tensor) -> None:
-        self.kind = kind
+    def __init__(self, comparison: Comparison, own: Embedding) -> None:
         self.compare = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
-        self.levels = rdm.levels(kind, points)
+        self.levels = own.levels()
 
-    def __call__(self, points: Tensor) -> Tensor:
+    def __call__(self, other: Embedding) -> Tensor:
         """Return the score, (...), without a gradient, of the embedded samples of Y, (..., n, k)."""
-        flat = points.reshape(-1, *points.shape[-2:])
-        scores = [self.compare(self.levels, rdm.levels(self.kind, member)) for member in flat]
+        points = other.points
+        members = (replace(other, points=one) for one in points.reshape(-1, *points.shape[-2:]))
+        scores = [self.compare(self.levels, member.levels()) for member in members]
         return torch.tensor(scores, dtype=points.dtype, device=points.device).reshape(points.shape[:-2])
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures import rdm
+from simopt.measures import crossnobis, rdm
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.crossnobis import NOISE, Noise
 from simopt.measures.moments import Moments, Reference
-from simopt.measures.rdm import DIRECTIONAL, RDM
+from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import (
     BuresComparison,
     Compare,
@@ -26,6 +27,7 @@ from simopt.measures.rdm_comparison import (
 
 RANKED = frozenset({"spearman", "tau_a", "tau_b"})
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
+BURES = frozenset({"bures", "bures_sq_distance"})
 CENTRED = RANKED | {"pearson", "corr_cov"}
 """The comparisons that see nothing in an RDM whose entries are all equal."""
 
@@ -50,6 +52,7 @@ _SOURCES: dict[Comparison, str] = {
     "bures_sq_distance": _BURES,
     "tau_a": "Nili et al. 2014, A Toolbox for Representational Similarity Analysis",
 }
+_CROSSNOBIS = "Walther et al. 2016, Reliability of Dissimilarity Measures for Multi-voxel Pattern Analysis"
 _RSA = "Kriegeskorte et al. 2008, Representational Similarity Analysis"
 
 _INVARIANT: dict[RDM, frozenset[str]] = {
@@ -67,40 +70,57 @@ class RSA(Measure):
 
     Parameters
     ----------
-    rdm : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
-        What each two samples are compared by; see :data:`simopt.measures.rdm.FORMULAS`.
+    rdm : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"}
+        What each two samples are compared by; see :data:`simopt.measures.rdm.FORMULAS`. Crossnobis distances
+        are those of conditions, see :mod:`simopt.measures.crossnobis`.
     comparison : {"cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov", "bures",
         "bures_sq_distance", "euclidean_norm"}
         See the formula in :attr:`facts`.
     centre_units : bool
         Subtract the mean over samples of each unit first; only the correlation and cosine RDMs can tell.
+    repeats : int, >= 2, or None
+        For crossnobis: the samples are so many repeats x conditions, one repeat after the other.
+    noise : {"none", "diagonal", "full", "ledoit_wolf"}
+        For crossnobis: what the units are whitened by, see :data:`simopt.measures.crossnobis.NOISE`.
 
     Raises
     ------
     InputError
-        An option is none of these.
+        An option is none of these; repeats without crossnobis; Bures of a crossnobis RDM, whose kernel is not
+        positive semidefinite.
     """
 
     rdm: RDM
     comparison: Comparison
     centre_units: bool = False
+    repeats: int | None = None
+    noise: Noise = "ledoit_wolf"
 
     def __post_init__(self) -> None:
         checks.one_of(self.rdm, get_args(RDM), f"rdm of {self.name}")
         checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
         if not isinstance(self.centre_units, bool):
             raise InputError(f"centre_units of {self.name} is {self.centre_units!r}; it is true or false.")
+        checks.one_of(self.noise, get_args(Noise), f"noise of {self.name}")
+        if self.repeats is not None:
+            checks.whole(self.repeats, 2, f"repeats of {self.name}")
+            if self.rdm != "crossnobis":
+                raise InputError(f"repeats of {self.name} is for rdm=crossnobis; its rdm is {self.rdm}.")
+        if self.rdm == "crossnobis" and self.comparison in BURES:
+            raise InputError(
+                f"comparison of {self.name} is {self.comparison!r}, which needs a positive semidefinite "
+                "kernel; that of a crossnobis RDM is not: take cosine, pearson, cosine_cov or spearman."
+            )
 
     @property
     def facts(self) -> Facts:
         """The RDM decides what is ignored, the comparison the range."""
         distance = self.comparison in DISTANCES
-        signed = self.comparison in CENTRED
+        signed = self.comparison in CENTRED or (self.rdm == "crossnobis" and not distance)
         return Facts(
             family="rsa",
-            formula=f"{_FORMULAS[self.comparison]}; {rdm.FORMULAS[self.rdm]}"
-            + (" of centred units" if self.centre_units and self.rdm in DIRECTIONAL else ""),
-            source=_SOURCES.get(self.comparison, _RSA),
+            formula=f"{_FORMULAS[self.comparison]}; {rdm.FORMULAS[self.rdm]}{self._details()}",
+            source=_CROSSNOBIS if self.rdm == "crossnobis" else _SOURCES.get(self.comparison, _RSA),
             low=-1.0 if signed else 0.0,
             high=math.inf if distance else 1.0,
             at_self=None if self.comparison == "tau_a" else 0.0 if distance else 1.0,
@@ -112,17 +132,25 @@ class RSA(Measure):
             relations=self._relations(),
         )
 
+    def _details(self) -> str:
+        if self.rdm == "crossnobis":
+            return f", {NOISE[self.noise]}"
+        return " of centred units" if self.centre_units and self.rdm in DIRECTIONAL else ""
+
     def _invariant(self) -> frozenset[str]:
-        ignored = _INVARIANT[self.rdm]
+        ignored = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
         if self.rdm in DIRECTIONAL:
             return ignored | {"translation"} if self.centre_units else ignored
-        if self.comparison in DISTANCES and self.rdm != "mahalanobis":
+        whitened = self.rdm == "mahalanobis" or (self.rdm == "crossnobis" and self.noise != "none")
+        if self.comparison in DISTANCES and not whitened:
             return ignored - {"isotropic_scaling"}
         return ignored
 
     def _cost(self) -> str:
         if self.comparison in RANKED:
             return "n^2 p + n^2 log n"
+        if self.rdm == "crossnobis":
+            return "n^2 p / repeats" + {"none": "", "diagonal": ""}.get(self.noise, " + n p^2 + p^3")
         if self.rdm == "euclidean":
             return "n^3 + n^2 p" if self.comparison.startswith("bures") else "n^2 p"
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
@@ -137,6 +165,10 @@ class RSA(Measure):
             return f"{units} unit(s): every entry of a {self.rdm} RDM is 0 or 2, and no gradient moves it."
         if self.rdm == "mahalanobis" and units >= samples - 1:
             return f"{units} units in {samples} samples: the covariance of a Mahalanobis RDM is singular."
+        if self.repeats and self.noise == "full" and units > samples - samples // self.repeats:
+            return (
+                f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
+            )
         return None
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
@@ -146,46 +178,41 @@ class RSA(Measure):
         ------
         InputError
             X's RDM is zero, or all its entries are equal and the comparison is relative to their mean; a
-            correlation over a single unit or a singular covariance, of X and later of Y.
+            correlation over a single unit or a singular covariance, of X and later of Y; samples that are
+            not the repeats of conditions that crossnobis distances need.
         """
-        points = self._embed(reference.responses.double(), "X")
-        self._check(points)
-        compare = self._comparison(points, reference.scores)
+        own = self._embed(reference.responses.double(), "X")
+        self._check(own)
+        compare = self._comparison(own, reference.scores)
         if self.comparison in RANKED:
             return lambda moments: compare(self._embed(moments.Y.detach().double(), "Y")).to(moments.Y.dtype)
         return lambda moments: compare(self._embed(moments.Y, "Y"))
 
-    def _embed(self, responses: Tensor, side: str) -> Tensor:
-        return rdm.embed(self.rdm, responses, f"{self.name}: {side}", centre_units=self.centre_units)
+    def _embed(self, responses: Tensor, side: str) -> Embedding:
+        what = f"{self.name}: {side}"
+        if self.rdm == "crossnobis":
+            return crossnobis.embed(responses, self.repeats, self.noise, what)
+        return rdm.embed(self.rdm, responses, what, centre_units=self.centre_units)
 
-    def _comparison(self, points: Tensor, like: Tensor) -> Compare:
+    def _comparison(self, own: Embedding, like: Tensor) -> Compare:
         if self.comparison in RANKED:
-            return RankComparison(self.rdm, self.comparison, points)
-        if self.comparison in ("bures", "bures_sq_distance"):
-            return BuresComparison(self.rdm, self.comparison == "bures_sq_distance", points, like)
+            return RankComparison(self.comparison, own)
+        if self.comparison in BURES:
+            return BuresComparison(self.comparison == "bures_sq_distance", own, like)
         if self.comparison == "euclidean_norm":
-            fixed = rdm.dissimilarities(self.rdm, points).to(like)
-            return lambda other: torch.linalg.vector_norm(
-                rdm.dissimilarities(self.rdm, other) - fixed, dim=-1
-            )
-        return LinearComparison(self.rdm, self.comparison, points, like)
+            fixed = own.dissimilarities().to(like)
+            return lambda other: torch.linalg.vector_norm(other.dissimilarities() - fixed, dim=-1)
+        return LinearComparison(self.comparison, own, like)
 
-    def _check(self, points: Tensor) -> None:
-        places = rdm.levels(self.rdm, points)
-        if places.max() > 0:
+    def _check(self, own: Embedding) -> None:
+        if own.levels().max() > 0:
             return
-        zero = self.rdm in DIRECTIONAL and bool(points.square().sum() < 1e-24)
+        zero = self.rdm in DIRECTIONAL and bool(own.points.square().sum() < 1e-24)
         if self.comparison in CENTRED or (zero and self.comparison != "euclidean_norm"):
             raise InputError(
                 f"{self.name}: every two samples of X are equally unlike by the {self.rdm} RDM, so nothing "
                 "can be compared with it. Take another RDM (euclidean, sqeuclidean)."
             )
-
-
-def _norm(differences: Tensor) -> Tensor:
-    """Return ||d||, (...); its gradient at d = 0 is 0, a subgradient."""
-    norm: Tensor = torch.linalg.vector_norm(differences, dim=-1)
-    return norm
 
 
 _RELATIONS: dict[tuple[str, str], tuple[str, ...]] = {

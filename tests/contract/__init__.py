@@ -1,29 +1,42 @@
 """Contracts that every yaml keeps. ``POINTS`` are the measures to check: each formula once.
 
-Of the ridge penalties only 100 is taken here; the others differ in a number (the textbook tests take all).
+Ridge penalties other than 100 differ from it in a number: they are checked as well, under the slow marker.
 ``brainscore-pls25`` needs 25 units; ``pls25`` takes as many components as there are.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
 
 from simopt import measures
 from simopt.measures import Measure
 
 _OTHER_PENALTY = re.compile(r"^ridge(-lambda)?(1|10|1000|10000)(-|_|$)")
-POINTS = [
-    name for name in measures.distinct() if not _OTHER_PENALTY.match(name) and name != "brainscore-pls25"
-]
-_SMALL = {"pls": {"components": 2, "tolerance": 1e-12}, "knn": {"k": 3}}
+POINTS = [name for name in measures.distinct() if name != "brainscore-pls25"]
+_SUITED = {
+    "pls": {"components": 2, "tolerance": 1e-12},
+    "knn": {"k": 3},
+    "crossnobis": {"repeats": 2},
+}
+
+
+def params(names: Iterable[str]) -> list[Any]:
+    """Return the names as parameters of a test, those slow that differ from another in a number."""
+    return [
+        pytest.param(name, marks=pytest.mark.slow if _OTHER_PENALTY.match(name) else ()) for name in names
+    ]
 
 
 def point(name: str) -> Measure:
     """Return a measure with options that suit 30 samples of 4 or 5 units, where its own ask for more.
 
-    All components of PLS are least squares, its iteration stops early, and ten neighbours of thirty samples
-    all meet.
+    All components of PLS are least squares, its iteration stops early; ten neighbours of thirty samples all
+    meet; and no default says how many repeats there are.
     """
-    family = next((family for family in _SMALL if family in name and "singular" not in name), None)
-    return measures.get(name, **_SMALL[family]) if family else measures.get(name)
+    family = next((family for family in _SUITED if family in name and "singular" not in name), None)
+    return measures.get(name, **_SUITED[family]) if family else measures.get(name)
 
 
 def refused(name: str, samples: int, units: int) -> bool:

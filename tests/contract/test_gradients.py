@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from simopt import measures
 from simopt.errors import InputError
-from tests.contract import POINTS, mahalanobis, refused
+from tests.contract import POINTS, mahalanobis, params, point, refused
 
-DIFFERENTIABLE = [name for name in POINTS if measures.get(name).differentiable]
+DIFFERENTIABLE = params(name for name in POINTS if point(name).differentiable)
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -45,7 +44,7 @@ KINDS = [
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradcheck(name: str, kind: str) -> None:
     X, Y = pair(kind)
-    measure = measures.get(name)
+    measure = point(name)
     if "concentricity" in name and kind == "repeated singular values":
         return  # X and Y are centred there: the mean row, whose direction it asks for, is 0
     if refused(name, *Y.shape):
@@ -79,23 +78,23 @@ def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: s
     X, Y = singular(kind)
     if mahalanobis(name):  # a covariance without an inverse
         with pytest.raises(InputError, match="Mahalanobis"):
-            measures.get(name).bind(X)(Y)
+            point(name).bind(X)(Y)
         return
-    bound = measures.get(name).bind(X)
+    bound = point(name).bind(X)
     Y = Y.requires_grad_()
     score = bound(Y)
     (grad,) = torch.autograd.grad(score, Y)
     (again,) = torch.autograd.grad(bound(Y), Y)
     assert torch.isfinite(grad).all()
     assert torch.equal(grad, again)
-    facts = measures.get(name).facts
+    facts = point(name).facts
     best = facts.high if facts.larger_is_closer else facts.low
     if abs(score.item() - best) < 1e-12:
         return  # nothing lies higher
     if grad.norm() * Y.detach().norm() < 1e-12:
         return  # stationary: correlations of rank-one rows are all 1 or -1
     step = 1e-4 * Y.detach().norm() / grad.norm()
-    sign = measures.get(name).sign
+    sign = point(name).sign
     assert sign * bound(Y.detach() + sign * step * grad) > sign * score
 
 
@@ -104,7 +103,7 @@ def test_gradient_at_singular_points_is_finite_deterministic_and_ascends(name: s
 def test_gradient_at_the_recording_itself_is_finite(name: str, dtype: torch.dtype) -> None:
     X = draw(30, 4).to(dtype)
     Y = X.clone().requires_grad_()
-    score = measures.get(name)(X, Y)
+    score = point(name)(X, Y)
     (grad,) = torch.autograd.grad(score, Y)
     assert torch.isfinite(grad).all()
 
@@ -113,7 +112,7 @@ def test_gradient_at_the_recording_itself_is_finite(name: str, dtype: torch.dtyp
 def test_float32_starts_never_give_nan(name: str) -> None:
     X = torch.randn(20, 6)
     Y = torch.randn(1000, 20, 6).requires_grad_()
-    score = measures.get(name).bind(X)(Y)
+    score = point(name).bind(X)(Y)
     (grad,) = torch.autograd.grad(score.sum(), Y)
     assert torch.isfinite(score).all()
     assert torch.isfinite(grad).all()

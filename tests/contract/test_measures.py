@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from simopt import measures
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
-from tests.contract import POINTS, point, refused
+from tests.contract import POINTS, params, point, refused
 
-NAMES = POINTS
+NAMES = params(POINTS)
 SEEDS = st.integers(0, 2**32 - 1)
 
 

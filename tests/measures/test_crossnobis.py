@@ -1,0 +1,140 @@
+"""Crossnobis RDMs: textbook, an independent package, what noise does to them, invariances, refusals."""
+
+import itertools
+import json
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+import simopt
+from simopt import measures
+from simopt.errors import InputError
+from simopt.measures import crossnobis
+from simopt.measures.rsa import RSA
+from tests.contract.test_measures import draw, related, transformed
+from tests.measures.test_textbook import DATA
+from tests.oracles import crossnobis as textbook
+
+NOISES = get_args(crossnobis.Noise)
+COMPARISONS = ("cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov", "euclidean_norm")
+ALL = list(itertools.product(NOISES, COMPARISONS))
+RECORDED = json.loads((DATA / "crossnobis.json").read_text())["values"]
+
+
+def get(comparison: str = "cosine", noise: str = "ledoit_wolf", repeats: int | None = 2) -> measures.Measure:
+    return RSA(name="rsa", rdm="crossnobis", comparison=comparison, noise=noise, repeats=repeats)
+
+
+@pytest.mark.parametrize("entry", RECORDED, ids=lambda e: f"{e['case']}-{e['repeats']}-{e['noise']}")
+def test_scores_are_those_of_rsatoolbox(entry: dict) -> None:
+    fixtures = np.load(DATA / "oracle_fixtures.npz")
+    X, Y = (fixtures[f"{side}_{entry['case']}"] for side in "XY")
+    for comparison, value in entry["scores"].items():
+        measure = get(comparison, entry["noise"], entry["repeats"])
+        assert simopt.score(X, Y, measure) == pytest.approx(value, rel=1e-9, abs=1e-9), comparison
+    for A, value in zip((X, Y), entry["mean_dissimilarity"], strict=True):
+        flat = torch.from_numpy(A.reshape(-1, A.shape[-1]))
+        own = crossnobis.embed(flat, entry["repeats"], entry["noise"], "X").dissimilarities().mean()
+        assert own.item() == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 5])
+@pytest.mark.parametrize(("noise", "comparison"), ALL)
+def test_score_agrees_with_the_textbook(
+    noise: str, comparison: str, repeats: int, rng: np.random.Generator
+) -> None:
+    X, Y = rng.standard_normal((30, 6)) * [9, 5, 3, 2, 1, 0.5] + 7, rng.standard_normal((30, 4)) - 3
+    Y = Y + X @ rng.standard_normal((6, 4))
+    expected = textbook.score(X, Y, comparison, repeats, noise)
+    assert simopt.score(X, Y, get(comparison, noise, repeats)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_the_named_one(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((30, 40)), rng.standard_normal((30, 1))
+    expected = textbook.MEASURES["rsa_crossnobis"](X, Y, repeats=3)
+    assert simopt.score(X, Y, "rsa_crossnobis", repeats=3) == pytest.approx(expected, rel=1e-9)
+
+
+def test_noise_adds_nothing_on_average(rng: np.random.Generator) -> None:
+    """Conditions that differ by noise only are at 0, others at the squared distance of their means."""
+    means = np.array([[0.0, 0, 0], [0, 0, 0], [2, 0, 0]])
+    found = []
+    for _ in range(400):
+        A = torch.from_numpy(np.tile(means, (4, 1)) + rng.standard_normal((12, 3)))
+        found.append(crossnobis.embed(A, 4, "none", "X").dissimilarities().numpy())
+    expected, error = np.array([0, 4, 4]) / 3, np.std(found, axis=0) / 20
+    assert (abs(np.mean(found, axis=0) - expected) < 4 * error).all()
+    assert (np.array(found)[:, 0] < 0).any()
+
+
+@pytest.mark.parametrize("side", ["X", "Y"])
+@pytest.mark.parametrize(("noise", "comparison"), ALL)
+def test_invariances_are_as_stated(noise: str, comparison: str, side: str) -> None:
+    measure = get(comparison, noise)
+    stated = measure.facts.invariant_x if side == "X" else measure.facts.invariant_y
+    rng = np.random.default_rng(3)
+    X, Y = related(rng)
+    before = measure(X, Y).item()
+    for change in measures.base.INVARIANCES:
+        A, B = (transformed(change, X, rng), Y) if side == "X" else (X, transformed(change, Y, rng))
+        difference = abs(measure(A, B).item() - before)
+        assert difference < 1e-9 if change in stated else difference > 1e-6, change
+
+
+@pytest.mark.parametrize(("noise", "comparison"), ALL)
+def test_range_symmetry_and_gradient(noise: str, comparison: str) -> None:
+    measure = get(comparison, noise)
+    X, Y = related(np.random.default_rng(4))
+    score = measure(X, Y).item()
+    assert measure.facts.low <= score <= measure.facts.high
+    assert measure(Y, X).item() == pytest.approx(score, rel=1e-11, abs=1e-11)
+    if measure.facts.at_self is not None:
+        assert measure(X, X).item() == pytest.approx(measure.facts.at_self, abs=1e-12)
+    if measure.differentiable:
+        batch = torch.stack([X[:12], X[:12] + 0.1 * draw(np.random.default_rng(5), 12, 5)])
+        assert torch.autograd.gradcheck(measure.bind(Y[:12]), batch.requires_grad_())
+
+
+def test_shrinkage_of_one_unit_and_of_round_noise() -> None:
+    """Noise that is isotropic already has no direction to shrink in, and stays what it is."""
+    for residuals in (torch.tensor([[1.0], [-1], [2], [-2]]), torch.eye(3).repeat(2, 1)):
+        residuals = residuals.double().requires_grad_()
+        S = crossnobis._shrunk(residuals)
+        torch.testing.assert_close(S, residuals.mT @ residuals / len(residuals))
+        (grad,) = torch.autograd.grad(S.sum(), residuals)
+        assert torch.isfinite(grad).all()
+
+
+def test_refusals(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((12, 3)), rng.standard_normal((12, 4))
+    with pytest.raises(
+        InputError, match="X: crossnobis distances need repeats .* give repeats=M where the 12"
+    ):
+        simopt.score(X, Y, "rsa_crossnobis")
+    for repeats in (5, 6, 12):
+        with pytest.raises(InputError, match=f"12 samples, which are not {repeats} repeats of at least 3"):
+            simopt.score(X, Y, "rsa_crossnobis", repeats=repeats)
+    with pytest.raises(InputError, match="repeats of rsa_crossnobis is 1"):
+        measures.get("rsa_crossnobis", repeats=1)
+    with pytest.raises(InputError, match="repeats of rsa is for rdm=crossnobis; its rdm is correlation"):
+        measures.get("rsa", repeats=2)
+    with pytest.raises(InputError, match="Unknown noise of rsa_crossnobis 'fulll'; the nearest: full"):
+        measures.get("rsa_crossnobis", noise="fulll")
+    with pytest.raises(InputError, match="needs a positive semidefinite kernel"):
+        measures.get("rsa_crossnobis", comparison="bures")
+    with pytest.raises(InputError, match="Y has 7 units and 6 degrees of freedom"):
+        simopt.score(X, rng.standard_normal((12, 7)), get(noise="full"))
+    twice = np.tile(Y[:6], (2, 1))
+    for noise in ("full", "diagonal"):
+        with pytest.raises(InputError, match=r"unit 1|unit 0"):
+            simopt.score(X, np.hstack([twice[:, :1], twice[:, :1]]), get(noise=noise))
+    with pytest.raises(InputError, match="the repeats differ too little"):
+        simopt.score(X, twice, get())
+    assert simopt.score(twice, twice, get(noise="none")) == pytest.approx(1)
+    with pytest.raises(InputError, match="the noise of unit 2 is none, or a combination"):
+        simopt.score(X, Y[:, [0, 1, 1]], get(noise="full"))
+    assert "singular" in get(noise="full").degenerate(12, 7)
+    assert get(noise="full").degenerate(12, 6) is None
+    assert get().degenerate(12, 7) is None
