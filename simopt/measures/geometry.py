@@ -72,7 +72,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 def uniformity(responses: Tensor) -> Tensor:
     """Return log mean_ij exp(-2 ||a_i - a_j||^2), i = j included, (...) (Wang & Isola 2020, t = 2)."""
-    potential = -2 * linalg.distances(responses).square()
+    potential = -2 * linalg.squared_distances(responses)
     mean: Tensor = torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
     return mean
 

@@ -210,7 +210,7 @@ class KernelSimilarity(Measure):
         if self.kernel == "polynomial":
             matrix = (data @ data.mT / data.shape[-1] + self.offset) ** self.degree
         else:
-            squared = squared_distances(data)
+            squared = linalg.squared_distances(data)
             matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))
         if self.estimator != "debiased":
             matrix = linalg.centre(linalg.centre(matrix).mT)
@@ -219,25 +219,20 @@ class KernelSimilarity(Measure):
     def _variance(self, squared: Tensor) -> Tensor:
         if self.bandwidth == "fixed":
             return torch.full(squared.shape[:-2], self.scale**2, dtype=squared.dtype, device=squared.device)
-        n = squared.shape[-1]
-        entries = squared.flatten(start_dim=-2)
-        if self.bandwidth == "median_nonzero":
-            entries = squared[..., ~torch.eye(n, dtype=torch.bool, device=squared.device)]
-        return self.scale**2 * median(entries)
+        return self.scale**2 * median_distance(squared, diagonal=self.bandwidth == "median")
 
 
-def squared_distances(data: Tensor) -> Tensor:
-    """Return the squared Euclidean distances of all rows of (..., n, q), (..., n, n)."""
-    own = data.square().sum(dim=-1)
-    squared = (own[..., :, None] + own[..., None, :] - 2 * data @ data.mT).clamp(min=0)
-    diagonal = torch.eye(data.shape[-2], dtype=torch.bool, device=data.device)
-    return squared.masked_fill(diagonal, 0.0)
+def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:
+    """Return the median of symmetric dissimilarities (..., n, n) of zero diagonal, (...).
 
-
-def median(values: Tensor) -> Tensor:
-    """Return the median over the last dimension: the mean of the two middle values of an even number."""
-    count = values.shape[-1]
-    upper = torch.kthvalue(values, count // 2 + 1, dim=-1).values
-    if count % 2:
-        return upper
-    return (torch.kthvalue(values, count // 2, dim=-1).values + upper) / 2
+    The mean of the two middle values of an even number, among all n^2 entries, or those off the diagonal. It
+    is looked for among one of each pair, as every value off the diagonal is there twice.
+    """
+    n = squared.shape[-1]
+    i, j = torch.triu_indices(n, n, offset=1, device=squared.device)
+    pairs = squared.detach()[..., i, j]
+    zeros = n if diagonal else 0
+    count = zeros + 2 * len(i)
+    middle = [(rank - zeros) // 2 for rank in ((count - 1) // 2, count // 2)]
+    places = torch.stack([torch.kthvalue(pairs, rank + 1, dim=-1).indices for rank in middle], dim=-1)
+    return squared.flatten(start_dim=-2).gather(-1, i[places] * n + j[places]).mean(dim=-1)

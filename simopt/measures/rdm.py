@@ -63,11 +63,15 @@ class Embedding:
 
     def dissimilarities(self) -> Tensor:
         """Return d_ij for i < j, (..., n (n - 1) / 2), row by row."""
+        n = self.points.shape[-2]
+        i, j = torch.triu_indices(n, n, offset=1, device=self.points.device)
         if self.kind == "euclidean":
-            return _apart(self.points)
+            return linalg.distances(self.points)[..., i, j]
         positive, negative = self._parts()
-        squared = _apart(positive).square()
-        return squared - _apart(negative).square() if self.negative else squared
+        squared = linalg.squared_distances(positive)
+        if self.negative:
+            squared = squared - linalg.squared_distances(negative)
+        return squared[..., i, j]
 
     def levels(self) -> npt.NDArray[np.int64]:
         """Return the places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
@@ -76,12 +80,15 @@ class Embedding:
         ties here. Squares and roots have the same order, so where nothing is negative the distances of Z,
         of one dataset in float64, stand for every kind.
         """
-        points = self.points.detach()
+        from scipy.spatial import distance
+
+        points = self.points.detach().cpu()
+        values: FloatArray
         if self.negative:
-            values: FloatArray = self.dissimilarities().detach().cpu().numpy()
+            values = self.dissimilarities().detach().cpu().numpy()
             scale = 4 * float(points.square().sum(dim=-1).max())
         else:
-            values = _apart(points).cpu().numpy()
+            values = distance.pdist(points.numpy())
             scale = max(values.max(), 1.0 if self.kind in DIRECTIONAL else 0.0)
         tolerance = (16 + points.shape[-1]) * np.finfo(np.float64).eps * scale
         order = np.argsort(values, kind="stable")
@@ -93,12 +100,6 @@ class Embedding:
     def _parts(self) -> tuple[Tensor, Tensor]:
         kept = self.points.shape[-1] - self.negative
         return self.points[..., :kept], self.points[..., kept:]
-
-
-def _apart(points: Tensor) -> Tensor:
-    n = points.shape[-2]
-    i, j = torch.triu_indices(n, n, offset=1, device=points.device)
-    return linalg.distances(points)[..., i, j]
 
 
 def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False) -> Embedding:
