@@ -29,6 +29,10 @@ class StorageError(SimoptError, OSError):
     """A run could not be written or read: no space, no permission, a broken file, a second writer."""
 
 
+class FetchError(SimoptError):
+    """A recording could not be downloaded."""
+
+
 class RunFailedError(SimoptError):
     """An optimisation stopped for a reason other than its target, its step limit or an interrupt."""
 

@@ -23,6 +23,17 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _offline_without_a_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test sees the recordings that a user has, or reaches out for them."""
+    monkeypatch.setenv("SIMOPT_DATA", str(tmp_path_factory.getbasetemp() / "recordings"))
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+        monkeypatch.delenv(f"{scheme.upper()}_PROXY", raising=False)
+
+
 @pytest.fixture
 def simopt(tmp_path: Path) -> Simopt:
     """Run ``simopt ARGUMENTS`` in a folder of its own and return what it printed."""

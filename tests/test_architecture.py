@@ -17,6 +17,7 @@ LAYERS = [
     {"measures", "datasets"},
     {"optimization"},
     {"store"},
+    {"analysis"},
     {"report"},
     {"app"},
 ]

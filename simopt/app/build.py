@@ -39,13 +39,13 @@ def build(config: RunConfig) -> Job:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
     where, precision = devices.choose(config.device, config.dtype)
-    measure = measures.build(_node(config.measure, "measure"))
+    measure = measures.build(as_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}
-    factory = catalogue.build({"_partial_": True, **_node(config.optimizer, "optimizer")}, "optimizer")
-    init = catalogue.build(_node(config.init, "init"), "init")
+    factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
+    init = catalogue.build(as_node(config.init, "init"), "init")
     if config.decoder:
         raise InputError("decoder: this version of simopt does not decode along a run; use decoder=none.")
-    dataset = datasets.build(_node(config.dataset, "dataset")).load()
+    dataset = datasets.build(as_node(config.dataset, "dataset")).load()
     samples = dataset.samples()
     reference = Reference.of(samples, dtype=precision, device=where)
     ascent = prepare(
@@ -61,7 +61,8 @@ def build(config: RunConfig) -> Job:
     return Job(dataset, measure, tracked, reference, ascent)
 
 
-def _node(node: Any, what: str) -> dict[str, Any]:
+def as_node(node: Any, what: str) -> dict[str, Any]:
+    """Return an open node of a configuration, or say how to choose one."""
     if not isinstance(node, dict):
         raise InputError(f"{what} is {node!r}; choose one with {what}=NAME.")
     return node

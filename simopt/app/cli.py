@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import measures, report, run, score
+from simopt.app.commands import datasets, measures, report, run, score
 
 app = typer.Typer(
     name="simopt",
@@ -25,6 +25,7 @@ app.command(name="run")(run.run)
 app.command(name="report")(report.report)
 app.command(name="score")(score.score)
 app.command(name="measures")(measures.measures)
+app.add_typer(datasets.app, name="datasets")
 
 
 def _version(show: bool) -> None:

@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from simopt.errors import DegenerateWarning, SimoptError, SurrogateWarning
 
 if TYPE_CHECKING:
+    from simopt.datasets.fetch import ProgressBar
     from simopt.optimization import State
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -115,3 +123,45 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
             )
 
         yield observe
+
+
+class _Download:
+    """What a download reports to, drawn as a bar; the names are those that pooch calls."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self.progress = progress
+        self.task = progress.add_task(title, total=None)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """The bytes of the file."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        self._total = value
+        self.progress.update(self.task, total=value or None)
+
+    def update(self, n: int) -> None:
+        """Go on by ``n`` bytes."""
+        self.progress.update(self.task, advance=n)
+
+    def reset(self) -> None:
+        """Start at zero again."""
+        self.progress.update(self.task, completed=0)
+
+    def close(self) -> None:
+        """Nothing is left to do: the bar is taken away as a whole."""
+
+
+@contextlib.contextmanager
+def download_bar(title: str) -> Iterator[ProgressBar | None]:
+    """Give a bar for downloads, bytes and time left; None where standard error is no terminal."""
+    console = err()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Download(progress, title)

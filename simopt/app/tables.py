@@ -66,6 +66,61 @@ def scores_table(scores: Mapping[str, float], skipped: Mapping[str, str]) -> Tab
     return table
 
 
+def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of datasets, one row each."""
+    table = Table(
+        title="Datasets",
+        caption="source: what is taken now; `simopt datasets fetch NAME` gets a recording",
+    )
+    for name in ("dataset", "shape", "labels", "source", "size", "licence", "citation"):
+        table.add_column(name, overflow="fold")
+    for card in cards:
+        shape = " x ".join(map(str, card["shape"])) if card["shape"] else "any"
+        labels = ", ".join(card["labels"]) or ("yours" if card["name"] == "file" else "none")
+        synthetic = " (synthetic)" if card["source"] == "surrogate" else ""
+        row = (
+            card["name"], shape, labels + synthetic, card["source"], card["size"], card["licence"],
+            card["citation"],
+        )  # fmt: skip
+        table.add_row(*map(Text, row))
+    return table
+
+
+def dataset_table(card: Mapping[str, Any]) -> Table:
+    """Return one dataset: its shape, spectrum and labels, with how well each is decoded."""
+    table = Table(title=f"{card['name']} ({card['source']})", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    spectrum = card["spectrum"]
+    leading = ", ".join(f"{share:.1%}" for share in spectrum[:8])
+    rows = {
+        "shape": " x ".join(map(str, card["shape"])),
+        "PCs": f"{len(spectrum)}; the first hold {leading}",
+        "PCs for 80, 90, 99 %": ", ".join(str(count) for count in card["pcs_holding"].values()),
+        "participation ratio": f"{card['participation_ratio']:.1f}",
+        "citation": card["citation"] or "none",
+    }
+    for key, value in rows.items():
+        table.add_row(key, Text(value))
+    synthetic = ", synthetic" if card["source"] == "surrogate" else ""
+    for variable, facts in card["labels"].items():
+        table.add_row(f"label {variable}{synthetic}", Text(_decoded(facts)))
+    return table
+
+
+def _decoded(facts: Mapping[str, Any]) -> str:
+    if "reason" in facts:
+        return f"not decoded: {facts['reason']}"
+    over_time = facts["over_time"]
+    best = max(range(len(over_time)), key=over_time.__getitem__)
+    peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
+    return (
+        f"{facts['classes']} classes, chance {facts['chance']:.3f}; decoded with accuracy "
+        f"{facts['accuracy']:.3f} standardised{peak}; {facts['accuracy_published']:.3f} by the published "
+        "decoder"
+    )
+
+
 def _worded(value: Any) -> str:
     if isinstance(value, Mapping):
         return "\n".join(f"{key}: {_worded(item)}" for key, item in value.items()) or "none"

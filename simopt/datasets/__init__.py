@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from simopt import catalogue, checks
-from simopt.datasets.base import Dataset, Loader
+from simopt.datasets.base import Dataset, Loader, Trials
+from simopt.datasets.recording import Recording
 from simopt.typing import Node
 
-__all__ = ["Dataset", "Loader", "build", "load", "names"]
+__all__ = ["Dataset", "Loader", "Recording", "Trials", "build", "describe", "load", "names", "recording"]
 
 
 def names() -> list[str]:
@@ -49,3 +50,60 @@ def build(node: Node) -> Loader:
     if not isinstance(loader, Loader):
         raise checks.unknown(str(node.get("_target_")), names(), "dataset")
     return loader
+
+
+def recording(name: str) -> Recording:
+    """Return the loader of a published recording.
+
+    Raises
+    ------
+    InputError
+        No dataset of this name, or one that is not a recording.
+    """
+    loader = build(catalogue.read("dataset", name)) if name != "file" else None
+    if not isinstance(loader, Recording):
+        raise checks.unknown(name, [each for each in names() if _is_recording(each)], "recording")
+    return loader
+
+
+def _is_recording(name: str) -> bool:
+    return name != "file" and isinstance(build(catalogue.read("dataset", name)), Recording)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return what a dataset says of itself without its data being read, as plain values.
+
+    ``source`` is what ``source=auto`` takes now: ``real``, ``surrogate``, or ``generated`` for data without
+    an original.
+    """
+    if name == "file":
+        return {
+            "name": name,
+            "shape": None,
+            "labels": [],
+            "source": "real",
+            "size": "",
+            "licence": "",
+            "citation": "your own recording",
+        }
+    loader = build(catalogue.read("dataset", name))
+    if isinstance(loader, Recording):
+        return {
+            "name": name,
+            "shape": list(loader.shape),
+            "labels": [planted.variable for planted in loader.planted()],
+            "source": "real" if loader.available else "surrogate",
+            "size": ", ".join(file.size for file in loader.files),
+            "licence": loader.licence,
+            "citation": loader.citation,
+        }
+    dataset = loader.load()
+    return {
+        "name": name,
+        "shape": list(dataset.responses.shape),
+        "labels": list(dataset.labels),
+        "source": "generated",
+        "size": "",
+        "licence": "",
+        "citation": dataset.citation,
+    }

@@ -1,51 +1,126 @@
-"""A user's own recording: npy, npz or h5, read as numbers and nothing else."""
+"""A user's own recording, in any of the formats of :mod:`simopt.datasets.formats`."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.base import Dataset, Loader
+from simopt.datasets import formats, preprocess
+from simopt.datasets.base import Dataset, Loader, Trials
+from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 CONSTANT_UNITS = ("error", "drop", "keep")
+REPETITIONS = ("average", "keep")
+STANDARDISE = ("none", "units")
 
 
 @dataclass(frozen=True, kw_only=True)
 class File(Loader):
     """A recording in a file.
 
+    Units and conditions are selected while the file is read, then repetitions are averaged, constant units
+    looked for, and the responses standardised and reduced, in this order.
+
     Parameters
     ----------
     path : str
-        ``.npy``, ``.npz``, ``.h5`` or ``.hdf5``, holding (samples, units) or (time, condition, unit).
+        npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb. A csv may have a header: the first row, if it
+        holds no number, or a column of labels, or counts 0, 1, 2, ...
     title : str or None
         How tables and folders call the recording; None takes the file's name.
     key : str or None
-        The array of an npz, the dataset of an h5. None takes ``responses``, or the only array there.
-    labels : str or None
-        The h5 group with one dataset a task variable, one value a condition. None takes ``labels`` where
-        there is one.
+        The array of an npz, h5, mat (``struct.field``) or nc. None takes ``responses``, or the only one
+        there.
+    axes : str, sequence of str, or None
+        What the array's axes are, in its own order: time, condition (or sample, trial), repeat, unit. None
+        takes the attribute ``axes`` of an h5 or the dimensions of an nc, else (sample, unit) or (time,
+        condition, unit).
+    labels : str, sequence of str, or None
+        Names of the arrays or columns with one value a condition; an h5 group of them; or a second file, csv,
+        tsv, parquet, npy, npz or h5. None takes the group ``labels`` where there is one, of an nwb all
+        columns of trials that hold text or whole numbers.
+    average : str, sequence of str, or None
+        Labels: all samples with the same combination of them are averaged into one condition, in sorted
+        order.
+    repetitions : {"average", "keep"}
+        ``keep`` keeps the single trials behind the averages as well.
+    units, conditions : str, sequence of int, mapping, or None
+        Which to take: indices, a slice ``"0:50"``, the name of a mask, or ``{variable: values}``. For
+        conditions the variables are the labels, for units any array of an npz, h5, mat or nc, and the columns
+        of the table of units of an nwb.
     constant_units : {"error", "drop", "keep"}
         What to do with units that never vary.
+    standardise : {"none", "units"}
+        ``units``: mean 0 and standard deviation 1 over samples in each unit.
+    components : int, float or None
+        Keep this many principal components, or as many as hold this share of the variance.
+    align, window, bin : str, sequence of float, float
+        Of an nwb: spikes are counted in bins of ``bin`` ms (None: one bin) over ``window`` = (start, stop) ms
+        around the time in the column ``align`` of trials. That a unit was not observed all the time
+        (``obs_intervals``) is not looked at.
     """
 
     path: str
     title: str | None = None
     key: str | None = None
-    labels: str | None = None
+    axes: str | Sequence[str] | None = None
+    labels: str | Sequence[str] | None = None
+    average: str | Sequence[str] | None = None
+    repetitions: str = "average"
+    units: Selection | None = None
+    conditions: Selection | None = None
     constant_units: str = "error"
+    standardise: str = "none"
+    components: int | float | None = None
+    align: str | None = None
+    window: Sequence[float] | None = None
+    bin: float | None = None
 
     def __post_init__(self) -> None:
         checks.one_of(self.constant_units, CONSTANT_UNITS, "constant_units of file")
+        checks.one_of(self.repetitions, REPETITIONS, "repetitions of file")
+        checks.one_of(self.standardise, STANDARDISE, "standardise of file")
+        for option in ("labels", "average"):
+            value = getattr(self, option)
+            listed = isinstance(value, Sequence) and all(isinstance(name, str) for name in value)
+            if value is not None and not listed:
+                raise InputError(f"{option} of file is {value!r}; expected a name or a list of names.")
+        if isinstance(self.components, float):
+            checks.at_least(self.components, 0, "components of file", strict=True)
+            if self.components > 1:
+                raise InputError(
+                    f"components of file is {self.components}; a share of the variance is at most 1, a "
+                    "number of components is whole."
+                )
+        elif self.components is not None:
+            checks.whole(self.components, 1, "components of file")
+        self._check_window()
+
+    def _check_window(self) -> None:
+        given = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
+        if given and Path(self.path).suffix.lower() != ".nwb":
+            raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
+        if self.bin is not None:
+            checks.at_least(self.bin, 0, "bin of file", strict=True)
+        if self.window is None:
+            return
+        if not isinstance(self.window, list | tuple) or len(self.window) != 2:
+            raise InputError(f"window of file is {self.window!r}; expected [START,STOP] in ms.")
+        start, stop = self.window
+        checks.at_least(start, -np.finfo(float).max, "start of window of file")
+        checks.at_least(stop, start, "stop of window of file", strict=True)
+        bins = (stop - start) / (self.bin or stop - start)
+        if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
+            raise InputError(
+                f"bin of file is {self.bin}; it does not divide the window of {stop - start:g} ms."
+            )
 
     def load(self) -> Dataset:
         """Read the file.
@@ -53,97 +128,139 @@ class File(Loader):
         Raises
         ------
         InputError
-            No such file, another format, a broken file, no such key, or data that cannot be used.
+            No such file, another format, a broken file, no such key or label, an option that does not fit,
+            or data that cannot be used.
         """
         path = Path(self.path).expanduser()
-        read = _READERS.get(path.suffix.lower())
-        if read is None:
-            raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected {', '.join(_READERS)}.")
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file.")
-        try:
-            array, labels = read(path, self)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{path}: not a readable {path.suffix} file of numbers ({_brief(error)})."
-            ) from error
-        responses = self._varying(checks.responses(array, str(path)), path)
-        return Dataset(name=self.title or path.stem, responses=responses, labels=labels, source="real")
+        name = str(path)
+        array, labels = self._read(path, name)
+        responses, trials, labels = self._averaged(array, labels, name)
+        responses = checks.responses(responses, name)
+        responses, trials = self._varying(responses, trials, name)
+        if self.standardise == "units":
+            responses, trials = preprocess.standardise(responses, trials)
+        if self.components is not None:
+            responses, trials = preprocess.reduce(responses, self.components, name, trials)
+        return Dataset(
+            name=self.title or path.stem, responses=responses, labels=labels, source="real", trials=trials
+        )
 
-    def _varying(self, responses: FloatArray, path: Path) -> FloatArray:
-        constant = np.ptp(checks.flatten(responses), axis=0) == 0
+    def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
+        """Return what is selected, (time or 1, condition, repeat or 1, unit) less the axes not there."""
+        apart = isinstance(self.labels, str) and Path(self.labels).suffix.lower() in formats.LABEL_FILES
+        wanted = formats.Wanted(
+            key=self.key,
+            labels=() if apart else self.labels,
+            align=self.align or "start_time",
+            window=None if self.window is None else (self.window[0], self.window[1]),
+            bin=self.bin,
+        )
+        with formats.opened(path, wanted) as content:
+            array = content.array
+            # A few zeros of its dtype are refused as the array itself would be, before it is read.
+            checks.responses(np.zeros((checks.MIN_SAMPLES, 1), dtype=array.dtype), name)
+            axes = self._axes(content, name)
+            size = dict(zip(axes, array.shape, strict=True))
+            if 0 in array.shape:
+                raise InputError(f"{name} has shape {array.shape}: 0 samples or units.")
+            labels, source = dict(content.labels), name
+            if apart:
+                labels, source = formats.read_labels(Path(str(self.labels)).expanduser()), str(self.labels)
+            for variable, values in labels.items():
+                if values.shape != (size["condition"],):
+                    raise InputError(
+                        f"{source}: label {variable!r} has shape {values.shape}; expected one value for each "
+                        f"of the {size['condition']} conditions."
+                    )
+            conditions = preprocess.select(
+                self.conditions, size["condition"], _among(labels), f"conditions of {name}"
+            )
+            units = preprocess.select(self.units, size["unit"], content.variable, f"units of {name}")
+            chosen: dict[str, Indices] = {"condition": conditions, "unit": units}
+            selected = content.take([chosen.get(axis, np.arange(size[axis])) for axis in axes])
+        order = sorted(range(len(axes)), key=lambda i: AXES.index(axes[i]))
+        selected = selected.transpose(order)
+        if "repeat" not in axes:
+            selected = np.expand_dims(selected, -2)
+        return selected, {variable: values[conditions] for variable, values in labels.items()}
+
+    def _axes(self, content: formats.Content, name: str) -> tuple[str, ...]:
+        shape = content.array.shape
+        if self.axes is not None:
+            return preprocess.named_axes(self.axes, shape, name)
+        if content.axes is not None:
+            try:
+                return preprocess.named_axes(content.axes, shape, name)
+            except InputError as error:
+                raise InputError(f"{error} The file says so; dataset.axes=[...] says otherwise.") from error
+        if len(shape) not in (2, 3):
+            raise InputError(
+                f"{name} has shape {shape}; expected (samples, units) or (time, condition, unit), or "
+                "dataset.axes=[...] with a name for each axis."
+            )
+        return ("time", "condition", "unit")[-len(shape) :]
+
+    def _averaged(
+        self, array: LabelArray, labels: dict[str, LabelArray], name: str
+    ) -> tuple[FloatArray, Trials | None, dict[str, LabelArray]]:
+        """Return means over repeats of (..., condition, repeat, unit), trials if wanted, and labels."""
+        *_, conditions, repeats, units = array.shape
+        flat = array.reshape(*array.shape[:-3], conditions * repeats, units)
+        if repeats == 1 and self.average is None and self.repetitions == "average":
+            return flat, None, labels
+        if repeats == 1 and self.average is None:
+            raise InputError(
+                f"{name}: there are no repetitions to keep; name them, as in "
+                "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
+            )
+        condition: Indices = np.repeat(np.arange(conditions), repeats)
+        if self.average is not None:
+            names = [self.average] if isinstance(self.average, str) else self.average
+            for label in names:
+                if label not in labels:
+                    raise InputError(f"{name}: {checks.unknown(label, labels, 'label')}")
+            groups = preprocess.combine({label: labels[label] for label in names})
+            labels = _of_groups(labels, groups)
+            condition = groups[condition]
+        single = flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float64)
+        responses = preprocess.average(single, condition, name)
+        if self.repetitions == "average":
+            return responses, None, labels
+        there = ~np.isnan(single).all(axis=(*range(single.ndim - 2), -1))
+        single = single[..., there, :]
+        if np.isnan(single).any():
+            raise InputError(
+                f"{name}: some repetitions are NaN in part, and cannot be kept; dataset.repetitions=average "
+                "averages the rest."
+            )
+        return responses, Trials(single, condition[there]), labels
+
+    def _varying(
+        self, responses: FloatArray, trials: Trials | None, name: str
+    ) -> tuple[FloatArray, Trials | None]:
+        constant = preprocess.constant(responses)
         if not constant.any() or self.constant_units == "keep":
-            return responses
+            return responses, trials
         if self.constant_units == "drop" and not constant.all():
-            return responses[..., ~constant]
+            kept = None if trials is None else Trials(trials.responses[..., ~constant], trials.condition)
+            return responses[..., ~constant], kept
         raise InputError(
-            f"{path}: {constant.sum()} of {constant.size} units never vary, the first is column "
+            f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
             f"{int(np.argmax(constant))}; dataset.constant_units=drop leaves them out."
         )
 
 
-Read = tuple[Any, dict[str, LabelArray]]
+def _among(labels: Mapping[str, LabelArray]) -> Callable[[str], LabelArray]:
+    def find(name: str) -> LabelArray:
+        if name not in labels:
+            raise checks.unknown(name, labels, "label")
+        return labels[name]
+
+    return find
 
 
-def _npy(path: Path, options: File) -> Read:
-    with path.open("rb") as handle:
-        return np.load(handle), {}
-
-
-def _npz(path: Path, options: File) -> Read:
-    with path.open("rb") as handle, np.load(handle) as archive:
-        return archive[_choose(options.key, archive.files, path)], {}
-
-
-def _h5(path: Path, options: File) -> Read:
-    with h5py.File(path, "r") as file:
-        datasets: dict[str, h5py.Dataset] = {}
-        file.visititems(
-            lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
-        )
-        candidates = [name for name, item in datasets.items() if item.ndim >= 2]
-        key = _choose(options.key, candidates if options.key is None else list(datasets), path)
-        return datasets[key][()], _labels(file, options.labels, path)
-
-
-_READERS: dict[str, Callable[[Path, File], Read]] = {".npy": _npy, ".npz": _npz, ".h5": _h5, ".hdf5": _h5}
-
-
-def _choose(key: str | None, present: list[str], path: Path) -> str:
-    if key is not None:
-        if key.strip("/") not in present:
-            raise InputError(f"{path}: {checks.unknown(key, present, 'key')}")
-        return key.strip("/")
-    if "responses" in present:
-        return "responses"
-    if len(present) == 1:
-        return present[0]
-    if not present:
-        raise InputError(f"{path}: holds no array of two or three dimensions.")
-    raise InputError(
-        f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
-        "say which one with dataset.key=NAME."
-    )
-
-
-def _labels(file: h5py.File, group: str | None, path: Path) -> dict[str, LabelArray]:
-    node = file.get(group or "labels")
-    if node is None and group is None:
-        return {}
-    if not isinstance(node, h5py.Group):
-        raise InputError(f"{path}: there is no group {group or 'labels'!r} of labels.")
-    labels = {}
-    for variable, values in node.items():
-        if not isinstance(values, h5py.Dataset):
-            raise InputError(f"{path}: {values.name} is not a dataset; labels are one dataset a variable.")
-        text = h5py.check_string_dtype(values.dtype) is not None
-        labels[variable] = np.asarray(values.asstr()[()] if text else values[()])
-    return labels
-
-
-def _brief(error: Exception) -> str:
-    if "object" in str(error).lower():
-        return "it holds Python objects, which are never loaded, or no array at all"
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+def _of_groups(labels: Mapping[str, LabelArray], groups: Indices) -> dict[str, LabelArray]:
+    """Return one value a group of those labels that do not differ within any group."""
+    first = np.unique(groups, return_index=True)[1]
+    found: dict[str, Any] = {variable: values[first] for variable, values in labels.items()}
+    return {v: values for v, values in found.items() if (values[groups] == labels[v]).all()}

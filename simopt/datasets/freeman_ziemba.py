@@ -2,26 +2,135 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from simopt import checks
+from simopt.datasets.assembly import LICENCE, REPETITIONS, Assembly, opened, remote
+from simopt.datasets.base import Dataset
+from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
+from simopt.errors import InputError
+
+REGIONS = ("all", "V1", "V2")
+_RESPONSES = "assy_movshon_FreemanZiemba2013_public.nc"
+_STIMULI = "stimulus_FreemanZiemba2013_aperture-public.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreemanZiemba(Recording):
-    """Responses to 135 images of textures and spectrally matched noise, repetitions averaged."""
+    """Responses to 135 images of textures and spectrally matched noise, repetitions averaged.
+
+    Spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin; the images are in the
+    order of their ids, the units in that of the file. Labels: ``texture_type`` (noise, texture) and
+    ``texture_family`` (15).
+
+    Parameters
+    ----------
+    region : {"all", "V1", "V2"}
+        205, 102 or 103 units.
+    window : (first, last), ms after the image
+    bin : int, ms
+        Divides the window.
+    repetitions : {"average", "keep"}
+        ``keep`` adds the 2700 single trials.
+    """
+
+    region: str = "all"
+    window: Sequence[int] = (0, 300)
+    bin: int = 150
+    repetitions: str = "average"
 
     shape: ClassVar[tuple[int, ...]] = (2, 135, 205)
     citation: ClassVar[str] = (
         "Freeman, Ziemba, Heeger, Simoncelli & Movshon 2013, Nat. Neurosci. 16:974: A functional and "
         "perceptual signature of the second visual area in primates"
     )
+    licence: ClassVar[str] = LICENCE
+    files: ClassVar[tuple[Remote, ...]] = (
+        remote(
+            _RESPONSES,
+            "761c08f796db4e342555cdb60eef23a4f19ead43",
+            "1.33 GB",
+            f"https://brainio.contrib.s3.amazonaws.com/{_RESPONSES}",
+        ),
+        remote(
+            _STIMULI,
+            "194c9b301a4e3e9cff02481d4c19b39331d52660",
+            "under 1 MB",
+            "https://brainio.contrib.s3.amazonaws.com/image_movshon_FreemanZiemba2013_aperture-public.csv",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.one_of(self.region, REGIONS, f"region of {self.name}")
+        checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
+        checks.whole(self.bin, 1, f"bin of {self.name}")
+        window = self.window
+        if not isinstance(window, list | tuple) or len(window) != 2:
+            raise InputError(f"window of {self.name} is {window!r}; it must be [first, last] in ms.")
+        checks.whole(window[0], 0, f"start of the window of {self.name}")
+        checks.whole(window[1], window[0] + 1, f"end of the window of {self.name}")
+        length = window[1] - window[0]
+        if length % self.bin:
+            divisors = ", ".join(str(k) for k in range(1, length + 1) if length % k == 0)
+            raise InputError(
+                f"bin of {self.name} is {self.bin} ms, which does not divide its window of {length} ms; "
+                f"these do: {divisors}."
+            )
+        # a yaml gives a list, which is not equal to the default
+        object.__setattr__(self, "window", tuple(window))
 
     def planted(self) -> Sequence[Planted]:
         """Texture or noise, by turns."""
-        return [Planted("texture_type", np.arange(135) % 2, first_pc=3, share=0.5)]
+        return [Planted("texture_type", np.arange(135) % 2, strength=0.5, centre=6, width=1)]
+
+    def read(self, folder: Path) -> Dataset:
+        """Read the recording from the folder that holds its files.
+
+        The labels are the assembly's own where it has them, else those of the table of stimuli.
+
+        Raises
+        ------
+        InputError
+            A file that is missing, broken, or of another layout; a window or bin that the recording has not.
+        """
+        with opened(folder / _RESPONSES) as assembly:
+            bins = self._bins(assembly)
+            stimuli, units = assembly.stimuli(), assembly.units(self.region)
+            names = {"texture_type": "texture_type", "texture_family": "texture_family"}
+            labels = assembly.labels(names, stimuli, folder / _STIMULI)
+            responses, trials = assembly.responses(stimuli, units, bins, keep=self.repetitions == "keep")
+        return Dataset(
+            name=self.name, responses=responses, labels=labels, citation=self.citation, trials=trials
+        )
+
+    def _bins(self, assembly: Assembly) -> list[tuple[int, int]]:
+        starts = assembly.coordinate("time_bin_start", "time_bin")
+        ends = assembly.coordinate("time_bin_end", "time_bin")
+        if starts.dtype.kind not in "iuf" or ends.dtype.kind not in "iuf" or not (starts < ends).all():
+            raise InputError(f"{assembly.path}: time_bin_start and time_bin_end are not times in ms.")
+        if not (starts[1:] == ends[:-1]).all():
+            raise InputError(f"{assembly.path}: its time bins do not follow each other without a gap.")
+        edges = np.append(starts, ends[-1])
+        first, last = self.window
+        if first < edges[0] or last > edges[-1]:
+            raise InputError(
+                f"window of {self.name} is [{first}, {last}] ms; the recording has {edges[0]:g} to "
+                f"{edges[-1]:g} ms."
+            )
+        wanted = np.arange(first, last + 1, self.bin)
+        at = np.searchsorted(edges, wanted)
+        if (edges[at] != wanted).any():
+            raise InputError(
+                f"window [{first}, {last}] and bin {self.bin} ms of {self.name} do not fall on the bins of "
+                f"the recording, which are {np.max(ends - starts):g} ms long and start at {edges[0]:g} ms."
+            )
+        return [(int(start), int(stop)) for start, stop in itertools.pairwise(at)]

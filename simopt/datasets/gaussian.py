@@ -1,15 +1,22 @@
-"""Gaussian data of any given spectrum."""
+"""Gaussian data of any given spectrum, or of the spectrum and shape of another dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simopt import checks
 from simopt.datasets.base import Dataset, Loader
 from simopt.datasets.twin import gaussian_responses, normalised
+from simopt.errors import InputError
+
+_SAMPLES, _UNITS, _EXPONENT = 500, 50, 1.0
+_LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,33 +25,102 @@ class Gaussian(Loader):
 
     Parameters
     ----------
-    samples, units : int
+    samples, units : int or None
+        None: 500 and 50.
     spectrum : sequence of float, or None
         Variances of the PCs, in any unit; None takes the power law i^-exponent over all units.
-    exponent : float
+    exponent : float or None
+        None: 1.
+    twin_of : str, mapping or None
+        The dataset whose spectrum, shape and time axis to take, in place of the options above: what is
+        then left of it is its spectrum. A dataset's name, the path of a file, or a mapping with ``name``
+        or ``_target_`` and options.
+    source : {"auto", "real", "surrogate"}
+        Which one of a published recording ``twin_of`` names; a mapping says it itself.
     seed : int
     """
 
-    samples: int = 500
-    units: int = 50
+    samples: int | None = None
+    units: int | None = None
     spectrum: Sequence[float] | None = None
-    exponent: float = 1.0
+    exponent: float | None = None
+    twin_of: str | Mapping[str, Any] | None = None
+    source: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole(self.samples, checks.MIN_SAMPLES, f"samples of {self.name}")
-        checks.whole(self.units, 1, f"units of {self.name}")
+        checks.whole(self._samples, checks.MIN_SAMPLES, f"samples of {self.name}")
+        checks.whole(self._units, 1, f"units of {self.name}")
         checks.whole(self.seed, 0, f"seed of {self.name}")
-        checks.at_least(self.exponent, 0, f"exponent of {self.name}")
+        checks.at_least(self._exponent, 0, f"exponent of {self.name}")
+        if self.twin_of is None:
+            if self.source != "auto":
+                raise InputError(f"source of {self.name} is {self.source!r}; only twin_of has a source.")
+            return
+        own = ("samples", "units", "spectrum", "exponent")
+        given = [option for option in own if getattr(self, option) is not None]
+        if given:
+            raise InputError(
+                f"{self.name}: {', '.join(given)} cannot be set with twin_of, which takes spectrum and shape "
+                "from another dataset."
+            )
+
+    @property
+    def _samples(self) -> int:
+        return _SAMPLES if self.samples is None else self.samples
+
+    @property
+    def _units(self) -> int:
+        return _UNITS if self.units is None else self.units
+
+    @property
+    def _exponent(self) -> float:
+        return _EXPONENT if self.exponent is None else self.exponent
 
     def load(self) -> Dataset:
-        """Draw the responses: the same for the same seed."""
-        power_law = np.arange(1, min(self.units, self.samples - 1) + 1) ** -float(self.exponent)
+        """Draw the responses: the same for the same seed.
+
+        Raises
+        ------
+        InputError
+            The dataset of ``twin_of`` cannot be loaded.
+        """
+        if self.twin_of is not None:
+            return self._twin(self.twin_of)
+        power_law = np.arange(1, min(self._units, self._samples - 1) + 1) ** -float(self._exponent)
         spectrum = normalised(list(power_law) if self.spectrum is None else self.spectrum, self.name)
         return Dataset(
             name=self.name,
             responses=gaussian_responses(
-                spectrum, (self.samples, self.units), np.random.default_rng(self.seed)
+                spectrum, (self._samples, self._units), np.random.default_rng(self.seed)
             ),
             source="surrogate",
         )
+
+    def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:
+        other = self._other(twin_of)
+        # Not the numbers that a surrogate of the same seed is drawn from: those would give its own PCs again.
+        rng = np.random.default_rng([self.seed, 1])
+        return Dataset(
+            name=re.sub(r"[^\w.+-]+", "_", f"{self.name}_{other.name}")[:_LONGEST_NAME],
+            responses=gaussian_responses(other.spectrum(), other.responses.shape, rng),
+            source="surrogate",
+            citation=f"Gaussian data with the spectrum and shape of: {other.citation or other.name}",
+        )
+
+    def _other(self, twin_of: str | Mapping[str, Any]) -> Dataset:
+        from simopt import catalogue, datasets
+
+        if isinstance(twin_of, Mapping):
+            if self.source != "auto":
+                raise InputError(f"{self.name}: source belongs into the mapping that is twin_of.")
+            if "_target_" in twin_of:
+                return datasets.build(twin_of).load()
+            return datasets.build({**catalogue.read("dataset", str(twin_of.get("name"))), **twin_of}).load()
+        if not isinstance(twin_of, str):
+            raise InputError(f"twin_of of {self.name} is {twin_of!r}; expected a name, a path or a mapping.")
+        if twin_of == "file":
+            raise InputError(f"{self.name}: twin_of=file lacks a path; give the path itself as twin_of.")
+        if twin_of not in datasets.names() and Path(twin_of).suffix:
+            return datasets.load("file", path=twin_of)
+        return datasets.load(twin_of, source=self.source)

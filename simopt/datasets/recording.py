@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from simopt import checks
+from simopt.datasets import fetch
 from simopt.datasets.base import Dataset, Loader
+from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum
 from simopt.errors import InputError, SurrogateWarning
 
@@ -25,7 +28,8 @@ class Recording(Loader):
     Parameters
     ----------
     source : {"auto", "real", "surrogate"}
-        ``auto`` takes the real recording when it is at hand, else the surrogate with a warning.
+        ``real`` downloads the recording if need be; ``auto`` takes it where it is in the cache, else the
+        surrogate with a warning: no run starts a download that nobody asked for.
     seed : int
         Of the surrogate.
     """
@@ -35,6 +39,9 @@ class Recording(Loader):
 
     shape: ClassVar[tuple[int, ...]]
     citation: ClassVar[str]
+    licence: ClassVar[str]
+    scale: ClassVar[float] = 1.0  # root mean square of the surrogate's responses
+    files: ClassVar[tuple[Remote, ...]]
 
     def __post_init__(self) -> None:
         checks.one_of(self.source, SOURCES, f"source of {self.name}")
@@ -44,9 +51,33 @@ class Recording(Loader):
     def planted(self) -> Sequence[Planted]:
         """The task variables of the surrogate, and how strongly each is planted in which PCs."""
 
-    def recorded(self) -> Dataset | None:
-        """Return the real recording, or None where it is not at hand."""
-        return None
+    @abstractmethod
+    def read(self, folder: Path) -> Dataset:
+        """Read the real recording from the folder that holds its files."""
+
+    @property
+    def available(self) -> bool:
+        """Whether the real recording is in the cache."""
+        return fetch.cached(self.name, self.files)
+
+    def real(self, progress: ProgressBar | None = None) -> Dataset:
+        """Download what is missing of the real recording, check all of it, and read it.
+
+        Raises
+        ------
+        InputError
+            A file in the cache or just downloaded is not what it should be. Of a broken download nothing is
+            kept.
+        FetchError
+            The recording can be neither found nor downloaded.
+        """
+        missing = tuple(file.name for file in self.files if not fetch.cached(self.name, (file,)))
+        folder = fetch.fetch(self.name, self.files, progress=progress)
+        try:
+            return self.read(folder)
+        except InputError:
+            fetch.forget(self.name, self.files, missing)
+            raise
 
     def load(self) -> Dataset:
         """Return the recording or its surrogate, as ``source`` says.
@@ -54,29 +85,42 @@ class Recording(Loader):
         Raises
         ------
         InputError
-            ``source`` is ``real`` and the recording is not at hand.
+            A file in the cache is not what it should be; options of the real recording were given and the
+            surrogate is taken.
+        FetchError
+            ``source`` is ``real`` and the recording can be neither found nor downloaded.
         """
-        recorded = self.recorded() if self.source != "surrogate" else None
-        if recorded is not None:
-            return recorded
-        if self.source == "real":
+        if self.source == "real" or (self.source == "auto" and self.available):
+            return self.real()
+        altered = self._altered()
+        if altered:
             raise InputError(
-                f"{self.name}: this version of simopt cannot read the real recording. Use "
-                "dataset.source=surrogate, or your own copy with dataset=file dataset.path=FILE."
+                f"{self.name}: {', '.join(altered)} can be set for the real recording only, and this would "
+                f"take its surrogate. `simopt datasets fetch {self.name}` gets the recording."
             )
         if self.source == "auto":
             warnings.warn(
                 f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
-                "labels, not the recording (dataset.source=surrogate says so on purpose).",
+                f"labels, not the recording. `simopt datasets fetch {self.name}` gets the recording; "
+                "dataset.source=surrogate takes the surrogate on purpose.",
                 SurrogateWarning,
                 stacklevel=2,
             )
         return self.surrogate()
 
+    def _altered(self) -> list[str]:
+        own = {field.name for field in fields(Recording)}
+        return [
+            field.name
+            for field in fields(self)
+            if field.name not in own and field.default is not MISSING
+            if _plain(getattr(self, field.name)) != _plain(field.default)
+        ]
+
     def surrogate(self) -> Dataset:
         """Generate the surrogate: the same for the same seed."""
         planted = self.planted()
-        responses = gaussian_responses(
+        responses = self.scale * gaussian_responses(
             published_spectrum(self.name), self.shape, np.random.default_rng(self.seed), planted
         )
         return Dataset(
@@ -86,3 +130,8 @@ class Recording(Loader):
             source="surrogate",
             citation=f"Surrogate of: {self.citation}",
         )
+
+
+def _plain(value: Any) -> Any:
+    """A list, as yaml gives it, is the tuple of the same values."""
+    return tuple(value) if isinstance(value, list) else value

@@ -4,30 +4,107 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import h5py
 import numpy as np
 
+from simopt import checks
+from simopt.datasets.base import Dataset
+from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
+from simopt.errors import InputError
+from simopt.typing import LabelArray
+
+_FILE = "siegel.h5"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Siegel(Recording):
-    """Condition averages of a context-dependent decision on moving, coloured dots."""
+    """Condition averages of a context-dependent decision on moving, coloured dots.
+
+    The recording is not public. Those who have it put one HDF5 file, ``siegel.h5``, into the folder of the
+    cache::
+
+        responses            (time, condition, unit)  numbers, finite; published: 8 x 59 x 278, bins of 50 ms,
+                                                      0-500 ms of the stimulus, PCs that hold 99 % of FEF
+        labels/<variable>    (condition,)             numbers or text; published: context, response, colour,
+                                                      direction
+
+    Attributes are free, and not read.
+    """
 
     shape: ClassVar[tuple[int, ...]] = (8, 59, 278)
     citation: ClassVar[str] = (
         "Siegel, Buschman & Miller 2015, Science 348:1352: Cortical information flow during flexible "
         "sensorimotor decisions"
     )
+    licence: ClassVar[str] = "not public"
+    files: ClassVar[tuple[Remote, ...]] = (
+        Remote(
+            name=_FILE,
+            url=None,
+            by_hand="ask the authors; what is read is one HDF5 file with `responses` (time, condition, unit) "
+            "and `labels/<variable>` (condition,)",
+        ),
+    )
 
     def planted(self) -> Sequence[Planted]:
         """Four crossed binary variables over 59 conditions."""
         condition = np.arange(59)
         return [
-            Planted("context", condition % 2, first_pc=2, share=0.5),
-            Planted("response", condition // 2 % 2, first_pc=4, share=0.5),
-            Planted("colour", condition // 4 % 2, first_pc=6, share=0.5),
-            Planted("direction", condition // 8 % 2, first_pc=7, share=0.5),
+            Planted("context", condition % 2, strength=0.7, centre=5, width=0.3),
+            Planted("response", condition // 2 % 2, strength=0.6, centre=1.5, width=0.3),
+            Planted("colour", condition // 4 % 2, strength=0.3, centre=14, width=0.3),
+            Planted("direction", condition // 8 % 2, strength=0.3, centre=40, width=0.3),
         ]
+
+    def read(self, folder: Path) -> Dataset:
+        """Read the owner's file.
+
+        Raises
+        ------
+        InputError
+            No such file, or one that is not laid out as above.
+        """
+        path = folder / _FILE
+        try:
+            with h5py.File(path, "r") as file:
+                responses = _values(file, "responses", path)
+                labels = _labels(file, path)
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise InputError(f"{path}: not a readable HDF5 file ({str(error).splitlines()[0]}).") from error
+        array = checks.responses(responses, f"{path}: responses")
+        if array.ndim != 3:
+            raise InputError(f"{path}: responses has shape {array.shape}; expected (time, condition, unit).")
+        for variable, values in labels.items():
+            if values.shape != (array.shape[1],):
+                raise InputError(
+                    f"{path}: labels/{variable} has shape {values.shape}; responses has {array.shape[1]} "
+                    "conditions (time, condition, unit)."
+                )
+        return Dataset(name=self.name, responses=array, labels=labels, source="real", citation=self.citation)
+
+
+def _labels(file: h5py.File, path: Path) -> dict[str, LabelArray]:
+    group = _inside(file, "labels")
+    if not isinstance(group, h5py.Group) or not len(group):
+        raise InputError(f"{path}: has no group `labels` with one dataset a task variable.")
+    return {variable: _values(group, variable, path) for variable in group}
+
+
+def _inside(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Return a member, but none that a link would fetch from another file."""
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
+
+def _values(group: h5py.Group, name: str, path: Path) -> LabelArray:
+    item = _inside(group, name)
+    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+        raise InputError(f"{path}: {group.name.rstrip('/')}/{name} is not a dataset kept in this file.")
+    text = h5py.check_string_dtype(item.dtype) is not None
+    return np.asarray(item.asstr()[()] if text else item[()])

@@ -1,8 +1,14 @@
 """Surrogates: Gaussian data with a given PC spectrum and shape, and planted labels.
 
 The surrogate of a recording has its published spectrum exactly. What lies along the principal components is
-drawn anew: all columns of U are Gaussian, made orthonormal after centring, and some carry a share of a task
-variable. Nothing else of the recording is in it.
+drawn anew: U is Gaussian, made orthonormal, with prescribed overlaps with the class contrasts of the task
+variables. Nothing else of the recording is in it, and its labels are synthetic.
+
+The overlaps and the scale, in ``planted`` and ``scale`` of each recording, are calibrated on what is
+published of decoding: the accuracy of the published decoder on the recording itself and, for majaj and mante,
+on Y along the runs of cka and procrustes_angular. The overlaps decide how accuracy grows with the score. The
+scale matters to a decoder that does not standardise only: the smaller, the stronger its penalty.
+``tests/analysis/test_twin_decoding.py`` holds both against the published numbers.
 """
 
 from __future__ import annotations
@@ -22,20 +28,47 @@ from simopt.typing import FloatArray, LabelArray
 class Planted:
     """A task variable and where it is planted.
 
+    Variables are planted one after the other: what is said of one is said of the part of its class contrasts
+    that the variables before it do not explain.
+
     Attributes
     ----------
     variable : str
-    labels : array of int, (conditions,)
-    first_pc : int, from 1
-        A variable of k classes takes the k - 1 PCs from this one on, one class contrast each.
-    share : float, 0 to 1
-        Which part of the variance of these PCs the contrasts make up.
+    labels : array, (conditions,)
+    strength : float, 0 to 1
+        How much of the variance of a class contrast lies in the PCs: its R2 when predicted from all of them.
+        A variable of k classes has k - 1 contrasts; PCs take them by turns.
+    centre, width : float
+        Of a contrast, the part in PC i is proportional to exp(-(ln i - ln centre)^2 / (2 width^2)), times
+        what the variables before have left of that PC.
+    decay : float, 0 to 1
+        By how much the strength of the last contrast is below that of the first, as a share of it.
     """
 
     variable: str
     labels: LabelArray
-    first_pc: int
-    share: float
+    strength: float
+    centre: float
+    width: float
+    decay: float = 0.0
+
+    def contrasts(self) -> FloatArray:
+        """Return an orthonormal basis of the centred class indicators, (conditions, classes - 1)."""
+        classes = np.unique(self.labels)
+        indicators = (self.labels[:, None] == classes).astype(np.float64)
+        basis, _ = np.linalg.qr((indicators - indicators.mean(axis=0))[:, :-1])
+        return basis
+
+    def overlaps(self, contrasts: int, free: FloatArray) -> FloatArray:
+        """Return the overlap of each contrast with each PC, (contrasts, K), of which parts (K,) are free."""
+        pcs = len(free)
+        weights = free * np.exp(-((np.log(np.arange(1, pcs + 1) / self.centre) / self.width) ** 2) / 2)
+        out = np.zeros((contrasts, pcs))
+        for k in range(contrasts):
+            own = weights[k::contrasts]
+            strength = self.strength * (1 - self.decay * k / max(contrasts - 1, 1))
+            out[k, k::contrasts] = np.sqrt(strength * own / own.sum())
+        return out
 
 
 def published_spectrum(name: str) -> FloatArray:
@@ -85,7 +118,7 @@ def gaussian_responses(
     Raises
     ------
     InputError
-        More PCs than the shape can hold.
+        More PCs than the shape can hold, or variables planted too strongly into the same ones.
     """
     *leading, units = shape
     samples = int(np.prod(leading))
@@ -95,24 +128,37 @@ def gaussian_responses(
             f"A spectrum of {count} PCs needs at least {count} units and {count + 1} samples; "
             f"the shape is {samples} samples x {units} units."
         )
-    left = rng.standard_normal((samples, count)) / np.sqrt(samples)
-    for variable in planted:
-        contrasts = np.tile(_contrasts(variable.labels), (samples // len(variable.labels), 1))
-        contrasts /= np.linalg.norm(contrasts, axis=0)
-        columns = slice(variable.first_pc - 1, variable.first_pc - 1 + contrasts.shape[1])
-        left[:, columns] = (
-            np.sqrt(variable.share) * contrasts + np.sqrt(1 - variable.share) * left[:, columns]
-        )
-    left, _ = np.linalg.qr(left - left.mean(axis=0))
+    left = _left(rng.standard_normal((samples, count)), planted)
     right, _ = np.linalg.qr(rng.standard_normal((units, count)))
     responses: FloatArray = (left * np.sqrt(spectrum * samples * units)) @ right.T
     return responses.reshape(shape)
 
 
-def _contrasts(labels: LabelArray) -> FloatArray:
-    """Return an orthonormal basis of the centred class indicators, (conditions, classes - 1)."""
-    classes = np.unique(labels)
-    indicators = (labels[:, None] == classes).astype(np.float64)
-    centred = indicators - indicators.mean(axis=0)
-    basis, _ = np.linalg.qr(centred[:, :-1])
-    return basis
+def _left(drawn: FloatArray, planted: Sequence[Planted]) -> FloatArray:
+    """Return centred, orthonormal U (samples, K) whose overlaps A with the contrasts C are those planted.
+
+    C is orthonormal too, and so is G, apart from it: U = C A + G (I - A'A)^1/2 has U'U = I exactly.
+    """
+    samples, count = drawn.shape
+    drawn = drawn - drawn.mean(axis=0)
+    if not planted:
+        return np.linalg.qr(drawn)[0]
+    C = np.zeros((samples, 0))
+    A = np.zeros((0, count))
+    for variable in planted:
+        basis = variable.contrasts()
+        repeated = np.tile(basis, (samples // len(basis), 1))
+        rest, _ = np.linalg.qr(repeated - C @ (C.T @ repeated))
+        # QR leaves the sign of a column open; contrasts keep theirs.
+        rest *= np.sign(np.sum(rest * repeated, axis=0))
+        free = np.clip(1 - np.sum(A**2, axis=0), 0, 1)
+        A = np.vstack([A, variable.overlaps(basis.shape[1], free)])
+        C = np.hstack([C, rest])
+    values, vectors = np.linalg.eigh(np.eye(count) - A.T @ A)
+    if values[0] < -1e-9:
+        names = ", ".join(variable.variable for variable in planted)
+        raise InputError(f"{names}: planted too strongly into the same PCs.")
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    rest, _ = np.linalg.qr(drawn - C @ (C.T @ drawn))
+    left: FloatArray = C @ A + rest @ root
+    return left

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from simopt.errors import InputError
 from simopt.store.reader import Run
+from simopt.typing import FloatArray
 
 SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _STYLES = ("-", "--", "-.", ":")
@@ -53,6 +54,28 @@ def draw_captured(ax: Axes, run: Run) -> Axes:
     )
     ax.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def draw_spectrum(ax: Axes, spectrum: FloatArray, title: str) -> Axes:
+    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
+    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=_CYCLE[0], markersize=3, linewidth=0.8)
+    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=title)
+    return ax
+
+
+def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
+    """Draw a spectrum into a file, PNG, PDF or SVG by its suffix, and return the path.
+
+    Raises
+    ------
+    InputError
+        Another suffix, or the file cannot be written.
+    """
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+    figure = Figure(figsize=(4, 3), layout="constrained")
+    draw_spectrum(figure.subplots(), spectrum, title)
+    return _save(figure, path)
 
 
 def save_figures(runs: Sequence[Run], folder: Path) -> list[Path]:

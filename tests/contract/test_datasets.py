@@ -8,7 +8,7 @@ import pytest
 import simopt
 from simopt import catalogue, datasets
 from simopt.datasets.recording import Recording
-from simopt.errors import InputError, SurrogateWarning
+from simopt.errors import FetchError, InputError, SurrogateWarning
 
 GENERATED = [name for name in datasets.names() if name != "file"]
 RECORDINGS = [
@@ -40,13 +40,52 @@ def _surrogate(name: str) -> dict:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_auto_falls_back_with_a_warning_and_real_refuses(name: str) -> None:
+def test_without_files_auto_falls_back_with_a_warning_and_real_says_what_to_do(name: str) -> None:
     with pytest.warns(SurrogateWarning, match=f"{name} is a SURROGATE"):
         dataset = simopt.load_dataset(name)
     assert dataset.source == "surrogate"
     assert dataset.citation.startswith("Surrogate of: ")
-    with pytest.raises(InputError, match="dataset.source=surrogate, or your own copy"):
+    with pytest.raises(FetchError, match="By hand: (?s:.*)dataset.source=surrogate works without it"):
         simopt.load_dataset(name, source="real")
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_options_of_the_recording_are_refused_for_its_surrogate(name: str) -> None:
+    node = catalogue.read("dataset", name)
+    own = [option for option in node if option not in ("_target_", "name", "source", "seed")]
+    if name == "siegel":
+        assert own == []
+        return
+    option, other = {
+        "majaj": ("region", "V4"),
+        "freeman_ziemba": ("region", "V1"),
+        "mante": ("bin", 25),
+        "hatsopoulos": ("bin", 25),
+    }[name]
+    assert option in own
+    for source in ("auto", "surrogate"):
+        with pytest.raises(InputError, match=f"{name}: {option} can be set for the real recording only"):
+            simopt.load_dataset(name, source=source, **{option: other})
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_descriptions_are_those_of_the_data(name: str) -> None:
+    card = datasets.describe(name)
+    assert card["name"] == name
+    if name == "file":
+        return
+    dataset = datasets.build({**catalogue.read("dataset", name), **_surrogate(name)}).load()
+    assert card["shape"] == list(dataset.responses.shape)
+    assert card["labels"] == list(dataset.labels)
+    assert card["source"] == ("surrogate" if name in RECORDINGS else "generated")
+    assert all(card[key] for key in ("licence", "size", "citation")) or name not in RECORDINGS
+
+
+def test_only_recordings_have_files_to_fetch() -> None:
+    for name in ("gaussian", "file", "majah"):
+        with pytest.raises(InputError, match="Unknown"):
+            datasets.recording(name)
+    assert datasets.recording("mante").files
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A user's own file: what is read, and how every bad one is refused."""
 
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 import simopt
+from simopt.app.compose import compose
+from simopt.datasets.base import Trials
 from simopt.errors import InputError
 
 GOOD = np.random.default_rng(0).standard_normal((20, 5))
@@ -62,6 +65,10 @@ def test_labels_key_and_name_of_an_h5(tmp_path: Path) -> None:
     assert dataset.labels["object"].tolist() == ["car", "face"] * 10
     assert dataset.labels["trial"][3] == 3
     assert list(load(path, key="/b", labels="own").labels) == ["z"]
+    assert list(load(path, key="b", labels=["object", "own/z"]).labels) == ["object", "z"]
+    assert list(load(h5(tmp_path, responses=GOOD, labels=np.arange(20)), labels=["labels"]).labels) == [
+        "labels"
+    ]
 
 
 def test_text_labels_come_as_text(tmp_path: Path) -> None:
@@ -185,8 +192,217 @@ def test_links_out_of_an_h5_are_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("data.csv", "unknown kind of file '.csv'"), ("none.npy", "no such file"), ("", "unknown kind")],
+    [("data.xls", "unknown kind of file '.xls'"), ("none.npy", "no such file"), ("", "unknown kind")],
 )
 def test_paths_that_lead_nowhere(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         load(tmp_path / name)
+
+
+SINGLE = np.random.default_rng(1).standard_normal((2, 6, 4, 5))  # time, condition, repeat, unit
+OBJECTS = np.array(["car", "car", "face", "face", "kiwi", "kiwi"])
+
+
+def with_labels(path: Path, responses: np.ndarray, **labels) -> Path:
+    return h5(path, responses=responses, **{f"labels__{name}": value for name, value in labels.items()})
+
+
+def objects() -> np.ndarray:
+    return OBJECTS.astype("S")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_axes_in_any_order_and_repeats_averaged(tmp_path: Path, order: tuple[int, ...], keep: bool) -> None:
+    names = ["time", "condition", "repeat", "unit"]
+    path = npy(tmp_path, SINGLE.transpose(order))
+    options = {"repetitions": "keep"} if keep else {}
+    dataset = load(path, axes=[names[i] for i in order], **options)
+    np.testing.assert_allclose(dataset.responses, SINGLE.mean(axis=2), atol=1e-12)
+    if not keep:
+        assert dataset.trials is None
+        return
+    assert isinstance(dataset.trials, Trials)
+    assert dataset.trials.responses.shape == (2, 24, 5)
+    np.testing.assert_allclose(dataset.trials.average(), dataset.responses, atol=1e-12)
+    np.testing.assert_array_equal(dataset.trials.responses[:, dataset.trials.condition == 3], SINGLE[:, 3])
+    first, second = dataset.trials.halves(0)
+    np.testing.assert_allclose((first + second) / 2, dataset.responses, atol=1e-12)
+
+
+def test_axes_without_time(tmp_path: Path) -> None:
+    dataset = load(npy(tmp_path, SINGLE[0].T), axes="unit,repeat,condition")
+    np.testing.assert_allclose(dataset.responses, SINGLE[0].mean(axis=1), atol=1e-12)
+    assert load(npy(tmp_path, GOOD.T), axes="unit,sample").responses.shape == (20, 5)
+
+
+def test_the_file_says_what_its_axes_are_unless_the_option_does(tmp_path: Path) -> None:
+    for where, axes in (("responses", "unit,condition"), ("/", ["unit", "condition"]), ("/", b"unit,sample")):
+        path = h5(tmp_path, responses=GOOD.T, other=SINGLE[0, :3, :3])
+        with h5py.File(path, "a") as file:
+            file[where].attrs["axes"] = axes
+        np.testing.assert_array_equal(load(path).responses, GOOD)
+        assert load(path, axes=["condition", "unit"]).responses.shape == (5, 20)
+        np.testing.assert_array_equal(load(path, key="other").responses, SINGLE[0, :3, :3])
+
+
+def test_missing_repeats_are_left_out(tmp_path: Path) -> None:
+    single = SINGLE.copy()
+    single[:, 2, 3] = single[:, 4, 0] = np.nan
+    axes = "time,condition,repeat,unit"
+    kept = load(npy(tmp_path, single), axes=axes, repetitions="keep")
+    np.testing.assert_allclose(kept.responses, np.nanmean(single, axis=2), atol=1e-12)
+    assert np.bincount(kept.trials.condition).tolist() == [4, 4, 3, 4, 3, 4]
+    np.testing.assert_allclose(kept.trials.average(), kept.responses, atol=1e-12)
+    single[1, 0, 0, 2] = np.nan
+    path = npy(tmp_path, single)
+    np.testing.assert_allclose(load(path, axes=axes).responses, np.nanmean(single, axis=2), atol=1e-12)
+    with pytest.raises(InputError, match="NaN in part, and cannot be kept; dataset.repetitions=average"):
+        load(path, axes=axes, repetitions="keep")
+    single[1, 0, :, 2] = np.nan
+    with pytest.raises(InputError, match="every repetition of condition 0 is NaN in unit 2"):
+        load(npy(tmp_path, single), axes=axes)
+
+
+def test_samples_alike_in_labels_become_conditions(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    object_, position = rng.permutation(np.repeat([3, 1, 2], 10)), np.tile([1, 0], 15)
+    group = np.where(object_ == 3, "animal", "thing").astype("S")
+    responses = rng.standard_normal((2, 30, 5)).astype(np.float32)
+    path = with_labels(
+        tmp_path, responses, object=object_, position=position, group=group, trial=np.arange(30)
+    )
+    dataset = load(path, average=["object", "position"], repetitions="keep")
+    assert list(zip(dataset.labels["object"], dataset.labels["position"], strict=True)) == [
+        (o, p) for o in (1, 2, 3) for p in (0, 1)
+    ]
+    assert dataset.labels["group"].tolist() == ["thing"] * 4 + ["animal"] * 2  # constant in each condition
+    assert "trial" not in dataset.labels
+    for k, (o, p) in enumerate(zip(dataset.labels["object"], dataset.labels["position"], strict=True)):
+        chosen = responses[:, (object_ == o) & (position == p)]
+        np.testing.assert_allclose(dataset.responses[:, k], chosen.mean(axis=1), atol=1e-6)
+        np.testing.assert_array_equal(dataset.trials.responses[:, dataset.trials.condition == k], chosen)
+    assert dataset.responses.dtype == np.float32
+    one = load(path, average="object", conditions={"position": 1})
+    np.testing.assert_allclose(
+        one.responses[:, 0], responses[:, (object_ == 1) & (position == 1)].mean(axis=1), atol=1e-6
+    )
+    assert one.trials is None
+
+
+def test_repeats_and_averages_together(tmp_path: Path) -> None:
+    path = with_labels(tmp_path, SINGLE, object=objects())
+    dataset = load(path, axes="time,condition,repeat,unit", average=["object"], repetitions="keep")
+    np.testing.assert_allclose(dataset.responses, SINGLE.reshape(2, 3, 8, 5).mean(axis=2), atol=1e-12)
+    assert np.bincount(dataset.trials.condition).tolist() == [8, 8, 8]
+    assert dataset.labels["object"].tolist() == ["car", "face", "kiwi"]
+
+
+def test_conditions_and_units_are_chosen_with_their_labels(tmp_path: Path) -> None:
+    path = with_labels(tmp_path, SINGLE[:, :, 0], object=objects(), side=np.array([0, 1] * 3))
+    dataset = load(path, conditions={"object": ["kiwi", "car"]}, units=[4, 0])
+    np.testing.assert_array_equal(dataset.responses, SINGLE[:, [0, 1, 4, 5], 0][..., [4, 0]])
+    assert dataset.labels["object"].tolist() == ["car", "car", "kiwi", "kiwi"]
+    assert load(path, conditions="side", units="::2").responses.shape == (2, 3, 3)
+    assert load(path, conditions=[5, 0, 2]).labels["object"].tolist() == ["kiwi", "car", "face"]
+    with h5py.File(path, "a") as file:
+        file["region"] = np.array([b"V4", b"IT", b"IT", b"V4", b"V4"])
+    assert load(path, units={"region": "IT"}).responses.shape == (2, 6, 2)
+
+
+def test_what_is_not_chosen_need_not_be_finite_or_vary(tmp_path: Path) -> None:
+    bad = np.where(np.arange(5) == 1, np.nan, CONSTANT)
+    assert load(npy(tmp_path, bad), units=[0, 3, 4]).responses.shape == (20, 3)
+
+
+@pytest.mark.parametrize("kind", ["npy", "h5"])
+def test_a_selection_of_a_large_file_is_read_alone(tmp_path: Path, kind: str) -> None:
+    large = np.random.default_rng(0).standard_normal((4000, 1000)).astype(np.float32)
+    path = npy(tmp_path, large) if kind == "npy" else h5(tmp_path, responses=large)
+    tracemalloc.start()
+    dataset = load(path, units=[7, 500, 900])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(dataset.responses, large[:, [7, 500, 900]])
+    assert peak < 0.6 * large.nbytes
+
+
+def test_standardised_and_reduced_after_units_are_dropped(tmp_path: Path) -> None:
+    path = npy(tmp_path, np.where(np.arange(5) == 2, 1.0, SINGLE))
+    options = {"axes": "time,condition,repeat,unit", "repetitions": "keep", "standardise": "units"}
+    dataset = load(path, constant_units="drop", **options)
+    assert dataset.responses.shape == (2, 6, 4)
+    np.testing.assert_allclose(dataset.samples().std(axis=0), 1)
+    np.testing.assert_allclose(dataset.trials.average(), dataset.responses, atol=1e-12)
+    assert load(path, constant_units="keep", **options).responses.shape == (2, 6, 5)
+    few = load(path, constant_units="drop", components=0.6, **options)
+    assert few.responses.shape[-1] == np.argmax(np.cumsum(dataset.spectrum()) >= 0.6) + 1
+    np.testing.assert_allclose(few.trials.average(), few.responses, atol=1e-12)
+    assert load(path, constant_units="drop", components=2, **options).responses.shape == (2, 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"repetitions": "keep"}, "there are no repetitions to keep"),
+        ({"repetitions": "all"}, "Unknown repetitions of file 'all'"),
+        ({"standardise": "all"}, "Unknown standardise of file 'all'"),
+        ({"average": "objct"}, "data.h5: Unknown label 'objct'; the nearest: object"),
+        ({"average": 3}, "average of file is 3"),
+        ({"labels": {"a": 1}}, "labels of file is"),
+        ({"conditions": {"objct": 1}}, "conditions of .*data.h5: Unknown label 'objct'"),
+        ({"conditions": {"object": "cat"}}, "Unknown value for object.*'cat'; the nearest: car"),
+        ({"units": "0:0"}, "units of .*data.h5: '0:0' selects none of the 5"),
+        ({"components": 0}, "components of file is 0"),
+        ({"components": 1.5}, "components of file is 1.5; a share"),
+        ({"components": 0.0}, "greater than 0"),
+        ({"components": True}, "components of file is True"),
+        ({"components": "many"}, "components of file is 'many'"),
+        ({"components": 6}, "data.h5 has 5 principal components; dataset.components is 6"),
+        ({"window": [0, 1], "bin": 1}, "window, bin can be set for an nwb file only"),
+        ({"axes": [["unit"]]}, "expected names, such as"),
+        ({"labels": "labels.csv"}, "labels.csv: there is no such file"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit(tmp_path: Path, options: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        load(with_labels(tmp_path, SINGLE[:, :, 0], object=objects()), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"window": [0]}, r"window of file is \[0\]"),
+        ({"window": 500}, "window of file is 500"),
+        ({"window": [5, 0]}, "stop of window of file is 0; it must be a number greater than 5"),
+        ({"window": ["a", 0]}, "start of window of file is 'a'"),
+        ({"window": [0, 500], "bin": 0}, "bin of file is 0"),
+        ({"window": [0, 500], "bin": 70}, "bin of file is 70; it does not divide the window of 500 ms"),
+        ({"window": [0, 500], "bin": 900}, "does not divide"),
+    ],
+    ids=str,
+)
+def test_windows_that_cannot_be(options: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        load(Path("x.nwb"), **options)
+
+
+def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None:
+    path = with_labels(tmp_path, SINGLE, object=objects())
+    node = compose(
+        [
+            "dataset=file",
+            f"dataset.path={path}",
+            "dataset.axes=[time,condition,repeat,unit]",
+            "dataset.labels=[object]",
+            "dataset.average=[object]",
+            "dataset.conditions={object:[car,face,kiwi]}",
+            "dataset.units=0:4",
+            "dataset.components=0.99",
+            "dataset.standardise=units",
+        ]
+    ).config.dataset
+    dataset = simopt.datasets.build(node).load()
+    assert dataset.responses.shape[:2] == (2, 3)
+    assert dataset.labels["object"].tolist() == ["car", "face", "kiwi"]

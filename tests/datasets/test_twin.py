@@ -37,34 +37,52 @@ def test_mante_choices_follow_the_relevant_coherence() -> None:
     assert all(np.mean(values) == 0.5 for values in labels.values())
 
 
-@pytest.mark.parametrize(
-    ("name", "variable", "bin_"), [("freeman_ziemba", "texture_type", 0), ("hatsopoulos", "target", 3)]
-)
-def test_planted_labels_can_be_decoded(name: str, variable: str, bin_: int) -> None:
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.model_selection import cross_val_score
-
-    dataset = simopt.load_dataset(name, source="surrogate")
-    labels = dataset.labels[variable]
-    shuffled = np.random.default_rng(0).permutation(labels)
-    decoder, responses = RidgeClassifier(alpha=100), dataset.responses[bin_]
-    chance = np.bincount(labels).max() / len(labels)
-    assert cross_val_score(decoder, responses, labels, cv=5).mean() > chance + 0.15
-    assert cross_val_score(decoder, responses, shuffled, cv=5).mean() < chance + 0.1
+def pcs(X: np.ndarray) -> np.ndarray:
+    return np.linalg.svd(X.reshape(-1, X.shape[-1]), full_matrices=False)[0]
 
 
-def test_gaussian_responses_are_centred_with_orthogonal_pcs(rng: np.random.Generator) -> None:
-    labels = np.repeat([0, 1, 2], 10)
-    planted = [Planted("group", labels, first_pc=2, share=1.0)]
-    X = gaussian_responses(np.array([0.5, 0.3, 0.2]), (2, 30, 5), rng, planted)
+def explained(contrast: np.ndarray, U: np.ndarray) -> np.ndarray:
+    """R2 of a contrast from each of some orthonormal columns."""
+    return (U.T @ contrast) ** 2 / np.sum(contrast**2)
+
+
+def test_gaussian_responses_are_centred_and_hold_what_was_planted(rng: np.random.Generator) -> None:
+    labels = np.repeat([0, 1, 2], [12, 10, 8])
+    spectrum = np.array([0.4, 0.3, 0.2, 0.1])
+    planted = [Planted("group", labels, strength=0.8, centre=2, width=0.5, decay=0.5)]
+    X = gaussian_responses(spectrum, (2, 30, 5), rng, planted)
     flat = X.reshape(60, 5)
     np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-12)
     assert np.mean(flat**2) == pytest.approx(1)
-    left = np.linalg.svd(flat, full_matrices=False)[0][:, 1:3]
-    group_means = [left[np.tile(labels, 2) == k].mean(axis=0) for k in range(3)]
-    np.testing.assert_allclose(left[:10], np.tile(group_means[0], (10, 1)), atol=0.35)
-    between = 20 * sum(np.sum(mean**2) for mean in group_means)
-    assert between > 1.6  # of 2, had PC 1 not been drawn first
+    np.testing.assert_allclose(np.linalg.svd(flat, compute_uv=False)[:4] ** 2 / 300, spectrum)
+    U = pcs(X)[:, :4]
+    weights = np.exp(-((np.log(np.arange(1, 5) / 2) / 0.5) ** 2) / 2)
+    for k, contrast in enumerate(planted[0].contrasts().T):
+        parts = explained(np.tile(contrast, 2), U)
+        own = weights[k::2] / weights[k::2].sum()
+        np.testing.assert_allclose(parts[k::2], (0.8, 0.4)[k] * own, atol=1e-12)
+        np.testing.assert_allclose(parts[1 - k :: 2], 0, atol=1e-12)
+
+
+def test_a_later_variable_is_planted_by_what_the_earlier_ones_leave(rng: np.random.Generator) -> None:
+    first, second = np.repeat([0, 1], 20), np.tile([0, 0, 0, 1], 10)
+    second[first == 1] = 1 - second[first == 1]  # related to the first
+    planted = [
+        Planted("first", first, strength=0.9, centre=1, width=0.1),
+        Planted("second", second, strength=0.3, centre=3, width=0.1),
+    ]
+    U = pcs(gaussian_responses(np.array([0.4, 0.3, 0.2, 0.1]), (40, 6), rng, planted))[:, :4]
+    c, d = (variable.contrasts()[:, 0] for variable in planted)
+    np.testing.assert_allclose(explained(c, U), [0.9, 0, 0, 0], atol=1e-9)
+    assert abs(c @ d) > 0.4
+    np.testing.assert_allclose(explained(d - c * (c @ d), U)[2], 0.3, atol=0.01)
+
+
+def test_what_cannot_be_planted_is_refused(rng: np.random.Generator) -> None:
+    first, second = np.repeat([0, 1], 20), np.tile([0, 1], 20)
+    planted = [Planted(name, x, 0.9, centre=1.5, width=1) for name, x in (("a", first), ("b", second))]
+    with pytest.raises(InputError, match="a, b: planted too strongly into the same PCs"):
+        gaussian_responses(np.array([0.5, 0.3, 0.2]), (40, 6), rng, planted)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ import typer
 from simopt.app.console import AsJson, Debug, errors_as_lines, out
 from simopt.errors import InputError
 
-File = Annotated[Path, typer.Argument(help=".npy, .npz or .h5: (samples, units) or (time, condition, unit).")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="npy, npz, h5, mat, nc, csv, tsv or parquet: (samples, units) or (time, condition, unit)."
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[measure=NAME,...|all]", help="Which measures; default: cka."),

@@ -1,0 +1,1 @@
+"""What arrays of responses say about the task, and about each other."""

@@ -1,0 +1,122 @@
+"""``simopt datasets``: the catalogue of datasets, their files, and a look at one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simopt.app.console import AsJson, Debug, download_bar, errors_as_lines, out, warnings_shown
+
+if TYPE_CHECKING:
+    from simopt.datasets import Dataset
+
+app = typer.Typer(
+    help="List the datasets, get the files of a recording, or look at one dataset.\n\n"
+    "Example: simopt datasets show majaj",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Name = Annotated[str, typer.Argument(help="A dataset, for instance majaj.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the dataset, for instance source=real."),
+]
+Figure = Annotated[
+    Path | None, typer.Option("--figure", help="Draw the spectrum into this .png, .pdf or .svg file.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the datasets: shape, labels, which source there is now, size, licence, citation.
+
+    Example: simopt datasets
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with errors_as_lines(debug):
+        from simopt import datasets as catalogue
+        from simopt.app.tables import datasets_table
+
+        cards = [catalogue.describe(name) for name in catalogue.names()]
+        if as_json:
+            typer.echo(json.dumps(cards))
+        else:
+            out().print(datasets_table(cards))
+
+
+@app.command()
+def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Download a recording into the cache, $SIMOPT_DATA or your user cache, check its files and read it.
+
+    Example: simopt datasets fetch majaj
+    """
+    with errors_as_lines(debug):
+        from simopt import datasets as catalogue
+        from simopt.datasets.fetch import folder
+
+        recording = catalogue.recording(name)
+        with download_bar(name) as progress:
+            dataset = recording.real(progress)
+        shape = list(dataset.responses.shape)
+        files = [str(folder(name) / file.name) for file in recording.files]
+        if as_json:
+            typer.echo(json.dumps({"name": name, "shape": shape, "files": files}))
+        else:
+            out().print("\n".join([f"{name}: {' x '.join(map(str, shape))}", *files]), markup=False)
+
+
+@app.command()
+def show(
+    name: Name,
+    options: Options = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the spectrum, participation ratio and labels of a dataset, and how well each label is decoded.
+
+    Example: simopt datasets show file path=recording.h5 --figure spectrum.png
+    """
+    with errors_as_lines(debug), warnings_shown():
+        from simopt import datasets as catalogue
+        from simopt.app.build import as_node
+        from simopt.app.compose import compose
+        from simopt.app.tables import dataset_table
+
+        overrides = [f"dataset={name}", *(f"dataset.{option}" for option in options or [])]
+        node = as_node(compose(overrides).config.dataset, "dataset")
+        dataset = catalogue.build(node).load()
+        card = _card(dataset)
+        if figure is not None:
+            from simopt.report.figures import save_spectrum
+
+            save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
+        if as_json:
+            typer.echo(json.dumps(card))
+        else:
+            out().print(dataset_table(card))
+
+
+def _card(dataset: Dataset) -> dict[str, Any]:
+    import numpy as np
+
+    from simopt.analysis.decoding import reference_decoding
+
+    spectrum = dataset.spectrum()
+    held = np.cumsum(spectrum)
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "shape": list(dataset.responses.shape),
+        "spectrum": spectrum.tolist(),
+        "pcs_holding": {
+            str(share): int(np.searchsorted(held, share - 1e-12) + 1) for share in (0.8, 0.9, 0.99)
+        },
+        "participation_ratio": dataset.participation_ratio(),
+        "labels": reference_decoding(dataset),
+        "citation": dataset.citation,
+    }

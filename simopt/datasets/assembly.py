@@ -1,0 +1,392 @@
+"""Brain-Score assemblies: netCDF4 files of units x presentations, averaged while they are read."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from simopt.datasets.base import Trials
+from simopt.datasets.fetch import Remote
+from simopt.errors import InputError
+from simopt.typing import FloatArray, LabelArray
+
+STIMULUS = ("stimulus_id", "image_id")
+REPETITIONS = ("average", "keep")
+LICENCE = "not stated; public Brain-Score assembly"
+_STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
+_DIMENSIONS = ("time_bin", "presentation", "neuroid")
+_BLOCK = 2**21  # elements read at once: 16 MB of float64
+_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, MemoryError)
+
+
+def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
+    """Return a file of Brain-Score's public store; ``earlier`` is another address it was published at."""
+    return Remote(
+        name=name,
+        url=_STORE + name,
+        by_hand=f"{earlier} had the same file; or load it once with the package brainscore_vision and take "
+        f"{name} from its folder ~/.brainio.",
+        hash=f"sha1:{sha1}",
+        size=size,
+    )
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """The conditions of an assembly.
+
+    Attributes
+    ----------
+    ids : array, (conditions,)
+        Ascending: this is the order of the conditions, whatever the order of presentation was.
+    condition : array of int, (presentations,)
+        Which of them each presentation showed.
+    """
+
+    ids: LabelArray
+    condition: LabelArray
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An open assembly; :func:`opened` makes one.
+
+    Attributes
+    ----------
+    path : Path
+    data : h5py.Dataset
+        The one array of the file with two or more dimensions.
+    dims : tuple of str
+        Its dimensions in the order of the file: presentation, neuroid, and time_bin where there is time.
+    groups : tuple of h5py.Group
+        Where coordinates are looked for: the group of the data, then the root.
+    """
+
+    path: Path
+    data: h5py.Dataset
+    dims: tuple[str, ...]
+    groups: tuple[h5py.Group, ...]
+
+    def length(self, dimension: str) -> int:
+        """Return how long a dimension is; 1 where there is no such dimension."""
+        return int(self.data.shape[self.dims.index(dimension)]) if dimension in self.dims else 1
+
+    def find(self, name: str) -> h5py.Dataset | None:
+        """Return a coordinate as it lies in the file, or None."""
+        return next((found[name] for found in map(_datasets, self.groups) if name in found), None)
+
+    def coordinate(self, name: str, dimension: str) -> LabelArray:
+        """Return a coordinate, one value for each index of a dimension: text or numbers.
+
+        Raises
+        ------
+        InputError
+            There is none of this name, or it belongs to another dimension.
+        """
+        found = self.find(name)
+        if found is None:
+            raise InputError(f"{self.path}: has no coordinate {name!r} of its dimension {dimension!r}.")
+        values = _values(found)
+        length = self.length(dimension)
+        if values.shape != (length,) or _names(found)[:1] not in ((), (dimension,)):
+            raise InputError(
+                f"{self.path}: {name!r} has shape {values.shape}; expected one value for each of the "
+                f"{length} of dimension {dimension!r}."
+            )
+        if values.dtype.kind not in "iufbU":
+            raise InputError(f"{self.path}: {name!r} holds neither text nor numbers.")
+        return values
+
+    def stimuli(self) -> Stimuli:
+        """Return the stimuli, ascending by ``stimulus_id`` (``image_id`` in older files)."""
+        name = next((name for name in STIMULUS if self.find(name) is not None), STIMULUS[-1])
+        ids, condition = np.unique(self.coordinate(name, "presentation"), return_inverse=True)
+        return Stimuli(ids, condition.reshape(-1))
+
+    def units(self, region: str) -> LabelArray:
+        """Return the indices of the units of a region in the order of the file; ``all`` takes every unit.
+
+        Raises
+        ------
+        InputError
+            No unit lies in this region.
+        """
+        if region == "all":
+            return np.arange(self.length("neuroid"))
+        regions = self.coordinate("region", "neuroid")
+        units = np.flatnonzero(regions == region)
+        if units.size == 0:
+            raise InputError(
+                f"{self.path}: no unit of {region}; it holds {', '.join(map(str, np.unique(regions)))}."
+            )
+        return units
+
+    def labels(self, variables: Mapping[str, str], stimuli: Stimuli, table: Path) -> dict[str, LabelArray]:
+        """Return labels by task variable, (conditions,) each.
+
+        Parameters
+        ----------
+        variables : mapping
+            The name of each task variable in the file. The assembly's own coordinate is taken where it has
+            one, else the column of the table of stimuli, which is not opened before.
+        stimuli : Stimuli
+        table : Path
+            CSV of the stimulus set.
+
+        Raises
+        ------
+        InputError
+            A variable is found in neither, or changes between repetitions of a stimulus.
+        """
+        labels = {}
+        for variable, name in variables.items():
+            if self.find(name) is None:
+                labels[variable] = column(table, name, stimuli.ids)
+                continue
+            values = self.coordinate(name, "presentation")
+            labels[variable] = values[np.unique(stimuli.condition, return_index=True)[1]]
+            changed = labels[variable][stimuli.condition] != values
+            if changed.any():
+                stimulus = stimuli.ids[stimuli.condition[np.argmax(changed)]]
+                raise InputError(f"{self.path}: {name!r} is not the same in all repetitions of {stimulus}.")
+        return labels
+
+    def responses(
+        self, stimuli: Stimuli, units: LabelArray, bins: Sequence[tuple[int, int]], *, keep: bool = False
+    ) -> tuple[FloatArray, Trials | None]:
+        """Average the presentations of each stimulus at each time, then the times of each bin.
+
+        The file is read in blocks of its own chunks, so memory grows with times x conditions x units, not
+        with presentations. NaN and fill values are left out of the averages.
+
+        Parameters
+        ----------
+        stimuli : Stimuli
+        units : array of int, ascending
+        bins : sequence of (start, stop)
+            Indices of time; each bin starts where the one before it stops.
+        keep : bool
+            Whether to return the single presentations as well.
+
+        Returns
+        -------
+        responses : array of float64, (bins, conditions, units)
+        trials : Trials or None
+            (bins, presentations, units), in the order of the file; float32 where the file is.
+
+        Raises
+        ------
+        InputError
+            Every repetition of a stimulus is missing in a unit; one is, and ``keep`` is true.
+        """
+        first, last = bins[0][0], bins[-1][1]
+        shape = (last - first, len(stimuli.ids), len(units))
+        total, missing = np.zeros(shape), np.zeros(shape, dtype=np.int32)
+        exact = np.float32 if self.data.dtype.kind == "f" and self.data.dtype.itemsize <= 4 else np.float64
+        kept = np.zeros((len(bins), len(stimuli.condition), len(units)), dtype=exact) if keep else None
+        for time, presentations, some, values in self._blocks(units, first, last):
+            where = slice(time.start - first, time.stop - first)
+            if kept is not None:
+                for index, (start, stop) in enumerate(bins):
+                    inside = values[max(start - time.start, 0) : max(stop - time.start, 0)]
+                    kept[index, presentations, some] += inside.sum(axis=0) / (stop - start)
+            order = np.argsort(stimuli.condition[presentations], kind="stable")
+            shown, starts = np.unique(stimuli.condition[presentations][order], return_index=True)
+            values = values[:, order]
+            absent = np.isnan(values)
+            if absent.any():
+                missing[where, shown, some] += np.add.reduceat(absent, starts, axis=1, dtype=np.int32)
+                values[absent] = 0
+            total[where, shown, some] += np.add.reduceat(values, starts, axis=1)
+        self._complete(kept, missing, stimuli, units)
+        repetitions = np.bincount(stimuli.condition)[:, None]
+        responses = np.empty((len(bins), *shape[1:]))
+        for index, (start, stop) in enumerate(bins):
+            times = slice(start - first, stop - first)
+            responses[index] = np.mean(total[times] / (repetitions - missing[times]), axis=0)
+        return responses, None if kept is None else Trials(kept, stimuli.condition)
+
+    def _blocks(
+        self, units: LabelArray, first: int, last: int
+    ) -> Iterator[tuple[slice, slice, slice, FloatArray]]:
+        """Yield times, presentations, positions in ``units``, and the (time, presentation, unit) there."""
+        axes = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
+        for block in itertools.product(*_steps(self.data)):
+            along = dict(zip(self.dims, block, strict=True))
+            time = along.get("time_bin", slice(0, 1))
+            time = slice(max(time.start, first), min(time.stop, last))
+            some = slice(*np.searchsorted(units, [along["neuroid"].start, along["neuroid"].stop]).tolist())
+            if time.start >= time.stop or some.start == some.stop:
+                continue
+            if "time_bin" in along:
+                along["time_bin"] = time
+            values = self._numbers(tuple(along.values())).transpose(axes)
+            values = values.reshape(-1, *values.shape[-2:])
+            yield time, along["presentation"], some, values[..., units[some] - along["neuroid"].start]
+
+    def _numbers(self, where: tuple[slice, ...]) -> FloatArray:
+        raw = self.data[where]
+        values: FloatArray = raw.astype(np.float64)
+        for fill in ("_FillValue", "missing_value"):
+            for value in self._attribute(fill, ()):
+                values[raw == value] = np.nan
+        for value in self._attribute("scale_factor", ()):
+            values *= value
+        for value in self._attribute("add_offset", ()):
+            values += value
+        return values
+
+    def _attribute(self, name: str, default: tuple[float, ...]) -> Any:
+        value = np.ravel(self.data.attrs.get(name, default))
+        if value.dtype.kind not in "iuf":
+            raise InputError(f"{self.path}: the attribute {name} of {self.data.name} is not a number.")
+        return value
+
+    def _complete(
+        self, kept: FloatArray | None, missing: LabelArray, stimuli: Stimuli, units: LabelArray
+    ) -> None:
+        empty = missing == np.bincount(stimuli.condition)[:, None]
+        if empty.any():
+            _, condition, unit = np.argwhere(empty)[0]
+            raise InputError(
+                f"{self.path}: unit {self._unit(units[unit])} has no value in any repetition of stimulus "
+                f"{stimuli.ids[condition]}."
+            )
+        if kept is not None and missing.any():
+            unit = np.argwhere(missing)[0][-1]
+            raise InputError(
+                f"{self.path}: unit {self._unit(units[unit])} has no value in some repetitions, so single "
+                "trials cannot be kept; dataset.repetitions=average leaves such values out."
+            )
+
+    def _unit(self, index: int) -> str:
+        known = self.find("neuroid_id") is not None
+        return str(self.coordinate("neuroid_id", "neuroid")[index]) if known else f"number {index}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Assembly]:
+    """Open an assembly for the ``with`` block.
+
+    The data is the one array of numbers with two or more dimensions, in the root or else in a group; the
+    names of its dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex
+    are stored flat) are arrays along one of them. Links out of the file are not followed.
+
+    Raises
+    ------
+    InputError
+        No such file, a broken one (also when that shows only while it is read), or another layout.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    try:
+        with h5py.File(path, "r") as file:
+            data = _data(file, path)
+            dims = _names(data)
+            known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
+            if not known or len(dims) != data.ndim or len(set(dims)) != len(dims) or 0 in data.shape:
+                raise InputError(
+                    f"{path}: {data.name} has dimensions ({', '.join(dims)}) and shape {data.shape}; "
+                    f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
+                )
+            yield Assembly(path, data, dims, (data.parent, file))
+    except _BROKEN as error:
+        if isinstance(error, InputError):
+            raise
+        said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable netCDF4 assembly ({said}).") from error
+
+
+def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
+    """Return one column of the CSV of a stimulus set, (conditions,), in the order of ``ids``.
+
+    Raises
+    ------
+    InputError
+        No such file or column, a stimulus that is missing, there twice or without a value.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle)
+            header = reader.fieldnames or []
+            key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
+            for needed in (key, name):
+                if needed not in header:
+                    raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
+            rows = [(row[key], row[name]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable CSV of stimuli ({error}).") from error
+    values = dict(rows)
+    if len(values) < len(rows):
+        twice, _ = Counter(stimulus for stimulus, _ in rows).most_common(1)[0]
+        raise InputError(f"{path}: stimulus {twice!r} is there more than once.")
+    for stimulus in map(str, ids):
+        if not values.get(stimulus):
+            raise InputError(f"{path}: has no {name} for stimulus {stimulus!r} of the recording.")
+    return np.array([values[str(stimulus)] for stimulus in ids])
+
+
+def _data(file: h5py.File, path: Path) -> h5py.Dataset:
+    groups = [item for item in _items(file).values() if isinstance(item, h5py.Group)]
+    for level in ([file], groups):
+        arrays = [item for group in level for item in _datasets(group).values()]
+        found = [item for item in arrays if item.ndim >= 2 and item.dtype.kind in "iufb"]
+        if len(found) > 1:
+            described = {name for item in found for name in str(item.attrs.get("coordinates", "")).split()}
+            found = [item for item in found if item.name.rpartition("/")[2] not in described]
+        if len(found) > 1:
+            names = ", ".join(item.name for item in found[:8])
+            raise InputError(
+                f"{path}: holds {len(found)} arrays of two or more dimensions ({names}); an assembly has one."
+            )
+        if found:
+            return found[0]
+    raise InputError(f"{path}: holds no array of numbers with two or more dimensions.")
+
+
+def _items(group: h5py.Group) -> dict[str, Any]:
+    inside = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
+    return {name: group[name] for name in inside}
+
+
+def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    items = _items(group).items()
+    datasets = {name: item for name, item in items if isinstance(item, h5py.Dataset)}
+    return {name: item for name, item in datasets.items() if not item.is_virtual and item.external is None}
+
+
+def _names(data: h5py.Dataset) -> tuple[str, ...]:
+    """Return the names of the dimensions of an array, as far as it has them."""
+    lists = data.attrs.get("DIMENSION_LIST", ())
+    return tuple(str(data.file[references[0]].name).rpartition("/")[2] for references in lists)
+
+
+def _values(found: h5py.Dataset) -> LabelArray:
+    if h5py.check_string_dtype(found.dtype) is None:
+        return np.asarray(found[()])
+    if found.ndim == 2 and found.dtype == "S1":
+        rows = np.ascontiguousarray(found[()]).view(f"S{found.shape[1]}")[:, 0]
+        return np.char.decode(rows, "utf-8")
+    return np.asarray(found.asstr("utf-8")[()], dtype=np.str_)
+
+
+def _steps(data: h5py.Dataset) -> list[list[slice]]:
+    """Return the slices along each dimension that cut an array into blocks of whole chunks."""
+    size = [min(pair) for pair in zip(data.chunks or (1,) * data.ndim, data.shape, strict=True)]
+    for axis in reversed(range(data.ndim)):
+        grown = size[axis] * max(_BLOCK // math.prod(size), 1)
+        size[axis] = min(grown, data.shape[axis])
+    return [
+        [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        for step, length in zip(size, data.shape, strict=True)
+    ]

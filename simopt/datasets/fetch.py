@@ -1,0 +1,347 @@
+"""Files of the published recordings: where they are kept, how they come there, and what is checked.
+
+A download is written under another name, checked, and renamed: what carries the name of a file is the whole
+file. ``checksums.json`` in the folder of a dataset holds SHA-256 and size, as they first came, of the files
+whose hash nobody published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from simopt import checks
+from simopt.errors import FetchError, InputError
+
+if TYPE_CHECKING:
+    import requests
+
+CHECKSUMS = "checksums.json"
+_LOCK = ".lock"
+_TIMEOUT = 30  # seconds without an answer or a byte
+_CHUNK = 2**16
+_GB = 10**9
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file of a recording.
+
+    Attributes
+    ----------
+    name : str
+        How it is called in the folder of its dataset.
+    url : str or None
+        None where there is no public source.
+    by_hand : str
+        Where a person finds it, and what to do with it.
+    hash : str or None
+        Published hash, ``sha1:...`` or ``sha256:...``; None where none is published: then the first
+        download is recorded and compared with from then on.
+    size : str
+        About, for people: ``304 MB``.
+    """
+
+    name: str
+    url: str | None
+    by_hand: str
+    hash: str | None = None
+    size: str = "unknown"
+
+
+class ProgressBar(Protocol):
+    """What a download reports to: the part of tqdm's interface that pooch uses.
+
+    One bar serves all files, one after the other. ``total`` is set at the start of each, 0 where the server
+    does not say; ``close`` comes at the end of each, also of one that fails, and may come twice.
+    """
+
+    total: int
+
+    def update(self, n: int, /) -> object:
+        """Add ``n`` bytes."""
+
+    def reset(self) -> object:
+        """Go back to 0 bytes."""
+
+    def close(self) -> object:
+        """End the file."""
+
+
+def folder(dataset: str) -> Path:
+    """Return the folder of a dataset, which need not exist.
+
+    It lies in ``$SIMOPT_DATA``, or in the user's cache where that is not set.
+
+    Raises
+    ------
+    InputError
+        A name that cannot be a folder; a ``~`` in ``SIMOPT_DATA`` that leads nowhere.
+    """
+    checks.folder_name(dataset, "dataset")
+    given = os.environ.get("SIMOPT_DATA")
+    if not given:
+        import pooch
+
+        return Path(pooch.os_cache("simopt")) / dataset
+    try:
+        return Path(given).expanduser().absolute() / dataset
+    except RuntimeError as error:
+        raise InputError(f"SIMOPT_DATA is {given!r}, in a home that cannot be found.") from error
+
+
+def cached(dataset: str, files: tuple[Remote, ...]) -> bool:
+    """Whether all files of a dataset are there; what is in them is not looked at."""
+    here = folder(dataset)
+    return all(_there(here / file.name) for file in files)
+
+
+def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | None = None) -> Path:
+    """Download what is missing of a dataset, check all of it, and return its folder.
+
+    Of several processes one downloads and the others wait for it. A folder that cannot be written will do
+    where all files are in it.
+
+    Parameters
+    ----------
+    dataset : str
+    files : tuple of Remote
+    progress : ProgressBar or None
+        Told how far each download is; None is silent.
+
+    Raises
+    ------
+    InputError
+        A file, in the folder or just downloaded, has another hash than was published or recorded.
+    FetchError
+        No public source, no network, no such page, no space, or a folder that cannot be used.
+    """
+    here = folder(dataset)
+    with _usable(here):
+        if _settled(here, files):
+            for file in files:
+                _check(here / file.name, file, here / file.name)
+            return here
+        with _alone(here):
+            for file in files:
+                if file.url is None and not _there(here / file.name):
+                    raise FetchError(_instead(f"{dataset}: {file.name} has no public source.", file, here))
+            for file in files:
+                _settle(here / file.name, file, progress)
+    return here
+
+
+def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...]) -> None:
+    """Take back what :func:`fetch` kept of files that turned out to be broken.
+
+    Of those whose hash nobody published, the records go, and the files that were ``downloaded`` just now:
+    else a broken first download would be what every later one is compared with.
+    """
+    here = folder(dataset)
+    unpublished = {file.name for file in files if file.hash is None}
+    with contextlib.suppress(OSError), _alone(here):
+        recorded = _recorded(here)
+        kept = {name: entry for name, entry in recorded.items() if name not in unpublished}
+        if kept != recorded:
+            _write(here, kept)
+        for name in unpublished & set(downloaded):
+            (here / name).unlink(missing_ok=True)
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the folder may not be looked into
+        return False
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _settled(here: Path, files: tuple[Remote, ...]) -> bool:
+    """Whether all files are there and nothing has to be written, or can be."""
+    if not all(_there(here / file.name) for file in files):
+        return False
+    if not os.access(here, os.W_OK):
+        return True
+    recorded = _recorded(here)
+    return all(
+        (file.hash or file.name in recorded) and not _part(here / file.name).exists() for file in files
+    )
+
+
+def _settle(path: Path, file: Remote, progress: ProgressBar | None) -> None:
+    part = _part(path)
+    part.unlink(missing_ok=True)
+    if _there(path):
+        found, size = _check(path, file, path), path.stat().st_size
+    else:
+        try:
+            _download(file, path, part, progress)
+            found, size = _check(part, file, path), part.stat().st_size
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            if progress is not None:
+                progress.close()
+    if file.hash is None:
+        _record(path.parent, file.name, found, size)
+
+
+@contextlib.contextmanager
+def _usable(here: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "no space left" if full else f"{error.strerror or error}: {error.filename or here}"
+        raise _unfit(here, f"the folder cannot be used ({why})") from error
+
+
+def _unfit(here: Path, why: str) -> FetchError:
+    return FetchError(f"{here}: {why}.\nSIMOPT_DATA=FOLDER keeps the recordings in another folder.")
+
+
+@contextlib.contextmanager
+def _alone(here: Path) -> Iterator[None]:
+    import filelock
+
+    here.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(here / _LOCK):
+        yield
+
+
+def _space(here: Path, needed: int) -> None:
+    free = shutil.disk_usage(here).free
+    if needed > free:
+        raise _unfit(here, f"{needed / _GB:.2f} GB are needed and {free / _GB:.2f} GB are free")
+
+
+def _instead(problem: str, file: Remote, here: Path) -> str:
+    by_hand = file.by_hand.strip().rstrip(".")
+    return (
+        f"{problem}\nBy hand: {by_hand}. It belongs at {here / file.name}; "
+        "dataset.source=surrogate works without it."
+    )
+
+
+def _download(file: Remote, path: Path, part: Path, progress: ProgressBar | None) -> None:
+    import pooch
+    import requests
+
+    answers: list[requests.Response] = []
+
+    def admit(answer: requests.Response, **_: Any) -> None:
+        answers.append(answer)
+        if not answer.is_redirect:
+            refused = _refusal(answer)
+            if refused:
+                raise requests.RequestException(refused)
+            _space(path.parent, _announced(answer))
+
+    download = pooch.HTTPDownloader(
+        progressbar=progress or False,
+        chunk_size=_CHUNK,
+        timeout=_TIMEOUT,
+        hooks={"response": admit},
+        headers={"Accept-Encoding": "identity"},
+    )
+    try:
+        download(file.url, str(part), None)
+        arrived, announced = part.stat().st_size, _announced(answers[-1])
+        if arrived < max(announced, 1):
+            raise requests.ConnectionError(f"{arrived} of {announced} bytes arrived")
+    except (requests.RequestException, ValueError) as error:
+        problem = f"{file.name} could not be downloaded from {file.url} ({_reason(error)})."
+        raise FetchError(_instead(problem, file, path.parent)) from error
+    finally:
+        for answer in answers:
+            answer.close()
+
+
+def _announced(answer: requests.Response) -> int:
+    return int(answer.headers.get("Content-Length", 0))
+
+
+def _refusal(answer: requests.Response) -> str | None:
+    """Return why an answer cannot be the file, or None."""
+    if answer.status_code != 200:
+        return f"HTTP {answer.status_code} {answer.reason}".strip()
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        return "the server sent a web page instead"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """Return the first plain words in a chain of exceptions about a connection."""
+    link: BaseException = error
+    while True:
+        if isinstance(link, TimeoutError):
+            return f"no answer for {_TIMEOUT} s"
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror[:120]
+        below = link.__cause__ or link.__context__
+        if below is None:
+            return str(link).rstrip(".")[:120] or type(link).__name__
+        link = below
+
+
+def _check(at: Path, file: Remote, path: Path) -> str:
+    """Return the hash of a file that lies at ``at`` and belongs at ``path``, or refuse it."""
+    recorded = None if file.hash else _recorded(path.parent).get(file.name)
+    expected = file.hash or (f"sha256:{recorded['sha256']}" if recorded else "")
+    algorithm = expected.partition(":")[0] or "sha256"
+    with at.open("rb") as handle:
+        digest = hashlib.file_digest(handle, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    found = f"{algorithm}:{digest.hexdigest()}"
+    if expected and found != expected.lower():
+        fresh = at != path
+        raise InputError(
+            f"{path}: {'the download' if fresh else 'the file'} is not the one that was "
+            f"{'published' if file.hash else 'first here'}: expected {expected}, found {found}.\n"
+            + ("Nothing was kept: fetch it again" if fresh else "Delete it and fetch it again")
+            + ("." if file.hash else f", or delete {path.with_name(CHECKSUMS)} to accept the new one.")
+        )
+    return found
+
+
+def _recorded(here: Path) -> dict[str, dict[str, Any]]:
+    path = here / CHECKSUMS
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
+    ):
+        raise InputError(
+            f"{path}: not a readable record of hashes.\nDelete it: the files beside it are recorded anew."
+        )
+    return content
+
+
+def _record(here: Path, name: str, found: str, size: int) -> None:
+    _write(here, {**_recorded(here), name: {"sha256": found.partition(":")[2], "size": size}})
+
+
+def _write(here: Path, content: dict[str, dict[str, Any]]) -> None:
+    if not content:
+        (here / CHECKSUMS).unlink(missing_ok=True)
+        return
+    part = _part(here / CHECKSUMS)
+    try:
+        part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        part.replace(here / CHECKSUMS)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""Neurodata Without Borders: the spikes of a table of units, counted around an event of every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from simopt.datasets.formats.content import Content, Wanted, named_labels, unknown, variable_of
+from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, h5
+from simopt.errors import InputError
+from simopt.typing import FloatArray, LabelArray
+
+
+def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
+    """Count the spikes of the sorted units around an event of every trial; NaN where a trial lacks it."""
+    if wanted.key is not None:
+        return h5(path, wanted, stack)
+    inside = datasets_inside(stack.enter_context(h5py.File(path, "r")))
+    for name in ("units/spike_times", "units/spike_times_index", "intervals/trials/start_time"):
+        if name not in inside:
+            raise InputError(f"{path}: there is no {name}; another array is named by dataset.key=NAME.")
+    units, trials = _table(inside, "units"), _table(inside, "intervals/trials")
+    if wanted.align not in trials:
+        raise unknown(wanted.align, trials, "column of trials", path)
+    if wanted.window is None:
+        raise InputError(f"{path}: say which part of a trial: dataset.window=[START,STOP], in ms.")
+    start, stop = wanted.window
+    edges = np.linspace(start, stop, round((stop - start) / (wanted.bin or stop - start)) + 1) / 1000
+    read = partial(dataset_in, inside, path)
+    events = np.asarray(read(trials[wanted.align]), dtype=np.float64)
+    ends = np.asarray(read("units/spike_times_index"), dtype=np.int64)
+    spikes = np.asarray(read("units/spike_times"), dtype=np.float64)
+    if (np.diff(ends, prepend=0) < 0).any() or (ends.size and ends[-1] != spikes.size):
+        raise ValueError("units/spike_times_index does not divide units/spike_times")
+    return Content(
+        array=_counts(np.split(spikes, ends[:-1]), events, edges) if ends.size else np.zeros((1, 1, 0)),
+        axes=("time", "condition", "unit"),
+        labels=_trial_labels(inside, trials, wanted.labels, path),
+        variable=partial(variable_of, units, lambda name: read(units[name])),
+    )
+
+
+def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray) -> FloatArray:
+    """Return spike counts, (time, trial, unit), in the half-open bins between edges around events, in s."""
+    held = ~np.isnan(events)
+    counts = np.full((len(edges) - 1, len(events), len(spikes)), np.nan)
+    for unit, times in enumerate(spikes):
+        before = np.searchsorted(np.sort(times), events[held] + edges[:, None])
+        counts[:, held, unit] = np.diff(before, axis=0)
+    return counts
+
+
+def _table(inside: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
+    """Return the datasets of an NWB table that have one value a row, by column name."""
+    names = [name.removeprefix(f"{group}/") for name in inside if name.startswith(f"{group}/")]
+    ragged = {name for name in names if f"{name}_index" in names}
+    return {
+        name: f"{group}/{name}"
+        for name in names
+        if "/" not in name and name not in ragged and not name.endswith("_index")
+    }
+
+
+def _trial_labels(
+    inside: Mapping[str, h5py.Dataset], trials: Mapping[str, str], names: Any, path: Path
+) -> dict[str, LabelArray]:
+    if names is None:
+        chosen = {
+            name: column
+            for name, column in trials.items()
+            if inside[column].ndim == 1 and _is_discrete(inside[column].dtype) and name != "id"
+        }
+    else:
+        chosen = {}
+        for name in [names] if isinstance(names, str) else names:
+            if name not in trials:
+                raise unknown(name, trials, "column of trials", path)
+            chosen[name] = trials[name]
+    return named_labels(chosen, partial(dataset_in, inside, path), path)
+
+
+def _is_discrete(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "iub" or h5py.check_string_dtype(dtype) is not None

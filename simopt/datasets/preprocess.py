@@ -1,0 +1,332 @@
+"""What is done to responses between a file and a dataset: order, select, average, standardise, reduce."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt import checks, linalg
+from simopt.datasets.base import Trials
+from simopt.errors import InputError
+from simopt.typing import FloatArray, LabelArray
+
+Selection: TypeAlias = str | Sequence[int] | Mapping[str, Any]
+Indices: TypeAlias = npt.NDArray[np.intp]
+
+AXES = ("time", "condition", "repeat", "unit")
+_SYNONYMS = {"sample": "condition", "trial": "condition"}
+_BLOCK = 1 << 22  # bytes read at once of an array that is not wanted whole
+_SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
+
+
+def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ...]:
+    """Return the axes of an array by their names in :data:`AXES`, in the array's own order.
+
+    Parameters
+    ----------
+    axes : str or sequence of str
+        ``"time,condition,unit"`` or ``[time, condition, unit]``; ``sample`` and ``trial`` are conditions.
+    shape : tuple of int
+        Of the array.
+    name : str
+        How errors call the array.
+
+    Raises
+    ------
+    InputError
+        An unknown axis, one named twice, no ``condition`` or ``unit``, or another number of axes.
+    """
+    given = axes.split(",") if isinstance(axes, str) else axes
+    if not isinstance(given, Iterable) or not all(isinstance(part, str) for part in given):
+        raise InputError(f"{name}: axes is {axes!r}; expected names, such as [time,condition,unit].")
+    parts = [part.strip() for part in given]
+    for part in parts:
+        checks.one_of(part, (*AXES, *_SYNONYMS), f"axis of {name}:")
+    names = tuple(_SYNONYMS.get(part, part) for part in parts)
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"{name}: axes {parts} name an axis twice (sample and trial mean condition; the repetitions of a "
+            "condition are called repeat)."
+        )
+    for needed, hint in (
+        ("unit", ""),
+        ("condition", "; the time bins of one long recording are called sample"),
+    ):
+        if needed not in names:
+            raise InputError(f"{name}: axes {parts} lack {needed}{hint}.")
+    if len(names) != len(shape):
+        raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
+    return names
+
+
+def select(
+    selection: Selection | None, size: int, variable: Callable[[str], LabelArray], what: str
+) -> Indices:
+    """Return the indices along an axis that a selection means, (chosen,).
+
+    Parameters
+    ----------
+    selection : str, sequence of int, mapping, or None
+        Indices, in the order wanted; a slice, ``"0:50"``; the name of a variable that is true for those
+        wanted; or ``{variable: values}``, several of which must all hold. None takes all.
+    size : int
+        Length of the axis.
+    variable : callable
+        From a name to the values of a variable along the axis, (size,).
+    what : str
+        How errors call what is selected, for instance ``units of data.npy``.
+
+    Raises
+    ------
+    InputError
+        An index, value or variable that is not there, or nothing is left.
+    """
+    if selection is None:
+        return np.arange(size)
+    if isinstance(selection, Mapping):
+        keep = np.ones(size, dtype=bool)
+        for name, wanted in selection.items():
+            keep &= _holds(_along(variable, str(name), size, what), wanted, f"{name} of {what}")
+        chosen = np.flatnonzero(keep)
+    elif isinstance(selection, str):
+        chosen = _named(selection, size, variable, what)
+    else:
+        chosen = _indices(selection, size, what)
+    if chosen.size == 0:
+        raise InputError(f"{what}: {selection!r} selects none of the {size}.")
+    return chosen
+
+
+def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: str) -> LabelArray:
+    try:
+        values = variable(name)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+    if values.shape != (size,):
+        raise InputError(f"{what}: {name} has shape {values.shape}; expected one value for each of {size}.")
+    return values
+
+
+def _holds(values: LabelArray, wanted: object, what: str) -> npt.NDArray[np.bool_]:
+    listed = list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
+    present = np.array([_key(value) for value in values.tolist()])
+    for value in listed:
+        if _key(value) not in present:
+            raise checks.unknown(_key(value), set(present.tolist()), f"value for {what}:")
+    return np.isin(present, [_key(value) for value in listed])
+
+
+def _key(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _named(selection: str, size: int, variable: Callable[[str], LabelArray], what: str) -> Indices:
+    match = _SLICE.fullmatch(selection)
+    if match is None:
+        mask = _along(variable, selection, size, what)
+        if not np.isin(mask, (0, 1)).all():
+            raise InputError(
+                f"{what}: {selection} is no mask (0 or 1, false or true); say {{{selection}: VALUE}}."
+            )
+        return np.flatnonzero(mask)
+    start, stop, step = (None if part is None else int(part) for part in match.groups())
+    if step == 0:
+        raise InputError(f"{what}: the slice {selection!r} has step 0.")
+    return np.arange(size)[start:stop:step]
+
+
+def _indices(selection: Sequence[int], size: int, what: str) -> Indices:
+    whole = isinstance(selection, Sequence) and all(
+        isinstance(index, int) and not isinstance(index, bool) for index in selection
+    )
+    if not whole:
+        raise InputError(
+            f"{what}: cannot select {selection!r}; expected indices [0,2], a quoted slice '0:50', the name "
+            "of a mask, or {variable: [values]}."
+        )
+    for index in selection:
+        if not 0 <= index < size:
+            raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
+    if len(set(selection)) < len(selection):
+        raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
+    return np.array(selection, dtype=np.intp)
+
+
+def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
+    """Return a copy of what indices along each axis select, reading little more than that.
+
+    Parameters
+    ----------
+    array : array, memory map or HDF5 dataset
+    chosen : sequence of array of int
+        One for each axis.
+    """
+    shape = tuple(indices.size for indices in chosen)
+    if 0 in shape:
+        return np.zeros(shape)
+    bounds = [slice(int(indices.min()), int(indices.max()) + 1) for indices in chosen]
+    if all((np.diff(indices) == 1).all() for indices in chosen):
+        return np.array(array[tuple(bounds)])
+    along, step = _blocks(array, bounds)
+    out = np.empty(shape, dtype=array.dtype)
+    for start in range(bounds[along].start // step * step, bounds[along].stop, step):
+        inside = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
+        if inside.size == 0:
+            continue
+        bounds[along] = slice(start, start + step)
+        part = array[tuple(bounds)]
+        for axis, indices in enumerate(chosen):
+            part = np.take(part, (indices[inside] if axis == along else indices) - bounds[axis].start, axis)
+        out[(slice(None),) * along + (inside,)] = part
+    return out
+
+
+def _blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
+    """Return along which axis to read in blocks of how many: whole chunks of an HDF5 dataset, each once."""
+    chunks = getattr(array, "chunks", None)
+    along = (
+        0
+        if chunks is None
+        else int(np.argmax([-(-n // c) for n, c in zip(array.shape, chunks, strict=True)]))
+    )
+    least = 1 if chunks is None else chunks[along]
+    others = math.prod(b.stop - b.start for axis, b in enumerate(bounds) if axis != along)
+    return along, max(1, _BLOCK // (array.dtype.itemsize * others * least)) * least
+
+
+def as_labels(values: Any, what: str) -> LabelArray:
+    """Return labels as whole numbers where they are, else as text or numbers, (conditions,).
+
+    Raises
+    ------
+    InputError
+        Missing values, or what is neither numbers nor text.
+    """
+    array = np.asarray(values)
+    if array.dtype == "S1" and array.ndim == 2:
+        array = np.ascontiguousarray(array).view(f"S{array.shape[1]}")
+    if array.dtype.kind == "O":
+        array = np.array(
+            [item.decode() if isinstance(item, bytes) else item for item in array.ravel().tolist()]
+        )
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind not in "iufbU":
+        raise InputError(f"{what} has dtype {array.dtype}; expected numbers or text, and none missing.")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise InputError(f"{what} holds NaN or infinite values; every condition needs one.")
+        if (array == np.rint(array)).all() and (np.abs(array) < 2**53).all():
+            array = array.astype(np.int64)
+    return array.reshape(-1) if array.ndim == 2 and 1 in array.shape else array
+
+
+def combine(labels: Mapping[str, LabelArray]) -> Indices:
+    """Return which combination of labels each trial has, (trial,), numbered in sorted order from 0."""
+    codes = [np.unique(values, return_inverse=True)[1] for values in labels.values()]
+    return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
+    """Return the mean over the trials of each condition, NaN left out, (..., condition, unit).
+
+    Parameters
+    ----------
+    responses : array, (..., trial, unit)
+    condition : array of int, (trial,)
+        From 0, each at least once.
+    name : str
+        How errors call the responses.
+
+    Raises
+    ------
+    InputError
+        All trials of a condition are NaN in a unit.
+    """
+    order = np.argsort(condition, kind="stable")
+    values = responses if (order == np.arange(len(order))).all() else responses[..., order, :]
+    starts = np.flatnonzero(np.diff(condition[order], prepend=-1))
+    missing = np.isnan(values)
+    counts: Any = np.diff(starts, append=len(order))[:, None]
+    if missing.any():
+        counts = np.add.reduceat(~missing, starts, axis=-2, dtype=np.intp)
+        if not counts.all():
+            *_, group, unit = (int(i) for i in np.argwhere(counts == 0)[0])
+            raise InputError(f"{name}: every repetition of condition {group} is NaN in unit {unit}.")
+        values = np.where(missing, 0, values)
+    with np.errstate(invalid="ignore"):  # infinite values of both signs; what comes of them is refused later
+        mean = np.add.reduceat(values, starts, axis=-2, dtype=np.float64) / counts
+    averaged: FloatArray = mean.astype(responses.dtype)
+    return averaged
+
+
+def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which units never vary over samples, (unit,)."""
+    still: npt.NDArray[np.bool_] = np.ptp(checks.flatten(responses), axis=0) == 0
+    return still
+
+
+def standardise(responses: FloatArray, trials: Trials | None = None) -> tuple[FloatArray, Trials | None]:
+    """Return responses of mean 0 and standard deviation 1 over samples in each unit; constant ones become 0.
+
+    Parameters
+    ----------
+    responses : array, (samples, units) or (time, condition, unit)
+    trials : Trials, optional
+        Shifted and scaled as the responses are, so that their average stays the responses.
+    """
+    flat = checks.flatten(responses)
+    mean = flat.mean(axis=0, dtype=np.float64)
+    deviation = flat.std(axis=0, dtype=np.float64)
+    deviation[constant(responses)] = np.inf
+    return _both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
+
+
+def reduce(
+    responses: FloatArray, components: int | float, name: str, trials: Trials | None = None
+) -> tuple[FloatArray, Trials | None]:
+    """Return the coordinates along the first principal components, centred, (..., component).
+
+    Parameters
+    ----------
+    responses : array, (samples, units) or (time, condition, unit)
+    components : int, or float up to 1
+        How many, or the least share of the variance that they hold together.
+    name : str
+        How errors call the responses.
+    trials : Trials, optional
+        Taken along the same components.
+
+    Raises
+    ------
+    InputError
+        More components than there are.
+    """
+    flat = checks.flatten(responses)
+    checks.varying(flat, name)
+    left, values = linalg.principal_axes(flat)
+    if isinstance(components, float):
+        share = np.cumsum(values**2) / np.sum(values**2)
+        count = int(np.searchsorted(share[:-1], components - 1e-12)) + 1
+    else:
+        count = components
+    if count > len(values):
+        raise InputError(f"{name} has {len(values)} principal components; dataset.components is {count}.")
+    mean = flat.mean(axis=0, dtype=np.float64)
+    axes = (flat - mean).T @ left[:, :count]
+    axes /= np.linalg.norm(axes, axis=0)
+    # A component has no sign of its own: the unit that weighs most is made positive.
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
+    return _both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
+
+
+def _both(
+    change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
+) -> tuple[FloatArray, Trials | None]:
+    changed = None if trials is None else Trials(change(trials.responses), trials.condition)
+    return change(responses), changed

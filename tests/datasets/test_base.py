@@ -1,0 +1,47 @@
+"""Single trials: their averages and split halves."""
+
+import numpy as np
+import pytest
+
+from simopt.datasets import Trials
+from simopt.errors import InputError
+
+CONDITION = np.array([0, 1, 2, 0, 1, 2, 0, 1, 0, 1, 1])  # 4, 5 and 2 trials
+
+
+def trials(rng: np.random.Generator) -> Trials:
+    return Trials(rng.standard_normal((3, 11, 2)), CONDITION)
+
+
+def test_average_is_the_mean_of_each_condition(rng: np.random.Generator) -> None:
+    single = trials(rng)
+    expected = [single.responses[:, CONDITION == k].mean(axis=1) for k in range(3)]
+    np.testing.assert_allclose(single.average(), np.stack(expected, axis=1), rtol=1e-14)
+    flat = Trials(single.responses[0], CONDITION)
+    np.testing.assert_allclose(flat.average(), single.average()[0], rtol=1e-14)
+    assert Trials(flat.responses.astype(np.float32), CONDITION).average().dtype == np.float32
+
+
+def test_halves_share_no_trial_and_are_equally_large(rng: np.random.Generator) -> None:
+    """A trial is a power of 3: which ones a mean holds, and how many, can be read off it."""
+    single = Trials(3.0 ** np.arange(11)[:, None], CONDITION)
+    seen = set()
+    for seed in range(40):
+        halves = [half[:, 0] for half in single.halves(seed)]
+        for k, size in enumerate((2, 2, 1)):
+            members = [np.rint(size * half[k]) for half in halves]
+            digits = [[int(m // 3**i % 3) for i in range(11)] for m in members]
+            assert all(set(d) <= {0, 1} and sum(d) == size for d in digits)
+            assert not np.any(np.logical_and(*digits))
+            assert all(CONDITION[np.flatnonzero(d)].tolist() == [k] * size for d in digits)
+            seen.update(np.flatnonzero(np.add(*digits)))
+    assert seen == set(range(11))  # the trial left out of five is not always the same
+    for one, again in zip(single.halves(3), single.halves(3), strict=True):
+        np.testing.assert_array_equal(one, again)
+
+
+def test_two_trials_of_each_condition_are_needed() -> None:
+    with pytest.raises(InputError, match=r"condition 2 has 1 trial\(s\); split halves need at least 2"):
+        Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)
+    with pytest.raises(InputError, match="condition 1 has no trial"):
+        Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()

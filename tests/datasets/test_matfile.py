@@ -1,0 +1,256 @@
+"""MAT files of both kinds: MATLAB's orientation and types; every broken one is refused, none crashes."""
+
+import io
+import struct
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+
+from simopt.datasets import matfile
+from simopt.errors import InputError
+from tests.datasets.mat_files import mat5, mat73
+
+RNG = np.random.default_rng(0)
+MATRIX = RNG.standard_normal((5, 7))
+CUBE = RNG.integers(-9, 9, (2, 3, 4)).astype("i4")
+NESTED = [np.arange(3.0)[None], [np.ones((2, 2)), "hi"], [], np.zeros((0, 0))]
+VARIABLES = {
+    "x": MATRIX,
+    "cube": CUBE,
+    "single": MATRIX.astype("f4"),
+    "mask": MATRIX > 0,
+    "vector": np.arange(4.0)[None],
+    "text": "héllo",
+    "group": {"data": MATRIX.T, "deep": {"n": np.array([[3.0]])}, "text": "z"},
+    "names": ["car", "face"],
+    "nested": NESTED,
+    "empty": np.zeros((0, 3)),
+}
+
+
+def cell(items: list) -> np.ndarray:
+    array = np.empty((1, len(items)), dtype=object)
+    for i, item in enumerate(items):
+        array[0, i] = cell(item) if isinstance(item, list) else item
+    return array
+
+
+def written(folder: Path, kind: str, **variables) -> Path:
+    path = folder / f"{kind}.mat"
+    if kind == "7.3":
+        return mat73(path, **variables)
+    content = {name: cell(value) if isinstance(value, list) else value for name, value in variables.items()}
+    scipy.io.savemat(path, content, do_compression=kind == "7")
+    return path
+
+
+KINDS = pytest.mark.parametrize("kind", ["5", "7", "7.3"])
+
+
+@KINDS
+def test_arrays_come_as_matlab_shows_them(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path, kind, **VARIABLES)
+    for name in ("x", "cube", "single", "mask", "vector", "empty"):
+        found = matfile.read(path, name)
+        np.testing.assert_array_equal(found, VARIABLES[name])
+        assert found.dtype == VARIABLES[name].dtype
+    np.testing.assert_array_equal(matfile.read(path, "group.data"), MATRIX.T)
+    assert matfile.read(path, "group.deep.n") == 3
+    assert matfile.read(path, "text") == "héllo"
+    assert matfile.read(path, "group.text") == "z"
+    assert matfile.read(path, "names").tolist() == ["car", "face"]
+
+
+@KINDS
+def test_shapes_of_matrices_at_the_top_and_one_struct_deep(tmp_path: Path, kind: str) -> None:
+    assert matfile.arrays(written(tmp_path, kind, **VARIABLES)) == {
+        "x": (5, 7),
+        "cube": (2, 3, 4),
+        "single": (5, 7),
+        "mask": (5, 7),
+        "group.data": (7, 5),
+    }
+
+
+@KINDS
+def test_cells_nest(tmp_path: Path, kind: str) -> None:
+    first, (ones, text), nothing, empty = matfile.cells(written(tmp_path, kind, **VARIABLES), "nested")
+    np.testing.assert_array_equal(first, NESTED[0])
+    np.testing.assert_array_equal(ones, np.ones((2, 2)))
+    assert text == "hi"
+    assert nothing == []
+    assert empty.shape == (0, 0)
+
+
+def test_a_cell_matrix_comes_first_dimension_first(tmp_path: Path) -> None:
+    square = np.empty((2, 2), dtype=object)
+    square[:] = [[1.0, 3.0], [2.0, 4.0]]
+    (tmp_path / "a.mat").write_bytes(mat5(c=square))
+    assert [float(item.item()) for item in matfile.cells(tmp_path / "a.mat", "c")] == [1, 2, 3, 4]
+
+
+def test_complex_sparse_and_rows_of_text(tmp_path: Path) -> None:
+    sparse = scipy.sparse.random_array((6, 4), density=0.4, rng=np.random.default_rng(1)).tocsc()
+    zeros = scipy.sparse.csc_array((3, 3))
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat5(z=MATRIX + 1j, s=sparse, o=zeros, rows=np.array(["car", "faces"])))
+    np.testing.assert_array_equal(matfile.read(path, "z"), MATRIX + 1j)
+    np.testing.assert_array_equal(matfile.read(path, "s"), sparse.toarray())
+    np.testing.assert_array_equal(matfile.read(path, "o"), np.zeros((3, 3)))
+    assert matfile.read(path, "rows").tolist() == ["car", "faces"]
+    assert matfile.arrays(path)["s"] == (6, 4)
+    mat73(path, x=MATRIX)
+    with h5py.File(path, "r+") as file:
+        for name, matrix in (("s", sparse), ("o", zeros)):
+            group = file.create_group(name)
+            group.attrs.update(
+                {"MATLAB_class": np.bytes_("double"), "MATLAB_sparse": np.uint64(matrix.shape[0])}
+            )
+            group["jc"] = matrix.indptr.astype("u8")
+            if matrix.nnz:
+                group["ir"], group["data"] = matrix.indices.astype("u8"), matrix.data
+        file["z"] = np.zeros((2, 3), dtype=[("real", "f8"), ("imag", "f8")])
+    np.testing.assert_array_equal(matfile.read(path, "s"), sparse.toarray())
+    np.testing.assert_array_equal(matfile.read(path, "o"), np.zeros((3, 3)))
+    assert matfile.arrays(path) == {"x": (5, 7), "s": (6, 4), "o": (3, 3), "z": (3, 2)}
+    assert matfile.read(path, "z").dtype == np.complex128
+
+
+def test_big_endian_files_give_native_numbers(tmp_path: Path) -> None:
+    def element(kind: int, data: bytes) -> bytes:
+        return struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    parts = (element(6, struct.pack(">II", 6, 0)), element(5, struct.pack(">ii", 2, 3)), element(1, b"x"))
+    body = b"".join(parts) + element(9, np.arange(6.0).astype(">f8").tobytes())
+    path = tmp_path / "big.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI" + element(14, body))
+    found = matfile.read(path, "x")
+    np.testing.assert_array_equal(found, scipy.io.loadmat(path)["x"])
+    assert found.dtype == np.float64
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nah", "Unknown array 'nah'"),
+        ("xx", "nearest: x"),
+        ("group", "group is a struct; there is: data, deep, text"),
+        ("group.nah", "there is no group.nah; there is: data"),
+        ("x.y", "there is no x.y"),
+        ("nested", "cell array of 4; expected numbers or text"),
+    ],
+)
+def test_names_that_lead_nowhere(tmp_path: Path, kind: str, name: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"{kind}.mat: .*{says}"):
+        matfile.read(written(tmp_path, kind, **VARIABLES), name)
+
+
+@KINDS
+def test_cells_refuses_what_is_none(tmp_path: Path, kind: str) -> None:
+    for name, says in (("x", r"an array of shape \(5, 7\)"), ("text", "text")):
+        with pytest.raises(InputError, match=f"{name} is {says}; expected a cell array"):
+            matfile.cells(written(tmp_path, kind, **VARIABLES), name)
+
+
+def test_objects_functions_and_links_are_refused(tmp_path: Path) -> None:
+    path = mat73(tmp_path / "a.mat", x=MATRIX, f=MATRIX, t=MATRIX, c=[MATRIX], huge=MATRIX)
+    mat73(tmp_path / "secret.mat", x=MATRIX)
+    with h5py.File(path, "r+") as file:
+        file["f"].attrs["MATLAB_class"] = np.bytes_("function_handle")
+        file["t"].attrs["MATLAB_class"] = np.bytes_("string")
+        file["c"][0, 0] = file["c"].ref
+        file["link"] = h5py.ExternalLink("secret.mat", "x")
+        file.create_dataset("raw", (2, 2), dtype="f8", external=[("secret.mat", 0, 32)])
+        huge = file.create_group("sparse")
+        huge.attrs["MATLAB_sparse"], huge["jc"] = np.uint64(10**9), np.zeros(1001, dtype="u8")
+    for name, says in (
+        ("f", "neither numbers nor text .function_handle."),
+        ("t", "neither numbers nor text .string."),
+        ("c", "a cell array that holds itself"),
+        ("link", "Unknown array 'link'"),
+        ("raw", "kept in other files"),
+        ("sparse", "too large to be made dense"),
+    ):
+        with pytest.raises(InputError, match=f"a.mat: .*{says}"):
+            matfile.read(path, name)
+
+
+def test_a_function_handle_of_version_5_is_refused(tmp_path: Path) -> None:
+    whole = bytearray(scipy_file(x=MATRIX))
+    at = whole.index(struct.pack("<II", 6, 8)) + 8
+    for kind, says in ((16, "function_handle"), (3, "object"), (200, "not a readable")):
+        whole[at] = kind
+        (tmp_path / "a.mat").write_bytes(whole)
+        with pytest.raises(InputError, match=f"a.mat: .*{says}"):
+            matfile.read(tmp_path / "a.mat", "x")
+
+
+def scipy_file(**variables) -> bytes:
+    handle = io.BytesIO()
+    scipy.io.savemat(handle, variables)
+    return handle.getvalue()
+
+
+@KINDS
+def test_truncated_files(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path, kind, x=MATRIX, c=NESTED)
+    whole = path.read_bytes()
+    for length in {0, 1, 127, 128, 129, 140, 300, 512, 520, 600, len(whole) // 2, len(whole) - 1}:
+        if length >= len(whole):
+            continue
+        path.write_bytes(whole[:length])
+        if kind != "7.3" and length == 128:
+            assert matfile.arrays(path) == {}  # a whole file without variables
+            continue
+        with pytest.raises(InputError, match=r"\.mat: not a"):
+            matfile.arrays(path)
+
+
+def test_a_compressed_variable_without_its_checksum_is_refused(tmp_path: Path) -> None:
+    whole = mat5(x=MATRIX)
+    shorter = struct.pack("<I", struct.unpack_from("<I", whole, 132)[0] - 2)
+    (tmp_path / "a.mat").write_bytes(whole[:132] + shorter + whole[136:-2])
+    with pytest.raises(InputError, match="a.mat: not a readable MAT file .a compressed variable is broken"):
+        matfile.read(tmp_path / "a.mat", "x")
+
+
+def test_text_of_more_rows_than_characters_is_refused(tmp_path: Path) -> None:
+    whole = scipy_file(x="hello")
+    (tmp_path / "a.mat").write_bytes(whole.replace(struct.pack("<ii", 1, 5), struct.pack("<ii", 2000, 5)))
+    with pytest.raises(InputError, match="5 characters for 2000 rows of text"):
+        matfile.read(tmp_path / "a.mat", "x")
+
+
+@KINDS
+def test_flipped_bytes_never_end_in_anything_but_an_input_error(tmp_path: Path, kind: str) -> None:
+    variables = {"x": MATRIX, "c": NESTED, "group": {"data": MATRIX}, "text": "hello"}
+    if kind != "7.3":
+        variables["s"] = scipy.sparse.csc_array(np.eye(4))
+    path = written(tmp_path, kind, **variables)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(300):
+        broken = bytearray(whole)
+        broken[rng.integers(len(whole))] = rng.integers(256)
+        path.write_bytes(broken)
+        for name in variables:
+            try:
+                matfile.cells(path, name) if name == "c" else matfile.read(path, name)
+            except InputError:
+                refused += 1
+    assert refused > 300
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello " * 100, b"\x80\x04N.", bytes(1000)], ids=["text", "bytes", "zeros"]
+)
+def test_what_is_no_mat_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(InputError, match="not a MAT file of MATLAB 5 to 7.3"):
+        matfile.read(tmp_path / "a.mat", "x")
+    with pytest.raises(InputError, match="there is no such file"):
+        matfile.read(tmp_path, "x")
