@@ -1,23 +1,40 @@
 """How far one optimisation step is from the matrix products it cannot do without.
 
-For each measure: the median time of a step (score, gradient, update; float32, one replicate) over that of its
-floor, timed by turns in one process. cka: the four products X'Y, Y'Y, X A, Y B. nbs and procrustes_angular:
-X'Y, X A and one SVD of the units x units matrix. ``logged`` includes the captured variance of every PC.
+For each measure: the median time of a step (score, gradient, update; float32) over that of its floor, timed
+by turns in one process; ``logged`` adds the captured variance of every PC. Floors, for X (n, p) and Y (n, q):
 
-    python scripts/bench.py [--dataset majaj] [--rounds 15] [--json]
+    cka                      X'Y, Y'Y, X A, Y B
+    nbs, procrustes_angular  X'Y, X A; without the polar factor of a p x q matrix, which ``svd ms`` gives: the
+                             time of its singular value decomposition
+    linreg                   X'Y, Y'Y, X A, Y B and a Cholesky factor
+    ridge100_cv5             X'Y, Y'Y, X A, Y B, and for each of the five folds the inverse of a q x q matrix
+                             from its Cholesky factor and six products of min(n / 5, q) rows with q x q: two
+                             from fit to prediction, four back
+
+Times are of one replicate: with R of them, the time of the batch over R. ``--textbook`` times one step of the
+formulas as they stand, by autograd: kernels through the singular value decomposition of n x n Gram matrices,
+regressions through solvers on the samples. A line on stderr follows every row.
+
+    python scripts/bench.py [--datasets majaj mante] [--measures ...] [--replicates 1 16] [--seconds 5]
+                            [--textbook] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
+import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 import simopt
 from simopt import catalogue, measures
@@ -25,89 +42,183 @@ from simopt.measures import Reference
 from simopt.optimization import Ascent, State, captured_variance
 from simopt.optimization.init import GaussianInit
 
-STEPS = 40  # a turn; a run of them takes one more forward pass
 UNREACHED = 2.0  # a target above every score
-BOUNDS = {"cka": 1.6, "nbs": 2.5, "procrustes_angular": 2.5}
+WARM_UP, FEWEST = 1, 3  # steps that are not counted; that are
+FOLDS, PENALTY = 5, 100.0
+MEASURES = ("cka", "nbs", "procrustes_angular", "linreg", "ridge100_cv5")
+BARS = {
+    ("majaj", "cka"): 1.35,
+    ("majaj", "nbs"): 2.0,
+    ("majaj", "procrustes_angular"): 2.0,
+    ("majaj", "linreg"): 2.0,
+    ("majaj", "ridge100_cv5"): 2.5,
+    ("mante", "cka"): 1.35,
+    ("mante", "procrustes_angular"): 6.0,
+    ("mante", "linreg"): 2.5,
+}
 
 
-def seconds(work: Callable[[], object]) -> float:
+def milliseconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
-    return time.perf_counter() - start
+    return 1e3 * (time.perf_counter() - start)
 
 
-def floor(measure: str, X: torch.Tensor, Y: torch.Tensor) -> Callable[[], object]:
-    square = X.mT @ Y
+def floor(measure: str, X: Tensor, Y: Tensor) -> Callable[[], object]:
+    cross, units = X.mT @ Y, Y.shape[-1]
+    own = torch.eye(units) + Y.mT @ Y / len(X)
+    rows = Y[..., : min(len(X) // FOLDS, units), :].contiguous()
 
     def products() -> None:
-        for _ in range(STEPS):
-            X.mT @ Y
-            X @ square
-            if measure == "cka":
-                Y.mT @ Y
-                Y @ square
-            else:
-                torch.linalg.svd(square, full_matrices=False)
+        X.mT @ Y
+        X @ cross
+        if measure in ("nbs", "procrustes_angular"):
+            return
+        Y.mT @ Y
+        Y @ own
+        if measure == "linreg":
+            torch.linalg.cholesky_ex(own)
+        if measure == "ridge100_cv5":
+            for _ in range(FOLDS):
+                torch.cholesky_inverse(torch.linalg.cholesky_ex(own)[0])
+                for _ in range(4):
+                    rows @ own
+                for _ in range(2):
+                    rows.mT @ rows
 
     return products
 
 
-def steps(measure: str, reference: Reference, Y0: torch.Tensor, logged: bool) -> Callable[[], object]:
+def row(dataset: str, measure: str, reference: Reference, Y0: Tensor, seconds: float) -> dict[str, Any]:
     optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer")
-    ascent = Ascent(measures.get(measure).bind(reference), Y0, optimizer, UNREACHED, 0)
+    ascent = Ascent(measures.get(measure).bind(reference), Y0, optimizer, UNREACHED, 10**9)
+    work = floor(measure, reference.scores, ascent.Y.clone())
+    square = reference.scores.mT @ ascent.Y
+    times: dict[str, list[float]] = {"floor": [], "step": [], "captured": []}
+    began, end = time.perf_counter(), time.perf_counter() + seconds
 
     def observe(state: State) -> None:
-        if logged:
-            captured_variance(state.moments)
+        nonlocal began
+        times["step"].append(1e3 * (time.perf_counter() - began))
+        times["captured"].append(milliseconds(lambda: captured_variance(state.moments)))
+        times["floor"].append(milliseconds(work))
+        began = time.perf_counter()
 
-    def turn() -> None:
-        ascent.max_steps = ascent.step + STEPS
-        ascent.run(observe)
+    def enough() -> bool:
+        return ascent.step >= WARM_UP + FEWEST and time.perf_counter() > end
 
-    return turn
-
-
-def ratios(measure: str, reference: Reference, Y0: torch.Tensor, rounds: int) -> dict[str, float]:
-    X = reference.scores
-    work = {
-        "floor": floor(measure, X, Y0[0].to(X.dtype)),
-        "step": steps(measure, reference, Y0, logged=False),
-        "logged": steps(measure, reference, Y0, logged=True),
-    }
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(rounds + 2):
-        for name, do in work.items():
-            taken = seconds(do)
-            if turn >= 2:  # the first turns warm up
-                times[name].append(taken / STEPS)
-    median = {name: statistics.median(values) for name, values in times.items()}
+    ascent.run(observe, should_stop=enough)
+    # The last state is observed without the gradient and the update that end a step.
+    median = {name: statistics.median(taken[WARM_UP:-1]) / len(Y0) for name, taken in times.items()}
+    polar = None
+    if measure in ("nbs", "procrustes_angular"):
+        svd = [milliseconds(lambda: torch.linalg.svd(square, full_matrices=False)) for _ in range(FEWEST)]
+        polar = statistics.median(svd) / len(Y0)
     return {
-        "floor_ms": 1e3 * median["floor"],
-        "step_ms": 1e3 * median["step"],
+        "dataset": dataset,
+        "measure": measure,
+        "replicates": len(Y0),
+        "steps": ascent.step - WARM_UP,
+        "floor_ms": median["floor"],
+        "svd_ms": polar,
+        "step_ms": median["step"],
         "step_to_floor": median["step"] / median["floor"],
-        "logged_to_floor": median["logged"] / median["floor"],
-        "bound": BOUNDS[measure],
+        "logged_to_floor": (median["step"] + median["captured"]) / median["floor"],
+        "bar": BARS.get((dataset, measure)) if len(Y0) == 1 else None,
     }
+
+
+def centred(A: Tensor) -> Tensor:
+    return A - A.mean(dim=0)
+
+
+def root(A: Tensor) -> Tensor:
+    """Return the square root of the Gram matrix A A', (n, n)."""
+    left, values, right = torch.linalg.svd(A @ A.T)
+    return left * values.sqrt() @ right
+
+
+def textbook(measure: str, X: Tensor, Y: Tensor) -> Tensor:
+    """Return the score by its formula."""
+    X, Y = centred(X), centred(Y)
+    if measure == "cka":
+        (U, s, _), (V, t, _) = torch.linalg.svd(X @ X.T), torch.linalg.svd(Y @ Y.T)
+        return s @ (U.T @ V).square() @ t / (s.norm() * t.norm())
+    if measure in ("nbs", "procrustes_angular"):
+        nbs = torch.linalg.svdvals(root(X) @ root(Y)).sum() / (X.norm() * Y.norm())
+        return nbs if measure == "nbs" else 1 - 2 / math.pi * torch.arccos(nbs)
+    if measure == "linreg":
+        return 1 - (X - Y @ torch.linalg.lstsq(Y, X).solution).square().sum() / X.square().sum()
+    scores = []
+    for test in torch.arange(len(X)).tensor_split(FOLDS):
+        train = torch.ones(len(X), dtype=torch.bool)
+        train[test] = False
+        x_mean, y_mean = X[train].mean(dim=0), Y[train].mean(dim=0)
+        A = Y[train] - y_mean
+        B = torch.linalg.solve(A.T @ A + PENALTY * torch.eye(A.shape[1]), A.T @ (X[train] - x_mean))
+        error = X[test] - x_mean - (Y[test] - y_mean) @ B
+        scores.append(1 - error.square().sum() / (X[test] - x_mean).square().sum())
+    return torch.stack(scores).mean()
+
+
+def textbook_step(measure: str, X: Tensor, Y0: Tensor) -> float:
+    Y = Y0.clone().requires_grad_()
+    optimizer = torch.optim.Adam([Y], lr=0.1)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (-textbook(measure, X, Y)).backward()
+        optimizer.step()
+
+    return milliseconds(step)
+
+
+def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for dataset in options.datasets:
+        samples = simopt.load_dataset(dataset, source="surrogate").samples()
+        reference = Reference.of(samples, dtype=torch.float32)
+        for measure in options.measures:
+            for replicates in options.replicates:
+                Y0 = GaussianInit()(range(replicates), *samples.shape)
+                found = row(dataset, measure, reference, Y0, options.seconds)
+                if options.textbook and replicates == 1:
+                    found["textbook_ms"] = textbook_step(measure, reference.scores, Y0[0].float())
+                print(json.dumps(found), file=sys.stderr, flush=True)
+                yield found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dataset", default="majaj")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--datasets", nargs="+", default=["majaj", "mante"])
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--replicates", nargs="+", type=int, default=[1, 16])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--textbook", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    samples = simopt.load_dataset(options.dataset, source="surrogate").samples()
-    reference = Reference.of(samples, dtype=torch.float32)
-    Y0 = GaussianInit()([0], *samples.shape)
-    rows = {measure: ratios(measure, reference, Y0, options.rounds) for measure in BOUNDS}
+    warnings.simplefilter("ignore")
+    found = list(rows(options))
     if options.json:
-        print(json.dumps({"dataset": options.dataset, "threads": torch.get_num_threads(), "measures": rows}))
+        print(json.dumps({"threads": torch.get_num_threads(), "dtype": "float32", "rows": found}))
         return
-    table = Table(title=f"{options.dataset} {samples.shape}, float32, {torch.get_num_threads()} threads")
-    for name in ("measure", "floor ms", "step ms", "step / floor", "logged step / floor", "bound"):
-        table.add_column(name, justify="left" if name == "measure" else "right")
-    for measure, row in rows.items():
-        table.add_row(measure, *(f"{value:.2f}" for value in row.values()))
+    table = Table(title=f"float32, {torch.get_num_threads()} threads, ms of one replicate")
+    columns = (
+        ("floor ms", "floor_ms"),
+        ("svd ms", "svd_ms"),
+        ("step ms", "step_ms"),
+        ("step / floor", "step_to_floor"),
+        ("bar", "bar"),
+        ("logged / floor", "logged_to_floor"),
+        ("textbook ms", "textbook_ms"),
+    )
+    for name in ("dataset", "measure"):
+        table.add_column(name)
+    for name in ("replicates", *(title for title, _ in columns)):
+        table.add_column(name, justify="right")
+    for line in found:
+        values = (line.get(key) for _, key in columns)
+        cells = ("" if value is None else f"{value:.2f}" for value in values)
+        table.add_row(line["dataset"], line["measure"], str(line["replicates"]), *cells)
     Console().print(table)
 
 

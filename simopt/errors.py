@@ -29,6 +29,10 @@ class StorageError(SimoptError, OSError):
     """A run could not be written or read: no space, no permission, a broken file, a second writer."""
 
 
+class RunBusyError(StorageError):
+    """Another process is at work on the same run."""
+
+
 class FetchError(SimoptError):
     """A recording could not be downloaded."""
 

@@ -28,6 +28,9 @@ def test_centre_gram_and_products() -> None:
     torch.testing.assert_close(linalg.gram(A), A.mT @ A)
     torch.testing.assert_close(cross, F.mT @ centred)
     torch.testing.assert_close(own, centred.mT @ centred)
+    cross, total = linalg.cross_and_total(A, F)
+    torch.testing.assert_close(cross, F.mT @ centred)
+    torch.testing.assert_close(total, centred.square().sum(dim=(1, 2)))
 
 
 @pytest.mark.parametrize("function", [linalg.centre, linalg.gram], ids=["centre", "gram"])
@@ -38,6 +41,7 @@ def test_gradients_of_centre_and_gram(function) -> None:
 def test_gradient_of_products() -> None:
     F = linalg.centre(matrix(6, 4))
     assert gradcheck(lambda A: linalg.products(A, F), matrix(2, 6, 3).requires_grad_())
+    assert gradcheck(lambda A: linalg.cross_and_total(A, F), matrix(2, 6, 3).requires_grad_())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,67 @@ def test_nuclear_norm_at_a_zero_singular_value_has_an_ascending_subgradient() ->
     assert np.linalg.norm(grad, 2) == pytest.approx(1)  # the spectral norm of a subgradient
     assert torch.sum(grad * A.detach()).item() == pytest.approx(norm.item())
     assert linalg.nuclear_norm(A.detach() + 1e-3 * grad) > norm
+
+
+def graded(size: int, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix of given singular values, rounded to float32, and the exact polar factor of that."""
+    A = ((rotation(size) * values) @ rotation(size)).float()
+    left, _, right = torch.linalg.svd(A.double())
+    return A, left @ right
+
+
+SIZE = 60
+SPECTRA = {
+    "spread": torch.logspace(0, -4, SIZE),
+    "repeated": torch.cat([torch.full((20,), 5.0), torch.ones(20), torch.full((20,), 0.01)]),
+    "one": torch.ones(SIZE),
+    "large": 1e12 * torch.logspace(0, -2, SIZE),
+    "small": 1e-12 * torch.logspace(0, -2, SIZE),
+}
+
+
+@pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA.keys())
+def test_polar_by_iteration_is_that_of_the_svd_in_double(values: torch.Tensor) -> None:
+    A, exact = graded(SIZE, values.double())
+    factor, converged = linalg.polar_by_iteration(torch.stack([A, 2 * A.T]))
+    assert converged.all()
+    eps = torch.finfo(torch.float32).eps
+    weighted = (factor[0] - exact) @ (A.double().T / values.max())  # small singular values weigh little
+    assert weighted.norm() < 20 * eps * math.sqrt(SIZE)
+    condition = (values.max() / values.min()).item()
+    torch.testing.assert_close(factor[0].double(), exact, rtol=0, atol=2 * eps * max(condition, 10))
+    torch.testing.assert_close(factor[1].double(), exact.T, rtol=0, atol=2 * eps * max(condition, 10))
+    torch.testing.assert_close(factor @ factor.mT, torch.eye(SIZE).expand(2, -1, -1), rtol=0, atol=20 * eps)
+    norm = (factor[0].double() * A.double()).sum() / torch.linalg.svdvals(A.double()).sum()
+    assert norm.item() == pytest.approx(1, abs=5 * eps)
+
+
+@pytest.mark.parametrize("kind", ["zero", "low rank", "tiny", "nan"])
+def test_polar_by_iteration_knows_what_it_cannot_do(kind: str) -> None:
+    A, _ = graded(SIZE, torch.logspace(0, -1, SIZE).double())
+    bad = {
+        "zero": torch.zeros(SIZE, SIZE),
+        "low rank": torch.block_diag(A[:40, :40], torch.zeros(20, 20)),
+        "tiny": torch.block_diag(A[:40, :40], 1e-10 * torch.eye(20)),
+        "nan": A * math.nan,
+    }[kind]
+    factor, converged = linalg.polar_by_iteration(torch.stack([bad, A]))
+    assert converged.tolist() == [False, True]
+    assert torch.equal(factor[1], linalg.polar_by_iteration(A)[0])
+
+
+def test_polar_falls_back_to_the_svd_for_those_alone_that_need_it(monkeypatch) -> None:
+    monkeypatch.setattr(linalg, "_LARGE", SIZE)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    A, _ = graded(SIZE, torch.logspace(0, -1, SIZE).double())
+    low_rank = A.clone()
+    low_rank[:, 30:] = 0
+    both = linalg.polar(torch.stack([low_rank, A]))
+    assert torch.equal(both[1], linalg.polar_by_iteration(A)[0])
+    left, _, right = linalg.svd(low_rank)
+    torch.testing.assert_close(both[0], left @ right)
+    with pytest.raises(NumericalError, match="NaN"):
+        linalg.polar(A * math.nan)
 
 
 def test_nuclear_norm_refuses_nan() -> None:
@@ -99,6 +164,28 @@ def test_what_is_not_well_conditioned_is_not_trusted(bad: torch.Tensor) -> None:
     _, condition = linalg.solve_spd(bad, torch.ones(3, 1))
     assert not linalg.trustworthy(condition)
     assert not linalg.trustworthy(torch.stack([condition, torch.tensor(1.0)]))
+
+
+def test_what_a_regression_explains_and_predicts() -> None:
+    A, C, rows = matrix(2, 4, 4), matrix(2, 4, 3), matrix(2, 5, 4)
+    A = A @ A.mT + torch.eye(4)
+    solution = torch.linalg.solve(A, C)
+    sums, condition = linalg.explained(A, C)
+    prediction, again = linalg.predict(rows, A, C)
+    torch.testing.assert_close(sums, (C * solution).sum(dim=-2))
+    torch.testing.assert_close(prediction, rows @ solution)
+    assert torch.equal(condition, linalg.solve_spd(A, C)[1])
+    assert torch.equal(condition, again)
+    leaves = [part.requires_grad_() for part in (rows, A, C)]
+    assert gradcheck(lambda b, a, c: linalg.predict(b, a @ a.mT, c)[0], leaves)
+    assert gradcheck(lambda a, c: linalg.explained(a @ a.mT, c)[0], leaves[1:])
+
+
+def test_full_rank_is_seen_where_the_normal_equations_cannot_be_trusted() -> None:
+    for condition, trusted, full in ((1e3, True, True), (2e5, False, True), (1e8, False, False)):
+        value = torch.tensor([1.0, condition])
+        assert (linalg.trustworthy(value), linalg.full_rank(value)) == (trusted, full)
+    assert not linalg.full_rank(torch.tensor(math.inf))
 
 
 WIDE, TALL, RANK_2 = (6, 9), (9, 4), "rank 2"

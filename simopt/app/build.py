@@ -57,6 +57,7 @@ def build(config: RunConfig) -> Job:
         units=samples.shape[1],
         target=config.target,
         max_steps=config.max_steps,
+        tracked=tracked.values(),
     )
     return Job(dataset, measure, tracked, reference, ascent)
 

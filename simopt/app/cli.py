@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from simopt import __version__
-from simopt.app.commands import datasets, measures, report, run, score
+from simopt.app.commands import datasets, measures, report, run, score, sweep
 
 app = typer.Typer(
     name="simopt",
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="run")(run.run)
+app.command(name="sweep")(sweep.sweep)
 app.command(name="report")(report.report)
 app.command(name="score")(score.score)
 app.command(name="measures")(measures.measures)
@@ -43,12 +45,25 @@ def _options(
     pass
 
 
+class _Interrupt(KeyboardInterrupt):
+    """Once a plain KeyboardInterrupt has left an exec, as in imports, Python ends by the signal after all."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupt
+
+
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; SIGINT and SIGTERM end it with exit code 130, and do nothing once it is done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from simopt import catalogue, checks
@@ -21,6 +26,7 @@ from simopt.errors import InputError
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
+_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,22 @@ class Composed:
 
     config: RunConfig
     yaml: str
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One job of a sweep: what it is called, by the overrides in which it differs, and its configuration."""
+
+    title: str
+    composed: Composed
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How Hydra is to launch jobs: the choice of ``hydra/launcher``, and all of its options."""
+
+    choice: str
+    options: dict[str, Any]
 
 
 def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Composed:
@@ -49,16 +71,87 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher")):
             raise InputError(f"{override}: `simopt run` makes one run, here; launchers belong to sweeps.")
-    overrides = [part for override in overrides for part in _expand(override, overrides)]
+    with _hydra(config_dir) as node_of:
+        return _checked(node_of(overrides))
+
+
+def compose_sweep(
+    overrides: Sequence[str], config_dir: Path | None = None
+) -> tuple[list[Combination], Launcher]:
+    """Compose every combination of overrides in Hydra's grammar of sweeps, and check them all.
+
+    ``hydra.sweeper.params`` of an experiment enter as overrides do. Jobs with the same dataset follow one
+    another, so that it is loaded once.
+
+    Raises
+    ------
+    InputError
+        As :func:`compose`; or a launcher that is not installed, or a sweeper that does not list its jobs.
+    """
+    with _hydra(config_dir) as node_of:
+        axes = _axes(overrides)
+        first = [values[0] for values in axes.values()]
+        hydra = node_of(first, return_hydra_config=True).hydra
+        if not hydra.sweeper._target_.endswith(".BasicSweeper"):
+            raise InputError(
+                f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: `simopt sweep` lists its jobs "
+                "before it starts one; only the basic sweeper can."
+            )
+        params = _axes([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
+        axes = params | axes
+        order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
+        varied = {key for key in axes if len(axes[key]) > 1}
+        combinations = []
+        for values in itertools.product(*(axes[key] for key in order)):
+            chosen = dict(zip(order, values, strict=True))
+            told = varied or {key for key in chosen if not key.startswith("hydra")}
+            title = " ".join(chosen[key] for key in order if key in told)
+            try:
+                combinations.append(Combination(title or "defaults", _checked(node_of(list(values)))))
+            except InputError as error:
+                raise InputError(f"{title}: {error}" if varied else str(error)) from error
+    options: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
+    return combinations, Launcher(hydra.runtime.choices["hydra/launcher"], options)
+
+
+def restore(yaml: str) -> Composed:
+    """Return the configuration of the YAML that :func:`compose` made of it."""
+    node = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.create(yaml))
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, RunConfig)
+    return Composed(config, yaml)
+
+
+def _axes(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values that each key takes in turn, written as overrides; of a key given twice, the last."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return {
+        override.get_key_element(): _values(override, text)
+        for text, override in zip(overrides, parser.parse_overrides(list(overrides)), strict=True)
+    }
+
+
+def _values(override: Override, text: str) -> list[str]:
+    if not override.is_sweep_override():
+        return [text]
+    if not override.is_discrete_sweep():
+        raise InputError(f"{text}: give the values one by one; an interval has no end of them.")
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+@contextlib.contextmanager
+def _hydra(config_dir: Path | None) -> Iterator[Callable[..., DictConfig]]:
+    """Give a function that composes overrides to a node; what Hydra refuses becomes an InputError."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
+
+    def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
+        expanded = [part for override in overrides for part in _expand(override, overrides)]
+        return hydra_compose("run", [*search, *expanded], **options)
+
     try:
         with initialize_config_dir(str(catalogue.config_dir()), version_base="1.3", job_name="simopt"):
-            node = hydra_compose("run", [*search, *overrides])
-        for key in node:
-            checks.one_of(str(key), _keys(RunConfig), "key of run")
-        config = OmegaConf.to_object(node)
-        yaml = OmegaConf.to_yaml(node, resolve=True)
+            yield node_of
     except MissingConfigException as error:
         raise _missing(error) from error
     except OverrideParseException as error:
@@ -71,14 +164,20 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise _refused(error) from error
+
+
+def _checked(node: DictConfig) -> Composed:
+    for key in node:
+        checks.one_of(str(key), _keys(RunConfig), "key of run")
+    config = OmegaConf.to_object(node)
     if not isinstance(config, RunConfig):
         raise InputError("The configuration lost its schema; do not remove run_schema.")
-    return Composed(config, yaml)
+    return Composed(config, OmegaConf.to_yaml(node, resolve=True))
 
 
 def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     """Write out what Hydra does not know: aliases of measures, one's own function, options of open nodes."""
-    alias = override.removeprefix("measure=")
+    alias = override.removeprefix("measure=").strip("'\"")
     owner = catalogue.aliases("measure").get(alias) if override != alias else None
     if owner is not None:
         options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
@@ -100,6 +199,9 @@ def _searchpath(config_dir: Path) -> str:
 
 def _missing(error: MissingConfigException) -> InputError:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
+    extra = _EXTRAS.get(name) if group == "hydra/launcher" else None
+    if extra is not None:
+        return InputError(f'hydra/launcher={name} is not installed; pip install "simopt[{extra}]" brings it.')
     return checks.unknown(name, error.options or [], group) if group else InputError(_first_line(error))
 
 

@@ -9,7 +9,7 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,24 @@ from simopt import __version__
 from simopt.app.build import Job, build
 from simopt.app.compose import Composed
 from simopt.app.paths import config_hash, run_folder
-from simopt.errors import InterruptedRunError, RunFailedError, SimoptError, StorageError
+from simopt.errors import (
+    InterruptedRunError,
+    RunBusyError,
+    RunFailedError,
+    SimoptError,
+    StorageError,
+)
 from simopt.optimization import State, StopReason, captured_variance, half_capture, steps_to
+from simopt.optimization.run import memory_errors
 from simopt.optimization.setup import not_finite
+from simopt.optimization.trajectory import Thinning
 from simopt.store import checkpoint, layout, reader
 from simopt.store.layout import Entry
 from simopt.store.writer import Header, RunWriter
+
+_CHECKPOINT_SHARE = 20
+"""Of checkpoints that take long, the work between two takes this many times as long."""
+_HALF_CAPTURE_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -46,15 +58,32 @@ class Outcome:
     how: str
 
 
-def execute(composed: Composed, progress: Callable[[State], None] = lambda state: None) -> Outcome:
+@memory_errors()
+def execute(
+    composed: Composed,
+    progress: Callable[[State], None] = lambda state: None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    wait: bool = False,
+) -> Outcome:
     """Carry out a run: find it finished, resume it, or do it from the start.
+
+    Parameters
+    ----------
+    composed : Composed
+    progress : callable
+        Is handed every logged state.
+    should_stop : callable
+        Asked before each step, as signals are; True interrupts the run.
+    wait : bool
+        Wait for another process that is at work on the same run, in place of refusing.
 
     Raises
     ------
     InputError
         Something in the configuration or the data cannot be used.
     StorageError
-        The run file cannot be written, or another process is writing it.
+        The run file cannot be written; a RunBusyError where another process is writing it.
     RunFailedError
         The optimisation failed; the run file says so.
     InterruptedRunError
@@ -65,21 +94,35 @@ def execute(composed: Composed, progress: Callable[[State], None] = lambda state
     digest = config_hash(config, job.dataset)
     folder = run_folder(config, job.dataset, job.measure.name, digest)
     path = folder / layout.RUN_FILE
-    with _alone(folder):
+    with _alone(folder, should_stop if wait else None):
+        for left_by_a_kill in folder.glob("*.new"):
+            left_by_a_kill.unlink()
         if path.exists() and not config.force and _status(path) == layout.FINISHED:
+            (folder / layout.CHECKPOINT_FILE).unlink(missing_ok=True)
             return Outcome(path, "found")
-        session = _Session(composed, job, digest, folder, progress)
+        session = _Session(composed, job, digest, folder, progress, should_stop)
         return session.run()
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = filelock.FileLock(folder / layout.LOCK_FILE, timeout=0)
+def _alone(folder: Path, stop_waiting: Callable[[], bool] | None) -> Iterator[None]:
+    """Hold the lock of a run; where it is taken, wait until told to stop, or refuse at once."""
+    lock = filelock.FileLock(folder / layout.LOCK_FILE)
+    while True:
+        try:
+            lock.acquire(timeout=0 if stop_waiting is None else 0.5)
+            break
+        except filelock.Timeout as error:
+            if stop_waiting is None:
+                raise RunBusyError(f"{folder}: another process is at work on this run.") from error
+            if stop_waiting():
+                raise InterruptedRunError(
+                    f"{folder}: interrupted while another process was at work."
+                ) from error
     try:
-        with lock:
-            yield
-    except filelock.Timeout as error:
-        raise StorageError(f"{folder}: another process is at work on this run.") from error
+        yield
+    finally:
+        lock.release()
 
 
 def _status(path: Path) -> str | None:
@@ -94,22 +137,32 @@ class _Session:
     """One process's work on one run."""
 
     def __init__(
-        self, composed: Composed, job: Job, digest: str, folder: Path, progress: Callable[[State], None]
+        self,
+        composed: Composed,
+        job: Job,
+        digest: str,
+        folder: Path,
+        progress: Callable[[State], None],
+        should_stop: Callable[[], bool],
     ) -> None:
         self.composed, self.config, self.job, self.digest = composed, composed.config, job, digest
         self.path = folder / layout.RUN_FILE
         self.checkpoint = folder / layout.CHECKPOINT_FILE
-        self.progress = progress
-        self.tracked = {name: measure.bind(job.reference) for name, measure in job.tracked.items()}
+        self.progress, self.should_stop = progress, should_stop
+        self.tracked = {
+            name: measure.bind(job.ascent.bound.reference) for name, measure in job.tracked.items()
+        }
         self.started = time.monotonic()
         self.saved = self.started
+        self.checkpoint_pause = self.config.log.checkpoint_seconds
+        self.thinning = Thinning(self.config.log.score_step)
         self.seconds_before = 0.0
 
     def run(self) -> Outcome:
         with _stop_signals() as stopped:
             writer, how = self._open()
             with writer:
-                reason = self._ascend(writer, stopped)
+                reason = self._ascend(writer, lambda: stopped() or self.should_stop())
         if reason is StopReason.INTERRUPTED:
             raise InterruptedRunError(
                 f"{self.path}: interrupted at step {self.job.ascent.step}; the same command goes on."
@@ -120,19 +173,15 @@ class _Session:
     def _ascend(self, writer: RunWriter, stopped: Callable[[], bool]) -> StopReason:
         ascent, every = self.job.ascent, self.config.log.every
         try:
-            reason = ascent.run(lambda state: self._observe(writer, state), should_stop=stopped, every=every)
-            if reason is StopReason.NOT_FINITE:
-                raise RunFailedError(not_finite(ascent, self.job.measure.name))
-            if reason is StopReason.INTERRUPTED:
-                writer.flush()
-                checkpoint.save(self.checkpoint, self._state())
-                self._conclude(writer, layout.INTERRUPTED, reason.value, {})
-            else:
-                self._conclude(writer, layout.FINISHED, reason.value, self._results(writer))
-        except (SimoptError, MemoryError, torch.OutOfMemoryError) as error:
-            failure = error if isinstance(error, SimoptError) else RunFailedError("out of memory")
-            writer.fail(str(failure), _now(), self._seconds())
-            raise failure from error
+            with memory_errors():
+                reason = ascent.run(
+                    lambda state: self._observe(writer, state), should_stop=stopped, every=every
+                )
+                self._conclude(writer, reason)
+        except Exception as error:
+            known = isinstance(error, SimoptError)
+            writer.fail(str(error) if known else f"{type(error).__name__}: {error}", _now(), self._seconds())
+            raise
         return reason
 
     def _open(self) -> tuple[RunWriter, str]:
@@ -143,12 +192,13 @@ class _Session:
             tracked=tuple(self.tracked),
         )
         flush_seconds = self.config.log.flush_seconds
-        if self.checkpoint.exists() and not self.config.force and self.path.exists():
+        if self.checkpoint.exists() and not self.config.force and _status(self.path) is not None:
             state = checkpoint.load(self.checkpoint)
             self.job.ascent.restore(state["ascent"])
             self.seconds_before = float(state["wall_seconds"])
-            step = self.job.ascent.step
-            return RunWriter.resume(self.path, header, step, flush_seconds), "resumed"
+            writer = RunWriter.resume(self.path, header, self.job.ascent.step, flush_seconds)
+            self.thinning = Thinning(self.config.log.score_step, writer.last_score())
+            return writer, "resumed"
         self.checkpoint.unlink(missing_ok=True)
         return RunWriter.create(self.path, header, flush_seconds), "done"
 
@@ -182,10 +232,11 @@ class _Session:
         }
 
     def _observe(self, writer: RunWriter, state: State) -> None:
-        if time.monotonic() - self.saved >= self.config.log.checkpoint_seconds and not state.last:
-            writer.flush()
-            checkpoint.save(self.checkpoint, self._state())
-            self.saved = time.monotonic()
+        if time.monotonic() - self.saved >= self.checkpoint_pause and not state.last:
+            self._save(writer)
+        self.progress(state)
+        if not self.thinning.keeps(state):
+            return
         row: dict[Entry, Any] = {
             layout.STEP: state.step,
             layout.SCORE: state.score.cpu().numpy(),
@@ -194,7 +245,14 @@ class _Session:
         for name, bound in self.tracked.items():
             row[layout.tracked(name)] = bound.evaluate(state.moments).cpu().numpy()
         writer.append(row)
-        self.progress(state)
+
+    def _save(self, writer: RunWriter) -> None:
+        begun = time.monotonic()
+        writer.sync()
+        checkpoint.save(self.checkpoint, self._state())
+        self.saved = time.monotonic()
+        seconds = self.config.log.checkpoint_seconds
+        self.checkpoint_pause = max(seconds, min(_CHECKPOINT_SHARE * (self.saved - begun), 10 * seconds))
 
     def _state(self) -> dict[str, Any]:
         return {"ascent": self.job.ascent.state(), "wall_seconds": self._seconds()}
@@ -203,17 +261,31 @@ class _Session:
         return self.seconds_before + time.monotonic() - self.started
 
     def _results(self, writer: RunWriter) -> dict[Entry, Any]:
-        step, score, captured = writer.trajectory()
+        step, score = writer.logged(layout.STEP), writer.logged(layout.SCORE)
+        pcs = len(self.job.reference.variance_ratio)
+        some = max(1, _HALF_CAPTURE_BYTES // score.nbytes)  # the memory taken does not grow with the steps
+        half = [
+            half_capture(score, writer.logged(layout.CAPTURED_VARIANCE, slice(pc, pc + some)))
+            for pc in range(0, pcs, some)
+        ]
         results: dict[Entry, Any] = {
-            layout.HALF_CAPTURE: half_capture(score, captured),
+            layout.HALF_CAPTURE: np.concatenate(half, axis=1),
             layout.STEPS_TO_TARGET: steps_to(step, score, self.config.target, self.job.measure.sign),
         }
         if self.config.log.final:
-            results[layout.FINAL_Y] = self.job.ascent.Y.cpu().numpy()
+            results[layout.FINAL_Y] = self.job.ascent.synthetic().cpu().numpy()
         return results
 
-    def _conclude(self, writer: RunWriter, status: str, reason: str, results: Mapping[Entry, Any]) -> None:
-        writer.conclude(status, reason, _now(), self._seconds(), results)
+    def _conclude(self, writer: RunWriter, reason: StopReason) -> None:
+        if reason is StopReason.NOT_FINITE:
+            raise RunFailedError(not_finite(self.job.ascent, self.job.measure.name))
+        status, results = layout.FINISHED, {}
+        if reason is StopReason.INTERRUPTED:
+            status = layout.INTERRUPTED
+            self._save(writer)
+        else:
+            results = self._results(writer)
+        writer.conclude(status, reason.value, _now(), self._seconds(), results)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
     for key in ("force", "device", "dataset"):
         del tree[key]
     tree["log"] = {"every": config.log.every, "final": config.log.final}
+    if config.log.score_step:
+        tree["log"]["score_step"] = config.log.score_step
     tree["measure"] = {key: value for key, value in tree["measure"].items() if key not in ("name", "aliases")}
     tree["code"] = _source(tree["measure"]["_target_"])
     tree["data"] = {"source": dataset.source, "hash": dataset.data_hash()}
@@ -59,7 +61,7 @@ def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / (layout.RUN_FILE + ".probe")
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({(error.strerror or str(error)).lower()}); "

@@ -20,6 +20,7 @@ class LogConfig:
 
     dir: str = MISSING
     every: int = MISSING
+    score_step: float = MISSING
     flush_seconds: float = MISSING
     checkpoint_seconds: float = MISSING
     final: bool = MISSING
@@ -45,5 +46,6 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         checks.whole(self.log.every, 1, "log.every")
+        checks.at_least(self.log.score_step, 0, "log.score_step")
         checks.at_least(self.log.flush_seconds, 0, "log.flush_seconds")
         checks.at_least(self.log.checkpoint_seconds, 0, "log.checkpoint_seconds")

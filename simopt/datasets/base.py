@@ -13,6 +13,8 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
+_HASHED_AT_ONCE = 2**24
+
 
 @dataclass(frozen=True)
 class Trials:
@@ -128,7 +130,9 @@ class Dataset:
     def data_hash(self) -> str:
         """Return the SHA-256 of responses (as little-endian float64), shape, and labels, in hexadecimal."""
         digest = hashlib.sha256(repr(self.responses.shape).encode())
-        digest.update(np.ascontiguousarray(self.responses, dtype="<f8").tobytes())
+        samples = self.samples()
+        for block in np.array_split(samples, max(1, samples.nbytes // _HASHED_AT_ONCE)):
+            digest.update(np.ascontiguousarray(block, dtype="<f8").tobytes())
         for variable in sorted(self.labels):
             digest.update(repr((variable, self.labels[variable].tolist())).encode())
         return digest.hexdigest()

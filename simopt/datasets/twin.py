@@ -120,6 +120,8 @@ def gaussian_responses(
     InputError
         More PCs than the shape can hold, or variables planted too strongly into the same ones.
     """
+    from threadpoolctl import threadpool_limits
+
     *leading, units = shape
     samples = int(np.prod(leading))
     count = len(spectrum)
@@ -128,9 +130,11 @@ def gaussian_responses(
             f"A spectrum of {count} PCs needs at least {count} units and {count + 1} samples; "
             f"the shape is {samples} samples x {units} units."
         )
-    left = _left(rng.standard_normal((samples, count)), planted)
-    right, _ = np.linalg.qr(rng.standard_normal((units, count)))
-    responses: FloatArray = (left * np.sqrt(spectrum * samples * units)) @ right.T
+    # One thread: with several, the last bits, and with them the hash and the name of a run, vary by machine.
+    with threadpool_limits(1):
+        left = _left(rng.standard_normal((samples, count)), planted)
+        right, _ = np.linalg.qr(rng.standard_normal((units, count)))
+        responses: FloatArray = (left * np.sqrt(spectrum * samples * units)) @ right.T
     return responses.reshape(shape)
 
 

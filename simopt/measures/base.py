@@ -54,6 +54,9 @@ class Facts:
         Which of :data:`INVARIANCES` of X and of Y leave the score as it is; all others change it.
     symmetric : bool
         score(X, Y) = score(Y, X).
+    sample_rotations : bool
+        score(QX, QY) = score(X, Y) for rotations Q of the centred samples: only products X'X, X'Y and Y'Y
+        count, not how many samples there are. Then optimisers that commute with rotations need fewer rows.
     differentiable : bool
         Whether the gradient with respect to Y exists almost everywhere and is given.
     direction : str
@@ -74,6 +77,7 @@ class Facts:
     at_self: float | None = 1.0
     larger_is_closer: bool = True
     symmetric: bool = True
+    sample_rotations: bool = False
     differentiable: bool = True
     direction: str = "symmetric"
     cost: str = "n p^2"

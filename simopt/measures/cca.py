@@ -222,6 +222,7 @@ class CCA(Measure):
             larger_is_closer=self.form == "score",
             invariant_x=ignored,
             invariant_y=ignored,
+            sample_rotations=True,
             relations=self._relations(),
         )
 

@@ -96,6 +96,7 @@ class GULP(Measure):
             larger_is_closer=False,
             invariant_x=ignored,
             invariant_y=ignored,
+            sample_rotations=True,
             relations=(relation,),
         )
 

@@ -51,7 +51,8 @@ def bures(moments: Moments) -> Tensor:
     tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, as ||F||_F = 1 (Harvey et al. 2023,
     eq. 7). NaN where Y is constant.
     """
-    return linalg.nuclear_norm(moments.cross) / moments.total.sqrt()
+    cross, total = moments.cross_and_total
+    return linalg.nuclear_norm(cross) / total.sqrt()
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class KernelSimilarity(Measure):
             source=_SOURCES["bures" if self.comparison == "bures" else self.estimator],
             invariant_x=invariant,
             invariant_y=invariant,
+            sample_rotations=self.kernel == "linear" and biased,
             cost="n p^2" if self.kernel == "linear" else "n^2 p",
             relations=self._relations(),
             **forms.facts(self.form, 0.0 if biased else -1.0),

@@ -6,6 +6,7 @@ Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -116,6 +117,8 @@ class Moments:
         """F'Y, (..., K, q)."""
         if "products" in self.__dict__:
             return self.products[0]
+        if "cross_and_total" in self.__dict__:
+            return self.cross_and_total[0]
         return self.reference.scores.mT @ self.centred
 
     @cached_property
@@ -127,6 +130,20 @@ class Moments:
     def kernel(self) -> Tensor:
         """YY' of the centred Y, (..., n, n): the small side where there are more units than samples."""
         return linalg.gram(self.centred.mT)
+
+    @cached_property
+    def cross_and_total(self) -> tuple[Tensor, Tensor]:
+        """F'Y and ||Y||_F^2, where a measure needs both and no other: their gradients are fused."""
+        if "products" in self.__dict__:
+            return self.cross, self.total
+        return linalg.cross_and_total(self.Y, self.reference.scores)
+
+    @cached_property
+    def explained(self) -> tuple[Tensor, Tensor]:
+        """F'Y (Y'Y)^-1 Y'F on its diagonal, (..., K), and the condition of Y'Y, (...)."""
+        known = "cross_and_total" in self.__dict__
+        cross, gram = (self.cross, self.gram) if known else self.products
+        return linalg.explained(gram, cross.mT)
 
     @property
     def cross_and_small(self) -> tuple[Tensor, Tensor]:
@@ -143,9 +160,25 @@ class Moments:
     def detached(self) -> Moments:
         """Return the same moments, as far as they are known, without a gradient."""
         twin = Moments(self.reference, self.Y.detach())
-        if "products" in self.__dict__:
-            twin.__dict__["products"] = tuple(product.detach() for product in self.products)
+        for name in ("products", "cross_and_total", "explained"):
+            if name in self.__dict__:
+                twin.__dict__[name] = tuple(part.detach() for part in self.__dict__[name])
         for name in ("centred", "cross", "gram", "kernel", "total"):
             if name in self.__dict__:
                 twin.__dict__[name] = self.__dict__[name].detach()
         return twin
+
+    @classmethod
+    def joined(cls, parts: Sequence[Moments], Y: Tensor) -> Moments:
+        """Return the moments of Y (R, n, q) from those of its parts along R; what is large is left out."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = cls(parts[0].reference, Y.detach())
+        for name in ("products", "cross_and_total", "explained"):
+            if all(name in part.__dict__ for part in parts):
+                pairs = zip(*(part.__dict__[name] for part in parts), strict=True)
+                whole.__dict__[name] = tuple(torch.cat(pair) for pair in pairs)
+        for name in ("cross", "gram", "total"):
+            if all(name in part.__dict__ for part in parts):
+                whole.__dict__[name] = torch.cat([part.__dict__[name] for part in parts])
+        return whole

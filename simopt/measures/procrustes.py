@@ -48,8 +48,7 @@ _RELATIONS = {
 class _Distance(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
-        left, _, right = linalg.svd(factor.mT @ matrix)
-        polar = left @ right
+        polar = linalg.polar(factor.mT @ matrix)
         residual = matrix - factor @ polar
         # The polar factor keeps lengths only from the narrower side into the wider one.
         narrow = factor.shape[-1] <= matrix.shape[-1]

@@ -109,6 +109,7 @@ class Regression(Measure):
             invariant_x=x,
             invariant_y=y,
             symmetric=self.direction == "both",
+            sample_rotations=self.folds is None,
             direction="symmetric" if self.direction == "both" else self.direction,
             relations=("1 whenever units >= samples",) if exact and self.folds is None else (),
             **ends,
@@ -197,34 +198,64 @@ class _FromY:
 
     def _from_moments(self, moments: Moments) -> tuple[_Fit, Tensor]:
         if self.folds.whole:
-            cross, gram = moments.products
-            gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
-            train_gram, train_right, test_gram, test_right = gram, right, gram, right
-        else:
-            parts = self.folds.parts(moments.centred)
-            gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
-            right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
-            y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
-            y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
-            y_mean = y_train / self.folds.train_sizes[:, None]
-            sizes = self.folds.test_sizes[:, None, None]
-            train_gram = gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean)
-            train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
-            shift = _outer(y_sum, y_mean)
-            test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
-            test_right = (
-                right
-                - _outer(y_sum, self.train_mean)
-                - _outer(y_mean, self.test_sum)
-                + _outer(y_mean, self.train_mean) * sizes
-            )
-        if self.penalty > 0:
-            identity = torch.eye(train_gram.shape[-1], dtype=train_gram.dtype, device=train_gram.device)
-            train_gram = train_gram + self.penalty * identity
+            return self._from_all(moments)
+        parts = self.folds.parts(moments.centred)
+        gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
+        right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
+        y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
+        y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
+        y_mean = y_train / self.folds.train_sizes[:, None]
+        train_gram = gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean)
+        train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
+        train_gram = self._penalised(train_gram)
+        if max(self.folds.sizes) < moments.Y.shape[-1]:
+            return self._from_rows(parts, y_mean, train_gram, train_right)
+        sizes = self.folds.test_sizes[:, None, None]
+        shift = _outer(y_sum, y_mean)
+        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
+        test_right = (
+            right
+            - _outer(y_sum, self.train_mean)
+            - _outer(y_mean, self.test_sum)
+            + _outer(y_mean, self.train_mean) * sizes
+        )
         B, condition = linalg.solve_spd(train_gram, train_right)
+        return self._fit(test_right, B, test_gram), condition
+
+    def _from_all(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        if self.penalty == 0:
+            explained, condition = (part.unsqueeze(-1) for part in moments.explained)
+            overlap = explained.sum(dim=-2)  # <T, P> = ||P||^2 for a projection
+            return _Fit(overlap, overlap, self.total, self.about_test_mean), condition
+        cross, gram = moments.products
+        gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
+        B, condition = linalg.solve_spd(self._penalised(gram), right)
+        return self._fit(right, B, gram), condition
+
+    def _from_rows(
+        self, parts: tuple[Tensor, ...], y_mean: Tensor, train_gram: Tensor, train_right: Tensor
+    ) -> tuple[_Fit, Tensor]:
+        """P from the test samples themselves, where they are fewer than the units."""
+        overlap, power, conditions = [], [], []
+        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
+            predicted, condition = linalg.predict(
+                parts[k] - y_mean[..., k, None, :], train_gram[..., k, :, :], train_right[..., k, :, :]
+            )
+            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
+            power.append(predicted.square().sum(dim=(-2, -1)))
+            conditions.append(condition)
+        fit = _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
+        return fit, torch.stack(conditions, dim=-1)
+
+    def _penalised(self, gram: Tensor) -> Tensor:
+        if self.penalty == 0:
+            return gram
+        return gram + self.penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+
+    def _fit(self, test_right: Tensor, B: Tensor, test_gram: Tensor) -> _Fit:
         overlap = (test_right * B).sum(dim=(-2, -1))
         power = (B * (test_gram @ B)).sum(dim=(-2, -1))
-        return _Fit(overlap, power, self.total, self.about_test_mean), condition
+        return _Fit(overlap, power, self.total, self.about_test_mean)
 
     def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
         """P = K_test,train (K_train + lambda I)^-1 T, the kernels about the train means."""

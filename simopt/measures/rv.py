@@ -39,6 +39,7 @@ class SharedDimensions(Measure):
             invariant_y=ROTATIONAL,
             high=float("inf"),
             at_self=None,
+            sample_rotations=True,
             relations=("cka sqrt(PR_x PR_y), PR the participation ratios",),
         )
 

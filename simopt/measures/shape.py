@@ -150,6 +150,7 @@ class ShapeMetric(Measure):
             larger_is_closer=False,
             invariant_x=ignored,
             invariant_y=ignored,
+            sample_rotations=restored,
             relations=self._relations(),
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from simopt import linalg
-from simopt.measures.moments import Moments
+from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
 
 
@@ -18,14 +19,20 @@ def captured_variance(moments: Moments) -> Tensor:
     when Y has as many units as there are samples, less one.
     """
     known = moments.detached()
-    right = known.cross.mT  # (..., q, K)
-    variance = known.reference.variance_ratio
-    if right.shape[-2] < known.reference.samples - 1:
-        solution, condition = linalg.solve_spd(known.gram, right)
+    reference, units = known.reference, known.Y.shape[-1]
+    if units < reference.samples - 1:
+        explained, condition = known.explained
         if linalg.trustworthy(condition):
-            return ((right * solution).sum(dim=-2) / variance).clamp(0, 1)
-    basis = linalg.column_space(known.centred)
-    return ((basis.mT @ known.reference.scores).square().sum(dim=-2) / variance).clamp(0, 1)
+            return (explained / reference.variance_ratio).clamp(0, 1)
+        if linalg.full_rank(condition):
+            basis = torch.linalg.qr(known.centred)[0]
+            return _along(basis, reference)
+    return _along(linalg.column_space(known.centred), reference)
+
+
+def _along(basis: Tensor, reference: Reference) -> Tensor:
+    squares = (basis.mT @ reference.scores).square().sum(dim=-2)
+    return (squares / reference.variance_ratio).clamp(0, 1)
 
 
 def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:

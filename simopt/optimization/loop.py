@@ -15,7 +15,11 @@ from torch import Tensor
 from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
+from simopt.optimization.rows import Rows
 from simopt.typing import OptimizerFactory
+
+_BATCHED_UP_TO = 100_000
+"""Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""
 
 
 class StopReason(enum.Enum):
@@ -47,6 +51,15 @@ class State:
     last: bool
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Replicates that are evaluated together: scores, moments, and the descent of those that go on."""
+
+    score: Tensor
+    moments: Moments
+    descent: list[Tensor | None]
+
+
 class Ascent:
     """A batch of optimisations of one bound measure, one replicate each.
 
@@ -60,6 +73,8 @@ class Ascent:
     target : float
         A replicate that reaches this score (a distance: from above) is kept as it is while the others go on.
     max_steps : int
+    rows : Rows, optional
+        What ``bound`` and ``Y0`` were reduced by.
 
     Raises
     ------
@@ -68,9 +83,16 @@ class Ascent:
     """
 
     def __init__(
-        self, bound: BoundMeasure, Y0: Tensor, optimizer: OptimizerFactory, target: float, max_steps: int
+        self,
+        bound: BoundMeasure,
+        Y0: Tensor,
+        optimizer: OptimizerFactory,
+        target: float,
+        max_steps: int,
+        rows: Rows | None = None,
     ) -> None:
         self.bound = bound
+        self.rows = rows
         self.target = target
         self.max_steps = max_steps
         self.step = 0
@@ -78,6 +100,8 @@ class Ascent:
         scores = bound.reference.scores
         self.Y = Y0.to(dtype=scores.dtype, device=scores.device, copy=True)
         self._replicates = [self.Y[r] for r in range(len(self.Y))]
+        alone = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
+        self._parts = [self.Y[r : r + 1] for r in range(len(self.Y))] if alone else [self.Y]
         try:
             probe = optimizer([torch.zeros_like(self._replicates[0])])
             self._by_closure = _needs_closure(probe)
@@ -109,22 +133,36 @@ class Ascent:
             :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
         """
         while True:
-            leaf = self.Y.detach().requires_grad_()
-            moments = Moments(self.bound.reference, leaf)
-            score = self.bound.evaluate(moments)
+            parts = [self._differentiate(part) for part in self._parts]
+            score = torch.cat([part.score for part in parts])
             values = score.tolist()
             if not all(map(math.isfinite, values)):
                 return StopReason.NOT_FINITE
-            active = [self._sign * value < self._sign * self.target for value in values]
-            reason = self._reason(any(active), should_stop)
+            reason = self._reason(any(map(self._active, values)), should_stop)
             if self.step % every == 0 or reason is not None:
-                observe(State(self.step, score.detach(), moments.detached(), reason is not None))
+                moments = Moments.joined([part.moments for part in parts], self.Y)
+                observe(State(self.step, score, moments, reason is not None))
             if reason is not None:
                 return reason
-            (descent,) = torch.autograd.grad(-self._sign * score.sum(), leaf)
-            # The fused optimisers of torch read a gradient in the memory order of its parameter.
-            self._update(descent.contiguous(), active)
+            self._update([gradient for part in parts for gradient in part.descent])
             self.step += 1
+
+    def _differentiate(self, part: Tensor) -> _Part:
+        leaf = part.detach().requires_grad_()
+        moments = Moments(self.bound.reference, leaf)
+        score = self.bound.evaluate(moments)
+        values = score.tolist()
+        active = [math.isfinite(value) and self._active(value) for value in values]
+        descent: list[Tensor | None] = [None] * len(part)
+        if self.step < self.max_steps and any(active):
+            (gradient,) = torch.autograd.grad(-self._sign * score.sum(), leaf)
+            # The fused optimisers of torch read a gradient in the memory order of its parameter.
+            gradient = gradient.contiguous()
+            descent = [gradient[r] if active[r] else None for r in range(len(part))]
+        return _Part(score.detach(), moments.detached(), descent)
+
+    def _active(self, value: float) -> bool:
+        return self._sign * value < self._sign * self.target
 
     def _reason(self, going_on: bool, should_stop: Callable[[], bool]) -> StopReason | None:
         if not going_on:
@@ -133,14 +171,14 @@ class Ascent:
             return StopReason.MAX_STEPS
         return StopReason.INTERRUPTED if should_stop() else None
 
-    def _update(self, descent: Tensor, active: Sequence[bool]) -> None:
-        for r, y in enumerate(self._replicates):
-            y.grad = descent[r] if active[r] else None
+    def _update(self, descent: Sequence[Tensor | None]) -> None:
+        for y, gradient in zip(self._replicates, descent, strict=True):
+            y.grad = gradient
         if not self._by_closure:
             self.optimizers[0].step()
             return
         for r, y in enumerate(self._replicates):
-            if active[r]:
+            if descent[r] is not None:
                 self.optimizers[r].step(self._closure(y))
 
     def _closure(self, y: Tensor) -> Callable[[], float]:
@@ -152,6 +190,10 @@ class Ascent:
             return loss.item()
 
         return closure
+
+    def synthetic(self) -> Tensor:
+        """Return Y, (R, samples, units), with all samples where the run goes on in fewer rows."""
+        return self.Y if self.rows is None else self.rows.expand(self.Y)
 
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs: the step, Y, and the optimisers' states."""

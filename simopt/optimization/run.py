@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +19,33 @@ from simopt.optimization.trajectory import Recorder, Trajectory
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Word in one way what Python, numpy and torch's allocators say when memory runs out.
+
+    Raises
+    ------
+    RunFailedError
+        Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _MEMORY_SIGNS):
+            raise
+        raise RunFailedError("out of memory; fewer seeds at a time or dtype=float32 need less.") from error
+
+
+@memory_errors()
 def optimize(
     X: ArrayLike,
     measure: str | Measure = "cka",
     *,
     optimizer: str = "adam",
-    lr: float = 0.1,
+    lr: float | None = None,
     target: float = 0.99,
     max_steps: int = 1000,
     seeds: Sequence[int] = (0,),
@@ -44,9 +65,10 @@ def optimize(
     measure : str or Measure
         A name of ``simopt.measures.names()`` or a measure.
     optimizer : str
-        ``adam``, ``adamw``, ``sgd`` or ``rmsprop``.
-    lr : float
-        Its learning rate, in the units of Y (Y0 has standard deviation 1).
+        ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``lbfgs``.
+    lr : float or None
+        Its learning rate, in the units of Y (Y0 has standard deviation 1); None: its own default, 0.1 for
+        ``adam``.
     target : float
     max_steps : int
     seeds : sequence of int
@@ -65,14 +87,15 @@ def optimize(
     InputError
         Data, a name or an option that cannot be used.
     RunFailedError
-        The score became NaN or infinite.
+        The score became NaN or infinite, or memory ran out.
     """
     where, precision = devices.choose(device, dtype)
     array = checks.responses(X, "X")
     reference = Reference.of(checks.flatten(array), dtype=precision, device=where)
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     start = catalogue.build(catalogue.read("init", init), "init")
-    factory = catalogue.build({**catalogue.read("optimizer", optimizer), "lr": lr}, "optimizer")
+    given = {} if lr is None else {"lr": lr}
+    factory = catalogue.build({**catalogue.read("optimizer", optimizer), **given}, "optimizer")
     ascent = prepare(
         reference,
         chosen,
@@ -91,7 +114,7 @@ def optimize(
         step=np.array(recorder.step),
         score=np.stack(recorder.score),
         captured_variance=np.stack(recorder.captured_variance),
-        Y=ascent.Y.cpu().numpy(),
+        Y=ascent.synthetic().cpu().numpy(),
         variance_ratio=reference.variance_ratio.cpu().numpy(),
         stop_reason=reason,
         sign=chosen.sign,

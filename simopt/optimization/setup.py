@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.loop import Ascent
+from simopt.optimization.rows import Rows, fewer
 from simopt.typing import OptimizerFactory
 
 
@@ -25,8 +26,9 @@ def prepare(
     units: int,
     target: float,
     max_steps: int,
+    tracked: Iterable[Measure] = (),
 ) -> Ascent:
-    """Return an ascent at its start, after checking what it is given.
+    """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
 
     Warns
     -----
@@ -50,7 +52,12 @@ def prepare(
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
         warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
-    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+    rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
+    if rows is None:
+        ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+    else:
+        reduced = measure.bind(rows.reference)
+        ascent = Ascent(reduced, rows.reduce(Y0), optimizer, target, max_steps, rows)
     if not ascent.bound(ascent.Y[:1].clone().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
     return ascent

@@ -63,3 +63,31 @@ class Recorder:
         self.step.append(state.step)
         self.score.append(state.score.cpu().numpy().copy())
         self.captured_variance.append(captured_variance(state.moments).cpu().numpy())
+
+
+class Thinning:
+    """Which states of a run are logged: by how far the scores have moved.
+
+    Parameters
+    ----------
+    score_step : float, >= 0
+        A state is logged when the score of any replicate differs by this much from that of the last logged
+        one; so are the first and the last. 0 logs all.
+    last : array, (R,), or None
+        The scores of the last logged state, where a run is gone on with.
+    """
+
+    def __init__(self, score_step: float, last: FloatArray | None = None) -> None:
+        self.score_step = score_step
+        self._last = last
+
+    def keeps(self, state: State) -> bool:
+        """Say whether a state is logged; the next ones are then measured against it."""
+        if self.score_step == 0:
+            return True
+        score = state.score.cpu().double().numpy()
+        near = self._last is not None and (np.abs(score - self._last) < self.score_step).all()
+        if near and not state.last:
+            return False
+        self._last = score
+        return True

@@ -12,6 +12,7 @@ import numpy as np
 
 from simopt.errors import StorageError
 from simopt.store import layout
+from simopt.store.growing import complete_rows
 from simopt.store.layout import Entry
 from simopt.store.writer import explain
 from simopt.typing import FloatArray
@@ -117,7 +118,7 @@ def _run(file: h5py.File, path: Path, live: bool) -> Run:
         entry: file[entry.path][()]
         for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE, *map(layout.tracked, watched))
     }
-    complete = min(len(data) for data in rows.values())
+    complete = min(complete_rows(file), *(len(data) for data in rows.values()))
     half = layout.HALF_CAPTURE.path
     return Run(
         path=path,

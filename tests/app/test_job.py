@@ -1,7 +1,11 @@
 """Runs as jobs, in this process: found again, resumed, failed, alone."""
 
+import itertools
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import filelock
@@ -180,3 +184,101 @@ def test_bad_input_leaves_nothing_behind(start, tmp_path: Path, override: str) -
     with pytest.raises(InputError):
         start(override)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_is_thinned_by_score_increments(start) -> None:
+    whole = reader.read(start("seeds=[0,1]").path)
+    thinned = reader.read(start("seeds=[0,1]", "log.score_step=0.1", "force=true").path)
+    assert 3 < len(thinned.step) < len(whole.step) / 2
+    assert (thinned.step[0], thinned.step[-1]) == (0, whole.step[-1])
+    moved = np.abs(np.diff(thinned.score, axis=0)).max(axis=1)
+    assert (moved[:-1] >= 0.1).all()
+    kept = np.searchsorted(whole.step, thinned.step)
+    np.testing.assert_array_equal(thinned.score, whole.score[kept])
+    for row, following in itertools.pairwise(kept):
+        between = np.abs(whole.score[row + 1 : following] - whole.score[row])
+        assert (between < 0.1).all()
+    early = whole.half_capture < 0.8
+    np.testing.assert_allclose(thinned.half_capture[early], whole.half_capture[early], atol=0.05)
+
+
+@pytest.mark.parametrize("end", ["interrupt", "kill"])
+def test_a_thinned_log_has_the_same_rows_after_a_resume(start, tmp_path: Path, end: str) -> None:
+    def stop(state: State) -> None:
+        if state.step == 13 and end == "kill":
+            raise PowerCutError
+        if state.step == 13:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    options = ("measure=nbs", "target=0.999", "log.score_step=0.03", "log.checkpoint_seconds=0")
+    with pytest.raises((InterruptedRunError, PowerCutError)):
+        start(*options, progress=stop)
+    resumed = content(start(*options).path)
+    undisturbed = content(start(*options, "force=true").path)
+    for name, array in undisturbed.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_a_run_that_is_out_of_memory_says_so_and_keeps_its_rows(
+    start, tmp_path: Path, error: Exception
+) -> None:
+    def full(state: State) -> None:
+        if state.step == 9:
+            raise error
+
+    with pytest.raises(RunFailedError, match="out of memory") as raised:
+        start(progress=full)
+    assert raised.value.exit_code == 1
+    (path,) = tmp_path.rglob("run.h5")
+    run = reader.read(path)
+    assert run.status == layout.FAILED
+    assert "out of memory" in run.attributes["stop_reason"]
+    assert run.step.tolist() == list(range(9))
+    assert start().how == "done"
+
+
+def test_an_unforeseen_error_is_said_in_the_file(start, tmp_path: Path) -> None:
+    def breaks(state: State) -> None:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        start(progress=breaks)
+    (path,) = tmp_path.rglob("run.h5")
+    assert reader.read(path).attributes["stop_reason"] == "ZeroDivisionError: by zero"
+
+
+def test_what_a_kill_leaves_behind_is_cleared_away(start) -> None:
+    folder = start("max_steps=3").path.parent
+    for name in (layout.CHECKPOINT_FILE, "run.h5.new", "checkpoint.npz.new"):
+        (folder / name).write_bytes(b"torn")
+    assert start("max_steps=3").how == "found"
+    assert sorted(p.name for p in folder.iterdir()) == [layout.LOCK_FILE, layout.RUN_FILE]
+
+
+@pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_processes_that_start_one_run_at_once_do_it_once(tmp_path: Path, processes: int) -> None:
+    command = [sys.executable, "-m", "simopt.app.cli", "run", "dataset=ultrametric", "max_steps=30", "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    started = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(processes)
+    ]
+    outcomes = []
+    for process in started:
+        said, complaint = process.communicate(timeout=120)
+        refused = process.returncode == 1 and "another process is at work" in complaint
+        outcomes.append("refused" if refused else json.loads(said)["outcome"])
+    assert outcomes.count("done") == 1
+    assert set(outcomes) <= {"done", "found", "refused"}
+    (path,) = tmp_path.rglob("run.h5")
+    assert reader.read(path).status == layout.FINISHED

@@ -94,3 +94,13 @@ def test_the_small_side_gives_the_same_as_the_large_one(rng: np.random.Generator
     X, Y = rng.standard_normal((30, 5)), rng.standard_normal((30, 40))
     left, values, _ = np.linalg.svd(Y, full_matrices=False)
     assert simopt.score(X, Y, name) == pytest.approx(simopt.score(X, (left * values)[:, :30], name), rel=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 5.0])
+def test_prediction_from_few_test_rows_is_that_from_moments(rng: np.random.Generator, penalty: float) -> None:
+    """Folds of 6 samples of 10 units predict from their rows; the fits of numpy know no such routes."""
+    X, Y = rng.standard_normal((1, 30, 5)), rng.standard_normal((1, 30, 10))
+    score = simopt.score(X[0], Y[0], "linreg_cv5", penalty=penalty)
+    assert score == pytest.approx(by_condition(X, Y, penalty, 5, 1, 30), rel=1e-9)
+    bound = measures.get("linreg_cv5", penalty=penalty).bind(torch.from_numpy(X[0]))
+    assert torch.autograd.gradcheck(bound, torch.from_numpy(Y[0]).requires_grad_())

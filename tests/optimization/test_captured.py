@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from simopt import linalg
 from simopt.measures import Moments, Reference
 from simopt.optimization import captured_variance, half_capture, steps_to
 from tests.oracles import textbook
@@ -34,6 +35,20 @@ def test_it_is_one_when_y_has_as_many_units_as_samples() -> None:
     reference = Reference.of(torch.randn(10, 5, dtype=torch.float64))
     Y = torch.randn(10, 12, dtype=torch.float64)
     np.testing.assert_allclose(captured_variance(Moments(reference, Y)), 1, atol=1e-10)
+
+
+@pytest.mark.parametrize(("weakest", "route"), [(1e-1, "normal"), (2e-3, "qr"), (1e-5, "svd")])
+def test_every_route_agrees_with_the_textbook(weakest: float, route: str, monkeypatch) -> None:
+    """Column norms from 1 down to ``weakest``: normal equations, QR or SVD, all to float32 rounding."""
+    called = []
+    for name, where in (("qr", "torch.linalg.qr"), ("svd", "simopt.linalg.column_space")):
+        function = torch.linalg.qr if name == "qr" else linalg.column_space
+        monkeypatch.setattr(where, lambda A, f=function, n=name: (called.append(n), f(A))[1])
+    X, Y = torch.randn(60, 5).double(), torch.randn(60, 8) * torch.logspace(0, np.log10(weakest), 8)
+    captured = captured_variance(Moments(Reference.of(X, dtype=torch.float32), Y))
+    expected = textbook.captured_variance(X.numpy(), Y.double().numpy())
+    np.testing.assert_allclose(captured, expected, atol=1e-4)
+    assert called == ([] if route == "normal" else [route])
 
 
 def test_it_carries_no_gradient() -> None:

@@ -186,11 +186,90 @@ def test_what_was_reserved_covers_what_is_written(tmp_path: Path, monkeypatch: p
     with RunWriter.create(path, HEADER, flush_seconds=0.0) as writer:
         for step in range(3000):
             writer.append(row(step))
-            assert writer._file.id.get_filesize() <= ends[-1]
+            assert writer._file.file.id.get_filesize() <= ends[-1]
         writer.conclude(
             layout.FINISHED, "", "", 0, {layout.FINAL_Y: np.random.default_rng(0).random((R, 300, 90))}
         )
     assert path.stat().st_size <= ends[-1]
+
+
+def check(path: Path) -> int:
+    """Return how many rows a run file holds, after comparing them with what was appended."""
+    run = reader.read(path)
+    T = len(run.step)
+    assert run.step.tolist() == list(range(T))
+    np.testing.assert_allclose(run.captured_variance[:, 1, 3], np.arange(T) / 100, rtol=1e-6)
+    np.testing.assert_allclose(run.tracked["nbs"][:, 0], -np.arange(T))
+    return T
+
+
+def test_between_any_two_stages_of_a_write_the_file_is_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, copy, rows = tmp_path / "run.h5", tmp_path / "copy.h5", []
+    real = os.pwrite
+
+    def watched(descriptor: int, data: bytes, offset: int) -> int:
+        written = real(descriptor, data, offset)
+        if path.exists():
+            copy.write_bytes(path.read_bytes())
+            rows.append(check(copy))
+        return written
+
+    monkeypatch.setattr(os, "pwrite", watched)
+    with RunWriter.create(path, HEADER, flush_seconds=0.0) as writer:
+        for step in range(40):
+            writer.append(row(step))
+        writer.conclude(layout.FINISHED, "", "", 0, {layout.HALF_CAPTURE: np.zeros((R, K))})
+    assert len(rows) > 80
+    assert rows == sorted(rows)
+    assert check(path) == 40
+
+
+def test_a_log_that_outgrows_its_chunks_goes_on_in_larger_ones(tmp_path: Path) -> None:
+    wide = Header(ATTRIBUTES, np.ones(4000), R)  # 32 kB a row: four in a chunk
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, wide) as writer:
+        for step in range(300):
+            writer.append(row(step) | {layout.CAPTURED_VARIANCE: np.full((R, 4000), step)})
+        assert writer.last_score().tolist() == [29.9, 29.9]
+        writer.conclude(layout.FINISHED, "", "", 0, {})
+    run = reader.read(path)
+    assert run.step.tolist() == list(range(300))
+    np.testing.assert_array_equal(run.captured_variance[:, 1, 3999], np.arange(300))
+    with h5py.File(path) as file:
+        assert file[layout.CAPTURED_VARIANCE.path].id.get_num_chunks() <= 60
+
+
+def test_rows_without_their_step_are_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, HEADER) as writer:
+        for step in range(3):
+            writer.append(row(step))
+        writer.flush()
+    with h5py.File(path, "r+") as file:
+        for entry in HEADER.rows():
+            file[entry.path].resize(5, axis=0)
+    assert check(path) == 3
+    with RunWriter.resume(path, HEADER, before_step=9) as writer:
+        writer.append(row(3))
+        writer.flush()
+    assert check(path) == 4
+
+
+def test_a_failed_conclusion_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, HEADER) as writer:
+        writer.append(row(0))
+        with pytest.raises(TypeError):
+            writer.conclude(layout.FINISHED, "", "", 0, {layout.HALF_CAPTURE: {}})
+        assert check(path) == 1
+        writer.append(row(1))
+        writer.flush()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.h5"]
+    assert (check(path), reader.read(path).status) == (2, reader.CRASHED)
 
 
 @pytest.mark.parametrize("content", [b"", b"no hdf5", None], ids=["empty", "text", "other schema"])

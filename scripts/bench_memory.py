@@ -1,0 +1,114 @@
+"""Peak memory of runs, each in a process of its own: what it takes above the import of torch, and in all.
+
+``mante``: the surrogate, captured variance at every step, at two numbers of steps. ``large``: 100,000 samples
+of 1,000 units in float32, from a file made in a temporary folder, 20 steps.
+
+    python scripts/bench_memory.py [--only mante|large] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+STEPS = (10, 100)
+LARGE_STEPS = 20
+MANTE_ABOVE_TORCH_MB, LARGE_MB = 250, 4000
+UNREACHED = "target=1"
+PEAK = """
+import resource, sys
+import torch
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+from simopt.app.compose import compose
+from simopt.app.job import execute
+if sys.argv[1:]:
+    execute(compose(sys.argv[1:]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peaks(*overrides: str) -> tuple[float, float]:
+    """Return the peak resident memory after the import of torch, and after the run, in MB."""
+    command = [sys.executable, "-W", "ignore", "-c", PEAK, *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    unit = 1 if sys.platform == "darwin" else 1024
+    before, after = (int(line) * unit / 1e6 for line in done.stdout.split()[-2:])
+    return before, after
+
+
+def runs(only: str, folder: Path) -> list[tuple[str, tuple[str, ...], int]]:
+    common = (UNREACHED, f"log.dir='{folder}'", "device=cpu")
+    rows = []
+    if only != "large":
+        for measure in ("cka", "procrustes_angular"):
+            rows += [
+                (measure, ("dataset=mante", "dataset.source=surrogate", f"measure={measure}", *common), steps)
+                for steps in STEPS
+            ]
+    if only != "mante":
+        path = folder / "large.npy"
+        large = np.lib.format.open_memmap(path, "w+", np.float32, (100_000, 1_000))
+        rng = np.random.default_rng(0)
+        scale = np.arange(1, 1_001) ** -0.5
+        for block in np.array_split(large, 100):
+            block[:] = rng.standard_normal(block.shape) * scale
+        large.flush()
+        del large
+        final = "log.final=false"
+        rows += [
+            (
+                measure,
+                ("dataset=file", f"dataset.path='{path}'", f"measure={measure}", final, *common),
+                LARGE_STEPS,
+            )
+            for measure in ("cka", "nbs")
+        ]
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--only", choices=["both", "mante", "large"], default="both")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        for measure, overrides, steps in runs(options.only, Path(name)):
+            before, peak = peaks(*overrides, f"max_steps={steps}")
+            large = overrides[0] == "dataset=file"
+            results.append(
+                {
+                    "dataset": "100,000 x 1,000" if large else "mante",
+                    "measure": measure,
+                    "steps": steps,
+                    "torch_mb": round(before),
+                    "peak_mb": round(peak),
+                    "above_torch_mb": round(peak - before),
+                    "within": peak <= LARGE_MB if large else peak - before <= MANTE_ABOVE_TORCH_MB,
+                }
+            )
+    if options.json:
+        print(json.dumps(results))
+        return
+    bars = f"bars: mante {MANTE_ABOVE_TORCH_MB} MB above torch, large {LARGE_MB} MB in all"
+    table = Table(title="Peak memory", caption=bars)
+    for key in results[0]:
+        table.add_column(key, justify="right")
+    for row in results:
+        table.add_row(*map(str, row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A run in the span of X and Y0 is the run itself."""
+
+import numpy as np
+import pytest
+import torch
+
+import simopt
+from simopt import catalogue, measures
+from simopt.measures import Reference
+from simopt.optimization import Ascent
+from simopt.optimization.init import GaussianInit
+from simopt.optimization.rows import Rows, _without_mean, fewer
+from tests.contract import POINTS, point
+
+
+def test_helmert_columns() -> None:
+    H = _without_mean(6)
+    torch.testing.assert_close(H.mT @ H, torch.eye(6, dtype=torch.float64))
+    torch.testing.assert_close(H.sum(dim=0), torch.zeros(6, dtype=torch.float64))
+
+
+def test_reduce_and_expand_are_inverse_and_keep_products(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 5)) @ rng.standard_normal((5, 8)) + 3
+    Y0 = torch.from_numpy(rng.standard_normal((2, 60, 4)) + 2)
+    rows = Rows(Reference.of(X), Y0)
+    Z = rows.reduce(Y0)
+    assert Z.shape == (2, 10, 4)
+    torch.testing.assert_close(rows.expand(Z), Y0)
+    torch.testing.assert_close(Z.mean(dim=-2), torch.zeros(2, 4, dtype=torch.float64), rtol=0, atol=1e-14)
+    centred = Y0 - Y0.mean(dim=-2, keepdim=True)
+    torch.testing.assert_close(Z.mT @ Z, centred.mT @ centred)
+    Xc = torch.from_numpy(X - X.mean(axis=0))
+    torch.testing.assert_close(rows.reference.responses.mT @ Z, Xc.mT @ centred)
+    torch.testing.assert_close(rows.reference.variance_ratio, Reference.of(X).variance_ratio)
+
+
+@pytest.mark.parametrize("name", ["cka", "nbs", "procrustes_angular", "linreg", "ridge10"])
+@pytest.mark.parametrize("options", [{"lr": 5.0}, {"lr": 2.0, "momentum": 0.9, "nesterov": True}])
+def test_the_whole_run_is_the_same(name: str, options: dict, rng: np.random.Generator) -> None:
+    X = rng.standard_normal((80, 6)) * [4, 2, 1, 1, 0.5, 0.2]
+    reference = Reference.of(X)
+    Y0 = GaussianInit()([0, 1], 80, 5)
+    measure = measures.get(name)
+    factory = catalogue.build({**catalogue.read("optimizer", "sgd"), **options}, "optimizer")
+    rows = Rows(reference, Y0)
+    whole = Ascent(measure.bind(reference), Y0, factory, 0.999, 60)
+    fewer = Ascent(measure.bind(rows.reference), rows.reduce(Y0), factory, 0.999, 60)
+    scores: list[list[torch.Tensor]] = [[], []]
+    for ascent, kept in zip((whole, fewer), scores, strict=True):
+        ascent.run(lambda state, kept=kept: kept.append(state.score))
+    full, reduced = (torch.stack(kept) for kept in scores)
+    assert full[-1].min() > full[0].max() + 0.02
+    torch.testing.assert_close(reduced, full, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(rows.expand(fewer.Y), whole.Y, rtol=1e-7, atol=1e-7)
+
+
+FLAGGED = [name for name in POINTS if point(name).differentiable and point(name).facts.sample_rotations]
+
+
+@pytest.mark.parametrize("name", FLAGGED)
+def test_measures_that_say_so_are_blind_to_rotations_of_the_samples(
+    name: str, rng: np.random.Generator
+) -> None:
+    X = torch.from_numpy(rng.standard_normal((40, 5)) * [3, 2, 1, 0.5, 0.2])
+    Y = X @ torch.from_numpy(rng.standard_normal((5, 4))) + torch.from_numpy(rng.standard_normal((40, 4)))
+    rows = Rows(Reference.of(X), Y[None])
+    reduced = point(name).bind(rows.reference)(rows.reduce(Y[None]))[0]
+    torch.testing.assert_close(reduced, point(name)(X, Y), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("measure", "track", "optimizer", "options", "used"),
+    [
+        ("cka", (), "sgd", {}, True),
+        ("cka", ("nbs",), "sgd", {"momentum": 0.9}, True),
+        ("cka", (), "sgd", {"weight_decay": 0.1}, False),
+        ("cka", (), "adam", {}, False),
+        ("cka", (), "lbfgs", {}, False),
+        ("cka", ("rsa",), "sgd", {}, False),
+        ("cka_rbf", (), "sgd", {}, False),
+        ("linreg_cv5", (), "sgd", {}, False),
+    ],
+)
+def test_fewer_rows_are_used_where_nothing_tells_the_difference(
+    measure: str, track: tuple[str, ...], optimizer: str, options: dict, used: bool, rng
+) -> None:
+    factory = catalogue.build({**catalogue.read("optimizer", optimizer), **options}, "optimizer")
+    chosen = [measures.get(name) for name in (measure, *track)]
+    X = rng.standard_normal((40, 5))
+    assert fewer(Reference.of(X), torch.zeros(1, 40, 4), chosen, factory) is used
+    assert not fewer(Reference.of(X[:10]), torch.zeros(1, 10, 4), chosen, factory)
+
+
+def test_what_comes_of_it_has_all_samples(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 5)).astype(np.float32)
+    trajectory = simopt.optimize(X, "nbs", optimizer="sgd", lr=20, max_steps=15, dtype="float64")
+    assert trajectory.Y.shape == (1, 60, 5)
+    assert simopt.score(X, trajectory.Y[0], "nbs") == pytest.approx(trajectory.score[-1, 0], rel=1e-9)
