@@ -20,8 +20,6 @@ from simopt.typing import FloatArray
 
 _MANY_COORDINATES = 16
 _CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
-_LARGE = 400  # below it the singular value decomposition is as fast
-_CLOSE, _INVERTIBLE = 0.02, 1e8  # ||X'X - I||_F before the last step; the condition of A
 _TRUSTED_CONDITION = {torch.float32: 3e4, torch.float64: 1e6}
 _FULL_RANK_CONDITION = {torch.float32: 1e6, torch.float64: 1e14}  # of A'A
 
@@ -147,78 +145,13 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 def polar(matrix: Tensor) -> Tensor:
     """Return the polar factor U V' of A = U S V', (..., m, q); for use inside a hand-written backward.
 
-    Large square float32 matrices are iterated (:func:`polar_by_iteration`) where products are fast: on a GPU,
-    and on two or more threads. What does not converge, and all others, go through the singular vectors.
-
     Raises
     ------
     NumericalError
         A holds NaN or infinite values.
     """
-    large = matrix.shape[-1] == matrix.shape[-2] >= _LARGE and matrix.dtype == torch.float32
-    if not large or (matrix.device.type == "cpu" and torch.get_num_threads() == 1):
-        return _polar_by_svd(matrix)
-    factor, converged = polar_by_iteration(matrix)
-    if not bool(converged.all()):
-        factor[~converged] = _polar_by_svd(matrix[~converged])
-    return factor
-
-
-def _polar_by_svd(matrix: Tensor) -> Tensor:
     left, _, right = svd(matrix)
     return left @ right
-
-
-def polar_by_iteration(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the polar factor of square A from two inverses, two Cholesky factors and products.
-
-    Two Newton steps (X + X^-T) / 2, each scaled to map the interval that holds the singular values around 1
-    (Higham 1986), bring a condition of 1e7 to about 30. There the square X'X is harmless, and two dynamically
-    weighted Halley steps (Nakatsukasa, Bai & Gygi 2010) and one fifth-order Newton-Schulz step do the rest.
-    Nothing is carried over from earlier calls: equal A give equal factors.
-
-    Returns
-    -------
-    factor : Tensor, (..., q, q)
-    converged : Tensor of bool, (...)
-        Whether A could be inverted at a condition ||A||_F ||A^-1||_F up to 1e8, and X'X was as close to I
-        before the last step as that needs. Where not, the factor means nothing.
-    """
-    inverse, info = torch.linalg.inv_ex(matrix)
-    size, reach = (torch.linalg.matrix_norm(side, keepdim=True) for side in (matrix, inverse))
-    x, low = _newton(matrix, inverse, (reach / size).sqrt(), (size * reach).sqrt())
-    inverse, again = torch.linalg.inv_ex(x)
-    x, low = _newton(x, inverse, low.rsqrt(), low.rsqrt())
-    low = low.double()
-    for _ in range(2):
-        x, low = _halley(x, low)
-    own = x.mT @ x
-    polynomial = torch.add(own * -1.25, own @ own, alpha=0.375)
-    polynomial.diagonal(dim1=-2, dim2=-1).add_(1.875)
-    own.diagonal(dim1=-2, dim2=-1).sub_(1)
-    converged = (torch.linalg.matrix_norm(own) < _CLOSE) & (size * reach < _INVERTIBLE)[..., 0, 0]
-    return x @ polynomial, converged & (info == 0) & (again == 0)
-
-
-def _newton(x: Tensor, inverse: Tensor, scale: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a step in [low, 1] from scale X in [1 / spread, spread], and low."""
-    low = 2 / (spread + 1 / spread)
-    return torch.add(x * (scale * low / 2), inverse.mT * (low / scale / 2)), low
-
-
-def _halley(x: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
-    """Return X (a I + b X'X) (I + c X'X)^-1, the best of its kind on [low, 1], and its least value there."""
-    square = low.square()
-    d = (4 * (1 - square).clamp(min=0) / square.square()).pow(1 / 3)
-    root = (1 + d).sqrt()
-    a = root + (8 - 4 * d + 8 * (2 - square) / (square * root)).clamp(min=0).sqrt() / 2
-    b = (a - 1).square() / 4
-    c = a + b - 1
-    own = (x.mT @ x) * c.to(x.dtype)
-    own.diagonal(dim1=-2, dim2=-1).add_(1)
-    weights = torch.cholesky_inverse(torch.linalg.cholesky_ex(own)[0]) * (a - b / c).to(x.dtype)
-    weights.diagonal(dim1=-2, dim2=-1).add_((b / c)[..., 0].to(x.dtype))
-    return x @ weights, low * (a + b * square) / (1 + c * square)
 
 
 def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -64,67 +64,6 @@ def test_nuclear_norm_at_a_zero_singular_value_has_an_ascending_subgradient() ->
     assert linalg.nuclear_norm(A.detach() + 1e-3 * grad) > norm
 
 
-def graded(size: int, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A matrix of given singular values, rounded to float32, and the exact polar factor of that."""
-    A = ((rotation(size) * values) @ rotation(size)).float()
-    left, _, right = torch.linalg.svd(A.double())
-    return A, left @ right
-
-
-SIZE = 60
-SPECTRA = {
-    "spread": torch.logspace(0, -4, SIZE),
-    "repeated": torch.cat([torch.full((20,), 5.0), torch.ones(20), torch.full((20,), 0.01)]),
-    "one": torch.ones(SIZE),
-    "large": 1e12 * torch.logspace(0, -2, SIZE),
-    "small": 1e-12 * torch.logspace(0, -2, SIZE),
-}
-
-
-@pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA.keys())
-def test_polar_by_iteration_is_that_of_the_svd_in_double(values: torch.Tensor) -> None:
-    A, exact = graded(SIZE, values.double())
-    factor, converged = linalg.polar_by_iteration(torch.stack([A, 2 * A.T]))
-    assert converged.all()
-    eps = torch.finfo(torch.float32).eps
-    weighted = (factor[0] - exact) @ (A.double().T / values.max())  # small singular values weigh little
-    assert weighted.norm() < 20 * eps * math.sqrt(SIZE)
-    condition = (values.max() / values.min()).item()
-    torch.testing.assert_close(factor[0].double(), exact, rtol=0, atol=2 * eps * max(condition, 10))
-    torch.testing.assert_close(factor[1].double(), exact.T, rtol=0, atol=2 * eps * max(condition, 10))
-    torch.testing.assert_close(factor @ factor.mT, torch.eye(SIZE).expand(2, -1, -1), rtol=0, atol=20 * eps)
-    norm = (factor[0].double() * A.double()).sum() / torch.linalg.svdvals(A.double()).sum()
-    assert norm.item() == pytest.approx(1, abs=5 * eps)
-
-
-@pytest.mark.parametrize("kind", ["zero", "low rank", "tiny", "nan"])
-def test_polar_by_iteration_knows_what_it_cannot_do(kind: str) -> None:
-    A, _ = graded(SIZE, torch.logspace(0, -1, SIZE).double())
-    bad = {
-        "zero": torch.zeros(SIZE, SIZE),
-        "low rank": torch.block_diag(A[:40, :40], torch.zeros(20, 20)),
-        "tiny": torch.block_diag(A[:40, :40], 1e-10 * torch.eye(20)),
-        "nan": A * math.nan,
-    }[kind]
-    factor, converged = linalg.polar_by_iteration(torch.stack([bad, A]))
-    assert converged.tolist() == [False, True]
-    assert torch.equal(factor[1], linalg.polar_by_iteration(A)[0])
-
-
-def test_polar_falls_back_to_the_svd_for_those_alone_that_need_it(monkeypatch) -> None:
-    monkeypatch.setattr(linalg, "_LARGE", SIZE)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    A, _ = graded(SIZE, torch.logspace(0, -1, SIZE).double())
-    low_rank = A.clone()
-    low_rank[:, 30:] = 0
-    both = linalg.polar(torch.stack([low_rank, A]))
-    assert torch.equal(both[1], linalg.polar_by_iteration(A)[0])
-    left, _, right = linalg.svd(low_rank)
-    torch.testing.assert_close(both[0], left @ right)
-    with pytest.raises(NumericalError, match="NaN"):
-        linalg.polar(A * math.nan)
-
-
 def test_nuclear_norm_refuses_nan() -> None:
     with pytest.raises(NumericalError, match="NaN"):
         linalg.nuclear_norm(torch.full((2, 2), math.nan))
