@@ -1,4 +1,4 @@
-"""The formats a recording may come in: one reader each, numbers and text only, nothing unpickled.
+"""The formats a recording may come in: one reader each, numbers and text only, never objects.
 
 A reader says where the array is, without reading it where the format allows that, and reads the labels.
 """

@@ -39,7 +39,7 @@ def npy(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
 
 def npz_archive(path: Path, stack: ExitStack) -> Any:
     """Open an npz until the stack closes; an npy of that name is refused."""
-    archive = np.load(stack.enter_context(path.open("rb")), allow_pickle=False)
+    archive = np.load(stack.enter_context(path.open("rb")))
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise TypeError("it is an npy")
     return stack.enter_context(archive)
