@@ -53,9 +53,13 @@ class State:
 
 @dataclass(frozen=True)
 class _Part:
-    """Replicates that are evaluated together: scores, moments, and the descent of those that go on."""
+    """Replicates that are evaluated together: scores, moments, and the descent of those that go on.
+
+    ``values`` are the scores on the host, read once a step.
+    """
 
     score: Tensor
+    values: list[float]
     moments: Moments
     descent: list[Tensor | None]
 
@@ -135,7 +139,7 @@ class Ascent:
         while True:
             parts = [self._differentiate(part) for part in self._parts]
             score = torch.cat([part.score for part in parts])
-            values = score.tolist()
+            values = [value for part in parts for value in part.values]
             if not all(map(math.isfinite, values)):
                 return StopReason.NOT_FINITE
             reason = self._reason(any(map(self._active, values)), should_stop)
@@ -159,7 +163,7 @@ class Ascent:
             # The fused optimisers of torch read a gradient in the memory order of its parameter.
             gradient = gradient.contiguous()
             descent = [gradient[r] if active[r] else None for r in range(len(part))]
-        return _Part(score.detach(), moments.detached(), descent)
+        return _Part(score.detach(), values, moments.detached(), descent)
 
     def _active(self, value: float) -> bool:
         return self._sign * value < self._sign * self.target
