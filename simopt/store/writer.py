@@ -57,8 +57,15 @@ class RunWriter:
     header: Header
     flush_seconds: float = 5.0
     _open: GrowingFile | None = field(init=False, repr=False, default=None)
-    _pending: list[Mapping[Entry, Any]] = field(init=False, default_factory=list)
+    _block: dict[Entry, FloatArray] = field(init=False, repr=False, default_factory=dict)
+    _pending: int = field(init=False, default=0)
     _flushed: float = field(init=False, default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        # One block for good: rows kept one by one between the loop's large tensors would fragment the heap.
+        self._block = {
+            entry: np.empty((BLOCK_ROWS, *shape), entry.dtype) for entry, shape in self.header.rows().items()
+        }
 
     @classmethod
     def create(cls, path: Path, header: Header, flush_seconds: float = 5.0) -> Self:
@@ -93,23 +100,20 @@ class RunWriter:
 
     def append(self, row: Mapping[Entry, Any]) -> None:
         """Take one logged state; it is written when a block is full or ``flush_seconds`` have passed."""
-        self._pending.append(row)
+        for entry, block in self._block.items():
+            block[self._pending] = row[entry]
+        self._pending += 1
         due = time.monotonic() - self._flushed >= self.flush_seconds
-        if due or len(self._pending) >= BLOCK_ROWS or (len(self._pending) == 1 and not self._file.rows):
+        if due or self._pending >= BLOCK_ROWS or (self._pending == 1 and not self._file.rows):
             self.flush()
 
     def flush(self) -> None:
         """Write what is pending and push it to the file system."""
         if self._pending:
-            self._make_room(len(self._pending))
+            self._make_room(self._pending)
             with storage_errors(self.path):
-                self._file.append(
-                    {
-                        entry: np.stack([np.asarray(row[entry]) for row in self._pending])
-                        for entry in self.header.rows()
-                    }
-                )
-            self._pending.clear()
+                self._file.append({entry: block[: self._pending] for entry, block in self._block.items()})
+            self._pending = 0
         self._flushed = time.monotonic()
 
     def _make_room(self, rows: int) -> None:
@@ -170,7 +174,7 @@ class RunWriter:
         try:
             self.conclude(layout.FAILED, reason, finished, wall_seconds, {})
         except (StorageError, MemoryError):
-            self._pending.clear()
+            self._pending = 0
             end = {"stop_reason": reason, "finished": finished, "wall_seconds": wall_seconds}
             with storage_errors(self.path), self._file.writing():
                 for name, value in {**end, "status": layout.FAILED}.items():
