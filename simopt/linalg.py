@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from simopt.errors import NumericalError
-from simopt.typing import FloatArray
 
 _MANY_COORDINATES = 16
 _CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
@@ -449,17 +447,3 @@ def column_space(matrix: Tensor) -> Tensor:
 def _rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
     eps = torch.finfo(values.dtype).eps
     return eps * max(matrix.shape[-2:]) * values[..., :1]
-
-
-def principal_axes(array: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return U (n, K) and s (K,), up to a factor, of the centred responses, less the PCs of zero variance.
-
-    A singular value counts as zero up to eps max(n, p) s_1, eps that of the dtype the data came in.
-    """
-    eps = np.finfo(array.dtype).eps
-    centred = array.astype(np.float64)
-    centred /= np.abs(centred).max()
-    centred -= centred.mean(axis=0)
-    left, values, _ = torch.linalg.svd(torch.from_numpy(centred), full_matrices=False)
-    keep = values > eps * max(array.shape) * values[0]
-    return left[:, keep].numpy(), values[keep].numpy()

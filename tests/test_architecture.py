@@ -13,7 +13,7 @@ PACKAGE = Path(simopt.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "typing"},
-    {"checks", "linalg", "catalogue"},
+    {"checks", "linalg", "components", "catalogue"},
     {"measures", "datasets"},
     {"optimization"},
     {"store"},

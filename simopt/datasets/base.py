@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simopt import checks, linalg
+from simopt import checks
+from simopt.components import principal_components
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
@@ -119,8 +120,7 @@ class Dataset:
 
     def spectrum(self) -> FloatArray:
         """Return the explained variance ratio of each PC of nonzero variance, (K,), descending."""
-        _, values = linalg.principal_axes(self.samples())
-        variance: FloatArray = values**2 / np.sum(values**2)
+        variance: FloatArray = principal_components(self.samples()).values ** 2
         return variance
 
     def participation_ratio(self) -> float:

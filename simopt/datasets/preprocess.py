@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simopt import checks, linalg
+from simopt import checks
+from simopt.components import principal_components
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
@@ -309,16 +310,16 @@ def reduce(
     """
     flat = checks.flatten(responses)
     checks.varying(flat, name)
-    left, values = linalg.principal_axes(flat)
+    pcs = principal_components(flat)
     if isinstance(components, float):
-        share = np.cumsum(values**2) / np.sum(values**2)
+        share = np.cumsum(pcs.values**2)
         count = int(np.searchsorted(share[:-1], components - 1e-12)) + 1
     else:
         count = components
-    if count > len(values):
-        raise InputError(f"{name} has {len(values)} principal components; dataset.components is {count}.")
+    if count > len(pcs.values):
+        raise InputError(f"{name} has {len(pcs.values)} principal components; dataset.components is {count}.")
     mean = flat.mean(axis=0, dtype=np.float64)
-    axes = (flat - mean).T @ left[:, :count]
+    axes = (flat - mean).T @ pcs.scores[:, :count]
     axes /= np.linalg.norm(axes, axis=0)
     # A component has no sign of its own: the unit that weighs most is made positive.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from simopt import checks, linalg
+from simopt.components import principal_components
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,13 +75,12 @@ class Reference:
         checks.varying(array)
         if dtype is None:
             dtype = torch.float32 if array.dtype == np.float32 else torch.float64
-        left, values = linalg.principal_axes(array)
-        values = values / np.linalg.norm(values)
+        pcs = principal_components(array, np.float32 if dtype == torch.float32 else np.float64)
         return cls(
             responses=torch.from_numpy(array).to(dtype).to(device),
-            scores=torch.from_numpy(left * values).to(dtype).to(device),
-            variance_ratio=torch.from_numpy(values**2).to(dtype).to(device),
-            norm=float(np.linalg.norm(array - array.mean(axis=0, dtype=np.float64))),
+            scores=torch.from_numpy(pcs.scores).to(dtype).to(device),
+            variance_ratio=torch.from_numpy(pcs.values**2).to(dtype).to(device),
+            norm=pcs.norm,
         )
 
     @property

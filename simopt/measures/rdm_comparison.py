@@ -20,6 +20,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from simopt import linalg
+from simopt.components import principal_components
 from simopt.measures.rdm import Embedding
 
 Comparison = Literal[
@@ -119,8 +120,7 @@ def _dense(embedding: Embedding, centred: bool) -> tuple[Tensor, Tensor, Tensor]
 
 def _unit_factor(points: Tensor) -> Tensor:
     """Columns of full rank whose products are those of Z (n, k) scaled to unit sum of squares, (n, r)."""
-    left, values = linalg.principal_axes(points.cpu().numpy())
-    return torch.from_numpy(left * (values / np.linalg.norm(values))).to(points)
+    return torch.from_numpy(principal_components(points.cpu().numpy()).scores).to(points)
 
 
 class _Fidelity(Function):

@@ -25,14 +25,16 @@ def captured_variance(moments: Moments) -> Tensor:
         if linalg.trustworthy(condition):
             return (explained / reference.variance_ratio).clamp(0, 1)
         if linalg.full_rank(condition):
-            basis = torch.linalg.qr(known.centred)[0]
-            return _along(basis, reference)
-    return _along(linalg.column_space(known.centred), reference)
+            triangle = torch.linalg.qr(known.centred, mode="r")[1]
+            # Q'F of Y = QR, without Q: it costs as much again as R.
+            along = torch.linalg.solve_triangular(triangle.mT, known.cross.mT, upper=False)
+            return _share(along, reference)
+    return _share(linalg.column_space(known.centred).mT @ reference.scores, reference)
 
 
-def _along(basis: Tensor, reference: Reference) -> Tensor:
-    squares = (basis.mT @ reference.scores).square().sum(dim=-2)
-    return (squares / reference.variance_ratio).clamp(0, 1)
+def _share(along: Tensor, reference: Reference) -> Tensor:
+    """Return ||b_i||^2 over the variance of PC i, b_i its coordinates in an orthonormal basis of Y."""
+    return (along.square().sum(dim=-2) / reference.variance_ratio).clamp(0, 1)
 
 
 def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:

@@ -31,14 +31,18 @@ class GaussianInit:
         if self.units is not None:
             checks.whole(self.units, 1, "init.units")
 
-    def __call__(self, seeds: Sequence[int], samples: int, units: int) -> Tensor:
-        """Return Y0 for each seed, (R, samples, units), float64 on the CPU.
+    def __call__(
+        self, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype = torch.float64
+    ) -> Tensor:
+        """Return Y0 for each seed, (R, samples, units), on the CPU.
 
-        A replicate depends on its own seed alone, not on the batch, the device or the dtype of the run.
+        A replicate depends on its own seed alone, not on the batch or the device, and on the dtype only in
+        its rounding.
         """
         width = units if self.units is None else self.units
-        draws = []
-        for seed in seeds:
+        Y0 = torch.empty(len(seeds), samples, width, dtype=dtype)
+        for replicate, seed in zip(Y0, seeds, strict=True):
             generator = torch.Generator().manual_seed(seed)
-            draws.append(torch.randn(samples, width, dtype=torch.float64, generator=generator))
-        return self.scale * torch.stack(draws)
+            draw = torch.randn(samples, width, dtype=torch.float64, generator=generator)
+            replicate.copy_(draw.mul_(self.scale))
+        return Y0

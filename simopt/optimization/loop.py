@@ -107,7 +107,7 @@ class Ascent:
         alone = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
         self._parts = [self.Y[r : r + 1] for r in range(len(self.Y))] if alone else [self.Y]
         try:
-            probe = optimizer([torch.zeros_like(self._replicates[0])])
+            probe = optimizer([self.Y.new_zeros(1)])
             self._by_closure = _needs_closure(probe)
             groups = [[y] for y in self._replicates] if self._by_closure else [self._replicates]
             self.optimizers = [optimizer(group) for group in groups]
@@ -136,20 +136,26 @@ class Ascent:
         StopReason
             :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
         """
-        while True:
-            parts = [self._differentiate(part) for part in self._parts]
-            score = torch.cat([part.score for part in parts])
-            values = [value for part in parts for value in part.values]
-            if not all(map(math.isfinite, values)):
-                return StopReason.NOT_FINITE
-            reason = self._reason(any(map(self._active, values)), should_stop)
-            if self.step % every == 0 or reason is not None:
-                moments = Moments.joined([part.moments for part in parts], self.Y)
-                observe(State(self.step, score, moments, reason is not None))
-            if reason is not None:
-                return reason
-            self._update([gradient for part in parts for gradient in part.descent])
+        while (reason := self._once(observe, should_stop, every)) is None:
             self.step += 1
+        return reason
+
+    def _once(
+        self, observe: Callable[[State], None], should_stop: Callable[[], bool], every: int
+    ) -> StopReason | None:
+        """Show the current state, and leave it unless there is a reason to stop."""
+        parts = [self._differentiate(part) for part in self._parts]
+        score = torch.cat([part.score for part in parts])
+        values = [value for part in parts for value in part.values]
+        if not all(map(math.isfinite, values)):
+            return StopReason.NOT_FINITE
+        reason = self._reason(any(map(self._active, values)), should_stop)
+        if self.step % every == 0 or reason is not None:
+            moments = Moments.joined([part.moments for part in parts], self.Y)
+            observe(State(self.step, score, moments, reason is not None))
+        if reason is None:
+            self._update([gradient for part in parts for gradient in part.descent])
+        return reason
 
     def _differentiate(self, part: Tensor) -> _Part:
         leaf = part.detach().requires_grad_()
@@ -178,12 +184,14 @@ class Ascent:
     def _update(self, descent: Sequence[Tensor | None]) -> None:
         for y, gradient in zip(self._replicates, descent, strict=True):
             y.grad = gradient
-        if not self._by_closure:
+        if self._by_closure:
+            for r, y in enumerate(self._replicates):
+                if descent[r] is not None:
+                    self.optimizers[r].step(self._closure(y))
+        else:
             self.optimizers[0].step()
-            return
-        for r, y in enumerate(self._replicates):
-            if descent[r] is not None:
-                self.optimizers[r].step(self._closure(y))
+        for y in self._replicates:
+            y.grad = None
 
     def _closure(self, y: Tensor) -> Callable[[], float]:
         def closure() -> float:

@@ -48,7 +48,7 @@ def prepare(
         raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
         raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
-    Y0 = init(seeds, reference.samples, units)
+    Y0 = init(seeds, reference.samples, units, reference.scores.dtype)
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
         warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
@@ -58,7 +58,7 @@ def prepare(
     else:
         reduced = measure.bind(rows.reference)
         ascent = Ascent(reduced, rows.reduce(Y0), optimizer, target, max_steps, rows)
-    if not ascent.bound(ascent.Y[:1].clone().requires_grad_()).requires_grad:
+    if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
     return ascent
 

@@ -43,7 +43,7 @@ def test_every_route_agrees_with_the_textbook(weakest: float, route: str, monkey
     called = []
     for name, where in (("qr", "torch.linalg.qr"), ("svd", "simopt.linalg.column_space")):
         function = torch.linalg.qr if name == "qr" else linalg.column_space
-        monkeypatch.setattr(where, lambda A, f=function, n=name: (called.append(n), f(A))[1])
+        monkeypatch.setattr(where, lambda *a, f=function, n=name, **k: (called.append(n), f(*a, **k))[1])
     X, Y = torch.randn(60, 5).double(), torch.randn(60, 8) * torch.logspace(0, np.log10(weakest), 8)
     captured = captured_variance(Moments(Reference.of(X, dtype=torch.float32), Y))
     expected = textbook.captured_variance(X.numpy(), Y.double().numpy())
