@@ -45,18 +45,29 @@ def _source(target: str) -> str:
         return ""
 
 
+def run_place(config: RunConfig, dataset: Dataset, measure: str, digest: str) -> Path:
+    """Return ``<log.dir>/<dataset>/<measure>/<source>-<hash>``; nothing is made.
+
+    Raises
+    ------
+    InputError
+        A name that cannot be a folder.
+    """
+    checks.folder_name(dataset.name, "dataset name")
+    checks.folder_name(measure, "measure name")
+    root = Path(config.log.dir).expanduser()
+    return root / dataset.name / measure / f"{dataset.source}-{digest[:_ID_LENGTH]}"
+
+
 def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -> Path:
-    """Return ``<log.dir>/<dataset>/<measure>/<source>-<hash>``, and make it.
+    """Return the folder of a run, :func:`run_place`, and make it.
 
     Raises
     ------
     InputError
         A name that cannot be a folder, or a place that cannot be written.
     """
-    checks.folder_name(dataset.name, "dataset name")
-    checks.folder_name(measure, "measure name")
-    root = Path(config.log.dir).expanduser()
-    folder = root / dataset.name / measure / f"{dataset.source}-{digest[:_ID_LENGTH]}"
+    folder = run_place(config, dataset, measure, digest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / (layout.RUN_FILE + ".probe")

@@ -22,11 +22,12 @@ from simopt import catalogue, datasets, measures
 from simopt.app import launch
 from simopt.app.build import as_node
 from simopt.app.compose import Composed, Launcher, compose_sweep
-from simopt.app.paths import config_hash, run_folder
+from simopt.app.paths import config_hash, run_place
 from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.datasets.base import Loader
 from simopt.errors import InputError, SimoptError
+from simopt.optimization.setup import check
 from simopt.store import layout
 
 SWEEPS = ".sweeps"
@@ -172,11 +173,10 @@ def _check(config: RunConfig) -> None:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
     measure = measures.build(as_node(config.measure, "measure"))
-    if not measure.differentiable:
-        raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
     for name in config.track:
         measures.get(name)
-    catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
+    factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
+    check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
     catalogue.build(as_node(config.init, "init"), "init")
     datasets.build(as_node(config.dataset, "dataset"))
 
@@ -185,10 +185,7 @@ def _run_file(config: RunConfig) -> Path:
     dataset = Loaded(name="", node=as_node(config.dataset, "dataset")).load()
     measure = measures.build(as_node(config.measure, "measure"))
     digest = config_hash(config, dataset)
-    with tempfile.TemporaryDirectory() as elsewhere:  # a plan leaves no folders behind
-        trial = replace(config, log=replace(config.log, dir=elsewhere))
-        place = run_folder(trial, dataset, measure.name, digest).relative_to(elsewhere)
-    return Path(config.log.dir).expanduser() / place / layout.RUN_FILE
+    return run_place(config, dataset, measure.name, digest) / layout.RUN_FILE
 
 
 def _todo(path: Path, config: RunConfig) -> str:

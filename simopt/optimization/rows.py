@@ -15,6 +15,7 @@ from torch import Tensor
 
 from simopt import linalg
 from simopt.measures import Measure, Reference
+from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
 
@@ -74,12 +75,9 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
     rows = len(reference.variance_ratio) + Y0.shape[-1] + 1
     if rows >= reference.samples or not all(measure.facts.sample_rotations for measure in measures):
         return False
-    try:
-        probe = optimizer([torch.zeros(1)])
-    except (ValueError, TypeError, RuntimeError):  # for the ascent to word
-        return False
-    return isinstance(probe, torch.optim.SGD) and not any(
-        group["weight_decay"] for group in probe.param_groups
+    trial = probe(optimizer)
+    return isinstance(trial, torch.optim.SGD) and not any(
+        group["weight_decay"] for group in trial.param_groups
     )
 
 

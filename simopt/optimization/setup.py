@@ -12,6 +12,7 @@ from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.loop import Ascent
+from simopt.optimization.optimizers import probe
 from simopt.optimization.rows import Rows, fewer
 from simopt.typing import OptimizerFactory
 
@@ -30,10 +31,42 @@ def prepare(
 ) -> Ascent:
     """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
 
+    Raises
+    ------
+    InputError
+        As :func:`check`.
+
     Warns
     -----
     DegenerateWarning
         The measure cannot tell datasets of this shape apart.
+    """
+    check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
+    Y0 = init(seeds, reference.samples, units, reference.scores.dtype)
+    weakness = measure.degenerate(reference.samples, Y0.shape[-1])
+    if weakness is not None:
+        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
+    rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
+    if rows is None:
+        ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
+    else:
+        reduced = measure.bind(rows.reference)
+        ascent = Ascent(reduced, rows.reduce(Y0), optimizer, target, max_steps, rows)
+    if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
+        raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
+    return ascent
+
+
+def check(
+    measure: Measure, optimizer: OptimizerFactory, *, seeds: Sequence[int], target: float, max_steps: int
+) -> None:
+    """Check what can be checked without data.
+
+    Raises
+    ------
+    InputError
+        Seeds, a target or a step limit that cannot be, a measure without a gradient, or options that the
+        optimiser refuses.
     """
     if not seeds:
         raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
@@ -48,19 +81,7 @@ def prepare(
         raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
         raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
-    Y0 = init(seeds, reference.samples, units, reference.scores.dtype)
-    weakness = measure.degenerate(reference.samples, Y0.shape[-1])
-    if weakness is not None:
-        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
-    rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
-    if rows is None:
-        ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
-    else:
-        reduced = measure.bind(rows.reference)
-        ascent = Ascent(reduced, rows.reduce(Y0), optimizer, target, max_steps, rows)
-    if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
-    return ascent
+    probe(optimizer)
 
 
 def not_finite(ascent: Ascent, measure: str) -> str:
