@@ -48,16 +48,27 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
     score : array, (T, R)
     captured : array, (T, R, K)
     """
-    midpoint = (captured[0] + 1) / 2
-    reached = captured >= midpoint
+    return first_passage(score, captured, (captured[0] + 1) / 2)
+
+
+def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> FloatArray:
+    """Return the score at which values first reach a level, (R, K), by linear interpolation; NaN if never.
+
+    Parameters
+    ----------
+    score : array, (T, R)
+    values : array, (T, R, K)
+    level : array, (R, K)
+    """
+    reached = values >= level
     first = reached.argmax(axis=0)  # (R, K)
     before = np.maximum(first - 1, 0)
-    replicate, pc = np.indices(first.shape)
-    low, high = captured[before, replicate, pc], captured[first, replicate, pc]
-    fraction = np.divide(midpoint - low, high - low, out=np.zeros_like(midpoint), where=high > low)
+    replicate, column = np.indices(first.shape)
+    low, high = values[before, replicate, column], values[first, replicate, column]
+    fraction = np.divide(level - low, high - low, out=np.zeros_like(level), where=high > low)
     at_low, at_high = score[before, replicate], score[first, replicate]
-    half: FloatArray = np.where(reached.any(axis=0), at_low + fraction * (at_high - at_low), np.nan)
-    return half
+    passage: FloatArray = np.where(reached.any(axis=0), at_low + fraction * (at_high - at_low), np.nan)
+    return passage
 
 
 def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:

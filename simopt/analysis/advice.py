@@ -1,0 +1,102 @@
+"""Which measures say something on a recording: by the distance between chance and decodability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt.analysis.good_score import GoodScore
+
+DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
+NULL_QUANTILE = 0.95
+NEAR_THE_TOP = 0.1
+"""A measure is saturated where its null ends within this share of the way from worst to best."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one measure is good for on one recording.
+
+    Attributes
+    ----------
+    measure : str
+    kind : {"discriminates", "blind", "saturated"}
+    gap : float
+        From the end of the null to the score at which a variable is decodable, the smallest over variables
+        and as a share of the way from the null to the best score; NaN where none is.
+    reason : str
+    """
+
+    measure: str
+    kind: str
+    gap: float
+    reason: str
+
+
+def judge(
+    measure: str,
+    null_end: float,
+    best: float,
+    worst: float,
+    good: Mapping[str, GoodScore],
+    target: float,
+    degenerate: str | None = None,
+) -> Verdict:
+    """Judge a measure on a recording.
+
+    Saturated: the measure calls itself degenerate for such shapes, or unrelated data score within
+    :data:`NEAR_THE_TOP` of the best. Blind: some variable is not decodable even at the end of a run, or is
+    decodable at scores that unrelated data reach. Else it discriminates, the better the larger the gap.
+
+    Parameters
+    ----------
+    measure : str
+    null_end : float
+        The score that 95 % of unrelated data do not pass.
+    best, worst : float
+        Ends of the measure's range; either may be infinite for an unbounded one.
+    good : mapping of str to GoodScore
+        By variable; empty where the recording has none that can be decoded.
+    target : float
+        Where the runs ended.
+    degenerate : str, optional
+        Why the measure means nothing for data of these shapes.
+    """
+    if degenerate is not None:
+        return Verdict(measure, SATURATED, float("nan"), degenerate)
+    to_best = abs(best - null_end)
+    if np.isfinite(worst) and to_best <= NEAR_THE_TOP * abs(best - worst):
+        text = f"unrelated data score up to {null_end:.3f} of {best:g}"
+        return Verdict(measure, SATURATED, float("nan"), text)
+    unseen = [variable for variable, each in good.items() if np.isnan(each.score)]
+    if unseen:
+        text = f"{', '.join(unseen)} not decodable even at {target:g}"
+        return Verdict(measure, BLIND, float("nan"), text)
+    sign = 1 if best > null_end else -1
+    gaps = {variable: sign * (each.score - null_end) / to_best for variable, each in good.items()}
+    if not gaps:
+        return Verdict(measure, DISCRIMINATES, float("nan"), f"unrelated data score up to {null_end:.3f}")
+    variable = min(gaps, key=gaps.__getitem__)
+    if gaps[variable] <= 0:
+        text = f"{variable} is decodable at {good[variable].score:.3f}, which unrelated data reach"
+        return Verdict(measure, BLIND, gaps[variable], text)
+    first = good[variable].score
+    text = f"unrelated data score up to {null_end:.3f}, {variable} is decodable from {first:.3f} on"
+    return Verdict(measure, DISCRIMINATES, gaps[variable], text)
+
+
+def advise(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return what to do, a sentence for each kind of verdict there is, the best measures first."""
+    lines = []
+    by_kind = {
+        kind: [each for each in verdicts if each.kind == kind] for kind in (DISCRIMINATES, BLIND, SATURATED)
+    }
+    ranked = sorted(by_kind[DISCRIMINATES], key=lambda each: -np.nan_to_num(each.gap, nan=-1.0))
+    if ranked:
+        lines.append(f"Use {ranked[0].measure}: {ranked[0].reason}.")
+    lines += [f"{each.measure} discriminates as well: {each.reason}." for each in ranked[1:]]
+    lines += [f"A high {each.measure} does not show the task here: {each.reason}." for each in by_kind[BLIND]]
+    lines += [f"Do not read {each.measure} here: {each.reason}." for each in by_kind[SATURATED]]
+    return lines

@@ -1,0 +1,167 @@
+"""What a dataset lacks of a recording, by stated rules: missing components, noise, labels, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt.typing import FloatArray
+
+NEXT = 5
+"""A PC is missing if it is not captured while four in five of the next weaker ones are."""
+MISSING_SHARE = 0.8
+UNDECODED = 0.25
+"""A variable is missing if its accuracy rises from chance by less than this share of the recording's rise."""
+DECODABLE = 0.1
+"""Rise over chance that a recording must show for a variable to be judged."""
+FIT = 0.8
+"""A profile explains captured variance if it leaves less than 1 - FIT of its spread."""
+BY_CHANCE = 95.0
+"""Percentile of the null up to which a score says nothing."""
+STRUCTURED = 0.5
+"""Data are no noise if they have less than this share of the effective dimensions of noise."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    kind : str
+        ``rows``, ``components``, ``noise``, ``truncated`` or ``label``.
+    text : str
+        What is wrong, and the rule by which it was found.
+    """
+
+    kind: str
+    text: str
+
+
+def noise_level(samples: int, units: int) -> float:
+    """Return the expected captured variance of every PC by noise, units / (samples - 1), at most 1."""
+    return min(1.0, units / (samples - 1))
+
+
+def is_captured(captured: FloatArray, samples: int, units: int) -> npt.NDArray[np.bool_]:
+    """Return which PCs are captured: past the midpoint of what noise captures and 1, (K,)."""
+    mask: npt.NDArray[np.bool_] = captured >= (1 + noise_level(samples, units)) / 2
+    return mask
+
+
+def find(
+    variance_ratio: FloatArray,
+    captured: FloatArray,
+    *,
+    samples: int,
+    units: int,
+    percentiles: Mapping[str, float],
+    dimensions: float,
+    decoding: Mapping[str, tuple[float, float, float]],
+) -> list[Defect]:
+    """Return what is wrong with Y, the most serious first.
+
+    Parameters
+    ----------
+    variance_ratio : array, (K,)
+        Of the PCs of X.
+    captured : array, (K,)
+        Their captured variance by Y.
+    samples, units : int
+        Of Y.
+    percentiles : mapping of str to float
+        Of each score of Y within the scores of unrelated data, 0 to 100.
+    dimensions : float
+        Participation ratio of Y, (sum lambda)^2 / sum lambda^2.
+    decoding : mapping of str to (accuracy of Y, accuracy of X, chance)
+    """
+    if percentiles and max(percentiles.values()) <= BY_CHANCE:
+        return [_unrelated(samples, units, dimensions)]
+    found = []
+    informative = noise_level(samples, units) < 0.9  # else regression captures everything
+    if informative:
+        mask = is_captured(captured, samples, units)
+        holes = _holes(mask)
+        if len(holes):
+            found.append(
+                Defect(
+                    "components",
+                    f"PC {_listed(holes)} of the recording missing, {variance_ratio[holes].sum():.1%} of its "
+                    "variance, though weaker ones are captured.",
+                )
+            )
+        found += _profile(variance_ratio, captured, noise_level(samples, units), holes)
+    for variable, (own, reference, chance) in decoding.items():
+        rise = reference - chance
+        if rise >= DECODABLE and own - chance < UNDECODED * rise:
+            found.append(
+                Defect(
+                    "label",
+                    f"{variable} cannot be decoded: accuracy {own:.2f}, recording {reference:.2f}, chance "
+                    f"{chance:.2f}.",
+                )
+            )
+    return found
+
+
+def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
+    # The expected participation ratio of independent noise (Marchenko-Pastur).
+    noise = samples * units / (samples + units)
+    if dimensions < STRUCTURED * noise:
+        text = (
+            "no score is above those of unrelated data, yet Y is no noise "
+            f"({dimensions:.1f} effective dimensions, noise has {noise:.0f}): are its rows in another order?"
+        )
+        return Defect("rows", text)
+    return Defect("noise", "no score is above those of unrelated data, and Y looks like noise itself.")
+
+
+def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
+    """Return the PCs, from 0, that are not captured while most of the next weaker ones are."""
+    holes = []
+    for pc in np.flatnonzero(~mask):
+        after = mask[pc + 1 : pc + 1 + NEXT]
+        if len(after) and after.mean() >= MISSING_SHARE:
+            holes.append(pc)
+    return np.array(holes, dtype=int)
+
+
+def _profile(
+    variance_ratio: FloatArray, captured: FloatArray, floor: float, holes: np.ndarray
+) -> list[Defect]:
+    """Tell noise from truncation: captured variance that fades with the variance of a PC, or breaks off."""
+    kept = np.delete(np.arange(len(captured)), holes)
+    ratio, seen = variance_ratio[kept], captured[kept]
+    spread = np.square(seen - seen.mean()).sum()
+    if len(kept) < 3 or seen.min() > 0.95 or spread == 0:
+        return []
+    levels = ratio.max() * np.logspace(-8, 2, 401)
+    fading = floor + (1 - floor) * ratio / (ratio + levels[:, None])
+    left_fading = np.square(fading - seen).sum(axis=1)
+    noise = levels[left_fading.argmin()]
+    breaks = np.arange(1, len(kept))
+    steps = np.where(np.arange(len(kept)) < breaks[:, None], 1.0, floor)
+    left_steps = np.square(steps - seen).sum(axis=1)
+    if min(left_fading.min(), left_steps.min()) > (1 - FIT) * spread:
+        return []
+    if left_fading.min() <= left_steps.min():
+        text = (
+            "captured variance fades with the variance of a PC as with added noise of "
+            f"{noise:.2g} of the recording's variance in every dimension (signal to noise "
+            f"{1 / (noise * len(captured)):.2g})."
+        )
+        return [Defect("noise", text)]
+    first = int(breaks[left_steps.argmin()])
+    text = (
+        f"only the first {first} of {len(captured)} PCs are captured, "
+        f"{variance_ratio[:first].sum():.1%} of the variance; the rest is at the level of noise."
+    )
+    return [Defect("truncated", text)]
+
+
+def _listed(pcs: np.ndarray) -> str:
+    shown = ", ".join(str(pc + 1) for pc in pcs[:6])
+    return shown if len(pcs) <= 6 else f"{shown} and {len(pcs) - 6} more"

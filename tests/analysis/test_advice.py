@@ -1,0 +1,42 @@
+"""Verdicts on measures, each rule at work."""
+
+import numpy as np
+
+from simopt.analysis.advice import BLIND, DISCRIMINATES, SATURATED, advise, judge
+from simopt.analysis.good_score import GoodScore
+
+
+def good(*scores: float) -> dict[str, GoodScore]:
+    return {f"v{i}": GoodScore(f"v{i}", 0.8, np.array([score])) for i, score in enumerate(scores)}
+
+
+def test_the_gap_is_the_share_of_the_way_from_the_null_to_the_best() -> None:
+    verdict = judge("cka", 0.2, 1.0, 0.0, good(0.6, 0.9), 0.99)
+    assert (verdict.kind, round(verdict.gap, 12)) == (DISCRIMINATES, 0.5)
+    distance = judge("procrustes_euclidean", 8.0, 0.0, 10.0, good(2.0), 0.1)
+    assert (distance.kind, round(distance.gap, 12)) == (DISCRIMINATES, 0.75)
+
+
+def test_a_measure_is_blind_to_what_is_never_decodable_or_decodable_by_chance() -> None:
+    assert judge("cka", 0.2, 1.0, 0.0, good(0.6, np.nan), 0.99).kind == BLIND
+    assert judge("cka", 0.7, 1.0, 0.0, good(0.6), 0.99).kind == BLIND
+
+
+def test_a_measure_is_saturated_by_its_null_or_by_shape() -> None:
+    assert judge("linreg", 0.95, 1.0, 0.0, good(0.99), 0.99).kind == SATURATED
+    assert judge("linreg", 0.1, 1.0, 0.0, good(0.5), 0.99, "units >= samples").reason == "units >= samples"
+
+
+def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
+    verdicts = [
+        judge("a", 0.2, 1.0, 0.0, good(0.5), 0.99),
+        judge("b", 0.2, 1.0, 0.0, good(0.9), 0.99),
+        judge("c", 0.2, 1.0, 0.0, good(np.nan), 0.99),
+        judge("d", 0.99, 1.0, 0.0, {}, 0.99),
+        judge("e", 0.3, 1.0, 0.0, {}, 0.99),
+    ]
+    lines = advise(verdicts)
+    assert lines[0].startswith("Use b: unrelated data score up to 0.200, v0 is decodable from 0.900")
+    assert [line.split()[0] for line in lines[1:3]] == ["a", "e"]
+    assert "high c does" in lines[3]
+    assert "read d here" in lines[4]

@@ -1,0 +1,101 @@
+"""Rules that name what is wrong, on data with a known defect."""
+
+import numpy as np
+import pytest
+import torch
+
+from simopt import measures
+from simopt.analysis import defects
+from simopt.analysis.decoding import Decoder
+from simopt.components import principal_components
+from simopt.measures import Moments, Reference
+from simopt.optimization import captured_variance
+
+SAMPLES, UNITS, CLASSES = 400, 30, 4
+LABELS = np.arange(SAMPLES) % CLASSES
+
+
+def recording(rng: np.random.Generator) -> np.ndarray:
+    """A decaying spectrum, and classes that show in weak dimensions."""
+    X = rng.standard_normal((SAMPLES, UNITS)) * np.arange(1, UNITS + 1) ** -0.7
+    means = np.zeros((CLASSES, UNITS))
+    means[:, -6:] = rng.standard_normal((CLASSES, 6))
+    return (X + means[LABELS]) @ np.linalg.qr(rng.standard_normal((UNITS, UNITS)))[0]
+
+
+def found(X: np.ndarray, Y: np.ndarray, percentile: float = 100.0) -> list[defects.Defect]:
+    reference = Reference.of(X)
+    captured = captured_variance(Moments(reference, torch.from_numpy(Y))).numpy()
+    ratio = principal_components(X).values ** 2
+    own = principal_components(Y).values ** 2
+    accuracy = [Decoder().decode(each, LABELS).accuracy for each in (Y, X)]
+    return defects.find(
+        ratio,
+        captured,
+        samples=len(Y),
+        units=Y.shape[1],
+        percentiles={"cka": percentile},
+        dimensions=float(1 / np.sum(own**2)),
+        decoding={"class": (accuracy[0], accuracy[1], 1 / CLASSES)},
+    )
+
+
+def without(X: np.ndarray, pcs: list[int]) -> np.ndarray:
+    left, values, right = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    values[pcs] = 0
+    return left * values @ right
+
+
+def test_nothing_is_wrong_with_a_rotated_and_scaled_copy(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    assert found(X, 5 * X @ np.linalg.qr(rng.standard_normal((UNITS, UNITS)))[0] + 3) == []
+
+
+@pytest.mark.parametrize("pcs", [[0], [2], [1, 9]], ids=str)
+def test_components_that_were_removed(pcs: list[int], rng: np.random.Generator) -> None:
+    X = recording(rng)
+    first = found(X, without(X, pcs) @ rng.standard_normal((UNITS, UNITS)))[0]
+    assert first.kind == "components"
+    assert f"PC {', '.join(str(pc + 1) for pc in pcs)} of the recording" in first.text
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 1.0])
+def test_noise_that_was_added(noise: float, rng: np.random.Generator) -> None:
+    X = recording(rng)
+    scale = noise * np.sqrt(np.square(X - X.mean(axis=0)).sum() / X.size)
+    kinds = found(X, X + scale * rng.standard_normal(X.shape))
+    assert kinds[0].kind == "noise"
+    told = float(kinds[0].text.rpartition("noise ")[2].split(")")[0])
+    assert told == pytest.approx(noise**-2, rel=0.25)
+
+
+def test_only_the_first_components(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    Y = without(X, list(range(8, UNITS)))[:, :20] + 1e-6 * rng.standard_normal((SAMPLES, 20))
+    (first, *_) = found(X, Y)
+    assert (first.kind, first.text[:22]) == ("truncated", "only the first 8 of 30")
+
+
+def test_labels_that_were_scrambled(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    means = np.stack([X[LABELS == label].mean(axis=0) for label in range(CLASSES)])
+    Y = X - means[LABELS] + means[rng.permutation(LABELS)]
+    kinds = [each.kind for each in found(X, Y)]
+    assert "label" in kinds
+    assert "rows" not in kinds
+
+
+def test_rows_that_were_shuffled_are_told_from_noise(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    X = X + 5 * rng.standard_normal((SAMPLES, 1)) * X[0]  # a strong dimension
+    assert [each.kind for each in found(X, rng.permutation(X), percentile=40.0)] == ["rows"]
+    assert [each.kind for each in found(X, rng.standard_normal(X.shape), percentile=40.0)] == ["noise"]
+
+
+def test_captured_is_past_the_midpoint_of_noise_and_one() -> None:
+    assert defects.noise_level(101, 40) == 0.4
+    assert defects.is_captured(np.array([0.69, 0.71]), 101, 40).tolist() == [False, True]
+    X, Y = torch.randn(101, 3, dtype=torch.float64), torch.randn(300, 101, 40, dtype=torch.float64)
+    measured = captured_variance(Moments(Reference.of(X), Y)).mean()
+    assert float(measured) == pytest.approx(defects.noise_level(101, 40), abs=0.01)
+    assert measures.get("linreg")(X, Y).mean() == pytest.approx(defects.noise_level(101, 40), abs=0.01)
