@@ -26,6 +26,8 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
     tree = asdict(config)
     for key in ("force", "device", "dataset"):
         del tree[key]
+    if not config.tf32:
+        del tree["tf32"]
     tree["log"] = {"every": config.log.every, "final": config.log.final}
     if config.log.score_step:
         tree["log"]["score_step"] = config.log.score_step

@@ -41,6 +41,7 @@ class RunConfig:
     track: list[str] = MISSING
     device: str = MISSING
     dtype: str = MISSING
+    tf32: bool = MISSING
     force: bool = MISSING
     log: LogConfig = field(default_factory=LogConfig)
 

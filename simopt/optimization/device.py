@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from simopt import checks
@@ -10,7 +13,7 @@ from simopt.errors import InputError
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype of these names.
 
     Parameters
@@ -19,12 +22,26 @@ def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
         ``auto`` takes cuda, then mps, then cpu, whichever is there (and can compute in ``dtype``); or any
         torch device.
     dtype : {"float32", "float64"}
+    tf32 : bool
+        Whether :func:`matrix_products` are to be taken in TF32.
 
     Raises
     ------
     InputError
-        There is no such device or dtype, or the device cannot compute in it.
+        There is no such device or dtype, or the device cannot compute in it; or TF32 is asked for where there
+        is none.
     """
+    chosen = _choose(device, dtype)
+    if tf32 and dtype != "float32":
+        raise InputError(f"tf32=true rounds products of float32; dtype is {dtype}. Give one of them up.")
+    if tf32 and chosen[0].type != "cuda":
+        raise InputError(
+            f"tf32=true needs a CUDA device; device={device} is {chosen[0]} here. Use tf32=false."
+        )
+    return chosen
+
+
+def _choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     checks.one_of(dtype, DTYPES, "dtype")
     if device == "auto":
         if torch.cuda.is_available():
@@ -40,3 +57,24 @@ def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
             "device=auto takes what there is."
         ) from error
     return chosen, DTYPES[dtype]
+
+
+@contextlib.contextmanager
+def matrix_products(*, tf32: bool) -> Iterator[None]:
+    """Set how CUDA multiplies float32 matrices, and set it back at the end.
+
+    Parameters
+    ----------
+    tf32 : bool
+        True: factors are rounded to TF32, 10 bits after the point in place of 23, on cards that have it.
+        False: they are not, whatever the process has set.
+    """
+    matmul = torch.backends.cuda.matmul
+    newer = hasattr(matmul, "fp32_precision")  # torch 2.9; the other name may not be read once it is set
+    name = "fp32_precision" if newer else "allow_tf32"
+    before = getattr(matmul, name)
+    setattr(matmul, name, ("tf32" if tf32 else "ieee") if newer else tf32)
+    try:
+        yield
+    finally:
+        setattr(matmul, name, before)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
@@ -20,6 +21,10 @@ from simopt.typing import OptimizerFactory
 
 _BATCHED_UP_TO = 100_000
 """Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""
+_READ_EVERY = 16
+"""Steps between two readings of the scores where reading them makes the host wait for an accelerator."""
+_BLOCK_BYTES = 2**28
+"""What the states between two readings may hold, but for the last one."""
 
 
 class StopReason(enum.Enum):
@@ -43,12 +48,16 @@ class State:
         Of Y (R, samples, units), without a gradient; its products are computed once for all observers.
     last : bool
         Whether the run ends here.
+    settled : bool
+        Whether the ascent stands here, so that its ``state()`` goes on from here. Where scores are read in
+        blocks, it stands at the last state of the block.
     """
 
     step: int
     score: Tensor
     moments: Moments
     last: bool
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,15 @@ class _Part:
     values: list[float]
     moments: Moments
     descent: list[Tensor | None]
+
+
+@dataclass
+class _Unread:
+    """A state whose scores are still on the device; its moments, where they are to be shown."""
+
+    step: int
+    score: Tensor
+    moments: Moments | None
 
 
 class Ascent:
@@ -79,11 +97,14 @@ class Ascent:
     max_steps : int
     rows : Rows, optional
         What ``bound`` and ``Y0`` were reduced by.
+    read_every : int, optional
+        Scores are read in blocks of so many steps, and the states handed over then; they are the same. None:
+        1 on a CPU, and 16 elsewhere. Always 1 with an optimiser that needs a closure.
 
     Raises
     ------
     InputError
-        The optimiser refuses its options.
+        The optimiser refuses its options, or ``read_every`` is less than 1.
     """
 
     def __init__(
@@ -94,6 +115,7 @@ class Ascent:
         target: float,
         max_steps: int,
         rows: Rows | None = None,
+        read_every: int | None = None,
     ) -> None:
         self.bound = bound
         self.rows = rows
@@ -104,8 +126,9 @@ class Ascent:
         scores = bound.reference.scores
         self.Y = Y0.to(dtype=scores.dtype, device=scores.device, copy=True)
         self._replicates = [self.Y[r] for r in range(len(self.Y))]
-        alone = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
-        self._parts = [self.Y[r : r + 1] for r in range(len(self.Y))] if alone else [self.Y]
+        on_cpu = self.Y.device.type == "cpu"
+        self._alone = on_cpu and self.Y[0].numel() >= _BATCHED_UP_TO
+        self._parts = self._split(self.Y)
         try:
             probe = optimizer([self.Y.new_zeros(1)])
             self._by_closure = _needs_closure(probe)
@@ -113,6 +136,11 @@ class Ascent:
             self.optimizers = [optimizer(group) for group in groups]
         except (ValueError, TypeError, RuntimeError) as error:
             raise InputError(f"optimizer: {error}") from error
+        if read_every is None:
+            read_every = 1 if on_cpu else _READ_EVERY
+        checks.whole(read_every, 1, "read_every")
+        self.read_every = 1 if self._by_closure else read_every
+        self._bar = _least_reached(self._sign * target, self.Y.dtype)
 
     def run(
         self,
@@ -128,7 +156,8 @@ class Ascent:
         observe : callable
             Is handed every ``every``-th state, the first and the last.
         should_stop : callable
-            Asked before each update; True stops the run with :attr:`StopReason.INTERRUPTED`.
+            Asked before each update, or once a block; True stops the run with
+            :attr:`StopReason.INTERRUPTED`.
         every : int
 
         Returns
@@ -136,7 +165,8 @@ class Ascent:
         StopReason
             :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
         """
-        while (reason := self._once(observe, should_stop, every)) is None:
+        advance = self._once if self.read_every == 1 else self._block
+        while (reason := advance(observe, should_stop, every)) is None:
             self.step += 1
         return reason
 
@@ -149,7 +179,7 @@ class Ascent:
         values = [value for part in parts for value in part.values]
         if not all(map(math.isfinite, values)):
             return StopReason.NOT_FINITE
-        reason = self._reason(any(map(self._active, values)), should_stop)
+        reason = self._reason(self.step, values, should_stop)
         if self.step % every == 0 or reason is not None:
             moments = Moments.joined([part.moments for part in parts], self.Y)
             observe(State(self.step, score, moments, reason is not None))
@@ -158,26 +188,107 @@ class Ascent:
         return reason
 
     def _differentiate(self, part: Tensor) -> _Part:
-        leaf = part.detach().requires_grad_()
-        moments = Moments(self.bound.reference, leaf)
-        score = self.bound.evaluate(moments)
+        moments, score = self._evaluate(part)
         values = score.tolist()
         active = [math.isfinite(value) and self._active(value) for value in values]
         descent: list[Tensor | None] = [None] * len(part)
         if self.step < self.max_steps and any(active):
-            (gradient,) = torch.autograd.grad(-self._sign * score.sum(), leaf)
-            # The fused optimisers of torch read a gradient in the memory order of its parameter.
-            gradient = gradient.contiguous()
+            gradient = self._gradient(moments, score)
             descent = [gradient[r] if active[r] else None for r in range(len(part))]
         return _Part(score.detach(), values, moments.detached(), descent)
+
+    def _block(
+        self, observe: Callable[[State], None], should_stop: Callable[[], bool], every: int
+    ) -> StopReason | None:
+        """Go on for a block without reading a score, then read them all and show the states one by one.
+
+        A replicate at the target stays where it is, and all of them do where a score is not finite: so the
+        run stands at the state that ends it, whatever was computed after. An error counts only if none did.
+        """
+        unread: list[_Unread] = []
+        failure: Exception | None = None
+        try:
+            Y, descent = self._compute(unread, every)
+        except Exception as error:
+            if not unread:
+                raise
+            failure = error
+        values = torch.stack([state.score for state in unread]).tolist()
+        for index, (state, row) in enumerate(zip(unread, values, strict=True)):
+            if not all(map(math.isfinite, row)):
+                self.step = state.step
+                return StopReason.NOT_FINITE
+            stands = failure is None and state is unread[-1]
+            reason = self._reason(state.step, row, should_stop if stands else lambda: False)
+            if reason is not None:
+                self.step = state.step
+            if state.step % every == 0 or reason is not None:
+                moments = next(later.moments for later in unread[index:] if later.moments is not None)
+                ends = reason is not None
+                observe(State(state.step, state.score, moments, ends, settled=stands or ends))
+            if reason is not None:
+                return reason
+        if failure is not None:
+            raise failure
+        self._move(Y, unread[-1].score, descent)
+        return None
+
+    def _compute(self, unread: list[_Unread], every: int) -> tuple[Tensor, list[Tensor]]:
+        """Add the states of a block, and return Y at its last one, with the descent from there."""
+        end, held = self._end_of_block(every), 0
+        while True:
+            Y = self.Y.clone()
+            parts = [self._evaluate(part) for part in self._split(Y)]
+            score = torch.cat([score.detach() for _, score in parts])
+            moments = Moments.joined([moments.detached() for moments, _ in parts], Y)
+            if unread and unread[-1].step % every:
+                unread[-1].moments = None
+            unread.append(_Unread(self.step, score, moments))
+            descent: list[Tensor] = []
+            if self.step < self.max_steps:
+                descent = [each for part in parts for each in self._gradient(*part).unbind()]
+            if self.step % every == 0:
+                held += _nbytes(moments)
+            if self.step >= end or held > _BLOCK_BYTES:
+                return Y, descent
+            self._move(Y, score, descent)
+            self.step += 1
+            del Y, parts, moments, descent  # none of it is needed beside the next state
+
+    def _end_of_block(self, every: int) -> int:
+        """Return the last step of this block: one to be shown, so that observers see where the run stands."""
+        end = min(self.step + self.read_every - 1, self.max_steps)
+        shown = end - end % every
+        return shown if self.step <= shown else end
+
+    def _move(self, Y: Tensor, score: Tensor, descent: Sequence[Tensor]) -> None:
+        """Update, from Y and its scores, the replicates that go on: those that :meth:`_once` would update."""
+        self._update(descent)
+        going_on = (self._sign * score < self._bar) & score.isfinite().all()
+        torch.where(going_on[:, None, None], self.Y, Y, out=self.Y)
+
+    def _split(self, Y: Tensor) -> list[Tensor]:
+        return [Y[r : r + 1] for r in range(len(Y))] if self._alone else [Y]
+
+    def _evaluate(self, part: Tensor) -> tuple[Moments, Tensor]:
+        """Return moments and scores with their graph, down to the moments' own Y."""
+        moments = Moments(self.bound.reference, part.detach().requires_grad_())
+        return moments, self.bound.evaluate(moments)
+
+    def _gradient(self, moments: Moments, score: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(-self._sign * score.sum(), moments.Y)
+        # The fused optimisers of torch read a gradient in the memory order of its parameter.
+        return gradient.contiguous()
 
     def _active(self, value: float) -> bool:
         return self._sign * value < self._sign * self.target
 
-    def _reason(self, going_on: bool, should_stop: Callable[[], bool]) -> StopReason | None:
-        if not going_on:
+    def _reason(
+        self, step: int, values: Sequence[float], should_stop: Callable[[], bool]
+    ) -> StopReason | None:
+        if not any(map(self._active, values)):
             return StopReason.TARGET
-        if self.step >= self.max_steps:
+        if step >= self.max_steps:
             return StopReason.MAX_STEPS
         return StopReason.INTERRUPTED if should_stop() else None
 
@@ -203,9 +314,10 @@ class Ascent:
 
         return closure
 
-    def synthetic(self) -> Tensor:
-        """Return Y, (R, samples, units), with all samples where the run goes on in fewer rows."""
-        return self.Y if self.rows is None else self.rows.expand(self.Y)
+    def synthetic(self, Y: Tensor | None = None) -> Tensor:
+        """Return Y, or that of a state, (R, samples, units), with all samples if the run has fewer rows."""
+        Y = self.Y if Y is None else Y
+        return Y if self.rows is None else self.rows.expand(Y)
 
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs: the step, Y, and the optimisers' states."""
@@ -226,3 +338,16 @@ class Ascent:
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _least_reached(target: float, dtype: torch.dtype) -> float:
+    """Return the least number of a dtype that is not below the target: comparing in it is then exact."""
+    nearest = torch.tensor(target, dtype=dtype)
+    above = torch.nextafter(nearest, torch.full_like(nearest, math.inf))
+    return float(nearest if nearest.item() >= target else above)
+
+
+def _nbytes(moments: Moments) -> int:
+    """Return the memory that moments hold."""
+    fields = [field if isinstance(field, tuple) else (field,) for field in vars(moments).values()]
+    return sum(part.nbytes for field in fields for part in field if isinstance(part, Tensor))

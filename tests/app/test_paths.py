@@ -27,11 +27,12 @@ SAME = [
     "log.flush_seconds=1",
     "log.checkpoint_seconds=1",
     "measure.name=x",
+    "tf32=false",
 ]
 OTHER = [
     "seeds=[1]", "target=0.9", "max_steps=10", "dtype=float64", "optimizer.lr=0.2", "optimizer=sgd",
     "init.scale=2", "measure=nbs", "measure.form=angular", "dataset.seed=1", "track=[nbs]", "log.every=2",
-    "log.final=false",
+    "log.final=false", "tf32=true",
 ]  # fmt: skip
 
 
