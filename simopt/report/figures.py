@@ -71,11 +71,10 @@ def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+    check_suffix(path)
     figure = Figure(figsize=(4, 3), layout="constrained")
     draw_spectrum(figure.subplots(), spectrum, title)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def save_figures(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -102,13 +101,20 @@ def save_figures(runs: Sequence[Run], folder: Path) -> list[Path]:
         for ax in axes[len(same) :]:
             ax.remove()
         written += [
-            _save(score, folder / f"{stem}_score.png"),
-            _save(captured, folder / f"{stem}_captured.png"),
+            save(score, folder / f"{stem}_score.png"),
+            save(captured, folder / f"{stem}_captured.png"),
         ]
     return written
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def check_suffix(path: Path) -> None:
+    """Refuse a file that is no figure, before anything is computed."""
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure, its folder made if need be, and return the path."""
     FigureCanvasAgg(figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

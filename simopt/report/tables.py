@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simopt.store import reader
 from simopt.store.reader import Run
+
+if TYPE_CHECKING:
+    from simopt.analysis.good_score import GoodScore
 
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
@@ -27,6 +30,8 @@ class Summary:
         By PC, from 1; a mean over the replicates that reached it.
     never_captured : float
         Share of PCs, over all replicates, that never were half captured.
+    good_scores : dict of GoodScore
+        Of the task variables that were decoded along the run.
     """
 
     dataset: str
@@ -41,6 +46,7 @@ class Summary:
     half_capture: dict[int, float]
     never_captured: float
     path: Path
+    good_scores: dict[str, GoodScore] = field(default_factory=dict)
 
     def cells(self) -> list[str]:
         """Return the row as text."""
@@ -71,6 +77,7 @@ class Summary:
             **self.__dict__,
             "final_score": _known(self.final_score),
             "half_capture": {str(pc): _known(value) for pc, value in self.half_capture.items()},
+            "good_scores": {name: good.as_json() for name, good in self.good_scores.items()},
             "path": str(self.path),
         }
 
@@ -107,7 +114,14 @@ def summarise(run: Run) -> Summary:
         half_capture={pc: float(means[pc - 1]) for pc in PCS if pc <= len(means)},
         never_captured=float(1 - reached.mean()),
         path=run.path,
+        good_scores=_good_scores(run) if run.decoding else {},
     )
+
+
+def _good_scores(run: Run) -> dict[str, GoodScore]:
+    from simopt.analysis.good_score import good_scores  # loads torch, which runs without decoding do not need
+
+    return good_scores(run)
 
 
 def _so_far(run: Run) -> np.ndarray:

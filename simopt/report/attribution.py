@@ -1,0 +1,60 @@
+"""Figures of attributions: the change of a score without each part of the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simopt.analysis.attribution import Attribution
+from simopt.report.figures import check_suffix, save
+
+_COLORS = {"brings X and Y closer": "#0072B2", "keeps X and Y apart": "#D55E00"}  # Okabe & Ito 2008
+
+
+def draw_attribution(ax: Axes, attribution: Attribution, title: str) -> Axes:
+    """Draw the change of the score without each part, in two colours by what the part does.
+
+    PCs in their order, on a logarithmic axis; samples and units by rank, from the lowest change to the
+    highest. Undefined changes are left out. The first-order changes of units are small black dots.
+    """
+    change = attribution.change
+    defined = ~np.isnan(change)
+    if attribution.part == "PC":
+        place = np.arange(1.0, len(change) + 1)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        label = "principal component"
+    else:
+        place = np.empty(len(change))
+        place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
+        label = f"{attribution.part}, by rank"
+    away = change if attribution.larger_is_closer else -change
+    for chosen, (name, color) in zip((away <= 0, away > 0), _COLORS.items(), strict=True):
+        some = chosen & defined
+        if some.any():
+            ax.vlines(place[some], 0, change[some], color=color, linewidth=0.8)
+            ax.plot(place[some], change[some], "o", color=color, markersize=3, label=name)
+    if attribution.first_order is not None:
+        ax.plot(place, attribution.first_order, ".", color="#000000", markersize=2, label="first order")
+    ax.axhline(0, color="#000000", linewidth=0.6)
+    ax.set(xlabel=label, ylabel="change of the score without it")
+    ax.set_title(title, fontsize="small", wrap=True)
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save_attribution(attribution: Attribution, title: str, path: Path) -> Path:
+    """Draw an attribution into a file, PNG, PDF or SVG by its suffix, and return the path.
+
+    Raises
+    ------
+    InputError
+        Another suffix, or the file cannot be written.
+    """
+    check_suffix(path)
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    draw_attribution(figure.subplots(), attribution, title)
+    return save(figure, path)

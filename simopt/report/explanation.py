@@ -1,0 +1,67 @@
+"""An explanation in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt.analysis.explanation import Explained, Explanation
+from simopt.typing import FloatArray
+
+_SHOWN = 5
+
+
+def sentences(explanation: Explanation) -> Iterator[str]:
+    """Yield what each score means, measure by measure."""
+    for each in explanation.explained:
+        yield _sentence(each, explanation)
+
+
+def own_sentence(explanation: Explanation) -> str:
+    """Return what the user's data have of the recording."""
+    own = explanation.own
+    return f"Your Y captures {_pcs(own.mask, explanation.variance_ratio)}{_decodes(own.decoding, {})}."
+
+
+def _sentence(each: Explained, explanation: Explanation) -> str:
+    reading, standing = each.reading, each.standing
+    if reading.below_noise:
+        reached = f"noise scores {reading.start:.3f} itself"
+    elif reading.reached:
+        reached = f"noise reaches it after {reading.steps:.0f} steps"
+    else:
+        reached = f"optimised noise ends before it, at {reading.end:.3f}"
+    captured = _pcs(reading.half, explanation.variance_ratio)
+    text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimised Y has then captured {captured}"
+    text += _decodes(reading.decoding, explanation.reference)
+    if standing.ceiling is not None:
+        text += f"; the ceiling is {standing.ceiling.value:.3f}"
+    null = standing.null["unrelated"]
+    worse = "below" if null.larger_is_closer else "above"
+    text += f"; unrelated data score {null.mean:.3f}, 95 % of them {worse} {standing.end:.3f}"
+    return f"{text} (percentile {standing.percentile:.1f})."
+
+
+def _pcs(mask: npt.NDArray[np.bool_], ratio: FloatArray) -> str:
+    """Return ``PCs 1-3, 5 of 168 (42 % of variance)``."""
+    if not mask.any():
+        return f"none of {len(mask)} PCs"
+    pcs = np.flatnonzero(mask) + 1
+    blocks = np.split(pcs, np.flatnonzero(np.diff(pcs) > 1) + 1)
+    shown = [f"{block[0]}-{block[-1]}" if len(block) > 1 else f"{block[0]}" for block in blocks[:_SHOWN]]
+    more = f" and {sum(map(len, blocks[_SHOWN:]))} more" if len(blocks) > _SHOWN else ""
+    return f"PCs {', '.join(shown)}{more} of {len(mask)} ({ratio[mask].sum():.0%} of variance)"
+
+
+def _decodes(decoding: Mapping[str, float], reference: Mapping[str, Mapping[str, Any]]) -> str:
+    told = []
+    for variable, accuracy in decoding.items():
+        facts = reference.get(variable)
+        beside = ""
+        if facts is not None:
+            beside = f" (recording {float(facts['accuracy']):.2f}, chance {float(facts['chance']):.2f})"
+        told.append(f"{variable} at {accuracy:.2f}{beside}")
+    return f" and decodes {', '.join(told)}" if told else ""
