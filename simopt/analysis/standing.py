@@ -1,0 +1,66 @@
+"""Where a score stands: among the scores of unrelated data, and below the ceiling of the recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simopt.analysis.ceilings import Ceiling
+from simopt.analysis.nulls import Null
+
+SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A score, its null of each kind, and its ceiling where one is known.
+
+    Attributes
+    ----------
+    measure : str
+    score : float
+    null : dict of Null
+        By kind; empty where none was drawn.
+    ceiling : Ceiling or None
+    """
+
+    measure: str
+    score: float
+    null: Mapping[str, Null] = field(default_factory=dict)
+    ceiling: Ceiling | None = None
+
+    @property
+    def percentile(self) -> float:
+        """Where the score ranks among those of unrelated data, 0 to 100; NaN where none were drawn."""
+        return self.null["unrelated"].percentile(self.score) if self.null else math.nan
+
+    @property
+    def end(self) -> float:
+        """The score that 95 % of unrelated data do not pass; NaN where none were drawn."""
+        return _end(self.null["unrelated"]) if self.null else math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        facts: dict[str, Any] = {"score": self.score}
+        if self.null:
+            facts["null"] = {
+                kind: {
+                    "mean": null.mean,
+                    "end": _end(null),
+                    "percentile": null.percentile(self.score),
+                    "draws": len(null.scores),
+                }
+                for kind, null in self.null.items()
+            }
+            facts["percentile"] = self.percentile
+        if self.ceiling is not None:
+            facts["ceiling"] = self.ceiling.value
+            facts["ceiling_interval"] = list(self.ceiling.interval)
+            facts["ceiling_correction"] = self.ceiling.correction
+        return facts
+
+
+def _end(null: Null) -> float:
+    return null.quantile(SHARE if null.larger_is_closer else 1 - SHARE)
