@@ -13,6 +13,8 @@ DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
 NULL_QUANTILE = 0.95
 NEAR_THE_TOP = 0.1
 """A measure is saturated where its null ends within this share of the way from worst to best."""
+HEADROOM = 0.05
+"""A variable must be decodable with more than this share of the way from the null to the best left."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ def judge(
     good: Mapping[str, GoodScore],
     target: float,
     degenerate: str | None = None,
+    ceiling: float | None = None,
 ) -> Verdict:
     """Judge a measure on a recording.
 
     Saturated: the measure calls itself degenerate for such shapes, or unrelated data score within
-    :data:`NEAR_THE_TOP` of the best. Blind: some variable is not decodable even at the end of a run, or is
-    decodable at scores that unrelated data reach. Else it discriminates, the better the larger the gap.
+    :data:`NEAR_THE_TOP` of the best. Blind: some variable is not decodable even at the end of a run, or only
+    within :data:`HEADROOM` of the best or above the noise ceiling, or is so at scores that unrelated data
+    reach. Else it discriminates, the better the larger the gap.
 
     Parameters
     ----------
@@ -63,6 +67,8 @@ def judge(
         Where the runs ended.
     degenerate : str, optional
         Why the measure means nothing for data of these shapes.
+    ceiling : float, optional
+        Of the recording, where it is known.
     """
     if degenerate is not None:
         return Verdict(measure, SATURATED, float("nan"), degenerate)
@@ -81,6 +87,13 @@ def judge(
     variable = min(gaps, key=gaps.__getitem__)
     if gaps[variable] <= 0:
         text = f"{variable} is decodable at {good[variable].score:.3f}, which unrelated data reach"
+        return Verdict(measure, BLIND, gaps[variable], text)
+    last = max(gaps, key=gaps.__getitem__)
+    top = good[last].score
+    if gaps[last] > 1 - HEADROOM:
+        return Verdict(measure, BLIND, gaps[variable], f"{last} is decodable only from {top:.3f} on")
+    if ceiling is not None and sign * (top - ceiling) > 0:
+        text = f"{last} is decodable only from {top:.3f} on, above the ceiling of {ceiling:.3f}"
         return Verdict(measure, BLIND, gaps[variable], text)
     first = good[variable].score
     text = f"unrelated data score up to {null_end:.3f}, {variable} is decodable from {first:.3f} on"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
+_MOST_CLASSES = 10
+"""Distinct values up to which floating-point labels are classes."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -21,12 +25,13 @@ class Decoding:
     Attributes
     ----------
     accuracy : float
-        Mean over time bins and folds.
+        Mean over time bins and folds; of a continuous variable R2, which may be negative.
     over_time : array, (time,)
         Mean over folds in each time bin; one value where there is no time.
     chance : float
-        The share of the most frequent class.
+        The share of the most frequent class; 0 for a continuous variable.
     classes : int
+        0 for a continuous variable.
     folds : int
     """
 
@@ -37,9 +42,34 @@ class Decoding:
     folds: int
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is decoded of every dataset with the same conditions: one variable, and its folds.
+
+    Attributes
+    ----------
+    labels : array, (conditions,)
+        Numbers of the classes in sorted order, or the values of a continuous variable.
+    splits : tuple of pairs of array
+        The conditions of training and of test, fold by fold.
+    chance, classes : float, int
+        As in :class:`Decoding`.
+    """
+
+    labels: LabelArray
+    splits: tuple[tuple[LabelArray, LabelArray], ...]
+    chance: float
+    classes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """Multinomial logistic regression with an L2 penalty, in stratified folds, in each time bin by itself.
+    """A linear decoder, cross-validated over conditions, in each time bin by itself.
+
+    Classes are decoded by multinomial logistic regression with an L2 penalty, in stratified folds. A variable
+    is continuous, and decoded by ridge regression, when its labels are floating-point numbers, not all of
+    them whole, with more than 10 distinct values. Its score is 1 - sum (y - prediction)^2 /
+    sum (y - mean of the training folds)^2, over the conditions of all folds.
 
     Parameters
     ----------
@@ -47,13 +77,21 @@ class Decoder:
         Scale every unit to mean 0 and variance 1 by the training folds, so that the penalty means the same
         whatever the responses are measured in. The published decoder did not.
     penalty : float
-        Inverse strength C of the penalty: the loss is ||w||^2 / 2 + C times the summed log loss.
+        Inverse strength C of the penalty: the loss is ||w||^2 / 2 + C times the summed log loss, or C / 2
+        times the summed squares.
     folds : int
-        Fewer where a class has fewer conditions.
+        At most as many as the rarest class has conditions, or groups where there are groups.
     seed : int
         Of the shuffle that makes the folds.
     max_iter : int
         Of L-BFGS; a fit that has not converged by then is used as it is.
+    variables : sequence of str, optional
+        Along a run: the labels to decode; all but ``groups`` if None.
+    groups : str, optional
+        Along a run: the label whose values stay together in a fold.
+    score_step : float
+        Along a run: decode where a score has moved this far since the state decoded last, and the first and
+        the last state; 0: every logged state.
     """
 
     standardise: bool = True
@@ -61,65 +99,161 @@ class Decoder:
     folds: int = 5
     seed: int = 0
     max_iter: int = 1000
+    variables: Sequence[str] | None = None
+    groups: str | None = None
+    score_step: float = 0.02
 
     def __post_init__(self) -> None:
         checks.at_least(self.penalty, 0, "penalty of the decoder", strict=True)
         checks.whole(self.folds, 2, "folds of the decoder")
         checks.whole(self.seed, 0, "seed of the decoder")
         checks.whole(self.max_iter, 1, "max_iter of the decoder")
+        checks.at_least(self.score_step, 0, "score_step of the decoder")
+        if isinstance(self.variables, str):
+            raise InputError(
+                f"variables of the decoder is {self.variables!r}; it must be a list, for instance "
+                f"[{self.variables}]."
+            )
 
-    def decode(self, responses: FloatArray, labels: LabelArray) -> Decoding:
+    def decode(self, responses: FloatArray, labels: LabelArray, groups: LabelArray | None = None) -> Decoding:
         """Return how well the labels are read from the responses, cross-validated over conditions.
 
         Parameters
         ----------
         responses : array, (conditions, units) or (time, condition, unit)
         labels : array, (conditions,)
+        groups : array, (conditions,), optional
+            Conditions with the same value stay together in a fold.
 
         Raises
         ------
         InputError
-            Labels of another length, of one class only, or with a class of a single condition.
+            As :meth:`plan`.
         """
+        return self.carry_out(self.plan(labels, responses.shape[-2], groups), responses)
+
+    def plan(self, labels: LabelArray, conditions: int, groups: LabelArray | None = None) -> Plan:
+        """Check labels and make their folds.
+
+        Raises
+        ------
+        InputError
+            Labels or groups of another length; labels that are not finite, or all the same; a class with
+            fewer conditions than folds, or fewer groups than folds; training folds with one class only.
+        """
+        labels = _per_condition(labels, conditions, "labels to decode")
+        if groups is not None:
+            groups = _per_condition(groups, conditions, "groups of the decoder")
+            count = len(np.unique(groups))
+            if count < self.folds:
+                raise InputError(
+                    f"there are {count} groups, fewer than the {self.folds} folds; {_fewer_folds(count)}"
+                )
+        values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        if len(values) < 2:
+            raise InputError(f"all {len(labels)} labels are {values[0]}: there is nothing to decode.")
+        if is_continuous(labels):
+            if conditions < 2 * self.folds:
+                raise InputError(
+                    f"{conditions} conditions are fewer than 2 for each of the {self.folds} folds; "
+                    f"{_fewer_folds(conditions // 2)}"
+                )
+            return Plan(labels, self._splits(labels, groups, continuous=True), 0.0, 0)
+        if counts.min() < self.folds:
+            raise InputError(
+                f"class {values[counts.argmin()]} has {counts.min()} condition(s), fewer than the "
+                f"{self.folds} folds; {_fewer_folds(int(counts.min()))}"
+            )
+        splits = self._splits(codes, groups, continuous=False)
+        if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
+            raise InputError("a training fold holds one class only; the groups and the labels coincide.")
+        return Plan(codes, splits, float(counts.max() / counts.sum()), len(values))
+
+    def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
+        """Decode the variable of a plan from responses, as :meth:`decode` does."""
         from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import StratifiedKFold, cross_val_score
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
         from threadpoolctl import threadpool_limits
 
-        folds, counts = self._folds(responses, labels)
-        classifier = LogisticRegression(C=self.penalty, max_iter=self.max_iter)
-        model = make_pipeline(StandardScaler(), classifier) if self.standardise else classifier
-        splits = StratifiedKFold(folds, shuffle=True, random_state=self.seed)
         bins = responses if responses.ndim == 3 else responses[None]
+        in_one_bin = self._predicted if plan.classes else self._regressed
         # The matrix products of a fit are so small that several threads make it up to ten times slower.
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            over_time = np.array([cross_val_score(model, each, labels, cv=splits).mean() for each in bins])
-        return Decoding(
-            accuracy=float(over_time.mean()),
-            over_time=over_time,
-            chance=float(counts.max() / counts.sum()),
-            classes=len(counts),
-            folds=folds,
-        )
+            over_time = np.array([in_one_bin(plan, each) for each in bins])
+        return Decoding(float(over_time.mean()), over_time, plan.chance, plan.classes, len(plan.splits))
 
-    def _folds(self, responses: FloatArray, labels: LabelArray) -> tuple[int, LabelArray]:
-        if np.shape(labels) != (responses.shape[-2],):
-            raise InputError(
-                f"labels to decode have shape {np.shape(labels)}; expected one for each of the "
-                f"{responses.shape[-2]} conditions."
-            )
-        values, counts = np.unique(labels, return_counts=True)
-        if len(values) < 2:
-            raise InputError(f"all {len(labels)} labels are {values[0]}: there is nothing to decode.")
-        if counts.min() < 2:
-            raise InputError(
-                f"class {values[counts.argmin()]} has one condition only; decoding in folds needs at least "
-                "2 of each class."
-            )
-        return min(self.folds, int(counts.min())), counts
+    def _predicted(self, plan: Plan, responses: FloatArray) -> float:
+        """Return the accuracy in one time bin, the mean over folds."""
+        from sklearn.linear_model import LogisticRegression
+
+        right = []
+        for train, test in plan.splits:
+            known, unknown = self._scaled(responses, train, test)
+            model = LogisticRegression(C=self.penalty, max_iter=self.max_iter).fit(known, plan.labels[train])
+            right.append(np.mean(model.predict(unknown) == plan.labels[test]))
+        return float(np.mean(right))
+
+    def _regressed(self, plan: Plan, responses: FloatArray) -> float:
+        """Return R2 in one time bin, over the conditions of all folds."""
+        from sklearn.linear_model import Ridge
+
+        missed = varied = 0.0
+        for train, test in plan.splits:
+            known, unknown = self._scaled(responses.astype(np.float64), train, test)
+            model = Ridge(alpha=1 / self.penalty).fit(known, plan.labels[train])
+            missed += float(np.sum((plan.labels[test] - model.predict(unknown)) ** 2))
+            varied += float(np.sum((plan.labels[test] - plan.labels[train].mean()) ** 2))
+        return 1 - missed / varied
+
+    def _scaled(
+        self, responses: FloatArray, train: LabelArray, test: LabelArray
+    ) -> tuple[FloatArray, FloatArray]:
+        from sklearn.preprocessing import StandardScaler
+
+        if not self.standardise:
+            return responses[train], responses[test]
+        scaler = StandardScaler().fit(responses[train])
+        return scaler.transform(responses[train]), scaler.transform(responses[test])
+
+    def _splits(
+        self, labels: LabelArray, groups: LabelArray | None, *, continuous: bool
+    ) -> tuple[tuple[LabelArray, LabelArray], ...]:
+        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+        shuffled = {"shuffle": True, "random_state": self.seed}
+        if continuous:
+            kind = KFold(self.folds, **shuffled) if groups is None else GroupKFold(self.folds)
+        else:
+            kind = (StratifiedKFold if groups is None else StratifiedGroupKFold)(self.folds, **shuffled)
+        return tuple(kind.split(np.zeros((len(labels), 1)), labels, groups))
+
+
+def is_continuous(labels: LabelArray) -> bool:
+    """Whether labels are decoded by regression; the rule is stated in :class:`Decoder`."""
+    return bool(
+        np.issubdtype(labels.dtype, np.floating)
+        and len(np.unique(labels)) > _MOST_CLASSES
+        and (labels % 1 != 0).any()
+    )
+
+
+def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray:
+    array = np.asarray(values)
+    if array.dtype == object:
+        array = array.astype(str)
+    if array.shape != (conditions,):
+        raise InputError(
+            f"{what} have shape {array.shape}; expected one for each of the {conditions} conditions."
+        )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise InputError(
+            f"{what} hold {int((~np.isfinite(array)).sum())} NaN or infinite value(s); leave them out."
+        )
+    return array
+
+
+def _fewer_folds(most: int) -> str:
+    return f"lower the folds of the decoder to {most}." if most >= 2 else "2 folds are the least."
 
 
 PUBLISHED = Decoder(standardise=False, max_iter=200)
@@ -133,14 +267,15 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     -------
     dict of dict
         ``accuracy`` (standardised), ``accuracy_published`` (:data:`PUBLISHED`), ``chance``, ``classes``,
-        ``folds``, ``over_time`` (standardised, one value a time bin); or the ``reason`` why a label cannot
-        be decoded.
+        ``folds`` (fewer than 5 where a class has fewer conditions), ``over_time`` (standardised, one value a
+        time bin); or the ``reason`` why a label cannot be decoded.
     """
     found: dict[str, dict[str, Any]] = {}
     for variable, labels in dataset.labels.items():
         try:
-            own = Decoder().decode(dataset.responses, labels)
-            published = PUBLISHED.decode(dataset.responses, labels)
+            plan = replace(Decoder(), folds=_folds_for(labels)).plan(labels, dataset.responses.shape[-2])
+            own = Decoder().carry_out(plan, dataset.responses)
+            published = PUBLISHED.carry_out(plan, dataset.responses)
         except InputError as error:
             found[variable] = {"reason": str(error)}
             continue
@@ -153,3 +288,10 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
             "over_time": own.over_time.tolist(),
         }
     return found
+
+
+def _folds_for(labels: LabelArray) -> int:
+    fewest = (
+        len(labels) // 2 if is_continuous(labels) else int(np.unique(labels, return_counts=True)[1].min())
+    )
+    return int(np.clip(fewest, 2, Decoder.folds))

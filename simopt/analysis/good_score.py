@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class GoodScore:
     def interval(self) -> tuple[float, float]:
         """The least and the largest over replicates; NaN where one never reached the level."""
         return float(np.fmin.reduce(self.per_seed)), float(np.max(self.per_seed))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values: null for never."""
+        known = [None if np.isnan(score) else float(score) for score in (self.score, *self.per_seed)]
+        return {"level": self.level, "score": known[0], "per_seed": known[1:]}
 
     def worded(self) -> str:
         """Return it in a few words."""
@@ -99,12 +105,11 @@ def good_score(
 def good_scores(run: Run, share: float = SHARE) -> dict[str, GoodScore]:
     """Return the good score of every variable that was decoded along a run and from its recording."""
     found = {}
-    at = np.searchsorted(run.step, run.decoding_step)
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]
         chance, reference = float(facts["chance"]), float(facts["accuracy"])
         if reference > chance:
             level = chance + share * (reference - chance)
-            passage = good_score(run.score[at], accuracy, chance, reference, share)
+            passage = good_score(run.decoding_score, accuracy, chance, reference, share)
             found[variable] = GoodScore(variable, level, passage)
     return found

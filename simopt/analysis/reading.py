@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from simopt.optimization.captured import steps_to
 from simopt.store.reader import Run
@@ -35,7 +36,7 @@ class Reading:
     end: float
     steps: float
     captured: FloatArray
-    half: FloatArray
+    half: npt.NDArray[np.bool_]
     decoding: dict[str, float]
 
     @property
@@ -69,9 +70,8 @@ def read_at(run: Run, score: float, sign: int = 1) -> Reading:
     half = (passed | (captured >= midpoint)).mean(axis=0) > 0.5
     steps = steps_to(run.step, run.score, score, sign)
     decoding = {}
-    at = np.searchsorted(run.step, run.decoding_step)
-    if len(at):
-        first, second, share = _place(run.score[at], score, sign)
+    if len(run.decoding_step):
+        first, second, share = _place(run.decoding_score, score, sign)
         for variable, accuracy in run.decoding.items():
             left, right = accuracy[first, replicate], accuracy[second, replicate]
             decoding[variable] = float(np.mean(left + share * (right - left)))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simopt import catalogue, datasets, measures
+from simopt.app import analyses, decode
+from simopt.app.decode import RunDecoding
 from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.errors import InputError
@@ -26,6 +28,7 @@ class Job:
     tracked: dict[str, Measure]
     reference: Reference
     ascent: Ascent
+    decoding: RunDecoding | None = None
 
 
 def build(config: RunConfig) -> Job:
@@ -38,14 +41,14 @@ def build(config: RunConfig) -> Job:
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
-    where, precision = devices.choose(config.device, config.dtype)
+    analyses.check(config)
+    where, precision = devices.choose(config.device, config.dtype, tf32=config.tf32)
     measure = measures.build(as_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}
     factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
     init = catalogue.build(as_node(config.init, "init"), "init")
-    if config.decoder:
-        raise InputError("decoder: this version of simopt does not decode along a run; use decoder=none.")
     dataset = datasets.build(as_node(config.dataset, "dataset")).load()
+    decoding = decode.build(as_node(config.decoder, "decoder"), dataset) if config.decoder else None
     samples = dataset.samples()
     reference = Reference.of(samples, dtype=precision, device=where)
     ascent = prepare(
@@ -59,7 +62,7 @@ def build(config: RunConfig) -> Job:
         max_steps=config.max_steps,
         tracked=tracked.values(),
     )
-    return Job(dataset, measure, tracked, reference, ascent)
+    return Job(dataset, measure, tracked, reference, ascent, decoding)
 
 
 def as_node(node: Any, what: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import datasets, measures, report, run, score, sweep
+from simopt.app.commands import attribute, datasets, explain, measures, report, run, score, sweep
 
 app = typer.Typer(
     name="simopt",
@@ -26,6 +26,8 @@ app.command(name="run")(run.run)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="report")(report.report)
 app.command(name="score")(score.score)
+app.command(name="explain")(explain.explain)
+app.command(name="attribute")(attribute.attribute)
 app.command(name="measures")(measures.measures)
 app.add_typer(datasets.app, name="datasets")
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from simopt import __version__
+from simopt.app import analyses
 from simopt.app.build import Job, build
 from simopt.app.compose import Composed
 from simopt.app.paths import config_hash, run_folder
@@ -31,6 +32,7 @@ from simopt.errors import (
     StorageError,
 )
 from simopt.optimization import State, StopReason, captured_variance, half_capture, steps_to
+from simopt.optimization import device as devices
 from simopt.optimization.run import memory_errors
 from simopt.optimization.setup import not_finite
 from simopt.optimization.trajectory import Thinning
@@ -89,6 +91,13 @@ def execute(
     InterruptedRunError
         SIGINT or SIGTERM came; the same command goes on from there.
     """
+    with devices.matrix_products(tf32=composed.config.tf32):
+        return _execute(composed, progress, should_stop, wait)
+
+
+def _execute(
+    composed: Composed, progress: Callable[[State], None], should_stop: Callable[[], bool], wait: bool
+) -> Outcome:
     config = composed.config
     job = build(config)
     digest = config_hash(config, job.dataset)
@@ -174,15 +183,16 @@ class _Session:
         ascent, every = self.job.ascent, self.config.log.every
         try:
             with memory_errors():
-                reason = ascent.run(
+                stop_reason = ascent.run(
                     lambda state: self._observe(writer, state), should_stop=stopped, every=every
                 )
-                self._conclude(writer, reason)
+                self._conclude(writer, stop_reason)
         except Exception as error:
             known = isinstance(error, SimoptError)
-            writer.fail(str(error) if known else f"{type(error).__name__}: {error}", _now(), self._seconds())
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            writer.fail(reason, _now(), self._seconds(), *self._decoded())
             raise
-        return reason
+        return stop_reason
 
     def _open(self) -> tuple[RunWriter, str]:
         header = Header(
@@ -198,6 +208,8 @@ class _Session:
             self.seconds_before = float(state["wall_seconds"])
             writer = RunWriter.resume(self.path, header, self.job.ascent.step, flush_seconds)
             self.thinning = Thinning(self.config.log.score_step, writer.last_score())
+            if self.job.decoding is not None:
+                self.job.decoding.restore(state["decoding"], self.job.ascent.step)
             return writer, "resumed"
         self.checkpoint.unlink(missing_ok=True)
         return RunWriter.create(self.path, header, flush_seconds), "done"
@@ -232,7 +244,8 @@ class _Session:
         }
 
     def _observe(self, writer: RunWriter, state: State) -> None:
-        if time.monotonic() - self.saved >= self.checkpoint_pause and not state.last:
+        due = time.monotonic() - self.saved >= self.checkpoint_pause
+        if due and state.settled and not state.last:
             self._save(writer)
         self.progress(state)
         if not self.thinning.keeps(state):
@@ -245,6 +258,8 @@ class _Session:
         for name, bound in self.tracked.items():
             row[layout.tracked(name)] = bound.evaluate(state.moments).cpu().numpy()
         writer.append(row)
+        if self.job.decoding is not None:
+            self.job.decoding.observe(state, self.job.ascent.synthetic(state.moments.Y))
 
     def _save(self, writer: RunWriter) -> None:
         begun = time.monotonic()
@@ -255,12 +270,13 @@ class _Session:
         self.checkpoint_pause = max(seconds, min(_CHECKPOINT_SHARE * (self.saved - begun), 10 * seconds))
 
     def _state(self) -> dict[str, Any]:
-        return {"ascent": self.job.ascent.state(), "wall_seconds": self._seconds()}
+        state = {"ascent": self.job.ascent.state(), "wall_seconds": self._seconds()}
+        return state if self.job.decoding is None else {**state, "decoding": self.job.decoding.state()}
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
-    def _results(self, writer: RunWriter) -> dict[Entry, Any]:
+    def _results(self, writer: RunWriter) -> analyses.Found:
         step, score = writer.logged(layout.STEP), writer.logged(layout.SCORE)
         pcs = len(self.job.reference.variance_ratio)
         some = max(1, _HALF_CAPTURE_BYTES // score.nbytes)  # the memory taken does not grow with the steps
@@ -272,20 +288,38 @@ class _Session:
             layout.HALF_CAPTURE: np.concatenate(half, axis=1),
             layout.STEPS_TO_TARGET: steps_to(step, score, self.config.target, self.job.measure.sign),
         }
+        Y = self.job.ascent.synthetic().cpu().numpy()
         if self.config.log.final:
-            results[layout.FINAL_Y] = self.job.ascent.synthetic().cpu().numpy()
-        return results
+            results[layout.FINAL_Y] = Y
+        if self.job.decoding is not None:
+            results |= analyses.good_scores(self.job.decoding)
+        attributes: dict[Entry, dict[str, Any]] = {}
+        dataset, measure = self.job.dataset, self.job.measure
+        found = [analyses.attributions(dataset, Y, measure, self.config.attribute)]
+        if self.config.nulls:
+            found.append(analyses.standing(dataset, measure, self.config.nulls))
+        for more, facts in found:
+            results |= more
+            attributes |= facts
+        return results, attributes
+
+    def _decoded(self) -> tuple[dict[Entry, Any], dict[Entry, dict[str, Any]]]:
+        """Return what was decoded so far, and its attributes."""
+        decoding = self.job.decoding
+        return ({}, {}) if decoding is None else (decoding.results(), decoding.attributes())
 
     def _conclude(self, writer: RunWriter, reason: StopReason) -> None:
         if reason is StopReason.NOT_FINITE:
             raise RunFailedError(not_finite(self.job.ascent, self.job.measure.name))
-        status, results = layout.FINISHED, {}
+        status = layout.FINISHED
+        results, attributes = self._decoded()
         if reason is StopReason.INTERRUPTED:
             status = layout.INTERRUPTED
             self._save(writer)
         else:
-            results = self._results(writer)
-        writer.conclude(status, reason.value, _now(), self._seconds(), results)
+            ended, facts = self._results(writer)
+            results, attributes = results | ended, attributes | facts
+        writer.conclude(status, reason.value, _now(), self._seconds(), results, attributes)
 
 
 @contextlib.contextmanager

@@ -26,8 +26,9 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
     tree = asdict(config)
     for key in ("force", "device", "dataset"):
         del tree[key]
-    if not config.tf32:
-        del tree["tf32"]
+    for key in ("tf32", "nulls", "attribute"):  # of no account while they are not used
+        if not tree[key]:
+            del tree[key]
     tree["log"] = {"every": config.log.every, "final": config.log.final}
     if config.log.score_step:
         tree["log"]["score_step"] = config.log.score_step

@@ -39,6 +39,8 @@ class RunConfig:
     target: float = MISSING
     max_steps: int = MISSING
     track: list[str] = MISSING
+    nulls: int = MISSING
+    attribute: list[str] = MISSING
     device: str = MISSING
     dtype: str = MISSING
     tf32: bool = MISSING
@@ -46,6 +48,7 @@ class RunConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
+        checks.whole(self.nulls, 0, "nulls")
         checks.whole(self.log.every, 1, "log.every")
         checks.at_least(self.log.score_step, 0, "log.score_step")
         checks.at_least(self.log.flush_seconds, 0, "log.flush_seconds")

@@ -19,7 +19,7 @@ import filelock
 import h5py
 
 from simopt import catalogue, datasets, measures
-from simopt.app import launch
+from simopt.app import analyses, decode, launch
 from simopt.app.build import as_node
 from simopt.app.compose import Composed, Launcher, compose_sweep
 from simopt.app.paths import config_hash, run_place
@@ -170,6 +170,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
 
 def _check(config: RunConfig) -> None:
     """Check what needs no data."""
+    analyses.check(config)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
     measure = measures.build(as_node(config.measure, "measure"))
@@ -183,6 +184,8 @@ def _check(config: RunConfig) -> None:
 
 def _run_file(config: RunConfig) -> Path:
     dataset = Loaded(name="", node=as_node(config.dataset, "dataset")).load()
+    if config.decoder:
+        decode.build(as_node(config.decoder, "decoder"), dataset)
     measure = measures.build(as_node(config.measure, "measure"))
     digest = config_hash(config, dataset)
     return run_place(config, dataset, measure.name, digest) / layout.RUN_FILE

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from simopt.report.tables import PCS, Summary
+
+if TYPE_CHECKING:
+    from simopt.analysis.explanation import Explanation
+    from simopt.analysis.standing import Standing
 
 
 def runs_table(summaries: Sequence[Summary]) -> Table:
@@ -20,6 +25,23 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
         table.add_column(name, justify="right")
     for summary in summaries:
         table.add_row(*(Text(cell) for cell in summary.cells()))
+    return table
+
+
+def good_scores_table(summaries: Sequence[Summary]) -> Table:
+    """Return at which score the task variables of each run are decodable, median and range over seeds."""
+    table = Table(
+        title="Good scores",
+        caption="where accuracy has risen from chance by nine tenths of the recording's rise",
+    )
+    for name in ("dataset", "measure", "run", "variable"):
+        table.add_column(name, overflow="fold")
+    for name in ("accuracy", "good score"):
+        table.add_column(name, justify="right")
+    for summary in summaries:
+        for variable, good in summary.good_scores.items():
+            dataset, measure, run = summary.cells()[:3]
+            table.add_row(Text(dataset), measure, run, Text(variable), f"{good.level:.3f}", good.worded())
     return table
 
 
@@ -53,16 +75,46 @@ def measure_card(card: Mapping[str, Any]) -> Table:
     return table
 
 
-def scores_table(scores: Mapping[str, float], skipped: Mapping[str, str]) -> Table:
-    """Return scores, and the reason for each that was not computed."""
-    table = Table(title="Scores of Y against X")
+def scores_table(standings: Sequence[Standing], skipped: Mapping[str, str]) -> Table:
+    """Return scores, where they stand, and the reason for each that was not computed."""
+    caption = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
+    table = Table(title="Scores of Y against X", caption=caption)
     table.add_column("measure")
-    table.add_column("score", justify="right")
+    for name in ("score", "unrelated", "95 %", "percentile", "ceiling"):
+        table.add_column(name, justify="right")
     table.add_column("not computed because", overflow="fold")
-    for name, value in scores.items():
-        table.add_row(Text(name), f"{value:.6f}", "")
+    for each in standings:
+        null = each.null.get("unrelated")
+        cells = [
+            f"{each.score:.6f}",
+            "" if null is None else f"{null.mean:.4f}",
+            "" if null is None else f"{each.end:.4f}",
+            "" if null is None else f"{each.percentile:.1f}",
+            "" if each.ceiling is None else f"{each.ceiling.value:.4f}",
+        ]
+        table.add_row(Text(each.measure), *cells, "")
     for name, reason in skipped.items():
-        table.add_row(Text(name), "", Text(reason))
+        table.add_row(Text(name), *[""] * 5, Text(reason))
+    return table
+
+
+def advice_table(explanation: Explanation) -> Table:
+    """Return what each measure is good for on a recording, and its good scores."""
+    table = Table(
+        title="Measures on this recording",
+        caption="good score: accuracy has risen from chance by nine tenths of the recording's rise",
+    )
+    table.add_column("measure")
+    table.add_column("verdict")
+    table.add_column("gap", justify="right")
+    for variable in explanation.reference:
+        table.add_column(Text(f"good score, {variable}"), justify="right")
+    table.add_column("because", overflow="fold")
+    for each in explanation.explained:
+        verdict = each.verdict
+        gap = "" if math.isnan(verdict.gap) else f"{verdict.gap:.2f}"
+        good = [each.good[name].worded() if name in each.good else "" for name in explanation.reference]
+        table.add_row(Text(verdict.measure), verdict.kind, gap, *good, Text(verdict.reason))
     return table
 
 
@@ -114,6 +166,11 @@ def _decoded(facts: Mapping[str, Any]) -> str:
     over_time = facts["over_time"]
     best = max(range(len(over_time)), key=over_time.__getitem__)
     peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
+    if not facts["classes"]:
+        return (
+            f"continuous; decoded with R2 {facts['accuracy']:.3f} standardised{peak}, "
+            f"{facts['accuracy_published']:.3f} as the published decoder scales"
+        )
     return (
         f"{facts['classes']} classes, chance {facts['chance']:.3f}; decoded with accuracy "
         f"{facts['accuracy']:.3f} standardised{peak}; {facts['accuracy_published']:.3f} by the published "

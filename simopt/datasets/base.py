@@ -138,6 +138,35 @@ class Dataset:
         return digest.hexdigest()
 
 
+def same_rows(X: Dataset, Y: Dataset) -> None:
+    """Refuse two datasets whose rows are not the same samples.
+
+    Labels that both have, by name, must agree row by row: identifiers of stimuli or trials above all.
+
+    Raises
+    ------
+    InputError
+        Other numbers of samples, or a label that differs.
+    """
+    checks.same_samples(X.samples().shape, Y.samples().shape)
+    if X.responses.shape[-2] != Y.responses.shape[-2]:
+        return  # one of them is flattened over time
+    for name in sorted(X.labels.keys() & Y.labels.keys()):
+        ours, theirs = np.asarray(X.labels[name]), np.asarray(Y.labels[name])
+        differs = np.flatnonzero(ours != theirs)
+        if len(differs):
+            row = int(differs[0])
+            reordered = sorted(map(str, ours)) == sorted(map(str, theirs))
+            raise InputError(
+                f"{name} of row {row} is {ours[row]} in {X.name} and {theirs[row]} in {Y.name}"
+                + (
+                    "; the rows are the same in another order: sort both by it."
+                    if reordered
+                    else f"; {len(differs)} of {len(ours)} rows differ."
+                )
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loader(ABC):
     """Something that can be asked for a dataset; a yaml in ``configs/dataset/`` names one."""

@@ -1,7 +1,8 @@
 """The layout of a run file: every name, dtype, axes and unit, and the schema version.
 
-T logged states, R replicates, K principal components, n samples, q units of Y. All scores and captured
-variances are dimensionless.
+T logged states, D of them decoded, R replicates, K principal components, B time bins, n samples, q units of
+Y. All scores, captured variances and accuracies are dimensionless. The datasets of decoding are in files of
+runs that had a decoder, from their end or interruption on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ ATTRIBUTES = {
     "git": "text: commit of the simopt checkout, empty where there is none",
 }
 
+DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
+"""Of every dataset of :func:`reference_decoding`."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -53,9 +57,40 @@ SCORE = Entry("trajectory/score", "f8", "T R")
 CAPTURED_VARIANCE = Entry("trajectory/captured_variance", "f4", "T R K")
 HALF_CAPTURE = Entry("summary/half_capture", "f8", "R K")
 STEPS_TO_TARGET = Entry("summary/steps_to_target", "f8", "R")
+DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D")
 FINAL_Y = Entry("final/Y", "f4", "R n q")
 
 
 def tracked(measure: str) -> Entry:
     """The scores of a measure that was only watched."""
     return Entry(f"trajectory/tracked/{measure}", "f8", "T R")
+
+
+def decoding(variable: str) -> Entry:
+    """The accuracy (of a continuous variable R2) with which a task variable is decoded from Y."""
+    return Entry(f"trajectory/decoding/{variable}", "f8", "D R")
+
+
+def reference_decoding(variable: str) -> Entry:
+    """The same from X in each time bin, with the attributes DECODING_ATTRIBUTES."""
+    return Entry(f"reference/decoding/{variable}", "f8", "B")
+
+
+CEILING = Entry("reference/ceiling", "f8", "splits")
+"""Split-half scores of the recording, with attributes ``value`` (what its noise-free responses would score),
+``replicate``, ``interval`` and ``correction``; in files of runs with ``nulls`` on recordings with trials."""
+
+
+def null(kind: str) -> Entry:
+    """Scores of data with the spectrum of the recording and no relation to it, in runs with ``nulls``."""
+    return Entry(f"reference/null/{kind}", "f8", "draws")
+
+
+def good_score(variable: str) -> Entry:
+    """The score at which a task variable is decodable from Y; NaN: never."""
+    return Entry(f"summary/good_score/{variable}", "f8", "R")
+
+
+def attribution(part: str) -> Entry:
+    """The change of the last score without each of the ``pcs`` of X, ``samples``, or ``units`` of Y."""
+    return Entry(f"final/attribution/{part}", "f8", f"R {part}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,13 @@ class Run:
     tracked : dict of array, (T, R)
     half_capture : array, (R, K), or None
         None while the run is not finished.
+    decoding_step : array of int, (D,)
+        The logged steps at which Y was decoded; empty without a decoder, and in a run that is still going on.
+    decoding : dict of array, (D, R)
+        Accuracy by task variable, R2 where it is continuous.
+    reference_decoding : dict of dict
+        By task variable what was decoded from the recording: ``accuracy``, ``chance``, ``classes`` (0:
+        continuous), ``folds``, and ``over_time`` (B,), in each time bin.
     """
 
     path: Path
@@ -50,6 +57,15 @@ class Run:
     captured_variance: FloatArray
     tracked: dict[str, FloatArray]
     half_capture: FloatArray | None
+    decoding_step: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    decoding: dict[str, FloatArray] = field(default_factory=dict)
+    reference_decoding: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def decoding_score(self) -> FloatArray:
+        """The scores at the steps at which Y was decoded, (D, R)."""
+        score: FloatArray = self.score[np.searchsorted(self.step, self.decoding_step)]
+        return score
 
     @property
     def dataset(self) -> str:
@@ -119,7 +135,8 @@ def _run(file: h5py.File, path: Path, live: bool) -> Run:
         for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE, *map(layout.tracked, watched))
     }
     complete = min(complete_rows(file), *(len(data) for data in rows.values()))
-    half = layout.HALF_CAPTURE.path
+    half, decoded = layout.HALF_CAPTURE.path, layout.DECODING_STEP.path
+    variables = file.get("reference/decoding", {})
     return Run(
         path=path,
         attributes=attributes,
@@ -130,6 +147,13 @@ def _run(file: h5py.File, path: Path, live: bool) -> Run:
         captured_variance=rows[layout.CAPTURED_VARIANCE][:complete],
         tracked={name: rows[layout.tracked(name)][:complete] for name in watched},
         half_capture=file[half][()] if half in file else None,
+        decoding_step=file[decoded][()] if decoded in file else np.empty(0, np.int64),
+        decoding={name: file[layout.decoding(name).path][()] for name in variables},
+        reference_decoding={
+            name: {key: _plain(dataset.attrs[key]) for key in layout.DECODING_ATTRIBUTES}
+            | {"over_time": dataset[()]}
+            for name, dataset in variables.items()
+        },
     )
 
 

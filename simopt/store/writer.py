@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import h5py
@@ -24,6 +25,7 @@ from simopt.store.layout import Entry
 from simopt.typing import FloatArray
 
 BLOCK_ROWS = 64
+_HEADER_BYTES = 2**12  # more than a dataset takes beside its data
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,15 @@ class RunWriter:
             return self._file.file[layout.SCORE.path][rows - 1] if rows else None
 
     def conclude(
-        self, status: str, stop_reason: str, finished: str, wall_seconds: float, results: Mapping[Entry, Any]
+        self,
+        status: str,
+        stop_reason: str,
+        finished: str,
+        wall_seconds: float,
+        results: Mapping[Entry, Any],
+        attributes: Mapping[Entry, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
-        """Say how the run ended, with its results: all at once, or not at all.
+        """Say how the run ended, with its results and their attributes: all at once, or not at all.
 
         Raises
         ------
@@ -161,18 +169,26 @@ class RunWriter:
             self._renewed({**old.file.attrs, **end, "status": status}, old.rows) as new,
         ):
             new.copy_rows(old.file, old.rows)
-            new.reserve(new.rows, sum(np.asarray(data).nbytes for data in results.values()))
+            new.reserve(new.rows, sum(np.asarray(data).nbytes + _HEADER_BYTES for data in results.values()))
             with new.writing():
                 for entry, data in results.items():
                     packed = {"compression": "gzip", "shuffle": True} if entry is layout.FINAL_Y else {}
                     dataset = new.file.create_dataset(entry.path, data=data, dtype=entry.dtype, **packed)
-                    dataset.attrs["axes"] = entry.axes
+                    for name, value in {"axes": entry.axes, **attributes.get(entry, {})}.items():
+                        dataset.attrs[name] = value
             new.trim()
 
-    def fail(self, reason: str, finished: str, wall_seconds: float) -> None:
-        """Say in the file that the run failed; on a full disk without the rows that are pending."""
+    def fail(
+        self,
+        reason: str,
+        finished: str,
+        wall_seconds: float,
+        results: Mapping[Entry, Any] = MappingProxyType({}),
+        attributes: Mapping[Entry, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
+        """Say in the file that the run failed; on a full disk without results and pending rows."""
         try:
-            self.conclude(layout.FAILED, reason, finished, wall_seconds, {})
+            self.conclude(layout.FAILED, reason, finished, wall_seconds, results, attributes)
         except (StorageError, MemoryError):
             self._pending = 0
             end = {"stop_reason": reason, "finished": finished, "wall_seconds": wall_seconds}

@@ -22,6 +22,16 @@ def test_a_measure_is_blind_to_what_is_never_decodable_or_decodable_by_chance() 
     assert judge("cka", 0.7, 1.0, 0.0, good(0.6), 0.99).kind == BLIND
 
 
+def test_a_measure_is_blind_to_what_is_decodable_only_at_the_top() -> None:
+    assert judge("cka", 0.0, 1.0, 0.0, good(0.5, 0.94), 0.99).kind == DISCRIMINATES
+    verdict = judge("cka", 0.0, 1.0, 0.0, good(0.5, 0.96), 0.99)
+    assert (verdict.kind, verdict.reason) == (BLIND, "v1 is decodable only from 0.960 on")
+    assert judge("cka", 0.0, 1.0, 0.0, good(0.8), 0.99, ceiling=0.85).kind == DISCRIMINATES
+    assert judge("cka", 0.0, 1.0, 0.0, good(0.8), 0.99, ceiling=0.75).kind == BLIND
+    assert judge("distance", 10.0, 0.0, 20.0, good(3.0), 0.1, ceiling=2.0).kind == DISCRIMINATES
+    assert judge("distance", 10.0, 0.0, 20.0, good(3.0), 0.1, ceiling=4.0).kind == BLIND
+
+
 def test_a_measure_is_saturated_by_its_null_or_by_shape() -> None:
     assert judge("linreg", 0.95, 1.0, 0.0, good(0.99), 0.99).kind == SATURATED
     assert judge("linreg", 0.1, 1.0, 0.0, good(0.5), 0.99, "units >= samples").reason == "units >= samples"

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
-from simopt.analysis.decoding import PUBLISHED, Decoder
+from simopt.analysis.decoding import PUBLISHED, Decoder, is_continuous, reference_decoding
+from simopt.datasets import Dataset
 from simopt.errors import InputError
 
 
@@ -51,20 +52,120 @@ def test_standardising_frees_it_from_the_unit_of_measurement(rng: np.random.Gene
     assert PUBLISHED.decode(1e-4 * responses, labels).accuracy < small - 0.1
 
 
-def test_rare_classes_take_fewer_folds_and_rarer_ones_are_refused(rng: np.random.Generator) -> None:
-    responses = rng.standard_normal((20, 4))
-    labels = np.arange(20) % 10
-    assert Decoder().decode(responses, labels).folds == 2
-    with pytest.raises(InputError, match="class 99 has one condition only"):
-        Decoder().decode(responses, np.where(np.arange(20) == 3, 99, 0))
-    with pytest.raises(InputError, match="all 20 labels are"):
-        Decoder().decode(responses, np.zeros(20))
-    with pytest.raises(InputError, match=r"shape \(19,\); expected one for each of the 20"):
-        Decoder().decode(responses, np.zeros(19))
+@pytest.mark.parametrize("penalty", [0.1, 10.0])
+def test_a_continuous_variable_is_read_as_ridge_regression_by_hand_does(
+    rng: np.random.Generator, penalty: float
+) -> None:
+    responses = rng.standard_normal((2, 60, 8)) * np.exp(rng.uniform(-4, 4, 8)) + 5
+    labels = responses[1] @ rng.standard_normal(8) + rng.standard_normal(60)
+    decoder = Decoder(penalty=penalty, seed=2)
+    found = decoder.decode(responses, labels)
+    expected = []
+    for each in responses:
+        missed = varied = 0.0
+        for train, test in KFold(5, shuffle=True, random_state=2).split(each):
+            scale = each[train].std(axis=0)
+            A, B = ((each[some] - each[train].mean(axis=0)) / scale for some in (train, test))
+            mean = labels[train].mean()
+            weights = np.linalg.solve(A.T @ A + np.eye(8) / penalty, A.T @ (labels[train] - mean))
+            missed += np.sum((labels[test] - mean - B @ weights) ** 2)
+            varied += np.sum((labels[test] - mean) ** 2)
+        expected.append(1 - missed / varied)
+    np.testing.assert_allclose(found.over_time, expected, rtol=1e-9)
+    assert found.over_time[1] > 0.5 > 0.2 > found.over_time[0]
+    assert (found.chance, found.classes, found.folds) == (0, 0, 5)
 
 
 @pytest.mark.parametrize(
-    "options", [{"penalty": 0}, {"penalty": float("nan")}, {"folds": 1}, {"seed": -1}, {"max_iter": 0}]
+    ("labels", "continuous"),
+    [
+        (np.linspace(0, 1, 60), True),
+        (np.linspace(0, 1, 60).astype(np.float32), True),
+        (np.arange(60.0), False),
+        (np.arange(60), False),
+        (np.repeat(np.linspace(-0.5, 0.5, 6), 10), False),
+        (np.array([f"{number}.5" for number in range(60)]), False),
+    ],
+)
+def test_which_labels_are_continuous(labels: np.ndarray, continuous: bool) -> None:
+    assert is_continuous(labels) == continuous
+
+
+@pytest.mark.parametrize("kind", [np.bytes_, np.str_, object, np.float64, np.bool_])
+def test_the_kind_of_labels_does_not_matter(rng: np.random.Generator, kind: type) -> None:
+    responses, labels = data(rng)
+    names = {np.float64: [-0.5, 0.25], np.bool_: [False, True]}.get(kind, ["other", "this"])
+    twofold = (labels == "b").astype(int)
+    expected = Decoder().decode(responses, twofold)
+    found = Decoder().decode(responses, np.array(names, dtype=kind)[twofold])
+    np.testing.assert_array_equal(found.over_time, expected.over_time)
+    assert (found.chance, found.classes) == (expected.chance, 2)
+
+
+def test_groups_stay_together_so_that_their_identity_does_not_help(rng: np.random.Generator) -> None:
+    groups = np.repeat(np.arange(20), 6)
+    responses = 5 * rng.standard_normal((20, 40))[groups] + rng.standard_normal((120, 40))
+    labels = rng.permutation(np.arange(20) % 2)[groups]
+    angles = rng.standard_normal(20)[groups]
+    for variable in (labels, angles):
+        for train, test in Decoder().plan(variable, 120, groups).splits:
+            assert not set(groups[train]) & set(groups[test])
+            assert len(train) + len(test) == 120
+        apart, together = (Decoder().decode(responses, variable, each).accuracy for each in (None, groups))
+        assert apart > 0.9
+        assert together < 0.7
+
+
+def test_classes_rarer_than_the_folds_are_refused_and_fewer_folds_help(rng: np.random.Generator) -> None:
+    responses = rng.standard_normal((20, 4))
+    labels = np.arange(20) % 10
+    with pytest.raises(InputError, match=r"class 0 has 2 condition.* 5 folds; lower the folds .* to 2"):
+        Decoder().decode(responses, labels)
+    assert Decoder(folds=2).decode(responses, labels).folds == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "says"),
+    [
+        (np.where(np.arange(20) == 3, 99, 0), None, "class 99 has 1 condition.* 2 folds are the least"),
+        (np.zeros(20), None, "all 20 labels are 0.0: there is nothing to decode"),
+        (np.zeros(19), None, r"shape \(19,\); expected one for each of the 20"),
+        (np.where(np.arange(20) == 3, np.nan, 0), None, "hold 1 NaN or infinite"),
+        (np.arange(20) % 2, np.zeros(3), r"groups .* shape \(3,\)"),
+        (np.arange(20) % 2, np.arange(20) % 3, "3 groups, fewer than the 5 folds; .* to 3"),
+        (np.array([1] * 15 + [2] * 5), np.array([*range(15), *[15] * 5]), "one class only"),
+    ],
+)
+def test_labels_that_cannot_be_decoded(labels: np.ndarray, groups: np.ndarray | None, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Decoder().decode(np.random.default_rng(0).standard_normal((20, 4)), labels, groups)
+
+
+def test_too_few_conditions_for_a_regression() -> None:
+    with pytest.raises(InputError, match="11 conditions are fewer than 2 for each of the 6 folds"):
+        Decoder(folds=6).decode(np.eye(11), np.linspace(0, 1, 11))
+
+
+def test_a_dataset_is_decoded_in_as_many_folds_as_its_labels_allow(rng: np.random.Generator) -> None:
+    labels = {"rare": np.arange(20) % 10, "even": np.arange(20) % 2, "all": np.zeros(20)}
+    responses = rng.standard_normal((20, 4))
+    found = reference_decoding(Dataset("x", responses, labels))
+    assert [found["rare"]["folds"], found["even"]["folds"]] == [2, 5]
+    assert found["even"]["accuracy"] == Decoder().decode(responses, labels["even"]).accuracy
+    assert found["all"].keys() == {"reason"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"penalty": 0},
+        {"penalty": float("nan")},
+        {"folds": 1},
+        {"seed": -1},
+        {"max_iter": 0},
+        {"score_step": -1},
+        {"variables": "a"},
+    ],
 )
 def test_options_that_cannot_be(options: dict) -> None:
     with pytest.raises(InputError, match="of the decoder is"):

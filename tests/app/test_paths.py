@@ -32,7 +32,8 @@ SAME = [
 OTHER = [
     "seeds=[1]", "target=0.9", "max_steps=10", "dtype=float64", "optimizer.lr=0.2", "optimizer=sgd",
     "init.scale=2", "measure=nbs", "measure.form=angular", "dataset.seed=1", "track=[nbs]", "log.every=2",
-    "log.final=false", "tf32=true",
+    "log.final=false", "tf32=true", "nulls=10",
+    "attribute=[pcs]",
 ]  # fmt: skip
 
 

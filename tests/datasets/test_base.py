@@ -1,9 +1,12 @@
-"""Single trials: their averages and split halves."""
+"""Single trials: their averages and split halves; rows of two datasets that belong together."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from simopt.datasets import Trials
+from simopt.datasets import Dataset, Trials
+from simopt.datasets.base import same_rows
 from simopt.errors import InputError
 
 CONDITION = np.array([0, 1, 2, 0, 1, 2, 0, 1, 0, 1, 1])  # 4, 5 and 2 trials
@@ -45,3 +48,13 @@ def test_two_trials_of_each_condition_are_needed() -> None:
         Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)
     with pytest.raises(InputError, match="condition 1 has no trial"):
         Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()
+
+
+def test_rows_that_differ_are_told_from_rows_in_another_order() -> None:
+    X = Dataset("X", np.arange(12.0).reshape(4, 3), {"image": np.array(["a", "b", "c", "d"])})
+    same_rows(X, replace(X, labels={}))
+    same_rows(X, replace(X, labels={"image": np.array(["a", "b", "c", "d"]), "other": np.arange(4)}))
+    with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .* another order"):
+        same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
+    with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows differ"):
+        same_rows(X, replace(X, labels={"image": np.array(["a", "b", "e", "d"])}))

@@ -20,6 +20,12 @@ ATTRIBUTES = dict.fromkeys(layout.ATTRIBUTES, "x") | {
     "seeds": np.arange(R), "wall_seconds": 0.0,
 }  # fmt: skip
 HEADER = Header(ATTRIBUTES, np.linspace(1, 0.1, K), R, tracked=("nbs",))
+DECODED = {
+    layout.DECODING_STEP: np.array([0, 2]),
+    layout.decoding("choice"): np.array([[0.5, 0.25], [1.0, 0.75]]),
+    layout.reference_decoding("choice"): np.array([0.9, 0.7, 0.8]),
+}
+ABOUT = {layout.reference_decoding("choice"): {"accuracy": 0.8, "chance": 0.5, "classes": 2, "folds": 5}}
 
 
 def row(step: int) -> dict:
@@ -57,8 +63,9 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
             layout.HALF_CAPTURE: np.zeros((R, K)),
             layout.STEPS_TO_TARGET: np.zeros(R),
             layout.FINAL_Y: np.zeros((R, 5, 3)),
+            **DECODED,
         }
-        writer.conclude(layout.FINISHED, "", "", 0, results)
+        writer.conclude(layout.FINISHED, "", "", 0, results, ABOUT)
     shapes = {}
     with h5py.File(tmp_path / "run.h5") as file:
         file.visititems(
@@ -74,7 +81,37 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         "summary/half_capture": ((R, K), "f"),
         "summary/steps_to_target": ((R,), "f"),
         "final/Y": ((R, 5, 3), "f"),
+        "trajectory/decoding/step": ((2,), "i"),
+        "trajectory/decoding/choice": ((2, R), "f"),
+        "reference/decoding/choice": ((3,), "f"),
     }
+
+
+@pytest.mark.parametrize("status", [layout.FINISHED, layout.INTERRUPTED, layout.FAILED])
+def test_decoding_comes_with_the_end_of_a_run(tmp_path: Path, status: str) -> None:
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, HEADER) as writer:
+        for step in range(4):
+            writer.append(row(step))
+        writer.flush()
+        before = reader.read(path)
+        if status == layout.FAILED:
+            writer.fail("", "", 0, DECODED, ABOUT)
+        else:
+            writer.conclude(status, "", "", 0, DECODED, ABOUT)
+    assert (len(before.decoding_step), before.decoding, before.reference_decoding) == (0, {}, {})
+    assert before.decoding_score.shape == (0, R)
+    run = reader.read(path)
+    assert run.status == status
+    assert run.decoding_step.tolist() == [0, 2]
+    np.testing.assert_array_equal(run.decoding_score, run.score[[0, 2]])
+    np.testing.assert_array_equal(run.decoding["choice"], DECODED[layout.decoding("choice")])
+    reference = dict(run.reference_decoding["choice"])
+    assert reference.pop("over_time").tolist() == [0.9, 0.7, 0.8]
+    assert reference == ABOUT[layout.reference_decoding("choice")]
+    with RunWriter.resume(path, HEADER, before_step=2):
+        pass
+    assert (reader.read(path).step.tolist(), reader.read(path).decoding) == ([0, 1], {})
 
 
 def test_a_reader_can_follow_a_run_and_a_dead_one_is_called_crashed(tmp_path: Path) -> None:
@@ -188,7 +225,12 @@ def test_what_was_reserved_covers_what_is_written(tmp_path: Path, monkeypatch: p
             writer.append(row(step))
             assert writer._file.file.id.get_filesize() <= ends[-1]
         writer.conclude(
-            layout.FINISHED, "", "", 0, {layout.FINAL_Y: np.random.default_rng(0).random((R, 300, 90))}
+            layout.FINISHED,
+            "",
+            "",
+            0,
+            {layout.FINAL_Y: np.random.default_rng(0).random((R, 300, 90))}
+            | {layout.decoding(f"variable{number}"): np.zeros((9, R)) for number in range(99)},
         )
     assert path.stat().st_size <= ends[-1]
 
@@ -306,3 +348,4 @@ def test_the_run_file_of_schema_1_is_still_read() -> None:
     assert run.score.shape == (45, 1)
     assert run.score[-1, 0] >= 0.99
     assert run.half_capture.shape == (1, 50)
+    assert (run.decoding, run.reference_decoding, run.decoding_score.shape) == ({}, {}, (0, 1))

@@ -27,7 +27,7 @@ def report(
     Example: simopt report outputs/majaj --figures paper/figures
     """
     with errors_as_lines(debug):
-        from simopt.app.tables import runs_table
+        from simopt.app.tables import good_scores_table, runs_table
         from simopt.report import collect, figures_folder
         from simopt.report.figures import save_figures
         from simopt.report.tables import summarise
@@ -41,6 +41,8 @@ def report(
             typer.echo(json.dumps({"runs": rows, "figures": [str(path) for path in written]}))
         else:
             out().print(runs_table(summaries))
+            if any(summary.good_scores for summary in summaries):
+                out().print(good_scores_table(summaries))
             for path in written:
                 out().print(f"figure: {path}", markup=False, soft_wrap=True)
         for problem in collected.broken:

@@ -1,4 +1,4 @@
-"""``simopt score``: the scores of two files."""
+"""``simopt score``: the scores of two datasets, and where they stand."""
 
 from __future__ import annotations
 
@@ -8,50 +8,63 @@ from typing import Annotated
 
 import typer
 
-from simopt.app.console import AsJson, Debug, errors_as_lines, out
-from simopt.errors import InputError
+from simopt.app.console import AsJson, Debug, errors_as_lines, out, warnings_shown
 
-File = Annotated[
-    Path,
+Recording = Annotated[
+    str,
     typer.Argument(
-        help="npy, npz, h5, mat, nc, csv, tsv or parquet: (samples, units) or (time, condition, unit)."
+        metavar="X",
+        help="A dataset of `simopt datasets`, or npy, npz, h5, mat, nc, csv, tsv, parquet: (samples, units) "
+        "or (time, condition, unit).",
     ),
 ]
+File = Annotated[Path, typer.Argument(metavar="Y", help="A file with the same samples in the same order.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[measure=NAME,...|all]", help="Which measures; default: cka."),
+    typer.Argument(
+        metavar="[measure=NAME,...|all] [dataset.KEY=VALUE]...",
+        help="Which measures; default: cka. Options of X as in `simopt run`.",
+    ),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--draws", help="Unrelated data to compare with, of each kind; default: 100, none with all."
+    ),
+]
+Snr = Annotated[
+    float | None,
+    typer.Option("--snr", help="Signal-to-noise ratio of X, for a ceiling where there are no single trials."),
+]
+Identifiers = Annotated[
+    str | None, typer.Option("--ids", metavar="LABEL", help="The label that names the rows in both files.")
 ]
 
 
 def score(
-    x: File, y: File, overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False
+    x: Recording,
+    y: File,
+    overrides: Overrides = None,
+    draws: Draws = None,
+    snr: Snr = None,
+    ids: Identifiers = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Score Y against the reference X with one, several or all measures, in float64.
 
-    Example: simopt score recording.npy model.npy measure=all
+    Beside each score: its percentile among unrelated data with the spectrum of Y, and the noise ceiling of X,
+    from single trials or a signal-to-noise ratio. Labels that both sides have must agree row by row.
+
+    Example: simopt score recording.npy model.npy measure=cka,nbs --draws 200
     """
-    with errors_as_lines(debug):
-        from simopt import datasets, measures
+    with errors_as_lines(debug), warnings_shown():
+        from simopt.app.score import stand
         from simopt.app.tables import scores_table
 
-        chosen = _chosen(overrides or ["measure=cka"])
-        X, Y = (datasets.load("file", path=str(path), constant_units="keep").responses for path in (x, y))
-        names = measures.distinct() if chosen == ["all"] else chosen
-        scores, skipped = measures.score_all(X, Y, names, keep_going=chosen == ["all"])
+        standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
         if as_json:
-            values = {name: {"score": value} for name, value in scores.items()}
-            typer.echo(json.dumps({"measures": values, "skipped": skipped}))
+            measures = {each.measure: each.as_json() for each in standings}
+            typer.echo(json.dumps({"measures": measures, "skipped": skipped}))
         else:
-            out().print(scores_table(scores, skipped))
-
-
-def _chosen(overrides: list[str]) -> list[str]:
-    names: list[str] = []
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key != "measure" or not value:
-            raise InputError(
-                f"{override!r}: `simopt score X Y` takes measure=NAME, measure=NAME,NAME or measure=all."
-            )
-        names += value.strip("[]").split(",")
-    return names
+            out().print(scores_table(standings, skipped))

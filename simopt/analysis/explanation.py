@@ -1,0 +1,107 @@
+"""What is said of a user's data beside a recording, as values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt.analysis.advice import Verdict
+from simopt.analysis.defects import Defect
+from simopt.analysis.good_score import GoodScore
+from simopt.analysis.reading import Reading
+from simopt.analysis.standing import Standing
+from simopt.datasets import Dataset
+from simopt.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Own:
+    """The user's data themselves.
+
+    Attributes
+    ----------
+    captured : array, (K,)
+        Captured variance of each PC of the recording.
+    mask : array of bool, (K,)
+        Which PCs are captured.
+    decoding : dict of float
+    """
+
+    captured: FloatArray
+    mask: npt.NDArray[np.bool_]
+    decoding: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One measure: where the score stands, and what an optimised dataset has at it."""
+
+    standing: Standing
+    reading: Reading
+    good: dict[str, GoodScore]
+    run: Path
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is said of a recording and a user's data."""
+
+    dataset: Dataset
+    units: int
+    variance_ratio: FloatArray
+    reference: dict[str, dict[str, Any]]
+    own: Own
+    explained: list[Explained]
+    no_ceiling: str
+    defects: list[Defect]
+    advice: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; PCs are numbered from 1."""
+        return {
+            "dataset": self.dataset.name,
+            "source": self.dataset.source,
+            "samples": len(self.dataset.samples()),
+            "units": self.units,
+            "reference": {
+                variable: {name: float(facts[name]) for name in ("accuracy", "chance", "classes", "folds")}
+                for variable, facts in self.reference.items()
+            },
+            "own": {
+                "captured_variance": self.own.captured.tolist(),
+                "pcs": (np.flatnonzero(self.own.mask) + 1).tolist(),
+                "decoding": self.own.decoding,
+            },
+            "measures": {each.standing.measure: _measure(each) for each in self.explained},
+            "no_ceiling": self.no_ceiling,
+            "defects": [{"kind": each.kind, "text": each.text} for each in self.defects],
+            "advice": self.advice,
+        }
+
+
+def _measure(each: Explained) -> dict[str, Any]:
+    reading, verdict = each.reading, each.verdict
+    return {
+        **each.standing.as_json(),
+        "steps": _known(reading.steps),
+        "noise": reading.start,
+        "end": reading.end,
+        "captured_variance": reading.captured.tolist(),
+        "pcs": (np.flatnonzero(reading.half) + 1).tolist(),
+        "decoding": reading.decoding,
+        "good_score": {variable: good.as_json() for variable, good in each.good.items()},
+        "verdict": verdict.kind,
+        "gap": _known(verdict.gap),
+        "reason": verdict.reason,
+        "run": str(each.run),
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

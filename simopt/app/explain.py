@@ -1,0 +1,199 @@
+"""What a user's score means: read off runs on the recording, between a null and a ceiling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from simopt import catalogue
+from simopt.analysis import defects
+from simopt.analysis.advice import advise, judge
+from simopt.analysis.decoding import Decoder
+from simopt.analysis.explanation import Explained, Explanation, Own
+from simopt.analysis.good_score import good_scores
+from simopt.analysis.nulls import nulls
+from simopt.analysis.reading import read_at
+from simopt.analysis.standing import Standing
+from simopt.app import inputs
+from simopt.app.build import as_node, build
+from simopt.app.compose import Composed, compose
+from simopt.app.job import execute
+from simopt.app.score import DRAWS, ceilings_of
+from simopt.app.sweep import from_memory
+from simopt.components import principal_components
+from simopt.datasets import Dataset
+from simopt.datasets.base import same_rows
+from simopt.errors import InputError
+from simopt.measures import Measure, Moments, Reference
+from simopt.measures import build as build_measure
+from simopt.optimization import State, captured_variance
+from simopt.store import layout, reader
+from simopt.store.reader import Run
+
+DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
+SEEDS = "seeds=[0,1,2]"
+_PROBED_STEPS = 3
+_TRIALS = "dataset.repetitions=keep keeps them where there are any, --snr gives a bound without."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained: the recording, the data, and the run of each measure, found or to be made."""
+
+    X: Dataset
+    Y: Dataset
+    runs: dict[str, Composed]
+    stored: dict[str, Path]
+
+    @property
+    def missing(self) -> list[str]:
+        """The measures whose run is to be made."""
+        return [name for name in self.runs if name not in self.stored]
+
+
+def request(
+    recording: str,
+    path: Path,
+    overrides: Sequence[str],
+    ids: str | None = None,
+    config_dir: Path | None = None,
+) -> Request:
+    """Load both sides, check that they belong together, and look for stored runs.
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+    """
+    names, others = inputs.measures_among(overrides, DEFAULT)
+    given = {override.partition("=")[0] for override in others}
+    data = [*inputs.as_overrides(recording), *([f"dataset.labels=[{ids}]"] if ids else [])]
+    X = inputs.recording([*data, *(each for each in others if each.startswith("dataset."))], config_dir)
+    Y = inputs.file(path, ids)
+    same_rows(X, Y)
+    usual = [] if "seeds" in given else [SEEDS]
+    if X.labels and not given & {"decoder"}:
+        usual.append("decoder=standard")
+    runs = {
+        name: from_memory(compose([*data, *usual, *others, f"measure={name}"], config_dir)) for name in names
+    }
+    for composed in runs.values():
+        measure = build_measure(as_node(composed.config.measure, "measure"))
+        if not measure.differentiable:
+            raise InputError(f"{measure.name} has no gradient: no run shows what its scores mean.")
+    found = ((name, _stored(composed, X)) for name, composed in runs.items())
+    return Request(X, Y, runs, {name: path for name, path in found if path is not None})
+
+
+def _stored(composed: Composed, X: Dataset) -> Path | None:
+    """Return a finished run on these data with this measure, of the most seeds; None where there is none."""
+    config = composed.config
+    node = {k: v for k, v in as_node(config.measure, "measure").items() if k not in ("name", "aliases")}
+    name = build_measure(as_node(config.measure, "measure")).name
+    best: tuple[int, Path] | None = None
+    for path in reader.find([Path(config.log.dir).expanduser() / X.name / name]):
+        run = reader.read(path)
+        stored = yaml.safe_load(run.attributes["config"])
+        same = {k: v for k, v in stored["measure"].items() if k not in ("name", "aliases")} == node
+        decoded = not config.decoder or bool(run.decoding)
+        enough = run.status == layout.FINISHED and stored["target"] == config.target and decoded
+        fits = same and stored["init"] == config.init and run.attributes["data_hash"] == X.data_hash()
+        if enough and fits and (best is None or run.score.shape[1] > best[0]):
+            best = run.score.shape[1], path
+    return None if best is None or config.force else best[1]
+
+
+def seconds_per_step(composed: Composed) -> float:
+    """Return how long a step takes, captured variance included and decoding not; nothing is written."""
+    ascent = build(composed.config).ascent
+    ends: list[float] = []
+
+    def observe(state: State) -> None:
+        captured_variance(state.moments)
+        ends.append(time.perf_counter())
+
+    ascent.run(observe, should_stop=lambda: len(ends) > _PROBED_STEPS)
+    return float(np.median(np.diff(ends))) if len(ends) > 1 else 0.0
+
+
+def make_missing(asked: Request, watching: Callable[[str], Any]) -> Request:
+    """Make the runs that are missing; ``watching`` gives a context with an observer for each."""
+    stored = dict(asked.stored)
+    for name in asked.missing:
+        with watching(name) as observe:
+            stored[name] = execute(asked.runs[name], observe).path
+    return Request(asked.X, asked.Y, asked.runs, stored)
+
+
+def explain(asked: Request, *, draws: int = DRAWS, snr: float | None = None) -> Explanation:
+    """Explain the scores of a request whose runs are all there."""
+    X, Y = asked.X, asked.Y
+    measures = {
+        name: build_measure(as_node(composed.config.measure, "measure"))
+        for name, composed in asked.runs.items()
+    }
+    runs = {name: reader.read(asked.stored[name]) for name in measures}
+    x, y = X.samples().astype(np.float64), Y.samples().astype(np.float64)
+    reference = Reference.of(x)
+    scores = {name: float(measure.bind(reference)(torch.from_numpy(y))) for name, measure in measures.items()}
+    conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
+    chance = nulls(x, y, list(measures.values()), draws=draws, conditions=conditions)
+    limits = ceilings_of(X, list(measures.values()), snr)
+    no_ceiling = "" if limits else f"{X.name} has no single trials; {_TRIALS}"
+    own = _own(X, Y, reference, asked)
+    explained = []
+    for name, measure in measures.items():
+        standing = Standing(name, scores[name], chance[measure.name], limits.get(measure.name))
+        explained.append(_explained(standing, measure, runs[name], y.shape))
+    decoded = next((run.reference_decoding for run in runs.values() if run.reference_decoding), {})
+    pcs = principal_components(y)
+    found = defects.find(
+        reference.variance_ratio.numpy(),
+        own.captured,
+        samples=len(y),
+        units=y.shape[1],
+        percentiles={each.standing.measure: each.standing.percentile for each in explained},
+        dimensions=float(1 / np.sum(pcs.values**4)),
+        decoding={
+            variable: (own.decoding[variable], float(facts["accuracy"]), float(facts["chance"]))
+            for variable, facts in decoded.items()
+            if variable in own.decoding
+        },
+    )
+    advice = advise([each.verdict for each in explained])
+    ratio = reference.variance_ratio.numpy()
+    return Explanation(X, y.shape[1], ratio, decoded, own, explained, no_ceiling, found, advice)
+
+
+def _own(X: Dataset, Y: Dataset, reference: Reference, asked: Request) -> Own:
+    y = torch.from_numpy(Y.samples().astype(np.float64))
+    captured = captured_variance(Moments(reference, y)).numpy()
+    mask = defects.is_captured(captured, *y.shape)
+    node = next(iter(asked.runs.values())).config.decoder
+    decoding = {}
+    if node:
+        decoder = catalogue.build(node, "decoder")
+        assert isinstance(decoder, Decoder)
+        responses = Y.samples().reshape(*X.responses.shape[:-1], -1)
+        groups = None if decoder.groups is None else X.labels[decoder.groups]
+        for variable in decoder.variables or [name for name in X.labels if name != decoder.groups]:
+            decoding[variable] = decoder.decode(responses, X.labels[variable], groups).accuracy
+    return Own(captured, mask, decoding)
+
+
+def _explained(standing: Standing, measure: Measure, run: Run, shape: tuple[int, ...]) -> Explained:
+    facts = measure.facts
+    good = good_scores(run)
+    best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
+    weakness = measure.degenerate(shape[0], shape[1])
+    target = float(run.score[-1].mean())
+    ceiling = None if standing.ceiling is None else standing.ceiling.value
+    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
+    return Explained(standing, read_at(run, standing.score, measure.sign), good, run.path, verdict)

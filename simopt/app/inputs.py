@@ -1,0 +1,74 @@
+"""What the commands that compare a user's data with a recording are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simopt import checks, datasets
+from simopt.app.build import as_node
+from simopt.app.compose import compose
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+
+
+def measures_among(overrides: Sequence[str], default: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split ``measure=a,b`` or ``measure=[a,b]`` from other overrides; return the names and the others.
+
+    Raises
+    ------
+    InputError
+        No name after ``measure=``.
+    """
+    names: list[str] = []
+    others = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "measure":
+            others.append(override)
+            continue
+        given = [name.strip() for name in value.strip("[]").split(",")]
+        if not all(given):
+            raise InputError(f"{override!r}: give measure=NAME, measure=NAME,NAME or measure=all.")
+        names += given
+    return list(dict.fromkeys(names)) or list(default), others
+
+
+def as_overrides(recording: str) -> list[str]:
+    """Return the overrides of a recording: a dataset of the catalogue, or a file.
+
+    Raises
+    ------
+    InputError
+        Neither.
+    """
+    path = Path(recording).expanduser()
+    if path.exists():
+        return ["dataset=file", f"dataset.path='{path.resolve()}'"]
+    if recording in datasets.names() and recording != "file":
+        return [f"dataset={recording}"]
+    if path.suffix:
+        raise InputError(f"{recording}: there is no such file.")
+    raise checks.unknown(recording, [*datasets.names()], "dataset, and no file,")
+
+
+def recording(overrides: Sequence[str], config_dir: Path | None = None) -> Dataset:
+    """Return the dataset of overrides.
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # for loaders of the user's own, named by _target_
+    composed = compose(overrides, config_dir)
+    return datasets.build(as_node(composed.config.dataset, "dataset")).load()
+
+
+def file(path: str | Path, ids: str | None = None) -> Dataset:
+    """Return the dataset of a file, constant units included, with the label ``ids`` if one is named."""
+    options: dict[str, Any] = {} if ids is None else {"labels": [ids]}
+    return datasets.load("file", path=str(path), constant_units="keep", **options)
