@@ -15,6 +15,7 @@ from simopt.analysis.standing import Standing
 from simopt.app import inputs
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
+from simopt.errors import InputError
 from simopt.measures import Measure
 
 DRAWS, SPLITS = 100, 50
@@ -51,6 +52,12 @@ def stand(
         Data, a name or an option that cannot be used.
     """
     names, others = inputs.measures_among(overrides, ["cka"])
+    for override in others:
+        if not override.lstrip("+~").startswith("dataset."):
+            raise InputError(
+                f"{override!r}: `simopt score X Y` takes measure=NAME, measure=NAME,NAME, measure=all, and "
+                "dataset.OPTION=VALUE."
+            )
     every = names == ["all"]
     draws = (0 if every else DRAWS) if draws is None else draws
     checks.whole(draws, 0, "--draws")
