@@ -25,7 +25,9 @@ def test_killed_runs_go_on_to_the_same_numbers(count: int) -> None:
     assert result["kills"] >= count
     assert result["failed"] == 0
     assert result["seen"]["at the end: equal"] == result["runs"]
-    assert result["seen"]["exit code -9"] == result["kills"]
+    done_by_itself = result["seen"].get("exit code 0", 0)  # at the very instant of the signal
+    assert result["seen"]["exit code -9"] + done_by_itself == result["kills"]
+    assert done_by_itself <= result["kills"] // 5
     assert result["seen"]["after a kill: crashed"] > 0
 
 
