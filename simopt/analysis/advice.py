@@ -71,14 +71,14 @@ def judge(
         Of the recording, where it is known.
     """
     if degenerate is not None:
-        return Verdict(measure, SATURATED, float("nan"), degenerate)
+        return Verdict(measure, SATURATED, float("nan"), degenerate.rstrip("."))
     to_best = abs(best - null_end)
     if np.isfinite(worst) and to_best <= NEAR_THE_TOP * abs(best - worst):
         text = f"unrelated data score up to {null_end:.3f} of {best:g}"
         return Verdict(measure, SATURATED, float("nan"), text)
     unseen = [variable for variable, each in good.items() if np.isnan(each.score)]
     if unseen:
-        text = f"{', '.join(unseen)} not decodable even at {target:g}"
+        text = f"{', '.join(unseen)} not decodable even at {target:.3f}"
         return Verdict(measure, BLIND, float("nan"), text)
     sign = 1 if best > null_end else -1
     gaps = {variable: sign * (each.score - null_end) / to_best for variable, each in good.items()}

@@ -41,13 +41,27 @@ class Defect:
     text: str
 
 
+VACUOUS = 0.9
+"""Captured variance by noise from which on captured variance says nothing."""
+
+
 def noise_level(samples: int, units: int) -> float:
     """Return the expected captured variance of every PC by noise, units / (samples - 1), at most 1."""
     return min(1.0, units / (samples - 1))
 
 
+def says_nothing(samples: int, units: int) -> bool:
+    """Whether data of this shape capture nearly all variance of anything."""
+    return noise_level(samples, units) >= VACUOUS
+
+
 def is_captured(captured: FloatArray, samples: int, units: int) -> npt.NDArray[np.bool_]:
-    """Return which PCs are captured: past the midpoint of what noise captures and 1, (K,)."""
+    """Return which PCs are captured: past the midpoint of what noise captures and 1, (K,).
+
+    None are where captured variance says nothing.
+    """
+    if says_nothing(samples, units):
+        return np.zeros(len(captured), dtype=bool)
     mask: npt.NDArray[np.bool_] = captured >= (1 + noise_level(samples, units)) / 2
     return mask
 
@@ -81,8 +95,7 @@ def find(
     if percentiles and max(percentiles.values()) <= BY_CHANCE:
         return [_unrelated(samples, units, dimensions)]
     found = []
-    informative = noise_level(samples, units) < 0.9  # else regression captures everything
-    if informative:
+    if not says_nothing(samples, units):
         mask = is_captured(captured, samples, units)
         holes = _holes(mask)
         if len(holes):

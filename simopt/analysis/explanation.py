@@ -39,9 +39,10 @@ class Own:
 
 @dataclass(frozen=True)
 class Explained:
-    """One measure: where the score stands, and what an optimised dataset has at it."""
+    """One measure: where the score stands, and what an optimised dataset, of so many units, has at it."""
 
     standing: Standing
+    units: int
     reading: Reading
     good: dict[str, GoodScore]
     run: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from simopt.app.sweep import from_memory
 from simopt.components import principal_components
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
-from simopt.errors import InputError
+from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.measures import build as build_measure
 from simopt.optimization import State, captured_variance
@@ -112,7 +113,9 @@ def _stored(composed: Composed, X: Dataset) -> Path | None:
 
 def seconds_per_step(composed: Composed) -> float:
     """Return how long a step takes, captured variance included and decoding not; nothing is written."""
-    ascent = build(composed.config).ascent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateWarning)  # the run itself says so
+        ascent = build(composed.config).ascent
     ends: list[float] = []
 
     def observe(state: State) -> None:
@@ -151,7 +154,8 @@ def explain(asked: Request, *, draws: int = DRAWS, snr: float | None = None) -> 
     explained = []
     for name, measure in measures.items():
         standing = Standing(name, scores[name], chance[measure.name], limits.get(measure.name))
-        explained.append(_explained(standing, measure, runs[name], y.shape))
+        units = asked.runs[name].config.init.get("units") or x.shape[1]
+        explained.append(_explained(standing, measure, runs[name], y.shape, units))
     decoded = next((run.reference_decoding for run in runs.values() if run.reference_decoding), {})
     pcs = principal_components(y)
     found = defects.find(
@@ -188,7 +192,9 @@ def _own(X: Dataset, Y: Dataset, reference: Reference, asked: Request) -> Own:
     return Own(captured, mask, decoding)
 
 
-def _explained(standing: Standing, measure: Measure, run: Run, shape: tuple[int, ...]) -> Explained:
+def _explained(
+    standing: Standing, measure: Measure, run: Run, shape: tuple[int, ...], units: int
+) -> Explained:
     facts = measure.facts
     good = good_scores(run)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
@@ -196,4 +202,4 @@ def _explained(standing: Standing, measure: Measure, run: Run, shape: tuple[int,
     target = float(run.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
-    return Explained(standing, read_at(run, standing.score, measure.sign), good, run.path, verdict)
+    return Explained(standing, units, read_at(run, standing.score, measure.sign), good, run.path, verdict)

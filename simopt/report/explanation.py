@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simopt.analysis.defects import says_nothing
 from simopt.analysis.explanation import Explained, Explanation
 from simopt.typing import FloatArray
 
@@ -23,7 +24,8 @@ def sentences(explanation: Explanation) -> Iterator[str]:
 def own_sentence(explanation: Explanation) -> str:
     """Return what the user's data have of the recording."""
     own = explanation.own
-    return f"Your Y captures {_pcs(own.mask, explanation.variance_ratio)}{_decodes(own.decoding, {})}."
+    captures = f"captures {_captured(own.mask, explanation, explanation.units)}"
+    return f"Your Y {captures}{_decodes(own.decoding, {})}."
 
 
 def _sentence(each: Explained, explanation: Explanation) -> str:
@@ -34,7 +36,7 @@ def _sentence(each: Explained, explanation: Explanation) -> str:
         reached = f"noise reaches it after {reading.steps:.0f} steps"
     else:
         reached = f"optimised noise ends before it, at {reading.end:.3f}"
-    captured = _pcs(reading.half, explanation.variance_ratio)
+    captured = _captured(reading.half, explanation, each.units)
     text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimised Y has then captured {captured}"
     text += _decodes(reading.decoding, explanation.reference)
     if standing.ceiling is not None:
@@ -43,6 +45,13 @@ def _sentence(each: Explained, explanation: Explanation) -> str:
     worse = "below" if null.larger_is_closer else "above"
     text += f"; unrelated data score {null.mean:.3f}, 95 % of them {worse} {standing.end:.3f}"
     return f"{text} (percentile {standing.percentile:.1f})."
+
+
+def _captured(mask: npt.NDArray[np.bool_], explanation: Explanation, units: int) -> str:
+    samples = len(explanation.dataset.samples())
+    if says_nothing(samples, units):
+        return f"every PC, as anything of {units} units for {samples} samples does,"
+    return _pcs(mask, explanation.variance_ratio)
 
 
 def _pcs(mask: npt.NDArray[np.bool_], ratio: FloatArray) -> str:

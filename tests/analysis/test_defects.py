@@ -92,6 +92,23 @@ def test_rows_that_were_shuffled_are_told_from_noise(rng: np.random.Generator) -
     assert [each.kind for each in found(X, rng.standard_normal(X.shape), percentile=40.0)] == ["noise"]
 
 
+def test_captured_variance_says_nothing_with_as_many_units_as_samples(rng: np.random.Generator) -> None:
+    assert defects.says_nothing(100, 95)
+    assert not defects.says_nothing(100, 80)
+    assert not defects.is_captured(np.ones(5), 21, 132).any()
+    X = recording(rng)[:30]
+    found = defects.find(
+        principal_components(X).values ** 2,
+        np.linspace(1, 0.9, 29),
+        samples=30,
+        units=40,
+        percentiles={"cka": 99.0},
+        dimensions=10.0,
+        decoding={"class": (0.9, 0.9, 0.25)},
+    )
+    assert found == []
+
+
 def test_captured_is_past_the_midpoint_of_noise_and_one() -> None:
     assert defects.noise_level(101, 40) == 0.4
     assert defects.is_captured(np.array([0.69, 0.71]), 101, 40).tolist() == [False, True]

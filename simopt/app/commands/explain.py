@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.commands.score import Draws, Identifiers, Snr
+from simopt.app.commands.score import Draws, FigureFile, Identifiers, Snr
 from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, progress_bar, warnings_shown
 
 Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]
@@ -25,6 +25,7 @@ def explain(
     draws: Draws = None,
     snr: Snr = None,
     ids: Identifiers = None,
+    figure: FigureFile = None,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -45,6 +46,10 @@ def explain(
 
         draws = 100 if draws is None else draws
         checks.whole(draws, 1, "--draws")
+        if figure is not None:
+            from simopt.report.figures import check_suffix
+
+            check_suffix(figure)
         if snr is not None:
             checks.at_least(snr, 0, "--snr", strict=True)
         asked = explaining.request(x, y, overrides or [], ids, config_dir)
@@ -56,6 +61,11 @@ def explain(
             asked, lambda name: progress_bar(name, asked.runs[name].config.max_steps)
         )
         explanation = explaining.explain(made, draws=draws, snr=snr)
+        if figure is not None:
+            from simopt.report.standing import save_standings
+
+            title = f"{y.name} against {explanation.dataset.name} ({explanation.dataset.source})"
+            save_standings([each.standing for each in explanation.explained], title, figure)
         if as_json:
             typer.echo(json.dumps(explanation.as_json()))
             return

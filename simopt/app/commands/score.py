@@ -36,6 +36,10 @@ Snr = Annotated[
     float | None,
     typer.Option("--snr", help="Signal-to-noise ratio of X, for a ceiling where there are no single trials."),
 ]
+FigureFile = Annotated[
+    Path | None,
+    typer.Option("--figure", help="Draw scores, nulls and ceilings into this .png, .pdf or .svg file."),
+]
 Identifiers = Annotated[
     str | None, typer.Option("--ids", metavar="LABEL", help="The label that names the rows in both files.")
 ]
@@ -48,6 +52,7 @@ def score(
     draws: Draws = None,
     snr: Snr = None,
     ids: Identifiers = None,
+    figure: FigureFile = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -62,7 +67,15 @@ def score(
         from simopt.app.score import stand
         from simopt.app.tables import scores_table
 
+        if figure is not None:
+            from simopt.report.figures import check_suffix
+
+            check_suffix(figure)
         standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+        if figure is not None:
+            from simopt.report.standing import save_standings
+
+            save_standings(standings, f"{y.name} against {x}", figure)
         if as_json:
             measures = {each.measure: each.as_json() for each in standings}
             typer.echo(json.dumps({"measures": measures, "skipped": skipped}))

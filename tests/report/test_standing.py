@@ -1,0 +1,43 @@
+"""What the figure of scores shows: the numbers it was given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from simopt.analysis.ceilings import Ceiling
+from simopt.analysis.nulls import Null
+from simopt.analysis.standing import Standing
+from simopt.errors import InputError
+from simopt.report.standing import draw_standings, save_standings
+
+NULL = Null("unrelated", np.array([0.1, 0.2, 0.3]), True)
+CEILING = Ceiling("cka", 0.9, 0.85, np.empty(0), np.nan, (0.88, 0.92), "given SNR")
+STANDINGS = [Standing("cka", 0.6, {"unrelated": NULL}, CEILING), Standing("nbs", 0.7)]
+
+
+def test_scores_nulls_and_ceilings_are_where_they_belong() -> None:
+    ax = draw_standings(Figure().subplots(), STANDINGS, "x (surrogate)")
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
+    assert drawn["score"] == [[0.6, 0]]
+    assert drawn["ceiling"] == [[0.9, 0]]
+    assert [x for x, _ in drawn["null: unrelated"]] == [0.1, 0.2, 0.3]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["cka", "nbs"]
+    assert ax.get_lines()[-1].get_xydata().tolist() == [[0.7, 1]]
+
+
+def test_a_file_of_its_suffix(tmp_path: Path) -> None:
+    assert save_standings(STANDINGS, "x", tmp_path / "a" / "s.svg").read_text().startswith("<?xml")
+    with pytest.raises(InputError, match=r"s\.txt: a figure is"):
+        save_standings(STANDINGS, "x", tmp_path / "s.txt")
+
+
+def test_where_a_score_stands_as_json() -> None:
+    told = STANDINGS[0].as_json()
+    assert told["percentile"] == pytest.approx(87.5)  # three less close, of four values
+    assert told["null"]["unrelated"]["end"] == pytest.approx(0.29)
+    assert (told["ceiling"], told["ceiling_interval"]) == (0.9, [0.88, 0.92])
+    assert STANDINGS[1].as_json() == {"score": 0.7}
+    far = Null("unrelated", np.array([5.0, 6.0, 7.0]), False)
+    assert Standing("procrustes_euclidean", 1.0, {"unrelated": far}).end == pytest.approx(5.1)
