@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _QUANTILES = (0.025, 0.975)
 _STEPS, _SIMULATED = 6, 4
 """Of the deconvolution: how many, and of how many simulations the mean is taken."""
+_SATURATED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Ceiling:
     halves : array, (splits,)
         The scores of one half of the trials against the other, as they are; empty where there are none.
     expected_halves : float
-        The mean that ``halves`` would have if the model behind ``value`` were right: where the two differ
-        by much, it is not. NaN where there are no halves.
+        The mean that ``halves`` would have if the model behind ``value`` were right; the ratio of the two
+        distances from the best score has been made up for. NaN where there are no halves.
     interval : (float, float)
         Where the score of the noise-free responses falls for 95 % of simulated recordings. How far the
         signal behind them is off is not in it.
@@ -71,9 +72,12 @@ def from_trials(
     PCs, the total variance that is left without the noise, and PC variances to which the noise, added
     again, gives the spectrum of the average. For one unit this is Spearman-Brown.
 
-    What is assumed: trials are independent, and noise has the same distribution in all conditions. PCs of
-    noise that are larger than the signal are taken for signal in part: then the ceilings of kernel measures
-    come out too low.
+    Scores of halves are both observed and simulated. Where they differ, the model is off, most often because
+    large PCs of noise were taken for signal in part; so the simulated distances from the best score are
+    multiplied by the ratio of the observed one to the simulated one, of the halves. In simulations with noise
+    in few directions that takes about half of the error away, or more.
+
+    What is assumed: trials are independent, and noise has the same distribution in all conditions.
 
     Parameters
     ----------
@@ -109,8 +113,28 @@ def from_trials(
         replicates.append(_scores(measures, average, second.average()))
         expected.append(_scores(measures, *first.halves(_seed(rng))))
     return _ceilings(
-        measures, np.array(values), np.array(replicates), halves, np.array(expected), "deconvolved signal"
+        measures,
+        *_calibrated(measures, np.array(values), np.array(replicates), halves, np.array(expected)),
+        halves,
+        np.array(expected),
+        "deconvolved signal, calibrated by halves",
     )
+
+
+def _calibrated(
+    measures: Sequence[Measure],
+    values: FloatArray,
+    replicates: FloatArray,
+    halves: FloatArray,
+    expected: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Scale distances from the best score, (splits, m), by that of the halves over that expected of them."""
+    best = np.array([each.facts.high if each.facts.larger_is_closer else each.facts.low for each in measures])
+    observed, modelled = best - halves.mean(axis=0), best - expected.mean(axis=0)
+    known = np.isfinite(best) & (np.abs(modelled) > _SATURATED)
+    factor = np.divide(observed, modelled, out=np.ones_like(best), where=known)
+    anchor = np.where(known, best, 0.0)
+    return anchor - factor * (anchor - values), anchor - factor * (anchor - replicates)
 
 
 def from_snr(

@@ -59,7 +59,7 @@ class Standing:
             facts["ceiling"] = self.ceiling.value
             facts["ceiling_interval"] = list(self.ceiling.interval)
             facts["ceiling_correction"] = self.ceiling.correction
-            if len(self.ceiling.halves):  # where these two differ by much, the ceiling is off
+            if len(self.ceiling.halves):
                 facts["ceiling_halves"] = float(self.ceiling.halves.mean())
                 facts["ceiling_expected_halves"] = self.ceiling.expected_halves
         return facts

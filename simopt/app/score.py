@@ -29,8 +29,8 @@ def stand(
     draws: int | None = None,
     snr: float | None = None,
     ids: str | None = None,
-) -> tuple[list[Standing], dict[str, str]]:
-    """Score the file against the recording; return the scores, and why others were not computed.
+) -> tuple[Dataset, list[Standing], dict[str, str]]:
+    """Score the file against the recording; return the latter, the scores, and why others are not there.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def stand(
         Standing(name, value, chance.get(measure.name, {}), limits.get(measure.name))
         for (name, value), measure in zip(scores.items(), chosen, strict=True)
     ]
-    return standings, skipped
+    return X, standings, skipped
 
 
 def ceilings_of(X: Dataset, chosen: Sequence[Measure], snr: float | None) -> dict[str, Ceiling]:

@@ -75,10 +75,10 @@ def measure_card(card: Mapping[str, Any]) -> Table:
     return table
 
 
-def scores_table(standings: Sequence[Standing], skipped: Mapping[str, str]) -> Table:
+def scores_table(standings: Sequence[Standing], skipped: Mapping[str, str], title: str) -> Table:
     """Return scores, where they stand, and the reason for each that was not computed."""
     caption = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
-    table = Table(title="Scores of Y against X", caption=caption)
+    table = Table(title=title, caption=caption)
     table.add_column("measure")
     for name in ("score", "unrelated", "95 %", "percentile", "ceiling"):
         table.add_column(name, justify="right")

@@ -121,8 +121,30 @@ def test_the_halves_tell_whether_the_model_holds() -> None:
     signal = power_law((150, 10), rng)
     ceiling = from_trials(record(signal, 4, 1.0, rng), get("cka"), splits=20)["cka"]
     assert ceiling.expected_halves == pytest.approx(ceiling.halves.mean(), abs=0.03)
-    assert ceiling.correction == "deconvolved signal"
+    assert ceiling.correction == "deconvolved signal, calibrated by halves"
     assert ceiling.halves.mean() < ceiling.replicate < ceiling.value < 1
+
+
+def test_noise_in_few_directions_shows_in_the_halves_and_is_made_up_for(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((60, 100)) * np.arange(1, 101) ** -0.5
+    signal = signal @ np.linalg.qr(rng.standard_normal((100, 100)))[0]
+    scale = signal.std() * np.sqrt(2 / np.arange(1, 101) / np.mean(1 / np.arange(1, 101)))
+    axes = scale[:, None] * np.linalg.qr(rng.standard_normal((100, 100)))[0]
+    condition = np.tile(np.arange(60), 4)
+
+    def trials() -> Trials:
+        return Trials(signal[condition] + rng.standard_normal((240, 100)) @ axes, condition)
+
+    true = np.mean([measures.score(trials().average(), signal, "cka") for _ in range(20)])
+    recordings = [trials() for _ in range(5)]
+    calibrated = [from_trials(each, get("cka"), splits=8)["cka"].value for each in recordings]
+    monkeypatch.setattr("simopt.analysis.ceilings._calibrated", lambda measures, *of: of[:2])
+    plain = [from_trials(each, get("cka"), splits=8)["cka"] for each in recordings]
+    assert np.mean([each.halves.mean() - each.expected_halves for each in plain]) > 0.03
+    error = np.mean([each.value for each in plain]) - true
+    assert error < -0.03
+    assert abs(np.mean(calibrated) - true) < 0.6 * abs(error)
 
 
 def test_the_same_seed_gives_the_same_ceiling(rng: np.random.Generator) -> None:

@@ -71,13 +71,14 @@ def score(
             from simopt.report.figures import check_suffix
 
             check_suffix(figure)
-        standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+        dataset, standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+        title = f"{y.name} against {dataset.name} ({dataset.source})"
         if figure is not None:
             from simopt.report.standing import save_standings
 
-            save_standings(standings, f"{y.name} against {x}", figure)
+            save_standings(standings, title, figure)
         if as_json:
             measures = {each.measure: each.as_json() for each in standings}
             typer.echo(json.dumps({"measures": measures, "skipped": skipped}))
         else:
-            out().print(scores_table(standings, skipped))
+            out().print(scores_table(standings, skipped, title))
