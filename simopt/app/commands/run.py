@@ -24,8 +24,8 @@ def run(
 ) -> None:
     """Optimise noise towards a recording and log score and captured variance.
 
-    Keys: measure, dataset, optimizer, init, decoder, seeds, target, max_steps, track, device, dtype, log,
-    force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a finished one is found again, an interrupted
+    Keys: measure, dataset, optimizer, init, decoder, seeds, target, max_steps, track, nulls, attribute,
+    device, dtype, tf32, log, force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a finished one is found again, an interrupted
     one goes on.
 
     Example: simopt run measure=procrustes_angular dataset=mante seeds=[0,1,2] optimizer.lr=0.05
