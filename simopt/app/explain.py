@@ -30,7 +30,6 @@ from simopt.app.score import DRAWS, ceilings_of
 from simopt.app.sweep import from_memory
 from simopt.components import principal_components
 from simopt.datasets import Dataset
-from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.measures import build as build_measure
@@ -75,10 +74,10 @@ def request(
     """
     names, others = inputs.measures_among(overrides, DEFAULT)
     given = {override.partition("=")[0] for override in others}
-    data = [*inputs.as_overrides(recording), *([f"dataset.labels=[{ids}]"] if ids else [])]
+    data = inputs.as_overrides(recording, ids)
     X = inputs.recording([*data, *(each for each in others if each.startswith("dataset."))], config_dir)
     Y = inputs.file(path, ids)
-    same_rows(X, Y)
+    inputs.same_rows(X, Y, ids)
     usual = [] if "seeds" in given else [SEEDS]
     if X.labels and not given & {"decoder"}:
         usual.append("decoder=standard")

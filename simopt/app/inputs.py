@@ -10,7 +10,7 @@ from typing import Any
 from simopt import checks, datasets
 from simopt.app.build import as_node
 from simopt.app.compose import compose
-from simopt.datasets import Dataset
+from simopt.datasets import Dataset, base
 from simopt.errors import InputError
 
 
@@ -36,8 +36,8 @@ def measures_among(overrides: Sequence[str], default: Sequence[str]) -> tuple[li
     return list(dict.fromkeys(names)) or list(default), others
 
 
-def as_overrides(recording: str) -> list[str]:
-    """Return the overrides of a recording: a dataset of the catalogue, or a file.
+def as_overrides(recording: str, ids: str | None = None) -> list[str]:
+    """Return the overrides of a recording: a dataset of the catalogue, or a file with the label ``ids``.
 
     Raises
     ------
@@ -46,7 +46,8 @@ def as_overrides(recording: str) -> list[str]:
     """
     path = Path(recording).expanduser()
     if path.exists():
-        return ["dataset=file", f"dataset.path='{path.resolve()}'"]
+        labels = [] if ids is None else [f"dataset.labels=[{ids}]"]
+        return ["dataset=file", f"dataset.path='{path.resolve()}'", *labels]
     if recording in datasets.names() and recording != "file":
         return [f"dataset={recording}"]
     if path.suffix:
@@ -66,6 +67,20 @@ def recording(overrides: Sequence[str], config_dir: Path | None = None) -> Datas
         sys.path.append(str(Path.cwd()))  # for loaders of the user's own, named by _target_
     composed = compose(overrides, config_dir)
     return datasets.build(as_node(composed.config.dataset, "dataset")).load()
+
+
+def same_rows(X: Dataset, Y: Dataset, ids: str | None = None) -> None:
+    """Refuse data whose rows are not those of the recording, by ``ids`` and all labels that both have.
+
+    Raises
+    ------
+    InputError
+        Other rows, or one side has no label ``ids``.
+    """
+    for dataset in (X, Y):
+        if ids is not None:
+            checks.one_of(ids, dataset.labels, f"label of {dataset.name}")
+    base.same_rows(X, Y)
 
 
 def file(path: str | Path, ids: str | None = None) -> Dataset:

@@ -14,7 +14,6 @@ from simopt.analysis.nulls import nulls
 from simopt.analysis.standing import Standing
 from simopt.app import inputs
 from simopt.datasets import Dataset
-from simopt.datasets.base import same_rows
 from simopt.errors import InputError
 from simopt.measures import Measure
 
@@ -63,11 +62,11 @@ def stand(
     checks.whole(draws, 0, "--draws")
     if snr is not None:
         checks.at_least(snr, 0, "--snr", strict=True)
-    options = [f"dataset.labels=[{ids}]"] if ids and Path(recording).expanduser().exists() else []
-    kept = ["dataset.constant_units=keep"] if Path(recording).expanduser().exists() else []
-    X = inputs.recording([*inputs.as_overrides(recording), *kept, *options, *others])
+    data = inputs.as_overrides(recording, ids)
+    kept = ["dataset.constant_units=keep"] if data[0] == "dataset=file" else []
+    X = inputs.recording([*data, *kept, *others])
     Y = inputs.file(path, ids)
-    same_rows(X, Y)
+    inputs.same_rows(X, Y, ids)
     scores, skipped = measures.score_all(
         X.responses, Y.responses, measures.distinct() if every else names, keep_going=every
     )

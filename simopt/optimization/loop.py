@@ -92,8 +92,9 @@ class Ascent:
     optimizer : callable
         Makes a torch optimiser from a list of parameters. Each replicate is a parameter of its own, so
         that no optimiser mixes them; one that needs a closure (L-BFGS) is made once a replicate.
-    target : float
-        A replicate that reaches this score (a distance: from above) is kept as it is while the others go on.
+    target : float, or sequence of R floats
+        A replicate that reaches this score, or its own (a distance: from above), is kept as it is while the
+        others go on.
     max_steps : int
     rows : Rows, optional
         What ``bound`` and ``Y0`` were reduced by.
@@ -112,14 +113,18 @@ class Ascent:
         bound: BoundMeasure,
         Y0: Tensor,
         optimizer: OptimizerFactory,
-        target: float,
+        target: float | Sequence[float],
         max_steps: int,
         rows: Rows | None = None,
         read_every: int | None = None,
     ) -> None:
         self.bound = bound
         self.rows = rows
-        self.target = target
+        self.targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
+        if len(self.targets) != len(Y0):
+            raise InputError(
+                f"there are {len(self.targets)} targets for {len(Y0)} replicates; give one for each."
+            )
         self.max_steps = max_steps
         self.step = 0
         self._sign = bound.measure.sign
@@ -140,7 +145,8 @@ class Ascent:
             read_every = 1 if on_cpu else _READ_EVERY
         checks.whole(read_every, 1, "read_every")
         self.read_every = 1 if self._by_closure else read_every
-        self._bar = _least_reached(self._sign * target, self.Y.dtype)
+        bars = [_least_reached(self._sign * each, self.Y.dtype) for each in self.targets]
+        self._bars = torch.tensor(bars, dtype=self.Y.dtype, device=self.Y.device)
 
     def run(
         self,
@@ -174,7 +180,8 @@ class Ascent:
         self, observe: Callable[[State], None], should_stop: Callable[[], bool], every: int
     ) -> StopReason | None:
         """Show the current state, and leave it unless there is a reason to stop."""
-        parts = [self._differentiate(part) for part in self._parts]
+        targets = [[each] for each in self.targets] if self._alone else [self.targets]
+        parts = [self._differentiate(*part) for part in zip(self._parts, targets, strict=True)]
         score = torch.cat([part.score for part in parts])
         values = [value for part in parts for value in part.values]
         if not all(map(math.isfinite, values)):
@@ -187,10 +194,13 @@ class Ascent:
             self._update([gradient for part in parts for gradient in part.descent])
         return reason
 
-    def _differentiate(self, part: Tensor) -> _Part:
+    def _differentiate(self, part: Tensor, targets: Sequence[float]) -> _Part:
         moments, score = self._evaluate(part)
         values = score.tolist()
-        active = [math.isfinite(value) and self._active(value) for value in values]
+        active = [
+            math.isfinite(value) and self._active(value, target)
+            for value, target in zip(values, targets, strict=True)
+        ]
         descent: list[Tensor | None] = [None] * len(part)
         if self.step < self.max_steps and any(active):
             gradient = self._gradient(moments, score)
@@ -264,7 +274,7 @@ class Ascent:
     def _move(self, Y: Tensor, score: Tensor, descent: Sequence[Tensor]) -> None:
         """Update, from Y and its scores, the replicates that go on: those that :meth:`_once` would update."""
         self._update(descent)
-        going_on = (self._sign * score < self._bar) & score.isfinite().all()
+        going_on = (self._sign * score < self._bars) & score.isfinite().all()
         torch.where(going_on[:, None, None], self.Y, Y, out=self.Y)
 
     def _split(self, Y: Tensor) -> list[Tensor]:
@@ -280,13 +290,13 @@ class Ascent:
         # The fused optimisers of torch read a gradient in the memory order of its parameter.
         return gradient.contiguous()
 
-    def _active(self, value: float) -> bool:
-        return self._sign * value < self._sign * self.target
+    def _active(self, value: float, target: float) -> bool:
+        return self._sign * value < self._sign * target
 
     def _reason(
         self, step: int, values: Sequence[float], should_stop: Callable[[], bool]
     ) -> StopReason | None:
-        if not any(map(self._active, values)):
+        if not any(map(self._active, values, self.targets)):
             return StopReason.TARGET
         if step >= self.max_steps:
             return StopReason.MAX_STEPS

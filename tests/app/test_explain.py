@@ -147,6 +147,13 @@ def test_rows_are_checked_by_the_labels_that_both_have(here: Path, X: np.ndarray
     assert done.returncode == 2
     assert "class of row 0 is 0 in recording and 3 in model" in done.stderr
     assert "another order" in done.stderr
+    np.savez("model.npz", responses=X, **{"class": LABELS})
+    assert simopt("score", "recording.h5", "model.npz", "--ids", "class", "--draws", "0").returncode == 0
+    done = simopt("score", "recording.h5", "model.npz", "--ids", "clas")
+    assert done.returncode == 2
+    assert "clas" in done.stderr
+    done = simopt("score", "majaj", "model.npz", "dataset.source=surrogate", "--ids", "class")
+    assert "Unknown label of majaj 'class'" in done.stderr
 
 
 def test_a_score_stands_between_null_and_ceiling(here: Path, X: np.ndarray, simopt, rng) -> None:

@@ -77,6 +77,20 @@ def test_a_replicate_at_the_target_is_kept_while_the_others_go_on() -> None:
     assert [state.last for state in seen] == [False] * loop.step + [True]
 
 
+@pytest.mark.parametrize("read_every", [1, 4])
+def test_each_replicate_has_its_own_target(read_every: int) -> None:
+    bound = measures.get("cka").bind(Reference.of(torch.randn(30, 5, dtype=torch.float64)))
+    Y0, targets = torch.randn(3, 30, 4, dtype=torch.float64), [0.95, 0.5, 0.8]
+    _, ys, reason = states(Ascent(bound, Y0, adam, targets, 200, read_every=read_every))
+    assert reason is StopReason.TARGET
+    for r, target in enumerate(targets):
+        seen, same, _ = states(Ascent(bound, Y0, adam, target, 200))
+        step = next(state.step for state in seen if state.score[r] >= target)
+        assert torch.equal(ys[-1][r], same[step][r])
+    with pytest.raises(InputError, match="2 targets for 3 replicates"):
+        Ascent(bound, Y0, adam, targets[:2], 200)
+
+
 def test_it_stops_at_the_step_limit_and_logs_every_kth_state_and_the_last() -> None:
     seen, _, reason = states(ascent(max_steps=10, target=1), every=4)
     assert reason is StopReason.MAX_STEPS

@@ -65,7 +65,6 @@ def attribute(
     with errors_as_lines(debug), warnings_shown():
         from simopt.app import inputs
         from simopt.app.attribution_tables import attribution_table
-        from simopt.datasets.base import same_rows
 
         if figure is not None:
             from simopt.report.attribution import save_attribution
@@ -74,7 +73,7 @@ def attribute(
             check_suffix(figure)
         measure, dataset = _chosen(x, overrides or [])
         own = inputs.file(y)
-        same_rows(dataset, own)
+        inputs.same_rows(dataset, own)
         found = _attribution(dataset, own.responses, measure, by)
         source = f"{dataset.name} (surrogate)" if dataset.source == "surrogate" else dataset.name
         title = f"{y.stem} against {source}: {found.measure} {found.score:.6f}"
