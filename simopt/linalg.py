@@ -18,6 +18,7 @@ from simopt.errors import NumericalError
 
 _MANY_COORDINATES = 16
 _CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
+_LARGEST_SCALE = 1.69770248526
 _TRUSTED_CONDITION = {torch.float32: 3e4, torch.float64: 1e6}
 _FULL_RANK_CONDITION = {torch.float32: 1e6, torch.float64: 1e14}  # of A'A
 
@@ -143,13 +144,39 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 def polar(matrix: Tensor) -> Tensor:
     """Return the polar factor U V' of A = U S V', (..., m, q); for use inside a hand-written backward.
 
+    On a CPU by the singular value decomposition, which iterations do not beat there; on accelerators by
+    matrix products only (:func:`polar_by_products`).
+
     Raises
     ------
     NumericalError
-        A holds NaN or infinite values.
+        On a CPU: A holds NaN or infinite values. Elsewhere the factor is then NaN.
     """
+    if matrix.device.type != "cpu":
+        return polar_by_products(matrix)
     left, _, right = svd(matrix)
     return left @ right
+
+
+def polar_by_products(matrix: Tensor) -> Tensor:
+    """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without a look at any value.
+
+    X <- a/2 X (3 - a^2 X'X) takes singular values in [l, 1] into [l', 1]; the scale a, sqrt(3 / (1 + l + l^2)),
+    is the best one up to the largest that is stable (Chen & Chow 2014, A Stable Scaling of Newton-Schulz). So
+    many steps are done as take l from eps to 1: singular values below eps s_1, which A does not determine,
+    may stay below 1, and a zero stays zero.
+    """
+    if matrix.shape[-2] < matrix.shape[-1]:
+        return polar_by_products(matrix.mT).mT
+    bound = torch.linalg.matrix_norm(matrix.mT @ matrix).sqrt()[..., None, None]  # >= s_1
+    factor = matrix / torch.where(bound > 0, bound, 1.0)
+    eps = torch.finfo(matrix.dtype).eps
+    low, three = eps, 3 * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    while low < 1 - eps:
+        scale = min(math.sqrt(3 / (1 + low + low**2)), _LARGEST_SCALE)
+        factor = scale / 2 * (factor @ (three - scale**2 * (factor.mT @ factor)))
+        low = min(scale / 2 * end * (3 - (scale * end) ** 2) for end in (low, 1.0))
+    return factor
 
 
 def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

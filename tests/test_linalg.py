@@ -209,3 +209,41 @@ def test_distances_by_products_keep_the_digits_of_small_ones(close: int, dtype: 
     if dtype is torch.float64:
         small = A[:, :6].clone().requires_grad_()
         assert gradcheck(linalg.squared_distances, small, eps=1e-8 if close == 40 else 1e-6)
+
+
+def graded(condition: float, m: int, q: int, dtype: torch.dtype) -> torch.Tensor:
+    k = min(m, q)
+    left, right = (torch.linalg.qr(torch.randn(2, n, k, dtype=torch.float64))[0] for n in (m, q))
+    values = torch.logspace(0, -np.log10(condition), k, dtype=torch.float64)
+    return (1e3 * left * values @ right.mT).to(dtype)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (50, 30), (30, 50)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "condition", "tolerance"),
+    [(torch.float64, 1.0, 1e-13), (torch.float64, 1e8, 1e-6), (torch.float32, 10.0, 1e-5),
+     (torch.float32, 1e3, 1e-3)],
+)  # fmt: skip
+def test_the_polar_factor_by_products_is_that_of_the_svd(shape, dtype, condition, tolerance) -> None:
+    """To eps times the condition number, to which A determines it."""
+    A = graded(condition, *shape, dtype)
+    torch.testing.assert_close(linalg.polar_by_products(A), linalg.polar(A), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e3, 1e6, 1e12])
+def test_the_polar_factor_by_products_gives_the_nuclear_norm(condition: float) -> None:
+    A = graded(condition, 60, 60, torch.float32)
+    factor = linalg.polar_by_products(A)
+    norm = torch.linalg.svdvals(A.double()).sum(dim=-1)
+    torch.testing.assert_close((factor * A).sum(dim=(-2, -1)).double(), norm, rtol=1e-5, atol=0)
+    assert torch.linalg.matrix_norm(factor, 2).max() < 1 + 1e-5
+
+
+def test_the_polar_factor_by_products_at_low_rank_and_at_zero() -> None:
+    A = matrix(20, 3) @ matrix(3, 8)
+    factor = linalg.polar_by_products(A)
+    values = torch.linalg.svdvals(factor)
+    torch.testing.assert_close(values[:3], torch.ones(3, dtype=torch.float64), rtol=1e-10, atol=0)
+    torch.testing.assert_close((factor * A).sum(), torch.linalg.svdvals(A).sum(), rtol=1e-12, atol=0)
+    assert torch.equal(linalg.polar_by_products(torch.zeros(4, 3)), torch.zeros(4, 3))
+    assert linalg.polar_by_products(torch.full((3, 3), torch.nan)).isnan().all()
