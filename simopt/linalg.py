@@ -161,8 +161,8 @@ def polar(matrix: Tensor) -> Tensor:
 def polar_by_products(matrix: Tensor) -> Tensor:
     """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without a look at any value.
 
-    X <- a/2 X (3 - a^2 X'X) takes singular values in [l, 1] into [l', 1]; the scale a, sqrt(3 / (1 + l + l^2)),
-    is the best one up to the largest that is stable (Chen & Chow 2014, A Stable Scaling of Newton-Schulz). So
+    X <- a/2 X (3 - a^2 X'X) takes singular values in [l, 1] into [l', 1]; a = sqrt(3 / (1 + l + l^2)) is the
+    best scale, up to the largest that is stable (Chen & Chow 2014, A Stable Scaling of Newton-Schulz). So
     many steps are done as take l from eps to 1: singular values below eps s_1, which A does not determine,
     may stay below 1, and a zero stays zero.
     """
