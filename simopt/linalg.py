@@ -16,8 +16,6 @@ from torch.autograd.function import once_differentiable
 
 from simopt.errors import NumericalError
 
-_MANY_COORDINATES = 16
-_CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
 _LARGEST_SCALE = 1.69770248526
 _TRUSTED_CONDITION = {torch.float32: 3e4, torch.float64: 1e6}
 _FULL_RANK_CONDITION = {torch.float32: 1e6, torch.float64: 1e14}  # of A'A
@@ -213,78 +211,6 @@ def angular(cosine: Tensor) -> Tensor:
     At |c| >= 1 (c = 1 is the tip of a cone, beyond it is rounding) the gradient is 0, a subgradient.
     """
     out: Tensor = _Angular.apply(cosine)
-    return out
-
-
-def _squared_distances(points: Tensor) -> Tensor:
-    """Return ||z_i - z_j||^2 to rounding of itself, not of ||z_i||^2 + ||z_j||^2.
-
-    Of many coordinates it is taken by products, and again by differences where those cancel.
-    """
-    exact = "donot_use_mm_for_euclid_dist"
-    if points.shape[-1] < _MANY_COORDINATES:
-        few: Tensor = torch.cdist(points, points, compute_mode=exact).square()
-        return few
-    centred = points - points.mean(dim=-2, keepdim=True)
-    own = centred.square().sum(dim=-1)
-    squared = (centred @ centred.mT).mul_(-2).add_(own[..., :, None]).add_(own[..., None, :])
-    near = squared < _CANCELLED * (own[..., :, None] + own[..., None, :])
-    index = near.nonzero(as_tuple=True)
-    if len(index[0]) > _MOST_CANCELLED * near.numel():
-        all_: Tensor = torch.cdist(points, points, compute_mode=exact).square()
-        return all_
-    difference = points[(*index[:-2], index[-2])] - points[(*index[:-2], index[-1])]
-    squared[index] = difference.square().sum(dim=-1)
-    return squared
-
-
-class _SquaredDistances(Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
-        ctx.save_for_backward(points)
-        return _squared_distances(points)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (points,) = ctx.saved_tensors
-        return _pull(2 * (grads[0] + grads[0].mT), points)
-
-
-class _Distances(Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
-        distances = _squared_distances(points).sqrt_()
-        ctx.save_for_backward(points, distances)
-        return distances
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        points, distances = ctx.saved_tensors
-        apart = distances > 0
-        return _pull(
-            torch.where(apart, grads[0] + grads[0].mT, 0.0) / torch.where(apart, distances, 1.0), points
-        )
-
-
-def _pull(weights: Tensor, points: Tensor) -> Tensor:
-    """Return sum_j w_ij (z_i - z_j), (..., n, k), of symmetric weights (..., n, n)."""
-    return weights.sum(dim=-1, keepdim=True) * points - weights @ points
-
-
-def squared_distances(points: Tensor) -> Tensor:
-    """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k); small ones keep their digits."""
-    out: Tensor = _SquaredDistances.apply(points)
-    return out
-
-
-def distances(points: Tensor) -> Tensor:
-    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k); small ones keep their digits.
-
-    At z_i = z_j the distance has no derivative and gives none to the gradient.
-    """
-    out: Tensor = _Distances.apply(points)
     return out
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(simopt.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "typing"},
-    {"checks", "linalg", "components", "catalogue"},
+    {"checks", "linalg", "pairwise", "components", "catalogue"},
     {"measures", "datasets"},
     {"optimization"},
     {"store"},

@@ -179,38 +179,6 @@ def test_column_space_of_low_rank() -> None:
     np.testing.assert_allclose(basis @ basis.mT @ A, A, atol=1e-12)
 
 
-def test_distances_and_their_gradient() -> None:
-    A = matrix(2, 6, 3)
-    expected = torch.stack([(a[:, None] - a[None]).norm(dim=-1) for a in A])
-    torch.testing.assert_close(linalg.distances(A), expected)
-    assert gradcheck(linalg.distances, A.requires_grad_())
-
-
-def test_distances_of_equal_samples_are_zero_and_pull_nothing() -> None:
-    A = matrix(5, 3)
-    A[3] = A[1]
-    (grad,) = torch.autograd.grad(linalg.distances(A.requires_grad_())[1, 3], A)
-    assert linalg.distances(A)[1, 3] == 0
-    assert not grad.any()
-
-
-@pytest.mark.parametrize("close", [0, 6, 40])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_distances_by_products_keep_the_digits_of_small_ones(close: int, dtype: torch.dtype) -> None:
-    """40 points of 30 coordinates far from the origin, some of them next to another: none, few, or all."""
-    A = torch.randn(2, 40, 30, dtype=torch.float64)
-    A[:, 40 - close :] = A[:, :close] + 1e-5 * torch.randn(2, close, 30) if close < 40 else 1e-5 * A + 1
-    A = A.to(dtype)
-    exact = (A.double()[:, :, None] - A.double()[:, None]).square().sum(dim=-1)
-    squared = linalg.squared_distances(A)
-    torch.testing.assert_close(squared.double(), exact, rtol=100 * torch.finfo(dtype).eps, atol=0)
-    torch.testing.assert_close(linalg.distances(A).double(), exact.sqrt(), rtol=1e-4, atol=0)
-    assert (squared.diagonal(dim1=-2, dim2=-1) == 0).all()
-    if dtype is torch.float64:
-        small = A[:, :6].clone().requires_grad_()
-        assert gradcheck(linalg.squared_distances, small, eps=1e-8 if close == 40 else 1e-6)
-
-
 def graded(condition: float, m: int, q: int, dtype: torch.dtype) -> torch.Tensor:
     k = min(m, q)
     left, right = (torch.linalg.qr(torch.randn(2, n, k, dtype=torch.float64))[0] for n in (m, q))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from simopt import checks, linalg
+from simopt import checks, linalg, pairwise
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 
@@ -72,7 +72,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 def uniformity(responses: Tensor) -> Tensor:
     """Return log mean_ij exp(-2 ||a_i - a_j||^2), i = j included, (...) (Wang & Isola 2020, t = 2)."""
-    potential = -2 * linalg.squared_distances(responses)
+    potential = -2 * pairwise.squared_distances(responses)
     mean: Tensor = torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
     return mean
 
@@ -191,14 +191,14 @@ class DistanceMatrices(Measure):
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
         """Compute the distances of X, and return the score as a function of the moments."""
-        x = linalg.distances(reference.responses)
+        x = pairwise.distances(reference.responses)
         if self.comparison == "correlation":
             own = double_centre(x)
             own = own / torch.linalg.matrix_norm(own)
-            return lambda moments: distance_correlation(own, linalg.distances(moments.Y))
+            return lambda moments: distance_correlation(own, pairwise.distances(moments.Y))
         if self.comparison == "spectral":
-            return lambda moments: spectral_norm(x - linalg.distances(moments.Y))
-        return lambda moments: torch.linalg.matrix_norm(x - linalg.distances(moments.Y)) / math.sqrt(2)
+            return lambda moments: spectral_norm(x - pairwise.distances(moments.Y))
+        return lambda moments: torch.linalg.matrix_norm(x - pairwise.distances(moments.Y)) / math.sqrt(2)
 
 
 @dataclass(frozen=True, kw_only=True)

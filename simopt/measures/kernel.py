@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from simopt import checks, linalg
+from simopt import checks, linalg, pairwise
 from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import ROTATIONAL, Facts, Measure
@@ -212,7 +212,7 @@ class KernelSimilarity(Measure):
         if self.kernel == "polynomial":
             matrix = (data @ data.mT / data.shape[-1] + self.offset) ** self.degree
         else:
-            squared = linalg.squared_distances(data)
+            squared = pairwise.squared_distances(data)
             matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))
         if self.estimator != "debiased":
             matrix = linalg.centre(linalg.centre(matrix).mT)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from simopt import linalg
+from simopt import linalg, pairwise
 from simopt.errors import InputError
 from simopt.typing import FloatArray
 
@@ -56,7 +56,7 @@ class Embedding:
     def kernel(self) -> Tensor:
         """Return -H D H / 2, (..., n, n); positive semidefinite where no coordinate is negative."""
         if self.kind == "euclidean":
-            return -linalg.centre(linalg.centre(linalg.distances(self.points)).mT) / 2
+            return -linalg.centre(linalg.centre(pairwise.distances(self.points)).mT) / 2
         positive, negative = self._parts()
         kernel = linalg.gram(positive.mT)
         return kernel - linalg.gram(negative.mT) if self.negative else kernel
@@ -66,11 +66,11 @@ class Embedding:
         n = self.points.shape[-2]
         i, j = torch.triu_indices(n, n, offset=1, device=self.points.device)
         if self.kind == "euclidean":
-            return linalg.distances(self.points)[..., i, j]
+            return pairwise.distances(self.points)[..., i, j]
         positive, negative = self._parts()
-        squared = linalg.squared_distances(positive)
+        squared = pairwise.squared_distances(positive)
         if self.negative:
-            squared = squared - linalg.squared_distances(negative)
+            squared = squared - pairwise.squared_distances(negative)
         return squared[..., i, j]
 
     def levels(self) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import simopt
-from simopt import catalogue, linalg, measures
+from simopt import catalogue, measures, pairwise
 from simopt.errors import InputError
 from simopt.measures import rdm
 from simopt.measures.rsa import RSA
@@ -137,7 +137,7 @@ def test_samples_without_a_direction_are_at_1_of_all_others(
     Y = draw(rng, 12, 4).to(dtype)
     Y[3] = 0
     Y[8] = 0.1 if kind == "correlation" else 0
-    D = linalg.distances(rdm.embed(kind, Y, "Y").points).square()
+    D = pairwise.distances(rdm.embed(kind, Y, "Y").points).square()
     others = [i for i in range(12) if i not in (3, 8)]
     torch.testing.assert_close(D[3, others], torch.ones(10, dtype=dtype))
     torch.testing.assert_close(D[8, [3, *others]], torch.ones(11, dtype=dtype))
