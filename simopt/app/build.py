@@ -39,8 +39,7 @@ def build(config: RunConfig) -> Job:
     InputError
         Data, a name or an option that cannot be used.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
+    find_own_code()
     analyses.check(config)
     where, precision = devices.choose(config.device, config.dtype, tf32=config.tf32)
     measure = measures.build(as_node(config.measure, "measure"))
@@ -63,6 +62,12 @@ def build(config: RunConfig) -> Job:
         tracked=tracked.values(),
     )
     return Job(dataset, measure, tracked, reference, ascent, decoding)
+
+
+def find_own_code() -> None:
+    """Let ``_target_`` name functions and classes of the user's own, in the working directory."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def as_node(node: Any, what: str) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def _stored(composed: Composed, X: Dataset) -> Path | None:
     config = composed.config
     node = {k: v for k, v in as_node(config.measure, "measure").items() if k not in ("name", "aliases")}
     name = build_measure(as_node(config.measure, "measure")).name
+    data = X.data_hash()
     best: tuple[int, Path] | None = None
     for path in reader.find([Path(config.log.dir).expanduser() / X.name / name]):
         run = reader.read(path)
@@ -104,7 +105,7 @@ def _stored(composed: Composed, X: Dataset) -> Path | None:
         same = {k: v for k, v in stored["measure"].items() if k not in ("name", "aliases")} == node
         decoded = not config.decoder or bool(run.decoding)
         enough = run.status == layout.FINISHED and stored["target"] == config.target and decoded
-        fits = same and stored["init"] == config.init and run.attributes["data_hash"] == X.data_hash()
+        fits = same and stored["init"] == config.init and run.attributes["data_hash"] == data
         if enough and fits and (best is None or run.score.shape[1] > best[0]):
             best = run.score.shape[1], path
     return None if best is None or config.force else best[1]

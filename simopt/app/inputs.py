@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from simopt import checks, datasets
-from simopt.app.build import as_node
+from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose
+from simopt.app.sweep import Loaded, forget
 from simopt.datasets import Dataset, base
 from simopt.errors import InputError
 
@@ -56,17 +56,17 @@ def as_overrides(recording: str, ids: str | None = None) -> list[str]:
 
 
 def recording(overrides: Sequence[str], config_dir: Path | None = None) -> Dataset:
-    """Return the dataset of overrides.
+    """Return the dataset of overrides, read anew; runs on it that follow do not read it again.
 
     Raises
     ------
     InputError
         Data, a name or an option that cannot be used.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # for loaders of the user's own, named by _target_
+    find_own_code()
+    forget()
     composed = compose(overrides, config_dir)
-    return datasets.build(as_node(composed.config.dataset, "dataset")).load()
+    return Loaded(name="", node=as_node(composed.config.dataset, "dataset")).load()
 
 
 def same_rows(X: Dataset, Y: Dataset, ids: str | None = None) -> None:

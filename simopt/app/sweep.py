@@ -7,7 +7,6 @@ import datetime
 import json
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ import h5py
 
 from simopt import catalogue, datasets, measures
 from simopt.app import analyses, decode, launch
-from simopt.app.build import as_node
+from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import Composed, Launcher, compose_sweep
 from simopt.app.paths import config_hash, run_place
 from simopt.app.schema import RunConfig
@@ -58,6 +57,11 @@ class Loaded(Loader):
         while len(_kept) > 1 and sum(each.responses.nbytes for each in _kept.values()) > _KEPT_BYTES:
             del _kept[next(iter(_kept))]
         return dataset
+
+
+def forget() -> None:
+    """Drop the datasets that are kept: what lies behind them may have changed."""
+    _kept.clear()
 
 
 def from_memory(composed: Composed) -> Composed:
@@ -171,8 +175,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
 def _check(config: RunConfig) -> None:
     """Check what needs no data."""
     analyses.check(config)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # for functions of the user's own, named by _target_
+    find_own_code()
     measure = measures.build(as_node(config.measure, "measure"))
     for name in config.track:
         measures.get(name)
@@ -243,7 +246,7 @@ def opened(plan: Plan) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _kept.clear()
+        forget()
         if all(outcome.done for outcome in outcomes(plan, folder)):
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):
