@@ -48,7 +48,7 @@ class Rows:
         rest = centred - pcs @ (pcs.mT @ centred)
         own = torch.linalg.qr(rest)[0]  # (R, n, q)
         self.basis = torch.cat([pcs.expand(len(own), -1, -1), own], dim=-1)
-        self.rotation = _without_mean(self.basis.shape[-1]).to(self.basis)
+        self.rotation = without_mean(self.basis.shape[-1]).to(self.basis)
         along = pcs.mT @ linalg.centre(reference.responses.double())
         self.reference = Reference.of(
             self.rotation[:, : len(along)] @ along, dtype=like.dtype, device=like.device
@@ -81,7 +81,7 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
     )
 
 
-def _without_mean(size: int) -> Tensor:
+def without_mean(size: int) -> Tensor:
     """Return Helmert's orthonormal columns of sum zero, (size + 1, size), in float64."""
     k = torch.arange(1, size + 1, dtype=torch.float64)
     columns = torch.ones(size + 1, size, dtype=torch.float64).triu()

@@ -9,12 +9,12 @@ from simopt import catalogue, measures
 from simopt.measures import Reference
 from simopt.optimization import Ascent
 from simopt.optimization.init import GaussianInit
-from simopt.optimization.rows import Rows, _without_mean, fewer
+from simopt.optimization.rows import Rows, without_mean, fewer
 from tests.contract import POINTS, point
 
 
 def test_helmert_columns() -> None:
-    H = _without_mean(6)
+    H = without_mean(6)
     torch.testing.assert_close(H.mT @ H, torch.eye(6, dtype=torch.float64))
     torch.testing.assert_close(H.sum(dim=0), torch.zeros(6, dtype=torch.float64))
 
