@@ -135,6 +135,8 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
+    if matrix.device.type == "cpu" and not (matrix.requires_grad and torch.is_grad_enabled()):
+        return singular_values(matrix).sum(dim=-1)
     out: Tensor = _NuclearNorm.apply(matrix)
     return out
 
@@ -185,10 +187,27 @@ def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     NumericalError
         A holds NaN or infinite values.
     """
-    if not torch.isfinite(matrix).all():
-        raise NumericalError("A matrix to decompose holds NaN or infinite values.")
+    _finite(matrix)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     return left, values, right
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """Return the singular values of A, descending, (..., min(m, q)), without a gradient: twice as fast.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
+    """
+    _finite(matrix)
+    values: Tensor = torch.linalg.svdvals(matrix.detach())
+    return values
+
+
+def _finite(matrix: Tensor) -> None:
+    if not torch.isfinite(matrix).all():
+        raise NumericalError("A matrix to decompose holds NaN or infinite values.")
 
 
 class _Angular(Function):

@@ -51,8 +51,7 @@ def bures(moments: Moments) -> Tensor:
     tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, as ||F||_F = 1 (Harvey et al. 2023,
     eq. 7). NaN where Y is constant.
     """
-    cross, total = moments.cross_and_total
-    return linalg.nuclear_norm(cross) / total.sqrt()
+    return moments.nuclear / moments.cross_and_total[1].sqrt()
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,11 @@ class Moments:
         return linalg.cross_and_total(self.Y, self.reference.scores)
 
     @cached_property
+    def nuclear(self) -> Tensor:
+        """||F'Y||_*, (...)."""
+        return linalg.nuclear_norm(self.cross_and_total[0])
+
+    @cached_property
     def explained(self) -> tuple[Tensor, Tensor]:
         """F'Y (Y'Y)^-1 Y'F on its diagonal, (..., K), and the condition of Y'Y, (...)."""
         known = "cross_and_total" in self.__dict__
@@ -163,7 +168,7 @@ class Moments:
         for name in ("products", "cross_and_total", "explained"):
             if name in self.__dict__:
                 twin.__dict__[name] = tuple(part.detach() for part in self.__dict__[name])
-        for name in ("centred", "cross", "gram", "kernel", "total"):
+        for name in ("centred", "cross", "gram", "kernel", "nuclear", "total"):
             if name in self.__dict__:
                 twin.__dict__[name] = self.__dict__[name].detach()
         return twin
@@ -178,7 +183,7 @@ class Moments:
             if all(name in part.__dict__ for part in parts):
                 pairs = zip(*(part.__dict__[name] for part in parts), strict=True)
                 whole.__dict__[name] = tuple(torch.cat(pair) for pair in pairs)
-        for name in ("cross", "gram", "total"):
+        for name in ("cross", "gram", "nuclear", "total"):
             if all(name in part.__dict__ for part in parts):
                 whole.__dict__[name] = torch.cat([part.__dict__[name] for part in parts])
         return whole

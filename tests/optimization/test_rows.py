@@ -9,7 +9,7 @@ from simopt import catalogue, measures
 from simopt.measures import Reference
 from simopt.optimization import Ascent
 from simopt.optimization.init import GaussianInit
-from simopt.optimization.rows import Rows, without_mean, fewer
+from simopt.optimization.rows import Rows, fewer, without_mean
 from tests.contract import POINTS, point
 
 
