@@ -125,6 +125,19 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
         yield observe
 
 
+@contextlib.contextmanager
+def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give an observer of how many of how many are done, a bar with the time left; silent elsewhere."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 class _Download:
     """What a download reports to, drawn as a bar; the names are those that pooch calls."""
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
-import platform
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import h5py
 import numpy as np
-import torch
 
-from simopt import __version__
 from simopt.app import analyses
 from simopt.app.build import Job, build
 from simopt.app.compose import Composed
 from simopt.app.paths import config_hash, run_folder
+from simopt.app.provenance import now, provenance
 from simopt.errors import (
     InterruptedRunError,
     RunBusyError,
@@ -190,7 +184,7 @@ class _Session:
         except Exception as error:
             known = isinstance(error, SimoptError)
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            writer.fail(reason, _now(), self._seconds(), *self._decoded())
+            writer.fail(reason, now(), self._seconds(), *self._decoded())
             raise
         return stop_reason
 
@@ -217,7 +211,6 @@ class _Session:
     def _attributes(self) -> dict[str, Any]:
         return {
             "schema": layout.SCHEMA,
-            "simopt_version": __version__,
             "status": layout.RUNNING,
             "stop_reason": "",
             "measure": self.job.measure.name,
@@ -227,20 +220,11 @@ class _Session:
             "config": self.composed.yaml,
             "config_hash": self.digest,
             "data_hash": self.job.dataset.data_hash(),
-            "created": _now(),
             "finished": "",
             "wall_seconds": 0.0,
             "device": str(self.job.reference.scores.device),
             "dtype": self.config.dtype,
-            "versions": json.dumps(
-                {
-                    "python": platform.python_version(),
-                    "torch": torch.__version__,
-                    "numpy": np.__version__,
-                    "h5py": h5py.__version__,
-                }
-            ),
-            "git": _git_commit(),
+            **provenance(),
         }
 
     def _observe(self, writer: RunWriter, state: State) -> None:
@@ -319,7 +303,7 @@ class _Session:
         else:
             ended, facts = self._results(writer)
             results, attributes = results | ended, attributes | facts
-        writer.conclude(status, reason.value, _now(), self._seconds(), results, attributes)
+        writer.conclude(status, reason.value, now(), self._seconds(), results, attributes)
 
 
 @contextlib.contextmanager
@@ -337,18 +321,3 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _git_commit() -> str:
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
-        return ""
-    try:
-        command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

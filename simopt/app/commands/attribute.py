@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, warnings_shown
+from simopt.app.console import AsJson, Debug, count_bar, errors_as_lines, out, warnings_shown
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -116,27 +114,12 @@ def _attribution(dataset: Dataset, Y: Any, measure: Measure, by: By) -> Attribut
     from simopt.analysis.attribution import leave_one_pc, leave_one_sample, leave_one_unit
 
     X = dataset.responses
-    with _refit_bar(measure.name) as observe:
+    with count_bar(f"{measure.name}, scored anew") as observe:
         if by == "pcs":
             return leave_one_pc(X, Y, measure, observe=observe)
         if by == "samples":
             return leave_one_sample(X, Y, measure, observe=observe)
         return leave_one_unit(X, Y, measure, side="X" if by == "x-units" else "Y", observe=observe)
-
-
-@contextlib.contextmanager
-def _refit_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give an observer of scores computed anew, a bar with the time left; None where there is no terminal."""
-    console = err()
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{title}, scored anew", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _about(dataset: Dataset) -> dict[str, list[Any]]:
