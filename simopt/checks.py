@@ -84,6 +84,35 @@ def varying(array: FloatArray, name: str = "X") -> None:
         raise InputError(f"{name} is the same in all {array.shape[0]} samples: no score is defined.")
 
 
+def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatArray:
+    """Return the variances of the PCs of X, or eigenvalues of X'X, (K,), descending; zeros are left out.
+
+    Parameters
+    ----------
+    value : array, in any order and unit
+    samples : int
+    units : int, optional
+        Of X; None: as many as PCs at least.
+
+    Raises
+    ------
+    InputError
+        Not a list of finite numbers, one below zero, all zero, or more than X of this shape can have.
+    """
+    values = _numeric(value, "The spectrum").astype(np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise InputError("The spectrum must be a list of finite variances, none negative and not all zero.")
+    kept: FloatArray = np.sort(values[values > 0])[::-1].copy()
+    most = samples - 1 if units is None else min(samples - 1, units)
+    if len(kept) > most:
+        of = "" if units is None else f" and {units} units"
+        raise InputError(
+            f"The spectrum has {len(kept)} variances above zero; X with {samples} samples{of} has at most "
+            f"{most}."
+        )
+    return kept
+
+
 def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
     """Refuse two flattened datasets, (samples, units), whose sample counts differ."""
     if x_shape[-2] != y_shape[-2]:

@@ -16,8 +16,8 @@ LAYERS = [
     {"checks", "linalg", "pairwise", "components", "catalogue"},
     {"measures", "datasets"},
     {"optimization"},
-    {"store"},
-    {"analysis"},
+    {"store", "theory"},
+    {"analysis", "joint"},
     {"report"},
     {"app"},
 ]

@@ -67,3 +67,22 @@ def test_names_and_numbers() -> None:
     for bad in ("", ".hidden", "a/b", "..", "a\\b", "x" * 200):
         with pytest.raises(InputError, match="cannot be the name of a folder"):
             checks.folder_name(bad, "name")
+
+
+def test_a_spectrum_is_sorted_and_zeros_are_left_out() -> None:
+    assert checks.spectrum([1, 0, 3], samples=9).tolist() == [3.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([1.0, -1.0], "none negative"),
+        ([0.0], "not all zero"),
+        ([[1.0]], "list of finite"),
+        ([np.nan], "list of finite"),
+        ([1.0, 1.0, 1.0, 1.0], "4 variances above zero; X with 4 samples and 9 units has at most 3"),
+    ],
+)
+def test_what_is_no_spectrum_is_refused(value, told) -> None:
+    with pytest.raises(InputError, match=told):
+        checks.spectrum(value, samples=4, units=9)

@@ -1,0 +1,200 @@
+"""Closed forms: a measure as a function of the few numbers of a :class:`~simopt.theory.pairs.Pair`.
+
+Every closed form is a smooth *deviation* of the pair, 0 at Y = X wherever the measure is at its best there,
+and a *form* of it: the score itself, an angle, a distance. The powers of lambda come from there: a deviation
+of second order gives a score that is blind to small perturbations, its square root (an angle, a distance) one
+that is not.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from simopt.measures import Measure
+from simopt.measures.cca import CCA
+from simopt.measures.kernel import KernelSimilarity
+from simopt.measures.procrustes import Procrustes
+from simopt.measures.regression import Regression
+from simopt.measures.rv import AdjustedRV, SharedDimensions
+from simopt.theory.pairs import Fit, Pair
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A form h of a deviation x near 0: the loss is scale x^power (1 + slope x) to two orders."""
+
+    power: float
+    scale: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The score of a pair.
+
+    Attributes
+    ----------
+    deviation : callable, Pair -> Tensor (...)
+        x, smooth in the perturbation.
+    score : callable, Tensor -> Tensor
+        The score of a deviation.
+    shape : Shape
+        How score(0) - score(x), or of distances score(x), begins.
+    """
+
+    deviation: Callable[[Pair], Tensor]
+    score: Callable[[Tensor], Tensor]
+    shape: Shape
+
+    def __call__(self, pair: Pair) -> Tensor:
+        """Return the score of a pair, (...)."""
+        return self.score(self.deviation(pair))
+
+
+_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
+    "score": (lambda x: 1 - x, Shape(1, 1, 0)),
+    "squared": (lambda x: (1 - x).square(), Shape(1, 2, -1 / 2)),
+    "angular": (lambda x: 1 - 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
+    "angle": (lambda x: angle(x), Shape(1 / 2, math.sqrt(2), 1 / 12)),
+    "angle_normalised": (lambda x: 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
+}
+"""Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) (1 + x / 12 + ...)."""
+
+_DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
+    "distance": (lambda x: x.clamp(min=0).sqrt(), Shape(1 / 2, 1, 0)),
+    "squared": (lambda x: x, Shape(1, 1, 0)),
+    "angle": (lambda x: angle(x / 2), Shape(1 / 2, 1, 1 / 24)),
+    "disparity": (lambda x: x * (1 - x / 4), Shape(1, 1, -1 / 4)),
+    "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, Shape(1 / 2, 1 / 2, 0)),
+}
+"""Of a squared distance x; between unit vectors the cosine is 1 - x / 2."""
+
+
+def angle(deviation: Tensor) -> Tensor:
+    """Return arccos(1 - x), elementwise, without loss of digits at small x: 2 arcsin sqrt(x / 2)."""
+    return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
+
+
+@functools.singledispatch
+def closed_form(measure: Measure) -> ClosedForm | None:
+    """Return the closed form of a measure; None where there is none.
+
+    There is one where the score is a function of X'X, X'Y and Y'Y that does not need their eigenvectors:
+    ``cka``, ``nbs`` and their forms, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without
+    held-out samples, ``cca``. Not so for held-out folds, other kernels, RDMs, ranks and neighbours.
+    """
+    return None
+
+
+@closed_form.register
+def _kernel(measure: KernelSimilarity) -> ClosedForm | None:
+    if measure.kernel != "linear" or measure.estimator != "biased":
+        return None
+    deviation = _cosine_deviation if measure.comparison == "cosine" else _bures_deviation
+    return ClosedForm(deviation, *_FORMS[measure.form])
+
+
+@closed_form.register
+def _procrustes(measure: Procrustes) -> ClosedForm | None:
+    if measure.folds is not None or not measure.centred:
+        return None
+    deviation = _twice_bures_deviation if measure.normalised else _apart
+    return ClosedForm(deviation, *_DISTANCES[measure.form])
+
+
+@closed_form.register
+def _shared_dimensions(measure: SharedDimensions) -> ClosedForm:
+    def deviation(pair: Pair) -> Tensor:
+        own = pair.variances.sum() / pair.variances.square().sum()
+        return 1 - pair.shared_squared() * pair.other_total() / pair.other_squared() * own
+
+    return ClosedForm(deviation, *_FORMS["score"])
+
+
+@closed_form.register
+def _adjusted(measure: AdjustedRV) -> ClosedForm | None:
+    if measure.adjustment != "ghaziri":
+        return None
+
+    def deviation(pair: Pair) -> Tensor:
+        if pair.samples is None:
+            raise TypeError(f"{measure.name} depends on the number of samples")
+        ratio = pair.variances.sum().square() / pair.variances.square().sum()
+        ratio = (ratio * pair.other_total().square() / pair.other_squared()).sqrt()
+        expected = ratio / (pair.samples - 1)
+        return (1 - cosine(pair)) / (1 - expected)
+
+    return ClosedForm(deviation, *_FORMS["score"])
+
+
+@closed_form.register
+def _regression(measure: Regression) -> ClosedForm | None:
+    if measure.folds is not None:
+        return None
+
+    def deviation(pair: Pair) -> Tensor:
+        fits = {
+            "y_to_x": lambda: [pair.fit(measure.penalty)],
+            "x_to_y": lambda: [pair.fit_reverse(measure.penalty)],
+            "both": lambda: [pair.fit(measure.penalty), pair.fit_reverse(measure.penalty)],
+        }[measure.direction]()
+        missing = _unexplained if measure.statistic == "r2" else _uncorrelated
+        return torch.stack([missing(fit) for fit in fits]).mean(dim=0)
+
+    form, shape = _FORMS[measure.form]
+    return ClosedForm(deviation, form, shape)
+
+
+@closed_form.register
+def _cca(measure: CCA) -> ClosedForm | None:
+    if measure.variance < 1:
+        return None
+
+    def deviation(pair: Pair) -> Tensor:
+        total, rank = pair.correlations(measure.power)
+        own = len(pair.variances)
+        if measure.normaliser == "units":
+            return 1 - total / pair.units
+        if measure.normaliser == "ranks":
+            return 1 - total / (own * rank).to(total.dtype).sqrt()
+        return 1 - total / rank.clamp(max=own)
+
+    return ClosedForm(deviation, *_FORMS[measure.form])
+
+
+def cosine(pair: Pair) -> Tensor:
+    """Return CKA, ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...)."""
+    return pair.shared_squared() / (pair.variances.square().sum() * pair.other_squared()).sqrt()
+
+
+def _cosine_deviation(pair: Pair) -> Tensor:
+    return 1 - cosine(pair)
+
+
+def _bures_deviation(pair: Pair) -> Tensor:
+    """1 - NBS without loss of digits, of the distance d: (d^2 - (||X|| - ||Y||)^2) / (2 ||X|| ||Y||)."""
+    own, other = pair.variances.sum(), pair.other_total()
+    lengths = (own - other).square() / (own.sqrt() + other.sqrt()).square()
+    return (pair.apart_squared() - lengths) / (2 * (own * other).sqrt())
+
+
+def _twice_bures_deviation(pair: Pair) -> Tensor:
+    return 2 * _bures_deviation(pair)
+
+
+def _apart(pair: Pair) -> Tensor:
+    return pair.apart_squared()
+
+
+def _unexplained(fit: Fit) -> Tensor:
+    return 1 - (2 * fit.product - fit.power) / fit.total
+
+
+def _uncorrelated(fit: Fit) -> Tensor:
+    return 1 - fit.product / (fit.power * fit.total).sqrt()

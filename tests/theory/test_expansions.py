@@ -1,0 +1,96 @@
+"""Expansions against the exact forms, and the powers of lambda that the paper derives."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from simopt import measures
+from simopt.theory.closed_forms import closed_form
+from simopt.theory.expansions import effective_components, expand, exponent
+from simopt.theory.perturbations import exact_pair
+from tests.theory.test_closed_forms import WITH_A_FORM
+
+VARIANCES = torch.tensor([4.0, 2.0, 1.0, 0.5], dtype=torch.float64)
+GIVEN = {  # strengths as the perturbations take them, of a small e
+    "rotation": math.degrees,
+    "scaling": lambda e: 1 - e,
+    "noise": lambda e: e,
+    "noise_all": lambda e: e,
+}
+
+
+def exact_loss(name, kind, e):
+    measure = measures.get(name)
+    form = closed_form(measure)
+    scores = [
+        form(exact_pair(VARIANCES, kind, GIVEN[kind](each), units=5, samples=30)).reshape(-1)
+        for each in (0.0, e)
+    ]
+    return measure.sign * (scores[0] - scores[1])
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.parametrize("name", WITH_A_FORM)
+def test_what_two_terms_leave_is_of_higher_order(name, kind):
+    if (name, kind) in (("cca-bures-score", "noise_all"), ("cca_angle", "noise_all")):
+        pytest.skip("any noise in a unit without signal raises the rank of Y: the score jumps")
+    expansion = expand(closed_form(measures.get(name)), VARIANCES, kind, units=5, samples=30)
+    errors = []
+    for e in (0.04, 0.02):
+        loss = exact_loss(name, kind, e)
+        errors.append((expansion.loss(e) - loss).abs())
+        if bool((loss.abs() > 1e-9).all()):
+            assert bool((errors[-1] <= 0.02 * loss.abs()).all())
+    order = expansion.next_order.nan_to_num(expansion.order.nan_to_num(1.0).max())
+    # Halving e divides what is left by more than 2 to the power of the last term.
+    assert bool((errors[1] <= errors[0] / 2**order * 0.75 + 1e-12).all())
+
+
+def test_leading_terms_of_the_paper():
+    lam = VARIANCES
+    p, q = lam / lam.sum(), lam**2 / (lam**2).sum()
+    expected = {
+        "cka": (2, q),
+        "cka_angular": (1, 2 / math.pi * (2 * q).sqrt()),
+        "nbs": (2, p / 2),
+        "procrustes_angular": (1, 2 / math.pi * p.sqrt()),
+        "procrustes_euclidean": (1, lam.sqrt()),
+        "linreg": (2, p),
+        "cca": (2, torch.full_like(p, 1 / 8)),
+    }
+    for name, (order, weight) in expected.items():
+        found = expand(closed_form(measures.get(name)), lam, "rotation", units=4, samples=30)
+        assert (found.order == order).all()
+        torch.testing.assert_close(found.leading, weight, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "power"),
+    [("cka", 2), ("cka_angular", 1), ("nbs", 1), ("procrustes_angular", 0.5), ("linreg", 1), ("cca", 0)],
+)
+def test_power_of_lambda_and_the_number_of_pcs_seen(name, power):
+    weight = expand(closed_form(measures.get(name)), VARIANCES, "rotation", units=4, samples=30).leading
+    assert exponent(weight, VARIANCES) == pytest.approx(power, abs=1e-10)
+    ratio = (VARIANCES[0] / VARIANCES[3]) ** power
+    assert float(weight[0] / weight[3]) == pytest.approx(float(ratio))
+    powered = VARIANCES.numpy() ** power
+    seen = powered.sum() ** 2 / (powered**2).sum()
+    assert effective_components(weight) == pytest.approx(seen)
+
+
+def test_a_ridge_penalty_turns_weights_from_lambda_to_its_square():
+    powers = []
+    for penalty in (1e-9, 1.0, 1e9):
+        form = closed_form(measures.get("ridge1", penalty=penalty))
+        weight = expand(form, VARIANCES, "rotation", units=4, samples=30).leading
+        powers.append(exponent(weight, VARIANCES))
+    np.testing.assert_allclose([powers[0], powers[2]], [1, 2], atol=1e-5)
+    assert 1 < powers[1] < 2
+
+
+def test_what_a_measure_is_blind_to_has_no_weight():
+    found = expand(closed_form(measures.get("cca")), VARIANCES, "scaling", units=4, samples=30)
+    assert found.order.isnan().all()
+    assert (found.loss(0.1) == 0).all()
