@@ -1,0 +1,330 @@
+"""Try to break the bounds of ``simopt.theory.bounds``: adversarial random pairs, then gradients.
+
+X = diag(sqrt(p)) in the space of the centred samples, without loss of generality, as all scores ignore
+rotations of samples and of units. For each bound: how many pairs were tried, the worst margin (above 0:
+broken) and the smallest gap (how near to sharp), of pairs where neither the given score nor the limit is next
+to the end of its range. What is given counts as known to 1e-12. ``participation`` is false and is there to be
+broken.
+
+    python scripts/attack_bounds.py [--pairs 100000] [--starts 8] [--steps 150] [--seed 0] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from simopt.theory import bounds
+from simopt.theory.bounds import general
+from simopt.theory.bounds.setting import Floats, Setting
+
+ROUNDING = 1e-12
+FALSE = "participation"
+CORE = ("cka", "nbs", "linreg", "cca")
+PAIRS = [(a, b) for a in CORE for b in CORE if a != b]
+
+
+@dataclass
+class Tally:
+    """What became of one bound."""
+
+    tried: int = 0
+    worst: float = -np.inf
+    gap: float = np.inf
+
+    def add(self, margins: Floats, inside: npt.NDArray[np.bool_]) -> None:
+        self.tried += len(margins)
+        self.worst = max(self.worst, float(np.nanmax(margins)))
+        if inside.any():
+            self.gap = min(self.gap, float(np.abs(margins[inside]).min()))
+
+
+def inner(level: Floats, most: float) -> npt.NDArray[np.bool_]:
+    """Whether a level is not next to an end of its range."""
+    return (level > 0.02 * most) & (level < 0.98 * most)
+
+
+def scores(share: Tensor, Y: Tensor) -> dict[str, Tensor]:
+    """All that the bounds speak of, (B,) each, for p (B, K) or (K,) and Y (B, N, q)."""
+    K, q = share.shape[-1], Y.shape[-1]
+    left, values, _ = torch.linalg.svd(Y, full_matrices=False)
+    inside = values > 1e-10 * values[..., :1]
+    values = values * inside  # what is too small to count for the rank is left out of Y
+    basis = left[..., :K, :] * inside[..., None, :]
+    cross = share.sqrt()[..., :, None] * basis * values[..., None, :]
+    total = values.square().sum(-1)
+    mu = torch.linalg.svdvals(cross)
+    fourth_y = values.pow(4).sum(-1)
+    rank = inside.sum(-1).clamp(max=K).to(Y.dtype)
+    return {
+        "cka": mu.square().sum(-1) / (share.square().sum(-1) * fourth_y).sqrt(),
+        "nbs": mu.sum(-1) / total.sqrt(),
+        "linreg": (share.sqrt()[..., :, None] * basis).square().sum((-2, -1)),
+        "cca": torch.linalg.svdvals(basis).sum(-1) / min(K, q),
+        "x_ratio": (1 / share.square().sum(-1)).expand(total.shape),
+        "y_ratio": total.square() / fourth_y,
+        "rank": rank,
+        "fourth": mu.pow(4).sum(-1) / total.square(),
+    }
+
+
+GENERAL: dict[str, tuple[tuple[str, ...], Callable[..., Floats], int]] = {
+    "ranks, lower": (("cka", "x_ratio", "y_ratio", "rank"), lambda *f: general.ranks(*f)[0], -1),
+    "ranks, upper": (("cka", "x_ratio", "y_ratio", "rank"), lambda *f: general.ranks(*f)[1], 1),
+    "super_fidelity": (("cka", "x_ratio", "y_ratio"), general.super_fidelity, 1),
+    "sub_fidelity": (("cka", "x_ratio", "y_ratio", "fourth"), general.sub_fidelity, -1),
+    FALSE: (("cka", "x_ratio", "y_ratio"), general.participation, 1),
+}
+
+
+def spectrum(rng: np.random.Generator, K: int) -> Floats:
+    kind = rng.integers(6)
+    if kind == 0:
+        values = np.arange(1, K + 1) ** -rng.uniform(0, 4)
+    elif kind == 1:
+        spike = rng.uniform(0.01, 0.99)
+        values = np.array([spike] + [(1 - spike) / max(K - 1, 1)] * (K - 1))
+    elif kind == 2:
+        values = np.array([1.0] + [10 ** -rng.uniform(1, 8)] * (K - 1))
+    elif kind == 3:
+        values = rng.choice(10 ** -rng.uniform(0, 4, size=3), size=K)
+    elif kind == 4:
+        values = np.exp(-rng.uniform(0, 3) * np.arange(K))
+    else:
+        values = rng.exponential(size=K)
+    values = np.sort(values)[::-1]
+    return values / values.sum()
+
+
+def datasets(rng: np.random.Generator, share: Floats, N: int, q: int, B: int) -> Floats:
+    """Y (B, N, q) of one adversarial family."""
+    K = len(share)
+    X = np.zeros((B, N, q))
+    d = min(K, q)
+    X[:, range(d), range(d)] = np.sqrt(share[:d])
+    noise = rng.standard_normal((B, N, q))
+    size = 10 ** rng.uniform(-6, 1, size=(B, 1, 1))
+    kind = rng.integers(9)
+    if kind == 0:
+        return noise
+    if kind == 1:
+        return noise * 10 ** rng.uniform(-4, 0, size=(B, N, 1))
+    if kind == 2:
+        return X + size * noise / np.sqrt(N * q)
+    if kind == 3:  # PCs of X, some of them, and noise out of its span
+        noise[:, :K] = 0
+        return X * rng.integers(2, size=(B, 1, q)) + size * noise / np.sqrt(N * q)
+    if kind == 4:  # amplitudes p^a
+        out = np.zeros((B, N, q))
+        out[:, range(d), range(d)] = share[:d] ** rng.uniform(-1, 3, size=(B, 1))
+        return out
+    if kind == 5:  # each PC turned towards a direction of its own
+        angle = rng.uniform(0, np.pi / 2, size=(B, d)) * rng.integers(2, size=(B, d))
+        out = X.copy()
+        out[:, range(d), range(d)] *= np.cos(angle)
+        room = min(d, N - K)
+        out[:, range(K, K + room), range(room)] = np.sqrt(share[:room]) * np.sin(angle[:, :room])
+        return out
+    if kind == 6:  # few singular values, clustered, in a random frame
+        left = np.linalg.qr(noise)[0] if q <= N else np.linalg.qr(noise.swapaxes(1, 2))[0].swapaxes(1, 2)
+        return left * rng.choice([1.0, 0.1, 1e-3], size=(B, 1, q))
+    if kind == 7:  # flat on the last PCs
+        out = np.zeros((B, N, q))
+        first = rng.integers(d)
+        out[:, range(first, d), range(first, d)] = 1
+        return out + (rng.random() < 0.5) * size * 1e-3 * noise
+    out = np.zeros((B, N, q))  # the first PCs and a flat rest out of the span
+    k = rng.integers(1, d + 1)
+    out[:, range(k), range(k)] = np.sqrt(share[:k])
+    room = min(q - k, N - K)
+    if room > 0:
+        out[:, range(K, K + room), range(k, k + room)] = rng.uniform(0, 1, size=(B, 1))
+    return out
+
+
+def random_attack(pairs: int, rng: np.random.Generator, batch: int = 250) -> dict[str, Tally]:
+    tallies = {f"{a} -> {b}, {side}": Tally() for a, b in PAIRS for side in ("lower", "upper")}
+    tallies |= {name: Tally() for name in GENERAL}
+    done = 0
+    while done < pairs:
+        B = min(batch, pairs - done)
+        K = int(rng.integers(1, 9)) if rng.random() < 0.8 else int(rng.integers(9, 25))
+        N = K + int(rng.integers(0, K + 4))
+        N = max(N, 2)
+        q = int(rng.integers(1, N + 4))
+        share = spectrum(rng, K)
+        Y = datasets(rng, share, N, q, B)
+        found = {k: v.numpy() for k, v in scores(torch.from_numpy(share), torch.from_numpy(Y)).items()}
+        check_known_x(tallies, share, N + 1, q, found)
+        for name in GENERAL:
+            margins = general_margins(name, found)
+            tallies[name].add(margins, inner(found["cka"], 1) & inner(found["nbs"], 1))
+        done += B
+    return tallies
+
+
+def check_known_x(
+    tallies: dict[str, Tally], share: Floats, samples: int, units: int, found: dict[str, Floats]
+) -> None:
+    most = bounds.limits(Setting.of(share, samples=samples, units=units))
+    for a, b in PAIRS:
+        levels = np.concatenate([found[a] - ROUNDING, found[a] + ROUNDING])
+        limits = bounds.between(a, b, share, samples=samples, units=units, levels=levels)
+        B = len(found[a])
+        for side, margins, limit in (
+            ("lower", limits.lower[:B] - found[b], limits.lower[:B]),
+            ("upper", found[b] - limits.upper[B:], limits.upper[B:]),
+        ):
+            tallies[f"{a} -> {b}, {side}"].add(margins, inner(found[a], most[a]) & inner(limit, most[b]))
+
+
+def general_margins(name: str, found: dict[str, Floats]) -> Floats:
+    """How far nbs^2 lies outside of a limit with both spectra known, (B,)."""
+    features, limit, side = GENERAL[name]
+    values = [found[feature] for feature in features]
+    nearby = [
+        limit(*(v * (1 + sign * ROUNDING * (i == j)) for j, v in enumerate(values)))
+        for i in range(len(values))
+        for sign in (-1, 1)
+    ]
+    return side * found["nbs"] ** 2 - np.max(side * np.array(nearby), axis=0)
+
+
+def curves(
+    share: Floats, samples: int, units: int
+) -> Iterator[tuple[str, str, int, Callable[[Floats], Floats]]]:
+    for bound in bounds.bounds(Setting.of(share, samples=samples, units=units)):
+        yield bound.given, bound.implied, -1, bound.lower
+        yield bound.given, bound.implied, 1, bound.upper
+
+
+DIRECT = [0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]  # the curves that are not found by bisection
+
+
+def gradient_attack(starts: int, steps: int, seed: int, targets: list[str] | None = None) -> dict[str, Tally]:
+    """Raise the margin of every bound by Adam over the spectrum of X and over Y, from many starts."""
+    tallies: dict[str, Tally] = {}
+    shapes = [(3, 8, 4), (5, 12, 3), (4, 5, 6)]
+    for at, (K, N, q) in enumerate(shapes):
+        named = list(curves(np.ones(K) / K, N + 1, q))
+        for index in DIRECT:
+            a, b, side, _ = named[index]
+            name = f"{a} -> {b}, {'lower' if side < 0 else 'upper'}"
+            if targets is None or name in targets:
+                tallies.setdefault(name, Tally()).add(*_climb(index, (K, N, q), starts, steps, seed + at))
+    for name in GENERAL:
+        if targets is None or name in targets:
+            tallies.setdefault(name, Tally()).add(*_climb(name, (8, 16, 8), starts, steps, seed))
+    return tallies
+
+
+def _climb(
+    target: int | str, shape: tuple[int, int, int], starts: int, steps: int, seed: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    K, N, q = shape
+    make = torch.Generator().manual_seed(seed)
+    logits = torch.randn(starts, K, generator=make, dtype=torch.float64) * 1.5
+    Y = torch.randn(starts, N, q, generator=make, dtype=torch.float64)
+    Y = Y * 10 ** (-2 * torch.rand(starts, N, 1, generator=make, dtype=torch.float64))
+    logits.requires_grad_()
+    Y.requires_grad_()
+    optimiser = torch.optim.Adam([logits, Y], lr=0.03)
+    seen, within = [], []
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.03 * (1 - step / steps) + 1e-4
+        share = torch.softmax(logits, dim=-1).sort(dim=-1, descending=True).values
+        found = scores(share, Y)
+        if isinstance(target, str):
+            value, objective = _general(target, found)
+        else:
+            value, objective = _known_x(share, found, target, N + 1, q)
+        seen.append(value)
+        within.append(np.all([inner(found[s].detach().numpy(), 1) for s in ("cka", "nbs", "linreg")], axis=0))
+        optimiser.zero_grad()
+        (-objective.sum()).backward()
+        for parameter in (logits, Y):
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+        optimiser.step()
+    return np.concatenate(seen), np.concatenate(within)
+
+
+def _general(name: str, found: dict[str, Tensor]) -> tuple[Floats, Tensor]:
+    features, limit, side = GENERAL[name]
+    known = {feature: found[feature].detach().numpy() for feature in ("nbs", *features)}
+    values = [known[feature] for feature in features]
+    score = found["nbs"].square()
+    objective = side * score
+    for i, feature in enumerate(features):
+        step = 0.0 if feature == "rank" else 1e-7
+        up, down = ([v + s * step * (i == j) for j, v in enumerate(values)] for s in (1, -1))
+        slope = (limit(*up) - limit(*down)) / 2e-7
+        objective = objective - side * torch.from_numpy(np.asarray(slope)) * found[feature]
+    return general_margins(name, known), objective
+
+
+def _known_x(
+    share: Tensor, found: dict[str, Tensor], index: int, samples: int, q: int
+) -> tuple[Floats, Tensor]:
+    p = share.detach().numpy()
+    margin, slopes, turns = [], [], np.zeros_like(p)
+    a, b, side, _ = list(curves(p[0], samples, q))[index]
+    given = found[a].detach().numpy()
+
+    def limit(row: Floats, levels: Floats) -> Floats:
+        return list(curves(row, samples, q))[index][3](levels)
+
+    for i, row in enumerate(p):
+        h = 1e-6
+        safe, up, down = limit(row, np.array([given[i] + side * ROUNDING, given[i] + h, given[i] - h]))
+        margin.append(side * (float(found[b][i].detach()) - safe))
+        slopes.append((up - down) / (2 * h))
+        for j in range(len(row)):
+            step = h * row[j] * np.eye(len(row))[j]
+            turns[i, j] = (limit(row + step, given[i : i + 1]) - limit(row - step, given[i : i + 1]))[0] / (
+                2 * h * row[j]
+            )
+    objective = (
+        found[b] - torch.tensor(np.array(slopes)) * found[a] - (torch.from_numpy(turns) * share).sum(-1)
+    )
+    return np.array(margin), side * objective
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--starts", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON only")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    results = {"random": random_attack(options.pairs, np.random.default_rng(options.seed))}
+    results["gradient"] = gradient_attack(options.starts, options.steps, options.seed)
+    plain = {
+        attack: {name: vars(tally) for name, tally in found.items()} for attack, found in results.items()
+    }
+    plain["seconds"] = {"all": time.perf_counter() - start}
+    if options.json:
+        print(json.dumps(plain, indent=2))
+        return
+    for attack, found in results.items():
+        print(f"\n{attack:30}{'tried':>10}{'worst margin':>16}{'smallest gap':>16}")
+        for name, tally in found.items():
+            print(f"{name:30}{tally.tried:>10}{tally.worst:>16.2e}{tally.gap:>16.2e}")
+    print(json.dumps(plain))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""Bounds between measures: what the score of one leaves possible for another, for a known spectrum of X.
+
+``between`` gives the best known limits of one measure at levels of another; ``bounds`` lists what it is made
+of, each with its proof where it is computed: ``frontier`` (CKA, NBS), ``subspace`` (least squares, CCA),
+``exact`` (one and two PCs) and ``general`` (both spectra known).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simopt import checks
+from simopt.theory.bounds import frontier, subspace
+from simopt.theory.bounds.setting import Floats, Setting
+
+if TYPE_CHECKING:
+    from simopt.typing import ArrayLike
+
+__all__ = ["Bound", "Range", "Relation", "Setting", "between", "bounds", "limits", "measures", "relation"]
+
+Curve = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A measure as a monotone function of another one.
+
+    Attributes
+    ----------
+    measure : str
+        Which measure it is a function of: cka, nbs, linreg or cca.
+    forward, inverse : callable
+        From that measure to this one and back, elementwise.
+    rising : bool
+        False for distances and angles.
+    formula : str
+    """
+
+    measure: str
+    forward: Curve
+    inverse: Curve
+    rising: bool
+    formula: str
+
+
+def _same(value: Floats) -> Floats:
+    return value
+
+
+def _angular(score: Floats) -> Floats:
+    out: Floats = 1 - 2 / math.pi * np.arccos(np.clip(score, -1, 1))
+    return out
+
+
+def _from_angular(angular: Floats) -> Floats:
+    out: Floats = np.sin(math.pi / 2 * angular)
+    return out
+
+
+def _angle(score: Floats) -> Floats:
+    out: Floats = np.arccos(np.clip(score, -1, 1))
+    return out
+
+
+def _chord(score: Floats) -> Floats:
+    out: Floats = np.sqrt(np.maximum(2 - 2 * score, 0))
+    return out
+
+
+def _from_chord(chord: Floats) -> Floats:
+    return 1 - chord**2 / 2
+
+
+_RELATIONS = {
+    "cka": Relation("cka", _same, _same, True, "cka"),
+    "rv": Relation("cka", _same, _same, True, "cka"),
+    "rsa_correlation_corr": Relation("cka", _same, _same, True, "cka"),
+    "cka_angular": Relation("cka", _angular, _from_angular, True, "1 - (2/pi) arccos(cka)"),
+    "nbs": Relation("nbs", _same, _same, True, "nbs"),
+    "nbs_squared": Relation("nbs", np.square, np.sqrt, True, "nbs^2"),
+    "procrustes_angular": Relation("nbs", _angular, _from_angular, True, "1 - (2/pi) arccos(nbs)"),
+    "procrustes_angle": Relation("nbs", _angle, np.cos, False, "arccos(nbs)"),
+    "procrustes_normalised": Relation("nbs", _chord, _from_chord, False, "sqrt(2 - 2 nbs)"),
+    "linreg": Relation("linreg", _same, _same, True, "linreg"),
+    "cca": Relation("cca", _same, _same, True, "cca"),
+}
+
+
+def measures() -> list[str]:
+    """Return the names of the measures that bounds are known for."""
+    return list(_RELATIONS)
+
+
+def relation(name: str) -> Relation:
+    """Return of which measure, and how, a measure is a function.
+
+    Raises
+    ------
+    InputError
+        No bounds are known for it.
+    """
+    checks.one_of(name, _RELATIONS, "measure with bounds")
+    return _RELATIONS[name]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Limits of one measure, the implied one, at a given score of another.
+
+    Attributes
+    ----------
+    given, implied : str
+        cka, nbs, linreg or cca.
+    lower, upper : callable
+        From scores of the given measure to limits of the implied one; both rise.
+    statement, proof : str
+    sharp : str
+        Where some Y comes as near to the limits as wanted.
+    """
+
+    given: str
+    implied: str
+    lower: Curve
+    upper: Curve
+    statement: str
+    proof: str
+    sharp: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Limits of a measure, one pair for each level of another; NaN where no Y reaches the level.
+
+    Attributes
+    ----------
+    lower, upper : array
+    """
+
+    lower: Floats
+    upper: Floats
+
+
+def limits(setting: Setting) -> dict[str, float]:
+    """Return the largest cka, nbs, linreg and cca that any Y of so many units reaches.
+
+    E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with r = min(q, n - 1): the first r PCs of X. Sharp.
+    """
+    return {
+        "cka": frontier.highest_cka(setting),
+        "nbs": frontier.highest_nbs(setting),
+        "linreg": setting.variance_of(setting.rank),
+        "cca": setting.common / min(setting.x_units, setting.units),
+    }
+
+
+def bounds(setting: Setting) -> tuple[Bound, ...]:
+    """Return all bounds between two of cka, nbs, linreg and cca, in both directions."""
+    divisor = min(setting.x_units, setting.units)
+    norm = setting.norm
+
+    def zero(level: Floats) -> Floats:
+        return np.zeros_like(level)
+
+    cka_nbs = (
+        "max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter",
+        "majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier",
+        "lower: cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; upper: up to two PCs, cka = 1",
+    )
+    linreg_nbs = (
+        "nbs^2 <= linreg <= nbs^2 + P_{r-1}",
+        "X'Y = (PX)'Y; the least eigenvalue of P rho P is at least linreg - P_{r-1}",
+        "lower: everywhere; upper: as all of Y's variance goes into one direction",
+    )
+    linreg_cka = (
+        "cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}",
+        "<K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P",
+        "lower: everywhere; upper: as all of Y's variance goes into one direction",
+    )
+    cca_linreg = (
+        "min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S)",
+        "S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2",
+        "upper: everywhere; lower: n - 1 >= K + r",
+    )
+    return (
+        Bound(
+            "cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting), *cka_nbs
+        ),
+        Bound(
+            "nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting), *cka_nbs
+        ),
+        Bound(
+            "linreg",
+            "nbs",
+            lambda level: np.sqrt(subspace.lowest_variance(setting, level)),
+            subspace.nbs_under_linreg,
+            *linreg_nbs,
+        ),
+        Bound(
+            "nbs",
+            "linreg",
+            subspace.linreg_over_nbs,
+            lambda level: subspace.linreg_under(setting, level**2),
+            *linreg_nbs,
+        ),
+        Bound(
+            "linreg",
+            "cka",
+            lambda level: subspace.lowest_variance(setting, level) / norm,
+            partial(subspace.cka_under_linreg, setting),
+            *linreg_cka,
+        ),
+        Bound(
+            "cka",
+            "linreg",
+            partial(subspace.linreg_over_cka, setting),
+            lambda level: subspace.linreg_under(setting, level * norm),
+            *linreg_cka,
+        ),
+        Bound(
+            "cca",
+            "linreg",
+            lambda level: subspace.linreg_lower(setting, level * divisor),
+            lambda level: subspace.linreg_upper(setting, level * divisor),
+            *cca_linreg,
+        ),
+        Bound(
+            "linreg",
+            "cca",
+            lambda level: subspace.correlations_lower(setting, level) / divisor,
+            lambda level: subspace.correlations_upper(setting, level) / divisor,
+            *cca_linreg,
+        ),
+    )
+
+
+def between(
+    a: str,
+    b: str,
+    spectrum: ArrayLike,
+    *,
+    samples: int,
+    units: int,
+    levels: ArrayLike,
+    x_units: int | None = None,
+) -> Range:
+    """Return the best known limits of measure b at levels of measure a, over all Y of so many units.
+
+    Every chain of :func:`bounds` from a to b is followed, as all of them rise, and the tightest limits are
+    kept; angular forms and distances go through the measure that they are functions of.
+
+    Parameters
+    ----------
+    a, b : str
+        Two of :func:`measures`, names of the catalogue.
+    spectrum : array, (K,)
+        Eigenvalues of X'X, X centred, in any scale.
+    samples, units : int
+        n, and q of Y.
+    levels : array
+        Scores of a.
+    x_units : int, optional
+        p of X, where it has more units than PCs; cca is divided by min(p, q).
+
+    Raises
+    ------
+    InputError
+        An unknown measure, or a spectrum that X of this shape cannot have.
+    """
+    setting = Setting.of(spectrum, samples=samples, units=units, x_units=x_units)
+    given, implied = relation(a), relation(b)
+    known = bounds(setting)
+    most = limits(setting)
+    level = given.inverse(np.asarray(levels, dtype=np.float64))
+    outside = ~((level >= -_ROUNDING) & (level <= most[given.measure] + _ROUNDING))
+    level = np.clip(np.where(outside, 0, level), 0, most[given.measure])
+    if given.measure == implied.measure:
+        low, high = level, level
+    else:
+        low, high = np.zeros_like(level), np.full_like(level, most[implied.measure])
+        for chain in _chains(given.measure, implied.measure, known):
+            down, up = level, level
+            for bound in chain:
+                cap = most[bound.implied]
+                down, up = np.clip(bound.lower(down), 0, cap), np.clip(bound.upper(up), 0, cap)
+            low, high = np.maximum(low, down), np.minimum(high, up)
+    ends = (low, high) if implied.rising else (high, low)
+    lower, upper = (np.where(outside, np.nan, implied.forward(end)) for end in ends)
+    return Range(lower, upper)
+
+
+_ROUNDING = 1e-9
+
+
+def _chains(
+    start: str, end: str, known: tuple[Bound, ...], seen: tuple[str, ...] = ()
+) -> Iterator[tuple[Bound, ...]]:
+    """All ways from one measure to another that visit none twice."""
+    for bound in known:
+        if bound.given != start or bound.implied in seen:
+            continue
+        if bound.implied == end:
+            yield (bound,)
+        else:
+            for rest in _chains(bound.implied, end, known, (*seen, start)):
+                yield (bound, *rest)
