@@ -1,0 +1,326 @@
+"""The learning order: which PCs of a recording an optimised Y captures first, and at which score.
+
+Y starts as normal noise, n samples by p units, and follows the gradient of a score. Where steps are small and
+along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path is known. With
+K_x = X X', K_y = Y Y' and F the scores of X at unit total variance:
+
+- CKA: the gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. Such a flow, Y' = K_x Y - b(a) K_y Y in a
+  clock a of its own, is of Riccati's kind: K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E with E = exp(a K_x) and
+  Q' = b(a) exp(2 a K_x). Whatever b is, Y has the column space of exp(a K_x) Y0, and captured variance
+  depends on nothing else.
+- Linear regression: the gradient 2 (I - H) K_x Y (Y'Y)^-1, H the projector on Y, leaves Y'Y as it is. With
+  Y'Y taken as a multiple of I it moves the column space as CKA does; only the score at a given clock differs.
+- NBS: the gradient is F P - nbs Y / ||Y|| over ||Y||, P the polar factor of F'Y. With F'Y0 = H P that of
+  F'(Y0 + tau F P) = (H + tau F'F) P is P again: Y stays on the ray Y0 + tau F P.
+
+An angle of a score has the path of the score. What Y0 contributes to the first two are sums over many normal
+numbers, replaced by their limits. Adam is no gradient flow: it brings all entries of a step to about one
+size, so that next to few strong PCs the weaker ones rise earlier than predicted, and the strongest later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from simopt import checks, linalg, measures
+from simopt.errors import InputError, NumericalError
+from simopt.measures import Measure, Reference
+from simopt.optimization.captured import half_capture
+from simopt.optimization.init import GaussianInit
+from simopt.theory.learning_paths import (
+    KernelSums,
+    along_clock,
+    along_ray,
+    captured_variance,
+    multiplicity_of,
+)
+from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.typing import ArrayLike
+
+_CLOCK = "gradient flow (small steps along the gradient), Y0 normal, many samples and units"
+_LINREG = f"{_CLOCK}; Y0'Y0 a multiple of the identity, as for many more samples than units"
+_RAY = "gradient flow (small steps along the gradient) from drawn normal Y0"
+ASSUMPTIONS = {
+    "cka": _CLOCK,
+    "cka_angular": _CLOCK,
+    "nbs": _RAY,
+    "procrustes_angular": _RAY,
+    "linreg": _LINREG,
+}
+"""The measures whose learning order is predicted, and what is assumed."""
+
+
+@dataclass(frozen=True)
+class StartGradient:
+    """What one small step along the gradient does to each PC, at random starts.
+
+    Attributes
+    ----------
+    energy : array, (R, K)
+        Rate of ||u_i'Y||^2, u_i the i-th PC at unit norm, along the gradient scaled to root mean square 1.
+    captured : array, (R, K)
+        Rate of the captured variance of each PC, likewise.
+    """
+
+    energy: FloatArray
+    captured: FloatArray
+
+    @property
+    def order(self) -> np.ndarray:
+        """Return the indices of the PCs, (K,), by mean rate of captured variance, the fastest first."""
+        return np.argsort(-self.captured.mean(axis=0), kind="stable")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A path of captured variance against score, predicted without a run.
+
+    Attributes
+    ----------
+    measure : str
+    spectrum : array, (K,)
+        Explained variance ratio of each PC.
+    score : array, (T,)
+        From that of the start to the target.
+    captured_variance : array, (T, K)
+    assumption : str
+    """
+
+    measure: str
+    spectrum: FloatArray
+    score: FloatArray
+    captured_variance: FloatArray
+    assumption: str
+
+    def half_capture(self) -> FloatArray:
+        """Return the score at which each PC is half captured, (K,); NaN where it is not by the target."""
+        half: FloatArray = half_capture(self.score[:, None], self.captured_variance[:, None])[0]
+        return half
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predicted half captures against those of runs.
+
+    Attributes
+    ----------
+    median_difference, largest_difference : float
+        Of |predicted - run| over the leading PCs that hold 80 % of the variance, where both have a value.
+    rank_correlation : float
+        Spearman's, over all PCs where both have a value.
+    never_predicted, never_run, never_both : int
+        PCs not half captured by the target.
+    """
+
+    median_difference: float
+    largest_difference: float
+    rank_correlation: float
+    never_predicted: int
+    never_run: int
+    never_both: int
+
+
+def gradient_at_start(
+    X: ArrayLike, measure: str | Measure, seeds: Sequence[int] = (0,), *, units: int | None = None
+) -> StartGradient:
+    """Return how fast each PC of X starts to be captured, from the gradient at random starts.
+
+    With G the gradient at Y0 (of a distance, its negative), b_i the regression of PC u_i on Y0 and e_i its
+    residual: the rate of ||u_i'Y||^2 is 2 (u_i'Y0)(u_i'G)', that of captured variance 2 e_i'G b_i.
+
+    Parameters
+    ----------
+    X : array or tensor, (samples, units)
+    measure : str or Measure
+        Any differentiable one.
+    seeds : sequence of int
+        One start each, those of ``simopt.optimize``.
+    units : int or None
+        Units of Y; None takes as many as X has.
+
+    Returns
+    -------
+    StartGradient
+
+    Raises
+    ------
+    InputError
+        Data or seeds that cannot be used, or a measure without a gradient.
+    NumericalError
+        The gradient at a start is zero, NaN or infinite.
+    """
+    chosen = measures.get(measure) if isinstance(measure, str) else measure
+    if not chosen.differentiable:
+        raise InputError(f"{chosen.name} has no gradient; the learning order is read off one.")
+    _seeded(seeds)
+    reference = Reference.of(X, dtype=torch.float64, device="cpu")
+    bound = chosen.bind(reference)
+    axes = reference.scores / reference.variance_ratio.sqrt()
+    start = GaussianInit(units=units)
+    energy, captured = [], []
+    for seed in seeds:
+        Y0 = start([seed], reference.samples, reference.responses.shape[-1])[0].requires_grad_()
+        score = chosen.sign * bound(Y0)
+        if not score.requires_grad:
+            raise InputError(f"{chosen.name} returned no gradient; the learning order is read off one.")
+        (slope,) = torch.autograd.grad(score, Y0)
+        size = slope.square().mean().sqrt()
+        if not 0 < float(size) < np.inf:
+            raise NumericalError(
+                f"{chosen.name}: the gradient at the start of seed {seed} is {float(size):g}."
+            )
+        slope, centred = linalg.centre(slope / size), linalg.centre(Y0.detach())
+        energy.append(2 * ((axes.T @ centred) * (axes.T @ slope)).sum(dim=-1))
+        weights = linalg.ridge_coefficients(centred, axes)
+        captured.append(2 * ((axes - centred @ weights) * (slope @ weights)).sum(dim=0))
+    return StartGradient(torch.stack(energy).numpy(), torch.stack(captured).numpy())
+
+
+def predict(
+    spectrum: Sequence[float] | FloatArray,
+    samples: int,
+    units: int,
+    measure: str,
+    *,
+    target: float = 0.99,
+    seeds: Sequence[int] = (0,),
+) -> Prediction:
+    """Predict captured variance against score along the optimisation of a measure, from a spectrum alone.
+
+    Parameters
+    ----------
+    spectrum : sequence of float, (K,)
+        Variances of the PCs of the recording, in any unit.
+    samples, units : int
+        The shape of Y.
+    measure : str
+        One of :data:`ASSUMPTIONS`.
+    target : float
+        The score up to which the path is followed.
+    seeds : sequence of int
+        Of the normal Y0 that the rays of NBS start at, over which captured variance is averaged.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    InputError
+        Another measure, a spectrum that is none, a shape in which Y captures everything at the start, or a
+        target that does not lie between the first score and 1.
+    """
+    if measure not in ASSUMPTIONS:
+        raise InputError(
+            f"the learning order of {measure!r} is not predicted, only that of {', '.join(ASSUMPTIONS)}; "
+            "gradient_at_start takes any measure with a gradient."
+        )
+    ratio = _ratio(spectrum, samples, units)
+    _seeded(seeds)
+    if not 0 < target < 1:
+        raise InputError(f"target is {target}; a predicted path ends between 0 and 1.")
+    angular = measure in ("cka_angular", "procrustes_angular")
+    end = float(np.sin(np.pi / 2 * target)) if angular else target
+    if measure == "linreg":
+        score, captured = along_clock(
+            ratio, samples, units, lambda step, captured: float(ratio @ captured), end
+        )
+    elif measure.startswith("cka"):
+        score, captured = along_clock(ratio, samples, units, KernelSums(ratio, samples, units).advance, end)
+    else:
+        score, captured = along_ray(ratio, samples, units, end, seeds)
+    if angular:
+        score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
+    if score[0] >= target:
+        raise InputError(f"target is {target}, but {measure} starts at {score[0]:.3g} in this shape.")
+    return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
+
+
+def compare(prediction: Prediction, half: FloatArray) -> Comparison:
+    """Compare predicted half captures with those of runs, or of a published table.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    half : array, (K,) or (R, K)
+        As ``Trajectory.half_capture()`` gives it, NaN where never; the median over replicates is taken. Only
+        the leading PCs may be given.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        More PCs than were predicted, or none.
+    """
+    runs = np.atleast_2d(np.asarray(half, dtype=np.float64))
+    count = runs.shape[-1]
+    if not 0 < count <= len(prediction.spectrum):
+        raise InputError(f"half captures of {count} PCs; the prediction has {len(prediction.spectrum)}.")
+    run = np.median(np.where(np.isnan(runs), np.inf, runs), axis=0)
+    predicted = prediction.half_capture()[:count]
+    seen, foreseen = np.isfinite(run), np.isfinite(predicted)
+    both = seen & foreseen
+    leading = np.arange(count) <= np.searchsorted(np.cumsum(prediction.spectrum), 0.8)
+    difference = np.abs(predicted - run)[both & leading]
+    return Comparison(
+        median_difference=float(np.median(difference)) if difference.size else np.nan,
+        largest_difference=float(difference.max()) if difference.size else np.nan,
+        rank_correlation=float(spearmanr(predicted[both], run[both])[0]) if both.sum() > 2 else np.nan,
+        never_predicted=int((~foreseen).sum()),
+        never_run=int((~seen).sum()),
+        never_both=int((~foreseen & ~seen).sum()),
+    )
+
+
+def captured_at(spectrum: Sequence[float] | FloatArray, samples: int, units: int, clock: float) -> FloatArray:
+    """Return the expected captured variance of each PC, (K,), where Y has the column space of exp(a K_x) Y0.
+
+    d_i k / (1 + d_i k) with d_i = exp(2 a lambda_i), lambda_i the explained variance ratio, and k such that
+    the sum over all n - 1 dimensions (d = 1 outside of X) is p: the diagonal of the projector on Y has trace
+    p, and every direction adds d_i times the same part of the inverse of Y'Y in the limit of many of them.
+
+    Parameters
+    ----------
+    spectrum : sequence of float, (K,)
+    samples, units : int
+        n and p.
+    clock : float, >= 0
+        a.
+
+    Raises
+    ------
+    InputError
+        A spectrum that is none, or a shape in which Y captures everything at the start.
+    """
+    ratio = _ratio(spectrum, samples, units)
+    return captured_variance(2 * clock * np.append(ratio, 0.0), multiplicity_of(ratio, samples), units)
+
+
+def _ratio(spectrum: Sequence[float] | FloatArray, samples: int, units: int) -> FloatArray:
+    checks.whole(samples, checks.MIN_SAMPLES, "samples")
+    checks.whole(units, 1, "units")
+    values = checks.spectrum(spectrum, samples)
+    if units >= samples - 1:
+        raise InputError(
+            f"Y of {samples} samples and {units} units captures every PC at the start; give fewer units."
+        )
+    ratio: FloatArray = values / values.sum()
+    return ratio
+
+
+def _seeded(seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+    for seed in seeds:
+        checks.whole(seed, 0, "a seed")
