@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import attribute, datasets, explain, measures, report, run, score, sweep
+from simopt.app.commands import attribute, datasets, explain, measures, report, run, score, sensitivity, sweep
 
 app = typer.Typer(
     name="simopt",
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command(name="run")(run.run)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="report")(report.report)
+app.command(name="sensitivity")(sensitivity.sensitivity)
 app.command(name="score")(score.score)
 app.command(name="explain")(explain.explain)
 app.command(name="attribute")(attribute.attribute)

@@ -21,11 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from simopt import catalogue, checks
-from simopt.app.schema import LogConfig, RunConfig
+from simopt.app.schema import LogConfig, RunConfig, SensitivityConfig
 from simopt.errors import InputError
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
+_SCHEMAS: dict[str, type] = {"run": RunConfig, "sensitivity": SensitivityConfig}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
@@ -73,6 +74,20 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
             raise InputError(f"{override}: `simopt run` makes one run, here; launchers belong to sweeps.")
     with _hydra(config_dir) as node_of:
         return _checked(node_of(overrides))
+
+
+def compose_analysis(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> Any:
+    """Compose the configuration of a command other than run, ``<command>.yaml``, and check it.
+
+    Raises
+    ------
+    InputError
+        As :func:`compose`.
+    """
+    with _hydra(config_dir, command) as node_of:
+        node = node_of(overrides)
+        _known(node, command)
+        return OmegaConf.to_object(node)
 
 
 def compose_sweep(
@@ -140,14 +155,14 @@ def _values(override: Override, text: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _hydra(config_dir: Path | None) -> Iterator[Callable[..., DictConfig]]:
+def _hydra(config_dir: Path | None, command: str = "run") -> Iterator[Callable[..., DictConfig]]:
     """Give a function that composes overrides to a node; what Hydra refuses becomes an InputError."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
-    ConfigStore.instance().store(name="run_schema", node=RunConfig)
+    ConfigStore.instance().store(name=f"{command}_schema", node=_SCHEMAS[command])
 
     def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
         expanded = [part for override in overrides for part in _expand(override, overrides)]
-        return hydra_compose("run", [*search, *expanded], **options)
+        return hydra_compose(command, [*search, *expanded], **options)
 
     try:
         with initialize_config_dir(str(catalogue.config_dir()), version_base="1.3", job_name="simopt"):
@@ -163,12 +178,16 @@ def _hydra(config_dir: Path | None) -> Iterator[Callable[..., DictConfig]]:
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise _refused(error) from error
+        raise _refused(error, command) from error
+
+
+def _known(node: DictConfig, command: str) -> None:
+    for key in node:
+        checks.one_of(str(key), _keys(_SCHEMAS[command]), f"key of {command}")
 
 
 def _checked(node: DictConfig) -> Composed:
-    for key in node:
-        checks.one_of(str(key), _keys(RunConfig), "key of run")
+    _known(node, "run")
     config = OmegaConf.to_object(node)
     if not isinstance(config, RunConfig):
         raise InputError("The configuration lost its schema; do not remove run_schema.")
@@ -209,14 +228,13 @@ def _unreadable(error: OverrideParseException) -> str:
     return f"Cannot read the override {error.override!r} ({_first_line(error)})"
 
 
-def _refused(error: Exception) -> InputError:
+def _refused(error: Exception, command: str) -> InputError:
     text = str(error)
     key = re.search(r"Could not override '([^']+)'", text)
     if key:
         path, _, last = key[1].rpartition(".")
-        return checks.unknown(
-            last, _keys(LogConfig if path == "log" else RunConfig), f"key of {path or 'run'}"
-        )
+        known = _keys(LogConfig if path == "log" else _SCHEMAS[command])
+        return checks.unknown(last, known, f"key of {path or command}")
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     ambiguous = "; a list is written [a,b]" if "Ambiguous value" in text else ""
     return InputError(f"{_first_line(error)}{cause}{ambiguous}.")

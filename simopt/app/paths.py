@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from simopt import catalogue, checks
 from simopt.app.schema import RunConfig
@@ -33,12 +35,12 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
     if config.log.score_step:
         tree["log"]["score_step"] = config.log.score_step
     tree["measure"] = {key: value for key, value in tree["measure"].items() if key not in ("name", "aliases")}
-    tree["code"] = _source(tree["measure"]["_target_"])
+    tree["code"] = source_of(tree["measure"]["_target_"])
     tree["data"] = {"source": dataset.source, "hash": dataset.data_hash()}
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
-def _source(target: str) -> str:
+def source_of(target: str) -> str:
     """Return the source of a measure of the user's own, which the version of simopt does not tell."""
     if target.startswith("simopt."):
         return ""
@@ -82,3 +84,23 @@ def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -
             "choose another folder with log.dir=FOLDER."
         ) from error
     return folder
+
+
+def analysis_place(root: str, dataset: str, source: str, analysis: str, tree: Mapping[str, Any]) -> Path:
+    """Return ``<root>/<dataset>/<analysis>/<source>-<hash>/<analysis>.h5``; nothing is made.
+
+    Parameters
+    ----------
+    root, dataset, source, analysis : str
+    tree : mapping
+        What the result depends on, as plain values.
+
+    Raises
+    ------
+    InputError
+        A dataset's name that cannot be a folder.
+    """
+    checks.folder_name(dataset, "dataset name")
+    digest = hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+    folder = f"{source}-{digest[:_ID_LENGTH]}"
+    return Path(root).expanduser() / dataset / analysis / folder / f"{analysis}.h5"

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from simopt import checks
+from simopt.errors import InputError
 
 
 @dataclass
@@ -53,3 +54,29 @@ class RunConfig:
         checks.at_least(self.log.score_step, 0, "log.score_step")
         checks.at_least(self.log.flush_seconds, 0, "log.flush_seconds")
         checks.at_least(self.log.checkpoint_seconds, 0, "log.checkpoint_seconds")
+
+
+@dataclass
+class SensitivityConfig:
+    """The top level of ``sensitivity.yaml``, which holds the defaults."""
+
+    dataset: Any = MISSING
+    perturbation: str = MISSING
+    strength: Any = None
+    seeds: list[int] = MISSING
+    pcs: list[int] | None = None
+    spectrum: str | None = None
+    samples: int | None = None
+    units: int | None = None
+    dir: str = MISSING
+    force: bool = MISSING
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+        for seed in self.seeds:
+            checks.whole(seed, 0, "a seed")
+        for size in ("samples", "units"):
+            value = getattr(self, size)
+            if value is not None:
+                checks.whole(value, 1, size)

@@ -17,8 +17,8 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-_STYLES = ("-", "--", "-.", ":")
-_CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
+STYLES = ("-", "--", "-.", ":")
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
 
 
 def draw_score(ax: Axes, runs: Sequence[Run]) -> Axes:
@@ -28,8 +28,8 @@ def draw_score(ax: Axes, runs: Sequence[Run]) -> Axes:
         label = run.measure
         if measures.count(label) > 1:
             label += f" {run.run_id.rpartition('-')[2][:6]}"
-        color = _CYCLE[index % len(_CYCLE)]
-        style = _STYLES[index // len(_CYCLE) % len(_STYLES)]
+        color = CYCLE[index % len(CYCLE)]
+        style = STYLES[index // len(CYCLE) % len(STYLES)]
         ax.plot(run.step, run.score.mean(axis=1), style, color=color, label=label)
         ax.fill_between(
             run.step, run.score.min(axis=1), run.score.max(axis=1), color=color, alpha=0.2, linewidth=0
@@ -58,7 +58,7 @@ def draw_captured(ax: Axes, run: Run) -> Axes:
 
 def draw_spectrum(ax: Axes, spectrum: FloatArray, title: str) -> Axes:
     """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
-    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=_CYCLE[0], markersize=3, linewidth=0.8)
+    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=CYCLE[0], markersize=3, linewidth=0.8)
     ax.set(xlabel="principal component", ylabel="explained variance ratio", title=title)
     return ax
 

@@ -1,0 +1,359 @@
+"""The work of ``simopt sensitivity``: from overrides to a stored result, found again where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from simopt import checks, measures
+from simopt.app import inputs
+from simopt.app.build import as_node, find_own_code
+from simopt.app.compose import compose, compose_analysis
+from simopt.app.paths import analysis_place, source_of
+from simopt.app.provenance import provenance
+from simopt.app.schema import SensitivityConfig
+from simopt.components import principal_components
+from simopt.errors import InputError, SimoptError
+from simopt.measures import Measure
+from simopt.store import analysis
+from simopt.store.analysis import Array, Stored
+from simopt.theory.perturbations import DEFAULTS, KINDS, check
+from simopt.theory.sensitivity import Local, Sensitivity, experiment, predict
+from simopt.typing import FloatArray
+
+ANALYSIS = "sensitivity"
+DEFAULT = ("cka", "nbs", "procrustes_angular")
+_CURVES = ("theory", "expected", "band", "experiment")
+_AXES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked; ``keep_going`` leaves out measures that do not apply."""
+
+    config: SensitivityConfig
+    strengths: list[float]
+    measures: dict[str, Measure]
+    nodes: dict[str, Any]
+    overrides: list[str]
+    keep_going: bool
+
+    @property
+    def data(self) -> list[str]:
+        """The overrides of the dataset."""
+        return [each for each in self.overrides if each.lstrip("+~").startswith("dataset")]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found.
+
+    Attributes
+    ----------
+    dataset, source : str
+        Of a spectrum alone its file's name, and ``spectrum``.
+    variance_ratio : array, (K,)
+    curves : list of Sensitivity
+    skipped : dict of str
+        The reason for each measure that does not apply.
+    path : Path or None
+        Of the stored result; a spectrum alone is not stored.
+    how : str
+        ``done`` or ``found``.
+    """
+
+    dataset: str
+    source: str
+    perturbation: str
+    strengths: list[float]
+    seeds: int
+    variance_ratio: FloatArray
+    curves: list[Sensitivity]
+    skipped: dict[str, str]
+    path: Path | None
+    how: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; of one strength, lists over PCs, else lists of them."""
+        return {
+            "dataset": self.dataset,
+            "source": self.source,
+            "perturbation": self.perturbation,
+            "strength": self.strengths[0] if len(self.strengths) == 1 else self.strengths,
+            "variance_ratio": self.variance_ratio.tolist(),
+            "measures": {curve.measure: self._curve(curve) for curve in self.curves},
+            "skipped": self.skipped,
+            "path": None if self.path is None else str(self.path),
+        }
+
+    def _curve(self, curve: Sensitivity) -> dict[str, Any]:
+        spread = None if curve.experiment is None else curve.experiment.std(axis=-1)
+        local = curve.local
+        return {
+            "theory": self._listed(curve.theory),
+            "expected": self._listed(curve.expected),
+            "band": self._listed(curve.band),
+            "experiment": self._listed(curve.mean),
+            "spread": self._listed(spread),
+            "deviation": curve.deviation,
+            "corrected_deviation": curve.corrected_deviation,
+            "within_band": curve.within_band,
+            "at_self": curve.at_self,
+            "order": _numbers(local.order),
+            "weight": _numbers(local.weight),
+            "effective_components": _number(local.effective_components),
+            "exponent": _number(local.exponent),
+            "how": local.how,
+        }
+
+    def _listed(self, values: FloatArray | None) -> Any:
+        if values is None:
+            return None
+        rows = [_numbers(row) for row in values]
+        return rows[0] if len(rows) == 1 else rows
+
+
+def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request:
+    """Check overrides, without looking at data.
+
+    Raises
+    ------
+    InputError
+        A name, a value or an option that cannot be used.
+    """
+    find_own_code()
+    own = [each for each in overrides if each.startswith("measure._target_=")]
+    names, others = inputs.measures_among(overrides, () if own else DEFAULT)
+    keep_going = names == ["all"]
+    options = [each for each in others if each.lstrip("+~").startswith("measure.")]
+    rest = [each for each in others if each not in options]
+    nodes = {}
+    chosen = [[f"measure={name}"] for name in (measures.names() if keep_going else names)] or [[]]
+    for each in chosen:
+        node = as_node(compose([*each, *options], config_dir).config.measure, "measure")
+        nodes[measures.build(node).name] = node
+    config = compose_analysis("sensitivity", rest, config_dir)
+    checks.one_of(config.perturbation, KINDS, "perturbation")
+    return Request(
+        config,
+        _strengths(config),
+        {name: measures.build(node) for name, node in nodes.items()},
+        nodes,
+        rest,
+        keep_going,
+    )
+
+
+def _strengths(config: SensitivityConfig) -> list[float]:
+    given = DEFAULTS[config.perturbation] if config.strength is None else config.strength  # type: ignore[index]
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    if not listed:
+        raise InputError("strength is empty; give a number, or a list of them.")
+    for strength in listed:
+        check(config.perturbation, strength)
+    return [float(strength) for strength in listed]
+
+
+def carry_out(
+    asked: Request,
+    config_dir: Path | None = None,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Find the stored result, or perturb and score, and store it.
+
+    Raises
+    ------
+    InputError
+        Data or an option that cannot be used, or a measure that does not apply.
+    StorageError
+        The result cannot be written.
+    """
+    if asked.config.spectrum is not None:
+        return _from_spectrum(asked)
+    config = asked.config
+    dataset = inputs.recording(asked.data, config_dir)
+    tree = {
+        "data": dataset.data_hash(),
+        "measures": {
+            name: {key: value for key, value in node.items() if key not in ("name", "aliases")}
+            for name, node in asked.nodes.items()
+        },
+        "code": {name: source_of(node["_target_"]) for name, node in asked.nodes.items()},
+        "perturbation": config.perturbation,
+        "strengths": asked.strengths,
+        "seeds": config.seeds,
+        "pcs": config.pcs,
+    }
+    path = analysis_place(config.dir, dataset.name, dataset.source, ANALYSIS, tree)
+    if path.exists() and not config.force:
+        return read(path)
+    X = dataset.samples()
+    curves, skipped = _curves(asked, X, observe)
+    pcs = principal_components(X)
+    result = Result(
+        dataset.name,
+        dataset.source,
+        config.perturbation,
+        asked.strengths,
+        len(config.seeds),
+        pcs.values**2,
+        curves,
+        skipped,
+        path,
+        "done",
+    )
+    _write(path, result, {"data_hash": dataset.data_hash(), "config": yaml.safe_dump(asdict(config))})
+    return result
+
+
+def _curves(
+    asked: Request, X: Any, observe: Callable[[int, int], None]
+) -> tuple[list[Sensitivity], dict[str, str]]:
+    config = asked.config
+    options: dict[str, Any] = {"seeds": config.seeds, "pcs": config.pcs, "observe": observe}
+    kind: Any = config.perturbation
+    if not asked.keep_going:
+        return experiment(X, list(asked.measures.values()), kind, asked.strengths, **options), {}
+    found, skipped = [], {}
+    for name, measure in asked.measures.items():
+        try:
+            found += experiment(X, [measure], kind, asked.strengths, **options)
+        except SimoptError as error:
+            skipped[name] = str(error)
+    return found, skipped
+
+
+def _from_spectrum(asked: Request) -> Result:
+    config = asked.config
+    if asked.data:
+        raise InputError("give dataset=NAME or spectrum=FILE, not both.")
+    path = Path(str(config.spectrum)).expanduser()
+    variances = _spectrum(path)
+    if config.units is None or config.samples is None:
+        raise InputError("spectrum=FILE needs samples=N and units=N: how many the data have.")
+    kind: Any = config.perturbation
+    curves = predict(
+        variances,
+        list(asked.measures.values()),
+        kind,
+        asked.strengths,
+        units=config.units,
+        samples=config.samples,
+    )
+    ratio = np.sort(variances)[::-1] / variances.sum()
+    return Result(
+        path.stem, "spectrum", config.perturbation, asked.strengths, 0, ratio, curves, {}, None, "done"
+    )
+
+
+def _spectrum(path: Path) -> FloatArray:
+    """Return the numbers of the last column of a csv, one PC a row, with or without a line of names."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})."
+        ) from error
+    cells = [line.rpartition(",")[2].strip() for line in lines if line and not line.startswith("#")]
+    if cells and not _is_number(cells[0]):
+        cells = cells[1:]
+    wrong = next((cell for cell in cells if not _is_number(cell)), None)
+    if wrong is not None or not cells:
+        raise InputError(f"{path}: {wrong!r} is no number; expected a csv with one PC's variance a row.")
+    return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _write(path: Path, result: Result, more: dict[str, Any]) -> None:
+    arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
+    groups = {}
+    for curve in result.curves:
+        place = f"measures/{curve.measure}"
+        for name in _CURVES:
+            values = getattr(curve, name)
+            if values is not None:
+                arrays[f"{place}/{name}"] = Array(values, _AXES[name])
+        arrays[f"{place}/order"] = Array(curve.local.order, "K")
+        arrays[f"{place}/weight"] = Array(curve.local.weight, "K")
+        groups[place] = {
+            "at_self": curve.at_self,
+            "effective_components": curve.local.effective_components,
+            "exponent": curve.local.exponent,
+            "how": curve.local.how,
+        }
+    for name, reason in result.skipped.items():
+        groups[f"skipped/{name}"] = {"reason": reason}
+    attributes = {
+        **provenance(),
+        "dataset": result.dataset,
+        "source": result.source,
+        "perturbation": result.perturbation,
+        "strengths": np.array(result.strengths),
+        "seeds": result.seeds,
+        "measures": [curve.measure for curve in result.curves],
+        **more,
+    }
+    analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
+
+
+def read(path: Path) -> Result:
+    """Return a stored result.
+
+    Raises
+    ------
+    StorageError
+        Not a readable result.
+    """
+    stored = analysis.read(path, ANALYSIS)
+    about = stored.attributes
+    curves = []
+    for name in about["measures"]:
+        place = f"measures/{name}"
+        values = {key: stored.arrays.get(f"{place}/{key}") for key in _CURVES}
+        facts = stored.groups[place]
+        local = Local(
+            stored.arrays[f"{place}/order"].data,
+            stored.arrays[f"{place}/weight"].data,
+            facts["effective_components"],
+            facts["exponent"],
+            facts["how"],
+        )
+        arrays = {key: None if array is None else array.data for key, array in values.items()}
+        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **arrays))
+    skipped = {
+        place.partition("/")[2]: facts["reason"]
+        for place, facts in stored.groups.items()
+        if place.startswith("skipped/")
+    }
+    return Result(
+        about["dataset"],
+        about["source"],
+        about["perturbation"],
+        list(about["strengths"]),
+        about["seeds"],
+        stored.arrays["reference/pc_variance"].data,
+        curves,
+        skipped,
+        path,
+        "found",
+    )
+
+
+def _numbers(values: FloatArray) -> list[float | None]:
+    return [_number(value) for value in values.tolist()]
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None

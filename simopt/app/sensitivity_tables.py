@@ -1,0 +1,191 @@
+"""Tables of ``simopt sensitivity`` for the terminal."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from simopt.app.learning import Learned
+    from simopt.app.sensitivity import Result
+    from simopt.datasets import Dataset
+    from simopt.theory.bounds import Range
+    from simopt.theory.sensitivity import Sensitivity
+
+_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+_SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
+
+
+def sensitivity_tables(result: Result) -> list[Table]:
+    """Return a table of scores by PC for each strength (of noise on all, one), and one of the measures."""
+    if result.perturbation == "noise_all":
+        return [_over_levels(result), _summary(result)]
+    return [*(_by_pc(result, s) for s in range(len(result.strengths))), _summary(result)]
+
+
+def learning_tables(dataset: Dataset, learned: Sequence[Learned]) -> list[Table]:
+    """Return which PCs each measure learns first, and at which score each is half captured."""
+    title = f"{dataset.name} ({dataset.source}): the learning order"
+    order = Table(title=title, caption="first PCs: by the gradient at random starts, the fastest first")
+    for name in (
+        "measure",
+        "first PCs",
+        "median difference",
+        "largest",
+        "rank correlation",
+        "never, predicted / run",
+    ):
+        order.add_column(name, justify="left" if name in ("measure", "first PCs") else "right")
+    for each in learned:
+        first = "-" if each.start is None else ", ".join(map(str, each.start.order[:8] + 1))
+        found = each.comparison
+        cells = ["-"] * 4
+        if found is not None:
+            cells = [
+                f"{found.median_difference:.3f}",
+                f"{found.largest_difference:.3f}",
+                f"{found.rank_correlation:.3f}",
+                f"{found.never_predicted} / {found.never_run}",
+            ]
+        order.add_row(Text(each.measure), first, *cells)
+    half = Table(
+        title="Score at half capture",
+        caption="predicted for gradient flow / a stored run, where there is one;\n"
+        "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py",
+    )
+    half.add_column("PC", justify="right")
+    shown = [each for each in learned if each.prediction is not None]
+    for each in shown:
+        half.add_column(Text(each.measure), justify="right")
+    spectrum = dataset.spectrum()
+    for pc in (pc for pc in _SHOWN if pc <= len(spectrum)):
+        half.add_row(str(pc), *(_half(each, pc - 1) for each in shown))
+    return [order, half] if shown else [order]
+
+
+def _half(learned: Learned, k: int) -> str:
+    from simopt.app.learning import half_of
+
+    cells = [learned.prediction.half_capture()[k]]  # type: ignore[union-attr]
+    if learned.run is not None:
+        cells.append(half_of(learned.run)[k])
+    return " / ".join("never" if math.isnan(cell) else f"{cell:.3f}" for cell in cells)
+
+
+def bounds_table(names: Sequence[str], dataset: Dataset) -> Table:
+    """Return, for each ordered pair of measures, between what the second lies at levels of the first."""
+    title = f"{dataset.name} ({dataset.source}): what one score proves about another"
+    table = Table(title=title, caption="over all Y of as many units: proved limits, not always attained")
+    for name in ("given", "implied", *(f"at {level:g}" for level in _LEVELS)):
+        table.add_column(name, justify="left" if name in ("given", "implied") else "right")
+    for given, implied in itertools.permutations(names, 2):
+        found = _limits(given, implied, dataset)
+        limits = zip(found.lower, found.upper, strict=True)
+        cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
+        table.add_row(Text(given), Text(implied), *cells)
+    return table
+
+
+def bounds_json(names: Sequence[str], dataset: Dataset) -> dict[str, Any]:
+    """Return the same as plain values; null where no Y reaches the level."""
+    pairs = []
+    for given, implied in itertools.permutations(names, 2):
+        found = _limits(given, implied, dataset)
+        ends = {
+            side: [None if math.isnan(limit) else float(limit) for limit in getattr(found, side)]
+            for side in ("lower", "upper")
+        }
+        pairs.append({"given": given, "implied": implied, **ends})
+    return {"dataset": dataset.name, "source": dataset.source, "levels": list(_LEVELS), "bounds": pairs}
+
+
+def _limits(given: str, implied: str, dataset: Dataset) -> Range:
+    from simopt.theory import bounds
+
+    samples, units = dataset.samples().shape
+    return bounds.between(
+        given, implied, dataset.spectrum(), samples=samples, units=units, x_units=units, levels=_LEVELS
+    )
+
+
+def _by_pc(result: Result, s: int) -> Table:
+    unit = "°" if result.perturbation == "rotation" else ""
+    told = f"{result.perturbation} {result.strengths[s]:g}{unit} of one PC"
+    table = Table(title=f"{result.dataset} ({result.source}): {told}", caption=_caption(result))
+    table.add_column("PC", justify="right")
+    table.add_column("variance", justify="right")
+    for curve in result.curves:
+        table.add_column(Text(curve.measure), justify="right")
+    for pc in (pc for pc in _SHOWN if pc <= len(result.variance_ratio)):
+        cells = [_cell(curve, s, pc - 1) for curve in result.curves]
+        table.add_row(str(pc), f"{result.variance_ratio[pc - 1]:.4f}", *cells)
+    return table
+
+
+def _over_levels(result: Result) -> Table:
+    table = Table(title=f"{result.dataset} ({result.source}): noise on all of Y", caption=_caption(result))
+    table.add_column("level", justify="right")
+    for curve in result.curves:
+        table.add_column(Text(curve.measure), justify="right")
+    for s, level in enumerate(result.strengths):
+        table.add_row(f"{level:g}", *(_cell(curve, s, 0) for curve in result.curves))
+    return table
+
+
+def _caption(result: Result) -> str:
+    if not result.seeds:
+        return "theory"
+    seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
+    return f"theory, for directions orthogonal to all PCs / experiment, mean and sd over {seeds}"
+
+
+def _cell(curve: Sensitivity, s: int, k: int) -> str:
+    parts = []
+    if curve.theory is not None:
+        parts.append(f"{curve.theory[s, k]:.4f}")
+    if curve.experiment is not None:
+        scores = curve.experiment[s, k]
+        parts.append("-" if np.isnan(scores).any() else f"{scores.mean():.4f} ± {scores.std():.4f}")
+    return " / ".join(parts)
+
+
+def _summary(result: Result) -> Table:
+    table = Table(
+        title="What the measures see",
+        caption="a small rotation t of PC i costs weight t^order, the weight grows as variance^exponent;\n"
+        "effective PCs: the participation ratio of the weights; corrected: for finite samples",
+    )
+    for name in ("measure", "from"):
+        table.add_column(name)
+    names = ("order", "exponent", "effective PCs", "largest deviation", "corrected", "dots within 2 sd")
+    for name in names:
+        table.add_column(name, justify="right")
+    for curve in result.curves:
+        local = curve.local
+        order = float(np.nanmedian(local.order)) if np.isfinite(local.order).any() else math.nan
+        share = "-" if curve.within_band is None else f"{curve.within_band:.0%}"
+        table.add_row(
+            Text(curve.measure),
+            local.how,
+            _short(order),
+            _short(local.exponent),
+            _short(local.effective_components),
+            _small(curve.deviation),
+            _small(curve.corrected_deviation),
+            share,
+        )
+    return table
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _small(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
