@@ -1,0 +1,1 @@
+"""Which scores of two measures can occur together."""

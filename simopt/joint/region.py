@@ -1,0 +1,264 @@
+"""The region of score pairs that can occur together, and what one score says of the other.
+
+The boundary runs through the extremes at the levels. Between two of them it is the convex hull of these
+extremes and of whatever was reached in between: every pair that any Y reached lies inside. What lies between
+the chord and the true boundary is not known: more levels narrow it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt import checks
+from simopt.errors import InputError
+from simopt.joint.boundary import Extremes
+from simopt.measures import Measure
+from simopt.typing import FloatArray
+
+Verdict = Literal["independent", "coupled", "asymmetric"]
+Given = Literal["a", "b"]
+
+RULED_OUT = 0.5
+"""The share of a measure's range that the other has to rule out for the verdict to say that it tells."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Which scores of two measures a and b can occur together.
+
+    Attributes
+    ----------
+    names : pair of str
+    signs : pair of int
+        1 where larger scores are closer, -1 for a distance.
+    levels : array, (L,)
+    b_min, b_max : array, (L,)
+        NaN where no Y was found at the level.
+    feasibility, spread : array, (L, 2)
+        As :class:`simopt.joint.boundary.Extremes` has them.
+    points : array, (N, 2)
+        Score pairs (a, b) that were reached.
+    """
+
+    names: tuple[str, str]
+    signs: tuple[int, int]
+    levels: FloatArray
+    b_min: FloatArray
+    b_max: FloatArray
+    feasibility: FloatArray
+    spread: FloatArray
+    points: FloatArray = field(repr=False)
+
+    @classmethod
+    def of(cls, a: Measure, b: Measure, extremes: Extremes) -> Region:
+        """Return the region of a boundary search at levels of a.
+
+        Raises
+        ------
+        InputError
+            No level could be reached.
+        """
+        if extremes.levels.shape[1] != 1:
+            raise InputError("a region is one of two measures; these extremes are of more.")
+        if not np.isfinite(extremes.value).any():
+            raise InputError(f"no Y was found at any level of {a.name}; try other levels or more steps.")
+        order = np.argsort(extremes.levels[:, 0], kind="stable")
+        value = extremes.value[order]
+        return cls(
+            names=(a.name, b.name),
+            signs=(a.sign, b.sign),
+            levels=extremes.levels[order, 0],
+            b_min=value[:, 0],
+            b_max=value[:, 1],
+            feasibility=extremes.feasibility[order],
+            spread=extremes.spread[order],
+            points=extremes.points,
+        )
+
+    def contain(self, points: npt.ArrayLike) -> Region:
+        """Return the region widened to hold these pairs (N, 2) too; any pair of scores of one Y may be given.
+
+        Raises
+        ------
+        InputError
+            They are not finite pairs.
+        """
+        more = np.asarray(points, dtype=np.float64)
+        if more.ndim != 2 or more.shape[1] != 2 or not np.isfinite(more).all():
+            raise InputError(f"points of shape {more.shape} are no finite pairs (N, 2) of scores.")
+        return replace(self, points=np.concatenate([self.points, more]))
+
+    @cached_property
+    def lower(self) -> FloatArray:
+        """The vertices (V, 2) of the lower boundary, by rising a."""
+        return self._side(self.b_min, -1)
+
+    @cached_property
+    def upper(self) -> FloatArray:
+        """The vertices (V, 2) of the upper boundary, by rising a."""
+        return self._side(self.b_max, 1)
+
+    def _side(self, extreme: FloatArray, sign: int) -> FloatArray:
+        found = np.isfinite(extreme)
+        nodes = np.column_stack([self.levels[found], extreme[found]])
+        reached = np.concatenate([nodes, self.points])
+        ends = [_outermost(reached, end, sign) for end in (reached[:, 0].min(), reached[:, 0].max())]
+        nodes = np.array([ends[0], *nodes[(nodes[:, 0] > ends[0][0]) & (nodes[:, 0] < ends[1][0])], ends[1]])
+        for at, (level, value) in enumerate(nodes):
+            beyond = reached[reached[:, 0] == level, 1] * sign
+            nodes[at, 1] = sign * max(sign * value, *beyond)
+        vertices = [nodes[:1]]
+        for left, right in itertools.pairwise(nodes):
+            inside = reached[(reached[:, 0] > left[0]) & (reached[:, 0] < right[0])]
+            vertices.append(_chain(left, right, inside, sign))
+        return np.concatenate(vertices)
+
+    @property
+    def area(self) -> float:
+        """The area between the extremes at the levels, by the trapezoid rule, in units of a times b.
+
+        Levels at which an extreme was not found are left out.
+        """
+        both = np.isfinite(self.b_min) & np.isfinite(self.b_max)
+        width = np.maximum(self.b_max - self.b_min, 0)[both]
+        return float(np.diff(self.levels[both]) @ (width[:-1] + width[1:]) / 2)
+
+    def contains(self, points: npt.ArrayLike, slack: float = 1e-9) -> npt.NDArray[np.bool_]:
+        """Return which pairs (N, 2) lie inside, or at most ``slack`` outside."""
+        a, b = np.asarray(points, dtype=np.float64).T
+        within = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
+        above: npt.NDArray[np.bool_] = b >= np.interp(a, *self.lower.T) - slack
+        below: npt.NDArray[np.bool_] = b <= np.interp(a, *self.upper.T) + slack
+        result: npt.NDArray[np.bool_] = within & above & below
+        return result
+
+    def implied(self, threshold: float, given: Given = "a") -> tuple[float, float] | None:
+        """Return the interval of one score where the other is at least as close as a threshold.
+
+        Closer is larger, and smaller for a distance. Returns None where no pair is as close as that.
+
+        Parameters
+        ----------
+        threshold : float
+        given : {"a", "b"}
+            Whose score is known.
+        """
+        checks.one_of(given, ("a", "b"), "given")
+        known = 0 if given == "a" else 1
+        kept = _clip(self._outline(), known, threshold, self.signs[known])
+        if not len(kept):
+            return None
+        other = kept[:, 1 - known]
+        return float(other.min()), float(other.max())
+
+    def guarantee(self, threshold: float, given: Given = "a") -> float | None:
+        """Return what the other score is at least (a distance: at most) where one is beyond a threshold."""
+        interval = self.implied(threshold, given)
+        if interval is None:
+            return None
+        return interval[0 if self.signs[1 if given == "a" else 0] > 0 else 1]
+
+    def ruled_out(self, threshold: float, given: Given = "a") -> float:
+        """Return which share of its range, from the far end, the other score cannot take: 0 to 1."""
+        bound = self.guarantee(threshold, given)
+        if bound is None:
+            return math.nan
+        outline = self._outline()[:, 1 if given == "a" else 0]
+        low, high = float(outline.min()), float(outline.max())
+        sign = self.signs[1 if given == "a" else 0]
+        span = high - low
+        return (bound - low if sign > 0 else high - bound) / span if span > 0 else 0.0
+
+    def verdict(self, threshold: float = 0.9, of_b: float | None = None) -> Verdict:
+        """Say whether a close score of one measure tells much of the other.
+
+        One tells of the other if a score at least as close as the threshold rules out at least half of the
+        other's whole range (:data:`RULED_OUT`): the other then lies in the closer half of what it can be at
+        all. Coupled: each tells of the other. Asymmetric: one does. Independent: none does. The share of the
+        range is taken, not the score, so that the rule is the same for distances and for scores whose range
+        does not begin at 0.
+
+        Parameters
+        ----------
+        threshold : float
+            Of a, and of b unless it has its own.
+        of_b : float or None
+        """
+        shares = [
+            self.ruled_out(threshold, "a"),
+            self.ruled_out(threshold if of_b is None else of_b, "b"),
+        ]
+        telling = sum(share >= RULED_OUT for share in shares)
+        words: tuple[Verdict, ...] = ("independent", "asymmetric", "coupled")
+        return words[telling]
+
+    def sentence(self, thresholds: Sequence[float] = (0.9,), of_b: Sequence[float] | None = None) -> str:
+        """Return in words what each measure guarantees of the other, from each threshold on.
+
+        Parameters
+        ----------
+        thresholds : sequence of float
+            Of a, and of b unless it has its own.
+        of_b : sequence of float, as many, or None
+        """
+        pairs = zip(thresholds, thresholds if of_b is None else of_b, strict=True)
+        return "; ".join(f"{self._clause(a, 'a')}; {self._clause(b, 'b')}" for a, b in pairs) + "."
+
+    def _clause(self, threshold: float, given: Given) -> str:
+        known, other = (0, 1) if given == "a" else (1, 0)
+        side = f"{self.names[known]} {_RELATION[self.signs[known]]} {threshold:g}"
+        bound = self.guarantee(threshold, given)
+        if bound is None:
+            return f"{side} was never reached here"
+        return f"{side} guarantees {self.names[other]} {_RELATION[self.signs[other]]} {bound:.2f} here"
+
+    def _outline(self) -> FloatArray:
+        return np.concatenate([self.lower, self.upper[::-1]])
+
+
+_RELATION = {1: ">=", -1: "<="}
+
+
+def _outermost(points: FloatArray, a: float, sign: int) -> FloatArray:
+    there = points[points[:, 0] == a]
+    row: FloatArray = there[np.argmax(sign * there[:, 1])]
+    return row
+
+
+def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -> FloatArray:
+    """Return the hull's vertices after ``left`` up to ``right``, on the upper side (sign 1) or the lower."""
+    height = np.interp(inside[:, 0], [left[0], right[0]], [left[1], right[1]])
+    inside = inside[sign * (inside[:, 1] - height) > 0]
+    order = np.lexsort([-sign * inside[:, 1], inside[:, 0]])
+    chain = [left]
+    for point in [*inside[order], right]:
+        while len(chain) > 1 and sign * _turn(chain[-2], chain[-1], point) >= 0:
+            chain.pop()
+        if point[0] > chain[-1][0]:
+            chain.append(point)
+    return np.array(chain[1:])
+
+
+def _turn(first: FloatArray, second: FloatArray, third: FloatArray) -> float:
+    one, two = second - first, third - first
+    return float(one[0] * two[1] - one[1] * two[0])
+
+
+def _clip(outline: FloatArray, axis: int, threshold: float, sign: int) -> FloatArray:
+    """Return the vertices of the part of a closed outline that is beyond a threshold along an axis."""
+    kept = []
+    for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        depth = sign * (start[axis] - threshold), sign * (end[axis] - threshold)
+        if depth[0] >= 0:
+            kept.append(start)
+        if depth[0] * depth[1] < 0:
+            kept.append(start + (end - start) * depth[0] / (depth[0] - depth[1]))
+    return np.array(kept)

@@ -1,0 +1,135 @@
+"""What a region says, on regions that are known."""
+
+import numpy as np
+import pytest
+from scipy.spatial import ConvexHull
+
+from simopt import measures
+from simopt.errors import InputError
+from simopt.joint.boundary import Boundary, Extremes, Options
+from simopt.joint.region import Region
+from simopt.joint.square import Square, SquareOptions, edges
+from simopt.measures import Reference
+
+LEVELS = np.linspace(0, 1, 11)
+
+
+def region(low: np.ndarray, high: np.ndarray, signs: tuple[int, int] = (1, 1), points=()) -> Region:
+    nothing = np.zeros((11, 2))
+    pairs = np.reshape(np.array(points, dtype=float), (-1, 2))
+    return Region(("cka", "nbs"), signs, LEVELS, low, high, nothing, nothing, pairs)
+
+
+def test_a_triangle() -> None:
+    """All b <= a: a says nothing of b, b >= t says a >= t."""
+    triangle = region(np.zeros(11), LEVELS)
+    assert triangle.area == pytest.approx(0.5)
+    assert triangle.implied(0.9) == pytest.approx((0, 1))
+    assert triangle.implied(0.85, "b") == pytest.approx((0.85, 1))
+    assert triangle.guarantee(0.85, "b") == pytest.approx(0.85)
+    assert triangle.ruled_out(0.85, "b") == pytest.approx(0.85)
+    assert triangle.verdict() == "asymmetric"
+    assert triangle.sentence([0.8]) == (
+        "cka >= 0.8 guarantees nbs >= 0.00 here; nbs >= 0.8 guarantees cka >= 0.80 here."
+    )
+
+
+def test_verdicts() -> None:
+    assert region(np.zeros(11), np.ones(11)).verdict() == "independent"
+    assert region(LEVELS, LEVELS).verdict() == "coupled"
+    assert region(np.zeros(11), LEVELS).verdict(0.4) == "independent"
+    assert region(np.zeros(11), LEVELS).verdict(0.1, 0.9) == "asymmetric"
+
+
+def test_a_distance_is_closer_where_it_is_smaller() -> None:
+    falling = region(2 - 2 * LEVELS, 2 - 2 * LEVELS, (1, -1))
+    assert falling.implied(0.75) == pytest.approx((0, 0.5))
+    assert falling.guarantee(0.75) == pytest.approx(0.5)
+    assert falling.ruled_out(0.75) == pytest.approx(0.75)
+    assert falling.implied(0.5, "b") == pytest.approx((0.75, 1))
+    assert falling.verdict(0.9, 0.2) == "coupled"
+    assert falling.sentence([0.9], [0.5]) == (
+        "cka >= 0.9 guarantees nbs <= 0.20 here; nbs <= 0.5 guarantees cka >= 0.75 here."
+    )
+
+
+def test_out_of_reach() -> None:
+    low = region(np.zeros(11), np.full(11, 0.5))
+    assert low.implied(0.9, "b") is None
+    assert low.verdict() == "independent"
+    assert "nbs >= 0.9 was never reached here" in low.sentence()
+
+
+def test_levels_without_an_extreme_are_left_out() -> None:
+    high = LEVELS.copy()
+    high[[0, 10]] = np.nan
+    assert region(np.where(np.isnan(high), np.nan, 0), high).area == pytest.approx(0.4)
+
+
+def test_between_levels_it_is_the_hull_of_what_was_reached(rng: np.random.Generator) -> None:
+    points = np.column_stack([rng.uniform(0.001, 0.999, 500), rng.uniform(-1, 2, 500)])
+    widened = region(np.zeros(11), np.ones(11)).contain(points)
+    assert widened.contains(points).all()
+    assert widened.contains([(0.5, 0.5), (0.5, 2.5), (1.1, 0.5)]).tolist() == [True, False, False]
+    inside = points[(points[:, 0] > 0.3) & (points[:, 0] < 0.4)]
+    corners = np.concatenate([inside, [(0.3, 1), (0.4, 1), (0.3, 0), (0.4, 0)]])
+    hull = corners[ConvexHull(corners).vertices]
+    above = hull[(hull[:, 1] > 1) & (hull[:, 0] > 0.3) & (hull[:, 0] < 0.4)]
+    upper = widened.upper[(widened.upper[:, 0] > 0.3001) & (widened.upper[:, 0] < 0.3999)]
+    np.testing.assert_allclose(upper, above[np.argsort(above[:, 0])])
+
+
+def test_points_beyond_the_outer_levels_and_at_a_level_are_held() -> None:
+    points = [(-0.5, 0.5), (1.5, 0.2), (0.5, 3.0), (0.5, -3.0)]
+    widened = region(np.zeros(11), np.ones(11)).contain(points)
+    assert widened.contains(points).all()
+    assert widened.lower[0].tolist() == [-0.5, 0.5]
+    assert widened.upper[-1].tolist() == [1.5, 0.2]
+
+
+def test_any_pair_of_any_y_is_inside(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
+    cka, angular = measures.get("cka"), measures.get("procrustes_angular")
+    boundary = Boundary(Reference.of(X), [cka], angular, LEVELS, Options(steps=60, rounds=2))
+    boundary.run()
+    found = Region.of(cka, angular, boundary.extremes())
+    assert found.contains(found.points).all()
+    mixed = [
+        X * rng.uniform(0, 2, 5) + size * rng.standard_normal((30, 5)) * rng.uniform(0, 1, 5)
+        for size in np.geomspace(0.01, 10, 600)
+    ]
+    Y = np.stack(mixed)
+    pairs = np.column_stack([cka.bind(X)(Y), angular.bind(X)(Y)])
+    assert pairs[:, 0].min() < 0.3
+    assert pairs[:, 0].max() > 0.95
+    assert found.contains(pairs, slack=2e-3).all()
+    assert found.contain(pairs).contains(pairs).all()
+    square = Square(Reference.of(X), [cka, angular], edges(5), SquareOptions(max_steps=150))
+    square.run()
+    reached = square.reached().points
+    assert len(reached) > 2000
+    assert found.contains(reached, slack=3e-3).all()
+    assert found.contain(reached).contains(reached).all()
+
+
+def test_a_curve_has_no_area() -> None:
+    X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
+    nbs, angular = measures.get("nbs"), measures.get("procrustes_angular")
+    options = Options(steps=60, rounds=1, between=0, tolerance=1e-6)
+    boundary = Boundary(Reference.of(X), [nbs], angular, LEVELS[1:-1], options)
+    boundary.run()
+    found = Region.of(nbs, angular, boundary.extremes())
+    assert 0 <= found.area < 1e-7
+    assert found.verdict() == "coupled"
+
+
+def test_what_is_no_region_is_refused() -> None:
+    cka, nbs = measures.get("cka"), measures.get("nbs")
+    nothing = np.full((1, 2), np.nan)
+    empty = Extremes(np.ones((1, 1)), nothing, nothing, nothing, nothing, np.zeros((0, 2)))
+    with pytest.raises(InputError, match="no Y was found at any level of cka"):
+        Region.of(cka, nbs, empty)
+    with pytest.raises(InputError, match="of two measures"):
+        Region.of(cka, nbs, Extremes(np.ones((1, 2)), nothing, nothing, nothing, nothing, np.zeros((0, 3))))
+    with pytest.raises(InputError, match="no finite pairs"):
+        region(np.zeros(11), np.ones(11)).contain([(0.5, np.nan)])

@@ -1,0 +1,74 @@
+"""Single steps of the constrained search."""
+
+import numpy as np
+import pytest
+import torch
+
+from simopt import measures
+from simopt.joint.tangent import Problems, Search, evaluate
+from simopt.measures import Reference
+
+X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
+NAMES = ["cka", "nbs"]
+
+
+def search(Y: torch.Tensor, levels: list[list[float]], rate: float, names: list[str] = NAMES) -> Search:
+    reference = Reference.of(X)
+    problems = Problems(
+        levels=torch.tensor(levels, dtype=torch.float64),
+        direction=torch.ones(len(levels), dtype=torch.float64),
+        tolerance=1e-4,
+        steps=100,
+        rate=torch.full((len(levels),), rate, dtype=torch.float64),
+    )
+    return Search([measures.get(name).bind(reference) for name in names], Y, problems)
+
+
+def near(size: float, count: int = 1) -> torch.Tensor:
+    rng = np.random.default_rng(1)
+    return torch.from_numpy(X + size * rng.standard_normal((count, 30, 5)))
+
+
+def test_a_step_leaves_the_constrained_score_but_for_its_square() -> None:
+    Y = near(1.0)
+    level = measures.get("cka").bind(X)(Y)[:, None].tolist()
+    lost = []
+    for rate in (1e-2, 1e-3):
+        one = search(Y, level, rate)
+        before = one.advance()[0]
+        after = one.advance()[0]
+        lost.append(abs(float(after[0] - before[0])))
+        assert after[1] > before[1]
+    assert lost[1] < 0.02 * lost[0]
+
+
+def test_newton_meets_two_levels_at_once() -> None:
+    one = search(near(1.0), [[0.8, 0.7]], 1e-9, ["cka", "nbs", "linreg"])
+    for _ in range(6):
+        scores = one.advance()
+    np.testing.assert_allclose(scores[0, :2], [0.8, 0.7], atol=1e-8)
+
+
+def test_no_return_is_longer_than_a_share_of_y() -> None:
+    one = search(near(0.001), [[0.1]], 1e-9)
+    before = one.Y.clone()
+    one.advance()
+    moved = torch.linalg.matrix_norm(one.Y - before) / torch.linalg.matrix_norm(before)
+    assert float(moved) == pytest.approx(0.3)
+
+
+def test_what_is_stuck_stays_and_the_others_go_on() -> None:
+    Y = torch.cat([torch.from_numpy(X)[None], near(1.0)])
+    both = search(Y, [[0.5], [0.8]], 0.1)
+    before = both.Y.clone()
+    for _ in range(3):
+        assert both.advance().isfinite().all()
+    assert (both.Y[1] - before[1]).abs().max() > 0.01
+    assert both.Y.isfinite().all()
+
+
+def test_scores_of_a_batch_are_those_of_each() -> None:
+    Y = near(1.0, 4)
+    bounds = [measures.get(name).bind(X) for name in NAMES]
+    each = torch.stack([torch.stack([bound(y) for bound in bounds]) for y in Y])
+    torch.testing.assert_close(evaluate(bounds, Y), each)
