@@ -1,6 +1,7 @@
 """What is written of a derivation."""
 
 import re
+import shutil
 import stat
 
 import pytest
@@ -118,7 +119,7 @@ def test_several_derivations_make_one_document() -> None:
     text = render.to_latex([derive("cka", "rotation"), derive("nbs", "scaling")])
     assert text.count(r"\begin{document}") == text.count(r"\end{document}") == 1
     assert text.count(r"\section*") == 2
-    assert re.findall(r"\\usepackage\{(\w+)\}", text) == ["amsmath"]
+    assert re.findall(r"\\usepackage\{(\w+)\}", text) == ["amsmath", "amssymb"]
     balanced(text)
 
 
@@ -128,6 +129,13 @@ def test_without_latex_the_source_is_written(tmp_path, monkeypatch) -> None:
         render.write_pdf(derive("nbs", "noise"), tmp_path / "out" / "nbs.pdf")
     assert (tmp_path / "out" / "nbs.tex").read_text() == render.to_latex(derive("nbs", "noise"))
     assert not (tmp_path / "out" / "nbs.pdf").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is installed")
+def test_a_real_latex_compiles_all(tmp_path) -> None:
+    every = [derive(subject, perturbation) for subject in subjects() for perturbation in PERTURBATIONS]
+    assert render.write_pdf(every, tmp_path / "all.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("name", ["latexmk", "pdflatex", "tectonic"])

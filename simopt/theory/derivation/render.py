@@ -25,6 +25,7 @@ _ENGINES = {
 }
 _PREAMBLE = r"""\documentclass[a4paper,11pt]{article}
 \usepackage{amsmath}
+\usepackage{amssymb}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{6pt}
 \allowdisplaybreaks
@@ -96,7 +97,7 @@ def to_markdown(derivation: Derivation) -> str:
 
 
 def to_latex(derivations: Derivation | Sequence[Derivation]) -> str:
-    """Return one or several derivations as a complete LaTeX document, which needs amsmath only."""
+    """Return one or several derivations as a complete LaTeX document; it needs amsmath and amssymb."""
     several = [derivations] if isinstance(derivations, Derivation) else derivations
     return (
         _PREAMBLE + "\n".join(block for each in several for block in _section(each)) + "\n\\end{document}\n"
