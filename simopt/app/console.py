@@ -18,6 +18,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -128,14 +129,27 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 @contextlib.contextmanager
 def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Give an observer of how many of how many are done, a bar with the time left; silent elsewhere."""
+    with titled_bar() as observe:
+        yield lambda done, total: observe(title, done, total)
+
+
+@contextlib.contextmanager
+def titled_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Give an observer of what is at work and how far it is, a bar for each; silent outside of a terminal."""
     console = err()
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield lambda title, done, total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        tasks: dict[str, TaskID] = {}
+
+        def observe(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = progress.add_task(title, total=total)
+            progress.update(tasks[title], completed=done, total=total)
+
+        yield observe
 
 
 class _Download:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from simopt.app import analyses
 from simopt.app.build import Job, build
 from simopt.app.compose import Composed
+from simopt.app.guards import alone, stop_signals
 from simopt.app.paths import config_hash, run_folder
 from simopt.app.provenance import now, provenance
 from simopt.errors import (
     InterruptedRunError,
-    RunBusyError,
     RunFailedError,
     SimoptError,
     StorageError,
@@ -97,7 +94,7 @@ def _execute(
     digest = config_hash(config, job.dataset)
     folder = run_folder(config, job.dataset, job.measure.name, digest)
     path = folder / layout.RUN_FILE
-    with _alone(folder, should_stop if wait else None):
+    with alone(folder, should_stop if wait else None):
         for left_by_a_kill in folder.glob("*.new"):
             left_by_a_kill.unlink()
         if path.exists() and not config.force and _status(path) == layout.FINISHED:
@@ -105,27 +102,6 @@ def _execute(
             return Outcome(path, "found")
         session = _Session(composed, job, digest, folder, progress, should_stop)
         return session.run()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, stop_waiting: Callable[[], bool] | None) -> Iterator[None]:
-    """Hold the lock of a run; where it is taken, wait until told to stop, or refuse at once."""
-    lock = filelock.FileLock(folder / layout.LOCK_FILE)
-    while True:
-        try:
-            lock.acquire(timeout=0 if stop_waiting is None else 0.5)
-            break
-        except filelock.Timeout as error:
-            if stop_waiting is None:
-                raise RunBusyError(f"{folder}: another process is at work on this run.") from error
-            if stop_waiting():
-                raise InterruptedRunError(
-                    f"{folder}: interrupted while another process was at work."
-                ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _status(path: Path) -> str | None:
@@ -162,7 +138,7 @@ class _Session:
         self.seconds_before = 0.0
 
     def run(self) -> Outcome:
-        with _stop_signals() as stopped:
+        with stop_signals() as stopped:
             writer, how = self._open()
             with writer:
                 reason = self._ascend(writer, lambda: stopped() or self.should_stop())
@@ -304,20 +280,3 @@ class _Session:
             ended, facts = self._results(writer)
             results, attributes = results | ended, attributes | facts
         writer.conclude(status, reason.value, now(), self._seconds(), results, attributes)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Give a question that SIGINT and SIGTERM answer with yes; a second signal acts at once."""
-    came: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        came.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,52 @@
+"""Around long work: a folder held by one process, and signals that are asked about rather than obeyed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from simopt.errors import InterruptedRunError, RunBusyError
+from simopt.store import layout
+
+
+@contextlib.contextmanager
+def alone(folder: Path, stop_waiting: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Hold the lock of a folder; where it is taken, wait until told to stop, or refuse at once."""
+    lock = filelock.FileLock(folder / layout.LOCK_FILE)
+    while True:
+        try:
+            lock.acquire(timeout=0 if stop_waiting is None else 0.5)
+            break
+        except filelock.Timeout as error:
+            if stop_waiting is None:
+                raise RunBusyError(f"{folder}: another process is at work on this run.") from error
+            if stop_waiting():
+                raise InterruptedRunError(
+                    f"{folder}: interrupted while another process was at work."
+                ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Give a question that SIGINT and SIGTERM answer with yes; a second signal acts at once."""
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
