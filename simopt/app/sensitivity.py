@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from simopt import checks, measures
+from simopt.analysis.sensitivity import ANALYSIS, Result, read, write
 from simopt.app import inputs
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose, compose_analysis
@@ -20,16 +21,11 @@ from simopt.app.schema import SensitivityConfig
 from simopt.components import principal_components
 from simopt.errors import InputError, SimoptError
 from simopt.measures import Measure
-from simopt.store import analysis
-from simopt.store.analysis import Array, Stored
 from simopt.theory.perturbations import DEFAULTS, KINDS, check
-from simopt.theory.sensitivity import Local, Sensitivity, experiment, predict
+from simopt.theory.sensitivity import Sensitivity, experiment, predict
 from simopt.typing import FloatArray
 
-ANALYSIS = "sensitivity"
 DEFAULT = ("cka", "nbs", "procrustes_angular")
-_CURVES = ("theory", "expected", "band", "experiment")
-_AXES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
 
 
 @dataclass(frozen=True)
@@ -47,75 +43,6 @@ class Request:
     def data(self) -> list[str]:
         """The overrides of the dataset."""
         return [each for each in self.overrides if each.lstrip("+~").startswith("dataset")]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was found.
-
-    Attributes
-    ----------
-    dataset, source : str
-        Of a spectrum alone its file's name, and ``spectrum``.
-    variance_ratio : array, (K,)
-    curves : list of Sensitivity
-    skipped : dict of str
-        The reason for each measure that does not apply.
-    path : Path or None
-        Of the stored result; a spectrum alone is not stored.
-    how : str
-        ``done`` or ``found``.
-    """
-
-    dataset: str
-    source: str
-    perturbation: str
-    strengths: list[float]
-    seeds: int
-    variance_ratio: FloatArray
-    curves: list[Sensitivity]
-    skipped: dict[str, str]
-    path: Path | None
-    how: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values; of one strength, lists over PCs, else lists of them."""
-        return {
-            "dataset": self.dataset,
-            "source": self.source,
-            "perturbation": self.perturbation,
-            "strength": self.strengths[0] if len(self.strengths) == 1 else self.strengths,
-            "variance_ratio": self.variance_ratio.tolist(),
-            "measures": {curve.measure: self._curve(curve) for curve in self.curves},
-            "skipped": self.skipped,
-            "path": None if self.path is None else str(self.path),
-        }
-
-    def _curve(self, curve: Sensitivity) -> dict[str, Any]:
-        spread = None if curve.experiment is None else curve.experiment.std(axis=-1)
-        local = curve.local
-        return {
-            "theory": self._listed(curve.theory),
-            "expected": self._listed(curve.expected),
-            "band": self._listed(curve.band),
-            "experiment": self._listed(curve.mean),
-            "spread": self._listed(spread),
-            "deviation": curve.deviation,
-            "corrected_deviation": curve.corrected_deviation,
-            "within_band": curve.within_band,
-            "at_self": curve.at_self,
-            "order": _numbers(local.order),
-            "weight": _numbers(local.weight),
-            "effective_components": _number(local.effective_components),
-            "exponent": _number(local.exponent),
-            "how": local.how,
-        }
-
-    def _listed(self, values: FloatArray | None) -> Any:
-        if values is None:
-            return None
-        rows = [_numbers(row) for row in values]
-        return rows[0] if len(rows) == 1 else rows
 
 
 def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request:
@@ -207,7 +134,8 @@ def carry_out(
         path,
         "done",
     )
-    _write(path, result, {"data_hash": dataset.data_hash(), "config": yaml.safe_dump(asdict(config))})
+    about = {"data_hash": dataset.data_hash(), "config": yaml.safe_dump(asdict(config)), **provenance()}
+    write(path, result, about)
     return result
 
 
@@ -274,86 +202,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _write(path: Path, result: Result, more: dict[str, Any]) -> None:
-    arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
-    groups = {}
-    for curve in result.curves:
-        place = f"measures/{curve.measure}"
-        for name in _CURVES:
-            values = getattr(curve, name)
-            if values is not None:
-                arrays[f"{place}/{name}"] = Array(values, _AXES[name])
-        arrays[f"{place}/order"] = Array(curve.local.order, "K")
-        arrays[f"{place}/weight"] = Array(curve.local.weight, "K")
-        groups[place] = {
-            "at_self": curve.at_self,
-            "effective_components": curve.local.effective_components,
-            "exponent": curve.local.exponent,
-            "how": curve.local.how,
-        }
-    for name, reason in result.skipped.items():
-        groups[f"skipped/{name}"] = {"reason": reason}
-    attributes = {
-        **provenance(),
-        "dataset": result.dataset,
-        "source": result.source,
-        "perturbation": result.perturbation,
-        "strengths": np.array(result.strengths),
-        "seeds": result.seeds,
-        "measures": [curve.measure for curve in result.curves],
-        **more,
-    }
-    analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
-
-
-def read(path: Path) -> Result:
-    """Return a stored result.
-
-    Raises
-    ------
-    StorageError
-        Not a readable result.
-    """
-    stored = analysis.read(path, ANALYSIS)
-    about = stored.attributes
-    curves = []
-    for name in about["measures"]:
-        place = f"measures/{name}"
-        values = {key: stored.arrays.get(f"{place}/{key}") for key in _CURVES}
-        facts = stored.groups[place]
-        local = Local(
-            stored.arrays[f"{place}/order"].data,
-            stored.arrays[f"{place}/weight"].data,
-            facts["effective_components"],
-            facts["exponent"],
-            facts["how"],
-        )
-        arrays = {key: None if array is None else array.data for key, array in values.items()}
-        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **arrays))
-    skipped = {
-        place.partition("/")[2]: facts["reason"]
-        for place, facts in stored.groups.items()
-        if place.startswith("skipped/")
-    }
-    return Result(
-        about["dataset"],
-        about["source"],
-        about["perturbation"],
-        list(about["strengths"]),
-        about["seeds"],
-        stored.arrays["reference/pc_variance"].data,
-        curves,
-        skipped,
-        path,
-        "found",
-    )
-
-
-def _numbers(values: FloatArray) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from simopt.analysis.sensitivity import Result
     from simopt.app.learning import Learned
-    from simopt.app.sensitivity import Result
     from simopt.datasets import Dataset
     from simopt.theory.bounds import Range
     from simopt.theory.sensitivity import Sensitivity

@@ -33,7 +33,8 @@ class Local:
     Attributes
     ----------
     order, weight : array, (K,)
-        NaN where not measured; weight 0 where the score does not answer.
+        NaN where not measured; weight 0 where the score does not answer. Measured at half a degree: no power
+        law, and so of little meaning, where Y = X is not what scores best (a penalty, held-out folds).
     effective_components : float
         Participation ratio of the weights: how many PCs the measure sees.
     exponent : float
