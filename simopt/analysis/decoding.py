@@ -273,7 +273,7 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for variable, labels in dataset.labels.items():
         try:
-            plan = replace(Decoder(), folds=_folds_for(labels)).plan(labels, dataset.responses.shape[-2])
+            plan = standard_plan(labels, dataset.responses.shape[-2])
             own = Decoder().carry_out(plan, dataset.responses)
             published = PUBLISHED.carry_out(plan, dataset.responses)
         except InputError as error:
@@ -290,8 +290,15 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _folds_for(labels: LabelArray) -> int:
+def standard_plan(labels: LabelArray, conditions: int) -> Plan:
+    """Return the plan of the standard decoder, of fewer folds than 5 where a class has fewer conditions.
+
+    Raises
+    ------
+    InputError
+        Labels that cannot be decoded.
+    """
     fewest = (
         len(labels) // 2 if is_continuous(labels) else int(np.unique(labels, return_counts=True)[1].min())
     )
-    return int(np.clip(fewest, 2, Decoder.folds))
+    return replace(Decoder(), folds=int(np.clip(fewest, 2, Decoder.folds))).plan(labels, conditions)

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import attribute, datasets, explain, measures, report, run, score, sensitivity, sweep
+from simopt.app.commands import (
+    attribute,
+    datasets,
+    explain,
+    joint,
+    measures,
+    report,
+    run,
+    score,
+    sensitivity,
+    sweep,
+)
 
 app = typer.Typer(
     name="simopt",
@@ -26,6 +37,7 @@ app.command(name="run")(run.run)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="report")(report.report)
 app.command(name="sensitivity")(sensitivity.sensitivity)
+app.command(name="joint")(joint.joint)
 app.command(name="score")(score.score)
 app.command(name="explain")(explain.explain)
 app.command(name="attribute")(attribute.attribute)

@@ -21,12 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from simopt import catalogue, checks
-from simopt.app.schema import LogConfig, RunConfig, SensitivityConfig
+from simopt.app.schema import JointConfig, LogConfig, RunConfig, SensitivityConfig
 from simopt.errors import InputError
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
-_SCHEMAS: dict[str, type] = {"run": RunConfig, "sensitivity": SensitivityConfig}
+_SCHEMAS: dict[str, type] = {"run": RunConfig, "sensitivity": SensitivityConfig, "joint": JointConfig}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 

@@ -80,3 +80,42 @@ class SensitivityConfig:
             value = getattr(self, size)
             if value is not None:
                 checks.whole(value, 1, size)
+
+
+@dataclass
+class JointConfig:
+    """The top level of ``joint.yaml``, which holds the defaults."""
+
+    measures: Any = MISSING
+    dataset: Any = MISSING
+    mode: str = MISSING
+    levels: list[float] | None = None
+    thresholds: list[float] = MISSING
+    thresholds_b: list[float] | None = None
+    third: str | None = None
+    at: Any = None
+    units: int | None = None
+    starts: int = MISSING
+    rounds: int = MISSING
+    steps: int | None = None
+    per_side: int = MISSING
+    loss: str = MISSING
+    rate: float | None = None
+    samples: int = MISSING
+    seed: int = MISSING
+    contain: bool = MISSING
+    decode: bool = MISSING
+    keep: bool = MISSING
+    device: str = MISSING
+    dtype: str = MISSING
+    dir: str = MISSING
+    checkpoint_seconds: float = MISSING
+    force: bool = MISSING
+
+    def __post_init__(self) -> None:
+        checks.one_of(self.mode, ("boundary", "square", "both"), "mode of joint")
+        checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
+        if (self.third is None) != (self.at is None):
+            raise InputError("third and at belong together: third=linreg at=[[0.9,0.5]].")
+        if self.third is not None and self.mode != "boundary":
+            raise InputError(f"third is looked for by mode=boundary, not by {self.mode}.")

@@ -118,7 +118,8 @@ def save(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        with mpl.rc_context({"pdf.fonttype": 42}):  # whole TrueType fonts, as journals ask for
+            figure.savefig(path, dpi=150)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
     return path

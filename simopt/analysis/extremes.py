@@ -1,0 +1,78 @@
+"""What the Y at the ends of a joint range have of the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simopt.analysis.decoding import Decoder, standard_plan
+from simopt.measures import Moments, Reference
+from simopt.optimization import captured_variance
+from simopt.typing import FloatArray, LabelArray
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Captured variance and decoding of extreme Y; the second axis is (minimum, maximum).
+
+    Attributes
+    ----------
+    captured : array, (L, 2, K)
+        R2 of each PC of X predicted from Y; NaN where there is no Y.
+    decoding : dict of array, (L, 2)
+        Accuracy of each label, R2 of continuous ones; empty where none was asked for.
+    """
+
+    captured: FloatArray
+    decoding: dict[str, FloatArray] = field(default_factory=dict)
+
+    def half_captured(self, spectrum: FloatArray) -> FloatArray:
+        """Return the share of X's variance in PCs that are captured by half or more, (L, 2)."""
+        share: FloatArray = (np.nan_to_num(self.captured) >= 0.5) @ (spectrum / spectrum.sum())
+        return np.where(np.isnan(self.captured[..., 0]), np.nan, share)
+
+
+def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = MappingProxyType({})) -> Extremes:
+    """Say what extreme Y, (L, 2, n, q), NaN where there is none, captured and what can be decoded from them.
+
+    Parameters
+    ----------
+    Y : Tensor, (L, 2, n, q)
+    X : array, (n, p) or (time, condition, unit)
+    labels : mapping of array over conditions
+        Decoded as ``simopt datasets show`` decodes those of the recording.
+
+    Returns
+    -------
+    Extremes
+
+    Raises
+    ------
+    InputError
+        Labels that cannot be decoded.
+    """
+    *time, conditions, units = X.shape
+    reference = Reference.of(X.reshape(-1, units), dtype=torch.float64, device="cpu")
+    flat = Y.detach().cpu().double().flatten(end_dim=1)
+    there = torch.isfinite(flat).all(dim=(-2, -1)).tolist()
+    none = torch.full_like(reference.variance_ratio, torch.nan)
+    captured = [
+        captured_variance(Moments(reference, each[None]))[0] if known else none
+        for each, known in zip(flat, there, strict=True)
+    ]
+    decoding: dict[str, FloatArray] = {}
+    for label, values in labels.items():
+        plan = standard_plan(values, conditions)
+        accuracy = [
+            Decoder().carry_out(plan, each.reshape(*time, conditions, -1).numpy()).accuracy
+            if known
+            else np.nan
+            for each, known in zip(flat, there, strict=True)
+        ]
+        decoding[label] = np.array(accuracy).reshape(Y.shape[:2])
+    return Extremes(torch.stack(captured).reshape(*Y.shape[:2], -1).numpy(), decoding)

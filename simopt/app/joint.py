@@ -1,0 +1,341 @@
+"""The work of ``simopt joint``: searches that are resumed, results that are found again."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from simopt import checks, measures
+from simopt.app import inputs
+from simopt.app.build import find_own_code
+from simopt.app.compose import compose_analysis
+from simopt.app.guards import alone, stop_signals
+from simopt.app.paths import analysis_place
+from simopt.app.provenance import provenance
+from simopt.app.schema import JointConfig
+from simopt.datasets import Dataset
+from simopt.errors import InputError, InterruptedRunError, SimoptError
+from simopt.joint.boundary import LEVELS, Boundary, Options, check_measures
+from simopt.joint.pair import Implied, PairSearch, implied
+from simopt.joint.region import Region
+from simopt.joint.result import ANALYSIS, Result, read, write
+from simopt.joint.square import Square, SquareOfBoth, SquareOptions, edges
+from simopt.joint.third import third_range
+from simopt.measures import Measure, Reference
+from simopt.optimization import device as devices
+from simopt.store import checkpoint, layout, reader
+from simopt.theory import bounds
+from simopt.typing import FloatArray
+
+PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_corr", "ridge100_cv5", "linreg")
+_PROVED_AT = 101
+_STEPS = {"boundary": 100, "square": 1000, "both": 1000}
+_UNITS_OF_BOTH = 10
+_WITHOUT_INFLUENCE = (
+    "dir",
+    "force",
+    "checkpoint_seconds",
+    "device",
+    "keep",
+    "dataset",
+    "measures",
+    "contain",
+)
+
+Observer = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: the configuration, the pairs of measures, and the overrides of the dataset."""
+
+    config: JointConfig
+    measures: dict[str, Measure]
+    pairs: list[tuple[str, str]]
+    data: list[str]
+
+
+def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request:
+    """Check overrides, without looking at data.
+
+    Raises
+    ------
+    InputError
+        A name, a value or an option that cannot be used.
+    """
+    find_own_code()
+    config: JointConfig = compose_analysis("joint", overrides, config_dir)
+    given = config.measures
+    names = list(PAPER) if given == "all_paper" else given
+    if not isinstance(names, list) or len(set(map(str, names))) < 2:
+        raise InputError(f"measures is {given!r}; give two or more, as measures=[cka,nbs], or all_paper.")
+    names = list(dict.fromkeys(map(str, names)))
+    if config.third is not None and len(names) != 2:
+        raise InputError(f"third={config.third} needs two measures that are held; there are {len(names)}.")
+    wanted = [*names, *([] if config.third is None else [config.third])]
+    chosen = {name: measures.get(name) for name in wanted}
+    check_measures(list(chosen.values()))
+    data = [each for each in overrides if each.lstrip("+~").startswith("dataset")]
+    if config.mode == "both" and data:
+        raise InputError("mode=both has no dataset: X is free as well; leave dataset out.")
+    asked = Request(config, chosen, list(itertools.combinations(names, 2)), data)
+    for a, b in asked.pairs:
+        _options(config), _levels(config, chosen[a]), _thresholds(config, chosen[b], config.thresholds_b)
+    return asked
+
+
+def carry_out(
+    asked: Request, config_dir: Path | None = None, observe: Observer = lambda title, done, total: None
+) -> tuple[list[Result], FloatArray | None]:
+    """Find, resume or make the result of every pair; return them and the spectrum of the recording.
+
+    Parameters
+    ----------
+    asked : Request
+    config_dir : Path, optional
+    observe : callable
+        Told which pair is at work, and how many of its steps are done.
+
+    Raises
+    ------
+    InputError
+        Data that cannot be used.
+    InterruptedRunError
+        SIGINT or SIGTERM came; the same command goes on from there.
+    StorageError
+        A result cannot be written.
+    """
+    if asked.config.mode == "both":
+        return [_of_pair(asked, pair, None, observe) for pair in asked.pairs], None
+    dataset = inputs.recording(asked.data, config_dir)
+    return [_of_pair(asked, pair, dataset, observe) for pair in asked.pairs], dataset.spectrum()
+
+
+def _of_pair(asked: Request, pair: tuple[str, str], dataset: Dataset | None, observe: Observer) -> Result:
+    config = asked.config
+    name, source = ("noise", "drawn") if dataset is None else (dataset.name, dataset.source)
+    tree = {key: value for key, value in asdict(config).items() if key not in _WITHOUT_INFLUENCE}
+    tree |= {"pair": pair, "data": None if dataset is None else dataset.data_hash()}
+    path = analysis_place(config.dir, name, source, ANALYSIS, tree)
+    if path.exists() and not config.force:
+        return _widened(asked, dataset, read(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{path.parent}: cannot be written ({reason}); choose another with dir=FOLDER."
+        ) from error
+    with alone(path.parent):
+        work = _Work(asked, pair, dataset, path, observe)
+        result = work.run()
+        about = {"config": yaml.safe_dump(asdict(config)), "data_hash": tree["data"] or "", **provenance()}
+        write(path, result, about)
+        work.checkpoint.unlink(missing_ok=True)
+    return _widened(asked, dataset, result)
+
+
+class _Work:
+    """One process's search of one pair."""
+
+    def __init__(
+        self, asked: Request, pair: tuple[str, str], dataset: Dataset | None, path: Path, observe: Observer
+    ) -> None:
+        self.config, self.dataset, self.path = asked.config, dataset, path
+        self.a, self.b = (asked.measures[name] for name in pair)
+        self.third = None if self.config.third is None else asked.measures[self.config.third]
+        self.title = " and ".join(pair)
+        self.observe = observe
+        self.checkpoint = path.parent / layout.CHECKPOINT_FILE
+        self.saved = time.monotonic()
+
+    def run(self) -> Result:
+        config = self.config
+        where, precision = devices.choose(config.device, config.dtype)
+        reference = None
+        if self.dataset is not None:
+            reference = Reference.of(self.dataset.samples(), dtype=precision, device=where)
+        search = self._search(reference)
+        if self.checkpoint.exists() and not config.force:
+            search.restore(checkpoint.load(self.checkpoint))
+        with stop_signals() as stopped:
+            ended = search.run(lambda *_: self._pass(search), stopped)
+        if not ended:
+            checkpoint.save(self.checkpoint, search.state())
+            raise InterruptedRunError(
+                f"{self.path.parent}: interrupted; the same command goes on from there."
+            )
+        return self._result(search, reference)
+
+    def _search(self, reference: Reference | None) -> Any:
+        config = self.config
+        if config.mode == "boundary":
+            assert reference is not None
+            if self.third is not None:
+                return third_range(reference, [self.a, self.b], self.third, config.at, _options(config))
+            levels = _levels(config, self.a)
+            across = _thresholds(config, self.b, config.thresholds_b)
+            return PairSearch(reference, self.a, self.b, levels, across, _options(config))
+        options = _square_options(config)
+        targets = edges(config.per_side)
+        if reference is None:
+            units = config.units or _UNITS_OF_BOTH
+            return SquareOfBoth([self.a, self.b], targets, options, samples=config.samples, units=units)
+        return Square(reference, [self.a, self.b], targets, options, units=config.units)
+
+    def _pass(self, search: Any) -> None:
+        now = time.monotonic()
+        if now - self.saved >= self.config.checkpoint_seconds:
+            checkpoint.save(self.checkpoint, search.state())
+            self.saved = time.monotonic()
+        steps = (
+            search.steps
+            if isinstance(search, PairSearch | Boundary)
+            else (search.step, search.options.max_steps)
+        )
+        self.observe(self.title, *steps)
+
+    def _result(self, search: Any, reference: Reference | None) -> Result:
+        from simopt.analysis.extremes import inspect
+
+        dataset = self.dataset
+        name, source = ("noise", "drawn") if dataset is None else (dataset.name, dataset.source)
+        common: dict[str, Any] = {
+            "dataset": name,
+            "source": source,
+            "names": (self.a.name, self.b.name),
+            "mode": self.config.mode,
+            "path": self.path,
+        }
+        if isinstance(search, Square | SquareOfBoth):
+            return Result(**common, square=search.reached())
+        assert dataset is not None
+        assert reference is not None
+        if isinstance(search, Boundary):
+            assert self.third is not None
+            return Result(**common, third=self.third.name, third_range=search.extremes())
+        Y = search.along.extreme()
+        region = search.region()
+        labels = dataset.labels if self.config.decode else {}
+        return Result(
+            **common,
+            region=region,
+            gain=search.along.extremes().gain,
+            across=search.across_extremes(),
+            proved=_proved(region, dataset, self.config.units),
+            extremes=inspect(Y, dataset.responses, labels),
+            Y=Y.cpu().numpy() if self.config.keep else None,
+            implied=_implied(self.config, search, dataset),
+        )
+
+
+def _implied(config: JointConfig, search: PairSearch, dataset: Dataset) -> list[Implied]:
+    region = search.region()
+    across = search.across_extremes()
+    told = [implied(region, each, 0) for each in _thresholds(config, search.a, config.thresholds)]
+    for at, threshold in enumerate(search.thresholds):
+        found = [] if across is None else across.value[at].tolist()
+        told.append(implied(region, threshold, 1, found=found))
+    return [_with_proof(each, dataset, config.units) for each in told]
+
+
+def _with_proof(told: Implied, dataset: Dataset, units: int | None) -> Implied:
+    proved = _limits(told.given, told.implied, dataset, units, [told.threshold])
+    if proved is None:
+        return told
+    limits = proved.lower[0], proved.upper[0]
+    if not np.isfinite(limits).all():
+        return told
+    # The closer one is, the closer the other must be: beyond the threshold the far limit holds.
+    ends = (float(limits[0]), 1.0) if bounds.relation(told.implied).rising else (0.0, float(limits[1]))
+    return replace(told, proved=ends)
+
+
+def _proved(region: Region, dataset: Dataset, units: int | None) -> FloatArray | None:
+    """Return levels of a, and the proved limits of b there, (101, 3); None where nothing is known."""
+    a, b = region.names
+    levels = np.linspace(region.levels[0], region.levels[-1], _PROVED_AT)
+    found = _limits(a, b, dataset, units, levels)
+    return None if found is None else np.column_stack([levels, found.lower, found.upper])
+
+
+def _limits(a: str, b: str, dataset: Dataset, units: int | None, levels: Any) -> bounds.Range | None:
+    if not {a, b} <= set(bounds.measures()):
+        return None
+    samples, x_units = dataset.samples().shape
+    spectrum = dataset.spectrum()
+    return bounds.between(
+        a, b, spectrum, samples=samples, units=units or x_units, x_units=x_units, levels=levels
+    )
+
+
+def _widened(asked: Request, dataset: Dataset | None, result: Result) -> Result:
+    """Widen a region by the scores of stored runs on the same data."""
+    if result.region is None or dataset is None or not asked.config.contain:
+        return result
+    points = stored_pairs(asked.config.dir, dataset, *result.names)
+    outside = int((~result.region.contains(points)).sum()) if len(points) else 0
+    region = result.region.contain(points) if outside else result.region
+    return result.with_region(region, len(points), outside)
+
+
+def stored_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:
+    """Return the pairs of scores, (N, 2), that stored runs and square searches on these data passed."""
+    folder = Path(root).expanduser() / dataset.name
+    data = dataset.data_hash()
+    found: list[FloatArray] = [np.empty((0, 2))]
+    for own, other, turn in ((a, b, 1), (b, a, -1)):
+        for path in reader.find([folder / own]):
+            try:
+                run = reader.read(path)
+            except SimoptError:
+                continue
+            if run.attributes["data_hash"] == data and other in run.tracked:
+                pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
+                found.append(pairs[:, ::turn])
+    for path in sorted((folder / ANALYSIS).glob(f"*/{ANALYSIS}.h5")):
+        try:
+            other_result = read(path)
+        except SimoptError:
+            continue
+        order = {(a, b): 1, (b, a): -1}.get(other_result.names)
+        if order is not None and other_result.square is not None and other_result.data_hash == data:
+            found.append(other_result.square.points[:, ::order])
+    reached: FloatArray = np.concatenate(found)
+    return reached[np.isfinite(reached).all(axis=1)]
+
+
+def _options(config: JointConfig) -> Options:
+    given = {"steps": config.steps, "rate": config.rate}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return Options(units=config.units, starts=config.starts, rounds=config.rounds, seed=config.seed, **chosen)  # type: ignore[arg-type]
+
+
+def _square_options(config: JointConfig) -> SquareOptions:
+    steps = _STEPS[config.mode] if config.steps is None else config.steps
+    loss: Any = config.loss
+    return SquareOptions(rate=config.rate, loss=loss, max_steps=steps, seed=config.seed)
+
+
+def _levels(config: JointConfig, a: Measure) -> list[float]:
+    if config.levels is not None:
+        return sorted(set(config.levels))
+    if not (a.facts.larger_is_closer and a.facts.high == 1):
+        raise InputError(f"levels of {a.name} are to be given, as levels=[...]: its range is not 0 to 1.")
+    return sorted({*LEVELS, *_thresholds(config, a, config.thresholds)})
+
+
+def _thresholds(config: JointConfig, measure: Measure, given: list[float] | None) -> list[float]:
+    """Return the thresholds of a measure: those given for it, or for both where it is a score up to 1."""
+    if given is None:
+        given = config.thresholds if measure.facts.larger_is_closer and measure.facts.high == 1 else []
+    for threshold in given:
+        checks.at_least(threshold, measure.facts.low, f"threshold of {measure.name}")
+    return list(given)

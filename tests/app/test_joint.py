@@ -1,0 +1,128 @@
+"""``simopt joint`` as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import simopt as package
+from simopt.theory.bounds import between
+
+GAUSSIAN = ["dataset=gaussian", "dataset.samples=40", "dataset.units=5"]
+QUICK = [*GAUSSIAN, "steps=20", "starts=2", "rounds=1"]
+
+
+def found(shown):
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def test_a_region_its_verdict_and_its_file(simopt, tmp_path):
+    shown = simopt("joint", *QUICK, "--figure", "f.svg")
+    assert shown.returncode == 0, shown.stderr
+    assert "cka >= 0.9 leaves procrustes_angular" in " ".join(shown.stdout.split())
+    assert "<svg" in (tmp_path / "f.svg").read_text()
+    told = found(simopt("joint", *QUICK, "--json"))
+    (stored,) = tmp_path.glob("outputs/gaussian/joint/surrogate-*/joint.h5")
+    assert told["path"] == str(stored.relative_to(tmp_path))
+    assert told["verdict"] in ("independent", "coupled", "asymmetric")
+    boundary = told["boundary"]
+    assert len(boundary["a_level"]) == len(boundary["b_min"]) == len(boundary["b_max"]) == 11
+    assert len(told["proved"]) == 101
+    spectrum = package.load_dataset("gaussian", samples=40, units=5).spectrum()
+    level, apart = np.array(boundary["a_level"]), 1e-4  # how far from a level a Y may be
+    for side, name, sign in (("lower", "b_min", 1), ("upper", "b_max", -1)):
+        ends = np.clip(level - sign * apart, 0, 1)
+        proved = between("cka", "procrustes_angular", spectrum, samples=40, units=5, levels=ends)
+        beyond = sign * (np.array(boundary[name], dtype=float) - getattr(proved, side))
+        assert (beyond[np.isfinite(beyond)] > -1e-5).all()
+    for interval in told["implied"].values():
+        assert interval["proved"][0] <= interval["low"] + 1e-4
+    assert len(told["captured"][0][0]) == 5
+
+
+def test_scores_of_stored_runs_lie_inside(simopt):
+    assert simopt("run", "measure=cka", *GAUSSIAN, "track=[procrustes_angular]").returncode == 0
+    square = found(simopt("joint", *GAUSSIAN, "mode=square", "steps=30", "per_side=2", "--json"))
+    assert [len(square["square"][name]) for name in ("targets", "closest", "settled")] == [4, 4, 4]
+    told = found(simopt("joint", *QUICK, "--json"))
+    assert told["stored_pairs"] > 4 * 30
+    lower, upper = (np.array(told["outline"][side]) for side in ("lower", "upper"))
+    for a, b in square["square"]["closest"]:
+        assert np.interp(a, *lower.T) - 1e-6 <= b <= np.interp(a, *upper.T) + 1e-6
+    without = found(simopt("joint", *QUICK, "contain=false", "--json"))
+    assert without["path"] == told["path"]
+    assert without["stored_pairs"] == 0
+
+
+def test_several_pairs_and_both_sides_free(simopt, tmp_path):
+    told = found(
+        simopt(
+            "joint", *QUICK, "measures=[cka,nbs,linreg]", "levels=[0.2,0.8]", "--figure", "m.png", "--json"
+        )
+    )
+    assert [each["measures"] for each in told] == [["cka", "nbs"], ["cka", "linreg"], ["nbs", "linreg"]]
+    assert (tmp_path / "m.png").stat().st_size > 1000
+    both = found(simopt("joint", "mode=both", "steps=3", "per_side=2", "--json"))
+    assert (both["dataset"], both["source"]) == ("noise", "drawn")
+    assert both["square"]["steps"] == [3, 3, 3, 3]
+
+
+def test_the_range_of_a_third_measure(simopt):
+    third = ["third=linreg", "at=[[0.5,0.5],[0.9,0.1]]"]
+    told = found(simopt("joint", *GAUSSIAN, "steps=40", "rounds=1", *third, "--json"))["third"]
+    assert told["measure"] == "linreg"
+    assert told["at"] == [[0.5, 0.5], [0.9, 0.1]]
+    assert told["min"][0] < told["max"][0]
+    assert told["min"][1] is None  # cka 0.9 is not met at an angle as wide as that
+    assert told["feasibility"][1][0] > 0.01
+
+
+def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
+    asked = [*GAUSSIAN, "steps=60", "levels=[0.2,0.5,0.8]", "checkpoint_seconds=0", "--json"]
+    whole = found(simopt("joint", *asked, "dir=whole"))
+    command = [sys.executable, "-m", "simopt.app.cli", "joint", *asked, "dir=parts"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for way in (signal.SIGINT, signal.SIGKILL):
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 60
+            while not list(tmp_path.glob("parts/*/joint/*/checkpoint.npz")) and time.monotonic() < deadline:
+                assert process.poll() is None
+            process.send_signal(way)
+            process.communicate()
+        assert process.returncode == (130 if way is signal.SIGINT else -signal.SIGKILL)
+        assert not list(tmp_path.glob("parts/*/joint/*/joint.h5"))
+    parts = found(simopt("joint", *asked, "dir=parts"))
+    for key in ("area", "boundary", "outline", "implied", "captured"):
+        assert parts[key] == whole[key]
+    assert not list(tmp_path.glob("parts/*/joint/*/checkpoint.npz"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["measures=[cka]"], "give two or more"),
+        (["measures=[cka,ckaa]"], "Unknown measure 'ckaa'"),
+        (["measures=[cka,rsa_spearman]"], "has no gradient"),
+        (["measures=[procrustes_euclidean,cka]"], "levels of procrustes_euclidean are to be given"),
+        (["mode=round"], "Unknown mode of joint 'round'"),
+        (["levels=[2.0]"], "cka lies between 0 and 1"),
+        (["third=linreg"], "third and at belong together"),
+        (["third=linreg", "at=[[0.5]]"], "expected"),
+        (["starts=1"], "starts"),
+        (["speed=3"], "Unknown key of joint 'speed'"),
+        (["mode=both"], "leave dataset out"),
+        (["--figure", "f.txt"], "a figure is"),
+    ],
+)
+def test_what_cannot_be_is_said_in_two_lines(simopt, tmp_path, asked, told):
+    shown = simopt("joint", *GAUSSIAN, *asked)
+    assert shown.returncode == 2, shown.stdout + shown.stderr
+    assert told in shown.stderr
+    assert len(shown.stderr.strip().splitlines()) <= 2
+    assert not list(tmp_path.glob("outputs/**/joint.h5"))

@@ -1,0 +1,68 @@
+"""Both searches of a pair, and what their scores imply."""
+
+import numpy as np
+import pytest
+import torch
+
+import simopt
+from simopt import measures
+from simopt.joint.boundary import Options
+from simopt.joint.pair import PairSearch, implied
+from simopt.measures import Reference
+
+OPTIONS = Options(starts=2, steps=30, rounds=1, between=0)
+
+
+def search(levels=(0.3, 0.9), thresholds=(0.9,)):
+    X = simopt.load_dataset("gaussian", samples=30, units=5).samples()
+    pair = [measures.get(name) for name in ("cka", "procrustes_angular")]
+    return PairSearch(Reference.of(X), *pair, levels, thresholds, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def ended():
+    both = search()
+    assert both.run()
+    return both
+
+
+def test_the_region_holds_what_both_searches_passed(ended):
+    region = ended.region()
+    across = ended.across.points()[:, ::-1]
+    assert len(across) > 100
+    assert region.contains(across).all()
+    assert ended.steps[0] == ended.steps[1]
+
+
+def test_a_close_second_score_is_searched_directly(ended):
+    region, across = ended.region(), ended.across_extremes()
+    told = implied(region, 0.9, 1, found=across.value[0].tolist())
+    assert (told.given, told.implied) == ("procrustes_angular", "cka")
+    assert told.low <= across.value[0, 0] + 1e-12
+    reached = region.points[region.points[:, 1] >= 0.9, 0]
+    assert told.low == pytest.approx(min(reached.min(), across.value[0, 0]))
+    assert told.high == pytest.approx(max(reached.max(), across.value[0, 1]))
+
+
+def test_what_was_never_reached_implies_nothing(ended):
+    told = implied(ended.region(), 1.5, 0)
+    assert np.isnan([told.low, told.high]).all()
+
+
+def test_going_on_ends_in_the_same_numbers(ended):
+    first = search()
+    for stop in (20, 50):  # within the first search, and within the second
+        assert not first.run(should_stop=lambda at=first, stop=stop: at.steps[0] >= stop)
+        second = search()
+        second.restore(first.state())
+        first = second
+    assert first.run()
+    np.testing.assert_array_equal(first.region().points, ended.region().points)
+    np.testing.assert_array_equal(first.region().b_min, ended.region().b_min)
+    torch.testing.assert_close(first.along.extreme(), ended.along.extreme(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_without_thresholds_there_is_one_search():
+    one = search(thresholds=())
+    assert one.across_extremes() is None
+    assert one.steps[1] == one.along.steps[1]
