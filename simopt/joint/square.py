@@ -11,18 +11,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from simopt import checks
+from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.joint.boundary import check_measures
 from simopt.joint.space import Space
 from simopt.joint.tangent import parts
-from simopt.measures import Measure, Moments, Reference
+from simopt.measures import Measure, Moments, Reference, forms
+from simopt.measures.kernel import KernelSimilarity
 from simopt.optimization.init import GaussianInit
 from simopt.typing import FloatArray
 
@@ -317,7 +318,7 @@ class SquareOfBoth(_Pull):
     """X and Y free, both small and from normal noise.
 
     The gradient with respect to X is that of score(Y, X) with respect to its second side: the measures must
-    be symmetric.
+    be symmetric. Comparisons of linear kernels are evaluated for all targets at once, others one by one.
 
     Parameters
     ----------
@@ -358,6 +359,11 @@ class SquareOfBoth(_Pull):
         return 0.01 if self.options.rate is None else self.options.rate
 
     def _evaluate(self, active: Tensor) -> tuple[Tensor, list[Tensor]]:
+        kernels = [measure for measure in self.measures if _linear(measure)]
+        if len(kernels) == len(self.measures):
+            sides = [part[active].requires_grad_() for part in self.free]
+            both = _of_both(kernels, *(linalg.centre(side) for side in sides))
+            return both.detach(), list(torch.autograd.grad(self._loss(both, self.targets[active]), sides))
         scores: list[Tensor] = []
         gradients: tuple[list[Tensor], list[Tensor]] = ([], [])
         for target in active.tolist():
@@ -374,6 +380,27 @@ class SquareOfBoth(_Pull):
     def synthetic(self) -> tuple[Tensor, Tensor]:
         """Return the X and the Y of the targets, (T, samples, units) each."""
         return self.free[0], self.free[1]
+
+
+def _linear(measure: Measure) -> TypeGuard[KernelSimilarity]:
+    return (
+        isinstance(measure, KernelSimilarity) and measure.kernel == "linear" and measure.estimator == "biased"
+    )
+
+
+def _of_both(measures: Sequence[KernelSimilarity], X: Tensor, Y: Tensor) -> Tensor:
+    """Return the scores (A, measures) of centred X (A, n, p) and Y (A, n, q), with gradients for both."""
+    cross, own, other = X.mT @ Y, linalg.gram(X), linalg.gram(Y)
+    scores = []
+    for measure in measures:
+        if measure.comparison == "cosine":
+            norms = torch.linalg.matrix_norm(own) * torch.linalg.matrix_norm(other)
+            score = cross.square().sum(dim=(-2, -1)) / norms
+        else:
+            norms = torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
+            score = linalg.nuclear_norm(cross) / norms
+        scores.append(forms.apply(measure.form, score))
+    return torch.stack(scores, dim=-1)
 
 
 def _pairs(measures: Sequence[Measure], targets: FloatArray) -> FloatArray:

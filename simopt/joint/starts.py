@@ -6,16 +6,19 @@ own, and noise outside of X that is concentrated in one unit or spread over all 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simopt.joint.space import Space
 from simopt.joint.tangent import evaluate
 from simopt.measures import BoundMeasure
+from simopt.typing import FloatArray
 
 Noise = Literal["none", "spread", "beside", "one", "mixed"]
 
@@ -25,6 +28,10 @@ _POWERS = 0.05, 0.3, 1.0, 3.0, 20.0
 _AT_ONCE = 16
 _DISTANCE_COSTS = 2.0
 """What the distance from the level takes from a rank, both relative to the spread of the scores."""
+_SHORTEST = 0.1
+_DENSER = 0.75
+_GAPS = 6
+"""A steep boundary gets so many times the problems of a flat one of its span, as if of 6 gaps at least."""
 
 
 class Structure(NamedTuple):
@@ -148,3 +155,91 @@ def choose(
             picked.append(i)
     picked += [i for i in order if i not in picked]
     return picked[:count]
+
+
+class Between(NamedTuple):
+    """A problem between two neighbouring levels of one constrained measure.
+
+    Attributes
+    ----------
+    side : {0, 1}
+        Which boundary it is on, the lower or the upper one.
+    across : bool
+        Whether the level is one of the sought measure, and the constrained one's extreme is sought.
+    level : float
+    direction : float
+        1 for a maximum, -1 for a minimum.
+    begin : int or None
+        The level whose extreme it starts from; None where neither neighbour has one.
+    shorter : float
+        Length of its first step, relative to that of others: next to an end of the levels a score falls with
+        the square of a step.
+    """
+
+    side: int
+    across: bool
+    level: float
+    direction: float
+    begin: int | None
+    shorter: float
+
+
+def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Between]:
+    """Return the problems between levels.
+
+    Where the boundary is steep, from one level to the next a larger share of its range than they are apart
+    of theirs, a chord would cut off much: there more problems are at levels of the other measure, at which
+    the extreme of the constrained one is on the same boundary. In the first and the last gap, where
+    boundaries may rise as a root does, they stand closer together towards the end.
+
+    Parameters
+    ----------
+    levels : array, (L,)
+    extremes : array, (L, 2)
+        NaN where none was found.
+    count : int, >= 1
+        Problems at levels in each gap.
+    """
+    spans = [_span(levels), _span(extremes)]
+    problems = []
+    for side, left in itertools.product((0, 1), range(len(levels) - 1)):
+        a, b = levels[left : left + 2], extremes[left : left + 2, side]
+        known = np.isfinite(b)
+        run, rise = (float(abs(end - start)) / span for span, (start, end) in zip(spans, (a, b), strict=True))
+        outer = left == 0, left == len(levels) - 2
+        steep = bool(known.all()) and rise > run
+        upward = 2.0 * side - 1
+        across = -upward * math.copysign(1, (a[1] - a[0]) * (b[1] - b[0])) if steep else upward
+        more = round(_DENSER * rise * (count + 1) * max(len(levels) - 1, _GAPS)) if steep else 1
+        asked = [(False, each) for each in _places(count + 1, *((False, False) if steep else outer))]
+        asked += [(True, each) for each in _places(more, *outer)]
+        for turned, (place, shorter) in asked:
+            inner = int(outer[0]) if outer[0] != outer[1] else int(place > 0.5)
+            begin = inner if known[inner] else 1 - inner
+            start, end = (b if turned else a).tolist()
+            problems.append(
+                Between(
+                    side=side,
+                    across=turned,
+                    level=start + place * (end - start),
+                    direction=across if turned else upward,
+                    begin=left + begin if known.any() else None,
+                    shorter=max(shorter, _SHORTEST),
+                )
+            )
+    return problems
+
+
+def _span(values: FloatArray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
+
+
+def _places(pieces: int, first: bool, last: bool) -> list[tuple[float, float]]:
+    """Return places in a gap, 0 to 1, and how much shorter steps are there: by the root of the distance."""
+    shares = [k / pieces for k in range(1, pieces)]
+    if first and last:
+        return [(math.sin(math.pi / 2 * share) ** 2, 2 * min(share, 1 - share)) for share in shares]
+    if first:
+        return [(share**2, share) for share in shares]
+    return [(1 - (1 - share) ** 2, 1 - share) if last else (share, 1.0) for share in shares]

@@ -25,7 +25,9 @@ _BATCHED_UP_TO = 100_000
 _MEMORY = 0.9, 0.99
 _LONGEST_RETURN = 0.3
 """Newton's step, relative to the norm of Y."""
-_STATE = ("Y", "first", "second", "best", "best_scores", "best_Y", "nearest")
+_OF_NO_AVAIL = 0.7
+"""The share of its distance from the level that a return must leave to count as stuck."""
+_STATE = ("Y", "first", "second", "best", "best_scores", "best_Y", "nearest", "missing", "normals")
 
 
 def parts(Y: Tensor) -> list[slice]:
@@ -52,12 +54,14 @@ class Problems:
     levels : Tensor, (R, k)
         Where the constrained scores are held.
     direction : Tensor, (R,)
-        1 for the maximum of the last score, -1 for its minimum.
+        1 for the maximum of the sought score, -1 for its minimum.
     tolerance : float
         Distance from the levels up to which a Y counts.
     steps : int
     rate : Tensor, (R,)
         The length of the first step, relative to the norm of Y.
+    order : Tensor of int, (R, k + 1), or None
+        Which bounds hold the levels, and, last, which one's extreme is sought; None: in their own order.
     """
 
     levels: Tensor
@@ -65,6 +69,7 @@ class Problems:
     tolerance: float
     steps: int
     rate: Tensor
+    order: Tensor | None = None
 
 
 class Search:
@@ -81,7 +86,7 @@ class Search:
     ----------
     step : int
     best : Tensor, (R,)
-        Direction times the last score at the best Y within the tolerance, less twice what its distance from
+        Direction times the sought score at the best Y within the tolerance, less twice what its distance from
         the level may have brought; -inf where there was none.
     best_scores : Tensor, (R, k + 1)
     best_Y : Tensor, (R, n, q)
@@ -100,6 +105,9 @@ class Search:
         self.best_scores = Y.new_full((len(Y), len(self.bounds)), math.nan)
         self.best_Y = self.Y.clone()
         self.nearest = Y.new_full((len(Y),), math.inf)
+        constrained = problems.levels.shape[1]
+        self.missing = Y.new_full((len(Y), constrained), math.inf)
+        self.normals = Y.new_zeros((len(Y), constrained, Y[0].numel()))
 
     @property
     def done(self) -> bool:
@@ -125,21 +133,47 @@ class Search:
             torch.autograd.grad(score.sum(), moments.Y, retain_graph=score is not scores[-1])[0]
             for score in scores
         ]
-        flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, k + 1, n q)
-        constraints = _Normals(flat[:, :-1])
-        uphill = self.problems.direction[part, None] * flat[:, -1]
         values = torch.stack(scores, dim=-1).detach()
-        missing = self.problems.levels[part] - values[:, :-1]
-        self._keep(part, values, missing, (constraints.multipliers(uphill) * missing).sum(dim=-1))
+        flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, k + 1, n q)
+        ordered = values
+        if self.problems.order is not None:
+            order = self.problems.order[part]
+            each = torch.arange(len(order), device=order.device)[:, None]
+            flat, ordered = flat[each, order], values[each, order]
+        missing = self.problems.levels[part] - ordered[:, :-1]
+        constraints = _Normals(self._smooth(part, flat[:, :-1], missing))
+        uphill = self.problems.direction[part, None] * flat[:, -1]
+        change = (constraints.multipliers(uphill) * missing).sum(dim=-1).nan_to_num().clamp(max=0)
+        reached = self.problems.direction[part] * ordered[:, -1] + 2 * change
+        self._keep(part, values, missing, reached)
         if self.step < self.problems.steps:
             self._move(part, constraints, uphill, missing)
         return values
 
-    def _keep(self, part: slice, values: Tensor, missing: Tensor, change: Tensor) -> None:
-        """Keep what is better when twice what its distance from the level may have brought is taken off."""
+    def _smooth(self, part: slice, gradients: Tensor, missing: Tensor) -> Tensor:
+        """Return the constraints' gradients (R, k, N), at kinks without what flips from step to step.
+
+        At a kink, as nuclear norms have where a singular value is zero, a step along the gradient changes the
+        score by less than it says, or the wrong way. Where half of the steps led to no Y at its level and the
+        last return was of no avail, the shortest mean of the last gradient and this one is taken: what has
+        turned round cancels. Not elsewhere, as it shortens the way that the step itself goes.
+        """
+        lost = self.best[part] == -math.inf
+        if self.step < self.problems.steps // 2 or not bool(lost.any()):
+            return gradients
+        last, apart = self.normals[part], missing.abs()
+        change = gradients - last
+        share = -(last * change).sum(dim=-1) / change.square().sum(dim=-1)
+        mean = last + share.clamp(0, 1)[..., None] * change
+        stuck = lost[:, None] & (apart > _OF_NO_AVAIL * self.missing[part])
+        self.normals[part] = torch.where(stuck[..., None] & mean.isfinite(), mean, gradients)
+        self.missing[part] = apart
+        return self.normals[part]
+
+    def _keep(self, part: slice, values: Tensor, missing: Tensor, reached: Tensor) -> None:
+        """Keep what is within the tolerance and better than before."""
         apart = missing.abs().amax(dim=-1)
         self.nearest[part] = torch.fmin(self.nearest[part], apart)
-        reached = self.problems.direction[part] * values[:, -1] + 2 * change.nan_to_num().clamp(max=0)
         better = (apart <= self.problems.tolerance) & (reached > self.best[part])
         self.best[part] = torch.where(better, reached, self.best[part])
         self.best_scores[part] = torch.where(better[:, None], values, self.best_scores[part])

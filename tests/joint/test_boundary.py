@@ -155,6 +155,15 @@ def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
         torch.testing.assert_close(second.extreme(), whole.extreme(), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("sought", ["nbs", "cka"])
+def test_every_level_of_cca_is_found(sought: str) -> None:
+    """Its extremes lie on kinks: correlations of zero, where its gradient says the wrong."""
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    found = search("cca", sought, levels, between=0, rounds=2, steps=100)
+    assert np.isfinite(found.value).all()
+    assert found.feasibility.max() <= 1e-4
+
+
 def test_done_is_done() -> None:
     boundary = Boundary(Reference.of(X), [measures.get("cka")], measures.get("nbs"), [0.5], Options(steps=2))
     boundary.run()

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial import ConvexHull
 
-from simopt import measures
+from simopt import load_dataset, measures
 from simopt.errors import InputError
 from simopt.joint.boundary import Boundary, Extremes, Options
 from simopt.joint.region import Region
 from simopt.joint.square import Square, SquareOptions, edges
-from simopt.measures import Reference
+from simopt.measures import Measure, Reference
 
 LEVELS = np.linspace(0, 1, 11)
 
@@ -110,6 +111,58 @@ def test_any_pair_of_any_y_is_inside(rng: np.random.Generator) -> None:
     assert len(reached) > 2000
     assert found.contains(reached, slack=3e-3).all()
     assert found.contain(reached).contains(reached).all()
+
+
+def test_a_steep_end_is_followed() -> None:
+    """For X of rank one the largest NBS is the root of CKA: no chord of the boundary may fall far below."""
+    X = np.outer(np.random.default_rng(0).standard_normal(30), [1.0, -2.0, 0.5])
+    cka, nbs = measures.get("cka"), measures.get("nbs")
+    boundary = Boundary(Reference.of(X), [cka], nbs, options=Options(units=6, rounds=2))
+    boundary.run()
+    a = np.linspace(0.002, 1, 500)
+    short = np.sqrt(a) - np.interp(a, *Region.of(cka, nbs, boundary.extremes()).upper.T)
+    assert short.max() < 1.2e-3
+    assert short.min() > -1e-9
+
+
+@pytest.mark.slow
+def test_what_runs_and_targets_reach_lies_inside() -> None:
+    """Thousands of pairs, among them the steep ends of the region, on 60 PCs of macaque IT's spectrum."""
+    recording = load_dataset("majaj", source="surrogate").samples()
+    size = np.linalg.svd(recording - recording.mean(axis=0), compute_uv=False)[:60]
+    draw = np.random.default_rng(0).standard_normal((150, 60))
+    X = np.linalg.qr(draw - draw.mean(axis=0))[0] * size
+    reference = Reference.of(torch.from_numpy(X).float())
+    pair = [measures.get("cka"), measures.get("procrustes_angular")]
+    boundary = Boundary(reference, pair[:1], pair[1])
+    boundary.run()
+    found = Region.of(*pair, boundary.extremes())
+    square = Square(reference, pair, edges(6), SquareOptions(max_steps=600, window=600, tolerance=0))
+    square.run()
+    reached = [square.reached().points]
+    for optimised in ("cka", "nbs", "procrustes_angular", "linreg"):
+        for seed in range(2):
+            Y = torch.from_numpy(np.random.default_rng(seed).standard_normal(X.shape)).float()
+            reached.append(_ascent(reference, measures.get(optimised), pair, Y))
+    points = np.concatenate(reached)
+    assert len(points) > 10_000
+    assert (points[:, 0] > 0.99).sum() > 500
+    assert (points[:, 0] < 0.1).sum() > 500
+    assert found.contains(points, slack=3e-3).all()
+    assert found.contain(points).contains(points).all()
+
+
+def _ascent(reference: Reference, optimised: Measure, pair: list[Measure], Y: torch.Tensor) -> np.ndarray:
+    score, bounds = optimised.bind(reference), [measure.bind(reference) for measure in pair]
+    Y = Y.requires_grad_()
+    adam = torch.optim.Adam([Y], lr=0.1)
+    points = []
+    for _ in range(300):
+        adam.zero_grad()
+        (-optimised.sign * score(Y)).backward()
+        points.append([float(bound(Y.detach())) for bound in bounds])
+        adam.step()
+    return np.array(points)
 
 
 def test_a_curve_has_no_area() -> None:

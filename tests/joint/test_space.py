@@ -66,3 +66,25 @@ def test_noise_alone_is_outside_of_x(rng: np.random.Generator) -> None:
         torch.from_numpy(X - X.mean(axis=0)).T @ Y, torch.zeros(4, 4, dtype=torch.float64), rtol=0, atol=1e-12
     )
     assert float(torch.linalg.matrix_norm(Y)) == pytest.approx(np.linalg.norm(X - X.mean(axis=0)))
+
+
+def test_between_levels_problems_stand_where_the_boundary_bends() -> None:
+    """A steep end gets levels of the other measure, closer together towards the end; a distance falls."""
+    levels = np.linspace(0, 1, 6)
+    lower = np.array([0, 0.02, 0.04, 0.06, 0.1, 1.0])
+    upper = np.array([0.9, 0.92, np.nan, 0.95, 0.98, 1.0])
+    found = starts.between(levels, np.column_stack([lower, upper]), 3)
+    across = [each for each in found if each.across]
+    assert {(each.side, each.direction, each.begin) for each in across} == {(0, 1.0, 4)}
+    heights = np.array([0.1, *(each.level for each in across), 1.0])
+    assert len(across) > 10
+    assert (np.diff(heights, 2) < 0).all()
+    along = [each for each in found if not each.across]
+    assert len(along) == 2 * 5 * 3
+    assert all(each.direction == 2 * each.side - 1 for each in along)
+    unknown = [each.begin for each in along if each.side == 1 and 0.2 < each.level < 0.6]
+    assert set(unknown) == {1, 3}
+    falling = starts.between(levels, 1 - np.column_stack([upper, lower]), 3)
+    assert {(each.side, each.direction, each.begin) for each in falling if each.across} == {(1, 1.0, 4)}
+    nothing = starts.between(levels, np.full((6, 2), np.nan), 1)
+    assert {each.begin for each in nothing} == {None}

@@ -108,25 +108,32 @@ def test_interrupted_and_resumed_gives_the_same(both: bool, tmp_path) -> None:
         np.testing.assert_array_equal(getattr(second.reached(), name), value, err_msg=name)
 
 
-def _cka(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
+def _own(name: str, X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
     X, Y = X - X.mean(dim=0), Y - Y.mean(dim=0)
-    return (X.T @ Y).square().sum() / torch.linalg.norm(X.T @ X) / torch.linalg.norm(Y.T @ Y)
+    if name == "cca":
+        return torch.linalg.svdvals(torch.linalg.qr(X)[0].T @ torch.linalg.qr(Y)[0]).mean()
+    if name == "cka":
+        return (X.T @ Y).square().sum() / torch.linalg.norm(X.T @ X) / torch.linalg.norm(Y.T @ Y)
+    nbs = torch.linalg.svdvals(X.T @ Y).sum() / torch.linalg.norm(X) / torch.linalg.norm(Y)
+    return nbs if name == "nbs" else 1 - 2 / torch.pi * torch.arccos(nbs)
 
 
-def _nbs(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
-    X, Y = X - X.mean(dim=0), Y - Y.mean(dim=0)
-    return torch.linalg.svdvals(X.T @ Y).sum() / torch.linalg.norm(X) / torch.linalg.norm(Y)
-
-
-def test_both_free_follows_the_gradient_of_both() -> None:
-    square = SquareOfBoth(PAIR, INSIDE, samples=12, units=3, dtype=torch.float64)
-    scores, gradients = square._evaluate(torch.tensor([2]))
-    x, y = (part[2].clone().requires_grad_() for part in square.free)
-    own = torch.stack([_cka(x, y), _nbs(x, y)])
-    torch.testing.assert_close(scores[0], own.detach())
-    expected = torch.autograd.grad((own - square.targets[2]).abs().sum(), (x, y))
-    for mine, theirs in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(mine[0], theirs)
+@pytest.mark.parametrize("other", ["nbs", "procrustes_angular", "cca"])
+@pytest.mark.parametrize("loss", ["published", "squared"])
+def test_both_free_follows_the_gradient_of_both(other: str, loss: str) -> None:
+    pair = [measures.get("cka"), measures.get(other)]
+    square = SquareOfBoth(pair, INSIDE, SquareOptions(loss=loss), samples=12, units=3, dtype=torch.float64)
+    for part in square.free:
+        part.add_(0.3 * torch.randn(part.shape, dtype=part.dtype, generator=torch.manual_seed(0)))
+    scores, gradients = square._evaluate(torch.tensor([2, 0]))
+    for at, target in enumerate((2, 0)):
+        x, y = (part[target].clone().requires_grad_() for part in square.free)
+        own = torch.stack([_own(name, x, y) for name in ("cka", other)])
+        torch.testing.assert_close(scores[at], own.detach())
+        apart = own - square.targets[target]
+        total = (apart.abs() if loss == "published" else apart.square()).sum()
+        for mine, theirs in zip(gradients, torch.autograd.grad(total, (x, y)), strict=True):
+            torch.testing.assert_close(mine[at], theirs)
 
 
 def test_both_free_moves_both_and_comes_closer() -> None:

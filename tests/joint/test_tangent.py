@@ -1,5 +1,7 @@
 """Single steps of the constrained search."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,18 @@ def test_what_is_stuck_stays_and_the_others_go_on() -> None:
         assert both.advance().isfinite().all()
     assert (both.Y[1] - before[1]).abs().max() > 0.01
     assert both.Y.isfinite().all()
+
+
+def test_a_problem_may_be_turned_round() -> None:
+    """With the order reversed the second score is held, and the first one rises."""
+    one = search(near(1.0), [[0.7]], 0.1)
+    one.problems = replace(one.problems, order=torch.tensor([[1, 0]]))
+    passed = torch.cat([one.advance() for _ in range(101)])
+    assert one.best_scores[0, 1] == pytest.approx(0.7, abs=1e-4)
+    assert one.best_scores[0, 0] == pytest.approx(float(one.best[0]), abs=1e-4)
+    held = passed[(passed[:, 1] - 0.7).abs() < 1e-4]
+    assert float(one.best_scores[0, 0]) == pytest.approx(float(held[:, 0].max()), abs=1e-4)
+    assert float(held[-1, 0] - held[0, 0]) > 0.005
 
 
 def test_scores_of_a_batch_are_those_of_each() -> None:
