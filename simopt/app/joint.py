@@ -223,13 +223,14 @@ class _Work:
             return Result(**common, third=self.third.name, third_range=search.extremes())
         Y = search.along.extreme()
         region = search.region()
+        proved = _proved(region, dataset, self.config.units)
         labels = dataset.labels if self.config.decode else {}
         return Result(
             **common,
-            region=region,
+            region=region.within(proved),
             gain=search.along.extremes().gain,
             across=search.across_extremes(),
-            proved=_proved(region, dataset, self.config.units),
+            proved=proved,
             extremes=inspect(Y, dataset.responses, labels),
             Y=Y.cpu().numpy() if self.config.keep else None,
             implied=_implied(self.config, search, dataset),

@@ -14,7 +14,7 @@ of them that was not at the level even then.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.joint import starts
 from simopt.joint.space import Space
+from simopt.joint.stepwise import Stepwise
 from simopt.joint.tangent import Problems, Search
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
@@ -117,7 +118,7 @@ class Extremes:
     points: FloatArray
 
 
-class Boundary:
+class Boundary(Stepwise):
     """A search for the extremes of one measure at levels of others, that can be stopped and resumed.
 
     Parameters
@@ -190,19 +191,6 @@ class Boundary:
             self.round += 1
             if not self.done:
                 self._search = self._continue()
-
-    def run(
-        self,
-        observe: Callable[[Boundary], None] = lambda boundary: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> bool:
-        """Go on to the end, or until ``should_stop``; return whether the end was reached."""
-        while not self.done:
-            if should_stop():
-                return False
-            self.advance()
-            observe(self)
-        return True
 
     def extremes(self) -> Extremes:
         """Return what was found so far."""

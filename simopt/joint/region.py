@@ -2,7 +2,7 @@
 
 The boundary runs through the extremes at the levels. Between two of them it is the convex hull of these
 extremes and of whatever was reached in between: every pair that any Y reached lies inside. What lies between
-the chord and the true boundary is not known: more levels narrow it.
+the chord and the true boundary is not known: more levels narrow it, and what is proved cuts it off.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Region:
         As :class:`simopt.joint.boundary.Extremes` has them.
     points : array, (N, 2)
         Score pairs (a, b) that were reached.
+    limits : array, (P, 3), or None
+        Levels of a, and between what b is proved to lie there, NaN where nothing is.
     """
 
     names: tuple[str, str]
@@ -56,6 +58,7 @@ class Region:
     feasibility: FloatArray
     spread: FloatArray
     points: FloatArray = field(repr=False)
+    limits: FloatArray | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, a: Measure, b: Measure, extremes: Extremes) -> Region:
@@ -96,6 +99,10 @@ class Region:
             raise InputError(f"points of shape {more.shape} are no finite pairs (N, 2) of scores.")
         return replace(self, points=np.concatenate([self.points, more]))
 
+    def within(self, limits: FloatArray | None) -> Region:
+        """Return the region, its chords cut off at proved limits (P, 3); what was reached stays inside."""
+        return replace(self, limits=limits)
+
     @cached_property
     def lower(self) -> FloatArray:
         """The vertices (V, 2) of the lower boundary, by rising a."""
@@ -112,14 +119,8 @@ class Region:
         reached = np.concatenate([nodes, self.points])
         ends = [_outermost(reached, end, sign) for end in (reached[:, 0].min(), reached[:, 0].max())]
         nodes = np.array([ends[0], *nodes[(nodes[:, 0] > ends[0][0]) & (nodes[:, 0] < ends[1][0])], ends[1]])
-        for at, (level, value) in enumerate(nodes):
-            beyond = reached[reached[:, 0] == level, 1] * sign
-            nodes[at, 1] = sign * max(sign * value, *beyond)
-        vertices = [nodes[:1]]
-        for left, right in itertools.pairwise(nodes):
-            inside = reached[(reached[:, 0] > left[0]) & (reached[:, 0] < right[0])]
-            vertices.append(_chain(left, right, inside, sign))
-        return np.concatenate(vertices)
+        vertices = _hull(_out_to(reached, nodes, sign), reached, sign)
+        return vertices if self.limits is None else _cut(vertices, self.limits, reached, sign)
 
     @property
     def area(self) -> float:
@@ -231,6 +232,33 @@ def _outermost(points: FloatArray, a: float, sign: int) -> FloatArray:
     there = points[points[:, 0] == a]
     row: FloatArray = there[np.argmax(sign * there[:, 1])]
     return row
+
+
+def _hull(nodes: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
+    """Return the boundary through nodes that has all that was reached on its inner side."""
+    vertices = [nodes[:1]]
+    for left, right in itertools.pairwise(nodes):
+        inside = reached[(reached[:, 0] > left[0]) & (reached[:, 0] < right[0])]
+        vertices.append(_chain(left, right, inside, sign))
+    return np.concatenate(vertices)
+
+
+def _cut(vertices: FloatArray, limits: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
+    """Draw a boundary in to the limits where its chords pass them, all that was reached still inside."""
+    levels, limit = limits[:, 0], limits[:, 2 if sign > 0 else 1]
+    between = (levels > vertices[0, 0]) & (levels < vertices[-1, 0]) & ~np.isin(levels, vertices[:, 0])
+    beyond = between & (sign * (np.interp(levels, *vertices.T) - limit) > 0)  # never where it is NaN
+    nodes = np.concatenate([vertices, _out_to(reached, np.column_stack([levels, limit])[beyond], sign)])
+    return _hull(nodes[np.argsort(nodes[:, 0], kind="stable")], reached, sign)
+
+
+def _out_to(reached: FloatArray, nodes: FloatArray, sign: int) -> FloatArray:
+    """Return nodes, moved outwards to what was reached at their very level."""
+    moved = nodes.copy()
+    for at, (level, value) in enumerate(nodes):
+        beyond = reached[reached[:, 0] == level, 1] * sign
+        moved[at, 1] = sign * max([sign * value, *beyond])
+    return moved
 
 
 def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -> FloatArray:

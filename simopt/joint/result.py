@@ -278,7 +278,9 @@ def read(path: Path) -> Result:
         path=path,
         region=None
         if region is None
-        else Region((a, b), _signs(stored.groups["boundary"]["signs"]), **region),
+        else Region(
+            (a, b), _signs(stored.groups["boundary"]["signs"]), **region, limits=arrays.get("proved")
+        ),
         gain=arrays.get("boundary/gain"),
         across=None if across is None else Extremes(**across),
         proved=arrays.get("proved"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
 
@@ -21,6 +21,7 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.joint.boundary import check_measures
 from simopt.joint.space import Space
+from simopt.joint.stepwise import Stepwise
 from simopt.joint.tangent import parts
 from simopt.measures import Measure, Moments, Reference, forms
 from simopt.measures.kernel import KernelSimilarity
@@ -129,7 +130,7 @@ def edges(per_side: int = 6, corner: float | None = 0.99) -> FloatArray:
     return targets
 
 
-class _Pull(ABC):
+class _Pull(Stepwise):
     """Adam on the loss of each target, step by step, that can be stopped and resumed."""
 
     def __init__(
@@ -195,19 +196,6 @@ class _Pull(ABC):
         )
         state = torch.where((apart <= self.options.tolerance).cpu(), Settled.REACHED, state)
         self.settled[active] = torch.where(apart.isfinite().cpu(), state, Settled.NOT_FINITE)
-
-    def run(
-        self,
-        observe: Callable[[_Pull], None] = lambda pull: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> bool:
-        """Go on to the end, or until ``should_stop``; return whether the end was reached."""
-        while not self.done:
-            if should_stop():
-                return False
-            self.advance()
-            observe(self)
-        return True
 
     def reached(self) -> Reached:
         """Return where the targets are so far."""

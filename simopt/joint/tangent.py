@@ -108,6 +108,9 @@ class Search:
         constrained = problems.levels.shape[1]
         self.missing = Y.new_full((len(Y), constrained), math.inf)
         self.normals = Y.new_zeros((len(Y), constrained, Y[0].numel()))
+        ignored = [bound.measure.facts.invariant_y for bound in bounds]
+        self._scale_free = all("isotropic_scaling" in each for each in ignored)
+        self._size = torch.linalg.matrix_norm(self.Y)
 
     @property
     def done(self) -> bool:
@@ -134,6 +137,7 @@ class Search:
             for score in scores
         ]
         values = torch.stack(scores, dim=-1).detach()
+        values = torch.where(_can_be_squared(self.Y[part])[:, None], values, math.nan)
         flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, k + 1, n q)
         ordered = values
         if self.problems.order is not None:
@@ -190,7 +194,10 @@ class Search:
         limit = _LONGEST_RETURN * size / torch.linalg.vector_norm(back, dim=-1, keepdim=True)
         move = step + back * torch.where(limit < 1, limit, 1.0)
         usable = move.isfinite().all(dim=-1, keepdim=True)
-        self.Y[part] = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
+        Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
+        if self._scale_free:  # nothing would hold it back
+            Y = Y * (self._size[part] / torch.linalg.matrix_norm(Y))[:, None, None]
+        self.Y[part] = Y
 
     def _adam(self, part: slice, ascent: Tensor) -> Tensor:
         first, second = _MEMORY
@@ -211,6 +218,13 @@ class Search:
         self.step = int(state["step"])
         for name in _STATE:
             getattr(self, name).copy_(state[name])
+
+
+def _can_be_squared(Y: Tensor) -> Tensor:
+    """Whether ||Y||^4 neither overflows nor vanishes, (R,): beyond, CKA is 0 whatever Y is."""
+    power = torch.linalg.matrix_norm(Y).square().square()
+    usable: Tensor = power.isfinite() & (power >= torch.finfo(power.dtype).tiny)
+    return usable
 
 
 class _Normals:

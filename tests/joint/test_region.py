@@ -186,3 +186,29 @@ def test_what_is_no_region_is_refused() -> None:
         Region.of(cka, nbs, Extremes(np.ones((1, 2)), nothing, nothing, nothing, nothing, np.zeros((0, 3))))
     with pytest.raises(InputError, match="no finite pairs"):
         region(np.zeros(11), np.ones(11)).contain([(0.5, np.nan)])
+
+
+def test_chords_are_cut_off_where_proof_rules_them_out() -> None:
+    """b = a^2 at most is proved, and reached at the levels 0, 0.5 and 1 alone: chords lie above it."""
+    levels = np.array([0.0, 0.5, 1.0])
+    measured = np.array([[0.25, 0.0625 + 1e-5], [0.7, 0.3]])  # the first one 1e-5 past the limit, by rounding
+    region = Region(
+        names=("a", "b"),
+        signs=(1, 1),
+        levels=levels,
+        b_min=np.zeros(3),
+        b_max=levels**2,
+        feasibility=np.zeros((3, 2)),
+        spread=np.zeros((3, 2)),
+        points=measured,
+    )
+    grid = np.linspace(0, 1, 101)
+    limits = np.column_stack([grid, np.full(101, np.nan), grid**2])
+    assert np.interp(0.75, *region.upper.T) > 0.6
+    cut = region.within(limits)
+    at = np.linspace(0, 1, 401)
+    assert (np.interp(at, *cut.upper.T) <= at**2 + 1e-4).all()
+    assert cut.contains(measured).all()
+    assert cut.contains(np.column_stack([levels, levels**2])).all()
+    np.testing.assert_array_equal(cut.lower, region.lower)
+    assert cut.area == region.area

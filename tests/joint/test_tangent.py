@@ -55,8 +55,10 @@ def test_no_return_is_longer_than_a_share_of_y() -> None:
     one = search(near(0.001), [[0.1]], 1e-9)
     before = one.Y.clone()
     one.advance()
-    moved = torch.linalg.matrix_norm(one.Y - before) / torch.linalg.matrix_norm(before)
-    assert float(moved) == pytest.approx(0.3)
+    size = torch.linalg.matrix_norm(before)
+    along = float((one.Y * before).sum() / size**2)  # scores that ignore scale have gradients across Y
+    across = float(torch.linalg.matrix_norm(one.Y - along * before) / size)
+    assert across / along == pytest.approx(0.3)
 
 
 def test_what_is_stuck_stays_and_the_others_go_on() -> None:
@@ -86,3 +88,32 @@ def test_scores_of_a_batch_are_those_of_each() -> None:
     bounds = [measures.get(name).bind(X) for name in NAMES]
     each = torch.stack([torch.stack([bound(y) for bound in bounds]) for y in Y])
     torch.testing.assert_close(evaluate(bounds, Y), each)
+
+
+def test_scores_of_y_beyond_what_can_be_squared_do_not_count() -> None:
+    reference = Reference.of(X[:20, :3].astype(np.float32))
+    bounds = [measures.get(name).bind(reference) for name in ("procrustes_euclidean", "cka")]
+    Y = torch.randn(2, 20, 3) * torch.tensor([1e12, 1.0])[:, None, None]
+    asked = Problems(
+        levels=torch.zeros(2, 1), direction=torch.ones(2), tolerance=1e-4, steps=1, rate=torch.ones(2)
+    )
+    scores = Search(bounds, Y, asked).advance()
+    assert scores[0].isnan().all()
+    assert scores[1].isfinite().all()
+
+
+def test_y_keeps_its_norm_where_scores_ignore_it() -> None:
+    reference = Reference.of(X[:20, :3])
+    bounds = [measures.get(name).bind(reference) for name in ("cka", "nbs")]
+    Y = torch.randn(2, 20, 3, dtype=torch.float64)
+    asked = Problems(
+        levels=torch.full((2, 1), 0.5, dtype=torch.float64),
+        direction=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        tolerance=1e-4,
+        steps=30,
+        rate=torch.full((2,), 0.3, dtype=torch.float64),
+    )
+    search = Search(bounds, Y, asked)
+    while not search.done:
+        search.advance()
+    torch.testing.assert_close(torch.linalg.matrix_norm(search.Y), torch.linalg.matrix_norm(Y))
