@@ -26,7 +26,7 @@ from simopt.joint.boundary import LEVELS, Boundary, Options, check_measures
 from simopt.joint.pair import Implied, PairSearch, implied
 from simopt.joint.region import Region
 from simopt.joint.result import ANALYSIS, Result, read, write
-from simopt.joint.square import Square, SquareOfBoth, SquareOptions, edges
+from simopt.joint.square import Reached, Square, SquareOfBoth, SquareOptions, edges
 from simopt.joint.third import third_range
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
@@ -278,21 +278,24 @@ def _limits(a: str, b: str, dataset: Dataset, units: int | None, levels: Any) ->
 
 
 def _widened(asked: Request, dataset: Dataset | None, result: Result) -> Result:
-    """Widen a region by the scores of stored runs on the same data."""
+    """Widen a region by the scores of stored runs and square searches on the same data."""
     if result.region is None or dataset is None or not asked.config.contain:
         return result
-    points = stored_pairs(asked.config.dir, dataset, *result.names)
+    targets = _stored_targets(asked.config.dir, dataset, *result.names)
+    passed = [_tracked_pairs(asked.config.dir, dataset, *result.names), *(each.points for each in targets)]
+    points: FloatArray = np.concatenate(passed)
+    points = points[np.isfinite(points).all(axis=1)]
     outside = int((~result.region.contains(points)).sum()) if len(points) else 0
     region = result.region.contain(points) if outside else result.region
-    return result.with_region(region, len(points), outside)
+    square = targets[-1] if targets else None
+    return replace(result, region=region, square=square, stored_pairs=len(points), outside=outside)
 
 
-def stored_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:
-    """Return the pairs of scores, (N, 2), that stored runs and square searches on these data passed."""
-    folder = Path(root).expanduser() / dataset.name
-    data = dataset.data_hash()
+def _tracked_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:
+    """Return the pairs of scores, (N, 2), of stored runs of one measure that track the other."""
+    folder, data = Path(root).expanduser() / dataset.name, dataset.data_hash()
     found: list[FloatArray] = [np.empty((0, 2))]
-    for own, other, turn in ((a, b, 1), (b, a, -1)):
+    for own, other, order in ((a, b, 1), (b, a, -1)):
         for path in reader.find([folder / own]):
             try:
                 run = reader.read(path)
@@ -300,17 +303,25 @@ def stored_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:
                 continue
             if run.attributes["data_hash"] == data and other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
-                found.append(pairs[:, ::turn])
-    for path in sorted((folder / ANALYSIS).glob(f"*/{ANALYSIS}.h5")):
+                found.append(pairs[:, ::order])
+    return np.concatenate(found)
+
+
+def _stored_targets(root: str, dataset: Dataset, a: str, b: str) -> list[Reached]:
+    """Return what stored square searches of this pair on these data reached, (a, b) in this order."""
+    found = []
+    for path in sorted((Path(root).expanduser() / dataset.name / ANALYSIS).glob(f"*/{ANALYSIS}.h5")):
         try:
-            other_result = read(path)
+            other = read(path)
         except SimoptError:
             continue
-        order = {(a, b): 1, (b, a): -1}.get(other_result.names)
-        if order is not None and other_result.square is not None and other_result.data_hash == data:
-            found.append(other_result.square.points[:, ::order])
-    reached: FloatArray = np.concatenate(found)
-    return reached[np.isfinite(reached).all(axis=1)]
+        if other.square is None or other.data_hash != dataset.data_hash():
+            continue
+        if other.names == (a, b):
+            found.append(other.square)
+        elif other.names == (b, a):
+            found.append(other.square.turned())
+    return found
 
 
 def _options(config: JointConfig) -> Options:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class Result:
     Y : array, (L, 2, n, q), or None
     implied : list of Implied
     square : Reached or None
+        Of ``mode=boundary``: of a stored square search of the same pair.
     third : str
     third_range : Extremes or None
     stored_pairs, outside : int
@@ -89,10 +90,6 @@ class Result:
     outside: int = 0
     how: str = "done"
     data_hash: str = ""
-
-    def with_region(self, region: Region, pairs: int, outside: int) -> Result:
-        """Return the same with a widened region."""
-        return replace(self, region=region, stored_pairs=pairs, outside=outside)
 
     @property
     def verdict(self) -> str | None:
@@ -134,7 +131,7 @@ class Result:
         }
         if self.region is not None:
             told |= self._region_json(self.region)
-        if self.square is not None:
+        if self.mode != "boundary" and self.square is not None:
             told["square"] = {
                 "targets": self.square.targets.tolist(),
                 "closest": _plain(self.square.closest),

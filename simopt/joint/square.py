@@ -10,7 +10,7 @@ import enum
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard, get_args
 
 import numpy as np
@@ -105,6 +105,11 @@ class Reached:
     steps: FloatArray
     path: FloatArray
     points: FloatArray
+
+    def turned(self) -> Reached:
+        """Return the same with the two measures in the other order."""
+        pairs = ("targets", "start", "end", "closest", "path", "points")
+        return replace(self, **{name: getattr(self, name)[..., ::-1] for name in pairs})
 
 
 def edges(per_side: int = 6, corner: float | None = 0.99) -> FloatArray:

@@ -13,6 +13,7 @@ from simopt.errors import InputError
 from simopt.joint.boundary import Boundary, Extremes, Options
 from simopt.joint.third import third_range
 from simopt.measures import Reference
+from simopt.theory.bounds.exact import two_components
 
 LEVELS = [0.1, 0.3, 0.5, 0.7, 0.9]
 X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
@@ -61,6 +62,17 @@ def test_rank_one(units: int) -> None:
     np.testing.assert_allclose(found.value[:, 1], square / even, atol=2e-4)
     assert (found.value[:, 0] >= square - 1e-5).all()
     assert (found.value[:, 1] <= square / even + 1e-5).all()
+
+
+def test_two_pcs() -> None:
+    """X and Y in a plane, as three samples leave no more: exact on both sides, see two_components."""
+    share = 0.8
+    drawn = np.random.default_rng(0).standard_normal((3, 2))
+    plane = np.linalg.qr(np.column_stack([np.ones(3), drawn]))[0][:, 1:]
+    levels = [0.55, 0.65, 0.75, 0.85, 0.95]
+    found = search("cka", "nbs", levels, plane * np.sqrt([share, 1 - share]), rounds=2, between=0)
+    exact = np.column_stack(two_components(np.array(levels), share))
+    np.testing.assert_allclose(found.value, exact, atol=2e-5)
 
 
 def _numpy_scores(flat: np.ndarray, F: np.ndarray, units: int) -> tuple[float, float]:

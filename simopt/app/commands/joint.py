@@ -83,14 +83,22 @@ def _draw(results: list[Result], figure: Path) -> None:
     first = results[0]
     title = f"{first.dataset} ({first.source})"
     regions = {result.names: result.region for result in results if result.region is not None}
-    if first.square is not None:
+    if first.square is not None and first.mode != "boundary":
         if len(results) > 1:
             raise InputError("--figure draws the targets of one pair; give two measures.")
         save_square(first.square, first.names, title, figure)
     elif len(results) == 1:
         guides = first.thresholds()
         bounds = first.proved_range()
-        save_region(regions[first.names], title, figure, bounds=bounds, guides=guides[0], guides_b=guides[1])
+        save_region(
+            regions[first.names],
+            title,
+            figure,
+            bounds=bounds,
+            square=first.square,
+            guides=guides[0],
+            guides_b=guides[1],
+        )
     else:
         names = list(dict.fromkeys(name for result in results for name in result.names))
         bounds_of = {
