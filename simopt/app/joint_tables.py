@@ -42,7 +42,7 @@ def verdicts_table(results: Sequence[Result]) -> Table:
 def _boundary(result: Result, region: Region, spectrum: FloatArray | None, title: str) -> Table:
     a, b = region.names
     table = Table(
-        title=title,
+        title=Text(title),
         caption="spread: over starts; distance: from the level;\n"
         "captured: share of X's variance in PCs of which that Y holds half or more",
     )
@@ -71,7 +71,9 @@ def _boundary(result: Result, region: Region, spectrum: FloatArray | None, title
 
 
 def _square(reached: Reached, names: tuple[str, str], title: str) -> Table:
-    table = Table(title=f"{title}, targets", caption="closest: the pair of scores nearest to the target")
+    table = Table(
+        title=Text(f"{title}, targets"), caption="closest: the pair of scores nearest to the target"
+    )
     for name in ("target", "closest", "end", "state", "steps"):
         table.add_column(name, justify="right")
     rows = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
@@ -81,7 +83,7 @@ def _square(reached: Reached, names: tuple[str, str], title: str) -> Table:
 
 
 def _third(result: Result, found: Extremes, title: str) -> Table:
-    table = Table(title=f"{title} held: the range of {result.third}")
+    table = Table(title=Text(f"{title} held: the range of {result.third}"))
     for name in (*result.names, f"least {result.third}", f"largest {result.third}", "distance"):
         table.add_column(Text(name), justify="right")
     for levels, value, feasibility in zip(found.levels, found.value, found.feasibility, strict=True):

@@ -32,7 +32,7 @@ def sensitivity_tables(result: Result) -> list[Table]:
 def learning_tables(dataset: Dataset, learned: Sequence[Learned]) -> list[Table]:
     """Return which PCs each measure learns first, and at which score each is half captured."""
     title = f"{dataset.name} ({dataset.source}): the learning order"
-    order = Table(title=title, caption="first PCs: by the gradient at random starts, the fastest first")
+    order = Table(title=Text(title), caption="first PCs: by the gradient at random starts, the fastest first")
     for name in (
         "measure",
         "first PCs",
@@ -81,7 +81,9 @@ def _half(learned: Learned, k: int) -> str:
 def bounds_table(names: Sequence[str], dataset: Dataset) -> Table:
     """Return, for each ordered pair of measures, between what the second lies at levels of the first."""
     title = f"{dataset.name} ({dataset.source}): what one score proves about another"
-    table = Table(title=title, caption="over all Y of as many units: proved limits, not always attained")
+    table = Table(
+        title=Text(title), caption="over all Y of as many units: proved limits, not always attained"
+    )
     for name in ("given", "implied", *(f"at {level:g}" for level in _LEVELS)):
         table.add_column(name, justify="left" if name in ("given", "implied") else "right")
     for given, implied in itertools.permutations(names, 2):
@@ -117,7 +119,7 @@ def _limits(given: str, implied: str, dataset: Dataset) -> Range:
 def _by_pc(result: Result, s: int) -> Table:
     unit = "°" if result.perturbation == "rotation" else ""
     told = f"{result.perturbation} {result.strengths[s]:g}{unit} of one PC"
-    table = Table(title=f"{result.dataset} ({result.source}): {told}", caption=_caption(result))
+    table = Table(title=Text(f"{result.dataset} ({result.source}): {told}"), caption=_caption(result))
     table.add_column("PC", justify="right")
     table.add_column("variance", justify="right")
     for curve in result.curves:
@@ -129,7 +131,9 @@ def _by_pc(result: Result, s: int) -> Table:
 
 
 def _over_levels(result: Result) -> Table:
-    table = Table(title=f"{result.dataset} ({result.source}): noise on all of Y", caption=_caption(result))
+    table = Table(
+        title=Text(f"{result.dataset} ({result.source}): noise on all of Y"), caption=_caption(result)
+    )
     table.add_column("level", justify="right")
     for curve in result.curves:
         table.add_column(Text(curve.measure), justify="right")

@@ -1,45 +1,116 @@
-"""Reports: tables and figures from stored runs, and from nothing else."""
+"""Reports: tables and figures from stored runs and analyses, and from nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from simopt.errors import InputError, StorageError
+from simopt.report.selection import Facts, find, fits, keeps, nothing_left
+from simopt.report.tables import Summary, summarise
 from simopt.store import reader
 from simopt.store.reader import Run
+
+if TYPE_CHECKING:
+    from simopt.analysis.sensitivity import Result as Sensitivity
+    from simopt.joint.result import Result as Joint
+
+Content = TypeVar("Content")
+
+_ROOM = 100_000_000
+"""Bytes of captured variance that are kept of all runs together; beyond, of each run fewer rows."""
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The runs that could be read, and a line for each that could not."""
+    """What could be read and passed the filters, and a line for each file that could not be read.
+
+    Attributes
+    ----------
+    runs : list of Run
+        Of many runs with thinned rows, enough to draw; :meth:`whole` gives them with all.
+    broken : list of str
+    summaries : list of Summary
+        Of the same runs, from all their rows.
+    sensitivities, joints : list of Result
+    thinned : set of Path
+        The runs that have fewer rows here than in their files.
+    """
 
     runs: list[Run]
     broken: list[str]
+    summaries: list[Summary] = field(default_factory=list)
+    sensitivities: list[Sensitivity] = field(default_factory=list)
+    joints: list[Joint] = field(default_factory=list)
+    thinned: set[Path] = field(default_factory=set)
+
+    def whole(self) -> Iterator[Run]:
+        """Give the runs with all rows, one after the other; thinned ones are read again."""
+        for run in self.runs:
+            yield _run(run.path) if run.path in self.thinned else run
 
 
-def collect(paths: Sequence[Path]) -> Collected:
-    """Read every run file at and below some paths.
+def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: int = _ROOM) -> Collected:
+    """Read every run file and stored analysis at and below some paths.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    filters : mapping of lists of str
+        By key, as :func:`simopt.report.selection.parse` gives them. Of a sensitivity the measures that fit
+        are kept, of joint ranges the pairs that hold one that fits.
+    room : int
+        Bytes of captured variance to keep in memory.
 
     Raises
     ------
     InputError
-        A path does not exist, or there is no run file at all.
+        A path does not exist, there is no file at all, or the filters leave nothing.
     """
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file or folder.")
-    found = reader.find(paths)
-    if not found:
+    found = find(paths)
+    if not any(found.values()):
         places = ", ".join(map(str, paths))
         raise InputError(f"No run files in {places}; make one with `simopt run measure=cka dataset=majaj`.")
     collected = Collected([], [])
-    for path in found:
-        try:
-            collected.runs.append(reader.read(path))
-        except StorageError as error:
-            collected.broken.append(str(error))
+    seen: list[Facts] = []
+
+    def each(
+        kind: str, read: Callable[[Path], Content], facts: Callable[[Content], Facts]
+    ) -> Iterator[Content]:
+        for path in found[kind]:
+            try:
+                content = _defensively(read, path)
+                about = facts(content)
+                _check_names(path, about)
+            except StorageError as error:
+                collected.broken.append(str(error))
+                continue
+            seen.append(about)
+            if keeps(filters, about):
+                yield content
+
+    share = room // max(1, len(found["run"]))
+    for run, summary in each("run", _summarised, lambda read: _run_facts(read[0])):
+        kept = _thin(run, share)
+        collected.runs.append(kept)
+        collected.summaries.append(summary)
+        if len(kept.step) < len(run.step):
+            collected.thinned.add(run.path)
+    wanted = filters.get("measure")
+    for sensitivity in each("sensitivity", _sensitivity, _sensitivity_facts):
+        curves = [each for each in sensitivity.curves if wanted is None or _fits_any(wanted, each.measure)]
+        collected.sensitivities.append(replace(sensitivity, curves=curves))
+    collected.joints.extend(each("joint", _joint, _joint_facts))
+    if not (collected.runs or collected.sensitivities or collected.joints or collected.broken):
+        raise nothing_left(filters, seen)
     return collected
 
 
@@ -47,3 +118,133 @@ def figures_folder(paths: Sequence[Path]) -> Path:
     """Return where figures go unless told otherwise: ``figures`` in the first folder."""
     first = paths[0]
     return (first.parent if first.is_file() else first) / "figures"
+
+
+def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
+    """Read a file that may hold anything: what goes wrong is the file's fault, and says so."""
+    try:
+        return read(path)
+    except StorageError:
+        raise
+    except MemoryError as error:
+        raise StorageError(f"{path}: too large to read.") from error
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"{path}: holds what does not fit together ({reason}).") from error
+
+
+def _check_names(path: Path, facts: Facts) -> None:
+    """Refuse names that a terminal would obey instead of showing them."""
+    for name in itertools.chain.from_iterable(facts.values()):
+        if re.search(r"[\x00-\x1f\x7f-\x9f]", name):
+            raise StorageError(f"{path}: the name {name!r} holds control characters.")
+
+
+def _summarised(path: Path) -> tuple[Run, Summary]:
+    run = _run(path)
+    return run, summarise(run)
+
+
+def _run(path: Path) -> Run:
+    """Read a run whose arrays fit each other; decoding beyond its last row is left out."""
+    run = reader.read(path)
+    T, R, K = run.captured_variance.shape
+    shapes = {"score": (run.score, (T, R)), "pc_variance": (run.pc_variance, (K,)), "step": (run.step, (T,))}
+    shapes |= {name: (scores, (T, R)) for name, scores in run.tracked.items()}
+    shapes |= {name: (values, (len(run.decoding_step), R)) for name, values in run.decoding.items()}
+    if run.half_capture is not None:
+        shapes["half_capture"] = (run.half_capture, (R, K))
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape or array.dtype.kind not in "fi":
+            raise StorageError(f"{path}: {name} is {array.dtype} {array.shape}; expected numbers {shape}.")
+    if np.shape(run.attributes["seeds"]) != (R,):
+        raise StorageError(f"{path}: {np.size(run.attributes['seeds'])} seeds for {R} replicates.")
+    logged = np.isin(run.decoding_step, run.step)
+    if logged.all():
+        return run
+    return replace(
+        run,
+        decoding_step=run.decoding_step[logged],
+        decoding={name: values[logged] for name, values in run.decoding.items()},
+    )
+
+
+def _thin(run: Run, room: int) -> Run:
+    """Keep evenly spaced rows, and of them half for decoded ones, so that captured variance fits a room."""
+    T, R, K = run.captured_variance.shape
+    most = max(4, room // max(1, R * K * run.captured_variance.itemsize))
+    if most >= T:
+        return run
+    decoded = np.searchsorted(run.step, run.decoding_step)
+    entries = _spread(len(decoded), most // 2)
+    rows = np.union1d(_spread(T, most - len(entries)), decoded[entries])
+    return replace(
+        run,
+        step=run.step[rows],
+        score=run.score[rows],
+        captured_variance=run.captured_variance[rows],
+        tracked={name: scores[rows] for name, scores in run.tracked.items()},
+        decoding_step=run.decoding_step[entries],
+        decoding={name: values[entries] for name, values in run.decoding.items()},
+    )
+
+
+def _spread(length: int, most: int) -> np.ndarray:
+    """Return at most so many places of a sequence, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
+
+
+def _sensitivity(path: Path) -> Sensitivity:
+    from simopt.analysis.sensitivity import read  # loads torch, which runs alone do not need
+
+    found = read(path)
+    shape = (len(found.strengths), 1 if found.perturbation == "noise_all" else len(found.variance_ratio))
+    for curve in found.curves:
+        for name in ("theory", "expected", "band", "experiment"):
+            values = getattr(curve, name)
+            if values is not None and values.shape[:2] != shape:
+                raise StorageError(f"{path}: {name} of {curve.measure} is {values.shape}; expected {shape}.")
+    return found
+
+
+def _joint(path: Path) -> Joint:
+    from simopt.joint.result import read
+
+    found = read(path)
+    found.as_json()  # all that tables and files take from it
+    return found
+
+
+def _run_facts(run: Run) -> Facts:
+    about = run.attributes
+    return {
+        "dataset": [str(about["dataset"])],
+        "measure": [run.measure],
+        "source": [str(about["source"])],
+        "status": [run.status],
+        "run": [run.run_id],
+        "tracked": list(run.tracked),
+        "variable": list(run.decoding),
+    }
+
+
+def _sensitivity_facts(found: Sensitivity) -> Facts:
+    return _analysis_facts(found, [curve.measure for curve in found.curves])
+
+
+def _joint_facts(found: Joint) -> Facts:
+    return _analysis_facts(found, [*found.names, *([found.third] if found.third else [])])
+
+
+def _analysis_facts(found: Sensitivity | Joint, measures: list[str]) -> dict[str, list[str]]:
+    return {
+        "dataset": [str(found.dataset)],
+        "measure": measures,
+        "source": [str(found.source)],
+        "status": ["finished"],  # stored when done
+        "run": [] if found.path is None else [found.path.parent.name],
+    }
+
+
+def _fits_any(wanted: Sequence[str], measure: str) -> bool:
+    return any(fits("measure", each, measure) for each in wanted)

@@ -2,20 +2,94 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simopt.store import reader
 from simopt.store.reader import Run
+from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
     from simopt.analysis.good_score import GoodScore
 
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
+
+_SINGLE = 3
+"""Significant digits of what only one seed tells."""
+_SURE = 1e-7
+"""A standard error below this share of its mean is none: the digits of float32 end there."""
+_LARGEST = 1e150
+"""Beyond, squares overflow, and no score lies."""
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A mean over replicates as text, with as many digits as they support.
+
+    Attributes
+    ----------
+    value : str
+        Rounded to the first digit of its standard error; of one replicate 3 significant digits. Empty where
+        there is no number.
+    error : str
+        The standard error, one digit, and ``0`` where all replicates agree; empty of one replicate.
+    count, of : int
+        How many replicates have a number, of how many.
+    """
+
+    value: str
+    error: str
+    count: int
+    of: int
+
+    def worded(self, none: str = "-", between: str = " ± ") -> str:
+        """Return it in a cell: ``0.612 ± 0.004``, ``0.612 in 1 of 3``, or what stands for no number."""
+        if not self.count:
+            return none
+        number = self.value + (between + self.error if self.error else "")
+        return number if self.count == self.of else f"{number} in {self.count} of {self.of}"
+
+
+def rounded(values: npt.ArrayLike) -> Rounded:
+    """Return the mean over replicates, (R,), to the first digit of its standard error.
+
+    The standard error is sd / sqrt(R), the standard deviation taken over R - 1. Replicates that are not
+    finite, or beyond 1e150, have no number and do not count.
+    """
+    every = np.asarray(values, dtype=float)
+    known = every[np.abs(every) < _LARGEST]
+    if not len(known):
+        return Rounded("", "", 0, len(every))
+    mean, error = float(known.mean()), standard_error(known)
+    if error <= _SURE * abs(mean) or math.isnan(error):
+        agreed = "0" if len(known) > 1 else ""
+        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(known), len(every))
+    decimals = -_exponent(error, 1)
+    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(known), len(every))
+
+
+def standard_error(values: npt.ArrayLike) -> float:
+    """Return the standard error of the mean over replicates, (R,); NaN of fewer than two finite ones."""
+    every = np.asarray(values, dtype=float)
+    known = every[np.abs(every) < _LARGEST]
+    return float(known.std(ddof=1) / math.sqrt(len(known))) if len(known) > 1 else math.nan
+
+
+def _exponent(value: float, digits: int) -> int:
+    """Return the power of ten of the first digit, after rounding to so many digits; of 0 it is 0."""
+    return int(f"{value:.{digits - 1}e}".partition("e")[2])
+
+
+def _fixed(value: float, decimals: int) -> str:
+    text = f"{round(value, decimals):.{max(decimals, 0)}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 @dataclass(frozen=True)
@@ -24,7 +98,7 @@ class Summary:
 
     Attributes
     ----------
-    steps : float
+    steps : int
         Updates made.
     half_capture : dict of float
         By PC, from 1; a mean over the replicates that reached it.
@@ -32,6 +106,10 @@ class Summary:
         Share of PCs, over all replicates, that never were half captured.
     good_scores : dict of GoodScore
         Of the task variables that were decoded along the run.
+    scores : array, (R,)
+        The last score of each replicate.
+    halves : array, (R, K)
+        The score at half capture of each PC; NaN where it was never reached.
     """
 
     dataset: str
@@ -47,10 +125,11 @@ class Summary:
     never_captured: float
     path: Path
     good_scores: dict[str, GoodScore] = field(default_factory=dict)
+    scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
     def cells(self) -> list[str]:
         """Return the row as text."""
-        halves = ["never" if np.isnan(value) else f"{value:.3f}" for value in self.half_capture.values()]
         return [
             f"{self.dataset} ({self.source})",
             self.measure,
@@ -58,10 +137,15 @@ class Summary:
             self.status,
             str(self.replicates),
             str(self.steps),
-            f"{self.final_score:.4f}",
-            *halves,
+            rounded(self.scores).worded(),
+            *(half.worded("never") if half else "" for half in self.rounded_halves(PCS)),
             f"{self.never_captured:.0%}",
         ]
+
+    def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
+        """Return the scores at half capture of some PCs, from 1; None where there are fewer PCs."""
+        there = self.halves.shape[1]
+        return [rounded(self.halves[:, pc - 1]) if pc <= there else None for pc in pcs]
 
     def line(self) -> str:
         """Return the run in one line."""
@@ -73,10 +157,14 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values: null for what never happened."""
+        errors = {str(pc): _known(standard_error(self.halves[:, pc - 1])) for pc in self.half_capture}
+        shown = {name: value for name, value in self.__dict__.items() if name not in ("scores", "halves")}
         return {
-            **self.__dict__,
+            **shown,
             "final_score": _known(self.final_score),
+            "final_score_error": _known(standard_error(self.scores)),
             "half_capture": {str(pc): _known(value) for pc, value in self.half_capture.items()},
+            "half_capture_error": errors,
             "good_scores": {name: good.as_json() for name, good in self.good_scores.items()},
             "path": str(self.path),
         }
@@ -101,6 +189,7 @@ def summarise(run: Run) -> Summary:
         out=np.full(half.shape[1], np.nan),
         where=reached.any(axis=0),
     )
+    scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)
     return Summary(
         dataset=str(run.attributes["dataset"]),
         source=str(run.attributes["source"]),
@@ -110,11 +199,13 @@ def summarise(run: Run) -> Summary:
         stop_reason=str(run.attributes["stop_reason"]),
         replicates=run.score.shape[1],
         steps=int(run.step[-1]) if len(run.step) else 0,
-        final_score=float(run.score[-1].mean()) if len(run.score) else float("nan"),
+        final_score=float(scores.mean()),
         half_capture={pc: float(means[pc - 1]) for pc in PCS if pc <= len(means)},
         never_captured=float(1 - reached.mean()),
         path=run.path,
         good_scores=_good_scores(run) if run.decoding else {},
+        scores=scores,
+        halves=half,
     )
 
 
@@ -124,7 +215,7 @@ def _good_scores(run: Run) -> dict[str, GoodScore]:
     return good_scores(run)
 
 
-def _so_far(run: Run) -> np.ndarray:
+def _so_far(run: Run) -> FloatArray:
     from simopt.optimization.captured import half_capture  # loads torch, which finished runs do not need
 
     if len(run.step) == 0:

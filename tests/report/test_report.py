@@ -1,17 +1,25 @@
 """Tables and figures from stored runs."""
 
 import json
+import math
+import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from scipy import stats
 
+from simopt.analysis import sensitivity
 from simopt.errors import InputError
 from simopt.report import collect, figures_folder
 from simopt.report.figures import draw_captured, draw_score, save_figures
-from simopt.report.tables import summarise
-from simopt.store import reader
+from simopt.report.tables import rounded, standard_error, summarise
+from simopt.store import analysis, reader
+from simopt.store.analysis import Array, Stored
 from simopt.store.reader import Run
 
 STORED = Path(__file__).parents[1] / "data" / "run_schema1.h5"
@@ -106,3 +114,197 @@ def test_collecting(tmp_path: Path) -> None:
     assert str(tmp_path / "b" / "run.h5") in collected.broken[0]
     assert figures_folder([tmp_path]) == tmp_path / "figures"
     assert figures_folder([tmp_path / "a" / "run.h5"]) == tmp_path / "a" / "figures"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.61, 0.62, 0.63], "0.620 ± 0.006"),  # sd 0.01, over the root of 3
+        ([0.1, 0.5], "0.3 ± 0.2"),
+        ([120.0, 160.0], "140 ± 20"),
+        ([1.0, 1.0 + 2 * 0.00096], "1.001 ± 0.001"),  # 0.00096 rounds to 0.001, not to 0.0010
+        ([-0.001, 0.0012], "0.000 ± 0.001"),
+        ([0.99034], "0.990"),
+        ([0.99951], "1.00"),
+        ([0.0123456], "0.0123"),
+        ([1234.5], "1230"),
+        ([0.0], "0.00"),
+        ([0.5, 0.5], "0.500 ± 0"),
+        ([0.5, 0.5 + 1e-9], "0.500 ± 0"),
+        ([0.61, np.nan], "0.610 in 1 of 2"),
+        ([0.61, 0.63, np.inf], "0.62 ± 0.01 in 2 of 3"),
+        ([np.nan, np.nan], "never"),
+        ([1e200], "never"),
+        ([], "never"),
+    ],
+)
+def test_digits_that_the_seeds_support(values: list[float], text: str) -> None:
+    assert rounded(values).worded("never") == text
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=9))
+def test_rounding_keeps_to_the_standard_error(values: list[float]) -> None:
+    told, error = rounded(values), standard_error(values)
+    if told.error == "0":
+        assert error <= 1e-7 * abs(np.mean(values))
+        return
+    assert error == pytest.approx(stats.sem(values))
+    digit = 10 ** math.floor(math.log10(error))
+    assert abs(float(told.value) - np.mean(values)) <= 0.5 * 10 * digit * (1 + 1e-6)
+    assert float(told.error) == pytest.approx(float(f"{error:.0e}"))
+    assert len(told.error.replace(".", "").strip("0")) == 1
+
+
+def test_cells_say_how_many_replicates_there_are_of() -> None:
+    cells = summarise(made_up()).cells()
+    assert cells[6:10] == ["0.95 ± 0.05", "0.53 ± 0.08", "0.600 in 1 of 2", "never"]
+    assert cells[10:] == ["", "75%"]  # there is no tenth PC
+    told = summarise(made_up()).as_json()
+    assert told["final_score_error"] == pytest.approx(0.05)
+    assert told["half_capture_error"] == {"1": pytest.approx(0.075), "2": None, "5": None}
+
+
+def stored(path: Path, **attributes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(STORED.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs.update(attributes)
+    return path
+
+
+def stored_sensitivity(path: Path, measures=("cka", "nbs"), columns: int = 3, **attributes) -> Path:
+    arrays = {"reference/pc_variance": Array(np.array([0.5, 0.3, 0.2]), "K")}
+    groups = {}
+    for at, name in enumerate(measures):
+        arrays[f"measures/{name}/theory"] = Array(np.full((1, columns), 0.1 * at), "S K")
+        arrays[f"measures/{name}/order"] = arrays[f"measures/{name}/weight"] = Array(np.ones(3), "K")
+        groups[f"measures/{name}"] = {
+            "at_self": 1.0, "effective_components": 2.0, "exponent": np.nan, "how": "gradient",
+        }  # fmt: skip
+    about = {
+        "dataset": "mante", "source": "surrogate", "perturbation": "rotation", "strengths": np.array([90.0]),
+        "seeds": 0, "measures": list(measures), **attributes,
+    }  # fmt: skip
+    return analysis.write(path, sensitivity.ANALYSIS, Stored(about, arrays, groups))
+
+
+def test_filters_choose_runs_and_the_measures_of_analyses(tmp_path: Path) -> None:
+    for dataset, measure in (("majaj", "cka"), ("majaj", "nbs"), ("mante", "cka")):
+        stored(tmp_path / dataset / measure / "real-1" / "run.h5", dataset=dataset, measure=measure)
+    stored_sensitivity(tmp_path / "mante" / "sensitivity" / "surrogate-2" / "sensitivity.h5")
+    found = collect([tmp_path], {"measure": ["nbs"]})
+    assert [(run.attributes["dataset"], run.measure) for run in found.runs] == [("majaj", "nbs")]
+    assert [[curve.measure for curve in each.curves] for each in found.sensitivities] == [["nbs"]]
+    assert len(found.summaries) == 1
+    found = collect([tmp_path], {"dataset": ["majaj"]})
+    assert (len(found.runs), found.sensitivities, found.joints) == (2, [], [])
+    assert len(collect([tmp_path]).runs) == 3
+    assert collect([tmp_path], {"status": ["finished"], "measure": ["cka"], "dataset": ["m*e"]}).sensitivities
+    with pytest.raises(InputError, match="Unknown dataset 'manta'; the nearest: mante"):
+        collect([tmp_path], {"dataset": ["manta"]})
+    with pytest.raises(InputError, match="Unknown status 'failed'; the nearest: finished"):
+        collect([tmp_path], {"dataset": ["mante"], "measure": ["nbs"], "status": ["failed"]})
+
+
+def _without_seeds(file: h5py.File) -> None:
+    del file.attrs["seeds"]
+
+
+def _more_seeds(file: h5py.File) -> None:
+    file.attrs["seeds"] = np.arange(3)
+
+
+def _replace(name: str, data: np.ndarray):
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file[name] = data
+
+    return change
+
+
+def _huge(file: h5py.File) -> None:
+    del file["reference/pc_variance"]
+    file.create_dataset("reference/pc_variance", shape=(10**15,), dtype="f8", chunks=(1024,))
+
+
+def _controls(file: h5py.File) -> None:
+    file.attrs["measure"] = "cka\x1b[2J"
+
+
+def _half_decoded(file: h5py.File) -> None:
+    file["trajectory/decoding/step"] = np.arange(2)
+    file["trajectory/decoding/a"] = np.ones((2, 1))
+    attributes = {"accuracy": "high", "chance": 0.5, "classes": 2, "folds": 5}
+    file.create_dataset("reference/decoding/a", data=np.ones(1)).attrs.update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_without_seeds, "seeds"),
+        (_more_seeds, "3 seeds for 1 replicates"),
+        (_replace("summary/half_capture", np.ones(50)), r"half_capture is float64 \(50,\); expected"),
+        (_replace("trajectory/score", np.full((45, 1), b"1")), r"score is \|S1"),
+        (_replace("trajectory/captured_variance", np.ones((45, 2, 50), "f4")), "score is float64"),
+        (_replace("trajectory/captured_variance", np.ones(45, "f4")), "fit together"),
+        (_huge, "too large to read|not a readable run file"),
+        (_controls, "control characters"),
+        (_half_decoded, "could not convert string to float: 'high'"),
+    ],
+)
+def test_files_that_hold_anything_are_named_and_skipped(tmp_path: Path, change, says: str) -> None:
+    good = stored(tmp_path / "a" / "run.h5")
+    bad = stored(tmp_path / "b" / "run.h5")
+    with h5py.File(bad, "r+") as file:
+        change(file)
+    found = collect([tmp_path])
+    assert [run.path for run in found.runs] == [good]
+    (line,) = found.broken
+    assert line.startswith(str(bad))
+    assert re.search(says, line)
+
+
+def test_analyses_that_hold_anything_are_named_and_skipped(tmp_path: Path) -> None:
+    stored(tmp_path / "run.h5")
+    stored_sensitivity(tmp_path / "a" / "sensitivity.h5", columns=2)
+    stored_sensitivity(tmp_path / "b" / "sensitivity.h5", measures=("cka",), strengths="none")
+    about = {"dataset": "d", "source": "real", "names": ["cka"], "mode": "boundary"}
+    analysis.write(tmp_path / "c" / "joint.h5", "joint", Stored(about, {}, {}))
+    found = collect([tmp_path])
+    assert (len(found.runs), found.sensitivities, found.joints) == (1, [], [])
+    assert [line.partition(":")[0] for line in found.broken] == [
+        str(tmp_path / "a" / "sensitivity.h5"),
+        str(tmp_path / "b" / "sensitivity.h5"),
+        str(tmp_path / "c" / "joint.h5"),
+    ]
+
+
+def test_many_rows_are_thinned_and_read_again_where_all_are_wanted(tmp_path: Path) -> None:
+    path = stored(tmp_path / "run.h5")
+    with h5py.File(path, "r+") as file:
+        file["trajectory/decoding/step"] = np.arange(0, 45, 4)
+        file["trajectory/decoding/a"] = np.linspace(0.1, 0.9, 12)[:, None]
+        attributes = {"accuracy": 0.9, "chance": 0.1, "classes": 2, "folds": 5}
+        file.create_dataset("reference/decoding/a", data=np.ones(1)).attrs.update(attributes)
+    whole = collect([tmp_path])
+    few = collect([tmp_path], room=10 * 50 * 4)
+    assert (whole.thinned, few.thinned) == (set(), {path})
+    (all_rows,), (rows,) = whole.runs, few.runs
+    assert len(rows.step) <= 10 < len(all_rows.step)
+    assert rows.step[[0, -1]].tolist() == all_rows.step[[0, -1]].tolist()
+    np.testing.assert_array_equal(rows.captured_variance, all_rows.captured_variance[rows.step])
+    np.testing.assert_array_equal(rows.decoding_score, all_rows.score[rows.decoding_step])
+    np.testing.assert_array_equal(rows.decoding["a"], all_rows.decoding["a"][rows.decoding_step // 4])
+    assert few.summaries[0].good_scores["a"].score == whole.summaries[0].good_scores["a"].score
+    np.testing.assert_array_equal(next(few.whole()).score, all_rows.score)
+
+
+def test_decoding_beyond_the_last_row_is_left_out(tmp_path: Path) -> None:
+    with h5py.File(stored(tmp_path / "run.h5"), "r+") as file:
+        file["trajectory/decoding/step"] = np.array([0, 44, 99])
+        file["trajectory/decoding/a"] = np.array([[0.1], [0.5], [0.9]])
+        attributes = {"accuracy": 0.9, "chance": 0.1, "classes": 2, "folds": 5}
+        file.create_dataset("reference/decoding/a", data=np.ones(1)).attrs.update(attributes)
+    (run,) = collect([tmp_path]).runs
+    assert run.decoding_step.tolist() == [0, 44]
+    assert run.decoding["a"].tolist() == [[0.1], [0.5]]

@@ -1,0 +1,57 @@
+"""Tables of ``simopt report`` for the terminal."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from simopt.app.tables import good_scores_table, runs_table
+
+if TYPE_CHECKING:
+    from simopt.analysis.sensitivity import Result as Sensitivity
+    from simopt.joint.result import Result as Joint
+    from simopt.report import Collected
+
+
+def report_tables(collected: Collected) -> list[Table]:
+    """Return the tables of what was found: runs, good scores, sensitivities, joint ranges."""
+    tables = []
+    if collected.summaries:
+        tables.append(runs_table(collected.summaries))
+    if any(summary.good_scores for summary in collected.summaries):
+        tables.append(good_scores_table(collected.summaries))
+    tables += [_sensitivity(found) for found in collected.sensitivities]
+    for _, group in groupby(collected.joints, key=lambda found: (found.dataset, found.source)):
+        tables += _joint(list(group))
+    return tables
+
+
+def _sensitivity(found: Sensitivity) -> Table:
+    from simopt.app.sensitivity_tables import sensitivity_tables
+
+    *_, table = sensitivity_tables(found)
+    strengths = ", ".join(f"{strength:g}" for strength in found.strengths)
+    table.title = Text(
+        f"{found.dataset} ({found.source}): what the measures see; {found.perturbation} {strengths}"
+    )
+    return table
+
+
+def _joint(found: list[Joint]) -> list[Table]:
+    """Return the verdicts of the pairs that have a region, and of each other pair what was found."""
+    from simopt.app.joint_tables import joint_tables, verdicts_table
+
+    tables = []
+    regions = [each for each in found if each.region is not None]
+    if regions:
+        tables.append(verdicts_table(regions))
+        tables[0].title = Text(f"{found[0].dataset} ({found[0].source}): joint ranges")
+    for each in found:
+        if each.region is None:
+            for table in joint_tables(each, None):
+                table.title = Text(str(table.title))
+                tables.append(table)
+    return tables
