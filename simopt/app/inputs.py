@@ -36,6 +36,11 @@ def measures_among(overrides: Sequence[str], default: Sequence[str]) -> tuple[li
     return list(dict.fromkeys(names)) or list(default), others
 
 
+def of_dataset(overrides: Sequence[str]) -> list[str]:
+    """Return those overrides that choose a dataset or set its options."""
+    return [override for override in overrides if override.lstrip("+~").startswith("dataset")]
+
+
 def as_overrides(recording: str, ids: str | None = None) -> list[str]:
     """Return the overrides of a recording: a dataset of the catalogue, or a file with the label ``ids``.
 

@@ -82,12 +82,14 @@ def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request
     wanted = [*names, *([] if config.third is None else [config.third])]
     chosen = {name: measures.get(name) for name in wanted}
     check_measures(list(chosen.values()))
-    data = [each for each in overrides if each.lstrip("+~").startswith("dataset")]
+    data = inputs.of_dataset(overrides)
     if config.mode == "both" and data:
         raise InputError("mode=both has no dataset: X is free as well; leave dataset out.")
     asked = Request(config, chosen, list(itertools.combinations(names, 2)), data)
+    _options(config)
     for a, b in asked.pairs:
-        _options(config), _levels(config, chosen[a]), _thresholds(config, chosen[b], config.thresholds_b)
+        _levels(config, chosen[a])
+        _thresholds(config, chosen[b], config.thresholds_b)
     return asked
 
 

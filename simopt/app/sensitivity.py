@@ -42,7 +42,7 @@ class Request:
     @property
     def data(self) -> list[str]:
         """The overrides of the dataset."""
-        return [each for each in self.overrides if each.lstrip("+~").startswith("dataset")]
+        return inputs.of_dataset(self.overrides)
 
 
 def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request:

@@ -27,10 +27,6 @@ class NuclearNorm(sp.Function):  # type: ignore[misc]
 
     nargs = 1
 
-    @classmethod
-    def eval(cls, matrix: sp.Basic) -> None:
-        """Stay as it is."""
-
     def _latex(self, printer: Printer, exp: str | None = None) -> str:
         out = rf"\left\lVert {printer._print(self.args[0])} \right\rVert_*"
         return out if exp is None else rf"{out}^{{{exp}}}"
