@@ -1,27 +1,17 @@
-"""One HTML page of runs and analyses that stands alone: the same runs give the same bytes.
-
-It loads nothing, and tells the browser so: the content security policy allows no address, and no script but
-the two of the page, by their hashes.
-"""
+"""One HTML page of runs and analyses."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simopt import __version__
-from simopt.errors import InputError
 from simopt.report.page.analyses import joint_plot, sensitivity_plots, third_plot
-from simopt.report.page.markup import Cell, Link, data, details, facts, figure, marked, table, text
+from simopt.report.page.document import Document
+from simopt.report.page.markup import Cell, Link, details, facts, marked, table, text
 from simopt.report.page.plots import (
     Plot,
     Summarised,
@@ -35,8 +25,6 @@ from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
     from simopt.analysis.sensitivity import Result as Sensitivities
     from simopt.joint.result import Result as Joint
 
@@ -70,15 +58,7 @@ def save_page(
     InputError
         Another suffix, or the file cannot be written.
     """
-    if path.suffix.lower() != ".html":
-        raise InputError(f"{path}: a page is an .html file.")
-    page = _Page(runs, sensitivities, joints, broken).render()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(page.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
-    return path
+    return _Page(runs, sensitivities, joints, broken).save(path)
 
 
 class _Page:
@@ -97,35 +77,26 @@ class _Page:
             *((f"{r.dataset} ({r.source})", r.source, " and ".join(r.names), r.path) for r in joints),
         ]
         self.points = points_each(ordered)
-        self.plots: list[Plot] = []
-        self.sections: list[tuple[str, str, str]] = []
+        self.document = Document()
 
-    def render(self) -> str:
+    def save(self, path: Path) -> Path:
         sources = [str(run.attributes["source"]) for run, _ in self.runs]
         if self.broken:
             lines = "".join(f'<p class="broken">{text(line)}</p>' for line in self.broken)
-            self._section("broken", "Files that could not be read", lines)
+            self.document.section("broken", "Files that could not be read", lines)
         if self.runs:
-            self._section("runs", marked("Runs", sources), self._runs_table(sources))
-            self._drawn("scores", marked("Score against step", sources), score_plots(self.runs, self.points))
+            self.document.section("runs", marked("Runs", sources), self._runs_table(sources))
+            self.document.drawn(
+                "scores", marked("Score against step", sources), score_plots(self.runs, self.points)
+            )
             self._decoding()
         self._analyses()
         if self.runs:
             single = "".join(self._run(number, *each) for number, each in enumerate(self.runs, 1))
-            self._section("each", marked("Each run: captured variance, config, provenance", sources), single)
-        return self._filled()
-
-    def _section(self, name: str, heading: str, content: str) -> None:
-        self.sections.append((name, heading, content))
-
-    def _drawn(self, name: str, heading: str, plots: Iterable[Plot]) -> None:
-        content = "".join(map(self._figure, plots))
-        if content:
-            self._section(name, heading, content)
-
-    def _figure(self, plot: Plot, level: int = 3) -> str:
-        self.plots.append(plot)
-        return figure(len(self.plots) - 1, plot.title, plot.sentence, level)
+            self.document.section(
+                "each", marked("Each run: captured variance, config, provenance", sources), single
+            )
+        return self.document.save(self._title(), path)
 
     def _runs_table(self, sources: Sequence[str]) -> str:
         heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
@@ -150,7 +121,7 @@ class _Page:
         return table("runs-table", marked("Stored runs", sources), note, heads, rows)
 
     def _decoding(self) -> None:
-        content = "".join(map(self._figure, decoding_plots(self.runs)))
+        content = "".join(map(self.document.figure, decoding_plots(self.runs)))
         rows: list[list[Cell]] = []
         for run, summary in self.runs:
             for variable, good in summary.good_scores.items():
@@ -164,30 +135,30 @@ class _Page:
             content += table("good-table", marked("Good scores", sources), note, heads, rows)
         if content:
             decoded = [str(run.attributes["source"]) for run, _ in self.runs if run.decoding]
-            self._section("decoding", marked("Decoding against score", decoded), content)
+            self.document.section("decoding", marked("Decoding against score", decoded), content)
 
     def _analyses(self) -> None:
         found = [plot for result in self.sensitivities for plot in sensitivity_plots(result)]
         heading = marked("Sensitivity to single PCs", [result.source for result in self.sensitivities])
-        self._drawn("sensitivity", heading, found)
+        self.document.drawn("sensitivity", heading, found)
         regions: list[Plot] = []
         for result in self.joints:
             region = joint_plot(result)
             regions += [] if region is None else [region]
             regions += [] if result.third_range is None else [third_plot(result, result.third_range)]
         heading = marked("Joint ranges", [result.source for result in self.joints])
-        self._drawn("joint", heading, regions)
+        self.document.drawn("joint", heading, regions)
         if self.analysed:
             pairs = [
                 (f"{of}, {what}", "not stored" if path is None else path)
                 for of, _, what, path in self.analysed
             ]
             heading = marked("Files of analyses", [source for _, source, _, _ in self.analysed])
-            self._section("files", heading, facts(heading, pairs))
+            self.document.section("files", heading, facts(heading, pairs))
 
     def _run(self, number: int, run: Run, summary: Summary) -> str:
         opened = " open" if len(self.runs) <= _OPEN else ""
-        drawn = self._figure(captured_plot(run, summary, self.points), 4) if len(run.step) else ""
+        drawn = self.document.figure(captured_plot(run, summary, self.points), 4) if len(run.step) else ""
         config = f"<pre>{text(run.attributes.get('config', ''))}</pre>"
         heading = f"{run.dataset}, {run.measure}, {summary.run}"
         told = (
@@ -210,41 +181,6 @@ class _Page:
         names = list(dict.fromkeys([run.dataset for run, _ in self.runs] + [of for of, *_ in self.analysed]))
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return f"simopt: {told}" + (f" on {', '.join(names[:_NAMED])}{more}" if names else "")
-
-    def _filled(self) -> str:
-        package = resources.files(__name__)
-        try:
-            folder = resources.files("plotly")
-        except ModuleNotFoundError as error:
-            raise InputError(
-                'a page needs plotly, which is not installed: pip install "simopt[html]".'
-            ) from error
-        plotly = folder.joinpath("package_data", "plotly.min.js").read_text("utf-8")
-        scripts = [each.replace("</script", "<\\/script") for each in (plotly, _own(package, "page.js"))]
-        hashes = " ".join(map(_hash, scripts))
-        return Template(_own(package, "page.html")).substitute(
-            title=text(self._title()),
-            hashes=hashes,
-            style=_own(package, "page.css"),
-            nav="".join(f'<a href="#{name}">{text(heading)}</a>' for name, heading, _ in self.sections),
-            body="\n".join(
-                f'<section aria-labelledby="{name}"><h2 id="{name}" tabindex="-1">{text(heading)}</h2>\n'
-                f"{content}</section>"
-                for name, heading, content in self.sections
-            ),
-            footer=text(f"Made by simopt {__version__}, with plotly {version('plotly')}. Nothing is loaded."),
-            plots=data([plot.as_json() for plot in self.plots]),
-            plotly=scripts[0],
-            script=scripts[1],
-        )
-
-
-def _own(package: Traversable, name: str) -> str:
-    return package.joinpath(name).read_text("utf-8")
-
-
-def _hash(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _number(value: float, digits: str, missing: str) -> tuple[str, float | None]:
