@@ -1,4 +1,4 @@
-"""Figures of stored runs. Drawing functions take Axes and return them; real and surrogate never mix."""
+"""Figures of stored runs, one dataset and source a file: real and surrogate never mix."""
 
 from __future__ import annotations
 
@@ -9,60 +9,47 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simopt.errors import InputError
+from simopt.report.panels import SHOWN_PCS, draw_pcs, draw_score
+from simopt.report.pools import Pool, pool
+from simopt.report.style import (
+    COLUMN,
+    CYCLE,
+    PAGE,
+    PAPER,
+    STYLES,
+    check_suffix,
+    check_suffixes,
+    plain,
+    save,
+    stem,
+)
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
-SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-STYLES = ("-", "--", "-.", ":")
-CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
+__all__ = [
+    "CYCLE",
+    "SHOWN_PCS",
+    "STYLES",
+    "check_suffix",
+    "draw_spectrum",
+    "save",
+    "save_figures",
+    "save_spectrum",
+]
 
-
-def draw_score(ax: Axes, runs: Sequence[Run]) -> Axes:
-    """Draw score against step: the mean over replicates, and their range as a band."""
-    measures = [run.measure for run in runs]
-    for index, run in enumerate(runs):
-        label = run.measure
-        if measures.count(label) > 1:
-            label += f" {run.run_id.rpartition('-')[2][:6]}"
-        color = CYCLE[index % len(CYCLE)]
-        style = STYLES[index // len(CYCLE) % len(STYLES)]
-        ax.plot(run.step, run.score.mean(axis=1), style, color=color, label=label)
-        ax.fill_between(
-            run.step, run.score.min(axis=1), run.score.max(axis=1), color=color, alpha=0.2, linewidth=0
-        )
-    ax.set(xlabel="step", ylabel="score", title=runs[0].dataset)
-    ax.legend(frameon=False, fontsize="small")
-    return ax
-
-
-def draw_captured(ax: Axes, run: Run) -> Axes:
-    """Draw captured variance of some PCs against score, one line a replicate."""
-    shown = [pc for pc in SHOWN_PCS if pc <= len(run.pc_variance)]
-    colors = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(shown)))
-    for pc, color in zip(shown, colors, strict=True):
-        for r in range(run.score.shape[1]):
-            share = f"PC {pc} ({run.pc_variance[pc - 1]:.1%})" if r == 0 else None
-            ax.plot(
-                run.score[:, r], run.captured_variance[:, r, pc - 1], color=color, label=share, linewidth=1.2
-            )
-    ax.set(
-        xlabel="score", ylabel="captured variance", ylim=(-0.02, 1.02), title=f"{run.dataset}, {run.measure}"
-    )
-    ax.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
+_PER_ROW = 3
 
 
 def draw_spectrum(ax: Axes, spectrum: FloatArray, title: str) -> Axes:
     """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
     ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=CYCLE[0], markersize=3, linewidth=0.8)
-    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=title)
+    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=plain(title))
     return ax
 
 
+@mpl.rc_context(PAPER)
 def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
     """Draw a spectrum into a file, PNG, PDF or SVG by its suffix, and return the path.
 
@@ -72,54 +59,60 @@ def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
         Another suffix, or the file cannot be written.
     """
     check_suffix(path)
-    figure = Figure(figsize=(4, 3), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
     draw_spectrum(figure.subplots(), spectrum, title)
     return save(figure, path)
 
 
-def save_figures(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Draw the two figures for each dataset and source, as PNG, and return their paths.
+@mpl.rc_context(PAPER)
+def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = (".png",)) -> list[Path]:
+    """Draw the two figures for each dataset and source, a line a pool of runs, and return their paths.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    folder : Path
+    suffixes : sequence of str
+        Of ``.png``, ``.pdf`` and ``.svg``: each figure is written as all of them.
 
     Raises
     ------
     InputError
-        The folder cannot be written.
+        Another suffix, or the folder cannot be written.
     """
+    check_suffixes(suffixes)
     written = []
-    drawable = sorted((run for run in runs if len(run.step)), key=lambda run: (run.dataset, run.measure))
-    for _, group in groupby(drawable, key=lambda run: run.dataset):
+    ordered = sorted(pool(runs), key=lambda each: (each.dataset, each.measure))
+    for _, group in groupby(ordered, key=lambda each: each.dataset):
         same = list(group)
-        stem = f"{same[0].attributes['dataset']}_{same[0].attributes['source']}".replace("/", "_")
-        score = Figure(figsize=(5, 3.6), layout="constrained")
-        draw_score(score.subplots(), same)
-        columns = min(3, len(same))
-        rows = -(-len(same) // columns)
-        captured = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
-        axes = captured.subplots(rows, columns, squeeze=False).ravel()
-        for ax, run in zip(axes, same, strict=False):
-            draw_captured(ax, run)
-        for ax in axes[len(same) :]:
-            ax.remove()
-        written += [
-            save(score, folder / f"{stem}_score.png"),
-            save(captured, folder / f"{stem}_captured.png"),
-        ]
+        name = stem(str(same[0].runs[0].attributes["dataset"]), same[0].source)
+        for kind, figure in (("score", _scores(same)), ("captured", _captured(same))):
+            written += [save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
     return written
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse a file that is no figure, before anything is computed."""
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+def _scores(pools: Sequence[Pool]) -> Figure:
+    figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
+    ax = draw_score(figure.subplots(), pools)
+    rows = -(-len(pools) // 2)
+    figure.set_size_inches(COLUMN, 2.3 + 0.13 * rows)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))
+    return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure, its folder made if need be, and return the path."""
-    FigureCanvasAgg(figure)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context({"pdf.fonttype": 42}):  # whole TrueType fonts, as journals ask for
-            figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
-    return path
+def _captured(pools: Sequence[Pool]) -> Figure:
+    columns = min(_PER_ROW, len(pools))
+    rows = -(-len(pools) // columns)
+    width = PAGE if columns > 1 else COLUMN
+    figure = Figure(figsize=(width, 2.1 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for ax, each in zip(axes, pools, strict=False):
+        draw_pcs(ax, each).label_outer()
+        ax.xaxis.set_tick_params(labelbottom=True)
+    for ax in axes[len(pools) :]:
+        ax.remove()
+    first = axes[0].get_legend_handles_labels()
+    shares = [100 * pools[0].pc_variance[int(label.removeprefix("PC ")) - 1] for label in first[1]]
+    ratios = [f"{label} ({share:.2g}%)" for label, share in zip(first[1], shares, strict=True)]
+    figure.legend(first[0], ratios, loc="outside lower center", ncols=5 if columns > 1 else 3)
+    return figure

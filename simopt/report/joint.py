@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simopt.errors import InputError
-from simopt.report.figures import check_suffix, save
+from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, check_suffix, plain, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +34,10 @@ if TYPE_CHECKING:
 MOST_DOTS = 2000
 """As many of the other pairs reached are drawn."""
 
-_REGION, _TARGETS = "#0072B2", "#D55E00"  # Okabe & Ito 2008
+_REGION, _TARGETS = CYCLE[:2]
 _PROVED, _DOTS, _HATCH, _GUIDE = "#000000", "#444444", "#cccccc", "#444444"
 _MARGIN = 0.03
 _GUIDES = (0.9,)
-_WIDTH, _WIDEST = 4.0, 7.2  # inches, of one pair and of a page's text
 _LARGE = 1000.0
 _LEAST = -1.0
 
@@ -91,6 +91,7 @@ def draw_square(
     return ax
 
 
+@mpl.rc_context(PAPER)
 def save_region(
     region: Region,
     title: str,
@@ -128,6 +129,7 @@ def save_region(
     return _finish(figure, ax, f"{title}\n{facts}", path)
 
 
+@mpl.rc_context(PAPER)
 def save_square(
     square: Reached, names: tuple[str, str], title: str, path: Path, *, guides: Sequence[float] = _GUIDES
 ) -> Path:
@@ -144,6 +146,7 @@ def save_square(
     return _finish(figure, ax, title, path)
 
 
+@mpl.rc_context(PAPER)
 def save_matrix(
     regions: Mapping[tuple[str, str], Region],
     names: Sequence[str],
@@ -185,7 +188,7 @@ def save_matrix(
     proved = bounds or {}
     limits, labels = _common_axes(regions, proved)
     count = len(names) - 1
-    side = min(_WIDEST, max(_WIDTH, 0.6 + 1.5 * count))
+    side = min(PAGE, max(COLUMN, 0.6 + 1.5 * count))
     figure = Figure(figsize=(side, side + 0.3), layout="constrained")
     axes = figure.subplots(count, count, squeeze=False)
     for (row, b), (column, a) in itertools.product(enumerate(names[1:]), enumerate(names[:-1])):
@@ -201,14 +204,13 @@ def save_matrix(
         bottom = not any((a, other) in regions for other in names[row + 2 :])
         ax.tick_params(labelleft=left, labelbottom=bottom)
         ax.set(xlabel=labels[a] if bottom else "", ylabel=labels[b] if left else "")
-    figure.suptitle(title, fontsize="medium")
-    handles = _legend(figure.axes)
+    figure.suptitle(plain(title))
+    handles = legend_of(figure.axes)
     legend = figure.legend(
         handles.values(),
         handles.keys(),
         loc="upper right" if count > 1 else "outside lower center",
         frameon=False,
-        fontsize=7,
     )
     if count > 1:
         legend.set_bbox_to_anchor((1, 0.95), figure.transFigure)
@@ -299,18 +301,16 @@ def _draw_guides(ax: Axes, guides: tuple[Sequence[float], Sequence[float]]) -> N
 
 
 def _finish(figure: Figure, ax: Axes, title: str, path: Path) -> Path:
-    figure.suptitle(title, fontsize="medium")
-    handles = _legend([ax])
+    figure.suptitle(plain(title))
+    handles = legend_of([ax])
     rows = -(-len(handles) // 2) + title.count("\n")
-    figure.set_size_inches(_WIDTH, _WIDTH + 0.1 + 0.18 * rows)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize="small"
-    )
+    figure.set_size_inches(COLUMN, COLUMN + 0.1 + 0.18 * rows)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
     return save(figure, path)
 
 
-def _legend(axes: Iterable[Axes]) -> dict[str, Artist]:
-    """Return what is labelled, each label once."""
+def legend_of(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """Return what is labelled, by label, each once."""
     found: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):

@@ -13,6 +13,7 @@ import h5py
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.report.pools import Pool, pool
 from simopt.store import layout
 from simopt.store.reader import Run
 
@@ -139,24 +140,26 @@ def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
 
 
 def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
-    """Return the runs that figures can show, of each dataset at most so many, and a line where some are out.
+    """Return the runs that figures can show, of each dataset so many curves, and a line where some are out.
 
-    The first run of every measure comes first, then the second of every measure.
+    Runs that differ in their seeds alone are one curve. The first curve of every measure comes first, then
+    the second of every measure.
     """
     shown: list[Run] = []
     told: list[str] = []
-    by_dataset: dict[str, dict[str, list[Run]]] = {}
-    for run in runs:
-        if len(run.step):
-            by_dataset.setdefault(run.dataset, {}).setdefault(run.measure, []).append(run)
+    by_dataset: dict[str, dict[str, list[Pool]]] = {}
+    for each in pool(runs):
+        by_dataset.setdefault(each.dataset, {}).setdefault(each.measure, []).append(each)
     for dataset, measures in by_dataset.items():
         ranked = sorted(
-            ((place, run) for same in measures.values() for place, run in enumerate(same)),
+            ((place, each) for same in measures.values() for place, each in enumerate(same)),
             key=lambda ranked: ranked[0],
         )
-        shown += [run for _, run in ranked[:most]]
+        kept = [run for _, each in ranked[:most] for run in each.runs]
+        shown += kept
         if len(ranked) > most:
+            every = sum(len(each.runs) for _, each in ranked)
             told.append(
-                f"figures show {most} of {len(ranked)} runs of {dataset}; filter them, as measure=cka."
+                f"figures show {len(kept)} of {every} runs of {dataset}; filter them, as measure=cka."
             )
     return shown, told

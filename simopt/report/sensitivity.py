@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from simopt.report.figures import CYCLE, STYLES, check_suffix, save
+from simopt.report.style import COLUMN, PAGE, PAPER, check_suffix, look, plain, save
 from simopt.theory.sensitivity import Sensitivity
 from simopt.typing import FloatArray
 
 
 def draw_sensitivity(
-    ax: Axes, curves: Sequence[Sensitivity], at: FloatArray, strength: int, *, xlabel: str, log: bool
+    ax: Axes,
+    curves: Sequence[Sensitivity],
+    at: FloatArray,
+    strength: int,
+    *,
+    xlabel: str,
+    log: bool,
+    looks: Mapping[str, int] | None = None,
 ) -> Axes:
     """Draw one strength: theory as a line, its band for random directions, experiments as dots.
 
@@ -29,25 +38,30 @@ def draw_sensitivity(
         Which of the strengths.
     xlabel : str
     log : bool
+    looks : mapping of int, optional
+        Numbers of the measures, by which they look the same in several panels; otherwise in the order given.
     """
     order = np.argsort(at)
     for index, curve in enumerate(curves):
-        color, style = CYCLE[index % len(CYCLE)], STYLES[index // len(CYCLE) % len(STYLES)]
+        style = look(index if looks is None else looks[curve.measure])
+        color, line, dots = style["color"], {**style, "marker": "none"}, {**style, "linestyle": "none"}
         if curve.theory is not None:
-            ax.plot(at[order], curve.theory[strength][order], style, color=color, linewidth=1)
+            ax.plot(at[order], curve.theory[strength][order], **line)
         if curve.expected is not None and curve.band is not None:
             middle, band = curve.expected[strength][order], 2 * curve.band[strength][order]
             ax.fill_between(at[order], middle - band, middle + band, color=color, alpha=0.25, linewidth=0)
         mean = curve.mean
         if mean is not None:
-            ax.plot(at, mean[strength], "o", color=color, markersize=3)
-        ax.plot([], [], style + "o", color=color, markersize=3, label=curve.measure)
+            ax.plot(at, mean[strength], **dots, markersize=2.5, markeredgewidth=0)
+        ax.plot([], [], **style, label=plain(curve.measure))
     ax.set_xscale("log" if log else "linear")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=xlabel, ylabel="score")
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend()
     return ax
 
 
+@mpl.rc_context(PAPER)
 def save_sensitivity(
     curves: Sequence[Sensitivity],
     variance_ratio: FloatArray,
@@ -65,22 +79,22 @@ def save_sensitivity(
     """
     check_suffix(path)
     if kind == "noise_all":
-        figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 2.8), layout="constrained")
         ax = figure.subplots()
         levels = np.array(strengths)
         turned = [_over_strengths(curve) for curve in curves]
         draw_sensitivity(ax, turned, levels, 0, xlabel="noise over signal, standard deviations", log=False)
-        ax.set_title(title, fontsize="small", wrap=True)
+        ax.set_title(plain(title), wrap=True)
         return save(figure, path)
     columns = min(3, len(strengths))
     rows = -(-len(strengths) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(PAGE if columns > 1 else COLUMN, 2.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     unit = {"rotation": "°"}.get(kind, "")
     for s, strength in enumerate(strengths):
         xlabel = "explained variance ratio of the perturbed PC"
         draw_sensitivity(axes[s], curves, variance_ratio, s, xlabel=xlabel, log=True)
-        axes[s].set_title(f"{title}\n{kind} {strength:g}{unit}", fontsize="small", wrap=True)
+        axes[s].set_title(plain(f"{title}\n{kind} {strength:g}{unit}"), wrap=True)
     for ax in axes[len(strengths) :]:
         ax.remove()
     return save(figure, path)

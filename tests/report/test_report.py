@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from scipy import stats
 
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
 from simopt.report import collect, figures_folder
-from simopt.report.figures import draw_captured, draw_score, save_figures
 from simopt.report.tables import rounded, standard_error, summarise
 from simopt.store import analysis, reader
 from simopt.store.analysis import Array, Stored
@@ -69,38 +67,6 @@ def test_stored_summary_and_recomputed_one_agree() -> None:
     stored = summarise(run)
     recomputed = summarise(Run(**{**run.__dict__, "half_capture": None}))
     assert stored.cells() == recomputed.cells()
-
-
-def test_the_curves_drawn_are_the_data() -> None:
-    run = made_up()
-    ax = Figure().subplots()
-    assert draw_score(ax, [run]) is ax
-    np.testing.assert_array_equal(ax.lines[0].get_xydata(), np.c_[run.step, run.score.mean(axis=1)])
-    assert ax.get_title() == "d (real)"
-    ax = draw_captured(Figure().subplots(), run)
-    np.testing.assert_array_equal(
-        ax.lines[1].get_xydata(), np.c_[run.score[:, 1], run.captured_variance[:, 1, 0]]
-    )
-    assert ax.get_legend_handles_labels()[1] == ["PC 1 (16.7%)", "PC 2 (16.7%)", "PC 5 (16.7%)"]
-
-
-def test_runs_of_one_measure_are_told_apart() -> None:
-    ax = draw_score(Figure().subplots(), [made_up(), made_up(run_id="real-fedcba987654")])
-    assert ax.get_legend_handles_labels()[1] == ["cka 012345", "cka fedcba"]
-
-
-def test_real_and_surrogate_never_share_a_figure(tmp_path: Path) -> None:
-    written = save_figures([made_up("surrogate"), made_up("real"), made_up("real", "nbs")], tmp_path)
-    assert sorted(path.name for path in written) == [
-        "d_real_captured.png", "d_real_score.png", "d_surrogate_captured.png", "d_surrogate_score.png",
-    ]  # fmt: skip
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
-
-
-def test_figures_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        save_figures([made_up()], tmp_path / "taken" / "figures")
 
 
 def test_collecting(tmp_path: Path) -> None:

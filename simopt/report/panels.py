@@ -1,0 +1,173 @@
+"""Single panels: each draws on the Axes it is given and returns them.
+
+A line is the mean over replicates, a band their range. ``looks`` numbers the curves by label, so that one
+measure looks the same in all panels of a figure; without it they are numbered in the order given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from simopt.report.pools import Band, Pool, band
+from simopt.report.style import look, plain
+from simopt.typing import FloatArray
+
+SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+_BAND, _GUIDE = 0.2, "#444444"
+_MARGIN, _STRIP = 0.03, 0.3
+
+Looks = Mapping[str, int]
+
+
+def draw_score(ax: Axes, pools: Sequence[Pool], looks: Looks | None = None) -> Axes:
+    """Draw score against step, one line a pool.
+
+    Parameters
+    ----------
+    ax : Axes
+    pools : sequence of Pool
+        Of one dataset and source.
+    looks : mapping of int, optional
+    """
+    for index, pool in enumerate(pools):
+        steps, scores = pool.over_steps()
+        _curve(ax, steps, band(scores), _number(looks, pool, index), plain(pool.label))
+    return _labelled(ax, "step", "score", pools[0].dataset)
+
+
+def draw_decoding(ax: Axes, pools: Sequence[Pool], variable: str, looks: Looks | None = None) -> Axes:
+    """Draw how well a task variable is decoded against score, one line a pool.
+
+    Lines across: the accuracy from the recording, dashed, and chance, dotted. A dot on a curve is its good
+    score, the median over replicates, where accuracy has risen by nine tenths from chance to the recording's.
+
+    Parameters
+    ----------
+    ax : Axes
+    pools : sequence of Pool
+        Of one dataset and source; those without the variable are left out.
+    variable : str
+    looks : mapping of int, optional
+    """
+    reference = None
+    for index, pool in enumerate(pools):
+        if variable not in pool.variables:
+            continue
+        reference = reference or pool.reference(variable)
+        number = _number(looks, pool, index)
+        levels, accuracy = pool.decoding(variable)
+        _curve(ax, levels, band(accuracy), number, plain(pool.label))
+        good = pool.good_score(variable)
+        if good is not None and np.isfinite(good.score):
+            style = {**look(number), "linestyle": "none"}
+            ax.plot(good.score, good.level, **style, markersize=4, zorder=3, label="_good score")
+    if reference is not None:
+        for value, line, name in zip(reference, ("--", ":"), ("recording", "chance"), strict=True):
+            ax.axhline(value, color=_GUIDE, linewidth=0.7, linestyle=line, zorder=1, label=f"_{name}")
+    return _labelled(ax, "score", f"decoding of {variable}", pools[0].dataset)
+
+
+def draw_pcs(ax: Axes, pool: Pool, pcs: Sequence[int] = SHOWN_PCS) -> Axes:
+    """Draw the captured variance of some PCs against score; the lines are labelled by PC.
+
+    Parameters
+    ----------
+    ax : Axes
+    pool : Pool
+    pcs : sequence of int
+        From 1; those beyond the last are left out.
+    """
+    shown = [pc for pc in pcs if 1 <= pc <= len(pool.pc_variance)]
+    levels, captured = pool.captured(shown)
+    every = band(captured)
+    for at, (pc, color) in enumerate(zip(shown, shades(pcs), strict=False)):
+        style = {"color": color, "linestyle": look(at)["linestyle"]}
+        ax.fill_between(levels, every.low[:, at], every.high[:, at], color=color, alpha=_BAND, linewidth=0)
+        ax.plot(levels, every.mean[:, at], **style, label=f"PC {pc}")
+    ax.set_ylim(-0.03, 1.03)
+    return _labelled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
+
+
+def draw_half_capture(ax: Axes, pools: Sequence[Pool], looks: Looks | None = None) -> Axes:
+    """Draw the score at which each PC is half captured against its explained variance ratio, a marker a PC.
+
+    The mean over the replicates that got there, and a bar from the least to the largest. A PC that some
+    replicate never half captured has a tick in the strip at the top, which has a row for each pool.
+
+    Parameters
+    ----------
+    ax : Axes
+    pools : sequence of Pool
+        Of one dataset and source.
+    looks : mapping of int, optional
+    """
+    reached = [band(pool.half_capture, axis=0) for pool in pools]
+    low, high = _range([each.low for each in reached], [each.high for each in reached])
+    top = high + _STRIP * (high - low)
+    rows = np.linspace(top, high, 2 * len(pools) + 1)[1::2]
+    for index, (pool, spread) in enumerate(zip(pools, reached, strict=True)):
+        style = {**look(_number(looks, pool, index)), "linestyle": "none"}
+        half, ratio = pool.half_capture, pool.pc_variance
+        known = np.isfinite(half)
+        there = known.any(axis=0)
+        mean = np.where(known, half, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        if pool.replicates > 1:
+            bars = ratio[there], spread.low[there], spread.high[there]
+            ax.vlines(*bars, color=style["color"], linewidth=0.5, label=f"_range {pool.label}")
+        ax.plot(ratio[there], mean[there], **style, markersize=2, markeredgewidth=0, label=plain(pool.label))
+        never = ratio[~known.all(axis=0)]
+        dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": style["color"]}
+        ax.plot(never, np.full(len(never), rows[index]), "|", **dashes, label=f"_never {pool.label}")
+    ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    _labelled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
+    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    ax.set_yticks([*ticks, (high + top) / 2], [*(f"{tick:g}" for tick in ticks), "never"])
+    ax.set_ylim(low, top)
+    return ax
+
+
+def pc_handles(pcs: Sequence[int] = SHOWN_PCS) -> dict[str, Line2D]:
+    """Return what the legend of :func:`draw_pcs` shows, by label."""
+    colors = shades(SHOWN_PCS)
+    return {
+        f"PC {pc}": Line2D([], [], color=colors[SHOWN_PCS.index(pc)], linestyle=look(at)["linestyle"])
+        for at, pc in enumerate(pcs)
+    }
+
+
+def shades(pcs: Sequence[int]) -> FloatArray:
+    """Return a colour for each of some PCs, from dark to light, (k, 4)."""
+    colors: FloatArray = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(pcs)))
+    return colors
+
+
+def _curve(ax: Axes, x: FloatArray, values: Band, number: int, label: str) -> None:
+    style = {**look(number), "marker": "none"}
+    ax.fill_between(x, values.low, values.high, color=style["color"], alpha=_BAND, linewidth=0)
+    ax.plot(x, values.mean, **style, label=label)
+
+
+def _number(looks: Looks | None, pool: Pool, index: int) -> int:
+    return index if looks is None else looks[pool.label]
+
+
+def _labelled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
+    ax.set(xlabel=xlabel, ylabel=plain(ylabel), title=plain(title))
+    return ax
+
+
+def _range(lows: Sequence[FloatArray], highs: Sequence[FloatArray]) -> tuple[float, float]:
+    """Return limits that hold all values, and for scores 0 to 1 at least."""
+    known = np.concatenate([np.concatenate(lows), np.concatenate(highs), [0.0, 1.0]])
+    known = known[np.isfinite(known)]
+    margin = _MARGIN * (known.max() - known.min())
+    return float(known.min() - margin), float(known.max() + margin)

@@ -1,0 +1,113 @@
+"""How figures look: sized for a paper, told apart without colour, the same bytes from the same numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simopt.errors import InputError
+
+COLUMN, PAGE = 3.5, 7.2
+"""Inches of a column and of a page's text."""
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
+STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+SUFFIXES = (".png", ".pdf", ".svg")
+
+PAPER: dict[Any, float] = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "figure.titlesize": 8,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "axes.linewidth": 0.6,
+    "axes.titlepad": 3,
+    "axes.labelpad": 2,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "xtick.minor.size": 1,
+    "ytick.minor.size": 1,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
+    "legend.frameon": False,
+}
+"""Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
+
+_DOTS = 300
+_REPEATABLE = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": "simopt", "Producer": None},
+    ".svg": {"Date": None, "Creator": "simopt"},
+}
+
+
+def look(index: int) -> dict[str, Any]:
+    """Return colour, line style and marker of the curve with this number, from 0.
+
+    Style and marker alone, so also in grey, are another pair for each of 36 numbers in a row.
+    """
+    return {
+        "color": CYCLE[index % len(CYCLE)],
+        "linestyle": STYLES[index % len(STYLES)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def plain(text: str) -> str:
+    """Return text for matplotlib, which takes what stands between dollars as a formula, and hides ``_``."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def stem(*parts: str) -> str:
+    """Return a file name of parts that may hold anything."""
+    return re.sub(r"[^\w.+-]", "_", "_".join(parts)).lstrip(".")
+
+
+def check_suffixes(suffixes: Iterable[str]) -> None:
+    """Refuse kinds of files that are no figures, before anything is computed."""
+    for suffix in suffixes:
+        check_suffix(Path(f"figure{suffix}"))
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file that is no figure, before anything is computed."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure, its folder made if need be, and return the path.
+
+    The same figure is the same bytes, whenever and by whichever process it is written: there is no date in
+    it, and the names inside an SVG do not come by chance. It looks the same on every machine: a PDF holds its
+    fonts, as TrueType, which journals ask for; an SVG, which can hold none, has outlines for letters.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    FigureCanvasAgg(figure)
+    repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context(repeatable):
+            figure.savefig(path, dpi=_DOTS, metadata=_REPEATABLE.get(path.suffix.lower()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
+    return path

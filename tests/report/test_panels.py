@@ -1,0 +1,101 @@
+"""Single panels show the numbers that the pools hold."""
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from simopt.optimization.captured import half_capture
+from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs, draw_score, pc_handles
+from simopt.report.pools import pool
+from tests.report.runs import made
+
+
+def lines(ax) -> dict:
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def band_of(collection) -> np.ndarray:
+    return collection.get_paths()[0].vertices
+
+
+def test_scores_are_a_mean_and_a_range() -> None:
+    run = made(seeds=(0, 3))
+    ax = draw_score(Figure().subplots(), pool([run]))
+    np.testing.assert_array_equal(lines(ax)["cka"].get_xydata(), np.c_[run.step, run.score.mean(axis=1)])
+    (drawn,) = ax.collections
+    assert {tuple(row) for row in band_of(drawn)} >= {*zip(run.step, run.score.min(axis=1), strict=True)}
+    assert ax.get_title() == "d (real)"
+
+
+def test_pcs_are_drawn_by_score_and_only_those_there_are() -> None:
+    ax = draw_pcs(Figure().subplots(), pool([made()])[0], (1, 2, 5, 10))
+    assert ax.get_legend_handles_labels()[1] == ["PC 1", "PC 2", "PC 5"]
+    x, y = lines(ax)["PC 2"].get_xydata().T
+    np.testing.assert_allclose(y, x**2, atol=1e-7)
+    assert ax.get_title() == "d (real), cka"
+
+
+def test_the_legend_of_pcs_shows_how_they_are_drawn() -> None:
+    ax = draw_pcs(Figure().subplots(), pool([made(K=30)])[0])
+    shown = pc_handles((1, 2, 5, 10, 20))
+    assert list(shown) == [line.get_label() for line in ax.get_lines()]
+    for line in ax.get_lines():
+        assert mpl.colors.same_color(line.get_color(), shown[line.get_label()].get_color())
+        assert line.get_linestyle() == shown[line.get_label()].get_linestyle()
+
+
+def test_decoding_has_reference_chance_and_good_scores() -> None:
+    pools = pool([made(seeds=(0, 1), decoded=("a",)), made("nbs", decoded=("a",)), made("rsa")])
+    ax = draw_decoding(Figure().subplots(), pools, "a")
+    drawn = lines(ax)
+    assert ax.get_legend_handles_labels()[1] == ["cka", "nbs"]
+    assert (*drawn["_recording"].get_ydata(), *drawn["_chance"].get_ydata()) == (0.9, 0.9, 0.5, 0.5)
+    dots = [line for line in ax.get_lines() if line.get_label() == "_good score"]
+    assert [dot.get_xydata().round(6).tolist() for dot in dots] == [[[0.72, 0.86]]] * 2  # 0.5 + 0.9 * 0.4
+    x, y = drawn["nbs"].get_xydata().T
+    np.testing.assert_allclose(y, 0.5 + 0.5 * x)
+
+
+def test_a_good_score_that_is_never_reached_has_no_dot() -> None:
+    run = made(decoded=("a",))
+    run = replace(run, decoding={"a": np.full((5, 1), 0.6)})
+    assert "_good score" not in lines(draw_decoding(Figure().subplots(), pool([run]), "a"))
+
+
+def test_half_captures_and_those_that_never_came() -> None:
+    run = made(seeds=(0, 1), T=40, K=20)
+    ax = draw_half_capture(Figure().subplots(), pool([run, made("nbs", K=20)]))
+    half = half_capture(run.score, run.captured_variance)
+    there = ~np.isnan(half).all(axis=0)
+    assert 0 < there.sum() < 20
+    drawn = lines(ax)
+    x, y = drawn["cka"].get_xydata().T
+    np.testing.assert_array_equal(x, run.pc_variance[there])
+    np.testing.assert_allclose(y, np.nanmean(half[:, there], axis=0))
+    never = drawn["_never cka"].get_xydata()
+    np.testing.assert_array_equal(never[:, 0], run.pc_variance[np.isnan(half).any(axis=0)])
+    assert never[0, 1] > drawn["_top"].get_ydata()[0] > y.max()
+    assert never[0, 1] != drawn["_never nbs"].get_ydata()[0]
+    assert never[0, 1] < ax.get_ylim()[1]
+    assert ax.get_yticklabels()[-1].get_text() == "never"
+    assert ax.get_xscale() == "log"
+
+
+def test_names_that_look_like_formulas_stay_text(tmp_path) -> None:
+    figure = Figure()
+    draw_score(figure.subplots(), pool([made(r"$\frac$", dataset="_a$b$", decoded=("a",))])).legend()
+    figure.savefig(tmp_path / "f.png")
+    assert figure.axes[0].get_legend().get_texts()[0].get_text() == r"\$\frac\$"
+
+
+@pytest.mark.parametrize("draw", [draw_score, draw_half_capture])
+def test_a_measure_looks_the_same_wherever_it_is_drawn(draw) -> None:
+    looks = {"nbs": 0, "cka": 5}
+    one = draw(Figure().subplots(), pool([made("cka"), made("nbs")]), looks)
+    other = draw(Figure().subplots(), pool([made("cka")]), looks)
+    first, second = lines(one)["cka"], lines(other)["cka"]
+    assert first.get_color() == second.get_color() != lines(one)["nbs"].get_color()
+    assert (first.get_linestyle(), first.get_marker()) == (second.get_linestyle(), second.get_marker())
