@@ -97,6 +97,21 @@ def read(path: Path, analysis: str) -> Stored:
         raise StorageError(f"{path}: not a readable file of {analysis} ({explain(error)}).") from error
 
 
+def attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a file of any analysis, sorted by name, and read nothing else of it.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return dict(sorted(_plain(file.attrs).items()))
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise StorageError(f"{path}: not a readable file of an analysis ({explain(error)}).") from error
+
+
 def _check(file: h5py.File, path: Path, analysis: str) -> None:
     kind, schema = file.attrs.get("analysis"), file.attrs.get("schema")
     if kind != analysis or schema != SCHEMA:

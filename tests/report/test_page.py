@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simopt.analysis.sensitivity import Result, write
 from simopt.errors import InputError
 from simopt.report.page import save_page
+from simopt.report.page.analyses import sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
 from simopt.store.reader import Run
+from simopt.theory.sensitivity import Local, Sensitivity
 
 EVIL = "<script>alert(1)</script>\"'&"
 
@@ -80,6 +83,68 @@ def test_a_row_and_a_curve_for_each_run(tmp_path):
     }
     ids = [values["id"] for _, values in page.tags if "id" in values]
     assert len(ids) == len(set(ids))
+
+
+def test_runs_that_differ_in_their_seeds_are_one_curve(tmp_path):
+    one = made_up()
+    other = replace(
+        one, path=Path("o/real-f00/run.h5"), attributes={**one.attributes, "seeds": np.array([5, 6])}
+    )
+    wider = replace(other, attributes={**other.attributes, "config": "name: d\nunits: 9"})
+    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [one, other, wider]).scripts[0])}
+    plot = plots["d (real): score against step"]
+    names = [t["name"] for t in plot["traces"] if t.get("legend")]
+    assert names == ["cka units=none", "cka units=9"]
+    _, columns, values = plot["blocks"][0]
+    assert columns == ["step", "score", "least", "largest"]
+    way = np.linspace(0, 1, 40)
+    np.testing.assert_allclose(values[1], (way + way**2) / 2, rtol=1e-4)
+    np.testing.assert_allclose(values[2:], [way**2, way], rtol=1e-4)
+
+
+def test_half_captures_are_means_over_the_replicates_that_got_there(tmp_path):
+    halves = np.array([[0.2, 0.5, np.nan], [0.4, np.nan, np.nan]])
+    run = replace(made_up(K=3), half_capture=halves, pc_variance=np.array([0.6, 0.3, 0.1]))
+    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [run]).scripts[0])}
+    _, names, columns = plots["d (real): score at half capture of each PC"]["blocks"][0]
+    assert dict(zip(names, columns, strict=True)) == {
+        "PC": [1, 2, 3],
+        "explained variance ratio of the PC": [0.6, 0.3, 0.1],
+        "score at half capture": [0.3, 0.5, None],
+        "least": [0.2, 0.5, None],
+        "largest": [0.4, 0.5, None],
+        "replicates of 2 that never did": [0, 1, 2],
+    }
+    told = "cka: 1 of 3 PCs, up to score 1.000."
+    assert any(told in each for each in parsed(tmp_path, [run]).texts)
+
+
+def analysed(path: Path, measures: int = 1) -> Result:
+    local = Local(np.full(2, 2.0), np.ones(2), 1.5, np.nan, "closed form")
+    theory = np.array([[0.1, 0.8]])
+    curves = [Sensitivity(f"m{i}", 1.0, theory, None, None, None, local) for i in range(measures)]
+    return Result("d", "real", "rotation", [90.0], 2, np.array([0.75, 0.25]), curves, {}, path, "done")
+
+
+def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
+    made = analysed(tmp_path / "real-0123" / "sensitivity.h5")
+    about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": '{"torch": "9.8"}', "odd": [1, 2]}
+    write(made.path, made, about)
+    gone = replace(made, path=tmp_path / "gone" / "sensitivity.h5")
+    page = Parsed(save_page([], [made, gone], [], [], tmp_path / "page.html").read_text("utf-8"))
+    said = " ".join(page.texts)
+    for told in (f"name: {EVIL}", "beef", "9.8", "1, 2", str(made.path), "real-0123"):
+        assert told in said
+    assert f"{gone.path}: not a readable file" in said
+    ids = {values["id"] for _, values in page.tags if "id" in values}
+    targets = [values["href"][1:] for tag, values in page.tags if tag == "a"]
+    assert {"analysis-1", "analysis-2"} <= set(targets) <= ids
+
+
+def test_many_measures_go_into_several_plots():
+    plots = list(sensitivity_plots(analysed(Path("x.h5"), 23)))
+    assert [len(plot.blocks) for plot in plots] == [10, 10, 3]
+    assert plots[2].title.endswith("measures 21 to 23 of 23")
 
 
 def test_nothing_is_loaded(tmp_path):

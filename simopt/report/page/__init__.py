@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simopt.errors import StorageError
 from simopt.report.page.analyses import joint_plot, sensitivity_plots, third_plot
 from simopt.report.page.document import Document
-from simopt.report.page.markup import Cell, Link, details, facts, marked, table, text
+from simopt.report.page.markup import Cell, Link, link, marked, table, text
 from simopt.report.page.plots import (
     Plot,
     Summarised,
     captured_plot,
     decoding_plots,
+    half_capture_plots,
     points_each,
     score_plots,
 )
+from simopt.report.page.provenance import origin
 from simopt.report.tables import PCS, Summary, summarise
+from simopt.store import analysis
 from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
 
@@ -73,8 +76,8 @@ class _Page:
         self.runs: list[Summarised] = [(run, summarise(run)) for run in ordered]
         self.sensitivities, self.joints, self.broken = sensitivities, joints, broken
         self.analysed: list[tuple[str, str, str, Path | None]] = [
-            *((f"{r.dataset} ({r.source})", r.source, r.perturbation, r.path) for r in sensitivities),
-            *((f"{r.dataset} ({r.source})", r.source, " and ".join(r.names), r.path) for r in joints),
+            *(_about(r, r.perturbation) for r in sensitivities),
+            *(_about(r, " and ".join(r.names)) for r in joints),
         ]
         self.points = points_each(ordered)
         self.document = Document()
@@ -88,6 +91,9 @@ class _Page:
             self.document.section("runs", marked("Runs", sources), self._runs_table(sources))
             self.document.drawn(
                 "scores", marked("Score against step", sources), score_plots(self.runs, self.points)
+            )
+            self.document.drawn(
+                "half", marked("Score at half capture", sources), half_capture_plots(self.runs)
             )
             self._decoding()
         self._analyses()
@@ -138,36 +144,46 @@ class _Page:
             self.document.section("decoding", marked("Decoding against score", decoded), content)
 
     def _analyses(self) -> None:
-        found = [plot for result in self.sensitivities for plot in sensitivity_plots(result)]
+        first = len(self.sensitivities) + 1
+        found = [
+            self._leading(number, sensitivity_plots(result))
+            for number, result in enumerate(self.sensitivities, 1)
+        ]
         heading = marked("Sensitivity to single PCs", [result.source for result in self.sensitivities])
-        self.document.drawn("sensitivity", heading, found)
-        regions: list[Plot] = []
-        for result in self.joints:
-            region = joint_plot(result)
-            regions += [] if region is None else [region]
-            regions += [] if result.third_range is None else [third_plot(result, result.third_range)]
+        if any(found):
+            self.document.section("sensitivity", heading, "".join(found))
+        found = [
+            self._leading(number, _joint_plots(result)) for number, result in enumerate(self.joints, first)
+        ]
         heading = marked("Joint ranges", [result.source for result in self.joints])
-        self.document.drawn("joint", heading, regions)
+        if any(found):
+            self.document.section("joint", heading, "".join(found))
         if self.analysed:
-            pairs = [
-                (f"{of}, {what}", "not stored" if path is None else path)
-                for of, _, what, path in self.analysed
-            ]
-            heading = marked("Files of analyses", [source for _, source, _, _ in self.analysed])
-            self.document.section("files", heading, facts(heading, pairs))
+            heading = marked(
+                "Each analysis: config, provenance", [source for _, source, _, _ in self.analysed]
+            )
+            content = "".join(_analysis(number, *each) for number, each in enumerate(self.analysed, 1))
+            self.document.section("files", heading, content)
+
+    def _leading(self, number: int, plots: Iterable[Plot]) -> str:
+        """Return the plots of an analysis, with a link to what it comes from."""
+        drawn = "".join(map(self.document.figure, plots))
+        if not drawn:
+            return ""
+        of, _, what, _ = self.analysed[number - 1]
+        return f"{drawn}<p>{link(f'Config and provenance: {of}, {what}', f'analysis-{number}')}</p>"
 
     def _run(self, number: int, run: Run, summary: Summary) -> str:
         opened = " open" if len(self.runs) <= _OPEN else ""
         drawn = self.document.figure(captured_plot(run, summary, self.points), 4) if len(run.step) else ""
-        config = f"<pre>{text(run.attributes.get('config', ''))}</pre>"
         heading = f"{run.dataset}, {run.measure}, {summary.run}"
+        attributes = {name: run.attributes[name] for name in ATTRIBUTES if name in run.attributes}
         told = (
             f"{summary.steps} steps, score {summary.final_score:.4f}; {summary.status}: {summary.stop_reason}"
         )
         return (
             f'<details class="run" id="run-{number}"{opened}><summary><h3>{text(heading)}</h3>'
-            f" {text(told)}</summary>{drawn}{details('Config (YAML)', config)}"
-            f"{details('Provenance', facts(f'Provenance of {heading}', _provenance(run)))}</details>"
+            f" {text(told)}</summary>{drawn}{origin(heading, run.path, attributes)}</details>"
         )
 
     def _title(self) -> str:
@@ -187,35 +203,34 @@ def _number(value: float, digits: str, missing: str) -> tuple[str, float | None]
     return (missing, None) if np.isnan(value) else (format(value, digits), float(value))
 
 
+def _joint_plots(result: Joint) -> Iterator[Plot]:
+    region = joint_plot(result)
+    if region is not None:
+        yield region
+    if result.third_range is not None:
+        yield third_plot(result, result.third_range)
+
+
+def _about(result: Sensitivities | Joint, what: str) -> tuple[str, str, str, Path | None]:
+    """Return the data, their source, what was done with its folder's name, and the file of an analysis."""
+    folder = "" if result.path is None else f", {result.path.parent.name}"
+    return f"{result.dataset} ({result.source})", result.source, f"{what}{folder}", result.path
+
+
+def _analysis(number: int, of: str, source: str, what: str, path: Path | None) -> str:
+    """Return what an analysis comes from, by its file."""
+    heading = f"{of}, {what}"
+    told = "<p>Not stored in a file.</p>"
+    if path is not None:
+        try:
+            told = origin(heading, path, analysis.attributes(path))
+        except StorageError as error:
+            told = f'<p class="broken">{text(error)}</p>'
+    summary = f"<summary><h3>{text(heading)}</h3></summary>"
+    return f'<details class="run" id="analysis-{number}">{summary}{told}</details>'
+
+
 def _plural(name: str, count: int) -> str:
     if count == 1:
         return name
     return f"{name[:-2]}es" if name.endswith("sis") else f"{name}s"
-
-
-def _provenance(run: Run) -> Iterator[tuple[str, object]]:
-    yield "file", run.path
-    for name in ATTRIBUTES:
-        if name in run.attributes and name != "config":
-            value = run.attributes[name]
-            yield from (
-                _versions(str(value)) if name == "versions" else [(name.replace("_", " "), _said(value))]
-            )
-
-
-def _versions(stored: str) -> Iterator[tuple[str, object]]:
-    """Yield the versions of each package, or what is stored where it is none of ours."""
-    try:
-        known = json.loads(stored)
-    except ValueError:
-        known = None
-    if isinstance(known, dict):
-        yield from ((f"version of {name}", number) for name, number in known.items())
-    else:
-        yield "versions", stored
-
-
-def _said(value: object) -> object:
-    if isinstance(value, np.ndarray):
-        return ", ".join(map(str, value.tolist()))
-    return "none" if value == "" else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,31 +20,43 @@ if TYPE_CHECKING:
     from simopt.typing import FloatArray
 
 _MARGIN, _LEAST, _LARGE = 0.03, -1.0, 1000.0
-_TOLD = 3
-"""As many measures have their deviation of theory told."""
+_MOST_MEASURES = 10
+"""In one plot; more are continued in the next one."""
 
 
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, of noise on all PCs one: theory as a line, experiments as dots."""
     title = f"{result.dataset} ({result.source})"
     kind = result.perturbation
-    if kind == "noise_all":
-        plot = Plot(f"{title}: noise on all of Y", "noise over signal, standard deviations", "score")
-        _add_curves(plot, result, np.array(result.strengths), [(s, 0) for s in range(len(result.strengths))])
-        yield plot
-        return
-    unit = "°" if kind == "rotation" else ""
-    for s, strength in enumerate(result.strengths):
-        plot = Plot(
-            f"{title}: {kind} {strength:g}{unit} of one PC",
-            "explained variance ratio of the perturbed PC",
-            "score",
-            xlog=True,
-        )
-        _add_curves(
-            plot, result, result.variance_ratio, [(s, pc) for pc in range(len(result.variance_ratio))]
-        )
-        yield plot
+    for some, part in _parts(result):
+        if kind == "noise_all":
+            plot = Plot(
+                f"{title}: noise on all of Y{part}", "noise over signal, standard deviations", "score"
+            )
+            strengths = np.array(result.strengths)
+            _add_curves(plot, some, strengths, [(s, 0) for s in range(len(strengths))])
+            yield plot
+            continue
+        unit = "°" if kind == "rotation" else ""
+        for s, strength in enumerate(result.strengths):
+            plot = Plot(
+                f"{title}: {kind} {strength:g}{unit} of one PC{part}",
+                "explained variance ratio of the perturbed PC",
+                "score",
+                xlog=True,
+            )
+            ratio = result.variance_ratio
+            _add_curves(plot, some, ratio, [(s, pc) for pc in range(len(ratio))])
+            yield plot
+
+
+def _parts(result: Sensitivities) -> Iterator[tuple[Sensitivities, str]]:
+    """Yield the result with so many measures at a time, and which of how many these are."""
+    every = len(result.curves)
+    for first in range(0, max(every, 1), _MOST_MEASURES):
+        some = result.curves[first : first + _MOST_MEASURES]
+        part = f", measures {first + 1} to {first + len(some)} of {every}" if every > _MOST_MEASURES else ""
+        yield replace(result, curves=some, skipped={} if first else result.skipped), part
 
 
 def joint_plot(result: Joint) -> Plot | None:

@@ -72,7 +72,7 @@ def figure(number: int, title: str, sentence: str, level: int = 3) -> str:
     """Return the place of a plot, with its sentence; the script of the page fills plot and data."""
     return (
         f'<figure id="figure-{number}"><h{level} class="unseen" id="title-{number}">{text(title)}</h{level}>'
-        f'<div class="plot" id="plot-{number}" role="img" aria-labelledby="title-{number}" '
+        f'<div class="plot" id="plot-{number}" role="group" aria-labelledby="title-{number}" '
         f'aria-describedby="said-{number}"></div>'
         f'<figcaption id="said-{number}">{text(sentence)}</figcaption>'
         f'<details class="data" id="data-{number}"><summary>Data of this plot<span class="unseen">: '
@@ -80,11 +80,16 @@ def figure(number: int, title: str, sentence: str, level: int = 3) -> str:
     )
 
 
+def link(shown: str, target: str) -> str:
+    """Return text that leads to an element of the page."""
+    return f'<a href="#{target}">{text(shown)}</a>'
+
+
 def _cell(cell: Cell) -> str:
     if isinstance(cell, str):
         return f"<td>{text(cell)}</td>"
     if isinstance(cell, Link):
-        return f'<td><a href="#{cell.target}">{text(cell.text)}</a></td>'
+        return f"<td>{link(cell.text, cell.target)}</td>"
     shown, value = cell
     key = "" if value is None else f' data-value="{value!r}"'
     return f"<td class=n{key}>{text(shown)}</td>"

@@ -5,7 +5,7 @@
   const narrow = matchMedia("(max-width: 40rem)");
   const coarse = matchMedia("(pointer: coarse)");
   const darkSystem = matchMedia("(prefers-color-scheme: dark)");
-  const drawn = new Set();
+  const drawn = new Map();
 
   const probe = root.appendChild(document.createElement("i"));
   probe.hidden = true;
@@ -32,6 +32,12 @@
     made.marker = { color: ink, size: 6, symbol: each.symbol ?? "circle" };
     if (each.fill) Object.assign(made, { fill: each.fill, fillcolor: color(each.color, 0.2) });
     if (each.error) made.error_y = { array: column(spec, each.error), color: ink, thickness: 1, width: 2 };
+    if (each.range) {
+      const [low, high] = each.range.map((place) => column(spec, place));
+      const known = (value, at, way) => (value === null ? 0 : way * (value - y[at]));
+      made.error_y = { symmetric: false, array: high.map((value, at) => known(value, at, 1)),
+        arrayminus: low.map((value, at) => known(value, at, -1)), color: ink, thickness: 1, width: 2 };
+    }
     return made;
   };
 
@@ -43,6 +49,12 @@
       else lines[last] += (lines[last] ? " " : "") + word;
     }
     return lines.join("<br>");
+  };
+
+  const wide = (spec) => {
+    const known = spec.traces.flatMap((each) => column(spec, each.x)).filter((value) => value > 0);
+    const [least, largest] = known.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, 0]);
+    return largest >= 100 * least;
   };
 
   const layout = (spec, width) => {
@@ -59,7 +71,7 @@
     const bottom = below ? 62 + 22 * rows : 56;
     const axis = (label, range, log) => ({
       title: { text: label, standoff: 8 }, color: ink, gridcolor: grid, zerolinecolor: grid, automargin: true,
-      type: log ? "log" : "linear", ...(range ? { range } : {}),
+      type: log ? "log" : "linear", exponentformat: "power", ...(log && wide(spec) ? { dtick: 1 } : {}), ...(range ? { range } : {}),
     });
     const line = (axisName, at) => ({ type: "line", [`${axisName}0`]: at, [`${axisName}1`]: at,
       ...(axisName === "x" ? { yref: "paper", y0: 0, y1: 1 } : { xref: "paper", x0: 0, x1: 1 }),
@@ -69,7 +81,7 @@
         yref: "container" },
       paper_bgcolor: color("paper"), plot_bgcolor: color("paper"), font: { color: ink, size: 12 },
       xaxis: axis(spec.xlabel, spec.ranges.x, spec.xlog), yaxis: axis(spec.ylabel, spec.ranges.y, false),
-      margin: { l: 54, r: 16, t: top, b: bottom }, height: inner + top + bottom,
+      margin: { l: 54, r: 16, t: top, b: bottom }, width, height: inner + top + bottom,
       legend: below ? { orientation: "h", x: 0, y: -56 / inner, yanchor: "top" } : { x: 1.02, y: 1 },
       shapes: ["x", "y"].flatMap((name) => (spec.guides[name] ?? []).map((at) => line(name, at))),
       hovermode: "closest", dragmode: coarse.matches ? false : "zoom",
@@ -78,23 +90,29 @@
 
   const draw = (place) => {
     const spec = plots[Number(place.id.slice("plot-".length))];
-    drawn.add(place);
-    Plotly.react(place, spec.traces.map((each) => trace(spec, each)), layout(spec, place.clientWidth), {
-      responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
+    const width = place.clientWidth;
+    drawn.set(place, width);
+    Plotly.react(place, spec.traces.map((each) => trace(spec, each)), layout(spec, width), {
+      displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
       modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     });
   };
-  const redraw = () => drawn.forEach(draw);
-
   const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (entry.isIntersecting && !drawn.has(entry.target)) {
-        seen.unobserve(entry.target);
-        draw(entry.target);
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting) {
+        seen.unobserve(target);
+        draw(target);
       }
     }
   }, { rootMargin: "400px" });
   document.querySelectorAll(".plot").forEach((place) => seen.observe(place));
+  const stale = (places) => places.forEach((place) => {
+    drawn.delete(place);
+    seen.observe(place);
+  });
+  const redraw = () => stale([...drawn.keys()]);
+  addEventListener("resize", () => stale([...drawn].filter(([place, width]) => place.clientWidth !== width)
+    .map(([place]) => place)));
 
   const element = (name, text, parent) => {
     const made = parent.appendChild(document.createElement(name));

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from simopt.report.figures import SHOWN_PCS
+from simopt.report.pools import Pool, band, pool
 from simopt.report.tables import Summary
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 COLORS, DASHES = 7, ("solid", "dash", "dashdot", "dot")
-MOST_RUNS = 20
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon")
+MOST_CURVES = 20
 """In one plot; more are continued in the next one."""
 MOST_REPLICATES = 5
 """As many replicates are drawn one by one."""
@@ -129,21 +131,17 @@ def thin(columns: FloatArray, most: int) -> np.ndarray:
 
 def score_plots(chosen: Sequence[Summarised], points: int) -> Iterator[Plot]:
     """Yield score against step, for each dataset and source: means over replicates and their range."""
-    for dataset, runs, part in _parts([each for each in chosen if len(each[0].step)]):
+    known = {id(run): summary for run, summary in chosen}
+    for dataset, pools, part in _parts([run for run, _ in chosen]):
         plot = Plot(f"{dataset}: score against step{part}", "step", "score")
-        for index, ((run, _), name) in enumerate(zip(runs, _names(runs), strict=True)):
-            color, dash = f"c{index % COLORS}", DASHES[index // COLORS % len(DASHES)]
-            mean = run.score.mean(axis=1)
-            columns = np.column_stack([run.step, mean])
-            at = thin(columns, points)
-            table = {"step": run.step[at], "score": mean[at]}
-            if run.score.shape[1] > 1:
-                table |= {"least": run.score.min(axis=1)[at], "largest": run.score.max(axis=1)[at]}
-            places = plot.add(f"{dataset}, {name}", table)
-            if len(places) > 2:
-                plot.trace(name, places[0], places[2], color, band=places[3])
-            plot.trace(name, places[0], places[1], color, dash=dash, legend=True)
-        plot.sentence = _scores_said(runs)
+        said = []
+        for index, each in enumerate(pools):
+            steps, scores = each.over_steps()
+            mean = _add_pool(plot, each, index, steps, scores, points)
+            final = np.mean([known[id(run)].scores[column] for run, column in each.places])
+            last = max(known[id(run)].steps for run in each.runs)
+            said.append((each.label, float(mean[0]), float(final), last))
+        plot.sentence = _scores_said(said)
         yield plot
 
 
@@ -169,18 +167,66 @@ def captured_plot(run: Run, summary: Summary, points: int) -> Plot:
     return plot
 
 
+def half_capture_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
+    """Yield the score at half capture against explained variance, for each dataset and source.
+
+    Means over the replicates that half captured a PC, and their range. A PC that none did has no mark; the
+    sentence and the table count it.
+    """
+    known = {id(run): summary for run, summary in chosen}
+    for dataset, pools, part in _parts([run for run, _ in chosen]):
+        plot = Plot(
+            f"{dataset}: score at half capture of each PC{part}",
+            "explained variance ratio of the PC",
+            "score at half capture",
+            xlog=True,
+        )
+        said = []
+        for index, each in enumerate(pools):
+            halves = np.stack([known[id(run)].halves[column] for run, column in each.places])
+            spread = band(halves, axis=0)
+            count = np.isfinite(halves).sum(axis=0)
+            total = np.where(np.isfinite(halves), halves, 0.0).sum(axis=0)
+            mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+            at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)
+            table = {
+                "PC": at + 1,
+                plot.xlabel: each.pc_variance[at],
+                plot.ylabel: mean[at],
+                "least": spread.low[at],
+                "largest": spread.high[at],
+                f"replicates of {len(halves)} that never did": len(halves) - count[at],
+            }
+            _, x, y, *ends, _ = plot.add(f"{dataset}, {each.label}", table)
+            style = {"mode": "markers", "symbol": SYMBOLS[index % len(SYMBOLS)], "legend": True}
+            if each.replicates > 1:
+                style["range"] = ends
+            plot.trace(each.label, x, y, f"c{index % COLORS}", **style)
+            final = np.mean([known[id(run)].scores[column] for run, column in each.places])
+            never = int((count == 0).sum())
+            drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
+            said.append(f"{each.label}: {never} of {len(mean)} PCs{drawn}, up to score {final:.3f}")
+        plot.sentence = f"Never half captured, so without a mark: {'; '.join(said)}."
+        yield plot
+
+
 def decoding_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
     """Yield decoding against score, for each dataset and source, and each task variable."""
-    decoded = [each for each in chosen if each[0].decoding and len(each[0].decoding_step)]
-    for variable in sorted({name for run, _ in decoded for name in run.decoding}):
-        for dataset, runs, part in _parts([each for each in decoded if variable in each[0].decoding]):
-            kinds = {int(run.reference_decoding[variable]["classes"]) for run, _ in runs}
+    known = {id(run): summary for run, summary in chosen}
+    decoded = [run for run, _ in chosen if run.decoding and len(run.decoding_step)]
+    for variable in sorted({name for run in decoded for name in run.decoding}):
+        for dataset, pools, part in _parts([run for run in decoded if variable in run.decoding]):
+            runs = [run for each in pools for run in each.runs]
+            kinds = {int(run.reference_decoding[variable]["classes"]) for run in runs}
             what = "R2" if kinds == {0} else "accuracy"
             plot = Plot(f"{dataset}: decoding of {variable}{part}", "score", what)
-            for index, ((run, _), name) in enumerate(zip(runs, _names(runs), strict=True)):
-                _add_decoding(plot, run, variable, name, index)
-            _add_references(plot, [run for run, _ in runs], variable)
-            plot.sentence = _decoding_said(runs, variable, what)
+            said = []
+            for index, each in enumerate(pools):
+                levels, values = each.decoding(variable)
+                mean = _add_pool(plot, each, index, levels, values, MOST_POINTS)
+                said.append(_decoding_said(each, variable, mean, _good(each, variable, known)))
+            _add_references(plot, runs, variable)
+            plot.sentence = f"{what[0].upper()}{what[1:]}: {'; '.join(said)}."
             yield plot
 
 
@@ -189,15 +235,32 @@ def short(run: Run) -> str:
     return run.run_id.rpartition("-")[2][:6]
 
 
-def _add_decoding(plot: Plot, run: Run, variable: str, name: str, index: int) -> None:
-    color, dash = f"c{index % COLORS}", DASHES[index // COLORS % len(DASHES)]
-    for r in range(min(run.score.shape[1], MOST_REPLICATES)):
-        columns = np.column_stack([run.decoding_score[:, r], run.decoding[variable][:, r]])
-        columns = columns[thin(columns, MOST_POINTS)]
-        table = {"score": columns[:, 0], plot.ylabel: columns[:, 1]}
-        x, y = plot.add(f"{run.dataset}, {name}, {_seed(run, r)}", table)
-        style = {"dash": dash, "mode": "lines+markers", "legend": r == 0, "group": name}
-        plot.trace(name, x, y, color, **style)
+def _add_pool(
+    plot: Plot, each: Pool, index: int, at: FloatArray, values: FloatArray, points: int
+) -> FloatArray:
+    """Add what replicates (T, R) have along an axis (T,): their mean, which is returned, and their range."""
+    color, dash = f"c{index % COLORS}", DASHES[index % len(DASHES)]
+    spread = band(values)
+    columns = {plot.xlabel: at, plot.ylabel: spread.mean}
+    if each.replicates > 1:
+        columns |= {"least": spread.low, "largest": spread.high}
+    rows = thin(np.column_stack(list(columns.values())), points)
+    table = {name: column[rows] for name, column in columns.items()}
+    x, y, *ends = plot.add(f"{each.dataset}, {each.label}", table)
+    if ends:
+        plot.trace(each.label, x, ends[0], color, band=ends[1], group=each.label)
+    style = {"mode": "lines+markers"} if plot.xlabel == "score" and not ends else {}
+    plot.trace(each.label, x, y, color, dash=dash, legend=True, group=each.label, **style)
+    return spread.mean
+
+
+def _good(each: Pool, variable: str, known: Mapping[int, Summary]) -> str:
+    """Say the good score over the replicates of a curve, from what was found in each whole run."""
+    found = [(known[id(run)].good_scores.get(variable), column) for run, column in each.places]
+    goods = [(good, good.per_seed[column]) for good, column in found if good is not None]
+    if not goods:
+        return "not defined"
+    return replace(goods[0][0], per_seed=np.array([score for _, score in goods])).worded()
 
 
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
@@ -210,24 +273,15 @@ def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
             plot.trace(f"{name} {value:.2f}", x, y, "ink", dash=dash, legend=True)
 
 
-def _parts(chosen: Sequence[Summarised]) -> Iterator[tuple[str, list[Summarised], str]]:
-    """Yield the runs of each dataset and source, so many at a time, and which of how many these are."""
-    ordered = sorted(chosen, key=lambda each: (each[0].dataset, each[0].measure))
-    for dataset, group in groupby(ordered, key=lambda each: each[0].dataset):
+def _parts(runs: Sequence[Run]) -> Iterator[tuple[str, list[Pool], str]]:
+    """Yield the curves of each dataset and source, so many at a time, and which of how many these are."""
+    pools = sorted(pool(runs), key=lambda each: (each.dataset, each.measure))
+    for dataset, group in groupby(pools, key=lambda each: each.dataset):
         same = list(group)
-        for first in range(0, len(same), MOST_RUNS):
-            runs = same[first : first + MOST_RUNS]
-            part = (
-                f", runs {first + 1} to {first + len(runs)} of {len(same)}" if len(same) > MOST_RUNS else ""
-            )
-            yield dataset, runs, part
-
-
-def _names(runs: Sequence[Summarised]) -> list[str]:
-    measures = [run.measure for run, _ in runs]
-    return [
-        run.measure if measures.count(run.measure) == 1 else f"{run.measure} {short(run)}" for run, _ in runs
-    ]
+        for first in range(0, len(same), MOST_CURVES):
+            some = same[first : first + MOST_CURVES]
+            part = f", {first + 1} to {first + len(some)} of {len(same)}" if len(same) > MOST_CURVES else ""
+            yield dataset, some, part
 
 
 def _seed(run: Run, r: int) -> str:
@@ -235,17 +289,16 @@ def _seed(run: Run, r: int) -> str:
     return f"seed {seeds[r]}" if r < len(seeds) else f"replicate {r + 1}"
 
 
-def _scores_said(runs: Sequence[Summarised]) -> str:
-    said = [
-        f"{name} goes from {run.score[0].mean():.3f} to {summary.final_score:.3f} in {summary.steps} steps"
-        for (run, summary), name in zip(runs, _names(runs), strict=True)
-    ]
+def _scores_said(said: Sequence[tuple[str, float, float, int]]) -> str:
+    """Say from which mean score to which the replicates of each curve go, in how many steps."""
     if len(said) <= 4:
-        return "; ".join(said) + ". A band is the range over replicates."
-    last = [summary.final_score for _, summary in runs]
-    steps = [summary.steps for _, summary in runs]
+        told = [
+            f"{name} goes from {start:.3f} to {end:.3f} in {steps} steps" for name, start, end, steps in said
+        ]
+        return f"{'; '.join(told)}. A band is the range over replicates."
+    _, _, ends, steps = zip(*said, strict=True)
     return (
-        f"{len(said)} runs end at scores from {min(last):.3f} to {max(last):.3f} after {min(steps)} to "
+        f"{len(said)} curves end at scores from {min(ends):.3f} to {max(ends):.3f} after {min(steps)} to "
         f"{max(steps)} steps. A band is the range over replicates."
     )
 
@@ -264,12 +317,9 @@ def _captured_said(run: Run, summary: Summary, replicates: int) -> str:
     )
 
 
-def _decoding_said(runs: Sequence[Summarised], variable: str, what: str) -> str:
-    said = []
-    for (run, summary), name in zip(runs, _names(runs), strict=True):
-        values, facts = run.decoding[variable], run.reference_decoding[variable]
-        good = summary.good_scores.get(variable)
-        goes = f"{name}: {what} goes from {values[0].mean():.2f} to {values[-1].mean():.2f}"
-        known = f"recording {float(facts['accuracy']):.2f}, chance {float(facts['chance']):.2f}"
-        said.append(f"{goes} ({known}), good score {good.worded() if good else 'not defined'}")
-    return "; ".join(said) + "."
+def _decoding_said(each: Pool, variable: str, mean: FloatArray, good: str) -> str:
+    ends = mean[np.isfinite(mean)]
+    goes = f" goes from {ends[0]:.2f} to {ends[-1]:.2f}" if len(ends) else ""
+    accuracy, chance = each.reference(variable) or (np.nan, np.nan)
+    known = f"recording {accuracy:.2f}, chance {chance:.2f}"
+    return f"{each.label}{goes} ({known}), good score {good}"
