@@ -3,7 +3,6 @@
 Decoded as published: no scaling, C = 1, 200 iterations, 5 shuffled folds, in each time bin.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,9 @@ from simopt.app.job import execute
 from simopt.measures import Reference
 from simopt.optimization import Ascent, State
 from simopt.optimization.init import GaussianInit
+from simopt.report.published import numbers
 from simopt.store import reader
 
-DATA = Path(__file__).parents[1] / "data"
 REFERENCE = [
     ("majaj", "category", 0.85),
     ("hatsopoulos", "target", 0.77),
@@ -61,13 +60,6 @@ def along_a_run(name: str, measure: str, variables: list[str]) -> dict[str, list
     return found
 
 
-def published(name: str, measure: str, variable: str) -> tuple[np.ndarray, np.ndarray]:
-    lines = (DATA / "published_decoding.csv").read_text().splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    chosen = [r for r in rows if (r["dataset"], r["measure"], r["variable"]) == (name, measure, variable)]
-    return tuple(np.array([float(row[key]) for row in chosen]) for key in ("score", "accuracy"))
-
-
 def apart(points: tuple[np.ndarray, np.ndarray], curve: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the median distance of accuracies from a curve, at equal score."""
     return float(np.median(np.abs(points[1] - np.interp(points[0], *curve))))
@@ -77,7 +69,7 @@ def apart(points: tuple[np.ndarray, np.ndarray], curve: tuple[np.ndarray, np.nda
 def test_accuracy_along_a_run_at_equal_score(measure: str) -> None:
     scores, accuracies = np.array(along_a_run("majaj", measure, ["category"])["category"]).T
     assert len(scores) >= 8
-    assert apart((scores, accuracies), published("majaj", measure, "category")) <= 0.06
+    assert apart((scores, accuracies), numbers.decoding("majaj", measure, "category")) <= 0.06
 
 
 @pytest.mark.slow
@@ -96,7 +88,7 @@ def test_a_run_with_the_published_decoder(
     past = scores >= LEVELS[0]
     assert past.sum() >= 10
     found = {
-        variable: apart((scores[past], accuracy[past, 0]), published(name, measure, variable))
+        variable: apart((scores[past], accuracy[past, 0]), numbers.decoding(name, measure, variable))
         for variable, accuracy in run.decoding.items()
     }
     assert max(found.values()) <= 0.06, found

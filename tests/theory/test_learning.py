@@ -1,8 +1,5 @@
 """Predicted learning orders against integrated gradients, drawn matrices and runs."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,9 +11,9 @@ from simopt import measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import FunctionMeasure, Moments, Reference
 from simopt.optimization import captured_variance
+from simopt.report.published import numbers
 from simopt.theory.learning import ASSUMPTIONS, captured_at, compare, gradient_at_start, predict
 
-DATA = Path(__file__).parents[1] / "data"
 TWINS = ["majaj", "mante", "freeman_ziemba", "siegel", "hatsopoulos"]
 
 
@@ -173,14 +170,6 @@ def test_runs_with_adam_against_the_prediction(measure: str) -> None:
     assert found.never_run == pytest.approx(found.never_predicted, abs=4)
 
 
-def published(dataset: str, measure: str) -> np.ndarray:
-    lines = (DATA / "published_half_capture.csv").read_text().splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return np.array(
-        [float(r["score"] or "nan") for r in rows if (r["dataset"], r["measure"]) == (dataset, measure)]
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::simopt.errors.DegenerateWarning")
 @pytest.mark.parametrize("measure", ASSUMPTIONS)
@@ -193,7 +182,7 @@ def test_the_five_recordings_by_their_spectra(dataset: str, measure: str) -> Non
     assert found.median_difference < (0.07 if measure.startswith("cka") else 0.02)
     assert found.rank_correlation > 0.95
     if dataset in ("majaj", "mante"):
-        assert compare(prediction, published(dataset, measure)).median_difference < 0.02
+        assert compare(prediction, numbers.half_capture(dataset, measure)).median_difference < 0.02
 
 
 @pytest.mark.slow

@@ -1,0 +1,202 @@
+"""The numbers of the paper (arXiv 2407.07059) beside those of stored runs and analyses."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simopt.report.pools import pool
+from simopt.report.published import comparable, numbers
+from simopt.report.published.comparison import (
+    GOOD,
+    HEADER,
+    LARGEST,
+    MEDIAN,
+    NEVER,
+    STEPS,
+    Comparison,
+    csv_rows,
+)
+from simopt.report.published.numbers import TARGET, Number
+from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.analysis.sensitivity import Result as Sensitivity
+    from simopt.joint.result import Result as Joint
+    from simopt.report import Collected
+
+__all__ = ["HEADER", "Comparison", "compare", "csv_rows"]
+
+_RUN = {"first_score": "first score", "steps": STEPS, "never_captured": NEVER}
+_ROTATION, _ANGLE = "rotation", 90.0
+_GIVEN, _LEVEL, _OTHER = "cka", 0.9, "procrustes_angular"
+
+
+def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
+    """Compare runs and analyses with the paper; return the rows, and lines on what is left out and why.
+
+    Runs count that were made as the published ones (:func:`simopt.report.published.comparable.unlike`), all
+    seeds of one configuration together. Half captures are compared on the PCs that hold 80 % of the
+    variance. The good scores of the published curves are taken by the rule of these, from the published
+    accuracy of the recording, which is at hand for one variable of each recording.
+
+    Parameters
+    ----------
+    collected : Collected
+
+    Raises
+    ------
+    StorageError
+        A run could not be read a second time.
+    """
+    runs, left_out = [], Counter[tuple[str, str]]()
+    for run in collected.runs:
+        reason = comparable.unlike(run)
+        if reason:
+            left_out["runs", reason] += 1
+        else:
+            runs.append(run)
+    rows = _of_runs(replace(collected, runs=runs))
+    for found in collected.sensitivities:
+        reason = comparable.unlike_analysis(found)
+        more = [] if reason else list(_of_sensitivity(found))
+        if not more:
+            left_out["sensitivities", reason or "no score of PC 1 under this perturbation is published"] += 1
+        rows += more
+    for pair in collected.joints:
+        reason = comparable.unlike_analysis(pair)
+        more = [] if reason else list(_of_joint(pair))
+        if not more:
+            left_out["joint ranges", reason or "nothing of this pair and mode is published"] += 1
+        rows += more
+    order = list(dict.fromkeys(row["dataset"] for row in numbers.table("runs")))
+    rows.sort(key=lambda row: (order.index(row.dataset), row.source))
+    return rows, [f"not compared ({kind}: {n}): {reason}" for (kind, reason), n in left_out.items()]
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the rows of one pool or analysis share."""
+
+    dataset: str
+    source: str
+    measure: str
+    note: str = ""
+
+    def row(
+        self,
+        what: str,
+        published: Number,
+        here: float,
+        note: str = "",
+        replicates: Sequence[float] | FloatArray = (),
+    ) -> Comparison:
+        known = not math.isnan(published.value), not math.isnan(here)
+        sides = {
+            (True, False): "never here",
+            (False, True): "never in the paper",
+            (False, False): "both never",
+        }
+        notes = (self.note, sides.get(known, ""), published.note, note)
+        return Comparison(
+            self.dataset, self.source, self.measure, what, published.value, here, here - published.value,
+            published.origin, "; ".join(filter(None, notes)), tuple(float(each) for each in replicates),
+        )  # fmt: skip
+
+
+def _of_runs(collected: Collected) -> list[Comparison]:
+    from simopt.optimization.captured import steps_to  # loads torch, as good scores do
+
+    good = {summary.path: summary.good_scores for summary in collected.summaries}
+    steps = {run.path: steps_to(run.step, run.score, TARGET) for run in collected.whole()}
+    rows: list[Comparison] = []
+    accuracies: dict[tuple[str, ...], Comparison] = {}
+    for each in pool(collected.runs):
+        dataset = str(each.runs[0].attributes["dataset"])
+        label = "" if each.label == each.measure else each.label
+        about = _About(dataset, each.source, each.measure, label)
+        found = {
+            "first_score": [run.score[0, column] for run, column in each.places],
+            "steps": [steps[run.path][column] for run, column in each.places],
+            "never_captured": np.isnan(each.half_capture).sum(axis=1),
+        }
+        for key, published in numbers.runs()[dataset, each.measure].items():
+            values = found[key]
+            rows.append(about.row(_RUN[key], Number(published, "data"), float(np.mean(values)), "", values))
+        rows += _of_halves(about, each.half_capture)
+        decoder = comparable.decoder_note(each.runs[0].attributes)
+        for variable in each.variables:
+            per_seed = np.array(
+                [
+                    good[run.path][variable].per_seed[column] if variable in good[run.path] else np.nan
+                    for run, column in each.places
+                ]
+            )
+            rows += _of_good_score(about, variable, per_seed, decoder)
+            known, accuracy = each.reference(variable), numbers.figure(dataset, "accuracy", variable)
+            if known is not None and accuracy is not None:
+                of = replace(about, measure="", note="")
+                row = of.row(f"accuracy of the recording, {variable}", accuracy, known[0], decoder)
+                accuracies.setdefault((dataset, each.source, each.data_hash, variable, decoder), row)
+    return [*rows, *accuracies.values()]
+
+
+def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
+    """Give the median difference and the largest one, of the means over the replicates that got there."""
+    published = numbers.half_capture(about.dataset, about.measure)[: halves.shape[1]]
+    if not len(published):
+        return
+    known = ~np.isnan(halves[:, : len(published)])
+    total, count = np.where(known, halves[:, : len(published)], 0).sum(axis=0), known.sum(axis=0)
+    here = np.divide(total, count, out=np.full(len(published), np.nan), where=count > 0)
+    both = np.flatnonzero(~np.isnan(here) & ~np.isnan(published))
+    one = int((np.isnan(here) != np.isnan(published)).sum())
+    counted = f"{len(both)} of {len(published)} PCs captured on both sides, {one} on one side only"
+    apart = np.abs(here - published)[both]
+    yield Comparison(
+        about.dataset, about.source, about.measure, MEDIAN, None, None,
+        float(np.median(apart)) if len(both) else None, "data",
+        "; ".join(filter(None, (about.note, counted))),
+    )  # fmt: skip
+    if len(both):
+        k = int(both[apart.argmax()])
+        largest = Number(float(published[k]), "data")
+        yield about.row(LARGEST, largest, float(here[k]), f"PC {k + 1}", halves[:, k])
+
+
+def _of_good_score(about: _About, variable: str, per_seed: FloatArray, decoder: str) -> Iterator[Comparison]:
+    from simopt.analysis.good_score import GoodScore
+
+    published = numbers.good_score(about.dataset, about.measure, variable)
+    if published is not None:
+        here = GoodScore(variable, math.nan, per_seed).score
+        yield about.row(f"{GOOD}, {variable}", published, here, decoder, per_seed)
+
+
+def _of_sensitivity(found: Sensitivity) -> Iterator[Comparison]:
+    if found.perturbation != _ROTATION or _ANGLE not in found.strengths or not len(found.variance_ratio):
+        return
+    at = found.strengths.index(_ANGLE)
+    for curve in found.curves:
+        published = numbers.figure(found.dataset, "sensitivity", curve.measure)
+        if published is None:
+            continue
+        about = _About(found.dataset, found.source, curve.measure)
+        theory = math.nan if curve.theory is None else float(curve.theory[at, 0])
+        note = "" if math.isnan(theory) else f"theory {theory:.3f}"
+        drawn = np.ravel([] if curve.experiment is None else curve.experiment[at, 0])
+        here = float(drawn.mean()) if len(drawn) and np.isfinite(drawn).all() else theory
+        yield about.row(f"sensitivity, PC 1 at {_ANGLE:g} degrees", published, here, note, drawn)
+
+
+def _of_joint(found: Joint) -> Iterator[Comparison]:
+    published = numbers.figure(found.dataset, "lowest", _OTHER)
+    for told in found.implied:
+        if published is not None and (told.given, told.threshold, told.implied) == (_GIVEN, _LEVEL, _OTHER):
+            about = _About(found.dataset, found.source, _OTHER)
+            yield about.row(f"joint, lowest along {_GIVEN} = {_LEVEL:g}", published, told.low)

@@ -1,0 +1,124 @@
+"""The published numbers that are at hand: tables of this folder, each saying in its head where it is from.
+
+Runs, half captures and decoding along runs are data of the project site of arXiv 2407.07059
+(nacloos/diffscore-site, MIT licence); what was read by eye from a figure, or rounded, says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+
+from simopt.typing import FloatArray
+
+Origin = Literal["data", "rounded data", "by eye"]
+Table = Literal["runs", "half_capture", "decoding", "figures"]
+
+TARGET = 0.99
+"""The score at which the published runs stop."""
+
+_CHANCE = {"majaj": 1 / 8, "hatsopoulos": 1 / 8}
+"""What the published rule takes for chance, 1/2 on the other recordings."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One published number; NaN for a score that was never reached.
+
+    Attributes
+    ----------
+    value : float
+    origin : str
+        ``data``: computed from published data; ``rounded data``; ``by eye``: read from a figure.
+    note : str
+        What else there is to know of it.
+    """
+
+    value: float
+    origin: Origin
+    note: str = ""
+
+
+@functools.cache
+def table(name: Table) -> tuple[dict[str, str], ...]:
+    """Return the rows of a table, by the names of its columns; an empty field is not known, or never."""
+    text = (resources.files(__name__.rpartition(".")[0]) / f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def datasets() -> set[str]:
+    """Return the names of the recordings of which something is published."""
+    return {row["dataset"] for name in ("runs", "figures") for row in table(name)}
+
+
+def runs() -> dict[tuple[str, str], dict[str, float]]:
+    """Return what is known of each run, by dataset and measure: first_score, steps, never_captured."""
+    return {
+        (row["dataset"], row["measure"]): {
+            key: float(value) for key, value in row.items() if key not in ("dataset", "measure") and value
+        }
+        for row in table("runs")
+    }
+
+
+def half_capture(dataset: str, measure: str) -> FloatArray:
+    """Return the score at half capture of each PC of those that hold 80 % of the variance, (K,); NaN: never.
+
+    Empty where none are at hand.
+    """
+    chosen = (row for row in table("half_capture") if (row["dataset"], row["measure"]) == (dataset, measure))
+    return np.array([float(row["score"] or "nan") for row in chosen])
+
+
+def decoding(dataset: str, measure: str, variable: str) -> tuple[FloatArray, FloatArray]:
+    """Return score and accuracy along a run, (T,) each; the first two rows are of the same state."""
+    of = (dataset, measure, variable)
+    chosen = [row for row in table("decoding") if (row["dataset"], row["measure"], row["variable"]) == of]
+    score, accuracy = (np.array([float(row[key]) for row in chosen]) for key in ("score", "accuracy"))
+    return score, accuracy
+
+
+def figure(dataset: str, what: str, of: str) -> Number | None:
+    """Return a number of the table ``figures``; None if it is not there.
+
+    Parameters
+    ----------
+    dataset : str
+    what : {"sensitivity", "accuracy", "lowest"}
+    of : str
+        A measure or a task variable.
+    """
+    for row in table("figures"):
+        if (row["dataset"], row["what"], row["of"]) == (dataset, what, of):
+            origin: Origin = "by eye" if row["origin"] == "by eye" else "rounded data"
+            return Number(float(row["value"]), origin)
+    return None
+
+
+@functools.cache
+def good_score(dataset: str, measure: str, variable: str) -> Number | None:
+    """Return the good score of a published run, NaN where it never gets there.
+
+    By :func:`simopt.analysis.good_score.good_score`, from the second row on; its origin is that of the
+    recording's accuracy. None where that or the curve is not at hand.
+    """
+    from simopt.analysis import good_score as rule  # loads torch, which most reports do not need
+
+    score, accuracy = (values[1:, None] for values in decoding(dataset, measure, variable))
+    reference = figure(dataset, "accuracy", variable)
+    if reference is None or not len(score):
+        return None
+    chance = _CHANCE.get(dataset, 1 / 2)
+    level = chance + rule.SHARE * (reference.value - chance)
+    value = float(rule.good_score(score, accuracy, chance, reference.value)[0])
+    note = ""
+    if np.isnan(value):
+        note = f"published: at most {accuracy.max():.3f}, good is {level:.3f}"
+    elif accuracy[0, 0] >= level:
+        note = f"published: begins at {accuracy[0, 0]:.3f}, good is {level:.3f}"
+    return Number(value, reference.origin, note)
