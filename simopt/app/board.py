@@ -36,7 +36,7 @@ class Board:
         self.plan, self.folder = plan, folder
         self.console = err()
         self._said = {job.number: job.todo if job.todo in (FOUND, FAILED) else WAITING for job in plan.jobs}
-        self._seen: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, tuple[int | None, float | None]] = {}
         self._warned: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -88,9 +88,10 @@ class Board:
             self._warned.add(warning)
             self.console.print(f"[yellow]warning: {escape(warning)}", soft_wrap=True)
         if not self.console.is_terminal:
-            step, score = self._seen.get(job.number, (0, float("nan")))
-            told = record.reason or f"{step} steps, score {score:.4f}"
-            self.console.print(f"{record.how}: {job.title}: {told}", markup=False, soft_wrap=True)
+            step, score = self._seen.get(job.number, (None, None))
+            so_far = [] if score is None else [f"{step} steps, score {score:.4f}"]
+            told = [record.how, job.title, *([record.reason] if record.reason else so_far)]
+            self.console.print(": ".join(told), markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         counts = Counter(self._said.values())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,23 @@ class Composed:
 
 @dataclass(frozen=True)
 class Combination:
-    """One job of a sweep: what it is called, by the overrides in which it differs, and its configuration."""
+    """One job of a sweep: what it is called, by the overrides in which it differs, and what it is.
+
+    Attributes
+    ----------
+    title : str
+    composed : Composed or None
+        The configuration of a run.
+    command : str
+        ``run``, or the analysis.
+    overrides : tuple of str
+        Of an analysis.
+    """
 
     title: str
-    composed: Composed
+    composed: Composed | None
+    command: str = "run"
+    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,38 +109,96 @@ def compose_sweep(
 ) -> tuple[list[Combination], Launcher]:
     """Compose every combination of overrides in Hydra's grammar of sweeps, and check them all.
 
-    ``hydra.sweeper.params`` of an experiment enter as overrides do. Jobs with the same dataset follow one
-    another, so that it is loaded once.
+    ``hydra.sweeper.params`` of an experiment enter as overrides do. They may
+    also be ``parts``, a list of commands with overrides, as ``sensitivity dataset=majaj,mante``; overrides go
+    to all parts whose command knows them, ``log.dir`` as ``dir``, and a dataset that is given takes the place
+    of theirs. Jobs of a part with the same dataset follow one another, so that it is loaded once.
 
     Raises
     ------
     InputError
         As :func:`compose`; or a launcher that is not installed, or a sweeper that does not list its jobs.
     """
+    combinations = []
     with _hydra(config_dir) as node_of:
-        axes = _axes(overrides)
-        first = [values[0] for values in axes.values()]
-        hydra = node_of(first, return_hydra_config=True).hydra
-        if not hydra.sweeper._target_.endswith(".BasicSweeper"):
-            raise InputError(
-                f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: `simopt sweep` lists its jobs "
-                "before it starts one; only the basic sweeper can."
-            )
-        params = _axes([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
-        axes = params | axes
-        order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
-        varied = {key for key in axes if len(axes[key]) > 1}
-        combinations = []
-        for values in itertools.product(*(axes[key] for key in order)):
-            chosen = dict(zip(order, values, strict=True))
-            told = varied or {key for key in chosen if not key.startswith("hydra")}
-            title = " ".join(chosen[key] for key in order if key in told)
-            try:
-                combinations.append(Combination(title or "defaults", _checked(node_of(list(values)))))
-            except InputError as error:
-                raise InputError(f"{title}: {error}" if varied else str(error)) from error
+        given = _axes(overrides)
+        experiments = given.pop(next((key for key in given if key.lstrip("+") == "experiment"), ""), None)
+        of_hydra = [values[0] for key, values in given.items() if key.startswith("hydra")]
+        for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:
+            node = node_of([*chosen, *of_hydra], return_hydra_config=True)
+            hydra = node.hydra
+            if not hydra.sweeper._target_.endswith(".BasicSweeper"):
+                raise InputError(
+                    f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: `simopt sweep` lists its jobs "
+                    "before it starts one; only the basic sweeper can."
+                )
+            params = dict(hydra.sweeper.params or {})
+            if "parts" in params:
+                combinations += _of_parts(list(params["parts"]), given, node_of)
+            else:
+                axes = _axes([f"{key}={value}" for key, value in params.items()])
+                combinations += _combined("run", _axes(chosen) | axes | given, node_of)
     options: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
     return combinations, Launcher(hydra.runtime.choices["hydra/launcher"], options)
+
+
+def _combined(
+    command: str, axes: Mapping[str, list[str]], node_of: Callable[..., DictConfig]
+) -> list[Combination]:
+    """Return every combination of the values of some keys, that of the dataset changing least often."""
+    order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
+    varied = {key for key in axes if len(axes[key]) > 1}
+    told = varied or {key for key in axes if not key.startswith("hydra")}
+    combinations = []
+    for values in itertools.product(*(axes[key] for key in order)):
+        words = [value for key, value in zip(order, values, strict=True) if key in told]
+        if command != "run":
+            combinations.append(Combination(" ".join([command, *words]), None, command, values))
+            continue
+        title = " ".join(words) or "defaults"
+        try:
+            combinations.append(Combination(title, _checked(node_of(list(values)))))
+        except InputError as error:
+            raise InputError(f"{title}: {error}" if varied else str(error)) from error
+    return combinations
+
+
+def _of_parts(
+    parts: Sequence[str], given: Mapping[str, list[str]], node_of: Callable[..., DictConfig]
+) -> list[Combination]:
+    """Return the combinations of all parts of an experiment, changed by the overrides that are given."""
+    unused = {_root(key) for key in given} - {"hydra"}
+    combinations = []
+    for part in parts:
+        command, *own = shlex.split(part) or [""]
+        checks.one_of(command, _SCHEMAS, "command of a part")
+        known = _keys(_SCHEMAS[command])
+        axes = {
+            key: values
+            for key, values in _axes(own).items()
+            if _root(key) != "dataset" or "dataset" not in given
+        }
+        for key, values in given.items():
+            root = _root(key)
+            if command == "sensitivity" and key == "measure":
+                axes[key] = [f"measure=[{','.join(value.partition('=')[2] for value in values)}]"]
+            elif root in known:
+                axes[key] = values
+            elif root == "log" and key.partition(".")[2] in known:
+                axes[key.partition(".")[2]] = [value.partition(".")[2] for value in values]
+            else:
+                continue
+            unused.discard(root)
+        combinations += _combined(command, axes, node_of)
+    if unused:
+        every = {key for schema in _SCHEMAS.values() for key in _keys(schema)}
+        raise checks.unknown(min(unused), every, "key of the experiment's parts")
+    return combinations
+
+
+def _root(key: str) -> str:
+    """Return the first name of a key: ``dataset`` of ``++dataset.source``."""
+    return re.split(r"[./@]", key.lstrip("+~"))[0]
 
 
 def restore(yaml: str) -> Composed:
@@ -164,6 +236,8 @@ def _hydra(config_dir: Path | None, command: str = "run") -> Iterator[Callable[.
         expanded = [part for override in overrides for part in _expand(override, overrides)]
         return hydra_compose(command, [*search, *expanded], **options)
 
+    outer = GlobalHydra.instance().hydra  # that of the sweep, in its jobs
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(catalogue.config_dir()), version_base="1.3", job_name="simopt"):
             yield node_of
@@ -179,6 +253,8 @@ def _hydra(config_dir: Path | None, command: str = "run") -> Iterator[Callable[.
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise _refused(error, command) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def _known(node: DictConfig, command: str) -> None:

@@ -26,8 +26,8 @@ from simopt.app import inputs
 from simopt.app.build import as_node, build
 from simopt.app.compose import Composed, compose
 from simopt.app.job import execute
+from simopt.app.memory import from_memory
 from simopt.app.score import DRAWS, ceilings_of
-from simopt.app.sweep import from_memory
 from simopt.components import principal_components
 from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError

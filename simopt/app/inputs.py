@@ -9,7 +9,7 @@ from typing import Any
 from simopt import checks, datasets
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose
-from simopt.app.sweep import Loaded, forget
+from simopt.app.memory import forget, load
 from simopt.datasets import Dataset, base
 from simopt.errors import InputError
 
@@ -68,10 +68,20 @@ def recording(overrides: Sequence[str], config_dir: Path | None = None) -> Datas
     InputError
         Data, a name or an option that cannot be used.
     """
-    find_own_code()
     forget()
-    composed = compose(overrides, config_dir)
-    return Loaded(name="", node=as_node(composed.config.dataset, "dataset")).load()
+    return kept(overrides, config_dir)
+
+
+def kept(overrides: Sequence[str], config_dir: Path | None = None) -> Dataset:
+    """Return the dataset of overrides, as this process has read it before if it has.
+
+    Raises
+    ------
+    InputError
+        As :func:`recording`.
+    """
+    find_own_code()
+    return load(as_node(compose(overrides, config_dir).config.dataset, "dataset"))
 
 
 def same_rows(X: Dataset, Y: Dataset, ids: str | None = None) -> None:

@@ -17,7 +17,7 @@ from simopt.app import inputs
 from simopt.app.build import find_own_code
 from simopt.app.compose import compose_analysis
 from simopt.app.guards import alone, stop_signals
-from simopt.app.paths import analysis_place
+from simopt.app.paths import analysis_place, make_folder
 from simopt.app.provenance import provenance
 from simopt.app.schema import JointConfig
 from simopt.datasets import Dataset
@@ -60,6 +60,11 @@ class Request:
     measures: dict[str, Measure]
     pairs: list[tuple[str, str]]
     data: list[str]
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it is about a recording, not both sides free."""
+        return self.config.mode != "both"
 
 
 def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request:
@@ -114,31 +119,50 @@ def carry_out(
     StorageError
         A result cannot be written.
     """
-    if asked.config.mode == "both":
-        return [_of_pair(asked, pair, None, observe) for pair in asked.pairs], None
+    if not asked.needs_data:
+        return [find_or_make(asked, None, observe, pair=pair) for pair in asked.pairs], None
     dataset = inputs.recording(asked.data, config_dir)
-    return [_of_pair(asked, pair, dataset, observe) for pair in asked.pairs], dataset.spectrum()
+    found = [find_or_make(asked, dataset, observe, pair=pair) for pair in asked.pairs]
+    return found, dataset.spectrum()
 
 
-def _of_pair(asked: Request, pair: tuple[str, str], dataset: Dataset | None, observe: Observer) -> Result:
+def place(asked: Request, dataset: Dataset | None, pair: tuple[str, str] | None = None) -> Path:
+    """Return the file of the result of a pair, the first one unless told; nothing is made."""
     config = asked.config
     name, source = ("noise", "drawn") if dataset is None else (dataset.name, dataset.source)
     tree = {key: value for key, value in asdict(config).items() if key not in _WITHOUT_INFLUENCE}
-    tree |= {"pair": pair, "data": None if dataset is None else dataset.data_hash()}
-    path = analysis_place(config.dir, name, source, ANALYSIS, tree)
+    tree |= {"pair": pair or asked.pairs[0], "data": None if dataset is None else dataset.data_hash()}
+    return analysis_place(config.dir, name, source, ANALYSIS, tree)
+
+
+def find_or_make(
+    asked: Request,
+    dataset: Dataset | None,
+    observe: Observer = lambda title, done, total: None,
+    *,
+    pair: tuple[str, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    wait: bool = False,
+) -> Result:
+    """Find, resume or make the result of a pair, the first one unless told.
+
+    Raises
+    ------
+    InputError, InterruptedRunError, StorageError
+        As :func:`carry_out`; a RunBusyError where another process is at it, and ``wait`` is false.
+    """
+    config, names = asked.config, pair or asked.pairs[0]
+    path = place(asked, dataset, names)
     if path.exists() and not config.force:
         return _widened(asked, dataset, read(path))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"{path.parent}: cannot be written ({reason}); choose another with dir=FOLDER."
-        ) from error
-    with alone(path.parent):
-        work = _Work(asked, pair, dataset, path, observe)
+    make_folder(path.parent)
+    with alone(path.parent, should_stop if wait else None):
+        if path.exists() and not config.force:
+            return _widened(asked, dataset, read(path))
+        work = _Work(asked, names, dataset, path, observe, should_stop)
         result = work.run()
-        about = {"config": yaml.safe_dump(asdict(config)), "data_hash": tree["data"] or "", **provenance()}
+        data_hash = "" if dataset is None else dataset.data_hash()
+        about = {"config": yaml.safe_dump(asdict(config)), "data_hash": data_hash, **provenance()}
         write(path, result, about)
         work.checkpoint.unlink(missing_ok=True)
     return _widened(asked, dataset, result)
@@ -148,13 +172,19 @@ class _Work:
     """One process's search of one pair."""
 
     def __init__(
-        self, asked: Request, pair: tuple[str, str], dataset: Dataset | None, path: Path, observe: Observer
+        self,
+        asked: Request,
+        pair: tuple[str, str],
+        dataset: Dataset | None,
+        path: Path,
+        observe: Observer,
+        should_stop: Callable[[], bool],
     ) -> None:
         self.config, self.dataset, self.path = asked.config, dataset, path
         self.a, self.b = (asked.measures[name] for name in pair)
         self.third = None if self.config.third is None else asked.measures[self.config.third]
         self.title = " and ".join(pair)
-        self.observe = observe
+        self.observe, self.should_stop = observe, should_stop
         self.checkpoint = path.parent / layout.CHECKPOINT_FILE
         self.saved = time.monotonic()
 
@@ -168,7 +198,7 @@ class _Work:
         if self.checkpoint.exists() and not config.force:
             search.restore(checkpoint.load(self.checkpoint))
         with stop_signals() as stopped:
-            ended = search.run(lambda *_: self._pass(search), stopped)
+            ended = search.run(lambda *_: self._pass(search), lambda: stopped() or self.should_stop())
         if not ended:
             checkpoint.save(self.checkpoint, search.state())
             raise InterruptedRunError(

@@ -152,8 +152,7 @@ def read(folder: Path, number: int) -> Record | None:
 
 
 def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait: bool) -> Record:
-    from simopt.app import job, sweep
-    from simopt.app.compose import restore
+    from simopt.app import tasks
     from simopt.errors import (
         DegenerateWarning,
         InterruptedRunError,
@@ -171,8 +170,8 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
         warnings.simplefilter("always", DegenerateWarning)
         facts: dict[str, Any]
         try:
-            composed = sweep.from_memory(restore((folder / f"{number}.yaml").read_text(encoding="utf-8")))
-            outcome = job.execute(composed, progress, should_stop=should_stop, wait=wait)
+            task = tasks.from_text((folder / f"{number}.yaml").read_text(encoding="utf-8"))
+            outcome = task.execute(progress, should_stop, wait=wait)
             facts = {"how": outcome.how, "path": str(outcome.path)}
         except RunBusyError:
             facts = {"how": BUSY}

@@ -14,7 +14,6 @@ from simopt import catalogue, checks
 from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.errors import InputError
-from simopt.store import layout
 
 _ID_LENGTH = 12
 
@@ -73,17 +72,28 @@ def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -
         A name that cannot be a folder, or a place that cannot be written.
     """
     folder = run_place(config, dataset, measure, digest)
+    make_folder(folder, "log.dir")
+    return folder
+
+
+def make_folder(folder: Path, key: str = "dir") -> None:
+    """Make a folder for results, and see that files can be made there.
+
+    Raises
+    ------
+    InputError
+        They cannot; ``key`` is what chooses another folder.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / (layout.RUN_FILE + ".probe")
+        probe = folder / ".probe"
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({(error.strerror or str(error)).lower()}); "
-            "choose another folder with log.dir=FOLDER."
+            f"choose another folder with {key}=FOLDER."
         ) from error
-    return folder
 
 
 def analysis_place(root: str, dataset: str, source: str, analysis: str, tree: Mapping[str, Any]) -> Path:

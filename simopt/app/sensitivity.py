@@ -15,11 +15,13 @@ from simopt.analysis.sensitivity import ANALYSIS, Result, read, write
 from simopt.app import inputs
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose, compose_analysis
-from simopt.app.paths import analysis_place, source_of
+from simopt.app.guards import alone
+from simopt.app.paths import analysis_place, make_folder, source_of
 from simopt.app.provenance import provenance
 from simopt.app.schema import SensitivityConfig
 from simopt.components import principal_components
-from simopt.errors import InputError, SimoptError
+from simopt.datasets import Dataset
+from simopt.errors import InputError, InterruptedRunError, SimoptError
 from simopt.measures import Measure
 from simopt.theory.perturbations import DEFAULTS, KINDS, check
 from simopt.theory.sensitivity import Sensitivity, experiment, predict
@@ -38,6 +40,11 @@ class Request:
     nodes: dict[str, Any]
     overrides: list[str]
     keep_going: bool
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it is about a recording, not a spectrum alone."""
+        return self.config.spectrum is None
 
     @property
     def data(self) -> list[str]:
@@ -91,7 +98,7 @@ def carry_out(
     config_dir: Path | None = None,
     observe: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
-    """Find the stored result, or perturb and score, and store it.
+    """Load the recording, and find or make the result; of a spectrum alone nothing is stored.
 
     Raises
     ------
@@ -100,10 +107,14 @@ def carry_out(
     StorageError
         The result cannot be written.
     """
-    if asked.config.spectrum is not None:
+    if not asked.needs_data:
         return _from_spectrum(asked)
+    return find_or_make(asked, inputs.recording(asked.data, config_dir), observe)
+
+
+def place(asked: Request, dataset: Dataset) -> Path:
+    """Return the file of the result; nothing is made."""
     config = asked.config
-    dataset = inputs.recording(asked.data, config_dir)
     tree = {
         "data": dataset.data_hash(),
         "measures": {
@@ -116,10 +127,46 @@ def carry_out(
         "seeds": config.seeds,
         "pcs": config.pcs,
     }
-    path = analysis_place(config.dir, dataset.name, dataset.source, ANALYSIS, tree)
+    return analysis_place(config.dir, dataset.name, dataset.source, ANALYSIS, tree)
+
+
+def find_or_make(
+    asked: Request,
+    dataset: Dataset,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    wait: bool = False,
+) -> Result:
+    """Find the stored result, or perturb and score, and store it.
+
+    Raises
+    ------
+    InputError
+        A measure that does not apply, or a folder that cannot be written.
+    StorageError
+        The result cannot be written; a RunBusyError where another process is at it, and ``wait`` is false.
+    InterruptedRunError
+        It was told to stop.
+    """
+    config, path = asked.config, place(asked, dataset)
     if path.exists() and not config.force:
         return read(path)
-    X = dataset.samples()
+
+    def step(done: int, total: int) -> None:
+        if should_stop():
+            raise InterruptedRunError(f"{path.parent}: interrupted; the same command begins again.")
+        observe(done, total)
+
+    make_folder(path.parent)
+    with alone(path.parent, should_stop if wait else None):
+        if path.exists() and not config.force:
+            return read(path)
+        return _make(asked, dataset, path, step)
+
+
+def _make(asked: Request, dataset: Dataset, path: Path, observe: Callable[[int, int], None]) -> Result:
+    config, X = asked.config, dataset.samples()
     curves, skipped = _curves(asked, X, observe)
     pcs = principal_components(X)
     result = Result(

@@ -4,72 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
 import h5py
 
-from simopt import catalogue, datasets, measures
-from simopt.app import analyses, decode, launch
-from simopt.app.build import as_node, find_own_code
-from simopt.app.compose import Composed, Launcher, compose_sweep
-from simopt.app.paths import config_hash, run_place
-from simopt.app.schema import RunConfig
-from simopt.datasets import Dataset
-from simopt.datasets.base import Loader
+from simopt import catalogue
+from simopt.app import launch
+from simopt.app.compose import Launcher, compose_sweep
+from simopt.app.memory import forget
+from simopt.app.tasks import RunTask, Task, of_combination
 from simopt.errors import InputError, SimoptError
-from simopt.optimization.setup import check
 from simopt.store import layout
 
 SWEEPS = ".sweeps"
 RUN, RESUME, FOUND, FAILED = "run", "resume", "found", "failed"
 NOT_STARTED = "not started"
-
-_KEPT_BYTES = 2**30
-_kept: dict[str, Dataset] = {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded(Loader):
-    """A dataset that this process has loaded before, or loads now and keeps: up to a gigabyte, the latest.
-
-    Parameters
-    ----------
-    node : dict
-        The dataset's own node.
-    """
-
-    node: dict[str, Any]
-
-    def load(self) -> Dataset:
-        """Return the dataset."""
-        key = json.dumps(self.node, sort_keys=True)
-        dataset = _kept.pop(key) if key in _kept else datasets.build(self.node).load()
-        _kept[key] = dataset
-        while len(_kept) > 1 and sum(each.responses.nbytes for each in _kept.values()) > _KEPT_BYTES:
-            del _kept[next(iter(_kept))]
-        return dataset
-
-
-def forget() -> None:
-    """Drop the datasets that are kept: what lies behind them may have changed."""
-    _kept.clear()
-
-
-def from_memory(composed: Composed) -> Composed:
-    """Return a configuration whose dataset is loaded once in a process; what names the run is the same."""
-    target = f"{Loaded.__module__}.{Loaded.__qualname__}"
-    node = as_node(composed.config.dataset, "dataset")
-    loaded = {"_target_": target, "name": str(node.get("name", "")), "node": node}
-    return replace(composed, config=replace(composed.config, dataset=loaded))
 
 
 @dataclass(frozen=True)
@@ -81,9 +38,10 @@ class Job:
     number : int
     title : str
         The overrides in which it differs from the others.
-    composed : Composed
+    task : Task
+        A run, or an analysis.
     path : Path or None
-        Its run file; None where the data could not be loaded.
+        The file of its result; None where the data could not be loaded.
     todo : str
         ``run``, ``resume``, ``found`` (finished before, or the same run as an earlier job), or ``failed``.
     reason : str
@@ -92,7 +50,7 @@ class Job:
 
     number: int
     title: str
-    composed: Composed
+    task: Task
     path: Path | None
     todo: str
     reason: str = ""
@@ -117,7 +75,7 @@ class Outcome:
     how : str
         ``done``, ``resumed``, ``found``, ``failed``, ``interrupted`` or ``not started``.
     path : Path or None
-        The run file.
+        The file of its result.
     reason : str
     """
 
@@ -134,12 +92,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Glance:
-    """The state of a run file at a moment."""
+    """The state of a run at a moment, or of an analysis, which has neither steps nor a score."""
 
     status: str
-    stop_reason: str
-    step: int
-    score: float
+    stop_reason: str = ""
+    step: int | None = None
+    score: float | None = None
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
@@ -153,61 +111,43 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
         A combination that cannot be composed, or a name or an option that cannot be used.
     """
     combinations, launcher = compose_sweep(overrides, config_dir)
+    titled: list[tuple[str, Task]] = []
     for each in combinations:
         try:
-            _check(each.composed.config)
+            of_it = of_combination(each, config_dir)
+            for _, task in of_it:
+                task.check()
         except InputError as error:
             raise InputError(f"{each.title}: {error}") from error
+        titled += of_it
     jobs: list[Job] = []
-    for number, each in enumerate(combinations):
+    for number, (title, task) in enumerate(titled):
         try:
-            path = _run_file(each.composed.config)
+            path = task.place()
         except SimoptError as error:
-            jobs.append(Job(number, each.title, each.composed, None, FAILED, str(error)))
+            jobs.append(Job(number, title, task, None, FAILED, str(error)))
             continue
         known = any(job.path == path for job in jobs)
-        todo = FOUND if known else _todo(path, each.composed.config)
-        jobs.append(Job(number, each.title, each.composed, path, todo))
+        jobs.append(Job(number, title, task, path, FOUND if known else _todo(path, task)))
     search = [catalogue.config_dir(), *([] if config_dir is None else [config_dir])]
     return Plan(jobs, launcher, search)
 
 
-def _check(config: RunConfig) -> None:
-    """Check what needs no data."""
-    analyses.check(config)
-    find_own_code()
-    measure = measures.build(as_node(config.measure, "measure"))
-    for name in config.track:
-        measures.get(name)
-    factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
-    check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
-    catalogue.build(as_node(config.init, "init"), "init")
-    datasets.build(as_node(config.dataset, "dataset"))
-
-
-def _run_file(config: RunConfig) -> Path:
-    dataset = Loaded(name="", node=as_node(config.dataset, "dataset")).load()
-    if config.decoder:
-        decode.build(as_node(config.decoder, "decoder"), dataset)
-    measure = measures.build(as_node(config.measure, "measure"))
-    digest = config_hash(config, dataset)
-    return run_place(config, dataset, measure.name, digest) / layout.RUN_FILE
-
-
-def _todo(path: Path, config: RunConfig) -> str:
-    state = None if config.force else glance(path)
-    if state is None:
-        return RUN
-    if state.status == layout.FINISHED:
+def _todo(path: Path, task: Task) -> str:
+    state = None if task.force else glance(path)
+    if state is not None and state.status == layout.FINISHED:
         return FOUND
-    return RESUME if (path.parent / layout.CHECKPOINT_FILE).exists() else RUN
+    begun = state is not None or not isinstance(task, RunTask)
+    return RESUME if begun and not task.force and (path.parent / layout.CHECKPOINT_FILE).exists() else RUN
 
 
 def glance(path: Path) -> Glance | None:
-    """Return how far a run is; None where there is no readable file.
+    """Return how far a run is; None where there is no readable file. A stored analysis is finished.
 
     No lock is taken: a reader's would refuse the file to its writer.
     """
+    if path.name != layout.RUN_FILE:
+        return Glance(layout.FINISHED) if path.exists() else None
     try:
         with h5py.File(path, "r", locking=False) as file:
             step, score = file[layout.STEP.path], file[layout.SCORE.path]
@@ -231,7 +171,7 @@ def opened(plan: Plan) -> Iterator[Path]:
     InputError
         It cannot be made.
     """
-    place = Path(plan.jobs[0].composed.config.log.dir).expanduser().resolve() / SWEEPS
+    place = plan.jobs[0].task.root.expanduser().resolve() / SWEEPS
     now = datetime.datetime.now().astimezone()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -242,7 +182,7 @@ def opened(plan: Plan) -> Iterator[Path]:
             "choose another folder with log.dir=FOLDER."
         ) from error
     for job in plan.jobs:
-        (folder / f"{job.number}.yaml").write_text(job.composed.yaml, encoding="utf-8")
+        (folder / f"{job.number}.yaml").write_text(job.task.text, encoding="utf-8")
     try:
         yield folder
     finally:
@@ -306,7 +246,7 @@ def _outcome(job: Job, folder: Path, failure: str) -> Outcome:
     if record is None:
         found = finished and job.todo == FOUND
         return Outcome(job, FOUND if found else NOT_STARTED, path, "" if found else failure)
-    if finished and (record.how in launch.DONE or not job.composed.config.force):
+    if finished and (record.how in launch.DONE or not job.task.force):
         return Outcome(job, record.how if record.how in launch.DONE else "done", path)
     if record.how == launch.BUSY:
         return Outcome(job, NOT_STARTED, path, "another process was at work on this run")

@@ -119,7 +119,7 @@ def test_a_recipe_of_ones_own(here: Path) -> None:
     (here / "mine" / "experiment" / "two.yaml").write_text(text)
     jobs = sweep.plan(["+experiment=two", "dataset=ultrametric"], here / "mine").jobs
     assert [(job.title, job.todo) for job in jobs] == [("measure=cka", "run"), ("measure=nbs", "run")]
-    assert jobs[0].composed.config.max_steps == 2
+    assert jobs[0].task.composed.config.max_steps == 2
 
 
 def test_the_same_run_twice_is_one_job(here: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_job_is_found_or_resumed_as_simopt_run_does(here: Path) -> None:
 def test_the_run_file_decides_not_the_job(here: Path) -> None:
     plan = sweep.plan([*SMALL, "measure=cka,nbs,linreg"])
     with sweep.opened(plan) as folder:
-        finished = execute(plan.jobs[0].composed).path
+        finished = execute(plan.jobs[0].task.composed).path
         launch.write(folder, 0, launch.Record(launch.RUNNING))  # ended before it could say so
         launch.write(folder, 1, launch.Record("done"))  # says so, and has no file
         hows = [(outcome.how, outcome.done) for outcome in sweep.outcomes(plan, folder, "gone")]

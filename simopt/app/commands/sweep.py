@@ -74,4 +74,4 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         stored = {} if outcome.path is None else summary(outcome.path).as_json()
     except StorageError:
         stored = {}
-    return {"path": None, **stored, **facts}
+    return {"path": None if outcome.path is None else str(outcome.path), **stored, **facts}

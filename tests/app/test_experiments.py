@@ -1,0 +1,155 @@
+"""Recipes of several commands: composed, changed by overrides, carried out by a sweep beside runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simopt import catalogue
+from simopt.app import sweep, tasks
+from simopt.app.compose import compose_sweep
+from simopt.errors import InputError
+
+NAMES = sorted(path.stem for path in (catalogue.config_dir() / "experiment").glob("*.yaml"))
+DATA = "dataset=gaussian dataset.samples=40 dataset.units=5"
+RECIPE = f"""# @package _global_
+hydra:
+  sweeper:
+    params:
+      parts:
+        - run {DATA} measure=cka,nbs max_steps=3
+        - sensitivity {DATA} measure=[cka,nbs] seeds=[0,1]
+        - joint {DATA} measures=[cka,nbs,linreg] mode=square per_side=2 steps=4
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    write(tmp_path / "mine", RECIPE)
+    return tmp_path / "mine"
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "experiment" / "all.yaml").write_text(text)
+
+
+def titles(overrides: list[str], folder: Path | None = None) -> list[str]:
+    return [each.title for each in compose_sweep(overrides, folder)[0]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_can_be_carried_out(name: str) -> None:
+    combinations, _ = compose_sweep([f"+experiment={name}", "dataset=majaj"])
+    assert len(combinations) > 1
+    for each in [combinations[0], *(each for each in combinations if each.command != "run")]:
+        for _, task in tasks.of_combination(each):
+            task.check()
+            assert tasks.from_text(task.text) == task
+
+
+@pytest.mark.slow
+def test_the_paper_holds_what_its_figures_show() -> None:
+    combinations, _ = compose_sweep(["+experiment=paper"])
+    of = {command: [c for c in combinations if c.command == command] for command in ("run", "sensitivity")}
+    runs = [(c.composed.config.dataset["name"], c.composed.config.measure["name"]) for c in of["run"]]
+    for figure in ("decoding_vs_score", "pcs_vs_score", "half_capture_vs_variance", "ridge_lambda"):
+        wanted = compose_sweep([f"+experiment={figure}"])[0]
+        assert {
+            (w.composed.config.dataset["name"], w.composed.config.measure["name"]) for w in wanted
+        } <= set(runs)
+    assert len(set(runs)) == len(runs)
+    assert all(c.composed.config.decoder for c in of["run"])
+    assert len(of["sensitivity"]) == 5
+
+
+def test_overrides_go_to_the_parts_that_know_them(mine: Path) -> None:
+    given = [
+        "+experiment=all",
+        "dataset=majaj",
+        "log.dir=there",
+        "measure=rsa,linreg",
+        "max_steps=9",
+        "steps=2",
+    ]
+    combinations, _ = compose_sweep(given, mine)
+    run, _, sensitivity, joint = combinations
+    assert (run.composed.config.measure["name"], run.composed.config.max_steps) == ("rsa", 9)
+    assert (run.composed.config.dataset["name"], run.composed.config.log.dir) == ("majaj", "there")
+    assert set(sensitivity.overrides) == {"dataset=majaj", "measure=[rsa,linreg]", "seeds=[0,1]", "dir=there"}
+    assert {"dataset=majaj", "dir=there", "steps=2"} < set(joint.overrides)
+    assert [title for title, _ in tasks.of_combination(joint, mine)] == [
+        f"{joint.title} measures=[{pair}]" for pair in ("cka,nbs", "cka,linreg", "nbs,linreg")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "says"),
+    [
+        (RECIPE, "max_stepz=3", "Unknown key of the experiment's parts 'max_stepz'; the nearest: max_steps"),
+        (
+            RECIPE.replace("joint g", "joined g").replace("- joint", "- joined"),
+            "seed=1",
+            "Unknown command of a part 'joined'",
+        ),
+        (RECIPE.replace("- joint", "- ''\n        - joint"), "seed=1", "Unknown command of a part ''"),
+        (RECIPE.replace("[cka,nbs,linreg]", "[cka,rsa_kendall]"), "seed=1", "rsa_kendall"),
+        (RECIPE.replace("seeds=[0,1]", "spectrum=a.csv samples=9 units=9"), "seed=1", "stores nothing"),
+    ],
+)
+def test_bad_recipes_are_refused_before_anything_runs(
+    mine: Path, recipe: str, override: str, says: str
+) -> None:
+    write(mine, recipe)
+    with pytest.raises(InputError, match=says.replace("[", r"\[")):
+        sweep.plan(["+experiment=all", override], mine)
+    assert not Path("outputs").exists()
+
+
+def test_runs_and_analyses_are_done_and_found_again(simopt, mine: Path) -> None:
+    asked = ["+experiment=all", "--config-dir", "mine", "log.dir=there"]
+    done = simopt("sweep", *asked)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(simopt("sweep", *asked, "--json").stdout)
+    assert [row["outcome"] for row in again] == ["found"] * 6
+    kinds = [Path(row["path"]).name for row in again]
+    assert kinds == ["run.h5"] * 2 + ["sensitivity.h5"] + ["joint.h5"] * 3
+    alone = json.loads(
+        simopt("sensitivity", *DATA.split(), "measure=[cka,nbs]", "seeds=[0,1]", "dir=there", "--json").stdout
+    )
+    assert alone["measures"].keys() == {"cka", "nbs"}
+    assert len(list(Path("there").rglob("sensitivity.h5"))) == 1
+    assert not list(Path("there").rglob(".sweeps"))
+
+
+def test_an_analysis_that_fails_is_listed_and_the_others_go_on(simopt, mine: Path) -> None:
+    write(mine, RECIPE.replace("measure=[cka,nbs]", "measure=[rsa_crossnobis]"))
+    done = simopt("sweep", "+experiment=all", "--config-dir", "mine", "hydra/launcher=joblib", "--json")
+    assert done.returncode == 1
+    ended = {row["job"]: row["outcome"] for row in json.loads(done.stdout)}
+    assert [how for job, how in ended.items() if job.startswith("sensitivity")] == ["failed"]
+    assert [how for job, how in ended.items() if not job.startswith("sensitivity")] == ["done"] * 5
+    assert "repeats" in done.stderr
+
+
+def test_an_interrupted_search_goes_on(mine: Path) -> None:
+    write(mine, RECIPE.replace("steps=4", "steps=100000 checkpoint_seconds=0"))
+    command = [sys.executable, "-m", "simopt.app.cli", "sweep", "+experiment=all", "--config-dir", "mine"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(Path().rglob("joint/*/checkpoint*")) and process.poll() is None:
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    jobs = sweep.plan(["+experiment=all"], mine).jobs
+    assert [job.todo for job in jobs] == ["found"] * 3 + ["resume"] + ["run"] * 2
