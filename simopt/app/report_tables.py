@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from simopt.app.published_table import published_tables
 from simopt.app.tables import good_scores_table, runs_table
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Result as Sensitivity
     from simopt.joint.result import Result as Joint
     from simopt.report import Collected
+    from simopt.report.published import Comparison
 
 
-def report_tables(collected: Collected) -> list[Table]:
-    """Return the tables of what was found: runs, good scores, sensitivities, joint ranges."""
+def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> list[Table]:
+    """Return the tables of what was found: runs, good scores, analyses, a comparison with the paper."""
     tables = []
     if collected.summaries:
         tables.append(runs_table(collected.summaries))
@@ -26,7 +29,7 @@ def report_tables(collected: Collected) -> list[Table]:
     tables += [_sensitivity(found) for found in collected.sensitivities]
     for _, group in groupby(collected.joints, key=lambda found: (found.dataset, found.source)):
         tables += _joint(list(group))
-    return tables
+    return tables if compared is None else tables + published_tables(compared)
 
 
 def _sensitivity(found: Sensitivity) -> Table:

@@ -10,6 +10,7 @@ import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,12 @@ from simopt.typing import FloatArray
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Result as Sensitivity
     from simopt.joint.result import Result as Joint
+    from simopt.report.published import Comparison
 
 Rows = Iterable[Sequence[Any]]
+
+LATEX_ROWS = 45
+"""Rows of a LaTeX table that fit on a page; more are continued in the next table."""
 
 LATEX_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """The principal components in the LaTeX table of half captures, from 1."""
@@ -41,6 +46,8 @@ _LATEX = {
     "%": r"\%", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$",
 }  # fmt: skip
+_LATEX_PRINTS = {*map(chr, range(0x180)), *"–—‘’“”…"} - set("ĦħĸĿŀŉŦŧſ")
+"""What pdflatex finds in fonts of encoding T1 without more packages."""
 
 
 def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
@@ -103,23 +110,24 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
             itertools.chain.from_iterable(map(_joint_rows, collected.joints)),
         ),
     }  # fmt: skip
-    written = []
-    for name, (header, rows) in files.items():
-        path = folder / f"{name}.csv"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with path.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(header)
-                writer.writerows(map(_fields, rows))
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        written.append(path)
-    return written
+    return [_written(folder / f"{name}.csv", header, rows) for name, (header, rows) in files.items()]
+
+
+def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
+    """Write ``published.csv``, the paper's numbers beside those found, into a folder and return its path.
+
+    Raises
+    ------
+    InputError
+        It cannot be written.
+    """
+    from simopt.report.published import HEADER, csv_rows
+
+    return _written(folder / "published.csv", HEADER, csv_rows(comparisons))
 
 
 def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
-    """Write a table of runs and one of half captures, for the LaTeX package booktabs, and return the path.
+    """Write a table of runs and one of half captures, for LaTeX with booktabs, and return the path.
 
     Raises
     ------
@@ -144,7 +152,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     told = "Mean and standard error over replicates."
     text = "\n".join(
         [
-            r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}",
+            r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage[T1]{fontenc}",
             *_latex_table(
                 f"Optimised runs. Score: the last one. {told}",
                 ["dataset", "measure", "run", "replicates", "steps", "score", "never captured"],
@@ -167,32 +175,50 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     return path
 
 
-def as_json(collected: Collected) -> dict[str, Any]:
-    """Return what was collected as plain values, null for what is not finite."""
-    plain: dict[str, Any] = _plain(
-        {
-            "runs": [summary.as_json() for summary in collected.summaries],
-            "sensitivities": [found.as_json() for found in collected.sensitivities],
-            "joints": [found.as_json() for found in collected.joints],
-            "broken": collected.broken,
-        }
-    )
+def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) -> dict[str, Any]:
+    """Return what was collected, and how it compares with the paper, as plain values; null: not finite."""
+    told: dict[str, Any] = {
+        "runs": [summary.as_json() for summary in collected.summaries],
+        "sensitivities": [found.as_json() for found in collected.sensitivities],
+        "joints": [found.as_json() for found in collected.joints],
+        "broken": collected.broken,
+    }
+    if compared is not None:
+        told["published"] = [asdict(each) for each in compared]
+    plain: dict[str, Any] = _plain(told)
     return plain
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it stands; control characters become spaces."""
-    return "".join(_LATEX.get(each, each if each.isprintable() else " ") for each in text)
+    """Return text that LaTeX prints as it stands.
+
+    Control characters become spaces, and letters that its usual fonts lack their code, as in U+4E2D.
+    """
+    return "".join(_LATEX.get(each) or _printed(each) for each in text)
+
+
+def _printed(character: str) -> str:
+    if not character.isprintable():
+        return " "
+    return character if character in _LATEX_PRINTS else f"U+{ord(character):04X}"
 
 
 def _latex_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table, shrunk to the width of the text if need be; beyond a page of rows, several of them."""
     columns = "lll" + "r" * (len(header) - 3)
     lines = [" & ".join(row) + r" \\" for row in rows]
-    return [
-        r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule", " & ".join(header) + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}",
-        r"\end{table}",
-    ]  # fmt: skip
+    text: list[str] = []
+    for first in range(0, max(len(lines), 1), LATEX_ROWS):
+        told = f"{caption} Continued." if first else caption
+        text += [
+            *([""] if first else []), r"\begin{table}", r"\centering", r"\footnotesize",
+            r"\setlength{\tabcolsep}{3pt}", rf"\caption{{{told}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
+            " & ".join(header) + r" \\", r"\midrule", *lines[first : first + LATEX_ROWS],
+            r"\bottomrule", r"\end{tabular}}", r"\end{table}",
+        ]  # fmt: skip
+    return text
 
 
 def _named(summary: Summary) -> list[str]:
@@ -303,6 +329,18 @@ def _ends(*pairs: FloatArray) -> list[list[float]]:
     """Return the values, distances and spreads of both ends of each level in a row."""
     rows: list[list[float]] = np.column_stack(pairs).tolist()
     return rows
+
+
+def _written(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(map(_fields, rows))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
 
 
 def _fields(row: Sequence[Any]) -> list[Any]:

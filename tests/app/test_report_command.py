@@ -33,15 +33,24 @@ def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "[/cka]" in shown.stdout  # as it stands, though it is markup
     assert "gaussian (surrogate): what the measures see; rotation 90" in shown.stdout
-    files = ("--csv", "data", "--latex", "runs.tex", "--json", "--figures", "figures")
+    files = ("--csv", "data", "--latex", "runs.tex", "--json", "--figures", "figures", "--format", "pdf,svg")
+    files += ("--published",)
     done = simopt("report", "outputs", "measure=nbs", *files)
     assert done.returncode == 0
     told = json.loads(done.stdout)
     assert [(row["dataset"], row["measure"]) for row in told["runs"]] == [("majaj", "nbs")]
     assert [list(found["measures"]) for found in told["sensitivities"]] == [["nbs"]]
-    assert (told["joints"], told["broken"], len(told["figures"])) == ([], [], 2)
+    assert (told["joints"], told["broken"]) == ([], [])
+    assert sorted(Path(figure).name for figure in told["figures"]) == [
+        "half_capture_vs_variance_surrogate.pdf", "half_capture_vs_variance_surrogate.svg",
+        "majaj_surrogate_captured.pdf", "majaj_surrogate_captured.svg",
+        "majaj_surrogate_score.pdf", "majaj_surrogate_score.svg",
+        "pcs_vs_score_surrogate.pdf", "pcs_vs_score_surrogate.svg",
+        "sensitivity_surrogate.pdf", "sensitivity_surrogate.svg",
+    ]  # fmt: skip
+    assert told["published"] == []
     assert all((tmp_path / path).exists() for path in told["files"])
-    assert len(told["files"]) == 7
+    assert len(told["files"]) == 8
     with (tmp_path / "data" / "sensitivity.csv").open() as file:
         assert {row["measure"] for row in csv.DictReader(file)} == {"nbs"}
 
@@ -51,6 +60,7 @@ def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
     [
         (["outputs", "measure=nbz"], 2, "Unknown measure 'nbz'; the nearest: nbs"),
         (["outputs", "colour=red"], 2, "Unknown filter 'colour'"),
+        (["outputs", "--format", "gif"], 2, "gif"),
         (["outputs/*/nothing"], 2, "No file or folder fits"),
         (["outputs", "--html", "page.pdf"], 2, "page.pdf: give a file that ends in .html"),
         (["outputs", "--latex", "runs.txt"], 2, "runs.txt: give a file that ends in .tex"),

@@ -17,7 +17,7 @@ from simopt.joint.region import Region
 from simopt.joint.result import Result as Joint
 from simopt.joint.square import Reached, Settled
 from simopt.report import Collected
-from simopt.report.exports import as_json, escape_latex, save_csv, save_latex
+from simopt.report.exports import LATEX_ROWS, as_json, escape_latex, save_csv, save_latex
 from simopt.report.tables import summarise
 from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
@@ -185,6 +185,7 @@ def test_text_of_files_stays_text(tmp_path: Path) -> None:
     save_csv(collected(made_up(NASTY)), tmp_path)
     assert {row["measure"] for row in read(tmp_path / "runs.csv")} == {NASTY}
     assert escape_latex("a_b\n") == r"a\_b "
+    assert escape_latex("é中") == "éU+4E2D"
     assert escape_latex("\\{") == r"\textbackslash{}\{"
 
 
@@ -197,16 +198,22 @@ def test_latex_rounds_and_escapes(tmp_path: Path) -> None:
     assert r"\textless{}b\textgreater{}\&\textquotedbl{}50\%\_\#\{\$\}\textbackslash{}" in text
 
 
-@pytest.mark.skipif(shutil.which("kpsewhich") is None, reason="no LaTeX is installed")
-def test_latex_compiles(tmp_path: Path) -> None:
-    if not subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).stdout:
-        pytest.skip("LaTeX has no booktabs")
-    save_latex(collected(made_up(), made_up(NASTY)).summaries, tmp_path / "runs.tex")
-    head = r"\documentclass{article}\usepackage{booktabs}\usepackage[T1]{fontenc}\begin{document}"
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_latex_compiles_and_fits_on_the_page(tmp_path: Path) -> None:
+    for needed in ("booktabs.sty", "graphicx.sty"):
+        if not subprocess.run(["kpsewhich", needed], capture_output=True, check=False).stdout:
+            pytest.skip(f"LaTeX has no {needed}")
+    odd = NASTY + "".join(map(chr, range(0x20, 0x180))) + "–“…”λ−中\U0001f600"
+    runs = [made_up("a" * 70), made_up(odd), *(made_up() for _ in range(LATEX_ROWS))]
+    text = save_latex(collected(*runs).summaries, tmp_path / "runs.tex").read_text("utf-8")
+    assert text.count(r"\begin{table}") == 4
+    head = r"\documentclass{article}\usepackage{booktabs,graphicx}\usepackage[T1]{fontenc}\begin{document}"
     (tmp_path / "paper.tex").write_text(head + r"\input{runs.tex}\end{document}")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-draftmode", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]
+    for complaint in (b"Overfull", b"Missing character", b"too large for page"):
+        assert complaint not in done.stdout
 
 
 def test_json_has_null_for_what_is_not_finite() -> None:

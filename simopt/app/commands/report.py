@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simopt.app.console import AsJson, Debug, err, errors_as_lines, out
-from simopt.errors import InputError
+
+if TYPE_CHECKING:
+    from simopt.app.report import Report
 
 Selected = Annotated[
     list[str] | None,
@@ -23,22 +25,30 @@ Figures = Annotated[
     Path | None,
     typer.Option("--figures", metavar="DIR", help="Where figures go; default: figures/ in the first folder."),
 ]
+Format = Annotated[
+    str, typer.Option("--format", metavar="NAMES", help="Of figures: png, pdf, svg, or several: pdf,png.")
+]
+Published = Annotated[
+    bool, typer.Option("--published", help="Compare with the numbers of the paper, arXiv 2407.07059.")
+]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Write tidy CSV files there.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="In trajectories.csv, only every so many states.")]
 Latex = Annotated[
     Path | None,
-    typer.Option("--latex", metavar="FILE", help="Write LaTeX tables (booktabs) into this .tex file."),
+    typer.Option(
+        "--latex", metavar="FILE", help="Write LaTeX tables (booktabs, graphicx) into this .tex file."
+    ),
 ]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page, an .html file.")
 ]
 
-_MOST_DRAWN = 12
-
 
 def report(
     selected: Selected = None,
     figures: Figures = None,
+    format: Format = "png",
+    published: Published = False,
     csv: Csv = None,
     every: Every = 1,
     latex: Latex = None,
@@ -46,50 +56,44 @@ def report(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show stored runs, sensitivities and joint ranges: tables, and figures of the runs.
+    """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
 
-    Figures: score against step, and captured variance against score. Means over replicates are rounded to
-    the first digit of their standard error.
+    Figures: of each dataset score against step and captured variance against score; and those of the paper,
+    decoding_vs_score, pcs_vs_score, half_capture_vs_variance, sensitivity, joint_ranges, ridge_lambda, from
+    whatever is stored. Runs that differ in their seeds alone are one curve with a band. Means over replicates
+    are rounded to the first digit of their standard error.
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
     with errors_as_lines(debug):
-        for path, suffix in ((latex, ".tex"), (html, ".html")):
-            if path is not None and path.suffix.lower() != suffix:
-                raise InputError(f"{path}: give a file that ends in {suffix}.")
-        from simopt.report import collect, exports, figures_folder, selection
-        from simopt.report.figures import save_figures
+        from simopt.app import report as work
 
-        asked = selection.parse(selected or [])
-        found = collect(asked.places, asked.filters)
-        runs, left_out = selection.drawn(found.runs, _MOST_DRAWN)
-        written = save_figures(runs, figures or figures_folder(asked.places))
-        files = [] if csv is None else exports.save_csv(found, csv, every)
-        if latex is not None:
-            files.append(exports.save_latex(found.summaries, latex))
-        if html is not None:
-            from simopt.report.page import save_page
-
-            files.append(save_page(found.runs, found.sensitivities, found.joints, found.broken, html))
+        suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
+        wanted = work.Wanted(figures, suffixes, csv, every, latex, html, published)
+        done = work.report(selected or [], wanted)
         if as_json:
-            told = {
-                **exports.as_json(found),
-                "figures": list(map(str, written)),
-                "files": list(map(str, files)),
-            }
-            typer.echo(json.dumps(told))
+            typer.echo(json.dumps(_as_json(done)))
         else:
             from simopt.app.report_tables import report_tables
 
-            for table in report_tables(found):
+            for table in report_tables(done.found, done.compared):
                 out().print(table)
-            for path in written:
-                out().print(f"figure: {path}", markup=False, soft_wrap=True)
-            for path in files:
-                out().print(f"file: {path}", markup=False, soft_wrap=True)
-        for line in left_out:
+            for kind, paths in (("figure", done.figures), ("file", done.files)):
+                for path in paths:
+                    out().print(f"{kind}: {path}", markup=False, soft_wrap=True)
+        for line in done.left_out:
             err().print(f"simopt: {line}", markup=False, soft_wrap=True)
-        for problem in found.broken:
+        for problem in done.found.broken:
             err().print(f"simopt: skipped {problem}", markup=False, style="red", soft_wrap=True)
-        if found.broken:
+        if done.found.broken:
             raise typer.Exit(1)
+
+
+def _as_json(done: Report) -> dict[str, Any]:
+    from simopt.report import exports
+
+    return {
+        **exports.as_json(done.found, done.compared),
+        "figures": list(map(str, done.figures)),
+        "files": list(map(str, done.files)),
+    }
