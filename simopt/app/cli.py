@@ -10,7 +10,9 @@ import typer
 
 from simopt import __version__
 from simopt.app.commands import (
+    animate,
     attribute,
+    card,
     datasets,
     explain,
     joint,
@@ -36,11 +38,13 @@ app = typer.Typer(
 app.command(name="run")(run.run)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="report")(report.report)
+app.command(name="animate")(animate.animate)
 app.command(name="sensitivity")(sensitivity.sensitivity)
 app.command(name="joint")(joint.joint)
 app.command(name="score")(score.score)
 app.command(name="explain")(explain.explain)
 app.command(name="attribute")(attribute.attribute)
+app.command(name="card")(card.card)
 app.command(name="measures")(measures.measures)
 app.add_typer(datasets.app, name="datasets")
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simopt import measures
+from simopt.analysis.invariances import related, transformed
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
 from tests.contract import POINTS, params, point, refused
@@ -17,25 +18,6 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def draw(rng: np.random.Generator, *shape: int) -> torch.Tensor:
     return torch.from_numpy(rng.standard_normal(shape))
-
-
-def transformed(kind: str, A: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    p = A.shape[1]
-    general = draw(rng, p, p) + 2 * torch.eye(p)
-    return {
-        "permutation": lambda: A[:, rng.permutation(p)],
-        "orthogonal": lambda: A @ torch.linalg.qr(draw(rng, p, p))[0],
-        "isotropic_scaling": lambda: A * float(np.exp(rng.uniform(1, 2) * rng.choice([-1, 1]))),
-        "translation": lambda: A + 3 * draw(rng, 1, p),
-        "column_scaling": lambda: A * torch.from_numpy(np.exp(rng.uniform(-2, 2, p))),
-        "invertible_linear": lambda: A @ general,
-        "affine": lambda: A @ general + 3 * draw(rng, 1, p),
-    }[kind]()
-
-
-def related(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    X = draw(rng, 30, 5) * torch.tensor([3.0, 2, 1, 0.5, 0.2])
-    return X, X @ draw(rng, 5, 4) + draw(rng, 30, 4)
 
 
 @pytest.mark.parametrize("side", ["X", "Y"])

@@ -1,0 +1,125 @@
+"""Invariances that are found, of functions whose invariances are known by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from simopt import measures
+from simopt.analysis.invariances import invariances, related, transformed
+from simopt.errors import InputError
+from simopt.measures import FunctionMeasure
+from simopt.measures.base import INVARIANCES
+
+ROTATIONS = {"permutation", "orthogonal"}
+
+
+def cosine_of_grams(X, Y):
+    """Uncentred, so that a translation counts."""
+    K, L = X @ X.T, Y @ Y.T
+    return (K * L).sum() / (K.norm() * L.norm())
+
+
+def first_units(X, Y):
+    return np.corrcoef(X[:, 0].numpy(), Y[:, 0].numpy())[0, 1] ** 2
+
+
+def largest_means(X, Y):
+    return X.mean(0).abs().max() + Y.mean(0).abs().max()
+
+
+def distance(X, Y):
+    return torch.cdist(X, X).sum() - torch.cdist(Y, Y).sum()
+
+
+def projectors(X, Y):
+    """Overlap of the column spaces: any invertible map of the units leaves them."""
+    P, Q = (A @ torch.linalg.pinv(A) for A in (X, Y))
+    return float((P * Q).sum())
+
+
+KNOWN = [
+    (cosine_of_grams, ROTATIONS | {"isotropic_scaling"}),
+    (first_units, {"isotropic_scaling", "translation", "column_scaling"}),
+    (largest_means, {"permutation"}),
+    (distance, ROTATIONS | {"translation"}),
+    (projectors, set(INVARIANCES) - {"translation", "affine"}),
+]
+
+
+@pytest.mark.parametrize(("function", "known"), KNOWN, ids=lambda value: getattr(value, "__name__", ""))
+def test_known_invariances_are_found_on_both_sides(function, known):
+    found = invariances(FunctionMeasure(name="own", function=function))
+    assert len(found) == 2 * len(INVARIANCES)
+    for side in ("X", "Y"):
+        assert {each.kind for each in found if each.side == side and each.holds} == known
+    assert all(each.declared is None and each.agrees for each in found)
+    changed = [each.change for each in found if not each.holds]
+    assert min(changed) > 1e-3
+
+
+def test_sides_are_told_apart():
+    found = invariances(FunctionMeasure(name="own", function=lambda X, Y: X.sum() + (Y - Y.mean(0)).norm()))
+    holds = {side: {each.kind for each in found if each.side == side and each.holds} for side in ("X", "Y")}
+    assert holds == {"X": {"permutation"}, "Y": ROTATIONS | {"translation"}}
+
+
+@pytest.mark.parametrize("name", ["cka", "linreg", "procrustes_euclidean", "rsa", "mutual_knn"])
+def test_what_the_catalogue_declares_is_what_is_found(name):
+    found = invariances(measures.get(name))
+    assert all(each.agrees for each in found)
+    assert any(each.holds for each in found)
+    assert not all(each.holds for each in found)
+
+
+def test_a_false_declaration_is_a_disagreement(monkeypatch):
+    cka = measures.get("cka")
+    told = cka.facts.__class__(**{**cka.facts.__dict__, "invariant_y": frozenset(INVARIANCES)})
+    monkeypatch.setattr(type(cka), "facts", property(lambda self: told))
+    wrong = {(each.kind, each.side) for each in invariances(cka) if not each.agrees}
+    assert wrong == {("column_scaling", "Y"), ("invertible_linear", "Y"), ("affine", "Y")}
+
+
+def test_a_score_that_is_not_finite_does_not_stay():
+    found = invariances(FunctionMeasure(name="own", function=lambda X, Y: Y.mean() * math.nan))
+    assert not any(each.holds for each in found)
+    assert found[0].as_json()["change"] is None
+
+
+def test_a_seed_gives_the_same_changes_and_more_draws_no_smaller_ones():
+    cka = measures.get("cka")
+    few, again, more = invariances(cka, 3), invariances(cka, 3), invariances(cka, 6)
+    assert few == again
+    assert all(a.change <= b.change for a, b in zip(few, more, strict=True))
+
+
+def test_transformations_are_what_they_are_called(rng):
+    A = related(rng)[0]
+    centred = A - A.mean(0)
+    kept = {
+        "permutation": lambda B: torch.equal(B.sort(1)[0], A.sort(1)[0]),
+        "orthogonal": lambda B: torch.allclose(B @ B.T, A @ A.T),
+        "isotropic_scaling": lambda B: torch.allclose(B / A, (B / A)[0, 0]),
+        "translation": lambda B: torch.allclose(B - B.mean(0), centred),
+        "column_scaling": lambda B: torch.allclose(B / A, (B / A)[:1].expand_as(A)),
+        "invertible_linear": lambda B: torch.linalg.matrix_rank(torch.cat([A, B], 1)) == 5,
+        "affine": lambda B: torch.linalg.matrix_rank(torch.cat([centred, B - B.mean(0)], 1)) == 5,
+    }
+    for kind in INVARIANCES:
+        B = transformed(kind, A, rng)
+        assert kept[kind](B)
+        assert not torch.allclose(A, B)
+
+
+@pytest.mark.parametrize("asked", [{"draws": 0}, {"seed": -1}])
+def test_what_is_refused(asked):
+    with pytest.raises(InputError, match=next(iter(asked))):
+        invariances(measures.get("cka"), **asked)
+
+
+def test_a_measure_that_needs_more_says_so():
+    with pytest.raises(InputError, match="need repeats"):
+        invariances(measures.get("rsa_crossnobis"))
+    with pytest.raises(InputError, match="transformation"):
+        transformed("shear", torch.ones(3, 2), np.random.default_rng(0))
