@@ -25,6 +25,8 @@ QUICK = ("starts=2", "rounds=2", "steps=30", "levels=[0.1,0.3,0.5,0.7,0.9,0.97]"
 SHARED_KEYS = ("device", "dtype", "force")
 """Keys that a run and a search of joint ranges have in common."""
 
+_HARD_TO_HOLD = ("linreg",)
+"""Of the partners: where PCs leave or enter, the gradient jumps, and short searches at a level end early."""
 _JOINT_KEYS = ("starts", "rounds", "steps", "levels", "units")
 
 
@@ -158,10 +160,17 @@ def bare(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def joint_request(asked: Request, partner: str, chosen: Chosen) -> joint.Request:
-    """Return the request of the joint range with a partner, which comes first: its levels go from 0 to 1."""
+    """Return the request of the joint range with a partner.
+
+    The partner comes first, as its levels go from 0 to 1; but where levels of it are hard to hold it comes
+    second, if the measure's own go from 0 to 1.
+    """
     given = {key_of(each) for each in asked.joint}
     quick = [each for each in QUICK if key_of(each) not in given]
     overrides = [*asked.data, *asked.shared, *quick, *asked.joint, f"dir='{asked.root}'"]
-    config = replace(compose_analysis("joint", overrides, asked.config_dir), measures=[partner, chosen.key])
+    facts = chosen.measure.facts
+    turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
+    pair = (chosen.key, partner) if turn else (partner, chosen.key)
+    config = replace(compose_analysis("joint", overrides, asked.config_dir), measures=list(pair))
     both = {partner: measures.get(partner), chosen.key: replace(chosen.measure, name=chosen.key)}
-    return joint.Request(config, both, [(partner, chosen.key)], asked.data)
+    return joint.Request(config, both, [pair], asked.data)

@@ -61,7 +61,7 @@ def save_sheet(cards: Sequence[Card], path: Path) -> Path:
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(rect=(_MARGIN, _MARGIN, 1 - 2 * _MARGIN, 1 - 2 * _MARGIN))
-    figure.suptitle(plain(heading(cards)), fontsize=11, x=_MARGIN, ha="left")
+    figure.suptitle(plain(heading(cards)), fontsize=11, x=_MARGIN, y=1 - _MARGIN / 2, ha="left")
     lines = _remarks(cards)
     heights = [1.7, 1.75, 2.6, 2.4, 0.3 + 0.1 * len(lines)]
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
