@@ -39,7 +39,10 @@ def names(group: str) -> list[str]:
 
 def aliases(group: str) -> dict[str, str]:
     """Return the aliases in a group, each with the name of the entry it belongs to."""
-    return {alias: name for name in names(group) for alias in _load(group, name).get("aliases", {})}
+    folder = config_dir() / group
+    return {
+        alias: name for name in names(group) for alias in _parse(folder / f"{name}.yaml").get("aliases", {})
+    }
 
 
 def read(group: str, name: str) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def _parse(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
 
 
-def build(node: Node, what: str) -> Any:
+def build(node: Node, what: str, kind: type | None = None) -> Any:
     """Call what ``_target_`` names with the other entries of a node as its options.
 
     Parameters
@@ -81,21 +84,25 @@ def build(node: Node, what: str) -> Any:
         options bound, to be called later.
     what : str
         How errors call it, for instance ``measure``.
+    kind : type, optional
+        What ``_target_`` has to be a class of; anything else is refused before it is called.
 
     Raises
     ------
     InputError
-        The path leads nowhere, or an option is unknown, missing or refused.
+        The path leads nowhere or to another kind, or an option is unknown, missing or refused.
     """
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     target = locate(node.get("_target_"), what)
+    if kind is not None and not (inspect.isclass(target) and issubclass(target, kind)):
+        raise InputError(
+            f"{what}: _target_ {node.get('_target_')!r} is not a {kind.__module__}.{kind.__qualname__}."
+        )
     title = f"{what} {options.get('name', target.__name__)}"
     partial = bool(node.get("_partial_", False))
     _check_options(target, options, title, partial)
-    if partial:
-        return functools.partial(target, **options)
     try:
-        return target(**options)
+        return functools.partial(target, **options) if partial else target(**options)
     except TypeError as error:
         raise InputError(f"{title}: {error}.") from error
 
@@ -108,20 +115,27 @@ def locate(path: object, what: str) -> Callable[..., Any]:
     InputError
         The path leads nowhere.
     """
-    if not isinstance(path, str) or "." not in path:
+    if not isinstance(path, str) or "." not in path or not all(map(str.isidentifier, path.split("."))):
         raise InputError(f"{what}: _target_ is {path!r}; it must be the dotted path of a class or function.")
     module, _, attribute = path.rpartition(".")
     try:
         target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{what}: _target_ {path!r} cannot be imported ({error}).") from error
-    if not callable(target):
+    # A module of the user's own may end in anything while it is imported.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{what}: _target_ {path!r} cannot be imported ({reason}).") from error
+    if not callable(target) or not hasattr(target, "__name__"):
         raise InputError(f"{what}: _target_ {path!r} is not a class or function.")
     return target  # type: ignore[no-any-return]
 
 
 def _check_options(target: Callable[..., Any], options: Node, title: str, partial: bool) -> None:
-    parameters = inspect.signature(target).parameters
+    try:
+        parameters = inspect.signature(target).parameters
+    except (ValueError, TypeError):  # some of Python's own have none
+        return
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     hidden = {name for name, p in parameters.items() if partial and p.default is p.empty} | set(_IDENTITY)

@@ -7,18 +7,17 @@ Every backward pass is written by hand: none differentiates through a factorisat
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from typing import TYPE_CHECKING, Any
 
 from simopt.errors import NumericalError
+from simopt.lazy import Function, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LARGEST_SCALE = 1.69770248526
-_TRUSTED_CONDITION = {torch.float32: 3e4, torch.float64: 1e6}
-_FULL_RANK_CONDITION = {torch.float32: 1e6, torch.float64: 1e14}  # of A'A
+_TRUSTED_CONDITION = {4: 3e4, 8: 1e6}  # by the bytes of a number
+_FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}  # of A'A
 
 
 class _Centre(Function):
@@ -58,7 +57,7 @@ def gram(matrix: Tensor) -> Tensor:
     return out
 
 
-class _Products(Function):
+class _Products(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         centred = matrix - matrix.mean(dim=-2, keepdim=True)
@@ -66,7 +65,6 @@ class _Products(Function):
         return factor.mT @ centred, centred.mT @ centred
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, factor = ctx.saved_tensors
         grad = factor @ grads[0]
@@ -89,7 +87,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     return cross, own
 
 
-class _CrossAndTotal(Function):
+class _CrossAndTotal(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         centred = matrix - matrix.mean(dim=-2, keepdim=True)
@@ -97,7 +95,6 @@ class _CrossAndTotal(Function):
         return factor.mT @ centred, torch.linalg.matrix_norm(centred).square()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, factor = ctx.saved_tensors
         return (factor @ grads[0]).addcmul_(centred, 2 * grads[1][..., None, None]), None
@@ -109,7 +106,7 @@ def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     return cross, total
 
 
-class _NuclearNorm(Function):
+class _NuclearNorm(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         factor = polar(matrix)
@@ -117,7 +114,6 @@ class _NuclearNorm(Function):
         return (factor * matrix).sum(dim=(-2, -1))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (factor,) = ctx.saved_tensors
         return grads[0][..., None, None] * factor
@@ -243,7 +239,7 @@ def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return inverse, torch.where((info == 0) & condition.isfinite(), condition, math.inf)
 
 
-class _SolveSPD(Function):
+class _SolveSPD(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -253,7 +249,6 @@ class _SolveSPD(Function):
         return solution, condition
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         inverse, solution = ctx.saved_tensors
         adjoint = inverse @ grads[0]
@@ -279,7 +274,7 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return solution, condition
 
 
-class _Explained(Function):
+class _Explained(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -289,7 +284,6 @@ class _Explained(Function):
         return (right * solution).sum(dim=-2), condition
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (solution,) = ctx.saved_tensors
         weighted = solution * grads[0][..., None, :]
@@ -310,7 +304,7 @@ def explained(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return sums, condition
 
 
-class _Predict(Function):
+class _Predict(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -320,7 +314,6 @@ class _Predict(Function):
         return weights @ right, condition
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inverse, weights, right = ctx.saved_tensors
         pulled = (grads[0] @ right.mT) @ inverse
@@ -349,7 +342,7 @@ def trustworthy(condition: Tensor) -> bool:
     Up to the bounds a regression score is off by about 1e-5 in float32 and 1e-11 in float64. Beyond them the
     singular value decomposition of the data matrix takes over (:func:`ridge_coefficients`).
     """
-    return bool((condition <= _TRUSTED_CONDITION[condition.dtype]).all())
+    return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
 
 
 def full_rank(condition: Tensor) -> bool:
@@ -357,10 +350,10 @@ def full_rank(condition: Tensor) -> bool:
 
     Then A can be decomposed without looking for its rank. The bounds leave room for the rounding of A'A.
     """
-    return bool((condition <= _FULL_RANK_CONDITION[condition.dtype]).all())
+    return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
 
 
-class _RidgeCoefficients(Function):
+class _RidgeCoefficients(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
         left, values, right = svd(predictors)
@@ -373,7 +366,6 @@ class _RidgeCoefficients(Function):
         return coefficients
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         predictors, targets, left, values, right, keep, coefficients = ctx.saved_tensors
         inside = torch.where(keep[..., None], right @ grads[0], 0.0)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from simopt.report.tables import PCS, Summary
-
 if TYPE_CHECKING:
     from simopt.analysis.explanation import Explanation
     from simopt.analysis.standing import Standing
+    from simopt.report.tables import Summary
 
 
 def runs_table(summaries: Sequence[Summary]) -> Table:
     """Return the table of runs: one row each, means over replicates."""
+    from simopt.report.tables import PCS  # loads h5py, which the other tables do not need
+
     table = Table(title="Stored runs", caption="half capture: the score at which a PC is half captured")
     for name in ("dataset", "measure", "run", "status"):
         table.add_column(name, overflow="fold")

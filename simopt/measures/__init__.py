@@ -65,7 +65,8 @@ def get(name: str, **options: Any) -> Measure:
     InputError
         No such measure, no such option, or a value out of range.
     """
-    entry = None if name in names(aliases=True) else _entry_point(name)
+    known = name in catalogue.names("measure") or name in catalogue.aliases("measure")
+    entry = None if known else _entry_point(name)
     if entry is not None:
         return build({"_target_": entry, "name": name, **options})
     return build({**catalogue.read("measure", name), **options})

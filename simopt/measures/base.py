@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.lazy import torch
 from simopt.measures.moments import Moments, Reference
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from simopt.typing import ArrayLike
 
 INVARIANCES = (
@@ -170,7 +171,7 @@ def over_batch(score: Callable[[npt.NDArray[np.float64]], float]) -> Callable[[M
 
 
 def _as_tensor(Y: ArrayLike) -> Tensor:
-    if isinstance(Y, Tensor):
+    if isinstance(Y, torch.Tensor):
         return Y if Y.dtype.is_floating_point else Y.to(torch.float64)
     array = np.asarray(Y)
     return torch.from_numpy(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))

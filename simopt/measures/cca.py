@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.lazy import Function, torch
 from simopt.measures import procrustes
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Normaliser = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
@@ -47,7 +46,7 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
     return tolerance
 
 
-class _Basis(Function):
+class _Basis(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, centred: Tensor, Y: Tensor, variance: float) -> tuple[Tensor, Tensor]:
         left, values, right = linalg.svd(centred)
@@ -60,7 +59,6 @@ class _Basis(Function):
         return left * keep[..., None, :], keep
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         left, values, right, keep = ctx.saved_tensors
         inside = torch.where(keep[..., None, :], grads[0], 0.0)
@@ -101,7 +99,7 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
         direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
     keep : Tensor of bool, (..., r)
     """
-    out, keep = _Basis.apply(moments.centred, moments.Y, variance)  # type: ignore[no-untyped-call]
+    out, keep = _Basis.apply(moments.centred, moments.Y, variance)
     return out, keep
 
 
@@ -120,14 +118,13 @@ def _leading(powers: Tensor, variance: float) -> Tensor:
     return leading
 
 
-class _SquaredNorm(Function):
+class _SquaredNorm(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(matrix)
         return matrix.square().sum(dim=(-2, -1))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (matrix,) = ctx.saved_tensors
         grad: Tensor = 2 * matrix
@@ -155,7 +152,7 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     cross = X_basis.mT @ Y_basis
     if power == 1:
         return linalg.nuclear_norm(cross)
-    out: Tensor = _SquaredNorm.apply(cross)  # type: ignore[no-untyped-call]
+    out: Tensor = _SquaredNorm.apply(cross)
     return out
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, get_args
 
 from simopt import checks, linalg
 from simopt.typing import Form
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMS: tuple[Form, ...] = get_args(Form)
 DISTANCES = ("angle", "angle_normalised")

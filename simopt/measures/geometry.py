@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from simopt import checks, linalg, pairwise
+from simopt.lazy import Function, torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
 Statistic = Literal["uniformity", "magnitude", "concentricity"]
@@ -107,7 +106,7 @@ _STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class _Polar(Function):
+class _Polar(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         left, values, right = torch.linalg.svd(matrix, full_matrices=False)
@@ -119,7 +118,6 @@ class _Polar(Function):
         return polar_factor
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         left, values, right = ctx.saved_tensors
         (grad,) = grads
@@ -137,7 +135,7 @@ def polar(matrix: Tensor) -> Tensor:
     Its gradient is exact at constant rank and divides by sums s_i + s_j of nonzero singular values only, so
     repeated ones do no harm.
     """
-    out: Tensor = _Polar.apply(matrix)  # type: ignore[no-untyped-call]
+    out: Tensor = _Polar.apply(matrix)
     return out
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from typing import TYPE_CHECKING, Any
 
 from simopt import checks, linalg
+from simopt.lazy import Function
 from simopt.measures import cca
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class _HatDistance(Function):
+
+class _HatDistance(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
         left, values, right = linalg.svd(matrix)
@@ -29,7 +29,6 @@ class _HatDistance(Function):
         return X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         left, values, right, shrunk, cross, X_basis, X_shrunk = ctx.saved_tensors
         coefficients = values / (values.square() + ctx.penalty)
@@ -54,7 +53,7 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
         Eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
-    out: Tensor = _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)  # type: ignore[no-untyped-call]
+    out: Tensor = _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)
     return out
 
 

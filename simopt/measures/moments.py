@@ -12,14 +12,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.components import principal_components
 from simopt.errors import InputError
+from simopt.lazy import torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from simopt.typing import ArrayLike
 
 
@@ -63,7 +64,7 @@ class Reference:
         """
         if isinstance(X, Reference):
             return X
-        if isinstance(X, Tensor):
+        if isinstance(X, torch.Tensor):
             device = X.device if device is None else device
             dtype = X.dtype if dtype is None and X.dtype.is_floating_point else dtype
         array = checks.responses(X)

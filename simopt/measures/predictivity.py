@@ -9,16 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure, over_batch
 from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 Model = Literal["linear", "ridge", "ridge_cv", "pls"]

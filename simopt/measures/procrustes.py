@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.lazy import Function, torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
 
@@ -45,7 +44,7 @@ _RELATIONS = {
 }
 
 
-class _Distance(Function):
+class _Distance(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
         polar = linalg.polar(factor.mT @ matrix)
@@ -61,7 +60,6 @@ class _Distance(Function):
         return distance
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         residual, distance, tip = ctx.saved_tensors
         slope = torch.where(distance > tip, grads[0] / torch.where(distance > tip, distance, 1.0), 0.0)
@@ -86,7 +84,7 @@ def distance(matrix: Tensor, factor: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    out: Tensor = _Distance.apply(matrix, factor)  # type: ignore[no-untyped-call]
+    out: Tensor = _Distance.apply(matrix, factor)
     return out
 
 
@@ -215,7 +213,8 @@ class Procrustes(Measure):
                     "as many folds as samples."
                 )
             tests = torch.arange(reference.samples).tensor_split(self.folds)
-            return lambda moments: self._held_out(factor, moments, tests)
+            held_out = torch.no_grad()(self._held_out)
+            return lambda moments: held_out(factor, moments, tests)
         if not self.normalised:
             return lambda moments: self._shape(distance(self._side(moments), factor))
         factor = unit(factor)
@@ -234,7 +233,6 @@ class Procrustes(Measure):
         squared = distance.square()
         return squared if self.form == "squared" else squared * (1 - squared / 4)
 
-    @torch.no_grad()
     def _held_out(self, factor: Tensor, moments: Moments, tests: tuple[Tensor, ...]) -> Tensor:
         Y = self._side(moments)
         rank = _rank(torch.linalg.svdvals(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])

@@ -10,25 +10,25 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from simopt import linalg
 from simopt.components import principal_components
+from simopt.lazy import Function, torch
 from simopt.measures.rdm import Embedding
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Comparison = Literal[
     "cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov",
     "bures", "bures_sq_distance", "euclidean_norm",
 ]  # fmt: skip
 
-Compare = Callable[[Embedding], Tensor]
+Compare: TypeAlias = "Callable[[Embedding], Tensor]"
 """The score, (...), as a function of the embedded samples of Y."""
 
 
@@ -123,7 +123,7 @@ def _unit_factor(points: Tensor) -> Tensor:
     return torch.from_numpy(principal_components(points.cpu().numpy()).scores).to(points)
 
 
-class _Fidelity(Function):
+class _Fidelity(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, factor: Tensor, matrix: Tensor) -> Tensor:
         root = _root(matrix)
@@ -135,7 +135,6 @@ class _Fidelity(Function):
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         axes, inverse = ctx.saved_tensors
         return None, grads[0][..., None, None] / 2 * (axes * inverse[..., None, :]) @ axes.mT
@@ -160,7 +159,7 @@ def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
     factor : Tensor, (n, r), A
     matrix : Tensor, (..., n, n), L
     """
-    out: Tensor = _Fidelity.apply(factor, matrix)  # type: ignore[no-untyped-call]
+    out: Tensor = _Fidelity.apply(factor, matrix)
     return out
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, get_args
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.lazy import torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.kernel import cosine
 from simopt.measures.moments import Moments, Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Adjustment = Literal["ghaziri", "maye"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -12,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from simopt.report.style import COLUMN, PAGE, PAPER, check_suffix, look, plain, save
-from simopt.theory.sensitivity import Sensitivity
 from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.theory.sensitivity import Sensitivity
 
 
 def draw_sensitivity(
@@ -104,4 +108,4 @@ def _over_strengths(curve: Sensitivity) -> Sensitivity:
     """Take the strengths, (S, 1), for the axis of PCs, (1, S)."""
     theory = None if curve.theory is None else curve.theory.T
     scores = None if curve.experiment is None else curve.experiment.transpose(1, 0, 2)
-    return Sensitivity(curve.measure, curve.at_self, theory, None, None, scores, curve.local)
+    return replace(curve, theory=theory, expected=None, band=None, experiment=scores)
