@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 2000
+"""Characters of a message, of which what is quoted may have a million."""
+
 
 class SimoptError(Exception):
     """Base of all errors that simopt raises on purpose.
 
     ``exit_code`` is what the command line returns: 1 when the work failed, 2 when the input or the
-    configuration was wrong, 130 when it was interrupted.
+    configuration was wrong, 130 when it was interrupted. Messages quote names from files: what a terminal
+    would obey in them is shown as an escape, and there are two lines at most.
     """
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """Return the message, fit to be shown."""
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        first, newline, rest = text.partition("\n")
+        return _shown(first) + newline + _shown(rest)
 
 
 class InputError(SimoptError, ValueError):
@@ -27,6 +39,10 @@ class NumericalError(SimoptError, ArithmeticError):
 
 class StorageError(SimoptError, OSError):
     """A run could not be written or read: no space, no permission, a broken file, a second writer."""
+
+
+class OtherSchemaError(StorageError):
+    """A file is of a schema that this version does not read; another version does, so it is left alone."""
 
 
 class RunBusyError(StorageError):
@@ -53,3 +69,7 @@ class SurrogateWarning(UserWarning):
 
 class DegenerateWarning(UserWarning):
     """A measure cannot tell datasets of this shape apart."""
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

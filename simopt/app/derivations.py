@@ -9,6 +9,7 @@ from typing import Any
 
 from simopt.app.sensitivity import Request
 from simopt.errors import InputError
+from simopt.store.whole import put
 from simopt.theory import derivation
 from simopt.theory.derivation import Derivation
 
@@ -68,9 +69,8 @@ def write(derived: list[Derivation], folder: Path) -> list[str]:
     """
     markdown, latex, pdf = (folder / f"derivation.{suffix}" for suffix in ("md", "tex", "pdf"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        markdown.write_text("\n\n".join(map(derivation.to_markdown, derived)), encoding="utf-8")
-        latex.write_text(derivation.to_latex(derived), encoding="utf-8")
+        put(markdown, "\n\n".join(map(derivation.to_markdown, derived)).encode())
+        put(latex, derivation.to_latex(derived).encode())
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({(error.strerror or str(error)).lower()})."

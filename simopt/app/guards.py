@@ -12,11 +12,15 @@ import filelock
 
 from simopt.errors import InterruptedRunError, RunBusyError
 from simopt.store import layout
+from simopt.store.whole import UNFINISHED
 
 
 @contextlib.contextmanager
 def alone(folder: Path, stop_waiting: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Hold the lock of a folder; where it is taken, wait until told to stop, or refuse at once."""
+    """Hold the lock of a folder; where it is taken, wait until told to stop, or refuse at once.
+
+    What a killed process left unfinished there goes.
+    """
     lock = filelock.FileLock(folder / layout.LOCK_FILE)
     while True:
         try:
@@ -30,9 +34,23 @@ def alone(folder: Path, stop_waiting: Callable[[], bool] | None = None) -> Itera
                     f"{folder}: interrupted while another process was at work."
                 ) from error
     try:
+        for left_by_a_kill in _left(folder):
+            left_by_a_kill.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
+
+
+def tidy(folder: Path) -> None:
+    """Take away what a kill left beside a result that is finished, unless a process is at work there."""
+    checkpoint = folder / layout.CHECKPOINT_FILE
+    if checkpoint.exists() or _left(folder):
+        with contextlib.suppress(OSError), alone(folder):
+            checkpoint.unlink(missing_ok=True)
+
+
+def _left(folder: Path) -> list[Path]:
+    return [*folder.glob("*.new"), *folder.glob(f"{UNFINISHED}*")]
 
 
 @contextlib.contextmanager

@@ -16,12 +16,7 @@ from simopt.app.compose import Composed
 from simopt.app.guards import alone, stop_signals
 from simopt.app.paths import config_hash, run_folder
 from simopt.app.provenance import now, provenance
-from simopt.errors import (
-    InterruptedRunError,
-    RunFailedError,
-    SimoptError,
-    StorageError,
-)
+from simopt.errors import InterruptedRunError, RunFailedError, SimoptError
 from simopt.optimization import State, StopReason, captured_variance, half_capture, steps_to
 from simopt.optimization import device as devices
 from simopt.optimization.run import memory_errors
@@ -95,21 +90,11 @@ def _execute(
     folder = run_folder(config, job.dataset, job.measure.name, digest)
     path = folder / layout.RUN_FILE
     with alone(folder, should_stop if wait else None):
-        for left_by_a_kill in folder.glob("*.new"):
-            left_by_a_kill.unlink()
-        if path.exists() and not config.force and _status(path) == layout.FINISHED:
+        if not config.force and reader.if_whole(reader.status, path) == layout.FINISHED:
             (folder / layout.CHECKPOINT_FILE).unlink(missing_ok=True)
             return Outcome(path, "found")
         session = _Session(composed, job, digest, folder, progress, should_stop)
         return session.run()
-
-
-def _status(path: Path) -> str | None:
-    """Return the status of a run file; None where it is broken, so that the run is done again."""
-    try:
-        return reader.status(path)
-    except StorageError:
-        return None
 
 
 class _Session:
@@ -172,7 +157,8 @@ class _Session:
             tracked=tuple(self.tracked),
         )
         flush_seconds = self.config.log.flush_seconds
-        if self.checkpoint.exists() and not self.config.force and _status(self.path) is not None:
+        whole = reader.if_whole(reader.status, self.path) is not None
+        if whole and self.checkpoint.exists() and not self.config.force:
             state = checkpoint.load(self.checkpoint)
             self.job.ascent.restore(state["ascent"])
             self.seconds_before = float(state["wall_seconds"])

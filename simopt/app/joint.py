@@ -16,7 +16,7 @@ from simopt import checks, measures
 from simopt.app import inputs
 from simopt.app.build import find_own_code
 from simopt.app.compose import compose_analysis
-from simopt.app.guards import alone, stop_signals
+from simopt.app.guards import alone, stop_signals, tidy
 from simopt.app.paths import analysis_place, make_folder
 from simopt.app.provenance import provenance
 from simopt.app.schema import JointConfig
@@ -153,12 +153,15 @@ def find_or_make(
     """
     config, names = asked.config, pair or asked.pairs[0]
     path = place(asked, dataset, names)
-    if path.exists() and not config.force:
-        return _widened(asked, dataset, read(path))
+    found = None if config.force else reader.if_whole(read, path)
+    if found is not None:
+        tidy(path.parent)
+        return _widened(asked, dataset, found)
     make_folder(path.parent)
     with alone(path.parent, should_stop if wait else None):
-        if path.exists() and not config.force:
-            return _widened(asked, dataset, read(path))
+        found = None if config.force else reader.if_whole(read, path)
+        if found is not None:
+            return _widened(asked, dataset, found)
         work = _Work(asked, names, dataset, path, observe, should_stop)
         result = work.run()
         data_hash = "" if dataset is None else dataset.data_hash()

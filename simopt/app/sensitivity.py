@@ -15,7 +15,7 @@ from simopt.analysis.sensitivity import ANALYSIS, Result, read, write
 from simopt.app import inputs
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose, compose_analysis
-from simopt.app.guards import alone
+from simopt.app.guards import alone, tidy
 from simopt.app.paths import analysis_place, make_folder, source_of
 from simopt.app.provenance import provenance
 from simopt.app.schema import SensitivityConfig
@@ -23,8 +23,9 @@ from simopt.components import principal_components
 from simopt.datasets import Dataset
 from simopt.errors import InputError, InterruptedRunError, SimoptError
 from simopt.measures import Measure
+from simopt.store import reader
 from simopt.theory.perturbations import DEFAULTS, KINDS, check
-from simopt.theory.sensitivity import Sensitivity, experiment, predict
+from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 
 DEFAULT = ("cka", "nbs", "procrustes_angular")
@@ -150,18 +151,22 @@ def find_or_make(
         It was told to stop.
     """
     config, path = asked.config, place(asked, dataset)
-    if path.exists() and not config.force:
-        return read(path)
+    found = None if config.force else reader.if_whole(read, path)
+    if found is not None:
+        tidy(path.parent)
+        return found
 
     def step(done: int, total: int) -> None:
         if should_stop():
             raise InterruptedRunError(f"{path.parent}: interrupted; the same command begins again.")
         observe(done, total)
 
+    chosen_pcs(config.pcs, len(principal_components(dataset.samples()).values))
     make_folder(path.parent)
     with alone(path.parent, should_stop if wait else None):
-        if path.exists() and not config.force:
-            return read(path)
+        found = None if config.force else reader.if_whole(read, path)
+        if found is not None:
+            return found
         return _make(asked, dataset, path, step)
 
 

@@ -21,10 +21,12 @@ from simopt.app import launch
 from simopt.app.compose import Launcher, compose_sweep
 from simopt.app.memory import forget
 from simopt.app.tasks import RunTask, Task, of_combination
-from simopt.errors import InputError, SimoptError
-from simopt.store import layout
+from simopt.errors import InputError, SimoptError, StorageError
+from simopt.store import analysis, layout, reader
 
 SWEEPS = ".sweeps"
+_LOCK = "sweep.lock"
+"""Held by a sweep that carries out its jobs itself; one that nobody holds is that of a killed sweep."""
 RUN, RESUME, FOUND, FAILED = "run", "resume", "found", "failed"
 NOT_STARTED = "not started"
 
@@ -135,10 +137,19 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
 
 def _todo(path: Path, task: Task) -> str:
     state = None if task.force else glance(path)
-    if state is not None and state.status == layout.FINISHED:
+    if state is not None and state.status == layout.FINISHED and _whole(path):
         return FOUND
     begun = state is not None or not isinstance(task, RunTask)
     return RESUME if begun and not task.force and (path.parent / layout.CHECKPOINT_FILE).exists() else RUN
+
+
+def _whole(path: Path) -> bool:
+    """Whether a finished file can be read; what came of a broken one, its job says."""
+    try:
+        reader.status(path) if path.name == layout.RUN_FILE else analysis.verify(path)
+    except StorageError:
+        return False
+    return True
 
 
 def glance(path: Path) -> Glance | None:
@@ -181,16 +192,29 @@ def opened(plan: Plan) -> Iterator[Path]:
             f"{place}: cannot be written ({(error.strerror or str(error)).lower()}); "
             "choose another folder with log.dir=FOLDER."
         ) from error
+    _clear(place)
+    lock = filelock.FileLock(folder / _LOCK)
+    if str(plan.launcher.options["_target_"]).endswith(".BasicLauncher"):
+        lock.acquire()
     for job in plan.jobs:
         (folder / f"{job.number}.yaml").write_text(job.task.text, encoding="utf-8")
     try:
         yield folder
     finally:
         forget()
+        lock.release()
+        (folder / _LOCK).unlink(missing_ok=True)
         if all(outcome.done for outcome in outcomes(plan, folder)):
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):
                 place.rmdir()
+
+
+def _clear(place: Path) -> None:
+    """Remove the folders of sweeps that were killed and had all their jobs in their own process."""
+    for left in place.glob(f"*/{_LOCK}"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(left, timeout=0):
+            shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:

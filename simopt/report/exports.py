@@ -20,6 +20,7 @@ from simopt.errors import InputError
 from simopt.report import Collected
 from simopt.report.tables import Rounded, Summary, rounded, standard_error
 from simopt.store.reader import Run
+from simopt.store.whole import put, whole
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -168,8 +169,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
         ]
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        put(path, text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
     return path
@@ -333,8 +333,7 @@ def _ends(*pairs: FloatArray) -> list[list[float]]:
 
 def _written(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(map(_fields, rows))

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from simopt.errors import InputError
+from simopt.store.whole import whole
 
 COLUMN, PAGE = 3.5, 7.2
 """Inches of a column and of a page's text."""
@@ -105,9 +106,8 @@ def save(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(repeatable):
-            figure.savefig(path, dpi=_DOTS, metadata=_REPEATABLE.get(path.suffix.lower()))
+        with whole(path) as unfinished, mpl.rc_context(repeatable):
+            figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE.get(path.suffix.lower()))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
     return path

@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt.errors import StorageError
+from simopt.errors import OtherSchemaError, StorageError
+from simopt.store import checksum, layout, whole
 from simopt.store.writer import explain, storage_errors
 from simopt.typing import FloatArray
 
@@ -45,28 +46,30 @@ class Stored:
 
 
 def write(path: Path, analysis: str, content: Stored) -> Path:
-    """Write a file under another name, and give it its own when it is complete.
+    """Write a file, with its checksum: all of it, or nothing.
 
     Raises
     ------
     StorageError
         It cannot be written; nothing is left of it, and an older one stays as it was.
     """
-    temporary = path.with_suffix(".h5.new")
-    try:
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with h5py.File(temporary, "w") as file:
-                file.attrs.update({"schema": SCHEMA, "analysis": analysis, **content.attributes})
-                for name, array in content.arrays.items():
-                    dataset = file.create_dataset(name, data=array.data)
-                    dataset.attrs["axes"] = array.axes
-                for name, attributes in content.groups.items():
-                    file.require_group(name).attrs.update(attributes)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage_errors(path):
+        whole.put(path, _image(analysis, content))
     return path
+
+
+def _image(analysis: str, content: Stored) -> bytes:
+    """Return the bytes of a file: made in memory, since HDF5 does not survive a full disk."""
+    with h5py.File("image", "w", driver="core", backing_store=False) as file:
+        file.attrs.update({"schema": SCHEMA, "analysis": analysis, **content.attributes})
+        for name, array in content.arrays.items():
+            dataset = file.create_dataset(name, data=array.data)
+            dataset.attrs["axes"] = array.axes
+        for name, attributes in content.groups.items():
+            file.require_group(name).attrs.update(attributes)
+        checksum.seal(file)
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def read(path: Path, analysis: str) -> Stored:
@@ -112,15 +115,29 @@ def attributes(path: Path) -> dict[str, Any]:
         raise StorageError(f"{path}: not a readable file of an analysis ({explain(error)}).") from error
 
 
+def verify(path: Path) -> None:
+    """See that a file of an analysis is whole, the one that it is named after.
+
+    Raises
+    ------
+    StorageError
+        As :func:`read`.
+    """
+    read(path, path.stem)
+
+
 def _check(file: h5py.File, path: Path, analysis: str) -> None:
     kind, schema = file.attrs.get("analysis"), file.attrs.get("schema")
     if kind != analysis or schema != SCHEMA:
-        raise StorageError(
-            f"{path}: holds {kind} of schema {schema}; expected {analysis} of schema {SCHEMA}."
-        )
+        text = f"{path}: holds {kind} of schema {schema}; expected {analysis} of schema {SCHEMA}."
+        later = isinstance(schema, np.integer) and schema > SCHEMA
+        raise OtherSchemaError(text) if later and kind == analysis else StorageError(text)
+    checksum.verify(file)
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in attributes.items()
+        if name != layout.CHECKSUM
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,15 @@ import numpy as np
 import torch
 
 from simopt.errors import StorageError
+from simopt.store.whole import whole
 from simopt.store.writer import storage_errors
 
 _STRUCTURE = "structure"
+_BROKEN = (
+    *(OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError),
+)
+"""What numpy and zipfile raise of files in which bits were turned."""
 
 
 def save(path: Path, state: Any) -> None:
@@ -27,16 +35,10 @@ def save(path: Path, state: Any) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_take_apart(state, arrays))
-    temporary = path.with_suffix(".npz.new")
-    try:
-        with storage_errors(path):
-            with temporary.open("wb") as handle:
-                np.savez(handle, **{_STRUCTURE: np.array(structure), **arrays})  # type: ignore[arg-type]
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage_errors(path), whole(path) as unfinished, unfinished.open("wb") as handle:
+        np.savez(handle, **{_STRUCTURE: np.array(structure), **arrays})  # type: ignore[arg-type]
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def load(path: Path) -> Any:
@@ -51,7 +53,7 @@ def load(path: Path) -> Any:
         with path.open("rb") as handle, np.load(handle) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return _put_together(json.loads(str(arrays[_STRUCTURE])), arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise StorageError(f"{path}: not a checkpoint of simopt; delete it to start over.") from error
 
 

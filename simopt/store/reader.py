@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
-from simopt.errors import StorageError
-from simopt.store import layout
+from simopt.errors import OtherSchemaError, StorageError
+from simopt.store import checksum, layout
 from simopt.store.growing import complete_rows
 from simopt.store.layout import Entry
 from simopt.store.writer import explain
 from simopt.typing import FloatArray
+
+Content = TypeVar("Content")
 
 CRASHED = "crashed"
 """What a run is called whose file says running while nobody writes it."""
@@ -114,19 +116,51 @@ def read(path: Path) -> Run:
         raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
 
 
+def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
+    """Return what a function reads from a file; None where there is none or a broken one, to be made again.
+
+    Raises
+    ------
+    OtherSchemaError
+        Another version reads the file.
+    """
+    try:
+        return reading(path)
+    except OtherSchemaError:
+        raise
+    except StorageError:
+        return None
+
+
 def status(path: Path) -> str:
-    """Return the stored status of a run file, without reading the rest."""
+    """Return the stored status of a run file, once it is seen that the file is whole.
+
+    Raises
+    ------
+    StorageError
+        As :func:`read`; an OtherSchemaError where another version reads it.
+    """
     try:
         with h5py.File(path, "r") as file:
+            _check(file, path)
             return str(file.attrs["status"])
-    except (OSError, KeyError, RuntimeError) as error:
+    except StorageError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
 
 
-def _run(file: h5py.File, path: Path, live: bool) -> Run:
+def _check(file: h5py.File, path: Path) -> None:
     schema = file.attrs.get("schema")
     if schema != layout.SCHEMA:
-        raise StorageError(f"{path}: schema {schema}; this version of simopt reads schema {layout.SCHEMA}.")
+        text = f"{path}: schema {schema}; this version of simopt reads schema {layout.SCHEMA}."
+        later = isinstance(schema, np.integer) and schema > layout.SCHEMA
+        raise OtherSchemaError(text) if later else StorageError(text)
+    checksum.verify(file)
+
+
+def _run(file: h5py.File, path: Path, live: bool) -> Run:
+    _check(file, path)
     attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
     crashed = attributes["status"] == layout.RUNNING and not live
     watched = file.get("trajectory/tracked", {})

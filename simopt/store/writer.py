@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from simopt.errors import StorageError
-from simopt.store import layout
+from simopt.store import checksum, layout
 from simopt.store.growing import GrowingFile, complete_rows, image
 from simopt.store.layout import Entry
 from simopt.typing import FloatArray
@@ -95,6 +95,7 @@ class RunWriter:
         writer = cls(path, header, flush_seconds)
         with storage_errors(path), h5py.File(path, "r") as old:
             attributes = {**old.attrs, "status": layout.RUNNING, "stop_reason": "", "finished": ""}
+            attributes.pop(layout.CHECKSUM, None)
             kept = int(np.searchsorted(old[layout.STEP.path][: complete_rows(old)], before_step))
             with writer._renewed(attributes, kept) as new:
                 new.copy_rows(old, kept)
@@ -176,6 +177,7 @@ class RunWriter:
                     dataset = new.file.create_dataset(entry.path, data=data, dtype=entry.dtype, **packed)
                     for name, value in {"axes": entry.axes, **attributes.get(entry, {})}.items():
                         dataset.attrs[name] = value
+                checksum.seal(new.file)
             new.trim()
 
     def fail(

@@ -184,7 +184,7 @@ def experiment(
     reference = Reference.of(X, dtype=torch.float64)
     directions = Directions(reference, tuple(seeds))
     spectrum = directions.values.square()
-    chosen = _chosen(pcs, len(spectrum)) if kind != "noise_all" else [0]
+    chosen = chosen_pcs(pcs, len(spectrum)) if kind != "noise_all" else [0]
     count = len(spectrum) if kind != "noise_all" else 1
     scored: dict[str, FloatArray] = {
         measure.name: np.full((len(strengths), count, len(seeds)), math.nan) for measure in measures
@@ -312,7 +312,14 @@ def _slope(bound: BoundMeasure, Y: Tensor, velocity: Tensor) -> FloatArray:
     return slope
 
 
-def _chosen(pcs: Sequence[int] | None, count: int) -> list[int]:
+def chosen_pcs(pcs: Sequence[int] | None, count: int) -> list[int]:
+    """Return the places of PCs, from 0, of numbers from 1; of None all.
+
+    Raises
+    ------
+    InputError
+        There are not so many.
+    """
     if pcs is None:
         return list(range(count))
     for pc in pcs:

@@ -71,7 +71,7 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         file.visititems(
             lambda n, o: shapes.update({n: (o.shape, o.dtype.kind)}) if isinstance(o, h5py.Dataset) else None
         )
-        assert set(file.attrs) == set(layout.ATTRIBUTES)
+        assert set(file.attrs) == {*layout.ATTRIBUTES, layout.CHECKSUM}
     assert shapes == {
         "reference/pc_variance": ((K,), "f"),
         "trajectory/step": ((1,), "i"),

@@ -19,6 +19,7 @@ from simopt import __version__
 from simopt.errors import InputError
 from simopt.report.page.markup import data, figure, text
 from simopt.report.page.plots import Plot
+from simopt.store.whole import put
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -58,8 +59,7 @@ class Document:
             raise InputError(f"{path}: a page is an .html file.")
         page = self._filled(title)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(page.encode("utf-8", "backslashreplace"))
+            put(path, page.encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({(error.strerror or str(error)).lower()})."

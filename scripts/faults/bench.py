@@ -1,0 +1,251 @@
+"""The commands of the campaign, what they leave undisturbed, and how what a fault left compares with it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from faults.process import call, warm
+from simopt.analysis import sensitivity as sensitivities
+from simopt.errors import StorageError
+from simopt.joint import result as joints
+from simopt.store import layout, reader
+
+_DATA = ("dataset=gaussian", "dataset.samples=60", "dataset.units=12")
+_RUN = (*_DATA, "target=1", "device=cpu", "log.flush_seconds=0", "log.checkpoint_seconds=0")
+WORK = {
+    "run": ("run", "measure=nbs", "seeds=[0,1]", "track=[cka]", "max_steps=60", *_RUN),
+    "sweep": ("sweep", "measure=cka,nbs", "seeds=[0],[1]", "max_steps=20", *_RUN),
+    "joint": (
+        "joint", "measures=[cka,nbs]", "starts=2", "rounds=2", "steps=20", "levels=[0.5,0.9]",
+        "checkpoint_seconds=0", "device=cpu", *_DATA,
+    ),
+    "sensitivity": ("sensitivity", "measure=[cka,nbs]", "seeds=[0,1,2,3]", *_DATA),
+}  # fmt: skip
+"""The commands that store something; where is added by :func:`arguments`."""
+LASTING = {layout.LOCK_FILE, layout.RUN_FILE, "joint.h5", "sensitivity.h5"}
+
+Arrays = dict[str, bytes]
+
+
+@dataclass
+class Verdict:
+    """What was seen of one fault, and what of it should not be."""
+
+    seen: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    misreported: list[str] = field(default_factory=list)
+
+    def told(self, problem: str) -> None:
+        """Note a problem of what a person was told, if there is one."""
+        if problem:
+            self.misreported.append(problem)
+
+
+@dataclass
+class Bench:
+    """What commands leave that nothing disturbs: their files by path, and how long they take."""
+
+    folder: Path
+    results: dict[str, dict[str, Arrays]]
+    seconds: dict[str, float]
+    reported: dict[str, bytes]
+    mounts: bool
+
+    def path(self, work: str) -> Path:
+        """Return one file that a command leaves."""
+        return self.folder / work / next(iter(self.results[work]))
+
+
+def arguments(work: str, folder: Path) -> list[str]:
+    """Return a command line whose results go to a folder."""
+    key = "log.dir" if work in ("run", "sweep") else "dir"
+    return [*WORK[work], f"{key}='{folder}'"]
+
+
+def report_arguments(stored: Path, folder: Path) -> list[str]:
+    """Return the command line of a report of all that is stored, written to a folder."""
+    files = ["--csv", str(folder / "csv"), "--latex", str(folder / "t.tex"), "--html", str(folder / "p.html")]
+    return ["report", str(stored), *files, "--figures", str(folder / "figures"), "--format", "png"]
+
+
+def prepare(folder: Path) -> Bench:
+    """Carry out every command once, undisturbed."""
+    results, seconds = {}, {}
+    for work in WORK:
+        warm(arguments(work, folder / "warm"))
+    warm(report_arguments(folder / "warm", folder / "warm"))
+    shutil.rmtree(folder / "warm")
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise SystemExit("A process with threads must not be forked.")
+    for work in WORK:
+        begun = time.perf_counter()
+        ended = call(arguments(work, folder / work))
+        seconds[work] = time.perf_counter() - begun
+        if ended.wrong(0):
+            raise SystemExit(f"Undisturbed, {work} did not end well: {ended.wrong(0)}")
+        results[work] = stored(folder / work)
+    begun = time.perf_counter()
+    ended = call(report_arguments(folder, folder / "reported"))
+    seconds["report"] = time.perf_counter() - begun
+    if ended.wrong(0):
+        raise SystemExit(f"Undisturbed, report did not end well: {ended.wrong(0)}")
+    return Bench(folder, results, seconds, contents(folder / "reported"), _can_mount())
+
+
+def stored(folder: Path) -> dict[str, Arrays]:
+    """Return all results below a folder, by path."""
+    return {str(path.relative_to(folder)): arrays(path) for path in sorted(folder.rglob("*.h5"))}
+
+
+def arrays(path: Path) -> Arrays:
+    """Return all arrays of a file as bytes, after their shape."""
+    found: Arrays = {}
+
+    def take(name: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset):
+            found[name] = str(node.shape).encode() + np.asarray(node[()]).tobytes()
+
+    with h5py.File(path, "r") as file:
+        file.visititems(take)
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, by path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def read(path: Path) -> str:
+    """Read a file as a report does, and return its status.
+
+    Raises
+    ------
+    StorageError
+        It cannot be.
+    """
+    if path.name == layout.RUN_FILE:
+        return reader.read(path).status
+    (sensitivities if path.name == "sensitivity.h5" else joints).read(path)
+    return layout.FINISHED
+
+
+def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[str]:
+    """Compare what a disturbed command left with the undisturbed, and count rows and states of files.
+
+    What calls itself finished has to be the whole result; rows of others have to be its first.
+    """
+    rows: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*.h5")):
+        name = str(path.relative_to(folder))
+        try:
+            status = read(path)
+        except StorageError as error:
+            verdict.lost.append(f"unreadable: {error}")
+            continue
+        verdict.seen.append(f"file {status}")
+        if status == layout.FINISHED:
+            rows[name] = -1
+            if arrays(path) != whole[name]:
+                verdict.misreported.append(f"{name} calls itself finished, and is not")
+        elif path.name == layout.RUN_FILE:
+            run = reader.read(path)
+            rows[name] = len(run.step)
+            same = whole[name][layout.SCORE.path].endswith
+            first = run.score.tobytes()
+            full = whole[name][layout.SCORE.path].partition(b")")[2]
+            if not (full.startswith(first) or same(first)):
+                verdict.lost.append(f"{name}: rows that are not the undisturbed run's")
+    return rows
+
+
+def resumed(work: str, folder: Path, bench: Bench, verdict: Verdict, *, seen: Counter[str]) -> None:
+    """Give the same command again, and compare all that it leaves with the undisturbed."""
+    before = {path: path.stat().st_ino for path in folder.rglob("*.h5") if _finished(folder, path, seen)}
+    ended = call(arguments(work, folder))
+    verdict.told(ended.wrong(0))
+    if stored(folder) != bench.results[work]:
+        verdict.lost.append(f"after {work} again: other numbers, or none")
+    for path, inode in before.items():
+        if not path.exists() or path.stat().st_ino != inode:
+            verdict.lost.append(f"{path.name}: finished, and done again")
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if _litter(path))
+    if left:
+        verdict.misreported.append(f"left for good: {left}")
+
+
+def _finished(folder: Path, path: Path, seen: Counter[str]) -> bool:
+    return seen[str(path.relative_to(folder))] == -1
+
+
+def _litter(path: Path) -> bool:
+    return path.is_file() and path.name not in LASTING and not path.is_symlink()
+
+
+@contextlib.contextmanager
+def small_disk(kilobytes: int, folder: Path) -> Iterator[Path]:
+    """Give a file system of a size, of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        _unmount(folder)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[Path]:
+    """Make a folder read-only, to root as well."""
+    _mount("--bind", str(folder), str(folder))
+    try:
+        _mount("-o", "remount,ro,bind", str(folder))
+        yield folder
+    finally:
+        _unmount(folder)
+
+
+def resize(folder: Path, kilobytes: int) -> None:
+    """Give a small disk more room."""
+    _mount("-o", f"remount,size={kilobytes}k", str(folder))
+
+
+def _mount(*options: str) -> None:
+    import subprocess
+
+    subprocess.run(["mount", *options], check=True, capture_output=True)
+
+
+def _unmount(folder: Path) -> None:
+    import subprocess
+
+    subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
+
+
+def _can_mount() -> bool:
+    place = Path(tempfile.mkdtemp())
+    try:
+        with small_disk(100, place):
+            return True
+    except (OSError, Exception):
+        return False
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def instant(chance: random.Random, seconds: float) -> float:
+    """Draw an instant in the life of a command, a little of it beyond its usual end."""
+    return chance.uniform(0, 1.05 * seconds)

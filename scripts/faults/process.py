@@ -1,0 +1,167 @@
+"""Commands of simopt as processes that can be killed.
+
+All are forks of this process, which has imported everything: a start costs milliseconds, and a signal at a
+random instant falls into the work, not into imports. ``fresh`` starts an interpreter, as a person does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simopt.app import cli
+
+PATIENCE = 120.0  # seconds, after which a command hangs
+_POLL = 0.001
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, minus the signal that killed it, and what it said."""
+
+    code: int
+    printed: str
+    said: str
+    hung: bool
+
+    def wrong(self, *allowed: int) -> str:
+        """Say what a person was told wrongly: a traceback, a hang, another exit code than those allowed."""
+        if self.hung:
+            return f"no end after {PATIENCE:.0f} s"
+        told = " ".join(self.said.split())[-300:]
+        if "Traceback" in self.said or "unexpected " in self.said:
+            return f"not in our words: {told}"
+        return "" if self.code in allowed else f"exit code {self.code}: {told}"
+
+
+class Command:
+    """A command of simopt at work, in a folder of its own for what it prints.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    before : callable
+        What the process does first.
+    """
+
+    def __init__(self, arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> None:
+        self.place = Path(tempfile.mkdtemp())
+        self.process = os.fork()
+        if not self.process:
+            _carry_out(arguments, before, self.place)
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def send(self, number: int) -> None:
+        """Send a signal; one that has ended takes no notice."""
+        os.kill(self.process, number)
+
+    def end(self, patience: float = PATIENCE) -> Ended:
+        """Wait for the end; what hangs is killed."""
+        late = time.monotonic() + patience
+        while self.running() and time.monotonic() < late:
+            time.sleep(_POLL)
+        hung = self.running()
+        if hung:
+            self.send(signal.SIGKILL)
+        _, status = os.waitpid(self.process, 0)
+        printed, said = ((self.place / name).read_text(errors="replace") for name in ("out", "err"))
+        shutil.rmtree(self.place)
+        return Ended(os.waitstatus_to_exitcode(status), printed, said, hung)
+
+    def after(self, seconds: float, number: int) -> Ended:
+        """Send a signal after some time, or earlier if it has ended by then, and wait for the end."""
+        until = time.monotonic() + seconds
+        while self.running() and time.monotonic() < until:
+            time.sleep(min(_POLL, seconds))
+        self.send(number)
+        return self.end()
+
+
+def call(arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> Ended:
+    """Carry out a command to its end."""
+    return Command(arguments, before).end()
+
+
+def fresh(arguments: Sequence[str], seconds: float, number: int) -> Ended:
+    """Carry out a command in a new interpreter, and send it a signal after some time."""
+    command = [sys.executable, "-m", "simopt.app.cli", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(number)
+    printed, said = process.communicate()
+    return Ended(process.returncode, printed, said, hung=False)
+
+
+def warm(arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> Ended:
+    """Carry out a command in a fork, and import into this process whatever it imported."""
+    with tempfile.TemporaryDirectory() as name:
+        names = Path(name) / "modules"
+
+        def note() -> None:
+            before()
+            leave = os._exit
+            os._exit = lambda code: (names.write_text("\n".join(sys.modules)), leave(code))  # type: ignore
+
+        ended = call(arguments, note)
+        for module in names.read_text().split():
+            with contextlib.suppress(Exception):
+                importlib.import_module(module)
+    return ended
+
+
+@contextlib.contextmanager
+def alone(work: Callable[[Path], None]) -> Iterator[tuple[int, str]]:
+    """Carry out a function in a process of its own; give its exit code and what it wrote to its file."""
+    with tempfile.TemporaryDirectory() as name:
+        result = Path(name) / "result"
+        process = os.fork()
+        if not process:
+            with contextlib.suppress(BaseException):
+                work(result)
+                os._exit(0)
+            os._exit(1)
+        late = time.monotonic() + PATIENCE / 4
+        while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(_POLL)
+            if time.monotonic() > late:
+                os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        code = os.waitstatus_to_exitcode(status)
+        yield code, result.read_text() if code == 0 else ""
+
+
+def _carry_out(arguments: Sequence[str], before: Callable[[], object], place: Path) -> None:
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for descriptor, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(place / name, os.O_WRONLY | os.O_CREAT), descriptor)
+        sys.argv = ["simopt", *arguments]
+        before()
+        cli.main()
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
