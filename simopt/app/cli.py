@@ -29,6 +29,8 @@ app = typer.Typer(
     help=(
         "What does a similarity score between a model and a brain mean? simopt optimises noise towards a "
         "recording and shows what it has captured of it at every score.\n\n"
+        "Begin with run (or sweep) and report. Your own data: score, explain, attribute. What a measure "
+        "sees: sensitivity, joint, card. Overrides are written KEY=VALUE: measure=nbs dataset=mante.\n\n"
         "Example: simopt run measure=cka dataset=majaj && simopt report"
     ),
     no_args_is_help=True,

@@ -58,6 +58,9 @@ def attribute(
 ) -> None:
     """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
 
+    A positive change: the score rises without it, so it keeps X and Y apart. What the linear measures can
+    compute by formula is not refitted.
+
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
     with errors_as_lines(debug), warnings_shown():

@@ -15,6 +15,9 @@ Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A measure or
 def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """List the measures, or show one: formula, source, what it ignores, its aliases.
 
+    A name or an alias is what measure= takes in every other command; options of a measure are
+    measure.OPTION=VALUE.
+
     Example: simopt measures cka
     """
     with errors_as_lines(debug):
