@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 3
 _SHOWN = 14
+_LARGE, _TIGHT = 2**28, 200
+"""Bytes that anybody has room for, and how many times smaller than its numbers a recording may be stored."""
 
 
 def responses(value: ArrayLike, name: str = "X") -> FloatArray:
@@ -113,6 +116,22 @@ def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatA
     return kept
 
 
+def unpacked(size: int, stored: int, what: str) -> None:
+    """Refuse bytes that take up hardly any of a file: a claim, or zeros packed to fill a memory.
+
+    Parameters
+    ----------
+    size, stored : int
+        Bytes in memory and in the file.
+    what : str
+    """
+    if size > _LARGE and size > _TIGHT * stored:
+        raise InputError(
+            f"{what} says it holds {size / 2**30:.3g} GB, of which {stored / 2**20:.2g} MB are stored: "
+            "hardly anything was ever written to it."
+        )
+
+
 def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
     """Refuse two flattened datasets, (samples, units), whose sample counts differ."""
     if x_shape[-2] != y_shape[-2]:
@@ -153,7 +172,30 @@ def whole(value: int, low: int, what: str) -> None:
         raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
 
 
+def expanded(path: str | Path, what: str) -> Path:
+    """Return a path with ``~`` written out.
+
+    Raises
+    ------
+    InputError
+        There is no such user, or no file can have this name.
+    """
+    try:
+        found = Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{what} is {str(path)!r}; there is no such user.") from error
+    try:
+        found.exists()
+        named = "\0" not in str(path)
+    except (OSError, ValueError):  # too long, or not to be encoded
+        named = False
+    if not named:
+        raise InputError(f"{what} is {str(path)!r}; no file or folder can have this name.")
+    return found
+
+
 def folder_name(value: str, what: str) -> None:
     """Refuse a name that would not stay one folder below another."""
-    if not value or value.startswith(".") or set(value) & set("/\\:\0") or len(value) > 120:
+    fits = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
+    if not fits or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder.")

@@ -27,6 +27,7 @@ from simopt.errors import InputError
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
+_LONGEST = 10_000
 _SCHEMAS: dict[str, type] = {"run": RunConfig, "sensitivity": SensitivityConfig, "joint": JointConfig}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
@@ -211,6 +212,8 @@ def restore(yaml: str) -> Composed:
 
 def _axes(overrides: Sequence[str]) -> dict[str, list[str]]:
     """Return the values that each key takes in turn, written as overrides; of a key given twice, the last."""
+    for text in overrides:
+        _short(text)
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     return {
         override.get_key_element(): _values(override, text)
@@ -234,7 +237,13 @@ def _hydra(config_dir: Path | None, command: str = "run") -> Iterator[Callable[.
 
     def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
         expanded = [part for override in overrides for part in _expand(override, overrides)]
-        return hydra_compose(command, [*search, *expanded], **options)
+        try:
+            return hydra_compose(command, [*search, *expanded], **options)
+        except (HydraException, OmegaConfBaseException, ValueError):
+            raise
+        # Hydra takes some combinations apart without looking.
+        except (TypeError, AttributeError, LookupError, AssertionError, RecursionError) as error:
+            raise InputError(f"These overrides do not fit together ({_first_line(error)}).") from error
 
     outer = GlobalHydra.instance().hydra  # that of the sweep, in its jobs
     GlobalHydra.instance().clear()
@@ -272,6 +281,7 @@ def _checked(node: DictConfig) -> Composed:
 
 def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     """Write out what Hydra does not know: aliases of measures, one's own function, options of open nodes."""
+    _short(override)
     alias = override.removeprefix("measure=").strip("'\"")
     owner = catalogue.aliases("measure").get(alias) if override != alias else None
     if owner is not None:
@@ -280,6 +290,15 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
         return ["measure=function", override]
     return [_OPEN_NODE.sub("++", override)]
+
+
+def _short(override: str) -> None:
+    """Refuse what Hydra's parser would take many seconds to read."""
+    if len(override) > _LONGEST:
+        raise InputError(
+            f"{override[:40]}...: an override of {len(override)} characters; {_LONGEST} is the most. Put it "
+            "into a yaml of your own, and name its folder with --config-dir."
+        )
 
 
 def _plain(value: Any) -> str:

@@ -118,10 +118,7 @@ def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
     InputError
         As :class:`RunDecoding`, or an option of the decoder.
     """
-    decoder = catalogue.build(node, "decoder")
-    if not isinstance(decoder, Decoder):
-        raise InputError(f"decoder: {node['_target_']} is not a simopt.analysis.decoding.Decoder.")
-    return RunDecoding(decoder, dataset)
+    return RunDecoding(catalogue.build(node, "decoder", Decoder), dataset)
 
 
 def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:

@@ -49,7 +49,7 @@ def as_overrides(recording: str, ids: str | None = None) -> list[str]:
     InputError
         Neither.
     """
-    path = Path(recording).expanduser()
+    path = checks.expanded(recording, "the recording")
     if path.exists():
         labels = [] if ids is None else [f"dataset.labels=[{ids}]"]
         return ["dataset=file", f"dataset.path='{path.resolve()}'", *labels]

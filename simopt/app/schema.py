@@ -50,6 +50,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         checks.whole(self.nulls, 0, "nulls")
+        checks.expanded(self.log.dir, "log.dir")
         checks.whole(self.log.every, 1, "log.every")
         checks.at_least(self.log.score_step, 0, "log.score_step")
         checks.at_least(self.log.flush_seconds, 0, "log.flush_seconds")
@@ -72,6 +73,7 @@ class SensitivityConfig:
     force: bool = MISSING
 
     def __post_init__(self) -> None:
+        checks.expanded(self.dir, "dir")
         if not self.seeds:
             raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
         for seed in self.seeds:
@@ -113,6 +115,7 @@ class JointConfig:
     force: bool = MISSING
 
     def __post_init__(self) -> None:
+        checks.expanded(self.dir, "dir")
         checks.one_of(self.mode, ("boundary", "square", "both"), "mode of joint")
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
         if (self.third is None) != (self.at is None):

@@ -46,9 +46,7 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
 
 def build(node: Node) -> Loader:
     """Return the loader that a configuration node describes."""
-    loader = catalogue.build(node, "dataset")
-    if not isinstance(loader, Loader):
-        raise checks.unknown(str(node.get("_target_")), names(), "dataset")
+    loader: Loader = catalogue.build(node, "dataset", Loader)
     return loader
 
 

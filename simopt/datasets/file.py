@@ -84,6 +84,8 @@ class File(Loader):
     bin: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | Path):
+            raise InputError(f"path of file is {self.path!r}; expected the name of a file.")
         checks.one_of(self.constant_units, CONSTANT_UNITS, "constant_units of file")
         checks.one_of(self.repetitions, REPETITIONS, "repetitions of file")
         checks.one_of(self.standardise, STANDARDISE, "standardise of file")
@@ -131,7 +133,7 @@ class File(Loader):
             No such file, another format, a broken file, no such key or label, an option that does not fit,
             or data that cannot be used.
         """
-        path = Path(self.path).expanduser()
+        path = checks.expanded(self.path, "path of file")
         name = str(path)
         array, labels = self._read(path, name)
         responses, trials, labels = self._averaged(array, labels, name)
@@ -165,7 +167,10 @@ class File(Loader):
                 raise InputError(f"{name} has shape {array.shape}: 0 samples or units.")
             labels, source = dict(content.labels), name
             if apart:
-                labels, source = formats.read_labels(Path(str(self.labels)).expanduser()), str(self.labels)
+                labels, source = (
+                    formats.read_labels(checks.expanded(str(self.labels), "labels of file")),
+                    str(self.labels),
+                )
             for variable, values in labels.items():
                 if values.shape != (size["condition"],):
                     raise InputError(

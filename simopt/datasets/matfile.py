@@ -193,6 +193,8 @@ class _Mat5:
         kind, size = struct.unpack(f"{self.order}II", inflate.decompress(packed, 8))
         if kind != _MATRIX:
             raise ValueError(f"a compressed variable of type {kind}")
+        if limit is None:
+            checks.unpacked(size, len(packed), f"{self.title}: a variable")
         content = inflate.decompress(inflate.unconsumed_tail, limit or size + 1)
         # Only at the end of the stream has its checksum been compared.
         if limit is None and not (len(content) == size and inflate.eof):
@@ -402,6 +404,7 @@ def _shape(item: h5py.Dataset) -> tuple[int, ...]:
 def _content(item: h5py.Dataset) -> LabelArray:
     if item.external or item.is_virtual:
         raise ValueError("numbers kept in other files, which are not followed")
+    checks.unpacked(item.nbytes, item.id.get_storage_size(), str(item.name))
     return np.asarray(item[()])
 
 

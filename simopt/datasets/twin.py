@@ -86,10 +86,13 @@ def normalised(spectrum: Sequence[float], name: str) -> FloatArray:
     InputError
         Empty, or a value that is not finite and positive.
     """
-    values = np.asarray(spectrum, dtype=np.float64)
+    try:
+        values = np.asarray(spectrum, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        values = np.empty(0)
     if values.ndim != 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
         raise InputError(f"spectrum of {name}: expected a list of finite, positive variances.")
-    values = np.sort(values)[::-1]
+    values = np.sort(values / values.max())[::-1]
     ratios: FloatArray = values / values.sum()
     return ratios
 

@@ -220,8 +220,10 @@ class KernelSimilarity(Measure):
 
     def _variance(self, squared: Tensor) -> Tensor:
         if self.bandwidth == "fixed":
-            return torch.full(squared.shape[:-2], self.scale**2, dtype=squared.dtype, device=squared.device)
-        return self.scale**2 * median_distance(squared, diagonal=self.bandwidth == "median")
+            return torch.full(
+                squared.shape[:-2], float(self.scale) ** 2, dtype=squared.dtype, device=squared.device
+            )
+        return float(self.scale) ** 2 * median_distance(squared, diagonal=self.bandwidth == "median")
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selectio
 
 
 def _places(argument: str) -> list[Path]:
-    path = Path(argument).expanduser()
+    path = checks.expanded(argument, "the place")
     if path.exists() or not glob.has_magic(argument):
         return [path]
     found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
@@ -96,10 +97,16 @@ def find(places: Sequence[Path]) -> dict[str, list[Path]]:
         if place.is_file():
             found[_kind(place)].setdefault(place.resolve(), place)
             continue
-        for path in sorted(place.rglob("*.h5")):
+        for path in _files(place):
             if path.name in named:
                 found[named[path.name]].setdefault(path.resolve(), path)
     return {kind: sorted(paths.values()) for kind, paths in found.items()}
+
+
+def _files(place: Path) -> list[Path]:
+    """Return the .h5 files below a folder, without those that vanish meanwhile or cannot be looked at."""
+    found = (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
+    return sorted(path for path in found if path.suffix == ".h5")
 
 
 def _kind(path: Path) -> str:

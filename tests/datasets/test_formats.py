@@ -356,7 +356,7 @@ BAD = {
     "complex mat": (lambda p: mat5(p, responses=FLAT + 1j), {}, "complex128"),
     "NaN": (lambda p: npy(p, NAN), {}, "8 NaN or infinite"),
     "dates": (lambda p: npy(p, FLAT.astype("M8[s]")), {}, "datetime64"),
-    "too large": (huge, {}, "more than fits in memory"),
+    "too large": (huge, {}, "of which 0 MB are stored"),
     "external": (external, {}, "keeps its numbers in other files"),
     "virtual": (virtual, {}, "keeps its numbers in other files"),
     "ragged h5": (ragged_h5, {}, "Python objects"),

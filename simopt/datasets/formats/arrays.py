@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simopt import checks
 from simopt.datasets import matfile
 from simopt.datasets.formats.content import (
     Content,
@@ -42,6 +43,8 @@ def npz_archive(path: Path, stack: ExitStack) -> Any:
     archive = np.load(stack.enter_context(path.open("rb")))
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise TypeError("it is an npy")
+    for member in archive.zip.infolist() if archive.zip else ():
+        checks.unpacked(member.file_size, member.compress_size, f"{path}: {member.filename}")
     return stack.enter_context(archive)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simopt import checks
 from simopt.datasets.formats.content import Content, Wanted, choose, labelled, named_labels, variable_of
 from simopt.errors import InputError
 
@@ -44,9 +45,10 @@ def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def in_this_file(item: h5py.Dataset, path: Path) -> h5py.Dataset:
-    """Refuse a dataset whose numbers lie in other files."""
+    """Refuse a dataset whose numbers lie in other files, or nowhere."""
     if item.external or item.is_virtual:
         raise InputError(f"{path}: {item.name} keeps its numbers in other files, which are not followed.")
+    checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
     return item
 
 

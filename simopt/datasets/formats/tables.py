@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from simopt import checks
 from simopt.datasets.formats.content import Content, Wanted, one_array, unknown
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
@@ -141,6 +142,8 @@ def parquet_columns(path: Path) -> list[tuple[str, Any]]:
     except ImportError as error:
         raise InputError(f'{path}: parquet needs pyarrow: pip install "simopt[formats]".') from error
     with parquet.ParquetFile(path) as file:
+        entries = file.metadata.num_rows * file.metadata.num_columns
+        checks.unpacked(8 * entries, path.stat().st_size, f"{path}: a table of {entries} entries")
         table = file.read()
     index = (table.schema.pandas_metadata or {}).get("index_columns", [])
     return [item for item in zip(table.column_names, table.columns, strict=True) if item[0] not in index]
