@@ -5,7 +5,7 @@ undisturbed run, bit for bit. Misreported: an exit code, a status or a message d
 broken file is read as if it were whole, a half-written one carries its name, or a temporary one is left for
 good. Exits with 1 where there is one of these.
 
-    python scripts/chaos.py [--faults 800] [--seed 0] [--jobs 2] [--only KIND,...] [--json]
+    python scripts/chaos.py [--faults 1000] [--seed 0] [--jobs 2] [--only KIND,...] [--json]
 """
 
 from __future__ import annotations

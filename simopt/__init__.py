@@ -30,13 +30,15 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        module, attribute = _HOME[name]
-        return getattr(importlib.import_module(module), attribute)
-    if name in ("datasets", "measures"):
-        return importlib.import_module(f"simopt.{name}")
-    raise AttributeError(f"module 'simopt' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every name to be there
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            module, attribute = _HOME[name]
+            return getattr(importlib.import_module(module), attribute)
+        if name in ("datasets", "measures"):
+            return importlib.import_module(f"simopt.{name}")
+        raise AttributeError(f"module 'simopt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The campaign of faults, on request: some kinds, and all of them."""
+"""The campaign of faults, in part; the whole one is `python scripts/chaos.py`."""
 
 import json
 import subprocess
@@ -30,6 +30,6 @@ def test_signals_and_crowds_and_damage() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_campaign() -> None:
-    rows = campaign()
-    assert sum(row["faults"] for row in rows.values() if not row["skipped"]) >= 500
+def test_a_fault_of_every_kind() -> None:
+    rows = campaign("--faults=70")
+    assert all(row["faults"] or row["skipped"] for row in rows.values())
