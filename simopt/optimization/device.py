@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import torch
-
 from simopt import checks
 from simopt.errors import InputError
+from simopt.lazy import torch
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = ("float32", "float64")
 
 
 def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
@@ -43,20 +42,21 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
 
 def _choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     checks.one_of(dtype, DTYPES, "dtype")
+    precision: torch.dtype = getattr(torch, dtype)
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda"), DTYPES[dtype]
+            return torch.device("cuda"), precision
         metal = torch.backends.mps.is_available() and dtype == "float32"
-        return torch.device("mps" if metal else "cpu"), DTYPES[dtype]
+        return torch.device("mps" if metal else "cpu"), precision
     try:
         chosen = torch.device(device)
-        torch.zeros(1, dtype=DTYPES[dtype], device=chosen)
+        torch.zeros(1, dtype=precision, device=chosen)
     except (RuntimeError, TypeError, AssertionError) as error:
         raise InputError(
             f"device {device!r} cannot be used in {dtype} here ({str(error).splitlines()[0]}); "
             "device=auto takes what there is."
         ) from error
-    return chosen, DTYPES[dtype]
+    return chosen, precision
 
 
 @contextlib.contextmanager

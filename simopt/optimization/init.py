@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from simopt import checks
+from simopt.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +34,15 @@ class GaussianInit:
             checks.whole(self.units, 1, "init.units")
 
     def __call__(
-        self, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype = torch.float64
+        self, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype | None = None
     ) -> Tensor:
         """Return Y0 for each seed, (R, samples, units), on the CPU.
 
         A replicate depends on its own seed alone, not on the batch or the device, and on the dtype only in
-        its rounding.
+        its rounding; float64 unless given.
         """
         width = units if self.units is None else self.units
-        Y0 = torch.empty(len(seeds), samples, width, dtype=dtype)
+        Y0 = torch.empty(len(seeds), samples, width, dtype=dtype or torch.float64)
         for replicate, seed in zip(Y0, seeds, strict=True):
             generator = torch.Generator().manual_seed(seed)
             draw = torch.randn(samples, width, dtype=torch.float64, generator=generator)

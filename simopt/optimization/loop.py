@@ -7,17 +7,18 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.lazy import torch
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
 from simopt.optimization.rows import Rows
 from simopt.typing import OptimizerFactory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BATCHED_UP_TO = 100_000
 """Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from simopt.errors import InputError
+from simopt.lazy import torch
 from simopt.typing import OptimizerFactory
 
 

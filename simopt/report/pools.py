@@ -8,17 +8,16 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import yaml
 
+from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.report.tables import half_captures
 from simopt.store import layout
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.analysis.good_score import GoodScore
 
 MOST_LEVELS = 300
 """Beyond so many levels of score, a grid keeps one in each of so many equal parts of its range."""
@@ -158,13 +157,11 @@ class Pool:
     @cached_property
     def half_capture(self) -> FloatArray:
         """The score at half capture of each PC, (R, K); NaN where it was never reached."""
-        halves = {id(run): _half(run) for run in self.runs}
+        halves = {id(run): half_captures(run) for run in self.runs}
         return np.stack([halves[id(run)][column] for run, column in self.places])
 
     def good_score(self, variable: str) -> GoodScore | None:
         """Return the good score of a variable over all replicates; None where there is none to be had."""
-        from simopt.analysis.good_score import GoodScore, good_scores  # loads torch
-
         found = {id(run): good_scores(run).get(variable) for run in self.runs if len(run.decoding_step)}
         known = next((good for good in found.values() if good is not None), None)
         if known is None:
@@ -329,14 +326,6 @@ def _seeds(run: Run) -> Iterable[Hashable]:
     if len(seeds) == run.score.shape[1]:
         return [str(seed) for seed in seeds]
     return [(run.path, column) for column in range(run.score.shape[1])]
-
-
-def _half(run: Run) -> FloatArray:
-    if run.half_capture is not None:
-        return run.half_capture
-    from simopt.optimization.captured import half_capture  # loads torch, which finished runs do not need
-
-    return half_capture(run.score, run.captured_variance)
 
 
 def _known(values: FloatArray) -> FloatArray:

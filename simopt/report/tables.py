@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.optimization import half_capture
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.analysis.good_score import GoodScore
 
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
@@ -181,7 +180,7 @@ def summary(path: Path) -> Summary:
 
 def summarise(run: Run) -> Summary:
     """Summarise a run, also one that is not finished: as far as it came."""
-    half = run.half_capture if run.half_capture is not None else _so_far(run)
+    half = half_captures(run)
     reached = ~np.isnan(half)
     means = np.divide(
         np.where(reached, half, 0).sum(axis=0),
@@ -203,21 +202,16 @@ def summarise(run: Run) -> Summary:
         half_capture={pc: float(means[pc - 1]) for pc in PCS if pc <= len(means)},
         never_captured=float(1 - reached.mean()),
         path=run.path,
-        good_scores=_good_scores(run) if run.decoding else {},
+        good_scores=good_scores(run) if run.decoding else {},
         scores=scores,
         halves=half,
     )
 
 
-def _good_scores(run: Run) -> dict[str, GoodScore]:
-    from simopt.analysis.good_score import good_scores  # loads torch, which runs without decoding do not need
-
-    return good_scores(run)
-
-
-def _so_far(run: Run) -> FloatArray:
-    from simopt.optimization.captured import half_capture  # loads torch, which finished runs do not need
-
+def half_captures(run: Run) -> FloatArray:
+    """Return the score at half capture of each PC, (R, K); of an unfinished run as far as it came."""
+    if run.half_capture is not None:
+        return run.half_capture
     if len(run.step) == 0:
         return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
     return half_capture(run.score, run.captured_variance)
