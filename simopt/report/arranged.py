@@ -117,12 +117,16 @@ def decoding_vs_score(pools: Sequence[Pool], told: Told) -> Figure | None:
 
 
 def ridge_lambda(pools: Sequence[Pool], told: Told) -> Figure | None:
-    """Return the same of cross-validated ridge regression alone, a curve a lambda."""
+    """Return the same of cross-validated ridge regression alone, a curve a lambda; there are several."""
     lambdas = sorted(
         (each for each in pools if each.variables and _RIDGE.fullmatch(each.measure)),
         key=lambda each: int(each.measure.removeprefix("ridge").removesuffix("_cv5")),
     )
-    return _decoding(lambdas, told, in_order=True) if len({each.measure for each in lambdas}) > 1 else None
+    of = {
+        each.dataset: {other.measure for other in lambdas if other.dataset == each.dataset}
+        for each in lambdas
+    }
+    return _decoding([each for each in lambdas if len(of[each.dataset]) > 1], told, in_order=True)
 
 
 def _decoding(pools: Sequence[Pool], told: Told, *, in_order: bool = False) -> Figure | None:
@@ -135,7 +139,8 @@ def _decoding(pools: Sequence[Pool], told: Told, *, in_order: bool = False) -> F
         for variable in dict.fromkeys(name for each in group for name in each.variables)
     ]
     panels = _shown(sorted(panels, key=lambda panel: not _is_first(panel[1][0], panel[2])), "panels", told)
-    looks = _looks([each for _, group, _ in panels for each in group], in_order=in_order)
+    shown = [each for _, group, _ in panels for each in group]
+    looks = _looks(pools if in_order else shown, in_order=in_order)
     grid = Grid(len(panels), columns=_ACROSS if len(panels) >= _ACROSS else 3, height=1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
         draw_decoding(ax, group, variable, looks)
