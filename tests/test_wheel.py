@@ -107,6 +107,7 @@ def test_the_sdist_gives_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path
             "pyproject.toml",
             "constraints.txt",
             ".gitignore",
+            ".github",
             "PKG-INFO",
         ),
     }

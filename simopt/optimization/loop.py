@@ -361,4 +361,4 @@ def _least_reached(target: float, dtype: torch.dtype) -> float:
 def _nbytes(moments: Moments) -> int:
     """Return the memory that moments hold."""
     fields = [field if isinstance(field, tuple) else (field,) for field in vars(moments).values()]
-    return sum(part.nbytes for field in fields for part in field if isinstance(part, Tensor))
+    return sum(part.nbytes for field in fields for part in field if isinstance(part, torch.Tensor))

@@ -29,7 +29,8 @@ def test_run_then_report(simopt, tmp_path: Path) -> None:
     assert "ultrametric (surrogate)" in shown.stdout
     figures = sorted(p.name for p in (tmp_path / "outputs" / "figures").iterdir())
     assert figures == [
-        "majaj_surrogate_captured.png", "majaj_surrogate_score.png",
+        "half_capture_vs_variance_surrogate.png", "majaj_surrogate_captured.png",
+        "majaj_surrogate_score.png", "pcs_vs_score_surrogate.png",
         "ultrametric_surrogate_captured.png", "ultrametric_surrogate_score.png",
     ]  # fmt: skip
     assert all(f"outputs/figures/{name}" in shown.stdout for name in figures)

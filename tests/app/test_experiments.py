@@ -47,7 +47,7 @@ def titles(overrides: list[str], folder: Path | None = None) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_can_be_carried_out(name: str) -> None:
     combinations, _ = compose_sweep([f"+experiment={name}", "dataset=majaj"])
-    assert len(combinations) > 1
+    assert combinations
     for each in [combinations[0], *(each for each in combinations if each.command != "run")]:
         for _, task in tasks.of_combination(each):
             task.check()
