@@ -27,6 +27,8 @@ from simopt.store import analysis, layout, reader
 SWEEPS = ".sweeps"
 _LOCK = "sweep.lock"
 """Held by a sweep that carries out its jobs itself; one that nobody holds is that of a killed sweep."""
+_ENDED = "ended"
+"""Marks the folder of a sweep of which jobs failed or were interrupted, once all of them have ended."""
 RUN, RESUME, FOUND, FAILED = "run", "resume", "found", "failed"
 NOT_STARTED = "not started"
 
@@ -192,7 +194,7 @@ def opened(plan: Plan) -> Iterator[Path]:
             f"{place}: cannot be written ({(error.strerror or str(error)).lower()}); "
             "choose another folder with log.dir=FOLDER."
         ) from error
-    _clear(place)
+    _clear(place, {job.task.text for job in plan.jobs})
     lock = filelock.FileLock(folder / _LOCK)
     if str(plan.launcher.options["_target_"]).endswith(".BasicLauncher"):
         lock.acquire()
@@ -208,13 +210,20 @@ def opened(plan: Plan) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):
                 place.rmdir()
+        else:
+            with contextlib.suppress(OSError):
+                (folder / _ENDED).touch()
 
 
-def _clear(place: Path) -> None:
-    """Remove the folders of sweeps that were killed and had all their jobs in their own process."""
+def _clear(place: Path, texts: set[str]) -> None:
+    """Remove the folders of sweeps that were killed in their own process, or whose jobs are done again."""
     for left in place.glob(f"*/{_LOCK}"):
         with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(left, timeout=0):
             shutil.rmtree(left.parent, ignore_errors=True)
+    for left in place.glob(f"*/{_ENDED}"):
+        with contextlib.suppress(OSError):
+            if {job.read_text("utf-8") for job in left.parent.glob("[0-9]*.yaml")} <= texts:
+                shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:

@@ -201,6 +201,12 @@ def test_a_job_that_fails_is_listed_and_the_others_go_on(simopt, tmp_path: Path)
     assert "1 of 2 jobs did not finish" in failed.stderr
     assert "dataset.path=nan.npy: failed. " in failed.stderr
     assert "NaN or infinite" in failed.stderr
+    assert len(list(tmp_path.rglob("0.yaml"))) == 1  # to look at, until the same jobs are done
+    assert simopt("sweep", "dataset=ultrametric", "max_steps=2").returncode == 0
+    assert len(list(tmp_path.rglob("0.yaml"))) == 1
+    np.save(tmp_path / "nan.npy", np.random.default_rng(1).normal(size=(20, 4)))
+    assert simopt("sweep", *data).returncode == 0
+    assert not list(tmp_path.rglob(".sweeps"))
 
 
 def test_bad_input_is_exit_code_2_and_nothing_written(simopt, tmp_path: Path) -> None:
