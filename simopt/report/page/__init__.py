@@ -22,7 +22,7 @@ from simopt.report.page.plots import (
     score_plots,
 )
 from simopt.report.page.provenance import origin
-from simopt.report.tables import PCS, Summary, summarise
+from simopt.report.tables import PCS, Rounded, Summary, rounded, summarise
 from simopt.store import analysis
 from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
@@ -109,7 +109,7 @@ class _Page:
         heads += [f"half PC {pc}" for pc in PCS] + ["never captured"]
         rows: list[list[Cell]] = []
         for number, (_, summary) in enumerate(self.runs, 1):
-            halves = [summary.half_capture.get(pc) for pc in PCS]
+            halves = zip(summary.rounded_halves(PCS), map(summary.half_capture.get, PCS), strict=True)
             rows.append(
                 [
                     f"{summary.dataset} ({summary.source})",
@@ -118,12 +118,15 @@ class _Page:
                     summary.status,
                     (str(summary.replicates), summary.replicates),
                     (str(summary.steps), summary.steps),
-                    _number(summary.final_score, ".4f", ""),
-                    *(("", None) if half is None else _number(half, ".3f", "never") for half in halves),
-                    _number(summary.never_captured, ".0%", ""),
+                    _number(rounded(summary.scores), summary.final_score, ""),
+                    *(_number(half, mean, "never") for half, mean in halves),
+                    (f"{summary.never_captured:.0%}", summary.never_captured),
                 ]
             )
-        note = "half: the score at which a PC is half captured; means over replicates. Column heads sort."
+        note = (
+            "half: the score at which a PC is half captured. Means over replicates, to the first digit of their"
+            " standard error, which follows. Column heads sort."
+        )
         return table("runs-table", marked("Stored runs", sources), note, heads, rows)
 
     def _decoding(self) -> None:
@@ -199,8 +202,11 @@ class _Page:
         return f"simopt: {told}" + (f" on {', '.join(names[:_NAMED])}{more}" if names else "")
 
 
-def _number(value: float, digits: str, missing: str) -> tuple[str, float | None]:
-    return (missing, None) if np.isnan(value) else (format(value, digits), float(value))
+def _number(number: Rounded | None, value: float | None, missing: str) -> tuple[str, float | None]:
+    """Return a cell and what it is sorted by; of None, which is not there at all, an empty one."""
+    if number is None or value is None:
+        return "", None
+    return number.worded(missing), None if np.isnan(value) else float(value)
 
 
 def _joint_plots(result: Joint) -> Iterator[Plot]:
