@@ -42,7 +42,12 @@ def simopt(tmp_path: Path) -> Simopt:
         command = [sys.executable, "-m", "simopt.app.cli", *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, **options
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            **{"timeout": 120, **options},
         )
 
     return run

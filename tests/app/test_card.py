@@ -127,7 +127,7 @@ def test_an_interrupted_card_ends_with_130_and_goes_on(simopt, tmp_path):
 @pytest.mark.slow
 def test_a_whole_card_on_majaj_and_again_in_seconds(simopt, tmp_path):
     asked = ["card", "cka", "dataset=majaj", "dataset.source=surrogate", "--json"]
-    told = found(simopt(*asked, "--html", "c.html", "--pdf", "c.pdf"))
+    told = found(simopt(*asked, "--html", "c.html", "--pdf", "c.pdf", timeout=900))
     assert "majaj (surrogate)" in (tmp_path / "c.html").read_text()
     assert [each["partner"] for each in told["joint"]] == ["nbs", "procrustes_angular", "linreg"]
     assert told["half_capture"][0][0] < 0.6

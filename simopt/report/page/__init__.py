@@ -124,8 +124,8 @@ class _Page:
                 ]
             )
         note = (
-            "half: the score at which a PC is half captured. Means over replicates, to the first digit of their"
-            " standard error, which follows. Column heads sort."
+            "half: the score at which a PC is half captured. Means over replicates, to the first digit of "
+            "their standard error, which follows. Column heads sort."
         )
         return table("runs-table", marked("Stored runs", sources), note, heads, rows)
 
