@@ -172,6 +172,12 @@ def whole(value: int, low: int, what: str) -> None:
         raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
 
 
+def suffix(path: Path | None, wanted: str) -> None:
+    """Refuse a file to write, if there is one, whose name ends in something else."""
+    if path is not None and path.suffix.lower() != wanted:
+        raise InputError(f"{path}: give a file that ends in {wanted}.")
+
+
 def expanded(path: str | Path, what: str) -> Path:
     """Return a path with ``~`` written out.
 

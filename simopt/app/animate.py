@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from simopt import catalogue, checks, measures
+from simopt import checks
 from simopt.analysis.alignment import Snapshots
 from simopt.app import inputs
-from simopt.app.build import Job, as_node, build, find_own_code
+from simopt.app.build import Job, as_node, build
 from simopt.app.compose import Composed, compose
 from simopt.app.memory import forget, from_memory
+from simopt.app.tasks import RunTask
 from simopt.datasets import Dataset
 from simopt.errors import InputError, RunFailedError
 from simopt.optimization import State, StopReason
 from simopt.optimization import device as devices
 from simopt.optimization.run import memory_errors
-from simopt.optimization.setup import check, not_finite
+from simopt.optimization.setup import not_finite
 from simopt.report.animation import Film, Scene
 from simopt.typing import LabelArray
 
@@ -83,7 +84,6 @@ def request(overrides: Sequence[str], frames: int, config_dir: Path | None = Non
     for override, key in zip(overrides, keys, strict=True):
         if key in _OF_STORED_RUNS:
             raise InputError(f"{override}: an animation stores no run; {key} belongs to `simopt run`.")
-    find_own_code()
     names, rest = inputs.measures_among(overrides, ())
     if names == ["all"]:
         raise InputError("measure=all: name the measures to show side by side, measure=cka,nbs.")
@@ -94,9 +94,7 @@ def request(overrides: Sequence[str], frames: int, config_dir: Path | None = Non
         config = composed.config
         if len(config.seeds) != 1:
             raise InputError(f"seeds is {list(config.seeds)}; an animation shows one run, seeds=[0].")
-        factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
-        measure = measures.build(as_node(config.measure, "measure"))
-        check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
+        RunTask(composed).check()
     return asked
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simopt.errors import InputError
+from simopt import checks
 from simopt.report import Collected, collect, exports, figures_folder, selection
 from simopt.report.arranged import save_arranged
 from simopt.report.figures import save_figures
@@ -73,9 +73,8 @@ def report(selected: Sequence[str], wanted: Wanted) -> Report:
         A name, path or filter that cannot be used, or a file that cannot be written.
     """
     check_suffixes(wanted.suffixes)
-    for path, suffix in ((wanted.latex, ".tex"), (wanted.html, ".html")):
-        if path is not None and path.suffix.lower() != suffix:
-            raise InputError(f"{path}: give a file that ends in {suffix}.")
+    checks.suffix(wanted.latex, ".tex")
+    checks.suffix(wanted.html, ".html")
     asked = selection.parse(selected)
     found = collect(asked.places, asked.filters)
     drawn, left_out = selection.drawn(found.runs, _MOST_DRAWN)

@@ -161,26 +161,32 @@ def find_or_make(
             raise InterruptedRunError(f"{path.parent}: interrupted; the same command begins again.")
         observe(done, total)
 
-    chosen_pcs(config.pcs, len(principal_components(dataset.samples()).values))
+    variances = principal_components(dataset.samples()).values ** 2
+    chosen_pcs(config.pcs, len(variances))
     make_folder(path.parent)
     with alone(path.parent, should_stop if wait else None):
         found = None if config.force else reader.if_whole(read, path)
         if found is not None:
             return found
-        return _make(asked, dataset, path, step)
+        return _make(asked, dataset, variances, path, step)
 
 
-def _make(asked: Request, dataset: Dataset, path: Path, observe: Callable[[int, int], None]) -> Result:
-    config, X = asked.config, dataset.samples()
-    curves, skipped = _curves(asked, X, observe)
-    pcs = principal_components(X)
+def _make(
+    asked: Request,
+    dataset: Dataset,
+    variances: FloatArray,
+    path: Path,
+    observe: Callable[[int, int], None],
+) -> Result:
+    config = asked.config
+    curves, skipped = _curves(asked, dataset.samples(), observe)
     result = Result(
         dataset.name,
         dataset.source,
         config.perturbation,
         asked.strengths,
         len(config.seeds),
-        pcs.values**2,
+        variances,
         curves,
         skipped,
         path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,12 @@ class AnalysisTask:
     @property
     def root(self) -> Path:
         """The folder of all results."""
-        return Path(self._request().config.dir)
+        return Path(self._request.config.dir)
 
     @property
     def force(self) -> bool:
         """Whether it is to be repeated though it is done."""
-        return bool(self._request().config.force)
+        return bool(self._request.config.force)
 
     @property
     def text(self) -> str:
@@ -104,7 +105,7 @@ class AnalysisTask:
 
     def check(self) -> None:
         """Refuse what cannot be used, without looking at data."""
-        if self.command == "sensitivity" and not self._request().needs_data:
+        if self.command == "sensitivity" and not self._request.needs_data:
             raise InputError("spectrum=FILE stores nothing; ask `simopt sensitivity` for it.")
 
     def place(self) -> Path:
@@ -120,9 +121,10 @@ class AnalysisTask:
         return Outcome(result.path, result.how)
 
     def _asked(self) -> tuple[Any, Dataset | None]:
-        asked = self._request()
+        asked = self._request
         return asked, inputs.kept(asked.data, self.config_dir) if asked.needs_data else None
 
+    @cached_property
     def _request(self) -> Any:
         return _ANALYSES[self.command].request(self.overrides, self.config_dir)
 

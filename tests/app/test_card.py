@@ -148,8 +148,8 @@ def test_a_whole_card_on_majaj_and_again_in_seconds(simopt, tmp_path):
         (["cka", "starts=1"], "starts is 1"),
         (["cka", "--against", "rsa_spearman"], "has no gradient"),
         (["cka", "--against", "nbs", "--no-joint"], "give one"),
-        (["cka", "--pdf", "c.png"], "expected a .pdf file"),
-        (["cka", "--html", "c.pdf"], "expected a .html file"),
+        (["cka", "--pdf", "c.png"], "c.png: give a file that ends in .pdf"),
+        (["cka", "--html", "c.pdf"], "c.pdf: give a file that ends in .html"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(asked, told, monkeypatch, tmp_path):

@@ -180,7 +180,7 @@ def test_thinned_curves_stay_near_the_whole_ones():
 
 
 def test_what_cannot_be_written(tmp_path):
-    with pytest.raises(InputError, match="is an .html file"):
+    with pytest.raises(InputError, match=r"page\.txt: give a file that ends in \.html"):
         save_page([], [], [], [], tmp_path / "page.txt")
     with pytest.raises(InputError, match="cannot be written"):
         (tmp_path / "taken").write_text("")

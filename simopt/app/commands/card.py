@@ -53,9 +53,10 @@ def card(
     Example: simopt card cka procrustes_angular dataset=majaj --pdf card.pdf
     """
     with errors_as_lines(debug), warnings_shown():
-        for path, suffix in ((html, ".html"), (pdf, ".pdf")):
-            if path is not None and path.suffix.lower() != suffix:
-                raise InputError(f"{path}: expected a {suffix} file.")
+        from simopt import checks
+
+        checks.suffix(html, ".html")
+        checks.suffix(pdf, ".pdf")
         if no_joint and against is not None:
             raise InputError("--against chooses joint ranges and --no-joint leaves them out; give one.")
         from simopt.app import card as work

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from simopt import checks
 from simopt.analysis.invariances import DRAWS, SIDES
 from simopt.errors import InputError
 from simopt.report.card import (
@@ -51,8 +52,7 @@ def save_sheet(cards: Sequence[Card], path: Path) -> Path:
     InputError
         Another suffix, more cards than fit, or the file cannot be written.
     """
-    if path.suffix.lower() != ".pdf":
-        raise InputError(f"{path}: a sheet is a .pdf file.")
+    checks.suffix(path, ".pdf")
     if len(cards) > _MOST_CARDS:
         raise InputError(
             f"{len(cards)} cards do not fit on one page; at most {_MOST_CARDS} do, --html takes more."

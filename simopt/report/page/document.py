@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from simopt import __version__
+from simopt import __version__, checks
 from simopt.errors import InputError
 from simopt.report.page.markup import data, figure, text
 from simopt.report.page.plots import Plot
@@ -55,8 +55,7 @@ class Document:
         InputError
             Another suffix than .html, plotly is not installed, or the file cannot be written.
         """
-        if path.suffix.lower() != ".html":
-            raise InputError(f"{path}: a page is an .html file.")
+        checks.suffix(path, ".html")
         page = self._filled(title)
         try:
             put(path, page.encode("utf-8", "backslashreplace"))

@@ -62,17 +62,18 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
         else:
             runs.append(run)
     rows = _of_runs(replace(collected, runs=runs))
-    for found in collected.sensitivities:
-        reason = comparable.unlike_analysis(found)
-        more = [] if reason else list(_of_sensitivity(found))
+    unpublished = {
+        "sensitivities": "no score of PC 1 under this perturbation is published",
+        "joint ranges": "nothing of this pair and mode is published",
+    }
+    analysed: list[tuple[str, Sensitivity | Joint, Iterator[Comparison]]]
+    analysed = [("sensitivities", each, _of_sensitivity(each)) for each in collected.sensitivities]
+    analysed += [("joint ranges", each, _of_joint(each)) for each in collected.joints]
+    for kind, analysis, its_rows in analysed:
+        reason = comparable.unlike_analysis(analysis)
+        more = [] if reason else list(its_rows)
         if not more:
-            left_out["sensitivities", reason or "no score of PC 1 under this perturbation is published"] += 1
-        rows += more
-    for pair in collected.joints:
-        reason = comparable.unlike_analysis(pair)
-        more = [] if reason else list(_of_joint(pair))
-        if not more:
-            left_out["joint ranges", reason or "nothing of this pair and mode is published"] += 1
+            left_out[kind, reason or unpublished[kind]] += 1
         rows += more
     order = list(dict.fromkeys(row["dataset"] for row in numbers.table("runs")))
     rows.sort(key=lambda row: (order.index(row.dataset), row.source))
