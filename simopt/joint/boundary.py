@@ -221,7 +221,7 @@ class Boundary(Stepwise):
         """Return all that resuming needs, to be saved before the next step: tensors and plain numbers."""
         return {
             "round": self.round,
-            "search": self._search.state(),
+            "search": None if self.done else self._search.state(),
             "points": torch.cat([part.reshape(-1, len(self.measures)) for part in self._points]),
             **{name: getattr(self, name) for name in _KEPT},
         }
@@ -232,7 +232,9 @@ class Boundary(Stepwise):
         self._points = [state["points"].to(self.best)]
         for name in _KEPT:
             getattr(self, name).copy_(state[name])
-        if self.round > 0 and not self.done:
+        if self.done:
+            return
+        if self.round > 0:
             self._search = self._continue()
         self._search.restore(state["search"])
 

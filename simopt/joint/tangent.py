@@ -27,7 +27,7 @@ _LONGEST_RETURN = 0.3
 """Newton's step, relative to the norm of Y."""
 _OF_NO_AVAIL = 0.7
 """The share of its distance from the level that a return must leave to count as stuck."""
-_STATE = ("Y", "first", "second", "best", "best_scores", "best_Y", "nearest", "missing", "normals")
+_STATE = ("Y", "first", "second", "best", "best_scores", "best_Y", "nearest", "missing", "normals", "size")
 
 
 def parts(Y: Tensor) -> list[slice]:
@@ -110,7 +110,7 @@ class Search:
         self.normals = Y.new_zeros((len(Y), constrained, Y[0].numel()))
         ignored = [bound.measure.facts.invariant_y for bound in bounds]
         self._scale_free = all("isotropic_scaling" in each for each in ignored)
-        self._size = torch.linalg.matrix_norm(self.Y)
+        self.size = torch.linalg.matrix_norm(self.Y)
 
     @property
     def done(self) -> bool:
@@ -196,7 +196,7 @@ class Search:
         usable = move.isfinite().all(dim=-1, keepdim=True)
         Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
         if self._scale_free:  # nothing would hold it back
-            Y = Y * (self._size[part] / torch.linalg.matrix_norm(Y))[:, None, None]
+            Y = Y * (self.size[part] / torch.linalg.matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 
     def _adam(self, part: slice, ascent: Tensor) -> Tensor:

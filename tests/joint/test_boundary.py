@@ -167,6 +167,23 @@ def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
         torch.testing.assert_close(second.extreme(), whole.extreme(), rtol=0, atol=0, equal_nan=True)
 
 
+def test_resumed_where_no_extreme_is_known_gives_the_same() -> None:
+    def new() -> Boundary:
+        options = Options(units=1, starts=2, steps=6, rounds=3, between=1)
+        pair = [measures.get("nbs")], measures.get("cka")
+        return Boundary(Reference.of(np.diag([3.0, 2, 1, 1, 1, 1])), *pair, [0.95, 1.0], options)
+
+    whole = new()
+    assert whole.run()
+    assert np.isnan(whole.extremes().value).all()
+    for stop in range(8, whole.steps[1], 5):
+        first, second = new(), new()
+        assert not first.run(should_stop=lambda first=first, stop=stop: first.steps[0] >= stop)
+        second.restore(first.state())
+        assert second.run()
+        np.testing.assert_array_equal(second.points(), whole.points(), err_msg=str(stop))
+
+
 @pytest.mark.parametrize("sought", ["nbs", "cka"])
 def test_every_level_of_cca_is_found(sought: str) -> None:
     """Its extremes lie on kinks: correlations of zero, where its gradient says the wrong."""

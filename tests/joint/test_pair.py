@@ -11,12 +11,14 @@ from simopt.joint.pair import PairSearch, implied
 from simopt.measures import Reference
 
 OPTIONS = Options(starts=2, steps=30, rounds=1, between=0)
+FILLED = Options(starts=2, steps=10, rounds=1, between=3)
+"""Their last round, between levels, has other problems than the first one."""
 
 
-def search(levels=(0.3, 0.9), thresholds=(0.9,)):
+def search(levels=(0.3, 0.9), thresholds=(0.9,), options=OPTIONS):
     X = simopt.load_dataset("gaussian", samples=30, units=5).samples()
     pair = [measures.get(name) for name in ("cka", "procrustes_angular")]
-    return PairSearch(Reference.of(X), *pair, levels, thresholds, OPTIONS)
+    return PairSearch(Reference.of(X), *pair, levels, thresholds, options)
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +51,22 @@ def test_what_was_never_reached_implies_nothing(ended):
     assert np.isnan([told.low, told.high]).all()
 
 
-def test_going_on_ends_in_the_same_numbers(ended):
-    first = search()
-    for stop in (20, 50):  # within the first search, and within the second
+@pytest.mark.parametrize("options", [OPTIONS, FILLED], ids=["rounds", "filled"])
+def test_going_on_ends_in_the_same_numbers(options):
+    whole = search(options=options)
+    assert whole.run()
+    first = search(options=options)
+    within = first.along.steps[1]
+    for stop in (within // 2, within - 1, within, within + 5):  # both searches, and between them
         assert not first.run(should_stop=lambda at=first, stop=stop: at.steps[0] >= stop)
-        second = search()
+        second = search(options=options)
         second.restore(first.state())
+        assert second.steps == first.steps
         first = second
     assert first.run()
-    np.testing.assert_array_equal(first.region().points, ended.region().points)
-    np.testing.assert_array_equal(first.region().b_min, ended.region().b_min)
-    torch.testing.assert_close(first.along.extreme(), ended.along.extreme(), rtol=0, atol=0, equal_nan=True)
+    np.testing.assert_array_equal(first.region().points, whole.region().points)
+    np.testing.assert_array_equal(first.region().b_min, whole.region().b_min)
+    torch.testing.assert_close(first.along.extreme(), whole.along.extreme(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_without_thresholds_there_is_one_search():
