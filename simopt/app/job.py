@@ -160,12 +160,14 @@ class _Session:
         whole = reader.if_whole(reader.status, self.path) is not None
         if whole and self.checkpoint.exists() and not self.config.force:
             state = checkpoint.load(self.checkpoint)
-            self.job.ascent.restore(state["ascent"])
-            self.seconds_before = float(state["wall_seconds"])
+            with checkpoint.restoring(self.checkpoint):
+                self.job.ascent.restore(state["ascent"])
+                self.seconds_before = float(state["wall_seconds"])
             writer = RunWriter.resume(self.path, header, self.job.ascent.step, flush_seconds)
             self.thinning = Thinning(self.config.log.score_step, writer.last_score())
             if self.job.decoding is not None:
-                self.job.decoding.restore(state["decoding"], self.job.ascent.step)
+                with checkpoint.restoring(self.checkpoint):
+                    self.job.decoding.restore(state["decoding"], self.job.ascent.step)
             return writer, "resumed"
         self.checkpoint.unlink(missing_ok=True)
         return RunWriter.create(self.path, header, flush_seconds), "done"

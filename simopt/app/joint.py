@@ -199,7 +199,9 @@ class _Work:
             reference = Reference.of(self.dataset.samples(), dtype=precision, device=where)
         search = self._search(reference)
         if self.checkpoint.exists() and not config.force:
-            search.restore(checkpoint.load(self.checkpoint))
+            state = checkpoint.load(self.checkpoint)
+            with checkpoint.restoring(self.checkpoint):
+                search.restore(state)
         with stop_signals() as stopped:
             ended = search.run(lambda *_: self._pass(search), lambda: stopped() or self.should_stop())
         if not ended:

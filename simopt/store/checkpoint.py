@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,23 @@ def load(path: Path) -> Any:
         return _put_together(json.loads(str(arrays[_STRUCTURE])), arrays)
     except _BROKEN as error:
         raise StorageError(f"{path}: not a checkpoint of simopt; delete it to start over.") from error
+
+
+@contextlib.contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Take up what :func:`load` gave, within the block.
+
+    Raises
+    ------
+    StorageError
+        The state is not of the kind that is taken up there; another version of simopt may have saved it.
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        raise StorageError(
+            f"{path}: does not fit; another version of simopt may have saved it. Delete it to start over."
+        ) from error
 
 
 def _take_apart(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import simopt as package
+from simopt.store import checkpoint
 from simopt.theory.bounds import between
 
 GAUSSIAN = ["dataset=gaussian", "dataset.samples=40", "dataset.units=5"]
@@ -97,6 +98,13 @@ def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
             process.communicate()
         assert process.returncode == (130 if way is signal.SIGINT else -signal.SIGKILL)
         assert not list(tmp_path.glob("parts/*/joint/*/joint.h5"))
+    (kept,) = tmp_path.glob("parts/*/joint/*/checkpoint.npz")
+    state = checkpoint.load(kept)
+    checkpoint.save(kept, {"searches": state["searches"][:1]})
+    refused = simopt("joint", *asked, "dir=parts")
+    assert refused.returncode == 1
+    assert "checkpoint.npz: does not fit" in " ".join(refused.stderr.split())
+    checkpoint.save(kept, state)
     parts = found(simopt("joint", *asked, "dir=parts"))
     for key in ("area", "boundary", "outline", "implied", "captured"):
         assert parts[key] == whole[key]
