@@ -1,6 +1,6 @@
-# Sourced by test.sh: installs Debian's chromium and its driver, where the tests of the HTML page miss them and
-# apt-get can be used without asking: as root, or on a CI machine by sudo. Two minutes at most, and never an
-# error; without a browser these tests are skipped.
+# Sourced by test.sh and coverage.sh: installs Debian's chromium and its driver, where the tests of the HTML
+# page miss them and apt-get can be used without asking: as root, or on a CI machine by sudo. Two minutes at
+# most, and never an error; without a browser these tests are skipped.
 have_browser() { command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; }
 
 install_browser() {

@@ -30,7 +30,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from faults import crowds, damage, disks, signals
-from faults.bench import WORK, Bench, Verdict, arguments, prepare
+from faults.bench import WORK, Bench, Fault, Verdict, arguments, prepare
 from faults.process import Command
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +48,7 @@ class Kind:
 
     name: str
     share: int
-    make: Callable[[int], damage.Fault]
+    make: Callable[[int], Fault]
     mounts: bool = False
 
 
@@ -66,7 +66,7 @@ class Row:
 def kinds(port: int) -> list[Kind]:
     """Return all kinds; the shares of a campaign of 1000 faults, about."""
 
-    def always(fault: damage.Fault) -> Callable[[int], damage.Fault]:
+    def always(fault: Fault) -> Callable[[int], Fault]:
         return lambda number: fault
 
     found: list[Kind] = []

@@ -1,5 +1,6 @@
-# Sourced by demo.sh and test.sh: makes .venv in the checkout, once for each state of pyproject.toml and
-# constraints.txt, and sets $root and $bin. PYTHON chooses the interpreter, SIMOPT_VENV the folder.
+# Sourced by demo.sh, test.sh and coverage.sh: makes .venv in the checkout, once for each state of
+# pyproject.toml and constraints.txt, and sets $root and $bin. PYTHON chooses the interpreter, SIMOPT_VENV the
+# folder.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${SIMOPT_VENV:-$root/.venv}"
 bin="$venv/bin"

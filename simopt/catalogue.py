@@ -32,6 +32,11 @@ def config_dir() -> Path:
     raise InputError(f"No configs beside {package}: the installation is incomplete; install simopt again.")
 
 
+def root(command: str) -> dict[str, Any]:
+    """Return the yaml of a command's own configuration: ``run``, ``joint`` or ``sensitivity``."""
+    return copy.deepcopy(_parse(config_dir() / f"{command}.yaml"))
+
+
 def names(group: str) -> list[str]:
     """Return the names in a group (``measure``, ``dataset``, ``optimizer``, ...), sorted."""
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
@@ -100,7 +105,7 @@ def build(node: Node, what: str, kind: type | None = None) -> Any:
         )
     title = f"{what} {options.get('name', target.__name__)}"
     partial = bool(node.get("_partial_", False))
-    _check_options(target, options, title, partial)
+    check_options(target, options, title, partial=partial)
     try:
         return functools.partial(target, **options) if partial else target(**options)
     except TypeError as error:
@@ -131,7 +136,18 @@ def locate(path: object, what: str) -> Callable[..., Any]:
     return target  # type: ignore[no-any-return]
 
 
-def _check_options(target: Callable[..., Any], options: Node, title: str, partial: bool) -> None:
+def check_options(target: Callable[..., Any], options: Node, title: str, *, partial: bool) -> None:
+    """Refuse options that are no parameters of a class or function, where it tells them.
+
+    Parameters
+    ----------
+    target : callable
+    options : mapping
+    title : str
+        How the error calls it.
+    partial : bool
+        Whether parameters without a default are given later: they are not offered.
+    """
     try:
         parameters = inspect.signature(target).parameters
     except (ValueError, TypeError):  # some of Python's own have none

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 3
 _SHOWN = 14
+_LARGEST_SEED = 2**63 - 1
+"""Files keep seeds in 64 bits."""
 _LARGE, _TIGHT = 2**28, 200
 """Bytes that anybody has room for, and how many times smaller than its numbers a recording may be stored."""
 
@@ -62,9 +64,12 @@ def responses(value: ArrayLike, name: str = "X") -> FloatArray:
 
 
 def _numeric(value: ArrayLike, name: str) -> FloatArray:
-    detached = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    if hasattr(value, "detach"):
+        tensor = value.detach().cpu()
+        # numpy has no bfloat16
+        value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
     try:
-        array = np.asarray(detached)
+        array = np.asarray(value)
     except ValueError as error:
         raise InputError(f"{name} is not a rectangular array: {error}.") from error
     if array.dtype.kind == "O":
@@ -160,16 +165,32 @@ def one_of(value: str, choices: Iterable[str], what: str) -> None:
 
 def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
     """Refuse a number that is not finite or lies below ``low`` (or at it, when ``strict``)."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < low or (strict and value == low):
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < low or (strict and value == low):
         relation = "greater than" if strict else "at least"
         raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
 
 
 def whole(value: int, low: int, what: str) -> None:
     """Refuse what is not an integer of at least ``low``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
+
+
+def seeds(values: Sequence[int]) -> None:
+    """Refuse seeds of which there is none, or one that is no whole number from 0 to 2^63 - 1."""
+    if len(values) == 0:
+        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+    for seed in values:
+        whole(seed, 0, "a seed")
+        if seed > _LARGEST_SEED:
+            raise InputError(f"a seed is {seed}; it must be at most {_LARGEST_SEED}.")
+
+
+def flag(value: bool, what: str) -> None:
+    """Refuse what is neither true nor false, as a word is that stands for one of them."""
+    if not isinstance(value, bool):
+        raise InputError(f"{what} is {value!r}; it is true or false.")
 
 
 def suffix(path: Path | None, wanted: str) -> None:
@@ -184,7 +205,7 @@ def expanded(path: str | Path, what: str) -> Path:
     Raises
     ------
     InputError
-        There is no such user, or no file can have this name.
+        There is no such user, no file can have this name, or its folder may not be looked into.
     """
     try:
         found = Path(path).expanduser()
@@ -193,6 +214,8 @@ def expanded(path: str | Path, what: str) -> Path:
     try:
         found.exists()
         named = "\0" not in str(path)
+    except PermissionError as error:
+        raise InputError(f"{what} is {str(path)!r}; you have no permission to look there.") from error
     except (OSError, ValueError):  # too long, or not to be encoded
         named = False
     if not named:

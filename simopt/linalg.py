@@ -36,6 +36,11 @@ def centre(matrix: Tensor) -> Tensor:
     return out
 
 
+def double_centre(matrix: Tensor) -> Tensor:
+    """Subtract the means of rows and of columns of symmetric A, (..., n, n)."""
+    return centre(centre(matrix).mT)
+
+
 class _Gram(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
@@ -201,6 +206,19 @@ def singular_values(matrix: Tensor) -> Tensor:
     return values
 
 
+def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues, ascending, and eigenvectors of symmetric A; not to be differentiated.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
+    """
+    _finite(matrix)
+    values, vectors = torch.linalg.eigh(matrix)
+    return values, vectors
+
+
 def _finite(matrix: Tensor) -> None:
     if not torch.isfinite(matrix).all():
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
@@ -357,7 +375,7 @@ class _RidgeCoefficients(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
         left, values, right = svd(predictors)
-        keep = values > _rank_tolerance(values, predictors)
+        keep = values > rank_tolerance(values, predictors)
         safe = torch.where(keep, values, 1.0)
         shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
         coefficients = right.mT @ (shrunk[..., None] * (left.mT @ targets))
@@ -405,9 +423,10 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
 def column_space(matrix: Tensor) -> Tensor:
     """Return an orthonormal basis of the column space of A (..., n, q), padded with zero columns."""
     left, values, _ = svd(matrix)
-    return left * (values > _rank_tolerance(values, matrix))[..., None, :]
+    return left * (values > rank_tolerance(values, matrix))[..., None, :]
 
 
-def _rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
+def rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
+    """Return up to what singular values of A (..., n, q), descending, count as zero: eps max(n, q) s_1."""
     eps = torch.finfo(values.dtype).eps
     return eps * max(matrix.shape[-2:]) * values[..., :1]

@@ -1,5 +1,7 @@
 """What is refused, and in which words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -34,8 +36,12 @@ def test_responses_that_cannot_be_used(value, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [GOOD.astype(int), GOOD > 3, GOOD.tolist(), torch.tensor(GOOD), GOOD.astype("f2")]
-)
+    "value",
+    [
+        GOOD.astype(int), GOOD > 3, GOOD.tolist(), torch.tensor(GOOD), GOOD.astype("f2"),
+        torch.tensor(GOOD).half(), torch.tensor(GOOD).bfloat16(), torch.tensor(GOOD) > 3,
+    ],
+)  # fmt: skip
 def test_responses_become_floats(value) -> None:
     array = checks.responses(value)
     assert array.dtype == np.float64
@@ -64,6 +70,9 @@ def test_names_and_numbers() -> None:
     for bad in (0, 1.0, True, "2"):
         with pytest.raises(InputError, match="whole number of at least 1"):
             checks.whole(bad, 1, "x")
+    for bad in ("yes", 1, None):
+        with pytest.raises(InputError, match="x is .*; it is true or false"):
+            checks.flag(bad, "x")
     for bad in ("", ".hidden", "a/b", "..", "a\\b", "x" * 200):
         with pytest.raises(InputError, match="cannot be the name of a folder"):
             checks.folder_name(bad, "name")
@@ -86,3 +95,12 @@ def test_a_spectrum_is_sorted_and_zeros_are_left_out() -> None:
 def test_what_is_no_spectrum_is_refused(value, told) -> None:
     with pytest.raises(InputError, match=told):
         checks.spectrum(value, samples=4, units=9)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_called_a_bad_name(monkeypatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to look there"):
+        checks.expanded("/closed/x.npy", "file")

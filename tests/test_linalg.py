@@ -26,6 +26,8 @@ def test_centre_gram_and_products() -> None:
     cross, own = linalg.products(A, F)
     torch.testing.assert_close(linalg.centre(A), centred)
     torch.testing.assert_close(linalg.gram(A), A.mT @ A)
+    H = torch.eye(7, dtype=torch.float64) - 1 / 7
+    torch.testing.assert_close(linalg.double_centre(A @ A.mT), H @ A @ A.mT @ H)
     torch.testing.assert_close(cross, F.mT @ centred)
     torch.testing.assert_close(own, centred.mT @ centred)
     cross, total = linalg.cross_and_total(A, F)
@@ -64,9 +66,10 @@ def test_nuclear_norm_at_a_zero_singular_value_has_an_ascending_subgradient() ->
     assert linalg.nuclear_norm(A.detach() + 1e-3 * grad) > norm
 
 
-def test_nuclear_norm_refuses_nan() -> None:
+@pytest.mark.parametrize("function", [linalg.nuclear_norm, linalg.polar, linalg.eigh])
+def test_nan_is_refused(function) -> None:
     with pytest.raises(NumericalError, match="NaN"):
-        linalg.nuclear_norm(torch.full((2, 2), math.nan))
+        function(torch.full((2, 2), math.nan))
 
 
 def test_angular_values_and_gradient() -> None:

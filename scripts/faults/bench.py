@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +66,10 @@ class Bench:
     def path(self, work: str) -> Path:
         """Return one file that a command leaves."""
         return self.folder / work / next(iter(self.results[work]))
+
+
+Fault = Callable[[random.Random, Bench, Path], Verdict]
+"""Makes a fault in a folder, and says what was seen of it."""
 
 
 def arguments(work: str, folder: Path) -> list[str]:
@@ -165,10 +170,8 @@ def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[st
         elif path.name == layout.RUN_FILE:
             run = reader.read(path)
             rows[name] = len(run.step)
-            same = whole[name][layout.SCORE.path].endswith
-            first = run.score.tobytes()
             full = whole[name][layout.SCORE.path].partition(b")")[2]
-            if not (full.startswith(first) or same(first)):
+            if not full.startswith(run.score.tobytes()):
                 verdict.lost.append(f"{name}: rows that are not the undisturbed run's")
     return rows
 
@@ -224,14 +227,10 @@ def resize(folder: Path, kilobytes: int) -> None:
 
 
 def _mount(*options: str) -> None:
-    import subprocess
-
     subprocess.run(["mount", *options], check=True, capture_output=True)
 
 
 def _unmount(folder: Path) -> None:
-    import subprocess
-
     subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
@@ -240,7 +239,7 @@ def _can_mount() -> bool:
     try:
         with small_disk(100, place):
             return True
-    except (OSError, Exception):
+    except (OSError, subprocess.SubprocessError):
         return False
     finally:
         shutil.rmtree(place, ignore_errors=True)

@@ -11,19 +11,18 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from faults.bench import Bench, Verdict, arguments, look, resumed, stored
+from faults.bench import Bench, Fault, Verdict, arguments, look, resumed, stored
 from faults.process import Command, call
 from simopt.app import provenance, sweep
 from simopt.datasets import Dataset, fetch
 from simopt.datasets.fetch import Remote
 from simopt.datasets.majaj import Majaj
 
-Fault = Callable[[random.Random, Bench, Path], Verdict]
 BODY = bytes(range(256)) * 1200
 _PIECE = 2**14
 _UTC = datetime.UTC

@@ -11,13 +11,12 @@ from typing import Any
 
 import h5py
 
-from faults.bench import Bench, Verdict, arguments, arrays, read
+from faults.bench import Bench, Fault, Verdict, arguments, arrays, read
 from faults.process import alone, call
 from simopt.errors import StorageError
 from simopt.store import checkpoint, layout
 
 PARTS = 100
-Fault = Callable[[random.Random, Bench, Path], Verdict]
 
 
 def truncated(work: str) -> Callable[[int], Fault]:

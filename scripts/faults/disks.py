@@ -6,12 +6,13 @@ import random
 import resource
 import shutil
 import signal
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 from faults.bench import (
     WORK,
     Bench,
+    Fault,
     Verdict,
     arguments,
     contents,
@@ -24,7 +25,6 @@ from faults.bench import (
 )
 from faults.process import Command, call
 
-Fault = Callable[[random.Random, Bench, Path], Verdict]
 _ENOUGH = 65536  # kB
 _FULL = ("no space left", "file too large", "cannot be written", "disk quota")
 
@@ -125,8 +125,6 @@ def removed(work: str) -> Fault:
 
 
 def _wait(command: Command, seconds: float) -> None:
-    import time
-
     until = time.monotonic() + seconds
     while command.running() and time.monotonic() < until:
         time.sleep(0.001)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from faults.bench import (
     Bench,
+    Fault,
     Verdict,
     arguments,
     contents,
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 _STARTUP = 3.0  # seconds that an interpreter takes to import everything, about
 
 
-def during(work: str, number: int) -> Callable[[random.Random, Bench, Path], Verdict]:
+def during(work: str, number: int) -> Fault:
     """Return the fault: a signal during a command that stores something, then the same command again."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
@@ -46,7 +46,7 @@ def during(work: str, number: int) -> Callable[[random.Random, Bench, Path], Ver
     return fault
 
 
-def at_start(number: int) -> Callable[[random.Random, Bench, Path], Verdict]:
+def at_start(number: int) -> Fault:
     """Return the fault: a signal to a new interpreter, its imports included."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
@@ -63,7 +63,7 @@ def at_start(number: int) -> Callable[[random.Random, Bench, Path], Verdict]:
     return fault
 
 
-def during_report(number: int) -> Callable[[random.Random, Bench, Path], Verdict]:
+def during_report(number: int) -> Fault:
     """Return the fault: a signal during a report; no half-written file may carry its name."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:

@@ -10,7 +10,6 @@ import numpy as np
 from simopt.analysis.good_score import GoodScore
 
 DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
-NULL_QUANTILE = 0.95
 NEAR_THE_TOP = 0.1
 """A measure is saturated where its null ends within this share of the way from worst to best."""
 HEADROOM = 0.05
@@ -27,7 +26,7 @@ class Verdict:
     kind : {"discriminates", "blind", "saturated"}
     gap : float
         From the end of the null to the score at which a variable is decodable, the smallest over variables
-        and as a share of the way from the null to the best score; NaN where none is.
+        and as a share of the way from the null to the best score; NaN where none is, or no best.
     reason : str
     """
 
@@ -50,9 +49,9 @@ def judge(
     """Judge a measure on a recording.
 
     Saturated: the measure calls itself degenerate for such shapes, or unrelated data score within
-    :data:`NEAR_THE_TOP` of the best. Blind: some variable is not decodable even at the end of a run, or only
-    within :data:`HEADROOM` of the best or above the noise ceiling, or is so at scores that unrelated data
-    reach. Else it discriminates, the better the larger the gap.
+    :data:`NEAR_THE_TOP` of the best of a range that has both ends. Blind: some variable is not decodable even
+    at the end of a run, or only within :data:`HEADROOM` of the best or above the noise ceiling, or is so at
+    scores that unrelated data reach. Else it discriminates, the better the larger the gap.
 
     Parameters
     ----------
@@ -73,7 +72,8 @@ def judge(
     if degenerate is not None:
         return Verdict(measure, SATURATED, float("nan"), degenerate.rstrip("."))
     to_best = abs(best - null_end)
-    if np.isfinite(worst) and to_best <= NEAR_THE_TOP * abs(best - worst):
+    near = NEAR_THE_TOP * abs(best - worst) if np.isfinite([best, worst]).all() else 0.0
+    if to_best <= near:
         text = f"unrelated data score up to {null_end:.3f} of {best:g}"
         return Verdict(measure, SATURATED, float("nan"), text)
     unseen = [variable for variable, each in good.items() if np.isnan(each.score)]
@@ -81,23 +81,24 @@ def judge(
         text = f"{', '.join(unseen)} not decodable even at {target:.3f}"
         return Verdict(measure, BLIND, float("nan"), text)
     sign = 1 if best > null_end else -1
-    gaps = {variable: sign * (each.score - null_end) / to_best for variable, each in good.items()}
-    if not gaps:
+    beyond = {variable: sign * (each.score - null_end) for variable, each in good.items()}
+    if not beyond:
         return Verdict(measure, DISCRIMINATES, float("nan"), f"unrelated data score up to {null_end:.3f}")
-    variable = min(gaps, key=gaps.__getitem__)
-    if gaps[variable] <= 0:
+    variable = min(beyond, key=beyond.__getitem__)
+    gap = beyond[variable] / to_best if np.isfinite(best) else float("nan")
+    if beyond[variable] <= 0:
         text = f"{variable} is decodable at {good[variable].score:.3f}, which unrelated data reach"
-        return Verdict(measure, BLIND, gaps[variable], text)
-    last = max(gaps, key=gaps.__getitem__)
+        return Verdict(measure, BLIND, gap, text)
+    last = max(beyond, key=beyond.__getitem__)
     top = good[last].score
-    if gaps[last] > 1 - HEADROOM:
-        return Verdict(measure, BLIND, gaps[variable], f"{last} is decodable only from {top:.3f} on")
+    if beyond[last] > (1 - HEADROOM) * to_best:
+        return Verdict(measure, BLIND, gap, f"{last} is decodable only from {top:.3f} on")
     if ceiling is not None and sign * (top - ceiling) > 0:
         text = f"{last} is decodable only from {top:.3f} on, above the ceiling of {ceiling:.3f}"
-        return Verdict(measure, BLIND, gaps[variable], text)
+        return Verdict(measure, BLIND, gap, text)
     first = good[variable].score
     text = f"unrelated data score up to {null_end:.3f}, {variable} is decodable from {first:.3f} on"
-    return Verdict(measure, DISCRIMINATES, gaps[variable], text)
+    return Verdict(measure, DISCRIMINATES, gap, text)
 
 
 def advise(verdicts: Sequence[Verdict]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from simopt import checks
-from simopt.analysis.nulls import deconvolve, eigenvalues, stream
+from simopt.analysis.nulls import deconvolve, eigenvalues, nonzero_svd, stream
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 from simopt.measures import Measure, Reference
@@ -246,10 +246,8 @@ class _Model:
     def _deconvolved(self, average: FloatArray, rng: np.random.Generator) -> FloatArray:
         samples = checks.flatten(average)
         mean = samples.mean(axis=0)
-        parts = torch.linalg.svd(torch.from_numpy(samples - mean), full_matrices=False)
-        left, values, axes = (part.numpy() for part in parts)
-        keep = values > np.finfo(np.float64).eps * max(samples.shape) * values[0]
-        left, observed, axes = left[:, keep], values[keep] ** 2, axes[keep]
+        left, values, axes = nonzero_svd(samples - mean)
+        observed = values**2
         noises = [
             checks.flatten(Trials(self._noise(rng), self.condition).average()) for _ in range(_SIMULATED)
         ]

@@ -26,7 +26,7 @@ class Timed:
     seconds : float
         The median.
     calls : int
-        Of how many; of one, that call was the first, not warmed up.
+        Of how many: of those after the first, or of the first alone, not warmed up, where it took too long.
     """
 
     seconds: float
@@ -103,10 +103,11 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seco
         leaf = Y.detach().requires_grad_()
         torch.autograd.grad(bound(leaf), leaf)
 
+    climbs = measure.differentiable and bound(Y.detach().requires_grad_()).requires_grad
     device = reference.scores.device
     return Cost(
         score=timed(score, device, repeats, seconds),
-        gradient=timed(gradient, device, repeats, seconds) if measure.differentiable else None,
+        gradient=timed(gradient, device, repeats, seconds) if climbs else None,
         samples=samples,
         units=units,
         device=str(device),

@@ -167,10 +167,10 @@ def _profile(
             f"{1 / (noise * len(captured)):.2g})."
         )
         return [Defect("noise", text)]
-    first = int(breaks[left_steps.argmin()])
+    seen_up_to = int(breaks[left_steps.argmin()])
     text = (
-        f"only the first {first} of {len(captured)} PCs are captured, "
-        f"{variance_ratio[:first].sum():.1%} of the variance; the rest is at the level of noise."
+        f"only the first {kept[seen_up_to]} of {len(captured)} PCs are captured, "
+        f"{ratio[:seen_up_to].sum():.1%} of the variance; the rest is at the level of noise."
     )
     return [Defect("truncated", text)]
 

@@ -62,7 +62,7 @@ def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = Mapping
     there = torch.isfinite(flat).all(dim=(-2, -1)).tolist()
     none = torch.full_like(reference.variance_ratio, torch.nan)
     captured = [
-        captured_variance(Moments(reference, each[None]))[0] if known else none
+        captured_variance(Moments(reference, each)) if known else none
         for each, known in zip(flat, there, strict=True)
     ]
     decoding: dict[str, FloatArray] = {}

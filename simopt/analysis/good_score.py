@@ -14,6 +14,7 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 SHARE = 0.9
+"""Of the way from chance to the accuracy of the recording, from which on a variable counts as decodable."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,15 @@ class GoodScore:
         return f"{self.score:.3f}{spread}"
 
 
+def decodable(chance: float, reference: float, share: float = SHARE) -> float:
+    """Return the accuracy that counts as decodable, chance + share (reference - chance)."""
+    return chance + share * (reference - chance)
+
+
 def good_score(
     score: FloatArray, accuracy: FloatArray, chance: float, reference: float, share: float = SHARE
 ) -> FloatArray:
-    """Return the score at which accuracy reaches chance + share (reference - chance), (R,); NaN if never.
+    """Return the score at which accuracy is :func:`decodable`, (R,); NaN if never.
 
     The first passage along the run, by linear interpolation between decoded states.
 
@@ -86,30 +92,29 @@ def good_score(
         At the same states.
     chance, reference : float
         Accuracy of guessing, and from the recording itself.
-    share : float, in (0, 1]
+    share : float, > 0
 
     Raises
     ------
     InputError
-        The recording itself is not decoded above chance.
+        The recording itself is not decoded above chance, or a share that is not positive.
     """
     checks.at_least(share, 0, "share", strict=True)
     if reference <= chance:
         raise InputError(
             f"the recording itself is decoded at {reference:.3f}, chance is {chance:.3f}: no score is good."
         )
-    level = chance + share * (reference - chance)
-    return first_passage(score, accuracy[..., None], np.full((score.shape[1], 1), level))[:, 0]
+    level = np.full((score.shape[1], 1), decodable(chance, reference, share))
+    return first_passage(score, accuracy[..., None], level)[:, 0]
 
 
-def good_scores(run: Run, share: float = SHARE) -> dict[str, GoodScore]:
+def good_scores(run: Run) -> dict[str, GoodScore]:
     """Return the good score of every variable that was decoded along a run and from its recording."""
     found = {}
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]
         chance, reference = float(facts["chance"]), float(facts["accuracy"])
         if reference > chance:
-            level = chance + share * (reference - chance)
-            passage = good_score(run.decoding_score, accuracy, chance, reference, share)
-            found[variable] = GoodScore(variable, level, passage)
+            passage = good_score(run.decoding_score, accuracy, chance, reference)
+            found[variable] = GoodScore(variable, decodable(chance, reference), passage)
     return found

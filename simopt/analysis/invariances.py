@@ -138,7 +138,7 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
     general = _draw(rng, p, p) + 2 * torch.eye(p, dtype=A.dtype)
     ways: dict[str, Callable[[], Tensor]] = {
         "permutation": lambda: A[:, rng.permutation(p)],
-        "orthogonal": lambda: A @ torch.linalg.qr(_draw(rng, p, p))[0],
+        "orthogonal": lambda: A @ _orthogonal(rng, p),
         "isotropic_scaling": lambda: A * float(np.exp(rng.uniform(1, 2) * rng.choice([-1, 1]))),
         "translation": lambda: A + 3 * _draw(rng, 1, p),
         "column_scaling": lambda: A * torch.from_numpy(np.exp(rng.uniform(-2, 2, p))),
@@ -146,6 +146,13 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
         "affine": lambda: A @ general + 3 * _draw(rng, 1, p),
     }
     return ways[kind]()
+
+
+def _orthogonal(rng: np.random.Generator, size: int) -> Tensor:
+    Q, R = torch.linalg.qr(_draw(rng, size, size))
+    # Q alone is always a rotation, or never one, by the parity of its size.
+    orthogonal: Tensor = Q * R.diagonal().sign()
+    return orthogonal
 
 
 def _draw(rng: np.random.Generator, *shape: int) -> Tensor:

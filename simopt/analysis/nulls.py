@@ -189,9 +189,8 @@ def _drawing(
             [blocks[:, rng.permutation(blocks.shape[1])].reshape(Y.shape) for _ in range(count)]
         )
     mean = Y.mean(axis=0)
-    _, values, axes = (part.numpy() for part in torch.linalg.svd(torch.from_numpy(Y - mean), False))
-    keep = values > np.finfo(np.float64).eps * max(Y.shape) * values[0]
-    root = values[keep, None] * axes[keep]
+    _, values, axes = nonzero_svd(Y - mean)
+    root = values[:, None] * axes
     if kind == "gaussian":
         count = max(_LEAST, min(_MOST, _SIMULATED // len(root)))
         white = rng.standard_normal((count, samples, len(root)))
@@ -203,9 +202,9 @@ def _drawing(
             mean_spectrum: FloatArray = eigenvalues(scale[:, None] * grams * scale).mean(axis=0)
             return mean_spectrum
 
-        observed = values[keep] ** 2
+        observed = values**2
         variances = deconvolve(observed, simulate, float(observed.sum()) / (samples - 1), _STEPS)
-        root = np.sqrt(variances)[:, None] * axes[keep]
+        root = np.sqrt(variances)[:, None] * axes
         return lambda count: rng.standard_normal((count, samples, len(root))) @ root + mean
     return lambda count: haar(rng.standard_normal((count, samples, len(root)))) @ root + mean
 
@@ -241,6 +240,13 @@ def deconvolve(
         variances = variances * observed / np.maximum(simulated, np.finfo(np.float64).eps * simulated[0])
         variances = variances * (total / variances.sum())
     return variances
+
+
+def nonzero_svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return U (n, k), s (k,) and V' (k, p) of a matrix of float64 (n, p), without zero singular values."""
+    left, values, axes = (part.numpy() for part in torch.linalg.svd(torch.from_numpy(matrix), False))
+    keep = values > np.finfo(np.float64).eps * max(matrix.shape) * values[0]
+    return left[:, keep], values[keep], axes[keep]
 
 
 def eigenvalues(gram: FloatArray) -> FloatArray:

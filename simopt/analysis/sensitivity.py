@@ -134,7 +134,10 @@ def read(path: Path) -> Result:
     StorageError
         Not a readable result.
     """
-    stored = analysis.read(path, ANALYSIS)
+    return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
+
+
+def _result(stored: Stored, path: Path) -> Result:
     about = stored.attributes
     curves = []
     for name in about["measures"]:
@@ -156,9 +159,9 @@ def read(path: Path) -> Result:
         if place.startswith("skipped/")
     }
     return Result(
-        about["dataset"],
-        about["source"],
-        about["perturbation"],
+        analysis.text(about["dataset"]),
+        analysis.text(about["source"]),
+        analysis.text(about["perturbation"]),
         list(about["strengths"]),
         about["seeds"],
         stored.arrays["reference/pc_variance"].data,

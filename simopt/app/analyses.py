@@ -39,7 +39,7 @@ def good_scores(decoding: RunDecoding) -> dict[Entry, Any]:
     return found
 
 
-def standing(dataset: Dataset, measure: Measure, draws: int, splits: int = 50) -> Found:
+def standing(dataset: Dataset, measure: Measure, draws: int) -> Found:
     """Return the scores of data with the spectrum of the recording, and its ceiling if it has trials."""
     X = dataset.samples()
     conditions = dataset.responses.shape[1] if dataset.responses.ndim == 3 else None
@@ -47,7 +47,7 @@ def standing(dataset: Dataset, measure: Measure, draws: int, splits: int = 50) -
     results: dict[Entry, Any] = {layout.null(kind): each.scores for kind, each in drawn.items()}
     if dataset.trials is None:
         return results, {}
-    ceiling = ceilings.from_trials(dataset.trials, [measure], splits=splits)[measure.name]
+    ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
     attributes = {
         "value": ceiling.value,
         "replicate": ceiling.replicate,

@@ -29,7 +29,7 @@ def attribution_table(attribution: Attribution, title: str, about: Sequence[str]
     top : int
         How many rows.
     """
-    table = Table(title=title, caption=_caption(attribution, top))
+    table = Table(title=Text(title), caption=Text(_caption(attribution, top)))
     first_order = attribution.first_order
     for name in ("rank", "part"):
         table.add_column(name, justify="right" if name == "rank" else "left")

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from simopt import measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
-from simopt.app import inputs, joint, sensitivity
-from simopt.app.card_request import SHARED_KEYS, Chosen, Request, bare, joint_request, key_of
+from simopt.app import inputs, joint, sensitivity, stored
+from simopt.app.card_request import SHARED_KEYS, Chosen, Request, joint_request, key_of
 from simopt.app.compose import Composed, compose
 from simopt.app.explain import SEEDS
 from simopt.app.job import execute
 from simopt.app.memory import from_memory
+from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
+from simopt.joint.boundary import LEVELS, Options
 from simopt.joint.result import ANALYSIS, Result
 from simopt.joint.result import read as read_joint
 from simopt.measures import Reference
 from simopt.optimization import device as devices
 from simopt.report.card import Card, Joint
 from simopt.report.tables import summarise
-from simopt.store import analysis, layout, reader
+from simopt.store import analysis, reader
+from simopt.store.analysis import Stored
+from simopt.store.config import parsed
 from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
@@ -45,17 +49,12 @@ _SHORT = (
 Observer = Callable[[str, int, int], None]
 
 
-def cards(
-    asked: Request,
-    config_dir: Path | None = None,
-    observe: Observer = lambda title, done, total: None,
-) -> list[Card]:
+def cards(asked: Request, observe: Observer = lambda title, done, total: None) -> list[Card]:
     """Make the cards, one after the other.
 
     Parameters
     ----------
     asked : Request
-    config_dir : Path, optional
     observe : callable
         Told what is at work, and how many of its steps are done.
 
@@ -65,16 +64,14 @@ def cards(
         Data that cannot be used.
     InterruptedRunError
         SIGINT or SIGTERM came; the same command goes on from there.
-    StorageError
-        A result cannot be written.
     """
-    dataset = inputs.recording(asked.data, config_dir)
+    dataset = inputs.recording(asked.data, asked.config_dir)
     config = asked.chosen[0].composed.config
     where, precision = devices.choose(config.device, config.dtype, tf32=config.tf32)
     reference = Reference.of(dataset.samples(), dtype=precision, device=where)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SurrogateWarning)  # said when the dataset was loaded
-        return [_Work(asked, each, dataset, reference, config_dir, observe).card() for each in asked.chosen]
+        return [_Work(asked, each, dataset, reference, observe).card() for each in asked.chosen]
 
 
 class _Work:
@@ -86,11 +83,10 @@ class _Work:
         chosen: Chosen,
         dataset: Dataset,
         reference: Reference,
-        config_dir: Path | None,
         observe: Observer,
     ) -> None:
         self.asked, self.chosen, self.dataset, self.reference = asked, chosen, dataset, reference
-        self.config_dir, self.observe = config_dir, observe
+        self.observe = observe
         self.missing: dict[str, str] = {}
         self.notes: list[str] = []
 
@@ -131,7 +127,7 @@ class _Work:
         )
 
     def _part(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return a part, or None with its reason where the measure or the data do not allow it."""
+        """Return a part, or None with its reason where it cannot be made or stored."""
         try:
             return make()
         except InterruptedRunError:
@@ -175,10 +171,10 @@ class _Work:
             some = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
             overrides += [f"pcs={some}".replace(" ", ""), _FEW_SEEDS]
             self.notes.append(f"sensitivity: {len(some)} PCs and 3 seeds, as a score takes long")
-        asked = sensitivity.request(overrides, self.config_dir)
+        asked = sensitivity.request(overrides, self.asked.config_dir)
         told = f"{name}: sensitivity"
-        return sensitivity.carry_out(
-            asked, self.config_dir, lambda done, total: self.observe(told, done, total)
+        return sensitivity.find_or_make(
+            asked, self.dataset, lambda done, total: self.observe(told, done, total)
         )
 
     def _run(self) -> Run:
@@ -205,7 +201,7 @@ class _Work:
             return composed
         usual = [] if "seeds" in given else [SEEDS]
         overrides = [*usual, *self.asked.run, *self.chosen.overrides, "decoder=standard"]
-        return from_memory(compose(overrides, self.config_dir))
+        return from_memory(compose(overrides, self.asked.config_dir))
 
     def _stored(self, composed: Composed) -> Run | None:
         """Return a stored run of the most seeds that will do, where the user left all of it open."""
@@ -214,30 +210,9 @@ class _Work:
             return None
         if not self.chosen.plain:
             return None
-        best: Run | None = None
-        root = Path(composed.config.log.dir).expanduser()
-        for path in reader.find([root / self.dataset.name / self.chosen.measure.name]):
-            try:
-                run = reader.read(path)
-            except SimoptError:
-                continue
-            if self._will_do(run, composed) and (best is None or run.score.shape[1] > best.score.shape[1]):
-                best = run
-        return best
-
-    def _will_do(self, run: Run, composed: Composed) -> bool:
-        config = composed.config
-        stored = yaml.safe_load(run.attributes["config"])
-        return (
-            run.status == layout.FINISHED
-            and run.attributes["data_hash"] == self.dataset.data_hash()
-            and bare(stored["measure"]) == self.chosen.node
-            and all(
-                stored[key] == getattr(config, key) for key in ("init", "optimizer", "target", "max_steps")
-            )
-            and (not config.decoder or bool(run.decoding))
-            and run.score.shape[1] >= len(config.seeds)
-        )
+        folder = Path(composed.config.log.dir).expanduser() / self.dataset.name / self.chosen.measure.name
+        will_do = functools.partial(_will_do, composed.config)
+        return stored.best(folder, self.dataset.data_hash(), self.chosen.node, will_do)
 
     def _joints(self) -> list[Joint]:
         found = []
@@ -285,38 +260,43 @@ class _Work:
             if best is not None:
                 return read_joint(best[1]), best[2]
         title = f"{self.chosen.measure.name}: joint range with {partner}"
-        results, _ = joint.carry_out(
-            asked, self.config_dir, lambda _, done, total: self.observe(title, done, total)
+        result = joint.find_or_make(
+            asked, self.dataset, lambda _, done, total: self.observe(title, done, total)
         )
-        config = asked.config
         if not self.asked.joint and _SHORT not in self.notes:
             self.notes.append(_SHORT)
-        return results[0], _effort(config.starts, config.rounds, config.steps, config.levels)
+        return result, _effort(asdict(asked.config))[1]
 
     def _worth(self, path: Path, names: set[str]) -> tuple[int, str] | None:
         """Return how many steps a stored search took, and its options; None where it is of something else."""
+
+        def worth(found: Stored) -> tuple[int, str] | None:
+            about, config = found.attributes, parsed(found.attributes["config"]) or {}
+            if set(map(str, about["names"])) != names or about["mode"] != "boundary" or about["third"]:
+                return None
+            if about["data_hash"] != self.dataset.data_hash() or config["units"] is not None:
+                return None
+            return _effort(config)
+
         try:
-            about = analysis.read(path, ANALYSIS).attributes
+            return analysis.read(path, ANALYSIS, worth)
         except SimoptError:
             return None
-        if set(map(str, about["names"])) != names or about["mode"] != "boundary" or about["third"]:
-            return None
-        config = yaml.safe_load(about["config"])
-        if about["data_hash"] != self.dataset.data_hash() or config["units"] is not None:
-            return None
-        steps = 100 if config["steps"] is None else int(config["steps"])
-        levels = config["levels"]
-        count = 11 if levels is None else len(levels)
-        return count * config["starts"] * config["rounds"] * steps, _effort(
-            config["starts"], config["rounds"], steps, levels
-        )
 
 
-def _effort(starts: int, rounds: int, steps: int | None, levels: Sequence[float] | None) -> str:
-    count = 11 if levels is None else len(levels)
-    return (
-        f"a search at {count} levels: starts={starts} rounds={rounds} steps={100 if steps is None else steps}"
-    )
+def _will_do(config: RunConfig, run: Run, made_with: stored.Config) -> bool:
+    """Whether a stored run is as long, exact and decoded, and of as many replicates, as one made now."""
+    keys = ("init", "optimizer", "target", "max_steps", "dtype")
+    same = all(made_with.get(key) == getattr(config, key) for key in keys)
+    return same and (not config.decoder or bool(run.decoding)) and run.score.shape[1] >= len(config.seeds)
+
+
+def _effort(config: Mapping[str, Any]) -> tuple[int, str]:
+    """Return how many steps a search of joint ranges takes, and its options."""
+    levels = len(config["levels"] or {*LEVELS, *config["thresholds"]})
+    starts, rounds, steps = config["starts"], config["rounds"], config["steps"] or Options.steps
+    told = f"a search at {levels} levels: starts={starts} rounds={rounds} steps={steps}"
+    return levels * starts * rounds * steps, told
 
 
 def _exact(partner: str, given: bounds.Relation, own: bounds.Relation) -> Joint:

@@ -14,7 +14,7 @@ from simopt.app import inputs, joint
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import Composed, compose, compose_analysis
 from simopt.app.explain import SEEDS
-from simopt.app.paths import source_of
+from simopt.app.paths import bare, source_of
 from simopt.errors import InputError
 from simopt.joint.boundary import Options
 from simopt.measures import Measure
@@ -152,11 +152,6 @@ def _choose(overrides: list[str], others: Sequence[str], config_dir: Path | None
     return Chosen(
         overrides, composed, measure, own, measure.name if as_listed else f"{measure.name}-{digest[:8]}"
     )
-
-
-def bare(node: dict[str, Any]) -> dict[str, Any]:
-    """Return the node of a measure without its names."""
-    return {key: value for key, value in node.items() if key not in ("name", "aliases")}
 
 
 def joint_request(asked: Request, partner: str, chosen: Chosen) -> joint.Request:

@@ -110,10 +110,10 @@ def compose_sweep(
 ) -> tuple[list[Combination], Launcher]:
     """Compose every combination of overrides in Hydra's grammar of sweeps, and check them all.
 
-    ``hydra.sweeper.params`` of an experiment enter as overrides do. They may
-    also be ``parts``, a list of commands with overrides, as ``sensitivity dataset=majaj,mante``; overrides go
-    to all parts whose command knows them, ``log.dir`` as ``dir``, and a dataset that is given takes the place
-    of theirs. Jobs of a part with the same dataset follow one another, so that it is loaded once.
+    ``hydra.sweeper.params`` of an experiment enter as overrides do. They may also be ``parts``, a list of
+    commands with overrides, as ``sensitivity dataset=majaj,mante``; overrides go to all parts whose command
+    knows them, ``log.dir`` as ``dir``, and a dataset that is given takes the place of theirs. Jobs of a part
+    with the same dataset follow one another, so that it is loaded once.
 
     Raises
     ------
@@ -168,6 +168,8 @@ def _of_parts(
     parts: Sequence[str], given: Mapping[str, list[str]], node_of: Callable[..., DictConfig]
 ) -> list[Combination]:
     """Return the combinations of all parts of an experiment, changed by the overrides that are given."""
+    if not parts:
+        raise InputError("parts of the experiment is empty; give commands with overrides.")
     unused = {_root(key) for key in given} - {"hydra"}
     combinations = []
     for part in parts:
@@ -226,7 +228,10 @@ def _values(override: Override, text: str) -> list[str]:
         return [text]
     if not override.is_discrete_sweep():
         raise InputError(f"{text}: give the values one by one; an interval has no end of them.")
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    if not values:
+        raise InputError(f"{text}: there are no such values, so there is no job.")
+    return values
 
 
 @contextlib.contextmanager
@@ -326,10 +331,12 @@ def _unreadable(error: OverrideParseException) -> str:
 def _refused(error: Exception, command: str) -> InputError:
     text = str(error)
     key = re.search(r"Could not override '([^']+)'", text)
-    if key:
-        path, _, last = key[1].rpartition(".")
-        known = _keys(LogConfig if path == "log" else _SCHEMAS[command])
-        return checks.unknown(last, known, f"key of {path or command}")
+    if key and not key[1].startswith("hydra."):
+        root, _, option = key[1].partition(".")
+        if root not in _keys(_SCHEMAS[command]):
+            return checks.unknown(root, _keys(_SCHEMAS[command]), f"key of {command}")
+        if root == "log":
+            return checks.unknown(option, _keys(LogConfig), "key of log")
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     ambiguous = "; a list is written [a,b]" if "Ambiguous value" in text else ""
     return InputError(f"{_first_line(error)}{cause}{ambiguous}.")

@@ -8,7 +8,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from simopt.errors import DegenerateWarning, SimoptError, SurrogateWarning
+from simopt.errors import DegenerateWarning, InputError, SimoptError, SurrogateWarning
 
 if TYPE_CHECKING:
     from simopt.datasets.fetch import ProgressBar
@@ -55,23 +56,44 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except SimoptError as error:
+        if isinstance(error, InputError) and _of_an_interrupt(error):
+            _fail("interrupted", 130, debug)
         _fail(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         _fail("interrupted", 130, debug)
     except MemoryError:
         _fail("out of memory", 1, debug)
+    except BrokenPipeError:
+        raise  # whoever read the output has gone, and Typer ends quietly
     except Exception as error:
+        if _of_an_interrupt(error):
+            _fail("interrupted", 130, debug)
         first = str(error).splitlines()[0] if str(error) else ""
         kind = type(error).__name__
-        hint = "" if debug else " --debug shows the traceback; please report it."
+        hint = "" if debug else "--debug shows the traceback; please report it."
         _fail(f"unexpected {kind}: {first}\n{hint}".strip(), 1, debug)
 
 
-def _fail(message: str, code: int, debug: bool) -> None:
+def _of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt led to an error: in cleaning up, a library may stumble over what is half done."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
     err().print(Text(f"simopt: {message}", style="red"), soft_wrap=True)
     raise typer.Exit(code)
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse a file to draw into, if one is asked for, that is no figure, before anything is computed."""
+    if path is not None:
+        from simopt.report.style import check_suffix  # loads matplotlib
+
+        check_suffix(path)
 
 
 @contextlib.contextmanager

@@ -51,12 +51,12 @@ class RunDecoding:
         if not self._thinning.keeps(state):
             return
         if not self._reference:
-            self._reference = self._decode(self.dataset.responses)
+            self._reference = self.decode(self.dataset.responses)
         shape = self.dataset.responses.shape[:-1]
         replicates = [each.reshape(*shape, -1) for each in Y.cpu().numpy()]
         self._step.append(state.step)
         self._score.append(state.score.cpu().double().numpy())
-        found = [self._decode(each) for each in replicates]
+        found = [self.decode(each) for each in replicates]
         for variable, rows in self._accuracy.items():
             rows.append([each[variable].accuracy for each in found])
 
@@ -106,7 +106,8 @@ class RunDecoding:
             for variable, decoding in self._reference.items()
         }
 
-    def _decode(self, responses: FloatArray) -> dict[str, Decoding]:
+    def decode(self, responses: FloatArray) -> dict[str, Decoding]:
+        """Decode all variables from responses of the conditions, and time bins, of the recording."""
         return {variable: self.decoder.carry_out(plan, responses) for variable, plan in self.plans.items()}
 
 

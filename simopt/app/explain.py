@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from simopt import catalogue
 from simopt.analysis import defects
 from simopt.analysis.advice import advise, judge
-from simopt.analysis.decoding import Decoder
 from simopt.analysis.explanation import Explained, Explanation, Own
 from simopt.analysis.good_score import good_scores
 from simopt.analysis.nulls import nulls
 from simopt.analysis.reading import read_at
 from simopt.analysis.standing import Standing
-from simopt.app import inputs
+from simopt.app import decode, inputs, stored
 from simopt.app.build import as_node, build
 from simopt.app.compose import Composed, compose
 from simopt.app.job import execute
@@ -33,8 +30,8 @@ from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.measures import build as build_measure
-from simopt.optimization import State, captured_variance
-from simopt.store import layout, reader
+from simopt.optimization import State, StopReason, captured_variance
+from simopt.store import reader
 from simopt.store.reader import Run
 
 DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
@@ -73,14 +70,21 @@ def request(
         Data, a name or an option that cannot be used.
     """
     names, others = inputs.measures_among(overrides, DEFAULT)
-    given = {override.partition("=")[0] for override in others}
+    given = {override.lstrip("+~").partition("=")[0] for override in others}
+    if "dataset" in given:
+        raise InputError(
+            f"The recording is {recording}; give options of it, dataset.KEY=VALUE, and no dataset=."
+        )
     data = inputs.as_overrides(recording, ids)
-    X = inputs.recording([*data, *(each for each in others if each.startswith("dataset."))], config_dir)
+    X = inputs.recording([*data, *others], config_dir)
     Y = inputs.file(path, ids)
     inputs.same_rows(X, Y, ids)
     usual = [] if "seeds" in given else [SEEDS]
-    if X.labels and not given & {"decoder"}:
+    decodable = [label for label in X.labels if label != ids]
+    if decodable and "decoder" not in given:
         usual.append("decoder=standard")
+        if ids is not None:  # names of rows, one of a kind
+            usual.append(f"decoder.variables=[{','.join(decodable)}]")
     runs = {
         name: from_memory(compose([*data, *usual, *others, f"measure={name}"], config_dir)) for name in names
     }
@@ -88,27 +92,27 @@ def request(
         measure = build_measure(as_node(composed.config.measure, "measure"))
         if not measure.differentiable:
             raise InputError(f"{measure.name} has no gradient: no run shows what its scores mean.")
-    found = ((name, _stored(composed, X)) for name, composed in runs.items())
+    data_hash = X.data_hash()
+    found = ((name, _stored(composed, X.name, data_hash)) for name, composed in runs.items())
     return Request(X, Y, runs, {name: path for name, path in found if path is not None})
 
 
-def _stored(composed: Composed, X: Dataset) -> Path | None:
+def _stored(composed: Composed, dataset: str, data_hash: str) -> Path | None:
     """Return a finished run on these data with this measure, of the most seeds; None where there is none."""
     config = composed.config
-    node = {k: v for k, v in as_node(config.measure, "measure").items() if k not in ("name", "aliases")}
-    name = build_measure(as_node(config.measure, "measure")).name
-    data = X.data_hash()
-    best: tuple[int, Path] | None = None
-    for path in reader.find([Path(config.log.dir).expanduser() / X.name / name]):
-        run = reader.read(path)
-        stored = yaml.safe_load(run.attributes["config"])
-        same = {k: v for k, v in stored["measure"].items() if k not in ("name", "aliases")} == node
-        decoded = not config.decoder or bool(run.decoding)
-        enough = run.status == layout.FINISHED and stored["target"] == config.target and decoded
-        fits = same and stored["init"] == config.init and run.attributes["data_hash"] == data
-        if enough and fits and (best is None or run.score.shape[1] > best[0]):
-            best = run.score.shape[1], path
-    return None if best is None or config.force else best[1]
+    if config.force:
+        return None
+
+    def fits(run: Run, made_with: stored.Config) -> bool:
+        same = made_with["target"] == config.target and made_with["init"] == config.init
+        at_target = run.attributes["stop_reason"] == StopReason.TARGET.value
+        far_enough = at_target or made_with["max_steps"] >= config.max_steps
+        return same and far_enough and (not config.decoder or bool(run.decoding))
+
+    node = as_node(config.measure, "measure")
+    folder = Path(config.log.dir).expanduser() / dataset / build_measure(node).name
+    found = stored.best(folder, data_hash, node, fits)
+    return None if found is None else found.path
 
 
 def seconds_per_step(composed: Composed) -> float:
@@ -183,12 +187,9 @@ def _own(X: Dataset, Y: Dataset, reference: Reference, asked: Request) -> Own:
     node = next(iter(asked.runs.values())).config.decoder
     decoding = {}
     if node:
-        decoder = catalogue.build(node, "decoder")
-        assert isinstance(decoder, Decoder)
         responses = Y.samples().reshape(*X.responses.shape[:-1], -1)
-        groups = None if decoder.groups is None else X.labels[decoder.groups]
-        for variable in decoder.variables or [name for name in X.labels if name != decoder.groups]:
-            decoding[variable] = decoder.decode(responses, X.labels[variable], groups).accuracy
+        found = decode.build(node, X).decode(responses)
+        decoding = {variable: each.accuracy for variable, each in found.items()}
     return Own(captured, mask, decoding)
 
 

@@ -54,17 +54,21 @@ def _left(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Give a question that SIGINT and SIGTERM answer with yes; a second signal acts at once."""
+def stop_signals(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Give a question that SIGINT and SIGTERM answer with yes, and tell of it; a second one acts at once."""
     came: list[int] = []
 
     def note(number: int, frame: object) -> None:
         came.append(number)
-        signal.signal(number, before[number])
+        restore()
+        tell()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(came)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()

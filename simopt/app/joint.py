@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from simopt import checks, measures
-from simopt.app import inputs
+from simopt import catalogue, checks, measures
+from simopt.app import inputs, stored
 from simopt.app.build import find_own_code
 from simopt.app.compose import compose_analysis
 from simopt.app.guards import alone, stop_signals, tidy
@@ -36,14 +36,12 @@ from simopt.typing import FloatArray
 
 PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_corr", "ridge100_cv5", "linreg")
 _PROVED_AT = 101
-_STEPS = {"boundary": 100, "square": 1000, "both": 1000}
 _UNITS_OF_BOTH = 10
 _WITHOUT_INFLUENCE = (
     "dir",
     "force",
     "checkpoint_seconds",
     "device",
-    "keep",
     "dataset",
     "measures",
     "contain",
@@ -92,6 +90,9 @@ def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request
         raise InputError("mode=both has no dataset: X is free as well; leave dataset out.")
     asked = Request(config, chosen, list(itertools.combinations(names, 2)), data)
     _options(config)
+    if config.mode != "boundary":
+        _square_options(config)
+        edges(config.per_side)
     for a, b in asked.pairs:
         _levels(config, chosen[a])
         _thresholds(config, chosen[b], config.thresholds_b)
@@ -131,6 +132,8 @@ def place(asked: Request, dataset: Dataset | None, pair: tuple[str, str] | None 
     config = asked.config
     name, source = ("noise", "drawn") if dataset is None else (dataset.name, dataset.source)
     tree = {key: value for key, value in asdict(config).items() if key not in _WITHOUT_INFLUENCE}
+    if not config.keep:
+        del tree["keep"]
     tree |= {"pair": pair or asked.pairs[0], "data": None if dataset is None else dataset.data_hash()}
     return analysis_place(config.dir, name, source, ANALYSIS, tree)
 
@@ -149,7 +152,8 @@ def find_or_make(
     Raises
     ------
     InputError, InterruptedRunError, StorageError
-        As :func:`carry_out`; a RunBusyError where another process is at it, and ``wait`` is false.
+        As :func:`carry_out`, or options that do not fit the data, before anything is written; a RunBusyError
+        where another process is at it, and ``wait`` is false.
     """
     config, names = asked.config, pair or asked.pairs[0]
     path = place(asked, dataset, names)
@@ -157,12 +161,12 @@ def find_or_make(
     if found is not None:
         tidy(path.parent)
         return _widened(asked, dataset, found)
+    work = _Work(asked, names, dataset, path, observe, should_stop)
     make_folder(path.parent)
     with alone(path.parent, should_stop if wait else None):
         found = None if config.force else reader.if_whole(read, path)
         if found is not None:
             return _widened(asked, dataset, found)
-        work = _Work(asked, names, dataset, path, observe, should_stop)
         result = work.run()
         data_hash = "" if dataset is None else dataset.data_hash()
         about = {"config": yaml.safe_dump(asdict(config)), "data_hash": data_hash, **provenance()}
@@ -189,27 +193,26 @@ class _Work:
         self.title = " and ".join(pair)
         self.observe, self.should_stop = observe, should_stop
         self.checkpoint = path.parent / layout.CHECKPOINT_FILE
+        where, precision = devices.choose(self.config.device, self.config.dtype)
+        reference = None
+        if dataset is not None:
+            reference = Reference.of(dataset.samples(), dtype=precision, device=where)
+        self.search = self._search(reference)
         self.saved = time.monotonic()
 
     def run(self) -> Result:
-        config = self.config
-        where, precision = devices.choose(config.device, config.dtype)
-        reference = None
-        if self.dataset is not None:
-            reference = Reference.of(self.dataset.samples(), dtype=precision, device=where)
-        search = self._search(reference)
-        if self.checkpoint.exists() and not config.force:
+        if self.checkpoint.exists() and not self.config.force:
             state = checkpoint.load(self.checkpoint)
             with checkpoint.restoring(self.checkpoint):
-                search.restore(state)
+                self.search.restore(state)
         with stop_signals() as stopped:
-            ended = search.run(lambda *_: self._pass(search), lambda: stopped() or self.should_stop())
+            ended = self.search.run(lambda *_: self._pass(), lambda: stopped() or self.should_stop())
         if not ended:
-            checkpoint.save(self.checkpoint, search.state())
+            checkpoint.save(self.checkpoint, self.search.state())
             raise InterruptedRunError(
                 f"{self.path.parent}: interrupted; the same command goes on from there."
             )
-        return self._result(search, reference)
+        return self._result()
 
     def _search(self, reference: Reference | None) -> Any:
         config = self.config
@@ -227,9 +230,9 @@ class _Work:
             return SquareOfBoth([self.a, self.b], targets, options, samples=config.samples, units=units)
         return Square(reference, [self.a, self.b], targets, options, units=config.units)
 
-    def _pass(self, search: Any) -> None:
-        now = time.monotonic()
-        if now - self.saved >= self.config.checkpoint_seconds:
+    def _pass(self) -> None:
+        search = self.search
+        if time.monotonic() - self.saved >= self.config.checkpoint_seconds:
             checkpoint.save(self.checkpoint, search.state())
             self.saved = time.monotonic()
         steps = (
@@ -239,10 +242,10 @@ class _Work:
         )
         self.observe(self.title, *steps)
 
-    def _result(self, search: Any, reference: Reference | None) -> Result:
+    def _result(self) -> Result:
         from simopt.analysis.extremes import inspect
 
-        dataset = self.dataset
+        search, dataset = self.search, self.dataset
         name, source = ("noise", "drawn") if dataset is None else (dataset.name, dataset.source)
         common: dict[str, Any] = {
             "dataset": name,
@@ -254,7 +257,6 @@ class _Work:
         if isinstance(search, Square | SquareOfBoth):
             return Result(**common, square=search.reached())
         assert dataset is not None
-        assert reference is not None
         if isinstance(search, Boundary):
             assert self.third is not None
             return Result(**common, third=self.third.name, third_range=search.extremes())
@@ -332,13 +334,12 @@ def _tracked_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:
     """Return the pairs of scores, (N, 2), of stored runs of one measure that track the other."""
     folder, data = Path(root).expanduser() / dataset.name, dataset.data_hash()
     found: list[FloatArray] = [np.empty((0, 2))]
+    listed = set(measures.names(aliases=True))
     for own, other, order in ((a, b, 1), (b, a, -1)):
-        for path in reader.find([folder / own]):
-            try:
-                run = reader.read(path)
-            except SimoptError:
-                continue
-            if run.attributes["data_hash"] == data and other in run.tracked:
+        if own not in listed:
+            continue
+        for run, _ in stored.runs(folder / own, data, catalogue.read("measure", own)):
+            if other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
                 found.append(pairs[:, ::order])
     return np.concatenate(found)
@@ -368,9 +369,9 @@ def _options(config: JointConfig) -> Options:
 
 
 def _square_options(config: JointConfig) -> SquareOptions:
-    steps = _STEPS[config.mode] if config.steps is None else config.steps
+    given = {} if config.steps is None else {"max_steps": config.steps}
     loss: Any = config.loss
-    return SquareOptions(rate=config.rate, loss=loss, max_steps=steps, seed=config.seed)
+    return SquareOptions(rate=config.rate, loss=loss, seed=config.seed, **given)
 
 
 def _levels(config: JointConfig, a: Measure) -> list[float]:

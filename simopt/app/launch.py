@@ -101,10 +101,10 @@ def launch(
             "launcher": launcher.options,
         },
     }
-    OmegaConf.save(OmegaConf.create(config), folder / "launch.yaml")
     numbers = ",".join(map(str, jobs))
     _here.append(watch)
     try:
+        OmegaConf.save(OmegaConf.create(config), folder / "launch.yaml")
         with _arguments("--multirun", f"job={numbers}"), _hydra_raises():
             hydra.main(version_base="1.3", config_path=str(folder), config_name="launch")(execute)()
     except (Exception, SystemExit) as error:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from simopt.app import inputs
+from simopt.app import inputs, stored
 from simopt.app.sensitivity import Request
 from simopt.datasets import Dataset
 from simopt.errors import SimoptError
-from simopt.store import layout, reader
 from simopt.store.reader import Run
 from simopt.theory.learning import Comparison, Prediction, StartGradient, compare, gradient_at_start, predict
 
@@ -32,7 +31,7 @@ class Learned:
     refusal : str
         Why nothing is predicted; empty where something is.
     run : Run or None
-        A finished one on the same data.
+        A finished one of this measure on the same data.
     comparison : Comparison or None
     """
 
@@ -81,37 +80,18 @@ def learning(asked: Request, config_dir: Path | None = None) -> tuple[Dataset, l
 def _learned(asked: Request, dataset: Dataset, name: str) -> Learned:
     X = dataset.samples()
     samples, units = X.shape
-    start = prediction = comparison = run = None
+    start = prediction = comparison = None
     refusal = ""
     try:
         start = gradient_at_start(X, asked.measures[name], _STARTS)
         prediction = predict(dataset.spectrum(), samples, units, name, seeds=_STARTS)
     except SimoptError as error:
         refusal = str(error)
-    run = _stored(Path(asked.config.dir).expanduser() / dataset.name / name, dataset.data_hash())
+    folder = Path(asked.config.dir).expanduser() / dataset.name / name
+    run = stored.best(folder, dataset.data_hash(), asked.nodes[name])
     if prediction is not None and run is not None:
         comparison = compare(prediction, run.half_capture)  # type: ignore[arg-type]
     return Learned(name, start, prediction, refusal, run, comparison)
-
-
-def _stored(folder: Path, data_hash: str) -> Run | None:
-    """Return the finished run on these data that has the most replicates."""
-    runs = [run for path in reader.find([folder]) if (run := _readable(path)) is not None]
-    same = [
-        run
-        for run in runs
-        if run.status == layout.FINISHED
-        and run.attributes["data_hash"] == data_hash
-        and run.half_capture is not None
-    ]
-    return max(same, key=lambda run: run.score.shape[1], default=None)
-
-
-def _readable(path: Path) -> Run | None:
-    try:
-        return reader.read(path)
-    except SimoptError:
-        return None
 
 
 def _listed(values: np.ndarray) -> list[float | None]:

@@ -33,19 +33,24 @@ def config_hash(config: RunConfig, dataset: Dataset) -> str:
     tree["log"] = {"every": config.log.every, "final": config.log.final}
     if config.log.score_step:
         tree["log"]["score_step"] = config.log.score_step
-    tree["measure"] = {key: value for key, value in tree["measure"].items() if key not in ("name", "aliases")}
+    tree["measure"] = bare(tree["measure"])
     tree["code"] = source_of(tree["measure"]["_target_"])
     tree["data"] = {"source": dataset.source, "hash": dataset.data_hash()}
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
+def bare(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node of a measure without its names."""
+    return {key: value for key, value in node.items() if key not in ("name", "aliases")}
+
+
 def source_of(target: str) -> str:
-    """Return the source of a measure of the user's own, which the version of simopt does not tell."""
+    """Return the source, if there is one, of the user's own measure, which simopt's version does not tell."""
     if target.startswith("simopt."):
         return ""
     try:
         return inspect.getsource(catalogue.locate(target, "measure"))
-    except OSError:
+    except (OSError, TypeError):
         return ""
 
 
@@ -90,10 +95,13 @@ def make_folder(folder: Path, key: str = "dir") -> None:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({(error.strerror or str(error)).lower()}); "
-            f"choose another folder with {key}=FOLDER."
-        ) from error
+        raise not_writable(folder, error, key) from error
+
+
+def not_writable(folder: Path, error: OSError, key: str) -> InputError:
+    """Word the error for a folder in which nothing can be made; ``key`` is what chooses another."""
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"{folder}: cannot be written ({reason}); choose another folder with {key}=FOLDER.")
 
 
 def analysis_place(root: str, dataset: str, source: str, analysis: str, tree: Mapping[str, Any]) -> Path:

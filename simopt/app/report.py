@@ -96,5 +96,5 @@ def _files(found: Collected, compared: list[Comparison] | None, wanted: Wanted) 
     if wanted.html is not None:
         from simopt.report.page import save_page  # loads torch, for analyses
 
-        files.append(save_page(found.runs, found.sensitivities, found.joints, found.broken, wanted.html))
+        files.append(save_page(found, wanted.html))
     return files

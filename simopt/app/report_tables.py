@@ -54,7 +54,5 @@ def _joint(found: list[Joint]) -> list[Table]:
         tables[0].title = Text(f"{found[0].dataset} ({found[0].source}): joint ranges")
     for each in found:
         if each.region is None:
-            for table in joint_tables(each, None):
-                table.title = Text(str(table.title))
-                tables.append(table)
+            tables += joint_tables(each, None)
     return tables

@@ -74,10 +74,7 @@ class SensitivityConfig:
 
     def __post_init__(self) -> None:
         checks.expanded(self.dir, "dir")
-        if not self.seeds:
-            raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
-        for seed in self.seeds:
-            checks.whole(seed, 0, "a seed")
+        checks.seeds(self.seeds)
         for size in ("samples", "units"):
             value = getattr(self, size)
             if value is not None:

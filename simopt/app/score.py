@@ -17,7 +17,7 @@ from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.measures import Measure
 
-DRAWS, SPLITS = 100, 50
+DRAWS = 100
 
 
 def stand(
@@ -86,4 +86,4 @@ def ceilings_of(X: Dataset, chosen: Sequence[Measure], snr: float | None) -> dic
     """Return the ceilings that are known: from a signal-to-noise ratio, or from single trials."""
     if snr is not None:
         return ceilings.from_snr(X.samples().astype(np.float64), snr, chosen)
-    return {} if X.trials is None else ceilings.from_trials(X.trials, chosen, splits=SPLITS)
+    return {} if X.trials is None else ceilings.from_trials(X.trials, chosen)

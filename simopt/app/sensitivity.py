@@ -16,7 +16,7 @@ from simopt.app import inputs
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose, compose_analysis
 from simopt.app.guards import alone, tidy
-from simopt.app.paths import analysis_place, make_folder, source_of
+from simopt.app.paths import analysis_place, bare, make_folder, source_of
 from simopt.app.provenance import provenance
 from simopt.app.schema import SensitivityConfig
 from simopt.components import principal_components
@@ -118,10 +118,7 @@ def place(asked: Request, dataset: Dataset) -> Path:
     config = asked.config
     tree = {
         "data": dataset.data_hash(),
-        "measures": {
-            name: {key: value for key, value in node.items() if key not in ("name", "aliases")}
-            for name, node in asked.nodes.items()
-        },
+        "measures": {name: bare(node) for name, node in asked.nodes.items()},
         "code": {name: source_of(node["_target_"]) for name, node in asked.nodes.items()},
         "perturbation": config.perturbation,
         "strengths": asked.strengths,
@@ -209,6 +206,8 @@ def _curves(
     for name, measure in asked.measures.items():
         try:
             found += experiment(X, [measure], kind, asked.strengths, **options)
+        except InterruptedRunError:
+            raise
         except SimoptError as error:
             skipped[name] = str(error)
     return found, skipped

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 import h5py
@@ -19,7 +17,9 @@ import h5py
 from simopt import catalogue
 from simopt.app import launch
 from simopt.app.compose import Launcher, compose_sweep
+from simopt.app.guards import stop_signals
 from simopt.app.memory import forget
+from simopt.app.paths import not_writable
 from simopt.app.tasks import RunTask, Task, of_combination
 from simopt.errors import InputError, SimoptError, StorageError
 from simopt.store import analysis, layout, reader
@@ -182,7 +182,7 @@ def opened(plan: Plan) -> Iterator[Path]:
     Raises
     ------
     InputError
-        It cannot be made.
+        It cannot be made; nothing is left of it.
     """
     place = plan.jobs[0].task.root.expanduser().resolve() / SWEEPS
     now = datetime.datetime.now().astimezone()
@@ -190,16 +190,20 @@ def opened(plan: Plan) -> Iterator[Path]:
         place.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{now:%Y%m%d-%H%M%S}-", dir=place))
     except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({(error.strerror or str(error)).lower()}); "
-            "choose another folder with log.dir=FOLDER."
-        ) from error
+        raise not_writable(place, error, "log.dir") from error
     _clear(place, {job.task.text for job in plan.jobs})
     lock = filelock.FileLock(folder / _LOCK)
-    if str(plan.launcher.options["_target_"]).endswith(".BasicLauncher"):
-        lock.acquire()
-    for job in plan.jobs:
-        (folder / f"{job.number}.yaml").write_text(job.task.text, encoding="utf-8")
+    try:
+        if str(plan.launcher.options["_target_"]).endswith(".BasicLauncher"):
+            lock.acquire()
+        for job in plan.jobs:
+            (folder / f"{job.number}.yaml").write_text(job.task.text, encoding="utf-8")
+    except BaseException as error:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise not_writable(place, error, "log.dir") from error
+        raise
     try:
         yield folder
     finally:
@@ -248,7 +252,7 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
         lost.extend(number for number in numbers if said[number] == launch.RUNNING)
         return [number for number in numbers if said[number] == NOT_STARTED]
 
-    with _stop_signals(folder):
+    with stop_signals(lambda: launch.stop(folder)):
         left = go(todo)
         while len(left) < len(todo) and left:
             todo, left = left, go(left)
@@ -256,11 +260,6 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
             go([number])
         go(tuple(busy), wait=True)
     return next(filter(None, reversed(failures)), "")
-
-
-def stopped(folder: Path) -> bool:
-    """Say whether a sweep was interrupted."""
-    return launch.stopped(folder)
 
 
 def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Outcome]:
@@ -311,19 +310,3 @@ def _at_work(path: Path) -> bool:
             return False
     except filelock.Timeout:
         return True
-
-
-@contextlib.contextmanager
-def _stop_signals(folder: Path) -> Iterator[None]:
-    """Stop the jobs at SIGINT and SIGTERM; a second signal acts at once."""
-
-    def note(number: int, frame: object) -> None:
-        launch.stop(folder)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

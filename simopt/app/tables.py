@@ -42,7 +42,8 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
     for summary in summaries:
         for variable, good in summary.good_scores.items():
             dataset, measure, run = summary.cells()[:3]
-            table.add_row(Text(dataset), measure, run, Text(variable), f"{good.level:.3f}", good.worded())
+            names = map(Text, (dataset, measure, run, variable))
+            table.add_row(*names, f"{good.level:.3f}", good.worded())
     return table
 
 
@@ -79,7 +80,7 @@ def measure_card(card: Mapping[str, Any]) -> Table:
 def scores_table(standings: Sequence[Standing], skipped: Mapping[str, str], title: str) -> Table:
     """Return scores, where they stand, and the reason for each that was not computed."""
     caption = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
-    table = Table(title=title, caption=caption)
+    table = Table(title=Text(title), caption=caption)
     table.add_column("measure")
     for name in ("score", "unrelated", "95 %", "percentile", "ceiling"):
         table.add_column(name, justify="right")
@@ -141,7 +142,7 @@ def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
 
 def dataset_table(card: Mapping[str, Any]) -> Table:
     """Return one dataset: its shape, spectrum and labels, with how well each is decoded."""
-    table = Table(title=f"{card['name']} ({card['source']})", show_header=False)
+    table = Table(title=Text(f"{card['name']} ({card['source']})"), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     spectrum = card["spectrum"]
@@ -153,11 +154,11 @@ def dataset_table(card: Mapping[str, Any]) -> Table:
         "participation ratio": f"{card['participation_ratio']:.1f}",
         "citation": card["citation"] or "none",
     }
-    for key, value in rows.items():
-        table.add_row(key, Text(value))
     synthetic = ", synthetic" if card["source"] == "surrogate" else ""
     for variable, facts in card["labels"].items():
-        table.add_row(f"label {variable}{synthetic}", Text(_decoded(facts)))
+        rows[f"label {variable}{synthetic}"] = _decoded(facts)
+    for key, value in rows.items():
+        table.add_row(Text(key), Text(value))
     return table
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from simopt import catalogue, datasets, measures
+from simopt.analysis.decoding import Decoder
 from simopt.app import analyses, decode, inputs, job, joint, sensitivity
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import Combination, Composed, restore
@@ -58,6 +59,8 @@ class RunTask:
         factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
         check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
         catalogue.build(as_node(config.init, "init"), "init")
+        if config.decoder:
+            catalogue.build(as_node(config.decoder, "decoder"), "decoder", Decoder)
         datasets.build(as_node(config.dataset, "dataset"))
 
     def place(self) -> Path:

@@ -15,13 +15,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt.datasets.base import Trials
+from simopt.datasets.base import Trials, condition_sums
 from simopt.datasets.fetch import Remote
+from simopt.datasets.formats.netcdf import decoded
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 STIMULUS = ("stimulus_id", "image_id")
-REPETITIONS = ("average", "keep")
 LICENCE = "not stated; public Brain-Score assembly"
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
@@ -200,14 +200,13 @@ class Assembly:
                 for index, (start, stop) in enumerate(bins):
                     inside = values[max(start - time.start, 0) : max(stop - time.start, 0)]
                     kept[index, presentations, some] += inside.sum(axis=0) / (stop - start)
-            order = np.argsort(stimuli.condition[presentations], kind="stable")
-            shown, starts = np.unique(stimuli.condition[presentations][order], return_index=True)
-            values = values[:, order]
+            condition = stimuli.condition[presentations]
+            shown = np.unique(condition)
             absent = np.isnan(values)
             if absent.any():
-                missing[where, shown, some] += np.add.reduceat(absent, starts, axis=1, dtype=np.int32)
+                missing[where, shown, some] += condition_sums(absent, condition, np.int32)
                 values[absent] = 0
-            total[where, shown, some] += np.add.reduceat(values, starts, axis=1)
+            total[where, shown, some] += condition_sums(values, condition)
         self._complete(kept, missing, stimuli, units)
         repetitions = np.bincount(stimuli.condition)[:, None]
         responses = np.empty((len(bins), *shape[1:]))
@@ -235,22 +234,8 @@ class Assembly:
             yield time, along["presentation"], some, values[..., units[some] - along["neuroid"].start]
 
     def _numbers(self, where: tuple[slice, ...]) -> FloatArray:
-        raw = self.data[where]
-        values: FloatArray = raw.astype(np.float64)
-        for fill in ("_FillValue", "missing_value"):
-            for value in self._attribute(fill, ()):
-                values[raw == value] = np.nan
-        for value in self._attribute("scale_factor", ()):
-            values *= value
-        for value in self._attribute("add_offset", ()):
-            values += value
-        return values
-
-    def _attribute(self, name: str, default: tuple[float, ...]) -> Any:
-        value = np.ravel(self.data.attrs.get(name, default))
-        if value.dtype.kind not in "iuf":
-            raise InputError(f"{self.path}: the attribute {name} of {self.data.name} is not a number.")
-        return value
+        values = decoded(self.data[where], self.data.attrs, f"{self.path}: {self.data.name}")
+        return values.astype(np.float64)
 
     def _complete(
         self, kept: FloatArray | None, missing: LabelArray, stimuli: Stimuli, units: LabelArray

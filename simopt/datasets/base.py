@@ -8,13 +8,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from simopt import checks
 from simopt.components import principal_components
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
+REPETITIONS = ("average", "keep")
+"""What becomes of single trials: averaged, or kept beside their average."""
+
 _HASHED_AT_ONCE = 2**24
+
+
+def condition_sums(
+    values: LabelArray, condition: LabelArray, dtype: npt.DTypeLike = np.float64
+) -> LabelArray:
+    """Return the sum over the trials of each condition that occurs, ascending, (..., condition, unit).
+
+    Parameters
+    ----------
+    values : array, (..., trial, unit)
+    condition : array of int from 0, (trial,)
+    dtype : dtype
+        Of the sums.
+    """
+    order = np.argsort(condition, kind="stable")
+    ordered = condition[order]
+    if not np.array_equal(ordered, condition):
+        values = values[..., order, :]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    sums: LabelArray = np.add.reduceat(values, starts, axis=-2, dtype=dtype)
+    return sums
 
 
 @dataclass(frozen=True)
@@ -32,22 +57,21 @@ class Trials:
     condition: LabelArray
 
     def average(self, chosen: LabelArray | None = None) -> FloatArray:
-        """Return the mean of the trials, or of the ``chosen`` ones, of each condition in order.
+        """Return the mean of the trials, or of those with the indices ``chosen``, of each condition in order.
 
         Raises
         ------
         InputError
             A condition of which no trial was chosen.
         """
-        where = np.arange(len(self.condition)) if chosen is None else np.asarray(chosen)
-        of = self.condition[where]
+        values, of = self.responses, self.condition
+        if chosen is not None:
+            values, of = values[..., chosen, :], of[chosen]
         counts = np.bincount(of, minlength=int(self.condition.max()) + 1)
         if not counts.all():
             raise InputError(f"condition {int(np.argmin(counts))} has no trial to average.")
-        order, starts = np.argsort(of, kind="stable"), np.cumsum(counts) - counts
-        sums = np.add.reduceat(self.responses[..., where[order], :], starts, axis=-2, dtype=np.float64)
-        mean: FloatArray = (sums / counts[:, None]).astype(self.responses.dtype)
-        return mean
+        mean: FloatArray = condition_sums(values, of) / counts[:, None]
+        return mean.astype(np.result_type(values, np.float32), copy=False)
 
     def halves(self, seed: int) -> tuple[FloatArray, FloatArray]:
         """Return the averages of two random halves of the trials of each condition.
@@ -81,7 +105,8 @@ class Dataset:
     Attributes
     ----------
     name : str
-    responses : array, (samples, units) or (time, condition, unit)
+    responses : array of float32 or float64, (samples, units) or (time, condition, unit)
+        Integers and booleans become float64.
     labels : dict of array, (conditions,)
         One value for each condition (each sample where there is no time), by task variable.
     source : {"real", "surrogate"}
@@ -93,7 +118,8 @@ class Dataset:
     Raises
     ------
     InputError
-        Responses that are not finite or constant; labels of another length.
+        Responses of another shape or dtype, NaN or infinite ones, or the same in all samples; labels of
+        another length.
     """
 
     name: str
@@ -104,13 +130,14 @@ class Dataset:
     trials: Trials | None = None
 
     def __post_init__(self) -> None:
-        checks.responses(self.responses, self.name)
+        object.__setattr__(self, "responses", checks.responses(self.responses, self.name))
+        object.__setattr__(self, "labels", {name: np.asarray(each) for name, each in self.labels.items()})
         checks.varying(self.samples(), self.name)
         conditions = self.responses.shape[-2]
         for variable, values in self.labels.items():
-            if np.shape(values) != (conditions,):
+            if values.shape != (conditions,):
                 raise InputError(
-                    f"{self.name}: label {variable!r} has shape {np.shape(values)}; expected one value for "
+                    f"{self.name}: label {variable!r} has shape {values.shape}; expected one value for "
                     f"each of the {conditions} conditions."
                 )
 
@@ -152,7 +179,9 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
     if X.responses.shape[-2] != Y.responses.shape[-2]:
         return  # one of them is flattened over time
     for name in sorted(X.labels.keys() & Y.labels.keys()):
-        ours, theirs = np.asarray(X.labels[name]), np.asarray(Y.labels[name])
+        ours, theirs = X.labels[name], Y.labels[name]
+        if (ours.dtype.kind == "U") != (theirs.dtype.kind == "U"):  # numbers, which one file holds as text
+            ours, theirs = ours.astype(str), theirs.astype(str)
         differs = np.flatnonzero(ours != theirs)
         if len(differs):
             row = int(differs[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,12 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats, preprocess
-from simopt.datasets.base import Dataset, Loader, Trials
+from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials
 from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 CONSTANT_UNITS = ("error", "drop", "keep")
-REPETITIONS = ("average", "keep")
 STANDARDISE = ("none", "units")
 
 
@@ -113,10 +113,10 @@ class File(Loader):
             checks.at_least(self.bin, 0, "bin of file", strict=True)
         if self.window is None:
             return
-        if not isinstance(self.window, list | tuple) or len(self.window) != 2:
+        pair = isinstance(self.window, list | tuple) and len(self.window) == 2
+        if not pair or not all(isinstance(end, int | float) and math.isfinite(end) for end in self.window):
             raise InputError(f"window of file is {self.window!r}; expected [START,STOP] in ms.")
         start, stop = self.window
-        checks.at_least(start, -np.finfo(float).max, "start of window of file")
         checks.at_least(stop, start, "stop of window of file", strict=True)
         bins = (stop - start) / (self.bin or stop - start)
         if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
@@ -249,9 +249,10 @@ class File(Loader):
         if self.constant_units == "drop" and not constant.all():
             kept = None if trials is None else Trials(trials.responses[..., ~constant], trials.condition)
             return responses[..., ~constant], kept
+        remedy = "" if constant.all() else "; dataset.constant_units=drop leaves them out"
         raise InputError(
             f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
-            f"{int(np.argmax(constant))}; dataset.constant_units=drop leaves them out."
+            f"{int(np.argmax(constant))}{remedy}."
         )
 
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.assembly import LICENCE, REPETITIONS, Assembly, opened, remote
-from simopt.datasets.base import Dataset
+from simopt.datasets.assembly import LICENCE, Assembly, opened, remote
+from simopt.datasets.base import REPETITIONS, Dataset
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
@@ -85,8 +85,6 @@ class FreemanZiemba(Recording):
                 f"bin of {self.name} is {self.bin} ms, which does not divide its window of {length} ms; "
                 f"these do: {divisors}."
             )
-        # a yaml gives a list, which is not equal to the default
-        object.__setattr__(self, "window", tuple(window))
 
     def planted(self) -> Sequence[Planted]:
         """Texture or noise, by turns."""

@@ -122,5 +122,5 @@ class Gaussian(Loader):
         if twin_of == "file":
             raise InputError(f"{self.name}: twin_of=file lacks a path; give the path itself as twin_of.")
         if twin_of not in datasets.names() and Path(twin_of).suffix:
-            return datasets.load("file", path=twin_of)
+            return datasets.load("file", source=self.source, path=twin_of)
         return datasets.load(twin_of, source=self.source)

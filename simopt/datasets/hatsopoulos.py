@@ -68,14 +68,13 @@ class Hatsopoulos(Recording):
         super().__post_init__()
         checks.whole(self.bin, 1, f"bin of {self.name}")
         checks.at_least(self.smooth, 0, f"smooth of {self.name}")
-        # A yaml gives a list, and options are compared with their defaults.
-        object.__setattr__(self, "window", tuple(self.window))
-        ends = all(isinstance(end, int) for end in self.window)
-        if len(self.window) != 2 or not ends or not self.window[0] < self.window[1]:
+        window = self.window
+        pair = isinstance(window, list | tuple) and len(window) == 2
+        if not pair or not all(isinstance(end, int) for end in window) or not window[0] < window[1]:
             raise InputError(
-                f"window of {self.name} is {list(self.window)}; it must be two whole numbers, ascending (ms)."
+                f"window of {self.name} is {window!r}; it must be two whole numbers, ascending (ms)."
             )
-        length = self.window[1] - self.window[0]
+        length = window[1] - window[0]
         if length % self.bin:
             raise InputError(
                 f"bin of {self.name} is {self.bin}; it must divide the {length} ms of the window."

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.assembly import LICENCE, REPETITIONS, opened, remote
-from simopt.datasets.base import Dataset, Trials
+from simopt.datasets.assembly import LICENCE, opened, remote
+from simopt.datasets.base import REPETITIONS, Dataset, Trials
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted

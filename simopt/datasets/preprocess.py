@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simopt import checks
 from simopt.components import principal_components
-from simopt.datasets.base import Trials
+from simopt.datasets.base import Trials, condition_sums
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
@@ -249,19 +249,16 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
     InputError
         All trials of a condition are NaN in a unit.
     """
-    order = np.argsort(condition, kind="stable")
-    values = responses if (order == np.arange(len(order))).all() else responses[..., order, :]
-    starts = np.flatnonzero(np.diff(condition[order], prepend=-1))
-    missing = np.isnan(values)
-    counts: Any = np.diff(starts, append=len(order))[:, None]
+    values, missing = responses, np.isnan(responses)
+    counts: LabelArray = np.bincount(condition)[:, None]
     if missing.any():
-        counts = np.add.reduceat(~missing, starts, axis=-2, dtype=np.intp)
+        counts = condition_sums(~missing, condition, np.intp)
         if not counts.all():
             *_, group, unit = (int(i) for i in np.argwhere(counts == 0)[0])
             raise InputError(f"{name}: every repetition of condition {group} is NaN in unit {unit}.")
         values = np.where(missing, 0, values)
     with np.errstate(invalid="ignore"):  # infinite values of both signs; what comes of them is refused later
-        mean = np.add.reduceat(values, starts, axis=-2, dtype=np.float64) / counts
+        mean = condition_sums(values, condition) / counts
     averaged: FloatArray = mean.astype(responses.dtype)
     return averaged
 

@@ -66,8 +66,8 @@ class Recording(Loader):
         Raises
         ------
         InputError
-            A file in the cache or just downloaded is not what it should be. Of a broken download nothing is
-            kept.
+            A file in the cache or just downloaded is not what it should be, or the options do not fit it. Of
+            a broken download nothing is kept.
         FetchError
             The recording can be neither found nor downloaded.
         """
@@ -76,8 +76,19 @@ class Recording(Loader):
         try:
             return self.read(folder)
         except InputError:
-            fetch.forget(self.name, self.files, missing)
+            if not self._sound(folder):
+                fetch.forget(self.name, self.files, missing)
             raise
+
+    def _sound(self, folder: Path) -> bool:
+        """Whether files that could not be read can be with the default options: then it was the options."""
+        if not self._altered():
+            return False
+        try:
+            type(self)(name=self.name).read(folder)
+        except InputError:
+            return False
+        return True
 
     def load(self) -> Dataset:
         """Return the recording or its surrogate, as ``source`` says.

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
 import numpy as np
 
 from simopt import checks
+from simopt.datasets import formats
 from simopt.datasets.base import Dataset
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
 from simopt.errors import InputError
-from simopt.typing import LabelArray
 
 _FILE = "siegel.h5"
 
@@ -70,41 +69,18 @@ class Siegel(Recording):
             No such file, or one that is not laid out as above.
         """
         path = folder / _FILE
-        try:
-            with h5py.File(path, "r") as file:
-                responses = _values(file, "responses", path)
-                labels = _labels(file, path)
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise InputError(f"{path}: not a readable HDF5 file ({str(error).splitlines()[0]}).") from error
-        array = checks.responses(responses, f"{path}: responses")
-        if array.ndim != 3:
-            raise InputError(f"{path}: responses has shape {array.shape}; expected (time, condition, unit).")
-        for variable, values in labels.items():
-            if values.shape != (array.shape[1],):
+        with formats.opened(path, formats.Wanted(key="responses", labels="labels")) as content:
+            responses = checks.responses(np.asarray(content.array), f"{path}: responses")
+        if responses.ndim != 3:
+            raise InputError(
+                f"{path}: responses has shape {responses.shape}; expected (time, condition, unit)."
+            )
+        for variable, values in content.labels.items():
+            if values.shape != (responses.shape[1],):
                 raise InputError(
-                    f"{path}: labels/{variable} has shape {values.shape}; responses has {array.shape[1]} "
+                    f"{path}: labels/{variable} has shape {values.shape}; responses has {responses.shape[1]} "
                     "conditions (time, condition, unit)."
                 )
-        return Dataset(name=self.name, responses=array, labels=labels, source="real", citation=self.citation)
-
-
-def _labels(file: h5py.File, path: Path) -> dict[str, LabelArray]:
-    group = _inside(file, "labels")
-    if not isinstance(group, h5py.Group) or not len(group):
-        raise InputError(f"{path}: has no group `labels` with one dataset a task variable.")
-    return {variable: _values(group, variable, path) for variable in group}
-
-
-def _inside(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """Return a member, but none that a link would fetch from another file."""
-    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
-
-
-def _values(group: h5py.Group, name: str, path: Path) -> LabelArray:
-    item = _inside(group, name)
-    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
-        raise InputError(f"{path}: {group.name.rstrip('/')}/{name} is not a dataset kept in this file.")
-    text = h5py.check_string_dtype(item.dtype) is not None
-    return np.asarray(item.asstr()[()] if text else item[()])
+        return Dataset(
+            name=self.name, responses=responses, labels=content.labels, source="real", citation=self.citation
+        )

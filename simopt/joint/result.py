@@ -242,7 +242,10 @@ def read(path: Path) -> Result:
     StorageError
         Not a readable result.
     """
-    stored = analysis.read(path, ANALYSIS)
+    return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
+
+
+def _result(stored: Stored, path: Path) -> Result:
     about, arrays = stored.attributes, {name: array.data for name, array in stored.arrays.items()}
     names = tuple(map(str, about["names"]))
     a, b = names
@@ -268,10 +271,10 @@ def read(path: Path) -> Result:
     captured = arrays.get("extremes/captured_variance")
     decoding = {k.rpartition("/")[2]: v for k, v in arrays.items() if k.startswith("extremes/decoding/")}
     return Result(
-        dataset=about["dataset"],
-        source=about["source"],
+        dataset=analysis.text(about["dataset"]),
+        source=analysis.text(about["source"]),
         names=(a, b),
-        mode=about["mode"],
+        mode=analysis.text(about["mode"]),
         path=path,
         region=None
         if region is None
@@ -285,10 +288,10 @@ def read(path: Path) -> Result:
         Y=arrays.get("extremes/Y"),
         implied=[_told(facts) for _, facts in told],
         square=None if square is None else Reached(settled=settled, **square),
-        third=about["third"],
+        third=analysis.text(about["third"]),
         third_range=None if third is None else Extremes(**third),
         how="found",
-        data_hash=about["data_hash"],
+        data_hash=analysis.text(about["data_hash"]),
     )
 
 

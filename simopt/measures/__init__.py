@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simopt import catalogue, checks
-from simopt.errors import SimoptError
+from simopt.errors import InputError, SimoptError
 from simopt.measures.base import BoundMeasure, Facts, Measure
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
@@ -47,9 +47,9 @@ def distinct() -> list[str]:
     """Return the names of all measures and of those variants that have a formula of their own."""
     same = {
         alias
-        for name in catalogue.names("measure")
-        for alias, options in catalogue.read("measure", name)["aliases"].items()
-        if not options
+        for node in (catalogue.read("measure", name) for name in catalogue.names("measure"))
+        for alias, options in node["aliases"].items()
+        if options.items() <= node.items()
     }
     return [name for name in names(aliases=True) if name not in same]
 
@@ -77,6 +77,11 @@ def build(node: Node) -> Measure:
 
     ``_target_`` names a class of measures, or a function of (X, Y), which becomes one with the other
     entries as its options.
+
+    Raises
+    ------
+    InputError
+        The path leads nowhere, or an option is unknown, missing or refused.
     """
     target = catalogue.locate(node.get("_target_"), "measure")
     if inspect.isclass(target) and issubclass(target, Measure):
@@ -85,6 +90,7 @@ def build(node: Node) -> Measure:
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
     given = node.get("name", "function")
     name = target.__name__ if given == "function" else str(given)
+    catalogue.check_options(target, options, f"measure {name}", partial=True)
     return FunctionMeasure(name=name, function=target, options=options)
 
 
@@ -142,10 +148,11 @@ def score_all(
     """
     scores: dict[str, float] = {}
     skipped: dict[str, str] = {}
-    pair = _pair(X, Y)
+    x, y = _pair(X, Y)
+    reference = Reference.of(x)
     for name in names:
         try:
-            value = float(get(name).bind(pair[0])(pair[1]))
+            value = float(get(name).bind(reference)(y))
         except SimoptError as error:
             if not keep_going:
                 raise
@@ -168,18 +175,24 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
         predicts X from Y.
     measure : str or Measure
     **options
-        Over the measure's defaults, for instance ``penalty=3`` for ``ridge100``.
+        Over the defaults of a measure given by name, for instance ``penalty=3`` for ``ridge100``.
 
     Returns
     -------
-    float, 1 at Y = X
+    float
+        NaN where the measure is undefined for these data; its range and its value at Y = X are among the
+        measure's ``facts``.
 
     Raises
     ------
     InputError
-        Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples;
-        an unknown measure or option.
+        Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples, or
+        that the measure does not apply to; an unknown measure or option.
     """
+    if options and not isinstance(measure, str):
+        raise InputError(
+            f"{measure.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+        )
     chosen = get(measure, **options) if isinstance(measure, str) else measure
     x, y = _pair(X, Y)
     return float(chosen.bind(x)(y))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simopt import checks
 from simopt.errors import InputError
 from simopt.lazy import torch
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.moments import Moments, Reference, from_array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,7 @@ class Measure(ABC):
     """A similarity measure with its parameters fixed.
 
     Calling it with X (samples, units) and Y (..., samples, units) gives the score, shape (...). The
-    gradient is taken with respect to Y; X is constant.
+    gradient is taken with respect to Y; X is constant. Integers and half precision become float64.
     """
 
     name: str
@@ -172,6 +172,6 @@ def over_batch(score: Callable[[npt.NDArray[np.float64]], float]) -> Callable[[M
 
 def _as_tensor(Y: ArrayLike) -> Tensor:
     if isinstance(Y, torch.Tensor):
-        return Y if Y.dtype.is_floating_point else Y.to(torch.float64)
+        return Y if Y.dtype in (torch.float32, torch.float64) else Y.to(torch.float64)
     array = np.asarray(Y)
-    return torch.from_numpy(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))
+    return from_array(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))

@@ -340,7 +340,6 @@ class PLSSingularValue(Measure):
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
         """Return the score as a function of the moments."""
-        centred = linalg.centre(reference.responses.double())
-        size = torch.linalg.matrix_norm(centred).item() / (reference.samples - 1)
+        size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]
         return lambda moments: linalg.nuclear_norm(moments.cross) * (size / min(p, moments.Y.shape[-1]))

@@ -51,7 +51,7 @@ def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
     """Return the facts that a form of a score in [low, 1] changes: range, value at Y = X and direction."""
     ends = {
         "score": (low, 1.0),
-        "squared": (0.0, 1.0),
+        "squared": (0.0, max(1.0, low**2)),
         "angular": (1 - 2 / math.pi * math.acos(max(low, -1)), 1.0),
         "angle": (0.0, math.acos(max(low, -1))),
         "angle_normalised": (0.0, 2 / math.pi * math.acos(max(low, -1))),

@@ -28,7 +28,8 @@ _ROTATION = frozenset({"permutation", "orthogonal"})
 def directions(rows: Tensor) -> Tensor:
     """Scale every row of A (..., n, p) to length 1; a row of zeros stays, with gradient 0."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return torch.where(length > 0, rows / torch.where(length > 0, length, 1.0), 0.0)
+    zero = length == 0
+    return torch.where(zero, 0.0, rows / torch.where(zero, 1.0, length))
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
@@ -36,17 +37,17 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
     With v the unit eigenvector it is |v'Av|, whose gradient at fixed v is +- vv', that of the norm wherever
     the eigenvalue is simple.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
     """
-    values, vectors = torch.linalg.eigh(matrix.detach())
+    values, vectors = linalg.eigh(matrix.detach())
     largest = values.abs().argmax(dim=-1)[..., None, None]
     v = vectors.take_along_dim(largest, dim=-1)
     norm: Tensor = (v.mT @ matrix @ v)[..., 0, 0].abs()
     return norm
-
-
-def double_centre(matrix: Tensor) -> Tensor:
-    """Subtract the means of rows and of columns, (..., n, n)."""
-    return linalg.centre(linalg.centre(matrix).mT).mT
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
     Tensor, (...)
         In [0, 1] (Székely et al. 2007, eq. 2.8, biased). At 0 the gradient is 0; NaN where Y is constant.
     """
-    y = double_centre(distances_y)
+    y = linalg.double_centre(distances_y)
     squared = (x * y).sum(dim=(-2, -1)) / torch.linalg.matrix_norm(y)
     above = ~(squared <= 0)
     return torch.where(above, torch.where(above, squared, 1.0).sqrt(), 0.0)
@@ -80,7 +81,7 @@ def mean_sample(responses: Tensor) -> Tensor:
     """Return the mean over samples, (..., 1, p); 0, with gradient 0, where it is 0 to rounding."""
     mean = responses.mean(dim=-2, keepdim=True)
     rounding = 8 * torch.finfo(mean.dtype).eps * responses.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    return torch.where((mean.abs() > rounding).any(dim=-1, keepdim=True), mean, 0.0)
+    return torch.where((mean.abs() <= rounding).all(dim=-1, keepdim=True), 0.0, mean)
 
 
 def magnitude(responses: Tensor) -> Tensor:
@@ -109,9 +110,8 @@ _STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
 class _Polar(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-        tolerance = torch.finfo(values.dtype).eps * max(matrix.shape[-2:]) * values[..., :1]
-        keep = values > tolerance
+        left, values, right = linalg.svd(matrix)
+        keep = values > linalg.rank_tolerance(values, matrix)
         left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
         ctx.save_for_backward(left, torch.where(keep, values, 1.0), right)
         polar_factor: Tensor = left @ right.mT
@@ -134,6 +134,11 @@ def polar(matrix: Tensor) -> Tensor:
 
     Its gradient is exact at constant rank and divides by sums s_i + s_j of nonzero singular values only, so
     repeated ones do no harm.
+
+    Raises
+    ------
+    NumericalError
+        A holds NaN or infinite values.
     """
     out: Tensor = _Polar.apply(matrix)
     return out
@@ -191,7 +196,7 @@ class DistanceMatrices(Measure):
         """Compute the distances of X, and return the score as a function of the moments."""
         x = pairwise.distances(reference.responses)
         if self.comparison == "correlation":
-            own = double_centre(x)
+            own = linalg.double_centre(x)
             own = own / torch.linalg.matrix_norm(own)
             return lambda moments: distance_correlation(own, pairwise.distances(moments.Y))
         if self.comparison == "spectral":

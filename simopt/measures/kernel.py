@@ -79,8 +79,7 @@ class _Side:
 
         ``debiased`` is n (n - 3) times the HSIC of Song et al. 2012, eq. 4.
         """
-        overlap = self.entries.mT @ other.entries if self.factored else None
-        inner = (self.entries * other.entries if overlap is None else overlap.square()).sum(dim=(-2, -1))
+        inner = self._sum_of_products(other)
         if estimator == "biased":
             return inner
         inner = inner - (self.diagonal * other.diagonal).sum(dim=-1)
@@ -90,6 +89,15 @@ class _Side:
         totals = self.row_sum.sum(dim=-1) * other.row_sum.sum(dim=-1)
         chain = (self.row_sum * other.row_sum).sum(dim=-1)
         return inner + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * chain
+
+    def _sum_of_products(self, other: _Side) -> Tensor:
+        """Return <K, L>, (...), of two factors from the smaller matrices."""
+        one, two = self.entries, other.entries
+        if self.factored and min(one.shape[-1], two.shape[-1]) <= one.shape[-2]:
+            return (one.mT @ two).square().sum(dim=(-2, -1))
+        if self.factored:
+            one, two = linalg.gram(one.mT), linalg.gram(two.mT)
+        return (one * two).sum(dim=(-2, -1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +223,7 @@ class KernelSimilarity(Measure):
             squared = pairwise.squared_distances(data)
             matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))
         if self.estimator != "debiased":
-            matrix = linalg.centre(linalg.centre(matrix).mT)
+            matrix = linalg.double_centre(matrix)
         return _Side.of(matrix, factored=False)
 
     def _variance(self, squared: Tensor) -> Tensor:

@@ -21,7 +21,13 @@ from simopt.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from simopt.typing import ArrayLike
+    from simopt.typing import ArrayLike, FloatArray
+
+
+def from_array(array: FloatArray) -> Tensor:
+    """Return a tensor that shares its memory with an array, where torch can share it."""
+    shared = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if shared else array.copy())
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Reference:
             return X
         if isinstance(X, torch.Tensor):
             device = X.device if device is None else device
-            dtype = X.dtype if dtype is None and X.dtype.is_floating_point else dtype
+            dtype = X.dtype if dtype is None and X.dtype in (torch.float32, torch.float64) else dtype
         array = checks.responses(X)
         if array.ndim != 2:
             raise InputError(
@@ -78,7 +84,7 @@ class Reference:
             dtype = torch.float32 if array.dtype == np.float32 else torch.float64
         pcs = principal_components(array, np.float32 if dtype == torch.float32 else np.float64)
         return cls(
-            responses=torch.from_numpy(array).to(dtype).to(device),
+            responses=from_array(array).to(dtype).to(device),
             scores=torch.from_numpy(pcs.scores).to(dtype).to(device),
             variance_ratio=torch.from_numpy(pcs.values**2).to(dtype).to(device),
             norm=pcs.norm,

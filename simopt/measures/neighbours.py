@@ -16,6 +16,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.lazy import torch
 from simopt.measures.base import Facts, Measure
+from simopt.measures.geometry import directions
 from simopt.measures.moments import Moments, Reference
 
 if TYPE_CHECKING:
@@ -80,12 +81,6 @@ class Side(NamedTuple):
     def mask(self) -> Tensor:
         """Whether sample j is a neighbour of i, (..., n, n)."""
         return torch.zeros_like(self.kernel, dtype=torch.bool).scatter(-1, self.near, True)
-
-
-def directions(rows: Tensor) -> Tensor:
-    """Scale every row of A (..., n, p) to length 1; rows of zeros stay."""
-    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return rows / torch.where(length > 0, length, 1.0)
 
 
 def meetings(x: Side, y: Side) -> Tensor:

@@ -104,8 +104,8 @@ class Predictivity(Measure):
         checks.whole(self.components, 1, f"components of {self.name}")
         checks.whole(self.folds, 2, f"folds of {self.name}")
         checks.whole(self.seed, 0, f"seed of {self.name}")
-        if not isinstance(self.per_unit, bool):
-            raise InputError(f"per_unit of {self.name} is {self.per_unit!r}; expected true or false.")
+        for option in ("per_unit", "fewer_components", "scale", "pooled"):
+            checks.flag(getattr(self, option), f"{option} of {self.name}")
         if self.pooled and self.splits == "random":
             raise InputError(f"{self.name}: pooled needs folds, which splits=random does not make.")
 

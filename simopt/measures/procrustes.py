@@ -16,6 +16,7 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.lazy import Function, torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ def unit(matrix: Tensor) -> Tensor:
 
 def centred_factor(reference: Reference) -> Tensor:
     """Return F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
-    centred = linalg.centre(reference.responses.double())
-    size: float = torch.linalg.matrix_norm(centred).item()
-    return reference.scores * size
+    return reference.norm * reference.scores
 
 
 def _uncentred_factor(reference: Reference) -> Tensor:
@@ -149,6 +148,8 @@ class Procrustes(Measure):
 
     def __post_init__(self) -> None:
         checks.one_of(self.form, get_args(ProcrustesForm), f"form of {self.name}")
+        checks.flag(self.centred, f"centred of {self.name}")
+        checks.flag(self.normalised, f"normalised of {self.name}")
         if self.form not in ("distance", "squared") and not self.normalised:
             raise InputError(
                 f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."
@@ -202,19 +203,14 @@ class Procrustes(Measure):
         Raises
         ------
         InputError
-            More folds than samples; X is zero on a fold whose norm it is divided by. The function raises
-            it where the train samples of a fold do not determine the rotation (samples < units).
+            More folds than samples. The function raises it where the train samples of a fold do not
+            determine the rotation (samples < units).
         """
         factor = centred_factor(reference) if self.centred else _uncentred_factor(reference)
         if self.folds is not None:
-            if self.folds > reference.samples:
-                raise InputError(
-                    f"{self.name}: {self.folds} folds of {reference.samples} samples; there can be at most "
-                    "as many folds as samples."
-                )
-            tests = torch.arange(reference.samples).tensor_split(self.folds)
+            folds = Folds.of(reference.samples, self.folds, None, self.name, factor)
             held_out = torch.no_grad()(self._held_out)
-            return lambda moments: held_out(factor, moments, tests)
+            return lambda moments: held_out(factor, moments, folds)
         if not self.normalised:
             return lambda moments: self._shape(distance(self._side(moments), factor))
         factor = unit(factor)
@@ -233,25 +229,24 @@ class Procrustes(Measure):
         squared = distance.square()
         return squared if self.form == "squared" else squared * (1 - squared / 4)
 
-    def _held_out(self, factor: Tensor, moments: Moments, tests: tuple[Tensor, ...]) -> Tensor:
+    def _held_out(self, factor: Tensor, moments: Moments, folds: Folds) -> Tensor:
         Y = self._side(moments)
-        rank = _rank(torch.linalg.svdvals(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])
+        rank = _rank(linalg.singular_values(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])
+        x_parts, y_parts = folds.parts(factor), folds.parts(Y)
         scores = []
-        for test in tests:
-            train = torch.ones(len(factor), dtype=torch.bool, device=factor.device)
-            train[test] = False
-            x, y = factor, Y
+        for k, (x, y) in enumerate(zip(x_parts, y_parts, strict=True)):
+            x_train, y_train = folds.train(x_parts, k), folds.train(y_parts, k)
             if self.centred:
-                x = x - x[train].mean(dim=0)
-                y = y - y[..., train, :].mean(dim=-2, keepdim=True)
-            left, values, right = linalg.svd(x[train].mT @ y[..., train, :])
+                x_mean, y_mean = (train.mean(dim=-2, keepdim=True) for train in (x_train, y_train))
+                x_train, x = x_train - x_mean, x - x_mean
+                y_train, y = y_train - y_mean, y - y_mean
+            left, values, right = linalg.svd(x_train.mT @ y_train)
             if bool((_rank(values, max(*Y.shape[-2:], factor.shape[-1])) < rank).any()):
                 raise InputError(
-                    f"{self.name}: the {int(train.sum())} train samples of a fold do not determine the "
+                    f"{self.name}: the {len(x_train)} train samples of a fold do not determine the "
                     f"rotation between {factor.shape[-1]} and {Y.shape[-1]} dimensions; reduce X and Y to "
                     "fewer dimensions, or use folds=null."
                 )
-            x, y = x[test], y[..., test, :]
             if factor.shape[-1] <= Y.shape[-1]:
                 x = x @ (left @ right)
             else:

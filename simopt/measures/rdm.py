@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -58,7 +59,7 @@ class Embedding:
     def kernel(self) -> Tensor:
         """Return -H D H / 2, (..., n, n); positive semidefinite where no coordinate is negative."""
         if self.kind == "euclidean":
-            return -linalg.centre(linalg.centre(pairwise.distances(self.points)).mT) / 2
+            return -linalg.double_centre(pairwise.distances(self.points)) / 2
         positive, negative = self._parts()
         kernel = linalg.gram(positive.mT)
         return kernel - linalg.gram(negative.mT) if self.negative else kernel
@@ -75,8 +76,9 @@ class Embedding:
             squared = squared - pairwise.squared_distances(negative)
         return squared[..., i, j]
 
+    @cached_property
     def levels(self) -> npt.NDArray[np.int64]:
-        """Return the places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
+        """The places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
 
         Two values belong to one level where they differ by rounding only, so that ties of the definition are
         ties here. Squares and roots have the same order, so where nothing is negative the distances of Z,
@@ -131,7 +133,7 @@ def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False
         points = linalg.centre(_directions(kind, responses, what, centre_units))
         # All samples of one direction (two units suffice for that) leave the rounding of their norms.
         spread = points.detach().abs().amax(dim=(-2, -1), keepdim=True)
-        return Embedding(kind, torch.where(spread > 64 * torch.finfo(points.dtype).eps, points, 0.0))
+        return Embedding(kind, torch.where(spread <= 64 * torch.finfo(points.dtype).eps, 0.0, points))
     if kind == "mahalanobis":
         return Embedding(kind, _whitened(responses, what))
     centred = linalg.centre(responses)

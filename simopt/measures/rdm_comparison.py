@@ -127,7 +127,7 @@ class _Fidelity(Function, once_differentiable=True):
     @staticmethod
     def forward(ctx: Any, factor: Tensor, matrix: Tensor) -> Tensor:
         root = _root(matrix)
-        left, values, _ = torch.linalg.svd(factor.mT @ root, full_matrices=False)
+        left, values, _ = linalg.svd(factor.mT @ root)
         keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
         inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
         ctx.save_for_backward(factor @ left, inverse)
@@ -142,7 +142,7 @@ class _Fidelity(Function, once_differentiable=True):
 
 def _root(matrix: Tensor) -> Tensor:
     """Return B with B B' = A, (..., n, n), of symmetric A without its negative eigenvalues."""
-    values, vectors = torch.linalg.eigh(matrix)
+    values, vectors = linalg.eigh(matrix)
     floor = matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
     root: Tensor = vectors * torch.where(values > floor, values, 0.0).sqrt()[..., None, :]
     return root
@@ -158,6 +158,11 @@ def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
     ----------
     factor : Tensor, (n, r), A
     matrix : Tensor, (..., n, n), L
+
+    Raises
+    ------
+    NumericalError
+        L holds NaN or infinite values.
     """
     out: Tensor = _Fidelity.apply(factor, matrix)
     return out
@@ -215,13 +220,13 @@ class RankComparison:
 
     def __init__(self, comparison: Comparison, own: Embedding) -> None:
         self.compare = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
-        self.levels = own.levels()
+        self.levels = own.levels
 
     def __call__(self, other: Embedding) -> Tensor:
         """Return the score, (...), without a gradient, of the embedded samples of Y, (..., n, k)."""
         points = other.points
         members = (replace(other, points=one) for one in points.reshape(-1, *points.shape[-2:]))
-        scores = [self.compare(self.levels, member.levels()) for member in members]
+        scores = [self.compare(self.levels, member.levels) for member in members]
         return torch.tensor(scores, dtype=points.dtype, device=points.device).reshape(points.shape[:-2])
 
 

@@ -94,7 +94,6 @@ class Regression(Measure):
             "x_to_y": (predicting, ROTATIONAL),
             "both": (both, both),
         }[self.direction]
-        exact = self.penalty == 0 or self.statistic == "pearson"
         low = 0.0 if self.folds is None else -float("inf") if self.statistic == "r2" else -1.0
         ends = forms.facts(self.form, low)
         if self.penalty > 0:
@@ -112,7 +111,7 @@ class Regression(Measure):
             symmetric=self.direction == "both",
             sample_rotations=self.folds is None,
             direction="symmetric" if self.direction == "both" else self.direction,
-            relations=("1 whenever units >= samples",) if exact and self.folds is None else (),
+            relations=("1 whenever units >= samples",) if self.penalty == 0 and self.folds is None else (),
             **ends,
         )
 
@@ -122,7 +121,7 @@ class Regression(Measure):
             return None
         share = units / (samples - 1)
         if share >= 1:
-            return f"{units} units >= {samples} samples: R2 is 1 whatever Y is."
+            return f"{units} units >= {samples} samples - 1: R2 is 1 whatever Y is."
         if share > 0.5:
             return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
         return None
@@ -152,9 +151,9 @@ class Regression(Measure):
 
     def _score(self, fit: _Fit) -> Tensor:
         if self.statistic == "pearson":
-            explained = fit.power > 0
-            power = torch.where(explained, fit.power, 1.0)
-            return torch.where(explained, fit.overlap / (fit.total * power).sqrt(), 0.0)
+            nothing = fit.power <= 0
+            power = torch.where(nothing, 1.0, fit.power)
+            return torch.where(nothing, 0.0, fit.overlap / (fit.total * power).sqrt())
         gained = 2 * fit.overlap - fit.power
         if self.baseline == "train":
             return gained / fit.total
@@ -305,7 +304,7 @@ class _FromX:
             train = folds.train(parts, k)
             mean = train.mean(dim=0)
             left, values, right = torch.linalg.svd(train - mean, full_matrices=False)
-            keep = values > torch.finfo(values.dtype).eps * max(train.shape) * values[0]
+            keep = values > linalg.rank_tolerance(values, train)
             shrunk = torch.where(keep, values / (values.square() + penalty), 0.0)
             self.predictors.append(test - mean)
             self.solvers.append(right.mT @ (shrunk[:, None] * left.mT))

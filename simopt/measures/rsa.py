@@ -100,8 +100,7 @@ class RSA(Measure):
     def __post_init__(self) -> None:
         checks.one_of(self.rdm, get_args(RDM), f"rdm of {self.name}")
         checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
-        if not isinstance(self.centre_units, bool):
-            raise InputError(f"centre_units of {self.name} is {self.centre_units!r}; it is true or false.")
+        checks.flag(self.centre_units, f"centre_units of {self.name}")
         checks.one_of(self.noise, get_args(Noise), f"noise of {self.name}")
         if self.repeats is not None:
             checks.whole(self.repeats, 2, f"repeats of {self.name}")
@@ -206,10 +205,11 @@ class RSA(Measure):
         return LinearComparison(self.comparison, own, like)
 
     def _check(self, own: Embedding) -> None:
-        if own.levels().max() > 0:
-            return
-        zero = self.rdm in DIRECTIONAL and bool(own.points.square().sum() < 1e-24)
-        if self.comparison in CENTRED or (zero and self.comparison != "euclidean_norm"):
+        if self.comparison in CENTRED:
+            lost = bool(own.levels.max() == 0)
+        else:
+            lost = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not own.points.any()
+        if lost:
             raise InputError(
                 f"{self.name}: every two samples of X are equally unlike by the {self.rdm} RDM, so nothing "
                 "can be compared with it. Take another RDM (euclidean, sqeuclidean)."

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.kernel import cosine
+from simopt.measures.matching import unit_columns
 from simopt.measures.moments import Moments, Reference
 
 if TYPE_CHECKING:
@@ -110,16 +110,13 @@ class AdjustedRV(Measure):
                 return (cosine(moments) - expected) / (1 - expected)
 
             return ghaziri
-        X = linalg.centre(reference.responses)
-        norms = torch.linalg.vector_norm(X, dim=0)
-        if not bool((norms > 0).all()):
+        own = unit_columns(reference.responses)
+        if not bool(own.any(dim=0).all()):
             raise InputError(f"{self.name}: a unit of X does not vary, so it has no correlation.")
-        own = X / norms
         own_sum = _adjusted(own.mT @ own, n)
 
         def maye(moments: Moments) -> Tensor:
-            norm = torch.linalg.vector_norm(moments.centred, dim=-2, keepdim=True)
-            other = torch.where(norm > 0, moments.centred / torch.where(norm > 0, norm, 1.0), 0.0)
+            other = unit_columns(moments.Y)
             return _adjusted(own.mT @ other, n) / (own_sum * _adjusted(linalg.gram(other), n)).sqrt()
 
         return maye

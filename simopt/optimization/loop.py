@@ -14,6 +14,7 @@ from simopt.errors import InputError
 from simopt.lazy import torch
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
+from simopt.optimization.optimizers import make
 from simopt.optimization.rows import Rows
 from simopt.typing import OptimizerFactory
 
@@ -106,7 +107,7 @@ class Ascent:
     Raises
     ------
     InputError
-        The optimiser refuses its options, or ``read_every`` is less than 1.
+        The optimiser refuses its options, ``read_every`` is less than 1, or there are not R targets.
     """
 
     def __init__(
@@ -135,13 +136,9 @@ class Ascent:
         on_cpu = self.Y.device.type == "cpu"
         self._alone = on_cpu and self.Y[0].numel() >= _BATCHED_UP_TO
         self._parts = self._split(self.Y)
-        try:
-            probe = optimizer([self.Y.new_zeros(1)])
-            self._by_closure = _needs_closure(probe)
-            groups = [[y] for y in self._replicates] if self._by_closure else [self._replicates]
-            self.optimizers = [optimizer(group) for group in groups]
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise InputError(f"optimizer: {error}") from error
+        self._by_closure = _needs_closure(make(optimizer, [self.Y.new_zeros(1)]))
+        groups = [[y] for y in self._replicates] if self._by_closure else [self._replicates]
+        self.optimizers = [make(optimizer, group) for group in groups]
         if read_every is None:
             read_every = 1 if on_cpu else _READ_EVERY
         checks.whole(read_every, 1, "read_every")
@@ -339,11 +336,24 @@ class Ascent:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the run where :meth:`state` was taken."""
+        """Take up the run where :meth:`state` was taken.
+
+        Raises
+        ------
+        ValueError, KeyError, RuntimeError
+            The state is not of this run: other shapes, or of an optimiser with other options.
+        """
         self.step = int(state["step"])
         self.Y.copy_(state["Y"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            options = _options(optimizer)
             optimizer.load_state_dict(saved)
+            if _options(optimizer) != options:
+                raise ValueError("the optimiser's options are not those that were saved")
+
+
+def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, type]]:
+    return [{key: type(value) for key, value in group.items()} for group in optimizer.param_groups]
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:

@@ -1,14 +1,19 @@
-"""Optimisers before there is anything to optimise, to see whether they take their options."""
+"""Optimisers that take their options, or say why they do not."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from simopt.errors import InputError
 from simopt.lazy import torch
 from simopt.typing import OptimizerFactory
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
-    """Return the optimiser of one number, to look at.
+
+def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    """Return the optimiser of some parameters.
 
     Raises
     ------
@@ -16,6 +21,17 @@ def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
         It refuses its options.
     """
     try:
-        return optimizer([torch.zeros(1)])
+        return optimizer(parameters)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"optimizer: {error}") from error
+
+
+def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
+    """Return the optimiser of one number, to look at before there is anything to optimise.
+
+    Raises
+    ------
+    InputError
+        As :func:`make`.
+    """
+    return make(optimizer, [torch.zeros(1)])

@@ -34,7 +34,7 @@ def prepare(
     Raises
     ------
     InputError
-        As :func:`check`.
+        As :func:`check`; or a user's function returned a score without a gradient.
 
     Warns
     -----
@@ -42,10 +42,12 @@ def prepare(
         The measure cannot tell datasets of this shape apart.
     """
     check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
+    seeds, target, max_steps = [int(seed) for seed in seeds], float(target), int(max_steps)
     Y0 = init(seeds, reference.samples, units, reference.scores.dtype)
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
-        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=3)
+        # At the line that called simopt.optimize, which is wrapped once.
+        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=4)
     rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
     if rows is None:
         ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
@@ -68,16 +70,14 @@ def check(
         Seeds, a target or a step limit that cannot be, a measure without a gradient, or options that the
         optimiser refuses.
     """
-    if not seeds:
-        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
-    for seed in seeds:
-        checks.whole(seed, 0, "a seed")
+    checks.seeds(seeds)
     if len(set(seeds)) < len(seeds):
         raise InputError(f"seeds {list(seeds)} holds a seed twice: two replicates would be the same.")
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
-    if measure.sign * target > measure.sign * (measure.facts.high if measure.sign > 0 else measure.facts.low):
-        low, high = measure.facts.low, measure.facts.high
+    low, high = measure.facts.low, measure.facts.high
+    beyond = target > high if measure.sign > 0 else target < low
+    if beyond:
         raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
         raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")

@@ -36,7 +36,8 @@ class Collected:
     Attributes
     ----------
     runs : list of Run
-        Of many runs with thinned rows, enough to draw; :meth:`whole` gives them with all.
+        Of many runs with thinned rows, enough to draw, and half captures from all; :meth:`whole` gives them
+        with all rows.
     broken : list of str
     summaries : list of Summary
         Of the same runs, from all their rows.
@@ -100,10 +101,11 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
     share = room // max(1, len(found["run"]))
     for run, summary in each("run", _summarised, lambda read: _run_facts(read[0])):
         kept = _thin(run, share)
+        if len(kept.step) < len(run.step):
+            kept = replace(kept, half_capture=summary.halves)
+            collected.thinned.add(run.path)
         collected.runs.append(kept)
         collected.summaries.append(summary)
-        if len(kept.step) < len(run.step):
-            collected.thinned.add(run.path)
     wanted = filters.get("measure")
     for sensitivity in each("sensitivity", _sensitivity, _sensitivity_facts):
         curves = [each for each in sensitivity.curves if wanted is None or _fits_any(wanted, each.measure)]
@@ -123,7 +125,8 @@ def figures_folder(paths: Sequence[Path]) -> Path:
 def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
     """Read a file that may hold anything: what goes wrong is the file's fault, and says so."""
     try:
-        return read(path)
+        with np.errstate(all="ignore"):
+            return read(path)
     except StorageError:
         raise
     except MemoryError as error:
@@ -134,10 +137,12 @@ def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
 
 
 def _check_names(path: Path, facts: Facts) -> None:
-    """Refuse names that a terminal would obey instead of showing them."""
+    """Refuse names that a terminal would obey instead of showing them, and those that no font can show."""
     for name in itertools.chain.from_iterable(facts.values()):
-        if re.search(r"[\x00-\x1f\x7f-\x9f]", name):
-            raise StorageError(f"{path}: the name {name!r} holds control characters.")
+        if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
+            raise StorageError(
+                f"{path}: the name {name!r} holds control characters, or bytes that are no UTF-8."
+            )
 
 
 def _summarised(path: Path) -> tuple[Run, Summary]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from simopt.analysis.alignment import Snapshot
 from simopt.analysis.decoding import is_continuous
 from simopt.errors import InputError, RunFailedError
 from simopt.report.style import CYCLE, STYLES, plain
+from simopt.store.whole import whole
 from simopt.typing import FloatArray, LabelArray
 
 CURVES = (1, 2, 5, 10)
@@ -124,20 +124,15 @@ def save_animation(
         ffmpeg failed.
     """
     check_file(path)
-    unfinished = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.touch()
-        _write(films, scene, unfinished, progress)
-        unfinished.replace(path)
+        with whole(path) as unfinished:
+            unfinished.touch()  # a place that cannot be written is known before anything is drawn
+            _write(films, scene, unfinished, progress)
     except CalledProcessError as error:
         told = (error.stderr or "").strip().splitlines() or [f"exit code {error.returncode}"]
         raise RunFailedError(f"{path}: ffmpeg failed ({told[-1]}); .gif needs no ffmpeg.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
     return path
 
 

@@ -219,9 +219,6 @@ def sensitivity(found: Sequence[Sensitivity], told: Told) -> Figure | None:
         curves = [curve for curve in each.curves if curve.measure in looks]
         xlabel = "explained variance ratio of the perturbed PC"
         draw_sensitivity(ax, curves, each.variance_ratio, at, xlabel=xlabel, log=True, looks=looks)
-        own = ax.get_legend()
-        if own is not None:
-            own.remove()
         unit = "°" if each.perturbation == "rotation" else ""
         how = f"{each.perturbation} {each.strengths[at]:g}{unit}"
         ax.set_title(plain(f"{each.dataset} ({each.source})\n{how}"))

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simopt.analysis.attribution import Attribution
-from simopt.report.figures import check_suffix, save
+from simopt.report.style import CYCLE, check_suffix, plain, save
 
-_COLORS = {"brings X and Y closer": "#0072B2", "keeps X and Y apart": "#D55E00"}  # Okabe & Ito 2008
+_COLORS = {"brings X and Y closer": CYCLE[0], "keeps X and Y apart": CYCLE[1]}
 
 
 def draw_attribution(ax: Axes, attribution: Attribution, title: str) -> Axes:
@@ -41,7 +41,7 @@ def draw_attribution(ax: Axes, attribution: Attribution, title: str) -> Axes:
         ax.plot(place, attribution.first_order, ".", color="#000000", markersize=2, label="first order")
     ax.axhline(0, color="#000000", linewidth=0.6)
     ax.set(xlabel=label, ylabel="change of the score without it")
-    ax.set_title(title, fontsize="small", wrap=True)
+    ax.set_title(plain(title), fontsize="small", wrap=True)
     ax.legend(frameon=False, fontsize="small")
     return ax
 

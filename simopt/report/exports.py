@@ -46,6 +46,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$",
+    "[": "{[}", "*": "{*}",  # at the head of a row, the \\ before it would take them for its own
 }  # fmt: skip
 _LATEX_PRINTS = {*map(chr, range(0x180)), *"–—‘’“”…"} - set("ĦħĸĿŀŉŦŧſ")
 """What pdflatex finds in fonts of encoding T1 without more packages."""
@@ -333,7 +334,11 @@ def _ends(*pairs: FloatArray) -> list[list[float]]:
 
 def _written(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
     try:
-        with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole(path) as unfinished,
+            # The path of a run, and text in its file, may hold bytes that are no UTF-8.
+            unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(map(_fields, rows))
@@ -360,6 +365,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if isinstance(value, Path):
-        return str(value)
     return value if not isinstance(value, float) or math.isfinite(value) else None

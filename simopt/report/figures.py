@@ -11,33 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simopt.report.panels import SHOWN_PCS, draw_pcs, draw_score
+from simopt.report.panels import draw_pcs, draw_score
 from simopt.report.pools import Pool, pool
-from simopt.report.style import (
-    COLUMN,
-    CYCLE,
-    PAGE,
-    PAPER,
-    STYLES,
-    check_suffix,
-    check_suffixes,
-    plain,
-    save,
-    stem,
-)
+from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, check_suffix, check_suffixes, plain, save, stem
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
-__all__ = [
-    "CYCLE",
-    "SHOWN_PCS",
-    "STYLES",
-    "check_suffix",
-    "draw_spectrum",
-    "save",
-    "save_figures",
-    "save_spectrum",
-]
+__all__ = ["check_suffix", "draw_spectrum", "save_figures", "save_spectrum"]
 
 _PER_ROW = 3
 

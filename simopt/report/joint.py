@@ -85,7 +85,12 @@ def draw_square(
 ) -> Axes:
     """Draw the targets of the unit square, where each ended, and guide lines at scores of both measures."""
     every = np.concatenate([square.targets, square.end])
-    ax.set(xlim=_limits(every[:, 0], 1), ylim=_limits(every[:, 1], 1), xlabel=names[0], ylabel=names[1])
+    ax.set(
+        xlim=axis_limits(every[:, 0], 1),
+        ylim=axis_limits(every[:, 1], 1),
+        xlabel=plain(names[0]),
+        ylabel=plain(names[1]),
+    )
     _draw_guides(ax, (guides, guides))
     _draw_targets(ax, square)
     return ax
@@ -309,6 +314,31 @@ def _finish(figure: Figure, ax: Axes, title: str, path: Path) -> Path:
     return save(figure, path)
 
 
+def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -> Limits:
+    """Return the ends of an axis on which some values stand, with a margin.
+
+    Parameters
+    ----------
+    values : array, (N,)
+        Those that are not finite do not count; one at least is.
+    sign : int
+        1 for scores: from 0 to 1, or as far as they go beyond, but not under -1. -1 for distances: as far as
+        they go, but where they are more than 1000 times the largest of ``near``, not beyond twice that.
+    near : array, optional
+        Distances that are to be told apart.
+    """
+    known = values[np.isfinite(values)]
+    if sign > 0:
+        known = np.concatenate([np.maximum(known, _LEAST), [0.0, 1.0]])
+    elif near is not None:
+        most = float(near[np.isfinite(near)].max(initial=0.0))
+        if 0 < _LARGE * most < known.max():
+            known = np.minimum(known, 2 * most)
+    low, high = float(known.min()), float(known.max())
+    margin = _MARGIN * ((high - low) or 1.0)
+    return low - margin, high + margin
+
+
 def legend_of(axes: Iterable[Axes]) -> dict[str, Artist]:
     """Return what is labelled, by label, each once."""
     found: dict[str, Artist] = {}
@@ -320,6 +350,7 @@ def legend_of(axes: Iterable[Axes]) -> dict[str, Artist]:
 
 def _axis_name(name: str, values: FloatArray, limits: Limits) -> str:
     """Return the name, and how far the values go where the axis is cut."""
+    name = plain(name)
     if values.min() < limits[0]:
         return f"{name}\n(down to {values.min():.0e})"
     return f"{name}\n(up to {values.max():.0e})" if values.max() > limits[1] else name
@@ -347,8 +378,10 @@ def _region_limits(
     if reached is not None:
         every.append(reached)
     table = np.concatenate(every)
-    near = [float(side[np.isfinite(side)].max(initial=0.0)) for side in (region.levels, region.b_min)]
-    return _limits(table[:, 0], region.signs[0], near[0]), _limits(table[:, 1], region.signs[1], near[1])
+    return (
+        axis_limits(table[:, 0], region.signs[0], region.levels),
+        axis_limits(table[:, 1], region.signs[1], region.b_min),
+    )
 
 
 def _common_axes(
@@ -369,15 +402,3 @@ def _common_axes(
 def _outline(region: Region) -> FloatArray:
     outline: FloatArray = np.concatenate([region.lower, region.upper[::-1]])
     return outline
-
-
-def _limits(values: FloatArray, sign: int, near: float = 0.0) -> Limits:
-    """Return limits that hold the values, without distances far beyond ``near`` and scores under -1."""
-    known = values[np.isfinite(values)]
-    if sign > 0:
-        known = np.concatenate([np.maximum(known, _LEAST), [0.0, 1.0]])
-    elif 0 < _LARGE * near < known.max():
-        known = np.minimum(known, 2 * near)
-    low, high = float(known.min()), float(known.max())
-    margin = _MARGIN * ((high - low) or 1.0)
-    return low - margin, high + margin

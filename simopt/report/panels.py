@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from simopt.report.pools import Band, Pool, band
 from simopt.report.style import look, plain
+from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
 
 SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -115,14 +116,13 @@ def draw_half_capture(ax: Axes, pools: Sequence[Pool], looks: Looks | None = Non
     for index, (pool, spread) in enumerate(zip(pools, reached, strict=True)):
         style = {**look(_number(looks, pool, index)), "linestyle": "none"}
         half, ratio = pool.half_capture, pool.pc_variance
-        known = np.isfinite(half)
-        there = known.any(axis=0)
-        mean = np.where(known, half, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        mean = mean_reached(half)
+        there = np.isfinite(mean)
         if pool.replicates > 1:
             bars = ratio[there], spread.low[there], spread.high[there]
             ax.vlines(*bars, color=style["color"], linewidth=0.5, label=f"_range {pool.label}")
         ax.plot(ratio[there], mean[there], **style, markersize=2, markeredgewidth=0, label=plain(pool.label))
-        never = ratio[~known.all(axis=0)]
+        never = ratio[~np.isfinite(half).all(axis=0)]
         dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": style["color"]}
         ax.plot(never, np.full(len(never), rows[index]), "|", **dashes, label=f"_never {pool.label}")
     ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")

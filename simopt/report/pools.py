@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import yaml
 
 from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.report.stored_config import parsed
 from simopt.report.tables import half_captures
 from simopt.store import layout
 from simopt.store.reader import Run
@@ -22,8 +21,6 @@ from simopt.typing import FloatArray
 MOST_LEVELS = 300
 """Beyond so many levels of score, a grid keeps one in each of so many equal parts of its range."""
 
-_APART = ("seeds", "log", "device", "force")
-_BLOCK = re.compile(rf"^(?:{'|'.join(_APART)}):.*\n?(?:[ -].*\n?)*", re.MULTILINE)
 _LONGEST, _MOST_ENTRIES, _NAMED = 20_000, 2000, 2
 _SHORT = 16
 _HASH = 6
@@ -160,9 +157,14 @@ class Pool:
         halves = {id(run): half_captures(run) for run in self.runs}
         return np.stack([halves[id(run)][column] for run, column in self.places])
 
+    @cached_property
+    def _good_scores(self) -> dict[int, dict[str, GoodScore]]:
+        """The good scores of each run that was decoded, by ``id(run)``."""
+        return {id(run): good_scores(run) for run in self.runs if len(run.decoding_step)}
+
     def good_score(self, variable: str) -> GoodScore | None:
         """Return the good score of a variable over all replicates; None where there is none to be had."""
-        found = {id(run): good_scores(run).get(variable) for run in self.runs if len(run.decoding_step)}
+        found = {at: good.get(variable) for at, good in self._good_scores.items()}
         known = next((good for good in found.values() if good is not None), None)
         if known is None:
             return None
@@ -257,21 +259,16 @@ def settings(run: Run) -> Mapping[str, str] | None:
     text = run.attributes.get("config")
     if not isinstance(text, str) or len(text) > _LONGEST:
         return None
-    return _settings(_BLOCK.sub("", text))  # so that seeds in separate files are parsed once
+    return _flat(text)
 
 
 @lru_cache(maxsize=1024)
-def _settings(text: str) -> Mapping[str, str] | None:
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError, ArithmeticError):
-        return None
-    if not isinstance(content, dict):
+def _flat(text: str) -> Mapping[str, str] | None:
+    content = parsed(text)
+    if content is None:
         return None
     found: dict[str, str] = {}
-    open_nodes: list[tuple[str, Any]] = [
-        (str(key), value) for key, value in content.items() if key not in _APART
-    ]
+    open_nodes: list[tuple[str, Any]] = [(str(key), value) for key, value in content.items()]
     for _ in range(_MOST_ENTRIES):  # aliases may nest without an end
         if not open_nodes:
             return MappingProxyType(found)

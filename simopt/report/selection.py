@@ -114,7 +114,7 @@ def _kind(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             analysis = file.attrs.get("analysis")
-    except OSError:
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError):
         return path.stem if path.stem in ANALYSES else "run"
     return analysis if isinstance(analysis, str) and analysis in ANALYSES else "run"
 

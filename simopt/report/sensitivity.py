@@ -61,7 +61,6 @@ def draw_sensitivity(
     ax.set_xscale("log" if log else "linear")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=xlabel, ylabel="score")
-    ax.legend()
     return ax
 
 
@@ -88,6 +87,7 @@ def save_sensitivity(
         levels = np.array(strengths)
         turned = [_over_strengths(curve) for curve in curves]
         draw_sensitivity(ax, turned, levels, 0, xlabel="noise over signal, standard deviations", log=False)
+        ax.legend()
         ax.set_title(plain(title), wrap=True)
         return save(figure, path)
     columns = min(3, len(strengths))
@@ -98,6 +98,7 @@ def save_sensitivity(
     for s, strength in enumerate(strengths):
         xlabel = "explained variance ratio of the perturbed PC"
         draw_sensitivity(axes[s], curves, variance_ratio, s, xlabel=xlabel, log=True)
+        axes[s].legend()
         axes[s].set_title(plain(f"{title}\n{kind} {strength:g}{unit}"), wrap=True)
     for ax in axes[len(strengths) :]:
         ax.remove()

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simopt.analysis.standing import Standing
-from simopt.report.figures import check_suffix, save
+from simopt.report.style import CYCLE, check_suffix, plain, save
 
+_SCORE, _CEILING = CYCLE[1:3]
 _SHADES = {"unrelated": "#555555", "shuffled": "#999999", "gaussian": "#c4c4c4"}
 
 
@@ -29,11 +30,11 @@ def draw_standings(ax: Axes, standings: Sequence[Standing], title: str) -> Axes:
             height = np.full(len(null.scores), row + 0.12 * (place - 1))
             ax.plot(null.scores, height, "|", color=_SHADES[kind], markersize=6, label=label(f"null: {kind}"))
         if each.ceiling is not None:
-            ax.plot(each.ceiling.interval, [row, row], color="#009e73", linewidth=3, alpha=0.5)
-            ax.plot(each.ceiling.value, row, "s", color="#009e73", markersize=6, label=label("ceiling"))
-        ax.plot(each.score, row, "o", color="#d55e00", markersize=7, label=label("score"))
-    ax.set_yticks(range(len(standings)), [each.measure for each in standings])
-    ax.set(xlabel="score", title=title, ylim=(len(standings) - 0.5, -0.5))
+            ax.plot(each.ceiling.interval, [row, row], color=_CEILING, linewidth=3, alpha=0.5)
+            ax.plot(each.ceiling.value, row, "s", color=_CEILING, markersize=6, label=label("ceiling"))
+        ax.plot(each.score, row, "o", color=_SCORE, markersize=7, label=label("score"))
+    ax.set_yticks(range(len(standings)), [plain(each.measure) for each in standings])
+    ax.set(xlabel="score", title=plain(title), ylim=(len(standings) - 0.5, -0.5))
     ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 

@@ -155,7 +155,7 @@ class Summary:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as JSON values: null for what never happened."""
+        """Return the row as JSON values: null for what never happened, or is not finite."""
         errors = {str(pc): _known(standard_error(self.halves[:, pc - 1])) for pc in self.half_capture}
         shown = {name: value for name, value in self.__dict__.items() if name not in ("scores", "halves")}
         return {
@@ -170,7 +170,7 @@ class Summary:
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
+    return value if np.isfinite(value) else None
 
 
 def summary(path: Path) -> Summary:
@@ -181,13 +181,7 @@ def summary(path: Path) -> Summary:
 def summarise(run: Run) -> Summary:
     """Summarise a run, also one that is not finished: as far as it came."""
     half = half_captures(run)
-    reached = ~np.isnan(half)
-    means = np.divide(
-        np.where(reached, half, 0).sum(axis=0),
-        reached.sum(axis=0),
-        out=np.full(half.shape[1], np.nan),
-        where=reached.any(axis=0),
-    )
+    means = mean_reached(half)
     scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)
     return Summary(
         dataset=str(run.attributes["dataset"]),
@@ -200,12 +194,24 @@ def summarise(run: Run) -> Summary:
         steps=int(run.step[-1]) if len(run.step) else 0,
         final_score=float(scores.mean()),
         half_capture={pc: float(means[pc - 1]) for pc in PCS if pc <= len(means)},
-        never_captured=float(1 - reached.mean()),
+        never_captured=float(1 - np.isfinite(half).mean()),
         path=run.path,
         good_scores=good_scores(run) if run.decoding else {},
         scores=scores,
         halves=half,
     )
+
+
+def mean_reached(halves: FloatArray) -> FloatArray:
+    """Return the mean over the replicates, (R, K), that half captured a PC, (K,); NaN where none did."""
+    reached = np.isfinite(halves)
+    mean: FloatArray = np.divide(
+        np.where(reached, halves, 0).sum(axis=0),
+        reached.sum(axis=0),
+        out=np.full(halves.shape[1], np.nan),
+        where=reached.any(axis=0),
+    )
+    return mean
 
 
 def half_captures(run: Run) -> FloatArray:

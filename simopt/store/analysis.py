@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
-from simopt.errors import OtherSchemaError, StorageError
+from simopt.errors import StorageError
 from simopt.store import checksum, layout, whole
-from simopt.store.writer import explain, storage_errors
+from simopt.store.errors import other_schema, reading_errors, storage_errors
 from simopt.typing import FloatArray
+
+Content = TypeVar("Content")
 
 SCHEMA = 1
 
@@ -72,32 +74,35 @@ def _image(analysis: str, content: Stored) -> bytes:
         return bytes(file.id.get_file_image())
 
 
-def read(path: Path, analysis: str) -> Stored:
-    """Read a file of an analysis.
+def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Content:
+    """Read a file of an analysis, and return what is taken from it.
+
+    Parameters
+    ----------
+    path : Path
+    analysis : str
+        Which.
+    take : callable
+        Makes a result of what the file holds, whatever that is.
 
     Raises
     ------
     StorageError
         Another kind of file, of another schema version, or broken.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            _check(file, path, analysis)
-            arrays: dict[str, Array] = {}
-            groups: dict[str, dict[str, Any]] = {}
+    with reading_errors(path, f"file of {analysis}"), h5py.File(path, "r") as file:
+        _check(file, path, analysis)
+        arrays: dict[str, Array] = {}
+        groups: dict[str, dict[str, Any]] = {}
 
-            def visit(name: str, node: Any) -> None:
-                if isinstance(node, h5py.Dataset):
-                    arrays[name] = Array(node[()], str(node.attrs["axes"]))
-                else:
-                    groups[name] = _plain(node.attrs)
+        def visit(name: str, node: Any) -> None:
+            if isinstance(node, h5py.Dataset):
+                arrays[name] = Array(node[()], str(node.attrs["axes"]))
+            else:
+                groups[name] = _plain(node.attrs)
 
-            file.visititems(visit)
-            return Stored(_plain(file.attrs), arrays, groups)
-    except StorageError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise StorageError(f"{path}: not a readable file of {analysis} ({explain(error)}).") from error
+        file.visititems(visit)
+        return take(Stored(_plain(file.attrs), arrays, groups))
 
 
 def attributes(path: Path) -> dict[str, Any]:
@@ -108,11 +113,21 @@ def attributes(path: Path) -> dict[str, Any]:
     StorageError
         It cannot be read.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            return dict(sorted(_plain(file.attrs).items()))
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise StorageError(f"{path}: not a readable file of an analysis ({explain(error)}).") from error
+    with reading_errors(path, "file of an analysis"), h5py.File(path, "r") as file:
+        return dict(sorted(_plain(file.attrs).items()))
+
+
+def text(value: object) -> str:
+    """Return what has to be text.
+
+    Raises
+    ------
+    TypeError
+        It is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where text should")
+    return value
 
 
 def verify(path: Path) -> None:
@@ -123,15 +138,15 @@ def verify(path: Path) -> None:
     StorageError
         As :func:`read`.
     """
-    read(path, path.stem)
+    read(path, path.stem, lambda stored: None)
 
 
 def _check(file: h5py.File, path: Path, analysis: str) -> None:
     kind, schema = file.attrs.get("analysis"), file.attrs.get("schema")
-    if kind != analysis or schema != SCHEMA:
-        text = f"{path}: holds {kind} of schema {schema}; expected {analysis} of schema {SCHEMA}."
-        later = isinstance(schema, np.integer) and schema > SCHEMA
-        raise OtherSchemaError(text) if later and kind == analysis else StorageError(text)
+    if kind != analysis:
+        raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
+    if schema != SCHEMA:
+        raise other_schema(path, analysis, schema, SCHEMA)
     checksum.verify(file)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,12 +17,12 @@ import numpy as np
 import torch
 
 from simopt.errors import StorageError
+from simopt.store.errors import storage_errors
 from simopt.store.whole import whole
-from simopt.store.writer import storage_errors
 
 _STRUCTURE = "structure"
 _BROKEN = (
-    *(OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
     *(ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError),
 )
 """What numpy and zipfile raise of files in which bits were turned."""
@@ -53,6 +54,9 @@ def load(path: Path) -> Any:
     """
     try:
         with path.open("rb") as handle, np.load(handle) as archive:
+            # numpy reads no further than the shape says, and a checksum is compared at the end only.
+            if archive.zip.testzip() is not None:
+                raise zipfile.BadZipFile
             arrays = {name: archive[name] for name in archive.files}
         return _put_together(json.loads(str(arrays[_STRUCTURE])), arrays)
     except _BROKEN as error:

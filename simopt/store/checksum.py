@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simopt import checks
 from simopt.errors import StorageError
 from simopt.store.layout import CHECKSUM
 
@@ -28,9 +29,17 @@ def verify(file: h5py.File) -> None:
     ------
     StorageError
         It holds something else than was written.
+    InputError
+        It says that it holds far more than is stored, which would fill the memory.
     """
+    file.visititems(_refuse_claims)
     if CHECKSUM in file.attrs and file.attrs[CHECKSUM] != _digest(file):
         raise StorageError(f"{file.filename}: damaged; what it holds is not what was written.")
+
+
+def _refuse_claims(name: str, node: Any) -> None:
+    if isinstance(node, h5py.Dataset):
+        checks.unpacked(node.nbytes, node.id.get_storage_size(), name)
 
 
 def _digest(file: h5py.File) -> str:

@@ -84,7 +84,7 @@ class GrowingFile:
         self.file = h5py.File(path, "r+", libver="earliest")
         self._descriptor: int = self.file.id.get_vfd_handle()
         self._opened_size = self._reserved = os.fstat(self._descriptor).st_size
-        self.rows = self._opened_rows = complete_rows(self.file)
+        self.rows = self._opened_rows = complete_rows(self.file[layout.STEP.path][()])
         self._chunks = {entry: self.file[entry.path].chunks[0] for entry in rows}
 
     def has_room(self, rows: int) -> bool:
@@ -162,10 +162,9 @@ class GrowingFile:
         self.file.close()
 
 
-def complete_rows(file: h5py.File) -> int:
-    """Return up to where the datasets of a run file that grow are all written: steps increase from 0 on."""
-    steps = file[layout.STEP.path][()]
-    return int(np.logical_and.accumulate(np.diff(steps, prepend=-1) > 0).sum())
+def complete_rows(step: np.ndarray) -> int:
+    """Return up to where the datasets that grow are all written, of ``step`` (T,): it increases from 0 on."""
+    return int(np.logical_and.accumulate(np.diff(step, prepend=-1) > 0).sum())
 
 
 def _scale(rows: Rows, expected: int) -> int:

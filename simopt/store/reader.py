@@ -12,13 +12,14 @@ import numpy as np
 
 from simopt.errors import OtherSchemaError, StorageError
 from simopt.store import checksum, layout
+from simopt.store.errors import other_schema, reading_errors
 from simopt.store.growing import complete_rows
 from simopt.store.layout import Entry
-from simopt.store.writer import explain
 from simopt.typing import FloatArray
 
 Content = TypeVar("Content")
 
+_RUN_FILE = "run file"
 CRASHED = "crashed"
 """What a run is called whose file says running while nobody writes it."""
 
@@ -102,7 +103,7 @@ def read(path: Path) -> Run:
         Not a run file, of another schema version, or broken.
     """
     live = False
-    try:
+    with reading_errors(path, _RUN_FILE):
         try:
             file = h5py.File(path, "r")
         except BlockingIOError:
@@ -110,10 +111,6 @@ def read(path: Path) -> Run:
             file = h5py.File(path, "r", locking=False)
         with file:
             return _run(file, path, live)
-    except StorageError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
 
 
 def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
@@ -140,22 +137,15 @@ def status(path: Path) -> str:
     StorageError
         As :func:`read`; an OtherSchemaError where another version reads it.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            _check(file, path)
-            return str(file.attrs["status"])
-    except StorageError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise StorageError(f"{path}: not a readable run file ({explain(error)}).") from error
+    with reading_errors(path, _RUN_FILE), h5py.File(path, "r") as file:
+        _check(file, path)
+        return str(file.attrs["status"])
 
 
 def _check(file: h5py.File, path: Path) -> None:
     schema = file.attrs.get("schema")
     if schema != layout.SCHEMA:
-        text = f"{path}: schema {schema}; this version of simopt reads schema {layout.SCHEMA}."
-        later = isinstance(schema, np.integer) and schema > layout.SCHEMA
-        raise OtherSchemaError(text) if later else StorageError(text)
+        raise other_schema(path, "a run", schema, layout.SCHEMA)
     checksum.verify(file)
 
 
@@ -164,11 +154,12 @@ def _run(file: h5py.File, path: Path, live: bool) -> Run:
     attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
     crashed = attributes["status"] == layout.RUNNING and not live
     watched = file.get("trajectory/tracked", {})
+    # Steps first: the writer writes them last, so what is read after them has as many whole rows at least.
     rows: dict[Entry, np.ndarray] = {
         entry: file[entry.path][()]
         for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE, *map(layout.tracked, watched))
     }
-    complete = min(complete_rows(file), *(len(data) for data in rows.values()))
+    complete = min(complete_rows(rows[layout.STEP]), *(len(data) for data in rows.values()))
     half, decoded = layout.HALF_CAPTURE.path, layout.DECODING_STEP.path
     variables = file.get("reference/decoding", {})
     return Run(

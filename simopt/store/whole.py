@@ -50,7 +50,19 @@ def put(path: Path, content: bytes) -> None:
     OSError
         They cannot be written; nothing is left of them.
     """
-    with whole(path) as unfinished, unfinished.open("wb") as handle:
+    with whole(path) as unfinished:
+        write(unfinished, content)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write bytes and have them reach the disk, under this name from the start.
+
+    Raises
+    ------
+    OSError
+        They cannot be written.
+    """
+    with path.open("wb") as handle:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())

@@ -7,7 +7,6 @@ of a run that ended, is written to a new file, which takes the run's name when i
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +19,10 @@ import numpy as np
 
 from simopt.errors import StorageError
 from simopt.store import checksum, layout
+from simopt.store.errors import storage_errors
 from simopt.store.growing import GrowingFile, complete_rows, image
 from simopt.store.layout import Entry
+from simopt.store.whole import write
 from simopt.typing import FloatArray
 
 BLOCK_ROWS = 64
@@ -96,7 +97,8 @@ class RunWriter:
         with storage_errors(path), h5py.File(path, "r") as old:
             attributes = {**old.attrs, "status": layout.RUNNING, "stop_reason": "", "finished": ""}
             attributes.pop(layout.CHECKSUM, None)
-            kept = int(np.searchsorted(old[layout.STEP.path][: complete_rows(old)], before_step))
+            step = old[layout.STEP.path][()]
+            kept = int(np.searchsorted(step[: complete_rows(step)], before_step))
             with writer._renewed(attributes, kept) as new:
                 new.copy_rows(old, kept)
         return writer
@@ -213,7 +215,7 @@ class RunWriter:
             with storage_errors(self.path):
                 rows = self.header.rows()
                 fixed = {layout.PC_VARIANCE: self.header.pc_variance}
-                _write(temporary, image(attributes, fixed, rows, expected))
+                write(temporary, image(attributes, fixed, rows, expected))
                 new = GrowingFile(temporary, rows)
                 new.reserve(0)
                 yield new
@@ -241,30 +243,3 @@ class RunWriter:
                 self._open.trim()
                 self._open.close()
             self._open = None
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system or HDF5 says of a file into one line of ours."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except (OSError, RuntimeError, KeyError) as error:
-        raise StorageError(f"{path}: {explain(error)}.") from error
-
-
-def explain(error: BaseException) -> str:
-    """Say in a few words why a file could not be written or read."""
-    number = getattr(error, "errno", None)
-    text = str(error)
-    if not number and "errno = " in text:
-        number = int(text.split("errno = ")[1].split(",")[0])
-    return os.strerror(number).lower() if number else text.splitlines()[0] if text else type(error).__name__

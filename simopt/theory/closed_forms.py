@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simopt.errors import InputError
 from simopt.measures import Measure
 from simopt.measures.cca import CCA
 from simopt.measures.kernel import KernelSimilarity
@@ -124,7 +125,7 @@ def _adjusted(measure: AdjustedRV) -> ClosedForm | None:
 
     def deviation(pair: Pair) -> Tensor:
         if pair.samples is None:
-            raise TypeError(f"{measure.name} depends on the number of samples")
+            raise InputError(f"{measure.name} depends on the number of samples; give samples.")
         ratio = pair.variances.sum().square() / pair.variances.square().sum()
         ratio = (ratio * pair.other_total().square() / pair.other_squared()).sqrt()
         expected = ratio / (pair.samples - 1)
@@ -197,4 +198,7 @@ def _unexplained(fit: Fit) -> Tensor:
 
 
 def _uncorrelated(fit: Fit) -> Tensor:
-    return 1 - fit.product / (fit.power * fit.total).sqrt()
+    """1 where nothing is predicted, as the measure has it."""
+    there = fit.power > 0
+    norms = torch.where(there, fit.power * fit.total, 1.0).sqrt()
+    return 1 - torch.where(there, fit.product / norms, 0.0)

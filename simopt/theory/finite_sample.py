@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simopt import checks
 from simopt.errors import InputError
 from simopt.theory.closed_forms import ClosedForm
 from simopt.theory.pairs import Tilted
@@ -58,8 +59,9 @@ def expected(
     Raises
     ------
     InputError
-        Fewer than K + 1 samples.
+        Fewer than 3 samples, or than K + 1.
     """
+    checks.whole(samples, checks.MIN_SAMPLES, "samples")
     if samples < len(variances) + 1:
         raise InputError(
             f"{len(variances)} PCs cannot come from {samples} samples; there is at least one more."
@@ -70,6 +72,8 @@ def expected(
     overlap = (others / m).requires_grad_()
     pair = Tilted(variances, along, across, overlap, units, samples)
     score = form(pair)
+    if across == 0:  # no w at all; and an angle or a distance of 0 has no slope
+        return Expected(score.detach(), torch.zeros_like(variances))
     # Row i of the overlaps enters the score of PC i alone.
     (slope,) = torch.autograd.grad(score.sum(), overlap)
     slope = slope * others

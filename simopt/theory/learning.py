@@ -160,7 +160,7 @@ def gradient_at_start(
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     if not chosen.differentiable:
         raise InputError(f"{chosen.name} has no gradient; the learning order is read off one.")
-    _seeded(seeds)
+    checks.seeds(seeds)
     reference = Reference.of(X, dtype=torch.float64, device="cpu")
     bound = chosen.bind(reference)
     axes = reference.scores / reference.variance_ratio.sqrt()
@@ -215,8 +215,8 @@ def predict(
     Raises
     ------
     InputError
-        Another measure, a spectrum that is none, a shape in which Y captures everything at the start, or a
-        target that does not lie between the first score and 1.
+        Another measure, a spectrum that is none, a shape in which Y captures everything at the start, fewer
+        units than PCs for NBS, or a target that does not lie between the first score and 1.
     """
     if measure not in ASSUMPTIONS:
         raise InputError(
@@ -224,7 +224,7 @@ def predict(
             "gradient_at_start takes any measure with a gradient."
         )
     ratio = _ratio(spectrum, samples, units)
-    _seeded(seeds)
+    checks.seeds(seeds)
     if not 0 < target < 1:
         raise InputError(f"target is {target}; a predicted path ends between 0 and 1.")
     angular = measure in ("cka_angular", "procrustes_angular")
@@ -317,10 +317,3 @@ def _ratio(spectrum: Sequence[float] | FloatArray, samples: int, units: int) -> 
         )
     ratio: FloatArray = values / values.sum()
     return ratio
-
-
-def _seeded(seeds: Sequence[int]) -> None:
-    if not seeds:
-        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
-    for seed in seeds:
-        checks.whole(seed, 0, "a seed")

@@ -123,6 +123,11 @@ def along_ray(
     in the other n - 1 - K directions. What of those is not explained by the p - K units outside of P is a
     Wishart matrix W with n - 1 - p degrees of freedom, and captured variance is the diagonal of
     M (M'M + W)^-1 M'.
+
+    Raises
+    ------
+    InputError
+        Fewer units than PCs.
     """
     count, root = len(ratio), np.sqrt(ratio)
     if units < count:

@@ -245,9 +245,10 @@ class Tilted:
         return Fit((length / size).sum(dim=-1), power, self.other_total())
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """K - 1 ones, and a / sqrt(a^2 + b^2 (1 - sum_k (u_k'w)^2)): what the other PCs leave of w."""
-        left = self.along**2 + self.across**2 - self._others.sum(dim=-1)
-        there = left > 1e-12
+        """K - 1 ones, and |a| / sqrt(a^2 + b^2 (1 - sum_k (u_k'w)^2)): what the other PCs leave of w."""
+        size = self.along**2 + self.across**2
+        left = size - self._others.sum(dim=-1)
+        there = left > 1e-12 * size
         one = torch.where(there, self._kept / torch.where(there, left, 1.0).sqrt(), 0.0)
         return len(self.variances) - 1 + one**power, len(self.variances) - 1 + there.long()
 

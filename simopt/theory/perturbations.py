@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,11 +118,17 @@ class Directions:
     ----------
     reference : Reference
         Of X, (n, p), in float64.
-    seeds : sequence of int
+    seeds : tuple of int
         Each draws its own; the numbers do not depend on the other seeds.
+
+    Raises
+    ------
+    InputError
+        No seed, or one that is negative.
     """
 
     def __init__(self, reference: Reference, seeds: tuple[int, ...]) -> None:
+        checks.seeds(seeds)
         self.reference = reference
         self.seeds = seeds
         scale = reference.scores * reference.norm  # (n, K)
@@ -146,8 +153,6 @@ class Directions:
         return drawn * math.sqrt(nu / (shape[0] - 1))
 
     def _normal(self, seed: int, stream: int, shape: tuple[int, ...]) -> Tensor:
-        import numpy as np
-
         return torch.from_numpy(np.random.default_rng((seed, stream)).standard_normal(shape))
 
 
@@ -187,7 +192,7 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
     def in_span(i: int) -> Tensor:
         w = directions.draw(i)
         inside = w @ directions.pcs  # (R, K)
-        outside = (1 - inside.square().sum(dim=-1)).clamp(min=0).sqrt()
+        outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
         change = across * torch.cat([inside, outside[:, None]], dim=-1)
         change[:, i] += along - 1
         perturbed: Tensor = X + values[i] * (change @ rows.mT)[..., None] * axes[i]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ class Sensitivity:
 
     @property
     def deviation(self) -> float | None:
-        """The largest distance of theory from the experiment's mean over seeds."""
+        """The largest distance of theory from the experiment's mean over seeds; None where one is missing."""
         return _largest(self.mean, self.theory)
 
     @property
@@ -100,6 +100,8 @@ class Sensitivity:
             return None
         apart = np.abs(self.experiment - self.expected[..., None])
         there = np.isfinite(apart)
+        if not there.any():
+            return None
         return float((apart <= 2 * self.band[..., None] + 1e-9)[there].mean())
 
 
@@ -130,8 +132,11 @@ def predict(
     Raises
     ------
     InputError
-        A spectrum that is not positive, a strength out of range, or a measure without a closed form.
+        A spectrum that X of this shape cannot have, a strength out of range, or a measure without a closed
+        form.
     """
+    for strength in strengths:
+        check(kind, strength)
     spectrum = torch.from_numpy(checks.spectrum(variances, samples, units))
     found = []
     for measure in measures:
@@ -177,44 +182,42 @@ def experiment(
     Raises
     ------
     InputError
-        Data that no measure can use, a strength, seed or PC out of range.
+        Data that no measure can use, no seed or PC, or a strength, seed or PC out of range.
     """
     for strength in strengths:
         check(kind, strength)
     reference = Reference.of(X, dtype=torch.float64)
     directions = Directions(reference, tuple(seeds))
     spectrum = directions.values.square()
-    chosen = chosen_pcs(pcs, len(spectrum)) if kind != "noise_all" else [0]
-    count = len(spectrum) if kind != "noise_all" else 1
-    scored: dict[str, FloatArray] = {
-        measure.name: np.full((len(strengths), count, len(seeds)), math.nan) for measure in measures
-    }
+    asked = chosen_pcs(pcs, len(spectrum))
+    chosen, count = (asked, len(spectrum)) if kind != "noise_all" else ([0], 1)
+    scored: list[FloatArray] = [np.full((len(strengths), count, len(seeds)), math.nan) for _ in measures]
     total, done = len(strengths) * len(chosen), 0
     groups = _by_rows(measures, few=kind != "noise_all")
     for s, strength in enumerate(strengths):
         sides = [
-            ([measure.bind(each.reference) for measure in group], each)
+            ([(scored[at], measures[at].bind(each.reference)) for at in group], each)
             for fewer, group in groups
             for each in [perturb(directions, kind, strength, fewer_rows=fewer)]
         ]
         for i in chosen:
             for bound, side in sides:
                 moments = Moments(side.reference, side.of_pc(i))
-                for each in bound:
-                    scored[each.measure.name][s, i] = _scores(each, moments)
+                for scores, each in bound:
+                    scores[s, i] = _scores(each, moments)
             done += 1
             observe(done, total)
     samples, units = reference.responses.shape
     found = []
-    for measure in measures:
+    for measure, scores in zip(measures, scored, strict=True):
         form = closed_form(measure)
         if form is None:
             own = float(measure.bind(reference)(reference.responses))
-            local = _measured(measure, directions, chosen if kind != "noise_all" else range(len(spectrum)))
-            found.append(Sensitivity(measure.name, own, None, None, None, scored[measure.name], local))
+            local = _measured(measure, directions, asked)
+            found.append(Sensitivity(measure.name, own, None, None, None, scores, local))
         else:
             theory = _theory(measure, form, spectrum, kind, strengths, units, samples)
-            found.append(_with(theory, scored[measure.name]))
+            found.append(replace(theory, experiment=scores))
     return found
 
 
@@ -227,8 +230,6 @@ def _theory(
     units: int,
     samples: int,
 ) -> Sensitivity:
-    for strength in strengths:
-        check(kind, strength)
     exact = [form(exact_pair(spectrum, kind, each, units=units, samples=samples)) for each in strengths]
     own = form(exact_pair(spectrum, "scaling", 1.0, units=units, samples=samples))
     mean = band = None
@@ -249,17 +250,12 @@ def _theory(
     return Sensitivity(measure.name, float(own[0]), theory, mean, band, None, local)
 
 
-def _with(theory: Sensitivity, scored: FloatArray) -> Sensitivity:
-    return Sensitivity(
-        theory.measure, theory.at_self, theory.theory, theory.expected, theory.band, scored, theory.local
-    )
-
-
-def _by_rows(measures: Sequence[Measure], *, few: bool) -> list[tuple[bool, list[Measure]]]:
-    """Split measures into those that may be scored in fewer rows and the others."""
-    fewer = [measure for measure in measures if few and measure.facts.sample_rotations]
-    others = [measure for measure in measures if measure not in fewer]
-    return [(flag, group) for flag, group in ((True, fewer), (False, others)) if group]
+def _by_rows(measures: Sequence[Measure], *, few: bool) -> list[tuple[bool, list[int]]]:
+    """Split measures, by their places, into those that may be scored in fewer rows and the others."""
+    groups: dict[bool, list[int]] = {True: [], False: []}
+    for at, measure in enumerate(measures):
+        groups[few and measure.facts.sample_rotations].append(at)
+    return [(fewer, group) for fewer, group in groups.items() if group]
 
 
 @torch.no_grad()
@@ -318,10 +314,12 @@ def chosen_pcs(pcs: Sequence[int] | None, count: int) -> list[int]:
     Raises
     ------
     InputError
-        There are not so many.
+        No PC is given, or there are not so many.
     """
     if pcs is None:
         return list(range(count))
+    if not pcs:
+        raise InputError("pcs is empty; give at least one, for instance pcs=[1].")
     for pc in pcs:
         checks.whole(pc, 1, "a PC")
         if pc > count:
@@ -332,4 +330,5 @@ def chosen_pcs(pcs: Sequence[int] | None, count: int) -> list[int]:
 def _largest(mean: FloatArray | None, theory: FloatArray | None) -> float | None:
     if mean is None or theory is None:
         return None
-    return float(np.nanmax(np.abs(mean - theory)))
+    apart = np.abs(mean - theory)
+    return None if np.isnan(apart).all() else float(np.nanmax(apart))

@@ -37,6 +37,15 @@ def test_a_measure_is_saturated_by_its_null_or_by_shape() -> None:
     assert judge("linreg", 0.1, 1.0, 0.0, good(0.5), 0.99, "units >= samples").reason == "units >= samples"
 
 
+def test_a_range_without_an_end_has_no_share_of_the_way_to_it() -> None:
+    for worst in (0.0, -np.inf):
+        verdict = judge("ensd", 2.0, np.inf, worst, good(5.0), 30.0)
+        assert (verdict.kind, np.isnan(verdict.gap)) == (DISCRIMINATES, True)
+        assert judge("ensd", 2.0, np.inf, worst, good(5.0, 1.5), 30.0).kind == BLIND
+        assert judge("ensd", 2.0, np.inf, worst, good(5.0), 30.0, ceiling=4.0).kind == BLIND
+    assert judge("procrustes_euclidean", 0.0, 0.0, np.inf, good(0.0), 0.1).kind == SATURATED
+
+
 def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
     verdicts = [
         judge("a", 0.2, 1.0, 0.0, good(0.5), 0.99),

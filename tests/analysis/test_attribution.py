@@ -235,6 +235,10 @@ def test_where_there_is_no_slope() -> None:
     X, Y = pair("tall")
     assert leave_one_unit(X, Y, "mutual_knn").first_order is None
     assert leave_one_unit(X, Y, "cka", side="X").first_order is None
+    own = measures.FunctionMeasure(name="own", function=lambda X, Y: float((Y.detach() ** 2).sum()))
+    found = leave_one_unit(X, Y, own)
+    assert found.first_order is None
+    np.testing.assert_allclose(found.change, -np.square(Y).sum(axis=0))
     np.testing.assert_allclose(leave_one_unit(X, Y, "linreg").first_order, 0, atol=1e-10)
 
 

@@ -79,6 +79,13 @@ def test_the_gradient_is_timed_with_the_score(rng):
     assert found.gradient.seconds >= 0.03 > found.score.seconds
 
 
+def test_a_function_without_a_gradient_is_timed_without(rng):
+    own = FunctionMeasure(name="own", function=lambda X, Y: float(Y.detach().sum()))
+    found = cost(own, Reference.of(rng.standard_normal((10, 3))), repeats=1)
+    assert found.score.calls == 1
+    assert found.gradient is None
+
+
 def test_more_samples_cost_more(rng):
     cdist = FunctionMeasure(name="own", function=lambda X, Y: torch.cdist(Y, Y).sum())
     few, many = (cost(cdist, Reference.of(rng.standard_normal((n, 20))), repeats=3) for n in (50, 1500))

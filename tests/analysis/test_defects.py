@@ -76,6 +76,16 @@ def test_only_the_first_components(rng: np.random.Generator) -> None:
     assert (first.kind, first.text[:22]) == ("truncated", "only the first 8 of 30")
 
 
+def test_only_the_first_components_and_one_of_them_missing(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    Y = without(X, [2, *range(10, UNITS)])[:, :20] + 1e-6 * rng.standard_normal((SAMPLES, 20))
+    missing, truncated, *_ = found(X, Y)
+    ratio = principal_components(X).values ** 2
+    assert missing.text.startswith("PC 3 of the recording missing")
+    assert truncated.text.startswith("only the first 10 of 30 PCs are captured")
+    assert f"{ratio[:10].sum() - ratio[2]:.1%} of the variance" in truncated.text
+
+
 def test_labels_that_were_scrambled(rng: np.random.Generator) -> None:
     X = recording(rng)
     means = np.stack([X[LABELS == label].mean(axis=0) for label in range(CLASSES)])

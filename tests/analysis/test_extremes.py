@@ -21,6 +21,7 @@ def test_x_itself_captures_and_decodes_as_the_recording_does():
     np.testing.assert_allclose(found.captured[0, 1], [0, *[1] * (found.captured.shape[-1] - 1)], atol=1e-9)
     assert np.isnan(found.captured[1, 0]).all()
     own = reference_decoding(dataset)
+    assert found.decoding.keys() == own.keys() != set()
     for label, accuracy in found.decoding.items():
         assert accuracy[0, 0] == own[label]["accuracy"]
         assert np.isnan(accuracy[1, 0])

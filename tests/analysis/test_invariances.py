@@ -39,7 +39,13 @@ def projectors(X, Y):
     return float((P * Q).sum())
 
 
+def handedness(X, Y):
+    """Stays under rotations, and not under reflections."""
+    return torch.linalg.det(X[:5]) + torch.linalg.det(Y[:4])
+
+
 KNOWN = [
+    (handedness, set()),
     (cosine_of_grams, ROTATIONS | {"isotropic_scaling"}),
     (first_units, {"isotropic_scaling", "translation", "column_scaling"}),
     (largest_means, {"permutation"}),

@@ -74,6 +74,16 @@ def test_units_of_either_side(simopt, pair, by: str, part: str, count: int) -> N
     assert (found["first_order"] is None) == (by == "x-units")
 
 
+def test_a_measure_of_ones_own(simopt, pair, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def inner(X, Y):\n    return (X[:, :5] * Y).sum() / X.norm() / Y.norm()\n"
+    )
+    done = simopt("attribute", "X.npy", "Y.npy", "measure._target_=mine.inner", "--by", "samples", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["measure"], len(found["change"])) == ("inner", 40)
+
+
 def test_an_undefined_change_is_said(simopt, pair, tmp_path: Path) -> None:
     lonely = np.zeros((40, 2))
     lonely[5] = 1

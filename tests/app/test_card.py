@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import simopt as package
 from simopt.app.cli import app
+from tests.app.test_sweep import COUNTED
 
 SMALL = ["dataset=ultrametric", "seeds=[0]", "max_steps=30"]
 QUICK = ["starts=2", "rounds=1", "steps=4", "levels=[0.3,0.9]"]
@@ -92,6 +93,16 @@ def test_stored_results_of_other_commands_are_taken(simopt, tmp_path):
     changed = found(simopt("card", "cka", "measure.kernel=rbf", *SMALL, *QUICK, "--against", "nbs", "--json"))
     assert changed["joint"][0]["path"] != joint["path"]
     assert changed["run"]["path"] != run["path"]
+
+
+def test_the_data_are_read_once(simopt, tmp_path):
+    (tmp_path / "counted.py").write_text(COUNTED)
+    data = ["dataset=gaussian", "dataset._target_=counted.Counted", "dataset.samples=30", "dataset.units=4"]
+    told = found(
+        simopt("card", "cka", *data, "seeds=[0]", "max_steps=3", *QUICK, "--against", "nbs", "--json")
+    )
+    assert told["missing"].keys() == {"decoding"}
+    assert (tmp_path / "loads").read_text() == "x"
 
 
 @pytest.mark.slow

@@ -77,6 +77,16 @@ def test_bad_input_is_one_or_two_lines_and_an_exit_code(
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simopt.app.cli", "measures", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        child.stdout.close()
+        said = child.stderr.read()
+    assert (child.returncode, said) == (1, "")
+
+
 def test_debug_shows_the_traceback(simopt) -> None:
     done = simopt("run", "measure=ckaa", "--debug")
     assert done.returncode == 2

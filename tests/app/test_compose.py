@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simopt import catalogue
-from simopt.app.compose import compose
+from simopt.app.compose import compose, compose_analysis
 from simopt.errors import InputError
 
 
@@ -23,6 +23,20 @@ def test_every_option_of_every_group_composes(group: str) -> None:
     for name in catalogue.names(group):
         extra = {"file": ["dataset.path=x.npy"], "function": ["measure._target_=math.dist"]}.get(name, [])
         assert compose([f"{group}={name}", *extra]).yaml
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("log.dir=x", "Unknown key of sensitivity 'log'; there are: dataset, dir, force"),
+        ("max_step=1", "Unknown key of sensitivity 'max_step'"),
+        ("hydra.jobb.name=x", "Could not override 'hydra.jobb.name'"),
+    ],
+)
+def test_bad_keys_of_an_analysis_are_refused_by_its_own_keys(override: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as refused:
+        compose_analysis("sensitivity", [override])
+    assert "\n" not in str(refused.value)
 
 
 def test_overrides_reach_their_node() -> None:

@@ -99,6 +99,7 @@ def test_overrides_go_to_the_parts_that_know_them(mine: Path) -> None:
             "Unknown command of a part 'joined'",
         ),
         (RECIPE.replace("- joint", "- ''\n        - joint"), "seed=1", "Unknown command of a part ''"),
+        (RECIPE.partition("parts:")[0] + "parts: []", "seed=1", "parts of the experiment is empty"),
         (RECIPE.replace("[cka,nbs,linreg]", "[cka,rsa_kendall]"), "seed=1", "rsa_kendall"),
         (RECIPE.replace("seeds=[0,1]", "spectrum=a.csv samples=9 units=9"), "seed=1", "stores nothing"),
     ],

@@ -104,6 +104,43 @@ def test_stored_runs_are_used_and_the_missing_are_named(here: Path, X: np.ndarra
     assert ask("measure=nbs").missing == ["nbs"]
 
 
+def test_runs_that_cannot_be_read_or_ended_early_are_not_used(here: Path, X: np.ndarray) -> None:
+    np.save("model.npy", X)
+    ask = lambda *more: explain.request("recording.h5", Path("model.npy"), ["measure=cka", *more])  # noqa: E731
+    short = explain.make_missing(ask("max_steps=2", "decoder=none"), _silent)
+    assert ask("max_steps=2", "decoder=none").missing == []
+    assert ask("decoder=none").missing == ["cka"]
+    long = explain.make_missing(ask("decoder=none", "seeds=[0,1]"), _silent)
+    assert ask("decoder=none", "max_steps=100000").stored == long.stored  # it stopped at its target
+    long.stored["cka"].write_bytes(b"broken")
+    assert ask("max_steps=2", "decoder=none").stored == short.stored
+    assert ask("decoder=none").missing == ["cka"]
+
+
+def test_the_recording_is_that_of_the_runs(here: Path, X: np.ndarray) -> None:
+    np.save("model.npy", X)
+    with pytest.raises(InputError, match="The recording is recording.h5"):
+        explain.request("recording.h5", Path("model.npy"), [*QUICK, "dataset=majaj"])
+    (here / "mine" / "experiment").mkdir(parents=True)
+    (here / "mine" / "experiment" / "other.yaml").write_text("# @package _global_\ndataset:\n  seed: 3\n")
+    np.save("model.npy", np.random.default_rng(0).standard_normal((100, 4)))
+    asked = explain.request(
+        "ultrametric", Path("model.npy"), [*QUICK, "+experiment=other"], None, here / "mine"
+    )
+    assert asked.X.data_hash() == inputs.kept(["dataset=ultrametric", "dataset.seed=3"]).data_hash()
+
+
+def test_names_of_rows_are_not_decoded(here: Path, X: np.ndarray) -> None:
+    names = np.array([f"stimulus {i}" for i in range(SAMPLES)])
+    kind = {"class": LABELS}
+    np.savez("x.npz", responses=X, stimulus=names, **kind)
+    np.savez("y.npz", responses=X, stimulus=names, **kind)
+    for more, decoded in ([], set()), (["dataset.labels=[stimulus,class]"], {"class"}):
+        asked = explain.request("x.npz", Path("y.npz"), [*QUICK[:3], *more], "stimulus")
+        found = explain.explain(explain.make_missing(asked, _silent), draws=5)
+        assert found.own.decoding.keys() == decoded
+
+
 def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random.Generator) -> None:
     np.save("model.npy", defective(X, "components", rng))
     done = simopt("explain", "recording.h5", "model.npy", *QUICK, "--draws", "20", "--json")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 
@@ -56,9 +57,21 @@ def test_scores_of_stored_runs_lie_inside(simopt):
     lower, upper = (np.array(told["outline"][side]) for side in ("lower", "upper"))
     for a, b in square["square"]["closest"]:
         assert np.interp(a, *lower.T) - 1e-6 <= b <= np.interp(a, *upper.T) + 1e-6
+    before = told["stored_pairs"]
+    other = ("measure=cka", "measure.kernel=rbf", "track=[procrustes_angular]", "max_steps=3")
+    assert simopt("run", *GAUSSIAN, *other).returncode == 0
+    assert found(simopt("joint", *QUICK, "--json"))["stored_pairs"] == before
     without = found(simopt("joint", *QUICK, "contain=false", "--json"))
     assert without["path"] == told["path"]
     assert without["stored_pairs"] == 0
+
+
+def test_extreme_y_are_kept_though_there_is_a_result_without(simopt, tmp_path):
+    asked = ["joint", *QUICK, "levels=[0.5]", "--json"]
+    plain, kept = found(simopt(*asked)), found(simopt(*asked, "keep=true"))
+    assert plain["boundary"] == kept["boundary"]
+    with h5py.File(tmp_path / kept["path"]) as file:
+        assert file["extremes/Y"].shape == (1, 2, 40, 5)
 
 
 def test_several_pairs_and_both_sides_free(simopt, tmp_path):
@@ -125,6 +138,9 @@ def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
         (["starts=1"], "starts"),
         (["speed=3"], "Unknown key of joint 'speed'"),
         (["mode=both"], "leave dataset out"),
+        (["mode=square", "loss=cubed"], "Unknown loss 'cubed'"),
+        (["mode=square", "per_side=1"], "per_side is 1"),
+        (["device=toaster"], "toaster"),
         (["--figure", "f.txt"], "a figure is"),
     ],
 )
@@ -133,4 +149,4 @@ def test_what_cannot_be_is_said_in_two_lines(simopt, tmp_path, asked, told):
     assert shown.returncode == 2, shown.stdout + shown.stderr
     assert told in shown.stderr
     assert len(shown.stderr.strip().splitlines()) <= 2
-    assert not list(tmp_path.glob("outputs/**/joint.h5"))
+    assert not (tmp_path / "outputs").exists()

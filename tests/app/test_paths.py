@@ -8,7 +8,7 @@ import pytest
 
 from simopt import datasets
 from simopt.app.compose import compose
-from simopt.app.paths import config_hash, run_folder
+from simopt.app.paths import config_hash, run_folder, source_of
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 
@@ -55,6 +55,12 @@ def test_the_data_counts_and_its_path_does_not(tmp_path: Path) -> None:
         np.save(tmp_path / folder / "x.npy", array)
         hashes.append(digest("dataset=file", f"dataset.path='{tmp_path / folder / 'x.npy'}'"))
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_function_that_is_not_in_python_has_no_source() -> None:
+    assert source_of("torch.dist") == ""
+    assert source_of("json.dumps").startswith("def dumps(")
+    assert source_of("simopt.measures.get") == ""
 
 
 def test_the_source_is_in_the_path(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from simopt.app import inputs, sensitivity
 from simopt.datasets.twin import published_spectrum
+from simopt.errors import InterruptedRunError
 
 GAUSSIAN = ["dataset=gaussian", "dataset.samples=60", "dataset.units=6"]
 
@@ -28,6 +31,18 @@ def test_theory_and_experiment_in_one_table_one_figure_and_one_file(simopt, tmp_
     assert cka["deviation"] == pytest.approx(np.abs(np.array(cka["experiment"]) - cka["theory"]).max())
     assert cka["effective_components"] == pytest.approx((ratio**2).sum() ** 2 / (ratio**4).sum())
     assert len(list(tmp_path.glob("outputs/gaussian/sensitivity/*"))) == 1
+
+
+def test_an_interrupt_while_all_measures_are_tried_stores_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = replace(sensitivity.request([*GAUSSIAN, "measure=[cka,nbs]"]), keep_going=True)  # as measure=all
+    dataset = inputs.recording(asked.data)
+    done = []
+    with pytest.raises(InterruptedRunError, match="interrupted; the same command begins again"):
+        sensitivity.find_or_make(
+            asked, dataset, lambda *at: done.append(at), should_stop=lambda: len(done) > 2
+        )
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 def test_a_spectrum_is_enough(simopt, tmp_path):
@@ -124,6 +139,14 @@ def test_learning_order_beside_a_stored_run(simopt):
     assert len(found["nbs"]["half_capture"]) == len(found["nbs"]["run_half_capture"]) == 12
     assert found["rsa"]["half_capture"] is None
     assert "not predicted" in found["rsa"]["refusal"]
+
+
+def test_runs_of_the_same_name_with_other_options_are_not_compared(simopt):
+    data = ["dataset=gaussian", "dataset.samples=60", "dataset.units=6"]
+    assert simopt("run", "measure=cka", "measure.kernel=rbf", *data, "max_steps=3").returncode == 0
+    shown = simopt("sensitivity", "--learning", *data, "measure=[cka]", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["measures"]["cka"]["run"] is None
 
 
 def test_bounds_on_a_spectrum(simopt):

@@ -91,6 +91,9 @@ def test_ranges_and_globs_are_combinations() -> None:
         ("target=0.9,2", "target=2: target is 2.0; cka lies between 0 and 1"),
         ("max_steps=3,-1", "max_steps=-1: max_steps is -1"),
         ("track=[cka],[nbz]", "Unknown measure 'nbz'"),
+        ("decoder={a: 1}", "Could not override 'decoder': Key 'a'"),
+        ("measure=glob(zz*)", "there are no such values"),
+        ("+experiment=glob(zz*)", "there are no such values"),
         ("hydra/launcher=jobli", "Unknown hydra/launcher 'jobli'; the nearest: joblib"),
         ("hydra/sweeper=optuna", "Unknown hydra/sweeper"),
         ("+experiment=paper_gird", "Unknown experiment 'paper_gird'; the nearest: paper_grid"),
@@ -102,6 +105,11 @@ def test_bad_input_is_seen_before_anything_runs(here: Path, override: str, says:
         sweep.plan([*SMALL, override])
     assert "\n" not in str(refused.value)
     assert files(here) == []
+
+
+def test_an_option_that_the_decoder_has_not_is_bad_input(here: Path) -> None:
+    with pytest.raises(InputError, match="decoder Decoder has no option 'typo'"):
+        sweep.plan([*SMALL, "decoder=standard", "decoder.typo=1"])
 
 
 def test_the_grid_of_the_paper(here: Path) -> None:

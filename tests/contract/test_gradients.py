@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from simopt.errors import InputError
+from simopt.errors import InputError, NumericalError
 from tests.contract import POINTS, mahalanobis, params, point, refused
 
 DIFFERENTIABLE = params(name for name in POINTS if point(name).differentiable)
@@ -116,3 +116,14 @@ def test_float32_starts_never_give_nan(name: str) -> None:
     (grad,) = torch.autograd.grad(score.sum(), Y)
     assert torch.isfinite(score).all()
     assert torch.isfinite(grad).all()
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_nan_is_never_scored(name: str) -> None:
+    X, Y = draw(20, 4), draw(20, 5)
+    Y[3, 2] = torch.nan
+    try:
+        score = point(name)(X, Y)
+    except (NumericalError, InputError):
+        return
+    assert score.isnan()

@@ -66,7 +66,6 @@ def test_range_and_value_at_the_recording(name: str, rng: np.random.Generator) -
 @pytest.mark.parametrize("name", NAMES)
 def test_symmetry_is_as_stated(name: str, rng: np.random.Generator) -> None:
     measure = point(name)
-    X, Y = related(rng)
     differences = []
     for _ in range(10):
         X, Y = related(rng)
@@ -96,9 +95,7 @@ def test_facts_are_complete(name: str) -> None:
     assert measure.facts.source
     assert measure.facts.family
     assert measure.facts.low < measure.facts.high
-    assert measure.sign == (1 if measure.facts.larger_is_closer else -1)
     assert measure.facts.invariant_x | measure.facts.invariant_y <= set(INVARIANCES)
-    assert measure.differentiable == measure.facts.differentiable
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,6 +117,52 @@ def test_what_a_bound_measure_refuses() -> None:
         bound(torch.ones(5))
     with pytest.raises(InputError, match="reshape .time, condition, unit."):
         measures.get("cka").bind(torch.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_other_dtypes_are_scored_in_float64(dtype: torch.dtype, rng: np.random.Generator) -> None:
+    X, Y = ((10 * draw(rng, 20, units)).to(dtype) for units in (4, 3))
+    for name in ("cka", "nbs", "linreg_cv5"):
+        score = measures.get(name)(X, Y)
+        assert score.dtype == torch.float64
+        assert score.item() == measures.get(name)(X.double(), Y.double()).item()
+        assert score.item() == pytest.approx(measures.score(X, Y, name), rel=1e-12)
+    if dtype.is_floating_point:
+        leaf = Y.clone().requires_grad_()
+        (grad,) = torch.autograd.grad(measures.get("nbs").bind(X)(leaf), leaf)
+        assert grad.dtype == dtype
+        assert grad.any()
+
+
+def test_arrays_that_torch_cannot_share_are_copied(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
+    expected = measures.get("cka")(X, Y).item()
+    assert measures.get("cka")(X[::-1], Y[::-1]).item() == pytest.approx(expected, rel=1e-12)
+    for array in (X, Y):
+        array.flags.writeable = False
+    assert measures.get("cka")(X, Y).item() == expected
+
+
+def test_options_of_a_measure_that_has_its_own_are_refused() -> None:
+    with pytest.raises(InputError, match="ridge1 is a measure with its options fixed; give penalty to"):
+        measures.score(np.eye(5), np.eye(5), measures.get("ridge1"), penalty=3)
+
+
+def test_distinct_names_differ_in_their_options() -> None:
+    found = set(measures.distinct())
+    assert set(measures.names()) < found
+    assert {"gulp-lambda1", "shape-repsim-alpha0.5-angular"} < found
+    assert not found & {"cka-linear-gretton", "gulp-lambda0.01", "shape-netrep-alpha0.5-angular"}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("procrustes_angle", "centred"), ("procrustes_angle", "normalised"), ("pls25", "scale"),
+     ("pls25", "pooled"), ("pls25", "fewer_components"), ("pls25", "per_unit")],
+)  # fmt: skip
+def test_a_word_is_no_truth_value(name: str, option: str) -> None:
+    with pytest.raises(InputError, match=f"{option} of {name} is 'no'; it is true or false"):
+        measures.get(name, **{option: "no"})
 
 
 def test_linreg_says_when_it_is_degenerate() -> None:

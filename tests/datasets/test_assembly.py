@@ -109,6 +109,7 @@ def test_a_file_without_time(tmp_path: Path, rng: np.random.Generator) -> None:
         ("<f8", {"_FillValue": np.array([np.nan])}, np.nan),
         ("<i2", {"_FillValue": np.array([-9], "<i2"), "scale_factor": 0.5, "add_offset": 3.0}, -9),
         ("|u1", {"_FillValue": np.array([255], "|u1"), "scale_factor": 2.0}, 255),
+        ("<f4", {}, 9.969209968386869e36),  # netCDF's own, where nothing was written
     ],
     ids=str,
 )
@@ -267,7 +268,7 @@ def text_fill(file: h5py.File) -> None:
         (bad_text, "not a readable netCDF4 assembly"),
         (group_for_identities, "no coordinate 'image_id' of its dimension 'presentation'"),
         (outside_identities, "no coordinate 'image_id'"),
-        (text_fill, "the attribute _FillValue of /data is not a number"),
+        (text_fill, "/data: the attribute _FillValue is not a number"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

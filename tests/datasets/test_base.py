@@ -23,6 +23,7 @@ def test_average_is_the_mean_of_each_condition(rng: np.random.Generator) -> None
     flat = Trials(single.responses[0], CONDITION)
     np.testing.assert_allclose(flat.average(), single.average()[0], rtol=1e-14)
     assert Trials(flat.responses.astype(np.float32), CONDITION).average().dtype == np.float32
+    np.testing.assert_array_equal(Trials(np.array([[0], [1]]), np.zeros(2, int)).average(), [[0.5]])
 
 
 def test_halves_share_no_trial_and_are_equally_large(rng: np.random.Generator) -> None:
@@ -50,10 +51,23 @@ def test_two_trials_of_each_condition_are_needed() -> None:
         Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()
 
 
+def test_counts_and_lists_become_arrays_of_numbers() -> None:
+    counts = [[0, 3], [1, 2], [2, 5], [4, 4]]
+    dataset = Dataset("X", counts, {"side": ["left", "right", "left", "right"]})
+    assert dataset.responses.dtype == np.float64
+    assert len(dataset.spectrum()) == 2
+    exact = Dataset("X", np.array(counts, float), {"side": np.array(["left", "right", "left", "right"])})
+    assert dataset.data_hash() == exact.data_hash()
+    with pytest.raises(InputError, match=r"X: label 'side' has shape \(3,\); expected .* 4 conditions"):
+        replace(dataset, labels={"side": [0, 1, 0]})
+
+
 def test_rows_that_differ_are_told_from_rows_in_another_order() -> None:
     X = Dataset("X", np.arange(12.0).reshape(4, 3), {"image": np.array(["a", "b", "c", "d"])})
     same_rows(X, replace(X, labels={}))
     same_rows(X, replace(X, labels={"image": np.array(["a", "b", "c", "d"]), "other": np.arange(4)}))
+    numbers, text = (replace(X, labels={"image": each}) for each in (np.arange(4), list("0123")))
+    same_rows(numbers, text)
     with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .* another order"):
         same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
     with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows differ"):

@@ -93,7 +93,7 @@ def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
     assert load(path, constant_units="keep").responses.shape == (20, 5)
     with pytest.raises(InputError, match="Unknown constant_units"):
         load(path, constant_units="ignore")
-    with pytest.raises(InputError, match="5 of 5 units never vary"):
+    with pytest.raises(InputError, match="5 of 5 units never vary, the first is column 0.$"):
         load(npy(tmp_path, np.ones((20, 5))), constant_units="drop")
 
 
@@ -376,7 +376,8 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict, says: str) -> No
         ({"window": [0]}, r"window of file is \[0\]"),
         ({"window": 500}, "window of file is 500"),
         ({"window": [5, 0]}, "stop of window of file is 0; it must be a number greater than 5"),
-        ({"window": ["a", 0]}, "start of window of file is 'a'"),
+        ({"window": ["a", 0]}, r"window of file is \['a', 0\]; expected \[START,STOP\] in ms"),
+        ({"window": [float("nan"), 0]}, r"window of file is \[nan, 0\]"),
         ({"window": [0, 500], "bin": 0}, "bin of file is 0"),
         ({"window": [0, 500], "bin": 70}, "bin of file is 70; it does not divide the window of 500 ms"),
         ({"window": [0, 500], "bin": 900}, "does not divide"),

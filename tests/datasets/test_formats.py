@@ -100,6 +100,7 @@ def nwb(path: Path, **changed) -> Path:
         "intervals/trials/go_time": EVENTS + 0.1,
         "intervals/trials/choice": np.array([0, 1, 0, 1, 1]),
         "intervals/trials/cue": np.array([b"left", b"left", b"right", b"right", b"left"]),
+        "intervals/trials/block_index": np.array([7, 7, 8, 8, 9]),  # a column like others, of no other one
         "intervals/trials/id": np.arange(5),
         "intervals/trials/sources": np.array([h5py.Reference()] * 5, dtype=h5py.ref_dtype),
         "intervals/trials/touches": np.arange(6.0),
@@ -212,6 +213,7 @@ def test_spikes_of_an_nwb_are_counted_around_events(tmp_path: Path) -> None:
         dataset.responses[..., 0], [[2, 1], [1, 0]]
     )  # 1.1 s falls in the second bin
     assert {name: values.tolist() for name, values in dataset.labels.items()} == {
+        "block_index": [7, 7],
         "choice": [0, 1],
         "cue": ["left", "left"],
     }

@@ -76,6 +76,7 @@ def test_the_warning_of_a_surrogate_passes_through(monkeypatch: pytest.MonkeyPat
     [
         ({"twin_of": "majja"}, "the nearest: majaj"),
         ({"twin_of": "none.npy"}, "none.npy: there is no such file"),
+        ({"twin_of": "none.npy", "source": "real"}, "no option 'source'"),
         ({"twin_of": "none.xyz"}, "unknown kind of file '.xyz'"),
         ({"twin_of": "file"}, "give the path itself"),
         ({"twin_of": 3}, "expected a name, a path or a mapping"),

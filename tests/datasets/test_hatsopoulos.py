@@ -40,11 +40,12 @@ def test_the_default_is_a_gaussian_of_25_ms_that_sees_beyond_the_window(tmp_path
     from scipy.stats import norm
 
     dataset = load(tmp_path)
-    edges = np.arange(0, 0.51, 0.05)
+    edges = np.arange(0, 501, 50)
     for unit, train in enumerate(TRAINS):
         for trial, (onset, _) in enumerate(in_order()):
-            shares = np.diff(norm.cdf(edges[:, None], loc=train - onset, scale=0.025), axis=0)
-            np.testing.assert_allclose(dataset.responses[:, trial, unit], shares.sum(axis=1), atol=0.06)
+            times = np.floor(1000 * (train - onset)) + 0.5  # the middle of the step of 1 ms
+            shares = np.diff(norm.cdf(edges[:, None], loc=times, scale=25), axis=0)
+            np.testing.assert_allclose(dataset.responses[:, trial, unit], shares.sum(axis=1), atol=1e-3)
 
 
 def test_spikes_need_no_order(tmp_path: Path) -> None:
@@ -97,6 +98,24 @@ def test_onsets_outside_the_recording_are_the_same_everywhere(tmp_path: Path) ->
         load(tmp_path, onsets=[1000 + onset for onset in ONSETS])
 
 
+def test_options_that_do_not_fit_leave_the_file_and_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMOPT_DATA", str(tmp_path))
+    folder = tmp_path / "hatsopoulos"
+    folder.mkdir()
+    load(folder)
+    record = folder / "checksums.json"
+    with pytest.raises(InputError, match="hatsopoulos is the same in all"):
+        simopt.load_dataset("hatsopoulos", source="real", window=[900_000, 900_500])
+    assert record.is_file()
+    record.unlink()
+    mat73(folder / HATSOPOULOS, spikes=SPIKES, stmv_cell=[1000 + onset for onset in ONSETS])
+    with pytest.raises(InputError, match="hatsopoulos is the same in all"):
+        simopt.load_dataset("hatsopoulos", source="real", smooth=0)
+    assert not record.exists()
+
+
 def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
     reader = Hatsopoulos(name="hatsopoulos")
     path = tmp_path / HATSOPOULOS
@@ -119,6 +138,8 @@ def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
         ({"window": [500, 0]}, "window of hatsopoulos is .500, 0."),
         ({"window": [0, 250, 500]}, "two whole numbers"),
         ({"window": [0, 0.5]}, "two whole numbers"),
+        ({"window": None}, "window of hatsopoulos is None"),
+        ({"window": "ab"}, "window of hatsopoulos is 'ab'"),
         ({"bin": 60}, "bin of hatsopoulos is 60; it must divide the 500 ms"),
         ({"bin": 0}, "bin of hatsopoulos is 0"),
         ({"smooth": -1}, "smooth of hatsopoulos is -1"),

@@ -71,15 +71,17 @@ class Yard:
         return found
 
     @contextlib.contextmanager
-    def watched(self, *, writes: bool = False) -> Iterator[None]:
+    def watched(
+        self, *, writes: bool = False, seconds: float = SECONDS, room: float = BYTES
+    ) -> Iterator[None]:
         """Do one example, and hold it against the properties."""
         before = None if writes else self.tree()
         started, base = time.process_time(), _peak()
         with _limits():
             yield
         took, grown = time.process_time() - started, _peak(reset=False) - base
-        assert took < SECONDS, f"{took:.1f} s"
-        assert grown < BYTES, f"{grown / 2**20:.0f} MB"
+        assert took < seconds, f"{took:.1f} s"
+        assert grown < room, f"{grown / 2**20:.0f} MB"
         assert not self.marker.exists(), "code of the input was run"
         if before is not None:
             assert self.tree() == before

@@ -56,6 +56,12 @@ def test_a_function_is_a_measure_looped_over_the_batch(rng: np.random.Generator)
 
 
 @pytest.mark.usefixtures("_mine")
+def test_an_option_that_the_function_lacks_is_refused() -> None:
+    with pytest.raises(InputError, match="measure overlap has no option 'powr'; it has: power"):
+        measures.build({"_target_": "mine.overlap", "powr": 2.0})
+
+
+@pytest.mark.usefixtures("_mine")
 def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path}'", "seeds=[0,1]", "track=[nbs]", "max_steps=20"]
     own = execute(compose([*overrides, "measure._target_=mine.overlap"]))

@@ -30,8 +30,8 @@ def test_a_penalty_is_chosen_that_suits_the_noise(rng: np.random.Generator) -> N
 @pytest.mark.parametrize("name", ["pls25", "ridge_cv", "neuroai-pls25", "deepdive-ridge1-r2-5fold-pooled"])
 def test_wide_and_padded_data_neither_warn_nor_mislead(rng: np.random.Generator, name: str) -> None:
     wide = rng.standard_normal((15, 30))
-    scores, skipped = measures.score_all(rng.standard_normal((15, 20)), wide, [name])
-    assert np.isfinite(list(scores.values())).all()
+    _, skipped = measures.score_all(rng.standard_normal((15, 20)), wide, [name])
+    assert skipped == {}
     padded = np.hstack([wide[:, :4], np.zeros((15, 3))])
     scores, skipped = measures.score_all(wide[:, 5:9], padded, [name])
     assert scores or "undefined" in skipped[name]

@@ -104,3 +104,24 @@ def test_prediction_from_few_test_rows_is_that_from_moments(rng: np.random.Gener
     assert score == pytest.approx(by_condition(X, Y, penalty, 5, 1, 30), rel=1e-9)
     bound = measures.get("linreg_cv5", penalty=penalty).bind(torch.from_numpy(X[0]))
     assert torch.autograd.gradcheck(bound, torch.from_numpy(Y[0]).requires_grad_())
+
+
+def test_a_square_of_held_out_r2_has_no_upper_end(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 14))
+    facts = measures.get("linreg_cv5", form="squared").facts
+    assert facts.low <= 1 < simopt.score(X, Y, "linreg_cv5", form="squared") <= facts.high
+
+
+def test_only_least_squares_on_all_samples_reaches_1_for_any_wide_y(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((12, 3)), rng.standard_normal((12, 20))
+    fitted = ("linreg", "linreg-pearsonr-no_cv", "ridge100", "ridge-lambda100-pearsonr-no_cv")
+    for name in (*fitted, "linreg_cv5"):
+        said = "1 whenever units >= samples" in measures.get(name).facts.relations
+        assert (simopt.score(X, Y, name) == pytest.approx(1, abs=1e-9)) == said, name
+    assert "11 units >= 12 samples - 1" in measures.get("linreg").degenerate(12, 11)
+
+
+def test_a_correlation_with_nan_in_the_targets_is_nan(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
+    Y[3, 1] = np.nan
+    assert measures.get("linreg", statistic="pearson", direction="x_to_y")(X, Y).isnan()

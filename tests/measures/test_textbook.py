@@ -87,10 +87,10 @@ def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
     )
 
 
-# Recorded from packages that compute in float32 or through matrix square roots: to 1e-6, or 1e-5.
 # Its recorded 0.8998894658 is the rounding of a formula through matrix square roots; to 40 digits it is
 # 0.89989115566120874, and so is the score.
 MISRECORDED = ("rsa-sqeuclidean-bures_sq_distance", "e")
+# Recorded from packages that compute in float32 or through matrix square roots: to 1e-6, or 1e-5.
 LESS_AGREED = (
     "bures", "modelsym", "procrustes-euclidean-5fold", "procrustes-angular-5fold", "knn", "pairwise",
 )  # fmt: skip
@@ -163,3 +163,13 @@ def test_the_value_that_was_recorded_wrongly_is_right() -> None:
     fixtures = np.load(DATA / "oracle_fixtures.npz")
     score = simopt.score(fixtures["X_e"], fixtures["Y_e"], MISRECORDED[0])
     assert score == pytest.approx(0.89989115566120874, rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e6 / 3])
+def test_a_constant_unit_has_no_correlation_for_maye(level: float, rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((33, 4)), rng.standard_normal((33, 3))
+    Y[:, 1] = level
+    expected = TEXTBOOK["rv-adjusted-maye"](X, np.where(Y == level, 0, Y))
+    assert simopt.score(X, Y, "rv-adjusted-maye") == pytest.approx(expected, rel=1e-10)
+    with pytest.raises(InputError, match="a unit of X does not vary"):
+        simopt.score(Y, X, "rv-adjusted-maye")

@@ -1,5 +1,8 @@
 """A run in the span of X and Y0 is the run itself."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +92,14 @@ def test_fewer_rows_are_used_where_nothing_tells_the_difference(
     X = rng.standard_normal((40, 5))
     assert fewer(Reference.of(X), torch.zeros(1, 40, 4), chosen, factory) is used
     assert not fewer(Reference.of(X[:10]), torch.zeros(1, 10, 4), chosen, factory)
+
+
+def test_rows_are_not_made_where_there_is_no_float64(rng: np.random.Generator) -> None:
+    factory = catalogue.build(catalogue.read("optimizer", "sgd"), "optimizer")
+    reference = Reference.of(rng.standard_normal((40, 5)))
+    on_metal = replace(reference, scores=SimpleNamespace(shape=(40, 5), device=torch.device("mps")))
+    assert fewer(reference, torch.zeros(1, 40, 4), [measures.get("cka")], factory)
+    assert not fewer(on_metal, torch.zeros(1, 40, 4), [measures.get("cka")], factory)
 
 
 def test_what_comes_of_it_has_all_samples(rng: np.random.Generator) -> None:

@@ -41,7 +41,7 @@ def test_fields_and_methods_of_a_trajectory(X: np.ndarray, seeds: tuple[int, ...
 
 
 def test_replicates_depend_on_their_seed_alone(X: np.ndarray) -> None:
-    both = simopt.optimize(X, seeds=(0, 5), max_steps=5)
+    both = simopt.optimize(X, seeds=np.array([0, 5]), max_steps=np.int64(5), target=np.float32(0.99))
     other = simopt.optimize(X, seeds=(5,), max_steps=5)
     np.testing.assert_allclose(both.score[:, 1], other.score[:, 0], rtol=1e-5)
     assert not np.allclose(both.score[:, 0], both.score[:, 1])
@@ -74,9 +74,10 @@ def test_fewer_samples_than_units(rng: np.random.Generator) -> None:
 
 
 def test_linreg_warns_when_it_starts_high(rng: np.random.Generator) -> None:
-    with pytest.warns(DegenerateWarning, match="R2 is about 0.86 for pure noise"):
+    with pytest.warns(DegenerateWarning, match="R2 is about 0.86 for pure noise") as warned:
         trajectory = simopt.optimize(rng.standard_normal((29, 24)), "linreg")
     assert trajectory.score[0] == pytest.approx(24 / 28, abs=0.05)
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,7 @@ def test_linreg_warns_when_it_starts_high(rng: np.random.Generator) -> None:
         ({"seeds": ()}, "seeds is empty"),
         ({"seeds": (1, 1)}, "holds a seed twice"),
         ({"seeds": (-1,)}, "a seed is -1"),
+        ({"seeds": (2**63,)}, "a seed is 9223372036854775808; it must be at most"),
         ({"init": "zeros"}, "Unknown init"),
         ({"dtype": "float16"}, "Unknown dtype"),
         ({"device": "toaster"}, "device 'toaster' cannot be used"),

@@ -57,6 +57,11 @@ def test_a_distance_that_falls_without_a_part_is_kept_apart_by_it() -> None:
     assert points(ax)["keeps X and Y apart"] == [[1, -0.3], [2, -0.2]]
 
 
+def test_a_title_that_looks_like_a_formula_stays_text(tmp_path: Path) -> None:
+    path = save_attribution(made_up(), r"$\frac$ against d", tmp_path / "f.svg")
+    assert r"$\frac$ against d" in path.read_text().replace(r"\$", "$")
+
+
 @pytest.mark.parametrize(("suffix", "starts"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".SVG", b"<?xml")])
 def test_files(tmp_path: Path, suffix: str, starts: bytes) -> None:
     path = save_attribution(made_up("sample"), "title", tmp_path / "new" / f"figure{suffix}")

@@ -9,11 +9,13 @@ import pytest
 from simopt import measures
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import Invariance
+from simopt.analysis.sensitivity import Result
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
-from simopt.report.card import Card, Joint, costs, heading, time_worded, tried, tried_worded
+from simopt.report.card import Card, Joint, costs, heading, sheet, time_worded, tried, tried_worded
 from simopt.report.card.page import joint_plots, save_page
 from simopt.report.card.sheet import save_sheet
+from simopt.theory.sensitivity import Local, Sensitivity
 
 STAYS = ("permutation", "orthogonal")
 
@@ -73,6 +75,27 @@ def test_page_and_sheet_are_written_and_text_stays_text(tmp_path):
     first = save_sheet(cards, tmp_path / "c.pdf").read_bytes()
     assert first.count(b"/Type /Page ") == 1
     assert save_sheet(cards, tmp_path / "d.pdf").read_bytes() == first
+
+
+def curve(name, seeds):
+    theory, experiment = np.array([[0.2, 0.8]]), np.full((1, 2, seeds), 0.5)
+    local = Local(np.full(2, 2.0), np.ones(2), 1.5, 1.0, "closed form")
+    curves = [Sensitivity(name, 1.0, theory, None, None, experiment, local)]
+    ratio = np.array([0.75, 0.25])
+    return Result("demo", "surrogate", "rotation", [90.0], seeds, ratio, curves, {}, None, "done")
+
+
+def test_each_card_has_one_colour_on_the_sheet(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(sheet, "save", lambda figure, path: saved.append(figure))
+    cards = [card(), card("nbs", sensitivity=curve("nbs", 10)), card("rsa", sensitivity=curve("rsa", 3))]
+    save_sheet(cards, tmp_path / "c.pdf")
+    drawn = saved[0].subfigs[2]
+    shown = {line.get_label(): line.get_color() for line in drawn.axes[0].get_lines()}
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    colors = [line.get_color() for line in drawn.legends[0].get_lines()]
+    assert names == ["cka", "nbs", "rsa"]
+    assert {name: shown[name] for name in names[1:]} == dict(zip(names[1:], colors[1:], strict=True))
 
 
 def test_what_is_refused(tmp_path):

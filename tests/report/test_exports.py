@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,9 +185,12 @@ def test_joint_ranges_by_part(tmp_path: Path) -> None:
 def test_text_of_files_stays_text(tmp_path: Path) -> None:
     save_csv(collected(made_up(NASTY)), tmp_path)
     assert {row["measure"] for row in read(tmp_path / "runs.csv")} == {NASTY}
+    save_csv(collected(made_up(run_id="real-\udcff")), tmp_path)  # a folder's name that is no UTF-8
+    assert {row["run"] for row in read(tmp_path / "runs.csv")} == {r"real-\udcff"}
     assert escape_latex("a_b\n") == r"a\_b "
     assert escape_latex("é中") == "éU+4E2D"
     assert escape_latex("\\{") == r"\textbackslash{}\{"
+    assert escape_latex("[a]*") == "{[}a]{*}"  # at the head of a row they would be options of the line before
 
 
 def test_latex_rounds_and_escapes(tmp_path: Path) -> None:
@@ -204,7 +208,8 @@ def test_latex_compiles_and_fits_on_the_page(tmp_path: Path) -> None:
         if not subprocess.run(["kpsewhich", needed], capture_output=True, check=False).stdout:
             pytest.skip(f"LaTeX has no {needed}")
     odd = NASTY + "".join(map(chr, range(0x20, 0x180))) + "–“…”λ−中\U0001f600"
-    runs = [made_up("a" * 70), made_up(odd), *(made_up() for _ in range(LATEX_ROWS))]
+    named = [replace(made_up(), attributes={**made_up().attributes, "dataset": d}) for d in ("[d]", "*d")]
+    runs = [*named, made_up("a" * 70), made_up(odd), *(made_up() for _ in range(LATEX_ROWS))]
     text = save_latex(collected(*runs).summaries, tmp_path / "runs.tex").read_text("utf-8")
     assert text.count(r"\begin{table}") == 4
     head = r"\documentclass{article}\usepackage{booktabs,graphicx}\usepackage[T1]{fontenc}\begin{document}"

@@ -195,6 +195,16 @@ def test_a_file_of_its_suffix(tmp_path: Path, suffix: str, begin: bytes) -> None
     assert all(path.read_bytes().startswith(begin) for path in paths)
 
 
+def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
+    names = ("cka", r"mine $\frac$")
+    for path in (
+        save_region(region(names=names), "", tmp_path / "region.svg"),
+        save_square(SQUARE, names, "", tmp_path / "square.svg"),
+        save_matrix({names: region(names=names)}, names, "", tmp_path / "matrix.svg"),
+    ):
+        assert names[1] in path.read_text().replace(r"\$", "$")
+
+
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.doc"
     with pytest.raises(InputError, match="a figure is"):

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from simopt.analysis.sensitivity import Result, write
 from simopt.errors import InputError
+from simopt.joint.region import Region
+from simopt.joint.result import Result as Joint
+from simopt.report import Collected
+from simopt.report.joint import draw_region
 from simopt.report.page import save_page
-from simopt.report.page.analyses import sensitivity_plots
+from simopt.report.page.analyses import joint_plot, sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
+from simopt.report.tables import summarise
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
+from tests.report.runs import made
 
 EVIL = "<script>alert(1)</script>\"'&"
 
@@ -65,8 +72,12 @@ class Parsed(HTMLParser):
             self.texts.append(data)
 
 
+def collected(runs: list[Run], **others) -> Collected:
+    return Collected(**{"broken": [], **others}, runs=runs, summaries=[summarise(run) for run in runs])
+
+
 def parsed(path: Path, runs: list[Run], broken: tuple[str, ...] = ()) -> Parsed:
-    return Parsed(save_page(runs, [], [], broken, path / "page.html").read_text("utf-8"))
+    return Parsed(save_page(collected(runs, broken=list(broken)), path / "page.html").read_text("utf-8"))
 
 
 def test_a_row_and_a_curve_for_each_run(tmp_path):
@@ -131,7 +142,9 @@ def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
     about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": '{"torch": "9.8"}', "odd": [1, 2]}
     write(made.path, made, about)
     gone = replace(made, path=tmp_path / "gone" / "sensitivity.h5")
-    page = Parsed(save_page([], [made, gone], [], [], tmp_path / "page.html").read_text("utf-8"))
+    page = Parsed(
+        save_page(collected([], sensitivities=[made, gone]), tmp_path / "page.html").read_text("utf-8")
+    )
     said = " ".join(page.texts)
     for told in (f"name: {EVIL}", "beef", "9.8", "1, 2", str(made.path), "real-0123"):
         assert told in said
@@ -139,6 +152,27 @@ def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
     ids = {values["id"] for _, values in page.tags if "id" in values}
     targets = [values["href"][1:] for tag, values in page.tags if tag == "a"]
     assert {"analysis-1", "analysis-2"} <= set(targets) <= ids
+
+
+def test_the_plot_of_a_region_has_the_axes_of_its_figure():
+    levels = np.linspace(0, 1, 3)
+    ends, none = np.zeros((3, 2)), np.empty((0, 2))
+    region = Region(("cka", "d"), (1, -1), levels, 3 - 2 * levels, 4e9 + levels, ends, ends, none)
+    plot = joint_plot(Joint("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region))
+    ax = draw_region(Figure().subplots(), region)
+    assert plot.ranges == {"x": ax.get_xlim(), "y": ax.get_ylim()}
+    assert plot.ranges["y"][0] > 0.5
+
+
+def test_a_score_that_is_no_number_hides_no_reference(tmp_path):
+    run = made(seeds=(0, 1), decoded=("a",))
+    run.score[4, 1] = np.nan
+    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [run]).scripts[0])}
+    blocks = plots["d (real): decoding of a"]["blocks"]
+    assert blocks[-2:] == [
+        ["d (real): decoding of a: recording", ["score", "accuracy"], [[0.0, 0.95], [0.9, 0.9]]],
+        ["d (real): decoding of a: chance", ["score", "accuracy"], [[0.0, 0.95], [0.5, 0.5]]],
+    ]
 
 
 def test_many_measures_go_into_several_plots():
@@ -166,8 +200,8 @@ def test_text_stays_text(tmp_path):
 
 def test_the_same_runs_give_the_same_bytes(tmp_path):
     runs = [made_up(), made_up(measure="nbs")]
-    first = save_page(runs, [], [], [], tmp_path / "a.html").read_bytes()
-    assert first == save_page(runs[::-1], [], [], [], tmp_path / "b.html").read_bytes()
+    first = save_page(collected(runs), tmp_path / "a.html").read_bytes()
+    assert first == save_page(collected(runs[::-1]), tmp_path / "b.html").read_bytes()
 
 
 def test_thinned_curves_stay_near_the_whole_ones():
@@ -181,13 +215,13 @@ def test_thinned_curves_stay_near_the_whole_ones():
 
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match=r"page\.txt: give a file that ends in \.html"):
-        save_page([], [], [], [], tmp_path / "page.txt")
+        save_page(collected([]), tmp_path / "page.txt")
     with pytest.raises(InputError, match="cannot be written"):
         (tmp_path / "taken").write_text("")
-        save_page([], [], [], [], tmp_path / "taken" / "page.html")
+        save_page(collected([]), tmp_path / "taken" / "page.html")
 
 
 @pytest.mark.slow
 def test_500_runs_make_a_bounded_page(tmp_path):
     runs = [replace(made_up(f"d{i % 5}", T=1000, K=168), path=Path(f"{i:03}-x/run.h5")) for i in range(500)]
-    assert save_page(runs, [], [], [], tmp_path / "page.html").stat().st_size < 20e6
+    assert save_page(collected(runs), tmp_path / "page.html").stat().st_size < 20e6

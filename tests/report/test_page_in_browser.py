@@ -18,7 +18,7 @@ from simopt.joint.square import Reached, Settled
 from simopt.report.page import save_page
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
-from tests.report.test_page import EVIL, made_up
+from tests.report.test_page import EVIL, collected, made_up
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -142,7 +142,8 @@ def browser(tmp_path_factory):
     second = replace(alone, score=alone.score[:, ::-1], decoding={LABEL: alone.decoding[LABEL][:, ::-1]})
     second = replace(single(second, 4), path=Path("o/real-f00/run.h5"))
     runs = [run(), odd, single(alone, 3), second]
-    page = save_page(runs, sensitivities(folder), joints(folder), [EVIL], folder / "page.html")
+    found = collected(runs, broken=[EVIL], sensitivities=sensitivities(folder), joints=joints(folder))
+    page = save_page(found, folder / "page.html")
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
         driver.get("about:blank")

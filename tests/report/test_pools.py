@@ -55,7 +55,7 @@ def test_runs_without_a_row_are_left_out() -> None:
     ["a: &a [*a]", "a: &a {b: *a}", "[" * 3000, "just text", "", "- 1", "a: !!python/object:os.system {}",
      "\x00",
      "x: &a [1,1,1,1]\ny: &b [*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b]\nu: &d [*c,*c,*c,*c]\nv: [*d,*d,*d,*d,*d,*d]",
-     "a: " + "a" * 20_000, 3, b"a: 1"],
+     "a: " + "a" * 20_000, "a: !!bool maybe", "a: !!timestamp never", "a: !!int ''", 3, b"a: 1"],
 )  # fmt: skip
 def test_a_config_may_hold_anything(text) -> None:
     assert settings(made(config=text)) is None

@@ -197,6 +197,7 @@ def changed(node: str, **options: object) -> dict:
         (settings("majaj", "cka") | {"optimizer": "adam"}, "optimizer is 'adam'"),
         ("{", "its configuration cannot be read"),
         ("- 1", "its configuration cannot be read"),
+        ("a: !!bool maybe", "its configuration cannot be read"),
     ],
 )  # fmt: skip
 def test_a_run_of_other_settings_is_left_out_with_its_reason(config: object, reason: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -54,9 +55,7 @@ def test_a_summary_of_known_numbers() -> None:
 
 
 def test_a_run_without_a_single_row_is_shown() -> None:
-    summary = summarise(
-        made_up(T=1).__class__(**{**made_up(T=1).__dict__, "step": np.arange(0), "score": np.empty((0, 2))})
-    )
+    summary = summarise(replace(made_up(T=1), step=np.arange(0), score=np.empty((0, 2))))
     assert summary.steps == 0
     assert summary.as_json()["final_score"] is None
     assert summary.never_captured == 1
@@ -65,7 +64,7 @@ def test_a_run_without_a_single_row_is_shown() -> None:
 def test_stored_summary_and_recomputed_one_agree() -> None:
     run = reader.read(STORED)
     stored = summarise(run)
-    recomputed = summarise(Run(**{**run.__dict__, "half_capture": None}))
+    recomputed = summarise(replace(run, half_capture=None))
     assert stored.cells() == recomputed.cells()
 
 
@@ -197,6 +196,10 @@ def _controls(file: h5py.File) -> None:
     file.attrs["measure"] = "cka\x1b[2J"
 
 
+def _no_text(file: h5py.File) -> None:
+    file.attrs.create("measure", b"cka\xff", dtype=h5py.string_dtype())
+
+
 def _half_decoded(file: h5py.File) -> None:
     file["trajectory/decoding/step"] = np.arange(2)
     file["trajectory/decoding/a"] = np.ones((2, 1))
@@ -215,6 +218,7 @@ def _half_decoded(file: h5py.File) -> None:
         (_replace("trajectory/captured_variance", np.ones(45, "f4")), "fit together"),
         (_huge, "too large to read|not a readable run file"),
         (_controls, "control characters"),
+        (_no_text, r"'cka\\udcff' holds .* bytes that are no UTF-8"),
         (_half_decoded, "could not convert string to float: 'high'"),
     ],
 )
@@ -263,6 +267,17 @@ def test_many_rows_are_thinned_and_read_again_where_all_are_wanted(tmp_path: Pat
     np.testing.assert_array_equal(rows.decoding["a"], all_rows.decoding["a"][rows.decoding_step // 4])
     assert few.summaries[0].good_scores["a"].score == whole.summaries[0].good_scores["a"].score
     np.testing.assert_array_equal(next(few.whole()).score, all_rows.score)
+
+
+def test_half_captures_of_thinned_runs_are_those_of_all_rows(tmp_path: Path) -> None:
+    with h5py.File(stored(tmp_path / "run.h5"), "r+") as file:
+        del file["summary/half_capture"]
+    (whole,) = collect([tmp_path]).runs
+    few = collect([tmp_path], room=5 * 50 * 4)
+    assert whole.half_capture is None
+    assert len(few.runs[0].step) <= 5
+    np.testing.assert_array_equal(few.runs[0].half_capture, summarise(whole).halves)
+    assert summarise(few.runs[0]).cells() == few.summaries[0].cells() == summarise(whole).cells()
 
 
 def test_decoding_beyond_the_last_row_is_left_out(tmp_path: Path) -> None:

@@ -27,6 +27,11 @@ def test_scores_nulls_and_ceilings_are_where_they_belong() -> None:
     assert ax.get_lines()[-1].get_xydata().tolist() == [[0.7, 1]]
 
 
+def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
+    path = save_standings([Standing(r"mine $\frac$", 0.7)], r"$\frac$.npy", tmp_path / "s.svg")
+    assert r"mine $\frac$" in path.read_text().replace(r"\$", "$")
+
+
 def test_a_file_of_its_suffix(tmp_path: Path) -> None:
     assert save_standings(STANDINGS, "x", tmp_path / "a" / "s.svg").read_text().startswith("<?xml")
     with pytest.raises(InputError, match=r"s\.txt: a figure is"):

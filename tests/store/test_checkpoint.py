@@ -1,5 +1,6 @@
 """Checkpoints hold a run's state exactly, are replaced at once, and are nothing but data."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,31 @@ def test_a_failing_save_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot hold a set"):
         checkpoint.save(path, {"new": {1, 2}})
     assert checkpoint.load(path) == {"old": 1}
+
+
+def test_a_turned_bit_in_a_header_is_a_broken_checkpoint(tmp_path: Path) -> None:
+    path, state = tmp_path / "checkpoint.npz", {"Y": torch.arange(3000.0).reshape(3, 1000)}
+    checkpoint.save(path, state)
+    whole = path.read_bytes()
+    start = whole.rindex(b"{'descr'")
+    for at in range(8 * start, 8 * (whole.index(b"}", start) + 1)):
+        turned = bytearray(whole)
+        turned[at // 8] ^= 1 << at % 8
+        path.write_bytes(turned)
+        with pytest.raises(StorageError, match="not a checkpoint of simopt"):
+            checkpoint.load(path)
+
+
+def test_an_array_without_a_legible_header_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.npz"
+    checkpoint.save(path, {"Y": torch.zeros(3)})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"}", b" "))
+    with pytest.raises(StorageError, match="not a checkpoint of simopt"):
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "other arrays", "objects", "truncated"])

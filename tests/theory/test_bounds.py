@@ -205,6 +205,7 @@ def test_one_pc_is_exact(rank: int, rng: np.random.Generator) -> None:
         known = setting(rank, one)
         assert frontier.nbs_lower(known, np.array(cka)) == pytest.approx(low, abs=1e-12)
         assert frontier.nbs_upper(known, np.array(cka)) == pytest.approx(high, abs=1e-12)
+    assert exact.one_component(np.array(0.0), rank) == (0, 0)
     turned = diagonal(np.array([0.6])) + diagonal(np.array([0.8]), first=3)
     cka, nbs = catalogue(("cka", "nbs"), one, turned, rng)
     assert nbs == pytest.approx(exact.one_component(np.array(cka), rank)[1], abs=1e-12)
@@ -315,6 +316,24 @@ def test_between_says_where_no_y_reaches() -> None:
     np.testing.assert_array_equal(np.isnan(limits.upper), [False, True])
     assert limits.lower[0] == pytest.approx(limits.upper[0], abs=1e-12)  # one unit: nbs^2 = cka ||rho||
     assert limits.lower[0] ** 2 == pytest.approx(0.5 * setting().norm, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("procrustes_angular", 1.5),
+        ("procrustes_angle", -0.5),
+        ("procrustes_angle", 6.0),
+        ("procrustes_normalised", -0.5),
+        ("nbs_squared", -0.1),
+    ],
+)
+def test_between_knows_the_range_of_a_form(name: str, level: float) -> None:
+    relation = bounds.relation(name)
+    best = float(relation.forward(np.array(1.0)))
+    limits = bounds.between(name, "cka", SHARE, samples=SAMPLES, units=6, levels=[level, best])
+    np.testing.assert_array_equal(np.isnan(limits.lower), [True, False])
+    assert limits.upper[1] == pytest.approx(1)
 
 
 def test_cca_counts_the_units_of_x(rng: np.random.Generator) -> None:

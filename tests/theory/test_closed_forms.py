@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simopt import measures
+from simopt.errors import InputError
 from simopt.theory.closed_forms import closed_form
 from simopt.theory.pairs import Tilted
 from simopt.theory.perturbations import exact_pair
@@ -72,6 +73,29 @@ def test_closed_form_is_the_measure(name, kind, data):
         near = (theory - at_self).abs() < 1e-6
         theory, found = ((torch.where(near, (each - at_self) ** 2, each)) for each in (theory, found))
     np.testing.assert_allclose(found, theory, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("name", WITH_A_FORM)
+def test_the_only_pc_turned_away(name):
+    """Nothing is left to predict, to correlate or to align."""
+    exact = Exact([2.0], units=2, samples=12)
+    measure, form = forms_of(name)
+    theory = form(exact_pair(exact.variances, "rotation", 90.0, units=2, samples=12))
+    found = float(measure(exact.X, exact.perturbed("rotation", 90.0, 0)))
+    assert float(theory) == pytest.approx(found, abs=1e-10)
+
+
+def test_a_pc_is_there_at_any_amplitude_but_none():
+    variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    form = forms_of("cca")[1]
+    for amplitude, score in ((0.0, 0.5), (1e-7, 1.0)):
+        assert (form(exact_pair(variances, "scaling", amplitude, units=2)) == score).all()
+
+
+def test_a_score_that_needs_the_number_of_samples_says_so():
+    variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    with pytest.raises(InputError, match="rv_adjusted depends on the number of samples"):
+        forms_of("rv_adjusted")[1](exact_pair(variances, "rotation", 90.0, units=2))
 
 
 def test_published_formulas():

@@ -11,6 +11,8 @@ from simopt import measures
 from simopt.errors import InputError
 from simopt.theory.derivation import PERTURBATIONS, DerivationError, derive, subjects
 from simopt.theory.derivation.setting import lam
+from simopt.theory.derivation.subjects import ROTATED
+from simopt.theory.derivation.words import polynomial
 
 PENALTY = 0.7
 EVERY = [(subject, perturbation) for subject in subjects() for perturbation in PERTURBATIONS]
@@ -32,7 +34,7 @@ def orthonormal(rng, samples: int, columns: int):
     return np.linalg.qr(given)[0][:, 1:]
 
 
-def pair(perturbation: str, spectrum, index: int, strength: float, seed: int = 0, *, overlaps=None):
+def pair(perturbation: str, spectrum, index: int, strength: float, seed: int = 0):
     """X and Y with the perturbation made for real."""
     rng, K = RNG(seed), len(spectrum)
     basis = orthonormal(rng, 2 * K + 9, 2 * K)
@@ -267,6 +269,17 @@ def test_results_that_the_steps_do_not_arrive_at_are_refused() -> None:
     ):
         with pytest.raises(DerivationError, match="the steps arrive at|does not start"):
             replace(derivation, **changed).verify()
+
+
+def test_the_rotation_of_procrustes_is_said_to_be_the_best() -> None:
+    derivation = derive("procrustes_euclidean", "scaling")
+    (user,) = [step for step in derivation.steps if ROTATED in step.assumptions]
+    assert user.before == derivation.definition
+
+
+def test_the_inverse_of_what_is_not_diagonal_is_no_word() -> None:
+    with pytest.raises(TypeError, match="no product or sum"):
+        polynomial(sp.MatrixSymbol("M", 3, 3) ** -1)
 
 
 def test_assumptions_enter_where_they_are_used() -> None:

@@ -55,6 +55,29 @@ def test_least_squares_at_as_many_pcs_as_samples_allow_explains_all():
     np.testing.assert_allclose(whole.score, 1, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "strength"),
+    [
+        ("procrustes_angular", "rotation", 0.0),
+        ("procrustes_euclidean", "noise", 0.0),
+        ("cca_angle", "scaling", 0.5),
+    ],
+)
+def test_without_a_direction_nothing_is_random(name, kind, strength):
+    variances = torch.tensor(SPECTRUM, dtype=torch.float64)
+    form = closed_form(measures.get(name))
+    found = expected(form, variances, kind, strength, units=8, samples=60)
+    np.testing.assert_array_equal(found.score, form(exact_pair(variances, kind, strength, units=8)))
+    np.testing.assert_array_equal(found.deviation, 0)
+
+
+def test_two_samples_are_refused():
+    with pytest.raises(InputError, match="samples is 2"):
+        expected(
+            closed_form(measures.get("cka")), torch.ones(1).double(), "rotation", 90.0, units=1, samples=2
+        )
+
+
 def test_more_pcs_than_samples_are_refused():
     with pytest.raises(InputError, match="8 PCs cannot come from 8 samples"):
         expected(

@@ -52,6 +52,22 @@ def test_fewer_rows_give_the_same_scores(directions, name, kind, strength):
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-12, rtol=1e-12)
 
 
+def test_fewer_rows_have_the_same_rank_where_no_other_direction_is_left():
+    X = np.random.default_rng(0).standard_normal((6, 9))
+    full = Directions(Reference.of(X), tuple(range(8)))
+    assert len(full.values) == 5
+    for fewer in (True, False):
+        Y = perturb(full, "rotation", 90.0, fewer_rows=fewer).of_pc(0)
+        values = torch.linalg.svdvals(Y - Y.mean(dim=1, keepdim=True))
+        assert ((values > 1e-12 * values[:, :1]).sum(dim=1) == 4).all()
+
+
+@pytest.mark.parametrize(("seeds", "told"), [((), "seeds is empty"), ((0, -1), "a seed is -1")])
+def test_seeds_that_cannot_be_are_refused(seeds, told):
+    with pytest.raises(InputError, match=told):
+        Directions(Reference.of(EXACT.X), seeds)
+
+
 def test_noise_on_all_has_the_variance_asked_for():
     reference = Reference.of(EXACT.X)
     noisy = perturb(Directions(reference, tuple(range(200))), "noise_all", 2.0, fewer_rows=False).of_pc(0)

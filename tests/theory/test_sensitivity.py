@@ -43,6 +43,19 @@ def test_noise_on_all_pcs_is_one_number_a_level():
     assert (np.diff(curve.mean[:, 0]) < 0).all()
 
 
+def test_two_measures_of_one_name_keep_their_own_scores(X):
+    chosen = [measures.get("ridge100", penalty=penalty) for penalty in (0.1, 1e4)]
+    for curve in experiment(X, chosen, "rotation", (90.0,), pcs=[1]):
+        assert curve.deviation < 1e-3
+
+
+def test_one_pc_that_is_taken_away_has_no_score():
+    X = np.random.default_rng(0).standard_normal((20, 1))
+    (curve,) = run(X, "nbs", kind="scaling", strengths=(0.0,))
+    assert np.isnan(curve.experiment).all()
+    assert (curve.deviation, curve.within_band) == (None, None)
+
+
 def test_from_a_spectrum_alone_is_the_theory_of_the_data(X):
     (with_data,) = run(X, "ridge10", pcs=[1])
     spectrum = simopt.load_dataset("gaussian", samples=200, units=12).spectrum()
@@ -99,6 +112,12 @@ def test_distances_rise(X):
 def test_what_cannot_be_is_refused(X):
     with pytest.raises(InputError, match="PC 13 is not there: the recording has 12"):
         run(X, "cka", pcs=[13])
+    with pytest.raises(InputError, match="PC 13 is not there"):
+        run(X, "cka", kind="noise_all", pcs=[13])
+    with pytest.raises(InputError, match="pcs is empty"):
+        run(X, "cka", pcs=[])
+    with pytest.raises(InputError, match="180 degrees"):
+        predict(np.ones(3), [measures.get("cka")], "rotation", (181.0,), units=3, samples=9)
     with pytest.raises(InputError, match="no closed form"):
         predict(np.ones(3), [measures.get("rsa")], "rotation", (90.0,), units=3, samples=9)
     with pytest.raises(InputError, match="none negative"):

@@ -24,7 +24,7 @@ from simopt.analysis.attribution.components import (
 )
 from simopt.analysis.attribution.samples import Side, scores_without_each
 from simopt.errors import InputError, SimoptError
-from simopt.measures import Measure, Moments, Reference
+from simopt.measures import BoundMeasure, Measure, Moments, Reference
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Attribution:
         How many of the m were computed anew: all by ``refit``; otherwise those for which the formula would
         lose digits.
     first_order : array, (m,), or None
-        Units of Y only: the first-order change.
+        Units of Y only: the first-order change; None where the score has no gradient.
     reason : str or None
         Why the first undefined change is undefined.
     """
@@ -221,11 +221,7 @@ def leave_one_unit(
     else:
         bound = pair.measure.bind(x)
         if pair.measure.differentiable:
-            Y_ = pair.y.clone().requires_grad_()
-            (grad,) = torch.autograd.grad(bound(Y_), Y_)
-            ignored = "translation" in pair.measure.facts.invariant_y
-            away = pair.y - pair.y.mean(dim=0) if ignored else pair.y
-            first_order = -(grad * away).sum(dim=0).numpy()
+            first_order = _slopes(bound, pair.y)
 
         def refit(u: int) -> float:
             kept = np.delete(y, u, axis=1)
@@ -235,6 +231,19 @@ def leave_one_unit(
     share = units.rows.square().sum(dim=0).numpy()
     part: Part = "unit of X" if side == "X" else "unit of Y"
     return pair.attribution(part, "closed form", known, refit, share, observe, first_order)
+
+
+def _slopes(bound: BoundMeasure, Y: Tensor) -> npt.NDArray[np.float64] | None:
+    """Return the first-order change without each unit of Y, (q,); None where the score has no gradient."""
+    leaf = Y.clone().requires_grad_()
+    score = bound(leaf)
+    if not score.requires_grad:
+        return None
+    (grad,) = torch.autograd.grad(score, leaf)
+    ignored = "translation" in bound.measure.facts.invariant_y
+    away = Y - Y.mean(dim=0) if ignored else Y
+    slopes: npt.NDArray[np.float64] = -(grad * away).sum(dim=0).numpy()
+    return slopes
 
 
 def named(part: Part, index: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.commands.run import ConfigDir
 from simopt.app.console import (
     AsJson,
@@ -23,6 +24,7 @@ from simopt.app.console import (
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
+        autocompletion=completion.overrides,
         metavar="[KEY=VALUE]...",
         help="Overrides in Hydra's grammar, as of `simopt run`; measure=cka,nbs shows two side by side.",
     ),

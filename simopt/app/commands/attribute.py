@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simopt.app.console import AsJson, Debug, count_bar, errors_as_lines, out, warnings_shown
+from simopt.app import completion
+from simopt.app.console import AsJson, Debug, check_figure, count_bar, errors_as_lines, out, warnings_shown
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ File = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
+        autocompletion=completion.overrides,
         metavar="[measure=NAME] [OVERRIDES]...",
         help="Which measure, default cka, and options of measure and dataset as `simopt run` takes them, "
         "for instance measure.form=angular dataset.labels=[object].",
@@ -64,14 +66,10 @@ def attribute(
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
     with errors_as_lines(debug), warnings_shown():
+        check_figure(figure)
         from simopt.app import inputs
         from simopt.app.attribution_tables import attribution_table
 
-        if figure is not None:
-            from simopt.report.attribution import save_attribution
-            from simopt.report.figures import check_suffix
-
-            check_suffix(figure)
         measure, dataset = _chosen(x, overrides or [])
         own = inputs.file(y)
         inputs.same_rows(dataset, own)
@@ -79,6 +77,8 @@ def attribute(
         source = f"{dataset.name} (surrogate)" if dataset.source == "surrogate" else dataset.name
         title = f"{y.stem} against {source}: {found.measure} {found.score:.6f}"
         if figure is not None:
+            from simopt.report.attribution import save_attribution
+
             save_attribution(found, title, figure)
         about = _about(dataset) if by == "samples" else {}
         if as_json:
@@ -108,7 +108,7 @@ def _chosen(x: str, overrides: list[str]) -> tuple[Measure, Dataset]:
     reference = inputs.as_overrides(x)
     if reference[0] == "dataset=file":
         reference.append("dataset.constant_units=keep")
-    every = ["measure=cka", *reference, *overrides]
+    every = [*reference, *overrides]
     measure = measures.build(as_node(compose(every).config.measure, "measure"))
     return measure, inputs.recording(every)
 

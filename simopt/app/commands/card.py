@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.commands.run import ConfigDir
 from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, titled_bar, warnings_shown
 from simopt.errors import InputError
@@ -17,6 +18,7 @@ from simopt.errors import InputError
 Given = Annotated[
     list[str] | None,
     typer.Argument(
+        autocompletion=completion.measures_and_overrides,
         metavar="MEASURE [MEASURE]... [KEY=VALUE]...",
         help="Measures, or dotted paths of your own functions, and overrides as in `simopt run`.",
     ),
@@ -66,7 +68,7 @@ def card(
         partners = None if against is None else [name.strip() for name in against.split(",")]
         asked = request(given or [], against=[] if no_joint else partners, config_dir=config_dir)
         with _progress() as observe:
-            cards = work.cards(asked, config_dir, observe)
+            cards = work.cards(asked, observe)
         if html is not None:
             from simopt.report.card.page import save_page
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.console import AsJson, Debug, download_bar, errors_as_lines, out, warnings_shown
+from simopt.app import completion
+from simopt.app.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    download_bar,
+    errors_as_lines,
+    out,
+    warnings_shown,
+)
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
@@ -19,7 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Name = Annotated[str, typer.Argument(help="A dataset, for instance majaj.")]
+Name = Annotated[
+    str, typer.Argument(autocompletion=completion.datasets, help="A dataset, for instance majaj.")
+]
 Options = Annotated[
     list[str] | None,
     typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the dataset, for instance source=real."),
@@ -66,7 +77,8 @@ def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         if as_json:
             typer.echo(json.dumps({"name": name, "shape": shape, "files": files}))
         else:
-            out().print("\n".join([f"{name}: {' x '.join(map(str, shape))}", *files]), markup=False)
+            told = [f"{name}: {' x '.join(map(str, shape))}", *files]
+            out().print("\n".join(told), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -82,6 +94,7 @@ def show(
     Example: simopt datasets show file path=recording.h5 --figure spectrum.png
     """
     with errors_as_lines(debug), warnings_shown():
+        check_figure(figure)
         from simopt import datasets as catalogue
         from simopt.app.build import as_node
         from simopt.app.compose import compose

@@ -10,7 +10,16 @@ import typer
 
 from simopt.app.commands.run import ConfigDir, Overrides
 from simopt.app.commands.score import Draws, FigureFile, Identifiers, Snr
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, progress_bar, warnings_shown
+from simopt.app.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    err,
+    errors_as_lines,
+    out,
+    progress_bar,
+    warnings_shown,
+)
 
 Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]
 File = Annotated[
@@ -41,15 +50,13 @@ def explain(
     with errors_as_lines(debug), warnings_shown():
         from simopt import checks
         from simopt.app import explain as explaining
+        from simopt.app.score import DRAWS
         from simopt.app.tables import advice_table
         from simopt.report.explanation import own_sentence, sentences
 
-        draws = 100 if draws is None else draws
+        draws = DRAWS if draws is None else draws
         checks.whole(draws, 1, "--draws")
-        if figure is not None:
-            from simopt.report.figures import check_suffix
-
-            check_suffix(figure)
+        check_figure(figure)
         if snr is not None:
             checks.at_least(snr, 0, "--snr", strict=True)
         asked = explaining.request(x, y, overrides or [], ids, config_dir)

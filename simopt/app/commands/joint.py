@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.commands.run import ConfigDir
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, titled_bar, warnings_shown
+from simopt.app.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    err,
+    errors_as_lines,
+    out,
+    titled_bar,
+    warnings_shown,
+)
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +28,9 @@ if TYPE_CHECKING:
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Overrides in Hydra's grammar, for instance dataset=mante."
+        autocompletion=completion.overrides,
+        metavar="[KEY=VALUE]...",
+        help="Overrides in Hydra's grammar, for instance dataset=mante.",
     ),
 ]
 FigureFile = Annotated[
@@ -48,10 +60,7 @@ def joint(
         from simopt.app import joint as work
         from simopt.app.joint_tables import joint_tables, verdicts_table
 
-        if figure is not None:
-            from simopt.report.figures import check_suffix
-
-            check_suffix(figure)
+        check_figure(figure)
         asked = work.request(overrides or [], config_dir)
         if figure is not None and asked.config.third is not None:
             raise InputError("--figure draws pairs of measures; the range of a third one is a table.")

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.console import AsJson, Debug, errors_as_lines, out
 
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A measure or an alias; none: list all.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        autocompletion=completion.measures, metavar="[NAME]", help="A measure or an alias; none: list all."
+    ),
+]
 
 
 def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:

@@ -8,11 +8,16 @@ from typing import Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.console import AsJson, Debug, errors_as_lines, out, progress_bar, warnings_shown
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides in Hydra's grammar, for instance measure=nbs."),
+    typer.Argument(
+        autocompletion=completion.overrides,
+        metavar="[KEY=VALUE]...",
+        help="Overrides in Hydra's grammar, for instance measure=nbs.",
+    ),
 ]
 ConfigDir = Annotated[
     Path | None, typer.Option("--config-dir", help="A folder with your own measure/, dataset/ ... yamls.")
@@ -43,4 +48,4 @@ def run(
         if as_json:
             typer.echo(json.dumps({"outcome": outcome.how, **result.as_json()}))
         else:
-            out().print(f"{outcome.how}: {result.line()}\n{outcome.path}", markup=False)
+            out().print(f"{outcome.how}: {result.line()}\n{outcome.path}", markup=False, soft_wrap=True)

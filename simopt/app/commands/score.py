@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from simopt.app.console import AsJson, Debug, errors_as_lines, out, warnings_shown
+from simopt.app import completion
+from simopt.app.console import AsJson, Debug, check_figure, errors_as_lines, out, warnings_shown
 
 Recording = Annotated[
     str,
@@ -22,6 +23,7 @@ File = Annotated[Path, typer.Argument(metavar="Y", help="A file with the same sa
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
+        autocompletion=completion.overrides,
         metavar="[measure=NAME,...|all] [dataset.KEY=VALUE]...",
         help="Which measures; default: cka. Options of X as in `simopt run`.",
     ),
@@ -67,10 +69,7 @@ def score(
         from simopt.app.score import stand
         from simopt.app.tables import scores_table
 
-        if figure is not None:
-            from simopt.report.figures import check_suffix
-
-            check_suffix(figure)
+        check_figure(figure)
         dataset, standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
         title = f"{y.name} against {dataset.name} ({dataset.source})"
         if figure is not None:

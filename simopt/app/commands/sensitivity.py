@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simopt.app import completion
 from simopt.app.commands.run import ConfigDir
-from simopt.app.console import AsJson, Debug, count_bar, err, errors_as_lines, out, warnings_shown
+from simopt.app.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    count_bar,
+    err,
+    errors_as_lines,
+    out,
+    warnings_shown,
+)
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +28,9 @@ if TYPE_CHECKING:
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Overrides in Hydra's grammar, for instance dataset=mante."
+        autocompletion=completion.overrides,
+        metavar="[KEY=VALUE]...",
+        help="Overrides in Hydra's grammar, for instance dataset=mante.",
     ),
 ]
 FigureFile = Annotated[
@@ -72,10 +84,7 @@ def sensitivity(
             raise InputError("--derivation, --learning and --bounds are asked for one at a time.")
         if write is not None and not derivation:
             raise InputError("--write goes with --derivation; --figure and the stored file hold the rest.")
-        if figure is not None:
-            from simopt.report.figures import check_suffix
-
-            check_suffix(figure)
+        check_figure(figure)
         asked = work.request(overrides or [], config_dir)
         if derivation:
             _derivation(asked, write, as_json)

@@ -32,6 +32,7 @@ def sweep(
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
     with errors_as_lines(debug), warnings_shown():
+        from simopt.app import launch
         from simopt.app import sweep as sweeps
         from simopt.app.board import Board, outcomes_table, plan_table
 
@@ -52,7 +53,7 @@ def sweep(
             with Board(plan, folder) as board:
                 failure = sweeps.carry_out(plan, folder, board.watch)
             ended = sweeps.outcomes(plan, folder, failure)
-            interrupted = sweeps.stopped(folder)
+            interrupted = launch.stopped(folder)
         if as_json:
             typer.echo(json.dumps([_as_json(outcome) for outcome in ended]))
         else:

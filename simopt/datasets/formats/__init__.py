@@ -13,9 +13,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt.datasets.formats.arrays import mat, nc, npy, npz, npz_archive
+from simopt.datasets.formats.arrays import mat, npy, npz, npz_archive
 from simopt.datasets.formats.content import Content, Wanted
 from simopt.datasets.formats.hdf5 import datasets_inside, h5, stored
+from simopt.datasets.formats.netcdf import nc
 from simopt.datasets.formats.nwb import nwb
 from simopt.datasets.formats.tables import csv_or_tsv, parquet, parquet_columns, text_columns
 from simopt.datasets.preprocess import as_labels

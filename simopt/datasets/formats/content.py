@@ -27,6 +27,11 @@ class Wanted:
     window: tuple[float, float] | None = None
     bin: float | None = None
 
+    @property
+    def named(self) -> list[str]:
+        """The labels as a list of names; none where the file is to say."""
+        return [self.labels] if isinstance(self.labels, str) else list(self.labels or ())
+
 
 def _same(values: LabelArray) -> LabelArray:
     return values

@@ -41,7 +41,7 @@ def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     return Content(
         array=_counts(np.split(spikes, ends[:-1]), events, edges) if ends.size else np.zeros((1, 1, 0)),
         axes=("time", "condition", "unit"),
-        labels=_trial_labels(inside, trials, wanted.labels, path),
+        labels=_trial_labels(inside, trials, wanted, path),
         variable=partial(variable_of, units, lambda name: read(units[name])),
     )
 
@@ -58,19 +58,16 @@ def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray)
 
 def _table(inside: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
     """Return the datasets of an NWB table that have one value a row, by column name."""
-    names = [name.removeprefix(f"{group}/") for name in inside if name.startswith(f"{group}/")]
+    names = {name.removeprefix(f"{group}/") for name in inside if name.startswith(f"{group}/")}
     ragged = {name for name in names if f"{name}_index" in names}
-    return {
-        name: f"{group}/{name}"
-        for name in names
-        if "/" not in name and name not in ragged and not name.endswith("_index")
-    }
+    left_out = ragged | {f"{name}_index" for name in ragged}
+    return {name: f"{group}/{name}" for name in sorted(names - left_out) if "/" not in name}
 
 
 def _trial_labels(
-    inside: Mapping[str, h5py.Dataset], trials: Mapping[str, str], names: Any, path: Path
+    inside: Mapping[str, h5py.Dataset], trials: Mapping[str, str], wanted: Wanted, path: Path
 ) -> dict[str, LabelArray]:
-    if names is None:
+    if wanted.labels is None:
         chosen = {
             name: column
             for name, column in trials.items()
@@ -78,7 +75,7 @@ def _trial_labels(
         }
     else:
         chosen = {}
-        for name in [names] if isinstance(names, str) else names:
+        for name in wanted.named:
             if name not in trials:
                 raise unknown(name, trials, "column of trials", path)
             chosen[name] = trials[name]

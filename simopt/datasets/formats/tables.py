@@ -21,7 +21,7 @@ from simopt.typing import LabelArray
 def csv_or_tsv(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Read the numbers of a table of text; columns named as labels are labels."""
     one_array(path, wanted)
-    names = [wanted.labels] if isinstance(wanted.labels, str) else list(wanted.labels or ())
+    names = wanted.named
     header, rows = _rows(path, names)
     where = {name: _column(name, header, path) for name in names}
     kept = [column for column in range(len(header)) if column not in where.values()]
@@ -111,7 +111,7 @@ def _typed(cells: Sequence[str]) -> LabelArray:
 def parquet(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Read the numbers of a parquet file; columns named as labels are labels."""
     one_array(path, wanted)
-    names = [wanted.labels] if isinstance(wanted.labels, str) else list(wanted.labels or ())
+    names = wanted.named
     columns = parquet_columns(path)
     header = [name for name, _ in columns]
     where = {name: _column(name, header, path) for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +273,7 @@ _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 
 
 def sensitivities(cards: Sequence[Card]) -> list[Sensitivity]:
-    """Return the sensitivities of all cards, those of the same strengths in one."""
+    """Return the sensitivities of all cards in one; each by itself where not all are of as many seeds."""
     found = [card.sensitivity for card in cards if card.sensitivity is not None]
     if not found:
         return []
@@ -281,7 +281,7 @@ def sensitivities(cards: Sequence[Card]) -> list[Sensitivity]:
     if any(each.seeds != first.seeds for each in found):
         return found
     curves = [curve for each in found for curve in each.curves]
-    return [Sensitivity(**{**first.__dict__, "curves": curves})]
+    return [replace(first, curves=curves)]
 
 
 def summarised(cards: Sequence[Card]) -> list[tuple[Run, Summary]]:

@@ -137,10 +137,16 @@ def _curves(part: SubFigure, cards: Sequence[Card]) -> None:
     axes = part.subplots(1, 2 + max(1, len(labels)))
     found = sensitivities(cards)
     if found:
-        first = found[0]
-        draw_sensitivity(
-            axes[0], first.curves, first.variance_ratio, 0, xlabel="explained variance ratio", log=True
-        )
+        places = {
+            curve.measure: index
+            for index, card in enumerate(cards)
+            if card.sensitivity is not None
+            for curve in card.sensitivity.curves
+        }
+        label = "explained variance ratio"
+        for each in found:
+            ratio = each.variance_ratio
+            draw_sensitivity(axes[0], each.curves, ratio, 0, xlabel=label, log=True, looks=places)
         axes[0].set_title("score after one PC is replaced")
     else:
         _missing(axes[0], "sensitivity", cards)
@@ -154,9 +160,6 @@ def _curves(part: SubFigure, cards: Sequence[Card]) -> None:
         ax.set_title("decoding; a dot: good score")
     if not labels:
         _missing(axes[2], "decoding" if pools else "run", cards)
-    for ax in axes:
-        if ax.get_legend() is not None:
-            ax.get_legend().remove()
     handles = [Line2D([], [], **look(index), label=plain(card.measure)) for index, card in enumerate(cards)]
     part.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 

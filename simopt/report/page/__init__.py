@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.errors import StorageError
+from simopt.report import Collected
 from simopt.report.page.analyses import joint_plot, sensitivity_plots, third_plot
 from simopt.report.page.document import Document
 from simopt.report.page.markup import Cell, Link, link, marked, table, text
@@ -22,9 +23,8 @@ from simopt.report.page.plots import (
     score_plots,
 )
 from simopt.report.page.provenance import origin
-from simopt.report.tables import PCS, Rounded, Summary, rounded, summarise
+from simopt.report.tables import PCS, Rounded, Summary, rounded
 from simopt.store import analysis
-from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -37,49 +37,36 @@ _NAMED = 4
 """As many datasets are named in the title."""
 
 
-def save_page(
-    runs: Sequence[Run],
-    sensitivities: Sequence[Sensitivities],
-    joints: Sequence[Joint],
-    broken: Sequence[str],
-    path: Path,
-) -> Path:
+def save_page(collected: Collected, path: Path) -> Path:
     """Write the page, its folder made if need be, and return its path.
 
     Parameters
     ----------
-    runs : sequence of Run
-    sensitivities : sequence of simopt.analysis.sensitivity.Result
-    joints : sequence of simopt.joint.result.Result
-    broken : sequence of str
-        A line for each file that could not be read.
+    collected : Collected
     path : Path
         An .html file.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        Another suffix than .html, plotly is not installed, or the file cannot be written.
     """
-    return _Page(runs, sensitivities, joints, broken).save(path)
+    return _Page(collected).save(path)
 
 
 class _Page:
-    def __init__(
-        self,
-        runs: Sequence[Run],
-        sensitivities: Sequence[Sensitivities],
-        joints: Sequence[Joint],
-        broken: Sequence[str],
-    ) -> None:
-        ordered = sorted(runs, key=lambda run: (run.dataset, run.measure, run.run_id, str(run.path)))
-        self.runs: list[Summarised] = [(run, summarise(run)) for run in ordered]
-        self.sensitivities, self.joints, self.broken = sensitivities, joints, broken
+    def __init__(self, collected: Collected) -> None:
+        self.runs: list[Summarised] = sorted(
+            zip(collected.runs, collected.summaries, strict=True),
+            key=lambda each: (each[0].dataset, each[0].measure, each[0].run_id, str(each[0].path)),
+        )
+        self.sensitivities, self.joints = collected.sensitivities, collected.joints
+        self.broken = collected.broken
         self.analysed: list[tuple[str, str, str, Path | None]] = [
-            *(_about(r, r.perturbation) for r in sensitivities),
-            *(_about(r, " and ".join(r.names)) for r in joints),
+            *(_about(r, r.perturbation) for r in self.sensitivities),
+            *(_about(r, " and ".join(r.names)) for r in self.joints),
         ]
-        self.points = points_each(ordered)
+        self.points = points_each([run for run, _ in self.runs])
         self.document = Document()
 
     def save(self, path: Path) -> Path:
@@ -180,13 +167,12 @@ class _Page:
         opened = " open" if len(self.runs) <= _OPEN else ""
         drawn = self.document.figure(captured_plot(run, summary, self.points), 4) if len(run.step) else ""
         heading = f"{run.dataset}, {run.measure}, {summary.run}"
-        attributes = {name: run.attributes[name] for name in ATTRIBUTES if name in run.attributes}
         told = (
             f"{summary.steps} steps, score {summary.final_score:.4f}; {summary.status}: {summary.stop_reason}"
         )
         return (
             f'<details class="run" id="run-{number}"{opened}><summary><h3>{text(heading)}</h3>'
-            f" {text(told)}</summary>{drawn}{origin(heading, run.path, attributes)}</details>"
+            f" {text(told)}</summary>{drawn}{origin(heading, run.path, run.attributes)}</details>"
         )
 
     def _title(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simopt.report.joint import axis_limits
 from simopt.report.page.plots import COLORS, DASHES, MOST_POINTS, Plot, thin
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from simopt.theory.sensitivity import Sensitivity
     from simopt.typing import FloatArray
 
-_MARGIN, _LEAST, _LARGE = 0.03, -1.0, 1000.0
 _MOST_MEASURES = 10
 """In one plot; more are continued in the next one."""
 
@@ -66,17 +66,18 @@ def joint_plot(result: Joint) -> Plot | None:
     a, b = result.names
     plot = Plot(f"{joint_title(result)}: scores found together", a, b)
     found = []
+    signs: tuple[int, int] = (1, 1)
+    near: tuple[FloatArray | None, FloatArray | None] = (None, None)
     if result.region is not None:
+        signs, near = result.region.signs, (result.region.levels, result.region.b_min)
         _add_region(plot, result, result.region)
         found.append(np.concatenate([result.region.lower, result.region.upper]))
     if result.square is not None:
         _add_targets(plot, result.square)
         found += [result.square.targets, result.square.end]
-    signs = (1, 1) if result.region is None else result.region.signs
-    near = (0.0, 0.0) if result.region is None else (_top(result.region.levels), _top(result.region.b_min))
     every = np.concatenate(found)
     for axis, at in (("x", 0), ("y", 1)):
-        plot.ranges[axis] = _limits(every[:, at], signs[at], near[at])
+        plot.ranges[axis] = axis_limits(every[:, at], signs[at], near[at])
     limits_a, limits_b = result.thresholds()
     plot.guides = {"x": limits_a, "y": limits_b}
     plot.sentence = _joint_said(result)
@@ -204,19 +205,3 @@ def _joint_said(result: Joint) -> str:
         reached = sum(each.name == "REACHED" for each in result.square.settled)
         said.append(f"{reached} of {len(result.square.targets)} targets were reached.")
     return " ".join(said)
-
-
-def _top(values: FloatArray) -> float:
-    return float(values[np.isfinite(values)].max(initial=0.0))
-
-
-def _limits(values: FloatArray, sign: int, near: float) -> tuple[float, float]:
-    """Return the ends of an axis: of scores 0 to 1 at least, of distances not far beyond ``near``."""
-    known = values[np.isfinite(values)]
-    if sign > 0:
-        known = np.concatenate([np.maximum(known, _LEAST), [0.0, 1.0]])
-    elif 0 < _LARGE * near < known.max(initial=0.0):
-        known = np.minimum(known, 2 * near)
-    low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
-    margin = _MARGIN * ((high - low) or 1.0)
-    return low - margin, high + margin

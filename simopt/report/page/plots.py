@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from simopt.report.figures import SHOWN_PCS
+from simopt.report.panels import SHOWN_PCS
 from simopt.report.pools import Pool, band, pool
-from simopt.report.tables import Summary
+from simopt.report.tables import Summary, mean_reached
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -185,9 +185,8 @@ def half_capture_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
         for index, each in enumerate(pools):
             halves = np.stack([known[id(run)].halves[column] for run, column in each.places])
             spread = band(halves, axis=0)
-            count = np.isfinite(halves).sum(axis=0)
-            total = np.where(np.isfinite(halves), halves, 0.0).sum(axis=0)
-            mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+            missing = (~np.isfinite(halves)).sum(axis=0)
+            mean = mean_reached(halves)
             at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)
             table = {
                 "PC": at + 1,
@@ -195,7 +194,7 @@ def half_capture_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
                 plot.ylabel: mean[at],
                 "least": spread.low[at],
                 "largest": spread.high[at],
-                f"replicates of {len(halves)} that never did": len(halves) - count[at],
+                f"replicates of {len(halves)} that never did": missing[at],
             }
             _, x, y, *ends, _ = plot.add(f"{dataset}, {each.label}", table)
             style = {"mode": "markers", "symbol": SYMBOLS[index % len(SYMBOLS)], "legend": True}
@@ -203,7 +202,7 @@ def half_capture_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
                 style["range"] = ends
             plot.trace(each.label, x, y, f"c{index % COLORS}", **style)
             final = np.mean([known[id(run)].scores[column] for run, column in each.places])
-            never = int((count == 0).sum())
+            never = int(np.isnan(mean).sum())
             drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
             said.append(f"{each.label}: {never} of {len(mean)} PCs{drawn}, up to score {final:.3f}")
         plot.sentence = f"Never half captured, so without a mark: {'; '.join(said)}."
@@ -266,7 +265,7 @@ def _good(each: Pool, variable: str, known: Mapping[int, Summary]) -> str:
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
     """Add level lines of what is decoded from the recording, and by guessing: one for each value."""
     scores = np.concatenate([run.decoding_score.ravel() for run in runs])
-    ends = np.array([scores.min(), scores.max()])
+    ends = np.array([np.fmin.reduce(scores), np.fmax.reduce(scores)])  # NaN aside
     for key, name, dash in (("accuracy", "recording", "dash"), ("chance", "chance", "dot")):
         for value in sorted({float(run.reference_decoding[variable][key]) for run in runs}):
             x, y = plot.add(f"{plot.title}: {name}", {"score": ends, plot.ylabel: np.full(2, value)})

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simopt.analysis.good_score import GoodScore
+from simopt.optimization import steps_to
 from simopt.report.pools import pool
 from simopt.report.published import comparable, numbers
 from simopt.report.published.comparison import (
@@ -23,6 +25,7 @@ from simopt.report.published.comparison import (
     csv_rows,
 )
 from simopt.report.published.numbers import TARGET, Number
+from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -111,8 +114,6 @@ class _About:
 
 
 def _of_runs(collected: Collected) -> list[Comparison]:
-    from simopt.optimization.captured import steps_to  # loads torch, as good scores do
-
     good = {summary.path: summary.good_scores for summary in collected.summaries}
     steps = {run.path: steps_to(run.step, run.score, TARGET) for run in collected.whole()}
     rows: list[Comparison] = []
@@ -152,9 +153,7 @@ def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
     published = numbers.half_capture(about.dataset, about.measure)[: halves.shape[1]]
     if not len(published):
         return
-    known = ~np.isnan(halves[:, : len(published)])
-    total, count = np.where(known, halves[:, : len(published)], 0).sum(axis=0), known.sum(axis=0)
-    here = np.divide(total, count, out=np.full(len(published), np.nan), where=count > 0)
+    here = mean_reached(halves[:, : len(published)])
     both = np.flatnonzero(~np.isnan(here) & ~np.isnan(published))
     one = int((np.isnan(here) != np.isnan(published)).sum())
     counted = f"{len(both)} of {len(published)} PCs captured on both sides, {one} on one side only"
@@ -171,8 +170,6 @@ def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
 
 
 def _of_good_score(about: _About, variable: str, per_seed: FloatArray, decoder: str) -> Iterator[Comparison]:
-    from simopt.analysis.good_score import GoodScore
-
     published = numbers.good_score(about.dataset, about.measure, variable)
     if published is not None:
         here = GoodScore(variable, math.nan, per_seed).score

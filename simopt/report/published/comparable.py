@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from simopt import catalogue
 from simopt.errors import StorageError
 from simopt.report.published import numbers
+from simopt.report.stored_config import parsed
 from simopt.store import analysis, layout
 
 if TYPE_CHECKING:
@@ -34,15 +33,6 @@ _FREE = {
 """Of each node of a configuration what may be other than published."""
 
 
-def config(attributes: Mapping[str, Any]) -> Config | None:
-    """Return a stored configuration; None where it is none."""
-    try:
-        found = yaml.safe_load(str(attributes.get("config", "")))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def unlike(run: Run) -> str:
     """Return in what a run is not as published, in words; empty if in nothing.
 
@@ -55,7 +45,7 @@ def unlike(run: Run) -> str:
     if (dataset, run.measure) not in numbers.runs():
         known = ", ".join(measure for name, measure in numbers.runs() if name == dataset)
         return f"of {dataset} the published runs at hand are {known}"
-    stored = config(run.attributes)
+    stored = _config(run.attributes)
     if stored is None:
         return _UNREADABLE
     expected = {"dataset": dataset, "measure": run.measure, "optimizer": "adam", "init": "gaussian"}
@@ -79,7 +69,7 @@ def unlike_analysis(found: Sensitivity | Joint) -> str:
     if found.path is None:
         return ""
     try:
-        stored = config(analysis.attributes(found.path))
+        stored = _config(analysis.attributes(found.path))
     except StorageError:
         stored = None
     if stored is None:
@@ -112,9 +102,13 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
 
 def decoder_note(attributes: Mapping[str, Any]) -> str:
     """Return in what the decoder of a run was not the published one; empty if in nothing."""
-    stored = config(attributes) or {}
+    stored = _config(attributes) or {}
     told = [f"{key} {_plain(here)}" for key, (here, _) in differences(stored, "decoder", "published").items()]
     return f"decoder here: {', '.join(told)}" if told else ""
+
+
+def _config(attributes: Mapping[str, Any]) -> Config | None:
+    return parsed(str(attributes.get("config", "")))
 
 
 def _unlike(stored: Config, node: str, name: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from simopt.analysis import good_score as rule
 from simopt.typing import FloatArray
 
 Origin = Literal["data", "rounded data", "by eye"]
@@ -107,14 +108,12 @@ def good_score(dataset: str, measure: str, variable: str) -> Number | None:
     By :func:`simopt.analysis.good_score.good_score`, from the second row on; its origin is that of the
     recording's accuracy. None where that or the curve is not at hand.
     """
-    from simopt.analysis import good_score as rule  # loads torch, which most reports do not need
-
     score, accuracy = (values[1:, None] for values in decoding(dataset, measure, variable))
     reference = figure(dataset, "accuracy", variable)
     if reference is None or not len(score):
         return None
     chance = _CHANCE.get(dataset, 1 / 2)
-    level = chance + rule.SHARE * (reference.value - chance)
+    level = rule.decodable(chance, reference.value)
     value = float(rule.good_score(score, accuracy, chance, reference.value)[0])
     note = ""
     if np.isnan(value):

@@ -53,6 +53,11 @@ def _same(value: Floats) -> Floats:
     return value
 
 
+def _root(value: Floats) -> Floats:
+    out: Floats = np.sqrt(np.maximum(value, 0))
+    return out
+
+
 def _angular(score: Floats) -> Floats:
     out: Floats = 1 - 2 / math.pi * np.arccos(np.clip(score, -1, 1))
     return out
@@ -83,7 +88,7 @@ _RELATIONS = {
     "rsa_correlation_corr": Relation("cka", _same, _same, True, "cka"),
     "cka_angular": Relation("cka", _angular, _from_angular, True, "1 - (2/pi) arccos(cka)"),
     "nbs": Relation("nbs", _same, _same, True, "nbs"),
-    "nbs_squared": Relation("nbs", np.square, np.sqrt, True, "nbs^2"),
+    "nbs_squared": Relation("nbs", np.square, _root, True, "nbs^2"),
     "procrustes_angular": Relation("nbs", _angular, _from_angular, True, "1 - (2/pi) arccos(nbs)"),
     "procrustes_angle": Relation("nbs", _angle, np.cos, False, "arccos(nbs)"),
     "procrustes_normalised": Relation("nbs", _chord, _from_chord, False, "sqrt(2 - 2 nbs)"),
@@ -163,10 +168,6 @@ def bounds(setting: Setting) -> tuple[Bound, ...]:
     """Return all bounds between two of cka, nbs, linreg and cca, in both directions."""
     divisor = min(setting.x_units, setting.units)
     norm = setting.norm
-
-    def zero(level: Floats) -> Floats:
-        return np.zeros_like(level)
-
     cka_nbs = (
         "max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter",
         "majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier",
@@ -276,8 +277,11 @@ def between(
     given, implied = relation(a), relation(b)
     known = bounds(setting)
     most = limits(setting)
-    level = given.inverse(np.asarray(levels, dtype=np.float64))
-    outside = ~((level >= -_ROUNDING) & (level <= most[given.measure] + _ROUNDING))
+    asked = np.asarray(levels, dtype=np.float64)
+    level = given.inverse(asked)
+    # A form has no inverse beyond its range: there the way back does not arrive.
+    back = np.abs(given.forward(level) - asked) <= _TIP
+    outside = ~((level >= -_ROUNDING) & (level <= most[given.measure] + _ROUNDING) & back)
     level = np.clip(np.where(outside, 0, level), 0, most[given.measure])
     if given.measure == implied.measure:
         low, high = level, level
@@ -295,6 +299,8 @@ def between(
 
 
 _ROUNDING = 1e-9
+_TIP = 1e-7
+"""Rounding of an angle or a distance near 0, the root of that of its score."""
 
 
 def _chains(

@@ -24,8 +24,8 @@ def one_component(cka: Floats, rank: int) -> tuple[Floats, Floats]:
         r = min(q, n - 1), of Y.
     """
     level = np.clip(cka, 0, 1)
-    m = 1 / (level + np.sqrt((1 - level**2) * (rank - 1)))
-    m = np.where(level * np.sqrt(rank) <= 1, 1 / np.sqrt(rank), m)
+    flat = level * np.sqrt(rank) <= 1
+    m = 1 / np.where(flat, np.sqrt(rank), level + np.sqrt((1 - level**2) * (rank - 1)))
     return np.sqrt(level * m), np.sqrt(level)
 
 

@@ -10,6 +10,7 @@ import sympy as sp
 from simopt import checks
 from simopt.theory.derivation.proofs import Algebra
 from simopt.theory.derivation.random_direction import steps_to_correction
+from simopt.theory.derivation.score import steps_to_score
 from simopt.theory.derivation.sensitivity import (
     small_share,
     steps_to_loss,
@@ -19,7 +20,7 @@ from simopt.theory.derivation.sensitivity import (
 )
 from simopt.theory.derivation.setting import MEANING, PERTURBATIONS
 from simopt.theory.derivation.steps import Derivation, Step
-from simopt.theory.derivation.subjects import ANGULAR, SUBJECTS, steps_to_score
+from simopt.theory.derivation.subjects import ANGULAR, SUBJECTS
 
 
 def subjects() -> list[str]:

@@ -141,6 +141,7 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         made = Path(folder) / "derivation.pdf"

@@ -140,7 +140,8 @@ def polynomial(matrix: sp.Basic) -> Polynomial:
             ((word, c),) = base.items()
             if c == 1 and len(word) == 1 and word[0][0] in DIAGONAL:
                 return {((word[0][0], False, word[0][2] * matrix.exp),): one}
-        return polynomial(sp.MatMul(*[matrix.base] * int(matrix.exp), evaluate=False))
+        if matrix.exp.is_Integer and matrix.exp > 0:
+            return polynomial(sp.MatMul(*[matrix.base] * int(matrix.exp), evaluate=False))
     if isinstance(matrix, sp.MatMul):
         product: Polynomial = {(): one}
         for factor in matrix.args:

@@ -1,0 +1,39 @@
+"""What of an exception reaches a person: a line and an exit code."""
+
+import pytest
+import typer
+
+from simopt.app.console import errors_as_lines
+from simopt.errors import InputError, StorageError
+
+
+def ended(error: BaseException, during: BaseException | None = None) -> int:
+    with pytest.raises(typer.Exit) as exit_, errors_as_lines(debug=False):
+        try:
+            if during is not None:
+                raise during
+        finally:
+            raise error
+    return exit_.value.exit_code
+
+
+def test_every_kind_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = [ended(error) for error in (InputError("a"), StorageError("b"), MemoryError(), ValueError("c"))]
+    assert codes == [2, 1, 1, 1]
+    assert ended(KeyboardInterrupt()) == 130
+    said = capsys.readouterr().err
+    assert [line.split()[0] for line in said.splitlines()] == [*["simopt:"] * 4, "--debug", "simopt:"]
+    assert "simopt: unexpected ValueError: c\n--debug shows the traceback; please report it." in said
+
+
+@pytest.mark.parametrize("error", [AttributeError("half done"), InputError("half done")])
+def test_what_an_interrupt_led_to_is_an_interrupt(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(error, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err.strip() == "simopt: interrupted"
+
+
+def test_a_full_disk_is_told_though_an_interrupt_came(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(StorageError("x: no space"), KeyboardInterrupt()) == 1
+    assert "no space" in capsys.readouterr().err
