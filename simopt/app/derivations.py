@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ from simopt.errors import InputError
 from simopt.store.whole import put
 from simopt.theory import derivation
 from simopt.theory.derivation import Derivation
-
-_ENGINES = ("latexmk", "pdflatex", "tectonic")
 
 
 def derive_all(asked: Request) -> list[Derivation]:
@@ -70,15 +67,11 @@ def write(derived: list[Derivation], folder: Path) -> list[str]:
     markdown, latex, pdf = (folder / f"derivation.{suffix}" for suffix in ("md", "tex", "pdf"))
     try:
         put(markdown, "\n\n".join(map(derivation.to_markdown, derived)).encode())
-        put(latex, derivation.to_latex(derived).encode())
+        told = [f"written: {markdown}", f"written: {latex}"]
+        return [*told, f"written: {derivation.write_pdf(derived, pdf)}"]
+    except InputError as error:  # no LaTeX is installed
+        return [*told, str(error)]
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({(error.strerror or str(error)).lower()})."
         ) from error
-    told = [f"written: {markdown}", f"written: {latex}"]
-    if any(map(shutil.which, _ENGINES)):
-        return [*told, f"written: {derivation.write_pdf(derived, pdf)}"]
-    return [
-        *told,
-        f"no PDF: none of {', '.join(_ENGINES)} is installed; `pdflatex {latex.name}` makes one elsewhere.",
-    ]

@@ -13,8 +13,8 @@ import numpy as np
 from simopt.app import analyses
 from simopt.app.build import Job, build
 from simopt.app.compose import Composed
-from simopt.app.guards import alone, stop_signals
-from simopt.app.paths import config_hash, run_folder
+from simopt.app.guards import alone, stop_signals, tidy
+from simopt.app.paths import config_hash, make_folder, run_place
 from simopt.app.provenance import now, provenance
 from simopt.errors import InterruptedRunError, RunFailedError, SimoptError
 from simopt.optimization import State, StopReason, captured_variance, half_capture, steps_to
@@ -87,11 +87,18 @@ def _execute(
     config = composed.config
     job = build(config)
     digest = config_hash(config, job.dataset)
-    folder = run_folder(config, job.dataset, job.measure.name, digest)
+    folder = run_place(config, job.dataset, job.measure.name, digest)
     path = folder / layout.RUN_FILE
+
+    def finished() -> bool:
+        return not config.force and reader.if_whole(reader.status, path) == layout.FINISHED
+
+    if finished():
+        tidy(folder)
+        return Outcome(path, "found")
+    make_folder(folder, "log.dir")
     with alone(folder, should_stop if wait else None):
-        if not config.force and reader.if_whole(reader.status, path) == layout.FINISHED:
-            (folder / layout.CHECKPOINT_FILE).unlink(missing_ok=True)
+        if finished():
             return Outcome(path, "found")
         session = _Session(composed, job, digest, folder, progress, should_stop)
         return session.run()

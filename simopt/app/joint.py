@@ -327,7 +327,7 @@ def _widened(asked: Request, dataset: Dataset | None, result: Result) -> Result:
     outside = int((~result.region.contains(points)).sum()) if len(points) else 0
     region = result.region.contain(points) if outside else result.region
     square = targets[-1] if targets else None
-    return replace(result, region=region, square=square, stored_pairs=len(points), outside=outside)
+    return replace(result, region=region, square=square, stored=points, outside=outside)
 
 
 def _tracked_pairs(root: str, dataset: Dataset, a: str, b: str) -> FloatArray:

@@ -68,19 +68,6 @@ def run_place(config: RunConfig, dataset: Dataset, measure: str, digest: str) ->
     return root / dataset.name / measure / f"{dataset.source}-{digest[:_ID_LENGTH]}"
 
 
-def run_folder(config: RunConfig, dataset: Dataset, measure: str, digest: str) -> Path:
-    """Return the folder of a run, :func:`run_place`, and make it.
-
-    Raises
-    ------
-    InputError
-        A name that cannot be a folder, or a place that cannot be written.
-    """
-    folder = run_place(config, dataset, measure, digest)
-    make_folder(folder, "log.dir")
-    return folder
-
-
 def make_folder(folder: Path, key: str = "dir") -> None:
     """Make a folder for results, and see that files can be made there.
 

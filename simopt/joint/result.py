@@ -64,8 +64,10 @@ class Result:
         Of ``mode=boundary``: of a stored square search of the same pair.
     third : str
     third_range : Extremes or None
-    stored_pairs, outside : int
-        Pairs of scores of stored runs, and how many of them widened the region.
+    stored : array, (N, 2)
+        Pairs of scores of stored runs and square searches on the same data.
+    outside : int
+        How many of them widened the region.
     how : str
         ``done`` or ``found``.
     data_hash : str
@@ -86,7 +88,7 @@ class Result:
     square: Reached | None = None
     third: str = ""
     third_range: Extremes | None = None
-    stored_pairs: int = 0
+    stored: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
     outside: int = 0
     how: str = "done"
     data_hash: str = ""
@@ -166,7 +168,7 @@ class Result:
             "implied": {self._beyond(each): _interval(each) for each in self.implied},
             "verdict": self.verdict,
             "sentence": self.sentence(),
-            "stored_pairs": self.stored_pairs,
+            "stored_pairs": len(self.stored),
             "outside": self.outside,
             "captured": None if inspected is None else _plain(inspected.captured),
             "decoding": None if inspected is None else {k: _plain(v) for k, v in inspected.decoding.items()},

@@ -174,7 +174,7 @@ def test_two_processes_do_not_write_one_run(start, tmp_path: Path) -> None:
         filelock.FileLock(path.parent / layout.LOCK_FILE),
         pytest.raises(StorageError, match="another process is at work"),
     ):
-        start("max_steps=3")
+        start("max_steps=3", "force=true")
 
 
 @pytest.mark.parametrize(

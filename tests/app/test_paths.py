@@ -8,7 +8,7 @@ import pytest
 
 from simopt import datasets
 from simopt.app.compose import compose
-from simopt.app.paths import config_hash, run_folder, source_of
+from simopt.app.paths import config_hash, make_folder, run_place, source_of
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 
@@ -65,8 +65,9 @@ def test_a_function_that_is_not_in_python_has_no_source() -> None:
 
 def test_the_source_is_in_the_path(tmp_path: Path) -> None:
     config = compose([*BASE, f"log.dir='{tmp_path}'"]).config
-    folder = run_folder(config, datasets.build(config.dataset).load(), "cka", "0123456789abcdef")
+    folder = run_place(config, datasets.build(config.dataset).load(), "cka", "0123456789abcdef")
     assert folder == tmp_path / "ultrametric" / "cka" / "surrogate-0123456789ab"
+    make_folder(folder)
     assert list(folder.iterdir()) == []
 
 
@@ -77,8 +78,8 @@ def test_names_and_places_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"cannot be written \(.*\); choose another folder with log.dir=FOLDER"
     ):
-        run_folder(config, dataset, "cka", "0" * 12)
+        make_folder(run_place(config, dataset, "cka", "0" * 12), "log.dir")
     with pytest.raises(InputError, match=re.escape("dataset name '../x' cannot be the name of a folder")):
-        run_folder(config, Dataset("../x", dataset.responses), "cka", "0" * 12)
+        run_place(config, Dataset("../x", dataset.responses), "cka", "0" * 12)
     with pytest.raises(InputError, match="measure name"):
-        run_folder(config, dataset, "a/b", "0" * 12)
+        run_place(config, dataset, "a/b", "0" * 12)

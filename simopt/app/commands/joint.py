@@ -80,7 +80,7 @@ def joint(
         for result in results:
             if result.outside:
                 told_of = (
-                    f"{result.outside} of {result.stored_pairs} stored pairs of scores widened the region"
+                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
                 )
                 err().print(f"{' and '.join(result.names)}: {told_of}", markup=False, soft_wrap=True)
             out().print(f"{result.how}: {result.path}", markup=False, soft_wrap=True)
@@ -105,6 +105,7 @@ def _draw(results: list[Result], figure: Path) -> None:
             figure,
             bounds=bounds,
             square=first.square,
+            reached=first.stored if len(first.stored) else None,
             guides=guides[0],
             guides_b=guides[1],
         )
