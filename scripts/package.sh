@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the sdist and the wheel, then installs and runs the wheel in a clean environment of each Python, first
-# alone, then with each extra, and lastly the commands of the README. One line a check; what a failed one printed follows it, and the exit code is 1.
+# alone, then with each extra, and lastly the commands of the README. One line a check; what a failed one printed
+# follows it, and the exit code is 1.
 #
 #     bash scripts/package.sh [PYTHON ...]
 #
@@ -93,7 +94,7 @@ for python in "${usable[@]}"; do
         check "$version" "pip check, with the extras" "$bin/python" -m pip check
 
         mkdir stranger
-        cp -r "$root/tests" "$root/README.md" "$root/pyproject.toml" stranger
+        cp -r "$root/tests" "$root/scripts" "$root/README.md" "$root/pyproject.toml" stranger
         check "$version" "[dev] pip install" "${install[@]}" "$wheel[dev]"
         check "$version" "README and help, by the wheel" \
             bash -c 'cd stranger && "$0" -m pytest -q tests/test_readme.py' "$bin/python"
