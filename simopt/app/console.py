@@ -136,7 +136,8 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 
         def observe(state: State) -> None:
             now = time.monotonic()
-            first.append((state.step, now)) if not first else None
+            if not first:
+                first.append((state.step, now))
             taken = max(now - first[0][1], 1e-9)
             progress.update(
                 task,

@@ -19,6 +19,7 @@ from simopt.errors import InputError
 SMALL = ["dataset=ultrametric", "max_steps=300"]
 
 
+@pytest.mark.slow
 def test_the_same_command_makes_the_same_bytes(simopt, tmp_path):
     asked = ["animate", "measure=cka,nbs", *SMALL, "target=0.6", "--frames", "3", "--json"]
     first, again = (simopt(*asked, "--file", f"{name}.gif") for name in ("a", "b"))

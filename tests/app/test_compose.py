@@ -18,7 +18,9 @@ def test_the_defaults_are_the_published_settings() -> None:
     assert (config.device, config.dtype, config.force, config.track) == ("auto", "float32", False, [])
 
 
-@pytest.mark.parametrize("group", ["measure", "dataset", "optimizer", "init", "decoder"])
+@pytest.mark.parametrize(
+    "group", [pytest.param("measure", marks=pytest.mark.slow), "dataset", "optimizer", "init", "decoder"]
+)
 def test_every_option_of_every_group_composes(group: str) -> None:
     for name in catalogue.names(group):
         extra = {"file": ["dataset.path=x.npy"], "function": ["measure._target_=math.dist"]}.get(name, [])

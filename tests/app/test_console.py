@@ -1,9 +1,15 @@
 """What of an exception reaches a person: a line and an exit code."""
 
-import pytest
-import typer
+import io
+from types import SimpleNamespace
 
-from simopt.app.console import errors_as_lines
+import pytest
+import torch
+import typer
+from rich.console import Console
+
+from simopt.app import console
+from simopt.app.console import count_bar, errors_as_lines, progress_bar
 from simopt.errors import InputError, StorageError
 
 
@@ -37,3 +43,17 @@ def test_what_an_interrupt_led_to_is_an_interrupt(
 def test_a_full_disk_is_told_though_an_interrupt_came(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(StorageError("x: no space"), KeyboardInterrupt()) == 1
     assert "no space" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_bars_are_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    drawn = io.StringIO()
+    monkeypatch.setattr(console, "err", lambda: Console(file=drawn, force_terminal=terminal, width=120))
+    with progress_bar("optimising", 10) as observe:
+        for step in (0, 4):
+            observe(SimpleNamespace(step=step, score=torch.tensor([0.25, 0.75])))
+    with count_bar("scored anew") as count:
+        count(1, 3)
+        count(3, 3)
+    for part in ("optimising", "4/10", "score 0.500", "scored anew", "3/3"):
+        assert (part in drawn.getvalue()) == terminal

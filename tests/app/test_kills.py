@@ -18,7 +18,7 @@ def kills(count: int, number: str, *options: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(5, id="5"), pytest.param(30, id="30", marks=pytest.mark.slow)]
+    "count", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.slow)]
 )
 def test_killed_runs_go_on_to_the_same_numbers(count: int) -> None:
     result = kills(count, "KILL", "--seed=1", "max_steps=60")
@@ -27,7 +27,7 @@ def test_killed_runs_go_on_to_the_same_numbers(count: int) -> None:
     assert result["seen"]["at the end: equal"] == result["runs"]
     done_by_itself = result["seen"].get("exit code 0", 0)  # at the very instant of the signal
     assert result["seen"]["exit code -9"] + done_by_itself == result["kills"]
-    assert done_by_itself <= result["kills"] // 5
+    assert done_by_itself <= max(1, result["kills"] // 5)
     assert result["seen"]["after a kill: crashed"] > 0
 
 

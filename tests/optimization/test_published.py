@@ -5,9 +5,11 @@ the published control experiment, and the best test of the whole path there is.
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 
 import simopt
 from simopt.errors import DegenerateWarning
@@ -17,12 +19,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::simopt.errors.DegenerateWarning
 
 RUNS = numbers.runs()
 MEASURES = ["cka", "cka_angular", "nbs", "procrustes_angular", "linreg", "ridge100_cv5"]
-SLOW = {("mante", "cka_angular"), ("mante", "procrustes_angular"), ("mante", "ridge100_cv5")}
-CELLS = [
-    pytest.param(dataset, measure, marks=pytest.mark.slow if (dataset, measure) in SLOW else ())
-    for dataset in ("majaj", "mante")
-    for measure in MEASURES
-]
+SLOW = {
+    *(("mante", measure) for measure in ("cka_angular", "nbs", "procrustes_angular", "ridge100_cv5")),
+    *((dataset, "ridge100_cv5") for dataset in ("freeman_ziemba", "siegel")),
+}
+
+
+def cells(datasets: Sequence[str], measures: Iterable[str]) -> list[ParameterSet]:
+    return [
+        pytest.param(dataset, measure, marks=pytest.mark.slow if (dataset, measure) in SLOW else ())
+        for dataset in datasets
+        for measure in measures
+    ]
+
+
+CELLS = cells(("majaj", "mante"), MEASURES)
 
 
 @functools.cache
@@ -73,8 +84,7 @@ RANGES = {
 }
 
 
-@pytest.mark.parametrize("dataset", ["freeman_ziemba", "siegel", "hatsopoulos"])
-@pytest.mark.parametrize("measure", RANGES)
+@pytest.mark.parametrize(("dataset", "measure"), cells(("freeman_ziemba", "siegel", "hatsopoulos"), RANGES))
 def test_first_score_and_steps_lie_in_the_published_range(dataset: str, measure: str) -> None:
     trajectory = run(dataset, measure)
     scores, rows = RANGES[measure]
