@@ -250,7 +250,8 @@ class _FromY:
     def _penalised(self, gram: Tensor) -> Tensor:
         if self.penalty == 0:
             return gram
-        return gram + self.penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        return gram + float(self.penalty) * identity  # torch takes no int beyond 64 bits
 
     def _fit(self, test_right: Tensor, B: Tensor, test_gram: Tensor) -> _Fit:
         overlap = (test_right * B).sum(dim=(-2, -1))
