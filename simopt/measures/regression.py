@@ -137,11 +137,12 @@ class Regression(Measure):
         folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores)
         if self.baseline == "test" and min(folds.sizes) < 2:
             raise InputError(f"{self.name}: a fold of one sample does not vary about its own mean.")
+        penalty = float(self.penalty)  # torch takes no int beyond 64 bits
         sides: list[_FromY | _FromX] = []
         if self.direction != "x_to_y":
-            sides.append(_FromY(reference, folds, self.penalty, self.name))
+            sides.append(_FromY(reference, folds, penalty, self.name))
         if self.direction != "y_to_x":
-            sides.append(_FromX(reference, folds, self.penalty))
+            sides.append(_FromX(reference, folds, penalty))
 
         def evaluate(moments: Moments) -> Tensor:
             scores = [self._score(side(moments)).mean(dim=-1) for side in sides]
@@ -250,8 +251,7 @@ class _FromY:
     def _penalised(self, gram: Tensor) -> Tensor:
         if self.penalty == 0:
             return gram
-        identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-        return gram + float(self.penalty) * identity  # torch takes no int beyond 64 bits
+        return gram + self.penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
 
     def _fit(self, test_right: Tensor, B: Tensor, test_gram: Tensor) -> _Fit:
         overlap = (test_right * B).sum(dim=(-2, -1))

@@ -16,6 +16,7 @@ from simopt.errors import InputError, StorageError
 from simopt.report.selection import Facts, find, fits, keeps, nothing_left
 from simopt.report.tables import Summary, summarise
 from simopt.store import reader
+from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ Content = TypeVar("Content")
 
 _ROOM = 100_000_000
 """Bytes of captured variance that are kept of all runs together; beyond, of each run fewer rows."""
-_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
         raise
     except MemoryError as error:
         raise StorageError(f"{path}: too large to read.") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StorageError(f"{path}: holds what does not fit together ({reason}).") from error
 

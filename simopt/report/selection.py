@@ -16,6 +16,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.report.pools import Pool, pool
 from simopt.store import layout
+from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
 KEYS = ("dataset", "measure", "source", "status", "run")
@@ -114,7 +115,7 @@ def _kind(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             analysis = file.attrs.get("analysis")
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError):
+    except UNREADABLE:
         return path.stem if path.stem in ANALYSES else "run"
     return analysis if isinstance(analysis, str) and analysis in ANALYSES else "run"
 

@@ -11,6 +11,9 @@ import numpy as np
 
 from simopt.errors import InputError, OtherSchemaError, StorageError
 
+UNREADABLE = (OSError, LookupError, RuntimeError, ArithmeticError, ValueError, TypeError, AttributeError)
+"""What comes of reading what is not there, or not of the kind that is expected."""
+
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
@@ -44,15 +47,7 @@ def reading_errors(path: Path, what: str) -> Iterator[None]:
         raise
     except InputError as error:
         raise StorageError(f"{path}: {error}") from error
-    except (
-        OSError,
-        LookupError,
-        RuntimeError,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except UNREADABLE as error:
         raise StorageError(f"{path}: not a readable {what} ({_explained(error)}).") from error
 
 

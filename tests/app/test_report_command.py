@@ -97,6 +97,7 @@ def test_500_runs_in_20_seconds_and_500_megabytes(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         with h5py.File(path, "w") as file:
             file.attrs.update({**about, "dataset": dataset, "measure": measure, "seeds": np.arange(R)})
+            file.attrs["config"] = f"{about['config']}\nnumber: {at}\n"  # else they are one curve a measure
             file["reference/pc_variance"] = np.full(K, 1 / K)
             file["trajectory/step"] = np.arange(T)
             file["trajectory/score"] = score

@@ -125,3 +125,13 @@ def test_a_correlation_with_nan_in_the_targets_is_nan(rng: np.random.Generator) 
     X, Y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
     Y[3, 1] = np.nan
     assert measures.get("linreg", statistic="pearson", direction="x_to_y")(X, Y).isnan()
+
+
+@pytest.mark.parametrize("direction", ["y_to_x", "x_to_y"])
+@pytest.mark.parametrize("units", [6, 40])
+def test_a_penalty_beyond_64_bits(rng: np.random.Generator, direction: str, units: int) -> None:
+    X, Y = rng.standard_normal((25, 4)), rng.standard_normal((25, units))
+    whole, real = (
+        simopt.score(X, Y, "linreg_cv5", penalty=penalty, direction=direction) for penalty in (10**20, 1e20)
+    )
+    assert whole == real
