@@ -96,7 +96,7 @@ def _judge(path: Path, bench: Bench, work: str, verdict: Verdict, *, missing: bo
             _sort(code, found, whole, verdict)
         return
     with h5py.File(bench.path(work)) as file:
-        names = set(file.attrs) - {layout.CHECKSUM}
+        names = set(file.attrs)
     whole = told(bench.path(work), names)
     with alone(lambda result: result.write_text(told(path, names))) as (code, found):
         _sort(code, found, whole, verdict)

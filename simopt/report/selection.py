@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import h5py
-
 from simopt import checks
-from simopt.errors import InputError
+from simopt.errors import InputError, SimoptError
 from simopt.report.pools import Pool, pool
-from simopt.store import layout
+from simopt.store import checksum, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
@@ -113,9 +111,9 @@ def _files(place: Path) -> list[Path]:
 def _kind(path: Path) -> str:
     """Return what a file says it holds; one that cannot be asked is read, and refused, as a run."""
     try:
-        with h5py.File(path, "r") as file:
+        with checksum.opened(path) as file:
             analysis = file.attrs.get("analysis")
-    except UNREADABLE:
+    except (*UNREADABLE, SimoptError):
         return path.stem if path.stem in ANALYSES else "run"
     return analysis if isinstance(analysis, str) and analysis in ANALYSES else "run"
 

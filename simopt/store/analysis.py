@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from simopt.errors import StorageError
-from simopt.store import checksum, layout, whole
+from simopt.store import checksum, whole
 from simopt.store.errors import other_schema, reading_errors, storage_errors
 from simopt.typing import FloatArray
 
@@ -69,9 +69,9 @@ def _image(analysis: str, content: Stored) -> bytes:
             dataset.attrs["axes"] = array.axes
         for name, attributes in content.groups.items():
             file.require_group(name).attrs.update(attributes)
-        checksum.seal(file)
         file.flush()
-        return bytes(file.id.get_file_image())
+        image = bytes(file.id.get_file_image())
+    return image + checksum.of([image])
 
 
 def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Content:
@@ -90,7 +90,7 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     StorageError
         Another kind of file, of another schema version, or broken.
     """
-    with reading_errors(path, f"file of {analysis}"), h5py.File(path, "r") as file:
+    with reading_errors(path, f"file of {analysis}"), checksum.opened(path) as file:
         _check(file, path, analysis)
         arrays: dict[str, Array] = {}
         groups: dict[str, dict[str, Any]] = {}
@@ -113,7 +113,7 @@ def attributes(path: Path) -> dict[str, Any]:
     StorageError
         It cannot be read.
     """
-    with reading_errors(path, "file of an analysis"), h5py.File(path, "r") as file:
+    with reading_errors(path, "file of an analysis"), checksum.opened(path) as file:
         return dict(sorted(_plain(file.attrs).items()))
 
 
@@ -147,12 +147,9 @@ def _check(file: h5py.File, path: Path, analysis: str) -> None:
         raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
     if schema != SCHEMA:
         raise other_schema(path, analysis, schema, SCHEMA)
-    checksum.verify(file)
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in attributes.items()
-        if name != layout.CHECKSUM
+        name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()
     }

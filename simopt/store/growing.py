@@ -151,15 +151,12 @@ class GrowingFile:
         """Have what was written reach the disk."""
         os.fsync(self._descriptor)
 
-    def trim(self) -> None:
-        """Give back what was reserved and not used."""
-        end = int.from_bytes(os.pread(self._descriptor, 8, _END_OF_FILE), "little")
-        os.truncate(self._descriptor, end)
-        self._reserved = end
-
     def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        """Give back what was reserved and not used, and close the file."""
+        if self.file:
+            end = int.from_bytes(os.pread(self._descriptor, 8, _END_OF_FILE), "little")
+            os.truncate(self._descriptor, end)
+            self.file.close()
 
 
 def complete_rows(step: np.ndarray) -> int:

@@ -38,10 +38,6 @@ ATTRIBUTES = {
     "git": "text: commit of the simopt checkout, empty where there is none",
 }
 
-CHECKSUM = "checksum"
-"""text: BLAKE2 of all else in the file, by :mod:`simopt.store.checksum`; in files of runs that
-ended; older ones, and those of runs that go on, have none."""
-
 DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 """Of every dataset of :func:`reference_decoding`."""
 

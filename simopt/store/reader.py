@@ -12,6 +12,7 @@ import numpy as np
 
 from simopt.errors import OtherSchemaError, StorageError
 from simopt.store import checksum, layout
+from simopt.store.analysis import text
 from simopt.store.errors import other_schema, reading_errors
 from simopt.store.growing import complete_rows
 from simopt.store.layout import Entry
@@ -102,15 +103,13 @@ def read(path: Path) -> Run:
     StorageError
         Not a run file, of another schema version, or broken.
     """
-    live = False
     with reading_errors(path, _RUN_FILE):
         try:
-            file = h5py.File(path, "r")
+            with checksum.opened(path) as file:
+                return _run(file, path, live=False)
         except BlockingIOError:
-            live = True
-            file = h5py.File(path, "r", locking=False)
-        with file:
-            return _run(file, path, live)
+            with checksum.opened(path, locking=False) as file:
+                return _run(file, path, live=True)
 
 
 def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
@@ -137,7 +136,7 @@ def status(path: Path) -> str:
     StorageError
         As :func:`read`; an OtherSchemaError where another version reads it.
     """
-    with reading_errors(path, _RUN_FILE), h5py.File(path, "r") as file:
+    with reading_errors(path, _RUN_FILE), checksum.opened(path) as file:
         _check(file, path)
         return str(file.attrs["status"])
 
@@ -146,12 +145,14 @@ def _check(file: h5py.File, path: Path) -> None:
     schema = file.attrs.get("schema")
     if schema != layout.SCHEMA:
         raise other_schema(path, "a run", schema, layout.SCHEMA)
-    checksum.verify(file)
 
 
 def _run(file: h5py.File, path: Path, live: bool) -> Run:
     _check(file, path)
     attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
+    for name, about in layout.ATTRIBUTES.items():
+        if about.startswith("text"):
+            text(attributes[name])
     crashed = attributes["status"] == layout.RUNNING and not live
     watched = file.get("trajectory/tracked", {})
     # Steps first: the writer writes them last, so what is read after them has as many whole rows at least.

@@ -96,7 +96,6 @@ class RunWriter:
         writer = cls(path, header, flush_seconds)
         with storage_errors(path), h5py.File(path, "r") as old:
             attributes = {**old.attrs, "status": layout.RUNNING, "stop_reason": "", "finished": ""}
-            attributes.pop(layout.CHECKSUM, None)
             step = old[layout.STEP.path][()]
             kept = int(np.searchsorted(step[: complete_rows(step)], before_step))
             with writer._renewed(attributes, kept) as new:
@@ -169,7 +168,7 @@ class RunWriter:
         end = {"stop_reason": stop_reason, "finished": finished, "wall_seconds": wall_seconds}
         with (
             storage_errors(self.path),
-            self._renewed({**old.file.attrs, **end, "status": status}, old.rows) as new,
+            self._renewed({**old.file.attrs, **end, "status": status}, old.rows, last=True) as new,
         ):
             new.copy_rows(old.file, old.rows)
             new.reserve(new.rows, sum(np.asarray(data).nbytes + _HEADER_BYTES for data in results.values()))
@@ -179,8 +178,6 @@ class RunWriter:
                     dataset = new.file.create_dataset(entry.path, data=data, dtype=entry.dtype, **packed)
                     for name, value in {"axes": entry.axes, **attributes.get(entry, {})}.items():
                         dataset.attrs[name] = value
-                checksum.seal(new.file)
-            new.trim()
 
     def fail(
         self,
@@ -207,8 +204,13 @@ class RunWriter:
         return self._open
 
     @contextlib.contextmanager
-    def _renewed(self, attributes: Mapping[str, Any], expected: int = 0) -> Iterator[GrowingFile]:
-        """Give a new file with room for some rows; after the block it is the run's, and gone on with."""
+    def _renewed(
+        self, attributes: Mapping[str, Any], expected: int = 0, *, last: bool = False
+    ) -> Iterator[GrowingFile]:
+        """Give a new file with room for some rows; after the block it is the run's, and gone on with.
+
+        ``last``: it is closed for good, and gets its checksum.
+        """
         temporary = self.path.with_suffix(".h5.new")
         new = None
         try:
@@ -219,7 +221,11 @@ class RunWriter:
                 new = GrowingFile(temporary, rows)
                 new.reserve(0)
                 yield new
-                new.sync()
+                if last:
+                    new.close()
+                    checksum.seal(temporary)
+                else:
+                    new.sync()
                 temporary.replace(self.path)
         except BaseException:
             if new is not None:
@@ -228,7 +234,7 @@ class RunWriter:
         finally:
             temporary.unlink(missing_ok=True)
         self.close()
-        self._open = new
+        self._open = None if last else new
 
     def __enter__(self) -> Self:
         return self
@@ -240,6 +246,5 @@ class RunWriter:
         """Close the file; what is pending is not written."""
         if self._open is not None:
             with storage_errors(self.path):
-                self._open.trim()
                 self._open.close()
             self._open = None

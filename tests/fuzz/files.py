@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 Change = Callable[[bytes], bytes]
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
 _PATTERNS = (
     b"\x00" * 8,
     b"\xff" * 8,

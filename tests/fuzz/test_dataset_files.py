@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from simopt import datasets
 from tests.datasets import test_formats as formats
 from tests.fuzz import files, watch
+from tests.fuzz.apart import Apart
 from tests.fuzz.watch import Yard, both, size
 
 NAMED = {"labels": ["object"]}
@@ -43,16 +44,25 @@ def test_mutated_files(place: Yard, tmp_path: Path, kind: str, many: bool) -> No
     seed = write(tmp_path)
     content = seed.read_bytes()
     path = Path("x" + seed.suffix)
+    apart = Apart(place) if content.startswith(files.HDF5) else None
+
+    def load() -> None:
+        watch.refused(lambda: datasets.load("file", path=str(path), **options))
 
     @size(many, quick=15, long=2000)
     @given(files.CHANGES, st.booleans())
     def each(changes: list[files.Change], inside: bool) -> None:
         zipped = inside and seed.suffix == ".npz"
         path.write_bytes((files.changed_inside if zipped else files.changed)(content, changes))
+        if apart:
+            apart.each(path, load)
+            return
         with place.watched():
-            watch.refused(lambda: datasets.load("file", path=str(path), **options))
+            load()
 
     each()
+    if apart:
+        apart.judge()
 
 
 def crafted(marker: Path) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from simopt.report import collect
 from tests.fuzz import files, watch
+from tests.fuzz.apart import Apart
 from tests.fuzz.watch import Yard, both, size
 
 STORED = (Path(__file__).parents[1] / "data" / "run_schema1.h5").read_bytes()
@@ -31,27 +32,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
         yield yard
 
 
-def shown(place: Yard, path: Path) -> None:
-    def report() -> None:
+def report(path: Path) -> None:
+    def collected() -> None:
         for line in collect([path]).broken:
             assert len(line.splitlines()) == 1
             assert line.isprintable()
 
-    with place.watched():
-        watch.refused(report)
+    watch.refused(collected)
 
 
 @both
 def test_mutated_runs(place: Yard, many: bool) -> None:
     path = Path("run.h5")
+    apart = Apart(place)
 
     @size(many, quick=40, long=3000)
     @given(files.CHANGES)
     def each(changes: list[files.Change]) -> None:
         path.write_bytes(files.changed(STORED, changes))
-        shown(place, path)
+        apart.each(path, lambda: report(path))
 
     each()
+    apart.judge()
 
 
 @both
@@ -65,6 +67,7 @@ def test_crafted_attributes(place: Yard, many: bool) -> None:
         with h5py.File(path, "a") as file:
             names = sorted(file.attrs)
             file.attrs[names[which % len(names)]] = value
-        shown(place, path)
+        with place.watched():
+            report(path)
 
     each()

@@ -71,7 +71,7 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         file.visititems(
             lambda n, o: shapes.update({n: (o.shape, o.dtype.kind)}) if isinstance(o, h5py.Dataset) else None
         )
-        assert set(file.attrs) == {*layout.ATTRIBUTES, layout.CHECKSUM}
+        assert set(file.attrs) == set(layout.ATTRIBUTES)
     assert shapes == {
         "reference/pc_variance": ((K,), "f"),
         "trajectory/step": ((1,), "i"),
@@ -312,6 +312,39 @@ def test_a_failed_conclusion_leaves_the_file_as_it_was(
         writer.flush()
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.h5"]
     assert (check(path), reader.read(path).status) == (2, reader.CRASHED)
+
+
+@pytest.mark.parametrize("status", [layout.FINISHED, layout.INTERRUPTED, layout.FAILED])
+def test_a_turned_bit_anywhere_in_the_file_of_an_ended_run_is_seen(tmp_path: Path, status: str) -> None:
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, HEADER) as writer:
+        writer.append(row(0))
+        if status == layout.FAILED:
+            writer.fail("", "", 0)
+        else:
+            writer.conclude(status, "", "", 0, {layout.FINAL_Y: np.ones((R, 5, 3))})
+    assert check(path) == 1
+    whole = path.read_bytes()
+    for at in range(0, len(whole) - 60, len(whole) // 50):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(StorageError, match="damaged; what it holds is not what was written"):
+            reader.read(path)
+    path.write_bytes(whole)
+    with RunWriter.resume(path, HEADER, before_step=9) as writer:
+        writer.append(row(1))
+        writer.flush()
+    assert check(path) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("status", 5), ("measure", np.ones(3)), ("config", 0.5)])
+def test_attributes_that_should_be_text(tmp_path: Path, name: str, value: object) -> None:
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, HEADER) as writer:
+        writer.append(row(0))
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+    with pytest.raises(StorageError, match="stands where text should"):
+        reader.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no hdf5", None], ids=["empty", "text", "other schema"])
