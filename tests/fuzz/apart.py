@@ -11,7 +11,7 @@ import h5py
 
 from tests.fuzz.watch import SECONDS, Yard
 
-_FEW = 50  # one example in so many may be one on which HDF5 itself fails
+_FEW = 400  # one example in so many may be one on which HDF5 itself fails; it was one in 6,000
 
 
 @dataclass
