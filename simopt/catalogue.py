@@ -79,23 +79,25 @@ def _parse(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
 
 
-def build(node: Node, what: str, kind: type | None = None) -> Any:
+def build(node: Node, what: str, kind: type | None = None, *, partial: bool = False) -> Any:
     """Call what ``_target_`` names with the other entries of a node as its options.
 
     Parameters
     ----------
     node : mapping
-        ``_target_`` is the dotted path of a class or function; ``_partial_: true`` returns it with the
-        options bound, to be called later.
+        ``_target_`` is the dotted path of a class or function.
     what : str
         How errors call it, for instance ``measure``.
     kind : type, optional
         What ``_target_`` has to be a class of; anything else is refused before it is called.
+    partial : bool
+        Return it with the options bound, to be called later; a node may say so by ``_partial_: true``.
 
     Raises
     ------
     InputError
-        The path leads nowhere or to another kind, or an option is unknown, missing or refused.
+        The path leads nowhere or to another kind, an option is unknown, missing or refused, or
+        ``_partial_`` stands where nothing is called later.
     """
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     target = locate(node.get("_target_"), what)
@@ -104,7 +106,8 @@ def build(node: Node, what: str, kind: type | None = None) -> Any:
             f"{what}: _target_ {node.get('_target_')!r} is not a {kind.__module__}.{kind.__qualname__}."
         )
     title = f"{what} {options.get('name', target.__name__)}"
-    partial = bool(node.get("_partial_", False))
+    if not partial and node.get("_partial_"):
+        raise InputError(f"{title}: _partial_ is {node['_partial_']!r}; only an optimizer is called later.")
     check_options(target, options, title, partial=partial)
     try:
         return functools.partial(target, **options) if partial else target(**options)

@@ -20,6 +20,8 @@ MIN_SAMPLES = 3
 _SHOWN = 14
 _LARGEST_SEED = 2**63 - 1
 """Files keep seeds in 64 bits."""
+SHUFFLES = 2**32 - 1
+"""The largest seed of a shuffle by scikit-learn."""
 _LARGE, _TIGHT = 2**28, 200
 """Bytes that anybody has room for, and how many times smaller than its numbers a recording may be stored."""
 
@@ -171,10 +173,12 @@ def at_least(value: float, low: float, what: str, *, strict: bool = False) -> No
         raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
 
 
-def whole(value: int, low: int, what: str) -> None:
-    """Refuse what is not an integer of at least ``low``."""
+def whole(value: int, low: int, what: str, high: int | None = None) -> None:
+    """Refuse what is not an integer of at least ``low``, and at most ``high``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
+    if high is not None and value > high:
+        raise InputError(f"{what} is {value}; it must be at most {high}.")
 
 
 def seeds(values: Sequence[int]) -> None:
@@ -182,9 +186,7 @@ def seeds(values: Sequence[int]) -> None:
     if len(values) == 0:
         raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
     for seed in values:
-        whole(seed, 0, "a seed")
-        if seed > _LARGEST_SEED:
-            raise InputError(f"a seed is {seed}; it must be at most {_LARGEST_SEED}.")
+        whole(seed, 0, "a seed", _LARGEST_SEED)
 
 
 def flag(value: bool, what: str) -> None:

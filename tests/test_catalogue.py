@@ -53,7 +53,16 @@ def test_every_yaml_begins_by_saying_what_it_is() -> None:
 )
 def test_nodes_that_cannot_be_built(node: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        catalogue.build(node, "thing")
+        catalogue.build(node, "thing", partial="_partial_" in node)
+
+
+@pytest.mark.parametrize("said", [True, "."])
+def test_only_what_is_called_later_may_be_partial(said: object) -> None:
+    node = {"_target_": "collections.Counter", "_partial_": said}
+    with pytest.raises(InputError, match="only an optimizer is called later"):
+        catalogue.build(node, "measure")
+    assert catalogue.build({**node, "_partial_": False}, "measure") == {}
+    assert catalogue.build(node, "optimizer", partial=True)() == {}
 
 
 def test_unknown_names_say_the_nearest() -> None:

@@ -44,7 +44,7 @@ def build(config: RunConfig) -> Job:
     where, precision = devices.choose(config.device, config.dtype, tf32=config.tf32)
     measure = measures.build(as_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}
-    factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
+    factory = catalogue.build(as_node(config.optimizer, "optimizer"), "optimizer", partial=True)
     init = catalogue.build(as_node(config.init, "init"), "init")
     dataset = datasets.build(as_node(config.dataset, "dataset")).load()
     decoding = decode.build(as_node(config.decoder, "decoder"), dataset) if config.decoder else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Annotated
+import threading
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,11 @@ from simopt.app.commands import (
     sensitivity,
     sweep,
 )
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_MOMENT = 0.05  # seconds, in which a finaliser comes to its end
 
 app = typer.Typer(
     name="simopt",
@@ -74,8 +80,26 @@ def _interrupt(number: int, frame: object) -> None:
     raise _Interrupt
 
 
+def _unraised(ignored: UnraisableHookArgs) -> None:
+    """Interrupt again in a moment where Python drops it: in finalisers, and callbacks of weak references."""
+    if ignored.exc_type is not _Interrupt:
+        sys.__unraisablehook__(ignored)
+        return
+    again = threading.Timer(_MOMENT, _interrupt_main)
+    again.daemon = True
+    again.start()
+
+
+def _interrupt_main() -> None:
+    if hasattr(signal, "pthread_kill"):  # it also ends what the main thread waits for
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Run the command line; SIGINT and SIGTERM end it with exit code 130, and do nothing once it is done."""
+    sys.unraisablehook = _unraised
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

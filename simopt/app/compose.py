@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -28,6 +29,7 @@ from simopt.errors import InputError
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
 _LONGEST = 10_000
+_MOST_JOBS = 10_000
 _SCHEMAS: dict[str, type] = {"run": RunConfig, "sensitivity": SensitivityConfig, "joint": JointConfig}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
@@ -150,6 +152,9 @@ def _combined(
     order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
     varied = {key for key in axes if len(axes[key]) > 1}
     told = varied or {key for key in axes if not key.startswith("hydra")}
+    jobs = math.prod(map(len, axes.values()))
+    if jobs > _MOST_JOBS:
+        raise InputError(f"{jobs} jobs; a sweep takes {_MOST_JOBS} at most: divide them among several.")
     combinations = []
     for values in itertools.product(*(axes[key] for key in order)):
         words = [value for key, value in zip(order, values, strict=True) if key in told]
@@ -228,10 +233,21 @@ def _values(override: Override, text: str) -> list[str]:
         return [text]
     if not override.is_discrete_sweep():
         raise InputError(f"{text}: give the values one by one; an interval has no end of them.")
+    swept = override.value()
+    if isinstance(swept, RangeSweep):
+        _countable(swept, text)
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values:
         raise InputError(f"{text}: there are no such values, so there is no job.")
     return values
+
+
+def _countable(swept: RangeSweep, text: str) -> None:
+    """Refuse a range of more values than there can be jobs, before Hydra lists them."""
+    start, stop, step = swept.start or 0, swept.stop or 0, swept.step
+    beyond = start + step * _MOST_JOBS
+    if start == beyond or not (stop <= beyond if step > 0 else stop >= beyond):
+        raise InputError(f"{text}: more than {_MOST_JOBS} values; divide them among several sweeps.")
 
 
 @contextlib.contextmanager

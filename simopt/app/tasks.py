@@ -56,7 +56,7 @@ class RunTask:
         measure = measures.build(as_node(config.measure, "measure"))
         for name in config.track:
             measures.get(name)
-        factory = catalogue.build({"_partial_": True, **as_node(config.optimizer, "optimizer")}, "optimizer")
+        factory = catalogue.build(as_node(config.optimizer, "optimizer"), "optimizer", partial=True)
         check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
         catalogue.build(as_node(config.init, "init"), "init")
         if config.decoder:

@@ -84,12 +84,14 @@ def build(node: Node) -> Measure:
         The path leads nowhere, or an option is unknown, missing or refused.
     """
     target = catalogue.locate(node.get("_target_"), "measure")
+    if not isinstance(node.get("name", ""), str):
+        raise InputError(f"name of the measure is {node['name']!r}; it must be text.")
     if inspect.isclass(target) and issubclass(target, Measure):
         measure: Measure = catalogue.build(node, "measure")
         return measure
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
     given = node.get("name", "function")
-    name = target.__name__ if given == "function" else str(given)
+    name = target.__name__ if given == "function" else given
     catalogue.check_options(target, options, f"measure {name}", partial=True)
     return FunctionMeasure(name=name, function=target, options=options)
 

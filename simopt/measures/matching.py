@@ -273,7 +273,7 @@ class PairwiseMatching(Measure):
     Parameters
     ----------
     folds : int, >= 2
-    seed : int, >= 0
+    seed : int, 0 to 2^32 - 1
         Of the shuffle that makes the folds.
 
     Raises
@@ -287,7 +287,7 @@ class PairwiseMatching(Measure):
 
     def __post_init__(self) -> None:
         checks.whole(self.folds, 2, f"folds of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}")
+        checks.whole(self.seed, 0, f"seed of {self.name}", checks.SHUFFLES)
 
     @property
     def facts(self) -> Facts:

@@ -98,7 +98,7 @@ def optimize(
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     start = catalogue.build(catalogue.read("init", init), "init")
     given = {} if lr is None else {"lr": lr}
-    factory = catalogue.build({**catalogue.read("optimizer", optimizer), **given}, "optimizer")
+    factory = catalogue.build({**catalogue.read("optimizer", optimizer), **given}, "optimizer", partial=True)
     recorder = Recorder()
     with devices.matrix_products(tf32=tf32):
         ascent = prepare(

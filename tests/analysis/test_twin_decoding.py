@@ -41,7 +41,7 @@ def along_a_run(name: str, measure: str, variables: list[str]) -> dict[str, list
     dataset = simopt.load_dataset(name, source="surrogate")
     reference = Reference.of(dataset.samples().astype(np.float32))
     bound = measures.get(measure).bind(reference)
-    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer")
+    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
     found: dict[str, list[tuple[float, float]]] = {variable: [] for variable in variables}
     levels = list(LEVELS)
 

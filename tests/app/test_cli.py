@@ -124,6 +124,31 @@ def test_an_interrupt_is_exit_code_130_and_the_same_command_goes_on(simopt, tmp_
     assert again.stdout.startswith("resumed: ")
 
 
+DROPPED = """
+import os, signal, threading
+from simopt.app import cli
+
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{signal})
+
+@cli.app.command(name="wait")
+def wait():
+    Finalised()
+    threading.Event().wait(60)
+
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_that_python_drops_in_a_finaliser_comes_again(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-c", DROPPED.format(signal=name), "wait"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
+
+
 def test_help_and_version(simopt) -> None:
     for command in ([], ["run"], ["report"]):
         done = simopt(*command, "--help")

@@ -53,6 +53,10 @@ def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -
     @example(["optimizer._target_=builtins.exit"])
     @example(["measure._target_=simopt.app.cli.app"])
     @example(["log.dir=~nobody_of_this_name/x", "dir=~nobody_of_this_name/x"])
+    @example(["max_steps=range(0,1e9)"])
+    @example(["max_steps=range(0,9999)", "optimizer.lr=range(0,9999)"])
+    @example(["+measure.name=[[0.0]]"])
+    @example(["measure._partial_=.", "optimizer._partial_=false", "init._partial_=true"])
     def each(overrides: list[str]) -> None:
         with place.watched():
             watch.refused(lambda: COMMANDS[command](overrides))
@@ -102,7 +106,7 @@ def built(group: str, name: str, option: str, value: object) -> None:
         if name in ("file", "gaussian", "ultrametric"):
             loader.load()
     elif group == "optimizer":
-        factory = catalogue.build({"_partial_": True, **node}, group)
+        factory = catalogue.build(node, group, partial=True)
         check(measures.get("cka"), factory, seeds=[0], target=0.9, max_steps=3)
     elif group == "measure":
         measures.build(node)(SMALL, SMALL[:, ::-1] ** 2)
@@ -120,6 +124,9 @@ def test_values_of_options_are_taken_or_refused(place: Yard, many: bool) -> None
     @example(("dataset", "gaussian", "spectrum"), [1e308, 1e308])
     @example(("measure", "cka_rbf", "scale"), 23116287050410)
     @example(("measure", "pls25", "per_unit"), 1.5)
+    @example(("measure", "pairwise_matching", "seed"), 2**70)
+    @example(("measure", "linreg_cv5", "seed"), 2**32)
+    @example(("decoder", "standard", "seed"), 2**32)
     def each(place_of: tuple[str, str, str], value: object) -> None:
         with place.watched():
             watch.refused(lambda: built(*place_of, value))
@@ -149,6 +156,7 @@ def test_runs_end_in_an_exit_code_and_at_most_two_lines(place: Yard, many: bool)
     @example(["measure.name='../../x'"])
     @example(["dataset.name='\x1b[31m'"])
     @example(["dataset.name=[1]"])
+    @example(["measure._partial_=."])
     def each(overrides: list[str]) -> None:
         before = set(place.root.rglob("*"))
         # What a measure of the user's own raises is told as unexpected, by design.

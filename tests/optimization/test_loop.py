@@ -159,7 +159,7 @@ def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
         R=1,
         target=0.999,
         max_steps=1,
-        optimizer=catalogue.build(catalogue.read("optimizer", "adam"), "optimizer"),
+        optimizer=catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True),
     )
     loop.bound = BoundMeasure(
         loop.bound.measure,

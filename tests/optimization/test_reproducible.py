@@ -123,7 +123,7 @@ def ascended(measure: str, device: str, dtype: str, *, seed: int = 0, otherwise:
     X = recording()[order]
     Y0 = GaussianInit()((seed,), *X.shape).flip(1) if otherwise else GaussianInit()((seed,), *X.shape)
     reference = Reference.of(torch.from_numpy(X.copy()), dtype=precision, device=where)
-    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer")
+    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
     ascent = Ascent(
         measures.get(measure).bind(reference),
         Y0,

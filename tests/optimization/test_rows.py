@@ -44,7 +44,7 @@ def test_the_whole_run_is_the_same(name: str, options: dict, rng: np.random.Gene
     reference = Reference.of(X)
     Y0 = GaussianInit()([0, 1], 80, 5)
     measure = measures.get(name)
-    factory = catalogue.build({**catalogue.read("optimizer", "sgd"), **options}, "optimizer")
+    factory = catalogue.build({**catalogue.read("optimizer", "sgd"), **options}, "optimizer", partial=True)
     rows = Rows(reference, Y0)
     whole = Ascent(measure.bind(reference), Y0, factory, 0.999, 60)
     fewer = Ascent(measure.bind(rows.reference), rows.reduce(Y0), factory, 0.999, 60)
@@ -87,7 +87,9 @@ def test_measures_that_say_so_are_blind_to_rotations_of_the_samples(
 def test_fewer_rows_are_used_where_nothing_tells_the_difference(
     measure: str, track: tuple[str, ...], optimizer: str, options: dict, used: bool, rng
 ) -> None:
-    factory = catalogue.build({**catalogue.read("optimizer", optimizer), **options}, "optimizer")
+    factory = catalogue.build(
+        {**catalogue.read("optimizer", optimizer), **options}, "optimizer", partial=True
+    )
     chosen = [measures.get(name) for name in (measure, *track)]
     X = rng.standard_normal((40, 5))
     assert fewer(Reference.of(X), torch.zeros(1, 40, 4), chosen, factory) is used
@@ -95,7 +97,7 @@ def test_fewer_rows_are_used_where_nothing_tells_the_difference(
 
 
 def test_rows_are_not_made_where_there_is_no_float64(rng: np.random.Generator) -> None:
-    factory = catalogue.build(catalogue.read("optimizer", "sgd"), "optimizer")
+    factory = catalogue.build(catalogue.read("optimizer", "sgd"), "optimizer", partial=True)
     reference = Reference.of(rng.standard_normal((40, 5)))
     on_metal = replace(reference, scores=SimpleNamespace(shape=(40, 5), device=torch.device("mps")))
     assert fewer(reference, torch.zeros(1, 40, 4), [measures.get("cka")], factory)
