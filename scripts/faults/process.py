@@ -24,6 +24,7 @@ from simopt.app import cli
 
 PATIENCE = 120.0  # seconds, after which a command hangs
 _POLL = 0.001
+_OUTPUTS = {1: "out", 2: "err"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> None:
         self.place = Path(tempfile.mkdtemp())
+        for name in _OUTPUTS.values():
+            (self.place / name).touch()  # a signal may end the process before it opens them
         self.process = os.fork()
         if not self.process:
             _carry_out(arguments, before, self.place)
@@ -78,7 +81,7 @@ class Command:
         if hung:
             self.send(signal.SIGKILL)
         _, status = os.waitpid(self.process, 0)
-        printed, said = ((self.place / name).read_text(errors="replace") for name in ("out", "err"))
+        printed, said = ((self.place / name).read_text(errors="replace") for name in _OUTPUTS.values())
         shutil.rmtree(self.place)
         return Ended(os.waitstatus_to_exitcode(status), printed, said, hung)
 
@@ -150,8 +153,8 @@ def _carry_out(arguments: Sequence[str], before: Callable[[], object], place: Pa
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for descriptor, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(place / name, os.O_WRONLY | os.O_CREAT), descriptor)
+        for descriptor, name in _OUTPUTS.items():
+            os.dup2(os.open(place / name, os.O_WRONLY), descriptor)
         sys.argv = ["simopt", *arguments]
         before()
         cli.main()

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
@@ -80,6 +79,16 @@ def test_what_cannot_be_reported(simopt, tmp_path: Path, arguments, code: int, s
     assert ("Stored runs" in done.stdout) == (code == 1)
 
 
+# What the system says of a child that has ended counts the process that it was forked from as well.
+PEAK = """
+import atexit, pathlib
+from simopt.app import cli
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: pathlib.Path("peak").write_text(status.read_text().partition("VmHWM:")[2].split()[0]))
+cli.main()
+"""
+
+
 @pytest.mark.slow
 def test_500_runs_in_20_seconds_and_500_megabytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -107,25 +116,12 @@ def test_500_runs_in_20_seconds_and_500_megabytes(tmp_path: Path) -> None:
             file["trajectory/decoding/category"] = np.sort(rng.random((20, R)), axis=0)
             facts = {"accuracy": 0.9, "chance": 0.1, "classes": 8, "folds": 5}
             file.create_dataset("reference/decoding/category", data=np.ones(1)).attrs.update(facts)
-    command = [
-        sys.executable,
-        "-m",
-        "simopt.app.cli",
-        "report",
-        "--csv",
-        "data",
-        "--latex",
-        "runs.tex",
-        "--json",
-    ]
+    command = [sys.executable, "-c", PEAK, "report", "--csv", "data", "--latex", "runs.tex", "--json"]
     began = time.perf_counter()
     with (tmp_path / "out.json").open("w") as out, (tmp_path / "err").open("w") as err:
-        child = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=err)
-        _, code, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(code)
+        subprocess.run(command, cwd=tmp_path, stdout=out, stderr=err, check=True)
     seconds = time.perf_counter() - began
-    assert child.returncode == 0
     assert len(json.loads((tmp_path / "out.json").read_text())["runs"]) == 500
     assert "figures show 12 of 167 runs of majaj (surrogate)" in (tmp_path / "err").read_text()
     assert seconds < 20
-    assert used.ru_maxrss * 1024 < 500e6
+    assert 1024 * int((tmp_path / "peak").read_text()) < 500e6
