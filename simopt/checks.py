@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ _LARGEST_SEED = 2**63 - 1
 """Files keep seeds in 64 bits."""
 SHUFFLES = 2**32 - 1
 """The largest seed of a shuffle by scikit-learn."""
+_MOST_NUMBERS = 2**44
 _LARGE, _TIGHT = 2**28, 200
 """Bytes that anybody has room for, and how many times smaller than its numbers a recording may be stored."""
 
@@ -168,9 +170,21 @@ def one_of(value: str, choices: Iterable[str], what: str) -> None:
 def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
     """Refuse a number that is not finite or lies below ``low`` (or at it, when ``strict``)."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < low or (strict and value == low):
+    if not number or not abs(value) <= sys.float_info.max or value < low or (strict and value == low):
         relation = "greater than" if strict else "at least"
         raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
+
+
+def names(values: Sequence[str], what: str) -> None:
+    """Refuse what is no list of names."""
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise InputError(f"{what} is {values!r}; expected a list of names.")
+
+
+def holdable(shape: Sequence[int], what: str) -> None:
+    """Refuse a shape of more numbers than any machine holds."""
+    if math.prod(shape) > _MOST_NUMBERS:
+        raise InputError(f"{what} has shape {tuple(shape)}, more numbers than any machine holds.")
 
 
 def whole(value: int, low: int, what: str, high: int | None = None) -> None:

@@ -15,6 +15,7 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 _MOST_CLASSES = 10
+_MOST_ITERATIONS = 2**31 - 1
 """Distinct values up to which floating-point labels are classes."""
 
 
@@ -107,7 +108,7 @@ class Decoder:
         checks.at_least(self.penalty, 0, "penalty of the decoder", strict=True)
         checks.whole(self.folds, 2, "folds of the decoder")
         checks.whole(self.seed, 0, "seed of the decoder", checks.SHUFFLES)
-        checks.whole(self.max_iter, 1, "max_iter of the decoder")
+        checks.whole(self.max_iter, 1, "max_iter of the decoder", _MOST_ITERATIONS)
         checks.at_least(self.score_step, 0, "score_step of the decoder")
         if isinstance(self.variables, str):
             raise InputError(

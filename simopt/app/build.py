@@ -16,6 +16,7 @@ from simopt.errors import InputError
 from simopt.measures import Measure, Reference
 from simopt.optimization import Ascent
 from simopt.optimization import device as devices
+from simopt.optimization import init as inits
 from simopt.optimization.setup import prepare
 
 
@@ -45,7 +46,7 @@ def build(config: RunConfig) -> Job:
     measure = measures.build(as_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}
     factory = catalogue.build(as_node(config.optimizer, "optimizer"), "optimizer", partial=True)
-    init = catalogue.build(as_node(config.init, "init"), "init")
+    start = inits.build(as_node(config.init, "init"))
     dataset = datasets.build(as_node(config.dataset, "dataset")).load()
     decoding = decode.build(as_node(config.decoder, "decoder"), dataset) if config.decoder else None
     samples = dataset.samples()
@@ -53,7 +54,7 @@ def build(config: RunConfig) -> Job:
     ascent = prepare(
         reference,
         measure,
-        init,
+        start,
         factory,
         seeds=config.seeds,
         units=samples.shape[1],

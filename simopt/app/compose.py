@@ -103,8 +103,7 @@ def compose_analysis(command: str, overrides: Sequence[str], config_dir: Path | 
     """
     with _hydra(config_dir, command) as node_of:
         node = node_of(overrides)
-        _known(node, command)
-        return OmegaConf.to_object(node)
+        return _typed(node, command)
 
 
 def compose_sweep(
@@ -293,11 +292,15 @@ def _known(node: DictConfig, command: str) -> None:
 
 
 def _checked(node: DictConfig) -> Composed:
-    _known(node, "run")
-    config = OmegaConf.to_object(node)
-    if not isinstance(config, RunConfig):
-        raise InputError("The configuration lost its schema; do not remove run_schema.")
-    return Composed(config, OmegaConf.to_yaml(node, resolve=True))
+    return Composed(_typed(node, "run"), OmegaConf.to_yaml(node, resolve=True))
+
+
+def _typed(node: DictConfig, command: str) -> Any:
+    schema = _SCHEMAS[command]
+    _known(node, command)
+    if OmegaConf.get_type(node) is not schema:
+        raise InputError(f"The configuration lost its schema; do not remove {command}_schema.")
+    return OmegaConf.to_object(node)
 
 
 def _expand(override: str, overrides: Sequence[str]) -> list[str]:

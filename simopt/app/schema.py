@@ -50,6 +50,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         checks.whole(self.nulls, 0, "nulls")
+        # A key that was removed and added again has lost its type.
+        for key in ("track", "attribute"):
+            checks.names(getattr(self, key), key)
         checks.expanded(self.log.dir, "log.dir")
         checks.whole(self.log.every, 1, "log.every")
         checks.at_least(self.log.score_step, 0, "log.score_step")

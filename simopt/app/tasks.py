@@ -21,6 +21,7 @@ from simopt.app.paths import config_hash, run_place
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.optimization import State
+from simopt.optimization import init as inits
 from simopt.optimization.setup import check
 from simopt.store import layout
 
@@ -58,7 +59,7 @@ class RunTask:
             measures.get(name)
         factory = catalogue.build(as_node(config.optimizer, "optimizer"), "optimizer", partial=True)
         check(measure, factory, seeds=config.seeds, target=config.target, max_steps=config.max_steps)
-        catalogue.build(as_node(config.init, "init"), "init")
+        inits.build(as_node(config.init, "init"))
         if config.decoder:
             catalogue.build(as_node(config.decoder, "decoder"), "decoder", Decoder)
         datasets.build(as_node(config.dataset, "dataset"))

@@ -94,6 +94,8 @@ class File(Loader):
             listed = isinstance(value, Sequence) and all(isinstance(name, str) for name in value)
             if value is not None and not listed:
                 raise InputError(f"{option} of file is {value!r}; expected a name or a list of names.")
+        if self.average is not None and not self.average:
+            raise InputError(f"average of file is {self.average!r}; name a label, or leave it out.")
         if isinstance(self.components, float):
             checks.at_least(self.components, 0, "components of file", strict=True)
             if self.components > 1:

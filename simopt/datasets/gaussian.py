@@ -51,6 +51,7 @@ class Gaussian(Loader):
     def __post_init__(self) -> None:
         checks.whole(self._samples, checks.MIN_SAMPLES, f"samples of {self.name}")
         checks.whole(self._units, 1, f"units of {self.name}")
+        checks.holdable((self._samples, self._units), self.name)
         checks.whole(self.seed, 0, f"seed of {self.name}")
         checks.at_least(self._exponent, 0, f"exponent of {self.name}")
         if self.twin_of is None:

@@ -37,6 +37,7 @@ class Ultrametric(Loader):
         for width in self.branching:
             checks.whole(width, 1, f"branching of {self.name}")
         checks.whole(self.units, 1, f"units of {self.name}")
+        checks.holdable((*self.branching, self.units), self.name)
         checks.whole(self.seed, 0, f"seed of {self.name}")
         checks.at_least(self.resample, 0, f"resample of {self.name}")
         if self.resample > 1:

@@ -111,8 +111,9 @@ class GULP(Measure):
         if self.penalty == 0:
             return lambda moments: _subspace_distance(X_basis, moments)
         powers = reference.variance_ratio
-        X_shrunk = powers / (powers + self.penalty)
-        return lambda moments: hat_distance(unit(moments.centred), X_basis, X_shrunk, self.penalty)
+        penalty = float(self.penalty)  # torch takes no int beyond 64 bits
+        X_shrunk = powers / (powers + penalty)
+        return lambda moments: hat_distance(unit(moments.centred), X_basis, X_shrunk, penalty)
 
 
 def _subspace_distance(X_basis: Tensor, moments: Moments) -> Tensor:

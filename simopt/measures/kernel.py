@@ -26,6 +26,7 @@ Kernel = Literal["linear", "rbf", "polynomial"]
 Bandwidth = Literal["median", "median_nonzero", "fixed"]
 Estimator = Literal["biased", "debiased", "zero_diagonal"]
 
+_HIGHEST_DEGREE = 1000
 _SOURCES = {
     "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited",
     "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); Nguyen et al. 2021",
@@ -117,7 +118,7 @@ class KernelSimilarity(Measure):
         s^2 is ``scale``^2 times the median of squared distances (of all n^2, or off the diagonal), of each
         side its own; or s is ``scale``.
     scale, offset : float
-    degree : int
+    degree : int, 1 to 1000
     form : {"score", "squared", "angular", "angle", "angle_normalised"}
 
     Raises
@@ -142,7 +143,7 @@ class KernelSimilarity(Measure):
         checks.one_of(self.bandwidth, get_args(Bandwidth), f"bandwidth of {self.name}")
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
         checks.at_least(self.offset, 0, f"offset of {self.name}")
-        checks.whole(self.degree, 1, f"degree of {self.name}")
+        checks.whole(self.degree, 1, f"degree of {self.name}", _HIGHEST_DEGREE)
         forms.check(self.form, self.name)
         if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
             raise InputError(f"{self.name}: comparison=bures takes kernel=linear and estimator=biased.")
@@ -218,7 +219,7 @@ class KernelSimilarity(Measure):
         if self.kernel == "linear":
             return _Side.of(data, factored=True)
         if self.kernel == "polynomial":
-            matrix = (data @ data.mT / data.shape[-1] + self.offset) ** self.degree
+            matrix = (data @ data.mT / data.shape[-1] + float(self.offset)) ** self.degree
         else:
             squared = pairwise.squared_distances(data)
             matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))

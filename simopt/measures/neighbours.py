@@ -257,5 +257,5 @@ class Neighbourhood(Measure):
             raise InputError(f"{self.name} has {reference.samples} samples; its HSIC takes at least 4.")
         compare = _COMPARISONS[self.comparison]
         if self.added:
-            compare = functools.partial(cknna, added=self.added)
+            compare = functools.partial(cknna, added=float(self.added))
         return lambda moments: compare(x, Side.of(moments.Y.detach(), self.metric, self.k))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simopt import checks
+from simopt import catalogue, checks
+from simopt.errors import InputError
 from simopt.lazy import torch
+from simopt.typing import Node
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,3 +50,41 @@ class GaussianInit:
             draw = torch.randn(samples, width, dtype=torch.float64, generator=generator)
             replicate.copy_(draw.mul_(self.scale))
         return Y0
+
+
+def build(node: Node) -> GaussianInit:
+    """Return what makes Y0, as a configuration node describes it.
+
+    Raises
+    ------
+    InputError
+        As :func:`simopt.catalogue.build`; or it makes something that cannot be called.
+    """
+    made: GaussianInit = catalogue.build(node, "init")
+    if not callable(made):
+        raise InputError(
+            f"init: _target_ {node['_target_']!r} gives a {type(made).__name__}, which cannot be called "
+            "with seeds, samples, units and dtype."
+        )
+    return made
+
+
+def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype) -> Tensor:
+    """Return Y0, (R, samples, units of its own), and see that it is one.
+
+    Raises
+    ------
+    InputError
+        It cannot be called so, or returns something else.
+    """
+    try:
+        Y0 = init(seeds, samples, units, dtype)
+    except TypeError as error:
+        raise InputError(f"init: {error}.") from error
+    if not isinstance(Y0, torch.Tensor) or Y0.ndim != 3 or Y0.shape[:2] != (len(seeds), samples):
+        given = f"shape {tuple(Y0.shape)}" if isinstance(Y0, torch.Tensor) else f"type {type(Y0).__name__}"
+        raise InputError(
+            f"init returned a Y0 of {given}; it must be a tensor ({len(seeds)}, {samples}, units) for "
+            f"{len(seeds)} seeds and {samples} samples."
+        )
+    return Y0

@@ -18,12 +18,18 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
     Raises
     ------
     InputError
-        It refuses its options.
+        It refuses its options, or is none.
     """
     try:
-        return optimizer(parameters)
-    except (ValueError, TypeError, RuntimeError) as error:
+        made = optimizer(parameters)
+    except MemoryError:
+        raise
+    # What is named as an optimizer may be anything.
+    except Exception as error:
         raise InputError(f"optimizer: {error}") from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise InputError(f"optimizer: _target_ gives a {type(made).__name__}, not a torch.optim.Optimizer.")
+    return made
 
 
 def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:

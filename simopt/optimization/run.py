@@ -12,6 +12,7 @@ from simopt import catalogue, checks, measures
 from simopt.errors import RunFailedError
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
+from simopt.optimization import init as inits
 from simopt.optimization.loop import StopReason
 from simopt.optimization.setup import not_finite, prepare
 from simopt.optimization.trajectory import Recorder, Trajectory
@@ -96,7 +97,7 @@ def optimize(
     array = checks.responses(X, "X")
     reference = Reference.of(checks.flatten(array), dtype=precision, device=where)
     chosen = measures.get(measure) if isinstance(measure, str) else measure
-    start = catalogue.build(catalogue.read("init", init), "init")
+    start = inits.build(catalogue.read("init", init))
     given = {} if lr is None else {"lr": lr}
     factory = catalogue.build({**catalogue.read("optimizer", optimizer), **given}, "optimizer", partial=True)
     recorder = Recorder()

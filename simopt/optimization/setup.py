@@ -10,7 +10,7 @@ import numpy as np
 from simopt import checks
 from simopt.errors import DegenerateWarning, InputError
 from simopt.measures import Measure, Reference
-from simopt.optimization.init import GaussianInit
+from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
 from simopt.optimization.optimizers import probe
 from simopt.optimization.rows import Rows, fewer
@@ -34,7 +34,7 @@ def prepare(
     Raises
     ------
     InputError
-        As :func:`check`; or a user's function returned a score without a gradient.
+        As :func:`check`; or a user's function returned a score without a gradient, or no Y0.
 
     Warns
     -----
@@ -43,7 +43,7 @@ def prepare(
     """
     check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
     seeds, target, max_steps = [int(seed) for seed in seeds], float(target), int(max_steps)
-    Y0 = init(seeds, reference.samples, units, reference.scores.dtype)
+    Y0 = start(init, seeds, reference.samples, units, reference.scores.dtype)
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
         # At the line that called simopt.optimize, which is wrapped once.

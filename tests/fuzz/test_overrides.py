@@ -56,6 +56,8 @@ def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -
     @example(["max_steps=range(0,1e9)"])
     @example(["max_steps=range(0,9999)", "optimizer.lr=range(0,9999)"])
     @example(["+measure.name=[[0.0]]"])
+    @example(["optimizer._target_=torch.load"])
+    @example(["~track", "+track=[[3]]"])
     @example(["measure._partial_=.", "optimizer._partial_=false", "init._partial_=true"])
     def each(overrides: list[str]) -> None:
         with place.watched():
@@ -127,6 +129,14 @@ def test_values_of_options_are_taken_or_refused(place: Yard, many: bool) -> None
     @example(("measure", "pairwise_matching", "seed"), 2**70)
     @example(("measure", "linreg_cv5", "seed"), 2**32)
     @example(("decoder", "standard", "seed"), 2**32)
+    @example(("dataset", "file", "average"), [])
+    @example(("measure", "gulp", "penalty"), 2**70)
+    @example(("measure", "cknna", "added"), 2**70)
+    @example(("measure", "ridge100", "penalty"), 10**400)
+    @example(("measure", "cka_polynomial", "offset"), 2**70)
+    @example(("measure", "cka_polynomial", "degree"), 2**70)
+    @example(("dataset", "ultrametric", "units"), 2**61)
+    @example(("dataset", "gaussian", "samples"), 2**70)
     def each(place_of: tuple[str, str, str], value: object) -> None:
         with place.watched():
             watch.refused(lambda: built(*place_of, value))
@@ -156,6 +166,8 @@ def test_runs_end_in_an_exit_code_and_at_most_two_lines(place: Yard, many: bool)
     @example(["measure.name='../../x'"])
     @example(["dataset.name='\x1b[31m'"])
     @example(["dataset.name=[1]"])
+    @example(["init._target_=pathlib.Path"])
+    @example(["optimizer._target_=builtins.list"])
     @example(["measure._partial_=."])
     def each(overrides: list[str]) -> None:
         before = set(place.root.rglob("*"))
