@@ -51,7 +51,7 @@ class Predictivity(Measure):
         Of ``pls``.
     fewer_components : bool
         Whether ``pls`` may take as many as there are, where there are fewer; otherwise that is an error.
-    tolerance : float, > 0
+    tolerance : float, >= 2.2e-16
         Where the iteration of ``pls`` stops; at scikit-learn's 1e-6, which the benchmark packages take,
         scores are good to about 1e-5.
     scale : bool
@@ -100,7 +100,7 @@ class Predictivity(Measure):
         ):  # fmt: skip
             checks.one_of(getattr(self, option), get_args(choices), f"{option} of {self.name}")
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
-        checks.at_least(self.tolerance, 0, f"tolerance of {self.name}", strict=True)
+        checks.at_least(self.tolerance, np.finfo(float).eps, f"tolerance of {self.name}")
         checks.whole(self.components, 1, f"components of {self.name}")
         checks.whole(self.folds, 2, f"folds of {self.name}")
         checks.whole(self.seed, 0, f"seed of {self.name}", checks.SHUFFLES)
