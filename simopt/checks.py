@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,9 +169,16 @@ def one_of(value: str, choices: Iterable[str], what: str) -> None:
 def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
     """Refuse a number that is not finite or lies below ``low`` (or at it, when ``strict``)."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not abs(value) <= sys.float_info.max or value < low or (strict and value == low):
+    if not number or not _finite(value) or value < low or (strict and value == low):
         relation = "greater than" if strict else "at least"
         raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def names(values: Sequence[str], what: str) -> None:
