@@ -20,7 +20,7 @@ MIN_SAMPLES = 3
 _SHOWN = 14
 _LARGEST_SEED = 2**63 - 1
 """Files keep seeds in 64 bits."""
-SHUFFLES = 2**32 - 1
+LARGEST_SHUFFLE_SEED = 2**32 - 1
 """The largest seed of a shuffle by scikit-learn."""
 _MOST_NUMBERS = 2**44
 _LARGE, _TIGHT = 2**28, 200

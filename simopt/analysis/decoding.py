@@ -107,7 +107,7 @@ class Decoder:
     def __post_init__(self) -> None:
         checks.at_least(self.penalty, 0, "penalty of the decoder", strict=True)
         checks.whole(self.folds, 2, "folds of the decoder")
-        checks.whole(self.seed, 0, "seed of the decoder", checks.SHUFFLES)
+        checks.whole(self.seed, 0, "seed of the decoder", checks.LARGEST_SHUFFLE_SEED)
         checks.whole(self.max_iter, 1, "max_iter of the decoder", _MOST_ITERATIONS)
         checks.at_least(self.score_step, 0, "score_step of the decoder")
         if isinstance(self.variables, str):

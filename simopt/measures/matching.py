@@ -287,7 +287,7 @@ class PairwiseMatching(Measure):
 
     def __post_init__(self) -> None:
         checks.whole(self.folds, 2, f"folds of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}", checks.SHUFFLES)
+        checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
 
     @property
     def facts(self) -> Facts:

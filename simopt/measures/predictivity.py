@@ -103,7 +103,7 @@ class Predictivity(Measure):
         checks.at_least(self.tolerance, np.finfo(float).eps, f"tolerance of {self.name}")
         checks.whole(self.components, 1, f"components of {self.name}")
         checks.whole(self.folds, 2, f"folds of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}", checks.SHUFFLES)
+        checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
         for option in ("per_unit", "fewer_components", "scale", "pooled"):
             checks.flag(getattr(self, option), f"{option} of {self.name}")
         if self.pooled and self.splits == "random":
