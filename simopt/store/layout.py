@@ -2,8 +2,8 @@
 
 T logged states, D of them decoded, R replicates, K principal components, B time bins, n samples, q units of
 Y. All scores, captured variances and accuracies are dimensionless. The datasets of decoding are in files of
-runs that had a decoder, from their end or interruption on. Behind the last byte of HDF5 stands the checksum of
-:mod:`simopt.store.checksum`, likewise from then on.
+runs that had a decoder, from their end or interruption on. Behind the last byte of HDF5 stands the checksum
+of :mod:`simopt.store.checksum`, likewise from then on.
 """
 
 from __future__ import annotations
