@@ -90,7 +90,7 @@ def floor(measure: str, X: Tensor, Y: Tensor) -> Callable[[], object]:
 
 
 def row(dataset: str, measure: str, reference: Reference, Y0: Tensor, seconds: float) -> dict[str, Any]:
-    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer")
+    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
     ascent = Ascent(measures.get(measure).bind(reference), Y0, optimizer, UNREACHED, 10**9, read_every=1)
     work = floor(measure, reference.scores, ascent.Y.clone())
     square = reference.scores.mT @ ascent.Y
