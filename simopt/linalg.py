@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from simopt.assumed import holds
 from simopt.errors import NumericalError
 from simopt.lazy import Function, torch
 
@@ -220,7 +221,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _finite(matrix: Tensor) -> None:
-    if not torch.isfinite(matrix).all():
+    if not holds(torch.isfinite(matrix)):
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
 
 
@@ -360,7 +361,7 @@ def trustworthy(condition: Tensor) -> bool:
     Up to the bounds a regression score is off by about 1e-5 in float32 and 1e-11 in float64. Beyond them the
     singular value decomposition of the data matrix takes over (:func:`ridge_coefficients`).
     """
-    return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
+    return holds(condition <= _TRUSTED_CONDITION[condition.dtype.itemsize])
 
 
 def full_rank(condition: Tensor) -> bool:
@@ -368,7 +369,7 @@ def full_rank(condition: Tensor) -> bool:
 
     Then A can be decomposed without looking for its rank. The bounds leave room for the rounding of A'A.
     """
-    return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
+    return holds(condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize])
 
 
 class _RidgeCoefficients(Function, once_differentiable=True):

@@ -17,6 +17,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization import Ascent
 from simopt.optimization import device as devices
 from simopt.optimization import init as inits
+from simopt.optimization.recorded import CudaGraphs
 from simopt.optimization.setup import prepare
 
 
@@ -42,7 +43,9 @@ def build(config: RunConfig) -> Job:
     """
     find_own_code()
     analyses.check(config)
-    where, precision = devices.choose(config.device, config.dtype, tf32=config.tf32)
+    where, precision = devices.choose(
+        config.device, config.dtype, tf32=config.tf32, cuda_graphs=config.cuda_graphs
+    )
     measure = measures.build(as_node(config.measure, "measure"))
     tracked = {name: measures.get(name) for name in config.track}
     factory = catalogue.build(as_node(config.optimizer, "optimizer"), "optimizer", partial=True)
@@ -61,6 +64,7 @@ def build(config: RunConfig) -> Job:
         target=config.target,
         max_steps=config.max_steps,
         tracked=tracked.values(),
+        recorder=CudaGraphs() if config.cuda_graphs else None,
     )
     return Job(dataset, measure, tracked, reference, ascent, decoding)
 

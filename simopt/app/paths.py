@@ -21,11 +21,11 @@ _ID_LENGTH = 12
 def config_hash(config: RunConfig, dataset: Dataset) -> str:
     """Return the SHA-256 of what changes the result of a run, in hexadecimal.
 
-    The data enters by its hash, not by its path. Device, folders, and how often the disk is written do not
-    enter; nor do names.
+    The data enters by its hash, not by its path. Device, how its kernels are launched, folders, and how often
+    the disk is written do not enter; nor do names.
     """
     tree = asdict(config)
-    for key in ("force", "device", "dataset"):
+    for key in ("force", "device", "cuda_graphs", "dataset"):
         del tree[key]
     for key in ("tf32", "nulls", "attribute"):  # of no account while they are not used
         if not tree[key]:

@@ -45,6 +45,7 @@ class RunConfig:
     device: str = MISSING
     dtype: str = MISSING
     tf32: bool = MISSING
+    cuda_graphs: bool = MISSING
     force: bool = MISSING
     log: LogConfig = field(default_factory=LogConfig)
 

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from simopt import linalg
+from simopt.assumed import holds
 from simopt.errors import InputError
 from simopt.lazy import torch
 from simopt.measures.base import INVARIANCES, ROTATIONAL
@@ -94,7 +95,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         spread = torch.linalg.vector_norm(residuals, dim=-2)
         floor = n * torch.finfo(spread.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-2)
         still = spread.detach() <= floor
-        if bool(still.any()):
+        if not holds(~still):
             raise InputError(
                 f"{what}: unit {int(torch.nonzero(still)[0, -1])} is the same in every repeat, so it has no "
                 "noise variance to divide by. Remove such units, or take noise=ledoit_wolf or noise=none."
@@ -102,7 +103,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         return torch.diag_embed(spread / math.sqrt(freedom))
     if noise == "ledoit_wolf":
         triangle, info = torch.linalg.cholesky_ex(_shrunk(residuals) * (n / freedom), upper=True)
-        if bool((info > 0).any()):
+        if not holds(info == 0):
             raise InputError(
                 f"{what}: the repeats differ too little for a noise covariance, even a shrunk one. "
                 "Take noise=none."

@@ -6,7 +6,7 @@ Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -171,13 +171,20 @@ class Moments:
 
     def detached(self) -> Moments:
         """Return the same moments, as far as they are known, without a gradient."""
-        twin = Moments(self.reference, self.Y.detach())
+        return self._each(torch.Tensor.detach)
+
+    def copied(self) -> Moments:
+        """Return the same moments, as far as they are known, in memory of their own."""
+        return self._each(torch.Tensor.clone)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Moments:
+        twin = Moments(self.reference, change(self.Y))
         for name in ("products", "cross_and_total", "explained"):
             if name in self.__dict__:
-                twin.__dict__[name] = tuple(part.detach() for part in self.__dict__[name])
+                twin.__dict__[name] = tuple(map(change, self.__dict__[name]))
         for name in ("centred", "cross", "gram", "kernel", "nuclear", "total"):
             if name in self.__dict__:
-                twin.__dict__[name] = self.__dict__[name].detach()
+                twin.__dict__[name] = change(self.__dict__[name])
         return twin
 
     @classmethod

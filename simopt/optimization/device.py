@@ -12,7 +12,9 @@ from simopt.lazy import torch
 DTYPES = ("float32", "float64")
 
 
-def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
+def choose(
+    device: str, dtype: str, *, tf32: bool = False, cuda_graphs: bool = False
+) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype of these names.
 
     Parameters
@@ -23,20 +25,23 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
     dtype : {"float32", "float64"}
     tf32 : bool
         Whether :func:`matrix_products` are to be taken in TF32.
+    cuda_graphs : bool
+        Whether steps are to be recorded as CUDA graphs.
 
     Raises
     ------
     InputError
-        There is no such device or dtype, or the device cannot compute in it; or TF32 is asked for where there
-        is none.
+        There is no such device or dtype, or the device cannot compute in it; or TF32 or CUDA graphs are asked
+        for where there are none.
     """
     chosen = _choose(device, dtype)
     if tf32 and dtype != "float32":
         raise InputError(f"tf32=true rounds products of float32; dtype is {dtype}. Give one of them up.")
-    if tf32 and chosen[0].type != "cuda":
-        raise InputError(
-            f"tf32=true needs a CUDA device; device={device} is {chosen[0]} here. Use tf32=false."
-        )
+    for asked, name in ((tf32, "tf32"), (cuda_graphs, "cuda_graphs")):
+        if asked and chosen[0].type != "cuda":
+            raise InputError(
+                f"{name}=true needs a CUDA device; device={device} is {chosen[0]} here. Use {name}=false."
+            )
     return chosen
 
 

@@ -13,7 +13,8 @@ from simopt.errors import RunFailedError
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.optimization import init as inits
-from simopt.optimization.loop import StopReason
+from simopt.optimization.ending import StopReason
+from simopt.optimization.recorded import CudaGraphs
 from simopt.optimization.setup import not_finite, prepare
 from simopt.optimization.trajectory import Recorder, Trajectory
 
@@ -54,6 +55,7 @@ def optimize(
     device: str = "auto",
     dtype: str = "float32",
     tf32: bool = False,
+    cuda_graphs: bool = False,
 ) -> Trajectory:
     """Optimise synthetic datasets towards a recording, and log what they capture of it.
 
@@ -81,6 +83,10 @@ def optimize(
     dtype : {"float32", "float64"}
     tf32 : bool
         On cuda, take products of float32 matrices in TF32: faster, to about three digits.
+    cuda_graphs : bool
+        On cuda, record a step once and launch it as a whole from then on: for problems so small that to
+        launch their kernels takes longer than to run them. The scores are the same; a step that must look at
+        a value (as one that decomposes Y) is not recorded, with a warning.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def optimize(
     RunFailedError
         The score became NaN or infinite, or memory ran out.
     """
-    where, precision = devices.choose(device, dtype, tf32=tf32)
+    where, precision = devices.choose(device, dtype, tf32=tf32, cuda_graphs=cuda_graphs)
     array = checks.responses(X, "X")
     reference = Reference.of(checks.flatten(array), dtype=precision, device=where)
     chosen = measures.get(measure) if isinstance(measure, str) else measure
@@ -111,6 +117,7 @@ def optimize(
             units=array.shape[-1],
             target=target,
             max_steps=max_steps,
+            recorder=CudaGraphs() if cuda_graphs else None,
         )
         reason = ascent.run(recorder)
     if reason is StopReason.NOT_FINITE:

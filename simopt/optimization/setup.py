@@ -13,6 +13,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
 from simopt.optimization.optimizers import probe
+from simopt.optimization.recorded import Recorder
 from simopt.optimization.rows import Rows, fewer
 from simopt.typing import OptimizerFactory
 
@@ -28,13 +29,15 @@ def prepare(
     target: float,
     max_steps: int,
     tracked: Iterable[Measure] = (),
+    recorder: Recorder | None = None,
 ) -> Ascent:
     """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
 
     Raises
     ------
     InputError
-        As :func:`check`; or a user's function returned a score without a gradient, or no Y0.
+        As :func:`check`; or a user's function returned a score without a gradient, or no Y0; or the optimiser
+        cannot be recorded.
 
     Warns
     -----
@@ -49,11 +52,9 @@ def prepare(
         # At the line that called simopt.optimize, which is wrapped once.
         warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=4)
     rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
-    if rows is None:
-        ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps)
-    else:
-        reduced = measure.bind(rows.reference)
-        ascent = Ascent(reduced, rows.reduce(Y0), optimizer, target, max_steps, rows)
+    if rows is not None:
+        reference, Y0 = rows.reference, rows.reduce(Y0)
+    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows=rows, recorder=recorder)
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
     return ascent

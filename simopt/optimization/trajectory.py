@@ -8,7 +8,8 @@ import numpy as np
 
 from simopt.optimization import captured
 from simopt.optimization.captured import captured_variance
-from simopt.optimization.loop import State, StopReason
+from simopt.optimization.ending import StopReason
+from simopt.optimization.state import State
 from simopt.typing import FloatArray
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from simopt.store import config
 
-APART = ("seeds", "log", "device", "force")
+APART = ("seeds", "log", "device", "cuda_graphs", "force")
 """Entries that change no result, or make another replicate of it: they are left out."""
 
 _BLOCK = re.compile(rf"^(?:{'|'.join(APART)}):.*\n?(?:[ -].*\n?)*", re.MULTILINE)

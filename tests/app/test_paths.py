@@ -28,6 +28,7 @@ SAME = [
     "log.checkpoint_seconds=1",
     "measure.name=x",
     "tf32=false",
+    "cuda_graphs=true",
 ]
 OTHER = [
     "seeds=[1]", "target=0.9", "max_steps=10", "dtype=float64", "optimizer.lr=0.2", "optimizer=sgd",

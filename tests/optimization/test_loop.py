@@ -155,17 +155,14 @@ def test_an_optimizer_that_refuses_its_options(lr) -> None:
 def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
     """The fused Adam of torch 2.13 takes a transposed gradient for one in order."""
     weights = torch.randn(4, 30, dtype=torch.float64)
-    loop = ascent(
-        R=1,
-        target=0.999,
-        max_steps=1,
-        optimizer=catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True),
-    )
-    loop.bound = BoundMeasure(
-        loop.bound.measure,
-        loop.bound.reference,
+    start = ascent(R=1)
+    bound = BoundMeasure(
+        start.bound.measure,
+        start.bound.reference,
         lambda moments: (moments.Y.mT * weights).sum(dim=(-2, -1)) - 1e3,
     )
+    optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
+    loop = Ascent(bound, start.Y, optimizer, 0.999, 1)
     before = loop.Y.clone()
     loop.run(lambda state: None)
     torch.testing.assert_close((loop.Y - before)[0].sign(), weights.mT.sign())
@@ -174,7 +171,7 @@ def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
 @pytest.mark.parametrize("measure", ["cka", "nbs", "linreg", "ridge100_cv5"])
 def test_replicate_by_replicate_is_the_same_as_in_a_batch(measure: str, monkeypatch) -> None:
     together = ascent(R=3, max_steps=8, target=0.9, measure=measure)
-    monkeypatch.setattr("simopt.optimization.loop._BATCHED_UP_TO", 1)
+    monkeypatch.setattr("simopt.optimization.replicates._BATCHED_UP_TO", 1)
     alone = Ascent(together.bound, together.Y.clone(), adam, 0.9, 8)
     seen: list[list[torch.Tensor]] = [[], []]
     for loop, kept in zip((together, alone), seen, strict=True):

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from simopt import measures
+from simopt import assumed, linalg, measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import BoundMeasure, Moments, Reference
-from simopt.optimization import Ascent, State, StopReason, captured_variance, loop
+from simopt.optimization import Ascent, State, StopReason, blocks, captured_variance, ending, replicates
+from simopt.optimization.recorded import waits
 
 OPTIMIZERS = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.1),
@@ -31,6 +31,10 @@ def noise(R: int = 4, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 def ascent(on: BoundMeasure, Y0: torch.Tensor, read_every: int, target: float = 0.9, max_steps: int = 200,
            optimizer: str = "adam") -> Ascent:  # fmt: skip
     return Ascent(on, Y0, OPTIMIZERS[optimizer], target, max_steps, read_every=read_every)
+
+
+def in_blocks(run: Ascent) -> blocks.Blocks:
+    return blocks.Blocks(run._replicates, run._ending, run.read_every)
 
 
 class Log:
@@ -91,7 +95,7 @@ def test_in_double_and_downwards(measure: str) -> None:
 
 
 def test_replicate_by_replicate(monkeypatch) -> None:
-    monkeypatch.setattr(loop, "_BATCHED_UP_TO", 1)
+    monkeypatch.setattr(replicates, "_BATCHED_UP_TO", 1)
     on, Y0 = bound("cka"), noise()
     compare(*(ascent(on, Y0, n) for n in (1, 5)))
 
@@ -212,9 +216,9 @@ def _copied(leaf: object) -> object:
     return leaf.clone() if isinstance(leaf, torch.Tensor) else leaf
 
 
-def test_only_the_last_state_of_a_block_is_settled() -> None:
+def test_only_the_last_state_of_a_block_is_settled_and_the_first_one_of_a_run() -> None:
     log, _ = logged(ascent(bound("cka"), noise(), 5, 1.0, 12))
-    assert log.settled == [step in (4, 9, 12) for step in range(13)]
+    assert log.settled == [step in (0, 5, 10, 12) for step in range(13)]
 
 
 def test_the_scores_are_read_once_a_block(monkeypatch) -> None:
@@ -227,34 +231,78 @@ def test_the_scores_are_read_once_a_block(monkeypatch) -> None:
         return tolist(tensor)
 
     monkeypatch.setattr(torch.Tensor, "tolist", counted)
-    ascent(bound("cka"), noise(), 5, 1.0, 19).run(lambda state: None)
-    assert reads == 4
+    ascent(bound("cka"), noise(), 5, 1.0, 20).run(lambda state: None)
+    assert reads == 5
 
 
-class _Reads(TorchDispatchMode):
-    """Counts what brings a value from the device to the host."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
-        return func(*args, **(kwargs or {}))
+LOOKS_AT_NO_VALUE = (
+    "cka", "cka_debiased", "cka_rbf", "distance_correlation", "ensd", "linreg", "linreg_cv5", "nbs",
+    "procrustes_angular", "ridge100", "ridge100_cv5", "rsa", "rsa_correlation_corr", "rsa_mahalanobis",
+    "soft_correlation_match",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", ["fused", "sgd"])
-def test_nothing_is_read_within_a_block(optimizer: str) -> None:
-    run = ascent(bound("cka"), noise(), 16, 1.0, 100, optimizer)
-    with _Reads() as reads:
-        run._compute([], 1)
+@pytest.mark.parametrize("measure", LOOKS_AT_NO_VALUE)
+def test_nothing_is_read_within_a_block(measure: str, optimizer: str, monkeypatch) -> None:
+    monkeypatch.setattr(linalg, "polar", linalg.polar_by_products)  # as on accelerators
+    run = ascent(bound(measure), noise(), 16, 2.0, 100, optimizer)
+    block = in_blocks(run)
+    block.advance(lambda state: None, lambda: False, 1)
+    assert waits(lambda: block._compute([], 1))[1] == []
     assert run.step == 15
-    assert reads.count == 0
+
+
+@pytest.mark.parametrize("measure", ["cca", "shape_angular"])
+def test_decompositions_are_known_to_wait(measure: str) -> None:
+    block = in_blocks(ascent(bound(measure), noise(), 16, 2.0, 100))
+    assert "_linalg_svd" in waits(lambda: block._compute([], 1))[1]
+
+
+@pytest.mark.parametrize("every", [1, 10])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_block_that_took_a_wrong_thing_for_granted_is_gone_through_again(
+    optimizer: str, every: int
+) -> None:
+    told: list[bool] = []
+
+    def score(size: torch.Tensor) -> torch.Tensor:
+        told.append(assumed.holds(size < 400))
+        return size if told[-1] else size.sqrt() * 20
+
+    makers = {"adam": OPTIMIZERS["adam"], "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)}
+    on, Y0 = growing(score)[0], noise(3) / 2
+    each, block = (Ascent(on, Y0, makers[optimizer], 1e4, 40, read_every=n) for n in (1, 7))
+    compare(each, block, every=every)
+    first = told.index(False)
+    assert first > 8  # the first state, and a block or more, went well
+    in_block = told[41:]
+    assert in_block.index(False) > first  # it was seen only when the block was gone through again
+
+
+@pytest.mark.parametrize("measure", ["linreg", "ridge1_cv5", "rsa"])
+def test_states_are_the_same_where_nothing_can_be_taken_for_granted(measure: str) -> None:
+    on, Y0 = bound(measure), noise()
+    Y0[..., 1] = Y0[..., 0] * (1 + 1e-6)
+    Y0[:, 3] = 0
+    Y0[:, 3] = Y0.mean(dim=1)
+    compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
+
+
+@pytest.mark.parametrize("bar", [0.0, 400.0])
+def test_an_error_from_what_was_taken_for_granted_does_not_count(bar: float) -> None:
+    def fails(size: torch.Tensor) -> torch.Tensor:
+        if assumed.holds(size < bar) and (size.max() >= bar).item():
+            raise RuntimeError("wrong")
+        return size
+
+    on, Y0 = growing(fails)[0], noise(3) / 2
+    compare(*(Ascent(on, Y0, OPTIMIZERS["adam"], 1e4, 30, read_every=n) for n in (1, 7)))
 
 
 def test_states_that_are_not_read_yet_do_not_fill_the_memory(monkeypatch) -> None:
     on, Y0 = bound("cka"), noise()
-    monkeypatch.setattr(loop, "_BLOCK_BYTES", 2 * Y0.nbytes)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * Y0.nbytes)
     log, other, _ = compare(*(ascent(on, Y0, n, max_steps=30) for n in (1, 16)))
     assert len(log.steps) > 16
     gaps = [step for step, settled in zip(other.steps, other.settled, strict=True) if settled]
@@ -262,16 +310,14 @@ def test_states_that_are_not_read_yet_do_not_fill_the_memory(monkeypatch) -> Non
 
 
 def test_moments_that_are_not_shown_are_not_kept() -> None:
-    unread: list = []
-    run = ascent(bound("cka"), noise(), 16, 1.0)
-    run.run(lambda state: None, should_stop=lambda: True, every=5)  # stands at step 0
-    run.step = 1
-    run._compute(unread, 5)
-    assert [state.step for state in unread if state.moments is not None] == [5, 10, 15]
-    run.step = 1
-    unread.clear()
-    run._compute(unread, 100)
-    assert [state.step for state in unread if state.moments is not None] == [16]
+    for every, kept in ((5, [5, 10, 15]), (100, [16])):
+        unread: list = []
+        run = ascent(bound("cka"), noise(), 16, 1.0)
+        block = in_blocks(run)
+        block.advance(lambda state: None, lambda: False, 1)
+        run.restore({**run.state(), "step": 1})
+        block._compute(unread, every)
+        assert [state.step for state in unread if state.moments is not None] == kept
 
 
 @pytest.mark.parametrize("target", [0.9, 0.99, 0.3, -0.7, 1e-50, 1e300, -1e300])
@@ -281,7 +327,7 @@ def test_comparing_on_the_device_is_comparing_on_the_host(target: float, dtype: 
     infinity = torch.full_like(near, torch.inf)
     below = torch.nextafter(near, -infinity)
     score = torch.cat([below, near, torch.nextafter(near, infinity), near * 0, -infinity, infinity])
-    on_device = score < loop._least_reached(target, dtype)
+    on_device = score < ending._least_reached(target, dtype)
     assert on_device.tolist() == [value < target for value in score.tolist()]
 
 
@@ -318,7 +364,7 @@ def test_a_gpu_is_not_waited_for_within_a_block() -> None:
     unread: list = []
     torch.cuda.set_sync_debug_mode("error")
     try:
-        run._compute(unread, 1)
+        in_blocks(run)._compute(unread, 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len(unread) == 16
