@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from simopt.optimization.trajectory import Thinning
 from simopt.store import checkpoint, layout, reader
 from simopt.store.layout import Entry
 from simopt.store.writer import Header, RunWriter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from simopt.measures import Moments
 
 _CHECKPOINT_SHARE = 20
 """Of checkpoints that take long, the work between two takes this many times as long."""
@@ -120,9 +125,9 @@ class _Session:
         self.path = folder / layout.RUN_FILE
         self.checkpoint = folder / layout.CHECKPOINT_FILE
         self.progress, self.should_stop = progress, should_stop
-        self.tracked = {
-            name: measure.bind(job.ascent.bound.reference) for name, measure in job.tracked.items()
-        }
+        self.values: dict[Entry, Callable[[Moments], Tensor]] = {layout.CAPTURED_VARIANCE: captured_variance}
+        for name, measure in job.tracked.items():
+            self.values[layout.tracked(name)] = measure.bind(job.ascent.bound.reference).evaluate
         self.started = time.monotonic()
         self.saved = self.started
         self.checkpoint_pause = self.config.log.checkpoint_seconds
@@ -146,7 +151,10 @@ class _Session:
         try:
             with memory_errors():
                 stop_reason = ascent.run(
-                    lambda state: self._observe(writer, state), should_stop=stopped, every=every
+                    lambda state: self._observe(writer, state),
+                    should_stop=stopped,
+                    every=every,
+                    ahead={} if self.config.log.score_step else self.values,
                 )
                 self._conclude(writer, stop_reason)
         except Exception as error:
@@ -161,7 +169,7 @@ class _Session:
             attributes=self._attributes(),
             pc_variance=self.job.reference.variance_ratio.cpu().numpy(),
             replicates=len(self.config.seeds),
-            tracked=tuple(self.tracked),
+            tracked=tuple(self.job.tracked),
         )
         flush_seconds = self.config.log.flush_seconds
         whole = reader.if_whole(reader.status, self.path) is not None
@@ -208,10 +216,9 @@ class _Session:
         row: dict[Entry, Any] = {
             layout.STEP: state.step,
             layout.SCORE: state.score.cpu().numpy(),
-            layout.CAPTURED_VARIANCE: captured_variance(state.moments).cpu().numpy(),
         }
-        for name, bound in self.tracked.items():
-            row[layout.tracked(name)] = bound.evaluate(state.moments).cpu().numpy()
+        for entry, function in self.values.items():
+            row[entry] = state.value(entry, function).cpu().numpy()
         writer.append(row)
         if self.job.decoding is not None:
             self.job.decoding.observe(state, self.job.ascent.synthetic(state.moments.Y))

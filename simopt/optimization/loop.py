@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from simopt import checks
@@ -22,6 +23,8 @@ from simopt.typing import OptimizerFactory
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from simopt.optimization.state import Functions
 
 _READ_EVERY = 16
 """Steps between two readings of the scores where reading them makes the host wait for an accelerator."""
@@ -112,6 +115,7 @@ class Ascent:
         *,
         should_stop: Callable[[], bool] = lambda: False,
         every: int = 1,
+        ahead: Functions = MappingProxyType({}),
     ) -> StopReason:
         """Follow the gradient from the current step on.
 
@@ -123,6 +127,9 @@ class Ascent:
             Asked before each update, or once a block; True stops the run with
             :attr:`StopReason.INTERRUPTED`.
         every : int
+        ahead : mapping
+            Functions of the moments that the observer will ask every state for (:meth:`State.value`), by the
+            names it asks with. Where scores are read in blocks, their values are read with them.
 
         Returns
         -------
@@ -131,7 +138,8 @@ class Ascent:
         """
         advance = self._once
         if self.read_every > 1:
-            advance = Blocks(self._replicates, self._ending, self.read_every, self._recorder).advance
+            blocks = Blocks(self._replicates, self._ending, self.read_every, self._recorder, ahead)
+            advance = blocks.advance
         while (reason := advance(observe, should_stop, every)) is None:
             self._replicates.step += 1
         return reason

@@ -119,7 +119,7 @@ def optimize(
             max_steps=max_steps,
             recorder=CudaGraphs() if cuda_graphs else None,
         )
-        reason = ascent.run(recorder)
+        reason = ascent.run(recorder, ahead=recorder.asks)
     if reason is StopReason.NOT_FINITE:
         raise RunFailedError(not_finite(ascent, chosen.name))
     return Trajectory(

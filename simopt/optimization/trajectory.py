@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from simopt.optimization.captured import captured_variance
 from simopt.optimization.ending import StopReason
 from simopt.optimization.state import State
 from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.optimization.state import Functions
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,15 @@ class Trajectory:
 
 
 class Recorder:
-    """An observer that keeps step, score and captured variance of every state it is handed."""
+    """An observer that keeps step, score and captured variance of every state it is handed.
+
+    Attributes
+    ----------
+    asks : mapping
+        What it asks a state for.
+    """
+
+    asks: ClassVar[Functions] = {"captured_variance": captured_variance}
 
     def __init__(self) -> None:
         self.step: list[int] = []
@@ -63,7 +75,8 @@ class Recorder:
         """Keep a state."""
         self.step.append(state.step)
         self.score.append(state.score.cpu().numpy().copy())
-        self.captured_variance.append(captured_variance(state.moments).cpu().numpy())
+        captured = state.value("captured_variance", captured_variance)
+        self.captured_variance.append(captured.cpu().numpy())
 
 
 class Thinning:

@@ -45,17 +45,20 @@ class Log:
         self.last: list[bool] = []
         self.settled: list[bool] = []
         self.tensors: list[torch.Tensor] = []
+        self.known: list[bool] = []
 
     def __call__(self, state: State) -> None:
         self.steps.append(state.step)
         self.last.append(state.last)
         self.settled.append(state.settled)
-        self.tensors += [state.score.clone(), state.moments.Y.clone(), captured_variance(state.moments)]
+        captured = state.value("captured", captured_variance)
+        self.tensors += [state.score.clone(), state.moments.Y.clone(), captured]
+        self.known.append("captured" in state.known)
 
 
 def logged(run: Ascent, **options) -> tuple[Log, StopReason]:
     log = Log()
-    return log, run.run(log, **options)
+    return log, run.run(log, ahead={"captured": captured_variance}, **options)
 
 
 def compare(each: Ascent, block: Ascent, **options) -> tuple[Log, Log, StopReason]:
@@ -280,13 +283,46 @@ def test_a_block_that_took_a_wrong_thing_for_granted_is_gone_through_again(
     assert in_block.index(False) > first  # it was seen only when the block was gone through again
 
 
-@pytest.mark.parametrize("measure", ["linreg", "ridge1_cv5", "rsa"])
+@pytest.mark.parametrize("measure", ["cka", "linreg", "ridge1_cv5", "rsa"])
 def test_states_are_the_same_where_nothing_can_be_taken_for_granted(measure: str) -> None:
     on, Y0 = bound(measure), noise()
     Y0[..., 1] = Y0[..., 0] * (1 + 1e-6)
     Y0[:, 3] = 0
     Y0[:, 3] = Y0.mean(dim=1)
-    compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
+    _, log, _ = compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
+    assert not any(log.known)
+
+
+def test_what_is_asked_of_every_state_is_computed_with_it() -> None:
+    on, Y0 = bound("cka"), noise()
+    each, block, _ = compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
+    assert not any(each.known)
+    assert block.known == [False] + [True] * 20
+
+
+@pytest.mark.parametrize("target", [0.7, 2.0])
+def test_what_cannot_be_computed_ahead_fails_where_it_is_asked_for(target: float) -> None:
+    on, Y0 = bound("cka"), noise()
+
+    def fails(moments: Moments) -> torch.Tensor:
+        if (on.evaluate(moments) > 0.8).any():
+            raise NumericalError("not beyond 0.8")
+        return moments.total
+
+    ends = []
+    for n in (1, 7):
+        run, seen = ascent(on, Y0[:1], n, target, 60), []
+
+        def ask(state: State, seen: list[float] = seen) -> None:
+            seen.append(state.value("x", fails).item())
+
+        try:
+            why = run.run(ask, ahead={"x": fails})
+        except NumericalError:
+            why = None
+        ends.append((seen, why, run.step))
+    assert ends[0] == ends[1]
+    assert ends[0][1] is (StopReason.TARGET if target == 0.7 else None)
 
 
 @pytest.mark.parametrize("bar", [0.0, 400.0])

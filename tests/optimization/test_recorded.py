@@ -84,9 +84,10 @@ def logged(run: Ascent, every: int = 1) -> tuple[list[int], list[torch.Tensor], 
 
     def observe(state: State) -> None:
         steps.append(state.step)
-        tensors.extend([state.score.clone(), state.moments.Y.clone(), captured_variance(state.moments)])
+        captured = state.value("captured", captured_variance)
+        tensors.extend([state.score.clone(), state.moments.Y.clone(), captured])
 
-    return steps, tensors, run.run(observe, every=every)
+    return steps, tensors, run.run(observe, every=every, ahead={"captured": captured_variance})
 
 
 def compare(on: BoundMeasure, Y0: torch.Tensor, optimizer: str, target: float, every: int = 1) -> Tape:
@@ -140,6 +141,25 @@ def test_what_was_wrongly_taken_for_granted_ends_recording() -> None:
     Y0 = torch.randn(2, 40, 4)
     Y0[..., 1] = Y0[..., 0]
     assert compare(bound("linreg"), Y0, "sgd", 2.0).replays == 0
+
+
+def test_what_observers_ask_for_does_not_keep_a_step_from_being_recorded() -> None:
+    on, Y0, tape = bound("cka"), torch.randn(2, 40, 4), Tape()
+    cca = measures.get("cca").bind(on.reference).evaluate
+    run = Ascent(on, Y0, OPTIMIZERS["adam"], 2.0, 20, read_every=6, recorder=tape)
+    asked: list[torch.Tensor] = []
+    run.run(lambda state: asked.append(state.value("cca", cca)), ahead={"cca": cca})
+    assert tape.replays > 0
+    each = Ascent(on, Y0, OPTIMIZERS["adam"], 2.0, 20)
+    expected: list[torch.Tensor] = []
+    each.run(lambda state: expected.append(cca(state.moments)))
+    assert all(map(torch.equal, asked, expected))
+
+
+def test_captured_variance_of_a_singular_y_does_not_end_recording() -> None:
+    Y0 = torch.randn(2, 40, 4)
+    Y0[..., 1] = Y0[..., 0]
+    assert compare(bound("cka"), Y0, "sgd", 2.0).replays > 30
 
 
 def test_a_restored_run_is_recorded_anew() -> None:
