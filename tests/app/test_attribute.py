@@ -63,7 +63,10 @@ def test_samples_of_a_dataset_are_named(simopt, tmp_path: Path) -> None:
     assert (found["source"], found["about"]["texture_type"][j]) == ("surrogate", kind)
 
 
-@pytest.mark.parametrize(("by", "part", "count"), [("units", "unit of Y", 5), ("x-units", "unit of X", 6)])
+@pytest.mark.parametrize(
+    ("by", "part", "count"),
+    [("units", "unit of Y", 5), pytest.param("x-units", "unit of X", 6, marks=pytest.mark.slow)],
+)
 def test_units_of_either_side(simopt, pair, by: str, part: str, count: int) -> None:
     done = simopt("attribute", "X.npy", "Y.npy", "measure=rsa", "--by", by)
     assert (done.returncode, done.stderr) == (0, "")

@@ -129,6 +129,7 @@ def test_runs_and_analyses_are_done_and_found_again(simopt, mine: Path) -> None:
     assert not list(Path("there").rglob(".sweeps"))
 
 
+@pytest.mark.slow
 def test_an_analysis_that_fails_is_listed_and_the_others_go_on(simopt, mine: Path) -> None:
     write(mine, RECIPE.replace("measure=[cka,nbs]", "measure=[rsa_crossnobis]"))
     done = simopt("sweep", "+experiment=all", "--config-dir", "mine", "hydra/launcher=joblib", "--json")

@@ -48,6 +48,7 @@ def test_a_region_its_verdict_and_its_file(simopt, tmp_path):
     assert len(told["captured"][0][0]) == 5
 
 
+@pytest.mark.slow
 def test_scores_of_stored_runs_lie_inside(simopt):
     assert simopt("run", "measure=cka", *GAUSSIAN, "track=[procrustes_angular]").returncode == 0
     square = found(simopt("joint", *GAUSSIAN, "mode=square", "steps=30", "per_side=2", "--json"))
@@ -74,6 +75,7 @@ def test_extreme_y_are_kept_though_there_is_a_result_without(simopt, tmp_path):
         assert file["extremes/Y"].shape == (1, 2, 40, 5)
 
 
+@pytest.mark.slow
 def test_several_pairs_and_both_sides_free(simopt, tmp_path):
     told = found(
         simopt(
@@ -97,6 +99,7 @@ def test_the_range_of_a_third_measure(simopt):
     assert told["feasibility"][1][0] > 0.01
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
     asked = [*GAUSSIAN, "steps=60", "levels=[0.2,0.5,0.8]", "checkpoint_seconds=0", "--json"]
     whole = found(simopt("joint", *asked, "dir=whole"))

@@ -141,6 +141,7 @@ def test_learning_order_beside_a_stored_run(simopt):
     assert "not predicted" in found["rsa"]["refusal"]
 
 
+@pytest.mark.slow
 def test_runs_of_the_same_name_with_other_options_are_not_compared(simopt):
     data = ["dataset=gaussian", "dataset.samples=60", "dataset.units=6"]
     assert simopt("run", "measure=cka", "measure.kernel=rbf", *data, "max_steps=3").returncode == 0
