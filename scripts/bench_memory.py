@@ -26,13 +26,19 @@ MANTE_ABOVE_TORCH_MB, LARGE_MB = 250, 4000
 UNREACHED = "target=1"
 PEAK = """
 import resource, sys
+from pathlib import Path
 import torch
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+status = Path("/proc/self/status")  # getrusage there counts what the process was before, the parent's copy
+def peak():
+    if status.exists():
+        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak(), flush=True)
 from simopt.app.compose import compose
 from simopt.app.job import execute
 if sys.argv[1:]:
     execute(compose(sys.argv[1:]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak())
 """
 
 
@@ -42,8 +48,7 @@ def peaks(*overrides: str) -> tuple[float, float]:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     if done.returncode != 0:
         raise SystemExit(done.stderr)
-    unit = 1 if sys.platform == "darwin" else 1024
-    before, after = (int(line) * unit / 1e6 for line in done.stdout.split()[-2:])
+    before, after = (int(line) / 1e6 for line in done.stdout.split()[-2:])
     return before, after
 
 
