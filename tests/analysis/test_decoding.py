@@ -170,3 +170,10 @@ def test_a_dataset_is_decoded_in_as_many_folds_as_its_labels_allow(rng: np.rando
 def test_options_that_cannot_be(options: dict) -> None:
     with pytest.raises(InputError, match="of the decoder is"):
         Decoder(**options)
+
+
+def test_responses_that_are_not_finite() -> None:
+    responses = np.random.default_rng(0).standard_normal((20, 4))
+    responses[3, 1] = np.nan
+    with pytest.raises(InputError, match="the responses to decode hold NaN"):
+        Decoder().decode(responses, np.arange(20) % 2)
