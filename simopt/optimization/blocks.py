@@ -13,7 +13,7 @@ from simopt.errors import UnrecordedWarning
 from simopt.lazy import torch
 from simopt.measures.moments import Moments
 from simopt.optimization.ending import Ending, StopReason
-from simopt.optimization.recorded import Recorder, waits
+from simopt.optimization.recorded import StepRecorder, waits
 from simopt.optimization.replicates import Replicates
 from simopt.optimization.state import State
 
@@ -66,7 +66,7 @@ class Blocks:
     ending : Ending
     read_every : int
         Steps of a block.
-    recorder : Recorder, optional
+    recorder : StepRecorder, optional
         The steps from the third block on are recorded, if those of the second look at no value.
     ahead : mapping
         Functions of the moments that observers ask every state for: computed with the step, and read with the
@@ -78,7 +78,7 @@ class Blocks:
         replicates: Replicates,
         ending: Ending,
         read_every: int,
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
         ahead: Functions = MappingProxyType({}),
     ) -> None:
         self._replicates = replicates

@@ -15,7 +15,7 @@ from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
 from simopt.optimization.blocks import Blocks
 from simopt.optimization.ending import Ending, StopReason
-from simopt.optimization.recorded import Recorder
+from simopt.optimization.recorded import StepRecorder
 from simopt.optimization.replicates import Replicates
 from simopt.optimization.rows import Rows
 from simopt.optimization.state import State
@@ -61,7 +61,7 @@ class Ascent:
     read_every : int, optional
         Scores are read in blocks of so many steps, and the states handed over then; they are the same. None:
         1 on a CPU, and 16 elsewhere. Always 1 with an optimiser that needs a closure.
-    recorder : Recorder, optional
+    recorder : StepRecorder, optional
         Records the steps, where they are read in blocks and none of them looks at a value.
 
     Raises
@@ -80,7 +80,7 @@ class Ascent:
         max_steps: int,
         rows: Rows | None = None,
         read_every: int | None = None,
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
         if len(targets) != len(Y0):

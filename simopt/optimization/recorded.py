@@ -22,7 +22,7 @@ _CHECKED = frozenset({"_linalg_svd", "_linalg_eigh", "linalg_eig", "_linalg_chec
 """Operations that look themselves at whether they came to an end."""
 
 
-class Recorder(Protocol):
+class StepRecorder(Protocol):
     """What records a step."""
 
     def admit(self, optimizer: torch.optim.Optimizer) -> None:

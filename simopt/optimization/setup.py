@@ -13,7 +13,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
 from simopt.optimization.optimizers import probe
-from simopt.optimization.recorded import Recorder
+from simopt.optimization.recorded import StepRecorder
 from simopt.optimization.rows import Rows, fewer
 from simopt.typing import OptimizerFactory
 
@@ -29,7 +29,7 @@ def prepare(
     target: float,
     max_steps: int,
     tracked: Iterable[Measure] = (),
-    recorder: Recorder | None = None,
+    recorder: StepRecorder | None = None,
 ) -> Ascent:
     """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
 
