@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from simopt.lazy import torch
 from simopt.typing import FloatArray
 
 _WHOLE_UP_TO = 2**24

@@ -7,26 +7,27 @@ Every backward pass is written by hand: none differentiates through a factorisat
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt.assumed import holds
 from simopt.errors import NumericalError
-from simopt.lazy import Function, torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _LARGEST_SCALE = 1.69770248526
 _TRUSTED_CONDITION = {4: 3e4, 8: 1e6}  # by the bytes of a number
 _FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}  # of A'A
 
 
-class _Centre(Function):
+class _Centre(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         return matrix - matrix.mean(dim=-2, keepdim=True)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         return grads[0] - grads[0].mean(dim=-2, keepdim=True)
 
@@ -42,13 +43,14 @@ def double_centre(matrix: Tensor) -> Tensor:
     return centre(centre(matrix).mT)
 
 
-class _Gram(Function):
+class _Gram(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(matrix)
         return matrix.mT @ matrix
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (matrix,) = ctx.saved_tensors
         return matrix @ (grads[0] + grads[0].mT)
@@ -63,7 +65,7 @@ def gram(matrix: Tensor) -> Tensor:
     return out
 
 
-class _Products(Function, once_differentiable=True):
+class _Products(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         centred = matrix - matrix.mean(dim=-2, keepdim=True)
@@ -71,6 +73,7 @@ class _Products(Function, once_differentiable=True):
         return factor.mT @ centred, centred.mT @ centred
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, factor = ctx.saved_tensors
         grad = factor @ grads[0]
@@ -93,7 +96,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     return cross, own
 
 
-class _CrossAndTotal(Function, once_differentiable=True):
+class _CrossAndTotal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         centred = matrix - matrix.mean(dim=-2, keepdim=True)
@@ -101,6 +104,7 @@ class _CrossAndTotal(Function, once_differentiable=True):
         return factor.mT @ centred, torch.linalg.matrix_norm(centred).square()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, factor = ctx.saved_tensors
         return (factor @ grads[0]).addcmul_(centred, 2 * grads[1][..., None, None]), None
@@ -112,7 +116,7 @@ def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     return cross, total
 
 
-class _NuclearNorm(Function, once_differentiable=True):
+class _NuclearNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         factor = polar(matrix)
@@ -120,6 +124,7 @@ class _NuclearNorm(Function, once_differentiable=True):
         return (factor * matrix).sum(dim=(-2, -1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (factor,) = ctx.saved_tensors
         return grads[0][..., None, None] * factor
@@ -225,13 +230,14 @@ def _finite(matrix: Tensor) -> None:
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
 
 
-class _Angular(Function):
+class _Angular(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cosine: Tensor) -> Tensor:
         ctx.save_for_backward(cosine)
         return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (cosine,) = ctx.saved_tensors
         inside = cosine.abs() < 1
@@ -258,7 +264,7 @@ def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return inverse, torch.where((info == 0) & condition.isfinite(), condition, math.inf)
 
 
-class _SolveSPD(Function, once_differentiable=True):
+class _SolveSPD(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -268,6 +274,7 @@ class _SolveSPD(Function, once_differentiable=True):
         return solution, condition
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         inverse, solution = ctx.saved_tensors
         adjoint = inverse @ grads[0]
@@ -293,7 +300,7 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return solution, condition
 
 
-class _Explained(Function, once_differentiable=True):
+class _Explained(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -303,6 +310,7 @@ class _Explained(Function, once_differentiable=True):
         return (right * solution).sum(dim=-2), condition
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (solution,) = ctx.saved_tensors
         weighted = solution * grads[0][..., None, :]
@@ -323,7 +331,7 @@ def explained(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return sums, condition
 
 
-class _Predict(Function, once_differentiable=True):
+class _Predict(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         inverse, condition = _inverse_spd(matrix)
@@ -333,6 +341,7 @@ class _Predict(Function, once_differentiable=True):
         return weights @ right, condition
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inverse, weights, right = ctx.saved_tensors
         pulled = (grads[0] @ right.mT) @ inverse
@@ -372,7 +381,7 @@ def full_rank(condition: Tensor) -> bool:
     return holds(condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize])
 
 
-class _RidgeCoefficients(Function, once_differentiable=True):
+class _RidgeCoefficients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
         left, values, right = svd(predictors)
@@ -385,6 +394,7 @@ class _RidgeCoefficients(Function, once_differentiable=True):
         return coefficients
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         predictors, targets, left, values, right, keep, coefficients = ctx.saved_tensors
         inside = torch.where(keep[..., None], right @ grads[0], 0.0)

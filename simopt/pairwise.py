@@ -5,13 +5,11 @@ Shapes: n samples, k coordinates; ``...`` are batch dimensions. The backward pas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from simopt.lazy import Function, torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _MANY_COORDINATES = 16
 _CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
@@ -39,19 +37,20 @@ def _squared_distances(points: Tensor) -> Tensor:
     return squared
 
 
-class _SquaredDistances(Function, once_differentiable=True):
+class _SquaredDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor) -> Tensor:
         ctx.save_for_backward(points)
         return _squared_distances(points)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (points,) = ctx.saved_tensors
         return _pull(2 * (grads[0] + grads[0].mT), points)
 
 
-class _Distances(Function, once_differentiable=True):
+class _Distances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor) -> Tensor:
         distances = _squared_distances(points).sqrt_()
@@ -59,6 +58,7 @@ class _Distances(Function, once_differentiable=True):
         return distances
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         points, distances = ctx.saved_tensors
         apart = distances > 0

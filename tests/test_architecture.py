@@ -12,12 +12,12 @@ import simopt
 PACKAGE = Path(simopt.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "typing", "lazy", "assumed"},
+    {"errors", "typing", "assumed"},
     {"checks", "linalg", "pairwise", "components", "catalogue"},
     {"measures", "datasets"},
     {"optimization"},
     {"store", "theory"},
-    {"analysis", "joint"},
+    {"analysis", "ranges"},
     {"report"},
     {"app"},
 ]

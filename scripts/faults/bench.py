@@ -19,7 +19,7 @@ import numpy as np
 from faults.process import call, warm
 from simopt.analysis import sensitivity as sensitivities
 from simopt.errors import StorageError
-from simopt.joint import result as joints
+from simopt.ranges import result as joints
 from simopt.store import layout, reader
 
 _DATA = ("dataset=gaussian", "dataset.samples=60", "dataset.units=12")

@@ -20,7 +20,7 @@ _AXES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R
 
 
 @dataclass(frozen=True)
-class Result:
+class Sensitivities:
     """What was found.
 
     Attributes
@@ -88,7 +88,7 @@ class Result:
         return rows[0] if len(rows) == 1 else rows
 
 
-def write(path: Path, result: Result, about: Mapping[str, Any]) -> None:
+def write(path: Path, result: Sensitivities, about: Mapping[str, Any]) -> None:
     """Store a result, with more attributes: provenance, ``config`` and ``data_hash``.
 
     Raises
@@ -126,7 +126,7 @@ def write(path: Path, result: Result, about: Mapping[str, Any]) -> None:
     analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
 
 
-def read(path: Path) -> Result:
+def read(path: Path) -> Sensitivities:
     """Return a stored result.
 
     Raises
@@ -137,7 +137,7 @@ def read(path: Path) -> Result:
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 
 
-def _result(stored: Stored, path: Path) -> Result:
+def _result(stored: Stored, path: Path) -> Sensitivities:
     about = stored.attributes
     curves = []
     for name in about["measures"]:
@@ -158,7 +158,7 @@ def _result(stored: Stored, path: Path) -> Result:
         for place, facts in stored.groups.items()
         if place.startswith("skipped/")
     }
-    return Result(
+    return Sensitivities(
         analysis.text(about["dataset"]),
         analysis.text(about["source"]),
         analysis.text(about["perturbation"]),

@@ -23,11 +23,11 @@ from simopt.app.memory import from_memory
 from simopt.app.schema import RunConfig
 from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
-from simopt.joint.boundary import LEVELS, Options
-from simopt.joint.result import ANALYSIS, Result
-from simopt.joint.result import read as read_joint
 from simopt.measures import Reference
 from simopt.optimization import device as devices
+from simopt.ranges.boundary import LEVELS, Options
+from simopt.ranges.result import ANALYSIS, JointRange
+from simopt.ranges.result import read as read_joint
 from simopt.report.card import Card, Joint
 from simopt.report.tables import summarise
 from simopt.store import analysis, reader
@@ -246,7 +246,7 @@ class _Work:
             path=result.path,
         )
 
-    def _searched(self, partner: str) -> tuple[Result, str]:
+    def _searched(self, partner: str) -> tuple[JointRange, str]:
         """Return the region of a stored search, of those the longest one, or of one that is made now."""
         asked = joint_request(self.asked, partner, self.chosen)
         if not self.asked.joint and not asked.config.force:

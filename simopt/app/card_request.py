@@ -16,8 +16,8 @@ from simopt.app.compose import Composed, compose, compose_analysis
 from simopt.app.explain import SEEDS
 from simopt.app.paths import bare, source_of
 from simopt.errors import InputError
-from simopt.joint.boundary import Options
 from simopt.measures import Measure
+from simopt.ranges.boundary import Options
 
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = ("starts=2", "rounds=2", "steps=30", "levels=[0.1,0.3,0.5,0.7,0.9,0.97]")

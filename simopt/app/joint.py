@@ -22,14 +22,14 @@ from simopt.app.provenance import provenance
 from simopt.app.schema import JointConfig
 from simopt.datasets import Dataset
 from simopt.errors import InputError, InterruptedRunError, SimoptError
-from simopt.joint.boundary import LEVELS, Boundary, Options, check_measures
-from simopt.joint.pair import Implied, PairSearch, implied
-from simopt.joint.region import Region
-from simopt.joint.result import ANALYSIS, Result, read, write
-from simopt.joint.square import Reached, Square, SquareOfBoth, SquareOptions, edges
-from simopt.joint.third import third_range
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
+from simopt.ranges.boundary import LEVELS, Boundary, Options, check_measures
+from simopt.ranges.pair import Implied, PairSearch, implied
+from simopt.ranges.region import Region
+from simopt.ranges.result import ANALYSIS, JointRange, read, write
+from simopt.ranges.square import Reached, Square, SquareOfBoth, SquareOptions, edges
+from simopt.ranges.third import third_range
 from simopt.store import checkpoint, layout, reader
 from simopt.theory import bounds
 from simopt.typing import FloatArray
@@ -101,7 +101,7 @@ def request(overrides: Sequence[str], config_dir: Path | None = None) -> Request
 
 def carry_out(
     asked: Request, config_dir: Path | None = None, observe: Observer = lambda title, done, total: None
-) -> tuple[list[Result], FloatArray | None]:
+) -> tuple[list[JointRange], FloatArray | None]:
     """Find, resume or make the result of every pair; return them and the spectrum of the recording.
 
     Parameters
@@ -146,7 +146,7 @@ def find_or_make(
     pair: tuple[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     wait: bool = False,
-) -> Result:
+) -> JointRange:
     """Find, resume or make the result of a pair, the first one unless told.
 
     Raises
@@ -200,7 +200,7 @@ class _Work:
         self.search = self._search(reference)
         self.saved = time.monotonic()
 
-    def run(self) -> Result:
+    def run(self) -> JointRange:
         if self.checkpoint.exists() and not self.config.force:
             state = checkpoint.load(self.checkpoint)
             with checkpoint.restoring(self.checkpoint):
@@ -242,7 +242,7 @@ class _Work:
         )
         self.observe(self.title, *steps)
 
-    def _result(self) -> Result:
+    def _result(self) -> JointRange:
         from simopt.analysis.extremes import inspect
 
         search, dataset = self.search, self.dataset
@@ -255,16 +255,16 @@ class _Work:
             "path": self.path,
         }
         if isinstance(search, Square | SquareOfBoth):
-            return Result(**common, square=search.reached())
+            return JointRange(**common, square=search.reached())
         assert dataset is not None
         if isinstance(search, Boundary):
             assert self.third is not None
-            return Result(**common, third=self.third.name, third_range=search.extremes())
+            return JointRange(**common, third=self.third.name, third_range=search.extremes())
         Y = search.along.extreme()
         region = search.region()
         proved = _proved(region, dataset, self.config.units)
         labels = dataset.labels if self.config.decode else {}
-        return Result(
+        return JointRange(
             **common,
             region=region.within(proved),
             gain=search.along.extremes().gain,
@@ -316,7 +316,7 @@ def _limits(a: str, b: str, dataset: Dataset, units: int | None, levels: Any) ->
     )
 
 
-def _widened(asked: Request, dataset: Dataset | None, result: Result) -> Result:
+def _widened(asked: Request, dataset: Dataset | None, result: JointRange) -> JointRange:
     """Widen a region by the scores of stored runs and square searches on the same data."""
     if result.region is None or dataset is None or not asked.config.contain:
         return result

@@ -12,13 +12,13 @@ from rich.text import Text
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
-    from simopt.joint.boundary import Extremes
-    from simopt.joint.region import Region
-    from simopt.joint.result import Result
-    from simopt.joint.square import Reached
+    from simopt.ranges.boundary import Extremes
+    from simopt.ranges.region import Region
+    from simopt.ranges.result import JointRange
+    from simopt.ranges.square import Reached
 
 
-def joint_tables(result: Result, spectrum: FloatArray | None) -> list[Table]:
+def joint_tables(result: JointRange, spectrum: FloatArray | None) -> list[Table]:
     """Return what was found of one pair: the boundary, the targets, or the range of a third measure."""
     title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
     if result.region is not None:
@@ -28,7 +28,7 @@ def joint_tables(result: Result, spectrum: FloatArray | None) -> list[Table]:
     return [_third(result, result.third_range, title)] if result.third_range is not None else []
 
 
-def verdicts_table(results: Sequence[Result]) -> Table:
+def verdicts_table(results: Sequence[JointRange]) -> Table:
     """Return one row a pair: area, verdict, and what the first thresholds imply."""
     table = Table(title="Joint ranges")
     for name in ("measures", "area", "verdict", "implied"):
@@ -39,7 +39,7 @@ def verdicts_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def _boundary(result: Result, region: Region, spectrum: FloatArray | None, title: str) -> Table:
+def _boundary(result: JointRange, region: Region, spectrum: FloatArray | None, title: str) -> Table:
     a, b = region.names
     table = Table(
         title=Text(title),
@@ -82,7 +82,7 @@ def _square(reached: Reached, names: tuple[str, str], title: str) -> Table:
     return table
 
 
-def _third(result: Result, found: Extremes, title: str) -> Table:
+def _third(result: JointRange, found: Extremes, title: str) -> Table:
     table = Table(title=Text(f"{title} held: the range of {result.third}"))
     for name in (*result.names, f"least {result.third}", f"largest {result.third}", "distance"):
         table.add_column(Text(name), justify="right")

@@ -13,8 +13,8 @@ from simopt.app.published_table import published_tables
 from simopt.app.tables import good_scores_table, runs_table
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
     from simopt.report import Collected
     from simopt.report.published import Comparison
 
@@ -32,7 +32,7 @@ def report_tables(collected: Collected, compared: Sequence[Comparison] | None = 
     return tables if compared is None else tables + published_tables(compared)
 
 
-def _sensitivity(found: Sensitivity) -> Table:
+def _sensitivity(found: Sensitivities) -> Table:
     from simopt.app.sensitivity_tables import sensitivity_tables
 
     *_, table = sensitivity_tables(found)
@@ -43,7 +43,7 @@ def _sensitivity(found: Sensitivity) -> Table:
     return table
 
 
-def _joint(found: list[Joint]) -> list[Table]:
+def _joint(found: list[JointRange]) -> list[Table]:
     """Return the verdicts of the pairs that have a region, and of each other pair what was found."""
     from simopt.app.joint_tables import joint_tables, verdicts_table
 

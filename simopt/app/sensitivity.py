@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from simopt import checks, measures
-from simopt.analysis.sensitivity import ANALYSIS, Result, read, write
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, read, write
 from simopt.app import inputs
 from simopt.app.build import as_node, find_own_code
 from simopt.app.compose import compose, compose_analysis
@@ -98,7 +98,7 @@ def carry_out(
     asked: Request,
     config_dir: Path | None = None,
     observe: Callable[[int, int], None] = lambda done, total: None,
-) -> Result:
+) -> Sensitivities:
     """Load the recording, and find or make the result; of a spectrum alone nothing is stored.
 
     Raises
@@ -135,7 +135,7 @@ def find_or_make(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     wait: bool = False,
-) -> Result:
+) -> Sensitivities:
     """Find the stored result, or perturb and score, and store it.
 
     Raises
@@ -174,10 +174,10 @@ def _make(
     variances: FloatArray,
     path: Path,
     observe: Callable[[int, int], None],
-) -> Result:
+) -> Sensitivities:
     config = asked.config
     curves, skipped = _curves(asked, dataset.samples(), observe)
-    result = Result(
+    result = Sensitivities(
         dataset.name,
         dataset.source,
         config.perturbation,
@@ -213,7 +213,7 @@ def _curves(
     return found, skipped
 
 
-def _from_spectrum(asked: Request) -> Result:
+def _from_spectrum(asked: Request) -> Sensitivities:
     config = asked.config
     if asked.data:
         raise InputError("give dataset=NAME or spectrum=FILE, not both.")
@@ -231,7 +231,7 @@ def _from_spectrum(asked: Request) -> Result:
         samples=config.samples,
     )
     ratio = np.sort(variances)[::-1] / variances.sum()
-    return Result(
+    return Sensitivities(
         path.stem, "spectrum", config.perturbation, asked.strengths, 0, ratio, curves, {}, None, "done"
     )
 

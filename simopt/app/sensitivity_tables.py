@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result
+    from simopt.analysis.sensitivity import Sensitivities
     from simopt.app.learning import Learned
     from simopt.datasets import Dataset
     from simopt.theory.bounds import Range
@@ -22,7 +22,7 @@ _LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 _SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
 
 
-def sensitivity_tables(result: Result) -> list[Table]:
+def sensitivity_tables(result: Sensitivities) -> list[Table]:
     """Return a table of scores by PC for each strength (of noise on all, one), and one of the measures."""
     if result.perturbation == "noise_all":
         return [_over_levels(result), _summary(result)]
@@ -116,7 +116,7 @@ def _limits(given: str, implied: str, dataset: Dataset) -> Range:
     )
 
 
-def _by_pc(result: Result, s: int) -> Table:
+def _by_pc(result: Sensitivities, s: int) -> Table:
     unit = "°" if result.perturbation == "rotation" else ""
     told = f"{result.perturbation} {result.strengths[s]:g}{unit} of one PC"
     table = Table(title=Text(f"{result.dataset} ({result.source}): {told}"), caption=_caption(result))
@@ -130,7 +130,7 @@ def _by_pc(result: Result, s: int) -> Table:
     return table
 
 
-def _over_levels(result: Result) -> Table:
+def _over_levels(result: Sensitivities) -> Table:
     table = Table(
         title=Text(f"{result.dataset} ({result.source}): noise on all of Y"), caption=_caption(result)
     )
@@ -142,7 +142,7 @@ def _over_levels(result: Result) -> Table:
     return table
 
 
-def _caption(result: Result) -> str:
+def _caption(result: Sensitivities) -> str:
     if not result.seeds:
         return "theory"
     seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
@@ -159,7 +159,7 @@ def _cell(curve: Sensitivity, s: int, k: int) -> str:
     return " / ".join(parts)
 
 
-def _summary(result: Result) -> Table:
+def _summary(result: Sensitivities) -> Table:
     table = Table(
         title="What the measures see",
         caption="a small rotation t of PC i costs weight t^order, the weight grows as variance^exponent;\n"

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures.moments import Moments, Reference, from_array
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from simopt.typing import ArrayLike
 
 INVARIANCES = (

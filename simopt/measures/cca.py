@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.lazy import Function, torch
 from simopt.measures import procrustes
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Normaliser = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
@@ -46,7 +46,7 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
     return tolerance
 
 
-class _Basis(Function, once_differentiable=True):
+class _Basis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, centred: Tensor, Y: Tensor, variance: float) -> tuple[Tensor, Tensor]:
         left, values, right = linalg.svd(centred)
@@ -59,6 +59,7 @@ class _Basis(Function, once_differentiable=True):
         return left * keep[..., None, :], keep
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         left, values, right, keep = ctx.saved_tensors
         inside = torch.where(keep[..., None, :], grads[0], 0.0)
@@ -118,13 +119,14 @@ def _leading(powers: Tensor, variance: float) -> Tensor:
     return leading
 
 
-class _SquaredNorm(Function, once_differentiable=True):
+class _SquaredNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(matrix)
         return matrix.square().sum(dim=(-2, -1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (matrix,) = ctx.saved_tensors
         grad: Tensor = 2 * matrix

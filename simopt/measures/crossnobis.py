@@ -12,17 +12,16 @@ which is 0 on average where two conditions differ by noise only, and may be nega
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
+from torch import Tensor
 
 from simopt import linalg
 from simopt.assumed import holds
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures.base import INVARIANCES, ROTATIONAL
 from simopt.measures.rdm import Embedding, dependent_unit
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Noise = Literal["none", "diagonal", "full", "ledoit_wolf"]
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg, pairwise
-from simopt.lazy import Function, torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
 Statistic = Literal["uniformity", "magnitude", "concentricity"]
@@ -107,7 +107,7 @@ _STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class _Polar(Function, once_differentiable=True):
+class _Polar(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         left, values, right = linalg.svd(matrix)
@@ -118,6 +118,7 @@ class _Polar(Function, once_differentiable=True):
         return polar_factor
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         left, values, right = ctx.saved_tensors
         (grad,) = grads

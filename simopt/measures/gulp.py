@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
-from simopt.lazy import Function
 from simopt.measures import cca
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class _HatDistance(Function, once_differentiable=True):
+class _HatDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
         left, values, right = linalg.svd(matrix)
@@ -29,6 +29,7 @@ class _HatDistance(Function, once_differentiable=True):
         return X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         left, values, right, shrunk, cross, X_basis, X_shrunk = ctx.saved_tensors
         coefficients = values / (values.square() + ctx.penalty)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
 
 from simopt import checks, linalg, pairwise
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures import forms
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Comparison = Literal["cosine", "bures"]
 Kernel = Literal["linear", "rbf", "polynomial"]

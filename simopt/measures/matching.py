@@ -10,20 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.errors import InputError, NumericalError
-from simopt.lazy import torch
 from simopt.measures import forms
 from simopt.measures.base import Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Plan = Literal["one_to_one", "transport", "many_to_one"]
 Columns = Literal["raw", "centred", "unit"]

@@ -12,15 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.components import principal_components
 from simopt.errors import InputError
-from simopt.lazy import torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from simopt.typing import ArrayLike, FloatArray
 
 

@@ -10,17 +10,16 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures.base import Facts, Measure
 from simopt.measures.geometry import directions
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Metric = Literal["inner", "cosine"]
 Comparison = Literal["mutual", "cycle", "lcs", "cknna", "jaccard", "second_order_cosine", "rank"]

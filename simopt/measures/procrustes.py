@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.lazy import Function, torch
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
 
@@ -45,7 +45,7 @@ _RELATIONS = {
 }
 
 
-class _Distance(Function, once_differentiable=True):
+class _Distance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
         polar = linalg.polar(factor.mT @ matrix)
@@ -61,6 +61,7 @@ class _Distance(Function, once_differentiable=True):
         return distance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         residual, distance, tip = ctx.saved_tensors
         slope = torch.where(distance > tip, grads[0] / torch.where(distance > tip, distance, 1.0), 0.0)

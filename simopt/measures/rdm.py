@@ -10,19 +10,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from simopt import linalg, pairwise
 from simopt.assumed import holds
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
 

@@ -10,18 +10,17 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import linalg
 from simopt.components import principal_components
-from simopt.lazy import Function, torch
 from simopt.measures.rdm import Embedding
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Comparison = Literal[
     "cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov",
@@ -123,7 +122,7 @@ def _unit_factor(points: Tensor) -> Tensor:
     return torch.from_numpy(principal_components(points.cpu().numpy()).scores).to(points)
 
 
-class _Fidelity(Function, once_differentiable=True):
+class _Fidelity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, factor: Tensor, matrix: Tensor) -> Tensor:
         root = _root(matrix)
@@ -135,6 +134,7 @@ class _Fidelity(Function, once_differentiable=True):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         axes, inverse = ctx.saved_tensors
         return None, grads[0][..., None, None] / 2 * (axes * inverse[..., None, :]) @ axes.mT

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures import forms
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Direction = Literal["y_to_x", "x_to_y", "both"]
 Statistic = Literal["r2", "pearson"]

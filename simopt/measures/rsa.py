@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
+
+import torch
+from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures import crossnobis, rdm
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.crossnobis import NOISE, Noise
@@ -22,9 +24,6 @@ from simopt.measures.rdm_comparison import (
     LinearComparison,
     RankComparison,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 RANKED = frozenset({"spearman", "tau_a", "tau_b"})
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.lazy import Function, torch
 from simopt.measures import cca, procrustes
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Convention = Literal["netrep", "repsim"]
 Metric = Literal["angular", "euclidean"]
@@ -23,7 +23,7 @@ Metric = Literal["angular", "euclidean"]
 _FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
 
 
-class _Clipped(Function, once_differentiable=True):
+class _Clipped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, centred: Tensor, Y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
         left, values, right = linalg.svd(centred)
@@ -34,6 +34,7 @@ class _Clipped(Function, once_differentiable=True):
         return (left * whitened[..., None, :]) @ right, values
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         left, values, right, whitened = ctx.saved_tensors
         inner = left.mT @ grads[0] @ right.mT

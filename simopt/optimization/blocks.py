@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from simopt import assumed
 from simopt.errors import UnrecordedWarning
-from simopt.lazy import torch
 from simopt.measures.moments import Moments
 from simopt.optimization.ending import Ending, StopReason
 from simopt.optimization.recorded import StepRecorder, waits
@@ -18,8 +20,6 @@ from simopt.optimization.replicates import Replicates
 from simopt.optimization.state import State
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from simopt.optimization.state import Functions
 
 _BLOCK_BYTES = 2**28

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
+from torch import Tensor
 
 from simopt import linalg
-from simopt.lazy import torch
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def captured_variance(moments: Moments) -> Tensor:

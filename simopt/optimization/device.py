@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import torch
+
 from simopt import checks
 from simopt.errors import InputError
-from simopt.lazy import torch
 
 DTYPES = ("float32", "float64")
 

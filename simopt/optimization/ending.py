@@ -5,12 +5,9 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from simopt.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 class StopReason(enum.Enum):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from simopt import checks
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
 from simopt.optimization.blocks import Blocks
@@ -22,8 +24,6 @@ from simopt.optimization.state import State
 from simopt.typing import OptimizerFactory
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from simopt.optimization.state import Functions
 
 _READ_EVERY = 16

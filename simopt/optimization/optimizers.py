@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import Tensor
 
 from simopt.errors import InputError
-from simopt.lazy import torch
 from simopt.typing import OptimizerFactory
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:

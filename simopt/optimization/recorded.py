@@ -8,13 +8,12 @@ for a value, nor depend on how many steps were made, but through tensors on the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
 
 from simopt.errors import InputError, RunFailedError
-from simopt.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 T = TypeVar("T")
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from simopt.lazy import torch
+import torch
+from torch import Tensor
+
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
 from simopt.optimization.optimizers import make
 from simopt.typing import OptimizerFactory
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _BATCHED_UP_TO = 100_000
 """Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""

@@ -9,16 +9,14 @@ samples there are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from simopt import linalg
-from simopt.lazy import torch
 from simopt.measures import Measure, Reference
 from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Rows:

@@ -20,8 +20,8 @@ from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
 
 Content = TypeVar("Content")
 
@@ -49,8 +49,8 @@ class Collected:
     runs: list[Run]
     broken: list[str]
     summaries: list[Summary] = field(default_factory=list)
-    sensitivities: list[Sensitivity] = field(default_factory=list)
-    joints: list[Joint] = field(default_factory=list)
+    sensitivities: list[Sensitivities] = field(default_factory=list)
+    joints: list[JointRange] = field(default_factory=list)
     thinned: set[Path] = field(default_factory=set)
 
     def whole(self) -> Iterator[Run]:
@@ -199,7 +199,7 @@ def _spread(length: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
 
 
-def _sensitivity(path: Path) -> Sensitivity:
+def _sensitivity(path: Path) -> Sensitivities:
     from simopt.analysis.sensitivity import read  # loads torch, which runs alone do not need
 
     found = read(path)
@@ -212,8 +212,8 @@ def _sensitivity(path: Path) -> Sensitivity:
     return found
 
 
-def _joint(path: Path) -> Joint:
-    from simopt.joint.result import read
+def _joint(path: Path) -> JointRange:
+    from simopt.ranges.result import read
 
     found = read(path)
     found.as_json()  # all that tables and files take from it
@@ -233,15 +233,15 @@ def _run_facts(run: Run) -> Facts:
     }
 
 
-def _sensitivity_facts(found: Sensitivity) -> Facts:
+def _sensitivity_facts(found: Sensitivities) -> Facts:
     return _analysis_facts(found, [curve.measure for curve in found.curves])
 
 
-def _joint_facts(found: Joint) -> Facts:
+def _joint_facts(found: JointRange) -> Facts:
     return _analysis_facts(found, [*found.names, *([found.third] if found.third else [])])
 
 
-def _analysis_facts(found: Sensitivity | Joint, measures: list[str]) -> dict[str, list[str]]:
+def _analysis_facts(found: Sensitivities | JointRange, measures: list[str]) -> dict[str, list[str]]:
     return {
         "dataset": [str(found.dataset)],
         "measure": measures,

@@ -21,8 +21,8 @@ from simopt.report.style import PAPER, check_suffixes, look, plain, save, stem
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
 
 DATASETS = ("mante", "siegel", "hatsopoulos", "majaj", "freeman_ziemba")
 MEASURES = ("cka", "cka_angular", "nbs", "procrustes_angular", "linreg", "ridge100_cv5")
@@ -53,8 +53,8 @@ Content = TypeVar("Content")
 @mpl.rc_context(PAPER)
 def save_arranged(
     runs: Sequence[Run],
-    sensitivities: Sequence[Sensitivity],
-    joints: Sequence[Joint],
+    sensitivities: Sequence[Sensitivities],
+    joints: Sequence[JointRange],
     folder: Path,
     suffixes: Sequence[str] = (".png",),
 ) -> tuple[list[Path], list[str]]:
@@ -196,10 +196,10 @@ def half_capture_vs_variance(pools: Sequence[Pool], told: Told) -> Figure | None
     return grid.finish(_handles(looks, line=False))
 
 
-def sensitivity(found: Sequence[Sensitivity], told: Told) -> Figure | None:
+def sensitivity(found: Sequence[Sensitivities], told: Told) -> Figure | None:
     """Return scores after perturbing single PCs against their variance, a panel a dataset."""
     usable = [each for each in found if each.curves and each.perturbation != "noise_all"]
-    best: dict[str, Sensitivity] = {}
+    best: dict[str, Sensitivities] = {}
     for each in sorted(usable, key=_published, reverse=True):
         best.setdefault(each.dataset, each)
     if len(best) < len(usable):
@@ -225,7 +225,7 @@ def sensitivity(found: Sequence[Sensitivity], told: Told) -> Figure | None:
     return grid.finish(_handles(looks))
 
 
-def joint_ranges(found: Sequence[Joint], told: Told) -> Figure | None:
+def joint_ranges(found: Sequence[JointRange], told: Told) -> Figure | None:
     """Return which scores of two measures can occur together, a panel a pair and dataset."""
     usable = [each for each in found if each.region is not None or each.square is not None]
     ordered = sorted(usable, key=lambda each: (_place(each.dataset, DATASETS), each.names, each.mode))
@@ -283,7 +283,7 @@ def _ranked_over_recordings(pools: Sequence[Pool]) -> list[Pool]:
     return sorted(pools, key=lambda each: (_place(each.measure, MEASURES), each.label != each.measure))
 
 
-def _published(each: Sensitivity) -> tuple[bool, bool, int, int]:
+def _published(each: Sensitivities) -> tuple[bool, bool, int, int]:
     """Return how near a result is to what the paper shows: every PC rotated by 90 degrees."""
     shown = sum(curve.measure in SENSITIVE for curve in each.curves)
     return each.perturbation == "rotation", _ANGLE in each.strengths, shown, each.seeds

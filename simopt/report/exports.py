@@ -24,8 +24,8 @@ from simopt.store.whole import put, whole
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
     from simopt.report.published import Comparison
 
 Rows = Iterable[Sequence[Any]]
@@ -280,7 +280,7 @@ def _decoding_rows(run: Run, summary: Summary) -> Rows:
                 yield (*labels, variable, *state, *ends)
 
 
-def _sensitivity_rows(found: Sensitivity) -> Rows:
+def _sensitivity_rows(found: Sensitivities) -> Rows:
     """Give a row for each measure, strength and PC; under noise on all of Y, one without a PC."""
     whole = found.perturbation == "noise_all"
     for curve in found.curves:
@@ -296,7 +296,7 @@ def _sensitivity_rows(found: Sensitivity) -> Rows:
                 )  # fmt: skip
 
 
-def _joint_rows(found: Joint) -> Rows:
+def _joint_rows(found: JointRange) -> Rows:
     a, b = found.names
     area = None if found.region is None else found.region.area
     about = (found.dataset, found.source, found.mode, a, b, found.verdict, area)

@@ -23,8 +23,8 @@ from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, check_suffix, plain,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from simopt.joint.region import Region
-    from simopt.joint.square import Reached
+    from simopt.ranges.region import Region
+    from simopt.ranges.square import Reached
     from simopt.theory.bounds import Range
     from simopt.typing import FloatArray
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from simopt.analysis.sensitivity import Result, read, write
+from simopt.analysis.sensitivity import Sensitivities, read, write
 from simopt.errors import StorageError
 from simopt.theory.sensitivity import Local, Sensitivity
 
@@ -20,7 +20,7 @@ CURVE = Sensitivity(
     experiment=np.linspace(0, 1, K * R).reshape(1, K, R),
     local=Local(np.full(K, 2.0), np.array([0.3, 0.2, np.nan]), 1.8, 2.0, "closed form"),
 )
-FOUND = Result(
+FOUND = Sensitivities(
     "x",
     "surrogate",
     "rotation",

@@ -16,7 +16,7 @@ from simopt.app import inputs, joint, sensitivity
 from simopt.app.compose import compose
 from simopt.app.job import execute
 from simopt.errors import InterruptedRunError, StorageError
-from simopt.joint import result as joints
+from simopt.ranges import result as joints
 from simopt.store import checksum, layout, reader
 from tests.fuzz import files, watch
 from tests.fuzz.apart import Apart

@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import simopt
 from simopt import measures
-from simopt.analysis.sensitivity import Result as Sensitivity
+from simopt.analysis.sensitivity import Sensitivities
 from simopt.errors import InputError
-from simopt.joint.result import Result as Joint
-from simopt.joint.square import Reached, Settled
+from simopt.ranges.result import JointRange
+from simopt.ranges.square import Reached, Settled
 from simopt.report.arranged import (
     MOST,
     decoding_vs_score,
@@ -42,19 +42,19 @@ def legend(figure) -> list[str]:
 
 def sensitive(
     dataset: str = "majaj", kind: str = "rotation", strengths=(30.0, 90.0), names=NAMES
-) -> Sensitivity:
+) -> Sensitivities:
     curves = experiment(DATA.samples(), [measures.get(name) for name in names], kind, strengths, seeds=[0])
-    return Sensitivity(
+    return Sensitivities(
         dataset, "surrogate", kind, list(strengths), 1, DATA.spectrum(), curves, {}, None, "found"
     )
 
 
-def joint(names=("cka", "nbs"), dataset: str = "majaj", source: str = "surrogate") -> Joint:
+def joint(names=("cka", "nbs"), dataset: str = "majaj", source: str = "surrogate") -> JointRange:
     pairs = np.array([[0.0, 1.0], [1.0, 0.0]])
     square = Reached(
         pairs, pairs, pairs / 2, pairs / 2, (Settled.REACHED,) * 2, np.ones(2), pairs[None], pairs
     )
-    return Joint(dataset, source, names, "square", Path("joint.h5"), square=square)
+    return JointRange(dataset, source, names, "square", Path("joint.h5"), square=square)
 
 
 def test_datasets_and_variables_come_in_the_order_of_the_paper() -> None:

@@ -9,7 +9,7 @@ import pytest
 from simopt import measures
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import Invariance
-from simopt.analysis.sensitivity import Result
+from simopt.analysis.sensitivity import Sensitivities
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
 from simopt.report.card import Card, Joint, costs, heading, sheet, time_worded, tried, tried_worded
@@ -82,7 +82,7 @@ def curve(name, seeds):
     local = Local(np.full(2, 2.0), np.ones(2), 1.5, 1.0, "closed form")
     curves = [Sensitivity(name, 1.0, theory, None, None, experiment, local)]
     ratio = np.array([0.75, 0.25])
-    return Result("demo", "surrogate", "rotation", [90.0], seeds, ratio, curves, {}, None, "done")
+    return Sensitivities("demo", "surrogate", "rotation", [90.0], seeds, ratio, curves, {}, None, "done")
 
 
 def test_each_card_has_one_colour_on_the_sheet(tmp_path, monkeypatch):

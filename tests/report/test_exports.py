@@ -12,11 +12,11 @@ import pytest
 
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
-from simopt.joint.boundary import Extremes
-from simopt.joint.pair import Implied
-from simopt.joint.region import Region
-from simopt.joint.result import Result as Joint
-from simopt.joint.square import Reached, Settled
+from simopt.ranges.boundary import Extremes
+from simopt.ranges.pair import Implied
+from simopt.ranges.region import Region
+from simopt.ranges.result import JointRange
+from simopt.ranges.square import Reached, Settled
 from simopt.report import Collected
 from simopt.report.exports import LATEX_ROWS, as_json, escape_latex, save_csv, save_latex
 from simopt.report.tables import summarise
@@ -50,19 +50,19 @@ def made_up(measure: str = "cka", run_id: str = "real-0123456789ab") -> Run:
     )
 
 
-def perturbed() -> sensitivity.Result:
+def perturbed() -> sensitivity.Sensitivities:
     local = Local(np.full(2, 2.0), np.ones(2), 1.5, np.nan, "closed form")
     experiment = np.array([[[0.2, 0.4], [0.9, 0.9]], [[0.1, 0.1], [np.nan, np.nan]]])
     curves = [
         Sensitivity("cka", 1.0, np.array([[0.1, 0.8], [0.0, 0.7]]), None, None, experiment, local),
         Sensitivity("own", 1.0, None, None, None, experiment, local),
     ]
-    return sensitivity.Result(
+    return sensitivity.Sensitivities(
         "d", "real", "rotation", [45.0, 90.0], 2, np.array([0.75, 0.25]), curves, {}, None, "found"
     )
 
 
-def region() -> Joint:
+def region() -> JointRange:
     levels, least, largest = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.1, 0.9]), np.array([0.4, 0.8, 1.0])
     points = np.array([[0.0, 0.0], [1.0, 1.0]])
     found = Region(
@@ -73,17 +73,17 @@ def region() -> Joint:
         np.zeros((1, 3)),
     )  # fmt: skip
     implied = [Implied("a", "b", 0.9, 0.8, 1.0), Implied("b", "a", 0.9, 0.9, 1.0)]
-    return Joint(
+    return JointRange(
         "d", "real", ("a", "b"), "boundary", Path("joint.h5"), region=found, implied=implied, third="c",
         third_range=third, proved=np.array([[0.5, 0.0, np.nan]]),
     )  # fmt: skip
 
 
-def square() -> Joint:
+def square() -> JointRange:
     pairs = np.array([[0.0, 1.0], [1.0, 0.5]])
     settled = tuple(Settled)[:2]
     reached = Reached(pairs, pairs, pairs, pairs / 2, settled, np.array([10, 20]), pairs[None], pairs)
-    return Joint("d", "real", ("a", "b"), "square", Path("joint.h5"), square=reached)
+    return JointRange("d", "real", ("a", "b"), "square", Path("joint.h5"), square=reached)
 
 
 def collected(*runs: Run) -> Collected:

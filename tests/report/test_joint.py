@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 import simopt
 from simopt import measures
 from simopt.errors import InputError
-from simopt.joint.boundary import Boundary, Options
-from simopt.joint.region import Region
-from simopt.joint.square import Reached, Settled
 from simopt.measures import Reference
+from simopt.ranges.boundary import Boundary, Options
+from simopt.ranges.region import Region
+from simopt.ranges.square import Reached, Settled
 from simopt.report import joint
 from simopt.report.joint import MOST_DOTS, draw_region, draw_square, save_matrix, save_region, save_square
 from simopt.theory.bounds import Range

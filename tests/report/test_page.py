@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from simopt.analysis.sensitivity import Result, write
+from simopt.analysis.sensitivity import Sensitivities, write
 from simopt.errors import InputError
-from simopt.joint.region import Region
-from simopt.joint.result import Result as Joint
+from simopt.ranges.region import Region
+from simopt.ranges.result import JointRange
 from simopt.report import Collected
 from simopt.report.joint import draw_region
 from simopt.report.page import save_page
@@ -130,11 +130,11 @@ def test_half_captures_are_means_over_the_replicates_that_got_there(tmp_path):
     assert any(told in each for each in parsed(tmp_path, [run]).texts)
 
 
-def analysed(path: Path, measures: int = 1) -> Result:
+def analysed(path: Path, measures: int = 1) -> Sensitivities:
     local = Local(np.full(2, 2.0), np.ones(2), 1.5, np.nan, "closed form")
     theory = np.array([[0.1, 0.8]])
     curves = [Sensitivity(f"m{i}", 1.0, theory, None, None, None, local) for i in range(measures)]
-    return Result("d", "real", "rotation", [90.0], 2, np.array([0.75, 0.25]), curves, {}, path, "done")
+    return Sensitivities("d", "real", "rotation", [90.0], 2, np.array([0.75, 0.25]), curves, {}, path, "done")
 
 
 def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
@@ -158,7 +158,7 @@ def test_the_plot_of_a_region_has_the_axes_of_its_figure():
     levels = np.linspace(0, 1, 3)
     ends, none = np.zeros((3, 2)), np.empty((0, 2))
     region = Region(("cka", "d"), (1, -1), levels, 3 - 2 * levels, 4e9 + levels, ends, ends, none)
-    plot = joint_plot(Joint("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region))
+    plot = joint_plot(JointRange("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region))
     ax = draw_region(Figure().subplots(), region)
     assert plot.ranges == {"x": ax.get_xlim(), "y": ax.get_ylim()}
     assert plot.ranges["y"][0] > 0.5

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from simopt.analysis import sensitivity
-from simopt.joint import result as joint
-from simopt.joint.boundary import Extremes
-from simopt.joint.pair import Implied
-from simopt.joint.region import Region
-from simopt.joint.square import Reached, Settled
+from simopt.ranges import result as joint
+from simopt.ranges.boundary import Extremes
+from simopt.ranges.pair import Implied
+from simopt.ranges.region import Region
+from simopt.ranges.square import Reached, Settled
 from simopt.report.page import save_page
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
@@ -83,7 +83,7 @@ def single(source: Run, seed: int) -> Run:
     )
 
 
-def sensitivities(folder: Path) -> list[sensitivity.Result]:
+def sensitivities(folder: Path) -> list[sensitivity.Sensitivities]:
     theory = np.linspace(0.2, 0.9, len(STRENGTHS) * K).reshape(-1, K)
     local = Local(np.full(K, 2.0), np.ones(K), 3.0, 1.0, "closed form")
     draws = theory[..., None] + np.array([-0.01, 0.0, 0.01])
@@ -91,13 +91,13 @@ def sensitivities(folder: Path) -> list[sensitivity.Result]:
     full = Sensitivity("cka", 1.0, theory, theory - 0.01, np.full_like(theory, 0.02), draws, local)
     tried = Sensitivity("mine", 1.0, None, None, None, draws, local)
     about = ("d", "real", "rotation", list(STRENGTHS), 3, 0.5 ** np.arange(1.0, K + 1))
-    made = sensitivity.Result(*about, [full, tried], {"rsa": EVIL}, folder / "sensitivity.h5", "done")
+    made = sensitivity.Sensitivities(*about, [full, tried], {"rsa": EVIL}, folder / "sensitivity.h5", "done")
     assert made.path is not None
     sensitivity.write(made.path, made, {"config": f"name: {EVIL}", "data_hash": "beef", "versions": "{}"})
     return [made]
 
 
-def joints(folder: Path) -> list[joint.Result]:
+def joints(folder: Path) -> list[joint.JointRange]:
     at, none = np.linspace(0, 1, LEVELS), np.empty((0, 2))
     largest = at.copy()
     largest[1] = np.nan
@@ -111,7 +111,7 @@ def joints(folder: Path) -> list[joint.Result]:
     third = Extremes(pairs, np.array([[0.1, 0.6], [0.4, 0.7]]), *(np.zeros((2, 2)) for _ in range(3)), none)
     same = {"dataset": "noise", "source": "surrogate", "names": ("cka", "nbs"), "data_hash": "cafe"}
     made = [
-        joint.Result(
+        joint.JointRange(
             mode="boundary",
             path=folder / "region.h5",
             region=region,
@@ -119,8 +119,10 @@ def joints(folder: Path) -> list[joint.Result]:
             implied=[Implied("cka", "nbs", 0.9, 0.8, 0.9)],
             **same,
         ),
-        joint.Result(mode="square", path=folder / "square.h5", square=square, **same),
-        joint.Result(mode="boundary", path=folder / "third.h5", third="linreg", third_range=third, **same),
+        joint.JointRange(mode="square", path=folder / "square.h5", square=square, **same),
+        joint.JointRange(
+            mode="boundary", path=folder / "third.h5", third="linreg", third_range=third, **same
+        ),
     ]
     for each in made:
         joint.write(each.path, each, {"config": "mode: any", "data_hash": "cafe", "versions": "{}"})

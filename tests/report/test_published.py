@@ -14,8 +14,8 @@ from simopt.analysis import sensitivity
 from simopt.app.compose import compose
 from simopt.app.job import execute
 from simopt.app.published_table import published_tables
-from simopt.joint import result as joint
-from simopt.joint.pair import Implied
+from simopt.ranges import result as joint
+from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect
 from simopt.report.published import HEADER, Comparison, compare, csv_rows, numbers
 from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS
@@ -232,7 +232,7 @@ def test_runs_of_something_else_and_unfinished_ones_are_left_out() -> None:
     )
 
 
-def perturbed(dataset: str, perturbation: str = "rotation") -> sensitivity.Result:
+def perturbed(dataset: str, perturbation: str = "rotation") -> sensitivity.Sensitivities:
     local = Local(np.full(2, 2.0), np.ones(2), 1.5, np.nan, "closed form")
     theory = np.array([[0.9, 1.0], [0.57, 0.9]])
     experiment = np.array([[[0.9, 0.9], [1.0, 1.0]], [[0.58, 0.62], [0.9, 0.9]]])
@@ -241,7 +241,7 @@ def perturbed(dataset: str, perturbation: str = "rotation") -> sensitivity.Resul
         Sensitivity("nbs", 1.0, theory, None, None, None, local),
         Sensitivity("linreg", 1.0, theory, None, None, experiment, local),
     ]
-    return sensitivity.Result(
+    return sensitivity.Sensitivities(
         dataset, "surrogate", perturbation, [45.0, 90.0], 2, np.array([0.75, 0.25]), curves, {}, None, "found"
     )
 
@@ -260,10 +260,10 @@ def test_sensitivities() -> None:
     ]
 
 
-def pair(path: Path, config: dict, given: str = "cka") -> joint.Result:
+def pair(path: Path, config: dict, given: str = "cka") -> joint.JointRange:
     names = ("procrustes_angular", "cka")
     told = [Implied(name, names[name == names[0]], 0.9, 0.2, 1.0) for name in names if name == given]
-    found = joint.Result("majaj", "surrogate", names, "boundary", path, implied=told)
+    found = joint.JointRange("majaj", "surrogate", names, "boundary", path, implied=told)
     joint.write(path, found, {"config": yaml.safe_dump(config), "data_hash": "aa"})
     return found
 

@@ -8,7 +8,7 @@ import pytest
 
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
-from simopt.joint import result as joint
+from simopt.ranges import result as joint
 from simopt.report.selection import ANALYSES, drawn, find, fits, keeps, nothing_left, parse
 from simopt.store.reader import Run
 

@@ -23,7 +23,7 @@ from simopt.app.console import (
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
-    from simopt.joint.result import Result
+    from simopt.ranges.result import JointRange
 
 Overrides = Annotated[
     list[str] | None,
@@ -86,7 +86,7 @@ def joint(
             out().print(f"{result.how}: {result.path}", markup=False, soft_wrap=True)
 
 
-def _draw(results: list[Result], figure: Path) -> None:
+def _draw(results: list[JointRange], figure: Path) -> None:
     from simopt.report.joint import save_matrix, save_region, save_square
 
     first = results[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import Invariance
-from simopt.analysis.sensitivity import Result as Sensitivity
+from simopt.analysis.sensitivity import Sensitivities
 from simopt.report.tables import Rounded, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -100,7 +100,7 @@ class Card:
     options: Mapping[str, Any]
     invariances: list[Invariance] = field(default_factory=list)
     cost: Cost | None = None
-    sensitivity: Sensitivity | None = None
+    sensitivity: Sensitivities | None = None
     run: Run | None = None
     summary: Summary | None = None
     joints: list[Joint] = field(default_factory=list)
@@ -272,7 +272,7 @@ def time_worded(timed: Timed | None) -> str:
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 
 
-def sensitivities(cards: Sequence[Card]) -> list[Sensitivity]:
+def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
     """Return the sensitivities of all cards in one; each by itself where not all are of as many seeds."""
     found = [card.sensitivity for card in cards if card.sensitivity is not None]
     if not found:

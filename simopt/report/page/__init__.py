@@ -28,8 +28,8 @@ from simopt.store import analysis
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivities
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
 
 _OPEN = 4
 """Up to as many runs are shown unfolded."""
@@ -195,7 +195,7 @@ def _number(number: Rounded | None, value: float | None, missing: str) -> tuple[
     return number.worded(missing), None if np.isnan(value) else float(value)
 
 
-def _joint_plots(result: Joint) -> Iterator[Plot]:
+def _joint_plots(result: JointRange) -> Iterator[Plot]:
     region = joint_plot(result)
     if region is not None:
         yield region
@@ -203,7 +203,7 @@ def _joint_plots(result: Joint) -> Iterator[Plot]:
         yield third_plot(result, result.third_range)
 
 
-def _about(result: Sensitivities | Joint, what: str) -> tuple[str, str, str, Path | None]:
+def _about(result: Sensitivities | JointRange, what: str) -> tuple[str, str, str, Path | None]:
     """Return the data, their source, what was done with its folder's name, and the file of an analysis."""
     folder = "" if result.path is None else f", {result.path.parent.name}"
     return f"{result.dataset} ({result.source})", result.source, f"{what}{folder}", result.path

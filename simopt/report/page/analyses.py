@@ -12,11 +12,11 @@ from simopt.report.joint import axis_limits
 from simopt.report.page.plots import COLORS, DASHES, MOST_POINTS, Plot, thin
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivities
-    from simopt.joint.boundary import Extremes
-    from simopt.joint.region import Region
-    from simopt.joint.result import Result as Joint
-    from simopt.joint.square import Reached
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.boundary import Extremes
+    from simopt.ranges.region import Region
+    from simopt.ranges.result import JointRange
+    from simopt.ranges.square import Reached
     from simopt.theory.sensitivity import Sensitivity
     from simopt.typing import FloatArray
 
@@ -59,7 +59,7 @@ def _parts(result: Sensitivities) -> Iterator[tuple[Sensitivities, str]]:
         yield replace(result, curves=some, skipped={} if first else result.skipped), part
 
 
-def joint_plot(result: Joint) -> Plot | None:
+def joint_plot(result: JointRange) -> Plot | None:
     """Return the region of two measures with its bounds and targets; None where nothing of it was found."""
     if result.region is None and result.square is None:
         return None
@@ -84,12 +84,12 @@ def joint_plot(result: Joint) -> Plot | None:
     return plot
 
 
-def joint_title(result: Joint) -> str:
+def joint_title(result: JointRange) -> str:
     """Return the dataset with its source, and the two measures."""
     return f"{result.dataset} ({result.source}), {' and '.join(result.names)}"
 
 
-def third_plot(result: Joint, found: Extremes) -> Plot:
+def third_plot(result: JointRange, found: Extremes) -> Plot:
     """Return the least and the largest score of a third measure at pairs of scores of the two."""
     a, b = result.names
     plot = Plot(
@@ -164,7 +164,7 @@ def _curve_said(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensit
     return told
 
 
-def _add_region(plot: Plot, result: Joint, region: Region) -> None:
+def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     a, b = region.names
     outline = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
     x, y = plot.add(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
@@ -192,7 +192,7 @@ def _add_targets(plot: Plot, square: Reached) -> None:
     plot.trace("where they ended", end_x, end_y, "c1", mode="markers", symbol="circle", legend=True)
 
 
-def _joint_said(result: Joint) -> str:
+def _joint_said(result: JointRange) -> str:
     said = []
     if result.region is not None:
         verdict = f", {result.verdict}" if result.verdict else ""

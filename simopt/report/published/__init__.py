@@ -29,8 +29,8 @@ from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
     from simopt.report import Collected
 
 __all__ = ["HEADER", "Comparison", "compare", "csv_rows"]
@@ -69,7 +69,7 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
         "sensitivities": "no score of PC 1 under this perturbation is published",
         "joint ranges": "nothing of this pair and mode is published",
     }
-    analysed: list[tuple[str, Sensitivity | Joint, Iterator[Comparison]]]
+    analysed: list[tuple[str, Sensitivities | JointRange, Iterator[Comparison]]]
     analysed = [("sensitivities", each, _of_sensitivity(each)) for each in collected.sensitivities]
     analysed += [("joint ranges", each, _of_joint(each)) for each in collected.joints]
     for kind, analysis, its_rows in analysed:
@@ -176,7 +176,7 @@ def _of_good_score(about: _About, variable: str, per_seed: FloatArray, decoder: 
         yield about.row(f"{GOOD}, {variable}", published, here, decoder, per_seed)
 
 
-def _of_sensitivity(found: Sensitivity) -> Iterator[Comparison]:
+def _of_sensitivity(found: Sensitivities) -> Iterator[Comparison]:
     if found.perturbation != _ROTATION or _ANGLE not in found.strengths or not len(found.variance_ratio):
         return
     at = found.strengths.index(_ANGLE)
@@ -192,7 +192,7 @@ def _of_sensitivity(found: Sensitivity) -> Iterator[Comparison]:
         yield about.row(f"sensitivity, PC 1 at {_ANGLE:g} degrees", published, here, note, drawn)
 
 
-def _of_joint(found: Joint) -> Iterator[Comparison]:
+def _of_joint(found: JointRange) -> Iterator[Comparison]:
     published = numbers.figure(found.dataset, "lowest", _OTHER)
     for told in found.implied:
         if published is not None and (told.given, told.threshold, told.implied) == (_GIVEN, _LEVEL, _OTHER):

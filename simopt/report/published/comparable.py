@@ -12,8 +12,8 @@ from simopt.report.stored_config import parsed
 from simopt.store import analysis, layout
 
 if TYPE_CHECKING:
-    from simopt.analysis.sensitivity import Result as Sensitivity
-    from simopt.joint.result import Result as Joint
+    from simopt.analysis.sensitivity import Sensitivities
+    from simopt.ranges.result import JointRange
     from simopt.store.reader import Run
 
 Config = Mapping[str, Any]
@@ -61,7 +61,7 @@ def unlike(run: Run) -> str:
     return ""
 
 
-def unlike_analysis(found: Sensitivity | Joint) -> str:
+def unlike_analysis(found: Sensitivities | JointRange) -> str:
     """Return why the data of a stored analysis are not those of the paper, in words; empty if they are."""
     name = found.dataset
     if name not in numbers.datasets():

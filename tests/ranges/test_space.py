@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from simopt import measures
-from simopt.joint import starts
-from simopt.joint.space import Space
 from simopt.measures import Reference
+from simopt.ranges import starts
+from simopt.ranges.space import Space
 
 NAMES = ["cka", "nbs", "linreg", "ridge100", "cca"]
 

@@ -6,8 +6,8 @@ import torch
 
 from simopt import measures
 from simopt.errors import InputError
-from simopt.joint.square import Settled, Square, SquareOfBoth, SquareOptions, edges
 from simopt.measures import Reference
+from simopt.ranges.square import Settled, Square, SquareOfBoth, SquareOptions, edges
 
 X = np.random.default_rng(0).standard_normal((40, 5)) * [4, 2, 1, 1, 0.5]
 PAIR = [measures.get("cka"), measures.get("nbs")]

@@ -1,7 +1,7 @@
 """The least and the largest score of one measure where another is held at a level.
 
 All levels and both directions are one batch. The first round starts each from several Y: random, X with
-noise, and the structures (:mod:`simopt.joint.starts`) whose scores come nearest to what is sought. Each
+noise, and the structures (:mod:`simopt.ranges.starts`) whose scores come nearest to what is sought. Each
 further round starts from the best Y of its own level and of the levels below and above. The last one looks
 between levels, and where the boundary is steep at levels of the other measure, as no chord there is short
 enough.
@@ -24,12 +24,12 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.joint import starts
-from simopt.joint.space import Space
-from simopt.joint.stepwise import Stepwise
-from simopt.joint.tangent import Problems, Search
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
+from simopt.ranges import starts
+from simopt.ranges.space import Space
+from simopt.ranges.stepwise import Stepwise
+from simopt.ranges.tangent import Problems, Search
 from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt.errors import InputError
-from simopt.joint.boundary import Boundary, Options
 from simopt.measures import Measure, Reference
+from simopt.ranges.boundary import Boundary, Options
 
 
 def third_range(

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simopt.joint.space import Space
-from simopt.joint.tangent import evaluate
 from simopt.measures import BoundMeasure
+from simopt.ranges.space import Space
+from simopt.ranges.tangent import evaluate
 from simopt.typing import FloatArray
 
 Noise = Literal["none", "spread", "beside", "one", "mixed"]

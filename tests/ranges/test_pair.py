@@ -6,9 +6,9 @@ import torch
 
 import simopt
 from simopt import measures
-from simopt.joint.boundary import Options
-from simopt.joint.pair import PairSearch, implied
 from simopt.measures import Reference
+from simopt.ranges.boundary import Options
+from simopt.ranges.pair import PairSearch, implied
 
 OPTIONS = Options(starts=2, steps=30, rounds=1, between=0)
 FILLED = Options(starts=2, steps=10, rounds=1, between=3)

@@ -10,9 +10,9 @@ from scipy.optimize import NonlinearConstraint, minimize
 
 from simopt import measures
 from simopt.errors import InputError
-from simopt.joint.boundary import Boundary, Extremes, Options
-from simopt.joint.third import third_range
 from simopt.measures import Reference
+from simopt.ranges.boundary import Boundary, Extremes, Options
+from simopt.ranges.third import third_range
 from simopt.theory.bounds.exact import two_components
 
 LEVELS = [0.1, 0.3, 0.5, 0.7, 0.9]

@@ -7,10 +7,10 @@ from scipy.spatial import ConvexHull
 
 from simopt import load_dataset, measures
 from simopt.errors import InputError
-from simopt.joint.boundary import Boundary, Extremes, Options
-from simopt.joint.region import Region
-from simopt.joint.square import Square, SquareOptions, edges
 from simopt.measures import Measure, Reference
+from simopt.ranges.boundary import Boundary, Extremes, Options
+from simopt.ranges.region import Region
+from simopt.ranges.square import Square, SquareOptions, edges
 
 LEVELS = np.linspace(0, 1, 11)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from simopt import measures
-from simopt.joint.tangent import Problems, Search, evaluate
 from simopt.measures import Reference
+from simopt.ranges.tangent import Problems, Search, evaluate
 
 X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
 NAMES = ["cka", "nbs"]

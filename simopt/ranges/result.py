@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from simopt.analysis.extremes import Extremes as Inspected
-from simopt.joint.boundary import Extremes
-from simopt.joint.pair import Implied
-from simopt.joint.region import Region
-from simopt.joint.square import Reached, Settled
+from simopt.ranges.boundary import Extremes
+from simopt.ranges.pair import Implied
+from simopt.ranges.region import Region
+from simopt.ranges.square import Reached, Settled
 from simopt.store import analysis
 from simopt.store.analysis import Array, Stored
 from simopt.theory.bounds import Range
@@ -41,7 +41,7 @@ _SQUARE = {
 
 
 @dataclass(frozen=True)
-class Result:
+class JointRange:
     """What was found of one pair of measures; which parts there are depends on the mode.
 
     Attributes
@@ -187,7 +187,7 @@ def _clause(told: Implied) -> str:
     return left if told.proved is None else f"{left} (proved: {told.proved[0]:.2f} to {told.proved[1]:.2f})"
 
 
-def write(path: Path, result: Result, about: Mapping[str, Any]) -> None:
+def write(path: Path, result: JointRange, about: Mapping[str, Any]) -> None:
     """Store a result, with more attributes: provenance, ``config`` and ``data_hash``.
 
     Raises
@@ -236,7 +236,7 @@ def write(path: Path, result: Result, about: Mapping[str, Any]) -> None:
     analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
 
 
-def read(path: Path) -> Result:
+def read(path: Path) -> JointRange:
     """Return a stored result.
 
     Raises
@@ -247,7 +247,7 @@ def read(path: Path) -> Result:
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 
 
-def _result(stored: Stored, path: Path) -> Result:
+def _result(stored: Stored, path: Path) -> JointRange:
     about, arrays = stored.attributes, {name: array.data for name, array in stored.arrays.items()}
     names = tuple(map(str, about["names"]))
     a, b = names
@@ -272,7 +272,7 @@ def _result(stored: Stored, path: Path) -> Result:
     settled = tuple(map(Settled, arrays.get("square/settled", np.empty(0, np.int64)).tolist()))
     captured = arrays.get("extremes/captured_variance")
     decoding = {k.rpartition("/")[2]: v for k, v in arrays.items() if k.startswith("extremes/decoding/")}
-    return Result(
+    return JointRange(
         dataset=analysis.text(about["dataset"]),
         source=analysis.text(about["source"]),
         names=(a, b),

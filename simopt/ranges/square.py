@@ -19,13 +19,13 @@ from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.joint.boundary import check_measures
-from simopt.joint.space import Space
-from simopt.joint.stepwise import Stepwise
-from simopt.joint.tangent import parts
 from simopt.measures import Measure, Moments, Reference, forms
 from simopt.measures.kernel import KernelSimilarity
 from simopt.optimization.init import GaussianInit
+from simopt.ranges.boundary import check_measures
+from simopt.ranges.space import Space
+from simopt.ranges.stepwise import Stepwise
+from simopt.ranges.tangent import parts
 from simopt.typing import FloatArray
 
 Loss = Literal["published", "squared"]

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.joint.boundary import Extremes
 from simopt.measures import Measure
+from simopt.ranges.boundary import Extremes
 from simopt.typing import FloatArray
 
 Verdict = Literal["independent", "coupled", "asymmetric"]
@@ -43,7 +43,7 @@ class Region:
     b_min, b_max : array, (L,)
         NaN where no Y was found at the level.
     feasibility, spread : array, (L, 2)
-        As :class:`simopt.joint.boundary.Extremes` has them.
+        As :class:`simopt.ranges.boundary.Extremes` has them.
     points : array, (N, 2)
         Score pairs (a, b) that were reached.
     limits : array, (P, 3), or None

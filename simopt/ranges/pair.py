@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from simopt.joint.boundary import Boundary, Extremes, Options
-from simopt.joint.region import Region
 from simopt.measures import Measure, Reference
+from simopt.ranges.boundary import Boundary, Extremes, Options
+from simopt.ranges.region import Region
 from simopt.typing import FloatArray
 
 
@@ -56,7 +56,7 @@ class PairSearch:
     Raises
     ------
     InputError
-        As :class:`~simopt.joint.boundary.Boundary`.
+        As :class:`~simopt.ranges.boundary.Boundary`.
     """
 
     def __init__(
