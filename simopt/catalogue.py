@@ -10,7 +10,7 @@ import copy
 import functools
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,18 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.typing import Node
 
-_IDENTITY = ("name", "aliases")
+_NAMES = ("name", "aliases")
+_COMPLETE = ("measure", "dataset", "decoder", "init")
+"""Groups whose yamls list every option of their classes: options are checked without importing these."""
+
+REVISIONS: dict[str, int] = {}
+"""The revision of what computes numbers, by its dotted name, where it is not 1. Whoever changes the numbers of
+a measure, null, ceiling, decoder or analysis raises it: results of older revisions are not found again."""
+
+
+def revision(name: str) -> int:
+    """Return the revision of what computes numbers, by its dotted name."""
+    return REVISIONS.get(name, 1)
 
 
 def config_dir() -> Path:
@@ -68,6 +79,86 @@ def read(group: str, name: str) -> dict[str, Any]:
         node = _load(group, owner)
         return {**node, **node["aliases"][name], "name": name}
     raise checks.unknown(name, [*known, *aliases(group)], group)
+
+
+def node(group: str, given: str | Node, **options: Any) -> dict[str, Any]:
+    """Return the node of an entry, or a node as it is given, with options over it, once its keys are checked.
+
+    Nothing is built and, but for a class or function of the user's own, nothing is imported: what the options
+    may be is known when the entry is built.
+
+    Parameters
+    ----------
+    group : str
+        For instance ``measure``.
+    given : str or mapping
+        A name, or a node with ``_target_``.
+    **options
+
+    Raises
+    ------
+    InputError
+        An unknown name or option.
+    """
+    if isinstance(given, str):
+        given = read(group, given)
+    elif not isinstance(given, Mapping):
+        raise InputError(f"{group} is {given!r}; choose one with {group}=NAME.")
+    chosen = {**given, **options}
+    target = chosen.get("_target_")
+    known = _keys(group).get(target) if isinstance(target, str) and group in _COMPLETE else None
+    title = f"{group} {chosen.get('name', '')}".rstrip()
+    if known is not None:
+        for option in chosen:
+            if option not in known:
+                valid = [name for name in known if name not in ("_target_", *_NAMES)]
+                raise InputError(f"{title} has no option {option!r}; it has: {', '.join(valid) or 'none'}.")
+    elif group in _COMPLETE:
+        own = {key: value for key, value in chosen.items() if key not in ("_target_", "_partial_", *_NAMES)}
+        check_options(locate(target, group), own, title, partial=group == "measure")
+    return chosen
+
+
+def identity(node: Node) -> dict[str, Any]:
+    """Return what of a node changes a result: its class, its options, and the code behind them.
+
+    Names do not enter, nor do options at null, false or empty: so one that is added later leaves the ids of
+    stored results as they are. Of a class or function of the user's own its source enters, of others a
+    revision that is not 1.
+    """
+    options = {key: value for key, value in node.items() if key not in ("_partial_", "_object_", *_NAMES) and is_set(value)}
+    target = str(node.get("_target_"))
+    if not target.startswith("simopt.") and (code := source_of(target)):
+        options["code"] = code
+    if revision(target) != 1:
+        options["revision"] = revision(target)
+    return options
+
+
+def is_set(value: object) -> bool:
+    """Return whether a value is neither null, nor false, nor empty."""
+    return value is not None and value is not False and value not in ("", [], (), {})
+
+
+def source_of(target: str) -> str:
+    """Return the source of a class or function of the user's own; empty where there is none."""
+    if target.partition(".")[0] in ("simopt", "torch"):
+        return ""
+    try:
+        return inspect.getsource(locate(target, "code"))
+    except (OSError, TypeError):
+        return ""
+
+
+@functools.cache
+def _keys(group: str) -> dict[str, list[str]]:
+    """Return the keys of the nodes of a group, by the class that they name."""
+    known: dict[str, list[str]] = {}
+    for name in names(group):
+        entry = _parse(config_dir() / group / f"{name}.yaml")
+        if name != "function":
+            known.setdefault(entry["_target_"], []).extend(entry)
+    return {target: list(dict.fromkeys(keys)) for target, keys in known.items()}
 
 
 def _load(group: str, name: str) -> dict[str, Any]:
@@ -157,7 +248,7 @@ def check_options(target: Callable[..., Any], options: Node, title: str, *, part
         return
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    hidden = {name for name, p in parameters.items() if partial and p.default is p.empty} | set(_IDENTITY)
+    hidden = {name for name, p in parameters.items() if partial and p.default is p.empty} | set(_NAMES)
     for option in options:
         if option not in parameters:
             valid = [name for name in parameters if name not in hidden]

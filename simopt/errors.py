@@ -67,6 +67,14 @@ class SurrogateWarning(UserWarning):
     """A dataset is a surrogate, not the recording whose name it carries."""
 
 
+class RetiredWarning(UserWarning):
+    """A key was set that has no effect any more."""
+
+
+class LargeResultWarning(UserWarning):
+    """What is to be logged takes a lot of memory."""
+
+
 class DegenerateWarning(UserWarning):
     """A measure cannot tell datasets of this shape apart."""
 

@@ -15,7 +15,6 @@ from simopt.analysis.defects import Defect
 from simopt.analysis.good_score import GoodScore
 from simopt.analysis.reading import Reading
 from simopt.analysis.standing import Standing
-from simopt.datasets import Dataset
 from simopt.typing import FloatArray
 
 
@@ -45,15 +44,36 @@ class Explained:
     units: int
     reading: Reading
     good: dict[str, GoodScore]
-    run: Path
+    run: Path | None
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is said of a recording and a user's data."""
+    """All that is said of a recording and a user's data.
 
-    dataset: Dataset
+    Attributes
+    ----------
+    dataset, source : str
+        Of the recording.
+    shape : tuple of int
+        Of its responses.
+    units : int
+        Of the user's data.
+    variance_ratio : array, (K,)
+    reference : dict of dict
+        By task variable what was decoded from the recording.
+    own : Own
+    explained : list of Explained
+    no_ceiling : str
+        Why there is none; empty where there is one.
+    defects : list of Defect
+    advice : list of str
+    """
+
+    dataset: str
+    source: str
+    shape: tuple[int, ...]
     units: int
     variance_ratio: FloatArray
     reference: dict[str, dict[str, Any]]
@@ -63,12 +83,17 @@ class Explanation:
     defects: list[Defect]
     advice: list[str]
 
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return math.prod(self.shape[:-1])
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; PCs are numbered from 1."""
         return {
-            "dataset": self.dataset.name,
-            "source": self.dataset.source,
-            "samples": len(self.dataset.samples()),
+            "dataset": self.dataset,
+            "source": self.source,
+            "samples": self.samples,
             "units": self.units,
             "reference": {
                 variable: {name: float(facts[name]) for name in ("accuracy", "chance", "classes", "folds")}
@@ -100,7 +125,7 @@ def _measure(each: Explained) -> dict[str, Any]:
         "verdict": verdict.kind,
         "gap": _known(verdict.gap),
         "reason": verdict.reason,
-        "run": str(each.run),
+        "run": None if each.run is None else str(each.run),
     }
 
 

@@ -82,7 +82,7 @@ class Null:
 
 
 def nulls(
-    X: ArrayLike,
+    X: ArrayLike | Reference,
     Y: ArrayLike,
     measures: Sequence[Measure],
     *,
@@ -106,8 +106,10 @@ def nulls(
 
     Parameters
     ----------
-    X, Y : array or tensor, (samples, units) or (time, condition, unit)
-        The same samples in the same order; X is the reference.
+    X : array, tensor or Reference, (samples, units) or (time, condition, unit)
+        The recording, decomposed in float64 where it is a Reference.
+    Y : array or tensor, (samples, units) or (time, condition, unit)
+        The same samples in the same order.
     measures : sequence of Measure
         Of different names. All of them score the same draws.
     kinds : sequence of {"unrelated", "shuffled", "gaussian"}
@@ -134,12 +136,17 @@ def nulls(
         checks.one_of(kind, KINDS, "kind of null")
     checks.whole(draws, 1, "draws of the null")
     checks.whole(seed, 0, "seed of the null")
-    x, y = (checks.responses(data, name) for data, name in ((X, "X"), (Y, "Y")))
+    y = checks.responses(Y, "Y")
     if conditions is None and y.ndim == 3:
         conditions = y.shape[1]
-    x, y = (checks.flatten(data).astype(np.float64) for data in (x, y))
-    checks.same_samples(x.shape, y.shape)
-    checks.varying(x, "X")
+    y = checks.flatten(y).astype(np.float64)
+    if isinstance(X, Reference):
+        reference = X
+    else:
+        x = checks.flatten(checks.responses(X, "X")).astype(np.float64)
+        checks.varying(x, "X")
+        reference = Reference.of(x)
+    checks.same_samples(tuple(reference.responses.shape), y.shape)
     checks.varying(y, "Y")
     if conditions is not None:
         checks.whole(conditions, 2, "conditions of the null")
@@ -148,7 +155,6 @@ def nulls(
                 f"{len(y)} samples are not {conditions} conditions of as many time bins each; give the "
                 "number of conditions, or none to shuffle samples."
             )
-    reference = Reference.of(x)
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:
         score(torch.from_numpy(y))

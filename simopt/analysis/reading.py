@@ -96,3 +96,10 @@ def _place(scores: FloatArray, score: float, sign: int) -> tuple[np.ndarray, np.
     low, high = scores[before, replicate], scores[after, replicate]
     weight = np.divide(score - low, high - low, out=np.zeros_like(low), where=high != low)
     return before, after, weight
+
+
+def median_half_capture(run: Run) -> FloatArray:
+    """Return the half captures of a finished run, (K,): medians over replicates, NaN for never."""
+    half = np.where(np.isnan(run.half_capture), np.inf, run.half_capture)  # type: ignore[arg-type]
+    middle: FloatArray = np.median(half, axis=0)
+    return np.where(np.isinf(middle), np.nan, middle)

@@ -88,14 +88,8 @@ class Sensitivities:
         return rows[0] if len(rows) == 1 else rows
 
 
-def write(path: Path, result: Sensitivities, about: Mapping[str, Any]) -> None:
-    """Store a result, with more attributes: provenance, ``config`` and ``data_hash``.
-
-    Raises
-    ------
-    StorageError
-        It cannot be written.
-    """
+def content(result: Sensitivities, about: Mapping[str, Any]) -> Stored:
+    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
     arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
     groups = {}
     for curve in result.curves:
@@ -123,7 +117,7 @@ def write(path: Path, result: Sensitivities, about: Mapping[str, Any]) -> None:
         "seeds": result.seeds,
         "measures": [curve.measure for curve in result.curves],
     }
-    analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
+    return Stored(attributes, arrays, groups)
 
 
 def read(path: Path) -> Sensitivities:

@@ -11,7 +11,6 @@ import typer
 
 from simopt import __version__
 from simopt.app.commands import (
-    animate,
     attribute,
     card,
     datasets,
@@ -52,7 +51,6 @@ app.command(name="attribute")(attribute.attribute)
 app.command(name="sensitivity")(sensitivity.sensitivity)
 app.command(name="joint")(joint.joint)
 app.command(name="card")(card.card)
-app.command(name="animate")(animate.animate)
 app.command(name="measures")(measures.measures)
 app.add_typer(datasets.app, name="datasets")
 

@@ -83,6 +83,9 @@ def build(node: Node) -> Measure:
     InputError
         The path leads nowhere, or an option is unknown, missing or refused.
     """
+    if "_object_" in node:  # a measure that a caller holds
+        held: Measure = node["_object_"]
+        return held
     target = catalogue.locate(node.get("_target_"), "measure")
     if not isinstance(node.get("name", ""), str):
         raise InputError(f"name of the measure is {node['name']!r}; it must be text.")

@@ -89,6 +89,13 @@ class Reference:
             norm=pcs.norm,
         )
 
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:
+        """Return the reference in a dtype and on a device: the same as if it had been decomposed for these."""
+        if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
+            return self
+        moved = (each.to(dtype).to(device) for each in (self.responses, self.scores, self.variance_ratio))
+        return Reference(*moved, self.norm)
+
     @property
     def samples(self) -> int:
         """The number of samples, n."""

@@ -187,14 +187,8 @@ def _clause(told: Implied) -> str:
     return left if told.proved is None else f"{left} (proved: {told.proved[0]:.2f} to {told.proved[1]:.2f})"
 
 
-def write(path: Path, result: JointRange, about: Mapping[str, Any]) -> None:
-    """Store a result, with more attributes: provenance, ``config`` and ``data_hash``.
-
-    Raises
-    ------
-    StorageError
-        It cannot be written.
-    """
+def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
+    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
     arrays: dict[str, Array] = {}
     groups: dict[str, dict[str, Any]] = {}
 
@@ -233,7 +227,7 @@ def write(path: Path, result: JointRange, about: Mapping[str, Any]) -> None:
         "names": list(result.names),
         "third": result.third,
     }
-    analysis.write(path, ANALYSIS, Stored(attributes, arrays, groups))
+    return Stored(attributes, arrays, groups)
 
 
 def read(path: Path) -> JointRange:

@@ -48,7 +48,7 @@ def _sentence(each: Explained, explanation: Explanation) -> str:
 
 
 def _captured(mask: npt.NDArray[np.bool_], explanation: Explanation, units: int) -> str:
-    samples = len(explanation.dataset.samples())
+    samples = explanation.samples
     if says_nothing(samples, units):
         return f"every PC (as anything of {units} units for {samples} samples does)"
     return _pcs(mask, explanation.variance_ratio)

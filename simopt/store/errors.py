@@ -33,6 +33,21 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def writing(path: Path, remedy: str = "") -> Iterator[None]:
+    """Word what comes of writing a file or folder that a user has named.
+
+    Raises
+    ------
+    InputError
+        It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({_explained(error)}){remedy}.") from error
+
+
+@contextlib.contextmanager
 def reading_errors(path: Path, what: str) -> Iterator[None]:
     """Word what comes of reading a file that may hold anything; ``what`` it should be.
 

@@ -2,18 +2,26 @@
 
 T logged states, D of them decoded, R replicates, K principal components, B time bins, n samples, q units of
 Y. All scores, captured variances and accuracies are dimensionless. The datasets of decoding are in files of
-runs that had a decoder, from their end or interruption on. Behind the last byte of HDF5 stands the checksum
-of :mod:`simopt.store.checksum`, likewise from then on.
+runs that have a decoder. The file is replaced as a whole at each checkpoint; while the run is not finished,
+the group ``resume`` holds the state of the optimisation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-SCHEMA = 1
+import numpy as np
+
+from simopt.store.image import Array
+
+SCHEMA = 2
+SCHEMAS = (1, 2)
+"""The versions that are read; files of schema 1 have no ``identity``."""
 RUN_FILE = "run.h5"
-CHECKPOINT_FILE = "checkpoint.npz"
 LOCK_FILE = ".lock"
+RESUME = "resume"
+"""The group with the state of an optimisation that is not finished; its attribute ``state`` is JSON."""
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED)
@@ -26,10 +34,13 @@ ATTRIBUTES = {
     "measure": "text: name",
     "dataset": "text: name",
     "source": "text: real or surrogate",
+    "sign": "int: 1 where larger scores are closer, -1 for a distance",
     "seeds": "int (R,)",
     "config": "text: the resolved configuration, YAML",
     "config_hash": "text: SHA-256 of what changes the result",
     "data_hash": "text: SHA-256 of responses and labels",
+    "identity": "text: JSON, what changes the result",
+    "revisions": "text: JSON, the revision of what computed the numbers, by name",
     "created": "text: ISO 8601, UTC",
     "finished": "text: ISO 8601, UTC; empty while running",
     "wall_seconds": "float: seconds at work, over all sessions",
@@ -50,6 +61,11 @@ class Entry:
     path: str
     dtype: str
     axes: str
+
+    def array(self, data: Any, **attributes: Any) -> Array:
+        """Return data as the file holds them."""
+        packed = self.path == FINAL_Y.path
+        return Array(np.asarray(data, self.dtype), self.axes, attributes, packed)
 
 
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")

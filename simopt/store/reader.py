@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
 
-from simopt.errors import OtherSchemaError, StorageError
-from simopt.store import checksum, layout
+from simopt.errors import StorageError
+from simopt.store import image, layout
 from simopt.store.analysis import text
 from simopt.store.errors import other_schema, reading_errors
-from simopt.store.growing import complete_rows
-from simopt.store.layout import Entry
+from simopt.store.image import Stored
+from simopt.store.shelf import at_work
 from simopt.typing import FloatArray
 
-Content = TypeVar("Content")
-
 _RUN_FILE = "run file"
+_SINCE_2 = {"identity": "", "revisions": "", "sign": 1}
+"""Attributes that files of schema 1 lack."""
 CRASHED = "crashed"
-"""What a run is called whose file says running while nobody writes it."""
+"""What a run is called whose file says running while no process holds its folder."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Run:
 
     Attributes
     ----------
-    path : Path
+    path : Path or None
+        None where nothing is stored.
     attributes : dict
         By the names of ``layout.ATTRIBUTES``.
     status : str
@@ -44,15 +45,21 @@ class Run:
     half_capture : array, (R, K), or None
         None while the run is not finished.
     decoding_step : array of int, (D,)
-        The logged steps at which Y was decoded; empty without a decoder, and in a run that is still going on.
+        The logged steps at which Y was decoded; empty without a decoder.
     decoding : dict of array, (D, R)
         Accuracy by task variable, R2 where it is continuous.
     reference_decoding : dict of dict
         By task variable what was decoded from the recording: ``accuracy``, ``chance``, ``classes`` (0:
         continuous), ``folds``, and ``over_time`` (B,), in each time bin.
+    null : dict of array, (draws,)
+        Scores of data unrelated to the recording, by kind.
+    attribution : dict of array, (R, m)
+        How the last score changes without each part, by kind of part.
+    content : Stored or None
+        All of the file, where the run was made by this process.
     """
 
-    path: Path
+    path: Path | None
     attributes: dict[str, Any]
     status: str
     pc_variance: FloatArray
@@ -64,6 +71,9 @@ class Run:
     decoding_step: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     decoding: dict[str, FloatArray] = field(default_factory=dict)
     reference_decoding: dict[str, dict[str, Any]] = field(default_factory=dict)
+    null: dict[str, FloatArray] = field(default_factory=dict)
+    attribution: dict[str, FloatArray] = field(default_factory=dict)
+    content: Stored | None = field(default=None, repr=False, compare=False)
 
     @property
     def decoding_score(self) -> FloatArray:
@@ -84,7 +94,7 @@ class Run:
     @property
     def run_id(self) -> str:
         """The name of the run's folder."""
-        return self.path.parent.name
+        return "" if self.path is None else self.path.parent.name
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -96,36 +106,108 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path) -> Run:
-    """Read a run file, also one that is being written: up to its last complete row.
+    """Read a run file, also of a run that goes on: as it was at its last checkpoint.
 
     Raises
     ------
     StorageError
         Not a run file, of another schema version, or broken.
     """
-    with reading_errors(path, _RUN_FILE):
-        try:
-            with checksum.opened(path) as file:
-                return _run(file, path, live=False)
-        except BlockingIOError:
-            with checksum.opened(path, locking=False) as file:
-                return _run(file, path, live=True)
+    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
+        _check(file, path)
+        return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
 
 
-def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
-    """Return what a function reads from a file; None where there is none or a broken one, to be made again.
+def final(path: Path) -> FloatArray | None:
+    """Return the last Y of a run, (R, samples, units); None where it was not kept.
 
     Raises
     ------
-    OtherSchemaError
-        Another version reads the file.
+    StorageError
+        As :func:`read`.
     """
-    try:
-        return reading(path)
-    except OtherSchemaError:
-        raise
-    except StorageError:
+    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
+        _check(file, path)
+        Y: FloatArray | None = file[layout.FINAL_Y.path][()] if layout.FINAL_Y.path in file else None
+        return Y
+
+
+def finished(path: Path) -> Run:
+    """Read a run file of a finished run.
+
+    Raises
+    ------
+    StorageError
+        As :func:`read`, or the run is not finished.
+    """
+    run = read(path)
+    if run.status != layout.FINISHED:
+        raise StorageError(f"{path}: the run is {run.status}, not finished.")
+    return run
+
+
+def unfinished(path: Path) -> Stored | None:
+    """Return what the file of a run holds that can be resumed from it; None where none can.
+
+    Raises
+    ------
+    StorageError
+        As :func:`read`.
+    """
+    if not path.exists():
         return None
+    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
+        _check(file, path)
+        return image.content(file) if layout.RESUME in file else None
+
+
+def of(stored: Stored, path: Path | None) -> Run:
+    """Return the run that a file holds.
+
+    Raises
+    ------
+    LookupError, TypeError
+        Something is missing, or is no text where text should be.
+    """
+    about = dict(stored.attributes)
+    for name, before in _SINCE_2.items():
+        about.setdefault(name, before)
+    for name, kind in layout.ATTRIBUTES.items():
+        if kind.startswith("text"):
+            text(about[name])
+    running = about["status"] == layout.RUNNING and path is not None
+    arrays = {name: array.data for name, array in stored.arrays.items()}
+
+    def below(folder: str) -> dict[str, Any]:
+        return {name.removeprefix(folder): data for name, data in arrays.items() if name.startswith(folder)}
+
+    tracked = below("trajectory/tracked/")
+    rows = {"step": arrays[layout.STEP.path], "score": arrays[layout.SCORE.path]}
+    captured = arrays[layout.CAPTURED_VARIANCE.path]
+    # In files of schema 1 a killed process may have left some datasets longer than others.
+    increasing = np.logical_and.accumulate(np.diff(rows["step"], prepend=-1) > 0)
+    complete = min(int(increasing.sum()), *map(len, (rows["score"], captured, *tracked.values())))
+    reference = {name.rpartition("/")[2]: name for name in arrays if name.startswith("reference/decoding/")}
+    return Run(
+        path=path,
+        attributes={name: about[name] for name in layout.ATTRIBUTES},
+        status=CRASHED if running and not at_work(path.parent) else about["status"],  # type: ignore[union-attr]
+        pc_variance=arrays[layout.PC_VARIANCE.path],
+        step=rows["step"][:complete],
+        score=rows["score"][:complete],
+        captured_variance=captured[:complete],
+        tracked={name: scores[:complete] for name, scores in tracked.items()},
+        half_capture=arrays.get(layout.HALF_CAPTURE.path),
+        decoding_step=arrays.get(layout.DECODING_STEP.path, np.empty(0, np.int64)),
+        decoding={name: arrays[layout.decoding(name).path] for name in reference},
+        reference_decoding={
+            name: {key: stored.arrays[place].attributes[key] for key in layout.DECODING_ATTRIBUTES}
+            | {"over_time": arrays[place]}
+            for name, place in reference.items()
+        },
+        null=below("reference/null/"),
+        attribution=below("final/attribution/"),
+    )
 
 
 def status(path: Path) -> str:
@@ -136,54 +218,12 @@ def status(path: Path) -> str:
     StorageError
         As :func:`read`; an OtherSchemaError where another version reads it.
     """
-    with reading_errors(path, _RUN_FILE), checksum.opened(path) as file:
+    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
         _check(file, path)
-        return str(file.attrs["status"])
+        return text(image.attributes_of(file)["status"])
 
 
 def _check(file: h5py.File, path: Path) -> None:
     schema = file.attrs.get("schema")
-    if schema != layout.SCHEMA:
+    if schema not in layout.SCHEMAS:
         raise other_schema(path, "a run", schema, layout.SCHEMA)
-
-
-def _run(file: h5py.File, path: Path, live: bool) -> Run:
-    _check(file, path)
-    attributes = {name: _plain(file.attrs[name]) for name in layout.ATTRIBUTES}
-    for name, about in layout.ATTRIBUTES.items():
-        if about.startswith("text"):
-            text(attributes[name])
-    crashed = attributes["status"] == layout.RUNNING and not live
-    watched = file.get("trajectory/tracked", {})
-    # Steps first: the writer writes them last, so what is read after them has as many whole rows at least.
-    rows: dict[Entry, np.ndarray] = {
-        entry: file[entry.path][()]
-        for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE, *map(layout.tracked, watched))
-    }
-    complete = min(complete_rows(rows[layout.STEP]), *(len(data) for data in rows.values()))
-    half, decoded = layout.HALF_CAPTURE.path, layout.DECODING_STEP.path
-    variables = file.get("reference/decoding", {})
-    return Run(
-        path=path,
-        attributes=attributes,
-        status=CRASHED if crashed else attributes["status"],
-        pc_variance=file[layout.PC_VARIANCE.path][()],
-        step=rows[layout.STEP][:complete],
-        score=rows[layout.SCORE][:complete],
-        captured_variance=rows[layout.CAPTURED_VARIANCE][:complete],
-        tracked={name: rows[layout.tracked(name)][:complete] for name in watched},
-        half_capture=file[half][()] if half in file else None,
-        decoding_step=file[decoded][()] if decoded in file else np.empty(0, np.int64),
-        decoding={name: file[layout.decoding(name).path][()] for name in variables},
-        reference_decoding={
-            name: {key: _plain(dataset.attrs[key]) for key in layout.DECODING_ATTRIBUTES}
-            | {"over_time": dataset[()]}
-            for name, dataset in variables.items()
-        },
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.item() if isinstance(value, np.generic) else value

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, and renamed when they are complete."""
+"""Atomic writes: a temporary name in the same folder, fsync, rename."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 UNFINISHED = ".unfinished-"
-"""How the names begin that such files have before, followed by the id of the process."""
+"""How temporary names begin; the id of the process follows."""
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a name to write to, of the same suffix and in the same folder, that becomes ``path`` at the end.
+    """Give a temporary name of the same suffix and in the same folder, that becomes ``path`` at the end.
 
-    What a block that fails has written goes, and a file of that name stays as it was; what a kill left goes
-    the next time.
+    What a block that fails has written is removed, and a file of that name stays as it was. What a killed
+    process left is removed the next time.
 
     Parameters
     ----------
@@ -42,28 +42,17 @@ def whole(path: Path) -> Iterator[Path]:
             unfinished.unlink()
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write bytes and have them reach the disk, under the name of the file when all are there.
+def put(path: Path, *parts: bytes) -> None:
+    """Write bytes, one part after the other, and have them reach the disk before they get their name.
 
     Raises
     ------
     OSError
         They cannot be written; nothing is left of them.
     """
-    with whole(path) as unfinished:
-        write(unfinished, content)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write bytes and have them reach the disk, under this name from the start.
-
-    Raises
-    ------
-    OSError
-        They cannot be written.
-    """
-    with path.open("wb") as handle:
-        handle.write(content)
+    with whole(path) as unfinished, unfinished.open("wb") as handle:
+        for part in parts:
+            handle.write(part)
         handle.flush()
         os.fsync(handle.fileno())
 

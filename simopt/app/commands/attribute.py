@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from simopt.app import completion
-from simopt.app.console import AsJson, Debug, check_figure, count_bar, errors_as_lines, out, warnings_shown
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    errors_as_lines,
+    out,
+    print_json,
+    titled_bar,
+    warnings_shown,
+)
+from simopt.app.terminal.signals import stop_signals
 
 By = Literal["pcs", "samples", "units", "x-units"]
 
@@ -54,31 +63,25 @@ def attribute(
 ) -> None:
     """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
 
-    A positive change: the score rises without it, so it keeps X and Y apart. What the linear measures can
-    compute by formula is not refitted.
+    A positive change: the score rises without it, so it keeps X and Y apart. Linear measures use closed forms,
+    others are scored again. The result is stored in log.dir, outputs, and found again.
 
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
     with errors_as_lines(debug), warnings_shown():
-        check_figure(figure)
-        from simopt.app import attribute as work
-        from simopt.app import inputs
-        from simopt.app.attribution_tables import attribution_table
+        from simopt.app.config import requests
+        from simopt.app.terminal.attribution_tables import attribution_table
+        from simopt.workflows.attribute import carry_out
 
-        measure, dataset = work.chosen(x, overrides or [])
-        own = inputs.file(y)
-        inputs.same_rows(dataset, own)
-        with count_bar(f"{measure.name}, scored anew") as observe:
-            found = work.attribution(dataset.responses, own.responses, measure, by, observe)
-        source = f"{dataset.name} (surrogate)" if dataset.source == "surrogate" else dataset.name
-        title = f"{y.stem} against {source}: {found.measure} {found.score:.6f}"
+        check_figure(figure)
+        request = requests.attribute(x, y, overrides or [], by)
+        with stop_signals() as stopped, titled_bar() as observe:
+            result = carry_out(request, observe, should_stop=stopped)
         if figure is not None:
             from simopt.report.attribution import save_attribution
 
-            save_attribution(found, title, figure)
-        about = work.about_samples(dataset) if by == "samples" else {}
+            save_attribution(result, result.title, figure)
         if as_json:
-            typer.echo(json.dumps(work.as_json(found, dataset, about)))
+            print_json(result.as_json())
         else:
-            words = [", ".join(f"{key} {value}" for key, value in row.items()) for row in work.rows(about)]
-            out().print(attribution_table(found, title, words, top))
+            out().print(attribution_table(result, result.title, result.about, top))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simopt.app import completion
 from simopt.app.commands.run import ConfigDir
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, titled_bar, warnings_shown
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import (
+    AsJson,
+    Debug,
+    errors_as_lines,
+    out,
+    print_json,
+    say,
+    titled_bar,
+    warnings_shown,
+)
+from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
 Given = Annotated[
@@ -33,7 +40,6 @@ Against = Annotated[
 ]
 NoJoint = Annotated[bool, typer.Option("--no-joint", help="Leave joint ranges out.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive page that loads nothing.")]
-Pdf = Annotated[Path | None, typer.Option("--pdf", help="Write one page, A4.")]
 
 
 def card(
@@ -41,7 +47,6 @@ def card(
     against: Against = None,
     no_joint: NoJoint = False,
     html: Html = None,
-    pdf: Pdf = None,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -52,52 +57,29 @@ def card(
     scores along a run, joint ranges with the main measures, cost. Stored results are used, missing ones made
     and kept in log.dir. Keys: those of `simopt run`, and starts, rounds, steps, levels of the joint ranges.
 
-    Example: simopt card cka procrustes_angular dataset=majaj --pdf card.pdf
+    Example: simopt card cka procrustes_angular dataset=majaj --html card.html
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt import checks
+        from simopt.app.config import requests
+        from simopt.app.terminal.card_tables import card_tables
+        from simopt.workflows.card import carry_out, decomposed
 
         checks.suffix(html, ".html")
-        checks.suffix(pdf, ".pdf")
         if no_joint and against is not None:
             raise InputError("--against chooses joint ranges and --no-joint leaves them out; give one.")
-        from simopt.app import card as work
-        from simopt.app.card_request import request
-        from simopt.app.card_tables import card_tables
-
         partners = None if against is None else [name.strip() for name in against.split(",")]
-        asked = request(given or [], against=[] if no_joint else partners, config_dir=config_dir)
-        with _progress() as observe:
-            cards = work.cards(asked, observe)
+        asked = requests.cards(given or [], against=[] if no_joint else partners, config_dir=config_dir)
+        with stop_signals() as stopped, titled_bar(named=True) as observe:
+            reference = decomposed(asked[0])
+            cards = [carry_out(each, observe, should_stop=stopped, reference=reference) for each in asked]
         if html is not None:
             from simopt.report.card.page import save_page
 
-            err().print(f"wrote {save_page(cards, html)}", markup=False, soft_wrap=True)
-        if pdf is not None:
-            from simopt.report.card.sheet import save_sheet
-
-            err().print(f"wrote {save_sheet(cards, pdf)}", markup=False, soft_wrap=True)
+            say(f"wrote {save_page(cards, html)}", error=True)
         if as_json:
             told = [each.as_json() for each in cards]
-            typer.echo(json.dumps(told[0] if len(told) == 1 else told, allow_nan=False))
+            print_json(told[0] if len(told) == 1 else told)
             return
         for part in card_tables(cards):
             out().print(part, soft_wrap=False)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Give an observer: bars in a terminal, elsewhere a line on standard error for each thing begun."""
-    console = err()
-    with titled_bar() as bar:
-        if console.is_terminal:
-            yield bar
-            return
-        begun: set[str] = set()
-
-        def observe(title: str, done: int, total: int) -> None:
-            if title not in begun:
-                begun.add(title)
-                console.print(f"making {title}", markup=False, soft_wrap=True)
-
-        yield observe

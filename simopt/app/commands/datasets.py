@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app import completion
-from simopt.app.console import (
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import (
     AsJson,
     Debug,
     check_figure,
     download_bar,
     errors_as_lines,
     out,
+    print_json,
+    say,
     warnings_shown,
 )
 
@@ -50,11 +51,11 @@ def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = Fal
         return
     with errors_as_lines(debug):
         from simopt import datasets as catalogue
-        from simopt.app.tables import datasets_table
+        from simopt.app.terminal.tables import datasets_table
 
         cards = [catalogue.describe(name) for name in catalogue.names()]
         if as_json:
-            typer.echo(json.dumps(cards))
+            print_json(cards)
         else:
             out().print(datasets_table(cards))
 
@@ -75,10 +76,9 @@ def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         shape = list(dataset.responses.shape)
         files = [str(folder(name) / file.name) for file in recording.files]
         if as_json:
-            typer.echo(json.dumps({"name": name, "shape": shape, "files": files}))
+            print_json({"name": name, "shape": shape, "files": files})
         else:
-            told = [f"{name}: {' x '.join(map(str, shape))}", *files]
-            out().print("\n".join(told), markup=False, soft_wrap=True)
+            say(f"{name}: {' x '.join(map(str, shape))}", *files)
 
 
 @app.command()
@@ -95,21 +95,22 @@ def show(
     """
     with errors_as_lines(debug), warnings_shown():
         check_figure(figure)
-        from simopt import datasets as catalogue
-        from simopt.app.build import as_node
-        from simopt.app.compose import compose
-        from simopt.app.tables import dataset_table
+        from simopt import catalogue
+        from simopt.app.config import requests
+        from simopt.app.terminal.tables import dataset_table
+        from simopt.workflows.data import Data
 
-        overrides = [f"dataset={name}", *(f"dataset.{option}" for option in options or [])]
-        node = as_node(compose(overrides).config.dataset, "dataset")
-        dataset = catalogue.build(node).load()
+        requests.own_code()
+        given = [f"dataset.{option}" for option in options or []]
+        own, _ = requests.options_of(given, "dataset", "give options of the dataset, OPTION=VALUE.")
+        dataset = Data(catalogue.node("dataset", name, **own)).dataset
         card = _card(dataset)
         if figure is not None:
             from simopt.report.figures import save_spectrum
 
             save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
         if as_json:
-            typer.echo(json.dumps(card))
+            print_json(card)
         else:
             out().print(dataset_table(card))
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simopt.app.commands.run import ConfigDir, Overrides
 from simopt.app.commands.score import Draws, FigureFile, Identifiers, Snr
-from simopt.app.console import (
+from simopt.app.terminal.console import (
     AsJson,
     Debug,
     check_figure,
-    err,
     errors_as_lines,
     out,
+    print_json,
     progress_bar,
+    say,
     warnings_shown,
 )
+from simopt.app.terminal.signals import stop_signals
+
+if TYPE_CHECKING:
+    from simopt.optimization import State
+    from simopt.workflows.run import RunRequest
 
 Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]
 File = Annotated[
     Path, typer.Argument(metavar="Y", help="Your data, a file: the same samples in the same order.")
 ]
+_PROBED_STEPS = 3
 
 
 def explain(
@@ -39,7 +48,7 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say what the scores of Y against the recording X mean, by what noise optimised up to them has of X.
+    """Interpret the scores of Y: which PCs and labels of X an optimised random dataset has at the same score.
 
     measure=NAME,NAME chooses measures (default: cka, nbs, procrustes_angular, linreg); other overrides are
     those of `simopt run`. Stored runs on the recording are used; missing ones are made, of three seeds, with
@@ -48,42 +57,47 @@ def explain(
     Example: simopt explain majaj model.npy measure=cka,nbs
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt import checks
-        from simopt.app import explain as explaining
-        from simopt.app.score import DRAWS
-        from simopt.app.tables import advice_table
-        from simopt.report.explanation import own_sentence, sentences
+        from simopt.app.config import requests
+        from simopt.app.terminal.tables import advice_table
+        from simopt.workflows.compare import DRAWS
+        from simopt.workflows.explain import carry_out
 
-        draws = DRAWS if draws is None else draws
-        checks.whole(draws, 1, "--draws")
         check_figure(figure)
-        if snr is not None:
-            checks.at_least(snr, 0, "--snr", strict=True)
-        asked = explaining.request(x, y, overrides or [], ids, config_dir)
-        for name in asked.missing:
-            step, most = explaining.seconds_per_step(asked.runs[name]), asked.runs[name].config.max_steps
-            told = f"{name}: no stored run; making one, {100 * step:.0f} s for 100 steps, {most} at most"
-            err().print(f"{told} (decoding not counted)", markup=False, soft_wrap=True)
-        made = explaining.make_missing(
-            asked, lambda name: progress_bar(name, asked.runs[name].config.max_steps)
-        )
-        explanation = explaining.explain(made, draws=draws, snr=snr)
+        options = {"draws": DRAWS if draws is None else draws, "snr": snr, "ids": ids}
+        request = requests.explain(x, y, overrides or [], config_dir, **options)
+        with stop_signals() as stopped:
+            result = carry_out(request, _watched, should_stop=stopped)
         if figure is not None:
             from simopt.report.standing import save_standings
 
-            title = f"{y.name} against {explanation.dataset.name} ({explanation.dataset.source})"
-            save_standings([each.standing for each in explanation.explained], title, figure)
+            save_standings([each.standing for each in result.explained], result.title, figure)
         if as_json:
-            typer.echo(json.dumps(explanation.as_json()))
+            print_json(result.as_json())
             return
-        shape = " x ".join(map(str, explanation.dataset.responses.shape))
-        out().print(f"{explanation.dataset.name} ({explanation.dataset.source}), {shape}", style="bold")
-        for sentence in [*sentences(explanation), own_sentence(explanation)]:
-            out().print(sentence, markup=False, soft_wrap=True)
-        for defect in explanation.defects:
-            out().print(f"{defect.kind}: {defect.text}", markup=False, soft_wrap=True, style="yellow")
-        out().print(advice_table(explanation))
-        for line in explanation.advice:
-            out().print(line, markup=False, soft_wrap=True)
-        if explanation.no_ceiling:
-            out().print(f"No ceiling: {explanation.no_ceiling}", markup=False, soft_wrap=True, style="dim")
+        say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
+        say(*result.sentences())
+        say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
+        out().print(advice_table(result))
+        say(*result.advice)
+        if result.no_ceiling:
+            say(f"No ceiling: {result.no_ceiling}", style="dim")
+
+
+@contextlib.contextmanager
+def _watched(request: RunRequest) -> Iterator[Callable[[State], None]]:
+    """Give an observer of a run that is made: it says once how long the run takes, and draws a bar."""
+    from simopt.workflows.request import name_of
+
+    name, times = name_of(request.measure), list[float]()
+
+    with progress_bar(name, request.max_steps) as bar:
+
+        def observe(state: State) -> None:
+            times.append(time.perf_counter())
+            if len(times) == 1 + _PROBED_STEPS:
+                seconds = (times[-1] - times[0]) / _PROBED_STEPS
+                told = f"{100 * seconds:.0f} s for 100 steps, {request.max_steps} at most"
+                say(f"{name}: no stored run; making one, {told}", error=True)
+            bar(state)
+
+        yield observe

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from simopt.app import completion
-from simopt.app.commands.run import ConfigDir
-from simopt.app.console import (
+from simopt.app.commands.run import ConfigDir, Overrides
+from simopt.app.terminal.console import (
     AsJson,
     Debug,
     check_figure,
-    err,
     errors_as_lines,
     out,
+    print_json,
+    say,
     titled_bar,
     warnings_shown,
 )
-from simopt.errors import InputError
+from simopt.app.terminal.signals import stop_signals
 
-if TYPE_CHECKING:
-    from simopt.ranges.result import JointRange
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        autocompletion=completion.overrides,
-        metavar="[KEY=VALUE]...",
-        help="Overrides in Hydra's grammar, for instance dataset=mante.",
-    ),
-]
 FigureFile = Annotated[
     Path | None,
     typer.Option(
@@ -50,68 +38,38 @@ def joint(
 ) -> None:
     """Map the pairs of scores that one Y can have, and say what a score of one measure implies for the other.
 
-    Keys: measures=[A,B] (more: every pair; all_paper), dataset, mode (boundary, square, both), levels,
-    thresholds, thresholds_b, third, at, units, starts, rounds, steps, per_side, loss, rate, seed, contain,
-    decode, keep, device, dtype, dir, checkpoint_seconds, force. An interrupted search goes on.
+    Keys: measure=A,B (more: every pair; all_paper), measure.OPTION, dataset, mode (boundary, square), levels,
+    thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed, contain, decode, keep,
+    device, dtype, log.dir, checkpoint_seconds, force. An interrupted search goes on.
 
-    Example: simopt joint measures=[cka,procrustes_angular] dataset=majaj --figure joint.pdf
+    Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt.app import joint as work
-        from simopt.app.joint_tables import joint_tables, verdicts_table
+        from simopt.app.config import requests
+        from simopt.app.terminal.joint_tables import joint_tables, verdicts_table
+        from simopt.workflows.joint import carry_out
 
         check_figure(figure)
-        asked = work.request(overrides or [], config_dir)
-        if figure is not None and asked.config.third is not None:
-            raise InputError("--figure draws pairs of measures; the range of a third one is a table.")
-        with titled_bar() as observe:
-            results, spectrum = work.carry_out(asked, config_dir, observe)
+        asked = requests.joint(overrides or [], config_dir)
+        for each in asked:
+            each.check()
+        with stop_signals() as stopped, titled_bar() as observe:
+            results = [carry_out(each, observe, should_stop=stopped) for each in asked]
         if figure is not None:
-            _draw(results, figure)
+            from simopt.report.joint import save_results
+
+            save_results(results, figure)
         if as_json:
             told = [result.as_json() for result in results]
-            typer.echo(json.dumps(told[0] if len(told) == 1 else told))
+            print_json(told[0] if len(told) == 1 else told)
             return
+        spectrum = asked[0].dataset.dataset.spectrum()
         for result in results:
-            for table in joint_tables(result, spectrum):
-                out().print(table)
+            out().print(*joint_tables(result, spectrum), sep="\n")
         if results[0].region is not None:
             out().print(verdicts_table(results))
         for result in results:
             if result.outside:
-                told_of = (
-                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
-                )
-                err().print(f"{' and '.join(result.names)}: {told_of}", markup=False, soft_wrap=True)
-            out().print(f"{result.how}: {result.path}", markup=False, soft_wrap=True)
-
-
-def _draw(results: list[JointRange], figure: Path) -> None:
-    from simopt.report.joint import save_matrix, save_region, save_square
-
-    first = results[0]
-    title = f"{first.dataset} ({first.source})"
-    regions = {result.names: result.region for result in results if result.region is not None}
-    if first.square is not None and first.mode != "boundary":
-        if len(results) > 1:
-            raise InputError("--figure draws the targets of one pair; give two measures.")
-        save_square(first.square, first.names, title, figure)
-    elif len(results) == 1:
-        guides = first.thresholds()
-        bounds = first.proved_range()
-        save_region(
-            regions[first.names],
-            title,
-            figure,
-            bounds=bounds,
-            square=first.square,
-            reached=first.stored if len(first.stored) else None,
-            guides=guides[0],
-            guides_b=guides[1],
-        )
-    else:
-        names = list(dict.fromkeys(name for result in results for name in result.names))
-        bounds_of = {
-            result.names: found for result in results if (found := result.proved_range()) is not None
-        }
-        save_matrix(regions, names, title, figure, bounds=bounds_of, guides=first.thresholds()[0])
+                told_of = f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+                say(f"{' and '.join(result.names)}: {told_of}", error=True)
+            say(f"{result.how}: {result.path}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from simopt.app import completion
-from simopt.app.console import AsJson, Debug, errors_as_lines, out
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json
 
 Name = Annotated[
     str | None,
@@ -28,7 +27,7 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
     """
     with errors_as_lines(debug):
         from simopt import measures as catalogue
-        from simopt.app.tables import measure_card, measures_table
+        from simopt.app.terminal.tables import measure_card, measures_table
         from simopt.measures import describe
 
         if name is None:
@@ -36,6 +35,6 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
         else:
             cards = [describe(catalogue.get(name))]
         if as_json:
-            typer.echo(json.dumps(cards if name is None else cards[0]))
+            print_json(cards if name is None else cards[0])
         else:
             out().print(measures_table(cards) if name is None else measure_card(cards[0]))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out
+from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json, say
 
 if TYPE_CHECKING:
-    from simopt.app.report import Report
+    from simopt.report.written import Report
 
 Selected = Annotated[
     list[str] | None,
@@ -66,25 +65,21 @@ def report(
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
     with errors_as_lines(debug):
-        from simopt.app import report as work
+        from simopt.report import written as work
 
         suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
         wanted = work.Wanted(figures, suffixes, csv, every, latex, html, published)
         done = work.report(selected or [], wanted)
         if as_json:
-            typer.echo(json.dumps(_as_json(done)))
+            print_json(_as_json(done))
         else:
-            from simopt.app.report_tables import report_tables
+            from simopt.app.terminal.report_tables import report_tables
 
             for table in report_tables(done.found, done.compared):
                 out().print(table)
-            for kind, paths in (("figure", done.figures), ("file", done.files)):
-                for path in paths:
-                    out().print(f"{kind}: {path}", markup=False, soft_wrap=True)
-        for line in done.left_out:
-            err().print(f"simopt: {line}", markup=False, soft_wrap=True)
-        for problem in done.found.broken:
-            err().print(f"simopt: skipped {problem}", markup=False, style="red", soft_wrap=True)
+            say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
+        say(*(f"simopt: {line}" for line in done.left_out), error=True)
+        say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
         if done.found.broken:
             raise typer.Exit(1)
 

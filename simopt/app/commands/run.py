@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simopt.app import completion
-from simopt.app.console import AsJson, Debug, errors_as_lines, out, progress_bar, warnings_shown
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import (
+    AsJson,
+    Debug,
+    errors_as_lines,
+    print_json,
+    progress_bar,
+    say,
+    warnings_shown,
+)
+from simopt.app.terminal.signals import stop_signals
 
 Overrides = Annotated[
     list[str] | None,
@@ -30,22 +38,19 @@ def run(
     """Optimise noise towards a recording and log score and captured variance.
 
     Keys: measure, dataset, optimizer, init, decoder, seeds, target, max_steps, track, nulls, attribute,
-    device, dtype, tf32, cuda_graphs, log, force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a
-    finished one is found again, an interrupted one goes on.
+    device, dtype, tf32, log, force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a finished one is found
+    again, an interrupted one goes on.
 
     Example: simopt run measure=procrustes_angular dataset=mante seeds=[0,1,2] optimizer.lr=0.05
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt.app.compose import compose
+        from simopt.app.config import requests
+        from simopt.workflows.run import carry_out
 
-        composed = compose(overrides or [], config_dir)
-        from simopt.app.job import execute
-        from simopt.report.tables import summary
-
-        with progress_bar("optimising", composed.config.max_steps) as observe:
-            outcome = execute(composed, observe)
-        result = summary(outcome.path)
+        request = requests.run(overrides or [], config_dir)
+        with stop_signals() as stopped, progress_bar("optimising", request.max_steps) as observe:
+            result = carry_out(request, observe, should_stop=stopped)
         if as_json:
-            typer.echo(json.dumps({"outcome": outcome.how, **result.as_json()}))
+            print_json(result.as_json())
         else:
-            out().print(f"{outcome.how}: {result.line()}\n{outcome.path}", markup=False, soft_wrap=True)
+            say(f"{result.how}: {result.line()}", result.path or "not stored: log.dir is null")

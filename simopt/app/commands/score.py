@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simopt.app import completion
-from simopt.app.console import AsJson, Debug, check_figure, errors_as_lines, out, warnings_shown
+from simopt.app.terminal import completion
+from simopt.app.terminal.console import (
+    AsJson,
+    Debug,
+    check_figure,
+    errors_as_lines,
+    out,
+    print_json,
+    warnings_shown,
+)
+from simopt.app.terminal.signals import stop_signals
 
 Recording = Annotated[
     str,
@@ -24,8 +32,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         autocompletion=completion.overrides,
-        metavar="[measure=NAME,...|all] [dataset.KEY=VALUE]...",
-        help="Which measures; default: cka. Options of X as in `simopt run`.",
+        metavar="[measure=NAME,...|all] [measure.KEY=VALUE] [dataset.KEY=VALUE]...",
+        help="Which measures, default cka, and options of them and of X as in `simopt run`.",
     ),
 ]
 Draws = Annotated[
@@ -61,23 +69,25 @@ def score(
     """Score Y against the reference X with one, several or all measures, in float64.
 
     Beside each score: its percentile among unrelated data with the spectrum of Y, and the noise ceiling of X,
-    from single trials or a signal-to-noise ratio. Labels that both sides have must agree row by row.
+    from single trials or a signal-to-noise ratio. Labels that both sides have must agree row by row. Scores
+    are stored in log.dir, outputs, and found again.
 
     Example: simopt score recording.npy model.npy measure=cka,nbs --draws 200
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt.app.score import stand
-        from simopt.app.tables import scores_table
+        from simopt.app.config import requests
+        from simopt.app.terminal.tables import scores_table
+        from simopt.workflows.compare import carry_out
 
         check_figure(figure)
-        dataset, standings, skipped = stand(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
-        title = f"{y.name} against {dataset.name} ({dataset.source})"
+        request = requests.score(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+        with stop_signals() as stopped:
+            result = carry_out(request, should_stop=stopped)
         if figure is not None:
             from simopt.report.standing import save_standings
 
-            save_standings(standings, title, figure)
+            save_standings(result.standings, result.title, figure)
         if as_json:
-            measures = {each.measure: each.as_json() for each in standings}
-            typer.echo(json.dumps({"measures": measures, "skipped": skipped}))
+            print_json(result.as_json())
         else:
-            out().print(scores_table(standings, skipped, title))
+            out().print(scores_table(result.standings, result.skipped, result.title))

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simopt.app import completion
-from simopt.app.commands.run import ConfigDir
-from simopt.app.console import (
+from simopt.app.commands.run import ConfigDir, Overrides
+from simopt.app.terminal.console import (
     AsJson,
     Debug,
     check_figure,
-    count_bar,
-    err,
     errors_as_lines,
     out,
+    print_json,
+    say,
+    titled_bar,
     warnings_shown,
 )
+from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
-    from simopt.app.sensitivity import Request
+    from simopt.workflows.sensitivity import SensitivityRequest, SensitivityResult
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        autocompletion=completion.overrides,
-        metavar="[KEY=VALUE]...",
-        help="Overrides in Hydra's grammar, for instance dataset=mante.",
-    ),
-]
 FigureFile = Annotated[
     Path | None,
     typer.Option("--figure", help="Draw theory and experiment into this .png, .pdf or .svg file."),
@@ -73,99 +65,63 @@ def sensitivity(
 
     Keys: measure=[NAME,...] (default cka, nbs, procrustes_angular) or all, measure.OPTION, dataset,
     perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or level; one or a
-    list), seeds, pcs, dir, force. spectrum=FILE.csv samples=N units=N predicts without data.
+    list), seeds, pcs, log.dir, force. spectrum=FILE.csv samples=N units=N predicts without data.
 
     Example: simopt sensitivity dataset=majaj measure=[cka,nbs,procrustes_angular] --figure majaj.pdf
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt.app import sensitivity as work
+        from simopt.app.config import requests
+        from simopt.app.terminal import sensitivity_tables as tables
+        from simopt.workflows import derivations
 
         if sum((derivation, learning, bounds)) > 1:
             raise InputError("--derivation, --learning and --bounds are asked for one at a time.")
         if write is not None and not derivation:
             raise InputError("--write goes with --derivation; --figure and the stored file hold the rest.")
         check_figure(figure)
-        asked = work.request(overrides or [], config_dir)
+        request = requests.sensitivity(overrides or [], config_dir)
         if derivation:
-            _derivation(asked, write, as_json)
-        elif learning:
-            _learning(asked, config_dir, as_json)
+            derived = derivations.derivation(request)
+            if write is not None:
+                say(*derived.write(write), error=True)
+            if as_json:
+                print_json(derived.as_json())
+            elif write is None:
+                for text in derived.texts():
+                    typer.echo(text)
         elif bounds:
-            _bounds(asked, config_dir, as_json)
+            proved = derivations.bounds(request)
+            print_json(proved.as_json()) if as_json else out().print(tables.bounds_table(proved))
+        elif learning:
+            learned = derivations.learning(request)
+            if as_json:
+                print_json(learned.as_json())
+            else:
+                out().print(*tables.learning_tables(learned), sep="\n")
+                say(*tables.learning_remarks(learned), error=True)
         else:
-            _sensitivity(asked, figure, config_dir, as_json)
+            _show(_experiment(request), figure, as_json)
 
 
-def _sensitivity(asked: Request, figure: Path | None, config_dir: Path | None, as_json: bool) -> None:
-    from simopt.app import sensitivity as work
-    from simopt.app.sensitivity_tables import sensitivity_tables
+def _experiment(request: SensitivityRequest) -> SensitivityResult:
+    from simopt.workflows.sensitivity import carry_out
 
-    with count_bar("perturbing") as observe:
-        result = work.carry_out(asked, config_dir, observe)
+    with stop_signals() as stopped, titled_bar() as observe:
+        return carry_out(request, observe, should_stop=stopped)
+
+
+def _show(result: SensitivityResult, figure: Path | None, as_json: bool) -> None:
+    from simopt.app.terminal.sensitivity_tables import sensitivity_tables
+
     if figure is not None:
         from simopt.report.sensitivity import save_sensitivity
 
-        title = f"{result.dataset} ({result.source})"
-        kind = result.perturbation
-        save_sensitivity(result.curves, result.variance_ratio, result.strengths, kind, title, figure)
+        save_sensitivity(result, figure)
     if as_json:
-        typer.echo(json.dumps(result.as_json()))
+        print_json(result.as_json())
         return
-    for table in sensitivity_tables(result):
-        out().print(table)
+    out().print(*sensitivity_tables(result), sep="\n")
     for name, reason in result.skipped.items():
-        err().print(f"{name}: {reason}", markup=False, soft_wrap=True, style="dim")
+        say(f"{name}: {reason}", style="dim", error=True)
     if result.path is not None:
-        out().print(f"{result.how}: {result.path}", markup=False, soft_wrap=True)
-
-
-def _derivation(asked: Request, write: Path | None, as_json: bool) -> None:
-    from simopt.app import derivations
-
-    derived = derivations.derive_all(asked)
-    if write is not None:
-        for line in derivations.write(derived, write):
-            err().print(line, markup=False, soft_wrap=True)
-    if as_json:
-        typer.echo(json.dumps(derivations.as_json(derived)))
-    elif write is None:
-        for text in derivations.texts(derived):
-            typer.echo(text)
-
-
-def _learning(asked: Request, config_dir: Path | None, as_json: bool) -> None:
-    from simopt.app.learning import learning
-    from simopt.app.sensitivity_tables import learning_tables
-
-    dataset, learned = learning(asked, config_dir)
-    if as_json:
-        found = {each.measure: each.as_json() for each in learned}
-        typer.echo(json.dumps({"dataset": dataset.name, "source": dataset.source, "measures": found}))
-        return
-    for table in learning_tables(dataset, learned):
-        out().print(table)
-    for each in learned:
-        if each.refusal:
-            err().print(f"{each.measure}: {each.refusal}", markup=False, soft_wrap=True)
-        elif each.run is None:
-            told = (
-                f"no stored run on these data; `simopt run measure={each.measure}` makes one to compare with"
-            )
-            err().print(f"{each.measure}: {told}", markup=False, soft_wrap=True)
-
-
-def _bounds(asked: Request, config_dir: Path | None, as_json: bool) -> None:
-    from simopt.app import inputs
-    from simopt.app.sensitivity_tables import bounds_json, bounds_table
-    from simopt.theory import bounds
-
-    names = list(asked.measures)
-    for name in names:
-        bounds.relation(name)
-    if len(names) < 2:
-        raise InputError("--bounds needs two measures or more, for instance measure=[cka,nbs].")
-    dataset = inputs.recording(asked.data, config_dir)
-    if as_json:
-        typer.echo(json.dumps(bounds_json(names, dataset)))
-    else:
-        out().print(bounds_table(names, dataset))
+        say(f"{result.how}: {result.path}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.console import AsJson, Debug, err, errors_as_lines, out, warnings_shown
+from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json, say, warnings_shown
 
 if TYPE_CHECKING:
-    from simopt.app.sweep import Outcome
+    from simopt.app.sweep.plan import Outcome
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would run, and write nothing.")]
 
@@ -32,9 +31,9 @@ def sweep(
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
     with errors_as_lines(debug), warnings_shown():
-        from simopt.app import launch
-        from simopt.app import sweep as sweeps
-        from simopt.app.board import Board, outcomes_table, plan_table
+        from simopt.app.sweep import launch
+        from simopt.app.sweep import plan as sweeps
+        from simopt.app.sweep.board import Board, outcomes_table, plan_table
 
         plan = sweeps.plan(overrides or [], config_dir)
         if dry_run:
@@ -47,7 +46,7 @@ def sweep(
                 }
                 for job in plan.jobs
             ]
-            typer.echo(json.dumps(rows)) if as_json else out().print(plan_table(plan))
+            print_json(rows) if as_json else out().print(plan_table(plan))
             raise typer.Exit(1 if any(job.todo == sweeps.FAILED for job in plan.jobs) else 0)
         with sweeps.opened(plan) as folder:
             with Board(plan, folder) as board:
@@ -55,14 +54,14 @@ def sweep(
             ended = sweeps.outcomes(plan, folder, failure)
             interrupted = launch.stopped(folder)
         if as_json:
-            typer.echo(json.dumps([_as_json(outcome) for outcome in ended]))
+            print_json([_as_json(outcome) for outcome in ended])
         else:
             out().print(outcomes_table(ended))
         unfinished = [outcome for outcome in ended if not outcome.done]
         if unfinished:
             told = "\n".join(f"  {each.job.title}: {each.how}. {each.reason}".rstrip() for each in unfinished)
             text = f"simopt: {len(unfinished)} of {len(ended)} jobs did not finish ({folder}):\n{told}"
-            err().print(text, style="red", markup=False, soft_wrap=True)
+            say(text, style="red", error=True)
             raise typer.Exit(130 if interrupted else 1)
 
 

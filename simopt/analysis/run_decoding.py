@@ -1,0 +1,121 @@
+"""Decoding along a run: which variables, at which logged states, and what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from simopt import catalogue, checks
+from simopt.analysis.decoding import Decoder, Decoding, Plan
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+from simopt.optimization import State
+from simopt.optimization.trajectory import Thinning
+from simopt.store import layout
+from simopt.store.image import Array
+from simopt.store.reader import Run
+from simopt.typing import FloatArray
+
+
+class RunDecoding:
+    """What a decoder finds in the logged states of one run.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    dataset : Dataset
+
+    Raises
+    ------
+    InputError
+        A dataset without labels; a label that is not there, or that the decoder refuses.
+    """
+
+    def __init__(self, decoder: Decoder, dataset: Dataset) -> None:
+        self.decoder, self.dataset = decoder, dataset
+        self.plans = _plans(decoder, dataset)
+        self._step: list[int] = []
+        self._score: list[FloatArray] = []
+        self._accuracy: dict[str, list[list[float]]] = {variable: [] for variable in self.plans}
+        self._thinning = Thinning(decoder.score_step)
+        self._reference: dict[str, Decoding] = {}
+
+    def observe(self, state: State, Y: Tensor) -> None:
+        """Decode a logged state, Y (R, samples, units), if its score has moved far enough."""
+        if not self._thinning.keeps(state):
+            return
+        if not self._reference:
+            self._reference = self.decode(self.dataset.responses)
+        shape = self.dataset.responses.shape[:-1]
+        replicates = [each.reshape(*shape, -1) for each in Y.cpu().numpy()]
+        self._step.append(state.step)
+        self._score.append(state.score.cpu().double().numpy())
+        found = [self.decode(each) for each in replicates]
+        for variable, rows in self._accuracy.items():
+            rows.append([each[variable].accuracy for each in found])
+
+    def restore(self, run: Run) -> None:
+        """Take up what was decoded of a run that goes on."""
+        self._step = run.decoding_step.tolist()
+        if not self._step:
+            return
+        self._score = list(run.decoding_score)
+        self._accuracy = {variable: run.decoding[variable].tolist() for variable in self.plans}
+        self._thinning = Thinning(self.decoder.score_step, self._score[-1])
+        self._reference = self.decode(self.dataset.responses)
+
+    def results(self) -> dict[str, Array]:
+        """Return the datasets of the run file by path; none before the first state was decoded."""
+        if not self._reference:
+            return {}
+        found = {layout.DECODING_STEP.path: layout.DECODING_STEP.array(self._step)}
+        for variable, rows in self._accuracy.items():
+            entry, reference = layout.decoding(variable), layout.reference_decoding(variable)
+            decoding = self._reference[variable]
+            facts = {name: getattr(decoding, name) for name in layout.DECODING_ATTRIBUTES}
+            found[entry.path] = entry.array(rows)
+            found[reference.path] = reference.array(decoding.over_time, **facts)
+        return found
+
+    def decode(self, responses: FloatArray) -> dict[str, Decoding]:
+        """Decode all variables from responses of the conditions, and time bins, of the recording."""
+        return {variable: self.decoder.carry_out(plan, responses) for variable, plan in self.plans.items()}
+
+
+def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
+    """Return the decoding of a run, of the node ``decoder`` of its configuration.
+
+    Raises
+    ------
+    InputError
+        As :class:`RunDecoding`, or an option of the decoder.
+    """
+    return RunDecoding(catalogue.build(node, "decoder", Decoder), dataset)
+
+
+def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
+    labels = dataset.labels
+    if not labels:
+        raise InputError(
+            f"decoder: {dataset.name} has no labels to decode; give it some, or use decoder=none."
+        )
+    chosen = [name for name in labels if name != decoder.groups]
+    if decoder.variables is not None:
+        chosen = list(decoder.variables)
+    for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
+        checks.one_of(name, labels, f"label of {dataset.name}")
+    if not chosen:
+        raise InputError("decoder: there is no variable to decode; name some with decoder.variables=[NAME].")
+    groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
+    plans = {}
+    for name in chosen:
+        if name == "step" or "/" in name or name.strip(".") == "":
+            raise InputError(f"label {name!r} cannot name a dataset of the run file; rename it to decode it.")
+        try:
+            plans[name] = decoder.plan(labels[name], dataset.responses.shape[-2], groups)
+        except InputError as error:
+            raise InputError(f"decoder: label {name!r}: {error}") from error
+    return plans

@@ -1,0 +1,43 @@
+"""What every stored result says of where it comes from."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from simopt import __version__
+
+
+def now() -> str:
+    """Return the time, ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def provenance() -> dict[str, str]:
+    """Return version, time, versions of what it stands on (JSON) and commit, by the names of a run file."""
+    return {
+        "simopt_version": __version__,
+        "created": now(),
+        "versions": json.dumps(
+            {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy", "h5py")},
+            }
+        ),
+        "git": _git_commit(),
+    }
+
+
+def _git_commit() -> str:
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return ""
+    try:
+        command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

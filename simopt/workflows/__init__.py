@@ -1,0 +1,1 @@
+"""One module a question: a frozen ``Request`` in, a ``Result`` out. No Hydra, no Typer, no rich."""

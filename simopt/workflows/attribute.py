@@ -1,0 +1,270 @@
+"""Which principal components, samples or units a score hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from simopt import checks, measures
+from simopt.analysis.attribution import (
+    Attribution,
+    leave_one_pc,
+    leave_one_sample,
+    leave_one_unit,
+    named,
+)
+from simopt.datasets import Dataset
+from simopt.errors import InterruptedRunError
+from simopt.store import analysis, shelf
+from simopt.store.image import Stored
+from simopt.workflows.compare import same_rows
+from simopt.workflows.data import Data
+from simopt.workflows.request import Progress, Request, measure_node, never, quiet
+from simopt.workflows.result import Result, packed, unpacked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simopt.measures import Measure
+    from simopt.typing import ArrayLike
+
+PARTS = ("pcs", "samples", "units", "x-units")
+_KIND = "attribution"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeRequest(Request["AttributeResult"]):
+    """How the score of Y changes without each part.
+
+    Attributes
+    ----------
+    Y : Data
+    measure : node
+    by : {"pcs", "samples", "units", "x-units"}
+        PCs of X, samples, units of Y, units of X.
+    """
+
+    kind: ClassVar[str] = _KIND
+
+    Y: Any
+    measure: Any = "cka"
+    by: str = "pcs"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("Y", Data.of(self.Y, "Y"))
+        self._set("measure", measure_node(self.measure))
+        checks.one_of(self.by, PARTS, "part to leave out")
+
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes the changes."""
+        return ["simopt.analysis.attribution", str(self.measure["_target_"])]
+
+    def read(self, path: Path) -> AttributeResult:
+        """Return the stored attribution of a file."""
+        found: AttributeResult = analysis.read(path, _KIND, lambda stored: unpacked(stored, AttributeResult))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeResult(Result, Attribution):
+    """How a score changes without each part of the data.
+
+    Attributes
+    ----------
+    name : str
+        Of Y.
+    dataset, source : str
+        Of the recording.
+    about : dict of list
+        What is known of each sample: its time bin and condition where there is time, and its labels; empty
+        for other parts.
+    path : Path or None
+    how : str
+    """
+
+    name: str
+    dataset: str
+    source: str
+    about: dict[str, list[Any]] = field(default_factory=dict)
+    path: Path | None = None
+    how: str = "done"
+
+    @property
+    def title(self) -> str:
+        """What was scored against what, and the score."""
+        source = f"{self.dataset} (surrogate)" if self.source == "surrogate" else self.dataset
+        return f"{self.name} against {source}: {self.measure} {self.score:.6f}"
+
+    def values(self) -> Mapping[str, Any]:
+        """Return the changes and what they are of."""
+        return {
+            "measure": self.measure,
+            "dataset": self.dataset,
+            "source": self.source,
+            "part": self.part,
+            "larger_is_closer": self.larger_is_closer,
+            "score": self.score,
+            "change": self.change,
+            "first_order": self.first_order,
+            "share": self.share,
+            "ranking": self.ranking(),
+            "route": self.route,
+            "refitted": self.refitted,
+            "reason": self.reason,
+            "about": self.about,
+        }
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each part, the largest change first."""
+        first = {} if self.first_order is None else {"first_order": self.first_order}
+        columns = {"share": self.share, "change": self.change, **first, **self.about}
+        return [
+            {"part": named(self.part, i), **{key: _plain(values[i]) for key, values in columns.items()}}
+            for i in self.ranking().tolist()
+        ]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw all changes, and return the axes."""
+        from simopt.report.attribution import draw_attribution
+
+        return draw_attribution(self, self.title, ax)
+
+    def content(self) -> tuple[str, Stored]:
+        """Return the content of the file."""
+        return _KIND, packed(self, {})
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def carry_out(
+    request: AttributeRequest,
+    observe: Progress = quiet,
+    *,
+    should_stop: Callable[[], bool] = never,
+    wait: bool = False,
+) -> AttributeResult:
+    """Find the attribution stored, or make it.
+
+    Raises
+    ------
+    InputError
+        Data, a measure or an option that cannot be used.
+    InterruptedRunError
+        It was told to stop.
+    StorageError
+        It cannot be stored.
+    """
+
+    def make() -> Callable[[Stored | None], AttributeResult]:
+        X, Y = request.dataset.dataset, request.Y.dataset
+        measure = measures.build(request.measure)
+        same_rows(X, Y, None)
+
+        def step(done: int, total: int) -> None:
+            if should_stop():
+                raise InterruptedRunError(f"{measure.name}: interrupted; the same command begins again.")
+            observe(measure.name, done, total)
+
+        def work(before: Stored | None) -> AttributeResult:
+            left_out = {
+                "pcs": lambda: leave_one_pc(X.responses, Y.responses, measure, observe=step),
+                "samples": lambda: leave_one_sample(X.responses, Y.responses, measure, observe=step),
+                "units": lambda: leave_one_unit(X.responses, Y.responses, measure, observe=step),
+                "x-units": lambda: leave_one_unit(X.responses, Y.responses, measure, side="X", observe=step),
+            }
+            result = AttributeResult.of(
+                left_out[request.by](),
+                name=request.Y.shown,
+                dataset=X.name,
+                source=X.source,
+                about=about_samples(X) if request.by == "samples" else {},
+                path=request.path,
+            )
+            if request.path is not None:
+                analysis.write(request.path, _KIND, packed(result, request.about()))
+            return result
+
+        return work
+
+    found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    return replace(found, how=how, path=request.path)
+
+
+def about_samples(dataset: Dataset) -> dict[str, list[Any]]:
+    """Return what is known of each sample: its time bin and condition where there is time, and its labels."""
+    *leading, conditions, _ = dataset.responses.shape
+    bins = leading[0] if leading else 1
+    known: dict[str, list[Any]] = {}
+    if leading:
+        known["time bin"] = np.repeat(np.arange(bins), conditions).tolist()
+        known["condition"] = np.tile(np.arange(conditions), bins).tolist()
+    for variable, labels in dataset.labels.items():
+        known[variable] = np.tile(labels, bins).tolist()
+    return known
+
+
+def attribute(
+    X: ArrayLike | Data,
+    Y: ArrayLike | Data,
+    measure: str | Measure = "cka",
+    *,
+    by: str = "pcs",
+    store: str | Path | None = None,
+    force: bool = False,
+    **options: Any,
+) -> AttributeResult:
+    """Return how the score of Y against X changes without each PC, sample or unit: ``simopt attribute``.
+
+    change_i = score without part i - full score. Linear measures use closed forms, others are computed again.
+
+    Parameters
+    ----------
+    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The recording.
+    Y : the same
+        The same samples in the same order.
+    measure : str or Measure
+    by : {"pcs", "samples", "units", "x-units"}
+        PCs of X, samples, units of Y, units of X.
+    store : path or None
+        A folder: an attribution that is stored there is found. None: nothing is written.
+    force : bool
+        Compute anew what is stored.
+    **options
+        Of the measure, for instance ``form="angular"``.
+
+    Returns
+    -------
+    AttributeResult
+
+    Raises
+    ------
+    InputError
+        Data, a measure or an option that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 4)) * [8, 4, 2, 1]
+    >>> result = simopt.attribute(X, X + rng.standard_normal((50, 4)))
+    >>> result.table()[0]["part"]
+    'PC 1'
+    """
+    return carry_out(
+        AttributeRequest(
+            dataset=Data.of(X),
+            Y=Data.of(Y, "Y"),
+            measure=measure_node(measure, **options),
+            by=by,
+            log={"dir": None if store is None else str(store)},
+            force=force,
+        )
+    )

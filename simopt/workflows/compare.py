@@ -1,0 +1,381 @@
+"""The scores of data against a recording, each between its null and its ceiling."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from simopt import checks
+from simopt.datasets import base
+from simopt.errors import InputError, SimoptError
+from simopt.store import analysis, shelf
+from simopt.store.image import Stored
+from simopt.workflows.data import Data
+from simopt.workflows.request import Request, distinct_names, measure_node, name_of, never, no_influence
+from simopt.workflows.result import Result, packed, unpacked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simopt.analysis.standing import Standing
+    from simopt.measures import Measure, Reference
+    from simopt.typing import ArrayLike
+
+DRAWS = 100
+_KIND = "score"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest(Request["Standing"]):
+    """The scores of Y against the recording.
+
+    Attributes
+    ----------
+    Y : tuple of Data
+        One for now, each with its label.
+    measures : tuple of nodes
+    draws : int
+        Unrelated data of each kind to score.
+    seed : int
+        Of these.
+    snr : float or None
+        Signal-to-noise ratio of the recording, for a ceiling in place of single trials.
+    ids : str or None
+        The label that names rows.
+    keep_going : bool
+        Whether a measure that does not apply is left out, with the reason.
+    """
+
+    kind: ClassVar[str] = _KIND
+
+    Y: Sequence[Any]
+    measures: Sequence[Any] = ("cka",)
+    draws: int = no_influence(DRAWS)
+    seed: int = 0
+    snr: float | None = None
+    ids: str | None = no_influence(None)
+    keep_going: bool = no_influence(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.Y) != 1:
+            raise InputError(f"{len(self.Y)} datasets are given to compare; give one Y.")
+        self._set("Y", tuple(Data.of(data, "Y") for data in self.Y))
+        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        if not self.measures:
+            raise InputError("measures is empty; name one, for instance cka.")
+        distinct_names(list(self.measures))
+        checks.whole(self.draws, 0, "draws")
+        checks.whole(self.seed, 0, "seed")
+        if self.snr is not None:
+            checks.at_least(self.snr, 0, "snr", strict=True)
+
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes scores, nulls and ceilings."""
+        used = [str(node["_target_"]) for node in self.measures]
+        return [*used, "simopt.analysis.nulls", "simopt.analysis.ceilings"]
+
+    def read(self, path: Path) -> Standing:
+        """Return the stored score of one pair and one measure."""
+        from simopt.analysis.standing import Standing
+
+        standing: Standing = analysis.read(path, _KIND, lambda stored: unpacked(stored, Standing))
+        return standing
+
+    def of_one(self, node: Mapping[str, Any]) -> CompareRequest:
+        """Return the request of one measure: what is stored and found."""
+        return replace(self, measures=(node,))
+
+    def fits(self, standing: Standing) -> bool:
+        """Return whether a stored score has as many draws of its null as are asked for."""
+        return all(len(null.scores) >= self.draws for null in standing.null.values()) and (
+            bool(standing.null) or not self.draws
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareResult(Result):
+    """Scores, with null and ceiling.
+
+    Attributes
+    ----------
+    name : str
+        Of Y.
+    dataset, source : str
+        Of the recording.
+    standings : list of Standing
+        One a measure.
+    skipped : dict of str
+        The reason for each measure that was left out.
+    path : Path or None
+        The folder of the stored scores; None where nothing is stored.
+    how : str
+        ``found`` where all were stored.
+    """
+
+    name: str
+    dataset: str
+    source: str
+    standings: list[Standing]
+    skipped: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None
+    how: str = "done"
+
+    @property
+    def title(self) -> str:
+        """What was scored against what."""
+        return f"{self.name} against {self.dataset} ({self.source})"
+
+    def values(self) -> Mapping[str, Any]:
+        """Return scores by measure, and why others are not there."""
+        return {"measures": {each.measure: each.as_json() for each in self.standings}, "skipped": self.skipped}
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each measure."""
+        return [
+            {
+                "measure": each.measure,
+                "score": each.score,
+                "null_mean": each.null["unrelated"].mean if each.null else None,
+                "null_95": each.end if each.null else None,
+                "percentile": each.percentile if each.null else None,
+                "ceiling": None if each.ceiling is None else each.ceiling.value,
+            }
+            for each in self.standings
+        ]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each score with its null and its ceiling, and return the axes."""
+        from simopt.report.standing import draw_standings
+
+        return draw_standings(self.standings, self.title, ax)
+
+    def content(self) -> tuple[str, Stored]:
+        """Return the content of a file of all scores."""
+        return "comparison", packed(self, {})
+
+
+def carry_out(
+    request: CompareRequest,
+    *,
+    should_stop: Callable[[], bool] = never,
+    wait: bool = False,
+    reference: Reference | None = None,
+) -> CompareResult:
+    """Find the scores that are stored, compute the others, and return them with null and ceiling.
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+    StorageError
+        A score cannot be stored.
+    """
+    requests = {name_of(node): request.of_one(node) for node in request.measures}
+    missing = [
+        name
+        for name, each in requests.items()
+        if request.force or shelf.find(each, each.fits) is None
+    ]
+    # All measures score the same draws: those that are missing are computed together, at the first need.
+    computed = functools.cache(lambda: _compute(request, missing, reference))
+    standings: list[Standing] = []
+    skipped: dict[str, str] = {}
+    ways = set()
+    for name, each in requests.items():
+        if name in missing and name in computed()[1]:
+            skipped[name] = computed()[1][name]
+            continue
+        standing, how = shelf.find_or_make(
+            each, functools.partial(_making, each, name, computed), each.fits, wait=should_stop if wait else None
+        )
+        ways.add(how)
+        standings.append(_first(standing, request.draws))
+    path = next((each.path.parent for each in requests.values() if each.path is not None), None)
+    data = request.dataset
+    return CompareResult(
+        name=request.Y[0].shown,
+        dataset=data.name,
+        source=data.origin,
+        standings=standings,
+        skipped=skipped,
+        path=path,
+        how="found" if ways == {"found"} else "done",
+    )
+
+
+def _making(
+    request: CompareRequest, name: str, computed: Callable[[], tuple[dict[str, Standing], dict[str, str]]]
+) -> Callable[[Stored | None], Standing]:
+    standing = computed()[0][name]
+
+    def make(before: Stored | None) -> Standing:
+        if request.path is not None:
+            analysis.write(request.path, _KIND, packed(standing, {"y": request.Y[0].shown, **request.about()}))
+        return standing
+
+    return make
+
+
+def _first(standing: Standing, draws: int) -> Standing:
+    """Return a score with so many draws of its null: those of a smaller number are the first of a larger one."""
+    if not draws:
+        return replace(standing, null={})
+    null = {kind: replace(each, scores=each.scores[:draws]) for kind, each in standing.null.items()}
+    return replace(standing, null=null)
+
+
+def _compute(
+    request: CompareRequest, names: Sequence[str], reference: Reference | None
+) -> tuple[dict[str, Standing], dict[str, str]]:
+    """Return the scores of some measures by name, and the reason for each that does not apply."""
+    from simopt import measures
+    from simopt.analysis.nulls import nulls
+    from simopt.analysis.standing import Standing
+    from simopt.measures import Reference as Decomposed
+
+    X, Y = request.dataset.dataset, request.Y[0].dataset
+    same_rows(X, Y, request.ids)
+    x, y = X.samples().astype("float64"), Y.samples().astype("float64")
+    checks.varying(x, "X")
+    checks.varying(y, "Y")
+    decomposed = Decomposed.of(x) if reference is None else reference
+    scores: dict[str, float] = {}
+    chosen: dict[str, Measure] = {}
+    skipped: dict[str, str] = {}
+    for node in request.measures:
+        name = name_of(node)
+        if name not in names:
+            continue
+        try:
+            measure = measures.build(node)
+            score = float(measure.bind(decomposed)(y))
+        except SimoptError as error:
+            if not request.keep_going:
+                raise
+            skipped[name] = str(error)
+            continue
+        if math.isfinite(score):
+            scores[name], chosen[name] = score, measure
+        else:
+            skipped[name] = f"undefined for these data ({score})"
+    conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
+    held = list(chosen.values())
+    null = (
+        nulls(decomposed, y, held, draws=request.draws, seed=request.seed, conditions=conditions)
+        if request.draws and held
+        else {}
+    )
+    limits = ceilings_of(X, held, request.snr)
+    return {
+        name: Standing(name, scores[name], null.get(measure.name, {}), limits.get(measure.name))
+        for name, measure in chosen.items()
+    }, skipped
+
+
+def ceilings_of(X: Any, chosen: Sequence[Measure], snr: float | None) -> dict[str, Any]:
+    """Return the ceilings that are known: from a signal-to-noise ratio, or from single trials."""
+    from simopt.analysis import ceilings
+
+    if snr is not None:
+        return ceilings.from_snr(X.samples().astype("float64"), snr, chosen)
+    return {} if X.trials is None or not chosen else ceilings.from_trials(X.trials, chosen)
+
+
+def same_rows(X: Any, Y: Any, ids: str | None) -> None:
+    """Refuse data whose rows are not those of the recording, by ``ids`` and all labels that both have.
+
+    Raises
+    ------
+    InputError
+        Other rows, or one side has no label ``ids``.
+    """
+    for dataset in (X, Y):
+        if ids is not None:
+            checks.one_of(ids, dataset.labels, f"label of {dataset.name}")
+    base.same_rows(X, Y)
+
+
+def labelled(Y: Any) -> list[Data]:
+    """Return data with their labels: of a mapping its keys, of anything else their own name."""
+    if isinstance(Y, Mapping):
+        return [replace(Data.of(data, str(name)), label=str(name)) for name, data in Y.items()]
+    return [Data.of(Y, "Y")]
+
+
+def compare(
+    X: ArrayLike | Data,
+    Y: ArrayLike | Data | Mapping[str, Any],
+    measures: str | Sequence[str | Measure] = ("cka",),
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    snr: float | None = None,
+    ids: str | None = None,
+    store: str | Path | None = None,
+    force: bool = False,
+    **options: Any,
+) -> CompareResult:
+    """Score Y against the recording X, in float64, with null and ceiling: what ``simopt score`` prints.
+
+    Parameters
+    ----------
+    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The recording.
+    Y : the same, or a mapping of one by its name
+        The same samples in the same order; any number of units.
+    measures : sequence of str or Measure
+    draws : int
+        Unrelated data of each kind to score; 0: none.
+    seed : int
+        Of these.
+    snr : float or None
+        Signal-to-noise ratio of X, for a ceiling where there are no single trials.
+    ids : str or None
+        A label that names the rows of both.
+    store : path or None
+        A folder: scores that are stored there are found, others stored. None: nothing is written.
+    force : bool
+        Compute anew what is stored.
+    **options
+        Of the measures, for instance ``form="angular"``.
+
+    Returns
+    -------
+    CompareResult
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((60, 10))
+    >>> result = simopt.compare(X, X[:, :5], measures=("cka", "nbs"), draws=20)
+    >>> [row["measure"] for row in result.table()]
+    ['cka', 'nbs']
+    >>> result.standings[0].percentile > 95
+    True
+    """
+    log = {"dir": None if store is None else str(store)}
+    chosen = [measures] if isinstance(measures, str) else measures
+    request = CompareRequest(
+        dataset=Data.of(X),
+        Y=labelled(Y),
+        measures=[measure_node(each, **options) for each in chosen],
+        draws=draws,
+        seed=seed,
+        snr=snr,
+        ids=ids,
+        log=log,
+        force=force,
+    )
+    return carry_out(request)
+
+

@@ -1,0 +1,254 @@
+"""What a workflow is asked with: a frozen request that knows before any work what its result depends on."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import yaml
+
+from simopt import catalogue, checks
+from simopt.errors import InputError
+from simopt.store import shelf
+from simopt.store.hashes import FileHashes
+from simopt.store.image import Stored
+from simopt.store.provenance import provenance
+from simopt.workflows.data import Data
+
+Content = TypeVar("Content")
+Progress = Callable[[str, int, int], None]
+"""Told what is at work, and how many of its steps are done, of how many."""
+
+
+def quiet(title: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def never() -> bool:
+    """Return False: nobody asks to stop."""
+    return False
+
+
+def no_influence(default: Any) -> Any:
+    """Return a field of a request that changes no result, and so is no part of its identity."""
+    return field(default=default, metadata={"identity": False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Where results are stored.
+
+    Attributes
+    ----------
+    dir : str or None
+        A folder; None: nothing is stored.
+    """
+
+    dir: str | None = no_influence("outputs")
+
+    def __post_init__(self) -> None:
+        if self.dir is not None:
+            checks.expanded(self.dir, "log.dir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(ABC, Generic[Content]):
+    """What is asked of a workflow: keys and names are checked when it is made, data when they are loaded.
+
+    Attributes
+    ----------
+    dataset : Data
+        The recording X.
+    force : bool
+        Whether the result is made anew though it is stored.
+    log : Log
+    """
+
+    kind: ClassVar[str]
+    """Names the file, the folder and the command."""
+
+    dataset: Any
+    force: bool = no_influence(False)
+    log: Any = field(default_factory=Log)
+
+    def __post_init__(self) -> None:
+        self._set("dataset", Data.of(self.dataset))
+        if isinstance(self.log, Mapping):
+            self._set("log", type(self).log_type()(**self.log))
+        checks.flag(self.force, "force")
+
+    @classmethod
+    def log_type(cls) -> type[Log]:
+        """Return the class of ``log``."""
+        return Log
+
+    def _set(self, name: str, value: Any) -> None:
+        """Give a field the value that stands for what was handed in."""
+        object.__setattr__(self, name, value)
+
+    @abstractmethod
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes the numbers of the result."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Content:
+        """Return the finished result that a file holds.
+
+        Raises
+        ------
+        StorageError
+            It holds none.
+        """
+
+    def unfinished(self, path: Path) -> Stored | None:
+        """Return what the file holds where the result is to be resumed from it."""
+        return None
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of results of this kind, below that of the dataset."""
+        return self.kind
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What changes the result, as plain values.
+
+        Fields at null, false or empty do not enter: a key that is added later with such a default leaves
+        the ids of stored results as they are.
+        """
+        hashes = FileHashes(None if self.log.dir is None else Path(self.log.dir).expanduser())
+        return {"kind": self.kind, **_identity(self, hashes), **self._revised()}
+
+    def _revised(self) -> dict[str, Any]:
+        revisions = {name: catalogue.revision(name) for name in self.revises()}
+        raised = {name: number for name, number in revisions.items() if number != 1}
+        return {"revisions": raised} if raised else {}
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the identity, in hexadecimal."""
+        return shelf.digest(self.identity)
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The file of the result; None where nothing is stored."""
+        if self.log.dir is None:
+            return None
+        data: Data = self.dataset
+        name = f"{self.kind}.h5"
+        return shelf.place(self.log.dir, data.name, self.folder, data.origin, self.digest, name)
+
+    def config(self) -> dict[str, Any]:
+        """Return the request as a configuration: plain values by key."""
+        return _config(self)
+
+    def about(self) -> dict[str, Any]:
+        """Return the attributes of every stored result: what it is of, how and by what it was made."""
+        return {
+            "dataset": self.dataset.name,
+            "source": self.dataset.origin,
+            "config": yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True),
+            "config_hash": self.digest,
+            "identity": json.dumps(self.identity),
+            "revisions": json.dumps({name: catalogue.revision(name) for name in self.revises()}),
+            "data_hash": self.dataset.dataset.data_hash(),
+            **provenance(),
+        }
+
+
+def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in fields(node):
+        value = getattr(node, each.name)
+        if each.metadata.get("identity", True) and catalogue.is_set(plain := _entering(value, hashes)):
+            found[each.name] = plain
+    return found
+
+
+def _entering(value: Any, hashes: FileHashes) -> Any:
+    if isinstance(value, Data):
+        return value.identity(hashes)
+    if is_dataclass(value):
+        return _identity(value, hashes)
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return catalogue.identity(value)
+        return {str(key): _entering(each, hashes) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_entering(each, hashes) for each in value]
+    return value
+
+
+def _config(value: Any) -> Any:
+    if isinstance(value, Data):
+        return dict(value.node) if value.given is None else {"name": value.name}
+    if is_dataclass(value):
+        return {each.name: _config(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _config(each) for key, each in value.items() if key != "_object_"}
+    return [_config(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def measure_node(given: Any, **options: Any) -> dict[str, Any]:
+    """Return the node of a measure: of its name, of a node, or of a measure that a caller holds.
+
+    Raises
+    ------
+    InputError
+        An unknown name or option, or options over a measure whose own are fixed.
+    """
+    if isinstance(given, str | Mapping):
+        node = catalogue.node("measure", given, **options)
+    elif not all(hasattr(given, name) for name in ("bind", "facts", "name")):
+        raise InputError(f"measure is {given!r}; give a name of simopt.measures.names(), or a measure.")
+    elif options:
+        raise InputError(
+            f"{given.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+        )
+    else:
+        node = _of_object(given)
+    checks.folder_name(name_of(node), "measure name")
+    return node
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """Return the name of a measure's node: of a function of the user's own that has none, the function's."""
+    name = node.get("name", "function")
+    return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
+
+
+def as_listed(node: Mapping[str, Any]) -> bool:
+    """Return whether a measure is as the catalogue has it under its name: what is proved of it then holds."""
+    name = name_of(node)
+    known = {*catalogue.names("measure"), *catalogue.aliases("measure")}
+    return name in known and catalogue.identity(node) == catalogue.identity(catalogue.read("measure", name))
+
+
+def _of_object(measure: Any) -> dict[str, Any]:
+    options = {each.name: getattr(measure, each.name) for each in fields(measure)}
+    function = options.pop("function", None)
+    kind = type(measure) if function is None else function
+    node = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **options, "_object_": measure}
+    if function is not None:
+        node |= node.pop("options")
+    node.pop("aliases", None)
+    return node
+
+
+def distinct_names(nodes: list[dict[str, Any]]) -> None:
+    """Refuse measures of which two have one name.
+
+    Raises
+    ------
+    InputError
+        Two have.
+    """
+    names = [name_of(node) for node in nodes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice.")

@@ -1,0 +1,104 @@
+"""What every result can do beside holding its fields."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from simopt.checks import as_plain
+from simopt.store import analysis, image
+from simopt.store.image import Stored
+from simopt.store.state import build, pack, unpack
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SCHEMA = 1
+"""The version of the keys of JSON: keys are added, never renamed."""
+_MOST_ROWS = 30
+_FIELDS = "fields"
+
+
+class Result:
+    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values."""
+
+    path: Path | None
+    how: str
+
+    @classmethod
+    def of(cls, found: Any, **more: Any) -> Self:
+        """Return the result that has the fields of a dataclass, and more."""
+        return cls(**{each.name: getattr(found, each.name) for each in fields(found)}, **more)
+
+    def values(self) -> Mapping[str, Any]:
+        """Return what :meth:`as_json` gives, but for the version."""
+        raise NotImplementedError
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values with the version of their keys, ``schema``; what is not finite is None."""
+        told: dict[str, Any] = as_plain({"schema": SCHEMA, **self.values()})
+        return told
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return plain rows, a dict each, as pandas.DataFrame and xarray take them."""
+        raise NotImplementedError
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw what the figure of the command shows, and return the axes."""
+        raise NotImplementedError
+
+    def content(self) -> tuple[str, Stored]:
+        """Return the kind of file, and what the file holds."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result into an HDF5 file, that :func:`simopt.load_result` reads; return its path.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written; an older file stays as it was.
+        """
+        place = Path(path)
+        kind, stored = self.content()
+        if kind == "run":
+            image.write(place, stored)
+        else:
+            analysis.write(place, kind, stored)
+        return place
+
+    def _repr_html_(self) -> str:
+        rows = self.table()
+        if not rows:
+            return f"<p>{html.escape(type(self).__name__)}: empty</p>"
+        heads = "".join(f"<th>{html.escape(str(key))}</th>" for key in rows[0])
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(_shown(cell))}</td>' for cell in row.values())}</tr>"
+            for row in rows[:_MOST_ROWS]
+        )
+        more = f"<caption>{len(rows) - _MOST_ROWS} more rows</caption>" if len(rows) > _MOST_ROWS else ""
+        return f"<table>{more}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def packed(found: Any, about: Mapping[str, Any]) -> Stored:
+    """Return a file of a dataclass: arrays by the names of its fields, the rest as JSON."""
+    structure, arrays = pack(found, _FIELDS)
+    return Stored({**about, _FIELDS: structure}, arrays)
+
+
+def unpacked(stored: Stored, kind: type[Any]) -> Any:
+    """Return the dataclass that a file of :func:`packed` holds.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        It holds something else.
+    """
+    return build(kind, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))

@@ -1,0 +1,424 @@
+"""One optimisation: from noise up to a score, and what the synthetic dataset has captured on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from simopt import catalogue, checks
+from simopt.optimization.trajectory import StopReason, Trajectory
+from simopt.store import analysis, image, layout, reader, shelf
+from simopt.store.image import Stored
+from simopt.store.reader import Run
+from simopt.workflows.data import Data
+from simopt.workflows.request import Log, Request, distinct_names, measure_node, name_of, never, no_influence
+from simopt.workflows.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simopt.measures import Measure, Reference
+    from simopt.typing import ArrayLike
+    from simopt.workflows.session import Observer
+
+PARTS = ("pcs", "samples", "units")
+"""What can be left out at the end of a run, to see what the last score hangs on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLogging(Log):
+    """What is logged of a run, where, and how often.
+
+    Attributes
+    ----------
+    every : int
+        Every so many steps a state is logged.
+    score_step : float
+        Of these only where a score has moved this far since the last one logged; 0: all.
+    checkpoint_seconds : float
+        The file is replaced this often, or less often where writing it takes long.
+    final : bool
+        Whether the last Y is kept.
+    """
+
+    every: int = 1
+    score_step: float = 0.0
+    checkpoint_seconds: float = no_influence(30.0)
+    final: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.whole(self.every, 1, "log.every")
+        checks.at_least(self.score_step, 0, "log.score_step")
+        checks.at_least(self.checkpoint_seconds, 0, "log.checkpoint_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(Request[Run]):
+    """One run; the attributes are the keys of ``simopt run``, which ``configs/run.yaml`` explains.
+
+    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a node with
+    ``_target_``; ``measure`` also a measure.
+    """
+
+    kind: ClassVar[str] = "run"
+
+    measure: Any = "cka"
+    optimizer: Any = "adam"
+    decoder: Any = None
+    init: Any = "gaussian"
+    seeds: Sequence[int] = (0,)
+    target: float = 0.99
+    max_steps: int = 1000
+    track: Sequence[str] = ()
+    nulls: int = 0
+    attribute: Sequence[str] = ()
+    device: str = no_influence("auto")
+    dtype: str = "float32"
+    tf32: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("measure", measure_node(self.measure))
+        for group in ("optimizer", "init"):
+            self._set(group, catalogue.node(group, getattr(self, group)))
+        decoder = catalogue.read("decoder", self.decoder) if isinstance(self.decoder, str) else self.decoder
+        self._set("decoder", catalogue.node("decoder", decoder) if decoder else None)
+        for key in ("track", "attribute"):
+            checks.names(getattr(self, key), key)
+            self._set(key, tuple(getattr(self, key)))
+        for part in self.attribute:
+            checks.one_of(part, PARTS, "part in attribute")
+        distinct_names([self.measure, *(measure_node(name) for name in dict.fromkeys(self.track))][1:])
+        checks.seeds(self.seeds)
+        self._set("seeds", tuple(map(int, self.seeds)))
+        checks.whole(self.nulls, 0, "nulls")
+        checks.flag(self.tf32, "tf32")
+
+    @classmethod
+    def log_type(cls) -> type[Log]:
+        """Return the class of ``log``."""
+        return RunLogging
+
+    @property
+    def folder(self) -> str:
+        """Runs lie in a folder of their measure."""
+        return name_of(self.measure)
+
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes the numbers of the run."""
+        used = ["simopt.workflows.run", str(self.measure["_target_"])]
+        used += [str(measure_node(name)["_target_"]) for name in self.track]
+        used += ["simopt.analysis.nulls", "simopt.analysis.ceilings"] if self.nulls else []
+        used += ["simopt.analysis.attribution"] if self.attribute else []
+        used += [str(self.decoder["_target_"])] if self.decoder else []
+        return list(dict.fromkeys(used))
+
+    def read(self, path: Path) -> Run:
+        """Return the finished run of a file."""
+        return reader.finished(path)
+
+    def unfinished(self, path: Path) -> Stored | None:
+        """Return the last checkpoint of a run that is not finished."""
+        return reader.unfinished(path)
+
+    def check(self) -> None:
+        """Build all that needs no data, and refuse what cannot be used.
+
+        Raises
+        ------
+        InputError
+            An option out of its range, a measure without a gradient, or a name that leads nowhere.
+        """
+        from simopt import measures
+        from simopt.analysis.decoding import Decoder
+        from simopt.optimization import init as inits
+        from simopt.optimization.setup import check
+
+        measure = measures.build(self.measure)
+        for name in self.track:
+            measures.get(name)
+        factory = catalogue.build(self.optimizer, "optimizer", partial=True)
+        check(measure, factory, seeds=self.seeds, target=self.target, max_steps=self.max_steps)
+        inits.build(self.init)
+        if self.decoder:
+            catalogue.build(self.decoder, "decoder", Decoder)
+        if self.dataset.given is None:
+            _ = self.dataset.loader
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult(Result, Trajectory):
+    """A run: its trajectory, and all else that its file holds.
+
+    Attributes
+    ----------
+    run : Run
+    how : str
+        ``done``, ``resumed``, or ``found``: it was stored.
+    """
+
+    run: Run = field(repr=False)
+    how: str = "done"
+
+    @classmethod
+    def of_run(cls, run: Run, how: str = "found") -> RunResult:
+        """Return the result of a run."""
+        told = str(run.attributes["stop_reason"])
+        known = {reason.value: reason for reason in StopReason}
+        if run.content is not None and layout.FINAL_Y.path in run.content.arrays:
+            Y = run.content.arrays[layout.FINAL_Y.path].data
+        else:
+            Y = None if run.path is None else reader.final(run.path)
+        return cls(
+            step=run.step,
+            score=run.score,
+            captured_variance=run.captured_variance,
+            Y=Y,
+            variance_ratio=run.pc_variance,
+            stop_reason=known.get(told, told),
+            sign=int(run.attributes["sign"]),
+            run=run,
+            how=how,
+        )
+
+    @property
+    def path(self) -> Path | None:  # type: ignore[override]
+        """The run file; None where nothing is stored."""
+        return self.run.path
+
+    def values(self) -> Mapping[str, Any]:
+        """Return the run in one row, by key."""
+        from simopt.report.tables import summarise
+
+        return {"outcome": self.how, **summarise(self.run).as_json()}
+
+    def line(self) -> str:
+        """Return the run in one line."""
+        from simopt.report.tables import summarise
+
+        return summarise(self.run).line()
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each replicate and logged state: its step and its scores."""
+        seeds = np.ravel(self.run.attributes["seeds"]).tolist()
+        return [
+            {"seed": seed, "step": step, self.run.measure: float(self.score[t, r])}
+            | {name: float(scores[t, r]) for name, scores in self.run.tracked.items()}
+            for r, seed in enumerate(seeds)
+            for t, step in enumerate(self.step.tolist())
+        ]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the captured variance of some PCs against the score, and return the axes."""
+        from simopt.report.figures import draw_captured
+
+        return draw_captured(self.run, ax)
+
+    def content(self) -> tuple[str, Stored]:
+        """Return the content of the run file."""
+        if self.run.content is not None:
+            return "run", self.run.content
+        assert self.run.path is not None
+        with image.opened(self.run.path) as file:
+            return "run", image.content(file)
+
+
+def find_or_make(
+    request: RunRequest,
+    observe: Observer = lambda state: None,
+    *,
+    should_stop: Callable[[], bool] = never,
+    wait: bool = False,
+    reference: Reference | None = None,
+    fits: Callable[[Run], bool] | None = None,
+    among: Iterable[Path] = (),
+) -> tuple[Run, str]:
+    """Find a run finished, resume it, or make it.
+
+    Parameters
+    ----------
+    request : RunRequest
+    observe : callable
+        Is handed every logged state.
+    should_stop : callable
+        Asked before each step; True interrupts the run, which can be resumed.
+    wait : bool
+        Wait for another process that is at work on the same run, in place of refusing.
+    reference : Reference, optional
+        Of the dataset, where it is decomposed already.
+    fits, among
+        As :func:`simopt.store.shelf.find_or_make` has them.
+
+    Returns
+    -------
+    run : Run
+    how : str
+        ``found``, ``resumed`` or ``done``.
+
+    Raises
+    ------
+    InputError
+        Something in the request or the data cannot be used.
+    StorageError
+        The run file cannot be written; a RunBusyError where another process is writing it.
+    RunFailedError
+        The optimisation failed; the run file says so.
+    InterruptedRunError
+        It was told to stop; the same request resumes it.
+    """
+
+    def make() -> Callable[[Stored | None], Run]:
+        from simopt.workflows import session  # loads torch, which a run that is found needs not
+
+        return session.work(request, observe, should_stop, reference)
+
+    waiting = should_stop if wait else None
+    return shelf.find_or_make(request, make, fits, among=among, wait=waiting)
+
+
+def carry_out(
+    request: RunRequest,
+    observe: Observer = lambda state: None,
+    *,
+    should_stop: Callable[[], bool] = never,
+    wait: bool = False,
+) -> RunResult:
+    """Return the result of a run, as :func:`find_or_make` gets it."""
+    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop, wait=wait))
+
+
+def stored_runs(request: RunRequest) -> list[Path]:
+    """Return the finished runs on the same recording with the same measure, those of most replicates first.
+
+    Runs of the same names with other options or data are left out: their identity says what they are.
+    """
+    folder = None if request.path is None else request.path.parent.parent
+    if folder is None or not folder.exists():
+        return []
+    key = _key(request.identity)
+    found: list[tuple[int, Path]] = []
+    for path in reader.find([folder]):
+        about = shelf.if_whole(analysis.attributes, path) or {}
+        if about.get("status") == layout.FINISHED and _key(about.get("identity")) == key:
+            found.append((-np.size(about["seeds"]), path))
+    return [path for _, path in sorted(found)]
+
+
+def _key(identity: object) -> list[Any]:
+    """Return what two runs have in common on the same recording with the same measure."""
+    known = shelf.parsed(identity)
+    revision = known.get("revisions", {}).get("simopt.workflows.run")
+    return [json.dumps(known.get(key), sort_keys=True) for key in ("dataset", "measure")] + [revision]
+
+
+def optimize(
+    X: ArrayLike | Data,
+    measure: str | Measure = "cka",
+    *,
+    optimizer: str = "adam",
+    lr: float | None = None,
+    target: float = 0.99,
+    max_steps: int = 1000,
+    seeds: Sequence[int] = (0,),
+    init: str = "gaussian",
+    track: Sequence[str] = (),
+    nulls: int = 0,
+    attribute: Sequence[str] = (),
+    decoder: str | None = None,
+    store: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    tf32: bool = False,
+    force: bool = False,
+) -> RunResult:
+    """Optimise synthetic datasets towards a recording, and log what they capture of it.
+
+    Each seed gives one replicate: Y starts as noise and follows the gradient of score(X, Y) with respect to
+    Y until it reaches ``target`` or ``max_steps`` (arXiv 2407.07059, sec. 3).
+
+    Parameters
+    ----------
+    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The recording.
+    measure : str or Measure
+        A name of ``simopt.measures.names()`` or a measure.
+    optimizer : str
+        ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``lbfgs``.
+    lr : float or None
+        Its learning rate, in the units of Y (Y0 has standard deviation 1); None: its own default, 0.1 for
+        ``adam``.
+    target : float
+        A replicate stops at this score.
+    max_steps : int
+    seeds : sequence of int
+    init : str
+        ``gaussian``.
+    track : sequence of str
+        Measures whose scores are logged as well.
+    nulls : int
+        At the end: so many scores of unrelated data of each kind, and the ceiling where there are trials.
+    attribute : sequence of {"pcs", "samples", "units"}
+        At the end: how the score changes without each of these.
+    decoder : str or None
+        ``standard`` or ``published``: decodes the labels of a Dataset along the run.
+    store : path or None
+        A folder. A run that is stored there is found, an unfinished one resumed. None: nothing is written.
+    device : str
+        ``auto`` (cuda, then mps, then cpu) or a torch device.
+    dtype : {"float32", "float64"}
+    tf32 : bool
+        On cuda, take products of float32 matrices in TF32: faster, to about three digits.
+    force : bool
+        Make the run anew though it is stored.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+    RunFailedError
+        The score became NaN or infinite, or memory ran out.
+    StorageError
+        The run cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 8)) * np.arange(8, 0, -1)
+    >>> result = simopt.optimize(X, "cka", max_steps=200, target=0.9)
+    >>> bool(result.score[-1, 0] >= 0.9)
+    True
+    >>> result.half_capture().shape
+    (1, 8)
+    """
+    given = {} if lr is None else {"lr": lr}
+    log = RunLogging(dir=None if store is None else str(store))
+    return carry_out(
+        RunRequest(
+            dataset=Data.of(X),
+            measure=measure,
+            optimizer=catalogue.node("optimizer", optimizer, **given),
+            target=target,
+            max_steps=max_steps,
+            seeds=seeds,
+            init=init,
+            track=track,
+            nulls=nulls,
+            attribute=attribute,
+            decoder=decoder,
+            device=device,
+            dtype=dtype,
+            tf32=tf32,
+            force=force,
+            log=log,
+        )
+    )

@@ -1,0 +1,358 @@
+"""Which principal components a score depends on: by experiment and theory, by proof, and along a run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from simopt import catalogue, checks, measures
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
+from simopt.errors import InputError, InterruptedRunError, SimoptError
+from simopt.store import analysis, shelf
+from simopt.store.image import Stored
+from simopt.theory.perturbations import DEFAULTS, KINDS, check
+from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
+from simopt.typing import FloatArray
+from simopt.workflows.data import Data
+from simopt.workflows.request import Progress, Request, distinct_names, measure_node, name_of, never, quiet
+from simopt.workflows.request import no_influence
+from simopt.workflows.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simopt.measures import Measure
+    from simopt.typing import ArrayLike
+
+DEFAULT = ("cka", "nbs", "procrustes_angular")
+"""The measures that are perturbed unless others are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityRequest(Request[Sensitivities]):
+    """The scores after each PC is perturbed; the keys are those of ``simopt sensitivity``.
+
+    Attributes
+    ----------
+    measures : tuple of nodes
+    perturbation : str
+    strength : float, sequence of float, or None
+        Degrees, amplitude or level; None: the default of the perturbation.
+    seeds : sequence of int
+    pcs : sequence of int, or None
+        From 1; None: all.
+    spectrum : str or None
+        A csv of explained variances, in place of data: theory alone, and nothing is stored.
+    samples, units : int or None
+        With ``spectrum``: how many the data have.
+    keep_going : bool
+        Whether a measure that does not apply is left out, with the reason.
+    """
+
+    kind: ClassVar[str] = ANALYSIS
+
+    measures: Sequence[Any] = DEFAULT
+    perturbation: str = "rotation"
+    strength: Any = None
+    seeds: Sequence[int] = tuple(range(10))
+    pcs: Sequence[int] | None = None
+    spectrum: str | None = None
+    samples: int | None = None
+    units: int | None = None
+    keep_going: bool = no_influence(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        distinct_names(list(self.measures))
+        checks.one_of(self.perturbation, KINDS, "perturbation")
+        checks.seeds(self.seeds)
+        self._set("seeds", tuple(self.seeds))
+        self._set("pcs", None if self.pcs is None else tuple(self.pcs))
+        self._set("strength", _strengths(self.perturbation, self.strength))
+        for size in ("samples", "units"):
+            if getattr(self, size) is not None:
+                checks.whole(getattr(self, size), 1, size)
+
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes the scores."""
+        return ["simopt.theory.sensitivity", *(str(node["_target_"]) for node in self.measures)]
+
+    @property
+    def strengths(self) -> list[float]:
+        """The strengths of the perturbation."""
+        return list(self.strength)
+
+    def read(self, path: Path) -> Sensitivities:
+        """Return the stored sensitivities of a file."""
+        return read(path)
+
+    def built(self) -> dict[str, Measure]:
+        """Return the measures by name.
+
+        Raises
+        ------
+        InputError
+            An option out of its range.
+        """
+        return {name_of(node): measures.build(node) for node in self.measures}
+
+    def check(self) -> None:
+        """Build all that needs no data, and refuse what cannot be used.
+
+        Raises
+        ------
+        InputError
+            An option out of its range.
+        """
+        self.built()
+        if self.spectrum is None and self.dataset.given is None:
+            _ = self.dataset.loader
+
+
+def _strengths(perturbation: str, given: Any) -> tuple[float, ...]:
+    values = DEFAULTS[perturbation] if given is None else given  # type: ignore[index]
+    listed = list(values) if isinstance(values, list | tuple) else [values]
+    if not listed:
+        raise InputError("strength is empty; give a number, or a list of them.")
+    for strength in listed:
+        check(perturbation, strength)
+    return tuple(float(strength) for strength in listed)
+
+
+@dataclass(frozen=True)
+class SensitivityResult(Result, Sensitivities):
+    """The scores after each PC is perturbed, in theory and in experiment."""
+
+    def values(self) -> Mapping[str, Any]:
+        """Return theory and experiment by measure."""
+        return Sensitivities.as_json(self)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each measure, strength and PC."""
+        whole = self.perturbation == "noise_all"
+        return [
+            {
+                "measure": curve.measure,
+                "strength": strength,
+                "pc": None if whole else k + 1,
+                "variance_ratio": None if whole else float(self.variance_ratio[k]),
+                "theory": None if curve.theory is None else float(curve.theory[s, k]),
+                "experiment": None if curve.mean is None else float(curve.mean[s, k]),
+            }
+            for curve in self.curves
+            for s, strength in enumerate(self.strengths)
+            for k in range(1 if whole else len(self.variance_ratio))
+        ]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the first strength: theory as lines, experiments as dots; return the axes."""
+        from simopt.report.sensitivity import draw_result
+
+        return draw_result(self, ax)
+
+    def content(self) -> tuple[str, Stored]:
+        """Return the content of the file."""
+        return ANALYSIS, content(self, {})
+
+
+def carry_out(
+    request: SensitivityRequest,
+    observe: Progress = quiet,
+    *,
+    should_stop: Callable[[], bool] = never,
+    wait: bool = False,
+) -> SensitivityResult:
+    """Find the stored result, or perturb and score; of a spectrum alone nothing is stored.
+
+    Raises
+    ------
+    InputError
+        Data or an option that cannot be used, or a measure that does not apply.
+    InterruptedRunError
+        It was told to stop.
+    StorageError
+        The result cannot be written; a RunBusyError where another process is at it, and ``wait`` is false.
+    """
+    if request.spectrum is not None:
+        return SensitivityResult.of(_from_spectrum(request))
+
+    def make() -> Callable[[Stored | None], Sensitivities]:
+        chosen = request.built()
+        dataset = request.dataset.dataset
+        X, variances = dataset.samples(), dataset.spectrum()
+        chosen_pcs(request.pcs, len(variances))
+
+        def step(done: int, total: int) -> None:
+            if should_stop():
+                raise InterruptedRunError(f"{request.path}: interrupted; the same command begins again.")
+            observe("perturbing", done, total)
+
+        def work(before: Stored | None) -> Sensitivities:
+            curves, skipped = _curves(request, X, chosen, step)
+            found = Sensitivities(
+                dataset=dataset.name,
+                source=dataset.source,
+                perturbation=request.perturbation,
+                strengths=request.strengths,
+                seeds=len(request.seeds),
+                variance_ratio=variances,
+                curves=curves,
+                skipped=skipped,
+                path=request.path,
+                how="done",
+            )
+            if request.path is not None:
+                analysis.write(request.path, ANALYSIS, content(found, request.about()))
+            return found
+
+        return work
+
+    found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    return replace(SensitivityResult.of(found), how=how)
+
+
+def _curves(
+    request: SensitivityRequest,
+    X: FloatArray,
+    chosen: Mapping[str, Measure],
+    observe: Callable[[int, int], None],
+) -> tuple[list[Sensitivity], dict[str, str]]:
+    options: dict[str, Any] = {
+        "seeds": list(request.seeds),
+        "pcs": None if request.pcs is None else list(request.pcs),
+        "observe": observe,
+    }
+    kind: Any = request.perturbation
+    if not request.keep_going:
+        return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}
+    found, skipped = [], {}
+    for name, measure in chosen.items():
+        try:
+            found += experiment(X, [measure], kind, request.strengths, **options)
+        except InterruptedRunError:
+            raise
+        except SimoptError as error:
+            skipped[name] = str(error)
+    return found, skipped
+
+
+def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
+    path = Path(str(request.spectrum)).expanduser()
+    variances = _spectrum(path)
+    if request.units is None or request.samples is None:
+        raise InputError("spectrum=FILE needs samples=N and units=N: how many the data have.")
+    kind: Any = request.perturbation
+    sizes = {"units": request.units, "samples": request.samples}
+    curves = predict(variances, list(request.built().values()), kind, request.strengths, **sizes)
+    ratio = np.sort(variances)[::-1] / variances.sum()
+    return Sensitivities(
+        path.stem, "spectrum", request.perturbation, request.strengths, 0, ratio, curves, {}, None, "done"
+    )
+
+
+def _spectrum(path: Path) -> FloatArray:
+    """Return the numbers of the last column of a csv, one PC a row, with or without a line of names."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"{path}: cannot be read ({reason}).") from error
+    cells = [line.rpartition(",")[2].strip() for line in lines if line and not line.startswith("#")]
+    if cells and not _is_number(cells[0]):
+        cells = cells[1:]
+    wrong = next((cell for cell in cells if not _is_number(cell)), None)
+    if wrong is not None or not cells:
+        raise InputError(f"{path}: {wrong!r} is no number; expected a csv with one PC's variance a row.")
+    return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def sensitivity(
+    X: ArrayLike | Data,
+    measures: str | Sequence[str | Measure] = DEFAULT,
+    *,
+    what: str = "experiment",
+    perturbation: str = "rotation",
+    strength: float | Sequence[float] | None = None,
+    seeds: Sequence[int] = tuple(range(10)),
+    pcs: Sequence[int] | None = None,
+    store: str | Path | None = None,
+    force: bool = False,
+    **options: Any,
+) -> Result:
+    """Return which PCs of X the scores depend on: ``simopt sensitivity``.
+
+    Parameters
+    ----------
+    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The recording; of no account for ``what="derivation"``, which takes None.
+    measures : sequence of str or Measure
+    what : {"experiment", "learning", "bounds", "derivation"}
+        ``experiment``: each PC is perturbed, and the scores are set beside what theory says. ``learning``:
+        which PCs are learned first, beside the runs in ``store``. ``bounds``: what a score of one measure
+        proves about another. ``derivation``: the closed forms, derived.
+    perturbation : {"rotation", "scaling", "noise", "noise_all"}
+    strength : float or sequence of float, or None
+        Degrees, amplitude or level; None: 90, 0, 1, or (0.25, 0.5, 1, 2).
+    seeds : sequence of int
+        One random direction each for every PC.
+    pcs : sequence of int or None
+        The PCs to perturb, from 1; None: all.
+    store : path or None
+        A folder: a result that is stored there is found. None: nothing is written.
+    force : bool
+        Compute anew what is stored.
+    **options
+        Of the measures, for instance ``form="angular"``.
+
+    Returns
+    -------
+    SensitivityResult, LearningResult, BoundsResult or DerivationResult
+
+    Raises
+    ------
+    InputError
+        Data, a name or an option that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((60, 5)) * [5, 4, 3, 2, 1]
+    >>> result = simopt.sensitivity(X, ("cka", "nbs"), seeds=(0, 1))
+    >>> [curve.measure for curve in result.curves]
+    ['cka', 'nbs']
+    """
+    from simopt.workflows import derivations
+
+    kinds: dict[str, Callable[[SensitivityRequest], Result]] = {
+        "experiment": carry_out,
+        "learning": derivations.learning,
+        "bounds": derivations.bounds,
+        "derivation": derivations.derivation,
+    }
+    checks.one_of(what, kinds, "what")
+    chosen = [measures] if isinstance(measures, str) else measures
+    request = SensitivityRequest(
+        dataset=Data({}) if X is None else Data.of(X),
+        measures=[measure_node(each, **options) for each in chosen],
+        perturbation=perturbation,
+        strength=strength,
+        seeds=seeds,
+        pcs=pcs,
+        log={"dir": None if store is None else str(store)},
+        force=force,
+    )
+    return kinds[what](request)
