@@ -12,7 +12,18 @@ from simopt.datasets.base import Dataset, Loader, Trials
 from simopt.datasets.recording import Recording
 from simopt.typing import Node
 
-__all__ = ["Dataset", "Loader", "Recording", "Trials", "build", "describe", "load", "names", "recording"]
+__all__ = [
+    "Dataset",
+    "Loader",
+    "Recording",
+    "Trials",
+    "build",
+    "describe",
+    "load",
+    "loader",
+    "names",
+    "recording",
+]
 
 
 def names() -> list[str]:
@@ -21,7 +32,12 @@ def names() -> list[str]:
 
 
 def load(name: str, source: str = "auto", **options: Any) -> Dataset:
-    """Return a dataset by name.
+    """Return a dataset by name: what :func:`loader` loads."""
+    return loader(name, source, **options).load()
+
+
+def loader(name: str, source: str = "auto", **options: Any) -> Loader:
+    """Return the loader of a dataset by name.
 
     Parameters
     ----------
@@ -36,18 +52,18 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
     Raises
     ------
     InputError
-        No such dataset or option, or data that cannot be used.
+        No such dataset or option.
     """
     node = {**catalogue.read("dataset", name), **options}
     if "source" in node or source != "auto":
         node["source"] = source
-    return build(node).load()
+    return build(node)
 
 
 def build(node: Node) -> Loader:
     """Return the loader that a configuration node describes."""
-    loader: Loader = catalogue.build(node, "dataset", Loader)
-    return loader
+    built: Loader = catalogue.build(node, "dataset", Loader)
+    return built
 
 
 def recording(name: str) -> Recording:
@@ -58,14 +74,10 @@ def recording(name: str) -> Recording:
     InputError
         No dataset of this name, or one that is not a recording.
     """
-    loader = build(catalogue.read("dataset", name)) if name != "file" else None
-    if not isinstance(loader, Recording):
-        raise checks.unknown(name, [each for each in names() if _is_recording(each)], "recording")
-    return loader
-
-
-def _is_recording(name: str) -> bool:
-    return name != "file" and isinstance(build(catalogue.read("dataset", name)), Recording)
+    built = {each: loader(each) for each in names() if each != "file"}
+    recordings = {each: found for each, found in built.items() if isinstance(found, Recording)}
+    checks.one_of(name, recordings, "recording")
+    return recordings[name]
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -74,34 +86,31 @@ def describe(name: str) -> dict[str, Any]:
     ``source`` is what ``source=auto`` takes now: ``real``, ``surrogate``, or ``generated`` for data without
     an original.
     """
-    if name == "file":
-        return {
-            "name": name,
-            "shape": None,
-            "labels": [],
-            "source": "real",
-            "size": "",
-            "licence": "",
-            "citation": "your own recording",
-        }
-    loader = build(catalogue.read("dataset", name))
-    if isinstance(loader, Recording):
-        return {
-            "name": name,
-            "shape": list(loader.shape),
-            "labels": [planted.variable for planted in loader.planted()],
-            "source": "real" if loader.available else "surrogate",
-            "size": ", ".join(file.size for file in loader.files),
-            "licence": loader.licence,
-            "citation": loader.citation,
-        }
-    dataset = loader.load()
-    return {
+    card: dict[str, Any] = {
         "name": name,
+        "shape": None,
+        "labels": [],
+        "source": "real",
+        "size": "",
+        "licence": "",
+        "citation": "your own recording",
+    }
+    if name == "file":
+        return card
+    found = loader(name)
+    if isinstance(found, Recording):
+        return card | {
+            "shape": list(found.shape),
+            "labels": [planted.variable for planted in found.planted()],
+            "source": found.origin,
+            "size": ", ".join(file.size for file in found.files),
+            "licence": found.licence,
+            "citation": found.citation,
+        }
+    dataset = found.load()
+    return card | {
         "shape": list(dataset.responses.shape),
         "labels": list(dataset.labels),
         "source": "generated",
-        "size": "",
-        "licence": "",
         "citation": dataset.citation,
     }

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from simopt import checks
-from simopt.components import principal_components
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
@@ -147,6 +148,8 @@ class Dataset:
 
     def spectrum(self) -> FloatArray:
         """Return the explained variance ratio of each PC of nonzero variance, (K,), descending."""
+        from simopt.components import principal_components  # which imports torch
+
         variance: FloatArray = principal_components(self.samples()).values ** 2
         return variance
 
@@ -198,10 +201,69 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Loader(ABC):
-    """Something that can be asked for a dataset; a yaml in ``configs/dataset/`` names one."""
+    """What reads or generates a dataset; a yaml in ``configs/dataset/`` names one.
+
+    ``title``, ``origin`` and ``identity`` say of a dataset of this package what it will be without the data
+    being read or generated, and without torch. A loader that does not define the last two loads its data.
+    """
 
     name: str
+
+    revision: ClassVar[int] = 1
+    """Goes up when the same options come to give other data."""
 
     @abstractmethod
     def load(self) -> Dataset:
         """Read or generate the dataset."""
+
+    @property
+    def title(self) -> str:
+        """The name that the dataset will have."""
+        return self.name
+
+    @property
+    def origin(self) -> Source:
+        """The source that the dataset will have; where it depends on the cache, on what is there now."""
+        return self.load().source
+
+    def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+        """Return plain JSON values that say what the data are, whatever they are called.
+
+        Parameters
+        ----------
+        hash_of : callable
+            From the path of a file to a hash of its content.
+
+        Raises
+        ------
+        InputError
+            Options for which there are no data.
+        """
+        return {"data": self.load().data_hash()}
+
+    def options(self, *excluded: str) -> dict[str, Any]:
+        """Return the options by name, less the name of the dataset and those excluded."""
+        names = [option.name for option in fields(self) if option.name not in ("name", *excluded)]
+        return {name: getattr(self, name) for name in names}
+
+    def recipe(self, **values: Any) -> dict[str, Any]:
+        """Return the class, its revision unless it is 1, and those values that are set, as plain JSON values.
+
+        What is None, False or empty is left out: an option that is added later leaves identities as they are.
+        """
+        recipe = {"recipe": f"{type(self).__module__}.{type(self).__qualname__}"}
+        options = {name: plain(value) for name, value in values.items()}
+        revision = {} if self.revision == 1 else {"revision": self.revision}
+        return recipe | revision | {name: value for name, value in options.items() if _is_set(value)}
+
+
+def plain(value: Any) -> Any:
+    """Return an option as JSON gives it back: lists for sequences and arrays, text for keys."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value is not False and value not in ("", [], {})

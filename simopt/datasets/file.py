@@ -15,7 +15,7 @@ from simopt.datasets import formats, preprocess
 from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials
 from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
-from simopt.typing import FloatArray, LabelArray
+from simopt.typing import FloatArray, LabelArray, Source
 
 CONSTANT_UNITS = ("error", "drop", "keep")
 STANDARDISE = ("none", "units")
@@ -33,8 +33,8 @@ class File(Loader):
     path : str
         npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb. A csv may have a header: the first row, if it
         holds no number, or a column of labels, or counts 0, 1, 2, ...
-    title : str or None
-        How tables and folders call the recording; None takes the file's name.
+    title : str
+        How tables and folders call the recording; empty takes the file's name.
     key : str or None
         The array of an npz, h5, mat (``struct.field``) or nc. None takes ``responses``, or the only one
         there.
@@ -68,7 +68,7 @@ class File(Loader):
     """
 
     path: str
-    title: str | None = None
+    title: str = ""
     key: str | None = None
     axes: str | Sequence[str] | None = None
     labels: str | Sequence[str] | None = None
@@ -86,6 +86,8 @@ class File(Loader):
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
             raise InputError(f"path of file is {self.path!r}; expected the name of a file.")
+        if not self.title:
+            object.__setattr__(self, "title", Path(self.path).stem)
         checks.one_of(self.constant_units, CONSTANT_UNITS, "constant_units of file")
         checks.one_of(self.repetitions, REPETITIONS, "repetitions of file")
         checks.one_of(self.standardise, STANDARDISE, "standardise of file")
@@ -126,6 +128,34 @@ class File(Loader):
                 f"bin of file is {self.bin}; it does not divide the window of {stop - start:g} ms."
             )
 
+    @property
+    def origin(self) -> Source:
+        """Always recorded, or handed in."""
+        return "real"
+
+    def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+        """Return kind and hash of the file, the same of a file of labels, and the options.
+
+        The kind is the suffix, by which the reader is chosen. An npy of labels gives the variable its name.
+        """
+        path, table = checks.expanded(self.path, "path of file"), self._table()
+        formats.check(path)
+        files: dict[str, Any] = {"kind": _kind(path), "content": hash_of(path)}
+        if table is None:
+            # An empty list is no labels; None lets the file say.
+            files |= {"labels": self.labels, "unlabelled": self.labels is not None and not self.labels}
+        else:
+            formats.check(table, formats.LABEL_FILES)
+            variable = table.stem if _kind(table) == ".npy" else None
+            files |= {"labels_kind": _kind(table), "labels": hash_of(table), "variable": variable}
+        return self.recipe(**files, **self.options("path", "title", "labels"))
+
+    def _table(self) -> Path | None:
+        """Return the file that holds the labels, if they have one of their own."""
+        labels = self.labels
+        apart = isinstance(labels, str) and Path(labels).suffix.lower() in formats.LABEL_FILES
+        return checks.expanded(str(labels), "labels of file") if apart else None
+
     def load(self) -> Dataset:
         """Read the file.
 
@@ -145,16 +175,14 @@ class File(Loader):
             responses, trials = preprocess.standardise(responses, trials)
         if self.components is not None:
             responses, trials = preprocess.reduce(responses, self.components, name, trials)
-        return Dataset(
-            name=self.title or path.stem, responses=responses, labels=labels, source="real", trials=trials
-        )
+        return Dataset(name=self.title, responses=responses, labels=labels, source="real", trials=trials)
 
     def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
         """Return what is selected, (time or 1, condition, repeat or 1, unit) less the axes not there."""
-        apart = isinstance(self.labels, str) and Path(self.labels).suffix.lower() in formats.LABEL_FILES
+        table = self._table()
         wanted = formats.Wanted(
             key=self.key,
-            labels=() if apart else self.labels,
+            labels=() if table else self.labels,
             align=self.align or "start_time",
             window=None if self.window is None else (self.window[0], self.window[1]),
             bin=self.bin,
@@ -168,11 +196,8 @@ class File(Loader):
             if 0 in array.shape:
                 raise InputError(f"{name} has shape {array.shape}: 0 samples or units.")
             labels, source = dict(content.labels), name
-            if apart:
-                labels, source = (
-                    formats.read_labels(checks.expanded(str(self.labels), "labels of file")),
-                    str(self.labels),
-                )
+            if table is not None:
+                labels, source = formats.read_labels(table), str(self.labels)
             for variable, values in labels.items():
                 if values.shape != (size["condition"],):
                     raise InputError(
@@ -256,6 +281,11 @@ class File(Loader):
             f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
             f"{int(np.argmax(constant))}{remedy}."
         )
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return ".h5" if suffix == ".hdf5" else suffix
 
 
 def _among(labels: Mapping[str, LabelArray]) -> Callable[[str], LabelArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from simopt import checks
 from simopt.datasets.base import Dataset, Loader
 from simopt.datasets.twin import gaussian_responses, normalised
 from simopt.errors import InputError
+from simopt.typing import FloatArray, Source
 
 _SAMPLES, _UNITS, _EXPONENT = 500, 50, 1.0
 _LONGEST_NAME = 120
@@ -67,6 +68,30 @@ class Gaussian(Loader):
             )
 
     @property
+    def title(self) -> str:
+        """``name``, of a twin ``name_other``."""
+        if self.twin_of is None:
+            return self.name
+        return re.sub(r"[^\w.+-]+", "_", f"{self.name}_{self._other(self.twin_of).title}")[:_LONGEST_NAME]
+
+    @property
+    def origin(self) -> Source:
+        """Always generated, also as the twin of a real recording."""
+        return "surrogate"
+
+    def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+        """Return seed, shape and spectrum; of a twin the seed, and the identity of the other dataset."""
+        if self.twin_of is not None:
+            return self.recipe(seed=self.seed, twin_of=self._other(self.twin_of).identity(hash_of))
+        return self.recipe(
+            seed=self.seed,
+            samples=self._samples,
+            units=self._units,
+            spectrum=None if self.spectrum is None else self._spectrum(),
+            exponent=float(self._exponent) if self.spectrum is None else None,
+        )
+
+    @property
     def _samples(self) -> int:
         return _SAMPLES if self.samples is None else self.samples
 
@@ -88,40 +113,41 @@ class Gaussian(Loader):
         """
         if self.twin_of is not None:
             return self._twin(self.twin_of)
-        power_law = np.arange(1, min(self._units, self._samples - 1) + 1) ** -float(self._exponent)
-        spectrum = normalised(list(power_law) if self.spectrum is None else self.spectrum, self.name)
+        rng = np.random.default_rng(self.seed)
         return Dataset(
             name=self.name,
-            responses=gaussian_responses(
-                spectrum, (self._samples, self._units), np.random.default_rng(self.seed)
-            ),
+            responses=gaussian_responses(self._spectrum(), (self._samples, self._units), rng),
             source="surrogate",
         )
 
+    def _spectrum(self) -> FloatArray:
+        power_law = np.arange(1, min(self._units, self._samples - 1) + 1) ** -float(self._exponent)
+        return normalised(list(power_law) if self.spectrum is None else self.spectrum, self.name)
+
     def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:
-        other = self._other(twin_of)
+        other = self._other(twin_of).load()
         # Not the numbers that a surrogate of the same seed is drawn from: those would give its own PCs again.
         rng = np.random.default_rng([self.seed, 1])
         return Dataset(
-            name=re.sub(r"[^\w.+-]+", "_", f"{self.name}_{other.name}")[:_LONGEST_NAME],
+            name=self.title,
             responses=gaussian_responses(other.spectrum(), other.responses.shape, rng),
             source="surrogate",
             citation=f"Gaussian data with the spectrum and shape of: {other.citation or other.name}",
         )
 
-    def _other(self, twin_of: str | Mapping[str, Any]) -> Dataset:
+    def _other(self, twin_of: str | Mapping[str, Any]) -> Loader:
         from simopt import catalogue, datasets
 
         if isinstance(twin_of, Mapping):
             if self.source != "auto":
                 raise InputError(f"{self.name}: source belongs into the mapping that is twin_of.")
             if "_target_" in twin_of:
-                return datasets.build(twin_of).load()
-            return datasets.build({**catalogue.read("dataset", str(twin_of.get("name"))), **twin_of}).load()
+                return datasets.build(twin_of)
+            return datasets.build({**catalogue.read("dataset", str(twin_of.get("name"))), **twin_of})
         if not isinstance(twin_of, str):
             raise InputError(f"twin_of of {self.name} is {twin_of!r}; expected a name, a path or a mapping.")
         if twin_of == "file":
             raise InputError(f"{self.name}: twin_of=file lacks a path; give the path itself as twin_of.")
         if twin_of not in datasets.names() and Path(twin_of).suffix:
-            return datasets.load("file", source=self.source, path=twin_of)
-        return datasets.load(twin_of, source=self.source)
+            return datasets.loader("file", source=self.source, path=twin_of)
+        return datasets.loader(twin_of, source=self.source)

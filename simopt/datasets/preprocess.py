@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt import checks
-from simopt.components import principal_components
 from simopt.datasets.base import Trials, condition_sums
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
@@ -305,6 +304,8 @@ def reduce(
     InputError
         More components than there are.
     """
+    from simopt.components import principal_components  # which imports torch
+
     flat = checks.flatten(responses)
     checks.varying(flat, name)
     pcs = principal_components(flat)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,10 +15,11 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import fetch
-from simopt.datasets.base import Dataset, Loader
+from simopt.datasets.base import Dataset, Loader, plain
 from simopt.datasets.fetch import ProgressBar, Remote
-from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum
+from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
 from simopt.errors import InputError, SurrogateWarning
+from simopt.typing import Source
 
 SOURCES = ("auto", "real", "surrogate")
 
@@ -60,6 +63,38 @@ class Recording(Loader):
         """Whether the real recording is in the cache."""
         return fetch.cached(self.name, self.files)
 
+    @property
+    def origin(self) -> Source:
+        """``auto`` is the recording where it is in the cache now."""
+        return "real" if self.source == "real" or (self.source == "auto" and self.available) else "surrogate"
+
+    def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+        """Return the hashes of the recording's files with its options, or what the surrogate is drawn from.
+
+        Published hashes are taken without looking at the files. ``source=real`` downloads the recording where
+        a file has no published hash and is not there.
+
+        Raises
+        ------
+        InputError, FetchError
+            As :meth:`load`.
+        """
+        if self.origin == "surrogate":
+            self._refuse_options()
+            planted = json.dumps([plain(asdict(variable)) for variable in self.planted()])
+            return self.recipe(
+                seed=self.seed,
+                shape=self.shape,
+                scale=self.scale,
+                spectrum=hashlib.sha256(spectrum_file(self.name).read_bytes()).hexdigest(),
+                planted=hashlib.sha256(planted.encode()).hexdigest(),
+            )
+        if not self.available and any(file.hash is None for file in self.files):
+            self.real()
+        folder = fetch.folder(self.name)
+        hashes = {file.name: file.hash or hash_of(folder / file.name) for file in self.files}
+        return self.recipe(files=hashes, **self.options("source", "seed"))
+
     def real(self, progress: ProgressBar | None = None) -> Dataset:
         """Download what is missing of the real recording, check all of it, and read it.
 
@@ -101,14 +136,9 @@ class Recording(Loader):
         FetchError
             ``source`` is ``real`` and the recording can be neither found nor downloaded.
         """
-        if self.source == "real" or (self.source == "auto" and self.available):
+        if self.origin == "real":
             return self.real()
-        altered = self._altered()
-        if altered:
-            raise InputError(
-                f"{self.name}: {', '.join(altered)} can be set for the real recording only, and this would "
-                f"take its surrogate. `simopt datasets fetch {self.name}` gets the recording."
-            )
+        self._refuse_options()
         if self.source == "auto":
             warnings.warn(
                 f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
@@ -119,14 +149,20 @@ class Recording(Loader):
             )
         return self.surrogate()
 
+    def _refuse_options(self) -> None:
+        """Refuse options of the real recording where the surrogate is taken."""
+        altered = self._altered()
+        if altered:
+            raise InputError(
+                f"{self.name}: {', '.join(altered)} can be set for the real recording only, and this would "
+                f"take its surrogate. `simopt datasets fetch {self.name}` gets the recording."
+            )
+
     def _altered(self) -> list[str]:
-        own = {field.name for field in fields(Recording)}
-        return [
-            field.name
-            for field in fields(self)
-            if field.name not in own and field.default is not MISSING
-            if _plain(getattr(self, field.name)) != _plain(field.default)
-        ]
+        """Return which options of the real recording are not at their defaults."""
+        defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        options = self.options("source", "seed")
+        return [name for name, value in options.items() if plain(value) != plain(defaults.get(name, value))]
 
     def surrogate(self) -> Dataset:
         """Generate the surrogate: the same for the same seed."""
@@ -141,8 +177,3 @@ class Recording(Loader):
             source="surrogate",
             citation=f"Surrogate of: {self.citation}",
         )
-
-
-def _plain(value: Any) -> Any:
-    """A list, as yaml gives it, is the tuple of the same values."""
-    return tuple(value) if isinstance(value, list) else value

@@ -17,6 +17,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
@@ -71,10 +72,15 @@ class Planted:
         return out
 
 
+def spectrum_file(name: str) -> Traversable:
+    """Return the csv of the published spectrum of a recording."""
+    return resources.files("simopt.datasets") / "spectra" / f"{name}.csv"
+
+
 def published_spectrum(name: str) -> FloatArray:
     """Return the published explained variance ratios of a recording, (K,), descending, of sum 1."""
-    text = (resources.files("simopt.datasets") / "spectra" / f"{name}.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    lines = spectrum_file(name).read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return normalised([float(row["explained_variance_ratio"]) for row in rows], name)
 
 

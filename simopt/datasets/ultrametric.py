@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simopt import checks
 from simopt.datasets.base import Dataset, Loader
 from simopt.errors import InputError
+from simopt.typing import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,15 @@ class Ultrametric(Loader):
         checks.at_least(self.resample, 0, f"resample of {self.name}")
         if self.resample > 1:
             raise InputError(f"resample of {self.name} is {self.resample}; it is a probability, at most 1.")
+
+    @property
+    def origin(self) -> Source:
+        """Always generated."""
+        return "surrogate"
+
+    def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+        """Return the options."""
+        return self.recipe(**self.options())
 
     def load(self) -> Dataset:
         """Grow the tree; labels ``level1``, ``level2``, ... name the ancestor of a leaf at each level."""

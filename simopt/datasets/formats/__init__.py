@@ -23,7 +23,7 @@ from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-__all__ = ["LABEL_FILES", "Content", "Wanted", "opened", "read_labels"]
+__all__ = ["LABEL_FILES", "Content", "Wanted", "check", "opened", "read_labels"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
 
@@ -52,7 +52,8 @@ def opened(path: Path, wanted: Wanted) -> Iterator[Content]:
         No such file, another format, a broken file, no such array or labels; also for what breaks while
         the content is read.
     """
-    with _words(path, list(_READERS)), ExitStack() as stack:
+    check(path)
+    with _words(path), ExitStack() as stack:
         yield _READERS[path.suffix.lower()](path, wanted, stack)
 
 
@@ -67,7 +68,8 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
     InputError
         No such file, another format, or a broken file.
     """
-    with _words(path, LABEL_FILES), ExitStack() as stack:
+    check(path, LABEL_FILES)
+    with _words(path), ExitStack() as stack:
         kind = path.suffix.lower()
         found: dict[str, Any]
         if kind in (".csv", ".tsv"):
@@ -89,15 +91,19 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
         return {name: as_labels(values, f"{path}: label {name!r}") for name, values in found.items()}
 
 
-@contextmanager
-def _words(path: Path, kinds: Sequence[str]) -> Iterator[None]:
-    """Say of any file that cannot be read what is wrong with it."""
+def check(path: Path, kinds: Sequence[str] = tuple(_READERS)) -> None:
+    """Refuse a path of another suffix, or at which there is no file."""
     if path.suffix.lower() not in kinds:
         raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected {', '.join(kinds)}.")
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; name the file in it.")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
+
+
+@contextmanager
+def _words(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read what is wrong with it."""
     try:
         yield
     except InputError:
