@@ -22,6 +22,12 @@ from simopt.typing import Node
 
 _IDENTITY = ("name", "aliases")
 
+REVISIONS: dict[str, int] = {}
+"""The dotted name of what computes numbers, and its revision where that is not 1.
+
+Whoever changes the numbers raises the revision, so that results stored before are not taken for new ones.
+"""
+
 
 def config_dir() -> Path:
     """Return the folder of configs: inside the installed package, or beside it in a checkout."""
@@ -77,6 +83,11 @@ def _load(group: str, name: str) -> dict[str, Any]:
 @functools.cache
 def _parse(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+
+
+def revision(name: str) -> int:
+    """Return the revision of the class or function of this dotted name: 1 unless its numbers have changed."""
+    return REVISIONS.get(name, 1)
 
 
 def build(node: Node, what: str, kind: type | None = None, *, partial: bool = False) -> Any:
