@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,10 +11,7 @@ import torch
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import BoundMeasure, Measure, Reference
-from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.typing import ArrayLike, FloatArray
 
 KINDS = ("unrelated", "shuffled", "gaussian")
 _BATCH = 2**25
@@ -134,13 +130,10 @@ def nulls(
         checks.one_of(kind, KINDS, "kind of null")
     checks.whole(draws, 1, "draws of the null")
     checks.whole(seed, 0, "seed of the null")
-    x, y = (checks.responses(data, name) for data, name in ((X, "X"), (Y, "Y")))
-    if conditions is None and y.ndim == 3:
-        conditions = y.shape[1]
-    x, y = (checks.flatten(data).astype(np.float64) for data in (x, y))
-    checks.same_samples(x.shape, y.shape)
-    checks.varying(x, "X")
-    checks.varying(y, "Y")
+    x, y = checks.pair(X, Y)
+    shape = np.shape(Y)
+    if conditions is None and len(shape) == 3:
+        conditions = shape[1]
     if conditions is not None:
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
