@@ -25,12 +25,14 @@ _COMPLETE = ("measure", "dataset", "decoder", "init")
 """Groups whose yamls list every option of their classes: options are checked without importing these."""
 
 REVISIONS: dict[str, int] = {}
-"""The revision of what computes numbers, by its dotted name, where it is not 1. Whoever changes the numbers of
-a measure, null, ceiling, decoder or analysis raises it: results of older revisions are not found again."""
+"""The dotted name of what computes numbers, and its revision where that is not 1.
+
+Whoever changes the numbers raises the revision, so that results stored before are not taken for new ones.
+"""
 
 
 def revision(name: str) -> int:
-    """Return the revision of what computes numbers, by its dotted name."""
+    """Return the revision of the class or function of this dotted name: 1 unless its numbers have changed."""
     return REVISIONS.get(name, 1)
 
 

@@ -6,15 +6,12 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simopt.errors import InputError
-from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.typing import ArrayLike, FloatArray
 
 MIN_SAMPLES = 3
 _SHOWN = 14
@@ -147,6 +144,25 @@ def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
             f"X has {x_shape[-2]} samples and Y has {y_shape[-2]} (shapes {tuple(x_shape)} and "
             f"{tuple(y_shape)}); row i of both must be the same sample."
         )
+
+
+def pair(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return two datasets that can be scored, in float64, (samples, units).
+
+    Parameters
+    ----------
+    X, Y : array or tensor, (samples, units) or (time, condition, unit)
+
+    Raises
+    ------
+    InputError
+        As :func:`responses`; or other numbers of samples, or a dataset that does not vary.
+    """
+    x, y = (flatten(responses(data, name)).astype(np.float64) for data, name in ((X, "X"), (Y, "Y")))
+    same_samples(x.shape, y.shape)
+    varying(x, "X")
+    varying(y, "Y")
+    return x, y
 
 
 def unknown(value: str, choices: Iterable[str], what: str) -> InputError:

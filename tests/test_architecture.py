@@ -19,7 +19,7 @@ LAYERS = [
     {"store", "theory"},
     {"analysis", "ranges"},
     {"report"},
-    {"app"},
+    {"app", "examples"},
 ]
 APART = [{"measures", "datasets"}]
 APP_ONLY = {"hydra", "omegaconf", "typer", "rich"}
@@ -61,6 +61,11 @@ def test_imports_go_one_way(path: Path) -> None:
         assert not any({own, other} <= rooms and own != other for rooms in APART), f"{own} imports {other}"
     if own != "app":
         assert not APP_ONLY & {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_examples_use_the_public_api_alone(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("simopt.")}
 
 
 @pytest.mark.parametrize(

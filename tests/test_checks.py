@@ -104,3 +104,25 @@ def test_a_folder_that_may_not_be_looked_into_is_not_called_a_bad_name(monkeypat
     monkeypatch.setattr(Path, "exists", refuse)
     with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to look there"):
         checks.expanded("/closed/x.npy", "file")
+
+
+def test_a_pair_is_flat_and_in_float64() -> None:
+    X = np.arange(24, dtype=np.int8).reshape(2, 4, 3)
+    x, y = checks.pair(X, torch.ones(8, 2, dtype=torch.float16).cumsum(0))
+    assert (x.dtype, y.dtype) == (np.float64, np.float64)
+    np.testing.assert_array_equal(x[4:], X[1])
+    assert y.shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("X", "Y", "says"),
+    [
+        (GOOD, GOOD[:5], "X has 6 samples and Y has 5"),
+        (GOOD, np.ones((6, 2)), "Y is the same in all 6 samples"),
+        (np.ones((6, 2)), GOOD, "X is the same in all 6 samples"),
+        (GOOD, GOOD[0], "Y has shape"),
+    ],
+)
+def test_a_pair_that_cannot_be_scored(X, Y, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        checks.pair(X, Y)

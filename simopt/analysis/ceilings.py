@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,10 +13,7 @@ from simopt.analysis.nulls import deconvolve, eigenvalues, nonzero_svd, stream
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 from simopt.measures import Measure, Reference
-from simopt.typing import FloatArray, LabelArray
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.typing import ArrayLike, FloatArray, LabelArray
 
 _QUANTILES = (0.025, 0.975)
 _STEPS, _SIMULATED = 6, 4

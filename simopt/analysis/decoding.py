@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 _MOST_CLASSES = 10
-_MOST_ITERATIONS = 2**31 - 1
 """Distinct values up to which floating-point labels are classes."""
+_MOST_ITERATIONS = 2**31 - 1
+"""The largest number that scikit-learn's L-BFGS counts to."""
 
 
 @dataclass(frozen=True)
@@ -185,47 +186,48 @@ class Decoder:
         if not np.isfinite(responses).all():
             raise InputError("the responses to decode hold NaN or infinite values.")
         bins = responses if responses.ndim == 3 else responses[None]
-        in_one_bin = self._predicted if plan.classes else self._regressed
+        score = self._accuracy if plan.classes else self._r2
         # The matrix products of a fit are so small that several threads make it up to ten times slower, and
         # to look at the same data and options in every fit takes up to a tenth of the time.
         unchecked = config_context(assume_finite=True, skip_parameter_validation=True)
         with warnings.catch_warnings(), threadpool_limits(1), unchecked:
             warnings.simplefilter("ignore", ConvergenceWarning)
-            over_time = np.array([in_one_bin(plan, each) for each in bins])
+            over_time = np.array([score(plan, one_bin) for one_bin in bins])
         return Decoding(float(over_time.mean()), over_time, plan.chance, plan.classes, len(plan.splits))
 
-    def _predicted(self, plan: Plan, responses: FloatArray) -> float:
+    def _accuracy(self, plan: Plan, responses: FloatArray) -> float:
         """Return the accuracy in one time bin, the mean over folds."""
         from sklearn.linear_model import LogisticRegression
 
-        right = []
-        for train, test in plan.splits:
-            known, unknown = self._scaled(responses, train, test)
-            model = LogisticRegression(C=self.penalty, max_iter=self.max_iter).fit(known, plan.labels[train])
-            right.append(np.mean(model.predict(unknown) == plan.labels[test]))
-        return float(np.mean(right))
+        accuracies = []
+        for train, test, labels, expected in self._folds(plan, responses):
+            model = LogisticRegression(C=self.penalty, max_iter=self.max_iter).fit(train, labels)
+            accuracies.append(np.mean(model.predict(test) == expected))
+        return float(np.mean(accuracies))
 
-    def _regressed(self, plan: Plan, responses: FloatArray) -> float:
+    def _r2(self, plan: Plan, responses: FloatArray) -> float:
         """Return R2 in one time bin, over the conditions of all folds."""
         from sklearn.linear_model import Ridge
 
-        missed = varied = 0.0
-        for train, test in plan.splits:
-            known, unknown = self._scaled(responses.astype(np.float64), train, test)
-            model = Ridge(alpha=1 / self.penalty).fit(known, plan.labels[train])
-            missed += float(np.sum((plan.labels[test] - model.predict(unknown)) ** 2))
-            varied += float(np.sum((plan.labels[test] - plan.labels[train].mean()) ** 2))
-        return 1 - missed / varied
+        residual = total = 0.0
+        for train, test, labels, expected in self._folds(plan, responses.astype(np.float64)):
+            model = Ridge(alpha=1 / self.penalty).fit(train, labels)
+            residual += float(np.sum((expected - model.predict(test)) ** 2))
+            total += float(np.sum((expected - labels.mean()) ** 2))
+        return 1 - residual / total
 
-    def _scaled(
-        self, responses: FloatArray, train: LabelArray, test: LabelArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _folds(
+        self, plan: Plan, responses: FloatArray
+    ) -> Iterator[tuple[FloatArray, FloatArray, LabelArray, LabelArray]]:
+        """Yield the responses of the training and of the test conditions, and the labels of both."""
         from sklearn.preprocessing import StandardScaler
 
-        if not self.standardise:
-            return responses[train], responses[test]
-        scaler = StandardScaler().fit(responses[train])
-        return scaler.transform(responses[train]), scaler.transform(responses[test])
+        for train, test in plan.splits:
+            known, unknown = responses[train], responses[test]
+            if self.standardise:
+                scaler = StandardScaler().fit(known)
+                known, unknown = scaler.transform(known), scaler.transform(unknown)
+            yield known, unknown, plan.labels[train], plan.labels[test]
 
     def _splits(
         self, labels: LabelArray, groups: LabelArray | None, *, continuous: bool
@@ -282,24 +284,19 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
         ``folds`` (fewer than 5 where a class has fewer conditions), ``over_time`` (standardised, one value a
         time bin); or the ``reason`` why a label cannot be decoded.
     """
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for variable, labels in dataset.labels.items():
         try:
             plan = standard_plan(labels, dataset.responses.shape[-2])
-            own = Decoder().carry_out(plan, dataset.responses)
-            published = PUBLISHED.carry_out(plan, dataset.responses)
+            standard, published = (
+                decoder.carry_out(plan, dataset.responses) for decoder in (Decoder(), PUBLISHED)
+            )
         except InputError as error:
-            found[variable] = {"reason": str(error)}
+            results[variable] = {"reason": str(error)}
             continue
-        found[variable] = {
-            "accuracy": own.accuracy,
-            "accuracy_published": published.accuracy,
-            "chance": own.chance,
-            "classes": own.classes,
-            "folds": own.folds,
-            "over_time": own.over_time.tolist(),
-        }
-    return found
+        facts = {**asdict(standard), "over_time": standard.over_time.tolist()}
+        results[variable] = {**facts, "accuracy_published": published.accuracy}
+    return results
 
 
 def standard_plan(labels: LabelArray, conditions: int) -> Plan:

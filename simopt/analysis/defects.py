@@ -21,6 +21,8 @@ FIT = 0.8
 """A profile explains captured variance if it leaves less than 1 - FIT of its spread."""
 BY_CHANCE = 95.0
 """Percentile of the null up to which a score says nothing."""
+VACUOUS = 0.9
+"""Captured variance by noise from which on captured variance says nothing."""
 STRUCTURED = 0.5
 """Data are no noise if they have less than this share of the effective dimensions of noise."""
 
@@ -39,10 +41,6 @@ class Defect:
 
     kind: str
     text: str
-
-
-VACUOUS = 0.9
-"""Captured variance by noise from which on captured variance says nothing."""
 
 
 def noise_level(samples: int, units: int) -> float:
@@ -99,24 +97,20 @@ def find(
         mask = is_captured(captured, samples, units)
         holes = _holes(mask)
         if len(holes):
-            found.append(
-                Defect(
-                    "components",
-                    f"PC {_listed(holes)} of the recording missing, {variance_ratio[holes].sum():.1%} of its "
-                    "variance, though weaker ones are captured.",
-                )
+            text = (
+                f"PC {_listed(holes)} of the recording missing, {variance_ratio[holes].sum():.1%} of its "
+                "variance, though weaker ones are captured."
             )
+            found.append(Defect("components", text))
         found += _profile(variance_ratio, captured, noise_level(samples, units), holes)
-    for variable, (own, reference, chance) in decoding.items():
+    for variable, (accuracy, reference, chance) in decoding.items():
         rise = reference - chance
-        if rise >= DECODABLE and own - chance < UNDECODED * rise:
-            found.append(
-                Defect(
-                    "label",
-                    f"{variable} cannot be decoded: accuracy {own:.2f}, recording {reference:.2f}, chance "
-                    f"{chance:.2f}.",
-                )
+        if rise >= DECODABLE and accuracy - chance < UNDECODED * rise:
+            text = (
+                f"{variable} cannot be decoded: accuracy {accuracy:.2f}, recording {reference:.2f}, "
+                f"chance {chance:.2f}."
             )
+            found.append(Defect("label", text))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -56,9 +56,7 @@ class Invariance:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for a change that is not finite."""
-        change = self.change if math.isfinite(self.change) else None
-        return {"kind": self.kind, "side": self.side, "change": change, "holds": self.holds,
-                "declared": self.declared}  # fmt: skip
+        return {**asdict(self), "change": self.change if math.isfinite(self.change) else None}
 
 
 def invariances(measure: Measure, draws: int = DRAWS, seed: int = 0) -> list[Invariance]:
@@ -78,16 +76,14 @@ def invariances(measure: Measure, draws: int = DRAWS, seed: int = 0) -> list[Inv
     """
     checks.whole(draws, 1, "draws")
     checks.whole(seed, 0, "seed")
-    facts = None if isinstance(measure, FunctionMeasure) else measure.facts
-    found = []
+    declared = {"X": measure.facts.invariant_x, "Y": measure.facts.invariant_y}
+    results = []
     for side in SIDES:
         for kind in INVARIANCES:
             change, exact = _largest_change(measure, kind, side, draws, seed)
-            declared = None
-            if facts is not None:
-                declared = kind in (facts.invariant_x if side == "X" else facts.invariant_y)
-            found.append(Invariance(kind, side, change, change <= exact, declared))
-    return found
+            states = None if isinstance(measure, FunctionMeasure) else kind in declared[side]
+            results.append(Invariance(kind, side, change, change <= exact, states))
+    return results
 
 
 def _largest_change(measure: Measure, kind: str, side: str, draws: int, seed: int) -> tuple[float, float]:
@@ -97,12 +93,12 @@ def _largest_change(measure: Measure, kind: str, side: str, draws: int, seed: in
     for _ in range(draws):
         X, Y = related(rng)
         before = float(measure(X, Y))
+        if side == "X":
+            X = transformed(kind, X, rng)
+        else:
+            Y = transformed(kind, Y, rng)
         try:
-            after = float(
-                measure(transformed(kind, X, rng), Y)
-                if side == "X"
-                else measure(X, transformed(kind, Y, rng))
-            )
+            after = float(measure(X, Y))
         except SimoptError:
             after = math.nan  # defined before and not after: the transformation matters
         if not (math.isfinite(before) and math.isfinite(after)):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures import BoundMeasure, Measure, Reference
-from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.measures import Measure, Reference
+from simopt.typing import ArrayLike, FloatArray
 
 KINDS = ("unrelated", "shuffled", "gaussian")
 _BATCH = 2**25
-"""Entries of float64 (256 MB) that the draws scored at once may take."""
+"""Numbers (256 MB of float64) that the draws scored at once may take."""
 
 _COPIES = 4
 """Arrays of a draw's size, or samples x samples, that scoring one draw holds at a time."""
@@ -63,7 +59,8 @@ class Null:
         rank among draws + 1 values. It is uniform over its levels where the score is a draw of the null
         itself. NaN where the score, or any of the null, is undefined.
         """
-        less, ties = self._counts(score)
+        less = self._less_close(score)
+        ties = float((self.scores == score).sum())
         return 100 * (less + ties / 2 + 0.5) / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
@@ -71,14 +68,13 @@ class Null:
 
         NaN where the score, or any of the null, is undefined.
         """
-        less, _ = self._counts(score)
-        return (len(self.scores) - less + 1) / (len(self.scores) + 1)
+        return (len(self.scores) - self._less_close(score) + 1) / (len(self.scores) + 1)
 
-    def _counts(self, score: float) -> tuple[float, float]:
+    def _less_close(self, score: float) -> float:
         if np.isnan(score) or np.isnan(self.scores).any():
-            return float("nan"), float("nan")
+            return float("nan")
         less = self.scores < score if self.larger_is_closer else self.scores > score
-        return float(less.sum()), float((self.scores == score).sum())
+        return float(less.sum())
 
 
 def nulls(
@@ -136,18 +132,17 @@ def nulls(
         checks.one_of(kind, KINDS, "kind of null")
     checks.whole(draws, 1, "draws of the null")
     checks.whole(seed, 0, "seed of the null")
-    y = checks.responses(Y, "Y")
-    if conditions is None and y.ndim == 3:
-        conditions = y.shape[1]
-    y = checks.flatten(y).astype(np.float64)
     if isinstance(X, Reference):
         reference = X
+        y = checks.flatten(checks.responses(Y, "Y")).astype(np.float64)
+        checks.same_samples(tuple(reference.responses.shape), y.shape)
+        checks.varying(y, "Y")
     else:
-        x = checks.flatten(checks.responses(X, "X")).astype(np.float64)
-        checks.varying(x, "X")
+        x, y = checks.pair(X, Y)
         reference = Reference.of(x)
-    checks.same_samples(tuple(reference.responses.shape), y.shape)
-    checks.varying(y, "Y")
+    shape = np.shape(Y)
+    if conditions is None and len(shape) == 3:
+        conditions = shape[1]
     if conditions is not None:
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
@@ -158,30 +153,18 @@ def nulls(
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:
         score(torch.from_numpy(y))
-    found: dict[str, dict[str, Null]] = {measure.name: {} for measure in measures}
-    for kind in kinds:
-        rng = stream(seed, 1 + KINDS.index(kind))
-        scores = _scores(bound, _batches(_drawing(kind, y, rng, conditions), draws, y.shape))
-        for measure, values in zip(measures, scores, strict=True):
-            found[measure.name][kind] = Null(kind, values, measure.facts.larger_is_closer)
-    return found
-
-
-def _scores(bound: Sequence[BoundMeasure], batches: Iterator[FloatArray]) -> list[FloatArray]:
-    parts: list[list[FloatArray]] = [[] for _ in bound]
-    with torch.no_grad():
-        for batch in batches:
-            Y = torch.from_numpy(batch)
-            for measure, part in zip(bound, parts, strict=True):
-                part.append(measure(Y).numpy())
-    return [np.concatenate(part) for part in parts]
-
-
-def _batches(draw: Callable[[int], FloatArray], draws: int, shape: tuple[int, ...]) -> Iterator[FloatArray]:
-    """Yield the draws, as many at once as fit, those included that a samples x samples matrix is made of."""
-    samples, units = shape
+    samples, units = y.shape
     at_once = max(1, _BATCH // (_COPIES * samples * max(samples, units)))
-    return (draw(min(at_once, draws - start)) for start in range(0, draws, at_once))
+    results: dict[str, dict[str, Null]] = {measure.name: {} for measure in measures}
+    for kind in kinds:
+        draw = _drawing(kind, y, stream(seed, 1 + KINDS.index(kind)), conditions)
+        batches = (draw(min(at_once, draws - start)) for start in range(0, draws, at_once))
+        with torch.no_grad():
+            scores = [[score(Y).numpy() for score in bound] for Y in map(torch.from_numpy, batches)]
+        for measure, parts in zip(measures, zip(*scores, strict=True), strict=True):
+            null = Null(kind, np.concatenate(parts), measure.facts.larger_is_closer)
+            results[measure.name][kind] = null
+    return results
 
 
 def _drawing(

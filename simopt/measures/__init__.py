@@ -5,20 +5,19 @@ A new measure is one file here and one yaml in ``configs/measure/``.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import inspect
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simopt import catalogue, checks
 from simopt.errors import InputError, SimoptError
 from simopt.measures.base import BoundMeasure, Facts, Measure
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike, FloatArray, Node
+from simopt.typing import ArrayLike, Node
 
 __all__ = [
     "BoundMeasure",
@@ -107,22 +106,15 @@ def _entry_point(name: str) -> str | None:
 
 def describe(measure: Measure) -> dict[str, Any]:
     """Return what a measure says of itself, as plain values; ranges without end are infinite."""
-    facts = measure.facts
+    facts = dataclasses.asdict(measure.facts)
+    low, high = facts.pop("low"), facts.pop("high")
     return {
         "name": measure.name,
-        "family": facts.family,
-        "formula": facts.formula,
-        "source": facts.source,
-        "range": [facts.low, facts.high],
-        "at_self": facts.at_self,
-        "larger_is_closer": facts.larger_is_closer,
-        "symmetric": facts.symmetric,
-        "direction": facts.direction,
-        "invariant_x": sorted(facts.invariant_x),
-        "invariant_y": sorted(facts.invariant_y),
-        "differentiable": facts.differentiable,
-        "cost": facts.cost,
-        "relations": list(facts.relations),
+        **facts,
+        "range": [low, high],
+        "invariant_x": sorted(facts["invariant_x"]),
+        "invariant_y": sorted(facts["invariant_y"]),
+        "relations": list(facts["relations"]),
         "aliases": {alias: dict(options) for alias, options in measure.aliases.items()},
     }
 
@@ -153,7 +145,7 @@ def score_all(
     """
     scores: dict[str, float] = {}
     skipped: dict[str, str] = {}
-    x, y = _pair(X, Y)
+    x, y = checks.pair(X, Y)
     reference = Reference.of(x)
     for name in names:
         try:
@@ -199,14 +191,5 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
             f"{measure.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
         )
     chosen = get(measure, **options) if isinstance(measure, str) else measure
-    x, y = _pair(X, Y)
+    x, y = checks.pair(X, Y)
     return float(chosen.bind(x)(y))
-
-
-def _pair(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    x = checks.flatten(checks.responses(X, "X")).astype("float64")
-    y = checks.flatten(checks.responses(Y, "Y")).astype("float64")
-    checks.same_samples(x.shape, y.shape)
-    checks.varying(x, "X")
-    checks.varying(y, "Y")
-    return x, y

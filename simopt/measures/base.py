@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.moments import Moments, Reference, from_array
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.typing import ArrayLike
 
 INVARIANCES = (
     "permutation",

@@ -1,0 +1,1 @@
+"""Scripts that show what the package does: they import only ``simopt`` itself."""

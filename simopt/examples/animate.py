@@ -1,0 +1,197 @@
+"""Show a synthetic dataset Y becoming a recording X, in the first two principal components of X.
+
+Above, the samples of X in grey and those of Y in color; below, how much of PCs 1, 2, 5 and 10 is captured.
+Most measures ignore rotations and the scale of Y, so in each frame Y is turned onto X by orthogonal
+Procrustes and has its total variance. Frames are evenly spaced in score, not in steps.
+
+    python -m simopt.examples.animate majaj cka procrustes_angular --file majaj.gif
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+import simopt
+
+Array = npt.NDArray[np.float64]
+CURVES = (1, 2, 5, 10)
+"""The PCs whose captured variance is drawn."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+ENOUGH = 0.99
+"""Of the way from the score of noise to that of X itself, where a run ends."""
+MOST_SAMPLES = 1000
+"""Drawn of more, at random."""
+RATE = 10
+"""Frames a second."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One state: step, score, Y in two PCs of X (samples, 2), and the captured variance of some PCs."""
+
+    step: int
+    score: float
+    points: Array
+    captured: Array
+
+
+class View:
+    """The recording X (samples, units) in its principal components, and a Y turned onto it."""
+
+    def __init__(self, X: Array) -> None:
+        left, values, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+        self.scores = left * (values / np.linalg.norm(values))
+        self.variance_ratio = np.square(values) / np.square(values).sum()
+        self.pcs = [pc for pc in CURVES if pc <= len(values)]
+        self.axes = left[:, [pc - 1 for pc in self.pcs]]
+
+    def shot(self, step: int, score: float, Y: Array) -> Shot:
+        """Return a state of Y (samples, units): with Y'X = U S V', the rotation nearest to X is Y U V'."""
+        Y = Y - Y.mean(axis=0)
+        left, _, right = np.linalg.svd(Y.T @ self.scores, full_matrices=False)
+        basis, _ = np.linalg.qr(Y)
+        captured = np.square(basis.T @ self.axes).sum(axis=0)
+        return Shot(step, score, (Y @ left @ right[:, :2]) / np.linalg.norm(Y), captured)
+
+
+def climb(X: Array, measure: str, view: View, frames: int, steps: int, lr: float) -> list[Shot]:
+    """Follow the gradient of a measure from noise, and return a state for each frame."""
+    chosen = simopt.measures.get(measure)
+    recording = torch.as_tensor(X, dtype=torch.float32)
+    score_of = chosen.bind(recording)
+    best = score_of(recording).item()
+    Y = torch.randn(recording.shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    optimizer = torch.optim.Adam([Y], lr=lr)
+    kept: list[Shot] = []
+    for step in range(steps + 1):
+        score = score_of(Y)
+        (Y.grad,) = torch.autograd.grad(-chosen.sign * score, Y)
+        first, last = (kept[0].score, kept[-1].score) if kept else (score.item(), np.inf)
+        done = step == steps or chosen.sign * (score.item() - first - ENOUGH * (best - first)) >= 0
+        # More states than frames are kept, as a run may end far from the score of X.
+        if done or abs(score.item() - last) * 3 * frames >= abs(best - first):
+            kept.append(view.shot(step, score.item(), Y.detach().numpy().astype(np.float64)))
+        if done:
+            break
+        optimizer.step()
+    scores = np.array([shot.score for shot in kept])
+    levels = np.linspace(scores[0], scores[-1], frames)
+    return [kept[i] for i in np.abs(scores[:, None] - levels).argmin(axis=0)]
+
+
+class Panel:
+    """One measure: the samples above, the captured variance of some PCs below."""
+
+    def __init__(self, above: Axes, below: Axes, name: str, shots: list[Shot], view: View) -> None:
+        self.above, self.name, self.shots = above, name, shots
+        places = [view.scores[:, :2], *(shot.points for shot in shots)]
+        across, along = 1.05 * np.abs(np.concatenate(places)).max(axis=0)
+        first, second = (f"PC {i + 1} of X ({view.variance_ratio[i]:.1%})" for i in (0, 1))
+        above.set(xlabel=first, ylabel=second, xlim=(-across, across), ylim=(-along, along))
+        above.set(aspect="equal", xticks=[], yticks=[])
+        self.rows = np.random.default_rng(0).permutation(len(view.scores))[:MOST_SAMPLES]
+        fixed, moving = view.scores[self.rows], shots[0].points[self.rows]
+        above.scatter(fixed[:, 0], fixed[:, 1], s=9, color="0.85", linewidths=0)
+        self.points = above.scatter(moving[:, 0], moving[:, 1], s=12, color=COLORS[0], linewidths=0)
+        self.curves = [below.plot([], [], marker="o", markevery=[-1], label=f"PC {pc}")[0] for pc in view.pcs]
+        below.set(xlim=(shots[0].score, shots[-1].score), ylim=(-0.05, 1.08))
+        below.set(xlabel="score", ylabel="captured variance")
+        self.show(0)
+
+    def color(self, label: str, values: npt.NDArray[np.generic]) -> None:
+        """Color the samples by a label: few classes each in its own, many or a quantity along a scale."""
+        classes, codes = np.unique(values, return_inverse=True)
+        few = len(classes) <= len(COLORS)
+        scale = ListedColormap(COLORS[: len(classes)]) if few else mpl.colormaps["viridis"]
+        quantity = not few and np.issubdtype(values.dtype, np.number)
+        self.points.set(array=(values if quantity else codes)[self.rows], cmap=scale)
+        if few:
+            handles, _ = self.points.legend_elements(num=list(range(len(classes))))
+            self.above.legend(handles, classes, title=label, fontsize="x-small", title_fontsize="x-small")
+        else:
+            self.above.figure.colorbar(self.points, ax=self.above, label=label, shrink=0.6)
+
+    def show(self, index: int) -> None:
+        """Bring the panel to a frame."""
+        shown = self.shots[: index + 1]
+        self.points.set_offsets(shown[-1].points[self.rows])
+        for curve, captured in zip(self.curves, np.array([shot.captured for shot in shown]).T, strict=True):
+            curve.set_data([shot.score for shot in shown], captured)
+        self.above.set_title(f"{self.name} {shown[-1].score:.3f}, step {shown[-1].step}", fontsize="medium")
+
+
+def save(panels: Sequence[Panel], figure: Figure, frames: int, file: Path) -> None:
+    """Write the frames into a GIF, or an MP4 where ffmpeg is installed; the last one stays for a second."""
+
+    def show(index: int) -> list[Artist]:
+        for panel in panels:
+            panel.show(index)
+        return []
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, so that nothing moves but the samples
+    order = [*range(frames), *[frames - 1] * (RATE - 1)]
+    writer = PillowWriter(fps=RATE) if file.suffix == ".gif" else FFMpegWriter(fps=RATE)
+    FuncAnimation(figure, show, frames=order).save(file, writer=writer)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Optimise for each measure and write the animation."""
+    parser = argparse.ArgumentParser(prog="python -m simopt.examples.animate", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("dataset", help="a name of `simopt datasets`, or a file")
+    parser.add_argument(
+        "measures", nargs="*", default=["cka"], help="names of `simopt measures`; default: cka"
+    )
+    parser.add_argument("--file", type=Path, default=Path("animation.gif"), help=".gif or .mp4")
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--color", metavar="LABEL", help="a label of the dataset; default: its first one")
+    parser.add_argument("--steps", type=int, default=1000, help="at most so many, default: %(default)s")
+    parser.add_argument("--lr", type=float, default=0.02, help="learning rate of Adam, default: %(default)s")
+    options = parser.parse_args(arguments)
+    if options.file.suffix not in (".gif", ".mp4"):
+        parser.error(f"--file is {options.file}; an animation is a .gif or .mp4 file")
+    if options.frames < 2:
+        parser.error(f"--frames is {options.frames}; an animation has at least 2")
+    if Path(options.dataset).is_file():
+        dataset = simopt.load_dataset("file", path=options.dataset)
+    else:
+        dataset = simopt.load_dataset(options.dataset)
+    label = options.color or next(iter(dataset.labels), None)
+    if label and label not in dataset.labels:
+        parser.error(
+            f"--color is {label}; {dataset.name} has the labels: {', '.join(dataset.labels) or 'none'}"
+        )
+    X = np.asarray(dataset.responses, dtype=np.float64).reshape(-1, dataset.responses.shape[-1])
+    view = View(X)
+    count = len(options.measures)
+    figure = Figure(figsize=(3.6 * count + 1.6, 5.8), layout="constrained", dpi=100)
+    figure.suptitle(f"{dataset.name} ({dataset.source}): Y in color, X in grey")
+    axes = figure.subplots(2, count, squeeze=False, height_ratios=(3.4, 1))
+    panels = []
+    for name, (above, below) in zip(options.measures, axes.T, strict=True):
+        shots = climb(X, name, view, options.frames, options.steps, options.lr)
+        panels.append(Panel(above, below, name, shots, view))
+        if label:
+            values = np.asarray(dataset.labels[label])
+            panels[-1].color(label, np.tile(values, len(X) // len(values)))
+    axes[1, -1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    save(panels, figure, options.frames, options.file)
+    print(options.file)
+
+
+if __name__ == "__main__":
+    main()
