@@ -11,8 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-    ArrayLike: TypeAlias = npt.ArrayLike | torch.Tensor
-
+ArrayLike: TypeAlias = "npt.ArrayLike | torch.Tensor"
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 LabelArray: TypeAlias = npt.NDArray[Any]
 Source: TypeAlias = Literal["real", "surrogate"]
