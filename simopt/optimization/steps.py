@@ -66,16 +66,12 @@ def every_kth_step(replicates: Replicates, max_steps: int, k: int, every: int) -
             last = _evaluate_block(block, replicates, max_steps, k, every)
         except Exception as raised:
             error = raised
-        scores = torch.stack([state.score for state in block]).cpu() if block else ()
-        for i, (state, score) in enumerate(zip(block, scores, strict=True)):
-            # Moments that were dropped are needed only where the run ends: nothing has moved since.
-            moments = next(later.moments for later in block[i:] if later.moments is not None)
-            yield State(state.step, score, moments, settled=error is None and state is block[-1])
+        if block:
+            yield from _read(block, settled=error is None)
         if error is not None:
             raise error
-        del block
         _move(replicates, last)
-        del last
+        del block, last  # their moments are not needed beside those of the next block
 
 
 def _evaluate_block(
@@ -104,3 +100,12 @@ def _move(replicates: Replicates, at: Evaluation) -> None:
     replicates.update(at.gradients)
     going_on = replicates.below(at.score) & at.score.isfinite().all()
     torch.where(going_on[:, None, None], replicates.Y, at.moments.Y, out=replicates.Y)
+
+
+def _read(block: list[_Unread], *, settled: bool) -> Iterator[State]:
+    """Read the scores of a block at once, and yield its states; the replicates may stand at the last one."""
+    scores = torch.stack([state.score for state in block]).cpu()
+    for i, (state, score) in enumerate(zip(block, scores, strict=True)):
+        # Moments that were dropped are needed only where the run ends: nothing has moved since.
+        moments = next(later.moments for later in block[i:] if later.moments is not None)
+        yield State(state.step, score, moments, settled=settled and state is block[-1])
