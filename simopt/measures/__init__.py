@@ -9,16 +9,14 @@ import importlib.metadata
 import inspect
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simopt import catalogue, checks
 from simopt.errors import InputError, SimoptError
 from simopt.measures.base import BoundMeasure, Facts, Measure
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike, FloatArray, Node
+from simopt.typing import ArrayLike, FloatArray, Node
 
 __all__ = [
     "BoundMeasure",
