@@ -3,8 +3,7 @@
 Float32. Steps are counted as they are logged (score and captured variance of every state). The peak is the
 best rate of a large matrix product on the same device just before. A step's share of it counts the products
 over the samples that its gradient needs and nothing else: for cka, linreg and ridge100_cv5 X'Y, Y'Y, X A and
-Y B, for nbs and procrustes_angular X'Y and X A. On cuda every line is there twice, without and with
-cuda_graphs.
+Y B, for nbs and procrustes_angular X'Y and X A.
 
     python scripts/bench_device.py [--device auto] [--datasets ultrametric majaj] [--measures ...]
                                    [--replicates 1 4 16 64] [--seconds 5] [--json]
@@ -30,10 +29,9 @@ from simopt.measures import Reference
 from simopt.optimization import Ascent, Recorder, State
 from simopt.optimization import device as devices
 from simopt.optimization.init import GaussianInit
-from simopt.optimization.recorded import CudaGraphs
 
 UNREACHED = 2.0  # a target above every score
-WARM_UP = 40  # steps that are not counted: on cuda those of the blocks before recording, and recording itself
+WARM_UP = 40  # steps that are not counted
 SOURCES = {"majaj": {"source": "surrogate"}, "mante": {"source": "surrogate"}}
 PRODUCTS = {"cka": 4, "linreg": 4, "ridge100_cv5": 4, "nbs": 2, "procrustes_angular": 2}
 
@@ -83,21 +81,19 @@ class Clock:
         return (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
 
 
-def row(measure: str, reference: Reference, Y0: torch.Tensor, graphs: bool, seconds: float) -> dict[str, Any]:
+def row(measure: str, reference: Reference, Y0: torch.Tensor, seconds: float) -> dict[str, Any]:
     where = reference.scores.device
     optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
     bound = measures.get(measure).bind(reference)
-    recorder = CudaGraphs() if graphs else None
-    ascent = Ascent(bound, Y0, optimizer, UNREACHED, 10**9, recorder=recorder)
+    ascent = Ascent(bound, Y0, optimizer, UNREACHED, 10**9)
     clock = Clock(where, seconds)
-    ascent.run(clock, should_stop=clock.enough, ahead=clock.recorder.asks)
+    ascent.run(clock, should_stop=clock.enough)
     (samples, pcs), units = reference.scores.shape, Y0.shape[-1]
     widths = (pcs, units, pcs, units) if PRODUCTS[measure] == 4 else (pcs, pcs)
     operations = sum(2 * samples * units * width for width in widths)
     return {
         "measure": measure,
         "replicates": len(Y0),
-        "cuda_graphs": graphs,
         "replicate_steps_per_second": clock.rate() * len(Y0),
         "operations_per_second": clock.rate() * len(Y0) * operations,
     }
@@ -110,13 +106,12 @@ def rows(options: argparse.Namespace, where: torch.device) -> Iterator[dict[str,
         for measure in options.measures:
             for replicates in options.replicates:
                 Y0 = GaussianInit()(range(replicates), *samples.shape)
-                for graphs in (False, True)[: 1 + (where.type == "cuda")]:
-                    highest = peak(where)
-                    found = row(measure, reference, Y0, graphs, options.seconds)
-                    share = found["operations_per_second"] / highest
-                    found = {"dataset": dataset, **found, "peak": highest, "share_of_peak": share}
-                    print(json.dumps(found), file=sys.stderr, flush=True)
-                    yield found
+                highest = peak(where)
+                found = row(measure, reference, Y0, options.seconds)
+                share = found["operations_per_second"] / highest
+                found = {"dataset": dataset, **found, "peak": highest, "share_of_peak": share}
+                print(json.dumps(found), file=sys.stderr, flush=True)
+                yield found
 
 
 def main() -> None:
@@ -141,14 +136,13 @@ def main() -> None:
     table = Table(title=f"{name}, float32, TF32 off, as logged")
     for title in ("dataset", "measure"):
         table.add_column(title)
-    for title in ("replicates", "graphs", "replicate-steps / s", "Gflop/s", "% of peak"):
+    for title in ("replicates", "replicate-steps / s", "Gflop/s", "% of peak"):
         table.add_column(title, justify="right")
     for line in found:
         table.add_row(
             line["dataset"],
             line["measure"],
             str(line["replicates"]),
-            "yes" if line["cuda_graphs"] else "",
             f"{line['replicate_steps_per_second']:.0f}",
             f"{line['operations_per_second'] / 1e9:.1f}",
             f"{100 * line['share_of_peak']:.1f}",

@@ -79,9 +79,5 @@ class DegenerateWarning(UserWarning):
     """A measure cannot tell datasets of this shape apart."""
 
 
-class UnrecordedWarning(UserWarning):
-    """Steps were to be recorded and cannot be: they are carried out one operation at a time."""
-
-
 def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

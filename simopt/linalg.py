@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from simopt.assumed import holds
 from simopt.errors import NumericalError
 
 _LARGEST_SCALE = 1.69770248526
@@ -226,7 +225,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _finite(matrix: Tensor) -> None:
-    if not holds(torch.isfinite(matrix)):
+    if not bool(torch.isfinite(matrix).all()):
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
 
 
@@ -370,7 +369,7 @@ def trustworthy(condition: Tensor) -> bool:
     Up to the bounds a regression score is off by about 1e-5 in float32 and 1e-11 in float64. Beyond them the
     singular value decomposition of the data matrix takes over (:func:`ridge_coefficients`).
     """
-    return holds(condition <= _TRUSTED_CONDITION[condition.dtype.itemsize])
+    return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
 
 
 def full_rank(condition: Tensor) -> bool:
@@ -378,7 +377,7 @@ def full_rank(condition: Tensor) -> bool:
 
     Then A can be decomposed without looking for its rank. The bounds leave room for the rounding of A'A.
     """
-    return holds(condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize])
+    return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
 
 
 class _RidgeCoefficients(torch.autograd.Function):

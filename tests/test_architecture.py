@@ -12,7 +12,7 @@ import simopt
 PACKAGE = Path(simopt.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "typing", "assumed"},
+    {"errors", "typing"},
     {"checks", "linalg", "pairwise", "components", "catalogue"},
     {"measures", "datasets"},
     {"optimization"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,21 @@ class Measure(ABC):
 
     name: str
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def _check_choices(self, **choices: Any) -> None:
+        """Refuse options that are none of their choices, each given as a Literal or as bool.
+
+        Raises
+        ------
+        InputError
+            An option is none of its choices.
+        """
+        for option, kind in choices.items():
+            value, what = getattr(self, option), f"{option} of {self.name}"
+            if kind is bool:
+                checks.flag(value, what)
+            else:
+                checks.one_of(value, get_args(kind), what)
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -187,12 +187,11 @@ class CCA(Measure):
     variance: float = 1.0
 
     def __post_init__(self) -> None:
+        self._check_choices(normaliser=Normaliser, form=CCAForm)
         if self.power not in (1, 2):
             raise InputError(
                 f"power of {self.name} is {self.power!r}; it must be 1 (rho) or 2 (rho squared)."
             )
-        checks.one_of(self.normaliser, get_args(Normaliser), f"normaliser of {self.name}")
-        checks.one_of(self.form, get_args(CCAForm), f"form of {self.name}")
         if self.form == "angle" and (self.power, self.normaliser) != (1, "ranks"):
             raise InputError(f"{self.name}: form 'angle' needs power=1 and normaliser=ranks.")
         checks.at_least(self.variance, 0, f"variance of {self.name}", strict=True)

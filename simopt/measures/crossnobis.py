@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from simopt import linalg
-from simopt.assumed import holds
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES, ROTATIONAL
 from simopt.measures.rdm import Embedding, dependent_unit
@@ -94,7 +93,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         spread = torch.linalg.vector_norm(residuals, dim=-2)
         floor = n * torch.finfo(spread.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-2)
         still = spread.detach() <= floor
-        if not holds(~still):
+        if bool(still.any()):
             raise InputError(
                 f"{what}: unit {int(torch.nonzero(still)[0, -1])} is the same in every repeat, so it has no "
                 "noise variance to divide by. Remove such units, or take noise=ledoit_wolf or noise=none."
@@ -102,7 +101,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         return torch.diag_embed(spread / math.sqrt(freedom))
     if noise == "ledoit_wolf":
         triangle, info = torch.linalg.cholesky_ex(_shrunk(residuals) * (n / freedom), upper=True)
-        if not holds(info == 0):
+        if bool(info.any()):
             raise InputError(
                 f"{what}: the repeats differ too little for a noise covariance, even a shrunk one. "
                 "Take noise=none."

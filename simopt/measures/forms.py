@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
-from simopt import checks, linalg
+from torch import Tensor
+
+from simopt import linalg
 from simopt.typing import Form
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-FORMS: tuple[Form, ...] = get_args(Form)
 DISTANCES = ("angle", "angle_normalised")
-
-
-def check(form: str, what: str) -> None:
-    """Refuse a form that does not exist."""
-    checks.one_of(form, FORMS, f"form of {what}")
 
 
 def apply(form: Form, score: Tensor) -> Tensor:

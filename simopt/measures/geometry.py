@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from simopt import checks, linalg, pairwise
+from simopt import linalg, pairwise
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 
@@ -164,7 +164,7 @@ class DistanceMatrices(Measure):
     comparison: DistanceComparison
 
     def __post_init__(self) -> None:
-        checks.one_of(self.comparison, get_args(DistanceComparison), f"comparison of {self.name}")
+        self._check_choices(comparison=DistanceComparison)
 
     @property
     def facts(self) -> Facts:
@@ -223,7 +223,7 @@ class StatisticDifference(Measure):
     statistic: Statistic
 
     def __post_init__(self) -> None:
-        checks.one_of(self.statistic, get_args(Statistic), f"statistic of {self.name}")
+        self._check_choices(statistic=Statistic)
 
     @property
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -136,14 +136,12 @@ class KernelSimilarity(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
-        checks.one_of(self.estimator, get_args(Estimator), f"estimator of {self.name}")
-        checks.one_of(self.kernel, get_args(Kernel), f"kernel of {self.name}")
-        checks.one_of(self.bandwidth, get_args(Bandwidth), f"bandwidth of {self.name}")
+        self._check_choices(
+            comparison=Comparison, estimator=Estimator, kernel=Kernel, bandwidth=Bandwidth, form=Form
+        )
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
         checks.at_least(self.offset, 0, f"offset of {self.name}")
         checks.whole(self.degree, 1, f"degree of {self.name}", _HIGHEST_DEGREE)
-        forms.check(self.form, self.name)
         if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
             raise InputError(f"{self.name}: comparison=bures takes kernel=linear and estimator=biased.")
 

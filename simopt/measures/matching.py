@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -200,9 +200,7 @@ class Matching(Measure):
     comparison: Comparison
 
     def __post_init__(self) -> None:
-        checks.one_of(self.plan, get_args(Plan), f"plan of {self.name}")
-        checks.one_of(self.columns, get_args(Columns), f"columns of {self.name}")
-        checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
+        self._check_choices(plan=Plan, columns=Columns, comparison=Comparison)
         if self.columns != "unit" and (self.comparison == "correlation" or self.plan == "many_to_one"):
             what = "a correlation" if self.comparison == "correlation" else "a many_to_one plan"
             raise InputError(f"columns of {self.name} is {self.columns!r}; {what} takes columns='unit'.")

@@ -6,10 +6,9 @@ Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +17,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.components import principal_components
 from simopt.errors import InputError
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike, FloatArray
+from simopt.typing import ArrayLike, FloatArray
 
 
 def from_array(array: FloatArray) -> Tensor:
@@ -177,20 +174,9 @@ class Moments:
 
     def detached(self) -> Moments:
         """Return the same moments, as far as they are known, without a gradient."""
-        return self._each(torch.Tensor.detach)
-
-    def copied(self) -> Moments:
-        """Return the same moments, as far as they are known, in memory of their own."""
-        return self._each(torch.Tensor.clone)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Moments:
-        twin = Moments(self.reference, change(self.Y))
-        for name in ("products", "cross_and_total", "explained"):
-            if name in self.__dict__:
-                twin.__dict__[name] = tuple(map(change, self.__dict__[name]))
-        for name in ("centred", "cross", "gram", "kernel", "nuclear", "total"):
-            if name in self.__dict__:
-                twin.__dict__[name] = change(self.__dict__[name])
+        twin = Moments(self.reference, self.Y.detach())
+        for name, tensors in self._known().items():
+            twin._keep(name, [tensor.detach() for tensor in tensors])
         return twin
 
     @classmethod
@@ -199,11 +185,21 @@ class Moments:
         if len(parts) == 1:
             return parts[0]
         whole = cls(parts[0].reference, Y.detach())
-        for name in ("products", "cross_and_total", "explained"):
-            if all(name in part.__dict__ for part in parts):
-                pairs = zip(*(part.__dict__[name] for part in parts), strict=True)
-                whole.__dict__[name] = tuple(torch.cat(pair) for pair in pairs)
-        for name in ("cross", "gram", "nuclear", "total"):
-            if all(name in part.__dict__ for part in parts):
-                whole.__dict__[name] = torch.cat([part.__dict__[name] for part in parts])
+        known = [part._known() for part in parts]
+        for name in set(known[0]).intersection(*known) - {"centred", "kernel"}:
+            columns = zip(*(tensors[name] for tensors in known), strict=True)
+            whole._keep(name, [torch.cat(column) for column in columns])
         return whole
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of Y and of the moments that are known."""
+        return self.Y.nbytes + sum(tensor.nbytes for known in self._known().values() for tensor in known)
+
+    def _known(self) -> dict[str, tuple[Tensor, ...]]:
+        """Return what was computed so far: one tensor, or a pair, by name."""
+        computed = {name: value for name, value in vars(self).items() if name not in ("reference", "Y")}
+        return {name: value if isinstance(value, tuple) else (value,) for name, value in computed.items()}
+
+    def _keep(self, name: str, tensors: Sequence[Tensor]) -> None:
+        vars(self)[name] = tensors[0] if len(tensors) == 1 else tuple(tensors)

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -211,8 +211,7 @@ class Neighbourhood(Measure):
     added: float = 0.0
 
     def __post_init__(self) -> None:
-        checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
-        checks.one_of(self.metric, get_args(Metric), f"metric of {self.name}")
+        self._check_choices(comparison=Comparison, metric=Metric)
         checks.whole(self.k, 1, f"k of {self.name}")
         checks.at_least(self.added, 0, f"added of {self.name}")
         if self.added and self.comparison != "cknna":

@@ -9,18 +9,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure, over_batch
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 Model = Literal["linear", "ridge", "ridge_cv", "pls"]
@@ -94,18 +92,23 @@ class Predictivity(Measure):
     direction: Direction = "y_to_x"
 
     def __post_init__(self) -> None:
-        for option, choices in (
-            ("model", Model), ("splits", Splits), ("standardise", Standardise), ("statistic", Statistic),
-            ("aggregate", Aggregate), ("direction", Direction),
-        ):  # fmt: skip
-            checks.one_of(getattr(self, option), get_args(choices), f"{option} of {self.name}")
+        self._check_choices(
+            model=Model,
+            splits=Splits,
+            standardise=Standardise,
+            statistic=Statistic,
+            aggregate=Aggregate,
+            direction=Direction,
+            per_unit=bool,
+            fewer_components=bool,
+            scale=bool,
+            pooled=bool,
+        )
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
         checks.at_least(self.tolerance, np.finfo(float).eps, f"tolerance of {self.name}")
         checks.whole(self.components, 1, f"components of {self.name}")
         checks.whole(self.folds, 2, f"folds of {self.name}")
         checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
-        for option in ("per_unit", "fewer_components", "scale", "pooled"):
-            checks.flag(getattr(self, option), f"{option} of {self.name}")
         if self.pooled and self.splits == "random":
             raise InputError(f"{self.name}: pooled needs folds, which splits=random does not make.")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -148,9 +148,7 @@ class Procrustes(Measure):
     folds: int | None = None
 
     def __post_init__(self) -> None:
-        checks.one_of(self.form, get_args(ProcrustesForm), f"form of {self.name}")
-        checks.flag(self.centred, f"centred of {self.name}")
-        checks.flag(self.normalised, f"normalised of {self.name}")
+        self._check_choices(form=ProcrustesForm, centred=bool, normalised=bool)
         if self.form not in ("distance", "squared") and not self.normalised:
             raise InputError(
                 f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from simopt import linalg, pairwise
-from simopt.assumed import holds
 from simopt.errors import InputError
 from simopt.typing import FloatArray
 
@@ -158,7 +157,7 @@ def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> 
     rounding = 8 * torch.finfo(rows.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-1)
     silent = norms.detach() <= rounding
     units = rows / torch.where(silent, 1.0, norms)[..., None]
-    if not holds(~silent):
+    if bool(silent.any()):
         own = torch.diag_embed(silent.to(rows.dtype))
         units = torch.cat([torch.where(silent[..., None], 0.0, units), own], dim=-1)
     return units / math.sqrt(2)
@@ -200,4 +199,4 @@ def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
     size = torch.linalg.vector_norm(responses.detach(), dim=-2)
     dependent = added <= responses.shape[-2] * torch.finfo(added.dtype).eps * size
-    return None if holds(~dependent) else int(torch.nonzero(dependent)[0, -1])
+    return int(torch.nonzero(dependent)[0, -1]) if bool(dependent.any()) else None

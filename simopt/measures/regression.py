@@ -8,9 +8,9 @@ their prediction, <T, P>, ||P||^2 and ||T||^2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -71,11 +71,8 @@ class Regression(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
+        self._check_choices(statistic=Statistic, direction=Direction, baseline=Baseline, form=Form)
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
-        checks.one_of(self.statistic, get_args(Statistic), f"statistic of {self.name}")
-        checks.one_of(self.direction, get_args(Direction), f"direction of {self.name}")
-        checks.one_of(self.baseline, get_args(Baseline), f"baseline of {self.name}")
-        forms.check(self.form, self.name)
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
         if self.conditions is not None:
@@ -171,32 +168,51 @@ class _Fit:
 
 
 class _FromY:
-    """X predicted from Y."""
+    """X predicted from Y.
+
+    P = a (A'A + lambda I)^-1 A'T, with T and A the train rows of X and Y and a the test rows of Y, all about
+    the means of the train rows. The cheapest way is taken (:meth:`_from_all`, :meth:`_from_moments`,
+    :meth:`_from_test_rows`, :meth:`_from_kernel`), and :meth:`_from_data` where the matrix that it inverts is
+    not well enough conditioned.
+    """
 
     def __init__(self, reference: Reference, folds: Folds, penalty: float, name: str) -> None:
         self.folds, self.penalty = folds, penalty
         self.parts = folds.parts(reference.scores)
         self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
         self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]
-        pairs = list(zip(self.parts, self.train_mean, strict=True))
-        self.total = torch.stack([(part - mean).square().sum() for part, mean in pairs])
+        self.total = torch.stack([self._targets(k).square().sum() for k in range(len(self.parts))])
         self.about_test_mean = torch.stack([linalg.centre(part).square().sum() for part in self.parts])
         if not bool((self.total > 0).all()):
             raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
 
     def __call__(self, moments: Moments) -> _Fit:
-        folds, units = self.folds, moments.Y.shape[-1]
-        if self.penalty > 0 and units > sum(folds.sizes):
-            fit, condition = self._from_kernel(moments)
+        units = moments.Y.shape[-1]
+        if self.penalty > 0 or units < self.folds.smallest_train:
+            wide = units > sum(self.folds.sizes)
+            fit, condition = self._from_kernel(moments) if wide else self._from_moments(moments)
             if linalg.trustworthy(condition):
                 return fit
-        elif self.penalty > 0 or units < folds.smallest_train:
-            fit, condition = self._from_moments(moments)
-            if linalg.trustworthy(condition):
-                return fit
-        return self._from_data(folds.parts(moments.centred))
+        return self._from_data(self.folds.parts(moments.centred))
+
+    def _from_all(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        """All samples are train and test: P = Y B, B = (Y'Y + lambda I)^-1 Y'T."""
+        if self.penalty == 0:
+            explained, condition = (part.unsqueeze(-1) for part in moments.explained)
+            overlap = explained.sum(dim=-2)  # <T, P> = ||P||^2 for a projection
+            return _Fit(overlap, overlap, self.total, self.about_test_mean), condition
+        cross, gram = moments.products
+        gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
+        B, condition = linalg.solve_spd(self._penalised(gram), right)
+        return self._from_coefficients(B, gram, right), condition
 
     def _from_moments(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        """From the sums over each fold: G = sum y y', R = sum y x', s = sum y, t = sum x, of n rows.
+
+        Over the other folds, of means m and k, sum (y - m)(y - m)' = G_train - s_train m', and
+        sum (y - m)(x - k)' = R_train - s_train k'. Over the fold itself, about these means,
+        sum (y - m)(y - m)' = G - s m' - m s' + n m m', and sum (y - m)(x - k)' = R - s k' - m t' + n m k'.
+        """
         if self.folds.whole:
             return self._from_all(moments)
         parts = self.folds.parts(moments.centred)
@@ -205,11 +221,11 @@ class _FromY:
         y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
         y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
         y_mean = y_train / self.folds.train_sizes[:, None]
-        train_gram = gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean)
+        train_gram = self._penalised(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
         train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
-        train_gram = self._penalised(train_gram)
         if max(self.folds.sizes) < moments.Y.shape[-1]:
-            return self._from_rows(parts, y_mean, train_gram, train_right)
+            rows = [part - y_mean[..., k, None, :] for k, part in enumerate(parts)]
+            return self._from_test_rows(rows, train_gram, train_right)
         sizes = self.folds.test_sizes[:, None, None]
         shift = _outer(y_sum, y_mean)
         test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
@@ -220,77 +236,71 @@ class _FromY:
             + _outer(y_mean, self.train_mean) * sizes
         )
         B, condition = linalg.solve_spd(train_gram, train_right)
-        return self._fit(test_right, B, test_gram), condition
+        return self._from_coefficients(B, test_gram, test_right), condition
 
-    def _from_all(self, moments: Moments) -> tuple[_Fit, Tensor]:
-        if self.penalty == 0:
-            explained, condition = (part.unsqueeze(-1) for part in moments.explained)
-            overlap = explained.sum(dim=-2)  # <T, P> = ||P||^2 for a projection
-            return _Fit(overlap, overlap, self.total, self.about_test_mean), condition
-        cross, gram = moments.products
-        gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
-        B, condition = linalg.solve_spd(self._penalised(gram), right)
-        return self._fit(right, B, gram), condition
-
-    def _from_rows(
-        self, parts: tuple[Tensor, ...], y_mean: Tensor, train_gram: Tensor, train_right: Tensor
+    def _from_test_rows(
+        self, rows: Sequence[Tensor], train_gram: Tensor, train_right: Tensor
     ) -> tuple[_Fit, Tensor]:
-        """P from the test samples themselves, where they are fewer than the units."""
-        overlap, power, conditions = [], [], []
-        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
-            predicted, condition = linalg.predict(
-                parts[k] - y_mean[..., k, None, :], train_gram[..., k, :, :], train_right[..., k, :, :]
-            )
-            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
-            power.append(predicted.square().sum(dim=(-2, -1)))
+        """P = a (A'A + lambda I)^-1 A'T row by row, where a fold has fewer rows than there are units."""
+        predicted, conditions = [], []
+        for k, row in enumerate(rows):
+            P, condition = linalg.predict(row, train_gram[..., k, :, :], train_right[..., k, :, :])
+            predicted.append(P)
             conditions.append(condition)
-        fit = _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
-        return fit, torch.stack(conditions, dim=-1)
+        return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
+
+    def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        """P = a A' (A A' + lambda I)^-1 T, where there are more units than samples.
+
+        Both are blocks of (I - 1 w') YY' (I - 1 w')', with w'Y the mean of the train rows.
+        """
+        kernel, order = moments.kernel, self.folds.order
+        if order is not None:
+            kernel = kernel[..., order, :][..., order]
+        fold_of = torch.repeat_interleave(torch.tensor(self.folds.sizes)).to(kernel.device)
+        identity = torch.eye(len(fold_of), dtype=kernel.dtype, device=kernel.device)
+        predicted, conditions = [], []
+        for k, mean in enumerate(self.train_mean):
+            inside = fold_of == k
+            train = torch.ones_like(inside) if self.folds.whole else ~inside
+            centring = identity - train.to(kernel.dtype) / train.sum()
+            rows = (centring @ kernel @ centring.mT)[..., train]
+            own = rows[..., train, :]
+            target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
+            weights, condition = linalg.solve_spd(self._penalised(own), target)
+            predicted.append(rows[..., inside, :] @ weights)
+            conditions.append(condition)
+        return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
+
+    def _from_data(self, parts: tuple[Tensor, ...]) -> _Fit:
+        """P = a B, B of least norm from the singular value decomposition of A, for any shape and rank."""
+        predicted = []
+        for k, mean in enumerate(self.train_mean):
+            train = self.folds.train(parts, k)
+            y_mean = train.mean(dim=-2, keepdim=True)
+            target = self.folds.train(self.parts, k) - mean
+            B = linalg.ridge_coefficients(train - y_mean, target, self.penalty)
+            predicted.append((parts[k] - y_mean) @ B)
+        return self._from_predictions(predicted)
+
+    def _targets(self, k: int) -> Tensor:
+        """Return the test rows of X about the mean of the train rows, (n_f, K)."""
+        return self.parts[k] - self.train_mean[k]
 
     def _penalised(self, gram: Tensor) -> Tensor:
         if self.penalty == 0:
             return gram
         return gram + self.penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
 
-    def _fit(self, test_right: Tensor, B: Tensor, test_gram: Tensor) -> _Fit:
+    def _from_coefficients(self, B: Tensor, test_gram: Tensor, test_right: Tensor) -> _Fit:
+        """Of P = a B: <T, P> = <a'T, B> and ||P||^2 = <B, a'a B>, summed over the test rows a."""
         overlap = (test_right * B).sum(dim=(-2, -1))
         power = (B * (test_gram @ B)).sum(dim=(-2, -1))
         return _Fit(overlap, power, self.total, self.about_test_mean)
 
-    def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
-        """P = K_test,train (K_train + lambda I)^-1 T, the kernels about the train means."""
-        kernel = moments.kernel if self.folds.order is None else moments.kernel[..., self.folds.order, :]
-        kernel = kernel if self.folds.order is None else kernel[..., self.folds.order]
-        ends = torch.tensor(self.folds.sizes).cumsum(0).tolist()
-        samples = torch.arange(ends[-1], device=kernel.device)
-        overlap, power, conditions = [], [], []
-        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
-            inside = (samples >= ends[k] - self.folds.sizes[k]) & (samples < ends[k])
-            train = torch.ones_like(inside) if self.folds.whole else ~inside
-            weights = train.to(kernel.dtype) / train.sum()
-            centring = torch.eye(ends[-1], dtype=kernel.dtype, device=kernel.device) - weights
-            rows = (centring @ kernel @ centring.mT)[..., train]
-            own = rows[..., train, :]
-            identity = torch.eye(own.shape[-1], dtype=own.dtype, device=own.device)
-            target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
-            weights_of, condition = linalg.solve_spd(own + self.penalty * identity, target)
-            predicted = rows[..., inside, :] @ weights_of
-            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
-            power.append(predicted.square().sum(dim=(-2, -1)))
-            conditions.append(condition)
-        fit = _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
-        return fit, torch.stack(conditions, dim=-1)
-
-    def _from_data(self, parts: tuple[Tensor, ...]) -> _Fit:
-        overlap, power = [], []
-        for k, (test, mean) in enumerate(zip(self.parts, self.train_mean, strict=True)):
-            train = self.folds.train(parts, k)
-            y_mean = train.mean(dim=-2, keepdim=True)
-            target = self.folds.train(self.parts, k) - mean
-            predicted = (parts[k] - y_mean) @ linalg.ridge_coefficients(train - y_mean, target, self.penalty)
-            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
-            power.append(predicted.square().sum(dim=(-2, -1)))
-        return _Fit(torch.stack(overlap, -1), torch.stack(power, -1), self.total, self.about_test_mean)
+    def _from_predictions(self, predicted: Sequence[Tensor]) -> _Fit:
+        overlap = _sums(self._targets(k) * P for k, P in enumerate(predicted))
+        return _Fit(overlap, _sums(P.square() for P in predicted), self.total, self.about_test_mean)
 
 
 class _FromX:
@@ -311,16 +321,23 @@ class _FromX:
 
     def __call__(self, moments: Moments) -> _Fit:
         parts = self.folds.parts(moments.centred)
-        overlap, power, total, about_test_mean = [], [], [], []
+        targets, predicted = [], []
         for k, test in enumerate(parts):
             train = self.folds.train(parts, k)
             mean = train.mean(dim=-2, keepdim=True)
-            predicted = self.predictors[k] @ (self.solvers[k] @ (train - mean))
-            overlap.append(((test - mean) * predicted).sum(dim=(-2, -1)))
-            power.append(predicted.square().sum(dim=(-2, -1)))
-            total.append((test - mean).square().sum(dim=(-2, -1)))
-            about_test_mean.append(linalg.centre(test).square().sum(dim=(-2, -1)))
-        return _Fit(*(torch.stack(values, dim=-1) for values in (overlap, power, total, about_test_mean)))
+            targets.append(test - mean)
+            predicted.append(self.predictors[k] @ (self.solvers[k] @ (train - mean)))
+        return _Fit(
+            overlap=_sums(T * P for T, P in zip(targets, predicted, strict=True)),
+            power=_sums(P.square() for P in predicted),
+            total=_sums(T.square() for T in targets),
+            about_test_mean=_sums(linalg.centre(test).square() for test in parts),
+        )
+
+
+def _sums(folds: Iterable[Tensor]) -> Tensor:
+    """Return the sum of the entries of each matrix, (..., f), of f times (..., n_f, r)."""
+    return torch.stack([matrix.sum(dim=(-2, -1)) for matrix in folds], dim=-1)
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor
@@ -97,10 +96,7 @@ class RSA(Measure):
     noise: Noise = "ledoit_wolf"
 
     def __post_init__(self) -> None:
-        checks.one_of(self.rdm, get_args(RDM), f"rdm of {self.name}")
-        checks.one_of(self.comparison, get_args(Comparison), f"comparison of {self.name}")
-        checks.flag(self.centre_units, f"centre_units of {self.name}")
-        checks.one_of(self.noise, get_args(Noise), f"noise of {self.name}")
+        self._check_choices(rdm=RDM, comparison=Comparison, noise=Noise, centre_units=bool)
         if self.repeats is not None:
             checks.whole(self.repeats, 2, f"repeats of {self.name}")
             if self.rdm != "crossnobis":

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal
 
-from simopt import checks, linalg
+from torch import Tensor
+
+from simopt import linalg
 from simopt.errors import InputError
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.kernel import cosine
 from simopt.measures.matching import unit_columns
 from simopt.measures.moments import Moments, Reference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Adjustment = Literal["ghaziri", "maye"]
 
@@ -71,7 +70,7 @@ class AdjustedRV(Measure):
     adjustment: Adjustment = "ghaziri"
 
     def __post_init__(self) -> None:
-        checks.one_of(self.adjustment, get_args(Adjustment), f"adjustment of {self.name}")
+        self._check_choices(adjustment=Adjustment)
 
     @property
     def facts(self) -> Facts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -117,11 +117,10 @@ class ShapeMetric(Measure):
     metric: Metric = "angular"
 
     def __post_init__(self) -> None:
+        self._check_choices(convention=Convention, metric=Metric)
         checks.at_least(self.alpha, 0, f"alpha of {self.name}")
         if self.alpha > 1:
             raise InputError(f"alpha of {self.name} is {self.alpha!r}; it must be a number from 0 to 1.")
-        checks.one_of(self.convention, get_args(Convention), f"convention of {self.name}")
-        checks.one_of(self.metric, get_args(Metric), f"metric of {self.name}")
 
     @property
     def facts(self) -> Facts:

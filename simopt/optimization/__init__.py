@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from simopt.optimization.captured import captured_variance, half_capture, steps_to
-from simopt.optimization.ending import StopReason
 from simopt.optimization.loop import Ascent
 from simopt.optimization.run import optimize
-from simopt.optimization.state import State
+from simopt.optimization.state import State, StopReason
 from simopt.optimization.trajectory import Recorder, Trajectory
 
 __all__ = [

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 import torch
 
 from simopt import checks
-from simopt.errors import InputError
+from simopt.errors import InputError, RunFailedError
 
 DTYPES = ("float32", "float64")
 
 
-def choose(
-    device: str, dtype: str, *, tf32: bool = False, cuda_graphs: bool = False
-) -> tuple[torch.device, torch.dtype]:
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+
+
+def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype of these names.
 
     Parameters
@@ -26,23 +27,20 @@ def choose(
     dtype : {"float32", "float64"}
     tf32 : bool
         Whether :func:`matrix_products` are to be taken in TF32.
-    cuda_graphs : bool
-        Whether steps are to be recorded as CUDA graphs.
 
     Raises
     ------
     InputError
-        There is no such device or dtype, or the device cannot compute in it; or TF32 or CUDA graphs are asked
-        for where there are none.
+        There is no such device or dtype, or the device cannot compute in it; or TF32 is asked for where there
+        is none.
     """
     chosen = _choose(device, dtype)
     if tf32 and dtype != "float32":
         raise InputError(f"tf32=true rounds products of float32; dtype is {dtype}. Give one of them up.")
-    for asked, name in ((tf32, "tf32"), (cuda_graphs, "cuda_graphs")):
-        if asked and chosen[0].type != "cuda":
-            raise InputError(
-                f"{name}=true needs a CUDA device; device={device} is {chosen[0]} here. Use {name}=false."
-            )
+    if tf32 and chosen[0].type != "cuda":
+        raise InputError(
+            f"tf32=true needs a CUDA device; device={device} is {chosen[0]} here. Use tf32=false."
+        )
     return chosen
 
 
@@ -84,3 +82,20 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
         yield
     finally:
         setattr(matmul, name, before)
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Word in one way what Python, numpy and torch's allocators say when memory runs out.
+
+    Raises
+    ------
+    RunFailedError
+        Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _MEMORY_SIGNS):
+            raise
+        raise RunFailedError("out of memory; fewer seeds at a time or dtype=float32 need less.") from error

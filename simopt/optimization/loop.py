@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from simopt import checks
-from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
-from simopt.measures.moments import Moments
-from simopt.optimization.blocks import Blocks
-from simopt.optimization.ending import Ending, StopReason
-from simopt.optimization.recorded import StepRecorder
 from simopt.optimization.replicates import Replicates
 from simopt.optimization.rows import Rows
-from simopt.optimization.state import State
+from simopt.optimization.state import State, StopReason
+from simopt.optimization.steps import each_step, every_kth_step
 from simopt.typing import OptimizerFactory
-
-if TYPE_CHECKING:
-    from simopt.optimization.state import Functions
 
 _READ_EVERY = 16
 """Steps between two readings of the scores where reading them makes the host wait for an accelerator."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Replicates that are evaluated together: scores, moments, and the descent of those that go on.
-
-    ``values`` are the scores on the host, read once a step.
-    """
-
-    score: Tensor
-    values: list[float]
-    moments: Moments
-    descent: list[Tensor | None]
 
 
 class Ascent:
@@ -59,16 +36,13 @@ class Ascent:
     rows : Rows, optional
         What ``bound`` and ``Y0`` were reduced by.
     read_every : int, optional
-        Scores are read in blocks of so many steps, and the states handed over then; they are the same. None:
-        1 on a CPU, and 16 elsewhere. Always 1 with an optimiser that needs a closure.
-    recorder : StepRecorder, optional
-        Records the steps, where they are read in blocks and none of them looks at a value.
+        Scores are read every so many steps, and the states handed over then; they are the same. None: 1 on a
+        CPU, and 16 elsewhere. Always 1 with an optimiser that needs a closure.
 
     Raises
     ------
     InputError
-        The optimiser refuses its options or cannot be recorded, ``read_every`` is less than 1, or there are
-        not R targets.
+        The optimiser refuses its options, ``read_every`` is less than 1, or there are not R targets.
     """
 
     def __init__(
@@ -80,20 +54,12 @@ class Ascent:
         max_steps: int,
         rows: Rows | None = None,
         read_every: int | None = None,
-        recorder: StepRecorder | None = None,
     ) -> None:
-        targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
-        if len(targets) != len(Y0):
-            raise InputError(f"there are {len(targets)} targets for {len(Y0)} replicates; give one for each.")
         self.bound = bound
         self.rows = rows
-        self._replicates = Replicates(bound, Y0, optimizer)
+        self._replicates = Replicates(bound, Y0, optimizer, target)
         self.Y = self._replicates.Y  # updated in place
-        self._ending = Ending(targets, self._replicates.sign, max_steps)
-        if recorder is not None:
-            for each in self.optimizers:
-                recorder.admit(each)
-        self._recorder = recorder
+        self._max_steps = max_steps
         if read_every is None:
             read_every = 1 if self.Y.device.type == "cpu" else _READ_EVERY
         checks.whole(read_every, 1, "read_every")
@@ -104,18 +70,12 @@ class Ascent:
         """How many updates were made."""
         return self._replicates.step
 
-    @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """One for all replicates, or one each."""
-        return self._replicates.optimizers
-
     def run(
         self,
         observe: Callable[[State], None],
         *,
         should_stop: Callable[[], bool] = lambda: False,
         every: int = 1,
-        ahead: Functions = MappingProxyType({}),
     ) -> StopReason:
         """Follow the gradient from the current step on.
 
@@ -124,58 +84,46 @@ class Ascent:
         observe : callable
             Is handed every ``every``-th state, the first and the last.
         should_stop : callable
-            Asked before each update, or once a block; True stops the run with
-            :attr:`StopReason.INTERRUPTED`.
+            Asked at each settled state; True stops the run with :attr:`StopReason.INTERRUPTED`.
         every : int
-        ahead : mapping
-            Functions of the moments that the observer will ask every state for (:meth:`State.value`), by the
-            names it asks with. Where scores are read in blocks, their values are read with them.
 
         Returns
         -------
         StopReason
             :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
         """
-        advance = self._once
-        if self.read_every > 1:
-            blocks = Blocks(self._replicates, self._ending, self.read_every, self._recorder, ahead)
-            advance = blocks.advance
-        while (reason := advance(observe, should_stop, every)) is None:
-            self._replicates.step += 1
-        return reason
+        states = self._start(every)
+        while True:
+            state = next(states)  # one step
+            reason = self._ended(state, should_stop)
+            if reason is not None:
+                return self._result(state, reason, observe)
+            if state.step % every == 0:
+                observe(state)
+            del state  # its moments are not needed beside those of the next one
 
-    def _once(
-        self, observe: Callable[[State], None], should_stop: Callable[[], bool], every: int
-    ) -> StopReason | None:
-        """Show the current state, and leave it unless there is a reason to stop."""
-        parts: list[_Part] = []
-        for Y in self._replicates.parts(self.Y):
-            parts.append(self._differentiate(Y, sum(len(part.values) for part in parts)))
-        score = torch.cat([part.score for part in parts])
-        values = [value for part in parts for value in part.values]
-        reason = self._ending.reason(self.step, values, should_stop)
-        if reason is StopReason.NOT_FINITE:
-            return reason
-        if self.step % every == 0 or reason is not None:
-            moments = Moments.joined([part.moments for part in parts], self.Y)
-            observe(State(self.step, score, moments, reason is not None))
-        if reason is None:
-            self._replicates.update([gradient for part in parts for gradient in part.descent])
-        return reason
+    def _start(self, every: int) -> Iterator[State]:
+        """Return the states from the current one on; to ask for the next one is to make a step."""
+        if self.read_every == 1:
+            return each_step(self._replicates, self._max_steps)
+        return every_kth_step(self._replicates, self._max_steps, self.read_every, every)
 
-    def _differentiate(self, part: Tensor, first: int) -> _Part:
-        """Evaluate replicates, the first of which has this number."""
-        moments, score = self._replicates.evaluate(part)
-        values = score.tolist()
-        going_on = [
-            math.isfinite(value) and goes_on
-            for value, goes_on in zip(values, self._ending.open(values, first), strict=True)
-        ]
-        descent: list[Tensor | None] = [None] * len(part)
-        if self.step < self._ending.max_steps and any(going_on):
-            gradient = self._replicates.gradient(moments, score)
-            descent = [gradient[r] if going_on[r] else None for r in range(len(part))]
-        return _Part(score.detach(), values, moments.detached(), descent)
+    def _ended(self, state: State, should_stop: Callable[[], bool]) -> StopReason | None:
+        """Say why the run ends at a state, or None where it goes on."""
+        if not state.score.isfinite().all():
+            return StopReason.NOT_FINITE
+        if not self._replicates.below(state.score).any():
+            return StopReason.TARGET
+        if state.step >= self._max_steps:
+            return StopReason.MAX_STEPS
+        return StopReason.INTERRUPTED if state.settled and should_stop() else None
+
+    def _result(self, state: State, reason: StopReason, observe: Callable[[State], None]) -> StopReason:
+        """Stand at the state that ended the run, and show it unless its score is not finite."""
+        self._replicates.step = state.step
+        if reason is not StopReason.NOT_FINITE:
+            observe(replace(state, last=True, settled=True))
+        return reason
 
     def synthetic(self, Y: Tensor | None = None) -> Tensor:
         """Return Y, or that of a state, (R, samples, units), with all samples if the run has fewer rows."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
 from simopt.optimization.optimizers import make
@@ -18,8 +21,21 @@ _BATCHED_UP_TO = 100_000
 """Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""
 
 
+@dataclass
+class Evaluation:
+    """The replicates after ``step`` updates: scores (R,), moments, and R gradients of what is minimised.
+
+    Gradients are None where none of the replicates that are evaluated together is to move.
+    """
+
+    step: int
+    score: Tensor
+    moments: Moments
+    gradients: list[Tensor | None]
+
+
 class Replicates:
-    """R synthetic datasets and the optimisers that move them.
+    """R synthetic datasets, their targets, and the optimisers that move them.
 
     Parameters
     ----------
@@ -28,6 +44,7 @@ class Replicates:
     optimizer : callable
         Makes a torch optimiser from a list of parameters. Each replicate is a parameter of its own, so
         that no optimiser mixes them; one that needs a closure (L-BFGS) is made once a replicate.
+    target : float, or sequence of R floats
 
     Attributes
     ----------
@@ -41,56 +58,75 @@ class Replicates:
     Raises
     ------
     InputError
-        The optimiser refuses its options.
+        The optimiser refuses its options, or there are not R targets.
     """
 
-    def __init__(self, bound: BoundMeasure, Y0: Tensor, optimizer: OptimizerFactory) -> None:
+    def __init__(
+        self, bound: BoundMeasure, Y0: Tensor, optimizer: OptimizerFactory, target: float | Sequence[float]
+    ) -> None:
+        targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
+        if len(targets) != len(Y0):
+            raise InputError(f"there are {len(targets)} targets for {len(Y0)} replicates; give one for each.")
         self.bound = bound
         self.step = 0
-        self.sign = bound.measure.sign
+        self._sign = bound.measure.sign
         scores = bound.reference.scores
         self.Y = Y0.to(dtype=scores.dtype, device=scores.device, copy=True)
-        self._each = list(self.Y.unbind())
-        self._alone = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
+        self._bars = self.Y.new_tensor([_least_reached(self._sign * t, scores.dtype) for t in targets])
+        self._parameters = list(self.Y.unbind())
+        self._one_by_one = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
         self.by_closure = _needs_closure(make(optimizer, [self.Y.new_zeros(1)]))
-        groups = [[y] for y in self._each] if self.by_closure else [self._each]
-        self.optimizers = [make(optimizer, group) for group in groups]
+        groups = [[y] for y in self._parameters] if self.by_closure else [self._parameters]
+        self._optimizers = [make(optimizer, group) for group in groups]
 
-    def parts(self, Y: Tensor) -> list[Tensor]:
-        """Return Y in parts along R: those that are evaluated together."""
-        return [Y[r : r + 1] for r in range(len(Y))] if self._alone else [Y]
+    def below(self, score: Tensor) -> Tensor:
+        """Return which replicates have not reached their targets at these scores, (R,), bool."""
+        return self._sign * score < self._bars.to(score.device)
 
-    def evaluate(self, part: Tensor) -> tuple[Moments, Tensor]:
-        """Return moments and scores with their graph, down to the moments' own Y."""
-        moments = Moments(self.bound.reference, part.detach().requires_grad_())
-        return moments, self.bound.evaluate(moments)
+    def evaluate(self, Y: Tensor, moving: Sequence[bool]) -> Evaluation:
+        """Return scores, moments and gradients of Y (R, samples, units), of which some are to move."""
+        size = 1 if self._one_by_one else len(Y)
+        parts = [self._evaluate(Y[r : r + size], moving[r : r + size]) for r in range(0, len(Y), size)]
+        return Evaluation(
+            self.step,
+            torch.cat([score for score, _, _ in parts]),
+            Moments.joined([moments for _, moments, _ in parts], Y),
+            [gradient for _, _, gradients in parts for gradient in gradients],
+        )
 
-    def gradient(self, moments: Moments, score: Tensor) -> Tensor:
-        """Return the gradient of what is minimised, of Y's shape."""
-        (gradient,) = torch.autograd.grad(-self.sign * score.sum(), moments.Y)
-        # The fused optimisers of torch read a gradient in the memory order of its parameter.
-        return gradient.contiguous()
+    def _evaluate(self, Y: Tensor, moving: Sequence[bool]) -> tuple[Tensor, Moments, Sequence[Tensor | None]]:
+        moments = Moments(self.bound.reference, Y.detach().requires_grad_())
+        score = self.bound.evaluate(moments)
+        gradients: Sequence[Tensor | None] = [None] * len(Y)
+        if any(moving):
+            gradients = self._gradient(score.sum(), moments.Y).unbind()
+        return score.detach(), moments.detached(), gradients
 
-    def update(self, descent: Sequence[Tensor | None]) -> None:
+    def update(self, gradients: Sequence[Tensor | None]) -> None:
         """Move each replicate by its gradient; None leaves one where it is."""
-        for y, gradient in zip(self._each, descent, strict=True):
+        for y, gradient in zip(self._parameters, gradients, strict=True):
             y.grad = gradient
         if self.by_closure:
-            for r, y in enumerate(self._each):
-                if descent[r] is not None:
-                    self.optimizers[r].step(self._closure(y))
+            for y, optimizer in zip(self._parameters, self._optimizers, strict=True):
+                if y.grad is not None:
+                    optimizer.step(self._closure(y))
         else:
-            self.optimizers[0].step()
-        for y in self._each:
+            self._optimizers[0].step()
+        for y in self._parameters:
             y.grad = None
+        self.step += 1
+
+    def _gradient(self, score: Tensor, Y: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(-self._sign * score, Y)
+        # The fused optimisers of torch read a gradient in the memory order of its parameter.
+        return gradient.contiguous()
 
     def _closure(self, y: Tensor) -> Callable[[], float]:
         def closure() -> float:
             leaf = y.detach().requires_grad_()
-            loss = -self.sign * self.bound.evaluate(Moments(self.bound.reference, leaf))
-            (gradient,) = torch.autograd.grad(loss, leaf)
-            y.grad = gradient.contiguous()
-            return loss.item()
+            score = self.bound.evaluate(Moments(self.bound.reference, leaf))
+            y.grad = self._gradient(score, leaf)
+            return -self._sign * score.item()
 
         return closure
 
@@ -99,7 +135,7 @@ class Replicates:
         return {
             "step": self.step,
             "Y": self.Y,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -112,9 +148,9 @@ class Replicates:
         """
         self.step = int(state["step"])
         self.Y.copy_(state["Y"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             options = _options(optimizer)
-            optimizer.load_state_dict(_launched_as(optimizer, saved))
+            optimizer.load_state_dict(saved)
             if _options(optimizer) != options:
                 raise ValueError("the optimiser's options are not those that were saved")
 
@@ -123,15 +159,13 @@ def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, type]]:
     return [{key: type(value) for key, value in group.items()} for group in optimizer.param_groups]
 
 
-def _launched_as(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
-    """Return a saved state with ``capturable`` as it is now: how a step is launched is no part of a run."""
-    groups = [
-        {**group, "capturable": own["capturable"]} if "capturable" in group and "capturable" in own else group
-        for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)
-    ]
-    return {**saved, "param_groups": groups}
-
-
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _least_reached(target: float, dtype: torch.dtype) -> float:
+    """Return the least number of a dtype that is not below the target: comparing in it is then exact."""
+    nearest = torch.tensor(target, dtype=dtype)
+    above = torch.nextafter(nearest, torch.full_like(nearest, math.inf))
+    return float(nearest if nearest.item() >= target else above)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,32 +11,11 @@ from simopt.errors import RunFailedError
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.optimization import init as inits
-from simopt.optimization.ending import StopReason
-from simopt.optimization.recorded import CudaGraphs
+from simopt.optimization.device import memory_errors
 from simopt.optimization.setup import not_finite, prepare
+from simopt.optimization.state import StopReason
 from simopt.optimization.trajectory import Recorder, Trajectory
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
-
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-
-
-@contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
-    """Word in one way what Python, numpy and torch's allocators say when memory runs out.
-
-    Raises
-    ------
-    RunFailedError
-        Memory ran out.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _MEMORY_SIGNS):
-            raise
-        raise RunFailedError("out of memory; fewer seeds at a time or dtype=float32 need less.") from error
+from simopt.typing import ArrayLike
 
 
 @memory_errors()
@@ -55,7 +32,6 @@ def optimize(
     device: str = "auto",
     dtype: str = "float32",
     tf32: bool = False,
-    cuda_graphs: bool = False,
 ) -> Trajectory:
     """Optimise synthetic datasets towards a recording, and log what they capture of it.
 
@@ -83,10 +59,6 @@ def optimize(
     dtype : {"float32", "float64"}
     tf32 : bool
         On cuda, take products of float32 matrices in TF32: faster, to about three digits.
-    cuda_graphs : bool
-        On cuda, record a step once and launch it as a whole from then on: for problems so small that to
-        launch their kernels takes longer than to run them. The scores are the same; a step that must look at
-        a value (as one that decomposes Y) is not recorded, with a warning.
 
     Returns
     -------
@@ -99,7 +71,7 @@ def optimize(
     RunFailedError
         The score became NaN or infinite, or memory ran out.
     """
-    where, precision = devices.choose(device, dtype, tf32=tf32, cuda_graphs=cuda_graphs)
+    where, precision = devices.choose(device, dtype, tf32=tf32)
     array = checks.responses(X, "X")
     reference = Reference.of(checks.flatten(array), dtype=precision, device=where)
     chosen = measures.get(measure) if isinstance(measure, str) else measure
@@ -117,9 +89,8 @@ def optimize(
             units=array.shape[-1],
             target=target,
             max_steps=max_steps,
-            recorder=CudaGraphs() if cuda_graphs else None,
         )
-        reason = ascent.run(recorder, ahead=recorder.asks)
+        reason = ascent.run(recorder)
     if reason is StopReason.NOT_FINITE:
         raise RunFailedError(not_finite(ascent, chosen.name))
     return Trajectory(

@@ -13,7 +13,6 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
 from simopt.optimization.optimizers import probe
-from simopt.optimization.recorded import StepRecorder
 from simopt.optimization.rows import Rows, fewer
 from simopt.typing import OptimizerFactory
 
@@ -29,15 +28,13 @@ def prepare(
     target: float,
     max_steps: int,
     tracked: Iterable[Measure] = (),
-    recorder: StepRecorder | None = None,
 ) -> Ascent:
     """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
 
     Raises
     ------
     InputError
-        As :func:`check`; or a user's function returned a score without a gradient, or no Y0; or the optimiser
-        cannot be recorded.
+        As :func:`check`; or a user's function returned a score without a gradient, or no Y0.
 
     Warns
     -----
@@ -54,7 +51,7 @@ def prepare(
     rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
     if rows is not None:
         reference, Y0 = rows.reference, rows.reduce(Y0)
-    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows=rows, recorder=recorder)
+    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows)
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
     return ascent

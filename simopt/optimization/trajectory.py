@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from simopt.optimization import captured
 from simopt.optimization.captured import captured_variance
-from simopt.optimization.ending import StopReason
-from simopt.optimization.state import State
+from simopt.optimization.state import State, StopReason
 from simopt.typing import FloatArray
-
-if TYPE_CHECKING:
-    from simopt.optimization.state import Functions
 
 
 @dataclass(frozen=True)
@@ -56,15 +51,7 @@ class Trajectory:
 
 
 class Recorder:
-    """An observer that keeps step, score and captured variance of every state it is handed.
-
-    Attributes
-    ----------
-    asks : mapping
-        What it asks a state for.
-    """
-
-    asks: ClassVar[Functions] = {"captured_variance": captured_variance}
+    """An observer that keeps step, score and captured variance of every state it is handed."""
 
     def __init__(self) -> None:
         self.step: list[int] = []
@@ -74,9 +61,8 @@ class Recorder:
     def __call__(self, state: State) -> None:
         """Keep a state."""
         self.step.append(state.step)
-        self.score.append(state.score.cpu().numpy().copy())
-        captured = state.value("captured_variance", captured_variance)
-        self.captured_variance.append(captured.cpu().numpy())
+        self.score.append(state.score.numpy().copy())
+        self.captured_variance.append(captured_variance(state.moments).cpu().numpy())
 
 
 class Thinning:
@@ -99,7 +85,7 @@ class Thinning:
         """Say whether a state is logged; the next ones are then measured against it."""
         if self.score_step == 0:
             return True
-        score = state.score.cpu().double().numpy()
+        score = state.score.double().numpy()
         near = self._last is not None and (np.abs(score - self._last) < self.score_step).all()
         if near and not state.last:
             return False

@@ -48,13 +48,6 @@ def test_tf32_is_refused_where_it_would_do_nothing(monkeypatch) -> None:
         device.choose("auto", "float64", tf32=True)
 
 
-def test_cuda_graphs_are_refused_where_there_are_none(monkeypatch) -> None:
-    with pytest.raises(InputError, match="cuda_graphs=true needs a CUDA device; device=cpu is cpu here"):
-        device.choose("cpu", "float32", cuda_graphs=True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device.choose("auto", "float64", cuda_graphs=True) == (torch.device("cuda"), torch.float64)
-
-
 @newer
 @pytest.mark.parametrize("before", ["none", "ieee", "tf32"])
 @pytest.mark.usefixtures("setting")

@@ -136,7 +136,7 @@ def lbfgs(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
 
 def test_an_optimizer_with_a_closure_gets_one_a_replicate() -> None:
     loop = ascent(R=2, optimizer=lbfgs, max_steps=20, measure="nbs", target=0.85)
-    assert len(loop.optimizers) == 2
+    assert len(loop.state()["optimizers"]) == 2
     alone = Ascent(loop.bound, loop.Y[1:].clone(), lbfgs, 0.85, 20)
     seen, _, reason = states(loop)
     assert reason is StopReason.TARGET

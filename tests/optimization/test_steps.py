@@ -1,16 +1,16 @@
-"""Scores read in blocks: the same states, to the last bit, as with scores read at every step."""
+"""Scores read every k steps: the same states, to the last bit, as with scores read at every step."""
 
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from simopt import assumed, linalg, measures
+from simopt import linalg, measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import BoundMeasure, Moments, Reference
-from simopt.optimization import Ascent, State, StopReason, blocks, captured_variance, ending, replicates
-from simopt.optimization.recorded import waits
+from simopt.optimization import Ascent, State, StopReason, captured_variance, replicates, steps
 
 OPTIMIZERS = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.1),
@@ -33,8 +33,26 @@ def ascent(on: BoundMeasure, Y0: torch.Tensor, read_every: int, target: float = 
     return Ascent(on, Y0, OPTIMIZERS[optimizer], target, max_steps, read_every=read_every)
 
 
-def in_blocks(run: Ascent) -> blocks.Blocks:
-    return blocks.Blocks(run._replicates, run._ending, run.read_every)
+def evaluate_block(run: Ascent, every: int = 1) -> list[steps._Unread]:
+    block: list[steps._Unread] = []
+    steps._evaluate_block(block, run._replicates, 200, run.read_every, every)
+    return block
+
+
+class ReadValues(TorchDispatchMode):
+    """Notes the operations that hand a value to the host, or whose result has a size that values decide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        by_value = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags)
+        if func is torch.ops.aten.index.Tensor:
+            by_value = any(index is not None and index.dtype is torch.bool for index in args[1])
+        if by_value:
+            self.found.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
 
 
 class Log:
@@ -45,20 +63,18 @@ class Log:
         self.last: list[bool] = []
         self.settled: list[bool] = []
         self.tensors: list[torch.Tensor] = []
-        self.known: list[bool] = []
 
     def __call__(self, state: State) -> None:
         self.steps.append(state.step)
         self.last.append(state.last)
         self.settled.append(state.settled)
-        captured = state.value("captured", captured_variance)
+        captured = captured_variance(state.moments)
         self.tensors += [state.score.clone(), state.moments.Y.clone(), captured]
-        self.known.append("captured" in state.known)
 
 
 def logged(run: Ascent, **options) -> tuple[Log, StopReason]:
     log = Log()
-    return log, run.run(log, ahead={"captured": captured_variance}, **options)
+    return log, run.run(log, **options)
 
 
 def compare(each: Ascent, block: Ascent, **options) -> tuple[Log, Log, StopReason]:
@@ -71,14 +87,14 @@ def compare(each: Ascent, block: Ascent, **options) -> tuple[Log, Log, StopReaso
     return one, other, why
 
 
-@pytest.mark.parametrize("every", [1, 3, 50])
+@pytest.mark.parametrize(("every", "read_every"), [(1, 4), (3, 4), (1, 16), (3, 16), (50, 7)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("measure", ["cka", "nbs", "ridge100_cv5"])
-def test_states_are_the_same(measure: str, optimizer: str, every: int) -> None:
+def test_states_are_the_same(measure: str, optimizer: str, every: int, read_every: int) -> None:
     on, Y0 = bound(measure), noise() * torch.tensor([1.0, 2.0, 3.0, 5.0])[:, None, None]
     start = on(Y0).max().item()
     target = start + 0.6 * ((0.9 if measure == "cka" else 0.8) - start)
-    runs = [ascent(on, Y0, n, target, 150, optimizer) for n in (1, 7)]
+    runs = [ascent(on, Y0, n, target, 150, optimizer) for n in (1, read_every)]
     log, _, why = compare(*runs, every=every)
     scores = torch.stack(log.tensors[::3])
     assert why is StopReason.TARGET
@@ -128,7 +144,7 @@ def test_a_score_that_is_not_finite(every: int) -> None:
     on, Y0 = growing(lambda size: size + 0 * (300 - size).sqrt())
     log, _, why = compare(*(ascent(on, Y0, n) for n in (1, 16)), every=every)
     assert why is StopReason.NOT_FINITE
-    assert 0 < log.steps[-1] < 16 or every == 10
+    assert log.steps == {1: [0, 1, 2, 3], 10: [0]}[every]
 
 
 def test_an_error_comes_after_the_states_before_it() -> None:
@@ -185,7 +201,8 @@ def test_it_is_stopped_between_blocks_and_goes_on_to_the_same_numbers(every: int
     rest, reason = logged(again, every=every)
     assert reason is whole_reason
     assert torch.equal(again.Y, whole.Y)
-    assert rest.steps == [step for step in whole_log.steps if step >= first.step] or first.step % every
+    assert first.step % every == 0 or every == 40
+    assert rest.steps == [step for step in whole_log.steps if step >= first.step]
     assert torch.equal(rest.tensors[-1], whole_log.tensors[-1])
 
 
@@ -219,141 +236,57 @@ def _copied(leaf: object) -> object:
     return leaf.clone() if isinstance(leaf, torch.Tensor) else leaf
 
 
-def test_only_the_last_state_of_a_block_is_settled_and_the_first_one_of_a_run() -> None:
+def test_only_the_last_state_of_a_block_is_settled() -> None:
     log, _ = logged(ascent(bound("cka"), noise(), 5, 1.0, 12))
-    assert log.settled == [step in (0, 5, 10, 12) for step in range(13)]
+    assert log.settled == [step in (4, 9, 12) for step in range(13)]
 
 
 def test_the_scores_are_read_once_a_block(monkeypatch) -> None:
-    reads = 0
-    tolist = torch.Tensor.tolist
+    run, reads, cpu = ascent(bound("cka"), noise(), 5, 1.0, 19), 0, torch.Tensor.cpu
 
-    def counted(tensor: torch.Tensor) -> list[float]:
+    def counted(tensor: torch.Tensor) -> torch.Tensor:
         nonlocal reads
         reads += 1
-        return tolist(tensor)
+        return cpu(tensor)
 
-    monkeypatch.setattr(torch.Tensor, "tolist", counted)
-    ascent(bound("cka"), noise(), 5, 1.0, 20).run(lambda state: None)
-    assert reads == 5
-
-
-LOOKS_AT_NO_VALUE = (
-    "cka", "cka_debiased", "cka_rbf", "distance_correlation", "ensd", "linreg", "linreg_cv5", "nbs",
-    "procrustes_angular", "ridge100", "ridge100_cv5", "rsa", "rsa_correlation_corr", "rsa_mahalanobis",
-    "soft_correlation_match",
-)  # fmt: skip
+    monkeypatch.setattr(torch.Tensor, "cpu", counted)
+    run.run(lambda state: None)
+    assert reads == 4
 
 
 @pytest.mark.parametrize("optimizer", ["fused", "sgd"])
-@pytest.mark.parametrize("measure", LOOKS_AT_NO_VALUE)
-def test_nothing_is_read_within_a_block(measure: str, optimizer: str, monkeypatch) -> None:
+@pytest.mark.parametrize("measure", ["cka", "cka_debiased", "cka_rbf", "nbs", "procrustes_angular"])
+def test_no_value_is_read_within_a_block(measure: str, optimizer: str, monkeypatch) -> None:
     monkeypatch.setattr(linalg, "polar", linalg.polar_by_products)  # as on accelerators
     run = ascent(bound(measure), noise(), 16, 2.0, 100, optimizer)
-    block = in_blocks(run)
-    block.advance(lambda state: None, lambda: False, 1)
-    assert waits(lambda: block._compute([], 1))[1] == []
+    with ReadValues() as read:
+        evaluate_block(run)
+    assert read.found == set()
     assert run.step == 15
 
 
-@pytest.mark.parametrize("measure", ["cca", "shape_angular"])
-def test_decompositions_are_known_to_wait(measure: str) -> None:
-    block = in_blocks(ascent(bound(measure), noise(), 16, 2.0, 100))
-    assert "_linalg_svd" in waits(lambda: block._compute([], 1))[1]
-
-
-@pytest.mark.parametrize("every", [1, 10])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_block_that_took_a_wrong_thing_for_granted_is_gone_through_again(
-    optimizer: str, every: int
-) -> None:
-    told: list[bool] = []
-
-    def score(size: torch.Tensor) -> torch.Tensor:
-        told.append(assumed.holds(size < 400))
-        return size if told[-1] else size.sqrt() * 20
-
-    makers = {"adam": OPTIMIZERS["adam"], "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)}
-    on, Y0 = growing(score)[0], noise(3) / 2
-    each, block = (Ascent(on, Y0, makers[optimizer], 1e4, 40, read_every=n) for n in (1, 7))
-    compare(each, block, every=every)
-    first = told.index(False)
-    assert first > 8  # the first state, and a block or more, went well
-    in_block = told[41:]
-    assert in_block.index(False) > first  # it was seen only when the block was gone through again
-
-
-@pytest.mark.parametrize("measure", ["cka", "linreg", "ridge1_cv5", "rsa"])
-def test_states_are_the_same_where_nothing_can_be_taken_for_granted(measure: str) -> None:
-    on, Y0 = bound(measure), noise()
-    Y0[..., 1] = Y0[..., 0] * (1 + 1e-6)
-    Y0[:, 3] = 0
-    Y0[:, 3] = Y0.mean(dim=1)
-    _, log, _ = compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
-    assert not any(log.known)
-
-
-def test_what_is_asked_of_every_state_is_computed_with_it() -> None:
-    on, Y0 = bound("cka"), noise()
-    each, block, _ = compare(*(ascent(on, Y0, n, 2.0, 20) for n in (1, 6)))
-    assert not any(each.known)
-    assert block.known == [False] + [True] * 20
-
-
-@pytest.mark.parametrize("target", [0.7, 2.0])
-def test_what_cannot_be_computed_ahead_fails_where_it_is_asked_for(target: float) -> None:
-    on, Y0 = bound("cka"), noise()
-
-    def fails(moments: Moments) -> torch.Tensor:
-        if (on.evaluate(moments) > 0.8).any():
-            raise NumericalError("not beyond 0.8")
-        return moments.total
-
-    ends = []
-    for n in (1, 7):
-        run, seen = ascent(on, Y0[:1], n, target, 60), []
-
-        def ask(state: State, seen: list[float] = seen) -> None:
-            seen.append(state.value("x", fails).item())
-
-        try:
-            why = run.run(ask, ahead={"x": fails})
-        except NumericalError:
-            why = None
-        ends.append((seen, why, run.step))
-    assert ends[0] == ends[1]
-    assert ends[0][1] is (StopReason.TARGET if target == 0.7 else None)
-
-
-@pytest.mark.parametrize("bar", [0.0, 400.0])
-def test_an_error_from_what_was_taken_for_granted_does_not_count(bar: float) -> None:
-    def fails(size: torch.Tensor) -> torch.Tensor:
-        if assumed.holds(size < bar) and (size.max() >= bar).item():
-            raise RuntimeError("wrong")
-        return size
-
-    on, Y0 = growing(fails)[0], noise(3) / 2
-    compare(*(Ascent(on, Y0, OPTIMIZERS["adam"], 1e4, 30, read_every=n) for n in (1, 7)))
+def test_a_condition_that_is_looked_at_is_noticed() -> None:
+    with ReadValues() as read:
+        evaluate_block(ascent(bound("linreg"), noise(), 16))
+    assert read.found == {"_local_scalar_dense"}
 
 
 def test_states_that_are_not_read_yet_do_not_fill_the_memory(monkeypatch) -> None:
     on, Y0 = bound("cka"), noise()
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * Y0.nbytes)
+    monkeypatch.setattr(steps, "_BLOCK_BYTES", 2 * Y0.nbytes)
     log, other, _ = compare(*(ascent(on, Y0, n, max_steps=30) for n in (1, 16)))
     assert len(log.steps) > 16
     gaps = [step for step, settled in zip(other.steps, other.settled, strict=True) if settled]
     assert max(b - a for a, b in pairwise(gaps)) <= 2
 
 
-def test_moments_that_are_not_shown_are_not_kept() -> None:
-    for every, kept in ((5, [5, 10, 15]), (100, [16])):
-        unread: list = []
-        run = ascent(bound("cka"), noise(), 16, 1.0)
-        block = in_blocks(run)
-        block.advance(lambda state: None, lambda: False, 1)
+@pytest.mark.parametrize(("every", "kept"), [(5, [0, 5, 10, 15]), (16, [0]), (100, [16])])
+def test_moments_that_are_not_shown_are_not_kept(every: int, kept: list[int]) -> None:
+    run = ascent(bound("cka"), noise(), 16, 1.0)
+    if every == 100:  # else the first block is of one state, which is to be shown
         run.restore({**run.state(), "step": 1})
-        block._compute(unread, every)
-        assert [state.step for state in unread if state.moments is not None] == kept
+    block = evaluate_block(run, every)
+    assert [state.step for state in block if state.moments is not None] == kept
 
 
 @pytest.mark.parametrize("target", [0.9, 0.99, 0.3, -0.7, 1e-50, 1e300, -1e300])
@@ -363,7 +296,7 @@ def test_comparing_on_the_device_is_comparing_on_the_host(target: float, dtype: 
     infinity = torch.full_like(near, torch.inf)
     below = torch.nextafter(near, -infinity)
     score = torch.cat([below, near, torch.nextafter(near, infinity), near * 0, -infinity, infinity])
-    on_device = score < ending._least_reached(target, dtype)
+    on_device = score < replicates._least_reached(target, dtype)
     assert on_device.tolist() == [value < target for value in score.tolist()]
 
 
@@ -397,10 +330,10 @@ def test_on_a_gpu(measure: str, optimizer: str) -> None:
 def test_a_gpu_is_not_waited_for_within_a_block() -> None:
     on = measures.get("cka").bind(Reference.of(torch.randn(40, 5), device="cuda"))
     run = ascent(on, noise(), 16, 1.0, 100)
-    unread: list = []
+    evaluate_block(run)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        in_blocks(run)._compute(unread, 1)
+        block = evaluate_block(run)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(unread) == 16
+    assert len(block) == 16
