@@ -19,7 +19,7 @@ from simopt.optimization.blocks import Blocks
 from simopt.optimization.ending import Ending, StopReason
 from simopt.optimization.recorded import StepRecorder
 from simopt.optimization.replicates import Replicates
-from simopt.optimization.rows import Rows
+from simopt.optimization.span import Span
 from simopt.optimization.state import State
 from simopt.typing import OptimizerFactory
 
@@ -56,7 +56,7 @@ class Ascent:
         A replicate that reaches this score, or its own (a distance: from above), is kept as it is while the
         others go on.
     max_steps : int
-    rows : Rows, optional
+    rows : Span, optional
         What ``bound`` and ``Y0`` were reduced by.
     read_every : int, optional
         Scores are read in blocks of so many steps, and the states handed over then; they are the same. None:
@@ -78,7 +78,7 @@ class Ascent:
         optimizer: OptimizerFactory,
         target: float | Sequence[float],
         max_steps: int,
-        rows: Rows | None = None,
+        rows: Span | None = None,
         read_every: int | None = None,
         recorder: StepRecorder | None = None,
     ) -> None:
