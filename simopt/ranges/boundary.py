@@ -81,13 +81,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.units is not None:
             checks.whole(self.units, 1, "units")
-        checks.whole(self.starts, 2, "starts")
-        checks.whole(self.steps, 1, "steps")
-        checks.whole(self.rounds, 1, "rounds")
-        checks.whole(self.between, 0, "between")
+        for name, least in (("starts", 2), ("steps", 1), ("rounds", 1), ("between", 0), ("seed", 0)):
+            checks.whole(getattr(self, name), least, name)
         checks.at_least(self.rate, 0, "rate", strict=True)
         checks.at_least(self.tolerance, 0, "tolerance", strict=True)
-        checks.whole(self.seed, 0, "seed")
 
 
 @dataclass(frozen=True)

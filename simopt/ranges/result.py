@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,23 @@ from simopt.theory.bounds import Range
 from simopt.typing import FloatArray
 
 ANALYSIS = "joint"
+_PARTS = {"boundary": Region, "across": Extremes, "square": Reached}
 _AXES = {
-    "boundary": {
-        "levels": "L",
-        "b_min": "L",
-        "b_max": "L",
-        "feasibility": "L 2",
-        "spread": "L 2",
-        "points": "N 2",
-    },
-    "across": {
-        "levels": "L",
-        "value": "L 2",
-        "feasibility": "L 2",
-        "spread": "L 2",
-        "gain": "L 2",
-        "points": "N 2",
-    },
-    "square": {
-        "targets": "T 2",
-        "start": "T 2",
-        "end": "T 2",
-        "closest": "T 2",
-        "settled": "T",
-        "steps": "T",
-        "path": "S T 2",
-        "points": "N 2",
-    },
+    "levels": "L",
+    "b_min": "L",
+    "b_max": "L",
+    "value": "L 2",
+    "feasibility": "L 2",
+    "spread": "L 2",
+    "gain": "L 2",
+    "points": "N 2",
+    "targets": "T 2",
+    "start": "T 2",
+    "end": "T 2",
+    "closest": "T 2",
+    "settled": "T",
+    "steps": "T",
+    "path": "S T 2",
 }
 
 
@@ -212,12 +202,10 @@ def write(path: Path, result: JointRange, about: Mapping[str, Any]) -> None:
     StorageError
         It cannot be written.
     """
-    parts = {"boundary": result.region, "across": result.across, "square": result.square}
     arrays: dict[str, Array] = {}
-    for group, content in parts.items():
-        if content is not None:
-            for name, axes in _AXES[group].items():
-                arrays[f"{group}/{name}"] = Array(np.asarray(getattr(content, name)), axes)
+    for group, content in zip(_PARTS, (result.region, result.across, result.square), strict=True):
+        for name in _stored_fields(group) if content is not None else ():
+            arrays[f"{group}/{name}"] = Array(np.asarray(getattr(content, name)), _AXES[name])
     optional = [("boundary/gain", result.gain, "L 2"), ("proved", result.proved, "P 3")]
     optional.append(("extremes/Y", result.Y, "L 2 n q"))
     if result.extremes is not None:
@@ -249,7 +237,7 @@ def read(path: Path) -> JointRange:
 def _result(stored: Stored, path: Path) -> JointRange:
     about, arrays = stored.attributes, {name: array.data for name, array in stored.arrays.items()}
     a, b = map(str, about["names"])
-    boundary, across, square = (_part(arrays, group) for group in _AXES)
+    boundary, across, square = (_part(arrays, group) for group in _PARTS)
     region = None
     if boundary is not None:
         signs = stored.groups["boundary"]["signs"]
@@ -282,7 +270,11 @@ def _result(stored: Stored, path: Path) -> JointRange:
 def _part(arrays: dict[str, FloatArray], group: str) -> dict[str, Any] | None:
     if f"{group}/points" not in arrays:
         return None
-    return {name: arrays[f"{group}/{name}"] for name in _AXES[group]}
+    return {name: arrays[f"{group}/{name}"] for name in _stored_fields(group)}
+
+
+def _stored_fields(group: str) -> list[str]:
+    return [field.name for field in fields(_PARTS[group]) if field.name in _AXES]
 
 
 def _implied(facts: dict[str, Any]) -> Implied:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -141,9 +140,9 @@ class Square(Stepwise):
     Parameters
     ----------
     reference : Reference
-    measures : pair of Measure
+    a, b : Measure
     targets : array, (T, 2)
-        Such as :func:`edges`.
+        Scores of a and b, such as :func:`edges`.
     options : SquareOptions
     units : int or None
         Of Y; None: as many as X has.
@@ -157,20 +156,23 @@ class Square(Stepwise):
     Raises
     ------
     InputError
-        Targets that are no pairs, a number of measures other than two, or a measure without a gradient.
+        Targets that are no pairs, or a measure without a gradient.
     """
 
     def __init__(
         self,
         reference: Reference,
-        measures: Sequence[Measure],
+        a: Measure,
+        b: Measure,
         targets: FloatArray,
         options: SquareOptions | None = None,
         *,
         units: int | None = None,
     ) -> None:
         self.options = options or SquareOptions()
-        targets = _pairs(measures, targets)
+        measures = [a, b]
+        check_measures(measures)
+        targets = _pairs(targets)
         units = reference.responses.shape[-1] if units is None else units
         Y0 = GaussianInit()([self.options.seed], reference.samples, units)[0]
         self.span = Span(reference, Y0, rows_suffice(reference, units, measures))
@@ -276,10 +278,7 @@ class Square(Stepwise):
             getattr(self, name).copy_(state[name])
 
 
-def _pairs(measures: Sequence[Measure], targets: FloatArray) -> FloatArray:
-    if len(measures) != 2:
-        raise InputError(f"{len(measures)} measures were given; a square has two.")
-    check_measures(measures)
+def _pairs(targets: FloatArray) -> FloatArray:
     table = np.asarray(targets, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not len(table) or not np.isfinite(table).all():
         raise InputError(f"targets of shape {table.shape} are no finite pairs (T, 2) of scores.")

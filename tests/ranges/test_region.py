@@ -94,7 +94,7 @@ def test_any_pair_of_any_y_is_inside(rng: np.random.Generator) -> None:
     assert pairs[:, 0].max() > 0.95
     assert found.contains(pairs, slack=2e-3).all()
     assert found.contain(pairs).contains(pairs).all()
-    square = Square(Reference.of(X), [cka, angular], edges(5), SquareOptions(max_steps=150))
+    square = Square(Reference.of(X), cka, angular, edges(5), SquareOptions(max_steps=150))
     square.run()
     reached = square.reached().points
     assert len(reached) > 2000
@@ -126,7 +126,7 @@ def test_what_runs_and_targets_reach_lies_inside() -> None:
     boundary = Boundary(reference, *pair)
     boundary.run()
     found = Region.of(*pair, boundary.extremes())
-    square = Square(reference, pair, edges(6), SquareOptions(max_steps=600, window=600, tolerance=0))
+    square = Square(reference, *pair, edges(6), SquareOptions(max_steps=600, window=600, tolerance=0))
     square.run()
     reached = [square.reached().points]
     for optimised in ("cka", "nbs", "procrustes_angular", "linreg"):
