@@ -112,8 +112,9 @@ class Region:
         found = np.isfinite(extreme)
         nodes = np.column_stack([self.levels[found], extreme[found]])
         reached = np.concatenate([nodes, self.points])
-        ends = [_outermost(reached, end, sign) for end in (reached[:, 0].min(), reached[:, 0].max())]
-        nodes = np.array([ends[0], *nodes[(nodes[:, 0] > ends[0][0]) & (nodes[:, 0] < ends[1][0])], ends[1]])
+        first, last = reached[:, 0].min(), reached[:, 0].max()
+        inner = nodes[(nodes[:, 0] > first) & (nodes[:, 0] < last)]
+        nodes = np.array([(first, -sign * np.inf), *inner, (last, -sign * np.inf)])
         vertices = _hull(_out_to(reached, nodes, sign), reached, sign)
         return vertices if self.limits is None else _cut(vertices, self.limits, reached, sign)
 
@@ -181,12 +182,6 @@ class Region:
         return words[telling]
 
 
-def _outermost(points: FloatArray, a: float, sign: int) -> FloatArray:
-    there = points[points[:, 0] == a]
-    row: FloatArray = there[np.argmax(sign * there[:, 1])]
-    return row
-
-
 def _hull(nodes: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
     """Return the boundary through nodes that has all that was reached on its inner side."""
     vertices = [nodes[:1]]
@@ -207,11 +202,8 @@ def _cut(vertices: FloatArray, limits: FloatArray, reached: FloatArray, sign: in
 
 def _out_to(reached: FloatArray, nodes: FloatArray, sign: int) -> FloatArray:
     """Return nodes, moved outwards to what was reached at their very level."""
-    moved = nodes.copy()
-    for at, (level, value) in enumerate(nodes):
-        beyond = reached[reached[:, 0] == level, 1] * sign
-        moved[at, 1] = sign * max([sign * value, *beyond])
-    return moved
+    outermost = [max([sign * b, *(sign * reached[reached[:, 0] == a, 1])]) for a, b in nodes]
+    return np.column_stack([nodes[:, 0], sign * np.array(outermost)])
 
 
 def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -> FloatArray:

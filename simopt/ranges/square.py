@@ -179,10 +179,10 @@ class Square(Stepwise):
         self.bound_measures = [measure.bind(self.span.reference) for measure in measures]
         self.Y = self.span.reduce(Y0).repeat(len(targets), 1, 1)
         self.targets = torch.from_numpy(targets).to(self.Y)
-        self._each = list(self.Y)  # of one memory, and parameters of their own
+        self._parameters = list(self.Y)  # of one memory, and parameters of their own
         # Y0's entries keep their sum of squares, but in fewer rows.
         scale = math.sqrt(reference.samples / self.Y.shape[1])
-        self.optimizer = torch.optim.Adam(self._each, lr=scale * self.options.rate)
+        self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
         self.step = 0
         count = len(targets)
         self.settled = torch.zeros(count, dtype=torch.int64)
@@ -210,7 +210,7 @@ class Square(Stepwise):
             for target, gradient in zip(active.tolist(), gradients, strict=True):
                 if self.settled[target] == Settled.NO:
                     self.steps[target] += 1
-                    self._each[target].grad = gradient.contiguous()
+                    self._parameters[target].grad = gradient.contiguous()
             self.optimizer.step()
             self.optimizer.zero_grad()
         self.step += 1

@@ -85,7 +85,7 @@ class Structures:
 
     Attributes
     ----------
-    known : list of S Structure
+    structures : list of S Structure
     scores : Tensor, (S, 2)
     random : Tensor, (rows, q)
         Standard normal Y, as far as it lies in the span.
@@ -96,10 +96,10 @@ class Structures:
         shape = len(span.amplitude) + span.outside, units
         self._noise = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         self.random = span.place(self._noise)
-        self.known = structures(len(span.amplitude), units, span.outside)
+        self.structures = structures(len(span.amplitude), units, span.outside)
         scores = []
-        for at in range(0, len(self.known), _AT_ONCE):
-            Y = torch.stack([self.build(structure) for structure in self.known[at : at + _AT_ONCE]])
+        for at in range(0, len(self.structures), _AT_ONCE):
+            Y = torch.stack([self.build(structure) for structure in self.structures[at : at + _AT_ONCE]])
             scores.append(evaluate(bound_measures, Y))
         self.scores = torch.cat(scores)
 
@@ -150,20 +150,20 @@ class Structures:
         spread = self.scores[usable].amax(dim=0) - self.scores[usable].amin(dim=0)
         price = _DISTANCE_COSTS * spread[1 - constrained] / spread[constrained].clamp_min(1e-6)
         worth = direction * self.scores[:, 1 - constrained] - price * distance
-        width = max(structure.last for structure in self.known if structure.first == 0)
+        width = max(structure.last for structure in self.structures if structure.first == 0)
         plain = {(1.0, 0, width, "none"), (1.0, 0, width, "mixed"), (1.0, 0, 0, "spread")}
         distances = distance.nan_to_num(math.inf).tolist()
-        noisy = [i for i, structure in enumerate(self.known) if structure[:4] in plain]
+        noisy = [i for i, structure in enumerate(self.structures) if structure[:4] in plain]
         picked = [min(noisy, key=distances.__getitem__)]
         worths = torch.where(usable, worth, -math.inf).tolist()
-        order = sorted(range(len(self.known)), key=worths.__getitem__, reverse=True)
+        order = sorted(range(len(self.structures)), key=worths.__getitem__, reverse=True)
         noises: set[str] = set()
         for i in order:
-            if i not in picked and self.known[i].noise not in noises:
-                noises.add(self.known[i].noise)
+            if i not in picked and self.structures[i].noise not in noises:
+                noises.add(self.structures[i].noise)
                 picked.append(i)
         picked += [i for i in order if i not in picked]
-        return [self.build(self.known[i]) for i in picked[:count]]
+        return [self.build(self.structures[i]) for i in picked[:count]]
 
 
 class Between(NamedTuple):

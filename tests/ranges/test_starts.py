@@ -23,8 +23,8 @@ def test_structures_have_the_scores_of_their_diagonals(
     assert span.fewer == (samples == 60)
     amplitude = np.linalg.svd(X - X.mean(axis=0), compute_uv=False)[: len(span.amplitude)]
     built = starts.Structures(span, [measure.bind(span.reference) for measure in pair], units, 0)
-    assert len(set(built.known)) == len(built.known)
-    for structure, (cka, nbs) in zip(built.known, built.scores.tolist(), strict=True):
+    assert len(set(built.structures)) == len(built.structures)
+    for structure, (cka, nbs) in zip(built.structures, built.scores.tolist(), strict=True):
         if structure.noise == "mixed":
             continue
         kept = slice(structure.first, structure.last)
@@ -47,7 +47,7 @@ def test_noise_alone_is_outside_of_x(rng: np.random.Generator) -> None:
     span = Span(Reference.of(X), torch.from_numpy(Y0 - Y0.mean(axis=0)))
     pair = [measures.get(name).bind(span.reference) for name in ("cka", "nbs")]
     built = starts.Structures(span, pair, 4, 0)
-    Y = span.expand(built.build(built.known[0]))
+    Y = span.expand(built.build(built.structures[0]))
     torch.testing.assert_close(
         torch.from_numpy(X - X.mean(axis=0)).T @ Y, torch.zeros(4, 4, dtype=torch.float64), rtol=0, atol=1e-12
     )
