@@ -59,9 +59,9 @@ class Options:
     rounds : int
         One from the starts, the others from neighbouring levels.
     between : int
-        Levels of one constrained measure between every two, whose extremes are looked for in one more round,
-        from those; where the boundary is steep, also levels of the sought one. They are only passed points,
-        but bring the boundary out to where it bends.
+        Levels between every two, whose extremes are looked for in one more round, from those of the levels;
+        where the boundary is steep, also levels of the sought measure. They are only passed points, but bring
+        the boundary out to where it bends.
     rate : float
         Length of the first step of the first round, relative to the norm of Y.
     tolerance : float

@@ -108,26 +108,22 @@ class Reached:
         return replace(self, **{name: getattr(self, name)[..., ::-1] for name in pairs})
 
 
-def edges(per_side: int = 6, corner: float | None = 0.99) -> FloatArray:
+def edges(per_side: int = 6) -> FloatArray:
     """Return targets (4 (per_side - 1), 2) on the edges of the unit square, evenly spaced, once around it.
+
+    At the corner (1, 1) Y would have to be X: the target there is (0.99, 0.99).
 
     Parameters
     ----------
     per_side : int, >= 2
         Targets on each side, its two corners among them.
-    corner : float or None
-        What takes the place of 1 in the corner (1, 1), where Y would have to be X; None leaves it out.
     """
     checks.whole(per_side, 2, "per_side")
     along = np.linspace(0, 1, per_side)[:-1]
     zero, one = np.zeros_like(along), np.ones_like(along)
     sides = [(along, zero), (one, along), (1 - along, one), (zero, 1 - along)]
     targets: FloatArray = np.concatenate([np.column_stack(side) for side in sides])
-    last = (targets == 1).all(axis=1)
-    if corner is None:
-        targets = targets[~last]
-    else:
-        targets[last] = corner
+    targets[(targets == 1).all(axis=1)] = 0.99
     return targets
 
 
@@ -179,14 +175,15 @@ class Square(Stepwise):
         self.bound_measures = [measure.bind(self.span.reference) for measure in measures]
         self.Y = self.span.reduce(Y0).repeat(len(targets), 1, 1)
         self.targets = torch.from_numpy(targets).to(self.Y)
-        self._parameters = list(self.Y)  # of one memory, and parameters of their own
-        # Y0's entries keep their sum of squares, but in fewer rows.
+        self._parameters = list(self.Y)  # views: Adam leaves those without a gradient as they are
+        # In fewer rows Y0 keeps its sum of squares, so that its entries are larger.
         scale = math.sqrt(reference.samples / self.Y.shape[1])
         self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
         self.step = 0
         count = len(targets)
         self.settled = torch.zeros(count, dtype=torch.int64)
         self.steps = torch.zeros(count, dtype=torch.int64)
+        # Stalled: ``least`` has not fallen below ``bar`` by the tolerance since ``bar_step``.
         self.least = self.Y.new_full((count,), math.inf)
         self.bar = self.Y.new_full((count,), math.inf)
         self.bar_step = torch.zeros(count, dtype=torch.int64)
