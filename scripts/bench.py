@@ -39,8 +39,10 @@ from torch import Tensor
 import simopt
 from simopt import catalogue, measures
 from simopt.measures import Reference
-from simopt.optimization import Ascent, State, captured_variance
+from simopt.optimization.captured import captured_variance
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.loop import Ascent
+from simopt.optimization.state import State
 
 UNREACHED = 2.0  # a target above every score
 WARM_UP, FEWEST = 1, 3  # steps that are not counted; that are

@@ -26,9 +26,11 @@ from rich.table import Table
 import simopt
 from simopt import catalogue, measures
 from simopt.measures import Reference
-from simopt.optimization import Ascent, Recorder, State
+from simopt.optimization import Recorder
 from simopt.optimization import device as devices
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.loop import Ascent
+from simopt.optimization.state import State
 
 UNREACHED = 2.0  # a target above every score
 WARM_UP = 40  # steps that are not counted

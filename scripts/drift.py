@@ -29,7 +29,7 @@ from rich.table import Table
 
 import simopt
 from simopt.errors import DegenerateWarning
-from simopt.optimization import Trajectory
+from simopt.optimization.trajectory import Trajectory
 
 MEASURES = (
     "cka",

@@ -128,7 +128,11 @@ def identity(node: Node) -> dict[str, Any]:
     stored results as they are. Of a class or function of the user's own its source enters, of others a
     revision that is not 1.
     """
-    options = {key: value for key, value in node.items() if key not in ("_partial_", "_object_", *_NAMES) and is_set(value)}
+    options = {
+        key: value
+        for key, value in node.items()
+        if key not in ("_partial_", "_object_", *_NAMES) and is_set(value)
+    }
     target = str(node.get("_target_"))
     if not target.startswith("simopt.") and (code := source_of(target)):
         options["code"] = code

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from simopt import catalogue, measures
+from simopt import catalogue, measures, optimize
 from simopt.analysis import attribution, ceilings, nulls
 from simopt.analysis.decoding import PUBLISHED, Decoder
 from simopt.analysis.good_score import good_score
 from simopt.datasets.base import Trials
 from simopt.measures import FunctionMeasure
-from simopt.optimization import optimize
 from simopt.theory.sensitivity import experiment
 
 STORED = Path(__file__).parent / "data" / "revisions.json"

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-
-import simopt as package
 from simopt.app.compose import compose
 from simopt.app.job import execute
+
+import simopt as package
 from simopt.catalogue import config_dir
 
 HEAVY = {"torch", "scipy", "sklearn", "sympy", "matplotlib", "pandas", "plotly"}

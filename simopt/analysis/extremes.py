@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simopt.analysis.decoding import Decoder, standard_plan
 from simopt.measures import Moments, Reference
-from simopt.optimization import captured_variance
+from simopt.optimization.captured import captured_variance
 from simopt.typing import FloatArray, LabelArray
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.optimization.captured import first_passage
+from simopt.optimization.trajectory import first_passage
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 

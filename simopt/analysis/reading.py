@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simopt.optimization.captured import steps_to
+from simopt.optimization.trajectory import steps_to
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 

@@ -12,8 +12,7 @@ from simopt import catalogue, checks
 from simopt.analysis.decoding import Decoder, Decoding, Plan
 from simopt.datasets import Dataset
 from simopt.errors import InputError
-from simopt.optimization import State
-from simopt.optimization.trajectory import Thinning
+from simopt.optimization.state import State, Thinning
 from simopt.store import layout
 from simopt.store.image import Array
 from simopt.store.reader import Run

@@ -11,9 +11,10 @@ from torch import Tensor
 from simopt import checks
 from simopt.measures.base import BoundMeasure
 from simopt.optimization.replicates import Replicates
-from simopt.optimization.rows import Rows
-from simopt.optimization.state import State, StopReason
+from simopt.optimization.span import Span
+from simopt.optimization.state import State
 from simopt.optimization.steps import each_step, every_kth_step
+from simopt.optimization.trajectory import StopReason
 from simopt.typing import OptimizerFactory
 
 _READ_EVERY = 16
@@ -33,7 +34,7 @@ class Ascent:
         A replicate that reaches this score, or its own (a distance: from above), is kept as it is while the
         others go on.
     max_steps : int
-    rows : Rows, optional
+    rows : Span, optional
         What ``bound`` and ``Y0`` were reduced by.
     read_every : int, optional
         Scores are read every so many steps, and the states handed over then; they are the same. None: 1 on a
@@ -52,7 +53,7 @@ class Ascent:
         optimizer: OptimizerFactory,
         target: float | Sequence[float],
         max_steps: int,
-        rows: Rows | None = None,
+        rows: Span | None = None,
         read_every: int | None = None,
     ) -> None:
         self.bound = bound

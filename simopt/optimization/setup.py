@@ -13,7 +13,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
 from simopt.optimization.optimizers import probe
-from simopt.optimization.rows import Rows, fewer
+from simopt.optimization.span import Span, fewer
 from simopt.typing import OptimizerFactory
 
 
@@ -48,7 +48,7 @@ def prepare(
     if weakness is not None:
         # At the line that called simopt.optimize, which is wrapped once.
         warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=4)
-    rows = Rows(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
+    rows = Span(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
     if rows is not None:
         reference, Y0 = rows.reference, rows.reduce(Y0)
     ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows)

@@ -1,22 +1,14 @@
-"""What the loop shows an observer, and why it ends."""
+"""What the loop shows an observer, and which of it is logged."""
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from simopt.measures.moments import Moments
-
-
-class StopReason(enum.Enum):
-    """Why a run stopped."""
-
-    TARGET = "every replicate reached the target"
-    MAX_STEPS = "the step limit was reached"
-    INTERRUPTED = "it was interrupted"
-    NOT_FINITE = "the score of a replicate is not finite"
+from simopt.typing import FloatArray
 
 
 @dataclass(frozen=True)
@@ -42,3 +34,31 @@ class State:
     moments: Moments
     last: bool = False
     settled: bool = True
+
+
+class Thinning:
+    """Which states of a run are logged: by how far the scores have moved.
+
+    Parameters
+    ----------
+    score_step : float, >= 0
+        A state is logged when the score of any replicate differs by this much from that of the last logged
+        one; so are the first and the last. 0 logs all.
+    last : array, (R,), or None
+        The scores of the last logged state, where a run is gone on with.
+    """
+
+    def __init__(self, score_step: float, last: FloatArray | None = None) -> None:
+        self.score_step = score_step
+        self._last = last
+
+    def keeps(self, state: State) -> bool:
+        """Say whether a state is logged; the next ones are then measured against it."""
+        if self.score_step == 0:
+            return True
+        score = state.score.double().numpy()
+        near = self._last is not None and (np.abs(score - self._last) < self.score_step).all()
+        if near and not state.last:
+            return False
+        self._last = score
+        return True

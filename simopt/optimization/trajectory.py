@@ -1,15 +1,22 @@
-"""Everything logged along one run."""
+"""Everything logged along one run, and what is read off it. Imports no torch."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 import numpy as np
 
-from simopt.optimization import captured
-from simopt.optimization.captured import captured_variance
-from simopt.optimization.state import State, StopReason
 from simopt.typing import FloatArray
+
+
+class StopReason(enum.Enum):
+    """Why a run stopped."""
+
+    TARGET = "every replicate reached the target"
+    MAX_STEPS = "the step limit was reached"
+    INTERRUPTED = "it was interrupted"
+    NOT_FINITE = "the score of a replicate is not finite"
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,12 @@ class Trajectory:
         A replicate that reached the target keeps its score while the others go on.
     captured_variance : array, (T, R, K)
         In [0, 1], for each PC of the recording of nonzero variance, descending.
-    Y : array, (R, samples, units)
-        The synthetic datasets at the end.
+    Y : array, (R, samples, units), or None
+        The synthetic datasets at the end; None where they were not kept.
     variance_ratio : array, (K,)
         The explained variance ratio of each PC of the recording.
-    stop_reason : StopReason
+    stop_reason : StopReason or str
+        Of a failed run, what failed.
     sign : int
         -1 where the measure is a distance.
     """
@@ -36,58 +44,58 @@ class Trajectory:
     step: np.ndarray
     score: FloatArray
     captured_variance: FloatArray
-    Y: FloatArray
+    Y: FloatArray | None
     variance_ratio: FloatArray
-    stop_reason: StopReason
+    stop_reason: StopReason | str
     sign: int = 1
 
     def half_capture(self) -> FloatArray:
         """Return the score at which each PC is half captured, (R, K); NaN where it never is."""
-        return captured.half_capture(self.score, self.captured_variance)
+        return half_capture(self.score, self.captured_variance)
 
     def steps_to(self, score: float) -> FloatArray:
         """Return the first logged step at which each replicate reached a score, (R,); NaN if never."""
-        return captured.steps_to(self.step, self.score, score, self.sign)
+        return steps_to(self.step, self.score, score, self.sign)
 
 
-class Recorder:
-    """An observer that keeps step, score and captured variance of every state it is handed."""
+def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
+    """Return the score at which each PC is half captured, (R, K).
 
-    def __init__(self) -> None:
-        self.step: list[int] = []
-        self.score: list[FloatArray] = []
-        self.captured_variance: list[FloatArray] = []
-
-    def __call__(self, state: State) -> None:
-        """Keep a state."""
-        self.step.append(state.step)
-        self.score.append(state.score.numpy().copy())
-        self.captured_variance.append(captured_variance(state.moments).cpu().numpy())
-
-
-class Thinning:
-    """Which states of a run are logged: by how far the scores have moved.
+    The first score at which captured variance reaches the midpoint of its start value and 1, by linear
+    interpolation between logged steps; NaN where it is never reached (arXiv 2407.07059, fig. 5).
 
     Parameters
     ----------
-    score_step : float, >= 0
-        A state is logged when the score of any replicate differs by this much from that of the last logged
-        one; so are the first and the last. 0 logs all.
-    last : array, (R,), or None
-        The scores of the last logged state, where a run is gone on with.
+    score : array, (T, R)
+    captured : array, (T, R, K)
     """
+    return first_passage(score, captured, (captured[0] + 1) / 2)
 
-    def __init__(self, score_step: float, last: FloatArray | None = None) -> None:
-        self.score_step = score_step
-        self._last = last
 
-    def keeps(self, state: State) -> bool:
-        """Say whether a state is logged; the next ones are then measured against it."""
-        if self.score_step == 0:
-            return True
-        score = state.score.double().numpy()
-        near = self._last is not None and (np.abs(score - self._last) < self.score_step).all()
-        if near and not state.last:
-            return False
-        self._last = score
-        return True
+def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> FloatArray:
+    """Return the score at which values first reach a level, (R, K), by linear interpolation; NaN if never.
+
+    Parameters
+    ----------
+    score : array, (T, R)
+    values : array, (T, R, K)
+    level : array, (R, K)
+    """
+    reached = values >= level
+    first = reached.argmax(axis=0)  # (R, K)
+    before = np.maximum(first - 1, 0)
+    replicate, column = np.indices(first.shape)
+    low, high = values[before, replicate, column], values[first, replicate, column]
+    fraction = np.divide(level - low, high - low, out=np.zeros_like(level), where=high > low)
+    at_low, at_high = score[before, replicate], score[first, replicate]
+    passage: FloatArray = np.where(reached.any(axis=0), at_low + fraction * (at_high - at_low), np.nan)
+    return passage
+
+
+def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:
+    """Return the first logged step at which each replicate's score reaches ``target``, (R,); NaN if never.
+
+    ``sign`` is -1 for a distance, which reaches it from above.
+    """
+    reached = sign * score >= sign * target
+    return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)

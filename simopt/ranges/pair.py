@@ -6,7 +6,7 @@ boundary runs between two levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from simopt.measures import Measure, Reference
 from simopt.ranges.boundary import Boundary, Extremes, Options
 from simopt.ranges.region import Region
+from simopt.ranges.stepwise import Stepwise
 from simopt.typing import FloatArray
 
 
@@ -40,7 +41,7 @@ class Implied:
     proved: tuple[float, float] | None = None
 
 
-class PairSearch:
+class PairSearch(Stepwise):
     """Both searches, one after the other, that can be stopped and resumed.
 
     Parameters
@@ -70,31 +71,26 @@ class PairSearch:
     ) -> None:
         self.a, self.b = a, b
         self.thresholds = list(thresholds)
-        self.along = Boundary(reference, [a], b, levels, options)
-        self.across = Boundary(reference, [b], a, thresholds, options) if thresholds else None
-
-    @property
-    def _searches(self) -> list[Boundary]:
-        return [self.along] if self.across is None else [self.along, self.across]
+        self.along = Boundary(reference, a, b, levels, options)
+        self.across = Boundary(reference, b, a, thresholds, options) if thresholds else None
+        self._searches = [search for search in (self.along, self.across) if search is not None]
 
     @property
     def steps(self) -> tuple[int, int]:
         """How many steps are done, and how many there are."""
-        counts = [search.steps for search in self._searches]
-        return sum(done for done, _ in counts), sum(of for _, of in counts)
+        done, total = zip(*(search.steps for search in self._searches), strict=True)
+        return sum(done), sum(total)
 
     @property
     def done(self) -> bool:
         """Whether both searches are over."""
         return all(search.done for search in self._searches)
 
-    def run(
-        self,
-        observe: Callable[[], None] = lambda: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> bool:
-        """Go on to the end, or until ``should_stop``; return whether the end was reached."""
-        return all(search.run(lambda _: observe(), should_stop) for search in self._searches)
+    def advance(self) -> None:
+        """Take one step of the search that is not over yet."""
+        open_search = next((search for search in self._searches if not search.done), None)
+        if open_search is not None:
+            open_search.advance()
 
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs: tensors and plain numbers."""
@@ -134,11 +130,11 @@ def implied(region: Region, threshold: float, given: int, *, found: Sequence[flo
     found : sequence of float
         Further scores of the other measure at this threshold, NaN for none.
     """
-    levels = np.repeat(region.levels, 2)
-    nodes = np.column_stack([levels, np.column_stack([region.b_min, region.b_max]).ravel()])
-    reached = np.concatenate([nodes[np.isfinite(nodes).all(axis=1)], region.points])
+    sides = [np.column_stack([region.levels, extreme]) for extreme in (region.b_min, region.b_max)]
+    reached = np.concatenate([*sides, region.points])
     sign = region.signs[given]
     other: FloatArray = reached[sign * reached[:, given] >= sign * threshold, 1 - given]
-    other = np.concatenate([other, [value for value in found if np.isfinite(value)]])
+    other = np.concatenate([other, found])
+    other = other[np.isfinite(other)]
     low, high = (float(other.min()), float(other.max())) if other.size else (np.nan, np.nan)
     return Implied(region.names[given], region.names[1 - given], threshold, low, high)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -17,14 +16,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import Measure
 from simopt.ranges.boundary import Extremes
 from simopt.typing import FloatArray
 
 Verdict = Literal["independent", "coupled", "asymmetric"]
-Given = Literal["a", "b"]
 
 RULED_OUT = 0.5
 """The share of a measure's range that the other has to rule out for the verdict to say that it tells."""
@@ -69,16 +66,14 @@ class Region:
         InputError
             No level could be reached.
         """
-        if extremes.levels.shape[1] != 1:
-            raise InputError("a region is one of two measures; these extremes are of more.")
         if not np.isfinite(extremes.value).any():
             raise InputError(f"no Y was found at any level of {a.name}; try other levels or more steps.")
-        order = np.argsort(extremes.levels[:, 0], kind="stable")
+        order = np.argsort(extremes.levels, kind="stable")
         value = extremes.value[order]
         return cls(
             names=(a.name, b.name),
             signs=(a.sign, b.sign),
-            levels=extremes.levels[order, 0],
+            levels=extremes.levels[order],
             b_min=value[:, 0],
             b_max=value[:, 1],
             feasibility=extremes.feasibility[order],
@@ -117,8 +112,9 @@ class Region:
         found = np.isfinite(extreme)
         nodes = np.column_stack([self.levels[found], extreme[found]])
         reached = np.concatenate([nodes, self.points])
-        ends = [_outermost(reached, end, sign) for end in (reached[:, 0].min(), reached[:, 0].max())]
-        nodes = np.array([ends[0], *nodes[(nodes[:, 0] > ends[0][0]) & (nodes[:, 0] < ends[1][0])], ends[1]])
+        first, last = reached[:, 0].min(), reached[:, 0].max()
+        inner = nodes[(nodes[:, 0] > first) & (nodes[:, 0] < last)]
+        nodes = np.array([(first, -sign * np.inf), *inner, (last, -sign * np.inf)])
         vertices = _hull(_out_to(reached, nodes, sign), reached, sign)
         return vertices if self.limits is None else _cut(vertices, self.limits, reached, sign)
 
@@ -141,42 +137,29 @@ class Region:
         result: npt.NDArray[np.bool_] = within & above & below
         return result
 
-    def implied(self, threshold: float, given: Given = "a") -> tuple[float, float] | None:
-        """Return the interval of one score where the other is at least as close as a threshold.
+    def ruled_out(self, threshold: float, given: int = 0) -> float:
+        """Return which share of its range, from the far end, one score cannot take where the other is close.
 
-        Closer is larger, and smaller for a distance. Returns None where no pair is as close as that.
+        Closer is larger, and smaller for a distance. NaN where no pair is as close as the threshold.
 
         Parameters
         ----------
         threshold : float
-        given : {"a", "b"}
-            Whose score is known.
+        given : {0, 1}
+            Whose score is at least as close as the threshold: that of a, or of b.
+
+        Returns
+        -------
+        float, 0 to 1
         """
-        checks.one_of(given, ("a", "b"), "given")
-        known = 0 if given == "a" else 1
-        kept = _clip(self._outline(), known, threshold, self.signs[known])
-        if not len(kept):
-            return None
-        other = kept[:, 1 - known]
-        return float(other.min()), float(other.max())
-
-    def guarantee(self, threshold: float, given: Given = "a") -> float | None:
-        """Return what the other score is at least (a distance: at most) where one is beyond a threshold."""
-        interval = self.implied(threshold, given)
-        if interval is None:
-            return None
-        return interval[0 if self.signs[1 if given == "a" else 0] > 0 else 1]
-
-    def ruled_out(self, threshold: float, given: Given = "a") -> float:
-        """Return which share of its range, from the far end, the other score cannot take: 0 to 1."""
-        bound = self.guarantee(threshold, given)
-        if bound is None:
+        outline = np.concatenate([self.lower, self.upper[::-1]])
+        left = _clip(outline, given, threshold, self.signs[given])
+        if not len(left):
             return math.nan
-        outline = self._outline()[:, 1 if given == "a" else 0]
-        low, high = float(outline.min()), float(outline.max())
-        sign = self.signs[1 if given == "a" else 0]
-        span = high - low
-        return (bound - low if sign > 0 else high - bound) / span if span > 0 else 0.0
+        sign = self.signs[1 - given]
+        whole, rest = sign * outline[:, 1 - given], sign * left[:, 1 - given]
+        length = float(np.ptp(whole))
+        return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
     def verdict(self, threshold: float = 0.9, of_b: float | None = None) -> Verdict:
         """Say whether a close score of one measure tells much of the other.
@@ -193,45 +176,10 @@ class Region:
             Of a, and of b unless it has its own.
         of_b : float or None
         """
-        shares = [
-            self.ruled_out(threshold, "a"),
-            self.ruled_out(threshold if of_b is None else of_b, "b"),
-        ]
+        shares = self.ruled_out(threshold, 0), self.ruled_out(threshold if of_b is None else of_b, 1)
         telling = sum(share >= RULED_OUT for share in shares)
         words: tuple[Verdict, ...] = ("independent", "asymmetric", "coupled")
         return words[telling]
-
-    def sentence(self, thresholds: Sequence[float] = (0.9,), of_b: Sequence[float] | None = None) -> str:
-        """Return in words what each measure guarantees of the other, from each threshold on.
-
-        Parameters
-        ----------
-        thresholds : sequence of float
-            Of a, and of b unless it has its own.
-        of_b : sequence of float, as many, or None
-        """
-        pairs = zip(thresholds, thresholds if of_b is None else of_b, strict=True)
-        return "; ".join(f"{self._clause(a, 'a')}; {self._clause(b, 'b')}" for a, b in pairs) + "."
-
-    def _clause(self, threshold: float, given: Given) -> str:
-        known, other = (0, 1) if given == "a" else (1, 0)
-        side = f"{self.names[known]} {_RELATION[self.signs[known]]} {threshold:g}"
-        bound = self.guarantee(threshold, given)
-        if bound is None:
-            return f"{side} was never reached here"
-        return f"{side} guarantees {self.names[other]} {_RELATION[self.signs[other]]} {bound:.2f} here"
-
-    def _outline(self) -> FloatArray:
-        return np.concatenate([self.lower, self.upper[::-1]])
-
-
-_RELATION = {1: ">=", -1: "<="}
-
-
-def _outermost(points: FloatArray, a: float, sign: int) -> FloatArray:
-    there = points[points[:, 0] == a]
-    row: FloatArray = there[np.argmax(sign * there[:, 1])]
-    return row
 
 
 def _hull(nodes: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
@@ -254,11 +202,8 @@ def _cut(vertices: FloatArray, limits: FloatArray, reached: FloatArray, sign: in
 
 def _out_to(reached: FloatArray, nodes: FloatArray, sign: int) -> FloatArray:
     """Return nodes, moved outwards to what was reached at their very level."""
-    moved = nodes.copy()
-    for at, (level, value) in enumerate(nodes):
-        beyond = reached[reached[:, 0] == level, 1] * sign
-        moved[at, 1] = sign * max([sign * value, *beyond])
-    return moved
+    outermost = [max([sign * b, *(sign * reached[reached[:, 0] == a, 1])]) for a, b in nodes]
+    return np.column_stack([nodes[:, 0], sign * np.array(outermost)])
 
 
 def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -> FloatArray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simopt import checks
 from simopt.analysis.extremes import Extremes as Inspected
 from simopt.ranges.boundary import Extremes
 from simopt.ranges.pair import Implied
@@ -20,34 +21,37 @@ from simopt.theory.bounds import Range
 from simopt.typing import FloatArray
 
 ANALYSIS = "joint"
-_REGION = {"levels": "L", "b_min": "L", "b_max": "L", "feasibility": "L 2", "spread": "L 2", "points": "N 2"}
-_EXTREMES = {
-    "levels": "L k",
+_PARTS = {"boundary": Region, "across": Extremes, "square": Reached}
+_AXES = {
+    "levels": "L",
+    "b_min": "L",
+    "b_max": "L",
     "value": "L 2",
     "feasibility": "L 2",
     "spread": "L 2",
     "gain": "L 2",
-    "points": "N k+1",
-}
-_SQUARE = {
+    "points": "N 2",
     "targets": "T 2",
     "start": "T 2",
     "end": "T 2",
     "closest": "T 2",
+    "settled": "T",
     "steps": "T",
     "path": "S T 2",
-    "points": "N 2",
 }
 
 
 @dataclass(frozen=True)
 class JointRange:
-    """What was found of one pair of measures; which parts there are depends on the mode.
+    """What was found of one pair of measures (a, b); which parts there are depends on the mode.
+
+    Scores are in the units of their measures. The axis of two is (minimum, maximum) of the other score.
 
     Attributes
     ----------
-    dataset, source, mode : str
+    dataset, source : str
     names : pair of str
+    mode : {"boundary", "square"}
     path : Path
     region : Region or None
     gain : array, (L, 2), or None
@@ -62,14 +66,11 @@ class JointRange:
     implied : list of Implied
     square : Reached or None
         Of ``mode=boundary``: of a stored square search of the same pair.
-    third : str
-    third_range : Extremes or None
     stored : array, (N, 2)
         Pairs of scores of stored runs and square searches on the same data.
     outside : int
         How many of them widened the region.
-    how : str
-        ``done`` or ``found``.
+    how : {"done", "found"}
     data_hash : str
     """
 
@@ -86,8 +87,6 @@ class JointRange:
     Y: FloatArray | None = None
     implied: list[Implied] = field(default_factory=list)
     square: Reached | None = None
-    third: str = ""
-    third_range: Extremes | None = None
     stored: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
     outside: int = 0
     how: str = "done"
@@ -96,19 +95,14 @@ class JointRange:
     @property
     def verdict(self) -> str | None:
         """Independent, coupled or asymmetric at the first thresholds, by :meth:`Region.verdict`."""
-        first = {each.given: each.threshold for each in reversed(self.implied)}
-        if self.region is None or set(first) != set(self.names):
+        of_a, of_b = self.thresholds()
+        if self.region is None or not of_a or not of_b:
             return None
-        return self.region.verdict(first[self.names[0]], first[self.names[1]])
-
-    def _beyond(self, told: Implied) -> str:
-        signs = (1, 1) if self.region is None else self.region.signs
-        relation = ">=" if signs[self.names.index(told.given)] > 0 else "<="
-        return f"{told.given} {relation} {told.threshold:g}"
+        return self.region.verdict(of_a[0], of_b[0])
 
     def thresholds(self) -> tuple[list[float], list[float]]:
         """Return the thresholds of a and of b."""
-        a, b = ([each.threshold for each in self.implied if each.given == name] for name in self.names)
+        a, b = ([one.threshold for one in self.implied if one.given == name] for name in self.names)
         return a, b
 
     def proved_range(self) -> tuple[FloatArray, Range] | None:
@@ -120,11 +114,11 @@ class JointRange:
 
     def sentence(self) -> str:
         """Return in words what each measure implies for the other."""
-        return "; ".join(f"{self._beyond(each)} {_clause(each)}" for each in self.implied)
+        return "; ".join(f"{self._condition(one)} {_clause(one)}" for one in self.implied)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what was not found."""
-        told: dict[str, Any] = {
+        content: dict[str, Any] = {
             "dataset": self.dataset,
             "source": self.source,
             "measures": list(self.names),
@@ -132,101 +126,82 @@ class JointRange:
             "path": str(self.path),
         }
         if self.region is not None:
-            told |= self._region_json(self.region)
+            content |= self._region_json(self.region)
         if self.mode != "boundary" and self.square is not None:
-            told["square"] = {
-                "targets": self.square.targets.tolist(),
-                "closest": _plain(self.square.closest),
-                "end": _plain(self.square.end),
-                "settled": [each.name.lower() for each in self.square.settled],
-                "steps": self.square.steps.tolist(),
+            content["square"] = {
+                "targets": self.square.targets,
+                "closest": self.square.closest,
+                "end": self.square.end,
+                "settled": [state.name.lower() for state in self.square.settled],
+                "steps": self.square.steps,
             }
-        if self.third_range is not None:
-            told["third"] = {
-                "measure": self.third,
-                "at": self.third_range.levels.tolist(),
-                "min": _plain(self.third_range.value[:, 0]),
-                "max": _plain(self.third_range.value[:, 1]),
-                "feasibility": _plain(self.third_range.feasibility),
-            }
-        return told
+        plain: dict[str, Any] = checks.as_plain(content)
+        return plain
 
     def _region_json(self, region: Region) -> dict[str, Any]:
         inspected = self.extremes
         return {
             "area": region.area,
             "boundary": {
-                "a_level": region.levels.tolist(),
-                "b_min": _plain(region.b_min),
-                "b_max": _plain(region.b_max),
-                "feasibility": _plain(region.feasibility),
-                "spread": _plain(region.spread),
-                "gain": None if self.gain is None else _plain(self.gain),
+                "a_level": region.levels,
+                "b_min": region.b_min,
+                "b_max": region.b_max,
+                "feasibility": region.feasibility,
+                "spread": region.spread,
+                "gain": self.gain,
             },
-            "outline": {"lower": region.lower.tolist(), "upper": region.upper.tolist()},
-            "proved": None if self.proved is None else _plain(self.proved),
-            "implied": {self._beyond(each): _interval(each) for each in self.implied},
+            "outline": {"lower": region.lower, "upper": region.upper},
+            "proved": self.proved,
+            "implied": {
+                self._condition(one): {
+                    "measure": one.implied,
+                    "low": one.low,
+                    "high": one.high,
+                    "proved": one.proved,
+                }
+                for one in self.implied
+            },
             "verdict": self.verdict,
             "sentence": self.sentence(),
             "stored_pairs": len(self.stored),
             "outside": self.outside,
-            "captured": None if inspected is None else _plain(inspected.captured),
-            "decoding": None if inspected is None else {k: _plain(v) for k, v in inspected.decoding.items()},
+            "captured": None if inspected is None else inspected.captured,
+            "decoding": None if inspected is None else inspected.decoding,
         }
 
+    def _condition(self, one: Implied) -> str:
+        signs = (1, 1) if self.region is None else self.region.signs
+        relation = ">=" if signs[self.names.index(one.given)] > 0 else "<="
+        return f"{one.given} {relation} {one.threshold:g}"
 
-def _interval(told: Implied) -> dict[str, Any]:
-    proved = None if told.proved is None else list(told.proved)
-    return {"measure": told.implied, "low": _plain(told.low), "high": _plain(told.high), "proved": proved}
 
-
-def _clause(told: Implied) -> str:
-    if np.isnan(told.low):
+def _clause(one: Implied) -> str:
+    if np.isnan(one.low):
         return "was never reached"
-    left = f"leaves {told.implied} {told.low:.2f} to {told.high:.2f}"
-    return left if told.proved is None else f"{left} (proved: {told.proved[0]:.2f} to {told.proved[1]:.2f})"
+    left = f"leaves {one.implied} {one.low:.2f} to {one.high:.2f}"
+    return left if one.proved is None else f"{left} (proved: {one.proved[0]:.2f} to {one.proved[1]:.2f})"
 
 
 def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
     """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
     arrays: dict[str, Array] = {}
+    for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
+        for name in _stored_fields(group) if part is not None else ():
+            arrays[f"{group}/{name}"] = Array(np.asarray(getattr(part, name)), _AXES[name])
+    optional = [("boundary/gain", result.gain, "L 2"), ("proved", result.proved, "P 3")]
+    optional.append(("extremes/Y", result.Y, "L 2 n q"))
+    if result.extremes is not None:
+        optional.append(("extremes/captured_variance", result.extremes.captured, "L 2 K"))
+        for label, accuracy in result.extremes.decoding.items():
+            optional.append((f"extremes/decoding/{label}", accuracy, "L 2"))
+    arrays |= {name: Array(data, axes) for name, data, axes in optional if data is not None}
     groups: dict[str, dict[str, Any]] = {}
-
-    def put(group: str, content: Any, axes: dict[str, str]) -> None:
-        if content is not None:
-            for name, shape in axes.items():
-                arrays[f"{group}/{name}"] = Array(np.asarray(getattr(content, name)), shape)
-
-    put("boundary", result.region, _REGION)
-    put("across", result.across, _EXTREMES)
-    put("third", result.third_range, _EXTREMES)
-    put("square", result.square, _SQUARE)
     if result.region is not None:
         groups["boundary"] = {"signs": list(result.region.signs)}
-    if result.square is not None:
-        arrays["square/settled"] = Array(np.array(result.square.settled, dtype=np.int64), "T")
-    for name, values, axes in (
-        ("boundary/gain", result.gain, "L 2"),
-        ("proved", result.proved, "P 3"),
-        ("extremes/Y", result.Y, "L 2 n q"),
-    ):
-        if values is not None:
-            arrays[name] = Array(values, axes)
-    if result.extremes is not None:
-        arrays["extremes/captured_variance"] = Array(result.extremes.captured, "L 2 K")
-        for label, accuracy in result.extremes.decoding.items():
-            arrays[f"extremes/decoding/{label}"] = Array(accuracy, "L 2")
-    for at, told in enumerate(result.implied):
-        facts = {key: value for key, value in asdict(told).items() if value is not None}
-        groups[f"implied/{at}"] = facts
-    attributes = {
-        **about,
-        "dataset": result.dataset,
-        "source": result.source,
-        "mode": result.mode,
-        "names": list(result.names),
-        "third": result.third,
-    }
+    for at, one in enumerate(result.implied):
+        groups[f"implied/{at}"] = {key: value for key, value in asdict(one).items() if value is not None}
+    attributes: dict[str, Any] = {name: getattr(result, name) for name in ("dataset", "source", "mode")}
+    attributes = {**about, **attributes, "names": list(result.names)}
     return Stored(attributes, arrays, groups)
 
 
@@ -243,69 +218,47 @@ def read(path: Path) -> JointRange:
 
 def _result(stored: Stored, path: Path) -> JointRange:
     about, arrays = stored.attributes, {name: array.data for name, array in stored.arrays.items()}
-    names = tuple(map(str, about["names"]))
-    a, b = names
-
-    def get(group: str, axes: dict[str, str]) -> dict[str, Any] | None:
-        if f"{group}/points" not in arrays:
-            return None
-        return {name: arrays[f"{group}/{name}"] for name in axes}
-
-    region, across, third, square = (
-        get(group, axes)
-        for group, axes in (
-            ("boundary", _REGION),
-            ("across", _EXTREMES),
-            ("third", _EXTREMES),
-            ("square", _SQUARE),
-        )
-    )
-    told = sorted(
-        (int(k.partition("/")[2]), facts) for k, facts in stored.groups.items() if k.startswith("implied/")
-    )
-    settled = tuple(map(Settled, arrays.get("square/settled", np.empty(0, np.int64)).tolist()))
+    a, b = map(str, about["names"])
+    boundary, across, square = (_part(arrays, group) for group in _PARTS)
+    region = None
+    if boundary is not None:
+        signs = stored.groups["boundary"]["signs"]
+        limits = arrays.get("proved")
+        region = Region(names=(a, b), signs=(int(signs[0]), int(signs[1])), limits=limits, **boundary)
+    if square is not None:
+        square["settled"] = tuple(map(Settled, square["settled"].tolist()))
     captured = arrays.get("extremes/captured_variance")
     decoding = {k.rpartition("/")[2]: v for k, v in arrays.items() if k.startswith("extremes/decoding/")}
+    count = sum(name.startswith("implied/") for name in stored.groups)
     return JointRange(
         dataset=analysis.text(about["dataset"]),
         source=analysis.text(about["source"]),
         names=(a, b),
         mode=analysis.text(about["mode"]),
         path=path,
-        region=None
-        if region is None
-        else Region(
-            (a, b), _signs(stored.groups["boundary"]["signs"]), **region, limits=arrays.get("proved")
-        ),
+        region=region,
         gain=arrays.get("boundary/gain"),
         across=None if across is None else Extremes(**across),
         proved=arrays.get("proved"),
         extremes=None if captured is None else Inspected(captured, decoding),
         Y=arrays.get("extremes/Y"),
-        implied=[_told(facts) for _, facts in told],
-        square=None if square is None else Reached(settled=settled, **square),
-        third=analysis.text(about["third"]),
-        third_range=None if third is None else Extremes(**third),
+        implied=[_implied(stored.groups[f"implied/{at}"]) for at in range(count)],
+        square=None if square is None else Reached(**square),
         how="found",
         data_hash=analysis.text(about["data_hash"]),
     )
 
 
-def _told(facts: dict[str, Any]) -> Implied:
+def _part(arrays: dict[str, FloatArray], group: str) -> dict[str, Any] | None:
+    if f"{group}/points" not in arrays:
+        return None
+    return {name: arrays[f"{group}/{name}"] for name in _stored_fields(group)}
+
+
+def _stored_fields(group: str) -> list[str]:
+    return [field.name for field in fields(_PARTS[group]) if field.name in _AXES]
+
+
+def _implied(facts: dict[str, Any]) -> Implied:
     proved = facts.get("proved")
     return Implied(**{**facts, "proved": None if proved is None else (float(proved[0]), float(proved[1]))})
-
-
-def _signs(values: Any) -> tuple[int, int]:
-    return int(values[0]), int(values[1])
-
-
-def _plain(value: Any) -> Any:
-    """Return lists and numbers, with null for what is not finite."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

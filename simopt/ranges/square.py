@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import enum
 import math
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from simopt import checks, linalg
+from simopt import checks
 from simopt.errors import InputError
-from simopt.measures import Measure, Moments, Reference, forms
-from simopt.measures.kernel import KernelSimilarity
+from simopt.measures import Measure, Moments, Reference
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.span import Span, parts, rows_suffice
 from simopt.ranges.boundary import check_measures
-from simopt.ranges.space import Space
 from simopt.ranges.stepwise import Stepwise
-from simopt.ranges.tangent import parts
 from simopt.typing import FloatArray
 
 Loss = Literal["published", "squared"]
+_STATE = ("Y", "settled", "steps", "least", "bar", "bar_step", "closest", "scores")
 
 
 class Settled(enum.IntEnum):
@@ -46,9 +43,9 @@ class SquareOptions:
 
     Parameters
     ----------
-    rate : float or None
-        Adam's learning rate, an entry of Y with all samples having standard deviation 1 at the start; None:
-        0.1 with X fixed and 0.01 with both free, as published.
+    rate : float
+        Adam's learning rate, an entry of Y with all samples having standard deviation 1 at the start; 0.1 as
+        published.
     loss : {"published", "squared"}
         |s1 - t1| + |s2 - t2|, or (s1 - t1)^2 + (s2 - t2)^2.
     max_steps : int
@@ -61,7 +58,7 @@ class SquareOptions:
     seed : int
     """
 
-    rate: float | None = None
+    rate: float = 0.1
     loss: Loss = "published"
     max_steps: int = 1000
     tolerance: float = 1e-3
@@ -70,8 +67,7 @@ class SquareOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rate is not None:
-            checks.at_least(self.rate, 0, "rate", strict=True)
+        checks.at_least(self.rate, 0, "rate", strict=True)
         checks.one_of(self.loss, get_args(Loss), "loss")
         checks.whole(self.max_steps, 0, "max_steps")
         checks.at_least(self.tolerance, 0, "tolerance")
@@ -112,59 +108,88 @@ class Reached:
         return replace(self, **{name: getattr(self, name)[..., ::-1] for name in pairs})
 
 
-def edges(per_side: int = 6, corner: float | None = 0.99) -> FloatArray:
+def edges(per_side: int = 6) -> FloatArray:
     """Return targets (4 (per_side - 1), 2) on the edges of the unit square, evenly spaced, once around it.
+
+    At the corner (1, 1) Y would have to be X: the target there is (0.99, 0.99).
 
     Parameters
     ----------
     per_side : int, >= 2
         Targets on each side, its two corners among them.
-    corner : float or None
-        What takes the place of 1 in the corner (1, 1), where Y would have to be X; None leaves it out.
     """
     checks.whole(per_side, 2, "per_side")
     along = np.linspace(0, 1, per_side)[:-1]
     zero, one = np.zeros_like(along), np.ones_like(along)
     sides = [(along, zero), (one, along), (1 - along, one), (zero, 1 - along)]
     targets: FloatArray = np.concatenate([np.column_stack(side) for side in sides])
-    last = (targets == 1).all(axis=1)
-    if corner is None:
-        targets = targets[~last]
-    else:
-        targets[last] = corner
+    targets[(targets == 1).all(axis=1)] = 0.99
     return targets
 
 
-class _Pull(Stepwise):
-    """Adam on the loss of each target, step by step, that can be stopped and resumed."""
+class Square(Stepwise):
+    """Adam on the loss of each target, X fixed and Y free, that can be stopped and resumed.
+
+    In fewer rows than samples Adam meets other entries than in samples. Its rate is scaled to their size, and
+    it takes another way to the same range.
+
+    Parameters
+    ----------
+    reference : Reference
+    a, b : Measure
+    targets : array, (T, 2)
+        Scores of a and b, such as :func:`edges`.
+    options : SquareOptions
+    units : int or None
+        Of Y; None: as many as X has.
+
+    Attributes
+    ----------
+    Y : Tensor, (T, rows, units)
+        Of each target, in the rows of ``span``.
+    span : Span
+
+    Raises
+    ------
+    InputError
+        Targets that are no pairs, or a measure without a gradient.
+    """
 
     def __init__(
-        self, measures: Sequence[Measure], targets: FloatArray, options: SquareOptions, free: list[Tensor]
+        self,
+        reference: Reference,
+        a: Measure,
+        b: Measure,
+        targets: FloatArray,
+        options: SquareOptions | None = None,
+        *,
+        units: int | None = None,
     ) -> None:
-        self.options = options
-        self.measures = list(measures)
-        self.free = free
-        like = free[0]
-        self.targets = torch.from_numpy(targets).to(like)
-        self._replicates = [[part[t] for part in free] for t in range(len(targets))]
-        parameters = [part for replicate in self._replicates for part in replicate]
-        self.optimizer = torch.optim.Adam(parameters, lr=self._rate())
+        self.options = options or SquareOptions()
+        measures = [a, b]
+        check_measures(measures)
+        targets = _pairs(targets)
+        units = reference.responses.shape[-1] if units is None else units
+        Y0 = GaussianInit()([self.options.seed], reference.samples, units)[0]
+        self.span = Span(reference, Y0, rows_suffice(reference, units, measures))
+        self.bound_measures = [measure.bind(self.span.reference) for measure in measures]
+        self.Y = self.span.reduce(Y0).repeat(len(targets), 1, 1)
+        self.targets = torch.from_numpy(targets).to(self.Y)
+        self._parameters = list(self.Y)  # views: Adam leaves those without a gradient as they are
+        # In fewer rows Y0 keeps its sum of squares, so that its entries are larger.
+        scale = math.sqrt(reference.samples / self.Y.shape[1])
+        self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
         self.step = 0
-        self.settled = torch.zeros(len(targets), dtype=torch.int64)
-        self.steps = torch.zeros(len(targets), dtype=torch.int64)
-        self.least = like.new_full((len(targets),), math.inf)
-        self.bar = like.new_full((len(targets),), math.inf)
-        self.bar_step = torch.zeros(len(targets), dtype=torch.int64)
-        self.closest = like.new_full((len(targets), 2), math.nan)
-        self.scores = like.new_full((len(targets), 2), math.nan)
+        count = len(targets)
+        self.settled = torch.zeros(count, dtype=torch.int64)
+        self.steps = torch.zeros(count, dtype=torch.int64)
+        # Stalled: ``least`` has not fallen below ``bar`` by the tolerance since ``bar_step``.
+        self.least = self.Y.new_full((count,), math.inf)
+        self.bar = self.Y.new_full((count,), math.inf)
+        self.bar_step = torch.zeros(count, dtype=torch.int64)
+        self.closest = self.Y.new_full((count, 2), math.nan)
+        self.scores = self.Y.new_full((count, 2), math.nan)
         self._path: list[Tensor] = []
-
-    @abstractmethod
-    def _rate(self) -> float: ...
-
-    @abstractmethod
-    def _evaluate(self, active: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the scores (A, 2) of the active targets, and the loss's gradients with respect to each."""
 
     @property
     def done(self) -> bool:
@@ -179,14 +204,27 @@ class _Pull(Stepwise):
         self._path.append(self.scores.clone())
         self._settle(active, scores)
         if self.step < self.options.max_steps:
-            for at, target in enumerate(active.tolist()):
+            for target, gradient in zip(active.tolist(), gradients, strict=True):
                 if self.settled[target] == Settled.NO:
                     self.steps[target] += 1
-                    for part, gradient in zip(self._replicates[target], gradients, strict=True):
-                        part.grad = gradient[at].contiguous()
+                    self._parameters[target].grad = gradient.contiguous()
             self.optimizer.step()
             self.optimizer.zero_grad()
         self.step += 1
+
+    def _evaluate(self, active: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores (A, 2) of the active targets, and the gradients of their losses, (A, rows, q)."""
+        scores: list[Tensor] = []
+        gradients: list[Tensor] = []
+        for part in parts(self.Y[: len(active)]):
+            rows = active[part]
+            moments = Moments(self.span.reference, self.Y[rows].requires_grad_())
+            both = torch.stack([bound.evaluate(moments) for bound in self.bound_measures], dim=-1)
+            apart = both - self.targets[rows]
+            loss = apart.abs() if self.options.loss == "published" else apart.square()
+            gradients += torch.autograd.grad(loss.sum(), moments.Y)
+            scores.append(both.detach())
+        return torch.cat(scores), torch.cat(gradients)
 
     def _settle(self, active: Tensor, scores: Tensor) -> None:
         apart = (scores - self.targets[active]).abs().sum(dim=-1)
@@ -220,186 +258,24 @@ class _Pull(Stepwise):
 
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs, to be saved before the next step."""
-        kept = {name: getattr(self, name) for name in _KEPT}
-        path, optimizer = torch.stack(self._path), self.optimizer.state_dict()
-        return {"step": self.step, "free": self.free, "path": path, "optimizer": optimizer, **kept}
+        kept = {name: getattr(self, name) for name in _STATE}
+        return {
+            "step": self.step,
+            "path": torch.stack(self._path),
+            "optimizer": self.optimizer.state_dict(),
+            **kept,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the run where :meth:`state` was taken; targets and options must be the same."""
         self.step = int(state["step"])
-        for part, saved in zip(self.free, state["free"], strict=True):
-            part.copy_(saved)
         self._path = list(state["path"].to(self.scores))
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in _KEPT:
+        for name in _STATE:
             getattr(self, name).copy_(state[name])
 
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        apart = scores - targets
-        size = apart.abs() if self.options.loss == "published" else apart.square()
-        return size.sum()
 
-
-_KEPT = ("settled", "steps", "least", "bar", "bar_step", "closest", "scores")
-
-
-class Square(_Pull):
-    """X fixed, Y free.
-
-    Parameters
-    ----------
-    reference : Reference
-    measures : pair of Measure
-    targets : array, (T, 2)
-        Such as :func:`edges`.
-    options : SquareOptions
-    units : int or None
-        Of Y; None: as many as X has.
-    fewer_rows : bool
-        Whether to compute in the span of X and Y0 where the measures allow it. Adam then meets other entries
-        than in samples (its rate is scaled to their size), and takes another way to the same range.
-
-    Raises
-    ------
-    InputError
-        Targets that are no pairs, a number of measures other than two, or a measure without a gradient.
-    """
-
-    def __init__(
-        self,
-        reference: Reference,
-        measures: Sequence[Measure],
-        targets: FloatArray,
-        options: SquareOptions | None = None,
-        *,
-        units: int | None = None,
-        fewer_rows: bool = True,
-    ) -> None:
-        options = options or SquareOptions()
-        targets = _pairs(measures, targets)
-        width = reference.responses.shape[-1] if units is None else units
-        Y0 = GaussianInit(units=width)([options.seed], reference.samples, width)[0]
-        self.space = Space(reference, Y0, measures) if fewer_rows else None
-        start = Y0.to(reference.scores)
-        self._scale = 1.0
-        if self.space is not None and self.space.fewer:
-            start, reference = self.space.reduce(Y0), self.space.reference
-            self._scale = math.sqrt(len(Y0) / len(start))
-        self.bounds = [measure.bind(reference) for measure in measures]
-        super().__init__(measures, targets, options, [start.repeat(len(targets), 1, 1)])
-
-    def _rate(self) -> float:
-        return self._scale * (0.1 if self.options.rate is None else self.options.rate)
-
-    def _evaluate(self, active: Tensor) -> tuple[Tensor, list[Tensor]]:
-        scores: list[Tensor] = []
-        gradients: list[Tensor] = []
-        for part in parts(self.free[0][: len(active)]):
-            rows = active[part]
-            moments = Moments(self.bounds[0].reference, self.free[0][rows].requires_grad_())
-            both = torch.stack([bound.evaluate(moments) for bound in self.bounds], dim=-1)
-            gradients += torch.autograd.grad(self._loss(both, self.targets[rows]), moments.Y)
-            scores.append(both.detach())
-        return torch.cat(scores), [torch.cat(gradients)]
-
-    def synthetic(self) -> Tensor:
-        """Return the Y of the targets, (T, n, q), of all samples."""
-        return self.free[0] if self.space is None else self.space.expand(self.free[0])
-
-
-class SquareOfBoth(_Pull):
-    """X and Y free, both small and from normal noise.
-
-    The gradient with respect to X is that of score(Y, X) with respect to its second side: the measures must
-    be symmetric. Comparisons of linear kernels are evaluated for all targets at once, others one by one.
-
-    Parameters
-    ----------
-    measures : pair of Measure
-    targets : array, (T, 2)
-    options : SquareOptions
-    samples, units : int
-    dtype : torch.dtype
-
-    Raises
-    ------
-    InputError
-        As :class:`Square`, or a measure that is not symmetric.
-    """
-
-    def __init__(
-        self,
-        measures: Sequence[Measure],
-        targets: FloatArray,
-        options: SquareOptions | None = None,
-        *,
-        samples: int = 20,
-        units: int = 10,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        options = options or SquareOptions()
-        targets = _pairs(measures, targets)
-        for measure in measures:
-            if not measure.facts.symmetric:
-                raise InputError(
-                    f"{measure.name} is not symmetric, and gives no gradient with respect to X; keep X fixed."
-                )
-        checks.whole(samples, checks.MIN_SAMPLES, "samples")
-        sides = GaussianInit(units=units)([2 * options.seed, 2 * options.seed + 1], samples, units, dtype)
-        super().__init__(measures, targets, options, [side.repeat(len(targets), 1, 1) for side in sides])
-
-    def _rate(self) -> float:
-        return 0.01 if self.options.rate is None else self.options.rate
-
-    def _evaluate(self, active: Tensor) -> tuple[Tensor, list[Tensor]]:
-        kernels = [measure for measure in self.measures if _linear(measure)]
-        if len(kernels) == len(self.measures):
-            sides = [part[active].requires_grad_() for part in self.free]
-            both = _of_both(kernels, *(linalg.centre(side) for side in sides))
-            return both.detach(), list(torch.autograd.grad(self._loss(both, self.targets[active]), sides))
-        scores: list[Tensor] = []
-        gradients: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for target in active.tolist():
-            x, y = (part[target] for part in self.free)
-            for fixed, moving, kept in ((y, x, gradients[0]), (x, y, gradients[1])):
-                moments = Moments(Reference.of(fixed), moving.clone()[None].requires_grad_())
-                both = torch.stack(
-                    [each.prepare(moments.reference)(moments) for each in self.measures], dim=-1
-                )
-                kept += torch.autograd.grad(self._loss(both, self.targets[target]), moments.Y)
-            scores.append(both.detach())
-        return torch.cat(scores), [torch.cat(each) for each in gradients]
-
-    def synthetic(self) -> tuple[Tensor, Tensor]:
-        """Return the X and the Y of the targets, (T, samples, units) each."""
-        return self.free[0], self.free[1]
-
-
-def _linear(measure: Measure) -> TypeGuard[KernelSimilarity]:
-    return (
-        isinstance(measure, KernelSimilarity) and measure.kernel == "linear" and measure.estimator == "biased"
-    )
-
-
-def _of_both(measures: Sequence[KernelSimilarity], X: Tensor, Y: Tensor) -> Tensor:
-    """Return the scores (A, measures) of centred X (A, n, p) and Y (A, n, q), with gradients for both."""
-    cross, own, other = X.mT @ Y, linalg.gram(X), linalg.gram(Y)
-    scores = []
-    for measure in measures:
-        if measure.comparison == "cosine":
-            norms = torch.linalg.matrix_norm(own) * torch.linalg.matrix_norm(other)
-            score = cross.square().sum(dim=(-2, -1)) / norms
-        else:
-            norms = torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
-            score = linalg.nuclear_norm(cross) / norms
-        scores.append(forms.apply(measure.form, score))
-    return torch.stack(scores, dim=-1)
-
-
-def _pairs(measures: Sequence[Measure], targets: FloatArray) -> FloatArray:
-    if len(measures) != 2:
-        raise InputError(f"{len(measures)} measures were given; a square has two.")
-    check_measures(measures)
+def _pairs(targets: FloatArray) -> FloatArray:
     table = np.asarray(targets, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not len(table) or not np.isfinite(table).all():
         raise InputError(f"targets of shape {table.shape} are no finite pairs (T, 2) of scores.")

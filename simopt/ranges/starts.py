@@ -1,4 +1,4 @@
-"""Where searches start: Y of known structure, whose scores spread over the plane.
+"""Where searches start: Y of known structure, whose scores spread over the plane, and levels between levels.
 
 The extremes of many pairs lie near *diagonal* Y, the PCs of X with other amplitudes, each in a unit of its
 own, and noise outside of X that is concentrated in one unit or spread over all of them.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from simopt.measures import BoundMeasure
-from simopt.ranges.space import Space
+from simopt.optimization.span import Span
 from simopt.ranges.tangent import evaluate
 from simopt.typing import FloatArray
 
@@ -27,11 +27,9 @@ _CUTS = 4
 _POWERS = 0.05, 0.3, 1.0, 3.0, 20.0
 _AT_ONCE = 16
 _DISTANCE_COSTS = 2.0
-"""What the distance from the level takes from a rank, both relative to the spread of the scores."""
 _SHORTEST = 0.1
 _DENSER = 0.75
 _GAPS = 6
-"""A steep boundary gets so many times the problems of a flat one of its span, as if of 6 gaps at least."""
 
 
 class Structure(NamedTuple):
@@ -57,16 +55,16 @@ class Structure(NamedTuple):
     power: float
 
 
-def structures(known: int, units: int, outside: int) -> list[Structure]:
+def structures(pcs: int, units: int, outside: int) -> list[Structure]:
     """Return structures for K PCs, q units and m directions outside of X.
 
     Noise alone, and choices of PCs with each kind of noise; where nothing is outside, with mixed noise only.
     """
-    width = min(known, units)
+    width = min(pcs, units)
     cuts = sorted({round(width ** (i / _CUTS)) for i in range(_CUTS)} - {width})
     shapes = [(exponent, 0, width) for exponent in _EXPONENTS]
     shapes += [(exponent, 0, cut) for cut in cuts for exponent in (0.0, 1.0)]
-    shapes += [(1.0, max(cut, known - units), known) for cut in cuts if max(cut, known - units) < known]
+    shapes += [(1.0, max(cut, pcs - units), pcs) for cut in cuts if max(cut, pcs - units) < pcs]
     bare = [Structure(1.0, 0, 0, "spread", 1.0)] if outside else []
     bare += [Structure(*shape, "none", 0.0) for shape in dict.fromkeys(shapes)]
     noises: list[Noise] = ["spread", "beside", "one", "mixed"] if outside else ["mixed"]
@@ -74,98 +72,109 @@ def structures(known: int, units: int, outside: int) -> list[Structure]:
     return [*bare, *dict.fromkeys(noisy)]
 
 
-def build(space: Space, structure: Structure, units: int, seed: int) -> Tensor:
-    """Return Y (rows, q) of a structure, of the norm of X."""
-    known, outside = len(space.amplitude), space.outside
-    coordinates = space.amplitude.new_zeros(known + outside, units)
-    chosen = torch.arange(structure.first, structure.last)
-    column = chosen - structure.first
-    coordinates[chosen, column] = space.amplitude[chosen] ** structure.exponent
-    if len(chosen):
-        coordinates /= torch.linalg.matrix_norm(coordinates)
-    noise = torch.zeros_like(coordinates)
-    own = torch.arange(min(outside, units))
-    if structure.noise == "mixed":
-        generator = torch.Generator().manual_seed(seed)
-        noise.copy_(torch.randn(noise.shape, dtype=torch.float64, generator=generator))
-    elif structure.noise == "spread":
-        noise[known + own, own] = 1.0
-    elif structure.noise == "beside":
-        beside = own[len(chosen) :]
-        noise[known + beside, beside] = 1.0
-    elif structure.noise == "one":
-        noise[known, 0] = 1.0
-    size = torch.linalg.matrix_norm(noise)
-    if size > 0:
-        coordinates += math.sqrt(structure.power) * noise / size
-    norm = torch.linalg.vector_norm(space.amplitude)
-    return space.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
-
-
-def random(space: Space, units: int, seed: int) -> Tensor:
-    """Return standard normal Y, (rows, q), as far as it lies in the space."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = len(space.amplitude) + space.outside, units
-    return space.place(torch.randn(shape, dtype=torch.float64, generator=generator))
-
-
-def scored(
-    space: Space, bounds: Sequence[BoundMeasure], chosen: Sequence[Structure], units: int, seed: int
-) -> Tensor:
-    """Return the scores (structures, measures) of structures."""
-    scores = []
-    for at in range(0, len(chosen), _AT_ONCE):
-        Y = torch.stack([build(space, each, units, seed) for each in chosen[at : at + _AT_ONCE]])
-        scores.append(evaluate(bounds, Y))
-    return torch.cat(scores)
-
-
-def choose(
-    scores: Tensor, chosen: Sequence[Structure], levels: Tensor, direction: float, count: int
-) -> list[int]:
-    """Return which structures to start a problem from.
-
-    First X, X with noise or noise alone, whichever comes nearest to the levels; then those with the most
-    extreme last score, less what their distance from the levels costs, one for each kind of noise before a
-    second one.
+class Structures:
+    """The structures in a span, and their scores.
 
     Parameters
     ----------
-    scores : Tensor, (structures, k + 1)
-    chosen : sequence of Structure
-    levels : Tensor, (k,)
-    direction : float
-        1 for a maximum, -1 for a minimum.
-    count : int
+    span : Span
+    bound_measures : pair of BoundMeasure
+        Of the span's reference.
+    units : int
+    seed : int
+
+    Attributes
+    ----------
+    structures : list of S Structure
+    scores : Tensor, (S, 2)
+    random : Tensor, (rows, q)
+        Standard normal Y, as far as it lies in the span.
     """
-    apart = (scores[:, :-1] - levels).abs().amax(dim=-1)
-    usable = scores.isfinite().all(dim=-1)
-    span = scores[usable].amax(dim=0) - scores[usable].amin(dim=0)
-    price = _DISTANCE_COSTS * span[-1] / span[:-1].max().clamp_min(1e-6)
-    rank = torch.where(usable, direction * scores[:, -1] - price * apart, -math.inf).tolist()
-    width = max(each.last for each in chosen if each.first == 0)
-    plain = {(1.0, 0, width, "none"), (1.0, 0, width, "mixed"), (1.0, 0, 0, "spread")}
-    noisy = [i for i, each in enumerate(chosen) if each[:4] in plain]
-    picked = [min(noisy, key=lambda i: apart[i].nan_to_num(math.inf).item())]
-    order = sorted(range(len(chosen)), key=lambda i: -rank[i])
-    kinds: set[str] = set()
-    for i in order:
-        if i not in picked and chosen[i].noise not in kinds:
-            kinds.add(chosen[i].noise)
-            picked.append(i)
-    picked += [i for i in order if i not in picked]
-    return picked[:count]
+
+    def __init__(self, span: Span, bound_measures: Sequence[BoundMeasure], units: int, seed: int) -> None:
+        self._span = span
+        shape = len(span.amplitude) + span.outside, units
+        self._noise = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        self.random = span.place(self._noise)
+        self.structures = structures(len(span.amplitude), units, span.outside)
+        scores = []
+        for at in range(0, len(self.structures), _AT_ONCE):
+            Y = torch.stack([self.build(structure) for structure in self.structures[at : at + _AT_ONCE]])
+            scores.append(evaluate(bound_measures, Y))
+        self.scores = torch.cat(scores)
+
+    def build(self, structure: Structure) -> Tensor:
+        """Return Y (rows, q) of a structure, of the norm of X."""
+        amplitude = self._span.amplitude
+        pcs, units = len(amplitude), self._noise.shape[1]
+        coordinates = amplitude.new_zeros(self._noise.shape)
+        chosen = torch.arange(structure.first, structure.last)
+        coordinates[chosen, chosen - structure.first] = amplitude[chosen] ** structure.exponent
+        if len(chosen):
+            coordinates /= torch.linalg.matrix_norm(coordinates)
+        noise = torch.zeros_like(coordinates)
+        column = torch.arange(min(self._span.outside, units))
+        if structure.noise == "mixed":
+            noise.copy_(self._noise)
+        elif structure.noise == "spread":
+            noise[pcs + column, column] = 1.0
+        elif structure.noise == "beside":
+            beside = column[len(chosen) :]
+            noise[pcs + beside, beside] = 1.0
+        elif structure.noise == "one":
+            noise[pcs, 0] = 1.0
+        size = torch.linalg.matrix_norm(noise)
+        if size > 0:
+            coordinates += math.sqrt(structure.power) * noise / size
+        norm = torch.linalg.vector_norm(amplitude)
+        return self._span.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
+
+    def choose(self, level: float, direction: float, count: int, constrained: int = 0) -> list[Tensor]:
+        """Return Y of structures to start a problem from.
+
+        First X, X with noise or noise alone, whichever comes nearest to the level; then those with the most
+        extreme score, less what their distance from the level costs, one for each kind of noise before a
+        second one.
+
+        Parameters
+        ----------
+        level : float
+        direction : float
+            1 for a maximum, -1 for a minimum.
+        count : int
+        constrained : {0, 1}
+            Which score is held at the level.
+        """
+        distance = (self.scores[:, constrained] - level).abs()
+        usable = self.scores.isfinite().all(dim=-1)
+        spread = self.scores[usable].amax(dim=0) - self.scores[usable].amin(dim=0)
+        price = _DISTANCE_COSTS * spread[1 - constrained] / spread[constrained].clamp_min(1e-6)
+        worth = direction * self.scores[:, 1 - constrained] - price * distance
+        width = max(structure.last for structure in self.structures if structure.first == 0)
+        plain = {(1.0, 0, width, "none"), (1.0, 0, width, "mixed"), (1.0, 0, 0, "spread")}
+        distances = distance.nan_to_num(math.inf).tolist()
+        noisy = [i for i, structure in enumerate(self.structures) if structure[:4] in plain]
+        picked = [min(noisy, key=distances.__getitem__)]
+        worths = torch.where(usable, worth, -math.inf).tolist()
+        order = sorted(range(len(self.structures)), key=worths.__getitem__, reverse=True)
+        noises: set[str] = set()
+        for i in order:
+            if i not in picked and self.structures[i].noise not in noises:
+                noises.add(self.structures[i].noise)
+                picked.append(i)
+        picked += [i for i in order if i not in picked]
+        return [self.build(self.structures[i]) for i in picked[:count]]
 
 
 class Between(NamedTuple):
-    """A problem between two neighbouring levels of one constrained measure.
+    """A problem between two neighbouring levels.
 
     Attributes
     ----------
     side : {0, 1}
         Which boundary it is on, the lower or the upper one.
-    across : bool
-        Whether the level is one of the sought measure, and the constrained one's extreme is sought.
+    constrained : {0, 1}
+        Which score is held at the level: 1 where it is the sought one, and the other's extreme is looked for.
     level : float
     direction : float
         1 for a maximum, -1 for a minimum.
@@ -177,7 +186,7 @@ class Between(NamedTuple):
     """
 
     side: int
-    across: bool
+    constrained: int
     level: float
     direction: float
     begin: int | None
@@ -200,29 +209,30 @@ def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Betwee
     count : int, >= 1
         Problems at levels in each gap.
     """
-    spans = [_span(levels), _span(extremes)]
+    ranges = [_range(levels), _range(extremes)]
+    gaps = len(levels) - 1
     problems = []
-    for side, left in itertools.product((0, 1), range(len(levels) - 1)):
-        a, b = levels[left : left + 2], extremes[left : left + 2, side]
-        known = np.isfinite(b)
-        run, rise = (float(abs(end - start)) / span for span, (start, end) in zip(spans, (a, b), strict=True))
-        outer = left == 0, left == len(levels) - 2
+    for side, left in itertools.product((0, 1), range(gaps)):
+        ends = levels[left : left + 2], extremes[left : left + 2, side]
+        known = np.isfinite(ends[1])
+        run, rise = (float(abs(np.diff(pair)[0])) / whole for pair, whole in zip(ends, ranges, strict=True))
+        outer = left == 0, left == gaps - 1
         steep = bool(known.all()) and rise > run
         upward = 2.0 * side - 1
-        across = -upward * math.copysign(1, (a[1] - a[0]) * (b[1] - b[0])) if steep else upward
-        more = round(_DENSER * rise * (count + 1) * max(len(levels) - 1, _GAPS)) if steep else 1
-        asked = [(False, each) for each in _places(count + 1, *((False, False) if steep else outer))]
-        asked += [(True, each) for each in _places(more, *outer)]
-        for turned, (place, shorter) in asked:
-            inner = int(outer[0]) if outer[0] != outer[1] else int(place > 0.5)
+        slope = math.copysign(1, np.diff(ends[0])[0] * np.diff(ends[1])[0])
+        pieces = round(_DENSER * rise * (count + 1) * max(gaps, _GAPS)) if steep else 1
+        places = [(0, upward, place) for place in _places(count + 1, *((False, False) if steep else outer))]
+        places += [(1, -upward * slope, place) for place in _places(pieces, *outer)]
+        for constrained, direction, (share, shorter) in places:
+            inner = int(outer[0]) if outer[0] != outer[1] else int(share > 0.5)
             begin = inner if known[inner] else 1 - inner
-            start, end = (b if turned else a).tolist()
+            start, end = ends[constrained].tolist()
             problems.append(
                 Between(
                     side=side,
-                    across=turned,
-                    level=start + place * (end - start),
-                    direction=across if turned else upward,
+                    constrained=constrained,
+                    level=start + share * (end - start),
+                    direction=direction,
                     begin=left + begin if known.any() else None,
                     shorter=max(shorter, _SHORTEST),
                 )
@@ -230,7 +240,7 @@ def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Betwee
     return problems
 
 
-def _span(values: FloatArray) -> float:
+def _range(values: FloatArray) -> float:
     finite = values[np.isfinite(values)]
     return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
 

@@ -1,213 +1,226 @@
-"""A batch of constrained problems: the extreme of one score where others are held at given levels.
+"""A batch of constrained problems: the extreme of one score where another is held at a level.
 
-Each step goes along the gradient of the score less its components along the gradients of the constraints,
-in Adam's metric, and back to the levels by Newton's method: with J the gradients of the constraints,
+Each step is one of sequential quadratic programming, for ascent of b on the level set {Y: a(Y) = level}. With
+g the gradient of a, and h that of b (for a minimum: of -b), both with respect to Y,
 
-    Y <- Y + P step + J' (J J')^-1 (levels - scores),  P = I - J' (J J')^-1 J.
+    multiplier    mu = g'h / g'g                      what b gains for each unit by which a is let rise
+    ascent        d  = P h,  P = I - gg' / g'g        h less its component along g: a stays, to first order
+    step          s  = rate |Y| P Adam(|Y| d) / sqrt(N)       N entries of Y; Adam scales d entry by entry
+    restoration   r  = g (level - a) / g'g            Newton's step: the shortest one back to the level
 
-The steps shrink along a half cosine, so that the error of the constraints, quadratic in the step, vanishes.
+    Y <- Y + s + r
+
+A step of length |s| leaves the level by order |s|^2. The rate falls to 0 along a half cosine, and the
+violation of the constraint, level - a, vanishes with it. Of all Y that are passed, those count whose
+violation is at most the tolerance. The best of them has the largest merit
+
+    direction * b + 2 min(mu (level - a), 0),
+
+a one-sided l1 penalty. Without it an extreme would gain by spending the tolerance, to first order |mu| a unit
+of violation; a penalty is exact where its weight is larger than |mu|.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from simopt.measures import BoundMeasure, Moments
+from simopt.optimization.span import parts
 
-_BATCHED_UP_TO = 100_000
-"""Entries of one Y from which on a CPU goes through a step problem by problem, each within its caches."""
-_MEMORY = 0.9, 0.99
-_LONGEST_RETURN = 0.3
-"""Newton's step, relative to the norm of Y."""
-_OF_NO_AVAIL = 0.7
-"""The share of its distance from the level that a return must leave to count as stuck."""
-_STATE = ("Y", "first", "second", "best", "best_scores", "best_Y", "nearest", "missing", "normals", "size")
+_BETAS = 0.9, 0.99
+_LONGEST_RESTORATION = 0.3
+_STUCK = 0.7
+_STATE = (
+    "Y",
+    "first_moment",
+    "second_moment",
+    "best_merit",
+    "best_scores",
+    "best_Y",
+    "nearest",
+    "violation",
+    "normal",
+    "norm",
+)
 
 
-def parts(Y: Tensor) -> list[slice]:
-    """Return the slices of a batch (R, n, q) that are evaluated together."""
-    alone = Y.device.type == "cpu" and Y.shape[-2] * Y.shape[-1] >= _BATCHED_UP_TO
-    return [slice(r, r + 1) for r in range(len(Y))] if alone else [slice(0, len(Y))]
-
-
-def evaluate(bounds: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
+def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
     """Return the scores (R, measures) of Y (R, n, q), from the same moments."""
     scores = []
     for part in parts(Y):
-        moments = Moments(bounds[0].reference, Y[part])
-        scores.append(torch.stack([bound.evaluate(moments) for bound in bounds], dim=-1))
+        moments = Moments(bound_measures[0].reference, Y[part])
+        scores.append(torch.stack([bound.evaluate(moments) for bound in bound_measures], dim=-1))
     return torch.cat(scores)
 
 
-@dataclass(frozen=True)
-class Problems:
-    """What is asked: one problem an entry.
+class Problem(NamedTuple):
+    """One problem of a batch.
 
     Attributes
     ----------
-    levels : Tensor, (R, k)
-        Where the constrained scores are held.
-    direction : Tensor, (R,)
-        1 for the maximum of the sought score, -1 for its minimum.
-    tolerance : float
-        Distance from the levels up to which a Y counts.
-    steps : int
-    rate : Tensor, (R,)
-        The length of the first step, relative to the norm of Y.
-    order : Tensor of int, (R, k + 1), or None
-        Which bounds hold the levels, and, last, which one's extreme is sought; None: in their own order.
+    Y : Tensor, (n, q)
+        Where it starts.
+    level : float
+    direction : float
+        1 for the maximum of the other score, -1 for its minimum.
+    rate : float
+        Length of the first step, relative to the norm of Y.
+    constrained : {0, 1}
+        Which of the two scores is held at the level.
     """
 
-    levels: Tensor
-    direction: Tensor
-    tolerance: float
-    steps: int
-    rate: Tensor
-    order: Tensor | None = None
+    Y: Tensor
+    level: float
+    direction: float
+    rate: float
+    constrained: int = 0
 
 
 class Search:
-    """The problems at work; every Y that is passed counts.
+    """Problems, step by step.
 
     Parameters
     ----------
-    bounds : sequence of k + 1 BoundMeasure, of one reference
-        The constrained ones, then the one whose extreme is sought.
-    Y : Tensor, (R, n, q)
-    problems : Problems
+    bound_measures : pair of BoundMeasure, of one reference
+    problems : sequence of R Problem
+    tolerance : float
+        Largest violation of the constraint at which a Y counts.
+    steps : int
 
     Attributes
     ----------
     step : int
-    best : Tensor, (R,)
-        Direction times the sought score at the best Y within the tolerance, less twice what its distance from
-        the level may have brought; -inf where there was none.
-    best_scores : Tensor, (R, k + 1)
+    best_merit : Tensor, (R,)
+        -inf where no Y came within the tolerance.
+    best_scores : Tensor, (R, 2)
     best_Y : Tensor, (R, n, q)
     nearest : Tensor, (R,)
-        The least distance from the levels so far.
+        The least violation so far.
     """
 
-    def __init__(self, bounds: Sequence[BoundMeasure], Y: Tensor, problems: Problems) -> None:
-        self.bounds = list(bounds)
-        self.problems = problems
-        self.step = 0
-        self.Y = Y.detach().clone()
-        self.first = torch.zeros_like(Y)
-        self.second = torch.zeros_like(Y)
-        self.best = Y.new_full((len(Y),), -math.inf)
-        self.best_scores = Y.new_full((len(Y), len(self.bounds)), math.nan)
+    def __init__(
+        self,
+        bound_measures: Sequence[BoundMeasure],
+        problems: Sequence[Problem],
+        tolerance: float,
+        steps: int,
+    ) -> None:
+        self.bound_measures = list(bound_measures)
+        self.tolerance, self.steps, self.step = tolerance, steps, 0
+        self.Y = torch.stack([problem.Y for problem in problems])
+        self._level = self.Y.new_tensor([problem.level for problem in problems])
+        self._direction = self.Y.new_tensor([problem.direction for problem in problems])
+        self._rate = self.Y.new_tensor([problem.rate for problem in problems])
+        self._constrained = torch.tensor([problem.constrained for problem in problems], device=self.Y.device)
+        self.first_moment = torch.zeros_like(self.Y)
+        self.second_moment = torch.zeros_like(self.Y)
+        self.best_merit = torch.full_like(self._level, -math.inf)
+        self.best_scores = self.Y.new_full((len(problems), 2), math.nan)
         self.best_Y = self.Y.clone()
-        self.nearest = Y.new_full((len(Y),), math.inf)
-        constrained = problems.levels.shape[1]
-        self.missing = Y.new_full((len(Y), constrained), math.inf)
-        self.normals = Y.new_zeros((len(Y), constrained, Y[0].numel()))
-        ignored = [bound.measure.facts.invariant_y for bound in bounds]
-        self._scale_free = all("isotropic_scaling" in each for each in ignored)
-        self.size = torch.linalg.matrix_norm(self.Y)
+        self.nearest = torch.full_like(self._level, math.inf)
+        self.violation = torch.full_like(self._level, math.inf)
+        self.normal = torch.zeros_like(self.Y).flatten(start_dim=1)
+        self.norm = torch.linalg.matrix_norm(self.Y)
+        self._scale_free = all(
+            "isotropic_scaling" in bound.measure.facts.invariant_y for bound in bound_measures
+        )
 
     @property
     def done(self) -> bool:
         """Whether all steps are taken and their end is scored."""
-        return self.step > self.problems.steps
+        return self.step > self.steps
 
     def advance(self) -> Tensor:
         """Score the current Y, keep what is best, and take a step unless it is the end.
 
         Returns
         -------
-        Tensor, (R, k + 1)
+        Tensor, (R, 2)
             The scores, before the step.
         """
-        scores = torch.cat([self._part(part) for part in parts(self.Y)])
+        scores = torch.cat([self._advance(part) for part in parts(self.Y)])
         self.step += 1
         return scores
 
-    def _part(self, part: slice) -> Tensor:
-        moments = Moments(self.bounds[0].reference, self.Y[part].clone().requires_grad_())
-        scores = [bound.evaluate(moments) for bound in self.bounds]
+    def _advance(self, part: slice) -> Tensor:
+        moments = Moments(self.bound_measures[0].reference, self.Y[part].clone().requires_grad_())
+        a, b = (bound.evaluate(moments) for bound in self.bound_measures)
         gradients = [
-            torch.autograd.grad(score.sum(), moments.Y, retain_graph=score is not scores[-1])[0]
-            for score in scores
+            torch.autograd.grad(a.sum(), moments.Y, retain_graph=True)[0],
+            torch.autograd.grad(b.sum(), moments.Y)[0],
         ]
-        values = torch.stack(scores, dim=-1).detach()
-        values = torch.where(_can_be_squared(self.Y[part])[:, None], values, math.nan)
-        flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, k + 1, n q)
-        ordered = values
-        if self.problems.order is not None:
-            order = self.problems.order[part]
-            each = torch.arange(len(order), device=order.device)[:, None]
-            flat, ordered = flat[each, order], values[each, order]
-        missing = self.problems.levels[part] - ordered[:, :-1]
-        constraints = _Normals(self._smooth(part, flat[:, :-1], missing))
-        uphill = self.problems.direction[part, None] * flat[:, -1]
-        change = (constraints.multipliers(uphill) * missing).sum(dim=-1).nan_to_num().clamp(max=0)
-        reached = self.problems.direction[part] * ordered[:, -1] + 2 * change
-        self._keep(part, values, missing, reached)
-        if self.step < self.problems.steps:
-            self._move(part, constraints, uphill, missing)
-        return values
+        scores = torch.stack([a, b], dim=-1).detach()
+        scores = torch.where(_can_be_squared(self.Y[part])[:, None], scores, math.nan)
+        flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, 2, n q)
+        row = torch.arange(len(scores), device=scores.device)
+        constrained, direction = self._constrained[part], self._direction[part]
+        violation = self._level[part] - scores[row, constrained]
+        objective = direction[:, None] * flat[row, 1 - constrained]
+        constraint = _Constraint(self._averaged(part, flat[row, constrained], violation))
+        loss = (constraint.multiplier(objective) * violation).nan_to_num().clamp(max=0)
+        self._keep(part, scores, violation.abs(), direction * scores[row, 1 - constrained] + 2 * loss)
+        if self.step < self.steps:
+            self._move(part, constraint, objective, violation)
+        return scores
 
-    def _smooth(self, part: slice, gradients: Tensor, missing: Tensor) -> Tensor:
-        """Return the constraints' gradients (R, k, N), at kinks without what flips from step to step.
+    def _averaged(self, part: slice, gradient: Tensor, violation: Tensor) -> Tensor:
+        """Return the constraint's gradient (R, N), where a problem is stuck averaged with the last one.
 
-        At a kink, as nuclear norms have where a singular value is zero, a step along the gradient changes the
-        score by less than it says, or the wrong way. Where half of the steps led to no Y at its level and the
-        last return was of no avail, the shortest mean of the last gradient and this one is taken: what has
-        turned round cancels. Not elsewhere, as it shortens the way that the step itself goes.
+        A score may have kinks, as nuclear norms have where a singular value is zero. There its gradient flips
+        from step to step, and a step along it changes the score by less than it says, or the wrong way. The
+        shortest vector between the last gradient and this one lacks what has flipped. It is taken from half
+        of the steps on, for problems that were never at their level and that the last restoration did not
+        help: elsewhere it would only bend the way along the level.
         """
-        lost = self.best[part] == -math.inf
-        if self.step < self.problems.steps // 2 or not bool(lost.any()):
-            return gradients
-        last, apart = self.normals[part], missing.abs()
-        change = gradients - last
+        never_there = self.best_merit[part] == -math.inf
+        if self.step < self.steps // 2 or not bool(never_there.any()):
+            return gradient
+        last, distance = self.normal[part], violation.abs()
+        change = gradient - last
         share = -(last * change).sum(dim=-1) / change.square().sum(dim=-1)
-        mean = last + share.clamp(0, 1)[..., None] * change
-        stuck = lost[:, None] & (apart > _OF_NO_AVAIL * self.missing[part])
-        self.normals[part] = torch.where(stuck[..., None] & mean.isfinite(), mean, gradients)
-        self.missing[part] = apart
-        return self.normals[part]
+        mean = last + share.clamp(0, 1)[:, None] * change
+        stuck = never_there & (distance > _STUCK * self.violation[part])
+        self.normal[part] = torch.where(stuck[:, None] & mean.isfinite(), mean, gradient)
+        self.violation[part] = distance
+        return self.normal[part]
 
-    def _keep(self, part: slice, values: Tensor, missing: Tensor, reached: Tensor) -> None:
-        """Keep what is within the tolerance and better than before."""
-        apart = missing.abs().amax(dim=-1)
-        self.nearest[part] = torch.fmin(self.nearest[part], apart)
-        better = (apart <= self.problems.tolerance) & (reached > self.best[part])
-        self.best[part] = torch.where(better, reached, self.best[part])
-        self.best_scores[part] = torch.where(better[:, None], values, self.best_scores[part])
+    def _keep(self, part: slice, scores: Tensor, distance: Tensor, merit: Tensor) -> None:
+        self.nearest[part] = torch.fmin(self.nearest[part], distance)
+        better = (distance <= self.tolerance) & (merit > self.best_merit[part])
+        self.best_merit[part] = torch.where(better, merit, self.best_merit[part])
+        self.best_scores[part] = torch.where(better[:, None], scores, self.best_scores[part])
         self.best_Y[part] = torch.where(better[:, None, None], self.Y[part], self.best_Y[part])
 
-    def _move(self, part: slice, constraints: _Normals, uphill: Tensor, missing: Tensor) -> None:
+    def _move(self, part: slice, constraint: _Constraint, objective: Tensor, violation: Tensor) -> None:
         Y = self.Y[part]
-        size = torch.linalg.matrix_norm(Y)[:, None]
-        step = constraints.tangent(self._adam(part, constraints.tangent(uphill) * size))
-        shrunk = 0.5 * (1 + math.cos(math.pi * self.step / self.problems.steps))
-        length = shrunk * self.problems.rate[part, None]
-        step = step * length * size / math.sqrt(step.shape[-1])
-        back = constraints.solve(missing)
-        limit = _LONGEST_RETURN * size / torch.linalg.vector_norm(back, dim=-1, keepdim=True)
-        move = step + back * torch.where(limit < 1, limit, 1.0)
+        norm = torch.linalg.matrix_norm(Y)[:, None]
+        step = constraint.tangent(self._adam(part, constraint.tangent(objective) * norm))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        step = step * (cosine * self._rate[part, None]) * norm / math.sqrt(step.shape[-1])
+        restoration = constraint.restoration(violation)
+        longest = _LONGEST_RESTORATION * norm
+        shorter = longest / torch.linalg.vector_norm(restoration, dim=-1, keepdim=True)
+        move = step + restoration * torch.where(shorter < 1, shorter, 1.0)
         usable = move.isfinite().all(dim=-1, keepdim=True)
         Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
-        if self._scale_free:  # nothing would hold it back
-            Y = Y * (self.size[part] / torch.linalg.matrix_norm(Y))[:, None, None]
+        if self._scale_free:  # Steps across Y would lengthen it without end.
+            Y = Y * (self.norm[part] / torch.linalg.matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 
     def _adam(self, part: slice, ascent: Tensor) -> Tensor:
-        first, second = _MEMORY
+        """Return Adam's step (R, N), of entries about 1."""
+        first, second = _BETAS
         ascent = torch.where(ascent.isfinite(), ascent, 0.0).reshape(self.Y[part].shape)
-        self.first[part] = first * self.first[part] + (1 - first) * ascent
-        self.second[part] = second * self.second[part] + (1 - second) * ascent.square()
-        mean = self.first[part] / (1 - first ** (self.step + 1))
-        spread = (self.second[part] / (1 - second ** (self.step + 1))).sqrt()
-        tiny = torch.finfo(spread.dtype).tiny
-        return (mean / spread.clamp_min(tiny)).flatten(start_dim=1)
+        self.first_moment[part] = first * self.first_moment[part] + (1 - first) * ascent
+        self.second_moment[part] = second * self.second_moment[part] + (1 - second) * ascent.square()
+        mean = self.first_moment[part] / (1 - first ** (self.step + 1))
+        size = (self.second_moment[part] / (1 - second ** (self.step + 1))).sqrt()
+        return (mean / size.clamp_min(torch.finfo(size.dtype).tiny)).flatten(start_dim=1)
 
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs, to be saved before the next step."""
@@ -227,30 +240,24 @@ def _can_be_squared(Y: Tensor) -> Tensor:
     return usable
 
 
-class _Normals:
-    """The directions along which the constrained scores change, J (R, k, N), of unit length."""
+class _Constraint:
+    """The constrained score to first order: its gradient g (R, N), as a length and a unit normal."""
 
-    def __init__(self, gradients: Tensor) -> None:
-        self._length = torch.linalg.vector_norm(gradients, dim=-1, keepdim=True)
-        self._unit = torch.where(self._length > 0, gradients / self._length, 0.0)
-        products = (self._unit @ self._unit.mT).double()
-        inverse = torch.linalg.pinv(products.nan_to_num(), rtol=1e-6, hermitian=True)
-        self._inverse = inverse.to(gradients.dtype)
+    def __init__(self, gradient: Tensor) -> None:
+        self._length = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+        self._normal = torch.where(self._length > 0, gradient / self._length, 0.0)
 
     def tangent(self, vector: Tensor) -> Tensor:
-        """Return what of a vector (R, N) leaves the constrained scores as they are."""
-        return vector - self._along(self._unit @ vector[..., None])
+        """Return P v of vectors (R, N): what of them leaves the constrained score as it is."""
+        return vector - self._normal * (self._normal * vector).sum(dim=-1, keepdim=True)
 
-    def multipliers(self, vector: Tensor) -> Tensor:
-        """Return Lagrange's multipliers (R, k): what each constrained score's change gains along a vector."""
-        amounts = (self._inverse @ (self._unit @ vector[..., None])) / self._length
-        return torch.where(self._length > 0, amounts, 0.0).squeeze(-1)
+    def multiplier(self, vector: Tensor) -> Tensor:
+        """Return Lagrange's multiplier g'v / g'g of vectors (R, N), (R,)."""
+        return self._per_length((self._normal * vector).sum(dim=-1)).squeeze(-1)
 
-    def solve(self, change: Tensor) -> Tensor:
-        """Return the shortest step (R, N) that changes the constrained scores by ``change`` (R, k)."""
-        wanted = torch.where(self._length > 0, change[..., None] / self._length, 0.0)
-        return self._along(wanted)
+    def restoration(self, change: Tensor) -> Tensor:
+        """Return the shortest step (R, N) that changes the constrained score by ``change`` (R,)."""
+        return self._normal * self._per_length(change)
 
-    def _along(self, amounts: Tensor) -> Tensor:
-        vector: Tensor = (self._unit.mT @ (self._inverse @ amounts)).squeeze(-1)
-        return vector
+    def _per_length(self, value: Tensor) -> Tensor:
+        return torch.where(self._length > 0, value[:, None] / self._length, 0.0)

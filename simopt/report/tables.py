@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt.analysis.good_score import GoodScore, good_scores
-from simopt.optimization import half_capture
+from simopt.optimization.trajectory import half_capture
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray

@@ -31,8 +31,8 @@ from scipy.stats import spearmanr
 from simopt import checks, linalg, measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import Measure, Reference
-from simopt.optimization.captured import half_capture
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.trajectory import half_capture
 from simopt.theory.learning_paths import (
     KernelSums,
     along_clock,

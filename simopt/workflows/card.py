@@ -138,7 +138,12 @@ class CardResult(Result, Card):
         if self.run is not None:
             for pc in range(1, min(10, len(self.run.pc_variance)) + 1):
                 half = self.halves(pc)
-                facts.append({"what": f"half capture of PC {pc}", "value": "-" if half is None else half.worded("never")})
+                facts.append(
+                    {
+                        "what": f"half capture of PC {pc}",
+                        "value": "-" if half is None else half.worded("never"),
+                    }
+                )
         return facts
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -396,7 +401,9 @@ def _will_do(request: RunRequest, found: Run) -> bool:
     made_with = shelf.parsed(found.attributes["identity"])
     keys = ("init", "optimizer", "target", "max_steps", "dtype")
     same = all(made_with.get(key) == request.identity.get(key) for key in keys)
-    return same and (not request.decoder or bool(found.decoding)) and found.score.shape[1] >= len(request.seeds)
+    return (
+        same and (not request.decoder or bool(found.decoding)) and found.score.shape[1] >= len(request.seeds)
+    )
 
 
 def _effort(config: Mapping[str, Any]) -> tuple[int, str]:

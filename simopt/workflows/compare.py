@@ -132,7 +132,10 @@ class CompareResult(Result):
 
     def values(self) -> Mapping[str, Any]:
         """Return scores by measure, and why others are not there."""
-        return {"measures": {each.measure: each.as_json() for each in self.standings}, "skipped": self.skipped}
+        return {
+            "measures": {each.measure: each.as_json() for each in self.standings},
+            "skipped": self.skipped,
+        }
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each measure."""
@@ -177,9 +180,7 @@ def carry_out(
     """
     requests = {name_of(node): request.of_one(node) for node in request.measures}
     missing = [
-        name
-        for name, each in requests.items()
-        if request.force or shelf.find(each, each.fits) is None
+        name for name, each in requests.items() if request.force or shelf.find(each, each.fits) is None
     ]
     # All measures score the same draws: those that are missing are computed together, at the first need.
     computed = functools.cache(lambda: _compute(request, missing, reference))
@@ -191,7 +192,10 @@ def carry_out(
             skipped[name] = computed()[1][name]
             continue
         standing, how = shelf.find_or_make(
-            each, functools.partial(_making, each, name, computed), each.fits, wait=should_stop if wait else None
+            each,
+            functools.partial(_making, each, name, computed),
+            each.fits,
+            wait=should_stop if wait else None,
         )
         ways.add(how)
         standings.append(_first(standing, request.draws))
@@ -215,7 +219,9 @@ def _making(
 
     def make(before: Stored | None) -> Standing:
         if request.path is not None:
-            analysis.write(request.path, _KIND, packed(standing, {"y": request.Y[0].shown, **request.about()}))
+            analysis.write(
+                request.path, _KIND, packed(standing, {"y": request.Y[0].shown, **request.about()})
+            )
         return standing
 
     return make
@@ -377,5 +383,3 @@ def compare(
         force=force,
     )
     return carry_out(request)
-
-

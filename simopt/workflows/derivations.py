@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from simopt.analysis.reading import median_half_capture
 from simopt.errors import InputError, SimoptError
 from simopt.store import shelf
-from simopt.store.image import Stored
+from simopt.store.errors import writing
 from simopt.store.reader import Run, finished
 from simopt.store.whole import put
-from simopt.store.errors import writing
 from simopt.theory import bounds as proved
 from simopt.theory import derivation as derived
 from simopt.theory.bounds import Range
@@ -24,7 +21,7 @@ from simopt.theory.derivation import Derivation
 from simopt.theory.learning import Comparison, Prediction, StartGradient, compare, gradient_at_start, predict
 from simopt.typing import FloatArray
 from simopt.workflows.request import as_listed, name_of
-from simopt.workflows.result import Result, packed
+from simopt.workflows.result import Result
 from simopt.workflows.run import RunRequest, stored_runs
 
 if TYPE_CHECKING:
@@ -280,5 +277,3 @@ def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
         assert run.half_capture is not None
         comparison = compare(prediction, run.half_capture)
     return Learned(name, start, prediction, refusal, run, comparison)
-
-

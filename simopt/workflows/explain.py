@@ -21,7 +21,8 @@ from simopt.analysis.standing import Standing
 from simopt.components import principal_components
 from simopt.errors import InputError
 from simopt.measures import Measure, Moments, Reference
-from simopt.optimization import State, captured_variance
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
 from simopt.store import shelf
 from simopt.store.image import Stored
@@ -99,7 +100,9 @@ class ExplainRequest:
         if not decoded:
             decodable = [label for label in X.dataset.labels if label != ids]
             if decodable:
-                variables = {} if ids is None else {"variables": decodable}  # ids are names of rows, one of a kind
+                variables = (
+                    {} if ids is None else {"variables": decodable}
+                )  # ids are names of rows, one of a kind
                 decoder = catalogue.node("decoder", "standard", **variables)
                 runs = tuple(replace(each, decoder=decoder) for each in runs)
         return cls(X=X, Y=Y, runs=runs, **options)
@@ -382,5 +385,14 @@ def explain(
     )
     nodes = [measure_node(each, **options) for each in chosen]
     return carry_out(
-        ExplainRequest.of(Data.of(X), Data.of(Y, "Y"), usual, nodes, decoded=decoder is not None, draws=draws, snr=snr, ids=ids)
+        ExplainRequest.of(
+            Data.of(X),
+            Data.of(Y, "Y"),
+            usual,
+            nodes,
+            decoded=decoder is not None,
+            draws=draws,
+            snr=snr,
+            ids=ids,
+        )
     )

@@ -13,7 +13,6 @@ import numpy as np
 
 from simopt import checks, measures
 from simopt.analysis.extremes import inspect
-from simopt.datasets import Dataset
 from simopt.errors import InputError, InterruptedRunError, StorageError
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
@@ -28,7 +27,16 @@ from simopt.store.state import pack, unpack
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows.data import Data
-from simopt.workflows.request import as_listed, Progress, Request, measure_node, name_of, never, no_influence, quiet
+from simopt.workflows.request import (
+    Progress,
+    Request,
+    as_listed,
+    measure_node,
+    name_of,
+    never,
+    no_influence,
+    quiet,
+)
 from simopt.workflows.result import Result
 from simopt.workflows.run import RunRequest, stored_runs
 
@@ -185,7 +193,10 @@ class JointResult(Result, JointRange):
         a, b = self.names
         if self.region is not None:
             columns = zip(self.region.levels, self.region.b_min, self.region.b_max, strict=True)
-            return [{a: float(at), f"least {b}": float(low), f"largest {b}": float(high)} for at, low, high in columns]
+            return [
+                {a: float(at), f"least {b}": float(low), f"largest {b}": float(high)}
+                for at, low, high in columns
+            ]
         if self.square is None:
             return []
         pairs = zip(self.square.targets, self.square.end, strict=True)
@@ -385,7 +396,9 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
     found: list[FloatArray] = [np.empty((0, 2))]
     (node_a, node_b), (a, b) = request.measures, request.names
     for node, other, order in ((node_a, b, 1), (node_b, a, -1)):
-        for path in stored_runs(RunRequest(measure=node, dataset=request.dataset, log={"dir": request.log.dir})):
+        for path in stored_runs(
+            RunRequest(measure=node, dataset=request.dataset, log={"dir": request.log.dir})
+        ):
             run = shelf.if_whole(reader.finished, path)
             if run is not None and other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
@@ -466,5 +479,3 @@ def joint(
     return carry_out(
         JointRequest(dataset=Data.of(X), measures=tuple(measures), log=log, force=force, **options)
     )
-
-

@@ -84,6 +84,8 @@ def _packed(path: Path, kind: str) -> Result:
             how="found",
         )
     if kind not in kinds:
-        raise StorageError(f"{path}: holds {kind!r}; there are: run, sensitivity, joint, score, {', '.join(kinds)}.")
+        raise StorageError(
+            f"{path}: holds {kind!r}; there are: run, sensitivity, joint, score, {', '.join(kinds)}."
+        )
     result: Result = analysis.read(path, kind, lambda stored: unpacked(stored, kinds[kind]))
     return result

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from simopt import catalogue, checks, measures
+from simopt import checks, measures
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
 from simopt.store import analysis, shelf
@@ -19,8 +18,16 @@ from simopt.theory.perturbations import DEFAULTS, KINDS, check
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, Request, distinct_names, measure_node, name_of, never, quiet
-from simopt.workflows.request import no_influence
+from simopt.workflows.request import (
+    Progress,
+    Request,
+    distinct_names,
+    measure_node,
+    name_of,
+    never,
+    no_influence,
+    quiet,
+)
 from simopt.workflows.result import Result
 
 if TYPE_CHECKING:

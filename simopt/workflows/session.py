@@ -19,11 +19,14 @@ from simopt.analysis.run_decoding import RunDecoding
 from simopt.datasets import Dataset
 from simopt.errors import InterruptedRunError, LargeResultWarning, RunFailedError, SimoptError, StorageError
 from simopt.measures import Measure, Moments, Reference
-from simopt.optimization import Ascent, State, StopReason, captured_variance, half_capture, setup, steps_to
 from simopt.optimization import device as devices
 from simopt.optimization import init as inits
+from simopt.optimization import setup
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.loop import Ascent
 from simopt.optimization.setup import not_finite
-from simopt.optimization.trajectory import Thinning
+from simopt.optimization.state import State, Thinning
+from simopt.optimization.trajectory import StopReason, half_capture, steps_to
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Array, Stored
 from simopt.store.layout import Entry

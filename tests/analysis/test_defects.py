@@ -9,7 +9,7 @@ from simopt.analysis import defects
 from simopt.analysis.decoding import Decoder
 from simopt.components import principal_components
 from simopt.measures import Moments, Reference
-from simopt.optimization import captured_variance
+from simopt.optimization.captured import captured_variance
 
 SAMPLES, UNITS, CLASSES = 400, 30, 4
 LABELS = np.arange(SAMPLES) % CLASSES

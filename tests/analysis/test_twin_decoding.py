@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simopt.app.compose import compose
+from simopt.app.job import execute
 
 import simopt
 from simopt import catalogue, measures
 from simopt.analysis.decoding import PUBLISHED
-from simopt.app.compose import compose
-from simopt.app.job import execute
 from simopt.measures import Reference
-from simopt.optimization import Ascent, State
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.loop import Ascent
+from simopt.optimization.state import State
 from simopt.report.published import numbers
 from simopt.store import reader
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from simopt.app.compose import compose
+from simopt.app.job import execute
 
 import simopt
 from simopt import measures
@@ -12,8 +14,6 @@ from simopt.analysis.attribution import leave_one_pc
 from simopt.analysis.ceilings import from_trials
 from simopt.analysis.good_score import good_score
 from simopt.analysis.nulls import nulls
-from simopt.app.compose import compose
-from simopt.app.job import execute
 from simopt.errors import InputError
 
 

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from simopt.app.animate import animate, request
 from typer.testing import CliRunner
 
-from simopt.app.animate import animate, request
 from simopt.app.cli import app
 from simopt.errors import InputError
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from simopt.app.compose import compose, compose_analysis
 
 from simopt import catalogue
-from simopt.app.compose import compose, compose_analysis
 from simopt.errors import InputError
 
 

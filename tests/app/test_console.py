@@ -7,9 +7,9 @@ import pytest
 import torch
 import typer
 from rich.console import Console
+from simopt.app.console import count_bar, errors_as_lines, progress_bar
 
 from simopt.app import console
-from simopt.app.console import count_bar, errors_as_lines, progress_bar
 from simopt.errors import InputError, StorageError
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from simopt.app.compose import compose
+from simopt.app.job import Outcome, execute
 
 import simopt as package
 from simopt.analysis.decoding import PUBLISHED, Decoder
-from simopt.app.compose import compose
-from simopt.app.job import Outcome, execute
 from simopt.errors import InputError, InterruptedRunError, RunFailedError
-from simopt.optimization import State
+from simopt.optimization.state import State
 from simopt.store import layout, reader
 from tests.conftest import Simopt
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from simopt.app.compose import compose_sweep
 
 from simopt import catalogue
 from simopt.app import sweep, tasks
-from simopt.app.compose import compose_sweep
 from simopt.errors import InputError
 
 NAMES = sorted(path.stem for path in (catalogue.config_dir() / "experiment").glob("*.yaml"))

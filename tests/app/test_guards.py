@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-
 from simopt.app.guards import stop_signals
 
 

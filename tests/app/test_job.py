@@ -12,11 +12,12 @@ import filelock
 import h5py
 import numpy as np
 import pytest
-
 from simopt.app.compose import compose
 from simopt.app.job import Outcome, execute
+
 from simopt.errors import InputError, InterruptedRunError, RunFailedError, StorageError
-from simopt.optimization import State, half_capture
+from simopt.optimization.state import State
+from simopt.optimization.trajectory import half_capture
 from simopt.store import layout, reader
 
 

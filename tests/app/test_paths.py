@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from simopt import datasets
 from simopt.app.compose import compose
 from simopt.app.paths import config_hash, make_folder, run_place, source_of
+
+from simopt import datasets
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 from rich.table import Table
-
 from simopt.app.learning import Learned
 from simopt.app.report_tables import report_tables
 from simopt.app.sensitivity_tables import bounds_table, learning_tables, sensitivity_tables
+
 from simopt.datasets import Dataset
 from simopt.theory.learning import Comparison, Prediction, StartGradient
 from tests.report.test_exports import collected, made_up, perturbed, region, square

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from simopt.app import launch, sweep
 from simopt.app.compose import Launcher, compose, compose_sweep, restore
 from simopt.app.job import execute
+
+from simopt.app import launch, sweep
 from simopt.errors import InputError, InterruptedRunError
-from simopt.optimization import State
+from simopt.optimization.state import State
 from simopt.store import reader
 
 SMALL = ["dataset=ultrametric", "max_steps=5"]

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 from rich.console import Console
 from rich.table import Table
-
 from simopt.app.tables import good_scores_table, scores_table
 
 

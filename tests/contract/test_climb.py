@@ -7,8 +7,9 @@ import torch
 import simopt
 from simopt import catalogue
 from simopt.measures import Measure, Reference
-from simopt.optimization import Ascent, StopReason
 from simopt.optimization.init import GaussianInit
+from simopt.optimization.loop import Ascent
+from simopt.optimization.trajectory import StopReason
 from tests.contract import POINTS, params, point
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from simopt.app.compose import compose
 
 import simopt
-from simopt.app.compose import compose
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 

@@ -5,9 +5,9 @@ from dataclasses import fields
 from typing import Any
 
 from hypothesis import strategies as st
+from simopt.app.compose import _SCHEMAS
 
 from simopt import catalogue
-from simopt.app.compose import _SCHEMAS
 
 NODES = ("measure", "dataset", "optimizer", "decoder", "init")
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-
-from simopt import catalogue, datasets, measures
-from simopt.app import joint, sensitivity
 from simopt.app.compose import compose, compose_sweep
 from simopt.app.inputs import as_overrides
 from simopt.app.tasks import RunTask
+
+from simopt import catalogue, datasets, measures
+from simopt.app import joint, sensitivity
 from simopt.errors import InputError
 from simopt.optimization.setup import check
 from simopt.report import selection

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from simopt.app.compose import compose
+from simopt.app.job import execute
 
 from simopt.analysis import sensitivity as sensitivities
 from simopt.app import inputs, joint, sensitivity
-from simopt.app.compose import compose
-from simopt.app.job import execute
 from simopt.errors import InterruptedRunError, StorageError
 from simopt.ranges import result as joints
 from simopt.store import checksum, layout, reader

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-import simopt
-from simopt import measures
 from simopt.app.compose import compose
 from simopt.app.job import execute
 from simopt.app.paths import config_hash
+
+import simopt
+from simopt import measures
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.store import reader

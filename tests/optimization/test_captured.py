@@ -6,7 +6,8 @@ import torch
 
 from simopt import linalg
 from simopt.measures import Moments, Reference
-from simopt.optimization import captured_variance, half_capture, steps_to
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.trajectory import half_capture, steps_to
 from tests.oracles import textbook
 
 

@@ -7,7 +7,10 @@ import torch
 from simopt import catalogue, measures
 from simopt.errors import InputError
 from simopt.measures import BoundMeasure, Reference
-from simopt.optimization import Ascent, State, StopReason, captured_variance
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.loop import Ascent
+from simopt.optimization.state import State
+from simopt.optimization.trajectory import StopReason
 from tests.oracles import textbook
 
 

@@ -11,16 +11,16 @@ import h5py
 import numpy as np
 import pytest
 import torch
-
-from simopt import catalogue, measures
 from simopt.app.compose import compose
 from simopt.app.job import execute
+
+from simopt import catalogue, measures
 from simopt.errors import InterruptedRunError
 from simopt.measures import Reference
-from simopt.optimization import Ascent, Trajectory
 from simopt.optimization import device as devices
 from simopt.optimization.init import GaussianInit
-from simopt.optimization.trajectory import Recorder
+from simopt.optimization.loop import Ascent
+from simopt.optimization.trajectory import Recorder, Trajectory
 
 MEASURES = ("nbs", "linreg", "ridge10_cv5")
 MAX_STEPS = 100

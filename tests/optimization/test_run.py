@@ -6,7 +6,7 @@ import torch
 
 import simopt
 from simopt.errors import DegenerateWarning, InputError, RunFailedError
-from simopt.optimization import StopReason
+from simopt.optimization.trajectory import StopReason
 from tests.oracles import textbook
 
 

@@ -10,7 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from simopt import linalg, measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import BoundMeasure, Moments, Reference
-from simopt.optimization import Ascent, State, StopReason, captured_variance, replicates, steps
+from simopt.optimization import replicates, steps
+from simopt.optimization.captured import captured_variance
+from simopt.optimization.loop import Ascent
+from simopt.optimization.state import State
+from simopt.optimization.trajectory import StopReason
 
 OPTIMIZERS = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.1),

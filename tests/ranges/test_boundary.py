@@ -12,7 +12,6 @@ from simopt import measures
 from simopt.errors import InputError
 from simopt.measures import Reference
 from simopt.ranges.boundary import Boundary, Extremes, Options
-from simopt.ranges.third import third_range
 from simopt.theory.bounds.exact import two_components
 
 LEVELS = [0.1, 0.3, 0.5, 0.7, 0.9]
@@ -22,7 +21,7 @@ X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]
 def search(a: str, b: str, levels: list[float], data: np.ndarray = X, **options: float) -> Extremes:
     boundary = Boundary(
         Reference.of(data),
-        [measures.get(a)],
+        measures.get(a),
         measures.get(b),
         levels,
         Options(**options),
@@ -91,8 +90,8 @@ def test_scipy_finds_nothing_beyond(level: float, samples: int, fewer: bool) -> 
     F = data - data.mean(axis=0)
     cka, nbs = measures.get("cka"), measures.get("nbs")
     options = Options(units=2, tolerance=1e-5, rounds=1, steps=200)
-    boundary = Boundary(Reference.of(data), [cka], nbs, [level], options)
-    assert boundary.space.fewer == fewer
+    boundary = Boundary(Reference.of(data), cka, nbs, [level], options)
+    assert boundary.span.fewer == fewer
     boundary.run()
     found = boundary.extremes()
     for side, sign in ((0, 1.0), (1, -1.0)):
@@ -124,13 +123,13 @@ def test_never_outside_the_bounds(pair: tuple[str, str]) -> None:
 
 def test_the_extreme_y_has_the_scores_that_are_said() -> None:
     cka, nbs = measures.get("cka"), measures.get("nbs")
-    boundary = Boundary(Reference.of(X), [cka], nbs, [0.4, 0.6, 0.8], Options(steps=30))
-    assert boundary.space.fewer
+    boundary = Boundary(Reference.of(X), cka, nbs, [0.4, 0.6, 0.8], Options(steps=30))
+    assert boundary.span.fewer
     boundary.run()
     found, Y = boundary.extremes(), boundary.extreme()
     assert Y.shape == (3, 2, 30, 5)
     np.testing.assert_allclose(nbs.bind(X)(Y), found.value, atol=1e-12)
-    apart = np.abs(cka.bind(X)(Y).numpy() - found.levels)
+    apart = np.abs(cka.bind(X)(Y).numpy() - found.levels[:, None])
     np.testing.assert_allclose(apart, found.feasibility, atol=1e-12)
 
 
@@ -150,7 +149,7 @@ def test_beyond_reach_nothing_is_found_and_the_distance_is_said() -> None:
 def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
     def new() -> Boundary:
         options = Options(steps=8, rounds=2, between=1)
-        return Boundary(Reference.of(X), [measures.get("cka")], measures.get("nbs"), [0.2, 0.8], options)
+        return Boundary(Reference.of(X), measures.get("cka"), measures.get("nbs"), [0.2, 0.8], options)
 
     whole = new()
     assert whole.run()
@@ -170,7 +169,7 @@ def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
 def test_resumed_where_no_extreme_is_known_gives_the_same() -> None:
     def new() -> Boundary:
         options = Options(units=1, starts=2, steps=6, rounds=3, between=1)
-        pair = [measures.get("nbs")], measures.get("cka")
+        pair = measures.get("nbs"), measures.get("cka")
         return Boundary(Reference.of(np.diag([3.0, 2, 1, 1, 1, 1])), *pair, [0.95, 1.0], options)
 
     whole = new()
@@ -194,7 +193,7 @@ def test_every_level_of_cca_is_found(sought: str) -> None:
 
 
 def test_done_is_done() -> None:
-    boundary = Boundary(Reference.of(X), [measures.get("cka")], measures.get("nbs"), [0.5], Options(steps=2))
+    boundary = Boundary(Reference.of(X), measures.get("cka"), measures.get("nbs"), [0.5], Options(steps=2))
     boundary.run()
     before = copy.deepcopy(boundary.extremes().points)
     boundary.advance()
@@ -202,26 +201,13 @@ def test_done_is_done() -> None:
     assert boundary.steps[0] == boundary.steps[1]
 
 
-def test_a_third_measure_at_two() -> None:
-    cka, nbs, angular = (measures.get(name) for name in ("cka", "nbs", "procrustes_angular"))
-    pairs = [(0.5, 0.6), (0.8, 0.7), (0.9, 0.1)]
-    boundary = third_range(Reference.of(X), [cka, nbs], angular, pairs, Options(steps=60, rounds=1))
-    boundary.run()
-    found = boundary.extremes()
-    exact = 1 - 2 / math.pi * np.arccos([0.6, 0.7])
-    np.testing.assert_allclose(found.value[:2], np.column_stack([exact, exact]), atol=3e-4)
-    assert np.isnan(found.value[2]).all()
-    with pytest.raises(InputError, match="1 fixed"):
-        third_range(Reference.of(X), [cka], angular, [0.5])
-
-
 def test_what_cannot_be_searched_is_refused() -> None:
     reference, cka = Reference.of(X), measures.get("cka")
     with pytest.raises(InputError, match="mutual_knn has no gradient"):
-        Boundary(reference, [cka], measures.get("mutual_knn"))
+        Boundary(reference, cka, measures.get("mutual_knn"))
     with pytest.raises(InputError, match=r"a level is 1.2; cka lies between 0 and 1"):
-        Boundary(reference, [cka], measures.get("nbs"), [0.5, 1.2])
-    with pytest.raises(InputError, match=r"expected \(levels, 1\)"):
-        Boundary(reference, [cka], measures.get("nbs"), np.ones((2, 2)))
+        Boundary(reference, cka, measures.get("nbs"), [0.5, 1.2])
+    with pytest.raises(InputError, match=r"expected \(levels,\)"):
+        Boundary(reference, cka, measures.get("nbs"), np.ones((2, 2)))
     with pytest.raises(InputError, match="starts is 1"):
         Options(starts=1)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.animation import FFMpegWriter
 from PIL import Image
-
 from simopt.analysis.alignment import Snapshot
+
 from simopt.errors import InputError, RunFailedError
 from simopt.report.animation import Film, Scene, check_file, save_animation
 

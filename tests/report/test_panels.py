@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from simopt.optimization.captured import half_capture
+from simopt.optimization.trajectory import half_capture
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs, draw_score, pc_handles
 from simopt.report.pools import pool
 from tests.report.runs import made

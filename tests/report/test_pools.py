@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from simopt.optimization.captured import first_passage
+from simopt.optimization.trajectory import first_passage
 from simopt.report.pools import MOST_LEVELS, along, band, pool, settings
 from tests.report.runs import made
 

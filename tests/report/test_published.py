@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
-
-from simopt import catalogue
-from simopt.analysis import sensitivity
 from simopt.app.compose import compose
 from simopt.app.job import execute
 from simopt.app.published_table import published_tables
+
+from simopt import catalogue
+from simopt.analysis import sensitivity
 from simopt.ranges import result as joint
 from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect

@@ -10,7 +10,7 @@ import simopt
 from simopt import measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import FunctionMeasure, Moments, Reference
-from simopt.optimization import captured_variance
+from simopt.optimization.captured import captured_variance
 from simopt.report.published import numbers
 from simopt.theory.learning import ASSUMPTIONS, captured_at, compare, gradient_at_start, predict
 

@@ -26,7 +26,7 @@ from simopt.app.terminal.console import (
 from simopt.app.terminal.signals import stop_signals
 
 if TYPE_CHECKING:
-    from simopt.optimization import State
+    from simopt.optimization.state import State
     from simopt.workflows.run import RunRequest
 
 Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]

@@ -70,6 +70,8 @@ def joint(
             out().print(verdicts_table(results))
         for result in results:
             if result.outside:
-                told_of = f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+                told_of = (
+                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+                )
                 say(f"{' and '.join(result.names)}: {told_of}", error=True)
             say(f"{result.how}: {result.path}")

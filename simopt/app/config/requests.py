@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from simopt import catalogue, checks
-from simopt.app.config.compose import compose, keys, parse
+from simopt import catalogue
+from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError, RetiredWarning
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
@@ -271,7 +271,9 @@ def explain(
     # The recording itself needs no composing: any dataset stands for it.
     usual = run([*others, "dataset=ultrametric"], config_dir, chosen=fixed)
     decoded = "decoder" in given
-    return ExplainRequest.of(recording, mine(y, options.get("ids")), usual, chosen, decoded=decoded, **options)
+    return ExplainRequest.of(
+        recording, mine(y, options.get("ids")), usual, chosen, decoded=decoded, **options
+    )
 
 
 def _roots(overrides: Sequence[str]) -> set[str]:
@@ -372,5 +374,3 @@ _SEARCH_KEYS = ("starts", "rounds", "steps", "levels", "units")
 
 def _by_key(overrides: Sequence[str]) -> list[tuple[str, Override]]:
     return [(each.key_or_group, each) for each in parse(overrides)]
-
-

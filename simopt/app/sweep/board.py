@@ -19,7 +19,7 @@ from simopt.app.sweep.plan import FAILED, FOUND, NOT_STARTED, Job, Outcome, Plan
 from simopt.app.terminal.console import err
 
 if TYPE_CHECKING:
-    from simopt.optimization import State
+    from simopt.optimization.state import State
 
 WAITING = "waiting"
 

@@ -40,9 +40,7 @@ class Launcher:
     options: dict[str, Any]
 
 
-def combinations(
-    overrides: Sequence[str], config_dir: Path | None = None
-) -> tuple[list[Titled], Launcher]:
+def combinations(overrides: Sequence[str], config_dir: Path | None = None) -> tuple[list[Titled], Launcher]:
     """Return the request of every combination of overrides in Hydra's grammar of sweeps, each with a title.
 
     ``hydra.sweeper.params`` of an experiment enter as overrides do. They may also be ``parts``, a list of
@@ -119,9 +117,7 @@ def _sharing_data(titled: Sequence[Titled]) -> list[Titled]:
     return found
 
 
-def _combined(
-    command: str, axes: Axes, node_of: NodeOf
-) -> list[tuple[str, str, list[str] | Request[Any]]]:
+def _combined(command: str, axes: Axes, node_of: NodeOf) -> list[tuple[str, str, list[str] | Request[Any]]]:
     """Return every combination of the values of some keys, that of the dataset changing least often."""
     order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
     varied = {key for key in axes if len(axes[key]) > 1}

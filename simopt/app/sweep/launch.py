@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 if TYPE_CHECKING:
     from simopt.app.sweep.combinations import Launcher
     from simopt.app.sweep.plan import Plan
-    from simopt.optimization import State
+    from simopt.optimization.state import State
     from simopt.workflows.request import Request
 
 Watch = Callable[[int, "State"], None]
@@ -194,7 +194,10 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
                 request = _here[0][0].jobs[number].request
             else:
                 request = request_of((folder / f"{number}.yaml").read_text(encoding="utf-8"))
-            facts = {"how": _carried_out(request, progress, should_stop, wait=wait), "path": str(request.path)}
+            facts = {
+                "how": _carried_out(request, progress, should_stop, wait=wait),
+                "path": str(request.path),
+            }
         except RunBusyError:
             facts = {"how": BUSY}
         except InterruptedRunError as error:

@@ -16,14 +16,13 @@ import filelock
 import numpy as np
 
 from simopt import catalogue
-from simopt.app.terminal.signals import stop_signals
 from simopt.app.sweep import launch
 from simopt.app.sweep.combinations import Launcher, combinations
+from simopt.app.terminal.signals import stop_signals
 from simopt.errors import SimoptError, StorageError
-from simopt.store import image, layout, reader, shelf
+from simopt.store import image, layout, shelf
 from simopt.store.errors import writing
 from simopt.workflows.request import Request
-from simopt.workflows.run import RunRequest
 
 SWEEPS = ".sweeps"
 _LOCK = "sweep.lock"

@@ -37,7 +37,7 @@ from simopt.errors import (
 
 if TYPE_CHECKING:
     from simopt.datasets.fetch import ProgressBar
-    from simopt.optimization import State
+    from simopt.optimization.state import State
 
 _SHOWN = (DegenerateWarning, LargeResultWarning, RetiredWarning)
 """Our own warnings that are shown in one line."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.analysis.good_score import GoodScore
-from simopt.optimization import steps_to
+from simopt.optimization.trajectory import steps_to
 from simopt.report.pools import pool
 from simopt.report.published import comparable, numbers
 from simopt.report.published.comparison import (
