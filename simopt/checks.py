@@ -269,7 +269,7 @@ def folder_name(value: str, what: str) -> None:
 
 
 def as_plain(value: Any) -> Any:
-    """Return what strict JSON holds: lists, dicts with keys of text, numbers, text; None for what is not finite."""
+    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite."""
     if isinstance(value, np.ndarray | np.generic):
         return as_plain(value.tolist())
     if isinstance(value, Mapping):

@@ -87,11 +87,15 @@ class Reference:
         )
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:
-        """Return the reference in a dtype and on a device: the same as if it had been decomposed for these."""
+        """Return the reference in a dtype and on a device, as if it had been decomposed for these."""
         if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
             return self
-        moved = (each.to(dtype).to(device) for each in (self.responses, self.scores, self.variance_ratio))
-        return Reference(*moved, self.norm)
+        return Reference(
+            responses=self.responses.to(dtype).to(device),
+            scores=self.scores.to(dtype).to(device),
+            variance_ratio=self.variance_ratio.to(dtype).to(device),
+            norm=self.norm,
+        )
 
     @property
     def samples(self) -> int:

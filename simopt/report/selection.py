@@ -13,7 +13,7 @@ from pathlib import Path
 from simopt import checks
 from simopt.errors import InputError, SimoptError
 from simopt.report.pools import Pool, pool
-from simopt.store import checksum, layout
+from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
@@ -111,8 +111,8 @@ def _files(place: Path) -> list[Path]:
 def _kind(path: Path) -> str:
     """Return what a file says it holds; one that cannot be asked is read, and refused, as a run."""
     try:
-        with checksum.opened(path) as file:
-            analysis = file.attrs.get("analysis")
+        with image.opened(path) as file:
+            analysis = image.attributes_of(file).get("analysis")
     except (*UNREADABLE, SimoptError):
         return path.stem if path.stem in ANALYSES else "run"
     return analysis if isinstance(analysis, str) and analysis in ANALYSES else "run"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +27,10 @@ from simopt.store.errors import storage_errors
 from simopt.store.whole import put
 
 _SEAL = b"\nsimopt SHA-256 "
-_SEALS = {_SEAL: hashlib.sha256, b"\nsimopt BLAKE2b-128 ": lambda: hashlib.blake2b(digest_size=16)}
+_SEALS: dict[bytes, Callable[[], Any]] = {
+    _SEAL: hashlib.sha256,
+    b"\nsimopt BLAKE2b-128 ": lambda: hashlib.blake2b(digest_size=16),
+}
 """What stands before the hexadecimal digits of a checksum; files of schema 1 have BLAKE2b."""
 _BLOCK_BYTES = 2**20
 _SUPERBLOCK_VERSION = 8

@@ -24,7 +24,6 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import Reference
-from simopt.optimization.rows import without_mean
 from simopt.theory.pairs import Aligned, Tilted
 
 Kind = Literal["rotation", "scaling", "noise", "noise_all"]
@@ -186,7 +185,10 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
             return perturbed
 
         return Perturbed(reference, in_samples)
-    rows = without_mean(len(values) + 1).to(values)
+    from scipy.linalg import helmert  # loaded where it is needed
+
+    # Orthonormal columns of sum zero, (K + 2, K + 1).
+    rows = torch.from_numpy(helmert(len(values) + 2).T.copy()).to(values)
     X = rows[:, :-1] @ (values[:, None] * axes)
 
     def in_span(i: int) -> Tensor:

@@ -122,7 +122,7 @@ class AttributeResult(Result, Attribution):
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each part, the largest change first."""
         first = {} if self.first_order is None else {"first_order": self.first_order}
-        columns = {"share": self.share, "change": self.change, **first, **self.about}
+        columns: dict[str, Any] = {"share": self.share, "change": self.change, **first, **self.about}
         return [
             {"part": named(self.part, i), **{key: _plain(values[i]) for key, values in columns.items()}}
             for i in self.ranking().tolist()

@@ -84,7 +84,8 @@ class CardRequest:
         for name in self.partners:
             if not measures.get(name).differentiable:
                 raise InputError(f"{name} has no gradient: its joint range cannot be searched.")
-        self.joint_with(PARTNERS[0]).options()
+        if self.partners:
+            self.joint_with(next(name for name in PARTNERS if name != name_of(self.node))).options()
 
     @property
     def node(self) -> dict[str, Any]:
@@ -108,8 +109,8 @@ class CardRequest:
     def joint_with(self, partner: str) -> JointRequest:
         """Return the request of the joint range with a partner.
 
-        The partner comes first, as its levels go from 0 to 1; but where levels of it are hard to hold it comes
-        second, if the measure's own go from 0 to 1.
+        The partner comes first, as its levels go from 0 to 1; but where levels of it are hard to hold it
+        comes second, if the measure's own go from 0 to 1.
         """
         facts = measures.build(self.node).facts
         turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
@@ -117,7 +118,6 @@ class CardRequest:
         pair = (own, measure_node(partner)) if turn else (measure_node(partner), own)
         given = {key: getattr(self.run, key) for key in ("dataset", "device", "dtype", "force")}
         log = {"dir": self.run.log.dir}
-        # A name that differs from the other one's, also where the measure is its own partner.
         return JointRequest(measures=pair, log=log, **given, **{**QUICK, **self.search})
 
 
@@ -397,7 +397,7 @@ class _Making:
 
 
 def _will_do(request: RunRequest, found: Run) -> bool:
-    """Return whether a stored run is as long, exact and decoded, and of as many replicates, as one made now."""
+    """Return whether a stored run is as long, exact, decoded and often repeated as one made now."""
     made_with = shelf.parsed(found.attributes["identity"])
     keys = ("init", "optimizer", "target", "max_steps", "dtype")
     same = all(made_with.get(key) == request.identity.get(key) for key in keys)

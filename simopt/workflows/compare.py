@@ -228,7 +228,7 @@ def _making(
 
 
 def _first(standing: Standing, draws: int) -> Standing:
-    """Return a score with so many draws of its null: those of a smaller number are the first of a larger one."""
+    """Return a score with the first draws of its null: those of a smaller number are the same."""
     if not draws:
         return replace(standing, null={})
     null = {kind: replace(each, scores=each.scores[:draws]) for kind, each in standing.null.items()}

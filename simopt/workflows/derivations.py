@@ -263,12 +263,13 @@ def learning(request: SensitivityRequest) -> LearningResult:
 
 def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
     dataset, name = request.dataset.dataset, name_of(node)
-    X, spectrum = dataset.samples(), dataset.spectrum()
+    X = dataset.samples()
+    samples, units = X.shape
     start = prediction = comparison = None
     refusal = ""
     try:
         start = gradient_at_start(X, request.built()[name], _STARTS)
-        prediction = predict(spectrum, *X.shape, _listed(node), seeds=_STARTS)
+        prediction = predict(dataset.spectrum(), samples, units, _listed(node), seeds=_STARTS)
     except SimoptError as error:
         refusal = str(error)
     runs = stored_runs(RunRequest(measure=node, dataset=request.dataset, log={"dir": request.log.dir}))

@@ -92,8 +92,8 @@ class ExplainRequest:
     ) -> ExplainRequest:
         """Return the request of some measures; the runs are like a usual one.
 
-        Where the recording has labels, and the decoder is not ``decoded``, that is chosen by the caller, they are
-        decoded as is standard.
+        Where the recording has labels, they are decoded as is standard, unless the decoder was chosen:
+        ``decoded``.
         """
         ids = options.get("ids")
         runs = tuple(replace(usual, measure=node, dataset=X) for node in chosen)
@@ -108,7 +108,7 @@ class ExplainRequest:
         return cls(X=X, Y=Y, runs=runs, **options)
 
     def fits(self, request: RunRequest) -> Callable[[Run], bool]:
-        """Return whether a finished run of the measure goes as far as is needed, and is decoded if need be."""
+        """Return the question whether a finished run goes as far as is needed, decoded if need be."""
 
         def fits(found: Run) -> bool:
             made_with = shelf.parsed(found.attributes["identity"])

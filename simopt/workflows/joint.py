@@ -53,7 +53,7 @@ _PROVED_AT = 101
 
 @dataclass(frozen=True, kw_only=True)
 class JointRequest(Request[JointRange]):
-    """The joint range of two measures; the keys are those of ``simopt joint``, explained in ``configs/joint.yaml``."""
+    """The joint range of two measures; ``configs/joint.yaml`` explains the keys."""
 
     kind: ClassVar[str] = ANALYSIS
 
@@ -147,9 +147,10 @@ class JointRequest(Request[JointRange]):
 
     def square_options(self) -> SquareOptions:
         """Return how targets are pursued."""
-        given = {} if self.steps is None else {"max_steps": self.steps}
+        given = {"max_steps": self.steps, "rate": self.rate}
+        chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         loss: Any = self.loss
-        return SquareOptions(rate=self.rate, loss=loss, seed=self.seed, **given)
+        return SquareOptions(loss=loss, seed=self.seed, **chosen)
 
     def levels_of(self, a: Measure) -> list[float]:
         """Return the levels of the first measure.
@@ -271,7 +272,7 @@ class _Search:
         if request.mode == "square":
             targets = edges(request.per_side)
             options = request.square_options()
-            return Square(reference, [self.a, self.b], targets, options, units=request.units)
+            return Square(reference, self.a, self.b, targets, options, units=request.units)
         levels = request.levels_of(self.a)
         across = request.thresholds_of(self.b, request.thresholds_b)
         return PairSearch(reference, self.a, self.b, levels, across, request.options())
@@ -294,8 +295,8 @@ class _Search:
             self.search.restore(unpack(before.groups[layout.RESUME]["state"], before.arrays))
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise StorageError(
-                f"{self.request.path}: cannot be resumed; another version of simopt may have saved it. Delete "
-                "it to start over, or use force=true."
+                f"{self.request.path}: cannot be resumed; another version of simopt may have saved it. "
+                "Delete it to start over, or use force=true."
             ) from error
 
     def _checkpoint(self, status: str) -> None:
@@ -407,7 +408,7 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
 
 
 def stored_ranges(request: JointRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Give the files of finished ranges of the same measures, in any order, on the same data; and what they say."""
+    """Give the files of finished ranges of the same two measures on the same data, and their attributes."""
     if request.path is None:
         return
     for path in sorted(request.path.parent.parent.glob(f"*/{request.path.name}")):
@@ -448,7 +449,8 @@ def joint(
         The recording.
     measures : pair of str or Measure
     store : path or None
-        A folder: a range that is stored there is found, an unfinished search resumed. None: nothing is written.
+        A folder: a range that is stored there is found, an unfinished search resumed. None: nothing is
+        written.
     force : bool
         Search anew.
     **options
@@ -468,7 +470,7 @@ def joint(
     --------
     >>> import numpy as np, simopt
     >>> X = np.random.default_rng(0).standard_normal((30, 4)) * [4, 3, 2, 1]
-    >>> result = simopt.joint(X, ("cka", "nbs"), levels=[0.3, 0.6, 0.9], starts=1, rounds=1, steps=10)
+    >>> result = simopt.joint(X, ("cka", "nbs"), levels=[0.3, 0.6, 0.9], starts=2, rounds=1, steps=10)
     >>> 0 < result.region.area < 1
     True
     """

@@ -122,7 +122,8 @@ class Request(ABC, Generic[Content]):
         the ids of stored results as they are.
         """
         hashes = FileHashes(None if self.log.dir is None else Path(self.log.dir).expanduser())
-        return {"kind": self.kind, **_identity(self, hashes), **self._revised()}
+        found: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes), **self._revised()}
+        return found
 
     def _revised(self) -> dict[str, Any]:
         revisions = {name: catalogue.revision(name) for name in self.revises()}
@@ -145,7 +146,8 @@ class Request(ABC, Generic[Content]):
 
     def config(self) -> dict[str, Any]:
         """Return the request as a configuration: plain values by key."""
-        return _config(self)
+        found: dict[str, Any] = _config(self)
+        return found
 
     def about(self) -> dict[str, Any]:
         """Return the attributes of every stored result: what it is of, how and by what it was made."""

@@ -171,10 +171,9 @@ class RunResult(Result, Trajectory):
         """Return the result of a run."""
         told = str(run.attributes["stop_reason"])
         known = {reason.value: reason for reason in StopReason}
+        Y: FloatArray | None = None if run.path is None else reader.final(run.path)
         if run.content is not None and layout.FINAL_Y.path in run.content.arrays:
             Y = run.content.arrays[layout.FINAL_Y.path].data
-        else:
-            Y = None if run.path is None else reader.final(run.path)
         return cls(
             step=run.step,
             score=run.score,

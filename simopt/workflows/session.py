@@ -12,7 +12,7 @@ import numpy as np
 
 from simopt import catalogue, measures
 from simopt.analysis import ceilings, run_decoding
-from simopt.analysis.attribution import leave_one_pc, leave_one_sample, leave_one_unit
+from simopt.analysis.attribution import Attribution, leave_one_pc, leave_one_sample, leave_one_unit
 from simopt.analysis.good_score import good_scores
 from simopt.analysis.nulls import nulls
 from simopt.analysis.run_decoding import RunDecoding
@@ -141,7 +141,7 @@ class Session:
             self._attributes(),
             self.job.reference.variance_ratio.cpu().numpy(),
             len(self.request.seeds),
-            self.request.track,
+            tuple(self.request.track),
         )
         self._say_if_large(header)
         if before is not None:
@@ -269,7 +269,7 @@ class Session:
             return
         known = isinstance(error, SimoptError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        about = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
+        about: dict[str, Any] = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
         about["wall_seconds"] = self._seconds()
         # What can be resumed stays: memory or a disk that was full may have room the next time.
         kept = None if isinstance(error, RunFailedError) else shelf.if_whole(reader.unfinished, path)
@@ -313,7 +313,11 @@ class Session:
 
 def _attributions(job: Job, Y: np.ndarray, parts: Sequence[str]) -> dict[str, Array]:
     """Return how the score of each Y (R, samples, units) changes without each part, (R, m)."""
-    left_out = {"pcs": leave_one_pc, "samples": leave_one_sample, "units": leave_one_unit}
+    left_out: dict[str, Callable[..., Attribution]] = {
+        "pcs": leave_one_pc,
+        "samples": leave_one_sample,
+        "units": leave_one_unit,
+    }
     results = {}
     for part in parts:
         found = [left_out[part](job.dataset.samples(), y, job.measure) for y in Y]

@@ -63,8 +63,8 @@ def attribute(
 ) -> None:
     """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
 
-    A positive change: the score rises without it, so it keeps X and Y apart. Linear measures use closed forms,
-    others are scored again. The result is stored in log.dir, outputs, and found again.
+    A positive change: the score rises without it, so it keeps X and Y apart. Linear measures use closed
+    forms, others are scored again. The result is stored in log.dir, outputs, and found again.
 
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """

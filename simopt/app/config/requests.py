@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -80,8 +80,8 @@ def measures(
 ) -> tuple[list[Node], list[str]]:
     """Return the measures that overrides choose, their options over them, and the other overrides.
 
-    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several, ``measure._target_=PATH`` a function
-    of the user's own, ``measure.KEY=VALUE`` is an option of each.
+    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several, ``measure._target_=PATH`` a
+    function of the user's own, ``measure.KEY=VALUE`` is an option of each.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def every(overrides: Sequence[str]) -> bool:
 def _names(override: Override, text: str) -> list[str]:
     value = override.value()
     listed = value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]
-    names = [str(Override._convert_value(each)) for each in listed]
+    names = [each.text if isinstance(each, QuotedString) else str(each) for each in listed]
     if not names or "" in names or "None" in names:
         raise InputError(f"{text!r}: give measure=NAME, measure=NAME,NAME or measure=all.")
     return names
@@ -350,7 +350,7 @@ def cards(
         raise InputError("no measure is named; give one, for instance `simopt card cka dataset=majaj`.")
     searching = [each for each in rest if parse([each])[0].key_or_group in _SEARCH_KEYS]
     running = [each for each in rest if each not in searching]
-    search = {key: value for key, value in _values({k: v for k, v in _by_key(searching)}).items()}
+    search = _values({each.key_or_group: each for each in parse(searching)})
     fixed: Node = {} if "seeds" in _roots(running) else {"seeds": SEEDS}
     usual = run(running, config_dir, chosen={**fixed, "measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
@@ -370,7 +370,3 @@ def cards(
 
 
 _SEARCH_KEYS = ("starts", "rounds", "steps", "levels", "units")
-
-
-def _by_key(overrides: Sequence[str]) -> list[tuple[str, Override]]:
-    return [(each.key_or_group, each) for each in parse(overrides)]

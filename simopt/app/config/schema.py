@@ -1,4 +1,4 @@
-"""The keys of a configuration with their types, as OmegaConf checks them: derived from the request of a command."""
+"""The keys of a configuration with their types, which OmegaConf checks: those of the request of a command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _twin(kind: type[Any], **others: tuple[Any, Any]) -> type:
             continue
         hint, default = others.get(each.name, (_checked(hints[each.name]), _default(each)))
         keys.append((each.name, hint, default))
-    return make_dataclass(kind.__name__, keys, module=__name__)
+    return make_dataclass(kind.__name__, keys)
 
 
 def _default(each: Field[Any]) -> Any:

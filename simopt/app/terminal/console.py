@@ -180,7 +180,7 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 
 @contextlib.contextmanager
 def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Give an observer of what is at work and how far it is: a bar for each, or outside of a terminal a line."""
+    """Give an observer of what is at work and how far it is, a bar each; outside a terminal a line."""
     console = err()
     if not console.is_terminal:
         begun: set[str] = set()
