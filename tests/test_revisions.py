@@ -111,7 +111,7 @@ COMPUTED: dict[str, Callable[[], Numbers]] = {
         ).tolist()
     },
     "simopt.theory.sensitivity.experiment": sensitivities,
-    "simopt.optimization.optimize": run,
+    "simopt.workflows.run.optimize": run,
     "simopt.analysis.attribution.leave_one_pc": lambda: parts(attribution.leave_one_pc(X, Y, "cka")),
     "simopt.analysis.attribution.leave_one_sample": lambda: parts(attribution.leave_one_sample(X, Y, "nbs")),
     "simopt.analysis.attribution.leave_one_unit": lambda: parts(attribution.leave_one_unit(X, Y, "cka")),

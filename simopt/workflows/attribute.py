@@ -62,7 +62,8 @@ class AttributeRequest(Request["AttributeResult"]):
 
     def revises(self) -> list[str]:
         """Return the dotted names of what computes the changes."""
-        return ["simopt.analysis.attribution", str(self.measure["_target_"])]
+        part = {"pcs": "leave_one_pc", "samples": "leave_one_sample"}.get(self.by, "leave_one_unit")
+        return [f"simopt.analysis.attribution.{part}", str(self.measure["_target_"])]
 
     def read(self, path: Path) -> AttributeResult:
         """Return the stored attribution of a file."""

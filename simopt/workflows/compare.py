@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from simopt import checks
+from simopt.analysis.standing import Standing
 from simopt.datasets import base
 from simopt.errors import InputError, SimoptError
 from simopt.store import analysis, shelf
@@ -17,11 +18,11 @@ from simopt.store.image import Stored
 from simopt.workflows.data import Data
 from simopt.workflows.request import Request, distinct_names, measure_node, name_of, never, no_influence
 from simopt.workflows.result import Result, packed, unpacked
+from simopt.workflows.run import CEILINGS, NULLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simopt.analysis.standing import Standing
     from simopt.measures import Measure, Reference
     from simopt.typing import ArrayLike
 
@@ -30,7 +31,7 @@ _KIND = "score"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareRequest(Request["Standing"]):
+class CompareRequest(Request[Standing]):
     """The scores of Y against the recording.
 
     Attributes
@@ -77,12 +78,10 @@ class CompareRequest(Request["Standing"]):
     def revises(self) -> list[str]:
         """Return the dotted names of what computes scores, nulls and ceilings."""
         used = [str(node["_target_"]) for node in self.measures]
-        return [*used, "simopt.analysis.nulls", "simopt.analysis.ceilings"]
+        return [*used, NULLS, CEILINGS if self.snr is None else "simopt.analysis.ceilings.from_snr"]
 
     def read(self, path: Path) -> Standing:
         """Return the stored score of one pair and one measure."""
-        from simopt.analysis.standing import Standing
-
         standing: Standing = analysis.read(path, _KIND, lambda stored: unpacked(stored, Standing))
         return standing
 
@@ -241,7 +240,6 @@ def _compute(
     """Return the scores of some measures by name, and the reason for each that does not apply."""
     from simopt import measures
     from simopt.analysis.nulls import nulls
-    from simopt.analysis.standing import Standing
     from simopt.measures import Reference as Decomposed
 
     X, Y = request.dataset.dataset, request.Y[0].dataset

@@ -15,6 +15,7 @@ from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.store import analysis, image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
+from simopt.typing import FloatArray
 from simopt.workflows.data import Data
 from simopt.workflows.request import Log, Request, distinct_names, measure_node, name_of, never, no_influence
 from simopt.workflows.result import Result
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from simopt.typing import ArrayLike
     from simopt.workflows.session import Observer
 
-PARTS = ("pcs", "samples", "units")
+RUN = "simopt.workflows.run.optimize"
+NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
+"""What has a revision of its own, by its dotted name."""
+_LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
+PARTS = tuple(_LEFT_OUT)
 """What can be left out at the end of a run, to see what the last score hangs on."""
 
 
@@ -112,10 +117,10 @@ class RunRequest(Request[Run]):
 
     def revises(self) -> list[str]:
         """Return the dotted names of what computes the numbers of the run."""
-        used = ["simopt.workflows.run", str(self.measure["_target_"])]
+        used = [RUN, str(self.measure["_target_"])]
         used += [str(measure_node(name)["_target_"]) for name in self.track]
-        used += ["simopt.analysis.nulls", "simopt.analysis.ceilings"] if self.nulls else []
-        used += ["simopt.analysis.attribution"] if self.attribute else []
+        used += [NULLS, CEILINGS] if self.nulls else []
+        used += [f"simopt.analysis.attribution.{_LEFT_OUT[part]}" for part in self.attribute]
         used += [str(self.decoder["_target_"])] if self.decoder else []
         return list(dict.fromkeys(used))
 
@@ -312,7 +317,7 @@ def stored_runs(request: RunRequest) -> list[Path]:
 def _key(identity: object) -> list[Any]:
     """Return what two runs have in common on the same recording with the same measure."""
     known = shelf.parsed(identity)
-    revision = known.get("revisions", {}).get("simopt.workflows.run")
+    revision = known.get("revisions", {}).get(RUN)
     return [json.dumps(known.get(key), sort_keys=True) for key in ("dataset", "measure")] + [revision]
 
 

@@ -88,7 +88,7 @@ class SensitivityRequest(Request[Sensitivities]):
 
     def revises(self) -> list[str]:
         """Return the dotted names of what computes the scores."""
-        return ["simopt.theory.sensitivity", *(str(node["_target_"]) for node in self.measures)]
+        return ["simopt.theory.sensitivity.experiment", *(str(node["_target_"]) for node in self.measures)]
 
     @property
     def strengths(self) -> list[float]:
