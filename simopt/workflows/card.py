@@ -33,8 +33,8 @@ from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Progress, as_listed, measure_node, name_of, never, quiet
 from simopt.workflows.result import Result, packed
-from simopt.workflows.run import RunRequest
-from simopt.workflows.sensitivity import SensitivityRequest
+from simopt.workflows.run_request import RunRequest, stored_runs
+from simopt.workflows.sensitivity_request import SensitivityRequest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -312,7 +312,7 @@ class _Making:
         title = f"{self.measure.name}: run"
         fits, among = None, []
         if self.request.plain and not self.request.chosen:
-            fits, among = functools.partial(_will_do, request), run.stored_runs(request)
+            fits, among = functools.partial(_will_do, request), stored_runs(request)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DegenerateWarning)  # the card says so
             found, _ = run.find_or_make(

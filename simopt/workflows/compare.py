@@ -18,7 +18,7 @@ from simopt.store.image import Stored
 from simopt.workflows.data import Data
 from simopt.workflows.request import Request, distinct_names, measure_node, name_of, never, no_influence
 from simopt.workflows.result import Result, packed, unpacked
-from simopt.workflows.run import CEILINGS, NULLS
+from simopt.workflows.run_request import CEILINGS, NULLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,10 +22,10 @@ from simopt.theory.learning import Comparison, Prediction, StartGradient, compar
 from simopt.typing import FloatArray
 from simopt.workflows.request import as_listed, name_of
 from simopt.workflows.result import Result
-from simopt.workflows.run import RunRequest, stored_runs
+from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
-    from simopt.workflows.sensitivity import SensitivityRequest
+    from simopt.workflows.sensitivity_request import SensitivityRequest
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """The scores of one measure at which it is said what they prove about another."""

@@ -32,7 +32,7 @@ from simopt.workflows.compare import DRAWS, CompareRequest, same_rows
 from simopt.workflows.data import Data
 from simopt.workflows.request import distinct_names, name_of, never
 from simopt.workflows.result import Result, packed
-from simopt.workflows.run import RunRequest
+from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,7 +184,7 @@ def missing(request: ExplainRequest) -> list[RunRequest]:
 
 
 def _stored(request: ExplainRequest, one: RunRequest) -> Run | None:
-    return shelf.find(one, request.fits(one), run.stored_runs(one))
+    return shelf.find(one, request.fits(one), stored_runs(one))
 
 
 def carry_out(
@@ -227,7 +227,7 @@ def carry_out(
                 should_stop=should_stop,
                 reference=reference,
                 fits=request.fits(one),
-                among=run.stored_runs(one),
+                among=stored_runs(one),
             )
     standings = {
         each.measure: each

@@ -38,7 +38,7 @@ from simopt.workflows.request import (
     quiet,
 )
 from simopt.workflows.result import Result
-from simopt.workflows.run import RunRequest, stored_runs
+from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simopt import catalogue, checks
+from simopt import catalogue
 from simopt.optimization.trajectory import StopReason, Trajectory
-from simopt.store import analysis, image, layout, reader, shelf
+from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 from simopt.workflows.data import Data
-from simopt.workflows.request import Log, Request, distinct_names, measure_node, name_of, never, no_influence
+from simopt.workflows.request import never
 from simopt.workflows.result import Result
+from simopt.workflows.run_request import RunLogging, RunRequest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,135 +26,6 @@ if TYPE_CHECKING:
     from simopt.measures import Measure, Reference
     from simopt.typing import ArrayLike
     from simopt.workflows.session import Observer
-
-RUN = "simopt.workflows.run.optimize"
-NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
-"""What has a revision of its own, by its dotted name."""
-_LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
-PARTS = tuple(_LEFT_OUT)
-"""What can be left out at the end of a run, to see what the last score hangs on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunLogging(Log):
-    """What is logged of a run, where, and how often.
-
-    Attributes
-    ----------
-    every : int
-        Every so many steps a state is logged.
-    score_step : float
-        Of these only where a score has moved this far since the last one logged; 0: all.
-    checkpoint_seconds : float
-        The file is replaced this often, or less often where writing it takes long.
-    final : bool
-        Whether the last Y is kept.
-    """
-
-    every: int = 1
-    score_step: float = 0.0
-    checkpoint_seconds: float = no_influence(30.0)
-    final: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.whole(self.every, 1, "log.every")
-        checks.at_least(self.score_step, 0, "log.score_step")
-        checks.at_least(self.checkpoint_seconds, 0, "log.checkpoint_seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest(Request[Run]):
-    """One run; the attributes are the keys of ``simopt run``, which ``configs/run.yaml`` explains.
-
-    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a node with
-    ``_target_``; ``measure`` also a measure.
-    """
-
-    kind: ClassVar[str] = "run"
-
-    measure: Any = "cka"
-    optimizer: Any = "adam"
-    decoder: Any = None
-    init: Any = "gaussian"
-    seeds: Sequence[int] = (0,)
-    target: float = 0.99
-    max_steps: int = 1000
-    track: Sequence[str] = ()
-    nulls: int = 0
-    attribute: Sequence[str] = ()
-    device: str = no_influence("auto")
-    dtype: str = "float32"
-    tf32: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._set("measure", measure_node(self.measure))
-        for group in ("optimizer", "init"):
-            self._set(group, catalogue.node(group, getattr(self, group)))
-        decoder = catalogue.read("decoder", self.decoder) if isinstance(self.decoder, str) else self.decoder
-        self._set("decoder", catalogue.node("decoder", decoder) if decoder else None)
-        for key in ("track", "attribute"):
-            checks.names(getattr(self, key), key)
-            self._set(key, tuple(getattr(self, key)))
-        for part in self.attribute:
-            checks.one_of(part, PARTS, "part in attribute")
-        distinct_names([self.measure, *(measure_node(name) for name in dict.fromkeys(self.track))][1:])
-        checks.seeds(self.seeds)
-        self._set("seeds", tuple(map(int, self.seeds)))
-        checks.whole(self.nulls, 0, "nulls")
-        checks.flag(self.tf32, "tf32")
-
-    @classmethod
-    def log_type(cls) -> type[Log]:
-        """Return the class of ``log``."""
-        return RunLogging
-
-    @property
-    def folder(self) -> str:
-        """Runs lie in a folder of their measure."""
-        return name_of(self.measure)
-
-    def revises(self) -> list[str]:
-        """Return the dotted names of what computes the numbers of the run."""
-        used = [RUN, str(self.measure["_target_"])]
-        used += [str(measure_node(name)["_target_"]) for name in self.track]
-        used += [NULLS, CEILINGS] if self.nulls else []
-        used += [f"simopt.analysis.attribution.{_LEFT_OUT[part]}" for part in self.attribute]
-        used += [str(self.decoder["_target_"])] if self.decoder else []
-        return list(dict.fromkeys(used))
-
-    def read(self, path: Path) -> Run:
-        """Return the finished run of a file."""
-        return reader.finished(path)
-
-    def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of a run that is not finished."""
-        return reader.unfinished(path)
-
-    def check(self) -> None:
-        """Build all that needs no data, and refuse what cannot be used.
-
-        Raises
-        ------
-        InputError
-            An option out of its range, a measure without a gradient, or a name that leads nowhere.
-        """
-        from simopt import measures
-        from simopt.analysis.decoding import Decoder
-        from simopt.optimization import init as inits
-        from simopt.optimization.setup import check
-
-        measure = measures.build(self.measure)
-        for name in self.track:
-            measures.get(name)
-        factory = catalogue.build(self.optimizer, "optimizer", partial=True)
-        check(measure, factory, seeds=self.seeds, target=self.target, max_steps=self.max_steps)
-        inits.build(self.init)
-        if self.decoder:
-            catalogue.build(self.decoder, "decoder", Decoder)
-        if self.dataset.given is None:
-            _ = self.dataset.loader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,30 +166,6 @@ def carry_out(
 ) -> RunResult:
     """Return the result of a run, as :func:`find_or_make` gets it."""
     return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop, wait=wait))
-
-
-def stored_runs(request: RunRequest) -> list[Path]:
-    """Return the finished runs on the same recording with the same measure, those of most replicates first.
-
-    Runs of the same names with other options or data are left out: their identity says what they are.
-    """
-    folder = None if request.path is None else request.path.parent.parent
-    if folder is None or not folder.exists():
-        return []
-    key = _key(request.identity)
-    found: list[tuple[int, Path]] = []
-    for path in reader.find([folder]):
-        about = shelf.if_whole(analysis.attributes, path) or {}
-        if about.get("status") == layout.FINISHED and _key(about.get("identity")) == key:
-            found.append((-np.size(about["seeds"]), path))
-    return [path for _, path in sorted(found)]
-
-
-def _key(identity: object) -> list[Any]:
-    """Return what two runs have in common on the same recording with the same measure."""
-    known = shelf.parsed(identity)
-    revision = known.get("revisions", {}).get(RUN)
-    return [json.dumps(known.get(key), sort_keys=True) for key in ("dataset", "measure")] + [revision]
 
 
 def optimize(

@@ -38,7 +38,7 @@ from simopt.store.writer import Header, RunLog
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from simopt.workflows.run import RunRequest
+    from simopt.workflows.run_request import RunRequest
 
 Observer = Callable[[State], None]
 

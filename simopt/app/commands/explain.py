@@ -27,7 +27,7 @@ from simopt.app.terminal.signals import stop_signals
 
 if TYPE_CHECKING:
     from simopt.optimization.state import State
-    from simopt.workflows.run import RunRequest
+    from simopt.workflows.run_request import RunRequest
 
 Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]
 File = Annotated[

@@ -23,7 +23,7 @@ from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
-    from simopt.workflows.sensitivity import SensitivityRequest, SensitivityResult
+    from simopt.workflows.sensitivity_request import SensitivityRequest, SensitivityResult
 
 FigureFile = Annotated[
     Path | None,

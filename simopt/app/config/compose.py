@@ -24,8 +24,8 @@ from simopt.app.config.schema import schema
 from simopt.errors import InputError
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Request
-from simopt.workflows.run import RunRequest
-from simopt.workflows.sensitivity import SensitivityRequest
+from simopt.workflows.run_request import RunRequest
+from simopt.workflows.sensitivity_request import SensitivityRequest
 
 REQUESTS: dict[str, type[Request[Any]]] = {
     "run": RunRequest,

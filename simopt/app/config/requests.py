@@ -18,7 +18,7 @@ from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError, RetiredWarning
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
-from simopt.workflows.run import RunRequest
+from simopt.workflows.run_request import RunRequest
 
 if TYPE_CHECKING:
     from simopt.workflows.attribute import AttributeRequest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simopt.workflows.compare import CompareRequest
     from simopt.workflows.explain import ExplainRequest
     from simopt.workflows.joint import JointRequest
-    from simopt.workflows.sensitivity import SensitivityRequest
+    from simopt.workflows.sensitivity_request import SensitivityRequest
 
 Node = dict[str, Any]
 
@@ -294,7 +294,7 @@ def sensitivity(overrides: Sequence[str], config_dir: Path | None = None) -> Sen
     InputError
         A name, a value or an option that cannot be used.
     """
-    from simopt.workflows.sensitivity import DEFAULT, SensitivityRequest
+    from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     values = compose("sensitivity", _with_log(rest), config_dir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, field, fields, make_dataclass
 from functools import cache
@@ -12,32 +13,37 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from simopt import catalogue
 from simopt.workflows.request import Request
-
-NOT_KEYS = ("keep_going",)
-"""Fields of requests that no configuration sets."""
 
 
 @cache
 def schema(request: type[Request[Any]]) -> type:
-    """Return a dataclass of the keys of a request, whose values OmegaConf may set.
+    """Return a dataclass of the keys of a request, those that the yaml of its command has.
 
-    The values themselves come from the yaml of the command; a request checks their ranges when it is made.
+    The values themselves come from the yaml; a request checks their ranges when it is made.
     """
-    log = _twin(request.log_type())
+    log = _twin(request.log_type(), catalogue.root(request.kind)["log"])
     nested = field(default_factory=log)
-    return _twin(request, log=(log, nested))
+    return _twin(request, catalogue.root(request.kind), log=(log, nested))
 
 
-def _twin(kind: type[Any], **others: tuple[Any, Any]) -> type:
+def _twin(kind: type[Any], known: Mapping[str, Any], **others: tuple[Any, Any]) -> type:
     hints = typing.get_type_hints(kind)
     keys: list[tuple[str, Any, Any]] = []
     for each in fields(kind):
-        if each.name in NOT_KEYS:
+        if each.name not in known and each.name not in _groups(known):
             continue
         hint, default = others.get(each.name, (_checked(hints[each.name]), _default(each)))
         keys.append((each.name, hint, default))
     return make_dataclass(kind.__name__, keys)
+
+
+def _groups(known: Mapping[str, Any]) -> set[str]:
+    """Return the groups that the defaults of a yaml choose an entry of."""
+    return {
+        str(group) for entry in known.get("defaults", ()) if isinstance(entry, Mapping) for group in entry
+    }
 
 
 def _default(each: Field[Any]) -> Any:

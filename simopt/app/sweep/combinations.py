@@ -24,8 +24,8 @@ from simopt.errors import InputError
 from simopt.workflows.data import Data
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Request
-from simopt.workflows.run import RunRequest
-from simopt.workflows.sensitivity import SensitivityRequest
+from simopt.workflows.run_request import RunRequest
+from simopt.workflows.sensitivity_request import SensitivityRequest
 
 _MOST_JOBS = 10_000
 Titled = tuple[str, Request[Any]]

@@ -223,13 +223,14 @@ def _carried_out(
     """Carry out a request, and return how: ``done``, ``resumed`` or ``found``."""
     from simopt.workflows import joint, run, sensitivity
     from simopt.workflows.joint import JointRequest
-    from simopt.workflows.sensitivity import SensitivityRequest
+    from simopt.workflows.run_request import RunRequest
+    from simopt.workflows.sensitivity_request import SensitivityRequest
 
     if isinstance(request, SensitivityRequest):
         return sensitivity.carry_out(request, should_stop=should_stop, wait=wait).how
     if isinstance(request, JointRequest):
         return joint.carry_out(request, should_stop=should_stop, wait=wait).how
-    assert isinstance(request, run.RunRequest)
+    assert isinstance(request, RunRequest)
     return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
 
 

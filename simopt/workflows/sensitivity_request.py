@@ -1,0 +1,110 @@
+"""What sensitivities, and what theory says of scores, are asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from simopt import checks, measures
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, read
+from simopt.errors import InputError
+from simopt.measures import Measure
+from simopt.theory.perturbations import DEFAULTS, KINDS, check
+from simopt.workflows.request import Request, distinct_names, measure_node, name_of, no_influence
+
+DEFAULT = ("cka", "nbs", "procrustes_angular")
+"""The measures that are perturbed unless others are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityRequest(Request[Sensitivities]):
+    """The scores after each PC is perturbed; the keys are those of ``simopt sensitivity``.
+
+    Attributes
+    ----------
+    measures : tuple of nodes
+    perturbation : str
+    strength : float, sequence of float, or None
+        Degrees, amplitude or level; None: the default of the perturbation.
+    seeds : sequence of int
+    pcs : sequence of int, or None
+        From 1; None: all.
+    spectrum : str or None
+        A csv of explained variances, in place of data: theory alone, and nothing is stored.
+    samples, units : int or None
+        With ``spectrum``: how many the data have.
+    keep_going : bool
+        Whether a measure that does not apply is left out, with the reason.
+    """
+
+    kind: ClassVar[str] = ANALYSIS
+
+    measures: Sequence[Any] = DEFAULT
+    perturbation: str = "rotation"
+    strength: Any = None
+    seeds: Sequence[int] = tuple(range(10))
+    pcs: Sequence[int] | None = None
+    spectrum: str | None = None
+    samples: int | None = None
+    units: int | None = None
+    keep_going: bool = no_influence(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        distinct_names(list(self.measures))
+        checks.one_of(self.perturbation, KINDS, "perturbation")
+        checks.seeds(self.seeds)
+        self._set("seeds", tuple(self.seeds))
+        self._set("pcs", None if self.pcs is None else tuple(self.pcs))
+        self._set("strength", _strengths(self.perturbation, self.strength))
+        for size in ("samples", "units"):
+            if getattr(self, size) is not None:
+                checks.whole(getattr(self, size), 1, size)
+
+    def revises(self) -> list[str]:
+        """Return the dotted names of what computes the scores."""
+        return ["simopt.theory.sensitivity.experiment", *(str(node["_target_"]) for node in self.measures)]
+
+    @property
+    def strengths(self) -> list[float]:
+        """The strengths of the perturbation."""
+        return list(self.strength)
+
+    def read(self, path: Path) -> Sensitivities:
+        """Return the stored sensitivities of a file."""
+        return read(path)
+
+    def built(self) -> dict[str, Measure]:
+        """Return the measures by name.
+
+        Raises
+        ------
+        InputError
+            An option out of its range.
+        """
+        return {name_of(node): measures.build(node) for node in self.measures}
+
+    def check(self) -> None:
+        """Build all that needs no data, and refuse what cannot be used.
+
+        Raises
+        ------
+        InputError
+            An option out of its range.
+        """
+        self.built()
+        if self.spectrum is None and self.dataset.given is None:
+            _ = self.dataset.loader
+
+
+def _strengths(perturbation: str, given: Any) -> tuple[float, ...]:
+    values = DEFAULTS[perturbation] if given is None else given  # type: ignore[index]
+    listed = list(values) if isinstance(values, list | tuple) else [values]
+    if not listed:
+        raise InputError("strength is empty; give a number, or a list of them.")
+    for strength in listed:
+        check(perturbation, strength)
+    return tuple(float(strength) for strength in listed)
