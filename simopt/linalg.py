@@ -33,8 +33,7 @@ class _Centre(torch.autograd.Function):
 
 def centre(matrix: Tensor) -> Tensor:
     """Subtract the mean over samples, (..., n, q)."""
-    out: Tensor = _Centre.apply(matrix)
-    return out
+    return _Centre.apply(matrix)
 
 
 def double_centre(matrix: Tensor) -> Tensor:
@@ -60,8 +59,7 @@ def gram(matrix: Tensor) -> Tensor:
 
     The gradient A (G + G') is one matrix product, where the product rule alone would take two.
     """
-    out: Tensor = _Gram.apply(matrix)
-    return out
+    return _Gram.apply(matrix)
 
 
 class _Products(torch.autograd.Function):
@@ -91,8 +89,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     factor : Tensor, (n, r), F
         Constant, its columns centred: then the gradient F G_1 + A (G_2 + G_2') needs no centring.
     """
-    cross, own = _Products.apply(matrix, factor)
-    return cross, own
+    return _Products.apply(matrix, factor)
 
 
 class _CrossAndTotal(torch.autograd.Function):
@@ -111,8 +108,7 @@ class _CrossAndTotal(torch.autograd.Function):
 
 def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centring."""
-    cross, total = _CrossAndTotal.apply(matrix, factor)
-    return cross, total
+    return _CrossAndTotal.apply(matrix, factor)
 
 
 class _NuclearNorm(torch.autograd.Function):
@@ -143,8 +139,7 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
     """
     if matrix.device.type == "cpu" and not (matrix.requires_grad and torch.is_grad_enabled()):
         return singular_values(matrix).sum(dim=-1)
-    out: Tensor = _NuclearNorm.apply(matrix)
-    return out
+    return _NuclearNorm.apply(matrix)
 
 
 def polar(matrix: Tensor) -> Tensor:
@@ -194,8 +189,7 @@ def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         A holds NaN or infinite values.
     """
     _finite(matrix)
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    return left, values, right
+    return torch.linalg.svd(matrix, full_matrices=False)
 
 
 def singular_values(matrix: Tensor) -> Tensor:
@@ -207,8 +201,7 @@ def singular_values(matrix: Tensor) -> Tensor:
         A holds NaN or infinite values.
     """
     _finite(matrix)
-    values: Tensor = torch.linalg.svdvals(matrix.detach())
-    return values
+    return torch.linalg.svdvals(matrix.detach())
 
 
 def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,8 +213,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
         A holds NaN or infinite values.
     """
     _finite(matrix)
-    values, vectors = torch.linalg.eigh(matrix)
-    return values, vectors
+    return torch.linalg.eigh(matrix)
 
 
 def _finite(matrix: Tensor) -> None:
@@ -249,8 +241,7 @@ def angular(cosine: Tensor) -> Tensor:
 
     At |c| >= 1 (c = 1 is the tip of a cone, beyond it is rounding) the gradient is 0, a subgradient.
     """
-    out: Tensor = _Angular.apply(cosine)
-    return out
+    return _Angular.apply(cosine)
 
 
 def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -295,8 +286,7 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         The 1-norm condition number of A; infinite where A is not positive definite, and then the
         solution means nothing.
     """
-    solution, condition = _SolveSPD.apply(matrix, right)
-    return solution, condition
+    return _SolveSPD.apply(matrix, right)
 
 
 class _Explained(torch.autograd.Function):
@@ -326,8 +316,7 @@ def explained(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     matrix : Tensor, (..., q, q), A
     right : Tensor, (..., q, r), C
     """
-    sums, condition = _Explained.apply(matrix, right)
-    return sums, condition
+    return _Explained.apply(matrix, right)
 
 
 class _Predict(torch.autograd.Function):
@@ -359,8 +348,7 @@ def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor
         Symmetric positive definite.
     right : Tensor, (..., q, r), C
     """
-    prediction, condition = _Predict.apply(rows, matrix, right)
-    return prediction, condition
+    return _Predict.apply(rows, matrix, right)
 
 
 def trustworthy(condition: Tensor) -> bool:
@@ -426,8 +414,7 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
         With the gradient of the pseudo-inverse at constant rank (Golub & Pereyra 1973, eq. 4.12) where
         the penalty is zero.
     """
-    out: Tensor = _RidgeCoefficients.apply(predictors, targets, penalty)
-    return out
+    return _RidgeCoefficients.apply(predictors, targets, penalty)
 
 
 def column_space(matrix: Tensor) -> Tensor:

@@ -22,16 +22,14 @@ def _squared_distances(points: Tensor) -> Tensor:
     """
     exact = "donot_use_mm_for_euclid_dist"
     if points.shape[-1] < _MANY_COORDINATES:
-        few: Tensor = torch.cdist(points, points, compute_mode=exact).square()
-        return few
+        return torch.cdist(points, points, compute_mode=exact).square()
     centred = points - points.mean(dim=-2, keepdim=True)
     own = centred.square().sum(dim=-1)
     squared = (centred @ centred.mT).mul_(-2).add_(own[..., :, None]).add_(own[..., None, :])
     near = squared < _CANCELLED * (own[..., :, None] + own[..., None, :])
     index = near.nonzero(as_tuple=True)
     if len(index[0]) > _MOST_CANCELLED * near.numel():
-        all_: Tensor = torch.cdist(points, points, compute_mode=exact).square()
-        return all_
+        return torch.cdist(points, points, compute_mode=exact).square()
     difference = points[(*index[:-2], index[-2])] - points[(*index[:-2], index[-1])]
     squared[index] = difference.square().sum(dim=-1)
     return squared
@@ -74,8 +72,7 @@ def _pull(weights: Tensor, points: Tensor) -> Tensor:
 
 def squared_distances(points: Tensor) -> Tensor:
     """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k); small ones keep their digits."""
-    out: Tensor = _SquaredDistances.apply(points)
-    return out
+    return _SquaredDistances.apply(points)
 
 
 def distances(points: Tensor) -> Tensor:
@@ -83,5 +80,4 @@ def distances(points: Tensor) -> Tensor:
 
     At z_i = z_j the distance has no derivative and gives none to the gradient.
     """
-    out: Tensor = _Distances.apply(points)
-    return out
+    return _Distances.apply(points)

@@ -89,8 +89,7 @@ def build(node: Node) -> Measure:
     if not isinstance(node.get("name", ""), str):
         raise InputError(f"name of the measure is {node['name']!r}; it must be text.")
     if inspect.isclass(target) and issubclass(target, Measure):
-        measure: Measure = catalogue.build(node, "measure")
-        return measure
+        return catalogue.build(node, "measure")
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
     given = node.get("name", "function")
     name = target.__name__ if given == "function" else given

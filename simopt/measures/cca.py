@@ -42,8 +42,7 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
         As it came.
     """
     mean = torch.linalg.vector_norm(Y.detach().mean(dim=-2), dim=-1, keepdim=True)
-    tolerance: Tensor = torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
-    return tolerance
+    return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
 
 
 class _Basis(torch.autograd.Function):
@@ -100,23 +99,26 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
         direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
     keep : Tensor of bool, (..., r)
     """
-    out, keep = _Basis.apply(moments.centred, moments.Y, variance)
-    return out, keep
+    return _Basis.apply(moments.centred, moments.Y, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
     """Return an orthonormal basis (n, k) of the leading part of the centred X, as :func:`basis` of Y."""
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
     left = reference.scores / norms
-    kept: Tensor = left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
-    return kept
+    return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
+
+
+def _all_ones(samples: int, units: int) -> str | None:
+    if units < samples - 1:
+        return None
+    return f"{units} units >= {samples} samples - 1: every canonical correlation is 1 whatever Y is."
 
 
 def _leading(powers: Tensor, variance: float) -> Tensor:
     share = powers.cumsum(dim=-1) / powers.sum(dim=-1, keepdim=True)
     before = torch.cat([torch.zeros_like(share[..., :1]), share[..., :-1]], dim=-1)
-    leading: Tensor = before <= variance
-    return leading
+    return before <= variance
 
 
 class _SquaredNorm(torch.autograd.Function):
@@ -129,13 +131,12 @@ class _SquaredNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (matrix,) = ctx.saved_tensors
-        grad: Tensor = 2 * matrix
+        grad = 2 * matrix
         unused = (matrix == 0).all(dim=-2, keepdim=True)
         if bool(unused.any()):
             left, _, right = linalg.svd(matrix)
             grad = grad + torch.where(unused, left @ right, 0.0)
-        slope: Tensor = grads[0][..., None, None]
-        return slope * grad
+        return grads[0][..., None, None] * grad
 
 
 def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
@@ -154,8 +155,7 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     cross = X_basis.mT @ Y_basis
     if power == 1:
         return linalg.nuclear_norm(cross)
-    out: Tensor = _SquaredNorm.apply(cross)
-    return out
+    return _SquaredNorm.apply(cross)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,10 +234,8 @@ class CCA(Measure):
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """With as many units as samples Y spans everything, and all correlations are 1."""
-        if self.variance < 1 or units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: every canonical correlation is 1 whatever Y is."
+        """Without truncation, with as many units as samples, Y spans everything."""
+        return None if self.variance < 1 else _all_ones(samples, units)
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
         """Return the score as a function of the moments."""
@@ -285,10 +283,8 @@ class PWCCA(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """With as many units as samples Y spans everything, and all correlations are 1."""
-        if units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: every canonical correlation is 1 whatever Y is."
+        """With as many units as samples Y spans everything."""
+        return _all_ones(samples, units)
 
     def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
         """Return the score as a function of the moments.
@@ -317,8 +313,7 @@ class PWCCA(Measure):
 
 def _axes_weight(carried: Tensor) -> Tensor:
     _, values, right = torch.linalg.svd(carried, full_matrices=False)
-    weight: Tensor = (values * right.abs().sum(dim=-1)).sum(dim=-1)
-    return weight
+    return (values * right.abs().sum(dim=-1)).sum(dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True)

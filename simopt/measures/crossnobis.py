@@ -88,7 +88,6 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
 def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, what: str) -> Tensor:
     """Return upper triangular R, (..., q, q), with S = R'R, of residuals (..., n, q) and their freedom."""
     n, q = residuals.shape[-2:]
-    triangle: Tensor
     if noise == "diagonal":
         spread = torch.linalg.vector_norm(residuals, dim=-2)
         floor = n * torch.finfo(spread.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-2)

@@ -46,8 +46,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     values, vectors = linalg.eigh(matrix.detach())
     largest = values.abs().argmax(dim=-1)[..., None, None]
     v = vectors.take_along_dim(largest, dim=-1)
-    norm: Tensor = (v.mT @ matrix @ v)[..., 0, 0].abs()
-    return norm
+    return (v.mT @ matrix @ v)[..., 0, 0].abs()
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
@@ -73,8 +72,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 def uniformity(responses: Tensor) -> Tensor:
     """Return log mean_ij exp(-2 ||a_i - a_j||^2), i = j included, (...) (Wang & Isola 2020, t = 2)."""
     potential = -2 * pairwise.squared_distances(responses)
-    mean: Tensor = torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
-    return mean
+    return torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
 
 
 def mean_sample(responses: Tensor) -> Tensor:
@@ -86,8 +84,7 @@ def mean_sample(responses: Tensor) -> Tensor:
 
 def magnitude(responses: Tensor) -> Tensor:
     """Return the length of the mean sample, (...); its gradient is 0 at length 0."""
-    length: Tensor = torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
-    return length
+    return torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
 
 
 def concentricity(responses: Tensor) -> Tensor:
@@ -96,8 +93,7 @@ def concentricity(responses: Tensor) -> Tensor:
     At a mean of 0 it has no limit; there it and its gradient are 0.
     """
     cosines = (directions(responses) * directions(mean_sample(responses))).sum(dim=-1)
-    mean: Tensor = cosines.mean(dim=-1)
-    return mean
+    return cosines.mean(dim=-1)
 
 
 _STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -114,8 +110,7 @@ class _Polar(torch.autograd.Function):
         keep = values > linalg.rank_tolerance(values, matrix)
         left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
         ctx.save_for_backward(left, torch.where(keep, values, 1.0), right)
-        polar_factor: Tensor = left @ right.mT
-        return polar_factor
+        return left @ right.mT
 
     @staticmethod
     @once_differentiable
@@ -126,8 +121,7 @@ class _Polar(torch.autograd.Function):
         turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
         from_left = (grad @ right - left @ inner) / values[..., None, :]
         from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
-        out: Tensor = left @ (turned @ right.mT + from_right) + from_left @ right.mT
-        return out
+        return left @ (turned @ right.mT + from_right) + from_left @ right.mT
 
 
 def polar(matrix: Tensor) -> Tensor:
@@ -141,8 +135,7 @@ def polar(matrix: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    out: Tensor = _Polar.apply(matrix)
-    return out
+    return _Polar.apply(matrix)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,8 +54,7 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
         Eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
-    out: Tensor = _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)
-    return out
+    return _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)
 
 
 @dataclass(frozen=True, kw_only=True)

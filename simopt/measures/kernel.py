@@ -42,8 +42,7 @@ def cosine(moments: Moments) -> Tensor:
     """
     cross, small = moments.cross_and_small
     own = torch.linalg.vector_norm(moments.reference.variance_ratio)
-    score: Tensor = cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(small))
-    return score
+    return cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(small))
 
 
 def bures(moments: Moments) -> Tensor:

@@ -80,8 +80,7 @@ def transport(gain: FloatArray) -> FloatArray:
         whole = copies.reshape(rows, supply, columns, demand).sum(axis=(1, 3))
     else:
         whole = _transport_program(gain, supply, demand)
-    plan: FloatArray = whole / multiple
-    return plan
+    return whole / multiple
 
 
 def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray:
@@ -107,8 +106,7 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         raise NumericalError(
             f"The soft matching of {rows} and {columns} units was not found: {result.message}"
         )
-    plan: FloatArray = np.rint(result.x).reshape(rows, columns)
-    return plan
+    return np.rint(result.x).reshape(rows, columns)
 
 
 def many_to_one(gain: FloatArray) -> FloatArray:

@@ -223,8 +223,7 @@ class Predictivity(Measure):
         if self.statistic == "r2":
             error = np.square(targets - predicted).sum(axis=0)
             with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
-                r2: Array = 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
-            return r2
+                return 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
         t, p = targets - targets.mean(axis=0), predicted - predicted.mean(axis=0)
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)

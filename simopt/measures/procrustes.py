@@ -53,7 +53,7 @@ class _Distance(torch.autograd.Function):
         # The polar factor keeps lengths only from the narrower side into the wider one.
         narrow = factor.shape[-1] <= matrix.shape[-1]
         apart = residual if narrow else factor - matrix @ polar.mT
-        distance: Tensor = torch.linalg.matrix_norm(apart)
+        distance = torch.linalg.matrix_norm(apart)
         size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
         units = max(*matrix.shape[-2:], factor.shape[-1])
         tip = _TIP * torch.finfo(matrix.dtype).eps * units * size
@@ -86,8 +86,7 @@ def distance(matrix: Tensor, factor: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    out: Tensor = _Distance.apply(matrix, factor)
-    return out
+    return _Distance.apply(matrix, factor)
 
 
 def angle(chord: Tensor) -> Tensor:
@@ -95,14 +94,12 @@ def angle(chord: Tensor) -> Tensor:
 
     2 arcsin(d / 2) = arccos(1 - d^2 / 2), without the loss of digits at small angles.
     """
-    out: Tensor = 2 * torch.asin((chord / 2).clamp(max=1))
-    return out
+    return 2 * torch.asin((chord / 2).clamp(max=1))
 
 
 def unit(matrix: Tensor) -> Tensor:
     """Return A / ||A||_F, (..., n, q); NaN where A is zero."""
-    out: Tensor = matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
-    return out
+    return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
 
 
 def centred_factor(reference: Reference) -> Tensor:
@@ -114,8 +111,7 @@ def _uncentred_factor(reference: Reference) -> Tensor:
     left, values, _ = torch.linalg.svd(reference.responses.double(), full_matrices=False)
     eps = torch.finfo(reference.responses.dtype).eps
     keep = values > eps * max(reference.responses.shape) * values[0]
-    factor: Tensor = (left * values)[:, keep]
-    return factor.to(reference.responses.dtype)
+    return (left * values)[:, keep].to(reference.responses.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,5 +254,4 @@ class Procrustes(Measure):
 
 def _rank(values: Tensor, size: int) -> Tensor:
     tolerance = torch.finfo(values.dtype).eps * size * values[..., :1]
-    rank: Tensor = (values > tolerance).sum(dim=-1)
-    return rank
+    return (values > tolerance).sum(dim=-1)

@@ -172,8 +172,6 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
             "beyond that the covariance is singular or puts all samples equally far apart. Take fewer units "
             "or principal components, or another RDM (sqeuclidean, correlation)."
         )
-    basis: Tensor
-    triangle: Tensor
     basis, triangle = torch.linalg.qr(linalg.centre(responses))
     unit = dependent_unit(triangle, responses)
     if unit is not None:

@@ -130,8 +130,7 @@ class _Fidelity(torch.autograd.Function):
         keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
         inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
         ctx.save_for_backward(factor @ left, inverse)
-        total: Tensor = values.sum(dim=-1)
-        return total
+        return values.sum(dim=-1)
 
     @staticmethod
     @once_differentiable
@@ -144,8 +143,7 @@ def _root(matrix: Tensor) -> Tensor:
     """Return B with B B' = A, (..., n, n), of symmetric A without its negative eigenvalues."""
     values, vectors = linalg.eigh(matrix)
     floor = matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
-    root: Tensor = vectors * torch.where(values > floor, values, 0.0).sqrt()[..., None, :]
-    return root
+    return vectors * torch.where(values > floor, values, 0.0).sqrt()[..., None, :]
 
 
 def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
@@ -164,8 +162,7 @@ def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
     NumericalError
         L holds NaN or infinite values.
     """
-    out: Tensor = _Fidelity.apply(factor, matrix)
-    return out
+    return _Fidelity.apply(factor, matrix)
 
 
 class BuresComparison:

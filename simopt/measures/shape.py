@@ -84,8 +84,7 @@ def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
     whitened : Tensor, (..., n, q)
     values : Tensor, (..., min(n, q))
     """
-    whitened, values = _Clipped.apply(moments.centred, moments.Y, floor)
-    return whitened, values
+    return _Clipped.apply(moments.centred, moments.Y, floor)
 
 
 @dataclass(frozen=True, kw_only=True)

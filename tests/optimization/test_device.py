@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from simopt.errors import InputError
+from simopt.errors import InputError, RunFailedError
 from simopt.optimization import device
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -96,3 +96,22 @@ def test_a_gpu_rounds_only_if_asked() -> None:
         assert (A @ B - exact).abs().max() < 1e-3
     with device.matrix_products(tf32=True):
         assert (A @ B - exact).abs().max() > 5e-3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate"),
+        RuntimeError("can't allocate memory: x"),
+    ],
+)
+def test_memory_that_runs_out_is_a_failed_run(error: Exception) -> None:
+    with pytest.raises(RunFailedError, match="out of memory; fewer seeds") as raised, device.memory_errors():
+        raise error
+    assert raised.value.__cause__ is error
+
+
+def test_another_error_is_left_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), device.memory_errors():
+        raise RuntimeError("shapes differ")
