@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -250,3 +250,20 @@ def folder_name(value: str, what: str) -> None:
     fits = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
     if not fits or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder.")
+
+
+def as_plain(value: Any) -> Any:
+    """Return a value as JSON holds it.
+
+    Arrays, tuples and lists become lists, mappings become dicts with text as keys, paths become text, and
+    numbers that are not finite become None. Everything else stays as it is.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return as_plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(entry) for entry in value]
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

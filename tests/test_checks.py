@@ -1,5 +1,6 @@
 """What is refused, and in which words."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,21 @@ def test_a_folder_that_may_not_be_looked_into_is_not_called_a_bad_name(monkeypat
     monkeypatch.setattr(Path, "exists", refuse)
     with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to look there"):
         checks.expanded("/closed/x.npy", "file")
+
+
+def test_plain_values_are_json() -> None:
+    value = {
+        1: np.array([[1.5, np.nan], [np.inf, 2.0]], dtype=np.float32),
+        "scalars": (np.int64(3), np.float64(-np.inf), np.bool_(True), None, "text"),
+        "inner": {"path": Path("a") / "b", "list": [float("nan"), 2**70]},
+        "empty": np.empty((0, 2)),
+    }
+    expected = {
+        "1": [[1.5, None], [None, 2.0]],
+        "scalars": [3, None, True, None, "text"],
+        "inner": {"path": str(Path("a/b")), "list": [None, 2**70]},
+        "empty": [],
+    }
+    plain = checks.as_plain(value)
+    assert plain == expected
+    assert json.loads(json.dumps(plain, allow_nan=False)) == expected

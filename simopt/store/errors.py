@@ -33,6 +33,21 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Word what keeps a file of the user's choice from being written.
+
+    Raises
+    ------
+    InputError
+        The operating system refuses to write it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
+
+
+@contextlib.contextmanager
 def reading_errors(path: Path, what: str) -> Iterator[None]:
     """Word what comes of reading a file that may hold anything; ``what`` it should be.
 
