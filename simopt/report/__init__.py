@@ -238,7 +238,7 @@ def _sensitivity_facts(found: Sensitivities) -> Facts:
 
 
 def _joint_facts(found: JointRange) -> Facts:
-    return _analysis_facts(found, [*found.names, *([found.third] if found.third else [])])
+    return _analysis_facts(found, list(found.names))
 
 
 def _analysis_facts(found: Sensitivities | JointRange, measures: list[str]) -> dict[str, list[str]]:

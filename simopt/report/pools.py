@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -106,6 +106,11 @@ class Pool:
         fell = [run.score[-1, column] < run.score[0, column] for run, column in self.places]
         return -1 if 2 * sum(fell) > len(fell) else 1
 
+    @property
+    def final_score(self) -> float:
+        """The mean of the last scores over replicates."""
+        return float(np.mean([run.score[-1, column] for run, column in self.places]))
+
     def reference(self, variable: str) -> tuple[float, float] | None:
         """Return accuracy and chance of a variable decoded from the recording; None where it was not."""
         for run in self.runs:
@@ -157,22 +162,31 @@ class Pool:
         halves = {id(run): half_captures(run) for run in self.runs}
         return np.stack([halves[id(run)][column] for run, column in self.places])
 
-    @cached_property
-    def _good_scores(self) -> dict[int, dict[str, GoodScore]]:
-        """The good scores of each run that was decoded, by ``id(run)``."""
-        return {id(run): good_scores(run) for run in self.runs if len(run.decoding_step)}
+    def good_score(
+        self, variable: str, known: Mapping[int, Mapping[str, GoodScore]] | None = None
+    ) -> GoodScore | None:
+        """Return the good score of a variable over all replicates; None where no run defines it.
 
-    def good_score(self, variable: str) -> GoodScore | None:
-        """Return the good score of a variable over all replicates; None where there is none to be had."""
-        found = {at: good.get(variable) for at, good in self._good_scores.items()}
-        known = next((good for good in found.values() if good is not None), None)
-        if known is None:
+        Parameters
+        ----------
+        variable : str
+        known : mapping, optional
+            Good scores by the id() of a run and by variable; without it they come from the rows of the runs.
+        """
+        scores = self._good_scores if known is None else known
+        of_runs = {id(run): scores.get(id(run), {}).get(variable) for run in self.runs}
+        defined = next((good for good in of_runs.values() if good is not None), None)
+        if defined is None:
             return None
         per_seed = [
-            np.nan if (good := found.get(id(run))) is None else good.per_seed[column]
+            np.nan if (good := of_runs[id(run)]) is None else good.per_seed[column]
             for run, column in self.places
         ]
-        return GoodScore(variable, known.level, np.array(per_seed))
+        return replace(defined, per_seed=np.array(per_seed))
+
+    @cached_property
+    def _good_scores(self) -> dict[int, dict[str, GoodScore]]:
+        return {id(run): good_scores(run) for run in self.runs if len(run.decoding_step)}
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:

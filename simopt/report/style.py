@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from simopt.errors import InputError
+from simopt.store.errors import writing
 from simopt.store.whole import whole
 
 COLUMN, PAGE = 3.5, 7.2
@@ -91,8 +94,33 @@ def check_suffix(path: Path) -> None:
         raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
 
 
+def axes(ax: Axes | None) -> Axes:
+    """Return the Axes, or new ones of a figure of pyplot, as notebooks show it."""
+    if ax is None:
+        from matplotlib import pyplot  # picks a backend
+
+        _, ax = pyplot.subplots(layout="constrained")
+    return ax
+
+
+def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """Return what is labelled in some Axes, by label, the first of each."""
+    handles: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    return handles
+
+
+def save_panel(draw: Callable[[Axes], object], path: Path, width: float, height: float) -> Path:
+    """Write a figure of one panel, in inches, and return the path; raises as :func:`save`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(figure.subplots())
+    return save(figure, path)
+
+
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure, its folder made if need be, and return the path.
+    """Write a figure, PNG, PDF or SVG by its suffix, its folder made if need be, and return the path.
 
     The same figure is the same bytes, whenever and by whichever process it is written: there is no date in
     it, and the names inside an SVG do not come by chance. It looks the same on every machine: a PDF holds its
@@ -101,13 +129,11 @@ def save(figure: Figure, path: Path) -> Path:
     Raises
     ------
     InputError
-        The file cannot be written.
+        Another suffix, or the file cannot be written.
     """
+    check_suffix(path)
     FigureCanvasAgg(figure)
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
-    try:
-        with whole(path) as unfinished, mpl.rc_context(repeatable):
-            figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE.get(path.suffix.lower()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
+    with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
+        figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])
     return path

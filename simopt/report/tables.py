@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.checks import as_plain
 from simopt.optimization import half_capture
 from simopt.store import reader
 from simopt.store.reader import Run
@@ -19,6 +20,9 @@ from simopt.typing import FloatArray
 
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
+
+GOOD_NOTE = "where accuracy has risen from chance by nine tenths of the recording's rise"
+"""What a good score is."""
 
 _SINGLE = 3
 """Significant digits of what only one seed tells."""
@@ -156,21 +160,12 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values: null for what never happened, or is not finite."""
-        errors = {str(pc): _known(standard_error(self.halves[:, pc - 1])) for pc in self.half_capture}
         shown = {name: value for name, value in self.__dict__.items() if name not in ("scores", "halves")}
-        return {
-            **shown,
-            "final_score": _known(self.final_score),
-            "final_score_error": _known(standard_error(self.scores)),
-            "half_capture": {str(pc): _known(value) for pc, value in self.half_capture.items()},
-            "half_capture_error": errors,
-            "good_scores": {name: good.as_json() for name, good in self.good_scores.items()},
-            "path": str(self.path),
-        }
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+        shown["final_score_error"] = standard_error(self.scores)
+        shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
+        shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
+        plain: dict[str, Any] = as_plain(shown)
+        return plain
 
 
 def summary(path: Path) -> Summary:
