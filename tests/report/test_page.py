@@ -216,8 +216,9 @@ def test_nothing_is_loaded(tmp_path):
 
 def test_every_color_has_one_for_a_dark_page(tmp_path):
     page = parsed(tmp_path, [made(decoded=("a",)), made_up(measure="nbs")])
-    dark = next(json.loads(text) for text in page.scripts if text.startswith('{"#'))
-    text = json.dumps([plot["figure"] for plot in page.plots.values()])
+    look = next(json.loads(text) for text in page.scripts if text.startswith('{"dark'))
+    dark = look["dark"]
+    text = json.dumps([look["template"], *(plot["figure"] for plot in page.plots.values())])
     colors = re.findall(r'color": "(.*?)"', text)
     assert len(set(colors)) > 5
     assert set(colors) <= set(dark)

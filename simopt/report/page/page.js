@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const dark = JSON.parse(document.getElementById("dark").textContent);
+  const look = document.getElementById("look").textContent;
+  const { dark } = JSON.parse(look);
   const root = document.documentElement;
   const narrow = matchMedia("(max-width: 40rem)");
   const coarse = matchMedia("(pointer: coarse)");
@@ -8,10 +9,9 @@
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : darkSystem.matches);
   const drawn = new Map();
 
-  const content = (place) => {
-    const recolored = (key, value) => (isDark() && key.endsWith("color") ? dark[value] ?? value : value);
-    return JSON.parse(place.closest("figure").querySelector("script").textContent, recolored);
-  };
+  const recolored = (text) => JSON.parse(text, (key, value) => (
+    isDark() && key.endsWith("color") ? dark[value] ?? value : value));
+  const content = (place) => recolored(place.closest("figure").querySelector("script").textContent);
 
   const wrap = (text, width) => {
     const lines = [""];
@@ -36,7 +36,7 @@
     const bottom = below ? 62 + 22 * rows : 56;
     layout.title.text = title;
     layout.legend = below ? { orientation: "h", x: 0, y: -56 / inner, yanchor: "top" } : { x: 1.02, y: 1 };
-    Object.assign(layout, { width, height: inner + top + bottom, margin: { l: 54, r: 16, t: top, b: bottom },
+    Object.assign(layout, { template: recolored(look).template, width, height: inner + top + bottom, margin: { l: 54, r: 16, t: top, b: bottom },
       dragmode: coarse.matches ? false : "zoom" });
     return layout;
   };

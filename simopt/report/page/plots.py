@@ -57,6 +57,37 @@ DARK = dict(zip([*THEME.values(), *COLORS, *PC_COLORS], _DARK, strict=True))
 DARK |= {faint(light): faint(dark) for light, dark in DARK.items()}
 
 
+def template() -> dict[str, Any]:
+    """Return the look that all plots of a page share, as plain values for plotly."""
+    axis = {
+        "color": INK,
+        "gridcolor": THEME["line"],
+        "zerolinecolor": THEME["line"],
+        "automargin": True,
+        "exponentformat": "power",
+        "title": {"standoff": 8},
+    }
+    title = {"font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 12}}
+    look = go.layout.Template(
+        layout={
+            "title": {**title, "yref": "container"},
+            "paper_bgcolor": THEME["paper"],
+            "plot_bgcolor": THEME["paper"],
+            "font": {"color": INK, "size": 12},
+            "xaxis": axis,
+            "yaxis": axis,
+            "hovermode": "closest",
+        },
+        data={
+            "scatter": [
+                {"line": {"width": 1.6}, "marker": {"size": 6}, "error_y": {"thickness": 1, "width": 2}}
+            ]
+        },
+    )
+    plain: dict[str, Any] = look.to_plotly_json()
+    return plain
+
+
 class Plot(Part):
     """One plot.
 
@@ -82,23 +113,14 @@ class Plot(Part):
         self.title, self.xlabel, self.ylabel = title, xlabel, ylabel
         self.sentence = ""
         self.tables: list[tuple[str, list[str], list[list[Any]]]] = []
-        axis = {"color": INK, "gridcolor": THEME["line"], "zerolinecolor": THEME["line"], "automargin": True}
-        axis |= {"exponentformat": "power"}
         self.figure = go.Figure(
             layout={
                 "template": "none",
-                "title": {
-                    "text": label(title), "font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 1,
-                    "yanchor": "top", "yref": "container", "pad": {"t": 12},
-                },
-                "paper_bgcolor": THEME["paper"],
-                "plot_bgcolor": THEME["paper"],
-                "font": {"color": INK, "size": 12},
-                "xaxis": {**axis, "title": {"text": label(xlabel), "standoff": 8}},
-                "yaxis": {**axis, "title": {"text": label(ylabel), "standoff": 8}},
-                "hovermode": "closest",
+                "title": {"text": label(title)},
+                "xaxis": {"title": {"text": label(xlabel)}},
+                "yaxis": {"title": {"text": label(ylabel)}},
             }
-        )  # fmt: skip
+        )
         if log_x is not None:
             self.figure.update_xaxes(type="log")
             positive = log_x[log_x > 0]
@@ -124,13 +146,15 @@ class Plot(Part):
         **style: Any,
     ) -> None:
         """Add a curve, a row of marks or an area; ``style`` goes to :class:`plotly.graph_objects.Scatter`."""
+        if "lines" in mode:
+            style["line"] = {"color": color, "dash": dash}
+        if "markers" in mode:
+            style["marker"] = {"color": color, "symbol": symbol}
         self.figure.add_scatter(
             name=label(name),
             x=np.asarray(x, np.float32),
             y=np.asarray(y, np.float32),
             mode=mode,
-            line={"color": color, "width": 1.6, "dash": dash},
-            marker={"color": color, "size": 6, "symbol": symbol},
             showlegend=legend,
             legendgroup=group,
             **style,
@@ -154,7 +178,7 @@ class Plot(Part):
 
 def error_bars(color: str, above: FloatArray, below: FloatArray | None = None) -> dict[str, Any]:
     """Return how far error bars go, up and down; without ``below`` as far down as up."""
-    bars = {"array": np.asarray(above, np.float32), "color": color, "thickness": 1, "width": 2}
+    bars = {"array": np.asarray(above, np.float32), "color": color}
     return bars if below is None else {**bars, "arrayminus": np.asarray(below, np.float32)}
 
 
