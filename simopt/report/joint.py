@@ -44,81 +44,28 @@ _LEAST = -1.0
 
 
 def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
-    """Draw all that was found of two measures: the region with guides at its thresholds, or the square."""
-    ax = style.axes(ax)
-    if result.region is not None:
-        thresholds, thresholds_b = result.thresholds()
-        draw_region(
-            result.region,
-            ax,
-            bounds=result.proved_range(),
-            square=result.square,
-            reached=result.stored,
-            guides=thresholds,
-            guides_b=thresholds_b,
-        )
-    elif result.square is not None:
-        draw_square(result.square, result.names, ax)
-    return ax
+    """Draw all that was found of two measures: the region with its extremes and bounds, targets, other pairs.
 
-
-def draw_region(
-    region: Region,
-    ax: Axes | None = None,
-    *,
-    bounds: Proved | None = None,
-    square: Reached | None = None,
-    reached: FloatArray | None = None,
-    guides: Sequence[float] = _GUIDES,
-    guides_b: Sequence[float] | None = None,
-) -> Axes:
-    """Draw the region of two measures' scores, with its extremes, guide lines and what else is given.
-
-    The bar at an extreme is its spread over the starts, towards the inside. Scores have an axis from 0 to 1,
-    or as far as they go beyond, but not under -1; distances as far as they go, but where they are more than
-    1000 times the largest level of a, or the largest minimum of b, not beyond twice that. An axis that is cut
-    says so.
-
-    Parameters
-    ----------
-    region : Region
-    ax : Axes, optional
-        By default new ones.
-    bounds : (levels, Range), optional
-        Levels of a, and what is proved of b there; NaN leaves a gap.
-    square : Reached, optional
-        Targets and where they ended.
-    reached : array, (N, 2), optional
-        Other pairs that were reached, of which at most :data:`MOST_DOTS` are drawn.
-    guides : sequence of float
-        Scores of a, and of b where it is no distance.
-    guides_b : sequence of float, optional
-        Scores of b, in their place.
+    The bar at an extreme is its spread over the starts, towards the inside. Guide lines are at the thresholds
+    of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are drawn. Scores have
+    an axis from 0 to 1, or as far as they go beyond, but not under -1; distances as far as they go, but where
+    they are more than 1000 times the largest level of a, or the largest minimum of b, not beyond twice that.
+    An axis that is cut says so.
     """
     ax = style.axes(ax)
-    pairs = [_with_bounds(_outline(region), bounds)]
-    if square is not None:
-        pairs += [square.targets, square.end]
-    if reached is not None:
-        pairs.append(reached)
-    limits = _limits(region, np.concatenate(pairs))
-    if guides_b is None:
-        guides_b = guides if region.signs[1] > 0 else ()
-    _draw(ax, region, limits, bounds, (guides, guides_b))
-    if reached is not None and len(reached):
-        _draw_reached(ax, reached)
+    region, square, others = result.region, result.square, result.stored
+    targets = np.empty((0, 2)) if square is None else np.concatenate([square.targets, square.end])
+    if region is not None:
+        pairs = np.concatenate([_with_bounds(region, result), targets, others])
+        _draw_region(ax, region, _limits(region, pairs), result.proved_range(), result.thresholds())
+    elif square is not None:
+        ax.set(xlim=axis_limits(targets[:, 0], 1), ylim=axis_limits(targets[:, 1], 1))
+        ax.set(xlabel=plain(result.names[0]), ylabel=plain(result.names[1]))
+        _draw_guides(ax, (_GUIDES, _GUIDES))
+    if len(others):
+        _draw_others(ax, others)
     if square is not None:
         _draw_targets(ax, square)
-    return ax
-
-
-def draw_square(square: Reached, names: tuple[str, str], ax: Axes | None = None) -> Axes:
-    """Draw the targets of the unit square, where each ended, and guide lines at scores of both measures."""
-    ax = style.axes(ax)
-    a, b = np.concatenate([square.targets, square.end]).T
-    ax.set(xlim=axis_limits(a, 1), ylim=axis_limits(b, 1), xlabel=plain(names[0]), ylabel=plain(names[1]))
-    _draw_guides(ax, (_GUIDES, _GUIDES))
-    _draw_targets(ax, square)
     return ax
 
 
@@ -184,7 +131,9 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             ax.remove()
             continue
         result, region = drawn[a, b]
-        _draw(ax, region, (limits[a], limits[b]), result.proved_range(), result.thresholds(), scale=0.6)
+        _draw_region(
+            ax, region, (limits[a], limits[b]), result.proved_range(), result.thresholds(), scale=0.6
+        )
         ax.tick_params(labelsize=6, length=2)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
@@ -229,7 +178,7 @@ def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -
     return low - margin, high + margin
 
 
-def _draw(
+def _draw_region(
     ax: Axes,
     region: Region,
     limits: tuple[Limits, Limits],
@@ -274,8 +223,8 @@ def _draw_targets(ax: Axes, square: Reached) -> None:
     ax.plot(*square.end.T, "o", color=_TARGETS, markersize=3, zorder=3.4, label="where they ended")
 
 
-def _draw_reached(ax: Axes, reached: FloatArray) -> None:
-    shown = reached[np.isfinite(reached).all(axis=1)]
+def _draw_others(ax: Axes, pairs: FloatArray) -> None:
+    shown = pairs[np.isfinite(pairs).all(axis=1)]
     if len(shown) > MOST_DOTS:
         shown = shown[np.random.default_rng(0).choice(len(shown), MOST_DOTS, replace=False)]
     dots: dict[str, Any] = {"color": _DOTS, "markersize": 2.5, "markeredgewidth": 0, "zorder": 1.6}
@@ -314,20 +263,17 @@ def _common_axes(
     values: dict[str, list[FloatArray]] = {}
     for pair, (result, region) in drawn.items():
         outline = _outline(region)
-        for i, (low, high) in enumerate(_limits(region, _with_bounds(outline, result.proved_range()))):
+        for i, (low, high) in enumerate(_limits(region, _with_bounds(region, result))):
             lowest, highest = limits.get(pair[i], (low, high))
             limits[pair[i]] = min(low, lowest), max(high, highest)
             values.setdefault(pair[i], []).append(outline[:, i])
     return limits, {name: _axis_label(name, np.concatenate(values[name]), limits[name]) for name in limits}
 
 
-def _with_bounds(pairs: FloatArray, bounds: Proved | None) -> FloatArray:
-    """Return pairs of scores together with those on proved bounds, (N, 2)."""
-    if bounds is None:
-        return pairs
-    levels, proved = bounds
-    sides = [np.column_stack([levels, side]) for side in (proved.lower, proved.upper)]
-    return np.concatenate([pairs, *sides])
+def _with_bounds(region: Region, result: JointRange) -> FloatArray:
+    """Return the pairs of scores around a region, and those on its proved bounds, (N, 2)."""
+    proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
+    return np.concatenate([_outline(region), proved[:, [0, 1]], proved[:, [0, 2]]])
 
 
 def _outline(region: Region) -> FloatArray:

@@ -17,11 +17,13 @@ from simopt.ranges.region import Region
 from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
 from simopt.report import joint
-from simopt.report.joint import MOST_DOTS, draw_joint, draw_region, draw_square, save_joint, save_matrix
-from simopt.theory.bounds import Range
+from simopt.report.joint import MOST_DOTS, draw_joint, save_joint, save_matrix
 
 LEVELS = np.linspace(0, 1, 5)
 NO_POINTS = np.empty((0, 2))
+IMPLIED = [
+    Implied("cka", "nbs", 0.8, 0, 1), Implied("nbs", "cka", 0.3, 0, 1), Implied("cka", "nbs", 0.5, 0, 1),
+]  # fmt: skip
 SQUARE = Reached(
     targets=np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
     start=np.full((3, 2), 0.3),
@@ -90,7 +92,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 def test_the_region_its_extremes_and_their_spread() -> None:
-    ax = draw_region(region(), axes())
+    ax = draw_joint(result(region()), axes())
     low, high = np.column_stack([LEVELS, LEVELS**2]), np.column_stack([LEVELS, LEVELS])
     around = np.concatenate([low, high[::-1]])  # it closes itself, as both sides begin at (0, 0)
     np.testing.assert_allclose(ax.patches[0].get_xy(), around)
@@ -107,7 +109,7 @@ def test_the_region_its_extremes_and_their_spread() -> None:
 def test_levels_without_an_extreme_have_no_mark() -> None:
     high, low = LEVELS.copy(), LEVELS**2
     high[[1, 4]] = low[4] = np.nan
-    ax = draw_region(region(low, high, spread=np.nan), axes())
+    ax = draw_joint(result(region(low, high, spread=np.nan)), axes())
     marks = labelled(ax)["extremes, spread over starts"]
     assert len(marks) == 7
     assert np.isfinite(marks).all()
@@ -121,7 +123,7 @@ def test_the_outline_holds_all_that_a_search_passed() -> None:
     search = Boundary(Reference.of(data.samples()), [a], b, options=Options(steps=15, rounds=1))
     search.run()
     found = Region.of(a, b, search.extremes())
-    outline = draw_region(found, axes()).patches[0].get_path()
+    outline = draw_joint(result(found), axes()).patches[0].get_path()
     assert outline.contains_points(found.points, radius=1e-6).all()
     assert not outline.contains_points([(0.05, 0.95), (0.95, 0.05)]).any()
 
@@ -129,7 +131,7 @@ def test_the_outline_holds_all_that_a_search_passed() -> None:
 def test_proved_bounds_have_gaps_where_no_Y_is() -> None:
     lower, upper = LEVELS**3, np.sqrt(LEVELS)
     lower[4] = upper[4] = np.nan
-    ax = draw_region(region(), axes(), bounds=(LEVELS, Range(lower, upper)))
+    ax = draw_joint(result(region(), proved=np.column_stack([LEVELS, lower, upper])), axes())
     dashed = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
     np.testing.assert_equal([line.get_ydata() for line in dashed], [lower, upper])
     below, above = (c.get_datalim(ax.transData) for c in ax.collections if c.get_hatch())
@@ -139,7 +141,7 @@ def test_proved_bounds_have_gaps_where_no_Y_is() -> None:
 
 
 def test_targets_are_joined_to_where_they_ended() -> None:
-    for ax in (draw_region(region(), axes(), square=SQUARE), draw_square(SQUARE, ("cka", "nbs"), axes())):
+    for ax in (draw_joint(result(region(), square=SQUARE), axes()), draw_joint(square(), axes())):
         drawn = labelled(ax)
         np.testing.assert_equal(drawn["targets"], SQUARE.targets)
         np.testing.assert_equal(drawn["where they ended"], SQUARE.end)
@@ -154,12 +156,14 @@ def test_other_pairs_are_thinned(rng: np.random.Generator) -> None:
     pairs = rng.uniform(size=(5000, 2))
     pairs[7, 0] = np.nan
     (dots,) = [
-        line for line in draw_region(region(), axes(), reached=pairs).get_lines() if line.get_rasterized()
+        line
+        for line in draw_joint(result(region(), stored=pairs), axes()).get_lines()
+        if line.get_rasterized()
     ]
     shown = dots.get_xydata()
     assert len(np.unique(shown, axis=0)) == MOST_DOTS
     assert {tuple(pair) for pair in shown} <= {tuple(pair) for pair in pairs}
-    few = draw_region(region(), axes(), reached=pairs[:20])
+    few = draw_joint(result(region(), stored=pairs[:20]), axes())
     assert len(labelled(few)["other pairs reached"]) == 19
 
 
@@ -168,8 +172,8 @@ def test_other_pairs_are_thinned(rng: np.random.Generator) -> None:
     [
         ((1, 1), {}, ([0.9], [0.9])),
         ((1, -1), {}, ([0.9], [])),
-        ((1, -1), {"guides": (0.8, 0.5), "guides_b": (0.3,)}, ([0.8, 0.5], [0.3])),
-        ((1, 1), {"guides": ()}, ([], [])),
+        ((1, -1), {"implied": IMPLIED}, ([0.8, 0.5], [0.3])),
+        ((1, 1), {"implied": []}, ([], [])),
     ],
 )
 def test_guide_lines(
@@ -177,7 +181,7 @@ def test_guide_lines(
 ) -> None:
     dotted = [
         line
-        for line in draw_region(region(signs=signs), axes(), **options).get_lines()
+        for line in draw_joint(result(region(signs=signs), **options), axes()).get_lines()
         if line.get_linestyle() == ":"
     ]
     across = [line.get_xdata()[0] for line in dotted if line.get_xdata()[0] == line.get_xdata()[1]]
@@ -186,16 +190,16 @@ def test_guide_lines(
 
 
 def test_a_distance_goes_as_far_as_it_does() -> None:
-    ax = draw_region(region(3 - 2 * LEVELS, 7 - 6 * LEVELS, ("cka", "distance"), (1, -1)), axes())
+    ax = draw_joint(result(region(3 - 2 * LEVELS, 7 - 6 * LEVELS, ("cka", "distance"), (1, -1))), axes())
     assert ax.get_ylim() == pytest.approx((1 - 0.03 * 6, 7 + 0.03 * 6))
     assert ax.get_ylabel() == "distance"
 
 
 def test_an_axis_that_is_cut_says_so() -> None:
-    ax = draw_region(region(3 - 2 * LEVELS, 4e9 + LEVELS, ("cka", "distance"), (1, -1)), axes())
+    ax = draw_joint(result(region(3 - 2 * LEVELS, 4e9 + LEVELS, ("cka", "distance"), (1, -1))), axes())
     assert ax.get_ylim() == pytest.approx((1 - 0.03 * 5, 6 + 0.03 * 5))
     assert ax.get_ylabel() == "distance\n(up to 4e+09)"
-    ax = draw_region(region(-2000 * (1 - LEVELS), LEVELS, ("cka", "ridge")), axes())
+    ax = draw_joint(result(region(-2000 * (1 - LEVELS), LEVELS, ("cka", "ridge"))), axes())
     assert ax.get_ylim() == pytest.approx((-1.06, 1.06))
     assert ax.get_ylabel() == "ridge\n(down to -2e+03)"
 

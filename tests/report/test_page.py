@@ -17,7 +17,7 @@ from simopt.errors import InputError
 from simopt.ranges.region import Region
 from simopt.ranges.result import JointRange
 from simopt.report import Collected
-from simopt.report.joint import draw_region
+from simopt.report.joint import draw_joint
 from simopt.report.page import save_page
 from simopt.report.page.analyses import joint_plot, sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
@@ -175,8 +175,8 @@ def test_the_plot_of_a_region_has_the_axes_of_its_figure():
     levels = np.linspace(0, 1, 3)
     ends, none = np.zeros((3, 2)), np.empty((0, 2))
     region = Region(("cka", "d"), (1, -1), levels, 3 - 2 * levels, 4e9 + levels, ends, ends, none)
-    plot = joint_plot(JointRange("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region))
-    ax = draw_region(region, Figure().subplots())
+    result = JointRange("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region)
+    plot, ax = joint_plot(result), draw_joint(result, Figure().subplots())
     layout = plot.figure.layout
     assert (layout.xaxis.range, layout.yaxis.range) == (ax.get_xlim(), ax.get_ylim())
     assert layout.yaxis.range[0] > 0.5
