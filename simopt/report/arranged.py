@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
 from simopt.report.panels import SHOWN_PCS, draw_decoding, draw_half_capture, draw_pcs, pc_handles
-from simopt.report.pools import Pool, pool
+from simopt.report.pools import Pool, by_rank, pool
 from simopt.report.sensitivity import draw_sensitivity
 from simopt.report.style import COLUMN, PAGE, PAPER, check_suffixes, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
@@ -155,7 +155,7 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     if not pools:
         return None
     recordings = _recordings(pools, left_out)
-    rows = _shown([(name, _columns(group)) for name, group in recordings.items()], "datasets", left_out)
+    rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
     keys = {key for _, there in rows for key in there}
     columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
     columns = _shown(columns, "measures", left_out)
@@ -293,7 +293,7 @@ def _recordings(
     recordings: dict[str, list[Pool]] = {}
     for (dataset, data), group in groups.items():
         name = dataset if names.count(dataset) == 1 else f"{dataset}, data {data[:6]}"
-        columns = _columns(group)
+        columns = by_rank(group)
         ranked = sorted(columns, key=lambda key: (key[0], _place(key[1], order)))
         if len(ranked) > MOST:
             left_out.append(
@@ -301,15 +301,6 @@ def _recordings(
             )
         recordings[name] = [columns[key] for key in ranked[:MOST]]
     return recordings
-
-
-def _columns(pools: Sequence[Pool]) -> dict[tuple[int, str], Pool]:
-    """Return pools by measure, and by which pool of this measure they are."""
-    columns: dict[tuple[int, str], Pool] = {}
-    for curve in pools:
-        rank = sum(measure == curve.measure for _, measure in columns)
-        columns[rank, curve.measure] = curve
-    return columns
 
 
 def _looks(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, int]:

@@ -179,8 +179,7 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
     }
     if compared is not None:
         content["published"] = [asdict(comparison) for comparison in compared]
-    plain: dict[str, Any] = as_plain(content)
-    return plain
+    return as_plain(content)
 
 
 def escape_latex(text: str) -> str:

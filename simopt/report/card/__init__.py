@@ -55,20 +55,9 @@ class Joint:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what is not finite."""
-        plain: dict[str, Any] = as_plain(
-            {
-                "partner": self.partner,
-                "outline": self.outline,
-                "proved_lower": self.lower,
-                "proved_upper": self.upper,
-                "area": self.area,
-                "verdict": self.verdict or None,
-                "sentence": self.sentence,
-                "effort": self.effort,
-                "path": self.path,
-            }
-        )
-        return plain
+        shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
+        proved = {"proved_lower": self.lower, "proved_upper": self.upper}
+        return as_plain({**shown, **proved, "verdict": self.verdict or None})
 
 
 @dataclass(frozen=True)
@@ -162,15 +151,10 @@ class Card:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what is not there."""
-        plain: dict[str, Any] = as_plain(
+        shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
+        return as_plain(
             {
-                "measure": self.measure,
-                "dataset": self.dataset,
-                "source": self.source,
-                "samples": self.samples,
-                "units": self.units,
-                "facts": self.facts,
-                "options": self.options,
+                **shown,
                 "invariances": [invariance.as_json() for invariance in self.invariances],
                 "disagreements": self.disagreements(),
                 "cost": None if self.cost is None else self.cost.as_json(),
@@ -179,11 +163,8 @@ class Card:
                 "half_capture": None if self.summary is None else self.summary.halves,
                 "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
                 "joint": [joint.as_json() for joint in self.joints],
-                "missing": self.missing,
-                "notes": self.notes,
             }
         )
-        return plain
 
 
 def _decoding(run: Run) -> dict[str, Any]:

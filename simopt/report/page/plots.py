@@ -59,31 +59,21 @@ DARK |= {faint(light): faint(dark) for light, dark in DARK.items()}
 
 def template() -> dict[str, Any]:
     """Return the look that all plots of a page share, as plain values for plotly."""
-    axis = {
-        "color": INK,
-        "gridcolor": THEME["line"],
-        "zerolinecolor": THEME["line"],
-        "automargin": True,
-        "exponentformat": "power",
-        "title": {"standoff": 8},
-    }
     title = {"font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 12}}
-    look = go.layout.Template(
-        layout={
-            "title": {**title, "yref": "container"},
-            "paper_bgcolor": THEME["paper"],
-            "plot_bgcolor": THEME["paper"],
-            "font": {"color": INK, "size": 12},
-            "xaxis": axis,
-            "yaxis": axis,
-            "hovermode": "closest",
-        },
-        data={
-            "scatter": [
-                {"line": {"width": 1.6}, "marker": {"size": 6}, "error_y": {"thickness": 1, "width": 2}}
-            ]
-        },
-    )
+    axis = {"color": INK, "gridcolor": THEME["line"], "zerolinecolor": THEME["line"], "automargin": True}
+    axis |= {"exponentformat": "power", "title": {"standoff": 8}}
+    look = go.layout.Template()
+    look.layout = {
+        "title": {**title, "yref": "container"},
+        "paper_bgcolor": THEME["paper"],
+        "plot_bgcolor": THEME["paper"],
+        "font": {"color": INK, "size": 12},
+        "xaxis": axis,
+        "yaxis": axis,
+        "hovermode": "closest",
+    }
+    trace = {"line": {"width": 1.6}, "marker": {"size": 6}, "error_y": {"thickness": 1, "width": 2}}
+    look.data = {"scatter": [trace]}
     plain: dict[str, Any] = look.to_plotly_json()
     return plain
 
