@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -250,14 +250,6 @@ def folder_name(value: str, what: str) -> None:
     fits = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
     if not fits or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder.")
-
-
-@overload
-def as_plain(value: Mapping[Any, Any]) -> dict[str, Any]: ...
-
-
-@overload
-def as_plain(value: object) -> Any: ...
 
 
 def as_plain(value: Any) -> Any:

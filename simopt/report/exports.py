@@ -179,7 +179,8 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
     }
     if compared is not None:
         content["published"] = [asdict(comparison) for comparison in compared]
-    return as_plain(content)
+    plain: dict[str, Any] = as_plain(content)
+    return plain
 
 
 def escape_latex(text: str) -> str:

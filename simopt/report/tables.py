@@ -164,7 +164,8 @@ class Summary:
         shown["final_score_error"] = standard_error(self.scores)
         shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
         shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
-        return as_plain(shown)
+        plain: dict[str, Any] = as_plain(shown)
+        return plain
 
 
 def summary(path: Path) -> Summary:

@@ -57,7 +57,8 @@ class Joint:
         """Return plain values; null for what is not finite."""
         shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
         proved = {"proved_lower": self.lower, "proved_upper": self.upper}
-        return as_plain({**shown, **proved, "verdict": self.verdict or None})
+        plain: dict[str, Any] = as_plain({**shown, **proved, "verdict": self.verdict or None})
+        return plain
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Card:
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what is not there."""
         shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
-        return as_plain(
+        plain: dict[str, Any] = as_plain(
             {
                 **shown,
                 "invariances": [invariance.as_json() for invariance in self.invariances],
@@ -165,6 +166,7 @@ class Card:
                 "joint": [joint.as_json() for joint in self.joints],
             }
         )
+        return plain
 
 
 def _decoding(run: Run) -> dict[str, Any]:

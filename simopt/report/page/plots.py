@@ -141,14 +141,9 @@ class Plot(Part):
         if "markers" in mode:
             style["marker"] = {"color": color, "symbol": symbol}
         self.figure.add_scatter(
-            name=label(name),
-            x=np.asarray(x, np.float32),
-            y=np.asarray(y, np.float32),
-            mode=mode,
-            showlegend=legend,
-            legendgroup=group,
-            **style,
-        )
+            name=label(name), x=np.asarray(x, np.float32), y=np.asarray(y, np.float32), mode=mode,
+            showlegend=legend, legendgroup=group, **style,
+        )  # fmt: skip
 
     def band(self, name: str, x: FloatArray, low: FloatArray, high: FloatArray, color: str) -> None:
         """Add the area between two curves, in the legend's group of its name."""
@@ -273,14 +268,9 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
             plot.table(f"{dataset}, {curve.label}", table)
             bars = error_bars(color, np.nan_to_num(high - half), np.nan_to_num(half - low))
             plot.trace(
-                curve.label,
-                ratio,
-                half,
-                color,
-                mode="markers",
-                symbol=SYMBOLS[index % len(SYMBOLS)],
+                curve.label, ratio, half, color, mode="markers", symbol=SYMBOLS[index % len(SYMBOLS)],
                 error_y=bars if curve.replicates > 1 else None,
-            )
+            )  # fmt: skip
             never = int(np.isnan(mean).sum())
             drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
             sentences.append(
