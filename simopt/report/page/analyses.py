@@ -144,8 +144,8 @@ def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     plot.table(f"{plot.title}, extremes", table)
     for side, values in enumerate((region.b_min, region.b_max)):
         plot.trace(
-            "extremes, spread over starts", region.levels, values, COLORS[0], mode="markers", symbol="diamond",
-            legend=side == 0, group="extremes", error_y=error_bars(COLORS[0], spread[side]),
+            "extremes, spread over starts", region.levels, values, COLORS[0], mode="markers",
+            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(COLORS[0], spread[side]),
         )  # fmt: skip
     proved = result.proved_range()
     if proved is not None:
