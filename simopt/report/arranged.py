@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -20,7 +17,7 @@ from simopt.report.joint import draw_joint
 from simopt.report.panels import SHOWN_PCS, draw_decoding, draw_half_capture, draw_pcs, pc_handles
 from simopt.report.pools import Pool, by_rank, pool
 from simopt.report.sensitivity import draw_sensitivity
-from simopt.report.style import COLUMN, PAGE, PAPER, check_suffixes, legend_handles, look, plain, save, stem
+from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -47,9 +44,6 @@ _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
 _ACROSS = 5
 _GUIDE = "#444444"
-_LEGEND_HANDLE, _LETTER, _LINE = 0.48, 0.052, 0.135
-"""Inches of a line in a legend with its spaces, of a letter, and from line to line."""
-
 Content = TypeVar("Content")
 
 
@@ -137,7 +131,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
     panels.sort(key=lambda panel: not _is_first(panel[1][0], panel[2]))
     panels = _shown(panels, "panels", left_out)
     looks = _looks([curve for _, group, _ in panels for curve in group], order)
-    grid = _Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
+    grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
         draw_decoding(group, variable, ax, looks).set_ylabel("decoding accuracy")
         grid.set_title(ax, f"{name}\n{variable}")
@@ -159,7 +153,7 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     keys = {key for _, there in rows for key in there}
     columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
     columns = _shown(columns, "measures", left_out)
-    grid = _Panels(len(rows) * len(columns), len(columns), 1.05)
+    grid = Panels(len(rows) * len(columns), len(columns), 1.05)
     for at, ax in enumerate(grid.axes):
         row, column = divmod(at, len(columns))
         (name, there), key = rows[row], columns[column]
@@ -188,7 +182,7 @@ def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figu
         return None
     panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
     looks = _looks([curve for _, group in panels for curve in group])
-    grid = _Panels(len(panels), 3, 1.7)
+    grid = Panels(len(panels), 3, 1.7)
     for ax, (name, group) in zip(grid.axes, panels, strict=True):
         grid.set_title(draw_half_capture(group, ax, looks), name)
     grid.leave_outer_labels()
@@ -213,7 +207,7 @@ def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure
     ordered = sorted(names, key=lambda name: _place(name, MEASURES))
     chosen = [name for name in ordered if name in SENSITIVE] or ordered[:MOST]
     looks = {name: at for at, name in enumerate(chosen)}
-    grid = _Panels(len(panels), 3, 1.5)
+    grid = Panels(len(panels), 3, 1.5)
     for ax, result in zip(grid.axes, panels, strict=True):
         curves = [curve for curve in result.curves if curve.measure in looks]
         strength = result.strengths.index(_ANGLE) if _ANGLE in result.strengths else 0
@@ -229,57 +223,11 @@ def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure |
     panels = _shown(usable, "pairs", left_out)
     if not panels:
         return None
-    grid = _Panels(len(panels), 3, 1.9)
+    grid = Panels(len(panels), 3, 1.9)
     for ax, result in zip(grid.axes, panels, strict=True):
         verdict = f": {result.verdict}" if result.verdict else ""
         grid.set_title(draw_joint(result, ax), f"{result.dataset} ({result.source}){verdict}")
     return grid.with_legend(legend_handles(grid.axes))
-
-
-class _Panels:
-    """A figure of panels, a column or a page wide; a page too narrow for its columns is widened.
-
-    Parameters
-    ----------
-    count : int
-    columns : int
-        At most so many.
-    height : float
-        Of a panel, in inches.
-    """
-
-    def __init__(self, count: int, columns: int, height: float) -> None:
-        self.columns = min(columns, count)
-        rows = -(-count // self.columns)
-        self.width = COLUMN if self.columns == 1 else max(PAGE, self.columns + 0.8)
-        self.height = rows * (height + 0.45)
-        self.figure = Figure(figsize=(self.width, self.height), layout="constrained")
-        axes = self.figure.subplots(rows, self.columns, squeeze=False).ravel()
-        for ax in axes[count:]:
-            ax.remove()
-        self.axes: list[Axes] = list(axes[:count])
-
-    def set_title(self, ax: Axes, title: str) -> None:
-        """Set a title in as many lines as the width of the panel takes."""
-        letters = int((self.width / self.columns - 0.3) / _LETTER)
-        lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
-        ax.set_title(plain("\n".join(lines)))
-
-    def leave_outer_labels(self) -> None:
-        """Leave labels of axes to the panels on the left and at the bottom."""
-        for at, ax in enumerate(self.axes):
-            if at + self.columns < len(self.axes):
-                ax.set_xlabel("")
-            if at % self.columns:
-                ax.set_ylabel("")
-
-    def with_legend(self, handles: Mapping[str, Artist]) -> Figure:
-        """Add a legend below the panels, for which the figure grows, and return the figure."""
-        longest = max(map(len, handles), default=0)
-        columns = max(1, min(len(handles), int(self.width / (_LEGEND_HANDLE + _LETTER * longest))))
-        self.figure.set_size_inches(self.width, self.height + _LINE * -(-len(handles) // columns))
-        self.figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
-        return self.figure
 
 
 def _recordings(

@@ -14,11 +14,19 @@ from matplotlib.figure import Figure
 from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score
 from simopt.report.pools import Pool, pool
-from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, check_suffixes, plain, save, stem
+from simopt.report.style import (
+    COLUMN,
+    CYCLE,
+    PAPER,
+    Panels,
+    check_suffixes,
+    legend_handles,
+    plain,
+    save,
+    stem,
+)
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
-
-_PER_ROW = 3
 
 
 def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "") -> Axes:
@@ -77,18 +85,11 @@ def _scores(pools: Sequence[Pool]) -> Figure:
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:
-    columns = min(_PER_ROW, len(pools))
-    rows = -(-len(pools) // columns)
-    width = PAGE if columns > 1 else COLUMN
-    figure = Figure(figsize=(width, 2.1 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for ax, curve in zip(axes, pools, strict=False):
-        draw_pcs(curve, ax).label_outer()
-        ax.xaxis.set_tick_params(labelbottom=True)
-    for ax in axes[len(pools) :]:
-        ax.remove()
-    handles, labels = axes[0].get_legend_handles_labels()
-    shares = [100 * pools[0].pc_variance[int(label.removeprefix("PC ")) - 1] for label in labels]
-    ratios = [f"{label} ({share:.2g}%)" for label, share in zip(labels, shares, strict=True)]
-    figure.legend(handles, ratios, loc="outside lower center", ncols=5 if columns > 1 else 3)
-    return figure
+    grid = Panels(len(pools), 3, 1.9)
+    for ax, curve in zip(grid.axes, pools, strict=True):
+        draw_pcs(curve, ax)
+    grid.leave_outer_labels()
+    shares = 100 * pools[0].pc_variance
+    handles = legend_handles(grid.axes[:1])
+    ratios = [f"{label} ({shares[int(label.removeprefix('PC ')) - 1]:.2g}%)" for label in handles]
+    return grid.with_legend(dict(zip(ratios, handles.values(), strict=True)))

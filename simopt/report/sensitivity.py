@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from simopt.report import style
-from simopt.report.style import COLUMN, PAGE, PAPER, look, plain, save
+from simopt.report.style import PAPER, Panels, look, plain, save
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
@@ -88,13 +87,7 @@ def save_sensitivity(result: Sensitivities, path: Path) -> Path:
         Another suffix, or the file cannot be written.
     """
     count = 1 if result.perturbation == "noise_all" else len(result.strengths)
-    columns = min(3, count)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(PAGE if columns > 1 else COLUMN, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for index, ax in enumerate(axes):
-        if index < count:
-            draw_sensitivity(result, ax, strength=index)
-        else:
-            ax.remove()
-    return save(figure, path)
+    grid = Panels(count, 3, 2.2)
+    for index, ax in enumerate(grid.axes):
+        draw_sensitivity(result, ax, strength=index)
+    return save(grid.figure, path)

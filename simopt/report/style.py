@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -51,6 +52,8 @@ PAPER: dict[Any, float] = {
 }
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
+_LEGEND_HANDLE, _LETTER, _LINE = 0.48, 0.052, 0.135
+"""Inches of a line in a legend with its spaces, of a letter, and from line to line."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -101,6 +104,52 @@ def axes(ax: Axes | None) -> Axes:
 
         _, ax = pyplot.subplots(layout="constrained")
     return ax
+
+
+class Panels:
+    """A figure of panels, a column or a page wide; a page too narrow for its columns is widened.
+
+    Parameters
+    ----------
+    count : int
+    columns : int
+        At most so many.
+    height : float
+        Of a panel, in inches.
+    """
+
+    def __init__(self, count: int, columns: int, height: float) -> None:
+        self.columns = min(columns, count)
+        rows = -(-count // self.columns)
+        self.width = COLUMN if self.columns == 1 else max(PAGE, self.columns + 0.8)
+        self.height = rows * (height + 0.45)
+        self.figure = Figure(figsize=(self.width, self.height), layout="constrained")
+        axes = self.figure.subplots(rows, self.columns, squeeze=False).ravel()
+        for ax in axes[count:]:
+            ax.remove()
+        self.axes: list[Axes] = list(axes[:count])
+
+    def set_title(self, ax: Axes, title: str) -> None:
+        """Set a title in as many lines as the width of the panel takes."""
+        letters = int((self.width / self.columns - 0.3) / _LETTER)
+        lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
+        ax.set_title(plain("\n".join(lines)))
+
+    def leave_outer_labels(self) -> None:
+        """Leave labels of axes to the panels on the left and at the bottom."""
+        for at, ax in enumerate(self.axes):
+            if at + self.columns < len(self.axes):
+                ax.set_xlabel("")
+            if at % self.columns:
+                ax.set_ylabel("")
+
+    def with_legend(self, handles: Mapping[str, Artist]) -> Figure:
+        """Add a legend below the panels, for which the figure grows, and return the figure."""
+        longest = max(map(len, handles), default=0)
+        columns = max(1, min(len(handles), int(self.width / (_LEGEND_HANDLE + _LETTER * longest))))
+        self.figure.set_size_inches(self.width, self.height + _LINE * -(-len(handles) // columns))
+        self.figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+        return self.figure
 
 
 def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:

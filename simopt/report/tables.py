@@ -14,6 +14,7 @@ import numpy.typing as npt
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.checks import as_plain
 from simopt.optimization import half_capture
+from simopt.report.document import Cell, Number, Table
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -131,18 +132,19 @@ class Summary:
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
-    def cells(self) -> list[str]:
-        """Return the row as text."""
+    def cells(self) -> list[Cell]:
+        """Return the row of :func:`runs_table`."""
+        halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
             f"{self.dataset} ({self.source})",
             self.measure,
             self.run.rpartition("-")[2],
             self.status,
-            str(self.replicates),
-            str(self.steps),
-            rounded(self.scores).worded(),
-            *(half.worded("never") if half else "" for half in self.rounded_halves(PCS)),
-            f"{self.never_captured:.0%}",
+            Number(str(self.replicates), self.replicates),
+            Number(str(self.steps), self.steps),
+            number(rounded(self.scores).worded(), self.final_score),
+            *(number(half.worded("never") if half else "", mean) for half, mean in halves),
+            Number(f"{self.never_captured:.0%}", self.never_captured),
         ]
 
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
@@ -166,6 +168,38 @@ class Summary:
         shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
         plain: dict[str, Any] = as_plain(shown)
         return plain
+
+
+def number(text: str, value: float | None) -> Number:
+    """Return a cell that is sorted by a value, last where there is none."""
+    return Number(text, None if value is None or np.isnan(value) else float(value))
+
+
+def runs_table(summaries: Sequence[Summary]) -> Table:
+    """Return one row a run, means over replicates."""
+    heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
+    heads += [*(f"half PC {pc}" for pc in PCS), "never captured"]
+    note = (
+        "half: the score at which a PC is half captured. Means over replicates, to the first digit of "
+        "their standard error, which follows."
+    )
+    return Table("runs-table", "Stored runs", note, heads, [summary.cells() for summary in summaries])
+
+
+def good_scores_table(summaries: Sequence[Summary]) -> Table:
+    """Return at which score the task variables of each run are decodable, median and range over seeds."""
+    heads = ["dataset", "measure", "run", "variable", "accuracy", "good score"]
+    rows = [
+        [
+            *summary.cells()[:3],
+            variable,
+            number(f"{good.level:.3f}", good.level),
+            number(good.worded(), good.score),
+        ]
+        for summary in summaries
+        for variable, good in summary.good_scores.items()
+    ]
+    return Table("good-table", "Good scores", GOOD_NOTE, heads, rows)
 
 
 def summary(path: Path) -> Summary:

@@ -289,16 +289,6 @@ def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
     return [replace(results[0], curves=[curve for result in results for curve in result.curves])]
 
 
-def disagreements(cards: Sequence[Card]) -> list[str]:
-    """Return where what was found is not what is declared, a line each."""
-    return [f"{card.measure}: {line}" for card in cards for line in card.disagreements()]
-
-
-def remarks(cards: Sequence[Card]) -> list[str]:
-    """Return notes and the reasons for what is missing, a line each."""
-    return [line for card in cards for line in card.remarks()]
-
-
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 
 

@@ -11,14 +11,12 @@ from simopt.report.card import (
     Card,
     about_table,
     cost_table,
-    disagreements,
     good_score_table,
     half_capture_table,
     heading,
     invariance_table,
     joint_table,
     partners,
-    remarks,
     sensitivities,
 )
 from simopt.report.document import Document, Facts, Paragraph, Part
@@ -51,8 +49,8 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
         parts: list[Part] = [*drawn, *([] if table is None else [table])]
         document.add(section, title, parts, sources)
     document.add("cost", "Cost", [cost_table(cards)])
-    parts = [Paragraph(line, alarm=True) for line in disagreements(cards)]
-    parts += [Paragraph(line) for line in remarks(cards)]
+    parts = [Paragraph(f"{c.measure}: {line}", alarm=True) for c in cards for line in c.disagreements()]
+    parts += [Paragraph(line) for card in cards for line in card.remarks()]
     files = list(_files(cards))
     document.add("remarks", "Remarks", [*parts, *([Facts("Files", files)] if files else [])])
     return render.save(document, path)

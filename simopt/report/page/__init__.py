@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from simopt.errors import InputError, StorageError
 from simopt.report import Collected
-from simopt.report.document import Cell, Details, Document, Link, Number, Paragraph, Part, Table, marked
-from simopt.report.tables import GOOD_NOTE, PCS, Rounded, Summary, rounded
+from simopt.report.document import Details, Document, Link, Paragraph, Part, Table, marked
+from simopt.report.tables import Summary, good_scores_table, runs_table
 from simopt.store import analysis
 from simopt.store.reader import Run
 
@@ -19,7 +18,6 @@ try:
     from simopt.report.page import render
     from simopt.report.page.analyses import joint_plot, sensitivity_plots
     from simopt.report.page.plots import (
-        Summarized,
         captured_plot,
         decoding_plots,
         half_capture_plots,
@@ -61,70 +59,40 @@ def save_page(collected: Collected, path: Path) -> Path:
         zip(collected.runs, collected.summaries, strict=True),
         key=lambda pair: (pair[0].dataset, pair[0].measure, pair[0].run_id, str(pair[0].path)),
     )
-    runs = [run for run, _ in chosen]
-    sources = [_source(run) for run in runs]
+    runs, summaries = [run for run, _ in chosen], [summary for _, summary in chosen]
+    sources = [summary.source for summary in summaries]
     points = points_per_curve(runs)
     document = Document(_title(collected, runs))
     broken = [Paragraph(line, alarm=True) for line in collected.broken]
     document.add("broken", "Files that could not be read", broken)
     if runs:
-        document.add("runs", "Runs", [_runs_table(chosen)], sources)
+        document.add("runs", "Runs", [_runs_table(summaries, sources)], sources)
         document.add("scores", "Score against step", score_plots(runs, points), sources)
         document.add("half", "Score at half capture", half_capture_plots(runs), sources)
-        decoded = [_source(run) for run in runs if run.decoding]
-        document.add("decoding", "Decoding against score", _decoding(chosen), decoded)
+        decoded = [source for run, source in zip(runs, sources, strict=True) if run.decoding]
+        document.add("decoding", "Decoding against score", _decoding(runs, summaries), decoded)
     _add_analyses(document, collected)
     single = [_run(number, *pair, points, opened=len(runs) <= _OPEN) for number, pair in enumerate(chosen, 1)]
     document.add("each", "Each run: captured variance, config, provenance", single, sources)
     return render.save(document, path)
 
 
-def _source(run: Run) -> str:
-    return str(run.attributes["source"])
+def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
+    table = runs_table(summaries)
+    rows = [
+        [*row[:2], Link(str(row[2]), f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)
+    ]
+    caption, note = marked(table.caption, sources), f"{table.note} Column heads sort."
+    return replace(table, caption=caption, note=note, rows=rows)
 
 
-def _runs_table(chosen: Sequence[Summarized]) -> Table:
-    heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
-    heads += [f"half PC {pc}" for pc in PCS] + ["never captured"]
-    rows: list[list[Cell]] = []
-    for number, (_, summary) in enumerate(chosen, 1):
-        halves = zip(summary.rounded_halves(PCS), map(summary.half_capture.get, PCS), strict=True)
-        rows.append(
-            [
-                f"{summary.dataset} ({summary.source})",
-                summary.measure,
-                Link(summary.run.rpartition("-")[2], f"run-{number}"),
-                summary.status,
-                Number(str(summary.replicates), summary.replicates),
-                Number(str(summary.steps), summary.steps),
-                _number(rounded(summary.scores), summary.final_score, ""),
-                *(_number(half, mean, "never") for half, mean in halves),
-                Number(f"{summary.never_captured:.0%}", summary.never_captured),
-            ]
-        )
-    note = (
-        "half: the score at which a PC is half captured. Means over replicates, to the first digit of "
-        "their standard error, which follows. Column heads sort."
-    )
-    return Table(
-        "runs-table", marked("Stored runs", map(_source, (run for run, _ in chosen))), note, heads, rows
-    )
-
-
-def _decoding(chosen: Sequence[Summarized]) -> Iterator[Part]:
-    yield from decoding_plots(
-        [run for run, _ in chosen], {id(run): summary.good_scores for run, summary in chosen}
-    )
-    rows: list[list[Cell]] = []
-    for run, summary in chosen:
-        for variable, good in summary.good_scores.items():
-            names = [run.dataset, run.measure, summary.run.rpartition("-")[2], variable]
-            score = None if np.isnan(good.score) else good.score
-            rows.append([*names, Number(f"{good.level:.3f}", good.level), Number(good.worded(), score)])
-    if rows:
-        heads = ["dataset", "measure", "run", "variable", "accuracy", "good score"]
-        sources = [_source(run) for run, summary in chosen if summary.good_scores]
-        yield Table("good-table", marked("Good scores", sources), GOOD_NOTE, heads, rows)
+def _decoding(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[Part]:
+    good_scores = {id(run): summary.good_scores for run, summary in zip(runs, summaries, strict=True)}
+    yield from decoding_plots(runs, good_scores)
+    table = good_scores_table(summaries)
+    if table.rows:
+        sources = [summary.source for summary in summaries if summary.good_scores]
+        yield replace(table, caption=marked(table.caption, sources))
 
 
 def _add_analyses(document: Document, collected: Collected) -> None:
@@ -182,10 +150,3 @@ def _title(collected: Collected, runs: Sequence[Run]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     on = f" on {', '.join(names[:_NAMED])}{more}" if names else ""
     return f"simopt: {', '.join(counted) or 'no runs'}{on}"
-
-
-def _number(number: Rounded | None, value: float | None, missing: str) -> Number:
-    """Return a cell and what it is sorted by; of None, which is not there at all, an empty one."""
-    if number is None or value is None:
-        return Number("", None)
-    return Number(number.worded(missing), None if np.isnan(value) else float(value))

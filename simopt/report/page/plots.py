@@ -42,7 +42,6 @@ _DARK = (
     "#fde725", "#c8e020", "#90d743", "#5ec962", "#35b779", "#2fb3a0", "#45a3c0", "#6d95d6", "#9a8ae0",
 )  # fmt: skip
 
-Summarized = tuple[Run, Summary]
 GoodScores = Mapping[int, Mapping[str, GoodScore]]
 
 
