@@ -26,7 +26,7 @@ ORDER = [
     ["catalogue", "linalg", "pairwise", "components", "checks"],
     ["errors", "typing"],
 ]
-"""Rooms, the outermost first: each may import rooms of the lines below it, and of its own those to its right."""
+"""Rooms, the outermost first: each may import those of the lines below, and of its own those to its right."""
 APART = {"measures", "datasets", "store"}
 OUTSIDE = {"examples", "simopt"}
 APP_ONLY = {"hydra", "omegaconf", "typer", "rich"}

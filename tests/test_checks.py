@@ -1,5 +1,6 @@
 """What is refused, and in which words."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,21 @@ def test_a_pair_is_flat_and_in_float64() -> None:
 def test_a_pair_that_cannot_be_scored(X, Y, says: str) -> None:
     with pytest.raises(InputError, match=says):
         checks.pair(X, Y)
+
+
+def test_plain_values_are_json() -> None:
+    value = {
+        1: np.array([[1.5, np.nan], [np.inf, 2.0]], dtype=np.float32),
+        "scalars": (np.int64(3), np.float64(-np.inf), np.bool_(True), None, "text"),
+        "inner": {"path": Path("a") / "b", "list": [float("nan"), 2**70]},
+        "empty": np.empty((0, 2)),
+    }
+    expected = {
+        "1": [[1.5, None], [None, 2.0]],
+        "scalars": [3, None, True, None, "text"],
+        "inner": {"path": str(Path("a/b")), "list": [None, 2**70]},
+        "empty": [],
+    }
+    plain = checks.as_plain(value)
+    assert plain == expected
+    assert json.loads(json.dumps(plain, allow_nan=False)) == expected

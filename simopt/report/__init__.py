@@ -76,41 +76,42 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
     InputError
         A path does not exist, there is no file at all, or the filters leave nothing.
     """
-    found = find(paths)
-    if not any(found.values()):
+    files = find(paths)
+    if not any(files.values()):
         places = ", ".join(map(str, paths))
         raise InputError(f"No run files in {places}; make one with `simopt run measure=cka dataset=majaj`.")
     collected = Collected([], [])
     seen: list[Facts] = []
 
-    def each(
-        kind: str, read: Callable[[Path], Content], facts: Callable[[Content], Facts]
-    ) -> Iterator[Content]:
-        for path in found[kind]:
+    def kept(kind: str, read: Callable[[Path], tuple[Content, Facts]]) -> Iterator[Content]:
+        for path in files[kind]:
             try:
-                content = _defensively(read, path)
-                about = facts(content)
-                _check_names(path, about)
+                content, facts = _defensively(read, path)
+                _check_names(path, facts)
             except StorageError as error:
                 collected.broken.append(str(error))
                 continue
-            seen.append(about)
-            if keeps(filters, about):
+            seen.append(facts)
+            if keeps(filters, facts):
                 yield content
 
-    share = room // max(1, len(found["run"]))
-    for run, summary in each("run", _summarised, lambda read: _run_facts(read[0])):
-        kept = _thin(run, share)
-        if len(kept.step) < len(run.step):
-            kept = replace(kept, half_capture=summary.halves)
+    share = room // max(1, len(files["run"]))
+    for run, summary in kept("run", _summarized):
+        thinned = _thin(run, share)
+        if len(thinned.step) < len(run.step):
+            thinned = replace(thinned, half_capture=summary.halves)
             collected.thinned.add(run.path)
-        collected.runs.append(kept)
+        collected.runs.append(thinned)
         collected.summaries.append(summary)
     wanted = filters.get("measure")
-    for sensitivity in each("sensitivity", _sensitivity, _sensitivity_facts):
-        curves = [each for each in sensitivity.curves if wanted is None or _fits_any(wanted, each.measure)]
+    for sensitivity in kept("sensitivity", _sensitivity):
+        curves = [
+            curve
+            for curve in sensitivity.curves
+            if wanted is None or any(fits("measure", name, curve.measure) for name in wanted)
+        ]
         collected.sensitivities.append(replace(sensitivity, curves=curves))
-    collected.joints.extend(each("joint", _joint, _joint_facts))
+    collected.joints.extend(kept("joint", _joint))
     if not (collected.runs or collected.sensitivities or collected.joints or collected.broken):
         raise nothing_left(filters, seen)
     return collected
@@ -145,9 +146,18 @@ def _check_names(path: Path, facts: Facts) -> None:
             )
 
 
-def _summarised(path: Path) -> tuple[Run, Summary]:
+def _summarized(path: Path) -> tuple[tuple[Run, Summary], Facts]:
     run = _run(path)
-    return run, summarise(run)
+    about = run.attributes
+    return (run, summarise(run)), {
+        "dataset": [str(about["dataset"])],
+        "measure": [run.measure],
+        "source": [str(about["source"])],
+        "status": [run.status],
+        "run": [run.run_id],
+        "tracked": list(run.tracked),
+        "variable": list(run.decoding),
+    }
 
 
 def _run(path: Path) -> Run:
@@ -199,57 +209,32 @@ def _spread(length: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
 
 
-def _sensitivity(path: Path) -> Sensitivities:
+def _sensitivity(path: Path) -> tuple[Sensitivities, Facts]:
     from simopt.analysis.sensitivity import read  # loads torch, which runs alone do not need
 
-    found = read(path)
-    shape = (len(found.strengths), 1 if found.perturbation == "noise_all" else len(found.variance_ratio))
-    for curve in found.curves:
+    result = read(path)
+    shape = (len(result.strengths), 1 if result.perturbation == "noise_all" else len(result.variance_ratio))
+    for curve in result.curves:
         for name in ("theory", "expected", "band", "experiment"):
             values = getattr(curve, name)
             if values is not None and values.shape[:2] != shape:
                 raise StorageError(f"{path}: {name} of {curve.measure} is {values.shape}; expected {shape}.")
-    return found
+    return result, _analysis_facts(result, [curve.measure for curve in result.curves])
 
 
-def _joint(path: Path) -> JointRange:
+def _joint(path: Path) -> tuple[JointRange, Facts]:
     from simopt.ranges.result import read
 
-    found = read(path)
-    found.as_json()  # all that tables and files take from it
-    return found
+    result = read(path)
+    result.as_json()  # all that tables and files take from it
+    return result, _analysis_facts(result, result.names)
 
 
-def _run_facts(run: Run) -> Facts:
-    about = run.attributes
+def _analysis_facts(result: Sensitivities | JointRange, measures: Sequence[str]) -> Facts:
     return {
-        "dataset": [str(about["dataset"])],
-        "measure": [run.measure],
-        "source": [str(about["source"])],
-        "status": [run.status],
-        "run": [run.run_id],
-        "tracked": list(run.tracked),
-        "variable": list(run.decoding),
-    }
-
-
-def _sensitivity_facts(found: Sensitivities) -> Facts:
-    return _analysis_facts(found, [curve.measure for curve in found.curves])
-
-
-def _joint_facts(found: JointRange) -> Facts:
-    return _analysis_facts(found, [*found.names, *([found.third] if found.third else [])])
-
-
-def _analysis_facts(found: Sensitivities | JointRange, measures: list[str]) -> dict[str, list[str]]:
-    return {
-        "dataset": [str(found.dataset)],
+        "dataset": [str(result.dataset)],
         "measure": measures,
-        "source": [str(found.source)],
+        "source": [str(result.source)],
         "status": ["finished"],  # stored when done
-        "run": [] if found.path is None else [found.path.parent.name],
+        "run": [] if result.path is None else [result.path.parent.name],
     }
-
-
-def _fits_any(wanted: Sequence[str], measure: str) -> bool:
-    return any(fits("measure", each, measure) for each in wanted)

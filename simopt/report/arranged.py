@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simopt.report.grid import Grid
-from simopt.report.joint import draw_region, draw_square, legend_of
+from simopt.report.joint import draw_joint
 from simopt.report.panels import SHOWN_PCS, draw_decoding, draw_half_capture, draw_pcs, pc_handles
-from simopt.report.pools import Pool, pool
+from simopt.report.pools import Pool, by_rank, pool
 from simopt.report.sensitivity import draw_sensitivity
-from simopt.report.style import PAPER, check_suffixes, look, plain, save, stem
+from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -42,11 +42,8 @@ MOST = 12
 
 _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
-_GUIDE = "#444444"
-_PC_HEIGHT = 1.05
 _ACROSS = 5
-
-Told = list[str]
+_GUIDE = "#444444"
 Content = TypeVar("Content")
 
 
@@ -83,210 +80,187 @@ def save_arranged(
         Another suffix, or the folder cannot be written.
     """
     check_suffixes(suffixes)
-    every = pool(runs)
-    sources = {
-        *(each.source for each in every),
-        *(found.source for found in sensitivities),
-        *(found.source for found in joints),
+    pools = pool(runs)
+    sources = {curve.source for curve in pools}
+    sources |= {result.source for result in sensitivities} | {result.source for result in joints}
+    figures: dict[str, tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = {
+        "decoding_vs_score": (decoding_vs_score, pools),
+        "pcs_vs_score": (pcs_vs_score, pools),
+        "half_capture_vs_variance": (half_capture_vs_variance, pools),
+        "sensitivity": (sensitivity, sensitivities),
+        "joint_ranges": (joint_ranges, joints),
+        "ridge_lambda": (ridge_lambda, pools),
     }
     written: list[Path] = []
-    told: Told = []
+    left_out: list[str] = []
     for source in sorted(sources):
-        pools = [each for each in every if each.source == source]
-        curves = [found for found in sensitivities if found.source == source]
-        pairs = [found for found in joints if found.source == source]
-        left_out: defaultdict[str, Told] = defaultdict(list)
-        figures = {
-            "decoding_vs_score": decoding_vs_score(pools, left_out["decoding_vs_score"]),
-            "pcs_vs_score": pcs_vs_score(pools, left_out["pcs_vs_score"]),
-            "half_capture_vs_variance": half_capture_vs_variance(pools, left_out["half_capture_vs_variance"]),
-            "sensitivity": sensitivity(curves, left_out["sensitivity"]),
-            "joint_ranges": joint_ranges(pairs, left_out["joint_ranges"]),
-            "ridge_lambda": ridge_lambda(pools, left_out["ridge_lambda"]),
-        }
-        for name, figure in figures.items():
-            told += [f"{name} ({source}): {line}" for line in left_out[name]]
+        for name, (draw, content) in figures.items():
+            lines: list[str] = []
+            figure = draw([entry for entry in content if entry.source == source], lines)
+            left_out += [f"{name} ({source}): {line}" for line in lines]
             if figure is not None:
                 written += [save(figure, folder / f"{stem(name, source)}{suffix}") for suffix in suffixes]
-    return written, told
+    return written, left_out
 
 
-def decoding_vs_score(pools: Sequence[Pool], told: Told) -> Figure | None:
+def decoding_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Return decoding accuracy against score, a panel a dataset and variable, all measures."""
-    return _decoding([each for each in pools if each.variables], told)
+    return _decoding([curve for curve in pools if curve.variables], left_out)
 
 
-def ridge_lambda(pools: Sequence[Pool], told: Told) -> Figure | None:
+def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Return the same of cross-validated ridge regression alone, a curve a lambda; there are several."""
-    lambdas = sorted(
-        (each for each in pools if each.variables and _RIDGE.fullmatch(each.measure)),
-        key=lambda each: int(each.measure.removeprefix("ridge").removesuffix("_cv5")),
-    )
-    of = {
-        each.dataset: {other.measure for other in lambdas if other.dataset == each.dataset}
-        for each in lambdas
+    penalties = {
+        int(match[1]): curve.measure for curve in pools if (match := _RIDGE.fullmatch(curve.measure))
     }
-    return _decoding([each for each in lambdas if len(of[each.dataset]) > 1], told, in_order=True)
+    order = [penalties[penalty] for penalty in sorted(penalties)]
+    lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
+    measures = {(curve.dataset, curve.measure) for curve in lambdas}
+    several = Counter(dataset for dataset, _ in measures)
+    return _decoding([curve for curve in lambdas if several[curve.dataset] > 1], left_out, order)
 
 
-def _decoding(pools: Sequence[Pool], told: Told, *, in_order: bool = False) -> Figure | None:
+def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] = MEASURES) -> Figure | None:
     if not pools:
         return None
-    recordings = _recordings(pools, told, in_order=in_order)
     panels = [
         (name, group, variable)
-        for name, group in recordings.items()
-        for variable in dict.fromkeys(name for each in group for name in each.variables)
+        for name, group in _recordings(pools, left_out, order).items()
+        for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
-    panels = _shown(sorted(panels, key=lambda panel: not _is_first(panel[1][0], panel[2])), "panels", told)
-    shown = [each for _, group, _ in panels for each in group]
-    looks = _looks(pools if in_order else shown, in_order=in_order)
-    grid = Grid(len(panels), columns=_ACROSS if len(panels) >= _ACROSS else 3, height=1.3)
+    panels.sort(key=lambda panel: not _is_first(panel[1][0], panel[2]))
+    panels = _shown(panels, "panels", left_out)
+    looks = _looks([curve for _, group, _ in panels for curve in group], order)
+    grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
-        draw_decoding(ax, group, variable, looks)
-        ax.set(title=plain(f"{name}\n{variable}"), ylabel="decoding accuracy")
+        draw_decoding(group, variable, ax, looks).set_ylabel("decoding accuracy")
+        grid.set_title(ax, f"{name}\n{variable}")
+    grid.leave_outer_labels()
     guides = {
         "recording": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle="--"),
         "chance": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle=":"),
         "good score (90 %)": Line2D([], [], color=_GUIDE, marker="o", markersize=4, linestyle="none"),
     }
-    return grid.finish({**_handles(looks), **guides})
+    return grid.with_legend({**_handles(looks), **guides})
 
 
-def pcs_vs_score(pools: Sequence[Pool], told: Told) -> Figure | None:
+def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Return captured variance of some PCs against score: a row a dataset, a column a measure."""
     if not pools:
         return None
-    recordings = _recordings(pools, told)
-    rows = _shown([(name, _columns(group)) for name, group in recordings.items()], "datasets", told)
-    columns = sorted(
-        {key for _, there in rows for key in there}, key=lambda key: (key[0], _place(key[1], MEASURES))
-    )
-    columns = _shown(columns, "measures", told)
-    grid = Grid(len(rows) * len(columns), columns=len(columns), height=_PC_HEIGHT, apart=False)
+    recordings = _recordings(pools, left_out)
+    rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
+    keys = {key for _, there in rows for key in there}
+    columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
+    columns = _shown(columns, "measures", left_out)
+    grid = Panels(len(rows) * len(columns), len(columns), 1.05)
     for at, ax in enumerate(grid.axes):
         row, column = divmod(at, len(columns))
         (name, there), key = rows[row], columns[column]
-        ax.set_visible(key in there)
-        if key in there:
-            draw_pcs(ax, there[key])
-            ax.locator_params(axis="x", nbins=3)
-            if there[key].label != key[1]:
-                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-                more = plain(there[key].label)
-                ax.text(0.96, 0.06, more, transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
-        top = min(i for i, (_, other) in enumerate(rows) if key in other)
-        ax.set_title(plain(key[1]) if row == top else "")
-        first = min(j for j, other in enumerate(columns) if other in there)
-        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")) if column == first else "")
-    largest = max(len(each.pc_variance) for _, there in rows for each in there.values())
-    return grid.finish(pc_handles([pc for pc in SHOWN_PCS if pc <= largest]))
+        if key not in there:
+            ax.set_visible(False)
+            continue
+        curve = there[key]
+        draw_pcs(curve, ax).locator_params(axis="x", nbins=3)
+        if curve.label != key[1]:
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            ax.text(0.96, 0.06, plain(curve.label), transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
+        is_top = not any(key in other for _, other in rows[:row])
+        grid.set_title(ax, key[1] if is_top else "")
+        is_left = not any(other in there for other in columns[:column])
+        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")) if is_left else "")
+        ax.tick_params(labelleft=is_left)
+        if row + 1 < len(rows) and key in rows[row + 1][1]:
+            ax.set_xlabel("")
+    largest = max(len(curve.pc_variance) for _, there in rows for curve in there.values())
+    return grid.with_legend(pc_handles([pc for pc in SHOWN_PCS if pc <= largest]))
 
 
-def half_capture_vs_variance(pools: Sequence[Pool], told: Told) -> Figure | None:
+def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Return the score at half capture against explained variance ratio, a panel a dataset, all measures."""
     if not pools:
         return None
-    panels = _shown(list(_recordings(pools, told).items()), "datasets", told)
-    looks = _looks([each for _, group in panels for each in group])
-    grid = Grid(len(panels), columns=3, height=1.7)
+    panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
+    looks = _looks([curve for _, group in panels for curve in group])
+    grid = Panels(len(panels), 3, 1.7)
     for ax, (name, group) in zip(grid.axes, panels, strict=True):
-        draw_half_capture(ax, group, looks)
-        ax.set_title(plain(name))
-    return grid.finish(_handles(looks, line=False))
+        grid.set_title(draw_half_capture(group, ax, looks), name)
+    grid.leave_outer_labels()
+    return grid.with_legend(_handles(looks, line=False))
 
 
-def sensitivity(found: Sequence[Sensitivities], told: Told) -> Figure | None:
+def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure | None:
     """Return scores after perturbing single PCs against their variance, a panel a dataset."""
-    usable = [each for each in found if each.curves and each.perturbation != "noise_all"]
+    usable = [result for result in results if result.curves and result.perturbation != "noise_all"]
     best: dict[str, Sensitivities] = {}
-    for each in sorted(usable, key=_published, reverse=True):
-        best.setdefault(each.dataset, each)
+    for result in sorted(usable, key=_published, reverse=True):
+        best.setdefault(result.dataset, result)
     if len(best) < len(usable):
-        told.append(f"one perturbation of each dataset is shown, {len(usable) - len(best)} more are stored.")
-    panels = _shown(sorted(best.values(), key=lambda each: _place(each.dataset, DATASETS)), "datasets", told)
+        left_out.append(
+            f"one perturbation of each dataset is shown, {len(usable) - len(best)} more are stored."
+        )
+    panels = sorted(best.values(), key=lambda result: _place(result.dataset, DATASETS))
+    panels = _shown(panels, "datasets", left_out)
     if not panels:
         return None
-    names = sorted(
-        {curve.measure for each in panels for curve in each.curves}, key=lambda name: _place(name, MEASURES)
-    )
-    looks = {
-        name: at for at, name in enumerate([name for name in names if name in SENSITIVE] or names[:MOST])
-    }
-    grid = Grid(len(panels), columns=3, height=1.5)
-    for ax, each in zip(grid.axes, panels, strict=True):
-        at = each.strengths.index(_ANGLE) if _ANGLE in each.strengths else 0
-        curves = [curve for curve in each.curves if curve.measure in looks]
-        xlabel = "explained variance ratio of the perturbed PC"
-        draw_sensitivity(ax, curves, each.variance_ratio, at, xlabel=xlabel, log=True, looks=looks)
-        unit = "°" if each.perturbation == "rotation" else ""
-        how = f"{each.perturbation} {each.strengths[at]:g}{unit}"
-        ax.set_title(plain(f"{each.dataset} ({each.source})\n{how}"))
-    return grid.finish(_handles(looks))
+    names = {curve.measure for result in panels for curve in result.curves}
+    ordered = sorted(names, key=lambda name: _place(name, MEASURES))
+    chosen = [name for name in ordered if name in SENSITIVE] or ordered[:MOST]
+    looks = {name: at for at, name in enumerate(chosen)}
+    grid = Panels(len(panels), 3, 1.5)
+    for ax, result in zip(grid.axes, panels, strict=True):
+        curves = [curve for curve in result.curves if curve.measure in looks]
+        strength = result.strengths.index(_ANGLE) if _ANGLE in result.strengths else 0
+        draw_sensitivity(replace(result, curves=curves), ax, strength=strength, looks=looks)
+    grid.leave_outer_labels()
+    return grid.with_legend(_handles(looks))
 
 
-def joint_ranges(found: Sequence[JointRange], told: Told) -> Figure | None:
+def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure | None:
     """Return which scores of two measures can occur together, a panel a pair and dataset."""
-    usable = [each for each in found if each.region is not None or each.square is not None]
-    ordered = sorted(usable, key=lambda each: (_place(each.dataset, DATASETS), each.names, each.mode))
-    panels = _shown(ordered, "pairs", told)
+    usable = [result for result in results if result.region is not None or result.square is not None]
+    usable.sort(key=lambda result: (_place(result.dataset, DATASETS), result.names, result.mode))
+    panels = _shown(usable, "pairs", left_out)
     if not panels:
         return None
-    grid = Grid(len(panels), columns=3, height=1.9, labels=True)
-    for ax, each in zip(grid.axes, panels, strict=True):
-        if each.region is not None:
-            draw_region(ax, each.region, bounds=each.proved_range(), square=each.square)
-        elif each.square is not None:
-            draw_square(ax, each.square, each.names)
-        verdict = f": {each.verdict}" if each.verdict else ""
-        ax.set_title(plain(f"{each.dataset} ({each.source}){verdict}"))
-    return grid.finish(legend_of(grid.axes))
+    grid = Panels(len(panels), 3, 1.9)
+    for ax, result in zip(grid.axes, panels, strict=True):
+        verdict = f": {result.verdict}" if result.verdict else ""
+        grid.set_title(draw_joint(result, ax), f"{result.dataset} ({result.source}){verdict}")
+    return grid.with_legend(legend_handles(grid.axes))
 
 
-def _recordings(pools: Sequence[Pool], told: Told, *, in_order: bool = False) -> dict[str, list[Pool]]:
+def _recordings(
+    pools: Sequence[Pool], left_out: list[str], order: Sequence[str] = MEASURES
+) -> dict[str, list[Pool]]:
     """Return the pools by recording, in the paper's order; data that differ under one name are told apart."""
     groups: dict[tuple[str, str], list[Pool]] = {}
-    for each in sorted(pools, key=lambda each: _place(_name(each), DATASETS)):
-        groups.setdefault((each.dataset, each.data_hash), []).append(each)
+    for curve in sorted(pools, key=lambda curve: _place(_name(curve), DATASETS)):
+        groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
     names = [dataset for dataset, _ in groups]
-    found: dict[str, list[Pool]] = {}
+    recordings: dict[str, list[Pool]] = {}
     for (dataset, data), group in groups.items():
         name = dataset if names.count(dataset) == 1 else f"{dataset}, data {data[:6]}"
-        ranked = group if in_order else _ranked(group)
+        columns = by_rank(group)
+        ranked = sorted(columns, key=lambda key: (key[0], _place(key[1], order)))
         if len(ranked) > MOST:
-            told.append(f"{MOST} of {len(ranked)} curves of {name} are shown; filter them, as measure=cka.")
-        found[name] = ranked[:MOST]
-    return found
+            left_out.append(
+                f"{MOST} of {len(ranked)} curves of {name} are shown; filter them, as measure=cka."
+            )
+        recordings[name] = [columns[key] for key in ranked[:MOST]]
+    return recordings
 
 
-def _ranked(pools: Sequence[Pool]) -> list[Pool]:
-    """Return the first pool of every measure, in the paper's order, then the second of every measure."""
-    by_column = _columns(pools)
-    return [by_column[key] for key in sorted(by_column, key=lambda key: (key[0], _place(key[1], MEASURES)))]
+def _looks(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, int]:
+    """Return the number of each label, by which it looks the same in all panels."""
+    ranked = sorted(pools, key=lambda curve: (_place(curve.measure, order), curve.label != curve.measure))
+    return {label: at for at, label in enumerate(dict.fromkeys(curve.label for curve in ranked))}
 
 
-def _columns(pools: Sequence[Pool]) -> dict[tuple[int, str], Pool]:
-    """Return pools by measure, and by which pool of this measure they are."""
-    found: dict[tuple[int, str], Pool] = {}
-    for each in pools:
-        rank = sum(measure == each.measure for _, measure in found)
-        found[rank, each.measure] = each
-    return found
-
-
-def _looks(pools: Sequence[Pool], *, in_order: bool = False) -> dict[str, int]:
-    ranked = list(pools) if in_order else _ranked_over_recordings(pools)
-    return {label: at for at, label in enumerate(dict.fromkeys(each.label for each in ranked))}
-
-
-def _ranked_over_recordings(pools: Sequence[Pool]) -> list[Pool]:
-    return sorted(pools, key=lambda each: (_place(each.measure, MEASURES), each.label != each.measure))
-
-
-def _published(each: Sensitivities) -> tuple[bool, bool, int, int]:
+def _published(result: Sensitivities) -> tuple[bool, bool, int, int]:
     """Return how near a result is to what the paper shows: every PC rotated by 90 degrees."""
-    shown = sum(curve.measure in SENSITIVE for curve in each.curves)
-    return each.perturbation == "rotation", _ANGLE in each.strengths, shown, each.seeds
+    shown = sum(curve.measure in SENSITIVE for curve in result.curves)
+    return result.perturbation == "rotation", _ANGLE in result.strengths, shown, result.seeds
 
 
 def _handles(looks: dict[str, int], *, line: bool = True) -> dict[str, Line2D]:
@@ -294,20 +268,22 @@ def _handles(looks: dict[str, int], *, line: bool = True) -> dict[str, Line2D]:
     return {plain(label): Line2D([], [], **style) for label, style in styles.items()}
 
 
-def _is_first(each: Pool, variable: str) -> bool:
-    name = _name(each)
-    return VARIABLES.get(name, each.variables[0] if each.variables else "") == variable
+def _is_first(curve: Pool, variable: str) -> bool:
+    name = _name(curve)
+    return VARIABLES.get(name, curve.variables[0] if curve.variables else "") == variable
 
 
-def _name(each: Pool) -> str:
-    return str(each.runs[0].attributes["dataset"])
+def _name(curve: Pool) -> str:
+    return str(curve.runs[0].attributes["dataset"])
 
 
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order)), name
 
 
-def _shown(every: list[Content], what: str, told: Told) -> list[Content]:
-    if len(every) > MOST:
-        told.append(f"{MOST} of {len(every)} {what} are shown; filter them, as dataset=majaj measure=cka.")
-    return every[:MOST]
+def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
+    if len(content) > MOST:
+        left_out.append(
+            f"{MOST} of {len(content)} {what} are shown; filter them, as dataset=majaj measure=cka."
+        )
+    return content[:MOST]

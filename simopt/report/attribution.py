@@ -6,20 +6,21 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from simopt.analysis.attribution import Attribution
-from simopt.report.style import CYCLE, check_suffix, plain, save
+from simopt.report import style
+from simopt.report.style import CYCLE, plain
 
 _COLORS = {"brings X and Y closer": CYCLE[0], "keeps X and Y apart": CYCLE[1]}
 
 
-def draw_attribution(ax: Axes, attribution: Attribution, title: str) -> Axes:
+def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the change of the score without each part, in two colours by what the part does.
 
     PCs in their order, on a logarithmic axis; samples and units by rank, from the lowest change to the
     highest. Undefined changes are left out. The first-order changes of units are small black dots.
     """
+    ax = style.axes(ax)
     change = attribution.change
     defined = ~np.isnan(change)
     if attribution.part == "PC":
@@ -54,7 +55,4 @@ def save_attribution(attribution: Attribution, title: str, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    check_suffix(path)
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
-    draw_attribution(figure.subplots(), attribution, title)
-    return save(figure, path)
+    return style.save_panel(lambda ax: draw_attribution(attribution, ax, title), path, 5, 3.4)

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import csv
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simopt.checks import as_plain
 from simopt.errors import InputError
 from simopt.report import Collected
 from simopt.report.tables import Rounded, Summary, rounded, standard_error
+from simopt.store.errors import writing
 from simopt.store.reader import Run
 from simopt.store.whole import put, whole
-from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
@@ -79,29 +79,29 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
         raise InputError(f"every is {every}; a trajectory is thinned to every 1st, 2nd ... state.")
     runs, summaries = collected.runs, collected.summaries
     tracked = sorted({name for run in runs for name in run.tracked})
-    files = {
+    files: dict[str, tuple[tuple[str, ...], Iterable[Rows]]] = {
         "runs": (
             (*_REPLICATE, "status", "stop_reason", "steps", "score", "never_captured", *_PROVENANCE, "path"),
-            itertools.chain.from_iterable(map(_run_rows, runs, summaries)),
+            map(_run_rows, runs, summaries),
         ),
         "trajectories": (
             (*_REPLICATE, "step", "score", *(f"tracked_{name}" for name in tracked)),
-            (row for run in collected.whole() for row in _trajectory_rows(run, tracked, every)),
+            (_trajectory_rows(run, tracked, every) for run in collected.whole()),
         ),
         "half_capture": (
             (*_REPLICATE, "pc", "variance_ratio", "half_capture"),
-            itertools.chain.from_iterable(map(_half_rows, runs, summaries)),
+            map(_half_rows, runs, summaries),
         ),
         "decoding": (
             (*_REPLICATE, "variable", "step", "score", "accuracy", "chance", "recording", "good_score"),
-            itertools.chain.from_iterable(map(_decoding_rows, collected.whole(), summaries)),
+            map(_decoding_rows, collected.whole(), summaries),
         ),
         "sensitivity": (
             (
                 "dataset", "source", "perturbation", "strength", "measure", "pc", "variance_ratio", "theory",
                 "expected", "band", "seeds", "experiment", "standard_error",
             ),
-            itertools.chain.from_iterable(map(_sensitivity_rows, collected.sensitivities)),
+            map(_sensitivity_rows, collected.sensitivities),
         ),
         "joint": (
             (
@@ -109,10 +109,13 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
                 "least", "largest", "distance_least", "distance_largest", "spread_least", "spread_largest",
                 "closest_a", "closest_b", "state", "steps",
             ),
-            itertools.chain.from_iterable(map(_joint_rows, collected.joints)),
+            map(_joint_rows, collected.joints),
         ),
     }  # fmt: skip
-    return [_written(folder / f"{name}.csv", header, rows) for name, (header, rows) in files.items()]
+    return [
+        _written(folder / f"{name}.csv", header, itertools.chain.from_iterable(rows))
+        for name, (header, rows) in files.items()
+    ]
 
 
 def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
@@ -136,57 +139,47 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     InputError
         The file cannot be written.
     """
-    pcs = [pc for pc in LATEX_PCS if any(pc <= each.halves.shape[1] for each in summaries)]
-    runs = [
-        [
-            *_named(each), str(each.replicates), str(each.steps), _number(rounded(each.scores), "--"),
-            f"{each.never_captured:.0%}".replace("%", r"\%"),
-        ]
-        for each in summaries
-    ]  # fmt: skip
-    halves = [
-        [
-            *_named(each),
-            *("" if half is None else _number(half, "never") for half in each.rounded_halves(pcs)),
-        ]
-        for each in summaries
+    pcs = [pc for pc in LATEX_PCS if any(pc <= summary.halves.shape[1] for summary in summaries)]
+    runs, halves = [], []
+    for summary in summaries:
+        dataset = f"{summary.dataset} ({summary.source})"
+        name = [*map(escape_latex, (dataset, summary.measure, summary.run.rpartition("-")[2]))]
+        score = _latex_number(rounded(summary.scores), "--")
+        never = escape_latex(f"{summary.never_captured:.0%}")
+        runs.append([*name, str(summary.replicates), str(summary.steps), score, never])
+        rounded_halves = summary.rounded_halves(pcs)
+        halves.append([*name, *("" if h is None else _latex_number(h, "never") for h in rounded_halves)])
+    note = "Mean and standard error over replicates."
+    heads = ["dataset", "measure", "run"]
+    lines = [
+        r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage[T1]{fontenc}",
+        *_latex_tables(
+            f"Optimised runs. Score: the last one. {note}",
+            [*heads, "replicates", "steps", "score", "never captured"],
+            runs,
+        ),
+        *_latex_tables(
+            f"Score at which a principal component (PC) is half captured. {note}",
+            [*heads, *(f"PC {pc}" for pc in pcs)],
+            halves,
+        ),
     ]
-    told = "Mean and standard error over replicates."
-    text = "\n".join(
-        [
-            r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage[T1]{fontenc}",
-            *_latex_table(
-                f"Optimised runs. Score: the last one. {told}",
-                ["dataset", "measure", "run", "replicates", "steps", "score", "never captured"],
-                runs,
-            ),
-            "",
-            *_latex_table(
-                f"Score at which a principal component (PC) is half captured. {told}",
-                ["dataset", "measure", "run", *(f"PC {pc}" for pc in pcs)],
-                halves,
-            ),
-            "",
-        ]
-    )
-    try:
-        put(path, text.encode())
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    with writing(path):
+        put(path, "\n".join(lines).encode())
     return path
 
 
 def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) -> dict[str, Any]:
     """Return what was collected, and how it compares with the paper, as plain values; null: not finite."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "runs": [summary.as_json() for summary in collected.summaries],
-        "sensitivities": [found.as_json() for found in collected.sensitivities],
-        "joints": [found.as_json() for found in collected.joints],
+        "sensitivities": [result.as_json() for result in collected.sensitivities],
+        "joints": [result.as_json() for result in collected.joints],
         "broken": collected.broken,
     }
     if compared is not None:
-        told["published"] = [asdict(each) for each in compared]
-    plain: dict[str, Any] = _plain(told)
+        content["published"] = [asdict(comparison) for comparison in compared]
+    plain: dict[str, Any] = as_plain(content)
     return plain
 
 
@@ -204,30 +197,24 @@ def _printed(character: str) -> str:
     return character if character in _LATEX_PRINTS else f"U+{ord(character):04X}"
 
 
-def _latex_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _latex_tables(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table, shrunk to the width of the text if need be; beyond a page of rows, several of them."""
     columns = "lll" + "r" * (len(header) - 3)
-    lines = [" & ".join(row) + r" \\" for row in rows]
-    text: list[str] = []
-    for first in range(0, max(len(lines), 1), LATEX_ROWS):
-        told = f"{caption} Continued." if first else caption
-        text += [
-            *([""] if first else []), r"\begin{table}", r"\centering", r"\footnotesize",
-            r"\setlength{\tabcolsep}{3pt}", rf"\caption{{{told}}}",
+    lines: list[str] = []
+    for first in range(0, max(len(rows), 1), LATEX_ROWS):
+        lines += [
+            r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{caption}{' Continued.' if first else ''}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-            " & ".join(header) + r" \\", r"\midrule", *lines[first : first + LATEX_ROWS],
-            r"\bottomrule", r"\end{tabular}}", r"\end{table}",
+            " & ".join(header) + r" \\", r"\midrule",
+            *(" & ".join(row) + r" \\" for row in rows[first : first + LATEX_ROWS]),
+            r"\bottomrule", r"\end{tabular}}", r"\end{table}", "",
         ]  # fmt: skip
-    return text
+    return lines
 
 
-def _named(summary: Summary) -> list[str]:
-    name = f"{summary.dataset} ({summary.source})"
-    return [escape_latex(cell) for cell in (name, summary.measure, summary.run.rpartition("-")[2])]
-
-
-def _number(number: Rounded, none: str) -> str:
+def _latex_number(number: Rounded, none: str) -> str:
     value, _, share = number.worded(none, r" \pm ").partition(" in ")
     return f"${value}$" + (f" in {share}" if share else "") if number.count else none
 
@@ -280,70 +267,53 @@ def _decoding_rows(run: Run, summary: Summary) -> Rows:
                 yield (*labels, variable, *state, *ends)
 
 
-def _sensitivity_rows(found: Sensitivities) -> Rows:
+def _sensitivity_rows(result: Sensitivities) -> Rows:
     """Give a row for each measure, strength and PC; under noise on all of Y, one without a PC."""
-    whole = found.perturbation == "noise_all"
-    for curve in found.curves:
+    on_all = result.perturbation == "noise_all"
+    pcs = [(None, None)] if on_all else list(enumerate(result.variance_ratio, start=1))
+    for curve in result.curves:
         curves = (curve.theory, curve.expected, curve.band)
-        for s, strength in enumerate(found.strengths):
-            for k in range(1 if whole else len(found.variance_ratio)):
-                place = (None, None) if whole else (k + 1, found.variance_ratio[k])
-                scores = None if curve.experiment is None else curve.experiment[s, k]
-                told = (None, None) if scores is None else (scores.mean(), standard_error(scores))
-                yield (
-                    found.dataset, found.source, found.perturbation, strength, curve.measure, *place,
-                    *(None if values is None else values[s, k] for values in curves), found.seeds, *told,
-                )  # fmt: skip
+        for (s, strength), (k, pc) in itertools.product(enumerate(result.strengths), enumerate(pcs)):
+            scores = None if curve.experiment is None else curve.experiment[s, k]
+            yield (
+                result.dataset, result.source, result.perturbation, strength, curve.measure, *pc,
+                *(None if values is None else values[s, k] for values in curves), result.seeds,
+                *((None, None) if scores is None else (scores.mean(), standard_error(scores))),
+            )  # fmt: skip
 
 
-def _joint_rows(found: JointRange) -> Rows:
-    a, b = found.names
-    area = None if found.region is None else found.region.area
-    about = (found.dataset, found.source, found.mode, a, b, found.verdict, area)
+def _joint_rows(result: JointRange) -> Rows:
+    a, b = result.names
+    region, across, square = result.region, result.across, result.square
+    area = None if region is None else region.area
+    about = (result.dataset, result.source, result.mode, a, b, result.verdict, area)
     unknown = [None] * 4
-    if found.region is not None:
-        region = found.region
-        ends = _ends(np.column_stack([region.b_min, region.b_max]), region.feasibility, region.spread)
+    if region is not None:
+        ends = np.column_stack([region.b_min, region.b_max, region.feasibility, region.spread])
         for level, numbers in zip(region.levels, ends, strict=True):
             yield (*about, "boundary", b, level, None, *numbers, *unknown)
-    if found.across is not None:
-        across = found.across
-        ends = _ends(across.value, across.feasibility, across.spread)
-        for levels, numbers in zip(across.levels, ends, strict=True):
-            yield (*about, "across", a, None, levels[0], *numbers, *unknown)
-    if found.third_range is not None:
-        third = found.third_range
-        ends = _ends(third.value, third.feasibility, third.spread)
-        for levels, numbers in zip(third.levels, ends, strict=True):
-            yield (*about, "third", found.third, *levels, *numbers, *unknown)
-    if found.proved is not None:
-        for level, *limits in found.proved:
-            yield (*about, "proved", b, level, None, *limits, *unknown, *unknown)
-    if found.square is not None:
-        square = found.square
+    if across is not None:
+        ends = np.column_stack([across.value, across.feasibility, across.spread])
+        for level, numbers in zip(across.levels.ravel(), ends, strict=True):
+            yield (*about, "across", a, None, level, *numbers, *unknown)
+    for level, *limits in () if result.proved is None else result.proved:
+        yield (*about, "proved", b, level, None, *limits, *unknown, *unknown)
+    if square is not None:
         for t, target in enumerate(square.targets):
             state = square.settled[t].name.lower()
             yield (*about, "square", None, *target, *[None] * 6, *square.closest[t], state, square.steps[t])
 
 
-def _ends(*pairs: FloatArray) -> list[list[float]]:
-    """Return the values, distances and spreads of both ends of each level in a row."""
-    rows: list[list[float]] = np.column_stack(pairs).tolist()
-    return rows
-
-
-def _written(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    try:
-        with (
-            whole(path) as unfinished,
-            # The path of a run, and text in its file, may hold bytes that are no UTF-8.
-            unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(map(_fields, rows))
-    except OSError as error:
-        raise _unwritable(path, error) from error
+def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
+    with (
+        writing(path),
+        whole(path) as unfinished,
+        # The path of a run, and text in its file, may hold bytes that are no UTF-8.
+        unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(map(_fields, rows))
     return path
 
 
@@ -352,17 +322,3 @@ def _fields(row: Sequence[Any]) -> list[Any]:
     return [
         None if isinstance(value, float | np.floating) and not np.isfinite(value) else value for value in row
     ]
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None

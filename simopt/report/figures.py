@@ -11,19 +11,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score
 from simopt.report.pools import Pool, pool
-from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, check_suffix, check_suffixes, plain, save, stem
+from simopt.report.style import (
+    COLUMN,
+    CYCLE,
+    PAPER,
+    Panels,
+    check_suffixes,
+    legend_handles,
+    plain,
+    save,
+    stem,
+)
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
-__all__ = ["check_suffix", "draw_spectrum", "save_figures", "save_spectrum"]
 
-_PER_ROW = 3
-
-
-def draw_spectrum(ax: Axes, spectrum: FloatArray, title: str) -> Axes:
+def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
+    ax = style.axes(ax)
     ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=CYCLE[0], markersize=3, linewidth=0.8)
     ax.set(xlabel="principal component", ylabel="explained variance ratio", title=plain(title))
     return ax
@@ -38,10 +46,7 @@ def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    check_suffix(path)
-    figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
-    draw_spectrum(figure.subplots(), spectrum, title)
-    return save(figure, path)
+    return style.save_panel(lambda ax: draw_spectrum(spectrum, ax, title), path, COLUMN, 2.6)
 
 
 @mpl.rc_context(PAPER)
@@ -62,37 +67,29 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
     """
     check_suffixes(suffixes)
     written = []
-    ordered = sorted(pool(runs), key=lambda each: (each.dataset, each.measure))
-    for _, group in groupby(ordered, key=lambda each: each.dataset):
-        same = list(group)
-        name = stem(str(same[0].runs[0].attributes["dataset"]), same[0].source)
-        for kind, figure in (("score", _scores(same)), ("captured", _captured(same))):
+    ordered = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
+    for _, group in groupby(ordered, key=lambda curve: curve.dataset):
+        pools = list(group)
+        name = stem(str(pools[0].runs[0].attributes["dataset"]), pools[0].source)
+        for kind, figure in (("score", _scores(pools)), ("captured", _captured(pools))):
             written += [save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
     return written
 
 
 def _scores(pools: Sequence[Pool]) -> Figure:
-    figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
-    ax = draw_score(figure.subplots(), pools)
     rows = -(-len(pools) // 2)
-    figure.set_size_inches(COLUMN, 2.3 + 0.13 * rows)
+    figure = Figure(figsize=(COLUMN, 2.3 + 0.13 * rows), layout="constrained")
+    ax = draw_score(pools, figure.subplots())
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))
     return figure
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:
-    columns = min(_PER_ROW, len(pools))
-    rows = -(-len(pools) // columns)
-    width = PAGE if columns > 1 else COLUMN
-    figure = Figure(figsize=(width, 2.1 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for ax, each in zip(axes, pools, strict=False):
-        draw_pcs(ax, each).label_outer()
-        ax.xaxis.set_tick_params(labelbottom=True)
-    for ax in axes[len(pools) :]:
-        ax.remove()
-    first = axes[0].get_legend_handles_labels()
-    shares = [100 * pools[0].pc_variance[int(label.removeprefix("PC ")) - 1] for label in first[1]]
-    ratios = [f"{label} ({share:.2g}%)" for label, share in zip(first[1], shares, strict=True)]
-    figure.legend(first[0], ratios, loc="outside lower center", ncols=5 if columns > 1 else 3)
-    return figure
+    grid = Panels(len(pools), 3, 1.9)
+    for ax, curve in zip(grid.axes, pools, strict=True):
+        draw_pcs(curve, ax)
+    grid.leave_outer_labels()
+    shares = 100 * pools[0].pc_variance
+    handles = legend_handles(grid.axes[:1])
+    ratios = [f"{label} ({shares[int(label.removeprefix('PC ')) - 1]:.2g}%)" for label in handles]
+    return grid.with_legend(dict(zip(ratios, handles.values(), strict=True)))

@@ -1,4 +1,4 @@
-"""Single panels: each draws on the Axes it is given and returns them.
+"""Single panels: each draws on the Axes it is given, or new ones, and returns them.
 
 A line is the mean over replicates, a band their range. ``looks`` numbers the curves by label, so that one
 measure looks the same in all panels of a figure; without it they are numbered in the order given.
@@ -7,6 +7,7 @@ measure looks the same in all panels of a figure; without it they are numbered i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -14,10 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from simopt.report.pools import Band, Pool, band
+from simopt.report import style
+from simopt.report.pools import Band, Pool, along, band
 from simopt.report.style import look, plain
 from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
+
+if TYPE_CHECKING:
+    from simopt.optimization.trajectory import Trajectory
 
 SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -27,23 +32,26 @@ _MARGIN, _STRIP = 0.03, 0.3
 Looks = Mapping[str, int]
 
 
-def draw_score(ax: Axes, pools: Sequence[Pool], looks: Looks | None = None) -> Axes:
+def draw_score(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | None = None) -> Axes:
     """Draw score against step, one line a pool.
 
     Parameters
     ----------
-    ax : Axes
     pools : sequence of Pool
         Of one dataset and source.
+    ax : Axes, optional
     looks : mapping of int, optional
     """
+    ax = style.axes(ax)
     for index, pool in enumerate(pools):
         steps, scores = pool.over_steps()
         _curve(ax, steps, band(scores), _number(looks, pool, index), plain(pool.label))
     return _labelled(ax, "step", "score", pools[0].dataset)
 
 
-def draw_decoding(ax: Axes, pools: Sequence[Pool], variable: str, looks: Looks | None = None) -> Axes:
+def draw_decoding(
+    pools: Sequence[Pool], variable: str, ax: Axes | None = None, looks: Looks | None = None
+) -> Axes:
     """Draw how well a task variable is decoded against score, one line a pool.
 
     Lines across: the accuracy from the recording, dashed, and chance, dotted. A dot on a curve is its good
@@ -51,12 +59,13 @@ def draw_decoding(ax: Axes, pools: Sequence[Pool], variable: str, looks: Looks |
 
     Parameters
     ----------
-    ax : Axes
     pools : sequence of Pool
         Of one dataset and source; those without the variable are left out.
     variable : str
+    ax : Axes, optional
     looks : mapping of int, optional
     """
+    ax = style.axes(ax)
     reference = None
     for index, pool in enumerate(pools):
         if variable not in pool.variables:
@@ -67,36 +76,48 @@ def draw_decoding(ax: Axes, pools: Sequence[Pool], variable: str, looks: Looks |
         _curve(ax, levels, band(accuracy), number, plain(pool.label))
         good = pool.good_score(variable)
         if good is not None and np.isfinite(good.score):
-            style = {**look(number), "linestyle": "none"}
-            ax.plot(good.score, good.level, **style, markersize=4, zorder=3, label="_good score")
+            dot = {**look(number), "linestyle": "none"}
+            ax.plot(good.score, good.level, **dot, markersize=4, zorder=3, label="_good score")
     if reference is not None:
         for value, line, name in zip(reference, ("--", ":"), ("recording", "chance"), strict=True):
             ax.axhline(value, color=_GUIDE, linewidth=0.7, linestyle=line, zorder=1, label=f"_{name}")
     return _labelled(ax, "score", f"decoding of {variable}", pools[0].dataset)
 
 
-def draw_pcs(ax: Axes, pool: Pool, pcs: Sequence[int] = SHOWN_PCS) -> Axes:
+def draw_pcs(pool: Pool, ax: Axes | None = None, pcs: Sequence[int] = SHOWN_PCS) -> Axes:
     """Draw the captured variance of some PCs against score; the lines are labelled by PC.
 
     Parameters
     ----------
-    ax : Axes
     pool : Pool
+    ax : Axes, optional
     pcs : sequence of int
         From 1; those beyond the last are left out.
     """
+    ax = style.axes(ax)
     shown = [pc for pc in pcs if 1 <= pc <= len(pool.pc_variance)]
-    levels, captured = pool.captured(shown)
-    every = band(captured)
-    for at, (pc, color) in enumerate(zip(shown, shades(pcs), strict=False)):
-        style = {"color": color, "linestyle": look(at)["linestyle"]}
-        ax.fill_between(levels, every.low[:, at], every.high[:, at], color=color, alpha=_BAND, linewidth=0)
-        ax.plot(levels, every.mean[:, at], **style, label=f"PC {pc}")
-    ax.set_ylim(-0.03, 1.03)
+    colors = dict(zip(pcs, shades(pcs), strict=True))
+    _captured(ax, *pool.captured(shown), {pc: colors[pc] for pc in shown})
     return _labelled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
-def draw_half_capture(ax: Axes, pools: Sequence[Pool], looks: Looks | None = None) -> Axes:
+def draw_trajectory(
+    trajectory: Trajectory, ax: Axes | None = None, against: Literal["score", "step"] = "score"
+) -> Axes:
+    """Draw a run in memory: captured variance of some PCs against score, or score against step."""
+    ax = style.axes(ax)
+    if against == "step":
+        _curve(ax, trajectory.step, band(trajectory.score), 0, "score")
+        return _labelled(ax, "step", "score", "")
+    shown = [pc for pc in SHOWN_PCS if pc <= trajectory.captured_variance.shape[2]]
+    captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
+    curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]
+    _captured(ax, *along(curves, trajectory.sign), dict(zip(shown, shades(SHOWN_PCS), strict=False)))
+    ax.legend()
+    return _labelled(ax, "score", "captured variance", "")
+
+
+def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | None = None) -> Axes:
     """Draw the score at which each PC is half captured against its explained variance ratio, a marker a PC.
 
     The mean over the replicates that got there, and a bar from the least to the largest. A PC that some
@@ -104,26 +125,27 @@ def draw_half_capture(ax: Axes, pools: Sequence[Pool], looks: Looks | None = Non
 
     Parameters
     ----------
-    ax : Axes
     pools : sequence of Pool
         Of one dataset and source.
+    ax : Axes, optional
     looks : mapping of int, optional
     """
+    ax = style.axes(ax)
     reached = [band(pool.half_capture, axis=0) for pool in pools]
     low, high = _range([each.low for each in reached], [each.high for each in reached])
     top = high + _STRIP * (high - low)
     rows = np.linspace(top, high, 2 * len(pools) + 1)[1::2]
     for index, (pool, spread) in enumerate(zip(pools, reached, strict=True)):
-        style = {**look(_number(looks, pool, index)), "linestyle": "none"}
+        marks = {**look(_number(looks, pool, index)), "linestyle": "none"}
         half, ratio = pool.half_capture, pool.pc_variance
         mean = mean_reached(half)
         there = np.isfinite(mean)
         if pool.replicates > 1:
             bars = ratio[there], spread.low[there], spread.high[there]
-            ax.vlines(*bars, color=style["color"], linewidth=0.5, label=f"_range {pool.label}")
-        ax.plot(ratio[there], mean[there], **style, markersize=2, markeredgewidth=0, label=plain(pool.label))
+            ax.vlines(*bars, color=marks["color"], linewidth=0.5, label=f"_range {pool.label}")
+        ax.plot(ratio[there], mean[there], **marks, markersize=2, markeredgewidth=0, label=plain(pool.label))
         never = ratio[~np.isfinite(half).all(axis=0)]
-        dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": style["color"]}
+        dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": marks["color"]}
         ax.plot(never, np.full(len(never), rows[index]), "|", **dashes, label=f"_never {pool.label}")
     ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")
     ax.set_xscale("log")
@@ -150,10 +172,20 @@ def shades(pcs: Sequence[int]) -> FloatArray:
     return colors
 
 
+def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, colors: Mapping[int, FloatArray]) -> None:
+    """Draw the captured variance, (G, R, k), of k PCs at levels of score, (G,)."""
+    spread = band(captured)
+    for at, (pc, color) in enumerate(colors.items()):
+        ax.fill_between(levels, spread.low[:, at], spread.high[:, at], color=color, alpha=_BAND, linewidth=0)
+        linestyle = look(at)["linestyle"]
+        ax.plot(levels, spread.mean[:, at], color=color, linestyle=linestyle, label=f"PC {pc}")
+    ax.set_ylim(-0.03, 1.03)
+
+
 def _curve(ax: Axes, x: FloatArray, values: Band, number: int, label: str) -> None:
-    style = {**look(number), "marker": "none"}
-    ax.fill_between(x, values.low, values.high, color=style["color"], alpha=_BAND, linewidth=0)
-    ax.plot(x, values.mean, **style, label=label)
+    line = {**look(number), "marker": "none"}
+    ax.fill_between(x, values.low, values.high, color=line["color"], alpha=_BAND, linewidth=0)
+    ax.plot(x, values.mean, **line, label=label)
 
 
 def _number(looks: Looks | None, pool: Pool, index: int) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -106,6 +107,11 @@ class Pool:
         fell = [run.score[-1, column] < run.score[0, column] for run, column in self.places]
         return -1 if 2 * sum(fell) > len(fell) else 1
 
+    @property
+    def final_score(self) -> float:
+        """The mean of the last scores over replicates."""
+        return float(np.mean([run.score[-1, column] for run, column in self.places]))
+
     def reference(self, variable: str) -> tuple[float, float] | None:
         """Return accuracy and chance of a variable decoded from the recording; None where it was not."""
         for run in self.runs:
@@ -157,22 +163,31 @@ class Pool:
         halves = {id(run): half_captures(run) for run in self.runs}
         return np.stack([halves[id(run)][column] for run, column in self.places])
 
-    @cached_property
-    def _good_scores(self) -> dict[int, dict[str, GoodScore]]:
-        """The good scores of each run that was decoded, by ``id(run)``."""
-        return {id(run): good_scores(run) for run in self.runs if len(run.decoding_step)}
+    def good_score(
+        self, variable: str, known: Mapping[int, Mapping[str, GoodScore]] | None = None
+    ) -> GoodScore | None:
+        """Return the good score of a variable over all replicates; None where no run defines it.
 
-    def good_score(self, variable: str) -> GoodScore | None:
-        """Return the good score of a variable over all replicates; None where there is none to be had."""
-        found = {at: good.get(variable) for at, good in self._good_scores.items()}
-        known = next((good for good in found.values() if good is not None), None)
-        if known is None:
+        Parameters
+        ----------
+        variable : str
+        known : mapping, optional
+            Good scores by the id() of a run and by variable; without it they come from the rows of the runs.
+        """
+        scores = self._good_scores if known is None else known
+        of_runs = {id(run): scores.get(id(run), {}).get(variable) for run in self.runs}
+        defined = next((good for good in of_runs.values() if good is not None), None)
+        if defined is None:
             return None
         per_seed = [
-            np.nan if (good := found.get(id(run))) is None else good.per_seed[column]
+            np.nan if (good := of_runs[id(run)]) is None else good.per_seed[column]
             for run, column in self.places
         ]
-        return GoodScore(variable, known.level, np.array(per_seed))
+        return replace(defined, per_seed=np.array(per_seed))
+
+    @cached_property
+    def _good_scores(self) -> dict[int, dict[str, GoodScore]]:
+        return {id(run): good_scores(run) for run in self.runs if len(run.decoding_step)}
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:
@@ -186,21 +201,32 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
     ----------
     runs : sequence of Run
     """
-    alike: dict[Hashable, list[int]] = {}
-    for at, run in enumerate(runs):
+    alike: defaultdict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
         if len(run.step):
             data = str(run.attributes.get("data_hash")), len(run.pc_variance)
-            alike.setdefault((run.dataset, run.measure, data), []).append(at)
-    groups: dict[Hashable, list[int]] = {}
-    for key, places in alike.items():
-        for at in places:
-            known = settings(runs[at]) if len(places) > 1 else None
-            groups.setdefault((key, at if known is None else frozenset(known.items())), []).append(at)
-    ordered = [
-        tuple(sorted((runs[at] for at in places), key=lambda run: run.status != layout.FINISHED))
-        for places in sorted(groups.values())
+            alike[run.dataset, run.measure, data].append(run)
+    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
+    for key, same in alike.items():
+        for run in same:
+            known = settings(run) if len(same) > 1 else None
+            groups[key, id(run) if known is None else frozenset(known.items())].append(run)
+    order = {id(run): at for at, run in enumerate(runs)}
+    ordered = sorted(groups.values(), key=lambda group: order[id(group[0])])
+    finished_first = [
+        tuple(sorted(group, key=lambda run: run.status != layout.FINISHED)) for group in ordered
     ]
-    return [Pool(group, label) for group, label in zip(ordered, _labels(ordered), strict=True)]
+    return [Pool(group, label) for group, label in zip(finished_first, _labels(finished_first), strict=True)]
+
+
+def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
+    """Return pools of one dataset by which pool of its measure each is, from 0, and by this measure."""
+    counts: Counter[str] = Counter()
+    ranked: dict[tuple[int, str], Pool] = {}
+    for curve in pools:
+        ranked[counts[curve.measure], curve.measure] = curve
+        counts[curve.measure] += 1
+    return ranked
 
 
 def band(values: FloatArray, axis: int = 1) -> Band:
@@ -282,19 +308,20 @@ def _flat(text: str) -> Mapping[str, str] | None:
 
 
 def _labels(pools: Sequence[tuple[Run, ...]]) -> list[str]:
+    """Return the measure of each pool, and what tells it from others of this measure on its dataset."""
     labels = [group[0].measure for group in pools]
-    rivals: dict[Hashable, list[int]] = {}
+    rivals: defaultdict[Hashable, list[int]] = defaultdict(list)
     for at, group in enumerate(pools):
-        rivals.setdefault((group[0].dataset, group[0].measure), []).append(at)
+        rivals[group[0].dataset, group[0].measure].append(at)
     for places in rivals.values():
         if len(places) == 1:
             continue
         known = [settings(pools[at][0]) for at in places]
-        told = [""] * len(places) if None in known else _differences([each or {} for each in known])
-        if len({*told}) < len(told) or "" in told:
-            told = [_hash(pools[at][0]) for at in places]
-        for at, more in zip(places, told, strict=True):
-            labels[at] += f" {more}"
+        details = [""] if None in known else _differences([each or {} for each in known])
+        if len({*details}) < len(places) or "" in details:
+            details = [pools[at][0].run_id.rpartition("-")[2][:_HASH] for at in places]
+        for at, detail in zip(places, details, strict=True):
+            labels[at] += f" {detail}"
     return labels
 
 
@@ -312,10 +339,6 @@ def _differences(known: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) for values in told
     ]
-
-
-def _hash(run: Run) -> str:
-    return run.run_id.rpartition("-")[2][:_HASH]
 
 
 def _seeds(run: Run) -> Iterable[Hashable]:

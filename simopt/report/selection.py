@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from simopt import checks
 from simopt.errors import InputError, SimoptError
-from simopt.report.pools import Pool, pool
+from simopt.report.pools import Pool, by_rank, pool
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -152,20 +153,17 @@ def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
     the second of every measure.
     """
     shown: list[Run] = []
-    told: list[str] = []
-    by_dataset: dict[str, dict[str, list[Pool]]] = {}
-    for each in pool(runs):
-        by_dataset.setdefault(each.dataset, {}).setdefault(each.measure, []).append(each)
-    for dataset, measures in by_dataset.items():
-        ranked = sorted(
-            ((place, each) for same in measures.values() for place, each in enumerate(same)),
-            key=lambda ranked: ranked[0],
-        )
-        kept = [run for _, each in ranked[:most] for run in each.runs]
+    left_out: list[str] = []
+    by_dataset: defaultdict[str, list[Pool]] = defaultdict(list)
+    for curve in pool(runs):
+        by_dataset[curve.dataset].append(curve)
+    for dataset, curves in by_dataset.items():
+        ranked = sorted(by_rank(curves).items(), key=lambda entry: entry[0][0])
+        kept = [run for _, curve in ranked[:most] for run in curve.runs]
         shown += kept
         if len(ranked) > most:
-            every = sum(len(each.runs) for _, each in ranked)
-            told.append(
-                f"figures show {len(kept)} of {every} runs of {dataset}; filter them, as measure=cka."
+            count = sum(len(curve.runs) for curve in curves)
+            left_out.append(
+                f"figures show {len(kept)} of {count} runs of {dataset}; filter them, as measure=cka."
             )
-    return shown, told
+    return shown, left_out

@@ -2,77 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from simopt.report.style import COLUMN, PAGE, PAPER, check_suffix, look, plain, save
-from simopt.typing import FloatArray
+from simopt.report import style
+from simopt.report.style import PAPER, Panels, look, plain, save
 
 if TYPE_CHECKING:
-    from simopt.theory.sensitivity import Sensitivity
+    from simopt.analysis.sensitivity import Sensitivities
+
+RATIO_LABEL = "explained variance ratio of the perturbed PC"
+NOISE_LABEL = "noise over signal, standard deviations"
+
+
+def strength_label(perturbation: str, strength: float) -> str:
+    """Return a perturbation with its strength, as ``rotation 90°``."""
+    return f"{perturbation} {strength:g}{'°' if perturbation == 'rotation' else ''}"
 
 
 def draw_sensitivity(
-    ax: Axes,
-    curves: Sequence[Sensitivity],
-    at: FloatArray,
-    strength: int,
+    result: Sensitivities,
+    ax: Axes | None = None,
     *,
-    xlabel: str,
-    log: bool,
+    strength: int = 0,
     looks: Mapping[str, int] | None = None,
 ) -> Axes:
     """Draw one strength: theory as a line, its band for random directions, experiments as dots.
 
+    Noise on all of Y is drawn at all its strengths at once, and not against the variance of a PC.
+
     Parameters
     ----------
-    ax : Axes
-    curves : sequence of Sensitivity
-    at : array, (K,)
-        Where the PCs stand on the x axis.
+    result : Sensitivities
+    ax : Axes, optional
+        By default new ones.
     strength : int
         Which of the strengths.
-    xlabel : str
-    log : bool
     looks : mapping of int, optional
         Numbers of the measures, by which they look the same in several panels; otherwise in the order given.
     """
+    ax = style.axes(ax)
+    on_all = result.perturbation == "noise_all"
+    at = np.array(result.strengths) if on_all else result.variance_ratio
+    cells = (slice(None), 0) if on_all else strength
     order = np.argsort(at)
-    for index, curve in enumerate(curves):
-        style = look(index if looks is None else looks[curve.measure])
-        color, line, dots = style["color"], {**style, "marker": "none"}, {**style, "linestyle": "none"}
+    for index, curve in enumerate(result.curves):
+        drawn = look(index if looks is None else looks[curve.measure])
+        line, dots = {**drawn, "marker": "none"}, {**drawn, "linestyle": "none"}
         if curve.theory is not None:
-            ax.plot(at[order], curve.theory[strength][order], **line)
-        if curve.expected is not None and curve.band is not None:
-            middle, band = curve.expected[strength][order], 2 * curve.band[strength][order]
-            ax.fill_between(at[order], middle - band, middle + band, color=color, alpha=0.25, linewidth=0)
+            ax.plot(at[order], curve.theory[cells][order], **line)
+        if curve.expected is not None and curve.band is not None and not on_all:
+            middle, band = curve.expected[cells][order], 2 * curve.band[cells][order]
+            ends = middle - band, middle + band
+            ax.fill_between(at[order], *ends, color=drawn["color"], alpha=0.25, linewidth=0)
         mean = curve.mean
         if mean is not None:
-            ax.plot(at, mean[strength], **dots, markersize=2.5, markeredgewidth=0)
-        ax.plot([], [], **style, label=plain(curve.measure))
-    ax.set_xscale("log" if log else "linear")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlabel=xlabel, ylabel="score")
+            ax.plot(at, mean[cells], **dots, markersize=2.5, markeredgewidth=0)
+        ax.plot([], [], **drawn, label=plain(curve.measure))
+    title = f"{result.dataset} ({result.source})"
+    if not on_all:
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        title += f"\n{strength_label(result.perturbation, result.strengths[strength])}"
+    ax.set(xlabel=NOISE_LABEL if on_all else RATIO_LABEL, ylabel="score")
+    ax.set_title(plain(title), wrap=True)
+    if looks is None:
+        ax.legend()
     return ax
 
 
 @mpl.rc_context(PAPER)
-def save_sensitivity(
-    curves: Sequence[Sensitivity],
-    variance_ratio: FloatArray,
-    strengths: Sequence[float],
-    kind: str,
-    title: str,
-    path: Path,
-) -> Path:
+def save_sensitivity(result: Sensitivities, path: Path) -> Path:
     """Draw one panel a strength, for noise on all PCs one of all, into a PNG, PDF or SVG; return the path.
 
     Raises
@@ -80,33 +86,8 @@ def save_sensitivity(
     InputError
         Another suffix, or the file cannot be written.
     """
-    check_suffix(path)
-    if kind == "noise_all":
-        figure = Figure(figsize=(COLUMN, 2.8), layout="constrained")
-        ax = figure.subplots()
-        levels = np.array(strengths)
-        turned = [_over_strengths(curve) for curve in curves]
-        draw_sensitivity(ax, turned, levels, 0, xlabel="noise over signal, standard deviations", log=False)
-        ax.legend()
-        ax.set_title(plain(title), wrap=True)
-        return save(figure, path)
-    columns = min(3, len(strengths))
-    rows = -(-len(strengths) // columns)
-    figure = Figure(figsize=(PAGE if columns > 1 else COLUMN, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    unit = {"rotation": "°"}.get(kind, "")
-    for s, strength in enumerate(strengths):
-        xlabel = "explained variance ratio of the perturbed PC"
-        draw_sensitivity(axes[s], curves, variance_ratio, s, xlabel=xlabel, log=True)
-        axes[s].legend()
-        axes[s].set_title(plain(f"{title}\n{kind} {strength:g}{unit}"), wrap=True)
-    for ax in axes[len(strengths) :]:
-        ax.remove()
-    return save(figure, path)
-
-
-def _over_strengths(curve: Sensitivity) -> Sensitivity:
-    """Take the strengths, (S, 1), for the axis of PCs, (1, S)."""
-    theory = None if curve.theory is None else curve.theory.T
-    scores = None if curve.experiment is None else curve.experiment.transpose(1, 0, 2)
-    return replace(curve, theory=theory, expected=None, band=None, experiment=scores)
+    count = 1 if result.perturbation == "noise_all" else len(result.strengths)
+    grid = Panels(count, 3, 2.2)
+    for index, ax in enumerate(grid.axes):
+        draw_sensitivity(result, ax, strength=index)
+    return save(grid.figure, path)

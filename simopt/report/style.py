@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from simopt.errors import InputError
+from simopt.store.errors import writing
 from simopt.store.whole import whole
 
 COLUMN, PAGE = 3.5, 7.2
@@ -48,6 +52,8 @@ PAPER: dict[Any, float] = {
 }
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
+_LEGEND_HANDLE, _LETTER, _LINE = 0.48, 0.052, 0.135
+"""Inches of a line in a legend with its spaces, of a letter, and from line to line."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -91,8 +97,79 @@ def check_suffix(path: Path) -> None:
         raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
 
 
+def axes(ax: Axes | None) -> Axes:
+    """Return the Axes, or new ones of a figure of pyplot, as notebooks show it."""
+    if ax is None:
+        from matplotlib import pyplot  # picks a backend
+
+        _, ax = pyplot.subplots(layout="constrained")
+    return ax
+
+
+class Panels:
+    """A figure of panels, a column or a page wide; a page too narrow for its columns is widened.
+
+    Parameters
+    ----------
+    count : int
+    columns : int
+        At most so many.
+    height : float
+        Of a panel, in inches.
+    """
+
+    def __init__(self, count: int, columns: int, height: float) -> None:
+        self.columns = min(columns, count)
+        rows = -(-count // self.columns)
+        self.width = COLUMN if self.columns == 1 else max(PAGE, self.columns + 0.8)
+        self.height = rows * (height + 0.45)
+        self.figure = Figure(figsize=(self.width, self.height), layout="constrained")
+        axes = self.figure.subplots(rows, self.columns, squeeze=False).ravel()
+        for ax in axes[count:]:
+            ax.remove()
+        self.axes: list[Axes] = list(axes[:count])
+
+    def set_title(self, ax: Axes, title: str) -> None:
+        """Set a title in as many lines as the width of the panel takes."""
+        letters = int((self.width / self.columns - 0.3) / _LETTER)
+        lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
+        ax.set_title(plain("\n".join(lines)))
+
+    def leave_outer_labels(self) -> None:
+        """Leave labels of axes to the panels on the left and at the bottom."""
+        for at, ax in enumerate(self.axes):
+            if at + self.columns < len(self.axes):
+                ax.set_xlabel("")
+            if at % self.columns:
+                ax.set_ylabel("")
+
+    def with_legend(self, handles: Mapping[str, Artist]) -> Figure:
+        """Add a legend below the panels, for which the figure grows, and return the figure."""
+        longest = max(map(len, handles), default=0)
+        columns = max(1, min(len(handles), int(self.width / (_LEGEND_HANDLE + _LETTER * longest))))
+        self.figure.set_size_inches(self.width, self.height + _LINE * -(-len(handles) // columns))
+        self.figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+        return self.figure
+
+
+def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """Return what is labelled in some Axes, by label, the first of each."""
+    handles: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    return handles
+
+
+def save_panel(draw: Callable[[Axes], object], path: Path, width: float, height: float) -> Path:
+    """Write a figure of one panel, in inches, and return the path; raises as :func:`save`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(figure.subplots())
+    return save(figure, path)
+
+
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure, its folder made if need be, and return the path.
+    """Write a figure, PNG, PDF or SVG by its suffix, its folder made if need be, and return the path.
 
     The same figure is the same bytes, whenever and by whichever process it is written: there is no date in
     it, and the names inside an SVG do not come by chance. It looks the same on every machine: a PDF holds its
@@ -101,13 +178,11 @@ def save(figure: Figure, path: Path) -> Path:
     Raises
     ------
     InputError
-        The file cannot be written.
+        Another suffix, or the file cannot be written.
     """
+    check_suffix(path)
     FigureCanvasAgg(figure)
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
-    try:
-        with whole(path) as unfinished, mpl.rc_context(repeatable):
-            figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE.get(path.suffix.lower()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()}).") from error
+    with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
+        figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])
     return path

@@ -12,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.checks import as_plain
 from simopt.optimization.trajectory import half_capture
+from simopt.report.document import Cell, Number, Table
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
+
+GOOD_NOTE = "where accuracy has risen from chance by nine tenths of the recording's rise"
+"""What a good score is."""
 
 _SINGLE = 3
 """Significant digits of what only one seed tells."""
@@ -127,18 +132,19 @@ class Summary:
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
-    def cells(self) -> list[str]:
-        """Return the row as text."""
+    def cells(self) -> list[Cell]:
+        """Return the row of :func:`runs_table`."""
+        halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
             f"{self.dataset} ({self.source})",
             self.measure,
             self.run.rpartition("-")[2],
             self.status,
-            str(self.replicates),
-            str(self.steps),
-            rounded(self.scores).worded(),
-            *(half.worded("never") if half else "" for half in self.rounded_halves(PCS)),
-            f"{self.never_captured:.0%}",
+            Number(str(self.replicates), self.replicates),
+            Number(str(self.steps), self.steps),
+            number(rounded(self.scores).worded(), self.final_score),
+            *(number(half.worded("never") if half else "", mean) for half, mean in halves),
+            Number(f"{self.never_captured:.0%}", self.never_captured),
         ]
 
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
@@ -156,21 +162,44 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values: null for what never happened, or is not finite."""
-        errors = {str(pc): _known(standard_error(self.halves[:, pc - 1])) for pc in self.half_capture}
         shown = {name: value for name, value in self.__dict__.items() if name not in ("scores", "halves")}
-        return {
-            **shown,
-            "final_score": _known(self.final_score),
-            "final_score_error": _known(standard_error(self.scores)),
-            "half_capture": {str(pc): _known(value) for pc, value in self.half_capture.items()},
-            "half_capture_error": errors,
-            "good_scores": {name: good.as_json() for name, good in self.good_scores.items()},
-            "path": str(self.path),
-        }
+        shown["final_score_error"] = standard_error(self.scores)
+        shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
+        shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
+        plain: dict[str, Any] = as_plain(shown)
+        return plain
 
 
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def number(text: str, value: float | None) -> Number:
+    """Return a cell that is sorted by a value, last where there is none."""
+    return Number(text, None if value is None or np.isnan(value) else float(value))
+
+
+def runs_table(summaries: Sequence[Summary]) -> Table:
+    """Return one row a run, means over replicates."""
+    heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
+    heads += [*(f"half PC {pc}" for pc in PCS), "never captured"]
+    note = (
+        "half: the score at which a PC is half captured. Means over replicates, to the first digit of "
+        "their standard error, which follows."
+    )
+    return Table("runs-table", "Stored runs", note, heads, [summary.cells() for summary in summaries])
+
+
+def good_scores_table(summaries: Sequence[Summary]) -> Table:
+    """Return at which score the task variables of each run are decodable, median and range over seeds."""
+    heads = ["dataset", "measure", "run", "variable", "accuracy", "good score"]
+    rows = [
+        [
+            *summary.cells()[:3],
+            variable,
+            number(f"{good.level:.3f}", good.level),
+            number(good.worded(), good.score),
+        ]
+        for summary in summaries
+        for variable, good in summary.good_scores.items()
+    ]
+    return Table("good-table", "Good scores", GOOD_NOTE, heads, rows)
 
 
 def summary(path: Path) -> Summary:

@@ -35,7 +35,7 @@ def points(ax) -> dict[str, list[list[float]]]:
 
 def test_pcs_are_drawn_in_their_order() -> None:
     ax = Figure().subplots()
-    assert draw_attribution(ax, made_up(), "cka of Y") is ax
+    assert draw_attribution(made_up(), ax, "cka of Y") is ax
     assert points(ax) == {
         "brings X and Y closer": [[3, -0.3], [4, -0.2]],
         "keeps X and Y apart": [[1, 0.1]],
@@ -45,7 +45,7 @@ def test_pcs_are_drawn_in_their_order() -> None:
 
 def test_units_are_drawn_by_rank_with_their_first_order_changes() -> None:
     first = np.array([0.2, 0.0, -0.1, -0.4])
-    ax = draw_attribution(Figure().subplots(), made_up("unit of Y", first_order=first), "")
+    ax = draw_attribution(made_up("unit of Y", first_order=first), Figure().subplots())
     found = points(ax)
     assert found["brings X and Y closer"] == [[1, -0.3], [2, -0.2]]
     assert found["first order"] == [[3, 0.2], [4, 0.0], [1, -0.1], [2, -0.4]]
@@ -53,7 +53,7 @@ def test_units_are_drawn_by_rank_with_their_first_order_changes() -> None:
 
 
 def test_a_distance_that_falls_without_a_part_is_kept_apart_by_it() -> None:
-    ax = draw_attribution(Figure().subplots(), made_up("sample", larger_is_closer=False), "")
+    ax = draw_attribution(made_up("sample", larger_is_closer=False), Figure().subplots())
     assert points(ax)["keeps X and Y apart"] == [[1, -0.3], [2, -0.2]]
 
 

@@ -1,4 +1,4 @@
-"""Cards as a page and as a sheet, from data made by hand."""
+"""Cards as tables and as a page, from data made by hand."""
 
 import json
 from dataclasses import replace
@@ -12,10 +12,22 @@ from simopt.analysis.invariances import Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
-from simopt.report.card import Card, Joint, costs, heading, sheet, time_worded, tried, tried_worded
+from simopt.report.card import (
+    Card,
+    Joint,
+    cost_table,
+    good_score_table,
+    half_capture_table,
+    heading,
+    invariance_table,
+    joint_table,
+    sensitivities,
+    time_worded,
+)
 from simopt.report.card.page import joint_plots, save_page
-from simopt.report.card.sheet import save_sheet
+from simopt.report.tables import rounded, summarise
 from simopt.theory.sensitivity import Local, Sensitivity
+from tests.report.runs import made
 
 STAYS = ("permutation", "orthogonal")
 
@@ -39,11 +51,16 @@ def card(name="cka", **changes):
 def test_words_and_numbers():
     one = card()
     assert heading([one, card("nbs")]) == "cka and nbs on demo (surrogate)"
-    assert tried_worded(tried(one, "permutation", "X")) == "stays"
-    assert tried_worded(tried(one, "affine", "Y")) == "changes by 0.25"
+    tried = {str(row[0]): [str(cell) for cell in row[1:]] for row in invariance_table([one]).rows}
+    assert tried["permutation"] == ["stays", "stays"]
+    assert tried["affine"] == ["changes by 0.25", "changes by 0.25"]
     assert [time_worded(Timed(s, 3)) for s in (2.5, 0.0123, 4.56e-5)] == ["2.5 s", "12 ms", "46 us"]
-    assert costs([one])[:2] == [("a score", ["12 ms"]), ("with gradient", ["2.5 s (one call)"])]
-    assert one.joint_sentence("nbs") == "independent: nbs >= 0.9 leaves it 0 to 1"
+    costs = cost_table([one])
+    assert costs.rows[:2] == [["a score", "12 ms"], ["with gradient", "2.5 s (one call)"]]
+    assert costs.note == "40 x 5, float32 on cpu, 1 thread"
+    joints = joint_table([one])
+    assert joints.rows == [["nbs", "independent: nbs >= 0.9 leaves it 0 to 1"]]
+    assert joints.note == "what was found, by hand"
     assert one.remarks() == ["cka, run: asked not to"]
     told = json.loads(json.dumps(one.as_json(), allow_nan=False))
     assert told["joint"][0]["outline"][1] == [1.0, 0.5]
@@ -54,27 +71,29 @@ def test_a_disagreement_is_shown():
     wrong = Invariance("affine", "Y", 0.3, False, True)
     one = card(invariances=[wrong])
     assert one.disagreements() == ["affine of Y: declared to leave the score, changed it by at most 3.0e-01"]
-    assert tried_worded(wrong) == "changes by 0.3, declared to stay"
+    table = invariance_table([one])
+    assert [str(cell) for cell in table.rows[0]] == ["affine", "-", "changes by 0.3, declared to stay"]
+    assert [cell.value for cell in table.rows[0][1:]] == [None, 0.3]
 
 
 def test_regions_of_all_cards_are_in_the_same_axes():
     (plot,) = joint_plots([card(), card("nbs_squared")])
     assert plot.title == "demo (surrogate): scores found together with nbs"
-    assert [each["name"] for each in plot.traces if each.get("fill")] == ["cka", "nbs_squared"]
-    assert [each.get("dash") for each in plot.traces].count("dash") == 4
-    assert plot.blocks[0][2] == [[0.0, 1.0, 1.0, 0.0], [0.0, 0.5, 1.0, 0.5]]
+    assert [trace.name for trace in plot.figure.data if trace.fill] == ["cka", "nbs_squared"]
+    assert [trace.line.dash for trace in plot.figure.data].count("dash") == 4
+    assert plot.tables[0][2] == [[0.0, 1.0, 1.0, 0.0], [0.0, 0.5, 1.0, 0.5]]
 
 
-def test_page_and_sheet_are_written_and_text_stays_text(tmp_path):
+def test_the_page_is_written_and_text_stays_text(tmp_path):
     hostile = "<script>alert(1)</script> $x_{$"
-    cards = [card(), card(hostile, notes=[hostile])]
+    cards = [card(), card(hostile, notes=[hostile], sensitivity=curve(hostile, 3))]
     page = save_page(cards, tmp_path / "c.html").read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "demo (surrogate)" in page
-    first = save_sheet(cards, tmp_path / "c.pdf").read_bytes()
-    assert first.count(b"/Type /Page ") == 1
-    assert save_sheet(cards, tmp_path / "d.pdf").read_bytes() == first
+    assert save_page(cards, tmp_path / "d.html").read_text() == page
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        save_page(cards, tmp_path / "c.pdf")
 
 
 def curve(name, seeds):
@@ -85,23 +104,26 @@ def curve(name, seeds):
     return Sensitivities("demo", "surrogate", "rotation", [90.0], seeds, ratio, curves, {}, None, "done")
 
 
-def test_each_card_has_one_colour_on_the_sheet(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr(sheet, "save", lambda figure, path: saved.append(figure))
-    cards = [card(), card("nbs", sensitivity=curve("nbs", 10)), card("rsa", sensitivity=curve("rsa", 3))]
-    save_sheet(cards, tmp_path / "c.pdf")
-    drawn = saved[0].subfigs[2]
-    shown = {line.get_label(): line.get_color() for line in drawn.axes[0].get_lines()}
-    names = [text.get_text() for text in drawn.legends[0].get_texts()]
-    colors = [line.get_color() for line in drawn.legends[0].get_lines()]
-    assert names == ["cka", "nbs", "rsa"]
-    assert {name: shown[name] for name in names[1:]} == dict(zip(names[1:], colors[1:], strict=True))
+def test_sensitivities_of_as_many_seeds_are_in_one_plot():
+    cards = [card(sensitivity=curve("cka", 3)), card(), card("nbs", sensitivity=curve("nbs", 3))]
+    assert [[c.measure for c in result.curves] for result in sensitivities(cards)] == [["cka", "nbs"]]
+    other = card("rsa", sensitivity=curve("rsa", 10))
+    assert [[c.measure for c in result.curves] for result in sensitivities([cards[0], other])] == [
+        ["cka"],
+        ["rsa"],
+    ]
 
 
-def test_what_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"ends in \.pdf"):
-        save_sheet([card()], tmp_path / "c.png")
-    with pytest.raises(InputError, match=r"ends in \.html"):
-        save_page([card()], tmp_path / "c.pdf")
-    with pytest.raises(InputError, match="at most 4"):
-        save_sheet([card(str(at)) for at in range(5)], tmp_path / "c.pdf")
+def test_half_captures_and_good_scores_have_a_column_a_card():
+    run = made(seeds=(0, 1), K=6, decoded=("a",))
+    ran = card(run=run, summary=summarise(run))
+    halves = half_capture_table([card("nbs"), ran])
+    assert halves.heads == ["PC", "nbs", "cka"]
+    rows = {str(row[0]): row[1:] for row in halves.rows}
+    assert [str(cell) for cell in rows["1 (50.0%)"]] == ["-", rounded(summarise(run).halves[:, 0]).worded()]
+    assert rows["1 (50.0%)"][1].value == pytest.approx(summarise(run).halves[:, 0].mean(), abs=0.01)
+    assert str(rows["last score"][1]) == "0.950 ± 0"
+    assert str(rows["PCs never half captured"][0]) == "-"
+    assert good_score_table([card("nbs"), ran]).rows == [["a", "-", ran.good_score("a")]]
+    assert half_capture_table([card()]) is None
+    assert good_score_table([card()]) is None

@@ -68,14 +68,14 @@ def region() -> JointRange:
     found = Region(
         ("a", "b"), (1, 1), levels, least, largest, np.full((3, 2), 1e-4), np.zeros((3, 2)), points
     )
-    third = Extremes(
-        np.array([[0.5, 0.25]]), np.array([[0.3, np.nan]]), np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)),
-        np.zeros((1, 3)),
+    across = Extremes(
+        np.array([[0.25]]), np.array([[0.3, np.nan]]), np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)),
+        np.zeros((1, 2)),
     )  # fmt: skip
     implied = [Implied("a", "b", 0.9, 0.8, 1.0), Implied("b", "a", 0.9, 0.9, 1.0)]
     return JointRange(
-        "d", "real", ("a", "b"), "boundary", Path("joint.h5"), region=found, implied=implied, third="c",
-        third_range=third, proved=np.array([[0.5, 0.0, np.nan]]),
+        "d", "real", ("a", "b"), "boundary", Path("joint.h5"), region=found, implied=implied, across=across,
+        proved=np.array([[0.5, 0.0, np.nan]]),
     )  # fmt: skip
 
 
@@ -157,15 +157,15 @@ def test_joint_ranges_by_part(tmp_path: Path) -> None:
     save_csv(found, tmp_path)
     rows = read(tmp_path / "joint.csv")
     parts = [row["part"] for row in rows]
-    assert parts == ["boundary"] * 3 + ["third", "proved"] + ["square"] * 2
+    assert parts == ["boundary"] * 3 + ["across", "proved"] + ["square"] * 2
     told = {
         key: rows[1][key] for key in ("a", "b", "of", "at_a", "at_b", "least", "largest", "distance_least")
     }
     assert list(told.values()) == ["a", "b", "b", "0.5", "", "0.1", "0.8", "0.0001"]
     assert float(rows[1]["area"]) == pytest.approx(np.trapezoid([0.4, 0.7, 0.1], [0, 0.5, 1]))
     assert [rows[3][key] for key in ("of", "at_a", "at_b", "least", "largest")] == [
-        "c",
-        "0.5",
+        "a",
+        "",
         "0.25",
         "0.3",
         "",

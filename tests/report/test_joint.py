@@ -12,14 +12,18 @@ from simopt import measures
 from simopt.errors import InputError
 from simopt.measures import Reference
 from simopt.ranges.boundary import Boundary, Options
+from simopt.ranges.pair import Implied
 from simopt.ranges.region import Region
+from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
 from simopt.report import joint
-from simopt.report.joint import MOST_DOTS, draw_region, draw_square, save_matrix, save_region, save_square
-from simopt.theory.bounds import Range
+from simopt.report.joint import MOST_DOTS, draw_joint, save_joint, save_matrix
 
 LEVELS = np.linspace(0, 1, 5)
 NO_POINTS = np.empty((0, 2))
+IMPLIED = [
+    Implied("cka", "nbs", 0.8, 0, 1), Implied("nbs", "cka", 0.3, 0, 1), Implied("cka", "nbs", 0.5, 0, 1),
+]  # fmt: skip
 SQUARE = Reached(
     targets=np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
     start=np.full((3, 2), 0.3),
@@ -41,6 +45,20 @@ def region(
     points: np.ndarray = NO_POINTS,
 ) -> Region:
     return Region(names, signs, LEVELS, low, high, np.zeros((5, 2)), np.full((5, 2), spread), points)
+
+
+def result(shown: Region, thresholds: tuple[float, ...] = (0.9,), **more) -> JointRange:
+    implied = [
+        Implied(given, other, level, 0.0, 1.0)
+        for given, other, sign in zip(shown.names, shown.names[::-1], shown.signs, strict=True)
+        for level in (thresholds if sign > 0 else ())
+    ]
+    about = {"region": shown, "implied": implied, **more}
+    return JointRange("mine", "surrogate", shown.names, "boundary", Path("joint.h5"), **about)
+
+
+def square(names: tuple[str, str] = ("cka", "nbs")) -> JointRange:
+    return JointRange("mine", "surrogate", names, "square", Path("joint.h5"), square=SQUARE)
 
 
 def axes() -> Axes:
@@ -74,7 +92,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 def test_the_region_its_extremes_and_their_spread() -> None:
-    ax = draw_region(axes(), region())
+    ax = draw_joint(result(region()), axes())
     low, high = np.column_stack([LEVELS, LEVELS**2]), np.column_stack([LEVELS, LEVELS])
     around = np.concatenate([low, high[::-1]])  # it closes itself, as both sides begin at (0, 0)
     np.testing.assert_allclose(ax.patches[0].get_xy(), around)
@@ -91,7 +109,7 @@ def test_the_region_its_extremes_and_their_spread() -> None:
 def test_levels_without_an_extreme_have_no_mark() -> None:
     high, low = LEVELS.copy(), LEVELS**2
     high[[1, 4]] = low[4] = np.nan
-    ax = draw_region(axes(), region(low, high, spread=np.nan))
+    ax = draw_joint(result(region(low, high, spread=np.nan)), axes())
     marks = labelled(ax)["extremes, spread over starts"]
     assert len(marks) == 7
     assert np.isfinite(marks).all()
@@ -105,7 +123,7 @@ def test_the_outline_holds_all_that_a_search_passed() -> None:
     search = Boundary(Reference.of(data.samples()), [a], b, options=Options(steps=15, rounds=1))
     search.run()
     found = Region.of(a, b, search.extremes())
-    outline = draw_region(axes(), found).patches[0].get_path()
+    outline = draw_joint(result(found), axes()).patches[0].get_path()
     assert outline.contains_points(found.points, radius=1e-6).all()
     assert not outline.contains_points([(0.05, 0.95), (0.95, 0.05)]).any()
 
@@ -113,7 +131,7 @@ def test_the_outline_holds_all_that_a_search_passed() -> None:
 def test_proved_bounds_have_gaps_where_no_Y_is() -> None:
     lower, upper = LEVELS**3, np.sqrt(LEVELS)
     lower[4] = upper[4] = np.nan
-    ax = draw_region(axes(), region(), bounds=(LEVELS, Range(lower, upper)))
+    ax = draw_joint(result(region(), proved=np.column_stack([LEVELS, lower, upper])), axes())
     dashed = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
     np.testing.assert_equal([line.get_ydata() for line in dashed], [lower, upper])
     below, above = (c.get_datalim(ax.transData) for c in ax.collections if c.get_hatch())
@@ -123,7 +141,7 @@ def test_proved_bounds_have_gaps_where_no_Y_is() -> None:
 
 
 def test_targets_are_joined_to_where_they_ended() -> None:
-    for ax in (draw_region(axes(), region(), square=SQUARE), draw_square(axes(), SQUARE, ("cka", "nbs"))):
+    for ax in (draw_joint(result(region(), square=SQUARE), axes()), draw_joint(square(), axes())):
         drawn = labelled(ax)
         np.testing.assert_equal(drawn["targets"], SQUARE.targets)
         np.testing.assert_equal(drawn["where they ended"], SQUARE.end)
@@ -138,12 +156,14 @@ def test_other_pairs_are_thinned(rng: np.random.Generator) -> None:
     pairs = rng.uniform(size=(5000, 2))
     pairs[7, 0] = np.nan
     (dots,) = [
-        line for line in draw_region(axes(), region(), reached=pairs).get_lines() if line.get_rasterized()
+        line
+        for line in draw_joint(result(region(), stored=pairs), axes()).get_lines()
+        if line.get_rasterized()
     ]
     shown = dots.get_xydata()
     assert len(np.unique(shown, axis=0)) == MOST_DOTS
     assert {tuple(pair) for pair in shown} <= {tuple(pair) for pair in pairs}
-    few = draw_region(axes(), region(), reached=pairs[:20])
+    few = draw_joint(result(region(), stored=pairs[:20]), axes())
     assert len(labelled(few)["other pairs reached"]) == 19
 
 
@@ -152,8 +172,8 @@ def test_other_pairs_are_thinned(rng: np.random.Generator) -> None:
     [
         ((1, 1), {}, ([0.9], [0.9])),
         ((1, -1), {}, ([0.9], [])),
-        ((1, -1), {"guides": (0.8, 0.5), "guides_b": (0.3,)}, ([0.8, 0.5], [0.3])),
-        ((1, 1), {"guides": ()}, ([], [])),
+        ((1, -1), {"implied": IMPLIED}, ([0.8, 0.5], [0.3])),
+        ((1, 1), {"implied": []}, ([], [])),
     ],
 )
 def test_guide_lines(
@@ -161,7 +181,7 @@ def test_guide_lines(
 ) -> None:
     dotted = [
         line
-        for line in draw_region(axes(), region(signs=signs), **options).get_lines()
+        for line in draw_joint(result(region(signs=signs), **options), axes()).get_lines()
         if line.get_linestyle() == ":"
     ]
     across = [line.get_xdata()[0] for line in dotted if line.get_xdata()[0] == line.get_xdata()[1]]
@@ -170,16 +190,16 @@ def test_guide_lines(
 
 
 def test_a_distance_goes_as_far_as_it_does() -> None:
-    ax = draw_region(axes(), region(3 - 2 * LEVELS, 7 - 6 * LEVELS, ("cka", "distance"), (1, -1)))
+    ax = draw_joint(result(region(3 - 2 * LEVELS, 7 - 6 * LEVELS, ("cka", "distance"), (1, -1))), axes())
     assert ax.get_ylim() == pytest.approx((1 - 0.03 * 6, 7 + 0.03 * 6))
     assert ax.get_ylabel() == "distance"
 
 
 def test_an_axis_that_is_cut_says_so() -> None:
-    ax = draw_region(axes(), region(3 - 2 * LEVELS, 4e9 + LEVELS, ("cka", "distance"), (1, -1)))
+    ax = draw_joint(result(region(3 - 2 * LEVELS, 4e9 + LEVELS, ("cka", "distance"), (1, -1))), axes())
     assert ax.get_ylim() == pytest.approx((1 - 0.03 * 5, 6 + 0.03 * 5))
     assert ax.get_ylabel() == "distance\n(up to 4e+09)"
-    ax = draw_region(axes(), region(-2000 * (1 - LEVELS), LEVELS, ("cka", "ridge")))
+    ax = draw_joint(result(region(-2000 * (1 - LEVELS), LEVELS, ("cka", "ridge"))), axes())
     assert ax.get_ylim() == pytest.approx((-1.06, 1.06))
     assert ax.get_ylabel() == "ridge\n(down to -2e+03)"
 
@@ -188,9 +208,9 @@ def test_an_axis_that_is_cut_says_so() -> None:
 def test_a_file_of_its_suffix(tmp_path: Path, suffix: str, begin: bytes) -> None:
     name = f"a/f.{suffix}"
     paths = [
-        save_region(region(), "mine (surrogate)", tmp_path / "1" / name, reached=SQUARE.targets),
-        save_square(SQUARE, ("cka", "nbs"), "mine (surrogate)", tmp_path / "2" / name),
-        save_matrix({("cka", "nbs"): region()}, ["cka", "nbs"], "mine", tmp_path / "3" / name),
+        save_joint(result(region(), stored=SQUARE.targets), tmp_path / "1" / name),
+        save_joint(square(), tmp_path / "2" / name),
+        save_matrix([result(region())], tmp_path / "3" / name),
     ]
     assert all(path.read_bytes().startswith(begin) for path in paths)
 
@@ -198,28 +218,33 @@ def test_a_file_of_its_suffix(tmp_path: Path, suffix: str, begin: bytes) -> None
 def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
     names = ("cka", r"mine $\frac$")
     for path in (
-        save_region(region(names=names), "", tmp_path / "region.svg"),
-        save_square(SQUARE, names, "", tmp_path / "square.svg"),
-        save_matrix({names: region(names=names)}, names, "", tmp_path / "matrix.svg"),
+        save_joint(result(region(names=names)), tmp_path / "region.svg"),
+        save_joint(square(names), tmp_path / "square.svg"),
+        save_matrix([result(region(names=names))], tmp_path / "matrix.svg"),
     ):
         assert names[1] in path.read_text().replace(r"\$", "$")
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "f.doc"
-    with pytest.raises(InputError, match="a figure is"):
-        save_region(region(), "", path)
-    with pytest.raises(InputError, match="a figure is"):
-        save_square(SQUARE, ("cka", "nbs"), "", path)
-    with pytest.raises(InputError, match="a figure is"):
-        save_matrix({("cka", "nbs"): region()}, ["cka", "nbs"], "", path)
+    for save in (save_joint, lambda shown, path: save_matrix([shown], path)):
+        with pytest.raises(InputError, match="a figure is"):
+            save(result(region()), tmp_path / "f.doc")
+
+
+def test_a_result_is_drawn_with_all_that_was_found() -> None:
+    proved = np.column_stack([LEVELS, LEVELS**3, np.sqrt(LEVELS)])
+    shown = result(region(), (0.8, 0.9), proved=proved, square=SQUARE, stored=SQUARE.targets)
+    drawn = labelled(draw_joint(shown, axes()))
+    expected = ["extremes, spread over starts", "guides at 0.8, 0.9", "other pairs reached", "targets"]
+    assert sorted(drawn) == [*expected, "where they ended"]
+    assert "region found" not in labelled(draw_joint(square(), axes()))
 
 
 @pytest.mark.parametrize(
     ("shown", "options", "facts"),
     [
         (region(0 * LEVELS, LEVELS), {}, "area 0.500, asymmetric"),  # the triangle b <= a
-        (region(0 * LEVELS, LEVELS), {"guides": (0.4,)}, "area 0.500, independent"),
+        (region(0 * LEVELS, LEVELS), {"thresholds": (0.4,)}, "area 0.500, independent"),
         (region(0 * LEVELS, 4e6 * LEVELS, ("cka", "d"), (1, -1)), {}, "area 2.0e+06"),
         (region(LEVELS, LEVELS), {}, "area 0.000, coupled"),
     ],
@@ -227,9 +252,9 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 def test_the_title_has_area_and_verdict_and_is_not_cut(
     tmp_path: Path, saved: list[Figure], shown: Region, options: dict, facts: str
 ) -> None:
-    bounds = LEVELS, Range(0 * LEVELS, 1 + 0 * LEVELS)
-    for more in ({}, {"bounds": bounds, "square": SQUARE, "reached": SQUARE.targets}):
-        save_region(shown, "mine (surrogate)", tmp_path / "f.png", **options, **more)
+    proved = np.column_stack([LEVELS, 0 * LEVELS, 1 + 0 * LEVELS])
+    for more in ({}, {"proved": proved, "square": SQUARE, "stored": SQUARE.targets}):
+        save_joint(result(shown, **options, **more), tmp_path / "f.png")
         saved[-1].draw_without_rendering()
         ax = saved[-1].axes[0]
         (title,) = (text for text in saved[-1].texts if text.get_text())
@@ -240,16 +265,14 @@ def test_the_title_has_area_and_verdict_and_is_not_cut(
 
 
 def test_a_panel_for_every_pair(tmp_path: Path, saved: list[Figure]) -> None:
-    names = ["cka", "nbs", "d"]
-    regions = {
-        ("cka", "nbs"): region(),
-        ("cka", "d"): region(3 - 3 * LEVELS, 3 - 3 * LEVELS, ("cka", "d"), (1, -1)),
-        ("nbs", "d"): region(2 - 2 * LEVELS, 5 - 5 * LEVELS, ("nbs", "d"), (1, -1)),
-    }
-    bounds = {("cka", "nbs"): (LEVELS, Range(LEVELS**2, LEVELS))}
-    save_matrix(regions, names, "mine (surrogate)", tmp_path / "f.png", bounds=bounds)
+    results = [
+        result(region(), proved=np.column_stack([LEVELS, LEVELS**2, LEVELS])),
+        result(region(3 - 3 * LEVELS, 3 - 3 * LEVELS, ("cka", "d"), (1, -1))),
+        result(region(2 - 2 * LEVELS, 5 - 5 * LEVELS, ("nbs", "d"), (1, -1))),
+    ]
+    save_matrix(results, tmp_path / "f.png")
     first, second, third = saved[0].axes
-    assert [ax.get_title() for ax in saved[0].axes] == [region().verdict(), "", ""]
+    assert [ax.get_title() for ax in saved[0].axes] == [region().verdict(0.9, 0.9), "", ""]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in (first, second, third)] == [
         ("", "nbs"),
         ("cka", "d"),
@@ -266,13 +289,13 @@ def test_a_panel_for_every_pair(tmp_path: Path, saved: list[Figure]) -> None:
 
 
 def test_a_missing_pair_leaves_its_place_empty(tmp_path: Path, saved: list[Figure]) -> None:
-    regions = {("b", "c"): region(names=("b", "c")), ("a", "b"): region(names=("a", "b"))}
-    save_matrix(regions, ["a", "b", "c"], "", tmp_path / "f.png")
+    save_matrix([result(region(names=("a", "b"))), result(region(names=("b", "c")))], tmp_path / "f.png")
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in saved[0].axes] == [("a", "b"), ("b", "c")]
 
 
 def test_pairs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a region of nbs and cka among cka, nbs"):
-        save_matrix({("nbs", "cka"): region()}, ["cka", "nbs"], "", tmp_path / "f.png")
+    pairs = [("cka", "nbs"), ("rsa", "cka")]
+    with pytest.raises(InputError, match="a region of rsa and cka among cka, nbs, rsa"):
+        save_matrix([result(region(names=names)) for names in pairs], tmp_path / "f.png")
     with pytest.raises(InputError, match="no region among cka, nbs"):
-        save_matrix({}, ["cka", "nbs"], "", tmp_path / "f.png")
+        save_matrix([square()], tmp_path / "f.png")

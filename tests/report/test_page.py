@@ -1,6 +1,9 @@
 """The HTML page, read back by the parser of the standard library."""
 
+import base64
+import hashlib
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +17,7 @@ from simopt.errors import InputError
 from simopt.ranges.region import Region
 from simopt.ranges.result import JointRange
 from simopt.report import Collected
-from simopt.report.joint import draw_region
+from simopt.report.joint import draw_joint
 from simopt.report.page import save_page
 from simopt.report.page.analyses import joint_plot, sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
@@ -71,6 +74,13 @@ class Parsed(HTMLParser):
         else:
             self.texts.append(data)
 
+    @property
+    def plots(self) -> dict[str, dict]:
+        """The plots that the page holds as JSON, by title; titles of several plots are numbered."""
+        kinds = [values.get("type") for tag, values in self.tags if tag == "script"]
+        found = [json.loads(script) for kind, script in zip(kinds, self.scripts, strict=True) if kind]
+        return {plot["figure"]["layout"]["title"]["text"]: plot for plot in found if "figure" in plot}
+
 
 def collected(runs: list[Run], **others) -> Collected:
     return Collected(**{"broken": [], **others}, runs=runs, summaries=[summarise(run) for run in runs])
@@ -80,18 +90,20 @@ def parsed(path: Path, runs: list[Run], broken: tuple[str, ...] = ()) -> Parsed:
     return Parsed(save_page(collected(runs, broken=list(broken)), path / "page.html").read_text("utf-8"))
 
 
+def decoded(column: dict[str, str]) -> np.ndarray:
+    """Return the numbers of a typed array as plotly.js reads it."""
+    return np.frombuffer(base64.b64decode(column["bdata"]), column["dtype"])
+
+
 def test_a_row_and_a_curve_for_each_run(tmp_path):
     runs = [made_up(), made_up(measure="nbs"), made_up(source="surrogate")]
     page = parsed(tmp_path, runs)
     assert sum(tag == "details" and values.get("class") == "run" for tag, values in page.tags) == 3
     assert sum(values.get("href", "").startswith("#run-") for _, values in page.tags) == 3
-    plots = json.loads(page.scripts[0])
-    means = [t for p in plots if "against step" in p["title"] for t in p["traces"] if t.get("legend")]
-    assert len(means) == 3
-    assert {p["title"] for p in plots if "against step" in p["title"]} == {
-        "d (real): score against step",
-        "d (surrogate): score against step",
-    }
+    plots = {title: plot for title, plot in page.plots.items() if "against step" in title}
+    assert set(plots) == {"d (real): score against step", "d (surrogate): score against step"}
+    traces = [trace for plot in plots.values() for trace in plot["figure"]["data"]]
+    assert [trace["showlegend"] for trace in traces].count(True) == 3
     ids = [values["id"] for _, values in page.tags if "id" in values]
     assert len(ids) == len(set(ids))
 
@@ -102,22 +114,27 @@ def test_runs_that_differ_in_their_seeds_are_one_curve(tmp_path):
         one, path=Path("o/real-f00/run.h5"), attributes={**one.attributes, "seeds": np.array([5, 6])}
     )
     wider = replace(other, attributes={**other.attributes, "config": "name: d\nunits: 9"})
-    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [one, other, wider]).scripts[0])}
+    plots = parsed(tmp_path, [one, other, wider]).plots
     plot = plots["d (real): score against step"]
-    names = [t["name"] for t in plot["traces"] if t.get("legend")]
+    traces = plot["figure"]["data"]
+    names = [trace["name"] for trace in traces if trace["showlegend"]]
     assert names == ["cka units=none", "cka units=9"]
-    _, columns, values = plot["blocks"][0]
+    _, columns, values = plot["tables"][0]
     assert columns == ["step", "score", "least", "largest"]
     way = np.linspace(0, 1, 40)
     np.testing.assert_allclose(values[1], (way + way**2) / 2, rtol=1e-4)
     np.testing.assert_allclose(values[2:], [way**2, way], rtol=1e-4)
+    band, mean = traces[:2]
+    np.testing.assert_allclose(decoded(mean["y"]), (way + way**2) / 2, rtol=1e-6)
+    np.testing.assert_allclose(decoded(band["y"]), [*way**2, *way[::-1]], rtol=1e-6)
+    assert (band["fill"], band["showlegend"], band["fillcolor"]) == ("toself", False, "rgba(0,114,178,0.22)")
 
 
 def test_half_captures_are_means_over_the_replicates_that_got_there(tmp_path):
     halves = np.array([[0.2, 0.5, np.nan], [0.4, np.nan, np.nan]])
     run = replace(made_up(K=3), half_capture=halves, pc_variance=np.array([0.6, 0.3, 0.1]))
-    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [run]).scripts[0])}
-    _, names, columns = plots["d (real): score at half capture of each PC"]["blocks"][0]
+    plots = parsed(tmp_path, [run]).plots
+    _, names, columns = plots["d (real): score at half capture of each PC"]["tables"][0]
     assert dict(zip(names, columns, strict=True)) == {
         "PC": [1, 2, 3],
         "explained variance ratio of the PC": [0.6, 0.3, 0.1],
@@ -158,17 +175,18 @@ def test_the_plot_of_a_region_has_the_axes_of_its_figure():
     levels = np.linspace(0, 1, 3)
     ends, none = np.zeros((3, 2)), np.empty((0, 2))
     region = Region(("cka", "d"), (1, -1), levels, 3 - 2 * levels, 4e9 + levels, ends, ends, none)
-    plot = joint_plot(JointRange("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region))
-    ax = draw_region(Figure().subplots(), region)
-    assert plot.ranges == {"x": ax.get_xlim(), "y": ax.get_ylim()}
-    assert plot.ranges["y"][0] > 0.5
+    result = JointRange("d", "real", ("cka", "d"), "boundary", Path("joint.h5"), region=region)
+    plot, ax = joint_plot(result), draw_joint(result, Figure().subplots())
+    layout = plot.figure.layout
+    assert (layout.xaxis.range, layout.yaxis.range) == (ax.get_xlim(), ax.get_ylim())
+    assert layout.yaxis.range[0] > 0.5
 
 
 def test_a_score_that_is_no_number_hides_no_reference(tmp_path):
     run = made(seeds=(0, 1), decoded=("a",))
     run.score[4, 1] = np.nan
-    plots = {p["title"]: p for p in json.loads(parsed(tmp_path, [run]).scripts[0])}
-    blocks = plots["d (real): decoding of a"]["blocks"]
+    plots = parsed(tmp_path, [run]).plots
+    blocks = plots["d (real): decoding of a"]["tables"]
     assert blocks[-2:] == [
         ["d (real): decoding of a: recording", ["score", "accuracy"], [[0.0, 0.95], [0.9, 0.9]]],
         ["d (real): decoding of a: chance", ["score", "accuracy"], [[0.0, 0.95], [0.5, 0.5]]],
@@ -177,7 +195,7 @@ def test_a_score_that_is_no_number_hides_no_reference(tmp_path):
 
 def test_many_measures_go_into_several_plots():
     plots = list(sensitivity_plots(analysed(Path("x.h5"), 23)))
-    assert [len(plot.blocks) for plot in plots] == [10, 10, 3]
+    assert [len(plot.tables) for plot in plots] == [10, 10, 3]
     assert plots[2].title.endswith("measures 21 to 23 of 23")
 
 
@@ -186,16 +204,35 @@ def test_nothing_is_loaded(tmp_path):
     for _, values in page.tags:
         assert "src" not in values
         assert values.get("href", "#").startswith(("#", "data:,"))
-    assert len(page.scripts) == 3
+    policy = next(v["content"] for _, v in page.tags if v.get("http-equiv") == "Content-Security-Policy")
+    scripts = [values for tag, values in page.tags if tag == "script"]
+    run = [text for text, values in zip(page.scripts, scripts, strict=True) if "type" not in values]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    assert policy.startswith("default-src 'none';")
+    assert policy.endswith(f"script-src {allowed}")
+    assert len(run) == 2
+
+
+def test_every_color_has_one_for_a_dark_page(tmp_path):
+    page = parsed(tmp_path, [made(decoded=("a",)), made_up(measure="nbs")])
+    look = next(json.loads(text) for text in page.scripts if text.startswith('{"dark'))
+    dark = look["dark"]
+    text = json.dumps([look["template"], *(plot["figure"] for plot in page.plots.values())])
+    colors = re.findall(r'color": "(.*?)"', text)
+    assert len(set(colors)) > 5
+    assert set(colors) <= set(dark)
 
 
 def test_text_stays_text(tmp_path):
+    harmless = parsed(tmp_path, [made_up()], ("x",))
     page = parsed(tmp_path, [made_up(EVIL)], (EVIL,))
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == len(harmless.scripts)
+    assert page.scripts[-2:] == harmless.scripts[-2:]
     assert EVIL in page.texts
     assert f"name: {EVIL}" in page.texts
-    assert "<" not in page.scripts[0]
-    assert "&lt;script&gt;" in json.loads(page.scripts[0])[0]["title"]
+    assert not any("<" in text for text in page.scripts[:-2])
+    assert all("&lt;script&gt;" in title for title in page.plots)
 
 
 def test_the_same_runs_give_the_same_bytes(tmp_path):

@@ -3,12 +3,20 @@
 from dataclasses import replace
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from simopt.optimization.trajectory import half_capture
-from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs, draw_score, pc_handles
+from simopt.optimization.trajectory import StopReason, Trajectory, half_capture
+from simopt.report.panels import (
+    draw_decoding,
+    draw_half_capture,
+    draw_pcs,
+    draw_score,
+    draw_trajectory,
+    pc_handles,
+)
 from simopt.report.pools import pool
 from tests.report.runs import made
 
@@ -23,7 +31,7 @@ def band_of(collection) -> np.ndarray:
 
 def test_scores_are_a_mean_and_a_range() -> None:
     run = made(seeds=(0, 3))
-    ax = draw_score(Figure().subplots(), pool([run]))
+    ax = draw_score(pool([run]), Figure().subplots())
     np.testing.assert_array_equal(lines(ax)["cka"].get_xydata(), np.c_[run.step, run.score.mean(axis=1)])
     (drawn,) = ax.collections
     assert {tuple(row) for row in band_of(drawn)} >= {*zip(run.step, run.score.min(axis=1), strict=True)}
@@ -31,7 +39,7 @@ def test_scores_are_a_mean_and_a_range() -> None:
 
 
 def test_pcs_are_drawn_by_score_and_only_those_there_are() -> None:
-    ax = draw_pcs(Figure().subplots(), pool([made()])[0], (1, 2, 5, 10))
+    ax = draw_pcs(pool([made()])[0], Figure().subplots(), (1, 2, 5, 10))
     assert ax.get_legend_handles_labels()[1] == ["PC 1", "PC 2", "PC 5"]
     x, y = lines(ax)["PC 2"].get_xydata().T
     np.testing.assert_allclose(y, x**2, atol=1e-7)
@@ -39,7 +47,7 @@ def test_pcs_are_drawn_by_score_and_only_those_there_are() -> None:
 
 
 def test_the_legend_of_pcs_shows_how_they_are_drawn() -> None:
-    ax = draw_pcs(Figure().subplots(), pool([made(K=30)])[0])
+    ax = draw_pcs(pool([made(K=30)])[0], Figure().subplots())
     shown = pc_handles((1, 2, 5, 10, 20))
     assert list(shown) == [line.get_label() for line in ax.get_lines()]
     for line in ax.get_lines():
@@ -49,7 +57,7 @@ def test_the_legend_of_pcs_shows_how_they_are_drawn() -> None:
 
 def test_decoding_has_reference_chance_and_good_scores() -> None:
     pools = pool([made(seeds=(0, 1), decoded=("a",)), made("nbs", decoded=("a",)), made("rsa")])
-    ax = draw_decoding(Figure().subplots(), pools, "a")
+    ax = draw_decoding(pools, "a", Figure().subplots())
     drawn = lines(ax)
     assert ax.get_legend_handles_labels()[1] == ["cka", "nbs"]
     assert (*drawn["_recording"].get_ydata(), *drawn["_chance"].get_ydata()) == (0.9, 0.9, 0.5, 0.5)
@@ -62,12 +70,12 @@ def test_decoding_has_reference_chance_and_good_scores() -> None:
 def test_a_good_score_that_is_never_reached_has_no_dot() -> None:
     run = made(decoded=("a",))
     run = replace(run, decoding={"a": np.full((5, 1), 0.6)})
-    assert "_good score" not in lines(draw_decoding(Figure().subplots(), pool([run]), "a"))
+    assert "_good score" not in lines(draw_decoding(pool([run]), "a", Figure().subplots()))
 
 
 def test_half_captures_and_those_that_never_came() -> None:
     run = made(seeds=(0, 1), T=40, K=20)
-    ax = draw_half_capture(Figure().subplots(), pool([run, made("nbs", K=20)]))
+    ax = draw_half_capture(pool([run, made("nbs", K=20)]), Figure().subplots())
     half = half_capture(run.score, run.captured_variance)
     there = ~np.isnan(half).all(axis=0)
     assert 0 < there.sum() < 20
@@ -86,7 +94,7 @@ def test_half_captures_and_those_that_never_came() -> None:
 
 def test_names_that_look_like_formulas_stay_text(tmp_path) -> None:
     figure = Figure()
-    draw_score(figure.subplots(), pool([made(r"$\frac$", dataset="_a$b$", decoded=("a",))])).legend()
+    draw_score(pool([made(r"$\frac$", dataset="_a$b$", decoded=("a",))]), figure.subplots()).legend()
     figure.savefig(tmp_path / "f.png")
     assert figure.axes[0].get_legend().get_texts()[0].get_text() == r"\$\frac\$"
 
@@ -94,8 +102,30 @@ def test_names_that_look_like_formulas_stay_text(tmp_path) -> None:
 @pytest.mark.parametrize("draw", [draw_score, draw_half_capture])
 def test_a_measure_looks_the_same_wherever_it_is_drawn(draw) -> None:
     looks = {"nbs": 0, "cka": 5}
-    one = draw(Figure().subplots(), pool([made("cka"), made("nbs")]), looks)
-    other = draw(Figure().subplots(), pool([made("cka")]), looks)
+    one = draw(pool([made("cka"), made("nbs")]), Figure().subplots(), looks)
+    other = draw(pool([made("cka")]), Figure().subplots(), looks)
     first, second = lines(one)["cka"], lines(other)["cka"]
     assert first.get_color() == second.get_color() != lines(one)["nbs"].get_color()
     assert (first.get_linestyle(), first.get_marker()) == (second.get_linestyle(), second.get_marker())
+
+
+def test_a_run_in_memory_is_drawn_as_a_stored_one() -> None:
+    run = made(seeds=(0, 2), T=30)
+    trajectory = Trajectory(
+        run.step, run.score, run.captured_variance, np.empty(0), run.pc_variance, StopReason.TARGET
+    )
+    stored, drawn = (
+        draw_pcs(pool([run])[0], Figure().subplots()),
+        draw_trajectory(trajectory, Figure().subplots()),
+    )
+    assert lines(stored).keys() == lines(drawn).keys()
+    for name, line in lines(stored).items():
+        np.testing.assert_array_equal(lines(drawn)[name].get_xydata(), line.get_xydata())
+    ax = draw_trajectory(trajectory, Figure().subplots(), "step")
+    np.testing.assert_array_equal(lines(ax)["score"].get_xydata(), np.c_[run.step, run.score.mean(axis=1)])
+
+
+def test_without_axes_there_are_new_ones() -> None:
+    ax = draw_score(pool([made()]))
+    assert ax is not draw_score(pool([made()]))
+    plt.close("all")

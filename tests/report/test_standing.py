@@ -18,13 +18,17 @@ STANDINGS = [Standing("cka", 0.6, {"unrelated": NULL}, CEILING), Standing("nbs",
 
 
 def test_scores_nulls_and_ceilings_are_where_they_belong() -> None:
-    ax = draw_standings(Figure().subplots(), STANDINGS, "x (surrogate)")
-    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
-    assert drawn["score"] == [[0.6, 0]]
+    ax = draw_standings(STANDINGS, Figure().subplots(), "x (surrogate)")
+    drawn: dict[str, list] = {}
+    for line in ax.get_lines():
+        drawn.setdefault(line.get_label(), []).extend(line.get_xydata().tolist())
+    assert drawn["score"] == [[0.6, 0], [0.7, 1]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "null: unrelated", "ceiling", "score",
+    ]  # fmt: skip
     assert drawn["ceiling"] == [[0.9, 0]]
     assert [x for x, _ in drawn["null: unrelated"]] == [0.1, 0.2, 0.3]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["cka", "nbs"]
-    assert ax.get_lines()[-1].get_xydata().tolist() == [[0.7, 1]]
 
 
 def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:

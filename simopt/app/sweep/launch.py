@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from simopt.app.sweep.combinations import Launcher
-    from simopt.app.sweep.plan import Plan
     from simopt.optimization.state import State
     from simopt.workflows.request import Request
 
@@ -37,8 +36,8 @@ DONE = ("done", "resumed", "found")
 
 _STOP_FILE = "stop"
 _STOP_SECONDS = 0.1
-_here: list[tuple[Plan, Watch]] = []
-"""The plan whose jobs run in the process of the sweep, and who watches them; empty in every other."""
+_here: list[tuple[Mapping[int, Request[Any]], Watch]] = []
+"""The jobs that run in the process of the sweep, and who watches them; empty in every other."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +68,31 @@ class Record:
     process: int = field(default_factory=os.getpid)
 
 
-def launch(folder: Path, plan: Plan, jobs: Sequence[int], watch: Watch, *, wait: bool) -> str:
+def launch(
+    folder: Path,
+    launcher: Launcher,
+    jobs: Mapping[int, Request[Any]],
+    search: Sequence[Path],
+    watch: Watch,
+    *,
+    wait: bool,
+) -> str:
     """Have Hydra launch jobs of a sweep, and return what the launcher itself failed of, if it did.
 
     Parameters
     ----------
     folder : Path
         Of the sweep.
-    plan : Plan
-    jobs : sequence of int
+    launcher : Launcher
+    jobs : mapping of Request
+        By number.
+    search : sequence of Path
+        Folders with launchers.
     watch : callable
         Is handed the number and every logged state of a job that runs in this process.
     wait : bool
         Whether a job waits for another process that is at work on its run, or stops as ``busy``.
     """
-    launcher = plan.launcher
     threads, slots = _shares(launcher, len(jobs))
     quiet = [{"override hydra/hydra_logging": "none"}, {"override hydra/job_logging": "none"}]
     config = {
@@ -94,7 +103,7 @@ def launch(folder: Path, plan: Plan, jobs: Sequence[int], watch: Watch, *, wait:
         "threads": threads,
         "slots": slots,
         "hydra": {
-            "searchpath": [f"file://{path.resolve()}" for path in plan.search],
+            "searchpath": [f"file://{path.resolve()}" for path in search],
             "job": {"name": "simopt"},
             "output_subdir": None,
             "sweep": {"dir": str(folder), "subdir": "."},
@@ -102,7 +111,7 @@ def launch(folder: Path, plan: Plan, jobs: Sequence[int], watch: Watch, *, wait:
         },
     }
     numbers = ",".join(map(str, jobs))
-    _here.append((plan, watch))
+    _here.append((jobs, watch))
     try:
         OmegaConf.save(OmegaConf.create(config), folder / "launch.yaml")
         with _arguments("--multirun", f"job={numbers}"), _hydra_raises():
@@ -191,7 +200,7 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
         facts: dict[str, Any]
         try:
             if _here:
-                request = _here[0][0].jobs[number].request
+                request = _here[0][0][number]
             else:
                 request = request_of((folder / f"{number}.yaml").read_text(encoding="utf-8"))
             facts = {

@@ -226,7 +226,8 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
         """Launch jobs, and return those that were not started."""
         if not numbers or launch.stopped(folder):
             return []
-        failures.append(launch.launch(folder, plan, numbers, watch, wait=wait))
+        jobs = {number: plan.jobs[number].request for number in numbers}
+        failures.append(launch.launch(folder, plan.launcher, jobs, plan.search, watch, wait=wait))
         _settle(plan, folder, numbers)
         said = {number: _said(folder, number) for number in numbers}
         busy.extend(number for number in numbers if said[number] == launch.BUSY)

@@ -1,4 +1,4 @@
-"""The card of a measure: what it is, and what its scores mean on a dataset. Data, drawn by its neighbours."""
+"""The card of a measure: what it is, and what its scores mean on a dataset, as data and as tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from simopt.analysis.cost import Cost, Timed
-from simopt.analysis.invariances import Invariance
+from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
-from simopt.report.tables import Rounded, Summary, rounded
+from simopt.checks import as_plain
+from simopt.report.document import Cell, Number, Table
+from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -53,17 +55,10 @@ class Joint:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what is not finite."""
-        return {
-            "partner": self.partner,
-            "outline": _plain(self.outline),
-            "proved_lower": _plain(self.lower),
-            "proved_upper": _plain(self.upper),
-            "area": self.area,
-            "verdict": self.verdict or None,
-            "sentence": self.sentence,
-            "effort": self.effort,
-            "path": None if self.path is None else str(self.path),
-        }
+        shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
+        proved = {"proved_lower": self.lower, "proved_upper": self.upper}
+        plain: dict[str, Any] = as_plain({**shown, **proved, "verdict": self.verdict or None})
+        return plain
 
 
 @dataclass(frozen=True)
@@ -107,30 +102,21 @@ class Card:
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def own(self) -> bool:
-        """Whether nothing is declared of the measure: a function of the user's own."""
-        return all(each.declared is None for each in self.invariances) and bool(self.invariances)
-
     def about(self) -> Iterator[tuple[str, str]]:
         """Give what the measure is, in words, a name and a value each."""
         facts = self.facts
         low, high = facts["range"]
+        # Of a function of the user's own nothing is declared, so its range and direction are not known.
+        undeclared = bool(self.invariances) and all(each.declared is None for each in self.invariances)
+        closer = "larger" if facts["larger_is_closer"] else "smaller"
         yield "family", facts["family"]
         yield "formula", facts["formula"]
         yield "source", facts["source"] or "none given"
-        yield "range", "unknown" if self.own else f"{low:.3g} to {high:.3g}"
-        yield (
-            "closer",
-            "larger (taken to be)" if self.own else "larger" if facts["larger_is_closer"] else "smaller",
-        )
+        yield "range", "unknown" if undeclared else f"{low:.3g} to {high:.3g}"
+        yield "closer", "larger (taken to be)" if undeclared else closer
         yield "direction", _DIRECTIONS.get(facts["direction"], facts["direction"])
         yield "form", ", ".join(f"{key} {value}" for key, value in self.options.items()) or "as it is"
         yield "aliases", ", ".join(facts["aliases"]) or "none"
-
-    def grows(self) -> str:
-        """Return how the time of a score grows."""
-        return f"grows as {self.facts['cost']}" if self.facts["cost"] != "unknown" else "growth unknown"
 
     def disagreements(self) -> list[str]:
         """Return in words where what was found is not what is declared."""
@@ -140,14 +126,6 @@ class Card:
             for each in self.invariances
             if not each.agrees
         ]
-
-    def halves(self, pc: int) -> Rounded | None:
-        """Return the score at half capture of a PC, from 1; None where there is no run or no such PC."""
-        return None if self.summary is None else self.summary.rounded_halves([pc])[0]
-
-    def final(self) -> Rounded | None:
-        """Return the last score of the run."""
-        return None if self.summary is None else rounded(self.summary.scores)
 
     def good_score(self, variable: str) -> str:
         """Return in words the score at which a label can be decoded."""
@@ -174,40 +152,33 @@ class Card:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what is not there."""
-        low, high = self.facts["range"]
-        facts = {**self.facts, "range": [_finite(low), _finite(high)]}
-        return {
-            "measure": self.measure,
-            "dataset": self.dataset,
-            "source": self.source,
-            "samples": self.samples,
-            "units": self.units,
-            "facts": facts,
-            "options": dict(self.options),
-            "invariances": [each.as_json() for each in self.invariances],
-            "disagreements": self.disagreements(),
-            "cost": None if self.cost is None else self.cost.as_json(),
-            "sensitivity": None if self.sensitivity is None else self.sensitivity.as_json(),
-            "run": None if self.summary is None else self.summary.as_json(),
-            "half_capture": None if self.summary is None else _plain(self.summary.halves),
-            "decoding": self._decoding(),
-            "joint": [each.as_json() for each in self.joints],
-            "missing": self.missing,
-            "notes": self.notes,
-        }
-
-    def _decoding(self) -> dict[str, Any] | None:
-        if self.run is None or not self.run.decoding:
-            return None
-        return {
-            variable: {
-                "score": _plain(self.run.decoding_score),
-                "accuracy": _plain(values),
-                "recording": float(self.run.reference_decoding[variable]["accuracy"]),
-                "chance": float(self.run.reference_decoding[variable]["chance"]),
+        shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
+        plain: dict[str, Any] = as_plain(
+            {
+                **shown,
+                "invariances": [invariance.as_json() for invariance in self.invariances],
+                "disagreements": self.disagreements(),
+                "cost": None if self.cost is None else self.cost.as_json(),
+                "sensitivity": None if self.sensitivity is None else self.sensitivity.as_json(),
+                "run": None if self.summary is None else self.summary.as_json(),
+                "half_capture": None if self.summary is None else self.summary.halves,
+                "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
+                "joint": [joint.as_json() for joint in self.joints],
             }
-            for variable, values in self.run.decoding.items()
+        )
+        return plain
+
+
+def _decoding(run: Run) -> dict[str, Any]:
+    return {
+        variable: {
+            "score": run.decoding_score,
+            "accuracy": accuracy,
+            "recording": run.reference_decoding[variable]["accuracy"],
+            "chance": run.reference_decoding[variable]["chance"],
         }
+        for variable, accuracy in run.decoding.items()
+    }
 
 
 _DIRECTIONS = {"y_to_x": "X is predicted from Y", "x_to_y": "Y is predicted from X", "both": "both ways"}
@@ -218,46 +189,87 @@ def heading(cards: Sequence[Card]) -> str:
     return f"{' and '.join(card.measure for card in cards)} on {cards[0].dataset} ({cards[0].source})"
 
 
-def kinds(cards: Sequence[Card]) -> list[str]:
-    """Return the kinds of transformations that were tried."""
-    return list(dict.fromkeys(each.kind for card in cards for each in card.invariances))
+def about_table(cards: Sequence[Card]) -> Table:
+    """Return what the measures are."""
+    facts = [dict(card.about()) for card in cards]
+    rows = [[key, *(each[key] for each in facts)] for key in facts[0]]
+    return Table("about", heading(cards), "", _heads("", cards), rows)
+
+
+def invariance_table(cards: Sequence[Card]) -> Table:
+    """Return what became of each kind of transformation of each side."""
+    kinds = dict.fromkeys(invariance.kind for card in cards for invariance in card.invariances)
+    tried = [{(i.kind, i.side): i for i in card.invariances} for card in cards]
+    rows: list[list[Cell]] = [
+        [kind.replace("_", " "), *(_invariance_cell(of.get((kind, side))) for of in tried for side in SIDES)]
+        for kind in kinds
+    ]
+    heads = ["transformation", *(f"{card.measure}, of {side}" for card in cards for side in SIDES)]
+    note = f"largest change of the score over {DRAWS} random draws of data and transformation"
+    return Table("invariances-table", "Transformations of the units, tried", note, heads, rows)
+
+
+def half_capture_table(cards: Sequence[Card]) -> Table | None:
+    """Return the scores at half capture of some PCs, and how the runs ended; None where there is no run."""
+    ratio = next((card.run.pc_variance for card in cards if card.run is not None), None)
+    if ratio is None:
+        return None
+    summaries = [card.summary for card in cards]
+    rows: list[list[Cell]] = []
+    for pc in (pc for pc in SHOWN_PCS if pc <= len(ratio)):
+        halves = [None if summary is None else summary.rounded_halves([pc])[0] for summary in summaries]
+        cells = [
+            Number("-", None)
+            if half is None
+            else Number(half.worded("never"), float(half.value) if half.count else None)
+            for half in halves
+        ]
+        rows.append([Number(f"{pc} ({ratio[pc - 1]:.1%})", pc), *cells])
+    ends = ["-" if summary is None else rounded(summary.scores).worded() for summary in summaries]
+    never = ["-" if summary is None else f"{summary.never_captured:.0%}" for summary in summaries]
+    for name, texts in (("last score", ends), ("PCs never half captured", never)):
+        rows.append([Number(name, None), *(Number(text, None) for text in texts)])
+    note = "the score at which a PC is half captured by noise that climbs the score; means over replicates"
+    return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
+
+
+def good_score_table(cards: Sequence[Card]) -> Table | None:
+    """Return the scores at which labels can be decoded; None where none were decoded."""
+    variables = dict.fromkeys(name for card in cards if card.run is not None for name in card.run.decoding)
+    rows = [[name, *(card.good_score(name) for card in cards)] for name in variables]
+    return Table("good-table", "Good scores", GOOD_NOTE, _heads("label", cards), rows) if rows else None
+
+
+def joint_table(cards: Sequence[Card]) -> Table | None:
+    """Return what is known of joint scores with other measures; None where nothing is."""
+    rows = [[name, *(card.joint_sentence(name) for card in cards)] for name in partners(cards)]
+    efforts = "; ".join(
+        dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")
+    )
+    note = f"what was found, by {efforts}" if efforts else ""
+    return Table("joint-table", "Joint ranges", note, _heads("with", cards), rows) if rows else None
+
+
+def cost_table(cards: Sequence[Card]) -> Table:
+    """Return how long a score takes, and of which data, where and how that was measured."""
+    costs = [card.cost for card in cards]
+    growths = [card.facts["cost"] for card in cards]
+    rows = [
+        ["a score", *("-" if cost is None else time_worded(cost.score) for cost in costs)],
+        ["with gradient", *("-" if cost is None else time_worded(cost.gradient) for cost in costs)],
+        ["growth", *("growth unknown" if each == "unknown" else f"grows as {each}" for each in growths)],
+    ]
+    known = next((cost for cost in costs if cost is not None), None)
+    note = ""
+    if known is not None:
+        threads = "1 thread" if known.threads == 1 else f"{known.threads} threads"
+        note = f"{known.samples} x {known.units}, {known.dtype} on {known.device}, {threads}"
+    return Table("costs", "Cost", note, _heads("", cards), rows)
 
 
 def partners(cards: Sequence[Card]) -> list[str]:
     """Return the measures that joint ranges are given with."""
     return list(dict.fromkeys(joint.partner for card in cards for joint in card.joints))
-
-
-def variables(cards: Sequence[Card]) -> list[str]:
-    """Return the labels that were decoded along the runs."""
-    return list(dict.fromkeys(name for card in cards if card.run is not None for name in card.run.decoding))
-
-
-def tried(card: Card, kind: str, side: str) -> Invariance | None:
-    """Return what became of one kind of transformation of one side."""
-    return next((each for each in card.invariances if (each.kind, each.side) == (kind, side)), None)
-
-
-def tried_worded(found: Invariance | None) -> str:
-    """Return in a few words whether the score stays, and whether that is declared."""
-    if found is None:
-        return "-"
-    told = (
-        "stays"
-        if found.holds
-        else "undefined"
-        if math.isnan(found.change)
-        else f"changes by {found.change:.2g}"
-    )
-    return told if found.agrees else f"{told}, declared to {'stay' if found.declared else 'change'}"
-
-
-def tried_short(found: Invariance | None) -> str:
-    """Return the change alone, 0 where the score stays, with a mark where that is not what is declared."""
-    if found is None:
-        return "-"
-    told = "0" if found.holds else "undefined" if math.isnan(found.change) else f"{found.change:.2g}"
-    return told if found.agrees else f"{told} !"
 
 
 def time_worded(timed: Timed | None) -> str:
@@ -269,65 +281,29 @@ def time_worded(timed: Timed | None) -> str:
     return f"{float(f'{timed.seconds * factor:.2g}'):g} {unit}{once}"
 
 
+def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
+    """Return the sensitivities of all cards in one; each by itself where not all are of as many seeds."""
+    results = [card.sensitivity for card in cards if card.sensitivity is not None]
+    if len({result.seeds for result in results}) != 1:
+        return results
+    return [replace(results[0], curves=[curve for result in results for curve in result.curves])]
+
+
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 
 
-def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
-    """Return the sensitivities of all cards in one; each by itself where not all are of as many seeds."""
-    found = [card.sensitivity for card in cards if card.sensitivity is not None]
-    if not found:
-        return []
-    first = found[0]
-    if any(each.seeds != first.seeds for each in found):
-        return found
-    curves = [curve for each in found for curve in each.curves]
-    return [replace(first, curves=curves)]
+def _heads(first: str, cards: Sequence[Card]) -> list[str]:
+    return [first, *(card.measure for card in cards)]
 
 
-def summarised(cards: Sequence[Card]) -> list[tuple[Run, Summary]]:
-    """Return the runs with their summaries."""
-    return [(card.run, card.summary) for card in cards if card.run is not None and card.summary is not None]
-
-
-def costs(cards: Sequence[Card]) -> list[tuple[str, list[str]]]:
-    """Return the rows of the table of costs, a name and a cell for each card."""
-    known = [card.cost for card in cards]
-    return [
-        ("a score", ["-" if each is None else time_worded(each.score) for each in known]),
-        ("with gradient", ["-" if each is None else time_worded(each.gradient) for each in known]),
-        ("growth", [card.grows() for card in cards]),
-    ]
-
-
-def cost_setting(cards: Sequence[Card]) -> str:
-    """Return of which data, where and how the times were taken; empty where there are none."""
-    known = next((card.cost for card in cards if card.cost is not None), None)
-    if known is None:
-        return ""
-    threads = "1 thread" if known.threads == 1 else f"{known.threads} threads"
-    return f"{known.samples} x {known.units}, {known.dtype} on {known.device}, {threads}"
-
-
-def disagreements(cards: Sequence[Card]) -> list[str]:
-    """Return where what was found is not what is declared, a line each."""
-    return [f"{card.measure}: {line}" for card in cards for line in card.disagreements()]
-
-
-def remarks(cards: Sequence[Card]) -> list[str]:
-    """Return notes and the reasons for what is missing, a line each."""
-    return [line for card in cards for line in card.remarks()]
-
-
-def efforts(cards: Sequence[Card]) -> str:
-    """Return how hard joint ranges were looked for."""
-    found = dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")
-    return "; ".join(found)
-
-
-def _plain(values: FloatArray) -> list[Any]:
-    listed: list[Any] = values.astype(object).tolist()
-    return [[_finite(value) for value in row] for row in listed]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _invariance_cell(tried: Invariance | None) -> Number:
+    """Say whether the score stays, and whether that is declared."""
+    if tried is None:
+        return Number("-", None)
+    if not math.isfinite(tried.change):
+        text = "undefined"
+    else:
+        text = "stays" if tried.holds else f"changes by {tried.change:.2g}"
+    if not tried.agrees:
+        text += f", declared to {'stay' if tried.declared else 'change'}"
+    return Number(text, tried.change if math.isfinite(tried.change) else None)

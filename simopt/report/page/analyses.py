@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.report.joint import axis_limits
-from simopt.report.page.plots import COLORS, DASHES, MOST_POINTS, Plot, thin
+from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, thin
+from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
-    from simopt.ranges.boundary import Extremes
     from simopt.ranges.region import Region
     from simopt.ranges.result import JointRange
     from simopt.ranges.square import Reached
@@ -27,60 +27,50 @@ _MOST_MEASURES = 10
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, of noise on all PCs one: theory as a line, experiments as dots."""
     title = f"{result.dataset} ({result.source})"
-    kind = result.perturbation
-    for some, part in _parts(result):
-        if kind == "noise_all":
-            plot = Plot(
-                f"{title}: noise on all of Y{part}", "noise over signal, standard deviations", "score"
-            )
+    count = len(result.curves)
+    for first in range(0, max(count, 1), _MOST_MEASURES):
+        curves = result.curves[first : first + _MOST_MEASURES]
+        part = f", measures {first + 1} to {first + len(curves)} of {count}" if count > _MOST_MEASURES else ""
+        some = replace(result, curves=curves, skipped={} if first else result.skipped)
+        if result.perturbation == "noise_all":
+            plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
             strengths = np.array(result.strengths)
             _add_curves(plot, some, strengths, [(s, 0) for s in range(len(strengths))])
             yield plot
             continue
-        unit = "°" if kind == "rotation" else ""
+        ratio = result.variance_ratio
         for s, strength in enumerate(result.strengths):
-            plot = Plot(
-                f"{title}: {kind} {strength:g}{unit} of one PC{part}",
-                "explained variance ratio of the perturbed PC",
-                "score",
-                xlog=True,
-            )
-            ratio = result.variance_ratio
+            kind = strength_label(result.perturbation, strength)
+            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", ratio)
             _add_curves(plot, some, ratio, [(s, pc) for pc in range(len(ratio))])
             yield plot
-
-
-def _parts(result: Sensitivities) -> Iterator[tuple[Sensitivities, str]]:
-    """Yield the result with so many measures at a time, and which of how many these are."""
-    every = len(result.curves)
-    for first in range(0, max(every, 1), _MOST_MEASURES):
-        some = result.curves[first : first + _MOST_MEASURES]
-        part = f", measures {first + 1} to {first + len(some)} of {every}" if every > _MOST_MEASURES else ""
-        yield replace(result, curves=some, skipped={} if first else result.skipped), part
 
 
 def joint_plot(result: JointRange) -> Plot | None:
     """Return the region of two measures with its bounds and targets; None where nothing of it was found."""
     if result.region is None and result.square is None:
         return None
-    a, b = result.names
-    plot = Plot(f"{joint_title(result)}: scores found together", a, b)
-    found = []
+    plot = Plot(f"{joint_title(result)}: scores found together", *result.names)
+    pairs = []
     signs: tuple[int, int] = (1, 1)
     near: tuple[FloatArray | None, FloatArray | None] = (None, None)
     if result.region is not None:
         signs, near = result.region.signs, (result.region.levels, result.region.b_min)
         _add_region(plot, result, result.region)
-        found.append(np.concatenate([result.region.lower, result.region.upper]))
+        pairs.append(np.concatenate([result.region.lower, result.region.upper]))
     if result.square is not None:
         _add_targets(plot, result.square)
-        found += [result.square.targets, result.square.end]
-    every = np.concatenate(found)
-    for axis, at in (("x", 0), ("y", 1)):
-        plot.ranges[axis] = axis_limits(every[:, at], signs[at], near[at])
-    limits_a, limits_b = result.thresholds()
-    plot.guides = {"x": limits_a, "y": limits_b}
-    plot.sentence = _joint_said(result)
+        pairs += [result.square.targets, result.square.end]
+    a, b = np.concatenate(pairs).T
+    plot.figure.update_xaxes(range=axis_limits(a, signs[0], near[0]))
+    plot.figure.update_yaxes(range=axis_limits(b, signs[1], near[1]))
+    guide = {"color": THEME["quiet"], "width": 1, "dash": "dot"}
+    levels_a, levels_b = result.thresholds()
+    for level in levels_a:
+        plot.figure.add_vline(level, line=guide)
+    for level in levels_b:
+        plot.figure.add_hline(level, line=guide)
+    plot.sentence = _joint_sentence(result)
     return plot
 
 
@@ -89,62 +79,41 @@ def joint_title(result: JointRange) -> str:
     return f"{result.dataset} ({result.source}), {' and '.join(result.names)}"
 
 
-def third_plot(result: JointRange, found: Extremes) -> Plot:
-    """Return the least and the largest score of a third measure at pairs of scores of the two."""
-    a, b = result.names
-    plot = Plot(
-        f"{joint_title(result)}: range of {result.third}", f"pair of scores of {a} and {b}", result.third
-    )
-    pair = np.arange(1.0, len(found.levels) + 1)
-    columns = {"pair": pair, a: found.levels[:, 0], b: found.levels[:, 1]}
-    columns |= {"least": found.value[:, 0], "largest": found.value[:, 1]}
-    at, _, _, least, largest = plot.add(plot.title, columns)
-    plot.trace("least", at, least, "c0", mode="markers", symbol="triangle-up", legend=True)
-    plot.trace("largest", at, largest, "c1", mode="markers", symbol="triangle-down", legend=True)
-    said = [
-        f"at {a} {level[0]:.2f} and {b} {level[1]:.2f}: {low:.3f} to {high:.3f}"
-        for level, (low, high) in zip(found.levels, found.value, strict=True)
-        if np.isfinite([low, high]).all()
-    ]
-    plot.sentence = f"{result.third} {'; '.join(said)}." if said else f"No {result.third} was found."
-    return plot
-
-
 def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[tuple[int, int]]) -> None:
-    said = []
+    sentences = []
     for index, curve in enumerate(result.curves):
-        color, dash = f"c{index % COLORS}", DASHES[index // COLORS % len(DASHES)]
+        color, dash = COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
         order = np.argsort(at, kind="stable")
-        table = {plot.xlabel: at[order]}
         strengths, pcs = np.array(cells)[order].T
+        columns = {plot.xlabel: at[order]}
         for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
             if values is not None:
-                table[name] = values[strengths, pcs]
+                columns[name] = values[strengths, pcs]
+        low, high = "expected, less 2 sd", "expected, and 2 sd"
         if curve.expected is not None and curve.band is not None:
             middle, width = (values[strengths, pcs] for values in (curve.expected, curve.band))
-            table |= {"expected, less 2 sd": middle - 2 * width, "expected, and 2 sd": middle + 2 * width}
+            columns |= {low: middle - 2 * width, high: middle + 2 * width}
+        deviation = "sd of the experiment"
         if curve.experiment is not None:
-            table["sd of the experiment"] = curve.experiment.std(axis=-1)[strengths, pcs]
-        rows = thin(np.column_stack(list(table.values())), MOST_POINTS)
-        shown = {name: values[rows] for name, values in table.items()}
-        places = dict(zip(shown, plot.add(f"{plot.title}, {curve.measure}", shown), strict=True))
-        x = places[plot.xlabel]
-        if "expected, less 2 sd" in places:
-            low, high = places["expected, less 2 sd"], places["expected, and 2 sd"]
-            plot.trace(curve.measure, x, low, color, band=high, group=curve.measure)
-        if "theory" in places:
-            name = f"{curve.measure}, theory"
-            plot.trace(name, x, places["theory"], color, dash=dash, legend=True, group=curve.measure)
-        if "experiment" in places:
-            name = f"{curve.measure}, experiment"
-            style = {"mode": "markers", "error": places["sd of the experiment"]}
-            plot.trace(name, x, places["experiment"], color, legend=True, group=curve.measure, **style)
-        said.append(_curve_said(curve, cells, result))
+            columns[deviation] = curve.experiment.std(axis=-1)[strengths, pcs]
+        rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
+        shown = {name: values[rows] for name, values in columns.items()}
+        plot.table(f"{plot.title}, {curve.measure}", shown)
+        x, group = shown[plot.xlabel], curve.measure
+        if low in shown:
+            plot.band(group, x, shown[low], shown[high], color)
+        if "theory" in shown:
+            plot.trace(f"{group}, theory", x, shown["theory"], color, dash=dash, group=group)
+        if "experiment" in shown:
+            bars = error_bars(color, shown[deviation])
+            name, mean = f"{group}, experiment", shown["experiment"]
+            plot.trace(name, x, mean, color, mode="markers", group=group, error_y=bars)
+        sentences.append(_curve_sentence(curve, cells, result))
     skipped = "".join(f" {name} does not apply: {reason}" for name, reason in result.skipped.items())
-    plot.sentence = f"{'; '.join(said)}.{skipped}"
+    plot.sentence = f"{'; '.join(sentences)}.{skipped}"
 
 
-def _curve_said(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensitivities) -> str:
+def _curve_sentence(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensitivities) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
     strengths, pcs = np.array(cells).T
     values = np.full(1, np.nan) if scores is None else scores[strengths, pcs]
@@ -158,50 +127,56 @@ def _curve_said(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensit
         return f"PC {pc + 1}, {result.variance_ratio[pc]:.1%} of variance"
 
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
-    told = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
+    text = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
     if curve.deviation is not None:
-        told += f", theory and experiment at most {curve.deviation:.2g} apart"
-    return told
+        text += f", theory and experiment at most {curve.deviation:.2g} apart"
+    return text
 
 
 def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     a, b = region.names
     outline = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
-    x, y = plot.add(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
-    plot.trace("region found", x, y, "c0", fill="toself", legend=True)
+    plot.table(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
+    plot.area("region found", outline, COLORS[0])
+    spread = region.spread.T
     table = {a: region.levels, f"least {b}": region.b_min, f"largest {b}": region.b_max}
-    table |= {"spread of the least": region.spread[:, 0], "spread of the largest": region.spread[:, 1]}
-    level, least, largest, *spread = plot.add(f"{plot.title}, extremes", table)
-    style = {"mode": "markers", "symbol": "diamond", "group": "extremes"}
-    plot.trace("extremes, spread over starts", level, least, "c0", legend=True, error=spread[0], **style)
-    plot.trace("extremes, spread over starts", level, largest, "c0", error=spread[1], **style)
+    table |= {"spread of the least": spread[0], "spread of the largest": spread[1]}
+    plot.table(f"{plot.title}, extremes", table)
+    for side, values in enumerate((region.b_min, region.b_max)):
+        plot.trace(
+            "extremes, spread over starts", region.levels, values, COLORS[0], mode="markers",
+            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(COLORS[0], spread[side]),
+        )  # fmt: skip
     proved = result.proved_range()
     if proved is not None:
         levels, bounds = proved
         table = {a: levels, f"proved least {b}": bounds.lower, f"proved largest {b}": bounds.upper}
-        level, *sides = plot.add(f"{plot.title}, proved bounds", table)
-        for at, side in enumerate(sides):
-            plot.trace("proved bounds", level, side, "ink", dash="dash", legend=at == 0, group="proved")
+        plot.table(f"{plot.title}, proved bounds", table)
+        for side, values in enumerate((bounds.lower, bounds.upper)):
+            plot.trace("proved bounds", levels, values, INK, dash="dash", legend=side == 0, group="proved")
 
 
 def _add_targets(plot: Plot, square: Reached) -> None:
     table = {f"target {plot.xlabel}": square.targets[:, 0], f"target {plot.ylabel}": square.targets[:, 1]}
     table |= {f"reached {plot.xlabel}": square.end[:, 0], f"reached {plot.ylabel}": square.end[:, 1]}
-    x, y, end_x, end_y = plot.add(f"{plot.title}, targets", table)
-    plot.trace("targets", x, y, "c1", mode="markers", symbol="square-open", legend=True)
-    plot.trace("where they ended", end_x, end_y, "c1", mode="markers", symbol="circle", legend=True)
+    plot.table(f"{plot.title}, targets", table)
+    for name, pairs, symbol in (
+        ("targets", square.targets, "square-open"),
+        ("where they ended", square.end, "circle"),
+    ):
+        plot.trace(name, pairs[:, 0], pairs[:, 1], COLORS[1], mode="markers", symbol=symbol)
 
 
-def _joint_said(result: JointRange) -> str:
-    said = []
+def _joint_sentence(result: JointRange) -> str:
+    sentences = []
     if result.region is not None:
         verdict = f", {result.verdict}" if result.verdict else ""
-        said.append(f"The region found has area {result.region.area:.3g}{verdict}.")
+        sentences.append(f"The region found has area {result.region.area:.3g}{verdict}.")
     if result.implied:
-        said.append(f"{result.sentence()}.")
+        sentences.append(f"{result.sentence()}.")
     if result.proved is not None:
-        said.append("Dashed lines are proved bounds.")
+        sentences.append("Dashed lines are proved bounds.")
     if result.square is not None:
-        reached = sum(each.name == "REACHED" for each in result.square.settled)
-        said.append(f"{reached} of {len(result.square.targets)} targets were reached.")
-    return " ".join(said)
+        reached = sum(state.name == "REACHED" for state in result.square.settled)
+        sentences.append(f"{reached} of {len(result.square.targets)} targets were reached.")
+    return " ".join(sentences)

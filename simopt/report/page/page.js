@@ -1,45 +1,17 @@
 "use strict";
 (() => {
-  const plots = JSON.parse(document.getElementById("plots").textContent);
+  const look = document.getElementById("look").textContent;
+  const { dark } = JSON.parse(look);
   const root = document.documentElement;
   const narrow = matchMedia("(max-width: 40rem)");
   const coarse = matchMedia("(pointer: coarse)");
   const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : darkSystem.matches);
   const drawn = new Map();
 
-  const probe = root.appendChild(document.createElement("i"));
-  probe.hidden = true;
-  const color = (name, alpha) => {
-    probe.style.color = `var(--${name})`;
-    const [r, g, b] = getComputedStyle(probe).color.match(/[\d.]+/g);
-    return `rgba(${r},${g},${b},${alpha ?? 1})`;
-  };
-
-  const column = (spec, place) => spec.blocks[place[0]][2][place[1]];
-
-  const trace = (spec, each) => {
-    const ink = color(each.color);
-    const x = column(spec, each.x);
-    const y = column(spec, each.y);
-    const made = { type: "scatter", name: each.name, x, y, showlegend: Boolean(each.legend), mode: each.mode ?? "lines" };
-    if (each.group !== undefined) made.legendgroup = each.group;
-    if (each.band) {
-      const high = column(spec, each.band);
-      return { ...made, x: [...x, ...x.toReversed()], y: [...y, ...high.toReversed()], fill: "toself",
-        fillcolor: color(each.color, 0.22), line: { width: 0 }, hoverinfo: "skip" };
-    }
-    made.line = { color: ink, width: 1.6, dash: each.dash ?? "solid" };
-    made.marker = { color: ink, size: 6, symbol: each.symbol ?? "circle" };
-    if (each.fill) Object.assign(made, { fill: each.fill, fillcolor: color(each.color, 0.2) });
-    if (each.error) made.error_y = { array: column(spec, each.error), color: ink, thickness: 1, width: 2 };
-    if (each.range) {
-      const [low, high] = each.range.map((place) => column(spec, place));
-      const known = (value, at, way) => (value === null ? 0 : way * (value - y[at]));
-      made.error_y = { symmetric: false, array: high.map((value, at) => known(value, at, 1)),
-        arrayminus: low.map((value, at) => known(value, at, -1)), color: ink, thickness: 1, width: 2 };
-    }
-    return made;
-  };
+  const recolored = (text) => JSON.parse(text, (key, value) => (
+    isDark() && key.endsWith("color") ? dark[value] ?? value : value));
+  const content = (place) => recolored(place.closest("figure").querySelector("script").textContent);
 
   const wrap = (text, width) => {
     const lines = [""];
@@ -51,48 +23,29 @@
     return lines.join("<br>");
   };
 
-  const wide = (spec) => {
-    const known = spec.traces.flatMap((each) => column(spec, each.x)).filter((value) => value > 0);
-    const [least, largest] = known.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, 0]);
-    return largest >= 100 * least;
-  };
-
-  const layout = (spec, width) => {
-    const ink = color("ink");
-    const grid = color("line");
-    const title = wrap(spec.title, Math.floor(width / 8));
+  // Title and legend take lines of their own, so that the plot between them keeps its height.
+  const fit = ({ data, layout }, width) => {
+    const title = wrap(layout.title.text, Math.floor(width / 8));
     const titleLines = title.split("<br>").length;
-    const entries = spec.traces.filter((each) => each.legend).length;
     const below = narrow.matches;
-    const longest = Math.max(1, ...spec.traces.map((each) => each.name.length));
+    const longest = Math.max(1, ...data.map((trace) => trace.name.length));
+    const entries = data.filter((trace) => trace.showlegend).length;
     const rows = Math.ceil(entries / Math.max(1, Math.floor(width / (longest * 7 + 60))));
     const inner = below ? 270 : 330;
     const top = 26 + 20 * titleLines;
     const bottom = below ? 62 + 22 * rows : 56;
-    const axis = (label, range, log) => ({
-      title: { text: label, standoff: 8 }, color: ink, gridcolor: grid, zerolinecolor: grid, automargin: true,
-      type: log ? "log" : "linear", exponentformat: "power", ...(log && wide(spec) ? { dtick: 1 } : {}), ...(range ? { range } : {}),
-    });
-    const line = (axisName, at) => ({ type: "line", [`${axisName}0`]: at, [`${axisName}1`]: at,
-      ...(axisName === "x" ? { yref: "paper", y0: 0, y1: 1 } : { xref: "paper", x0: 0, x1: 1 }),
-      line: { color: color("quiet"), width: 1, dash: "dot" } });
-    return {
-      title: { text: title, font: { size: 14 }, x: 0.02, xanchor: "left", y: 1, yanchor: "top", pad: { t: 12 },
-        yref: "container" },
-      paper_bgcolor: color("paper"), plot_bgcolor: color("paper"), font: { color: ink, size: 12 },
-      xaxis: axis(spec.xlabel, spec.ranges.x, spec.xlog), yaxis: axis(spec.ylabel, spec.ranges.y, false),
-      margin: { l: 54, r: 16, t: top, b: bottom }, width, height: inner + top + bottom,
-      legend: below ? { orientation: "h", x: 0, y: -56 / inner, yanchor: "top" } : { x: 1.02, y: 1 },
-      shapes: ["x", "y"].flatMap((name) => (spec.guides[name] ?? []).map((at) => line(name, at))),
-      hovermode: "closest", dragmode: coarse.matches ? false : "zoom",
-    };
+    layout.title.text = title;
+    layout.legend = below ? { orientation: "h", x: 0, y: -56 / inner, yanchor: "top" } : { x: 1.02, y: 1 };
+    Object.assign(layout, { template: recolored(look).template, width, height: inner + top + bottom, margin: { l: 54, r: 16, t: top, b: bottom },
+      dragmode: coarse.matches ? false : "zoom" });
+    return layout;
   };
 
   const draw = (place) => {
-    const spec = plots[Number(place.id.slice("plot-".length))];
+    const { figure } = content(place);
     const width = place.clientWidth;
     drawn.set(place, width);
-    Plotly.react(place, spec.traces.map((each) => trace(spec, each)), layout(spec, width), {
+    Plotly.react(place, figure.data, fit(figure, width), {
       displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
       modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     });
@@ -124,7 +77,7 @@
     box.tabIndex = 0;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", holder.querySelector("summary").textContent);
-    for (const [caption, names, columns] of plots[Number(holder.id.slice("data-".length))].blocks) {
+    for (const [caption, names, columns] of content(holder).tables) {
       const table = element("table", undefined, box);
       element("caption", caption, table);
       const head = element("tr", undefined, element("thead", undefined, table));
@@ -167,7 +120,6 @@
   });
 
   const button = document.getElementById("theme");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : darkSystem.matches);
   const name = () => {
     button.setAttribute("aria-pressed", String(isDark()));
   };

@@ -1,22 +1,24 @@
-"""The plots of the page as data: columns of numbers, traces that name them, and a sentence that says it."""
+"""The plots of the page: a figure, a sentence that says what it shows, and its numbers as tables."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
+from simopt.analysis.good_score import GoodScore
+from simopt.report.document import Part
 from simopt.report.panels import SHOWN_PCS
 from simopt.report.pools import Pool, band, pool
 from simopt.report.tables import Summary, mean_reached
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
-COLORS, DASHES = 7, ("solid", "dash", "dashdot", "dot")
+DASHES = ("solid", "dash", "dashdot", "dot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon")
 MOST_CURVES = 20
 """In one plot; more are continued in the next one."""
@@ -25,62 +27,143 @@ MOST_REPLICATES = 5
 MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 300, 30, 400_000
 """Of a curve at most and at least, and of all curves of a page together."""
 
-Place = tuple[int, int]
-Summarised = tuple[Run, Summary]
+INK = "#1b1b1b"
+THEME = {"ink": INK, "quiet": "#565656", "paper": "#ffffff", "line": "#d4d7dc"}
+"""The colors of text, secondary text, background and grid on a light page."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8568f", "#b77e00", "#3a96cf", "#000000")
+"""Of measures: those of Okabe and Ito (2008), some of them darker, so that they stand out on white."""
+PC_COLORS = (
+    "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#4fb85a", "#7aad27", "#a79a00",
+)  # fmt: skip
+
+_DARK = (
+    "#ececec", "#b0b0b0", "#15181c", "#3b424b",
+    "#5aa9ff", "#ff8a3d", "#2ecc9b", "#eda6cf", "#ffc247", "#a6dcff", "#ffffff",
+    "#fde725", "#c8e020", "#90d743", "#5ec962", "#35b779", "#2fb3a0", "#45a3c0", "#6d95d6", "#9a8ae0",
+)  # fmt: skip
+
+GoodScores = Mapping[int, Mapping[str, GoodScore]]
 
 
-@dataclass
-class Plot:
+def faint(color: str) -> str:
+    """Return the color of an area whose outline has a color, ``#rrggbb``."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.22)"
+
+
+DARK = dict(zip([*THEME.values(), *COLORS, *PC_COLORS], _DARK, strict=True))
+"""The color on a dark page for each color on a light one."""
+DARK |= {faint(light): faint(dark) for light, dark in DARK.items()}
+
+
+def template() -> dict[str, Any]:
+    """Return the look that all plots of a page share, as plain values for plotly."""
+    title = {"font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 12}}
+    axis = {"color": INK, "gridcolor": THEME["line"], "zerolinecolor": THEME["line"], "automargin": True}
+    axis |= {"exponentformat": "power", "title": {"standoff": 8}}
+    look = go.layout.Template()
+    look.layout = {
+        "title": {**title, "yref": "container"},
+        "paper_bgcolor": THEME["paper"],
+        "plot_bgcolor": THEME["paper"],
+        "font": {"color": INK, "size": 12},
+        "xaxis": axis,
+        "yaxis": axis,
+        "hovermode": "closest",
+    }
+    trace = {"line": {"width": 1.6}, "marker": {"size": 6}, "error_y": {"thickness": 1, "width": 2}}
+    look.data = {"scatter": [trace]}
+    plain: dict[str, Any] = look.to_plotly_json()
+    return plain
+
+
+class Plot(Part):
     """One plot.
 
-    Attributes
+    Parameters
     ----------
     title, xlabel, ylabel : str
         The title names the dataset with its source.
+    log_x : array, optional
+        What stands on the x axis, where it is logarithmic.
+
+    Attributes
+    ----------
+    figure : plotly.graph_objects.Figure
     sentence : str
         What the plot shows, in words and numbers.
-    blocks : list of (caption, names, columns)
-        The numbers drawn, as tables.
-    traces : list of dict
-        Columns by block and number, colours by the names that the style sheet gives them.
-    ranges : dict of pair of float
-        Of the axes ``x`` and ``y``, where they are not left to the data.
-    guides : dict of list of float
-        Straight lines at values of ``x`` and ``y``.
-    xlog : bool
+    tables : list of (caption, names, columns)
+        The numbers drawn.
     """
 
-    title: str
-    xlabel: str
-    ylabel: str
-    sentence: str = ""
-    blocks: list[tuple[str, list[str], list[list[Any]]]] = field(default_factory=list)
-    traces: list[dict[str, Any]] = field(default_factory=list)
-    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
-    guides: dict[str, list[float]] = field(default_factory=dict)
-    xlog: bool = False
+    kind = "plot"
 
-    def add(self, caption: str, columns: dict[str, FloatArray]) -> list[Place]:
-        """Add a table of columns and return their places."""
-        self.blocks.append((caption, list(columns), [numbers(values) for values in columns.values()]))
-        return [(len(self.blocks) - 1, at) for at in range(len(columns))]
+    def __init__(self, title: str, xlabel: str, ylabel: str, log_x: FloatArray | None = None) -> None:
+        self.title, self.xlabel, self.ylabel = title, xlabel, ylabel
+        self.sentence = ""
+        self.tables: list[tuple[str, list[str], list[list[Any]]]] = []
+        self.figure = go.Figure(
+            layout={
+                "template": "none",
+                "title": {"text": label(title)},
+                "xaxis": {"title": {"text": label(xlabel)}},
+                "yaxis": {"title": {"text": label(ylabel)}},
+            }
+        )
+        if log_x is not None:
+            self.figure.update_xaxes(type="log")
+            positive = log_x[log_x > 0]
+            if len(positive) and positive.max() >= 100 * positive.min():
+                self.figure.update_xaxes(dtick=1)
 
-    def trace(self, name: str, x: Place, y: Place, color: str, **style: Any) -> None:
-        """Add a trace: a line, or what ``mode``, ``fill``, ``band`` (its upper column), ``error`` say."""
-        self.traces.append({"name": label(name), "x": x, "y": y, "color": color, **style})
+    def table(self, caption: str, columns: Mapping[str, FloatArray]) -> None:
+        """Add a table of columns by name."""
+        self.tables.append((caption, list(columns), [numbers(values) for values in columns.values()]))
+
+    def trace(
+        self,
+        name: str,
+        x: FloatArray,
+        y: FloatArray,
+        color: str,
+        *,
+        mode: str = "lines",
+        dash: str = "solid",
+        symbol: str = "circle",
+        legend: bool = True,
+        group: str | None = None,
+        **style: Any,
+    ) -> None:
+        """Add a curve, a row of marks or an area; ``style`` goes to :class:`plotly.graph_objects.Scatter`."""
+        if "lines" in mode:
+            style["line"] = {"color": color, "dash": dash}
+        if "markers" in mode:
+            style["marker"] = {"color": color, "symbol": symbol}
+        self.figure.add_scatter(
+            name=label(name), x=np.asarray(x, np.float32), y=np.asarray(y, np.float32), mode=mode,
+            showlegend=legend, legendgroup=group, **style,
+        )  # fmt: skip
+
+    def band(self, name: str, x: FloatArray, low: FloatArray, high: FloatArray, color: str) -> None:
+        """Add the area between two curves, in the legend's group of its name."""
+        outline = np.column_stack([np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])])
+        self.area(name, outline, color)
+        self.figure.data[-1].update(showlegend=False, hoverinfo="skip", line_width=0)
+
+    def area(self, name: str, outline: FloatArray, color: str) -> None:
+        """Add an outline, (N, 2), and the area within it."""
+        x, y = outline.T
+        self.trace(name, x, y, color, group=name, fill="toself", fillcolor=faint(color))
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for the script of the page."""
-        return {
-            "title": label(self.title),
-            "xlabel": label(self.xlabel),
-            "ylabel": label(self.ylabel),
-            "blocks": self.blocks,
-            "traces": self.traces,
-            "ranges": self.ranges,
-            "guides": self.guides,
-            "xlog": self.xlog,
-        }
+        return {"figure": self.figure.to_plotly_json(), "tables": self.tables}
+
+
+def error_bars(color: str, above: FloatArray, below: FloatArray | None = None) -> dict[str, Any]:
+    """Return how far error bars go, up and down; without ``below`` as far down as up."""
+    bars = {"array": np.asarray(above, np.float32), "color": color}
+    return bars if below is None else {**bars, "arrayminus": np.asarray(below, np.float32)}
 
 
 def label(text: str) -> str:
@@ -95,7 +178,7 @@ def numbers(values: FloatArray) -> list[Any]:
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
-def points_each(runs: Sequence[Run]) -> int:
+def points_per_curve(runs: Sequence[Run]) -> int:
     """Return how many points a curve of these runs may have for the page to stay small."""
     curves = 0
     for run in runs:
@@ -129,19 +212,15 @@ def thin(columns: FloatArray, most: int) -> np.ndarray:
     return np.unique(np.searchsorted(way, np.linspace(0, way[-1], most)).clip(0, rows - 1))
 
 
-def score_plots(chosen: Sequence[Summarised], points: int) -> Iterator[Plot]:
+def score_plots(runs: Sequence[Run], points: int) -> Iterator[Plot]:
     """Yield score against step, for each dataset and source: means over replicates and their range."""
-    known = {id(run): summary for run, summary in chosen}
-    for dataset, pools, part in _parts([run for run, _ in chosen]):
+    for dataset, pools, part in _parts(runs):
         plot = Plot(f"{dataset}: score against step{part}", "step", "score")
-        said = []
-        for index, each in enumerate(pools):
-            steps, scores = each.over_steps()
-            mean = _add_pool(plot, each, index, steps, scores, points)
-            final = np.mean([known[id(run)].scores[column] for run, column in each.places])
-            last = max(known[id(run)].steps for run in each.runs)
-            said.append((each.label, float(mean[0]), float(final), last))
-        plot.sentence = _scores_said(said)
+        curves = []
+        for index, curve in enumerate(pools):
+            mean = _add_pool(plot, curve, index, *curve.over_steps(), points)
+            curves.append((curve.label, mean[0], curve.final_score, max(run.step[-1] for run in curve.runs)))
+        plot.sentence = _scores_sentence(curves)
         yield plot
 
 
@@ -149,83 +228,80 @@ def captured_plot(run: Run, summary: Summary, points: int) -> Plot:
     """Return captured variance of some PCs against score, a line for each replicate."""
     shown = [pc for pc in SHOWN_PCS if pc <= len(run.pc_variance)]
     replicates = min(run.score.shape[1], MOST_REPLICATES)
-    title = f"{run.dataset}, {run.measure} {short(run)}: captured variance"
-    plot = Plot(title, "score", "captured variance", ranges={"y": (-0.02, 1.02)})
+    plot = Plot(f"{run.dataset}, {run.measure} {short(run)}: captured variance", "score", "captured variance")
+    plot.figure.update_yaxes(range=(-0.02, 1.02))
     for r in range(replicates):
         captured = run.captured_variance[:, r, [pc - 1 for pc in shown]].astype(np.float64)
         columns = np.column_stack([run.score[:, r], captured])
-        columns = columns[thin(columns, points)]
-        names = ["score", *(f"PC {pc}" for pc in shown)]
-        score, *places = plot.add(
-            f"{run.dataset}, {run.measure}, {_seed(run, r)}", dict(zip(names, columns.T, strict=True))
-        )
-        for index, (pc, place) in enumerate(zip(shown, places, strict=True)):
-            share = f"PC {pc} ({run.pc_variance[pc - 1]:.1%})"
+        score, *curves = columns[thin(columns, points)].T
+        names = [f"PC {pc}" for pc in shown]
+        caption = f"{run.dataset}, {run.measure}, {_seed(run, r)}"
+        plot.table(caption, {"score": score, **dict(zip(names, curves, strict=True))})
+        for index, (pc, curve) in enumerate(zip(shown, curves, strict=True)):
+            name = f"PC {pc} ({run.pc_variance[pc - 1]:.1%})"
             dash = DASHES[index % len(DASHES)]
-            plot.trace(share, score, place, f"r{index}", dash=dash, legend=r == 0, group=str(pc))
-    plot.sentence = _captured_said(run, summary, replicates)
+            plot.trace(name, score, curve, PC_COLORS[index], dash=dash, legend=r == 0, group=str(pc))
+    plot.sentence = _captured_sentence(run, summary, replicates)
     return plot
 
 
-def half_capture_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
+def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
     """Yield the score at half capture against explained variance, for each dataset and source.
 
     Means over the replicates that half captured a PC, and their range. A PC that none did has no mark; the
     sentence and the table count it.
     """
-    known = {id(run): summary for run, summary in chosen}
-    for dataset, pools, part in _parts([run for run, _ in chosen]):
-        plot = Plot(
-            f"{dataset}: score at half capture of each PC{part}",
-            "explained variance ratio of the PC",
-            "score at half capture",
-            xlog=True,
-        )
-        said = []
-        for index, each in enumerate(pools):
-            halves = np.stack([known[id(run)].halves[column] for run, column in each.places])
-            spread = band(halves, axis=0)
-            missing = (~np.isfinite(halves)).sum(axis=0)
-            mean = mean_reached(halves)
+    for dataset, pools, part in _parts(runs):
+        title = f"{dataset}: score at half capture of each PC{part}"
+        ratios = np.concatenate([curve.pc_variance for curve in pools])
+        plot = Plot(title, "explained variance ratio of the PC", "score at half capture", ratios)
+        sentences = []
+        for index, curve in enumerate(pools):
+            halves, color = curve.half_capture, COLORS[index % len(COLORS)]
+            mean, spread = mean_reached(halves), band(halves, axis=0)
             at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)
-            table = {
-                "PC": at + 1,
-                plot.xlabel: each.pc_variance[at],
-                plot.ylabel: mean[at],
-                "least": spread.low[at],
-                "largest": spread.high[at],
-                f"replicates of {len(halves)} that never did": missing[at],
-            }
-            _, x, y, *ends, _ = plot.add(f"{dataset}, {each.label}", table)
-            style = {"mode": "markers", "symbol": SYMBOLS[index % len(SYMBOLS)], "legend": True}
-            if each.replicates > 1:
-                style["range"] = ends
-            plot.trace(each.label, x, y, f"c{index % COLORS}", **style)
-            final = np.mean([known[id(run)].scores[column] for run, column in each.places])
+            ratio, half, low, high = (v[at] for v in (curve.pc_variance, mean, spread.low, spread.high))
+            missing = (~np.isfinite(halves)).sum(axis=0)
+            table = {"PC": at + 1, plot.xlabel: ratio, plot.ylabel: half, "least": low, "largest": high}
+            table[f"replicates of {len(halves)} that never did"] = missing[at]
+            plot.table(f"{dataset}, {curve.label}", table)
+            bars = error_bars(color, np.nan_to_num(high - half), np.nan_to_num(half - low))
+            plot.trace(
+                curve.label, ratio, half, color, mode="markers", symbol=SYMBOLS[index % len(SYMBOLS)],
+                error_y=bars if curve.replicates > 1 else None,
+            )  # fmt: skip
             never = int(np.isnan(mean).sum())
             drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
-            said.append(f"{each.label}: {never} of {len(mean)} PCs{drawn}, up to score {final:.3f}")
-        plot.sentence = f"Never half captured, so without a mark: {'; '.join(said)}."
+            sentences.append(
+                f"{curve.label}: {never} of {len(mean)} PCs{drawn}, up to score {curve.final_score:.3f}"
+            )
+        plot.sentence = f"Never half captured, so without a mark: {'; '.join(sentences)}."
         yield plot
 
 
-def decoding_plots(chosen: Sequence[Summarised]) -> Iterator[Plot]:
-    """Yield decoding against score, for each dataset and source, and each task variable."""
-    known = {id(run): summary for run, summary in chosen}
-    decoded = [run for run, _ in chosen if run.decoding and len(run.decoding_step)]
+def decoding_plots(runs: Sequence[Run], good_scores: GoodScores) -> Iterator[Plot]:
+    """Yield decoding against score, for each dataset and source, and each task variable.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    good_scores : mapping
+        Of each run, by its id(), and each variable, from all rows of its file.
+    """
+    decoded = [run for run in runs if run.decoding and len(run.decoding_step)]
     for variable in sorted({name for run in decoded for name in run.decoding}):
         for dataset, pools, part in _parts([run for run in decoded if variable in run.decoding]):
-            runs = [run for each in pools for run in each.runs]
-            kinds = {int(run.reference_decoding[variable]["classes"]) for run in runs}
+            members = [run for curve in pools for run in curve.runs]
+            kinds = {int(run.reference_decoding[variable]["classes"]) for run in members}
             what = "R2" if kinds == {0} else "accuracy"
             plot = Plot(f"{dataset}: decoding of {variable}{part}", "score", what)
-            said = []
-            for index, each in enumerate(pools):
-                levels, values = each.decoding(variable)
-                mean = _add_pool(plot, each, index, levels, values, MOST_POINTS)
-                said.append(_decoding_said(each, variable, mean, _good(each, variable, known)))
-            _add_references(plot, runs, variable)
-            plot.sentence = f"{what[0].upper()}{what[1:]}: {'; '.join(said)}."
+            sentences = []
+            for index, curve in enumerate(pools):
+                mean = _add_pool(plot, curve, index, *curve.decoding(variable), MOST_POINTS)
+                good = curve.good_score(variable, good_scores)
+                sentences.append(_decoding_sentence(curve, variable, mean, good))
+            _add_references(plot, members, variable)
+            plot.sentence = f"{what[0].upper()}{what[1:]}: {'; '.join(sentences)}."
             yield plot
 
 
@@ -235,31 +311,22 @@ def short(run: Run) -> str:
 
 
 def _add_pool(
-    plot: Plot, each: Pool, index: int, at: FloatArray, values: FloatArray, points: int
+    plot: Plot, curve: Pool, index: int, at: FloatArray, values: FloatArray, points: int
 ) -> FloatArray:
     """Add what replicates (T, R) have along an axis (T,): their mean, which is returned, and their range."""
-    color, dash = f"c{index % COLORS}", DASHES[index % len(DASHES)]
+    color, dash = COLORS[index % len(COLORS)], DASHES[index % len(DASHES)]
     spread = band(values)
     columns = {plot.xlabel: at, plot.ylabel: spread.mean}
-    if each.replicates > 1:
+    several = curve.replicates > 1
+    if several:
         columns |= {"least": spread.low, "largest": spread.high}
     rows = thin(np.column_stack(list(columns.values())), points)
-    table = {name: column[rows] for name, column in columns.items()}
-    x, y, *ends = plot.add(f"{each.dataset}, {each.label}", table)
-    if ends:
-        plot.trace(each.label, x, ends[0], color, band=ends[1], group=each.label)
-    style = {"mode": "lines+markers"} if plot.xlabel == "score" and not ends else {}
-    plot.trace(each.label, x, y, color, dash=dash, legend=True, group=each.label, **style)
+    plot.table(f"{curve.dataset}, {curve.label}", {name: column[rows] for name, column in columns.items()})
+    if several:
+        plot.band(curve.label, at[rows], spread.low[rows], spread.high[rows], color)
+    mode = "lines+markers" if plot.xlabel == "score" and not several else "lines"
+    plot.trace(curve.label, at[rows], spread.mean[rows], color, mode=mode, dash=dash, group=curve.label)
     return spread.mean
-
-
-def _good(each: Pool, variable: str, known: Mapping[int, Summary]) -> str:
-    """Say the good score over the replicates of a curve, from what was found in each whole run."""
-    found = [(known[id(run)].good_scores.get(variable), column) for run, column in each.places]
-    goods = [(good, good.per_seed[column]) for good, column in found if good is not None]
-    if not goods:
-        return "not defined"
-    return replace(goods[0][0], per_seed=np.array([score for _, score in goods])).worded()
 
 
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
@@ -268,14 +335,15 @@ def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
     ends = np.array([np.fmin.reduce(scores), np.fmax.reduce(scores)])  # NaN aside
     for key, name, dash in (("accuracy", "recording", "dash"), ("chance", "chance", "dot")):
         for value in sorted({float(run.reference_decoding[variable][key]) for run in runs}):
-            x, y = plot.add(f"{plot.title}: {name}", {"score": ends, plot.ylabel: np.full(2, value)})
-            plot.trace(f"{name} {value:.2f}", x, y, "ink", dash=dash, legend=True)
+            level = np.full(2, value)
+            plot.table(f"{plot.title}: {name}", {"score": ends, plot.ylabel: level})
+            plot.trace(f"{name} {value:.2f}", ends, level, INK, dash=dash)
 
 
 def _parts(runs: Sequence[Run]) -> Iterator[tuple[str, list[Pool], str]]:
     """Yield the curves of each dataset and source, so many at a time, and which of how many these are."""
-    pools = sorted(pool(runs), key=lambda each: (each.dataset, each.measure))
-    for dataset, group in groupby(pools, key=lambda each: each.dataset):
+    pools = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
+    for dataset, group in groupby(pools, key=lambda curve: curve.dataset):
         same = list(group)
         for first in range(0, len(same), MOST_CURVES):
             some = same[first : first + MOST_CURVES]
@@ -288,37 +356,38 @@ def _seed(run: Run, r: int) -> str:
     return f"seed {seeds[r]}" if r < len(seeds) else f"replicate {r + 1}"
 
 
-def _scores_said(said: Sequence[tuple[str, float, float, int]]) -> str:
+def _scores_sentence(curves: Sequence[tuple[str, float, float, int]]) -> str:
     """Say from which mean score to which the replicates of each curve go, in how many steps."""
-    if len(said) <= 4:
-        told = [
-            f"{name} goes from {start:.3f} to {end:.3f} in {steps} steps" for name, start, end, steps in said
+    if len(curves) <= 4:
+        ways = [
+            f"{name} goes from {start:.3f} to {end:.3f} in {steps} steps"
+            for name, start, end, steps in curves
         ]
-        return f"{'; '.join(told)}. A band is the range over replicates."
-    _, _, ends, steps = zip(*said, strict=True)
+        return f"{'; '.join(ways)}. A band is the range over replicates."
+    _, _, ends, steps = zip(*curves, strict=True)
     return (
-        f"{len(said)} curves end at scores from {min(ends):.3f} to {max(ends):.3f} after {min(steps)} to "
+        f"{len(curves)} curves end at scores from {min(ends):.3f} to {max(ends):.3f} after {min(steps)} to "
         f"{max(steps)} steps. A band is the range over replicates."
     )
 
 
-def _captured_said(run: Run, summary: Summary, replicates: int) -> str:
+def _captured_sentence(run: Run, summary: Summary, replicates: int) -> str:
     halves = [
         f"PC {pc} ({run.pc_variance[pc - 1]:.1%} of variance) "
         + ("never" if np.isnan(score) else f"at {score:.3f}")
         for pc, score in summary.half_capture.items()
     ]
-    more = run.score.shape[1] - replicates
-    left = f" The first {replicates} of {run.score.shape[1]} replicates are drawn." if more else ""
+    count = run.score.shape[1]
+    left = f" The first {replicates} of {count} replicates are drawn." if count > replicates else ""
     return (
         f"Half captured: {', '.join(halves)}. {summary.never_captured:.0%} of all {len(run.pc_variance)} PCs "
         f"never were, up to score {summary.final_score:.3f}.{left}"
     )
 
 
-def _decoding_said(each: Pool, variable: str, mean: FloatArray, good: str) -> str:
+def _decoding_sentence(curve: Pool, variable: str, mean: FloatArray, good: GoodScore | None) -> str:
     ends = mean[np.isfinite(mean)]
     goes = f" goes from {ends[0]:.2f} to {ends[-1]:.2f}" if len(ends) else ""
-    accuracy, chance = each.reference(variable) or (np.nan, np.nan)
+    accuracy, chance = curve.reference(variable) or (np.nan, np.nan)
     known = f"recording {accuracy:.2f}, chance {chance:.2f}"
-    return f"{each.label}{goes} ({known}), good score {good}"
+    return f"{curve.label}{goes} ({known}), good score {'not defined' if good is None else good.worded()}"

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from simopt.report.page.markup import details, facts, text
-
-_OWN_PLACE = ("config", "versions")
+from simopt.report.document import Code, Details, Facts
 
 
-def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> str:
-    """Return the HTML of the config and the provenance, both folded.
+def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> list[Details]:
+    """Return the config and the provenance, both folded.
 
     Parameters
     ----------
@@ -26,32 +24,29 @@ def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> str:
     attributes : mapping
         Of its file, whatever they hold.
     """
-    config = f'<pre tabindex="0">{text(attributes.get("config", ""))}</pre>'
-    table = facts(f"Provenance of {heading}", _pairs(path, attributes))
-    return details("Config (YAML)", config) + details("Provenance", table)
+    pairs = [("file", path), *_pairs(attributes)]
+    return [
+        Details("Config (YAML)", [Code(str(attributes.get("config", "")))]),
+        Details("Provenance", [Facts(f"Provenance of {heading}", pairs)]),
+    ]
 
 
-def _pairs(path: Path, attributes: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    yield "file", path
+def _pairs(attributes: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for name, value in attributes.items():
-        if name not in _OWN_PLACE:
-            yield name.replace("_", " "), _said(value)
-    yield from _versions(str(attributes.get("versions", "")))
-
-
-def _versions(stored: str) -> Iterator[tuple[str, object]]:
-    """Yield the version of each package, or what is stored where it is none of ours."""
+        if name not in ("config", "versions"):
+            yield name.replace("_", " "), _cell(value)
+    stored = str(attributes.get("versions", ""))
     try:
-        known = json.loads(stored)
+        versions = json.loads(stored)
     except ValueError:
-        known = None
-    if isinstance(known, dict):
-        yield from ((f"version of {name}", number) for name, number in known.items())
+        versions = None
+    if isinstance(versions, dict):
+        yield from ((f"version of {name}", number) for name, number in versions.items())
     else:
-        yield "versions", _said(stored)
+        yield "versions", _cell(stored)
 
 
-def _said(value: object) -> object:
+def _cell(value: object) -> object:
     if isinstance(value, np.ndarray):
         return ", ".join(map(str, value.tolist()))
     return "none" if isinstance(value, str) and not value else value

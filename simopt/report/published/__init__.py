@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -64,17 +64,20 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
             left_out["runs", reason] += 1
         else:
             runs.append(run)
-    rows = _of_runs(replace(collected, runs=runs))
+    good_scores = {
+        id(run): summary.good_scores for run, summary in zip(collected.runs, collected.summaries, strict=True)
+    }
+    rows = _of_runs(replace(collected, runs=runs), good_scores)
     unpublished = {
         "sensitivities": "no score of PC 1 under this perturbation is published",
         "joint ranges": "nothing of this pair and mode is published",
     }
-    analysed: list[tuple[str, Sensitivities | JointRange, Iterator[Comparison]]]
-    analysed = [("sensitivities", each, _of_sensitivity(each)) for each in collected.sensitivities]
-    analysed += [("joint ranges", each, _of_joint(each)) for each in collected.joints]
-    for kind, analysis, its_rows in analysed:
-        reason = comparable.unlike_analysis(analysis)
-        more = [] if reason else list(its_rows)
+    analyses: list[tuple[str, Sensitivities | JointRange, Iterator[Comparison]]]
+    analyses = [("sensitivities", result, _of_sensitivity(result)) for result in collected.sensitivities]
+    analyses += [("joint ranges", result, _of_joint(result)) for result in collected.joints]
+    for kind, result, comparisons in analyses:
+        reason = comparable.unlike_analysis(result)
+        more = [] if reason else list(comparisons)
         if not more:
             left_out[kind, reason or unpublished[kind]] += 1
         rows += more
@@ -100,51 +103,44 @@ class _About:
         note: str = "",
         replicates: Sequence[float] | FloatArray = (),
     ) -> Comparison:
-        known = not math.isnan(published.value), not math.isnan(here)
-        sides = {
-            (True, False): "never here",
-            (False, True): "never in the paper",
-            (False, False): "both never",
-        }
-        notes = (self.note, sides.get(known, ""), published.note, note)
+        sides = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
+        never = math.isnan(published.value), math.isnan(here)
+        notes = (self.note, sides.get(never, ""), published.note, note)
         return Comparison(
             self.dataset, self.source, self.measure, what, published.value, here, here - published.value,
             published.origin, "; ".join(filter(None, notes)), tuple(float(each) for each in replicates),
         )  # fmt: skip
 
 
-def _of_runs(collected: Collected) -> list[Comparison]:
-    good = {summary.path: summary.good_scores for summary in collected.summaries}
+def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodScore]]) -> list[Comparison]:
     steps = {run.path: steps_to(run.step, run.score, TARGET) for run in collected.whole()}
     rows: list[Comparison] = []
     accuracies: dict[tuple[str, ...], Comparison] = {}
-    for each in pool(collected.runs):
-        dataset = str(each.runs[0].attributes["dataset"])
-        label = "" if each.label == each.measure else each.label
-        about = _About(dataset, each.source, each.measure, label)
-        found = {
-            "first_score": [run.score[0, column] for run, column in each.places],
-            "steps": [steps[run.path][column] for run, column in each.places],
-            "never_captured": np.isnan(each.half_capture).sum(axis=1),
+    for curve in pool(collected.runs):
+        dataset = str(curve.runs[0].attributes["dataset"])
+        label = "" if curve.label == curve.measure else curve.label
+        about = _About(dataset, curve.source, curve.measure, label)
+        here = {
+            "first_score": [run.score[0, column] for run, column in curve.places],
+            "steps": [steps[run.path][column] for run, column in curve.places],
+            "never_captured": np.isnan(curve.half_capture).sum(axis=1),
         }
-        for key, published in numbers.runs()[dataset, each.measure].items():
-            values = found[key]
-            rows.append(about.row(_RUN[key], Number(published, "data"), float(np.mean(values)), "", values))
-        rows += _of_halves(about, each.half_capture)
-        decoder = comparable.decoder_note(each.runs[0].attributes)
-        for variable in each.variables:
-            per_seed = np.array(
-                [
-                    good[run.path][variable].per_seed[column] if variable in good[run.path] else np.nan
-                    for run, column in each.places
-                ]
-            )
-            rows += _of_good_score(about, variable, per_seed, decoder)
-            known, accuracy = each.reference(variable), numbers.figure(dataset, "accuracy", variable)
+        for key, value in numbers.runs()[dataset, curve.measure].items():
+            mean = float(np.mean(here[key]))
+            rows.append(about.row(_RUN[key], Number(value, "data"), mean, "", here[key]))
+        rows += _of_halves(about, curve.half_capture)
+        decoder = comparable.decoder_note(curve.runs[0].attributes)
+        for variable in curve.variables:
+            published = numbers.good_score(dataset, curve.measure, variable)
+            if published is not None:
+                good = curve.good_score(variable, good_scores)
+                score, per_seed = (math.nan, ()) if good is None else (good.score, good.per_seed)
+                rows.append(about.row(f"{GOOD}, {variable}", published, score, decoder, per_seed))
+            known, accuracy = curve.reference(variable), numbers.figure(dataset, "accuracy", variable)
             if known is not None and accuracy is not None:
                 of = replace(about, measure="", note="")
                 row = of.row(f"accuracy of the recording, {variable}", accuracy, known[0], decoder)
-                accuracies.setdefault((dataset, each.source, each.data_hash, variable, decoder), row)
+                accuracies.setdefault((dataset, curve.source, curve.data_hash, variable, decoder), row)
     return [*rows, *accuracies.values()]
 
 
@@ -167,13 +163,6 @@ def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
         k = int(both[apart.argmax()])
         largest = Number(float(published[k]), "data")
         yield about.row(LARGEST, largest, float(here[k]), f"PC {k + 1}", halves[:, k])
-
-
-def _of_good_score(about: _About, variable: str, per_seed: FloatArray, decoder: str) -> Iterator[Comparison]:
-    published = numbers.good_score(about.dataset, about.measure, variable)
-    if published is not None:
-        here = GoodScore(variable, math.nan, per_seed).score
-        yield about.row(f"{GOOD}, {variable}", published, here, decoder, per_seed)
 
 
 def _of_sensitivity(found: Sensitivities) -> Iterator[Comparison]:
