@@ -8,61 +8,45 @@ from typing import ClassVar
 
 import sympy as sp
 
-from simopt.theory.derivation.proofs import Algebra, ByWords, Series, vanishes
+from simopt.theory.derivation.proofs import Algebra, ByWords, Series, WrittenOut, cases, vanishes
 from simopt.theory.derivation.sensitivity import signed
 from simopt.theory.derivation.setting import (
     PERTURBATIONS,
     S_1,
     S_2,
+    SHARES,
     Assumption,
-    Explicit,
     K,
     X,
     Y,
+    e,
     k,
     lam,
     lambda_i,
+    matrices,
     n,
+    overlaps,
     p_i,
     q_i,
     t,
+    w,
+    z,
 )
 from simopt.theory.derivation.steps import Check, Step
-from simopt.theory.derivation.subjects import SHARES
-from simopt.theory.derivation.words import polynomial
 
-z = sp.IndexedBase("z", real=True)
-z_vector = sp.MatrixSymbol("z", K, 1)
 epsilon, mean_square = sp.symbols("epsilon m", positive=True)
-
-_GIVEN = PERTURBATIONS["rotation"]
-_SIZES = (2, 3, 4)
+_ROTATION = PERTURBATIONS["rotation"]
+_U, _V, _S, _P, *_ = matrices(K)
 
 OVERLAPS = Assumption(
     "w is a unit vector orthogonal to u_i and to the constant, with overlaps z_k with the other PCs, z_i = 0",
-    (
-        (sp.MatrixSymbol("U", n, K).T * _GIVEN.w, z_vector),
-        (_GIVEN.w.T * _GIVEN.w, sp.Identity(1)),
-    ),
+    ((_U.T * w, overlaps), (w.T * w, sp.Identity(1))),
 )
 RANDOM = Assumption(
     "all n - 2 directions that are left for w are alike: m, the mean of z_k^2, is the same for each",
     ((mean_square, 1 / (n - 2)),),
 )
-
-
-@dataclass(frozen=True)
-class InMatrices(Check):
-    """A trace, multiplied out with explicit matrices."""
-
-    words: ClassVar[str] = "multiplied out in explicit matrices for 2, 3 and 4 PCs and each choice of i"
-
-    def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
-        return all(
-            vanishes(_trace(step.before.arg, case) - _written(step.after, case, squares=None))
-            for case in _cases()
-        )
+_MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
 
 
 @dataclass(frozen=True)
@@ -73,129 +57,58 @@ class InTheMean(Check):
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        mean = next(
-            right for each in step.assumptions for left, right in each.equations if left == mean_square
-        )
+        mean = dict(step.equations)[mean_square]
         return all(
-            vanishes(_written(step.before, case, squares=mean) - _written(step.after, case, squares=None))
-            for case in _cases()
+            vanishes(
+                sp.expand(case.write(step.before)).subs(
+                    {overlap**2: mean for overlap in case.overlaps if overlap}
+                )
+                - case.write(step.after)
+            )
+            for case in cases(_ROTATION)
         )
 
 
 def steps_to_correction(result: sp.Expr) -> Iterator[Step]:
     """Yield the steps to the first finite-sample correction of CKA under rotation."""
-    V, S, P, e = _GIVEN.axes, _GIVEN.diagonal("S"), _GIVEN.diagonal("P"), _GIVEN.e
+    sine = sp.sin(t) ** 2
     b = sp.sin(t) * sp.sqrt(lambda_i)
-    mixed = S * P + b * S * z_vector * e.T
-    own = P * P + b * P * z_vector * e.T + b * e * z_vector.T * P + sp.sin(t) ** 2 * lambda_i * e * e.T
-    setting = (_GIVEN.decomposition, _GIVEN.orthonormal, OVERLAPS)
-    orthonormal = (_GIVEN.orthonormal,)
+    mixed = _S * _P + b * _S * overlaps * e.T
+    own = _P * _P + b * _P * overlaps * e.T + b * e * overlaps.T * _P + sine * lambda_i * e * e.T
+    setting, stay = (_ROTATION.decomposition, _ROTATION.orthonormal, OVERLAPS), "overlaps z = U'w stay"
     cross, other = "X'Y, w not orthogonal", "Y'Y, w not orthogonal"
-    yield Step(cross, "overlaps z = U'w stay", X.T * Y, V * mixed * V.T, ByWords(), setting)
-    yield Step(other, "overlaps z = U'w stay", Y.T * Y, V * own * V.T, ByWords(), setting)
+    yield Step(cross, stay, X.T * Y, _V * mixed * _V.T, ByWords(), setting)
+    yield Step(other, stay, Y.T * Y, _V * own * _V.T, ByWords(), setting)
     overlap = sp.Sum(lam[k] * z[k] ** 2, (k, 1, K))
-    found = {}
+    numerator = S_2 + lambda_i**2 * sp.cos(t) ** 2 + lambda_i * sine * overlap
+    denominator = S_2 + lambda_i**2 + 2 * lambda_i * sine * overlap
+    means = []
     for name, product, definition, inside, total in (
-        (
-            "mean of tr X'YY'X",
-            cross,
-            X.T * Y * Y.T * X,
-            mixed * mixed.T,
-            S_2 + lambda_i**2 * sp.cos(t) ** 2 + lambda_i * sp.sin(t) ** 2 * overlap,
-        ),
-        (
-            "mean of tr (Y'Y)^2",
-            other,
-            Y.T * Y * Y.T * Y,
-            own * own,
-            S_2 + lambda_i**2 + 2 * lambda_i * sp.sin(t) ** 2 * overlap,
-        ),
+        ("mean of tr X'YY'X", cross, X.T * Y * Y.T * X, mixed * mixed.T, numerator),
+        ("mean of tr (Y'Y)^2", other, Y.T * Y * Y.T * Y, own * own, denominator),
     ):
-        expected = total.xreplace({overlap: S_1 / (n - 2)})
-        yield Step(
-            name,
-            "cyclic in the trace",
+        before, inside, mean = (
             sp.Trace(definition),
             sp.Trace(inside),
-            ByWords((product,)),
-            orthonormal,
+            total.xreplace({overlap: S_1 / (n - 2)}),
         )
-        yield Step(name, "multiplied out, z_i = 0", sp.Trace(inside), total, InMatrices(), (OVERLAPS,))
-        yield Step(name, "in the mean over random w", total, expected, InTheMean(), (RANDOM,))
-        found[name] = expected
-    yield Step(
-        "m",
-        "the squares of the n - 2 coordinates of w add up to 1",
-        (n - 2) * mean_square,
-        sp.Integer(1),
-        Algebra(),
-        (RANDOM,),
-    )
-    small = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
-    numerator, denominator = found.values()
-    ratio = numerator / sp.sqrt((S_2 + lambda_i**2) * denominator)
-    sine = sp.sin(t) ** 2
+        yield Step(name, "cyclic in the trace", before, inside, ByWords((product,)), (_ROTATION.orthonormal,))
+        yield Step(name, "multiplied out, z_i = 0", inside, total, WrittenOut(_ROTATION), (OVERLAPS,))
+        yield Step(name, "in the mean over random w", total, mean, InTheMean(), (RANDOM,))
+        means.append(mean)
+    rule = "the squares of the n - 2 coordinates of w add up to 1"
+    yield Step("m", rule, (n - 2) * mean_square, sp.Integer(1), Algebra(), (RANDOM,))
+    ratio = means[0] / sp.sqrt((S_2 + lambda_i**2) * means[1])
     excess = epsilon * q_i * (1 - p_i) / p_i * sine
     in_shares = (1 - q_i * sine + excess) / sp.sqrt(1 + 2 * excess)
-    name = "CKA of mean products"
-    yield Step(
-        name,
+    name, rule = (
+        "CKA of mean products",
         "in shares; the mean of the score differs from it by terms in 1 / (n - 2)^2",
-        ratio,
-        in_shares,
-        Algebra(),
-        (SHARES, small),
     )
+    yield Step(name, rule, ratio, in_shares, Algebra(), (SHARES, _MANY))
     slope = signed(sp.factor(sp.simplify(sp.diff(in_shares, epsilon).subs(epsilon, 0))))
     first = 1 - q_i * sine + slope * epsilon
-    yield Step(
-        name, "to first order in epsilon", in_shares, first + sp.Order(epsilon**2), Series(epsilon, "square")
-    )
-    gain = (slope * epsilon).xreplace({epsilon: 1 / (n - 2)})
-    yield Step("correction", "beyond the score at an orthogonal w", first - result, gain, Algebra(), (small,))
-
-
-def _cases() -> list[Explicit]:
-    return [Explicit(_GIVEN, size, index) for size in _SIZES for index in range(size)]
-
-
-def _overlaps(case: Explicit) -> list[sp.Symbol]:
-    symbols = list(sp.symbols(f"z_1:{case.size + 1}", real=True))
-    symbols[case.index] = sp.Integer(0)
-    return symbols
-
-
-def _trace(matrix: sp.Basic, case: Explicit) -> sp.Expr:
-    """Return the trace of a sum of products of S, P, e and z."""
-    unit = sp.Matrix([int(at == case.index) for at in range(case.size)])
-    known = {
-        "S": sp.diag(*(entries["S"] for entries in case.entries)),
-        "P": sp.diag(*(entries["P"] for entries in case.entries)),
-        "e": unit,
-        "z": sp.Matrix(_overlaps(case)),
-    }
-    total: sp.Expr = sp.Integer(0)
-    for word, coefficient in polynomial(matrix).items():
-        product = sp.eye(case.size)
-        for name, turned, exponent in word:
-            product = product * (
-                known[name].T if turned else known[name] ** exponent if exponent != 1 else known[name]
-            )
-        total += coefficient * product.trace()
-    return total.xreplace({lambda_i: case.own})
-
-
-def _written(expression: sp.Expr, case: Explicit, *, squares: sp.Expr | None) -> sp.Expr:
-    """Write out the sums over z_k^2, as symbols or with the mean of the squares."""
-    values = [value**2 for value in _overlaps(case)]
-    if squares is not None:
-        values = [squares if value else value for value in values]
-
-    def summed(part: sp.Sum) -> sp.Expr:
-        index = part.variables[0]
-        return sum(
-            part.function.xreplace({z[index] ** 2: value, lam[index]: variance})
-            for value, variance in zip(values, case.variances, strict=True)
-        )
-
-    return case.write(expression.replace(lambda part: isinstance(part, sp.Sum), summed))
+    expanded = first + sp.Order(epsilon**2)
+    yield Step(name, "to first order in epsilon", in_shares, expanded, Series(epsilon, "square"))
+    gain = (slope * epsilon).xreplace(dict(_MANY.equations))
+    yield Step("correction", "beyond the score at an orthogonal w", first - result, gain, Algebra(), (_MANY,))

@@ -8,6 +8,7 @@ import sympy as sp
 
 from simopt.theory.derivation.proofs import Algebra, Series, Through, WrittenOut
 from simopt.theory.derivation.setting import (
+    FULL_RANK,
     Assumption,
     Perturbation,
     a,
@@ -29,132 +30,116 @@ from simopt.theory.derivation.setting import (
     t,
 )
 from simopt.theory.derivation.steps import Step
-from simopt.theory.derivation.subjects import FULL_RANK
 
-NEAR = {
+_NEAR = {
     "rotation": Assumption("t is less than 90 degrees", ((sp.Abs(sp.cos(t)), sp.cos(t)),)),
     "scaling": Assumption("a = 1 - delta is positive", ((sp.Abs(a), 1 - delta), (a, 1 - delta))),
 }
-TOTALS = Assumption(
-    "shares and penalties of the two PCs",
-    (
-        (p_i, lambda_i / sigma_1),
-        (p_j, lambda_j / sigma_1),
-        (q_i, lambda_i**2 / sigma_2),
-        (q_j, lambda_j**2 / sigma_2),
-        (r_i, rho / lambda_i),
-        (r_j, rho / lambda_j),
-    ),
-)
+_TOTALS = {
+    p_i: lambda_i / sigma_1,
+    p_j: lambda_j / sigma_1,
+    q_i: lambda_i**2 / sigma_2,
+    q_j: lambda_j**2 / sigma_2,
+    r_i: rho / lambda_i,
+    r_j: rho / lambda_j,
+}
 _OTHER = {p_i: p_j, q_i: q_j, r_i: r_j, lambda_i: lambda_j}
 _HIGHEST = 6
 """Highest power of the strength among which the two leading terms are looked for."""
 
 
 def steps_to_loss(
-    result: sp.Expr, given: Perturbation, *, distance: bool, of: str = "loss"
+    result: sp.Expr, perturbation: Perturbation, *, distance: bool, of: str = "loss"
 ) -> Iterator[Step]:
     """Yield the steps from a score to the two leading terms of its loss."""
-    loss = result
-    check = WrittenOut(given.name) if result.has(sp.Sum) else Algebra()
+    loss, x, summed = result, perturbation.strength, result.has(sp.Sum)
+    check = WrittenOut(perturbation) if summed else Algebra()
     if not distance:
-        none = {t: 0, eta: 0, nu: 0} if given.strength != delta else {a: 1}
-        at_x = result.subs(none)
+        at_x = result.subs({a: 1} if x == delta else {x: 0})
         highest = _tidied(at_x)
         if at_x != highest:
             yield Step(f"{of}: score at Y = X", "no perturbation", at_x, highest, check)
         loss = highest - result
+    near = _NEAR.get(perturbation.name)
+    put_in = loss.xreplace(dict(near.equations)) if near else loss
     if loss == 0:
         yield Step(of, "the score does not change", loss, sp.Integer(0), Algebra())
         return
-    near = NEAR.get(given.name)
-    if near is not None:
-        put_in = loss.xreplace(dict(near.equations))
-        if put_in != loss:
-            reached = _tidied(put_in) if not _is_angle(put_in) and not distance else put_in
-            if distance and given.name == "scaling":
-                reached = sp.sqrt(lambda_i) * delta
-            if reached == 0:
-                yield Step(of, "the score does not change", loss, sp.Integer(0), Algebra(), (near,))
-                return
-            yield Step(of, "near Y = X", loss, reached, Algebra(), (near,))
-            loss = reached
-    x = given.strength
-    through: Through
-    if _is_angle(loss):
+    if near is not None and put_in != loss:
+        reached = put_in if distance or put_in.has(sp.acos) else _tidied(put_in)
+        if distance and perturbation.name == "scaling":
+            reached = sp.sqrt(lambda_i) * delta
+        rule = "near Y = X" if reached != 0 else "the score does not change"
+        yield Step(of, rule, loss, reached, Algebra(), (near,))
+        if reached == 0:
+            return
+        loss = reached
+    through: Through = "nothing"
+    if loss.has(sp.acos):
         (inverse,) = loss.atoms(sp.acos)
         claim, through = _root(1 - inverse.args[0], x, angle=True), "cosine"
     elif distance:
         claim, through = _root(loss**2, x, angle=False), "square"
     else:
-        claim, through = _sum_of_terms(_taylor(loss, x), x, loss), "nothing"
+        claim = _sum_of_terms(_taylor(loss, x), x, loss)
     if claim != loss:
-        check_in = given.name if loss.has(sp.Sum) else None
-        rank = (FULL_RANK,) if loss.has(sp.Sum) else ()
-        yield Step(of, f"expanded in {x}", loss, claim, Series(x, through, check_in), rank)
+        series = Series(x, through, perturbation if summed else None)
+        yield Step(of, f"expanded in {x}", loss, claim, series, (FULL_RANK,) if summed else ())
 
 
 def terms(claim: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, ...]:
     """Return the terms of an expansion, the lowest power of the strength first."""
-    plain = claim.removeO()
-    if plain == 0:
+    if claim.removeO() == 0:
         return ()
     powers: dict[sp.Expr, sp.Expr] = {}
-    for part in sp.Add.make_args(plain):
+    for part in sp.Add.make_args(claim.removeO()):
         power = part.as_coeff_exponent(x)[1]
         powers[power] = powers.get(power, sp.Integer(0)) + part
     return tuple(powers[power] for power in sorted(powers))
 
 
-def steps_to_ratio(lead: sp.Expr, x: sp.Symbol) -> Iterator[Step]:
-    """Yield the ratio of the leading losses of PC i and PC j at the same strength."""
-    yield _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER), x)
+def ratio_of_losses(lead: sp.Expr, x: sp.Symbol) -> Step:
+    """Return the ratio of the leading losses of PC i and PC j at the same strength."""
+    return _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER), x)
 
 
-def steps_to_shares(lead: sp.Expr) -> Iterator[Step]:
-    """Yield the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
+def ratio_of_noise(lead: sp.Expr) -> Step:
+    """Return the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
     own = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
     other = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
-    yield _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", own, other, nu)
+    return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", own, other, nu)
 
 
-def small_share(result: sp.Expr) -> Iterator[Step]:
-    """Yield what an angular form loses where the PC has a small share of the variance."""
+def loss_of_a_small_share(result: sp.Expr) -> Step:
+    """Return what an angular form loses where the PC has a small share of the variance."""
     loss = 1 - result
-    share = next((each for each in (p_i, q_i) if loss.has(each)), None)
-    if share is None:
-        return
+    share = p_i if loss.has(p_i) else q_i
     (inverse,) = loss.atoms(sp.acos)
     slope = sp.factor(sp.simplify(-2 * sp.diff(inverse.args[0], share).subs(share, 0)))
     claim = 2 / sp.pi * sp.sqrt(slope) * sp.sqrt(share) + sp.Order(share ** sp.Rational(3, 2))
     rule = f"where the share {share} is small, the loss goes as its square root"
-    yield Step("loss for a small share", rule, loss, claim, Series(share, "cosine"))
+    return Step("loss for a small share", rule, loss, claim, Series(share, "cosine"))
 
 
 def _ratio(rule: str, own: sp.Expr, other: sp.Expr, x: sp.Symbol) -> Step:
-    before = own / other
-    after = sp.simplify(before.xreplace(dict(TOTALS.equations)))
-    names = before.free_symbols - {x}
-    used = tuple(equation for equation in TOTALS.equations if equation[0] in names)
-    assumptions = (Assumption(TOTALS.words, used),) if used else ()
-    return Step("ratio", rule, before, signed(sp.powsimp(after)), Algebra(), assumptions)
-
-
-def _is_angle(expression: sp.Expr) -> bool:
-    return bool(expression.has(sp.acos))
+    ratio = own / other
+    used = tuple((share, total) for share, total in _TOTALS.items() if ratio.has(share))
+    assumptions = (Assumption("shares and penalties of the two PCs", used),) if used else ()
+    after = signed(sp.powsimp(sp.simplify(ratio.xreplace(_TOTALS))))
+    return Step("ratio", rule, ratio, after, Algebra(), assumptions)
 
 
 def _taylor(expression: sp.Expr, x: sp.Symbol) -> dict[int, sp.Expr]:
     """Return the first two coefficients that are not 0, by the power of x."""
-    found: dict[int, sp.Expr] = {}
+    coefficients: dict[int, sp.Expr] = {}
     for power in range(_HIGHEST + 1):
         coefficient = _tidied(expression.subs(x, 0) / sp.factorial(power))
         if coefficient != 0:
-            found[power] = coefficient if coefficient.has(sp.Sum) else signed(sp.factor(coefficient))
-        if len(found) == 2:
+            coefficients[power] = coefficient if coefficient.has(sp.Sum) else signed(sp.factor(coefficient))
+        if len(coefficients) == 2:
             break
         expression = sp.diff(expression, x)
-    return found
+    return coefficients
 
 
 def _sum_of_terms(coefficients: dict[int, sp.Expr], x: sp.Symbol, exact: sp.Expr) -> sp.Expr:
@@ -169,22 +154,17 @@ def _root(inside: sp.Expr, x: sp.Symbol, *, angle: bool) -> sp.Expr:
 
     arccos(1 - u) = sqrt(2 u) (1 + u / 12 + ...).
     """
-    coefficients = _taylor(inside, x)
-    low, *high = sorted(coefficients)
-    kappa = coefficients[low]
-    gaps = [power - low for power in high]
-    if angle:
-        gaps.append(low)
+    (low, kappa), *next_term = sorted(_taylor(inside, x).items())
     front = 2 / sp.pi * sp.sqrt(2 * kappa) if angle else sp.sqrt(kappa)
+    # Factors 1 + b x^gap: of the root of u, and of the angle.
+    bends = [(power - low, coefficient / (2 * kappa)) for power, coefficient in next_term]
+    if angle:
+        bends.append((low, kappa / 12))
     lead = front * x ** sp.Rational(low, 2)
-    if not gaps:
+    if not bends:
         return lead
-    gap = min(gaps)
-    bend: sp.Expr = sp.Integer(0)
-    if high and high[0] - low == gap:
-        bend += coefficients[high[0]] / (2 * kappa)
-    if angle and gap == low:
-        bend += kappa / 12
+    gap = min(gap for gap, _ in bends)
+    bend = sp.Add(*(factor for at, factor in bends if at == gap))
     last = sp.Rational(low, 2) + gap
     return lead + signed(front * sp.factor(sp.simplify(bend))) * x**last + sp.Order(x ** (last + 1))
 
@@ -205,13 +185,13 @@ def _tidied(expression: sp.Expr) -> sp.Expr:
         summands[place] = summands.get(place, sp.Integer(0)) + number * sums.function
     for (factor, limits), summand in summands.items():
         one = signed(sp.factor(sp.simplify(summand)))
-        number, rest = one.as_coeff_Mul()
-        sign = -1 if number < 0 else 1
+        sign = -1 if one.as_coeff_Mul()[0] < 0 else 1
         merged = sp.Sum(sign * one, limits)
         if sign * one == lam[limits[0]]:
-            total += sign * factor * sigma_1
-        else:
-            total += sign * factor * (merged if rest.has(limits[0]) else merged.doit())
+            merged = sigma_1
+        elif not one.has(limits[0]):
+            merged = merged.doit()
+        total += sign * factor * merged
     return total
 
 
