@@ -9,12 +9,12 @@ import sympy as sp
 
 from simopt import checks
 from simopt.theory.derivation.proofs import Algebra
-from simopt.theory.derivation.random_direction import steps_to_correction
 from simopt.theory.derivation.score import steps_to_score
 from simopt.theory.derivation.sensitivity import (
     loss_of_a_small_share,
     ratio_of_losses,
     ratio_of_noise,
+    steps_to_correction,
     steps_to_loss,
     terms,
 )

@@ -139,19 +139,12 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
         )
     with TemporaryDirectory() as folder:
         shutil.copy(source, Path(folder) / "derivation.tex")
-        done = subprocess.run(
-            [engine, *_ENGINES[engine], "derivation.tex"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        command = [engine, *_ENGINES[engine], "derivation.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         made = Path(folder) / "derivation.pdf"
         if done.returncode != 0 or not made.is_file():
-            reason = next(
-                (line for line in done.stdout.splitlines() if line.startswith("!")), "no PDF was made"
-            )
+            printed = done.stdout.decode(errors="replace").splitlines()
+            reason = next((line for line in printed if line.startswith("!")), "no PDF was made")
             raise SimoptError(f"{engine} failed on {source}: {reason}")
         shutil.copy(made, target)
     return target
@@ -159,10 +152,8 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
 
 def tex(expression: sp.Basic) -> str:
     """Return an expression in LaTeX."""
-    if isinstance(expression, sp.Expr) and not getattr(expression, "is_Matrix", False):
-        order = expression.getO() if expression.is_Add else None
-        if order is not None:
-            return f"{tex(expression.removeO())} + {sp.latex(order)}"
+    if expression.is_Add and expression.getO() is not None:
+        return f"{tex(expression.removeO())} + {sp.latex(expression.getO())}"
     return str(sp.latex(_subscripted(expression)))
 
 
@@ -198,12 +189,11 @@ def _blocks(derivation: Derivation) -> Iterator[tuple[Any, ...]]:
 
 def _filled(derivation: Derivation, templates: dict[str, str], escaped: Callable[[str], str]) -> str:
     """Fill a template for each block; a kind of block without one is left out."""
-    return "".join(
-        templates.get(kind, "").format(
-            *(escaped(part) if isinstance(part, str) else tex(part) for part in parts)
-        )
-        for kind, *parts in _blocks(derivation)
-    )
+    document = ""
+    for kind, *parts in _blocks(derivation):
+        texts = (escaped(part) if isinstance(part, str) else tex(part) for part in parts)
+        document += templates.get(kind, "").format(*texts)
+    return document
 
 
 def _title(derivation: Derivation) -> str:
@@ -222,10 +212,7 @@ def _equation(left: sp.Basic, right: sp.Basic) -> list[str]:
 
 def _subscripted(expression: sp.Basic) -> sp.Basic:
     """Write the entries of lambda, c, g and z as symbols with a subscript."""
-    return expression.replace(
-        lambda part: isinstance(part, sp.Indexed),
-        lambda part: sp.Symbol(f"{part.base}_{part.indices[0]}", real=True),
-    )
+    return expression.replace(sp.Indexed, lambda base, index: sp.Symbol(f"{base}_{index}", real=True))
 
 
 def _drawn(expression: sp.Basic) -> list[str]:

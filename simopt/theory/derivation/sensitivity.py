@@ -1,23 +1,37 @@
-"""From the score in closed form to what a measure sees: the loss, its expansion, the ratio of two PCs."""
+"""From the score to what a measure sees: the loss, its expansion, the ratio of two PCs, what random w add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import sympy as sp
 
-from simopt.theory.derivation.proofs import Algebra, Series, Through, WrittenOut
+from simopt.theory.derivation.proofs import Algebra, ByWords, Series, Through, WrittenOut, cases, vanishes
 from simopt.theory.derivation.setting import (
     FULL_RANK,
+    PERTURBATIONS,
+    S_1,
+    S_2,
+    SHARES,
     Assumption,
+    K,
     Perturbation,
+    X,
+    Y,
     a,
     delta,
+    e,
     eta,
+    k,
     lam,
     lambda_i,
     lambda_j,
+    matrices,
+    n,
     nu,
+    overlaps,
     p_i,
     p_j,
     q_i,
@@ -28,8 +42,10 @@ from simopt.theory.derivation.setting import (
     sigma_1,
     sigma_2,
     t,
+    w,
+    z,
 )
-from simopt.theory.derivation.steps import Step
+from simopt.theory.derivation.steps import Check, Step
 
 _NEAR = {
     "rotation": Assumption("t is less than 90 degrees", ((sp.Abs(sp.cos(t)), sp.cos(t)),)),
@@ -125,7 +141,7 @@ def _ratio(rule: str, own: sp.Expr, other: sp.Expr, x: sp.Symbol) -> Step:
     ratio = own / other
     used = tuple((share, total) for share, total in _TOTALS.items() if ratio.has(share))
     assumptions = (Assumption("shares and penalties of the two PCs", used),) if used else ()
-    after = signed(sp.powsimp(sp.simplify(ratio.xreplace(_TOTALS))))
+    after = _signed(sp.powsimp(sp.simplify(ratio.xreplace(_TOTALS))))
     return Step("ratio", rule, ratio, after, Algebra(), assumptions)
 
 
@@ -135,7 +151,7 @@ def _taylor(expression: sp.Expr, x: sp.Symbol) -> dict[int, sp.Expr]:
     for power in range(_HIGHEST + 1):
         coefficient = _tidied(expression.subs(x, 0) / sp.factorial(power))
         if coefficient != 0:
-            coefficients[power] = coefficient if coefficient.has(sp.Sum) else signed(sp.factor(coefficient))
+            coefficients[power] = coefficient if coefficient.has(sp.Sum) else _signed(sp.factor(coefficient))
         if len(coefficients) == 2:
             break
         expression = sp.diff(expression, x)
@@ -166,7 +182,7 @@ def _root(inside: sp.Expr, x: sp.Symbol, *, angle: bool) -> sp.Expr:
     gap = min(gap for gap, _ in bends)
     bend = sp.Add(*(factor for at, factor in bends if at == gap))
     last = sp.Rational(low, 2) + gap
-    return lead + signed(front * sp.factor(sp.simplify(bend))) * x**last + sp.Order(x ** (last + 1))
+    return lead + _signed(front * sp.factor(sp.simplify(bend))) * x**last + sp.Order(x ** (last + 1))
 
 
 def _tidied(expression: sp.Expr) -> sp.Expr:
@@ -184,7 +200,7 @@ def _tidied(expression: sp.Expr) -> sp.Expr:
         place = factor, sums.limits[0]
         summands[place] = summands.get(place, sp.Integer(0)) + number * sums.function
     for (factor, limits), summand in summands.items():
-        one = signed(sp.factor(sp.simplify(summand)))
+        one = _signed(sp.factor(sp.simplify(summand)))
         sign = -1 if one.as_coeff_Mul()[0] < 0 else 1
         merged = sp.Sum(sign * one, limits)
         if sign * one == lam[limits[0]]:
@@ -195,7 +211,7 @@ def _tidied(expression: sp.Expr) -> sp.Expr:
     return total
 
 
-def signed(product: sp.Expr) -> sp.Expr:
+def _signed(product: sp.Expr) -> sp.Expr:
     """Return a product with its factors written as 1 - x rather than x - 1."""
     sign, factors = 1, []
     for factor in sp.Mul.make_args(product):
@@ -208,3 +224,73 @@ def signed(product: sp.Expr) -> sp.Expr:
             factor = (-base) ** exponent
         factors.append(factor)
     return sp.Mul(sign, *factors)
+
+
+epsilon, mean_square = sp.symbols("epsilon m", positive=True)
+_ROTATION = PERTURBATIONS["rotation"]
+_U, _V, _S, _P, *_ = matrices(K)
+
+OVERLAPS = Assumption(
+    "w is a unit vector orthogonal to u_i and to the constant, with overlaps z_k with the other PCs, z_i = 0",
+    ((_U.T * w, overlaps), (w.T * w, sp.Identity(1))),
+)
+RANDOM = Assumption(
+    "all n - 2 directions that are left for w are alike: m, the mean of z_k^2, is the same for each",
+    ((mean_square, 1 / (n - 2)),),
+)
+_MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
+
+
+@dataclass(frozen=True)
+class InTheMean(Check):
+    """An expectation: every z_k^2 replaced by its mean, z_i by 0."""
+
+    words: ClassVar[str] = "linear in z_k^2, whose mean is put in, for 2, 3 and 4 PCs and each choice of i"
+
+    def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
+        """Whether the two sides of the step are equal, given the earlier steps."""
+        mean = dict(step.equations)[mean_square]
+        for case in cases(_ROTATION):
+            means = {overlap**2: mean for overlap in case.overlaps if overlap != 0}
+            if not vanishes(sp.expand(case.write(step.before)).xreplace(means) - case.write(step.after)):
+                return False
+        return True
+
+
+def steps_to_correction(result: sp.Expr) -> Iterator[Step]:
+    """Yield the steps to the first finite-sample correction of CKA under rotation."""
+    sine = sp.sin(t) ** 2
+    b = sp.sin(t) * sp.sqrt(lambda_i)
+    mixed = _S * _P + b * _S * overlaps * e.T
+    own = _P * _P + b * _P * overlaps * e.T + b * e * overlaps.T * _P + sine * lambda_i * e * e.T
+    setting, stay = (_ROTATION.decomposition, _ROTATION.orthonormal, OVERLAPS), "overlaps z = U'w stay"
+    cross, other = "X'Y, w not orthogonal", "Y'Y, w not orthogonal"
+    yield Step(cross, stay, X.T * Y, _V * mixed * _V.T, ByWords(), setting)
+    yield Step(other, stay, Y.T * Y, _V * own * _V.T, ByWords(), setting)
+    overlap = sp.Sum(lam[k] * z[k] ** 2, (k, 1, K))
+    numerator = S_2 + lambda_i**2 * sp.cos(t) ** 2 + lambda_i * sine * overlap
+    denominator = S_2 + lambda_i**2 + 2 * lambda_i * sine * overlap
+    means = []
+    for name, product, definition, inside, total in (
+        ("mean of tr X'YY'X", cross, sp.Trace(X.T * Y * Y.T * X), sp.Trace(mixed * mixed.T), numerator),
+        ("mean of tr (Y'Y)^2", other, sp.Trace(Y.T * Y * Y.T * Y), sp.Trace(own * own), denominator),
+    ):
+        mean = total.xreplace({overlap: S_1 / (n - 2)})
+        yield Step(name, "cyclic in the trace", definition, inside, ByWords((product,)), setting[1:2])
+        yield Step(name, "multiplied out, z_i = 0", inside, total, WrittenOut(_ROTATION), (OVERLAPS,))
+        yield Step(name, "in the mean over random w", total, mean, InTheMean(), (RANDOM,))
+        means.append(mean)
+    rule = "the squares of the n - 2 coordinates of w add up to 1"
+    yield Step("m", rule, (n - 2) * mean_square, sp.Integer(1), Algebra(), (RANDOM,))
+    ratio = means[0] / sp.sqrt((S_2 + lambda_i**2) * means[1])
+    excess = epsilon * q_i * (1 - p_i) / p_i * sine
+    in_shares = (1 - q_i * sine + excess) / sp.sqrt(1 + 2 * excess)
+    name = "CKA of mean products"
+    rule = "in shares; the mean of the score differs from it by terms in 1 / (n - 2)^2"
+    yield Step(name, rule, ratio, in_shares, Algebra(), (SHARES, _MANY))
+    slope = _signed(sp.factor(sp.simplify(sp.diff(in_shares, epsilon).subs(epsilon, 0))))
+    first = 1 - q_i * sine + slope * epsilon
+    expanded = first + sp.Order(epsilon**2)
+    yield Step(name, "to first order in epsilon", in_shares, expanded, Series(epsilon, "square"))
+    gain = (slope * epsilon).xreplace(dict(_MANY.equations))
+    yield Step("correction", "beyond the score at an orthogonal w", first - result, gain, Algebra(), (_MANY,))

@@ -1,4 +1,4 @@
-"""The measures: the quantities that each is made of, in X and Y, and its score in closed form."""
+"""The measures: the quantities that each is made of, and its score in closed form."""
 
 from __future__ import annotations
 
@@ -7,32 +7,20 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from simopt.theory.derivation.proofs import NuclearNorm
 from simopt.theory.derivation.setting import (
     PENALTY,
     R_0,
     RATIO,
     ROTATED,
-    S_1,
-    S_2,
     SHARES,
     Assumption,
-    B,
     D,
     K,
-    Perturbation,
-    S_rho,
-    X,
-    Y,
     a,
-    c,
     eta,
-    g,
     k,
     lam,
     lambda_i,
-    matrices,
-    n,
     nu,
     p,
     p_i,
@@ -46,80 +34,6 @@ from simopt.theory.derivation.setting import (
 
 ANGULAR = {"cka_angular": "cka", "procrustes_angular": "nbs"}
 """Angular forms, and the score whose angle they take."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A number that a score is made of: its definition, and what it is in the three diagonals.
-
-    Attributes
-    ----------
-    name : str
-    definition : sympy expression
-        A trace or a nuclear norm, in X and Y.
-    uses : tuple of str
-        The products of matrices that lead to the diagonals.
-    reduced : sympy expression
-        The same of diagonal matrices.
-    summand : sympy expression
-        What is summed over PCs k.
-    rest : sympy expression
-        The sum over the PCs that are left as they are.
-    """
-
-    name: str
-    definition: sp.Expr
-    uses: tuple[str, ...]
-    reduced: sp.Expr
-    summand: sp.Expr
-    rest: sp.Expr
-
-
-def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
-    """Return every quantity that a score may be made of."""
-    *_, L, C, G, H = matrices(perturbation.count)
-    Q_x, Q_y = bases(perturbation)
-    l_k, c_k, g_k = lam[k], c[k], g[k]
-    XX, YY, XY = X.T * X, Y.T * Y, X.T * Y
-    aligned = L ** sp.Rational(-1, 2) * C * G ** sp.Rational(-1, 2)
-    rows = (
-        ("tr X'X", sp.Trace(XX), ("X'X",), sp.Trace(L), l_k, S_1),
-        ("tr Y'Y", sp.Trace(YY), ("Y'Y",), sp.Trace(G), g_k, S_1),
-        ("tr (X'X)^2", sp.Trace(XX * XX), ("X'X",), sp.Trace(L * L), l_k**2, S_2),
-        ("tr (Y'Y)^2", sp.Trace(YY * YY), ("Y'Y",), sp.Trace(G * G), g_k**2, S_2),
-        ("tr X'YY'X", sp.Trace(XY * XY.T), ("X'Y",), sp.Trace(C * C), c_k**2, S_2),
-        ("nuclear norm of X'Y", NuclearNorm(XY), ("X'Y",), NuclearNorm(C), sp.Abs(c_k), S_1),
-        (
-            "tr X'QQ'X",
-            sp.Trace(X.T * Q_y * Q_y.T * X),
-            ("X'Y", "Q'X"),
-            sp.Trace(C * C * G**-1),
-            c_k**2 / g_k,
-            S_1,
-        ),
-        (
-            "nuclear norm of Q_x'Q_y",
-            NuclearNorm(Q_x.T * Q_y),
-            ("Q_x'Q_y",),
-            NuclearNorm(aligned),
-            sp.Abs(c_k) / sp.sqrt(l_k * g_k),
-            K - 1,
-        ),
-        (
-            "2 tr X'YB - tr B'Y'YB",
-            2 * sp.Trace(XY * B) - sp.Trace(B.T * YY * B),
-            ("X'Y", "Y'Y"),
-            2 * sp.Trace(C * C * H) - sp.Trace(C * C * G * H * H),
-            2 * c_k**2 / (g_k + rho) - c_k**2 * g_k / (g_k + rho) ** 2,
-            S_rho,
-        ),
-    )
-    return {row[0]: Quantity(*row) for row in rows}
-
-
-def bases(perturbation: Perturbation) -> tuple[sp.MatrixSymbol, sp.MatrixSymbol]:
-    """Return orthonormal bases of the columns of X and of Y, in symbols."""
-    return sp.MatrixSymbol("Q_x", n, perturbation.count), sp.MatrixSymbol("Q_y", n, perturbation.count)
 
 
 @dataclass(frozen=True)
