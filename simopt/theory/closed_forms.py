@@ -58,16 +58,21 @@ class ClosedForm:
         return self.score(self.deviation(pair))
 
 
+def angle(deviation: Tensor) -> Tensor:
+    """Return arccos(1 - x), elementwise, without loss of digits at small x: 2 arcsin sqrt(x / 2)."""
+    return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
+
+
 _FORMS: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
     "score": (lambda x: 1 - x, Shape(1, 1, 0)),
     "squared": (lambda x: (1 - x).square(), Shape(1, 2, -1 / 2)),
     "angular": (lambda x: 1 - 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
-    "angle": (lambda x: angle(x), Shape(1 / 2, math.sqrt(2), 1 / 12)),
+    "angle": (angle, Shape(1 / 2, math.sqrt(2), 1 / 12)),
     "angle_normalised": (lambda x: 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
 }
 """Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) (1 + x / 12 + ...)."""
 
-_DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
+DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
     "distance": (lambda x: x.clamp(min=0).sqrt(), Shape(1 / 2, 1, 0)),
     "squared": (lambda x: x, Shape(1, 1, 0)),
     "angle": (lambda x: angle(x / 2), Shape(1 / 2, 1, 1 / 24)),
@@ -75,11 +80,6 @@ _DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
     "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, Shape(1 / 2, 1 / 2, 0)),
 }
 """Of a squared distance x; between unit vectors the cosine is 1 - x / 2."""
-
-
-def angle(deviation: Tensor) -> Tensor:
-    """Return arccos(1 - x), elementwise, without loss of digits at small x: 2 arcsin sqrt(x / 2)."""
-    return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
 
 
 @functools.singledispatch
@@ -97,25 +97,23 @@ def closed_form(measure: Measure) -> ClosedForm | None:
 def _kernel(measure: KernelSimilarity) -> ClosedForm | None:
     if measure.kernel != "linear" or measure.estimator != "biased":
         return None
-    deviation = _cosine_deviation if measure.comparison == "cosine" else _bures_deviation
-    return ClosedForm(deviation, *_FORMS[measure.form])
+    if measure.comparison == "cosine":
+        return ClosedForm(lambda pair: 1 - cosine(pair), *_FORMS[measure.form])
+    return ClosedForm(_bures_deviation, *_FORMS[measure.form])
 
 
 @closed_form.register
 def _procrustes(measure: Procrustes) -> ClosedForm | None:
     if measure.folds is not None or not measure.centred:
         return None
-    deviation = _twice_bures_deviation if measure.normalised else _apart
-    return ClosedForm(deviation, *_DISTANCES[measure.form])
+    if measure.normalised:
+        return ClosedForm(lambda pair: 2 * _bures_deviation(pair), *DISTANCES[measure.form])
+    return ClosedForm(lambda pair: pair.apart_squared(), *DISTANCES[measure.form])
 
 
 @closed_form.register
 def _shared_dimensions(measure: SharedDimensions) -> ClosedForm:
-    def deviation(pair: Pair) -> Tensor:
-        own = pair.variances.sum() / pair.variances.square().sum()
-        return 1 - pair.shared_squared() * pair.other_total() / pair.other_squared() * own
-
-    return ClosedForm(deviation, *_FORMS["score"])
+    return ClosedForm(lambda pair: 1 - cosine(pair) * _participation(pair), *_FORMS["score"])
 
 
 @closed_form.register
@@ -126,10 +124,7 @@ def _adjusted(measure: AdjustedRV) -> ClosedForm | None:
     def deviation(pair: Pair) -> Tensor:
         if pair.samples is None:
             raise InputError(f"{measure.name} depends on the number of samples; give samples.")
-        ratio = pair.variances.sum().square() / pair.variances.square().sum()
-        ratio = (ratio * pair.other_total().square() / pair.other_squared()).sqrt()
-        expected = ratio / (pair.samples - 1)
-        return (1 - cosine(pair)) / (1 - expected)
+        return (1 - cosine(pair)) / (1 - _participation(pair) / (pair.samples - 1))
 
     return ClosedForm(deviation, *_FORMS["score"])
 
@@ -140,16 +135,15 @@ def _regression(measure: Regression) -> ClosedForm | None:
         return None
 
     def deviation(pair: Pair) -> Tensor:
-        fits = {
-            "y_to_x": lambda: [pair.fit(measure.penalty)],
-            "x_to_y": lambda: [pair.fit_reverse(measure.penalty)],
-            "both": lambda: [pair.fit(measure.penalty), pair.fit_reverse(measure.penalty)],
-        }[measure.direction]()
+        fits = []
+        if measure.direction != "x_to_y":
+            fits.append(pair.fit(measure.penalty))
+        if measure.direction != "y_to_x":
+            fits.append(pair.fit_reverse(measure.penalty))
         missing = _unexplained if measure.statistic == "r2" else _uncorrelated
         return torch.stack([missing(fit) for fit in fits]).mean(dim=0)
 
-    form, shape = _FORMS[measure.form]
-    return ClosedForm(deviation, form, shape)
+    return ClosedForm(deviation, *_FORMS[measure.form])
 
 
 @closed_form.register
@@ -174,8 +168,10 @@ def cosine(pair: Pair) -> Tensor:
     return pair.shared_squared() / (pair.variances.square().sum() * pair.other_squared()).sqrt()
 
 
-def _cosine_deviation(pair: Pair) -> Tensor:
-    return 1 - cosine(pair)
+def _participation(pair: Pair) -> Tensor:
+    """Return sqrt(PR_x PR_y), the mean of the participation ratios, (...)."""
+    own = pair.variances.sum().square() / pair.variances.square().sum()
+    return (own * pair.other_total().square() / pair.other_squared()).sqrt()
 
 
 def _bures_deviation(pair: Pair) -> Tensor:
@@ -183,14 +179,6 @@ def _bures_deviation(pair: Pair) -> Tensor:
     own, other = pair.variances.sum(), pair.other_total()
     lengths = (own - other).square() / (own.sqrt() + other.sqrt()).square()
     return (pair.apart_squared() - lengths) / (2 * (own * other).sqrt())
-
-
-def _twice_bures_deviation(pair: Pair) -> Tensor:
-    return 2 * _bures_deviation(pair)
-
-
-def _apart(pair: Pair) -> Tensor:
-    return pair.apart_squared()
 
 
 def _unexplained(fit: Fit) -> Tensor:

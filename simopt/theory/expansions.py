@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from simopt.theory.closed_forms import ClosedForm
-from simopt.theory.pairs import Aligned, Pair, Tilted
-from simopt.theory.perturbations import Kind
+from simopt.theory.pairs import Noisy, Pair, Tilted
+from simopt.theory.perturbations import Kind, noise_variance
 
 _ORDERS = 4
 _NOTHING = 1e-9
@@ -43,11 +43,8 @@ class Expansion:
 
     def loss(self, e: float) -> Tensor:
         """Return the two terms at a strength, (K,)."""
-        first = self.leading * e**self.order
         second = self.following * e**self.next_order
-        return torch.where(self.leading.isnan(), 0.0, first) + torch.where(
-            self.following.isnan(), 0.0, second
-        )
+        return (self.leading * e**self.order).nan_to_num() + second.nan_to_num()
 
 
 def expand(
@@ -115,9 +112,7 @@ def exponent(sensitivity: Tensor, variances: Tensor) -> float:
 def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | None) -> Pair:
     """The perturbation of strength e, (K,), one for each PC; differentiable in e."""
     if kind == "noise_all":
-        nu = e.square() * variances.sum() / units
-        shared = torch.cat([variances, variances.new_zeros(units - len(variances))])[None]
-        return Aligned(variances, shared, shared + nu[:, None], units, samples)
+        return Noisy(variances, noise_variance(variances, units, e), units, samples)
     none = variances.new_zeros(len(variances), len(variances))
     along, across = {
         "rotation": (torch.cos(e), torch.sin(e)),

@@ -33,13 +33,7 @@ from simopt.errors import InputError, NumericalError
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.trajectory import half_capture
-from simopt.theory.learning_paths import (
-    KernelSums,
-    along_clock,
-    along_ray,
-    captured_variance,
-    multiplicity_of,
-)
+from simopt.theory.learning_paths import KernelSums, along_clock, along_ray, captured_variance
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -227,16 +221,14 @@ def predict(
     checks.seeds(seeds)
     if not 0 < target < 1:
         raise InputError(f"target is {target}; a predicted path ends between 0 and 1.")
-    angular = measure in ("cka_angular", "procrustes_angular")
+    angular = measure.endswith("_angular")
     end = float(np.sin(np.pi / 2 * target)) if angular else target
-    if measure == "linreg":
-        score, captured = along_clock(
-            ratio, samples, units, lambda step, captured: float(ratio @ captured), end
-        )
-    elif measure.startswith("cka"):
-        score, captured = along_clock(ratio, samples, units, KernelSums(ratio, samples, units).advance, end)
-    else:
+    if ASSUMPTIONS[measure] == _RAY:
         score, captured = along_ray(ratio, samples, units, end, seeds)
+    else:
+        kernels = KernelSums(ratio, samples, units)
+        advance = kernels.advance if measure != "linreg" else lambda _, captured: float(ratio @ captured)
+        score, captured = along_clock(ratio, samples, units, advance, end)
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
@@ -269,17 +261,18 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
         raise InputError(f"half captures of {count} PCs; the prediction has {len(prediction.spectrum)}.")
     run = np.median(np.where(np.isnan(runs), np.inf, runs), axis=0)
     predicted = prediction.half_capture()[:count]
-    seen, foreseen = np.isfinite(run), np.isfinite(predicted)
-    both = seen & foreseen
-    leading = np.arange(count) <= np.searchsorted(np.cumsum(prediction.spectrum), 0.8)
-    difference = np.abs(predicted - run)[both & leading]
+    never_run, never_predicted = ~np.isfinite(run), ~np.isfinite(predicted)
+    both = ~never_run & ~never_predicted
+    difference = np.abs(predicted - run)[
+        both & (np.arange(count) <= np.searchsorted(np.cumsum(prediction.spectrum), 0.8))
+    ]
     return Comparison(
         median_difference=float(np.median(difference)) if difference.size else np.nan,
         largest_difference=float(difference.max()) if difference.size else np.nan,
         rank_correlation=float(spearmanr(predicted[both], run[both])[0]) if both.sum() > 2 else np.nan,
-        never_predicted=int((~foreseen).sum()),
-        never_run=int((~seen).sum()),
-        never_both=int((~foreseen & ~seen).sum()),
+        never_predicted=int(never_predicted.sum()),
+        never_run=int(never_run.sum()),
+        never_both=int((never_predicted & never_run).sum()),
     )
 
 
@@ -304,7 +297,7 @@ def captured_at(spectrum: Sequence[float] | FloatArray, samples: int, units: int
         A spectrum that is none, or a shape in which Y captures everything at the start.
     """
     ratio = _ratio(spectrum, samples, units)
-    return captured_variance(2 * clock * np.append(ratio, 0.0), multiplicity_of(ratio, samples), units)
+    return captured_variance(2 * clock * ratio, samples, units)
 
 
 def _ratio(spectrum: Sequence[float] | FloatArray, samples: int, units: int) -> FloatArray:

@@ -20,21 +20,15 @@ _LAST_STEP = 1e3
 _RAY_POINTS = 48
 
 
-def multiplicity_of(ratio: FloatArray, samples: int) -> FloatArray:
-    """Return how many directions each entry stands for, (K + 1,): one a PC, and all others together."""
-    return np.append(np.ones(len(ratio)), samples - 1.0 - len(ratio))
-
-
-def captured_variance(log_gain: FloatArray, multiplicity: FloatArray, units: int) -> FloatArray:
-    """Return d k / (1 + d k) of the PCs, the last entry being all directions outside of X together."""
-    start = logit(units / multiplicity.sum())
-    low, high = start - log_gain.max(), start - log_gain.min()
+def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatArray:
+    """Return d k / (1 + d k) of the PCs, (K,), from ln d, which is 0 in all directions outside of X."""
+    outside, start = samples - 1 - len(log_gain), logit(units / (samples - 1))
 
     def excess(log_k: float) -> float:
-        return float(multiplicity @ expit(log_gain + log_k)) - units
+        return float(expit(log_gain + log_k).sum() + outside * expit(log_k)) - units
 
-    log_k = brentq(excess, low - 1e-9, high + 1e-9, xtol=1e-12)
-    captured: FloatArray = expit(log_gain + log_k)[:-1]
+    log_k = brentq(excess, start - log_gain.max() - 1e-9, start + 1e-9, xtol=1e-12)
+    captured: FloatArray = expit(log_gain + log_k)
     return captured
 
 
@@ -45,12 +39,11 @@ def along_clock(
 
     ``advance`` takes a step of the clock and the captured variance after it, and returns the score.
     """
-    multiplicity, gain = multiplicity_of(ratio, samples), 2 * np.append(ratio, 0.0)
-    captured = [captured_variance(0 * gain, multiplicity, units)]
+    captured = [captured_variance(0 * ratio, samples, units)]
     score = [advance(0.0, captured[0])]
     clock, step = 0.0, 0.02 / ratio.max()
     while score[-1] < end and step < _LAST_STEP / ratio.min():
-        new = captured_variance((clock + step) * gain, multiplicity, units)
+        new = captured_variance(2 * (clock + step) * ratio, samples, units)
         if np.abs(new - captured[-1]).max() > _LARGEST_CHANGE:
             step /= 2
             continue
@@ -72,8 +65,9 @@ class KernelSums:
     """
 
     def __init__(self, ratio: FloatArray, samples: int, units: int) -> None:
+        # The last entry stands for all directions outside of X together.
         self.ratio, self.units = np.append(ratio, 0.0), units
-        self.multiplicity = multiplicity_of(ratio, samples)
+        self.multiplicity = np.append(np.ones(len(ratio)), samples - 1.0 - len(ratio))
         self.own = float(np.linalg.norm(ratio))
         self.clock = 0.0
         self.r: FloatArray = np.zeros(len(self.ratio))

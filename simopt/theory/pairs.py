@@ -1,16 +1,16 @@
 """Two datasets as theory sees them: the few numbers of X'X, X'Y and Y'Y that the linear measures read.
 
-X = U S V', centred, with lambda_k = s_k^2. Where the PCs of X and the parts of Y pair off, X'X, X'Y and Y'Y
-are diagonal in V (:class:`Aligned`). Where one PC of Y is turned into a direction that is not exactly
-orthogonal to the other PCs, one column of X'Y and of Y'Y fills up (:class:`Tilted`): still everything is
-known in closed form. All tensors are float64.
+X = U S V', centred, with lambda_k = s_k^2. Where noise is added to all of Y, X'X, X'Y and Y'Y are diagonal in
+V (:class:`Noisy`). Where one PC of Y is turned into a direction that is not exactly orthogonal to the other
+PCs, one column of X'Y and of Y'Y fills up (:class:`Tilted`): still everything is known in closed form. All
+tensors are float64.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,112 +28,71 @@ class Fit(NamedTuple):
     total: Tensor  # ||T||^2
 
 
-class Pair(Protocol):
-    """What the measures of :mod:`simopt.theory.closed_forms` read; every tensor (...)."""
-
-    @property
-    def variances(self) -> Tensor:
-        """lambda, (K,)."""
-
-    @property
-    def samples(self) -> int | None:
-        """n, where the score depends on it."""
-
-    @property
-    def units(self) -> int:
-        """P."""
-
-    def shared_squared(self) -> Tensor:
-        """||X'Y||_F^2."""
-
-    def other_squared(self) -> Tensor:
-        """||Y'Y||_F^2."""
-
-    def other_total(self) -> Tensor:
-        """Total sum of squares of Y, tr Y'Y."""
-
-    def apart_squared(self) -> Tensor:
-        """Least squared distance, min over orthogonal Q of ||X - Y Q||_F^2."""
-
-    def fit(self, penalty: float) -> Fit:
-        """The ridge regression of X on Y."""
-
-    def fit_reverse(self, penalty: float) -> Fit:
-        """The ridge regression of Y on X."""
-
-    def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Sum rho^power of the canonical correlations, and the rank of Y."""
-
-
 @dataclass(frozen=True)
-class Aligned:
-    """Y whose parts pair off with the PCs of X: X'Y = V diag(c) V', Y'Y = V diag(g) V'.
+class Noisy:
+    """Y = X + N, the noise of the same variance in every direction and orthogonal to X: Y'Y = X'X + nu I.
 
     Parameters
     ----------
     variances : Tensor, (K,)
-        lambda.
-    shared : Tensor, (..., P), P >= K
-        c, zero beyond K.
-    other : Tensor, (..., P)
-        g; beyond K what Y has where X has nothing.
+        lambda, positive.
+    noise : Tensor, (...)
+        nu.
     units : int
     samples : int or None
         None where the score does not depend on it.
     """
 
     variances: Tensor
-    shared: Tensor
-    other: Tensor
+    noise: Tensor
     units: int
     samples: int | None = None
 
     @property
     def _own(self) -> Tensor:
-        missing = self.shared.shape[-1] - len(self.variances)
-        return torch.cat([self.variances, self.variances.new_zeros(missing)])
+        """The variances of X along all units, (units,), which are those of X'Y as well."""
+        return torch.cat([self.variances, self.variances.new_zeros(self.units - len(self.variances))])
+
+    @property
+    def _other(self) -> Tensor:
+        """The variances of Y along all units, (..., units)."""
+        return self._own + self.noise[..., None]
 
     def shared_squared(self) -> Tensor:
-        """Sum c^2."""
-        return self.shared.square().sum(dim=-1)
+        """||X'Y||_F^2, sum lambda^2."""
+        return self.variances.square().sum().expand_as(self.noise)
 
     def other_squared(self) -> Tensor:
-        """Sum g^2."""
-        return self.other.square().sum(dim=-1)
+        """||Y'Y||_F^2, sum (lambda + nu)^2."""
+        return self._other.square().sum(dim=-1)
 
     def other_total(self) -> Tensor:
-        """Sum g."""
-        return self.other.sum(dim=-1)
+        """Total sum of squares of Y, tr Y'Y."""
+        return self._other.sum(dim=-1)
 
     def apart_squared(self) -> Tensor:
-        """Sum (lambda - 2 |c| + g): term by term, as the sums would cancel."""
-        return (self._own - 2 * self.shared.abs() + self.other).sum(dim=-1)
+        """Least squared distance, min over orthogonal Q of ||X - Y Q||_F^2: that of the noise."""
+        return self.units * self.noise
 
     def fit(self, penalty: float) -> Fit:
-        """Every PC of X from its own part of Y: slope c / (g + penalty)."""
-        return _separate(self._own, self.shared, self.other, penalty)
+        """The ridge regression of X on Y: every PC from its own part of Y."""
+        return self._fit(self._own, self._other, penalty)
 
     def fit_reverse(self, penalty: float) -> Fit:
-        """Every part of Y from its own PC of X: slope c / (lambda + penalty)."""
-        return _separate(self.other, self.shared, self._own.expand_as(self.shared), penalty)
+        """The ridge regression of Y on X: every part from its own PC of X."""
+        return self._fit(self._other, self._own, penalty)
+
+    def _fit(self, targets: Tensor, predictors: Tensor, penalty: float) -> Fit:
+        size = predictors + penalty
+        there = size > 0
+        slope = torch.where(there, self._own / torch.where(there, size, 1.0), 0.0)
+        power = (slope.square() * predictors).sum(dim=-1)
+        return Fit((slope * self._own).sum(dim=-1), power, targets.sum(dim=-1))
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Sums of rho = |c| / sqrt(lambda g), zero where either is."""
-        both = self._own * self.other
-        there = both > 0
-        rho = torch.where(there, self.shared.abs() / torch.where(there, both, 1.0).sqrt(), 0.0)
-        return (rho**power).sum(dim=-1), (self.other > 0).sum(dim=-1)
-
-
-def _separate(targets: Tensor, shared: Tensor, predictors: Tensor, penalty: float) -> Fit:
-    size = predictors + penalty
-    there = size > 0
-    slope = torch.where(there, shared / torch.where(there, size, 1.0), 0.0)
-    return Fit(
-        (slope * shared).sum(dim=-1),
-        (slope.square() * predictors).sum(dim=-1),
-        targets.expand_as(shared).sum(dim=-1),
-    )
+        """Sum rho^power of the canonical correlations sqrt(lambda / (lambda + nu)), and the rank of Y."""
+        rho = (self.variances / (self.variances + self.noise[..., None])).sqrt()
+        return (rho**power).sum(dim=-1), (self._other > 0).sum(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -177,6 +136,11 @@ class Tilted:
         """lambda_i (a^2 + b^2), the variance of the part that was replaced, (K,)."""
         return self.variances * (self.along**2 + self.across**2)
 
+    @property
+    def _own_squared(self) -> Tensor:
+        """(a lambda_i)^2, (K,)."""
+        return (self.along * self.variances).square()
+
     def _column(self) -> Tensor:
         """m_k^2 = lambda_k lambda_i b^2 (u_k'w)^2, the squares of the column that fills up, (K, K)."""
         return self.variances[:, None] * self._others * self.variances
@@ -184,7 +148,7 @@ class Tilted:
     def shared_squared(self) -> Tensor:
         """Sum over k != i of lambda_k^2 and m_k^2, and (a lambda_i)^2."""
         rest = self.variances.square().sum() - self.variances.square()
-        return rest + (self.along * self.variances).square() + self._column().sum(dim=-1)
+        return rest + self._own_squared + self._column().sum(dim=-1)
 
     def other_squared(self) -> Tensor:
         """Sum over k != i of lambda_k^2 and 2 m_k^2, and the square of the replaced part."""
@@ -202,15 +166,15 @@ class Tilted:
         det(M'M + x^2) / det(diag(d)^2 + x^2) = 1 + x^2 / (d_i^2 + x^2) sum_k m_k^2 / (lambda_k^2 + x^2), and
         ||M||_* - sum d is 1/pi times the integral of its logarithm over x > 0.
         """
-        column = self._column()
-        logs = self.variances.log()
-        x, weights = _exponential_nodes(
-            float(logs.min()) - _MARGIN, float(logs.max()) + _MARGIN, self.variances
-        )
+        column, logs = self._column(), self.variances.log()
+        start, end = float(logs.min()) - _MARGIN, float(logs.max()) + _MARGIN
+        # The trapezoid rule over log x converges geometrically.
+        nodes = torch.linspace(start, end, _NODES, dtype=logs.dtype, device=logs.device)
+        x = nodes.exp()
         kernel = 1 / (self.variances.square()[:, None] + x.square())  # (K, nodes)
-        kept = (self.along * self.variances).square()[:, None]
+        kept = self._own_squared[:, None]
         ratio = (column @ kernel) * (x.square() / (kept + x.square()))
-        return torch.log1p(ratio) @ weights / math.pi
+        return torch.log1p(ratio) @ x * (nodes[1] - nodes[0]) / math.pi
 
     def apart_squared(self) -> Tensor:
         """lambda_i ((1 - |a|)^2 + b^2), less twice what the overlaps add to ||X'Y||_*."""
@@ -226,7 +190,7 @@ class Tilted:
         left = self._size + penalty - by_one
         there = left > 1e-12 * self._size.clamp(min=torch.finfo(left.dtype).tiny)
         left = torch.where(there, left, 1.0)
-        own = penalty**2 * by_two + (self.along * self.variances).square()
+        own = penalty**2 * by_two + self._own_squared
         own_slope = 2 * penalty * by_two - 2 * penalty**2 * by_three
         plain = self.variances.square() / size
         rest, rest_slope = plain.sum() - plain, -((plain / size).sum() - plain / size)
@@ -239,7 +203,7 @@ class Tilted:
         """Y from X: row k of X'Y has squared length lambda_k^2 + m_k^2, row i (a lambda_i)^2."""
         squares = self.variances.square()
         length = squares + self._column()
-        length = length - torch.diag(length.diagonal()) + torch.diag((self.along * self.variances).square())
+        length = length - torch.diag(length.diagonal()) + torch.diag(self._own_squared)
         size = self.variances + penalty
         power = (length * self.variances / size.square()).sum(dim=-1)
         return Fit((length / size).sum(dim=-1), power, self.other_total())
@@ -253,8 +217,5 @@ class Tilted:
         return len(self.variances) - 1 + one**power, len(self.variances) - 1 + there.long()
 
 
-def _exponential_nodes(start: float, end: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return nodes x and weights of the trapezoid rule over log x: it converges geometrically."""
-    logs = torch.linspace(start, end, _NODES, dtype=like.dtype, device=like.device)
-    x = logs.exp()
-    return x, x * (logs[1] - logs[0])
+Pair: TypeAlias = Noisy | Tilted
+"""What the measures of :mod:`simopt.theory.closed_forms` read."""

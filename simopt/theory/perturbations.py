@@ -24,7 +24,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import Reference
-from simopt.theory.pairs import Aligned, Tilted
+from simopt.theory.pairs import Noisy, Pair, Tilted
 
 Kind = Literal["rotation", "scaling", "noise", "noise_all"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -59,14 +59,14 @@ def mixture(kind: Kind, strength: float) -> tuple[float, float]:
     return (strength, 0.0) if kind == "scaling" else (1.0, strength)
 
 
-def noise_variance(variances: Tensor, units: int, level: float) -> float:
+def noise_variance(variances: Tensor, units: int, level: float | Tensor) -> Tensor:
     """Return nu, the expected sum of squares of the noise in one unit: level^2 sum lambda / units."""
-    return level**2 * float(variances.sum()) / units
+    return level**2 * variances.sum() / units
 
 
 def exact_pair(
     variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int | None = None
-) -> Tilted | Aligned:
+) -> Pair:
     """Return the pair of X and its perturbation by directions exactly orthogonal to all PCs.
 
     Parameters
@@ -82,13 +82,10 @@ def exact_pair(
 
     Returns
     -------
-    Tilted, one entry for each PC that is perturbed, or for ``noise_all`` Aligned, of one entry
+    Pair, with one entry for each PC that is perturbed, or for ``noise_all`` with one entry
     """
     if kind == "noise_all":
-        nu = noise_variance(variances, units, strength)
-        missing = variances.new_zeros(units - len(variances))
-        shared = torch.cat([variances, missing])
-        return Aligned(variances, shared, shared + nu, units, samples)
+        return Noisy(variances, noise_variance(variances, units, strength), units, samples)
     along, across = mixture(kind, strength)
     none = variances.new_zeros(len(variances), len(variances))
     return Tilted(variances, along, across, none, units, samples)
@@ -145,11 +142,11 @@ class Directions:
         unit: Tensor = w / torch.linalg.vector_norm(w, dim=-1, keepdim=True)
         return unit
 
-    def noise(self, nu: float) -> Tensor:
+    def noise(self, nu: Tensor) -> Tensor:
         """Return noise for all units, (R, n, p), of expected sum of squares nu a unit once centred."""
         shape = tuple(self.reference.responses.shape)
         drawn = torch.stack([self._normal(seed, len(self.values), shape) for seed in self.seeds])
-        return drawn * math.sqrt(nu / (shape[0] - 1))
+        return drawn * (nu / (shape[0] - 1)).sqrt()
 
     def _normal(self, seed: int, stream: int, shape: tuple[int, ...]) -> Tensor:
         return torch.from_numpy(np.random.default_rng((seed, stream)).standard_normal(shape))

@@ -138,15 +138,15 @@ def predict(
     for strength in strengths:
         check(kind, strength)
     spectrum = torch.from_numpy(checks.spectrum(variances, samples, units))
-    found = []
+    curves = []
     for measure in measures:
         form = closed_form(measure)
         if form is None:
             raise InputError(
                 f"{measure.name} has no closed form; it needs data: dataset=NAME instead of spectrum."
             )
-        found.append(_theory(measure, form, spectrum, kind, strengths, units, samples))
-    return found
+        curves.append(_theory(measure, form, spectrum, kind, strengths, units, samples))
+    return curves
 
 
 def experiment(
@@ -189,36 +189,30 @@ def experiment(
     reference = Reference.of(X, dtype=torch.float64)
     directions = Directions(reference, tuple(seeds))
     spectrum = directions.values.square()
-    asked = chosen_pcs(pcs, len(spectrum))
-    chosen, count = (asked, len(spectrum)) if kind != "noise_all" else ([0], 1)
+    chosen = chosen_pcs(pcs, len(spectrum))
+    changed, count = (chosen, len(spectrum)) if kind != "noise_all" else ([0], 1)
     scored: list[FloatArray] = [np.full((len(strengths), count, len(seeds)), math.nan) for _ in measures]
-    total, done = len(strengths) * len(chosen), 0
-    groups = _by_rows(measures, few=kind != "noise_all")
+    few = [kind != "noise_all" and measure.facts.sample_rotations for measure in measures]
     for s, strength in enumerate(strengths):
-        sides = [
-            ([(scored[at], measures[at].bind(each.reference)) for at in group], each)
-            for fewer, group in groups
-            for each in [perturb(directions, kind, strength, fewer_rows=fewer)]
-        ]
-        for i in chosen:
-            for bound, side in sides:
-                moments = Moments(side.reference, side.of_pc(i))
-                for scores, each in bound:
-                    scores[s, i] = _scores(each, moments)
-            done += 1
-            observe(done, total)
+        sides = {fewer: perturb(directions, kind, strength, fewer_rows=fewer) for fewer in sorted(set(few))}
+        bound = [m.bind(sides[fewer].reference) for m, fewer in zip(measures, few, strict=True)]
+        for done, i in enumerate(changed, start=s * len(changed) + 1):
+            moments = {fewer: Moments(side.reference, side.of_pc(i)) for fewer, side in sides.items()}
+            for scores, each, fewer in zip(scored, bound, few, strict=True):
+                scores[s, i] = _scores(each, moments[fewer])
+            observe(done, len(strengths) * len(changed))
     samples, units = reference.responses.shape
-    found = []
+    curves = []
     for measure, scores in zip(measures, scored, strict=True):
         form = closed_form(measure)
         if form is None:
             own = float(measure.bind(reference)(reference.responses))
-            local = _measured(measure, directions, asked)
-            found.append(Sensitivity(measure.name, own, None, None, None, scores, local))
+            local = _measured(measure, directions, chosen)
+            curves.append(Sensitivity(measure.name, own, None, None, None, scores, local))
         else:
             theory = _theory(measure, form, spectrum, kind, strengths, units, samples)
-            found.append(replace(theory, experiment=scores))
-    return found
+            curves.append(replace(theory, experiment=scores))
+    return curves
 
 
 def _theory(
@@ -230,32 +224,27 @@ def _theory(
     units: int,
     samples: int,
 ) -> Sensitivity:
-    exact = [form(exact_pair(spectrum, kind, each, units=units, samples=samples)) for each in strengths]
-    own = form(exact_pair(spectrum, "scaling", 1.0, units=units, samples=samples))
+    def exact(kind: Kind, strength: float) -> Tensor:
+        return form(exact_pair(spectrum, kind, strength, units=units, samples=samples)).reshape(-1)
+
+    theory = torch.stack([exact(kind, strength) for strength in strengths]).numpy()
     mean = band = None
     if kind != "noise_all":
-        random = [expected(form, spectrum, kind, each, units=units, samples=samples) for each in strengths]
+        random = [expected(form, spectrum, kind, s, units=units, samples=samples) for s in strengths]
         mean = torch.stack([each.score for each in random]).numpy()
         band = torch.stack([each.deviation for each in random]).numpy()
     start = expand(form, spectrum, "rotation", units=units, samples=samples)
     weight = start.leading.nan_to_num()
-    local = Local(
-        start.order.numpy(),
-        weight.numpy(),
-        effective_components(weight),
-        exponent(weight, spectrum),
-        "closed form",
-    )
-    theory = torch.stack([each.reshape(-1) for each in exact]).numpy()
-    return Sensitivity(measure.name, float(own[0]), theory, mean, band, None, local)
+    local = _local(start.order.numpy(), weight.numpy(), spectrum, "closed form")
+    return Sensitivity(measure.name, float(exact("scaling", 1.0)[0]), theory, mean, band, None, local)
 
 
-def _by_rows(measures: Sequence[Measure], *, few: bool) -> list[tuple[bool, list[int]]]:
-    """Split measures, by their places, into those that may be scored in fewer rows and the others."""
-    groups: dict[bool, list[int]] = {True: [], False: []}
-    for at, measure in enumerate(measures):
-        groups[few and measure.facts.sample_rotations].append(at)
-    return [(fewer, group) for fewer, group in groups.items() if group]
+def _local(order: FloatArray, weight: FloatArray, spectrum: Tensor, how: str) -> Local:
+    known = np.isfinite(weight) & (weight > 0)
+    if not known.any():
+        return Local(order, weight, math.nan, math.nan, how)
+    weights, variances = torch.from_numpy(weight[known]), spectrum[torch.from_numpy(known)]
+    return Local(order, weight, effective_components(weights), exponent(weights, variances), how)
 
 
 @torch.no_grad()
@@ -291,13 +280,8 @@ def _measured(measure: Measure, directions: Directions, chosen: Sequence[int]) -
         there = np.isfinite(powers)
         order[i] = powers[there].mean() if there.any() else math.nan
         weight[i] = loss.mean() / t ** order[i] if there.any() else 0.0
-    known = np.isfinite(weight) & (weight > 0)
-    weights = torch.from_numpy(weight[known])
-    spectrum = directions.values.square()[torch.from_numpy(known)]
     how = "gradient" if measure.differentiable else "finite differences"
-    if not known.any():
-        return Local(order, weight, math.nan, math.nan, how)
-    return Local(order, weight, effective_components(weights), exponent(weights, spectrum), how)
+    return _local(order, weight, directions.values.square(), how)
 
 
 def _slope(bound: BoundMeasure, Y: Tensor, velocity: Tensor) -> FloatArray:

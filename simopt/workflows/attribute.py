@@ -133,7 +133,7 @@ class AttributeResult(Result, Attribution):
         """Draw all changes, and return the axes."""
         from simopt.report.attribution import draw_attribution
 
-        return draw_attribution(self, self.title, ax)
+        return draw_attribution(self, ax, self.title)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of the file."""

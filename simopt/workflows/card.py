@@ -154,11 +154,11 @@ class CardResult(Result, Card):
         InputError
             The card has none.
         """
-        from simopt.report.sensitivity import draw_result
+        from simopt.report.sensitivity import draw_sensitivity
 
         if self.sensitivity is None:
             raise InputError(f"{self.measure}: {self.missing.get('sensitivity', 'there is no sensitivity')}")
-        return draw_result(self.sensitivity, ax)
+        return draw_sensitivity(self.sensitivity, ax)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of a file of the card."""

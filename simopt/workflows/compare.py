@@ -154,7 +154,7 @@ class CompareResult(Result):
         """Draw each score with its null and its ceiling, and return the axes."""
         from simopt.report.standing import draw_standings
 
-        return draw_standings(self.standings, self.title, ax)
+        return draw_standings(self.standings, ax, self.title)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of a file of all scores."""

@@ -171,7 +171,7 @@ class ExplainResult(Result, Explanation):
         """Draw each score with its null and its ceiling, and return the axes."""
         from simopt.report.standing import draw_standings
 
-        return draw_standings([each.standing for each in self.explained], self.title, ax)
+        return draw_standings([each.standing for each in self.explained], ax, self.title)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of a file of the explanation."""

@@ -208,9 +208,9 @@ class JointResult(Result, JointRange):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the region, or the targets, and return the axes."""
-        from simopt.report.joint import draw_result
+        from simopt.report.joint import draw_joint
 
-        return draw_result(self, ax)
+        return draw_joint(self, ax)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of the file."""

@@ -91,9 +91,9 @@ class RunResult(Result, Trajectory):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the captured variance of some PCs against the score, and return the axes."""
-        from simopt.report.figures import draw_captured
+        from simopt.report.panels import draw_trajectory
 
-        return draw_captured(self.run, ax)
+        return draw_trajectory(self, ax)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of the run file."""

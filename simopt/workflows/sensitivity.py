@@ -61,9 +61,9 @@ class SensitivityResult(Result, Sensitivities):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the first strength: theory as lines, experiments as dots; return the axes."""
-        from simopt.report.sensitivity import draw_result
+        from simopt.report.sensitivity import draw_sensitivity
 
-        return draw_result(self, ax)
+        return draw_sensitivity(self, ax)
 
     def content(self) -> tuple[str, Stored]:
         """Return the content of the file."""

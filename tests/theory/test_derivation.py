@@ -10,8 +10,7 @@ import torch
 from simopt import measures
 from simopt.errors import InputError
 from simopt.theory.derivation import PERTURBATIONS, DerivationError, derive, subjects
-from simopt.theory.derivation.setting import lam
-from simopt.theory.derivation.subjects import ROTATED
+from simopt.theory.derivation.setting import ROTATED, lam
 from simopt.theory.derivation.words import polynomial
 
 PENALTY = 0.7

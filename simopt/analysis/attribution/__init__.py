@@ -68,18 +68,16 @@ class Attribution:
     measure: str
     larger_is_closer: bool
     score: float
-    change: npt.NDArray[np.float64]
-    share: npt.NDArray[np.float64]
+    change: FloatArray
+    share: FloatArray
     route: Route
     refitted: int
-    first_order: npt.NDArray[np.float64] | None = None
+    first_order: FloatArray | None = None
     reason: str | None = None
 
     def ranking(self) -> npt.NDArray[np.int64]:
         """Return the parts by size of the change, largest first, (m,); undefined ones come last."""
-        size = np.where(np.isnan(self.change), -1.0, np.abs(self.change))
-        order: npt.NDArray[np.int64] = np.argsort(-size, kind="stable")
-        return order
+        return np.argsort(-np.nan_to_num(np.abs(self.change), nan=-1.0), kind="stable")
 
 
 def leave_one_pc(
@@ -213,36 +211,33 @@ def leave_one_unit(
         raise InputError(f"{side} has one unit only: without it nothing is left to score.")
     units = Side.of(own, keep_units=True)
     known = scores_without_each_unit(pair.measure, units, Side.of(other))
-    first_order = None
+    share = units.rows.square().sum(dim=0).numpy()
     if side == "X":
 
-        def refit(u: int) -> float:
+        def without(u: int) -> float:
             return measures.score(np.delete(x, u, axis=1), y, pair.measure)
-    else:
-        bound = pair.measure.bind(x)
-        if pair.measure.differentiable:
-            first_order = _slopes(bound, pair.y)
 
-        def refit(u: int) -> float:
-            kept = np.delete(y, u, axis=1)
-            checks.varying(kept, "Y")
-            return float(bound(kept))
+        return pair.attribution("unit of X", "closed form", known, without, share, observe)
+    bound = pair.measure.bind(x)
 
-    share = units.rows.square().sum(dim=0).numpy()
-    part: Part = "unit of X" if side == "X" else "unit of Y"
-    return pair.attribution(part, "closed form", known, refit, share, observe, first_order)
+    def refit(u: int) -> float:
+        kept = np.delete(y, u, axis=1)
+        checks.varying(kept, "Y")
+        return float(bound(kept))
+
+    slopes = _slopes(bound, pair.y) if pair.measure.differentiable else None
+    return pair.attribution("unit of Y", "closed form", known, refit, share, observe, slopes)
 
 
-def _slopes(bound: BoundMeasure, Y: Tensor) -> npt.NDArray[np.float64] | None:
+def _slopes(bound: BoundMeasure, Y: Tensor) -> FloatArray | None:
     """Return the first-order change without each unit of Y, (q,); None where the score has no gradient."""
     leaf = Y.clone().requires_grad_()
     score = bound(leaf)
     if not score.requires_grad:
         return None
     (grad,) = torch.autograd.grad(score, leaf)
-    ignored = "translation" in bound.measure.facts.invariant_y
-    away = Y - Y.mean(dim=0) if ignored else Y
-    slopes: npt.NDArray[np.float64] = -(grad * away).sum(dim=0).numpy()
+    away = Y - Y.mean(dim=0) if "translation" in bound.measure.facts.invariant_y else Y
+    slopes: FloatArray = -(grad * away).sum(dim=0).numpy()
     return slopes
 
 
@@ -275,25 +270,26 @@ class _Pair:
         formula: Route,
         known: Tensor | None,
         refit: Callable[[int], float],
-        share: npt.NDArray[np.float64],
+        share: FloatArray,
         observe: Observer | None,
-        first_order: npt.NDArray[np.float64] | None = None,
+        first_order: FloatArray | None = None,
     ) -> Attribution:
         """Compute anew what no formula gave."""
         scores = np.full(len(share), np.nan) if known is None else known.detach().numpy().copy()
-        open_ = np.flatnonzero(~np.isfinite(scores))
-        reason = None
-        for done, i in enumerate(open_.tolist(), start=1):
-            why = None
+        left = np.flatnonzero(~np.isfinite(scores)).tolist()
+        reasons = []
+        for done, i in enumerate(left, start=1):
             try:
                 scores[i] = refit(i)
+                why = f"undefined without it ({scores[i]})"
             except SimoptError as error:
                 scores[i], why = np.nan, str(error)
             if not math.isfinite(scores[i]):
-                reason = reason or f"{named(part, i)}: {why or f'undefined without it ({scores[i]})'}"
                 scores[i] = np.nan
+                reasons.append(f"{named(part, i)}: {why}")
             if observe is not None:
-                observe(done, len(open_))
+                observe(done, len(left))
+        reason = next(iter(reasons), None)
         if not np.isfinite(scores).any():
             raise InputError(f"{self.measure.name} is undefined without any one {part}. {reason}")
         return Attribution(
@@ -304,7 +300,7 @@ class _Pair:
             change=scores - self.score,
             share=share,
             route="refit" if known is None else formula,
-            refitted=len(open_),
+            refitted=len(left),
             first_order=first_order,
             reason=reason,
         )

@@ -38,25 +38,23 @@ def without_component(reference: Reference, component: int) -> Reference:
 def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor | None:
     """Return the score without PC i, (K,), NaN where it has to be computed anew; None: no formula."""
     p = moments.reference.variance_ratio
-    if isinstance(measure, KernelSimilarity) and measure.kernel == "linear":
-        if measure.comparison == "bures":
-            total = moments.total * others(p)
-            eye = torch.eye(len(p), dtype=p.dtype)
-            nuclear = nuclear_norms_without(moments.cross, eye, moments.cross)
-            return shaped(measure.form, trusted(nuclear / total.sqrt(), others(p)))
-        if measure.estimator == "biased":
-            cross, small = moments.cross_and_small
-            own = others(p.square()).sqrt() * torch.linalg.matrix_norm(small)
-            return shaped(measure.form, others(cross.square().sum(dim=1)) / own)
-        return None
     if isinstance(measure, Regression) and measure.folds is None:
-        fits = []
-        if measure.direction != "x_to_y":
-            fits.append(_predicted(measure, moments))
+        fits = [] if measure.direction == "x_to_y" else [_predicted(measure, moments)]
         if measure.direction != "y_to_x":
             fits.append(_predicting(measure, moments))
         return shaped(measure.form, torch.stack(fits).mean(dim=0))
-    return None
+    if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
+        return None
+    if measure.comparison == "bures":
+        left = others(p)
+        eye = torch.eye(len(p), dtype=p.dtype)
+        nuclear = nuclear_norms_without(moments.cross, eye, moments.cross)
+        return shaped(measure.form, trusted(nuclear / (moments.total * left).sqrt(), left))
+    if measure.estimator != "biased":
+        return None
+    cross, small = moments.cross_and_small
+    own = others(p.square()).sqrt() * torch.linalg.matrix_norm(small)
+    return shaped(measure.form, others(cross.square().sum(dim=1)) / own)
 
 
 def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tensor | None:
@@ -85,8 +83,9 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
 
 def others(values: Tensor) -> Tensor:
     """Return for each entry the sum of all others, (m,), without the loss of digits of a difference."""
-    before = torch.cat([values.new_zeros(1), values[:-1]]).cumsum(dim=0)
-    after = torch.cat([values.new_zeros(1), values.flip(0)[:-1]]).cumsum(dim=0).flip(0)
+    zero = values.new_zeros(1)
+    before = torch.cat([zero, values[:-1]]).cumsum(dim=0)
+    after = torch.cat([zero, values.flip(0)[:-1]]).cumsum(dim=0).flip(0)
     return before + after
 
 

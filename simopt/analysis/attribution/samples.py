@@ -20,9 +20,10 @@ from simopt import linalg
 from simopt.analysis.attribution.nuclear import nuclear_norms_without
 from simopt.measures import Measure, forms
 from simopt.measures.kernel import Estimator, KernelSimilarity
-from simopt.measures.procrustes import Procrustes, angle
+from simopt.measures.procrustes import Procrustes
 from simopt.measures.regression import Regression
 from simopt.measures.rv import AdjustedRV, SharedDimensions
+from simopt.theory.closed_forms import DISTANCES
 from simopt.typing import FloatArray, Form
 
 _LEFT = 1e-6
@@ -66,6 +67,16 @@ class Side:
         """The number of samples, n."""
         return len(self.rows)
 
+    @property
+    def weight(self) -> float:
+        """The factor a = n / (n - 1) of the downdates."""
+        return self.samples / (self.samples - 1)
+
+    @property
+    def totals(self) -> Tensor:
+        """The sum of squares without each sample, of a whole of 1, (n,)."""
+        return 1 - self.weight * self.squares
+
     def axes(self) -> tuple[Tensor, Tensor]:
         """Return U (n, rank) and s (rank,) of the responses = norm x rows, without zero singular values."""
         left, values, _ = linalg.svd(self.rows)
@@ -82,9 +93,7 @@ def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
             return shaped(measure.form, _bures(X, Y))
         return shaped(measure.form, _cosine(X, Y, measure.estimator))
     if isinstance(measure, Regression) and measure.folds is None:
-        fits = []
-        if measure.direction != "x_to_y":
-            fits.append(_regression(measure, Y, X))
+        fits = [] if measure.direction == "x_to_y" else [_regression(measure, Y, X)]
         if measure.direction != "y_to_x":
             fits.append(_regression(measure, X, Y))
         return shaped(measure.form, torch.stack(fits).mean(dim=0))
@@ -105,36 +114,21 @@ def shaped(form: Form, score: Tensor) -> Tensor:
     return forms.apply(form, torch.where(1 - score > _LEFT, score, math.nan))
 
 
-def _weight(side: Side) -> float:
-    return side.samples / (side.samples - 1)
-
-
 def trusted(value: Tensor, left: Tensor) -> Tensor:
     """Return values, NaN where too little is left of the sums they come from."""
     return torch.where(left > _LEFT, value, math.nan)
 
 
-def _totals(side: Side) -> Tensor:
-    """Return the sum of squares without each sample, of a whole of 1, (n,)."""
-    return 1 - _weight(side) * side.squares
-
-
-def _chain(P: Side, Q: Side) -> Tensor:
-    """Return p_j' P'Q q_j, (n,)."""
-    return _dot(P.rows @ (P.rows.mT @ Q.rows), Q.rows)
-
-
 def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor, float]:
     """Return the inner products of the linear kernels without each sample, (n,), and of the whole ones."""
-    n, a = P.samples, _weight(P)
+    n, m, a = P.samples, P.samples - 1, P.weight
     cross = P.rows.mT @ Q.rows
-    chain = _chain(P, Q)
+    chain = _dot(P.rows @ cross, Q.rows)  # p_j' P'Q q_j
     both = P.squares * Q.squares
     whole = cross.square().sum()
     if estimator == "debiased":
         # Kernels without diagonal k_il = p_i'p_l; the estimator is blind to where the rows are centred.
         p_sum, q_sum = -P.squares, -Q.squares  # sums of their rows
-        m = n - 1
         inner = whole - both.sum() - 2 * (chain - both)
         totals = (p_sum.sum() - 2 * p_sum) * (q_sum.sum() - 2 * q_sum)
         chained = (
@@ -148,7 +142,6 @@ def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor,
     inner = whole - 2 * a * chain + a**2 * both
     if estimator == "zero_diagonal":
         # Rows about the mean of the others: p_i + p_j / (n - 1), of square P_i + 2 p_i'p_j / m + P_j / m^2.
-        m = n - 1
         inner = inner - (
             both.sum()
             + 2 / m * (Q.rows @ (Q.rows.mT @ P.squares) + P.rows @ (P.rows.mT @ Q.squares))
@@ -170,34 +163,28 @@ def _cosine(X: Side, Y: Side, estimator: Estimator = "biased") -> Tensor:
 def _participation(X: Side, Y: Side) -> Tensor:
     """Return sqrt(PR_x PR_y) without each sample, (n,)."""
     own, other = _product(X, X)[0], _product(Y, Y)[0]
-    return _totals(X) * _totals(Y) / (own * other).sqrt()
+    return X.totals * Y.totals / (own * other).sqrt()
 
 
 def _nuclear(X: Side, Y: Side) -> Tensor:
-    return nuclear_norms_without(X.rows.mT @ Y.rows, X.rows, Y.rows, _weight(X))
+    return nuclear_norms_without(X.rows.mT @ Y.rows, X.rows, Y.rows, X.weight)
 
 
 def _bures(X: Side, Y: Side) -> Tensor:
-    totals = _totals(X) * _totals(Y)
+    totals = X.totals * Y.totals
     return trusted(_nuclear(X, Y) / totals.clamp(min=0).sqrt(), totals)
 
 
 def _procrustes(measure: Procrustes, X: Side, Y: Side) -> Tensor:
-    if not measure.normalised:
-        own, other = X.norm**2 * _totals(X), Y.norm**2 * _totals(Y)
+    if measure.normalised:
+        cosine = _bures(X, Y)
+        squared = 2 - 2 * trusted(cosine, 1 - cosine)
+    else:
+        own, other = X.norm**2 * X.totals, Y.norm**2 * Y.totals
         squared = own + other - 2 * X.norm * Y.norm * _nuclear(X, Y)
         squared = trusted(squared, squared / (X.norm**2 + Y.norm**2))
-        return squared if measure.form == "squared" else squared.sqrt()
-    cosine = _bures(X, Y)
-    cosine = trusted(cosine, 1 - cosine)
-    squared = 2 - 2 * cosine
-    return {
-        "distance": squared.sqrt(),
-        "squared": squared,
-        "angle": angle(squared.sqrt()),
-        "disparity": 1 - cosine.square(),
-        "similarity": 1 - squared.sqrt() / 2,
-    }[measure.form]
+    form, _ = DISTANCES[measure.form]
+    return form(squared)
 
 
 def _regression(measure: Regression, predictors: Side, targets: Side) -> Tensor:
@@ -209,10 +196,10 @@ def _regression(measure: Regression, predictors: Side, targets: Side) -> Tensor:
         <T, P>  becomes  <T, P> - c p_j'e_j - a t_j'p_j + a c h t_j'e_j
         ||P||^2 becomes  ||P||^2 - 2 c g'A'A W e_j + c^2 g'A'A g ||e_j||^2 - a ||p_j - c h e_j||^2.
     """
-    a = _weight(targets)
+    a = targets.weight
     U, values = predictors.axes()
     T = targets.rows
-    total = _totals(targets)
+    total = targets.totals
     if measure.penalty == 0 and len(values) == targets.samples - 1:
         return trusted(torch.ones_like(total), total)
     kept = values.square() / (values.square() + measure.penalty)
@@ -234,7 +221,7 @@ def _regression(measure: Regression, predictors: Side, targets: Side) -> Tensor:
     # The residual is off by eps times the condition of A; a sample of high leverage magnifies it by 1 / free.
     condition = float(values[0]) / math.sqrt(float(values[-1]) ** 2 + measure.penalty)
     least = min(max(_LEFT, 1e8 * torch.finfo(T.dtype).eps * condition), _HIGH_LEVERAGE)
-    left = torch.minimum(torch.where(free > least, 1.0, 0.0), torch.minimum(total, _totals(predictors)))
+    left = torch.minimum(torch.where(free > least, 1.0, 0.0), torch.minimum(total, predictors.totals))
     if measure.statistic == "r2":
         return trusted((2 * overlap - power) / total, left)
     left = torch.minimum(left, torch.minimum(overlap / overlap_whole, power / power_whole))

@@ -56,9 +56,9 @@ def joint(
         with stop_signals() as stopped, titled_bar() as observe:
             results = [carry_out(each, observe, should_stop=stopped) for each in asked]
         if figure is not None:
-            from simopt.report.joint import save_results
+            from simopt.report.joint import save_joint, save_matrix
 
-            save_results(results, figure)
+            save_joint(results[0], figure) if len(results) == 1 else save_matrix(results, figure)
         if as_json:
             told = [result.as_json() for result in results]
             print_json(told[0] if len(told) == 1 else told)

@@ -49,52 +49,58 @@ class Relation:
     formula: str
 
 
-def _same(value: Floats) -> Floats:
-    return value
-
-
-def _root(value: Floats) -> Floats:
-    out: Floats = np.sqrt(np.maximum(value, 0))
-    return out
-
-
-def _angular(score: Floats) -> Floats:
-    out: Floats = 1 - 2 / math.pi * np.arccos(np.clip(score, -1, 1))
-    return out
-
-
-def _from_angular(angular: Floats) -> Floats:
-    out: Floats = np.sin(math.pi / 2 * angular)
-    return out
-
-
-def _angle(score: Floats) -> Floats:
-    out: Floats = np.arccos(np.clip(score, -1, 1))
-    return out
-
-
-def _chord(score: Floats) -> Floats:
-    out: Floats = np.sqrt(np.maximum(2 - 2 * score, 0))
-    return out
-
-
-def _from_chord(chord: Floats) -> Floats:
-    return 1 - chord**2 / 2
-
+_SAME: tuple[Curve, Curve, bool] = (lambda value: value, lambda value: value, True)
+_ANGULAR: tuple[Curve, Curve, bool] = (
+    lambda score: 1 - 2 / math.pi * np.arccos(np.clip(score, -1, 1)),
+    lambda angular: np.sin(math.pi / 2 * angular),
+    True,
+)
 
 _RELATIONS = {
-    "cka": Relation("cka", _same, _same, True, "cka"),
-    "rv": Relation("cka", _same, _same, True, "cka"),
-    "rsa_correlation_corr": Relation("cka", _same, _same, True, "cka"),
-    "cka_angular": Relation("cka", _angular, _from_angular, True, "1 - (2/pi) arccos(cka)"),
-    "nbs": Relation("nbs", _same, _same, True, "nbs"),
-    "nbs_squared": Relation("nbs", np.square, _root, True, "nbs^2"),
-    "procrustes_angular": Relation("nbs", _angular, _from_angular, True, "1 - (2/pi) arccos(nbs)"),
-    "procrustes_angle": Relation("nbs", _angle, np.cos, False, "arccos(nbs)"),
-    "procrustes_normalised": Relation("nbs", _chord, _from_chord, False, "sqrt(2 - 2 nbs)"),
-    "linreg": Relation("linreg", _same, _same, True, "linreg"),
-    "cca": Relation("cca", _same, _same, True, "cca"),
+    "cka": Relation("cka", *_SAME, "cka"),
+    "rv": Relation("cka", *_SAME, "cka"),
+    "rsa_correlation_corr": Relation("cka", *_SAME, "cka"),
+    "cka_angular": Relation("cka", *_ANGULAR, "1 - (2/pi) arccos(cka)"),
+    "nbs": Relation("nbs", *_SAME, "nbs"),
+    "nbs_squared": Relation("nbs", np.square, lambda squared: np.sqrt(np.maximum(squared, 0)), True, "nbs^2"),
+    "procrustes_angular": Relation("nbs", *_ANGULAR, "1 - (2/pi) arccos(nbs)"),
+    "procrustes_angle": Relation(
+        "nbs", lambda score: np.arccos(np.clip(score, -1, 1)), np.cos, False, "arccos(nbs)"
+    ),
+    "procrustes_normalised": Relation(
+        "nbs",
+        lambda score: np.sqrt(np.maximum(2 - 2 * score, 0)),
+        lambda chord: 1 - chord**2 / 2,
+        False,
+        "sqrt(2 - 2 nbs)",
+    ),
+    "linreg": Relation("linreg", *_SAME, "linreg"),
+    "cca": Relation("cca", *_SAME, "cca"),
 }
+
+_STATEMENTS = {
+    frozenset({"cka", "nbs"}): (
+        "max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter",
+        "majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier",
+        "lower: cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; upper: up to two PCs, cka = 1",
+    ),
+    frozenset({"linreg", "nbs"}): (
+        "nbs^2 <= linreg <= nbs^2 + P_{r-1}",
+        "X'Y = (PX)'Y; the least eigenvalue of P rho P is at least linreg - P_{r-1}",
+        "lower: everywhere; upper: as all of Y's variance goes into one direction",
+    ),
+    frozenset({"linreg", "cka"}): (
+        "cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}",
+        "<K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P",
+        "lower: everywhere; upper: as all of Y's variance goes into one direction",
+    ),
+    frozenset({"cca", "linreg"}): (
+        "min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S)",
+        "S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2",
+        "upper: everywhere; lower: n - 1 >= K + r",
+    ),
+}
+"""Of a pair of measures: the statement, its proof, and where it is sharp."""
 
 
 def measures() -> list[str]:
@@ -166,78 +172,29 @@ def limits(setting: Setting) -> dict[str, float]:
 
 def bounds(setting: Setting) -> tuple[Bound, ...]:
     """Return all bounds between two of cka, nbs, linreg and cca, in both directions."""
-    divisor = min(setting.x_units, setting.units)
-    norm = setting.norm
-    cka_nbs = (
-        "max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter",
-        "majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier",
-        "lower: cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; upper: up to two PCs, cka = 1",
-    )
-    linreg_nbs = (
-        "nbs^2 <= linreg <= nbs^2 + P_{r-1}",
-        "X'Y = (PX)'Y; the least eigenvalue of P rho P is at least linreg - P_{r-1}",
-        "lower: everywhere; upper: as all of Y's variance goes into one direction",
-    )
-    linreg_cka = (
-        "cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}",
-        "<K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P",
-        "lower: everywhere; upper: as all of Y's variance goes into one direction",
-    )
-    cca_linreg = (
-        "min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S)",
-        "S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2",
-        "upper: everywhere; lower: n - 1 >= K + r",
-    )
-    return (
-        Bound(
-            "cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting), *cka_nbs
-        ),
-        Bound(
-            "nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting), *cka_nbs
-        ),
-        Bound(
-            "linreg",
-            "nbs",
-            lambda level: np.sqrt(subspace.lowest_variance(setting, level)),
-            subspace.nbs_under_linreg,
-            *linreg_nbs,
-        ),
-        Bound(
-            "nbs",
-            "linreg",
-            subspace.linreg_over_nbs,
-            lambda level: subspace.linreg_under(setting, level**2),
-            *linreg_nbs,
-        ),
-        Bound(
-            "linreg",
-            "cka",
-            lambda level: subspace.lowest_variance(setting, level) / norm,
-            partial(subspace.cka_under_linreg, setting),
-            *linreg_cka,
-        ),
-        Bound(
-            "cka",
-            "linreg",
-            partial(subspace.linreg_over_cka, setting),
-            lambda level: subspace.linreg_under(setting, level * norm),
-            *linreg_cka,
-        ),
-        Bound(
+    divisor, norm = min(setting.x_units, setting.units), setting.norm
+    lowest, most = partial(subspace.lowest_variance, setting), partial(subspace.linreg_under, setting)
+    curves: tuple[tuple[str, str, Curve, Curve], ...] = (
+        ("cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting)),
+        ("nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting)),
+        ("linreg", "nbs", lambda level: np.sqrt(lowest(level)), subspace.nbs_under_linreg),
+        ("nbs", "linreg", subspace.linreg_over_nbs, lambda level: most(level**2)),
+        ("linreg", "cka", lambda level: lowest(level) / norm, partial(subspace.cka_under_linreg, setting)),
+        ("cka", "linreg", partial(subspace.linreg_over_cka, setting), lambda level: most(level * norm)),
+        (
             "cca",
             "linreg",
             lambda level: subspace.linreg_lower(setting, level * divisor),
             lambda level: subspace.linreg_upper(setting, level * divisor),
-            *cca_linreg,
         ),
-        Bound(
+        (
             "linreg",
             "cca",
             lambda level: subspace.correlations_lower(setting, level) / divisor,
             lambda level: subspace.correlations_upper(setting, level) / divisor,
-            *cca_linreg,
         ),
     )
+    return tuple(Bound(*curve, *_STATEMENTS[frozenset(curve[:2])]) for curve in curves)
 
 
 def between(
@@ -275,14 +232,13 @@ def between(
     """
     setting = Setting.of(spectrum, samples=samples, units=units, x_units=x_units)
     given, implied = relation(a), relation(b)
-    known = bounds(setting)
-    most = limits(setting)
-    asked = np.asarray(levels, dtype=np.float64)
-    level = given.inverse(asked)
+    known, most = bounds(setting), limits(setting)
+    scores = np.asarray(levels, dtype=np.float64)
+    level, top = given.inverse(scores), most[given.measure]
     # A form has no inverse beyond its range: there the way back does not arrive.
-    back = np.abs(given.forward(level) - asked) <= _TIP
-    outside = ~((level >= -_ROUNDING) & (level <= most[given.measure] + _ROUNDING) & back)
-    level = np.clip(np.where(outside, 0, level), 0, most[given.measure])
+    back = np.abs(given.forward(level) - scores) <= _TIP
+    outside = ~((level >= -_ROUNDING) & (level <= top + _ROUNDING) & back)
+    level = np.clip(np.where(outside, 0, level), 0, top)
     if given.measure == implied.measure:
         low, high = level, level
     else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simopt.theory.bounds.setting import unit
+
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats
 
@@ -23,7 +25,7 @@ def one_component(cka: Floats, rank: int) -> tuple[Floats, Floats]:
     rank : int
         r = min(q, n - 1), of Y.
     """
-    level = np.clip(cka, 0, 1)
+    level = unit(cka)
     flat = level * np.sqrt(rank) <= 1
     m = 1 / np.where(flat, np.sqrt(rank), level + np.sqrt((1 - level**2) * (rank - 1)))
     return np.sqrt(level * m), np.sqrt(level)
@@ -46,7 +48,7 @@ def two_components(cka: Floats, larger: float) -> tuple[Floats, Floats]:
     larger : float in (1/2, 1), p
         The larger share of the variance.
     """
-    level = np.clip(np.asarray(cka, dtype=np.float64), 0, 1)
+    level = unit(cka)
     squared = larger**2 + (1 - larger) ** 2
     norm = np.sqrt(squared)
     A = level * norm
@@ -56,8 +58,8 @@ def two_components(cka: Floats, larger: float) -> tuple[Floats, Floats]:
     possible = first <= 1 + 1e-15
 
     def nbs(m: Floats) -> Floats:
-        out: Floats = np.sqrt(A * m + np.sqrt((1 - squared) * np.maximum(1 - m**2, 0)))
-        return out
+        square: Floats = A * m + np.sqrt((1 - squared) * np.maximum(1 - m**2, 0))
+        return square**0.5
 
     first = np.minimum(first, last)
     peak = np.clip(A / np.hypot(A, np.sqrt(1 - squared)), first, last)

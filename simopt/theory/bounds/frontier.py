@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simopt.theory.bounds.setting import greatest, least
+from simopt.theory.bounds.setting import greatest, least, unit
 
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats, Setting
@@ -30,10 +30,10 @@ def smallest_norm(setting: Setting, cka: Floats) -> Floats:
     """
     count = min(setting.rank, setting.components)
     own = setting.norms[count]
-    flat = np.arccos(np.clip(setting.variance[count] / (np.sqrt(setting.rank) * own), 0, 1))
-    angle = np.arccos(np.clip(np.asarray(cka) * setting.norm / own, 0, 1))
-    out: Floats = 1 / (np.sqrt(setting.rank) * np.cos(np.maximum(flat - angle, 0)))
-    return out
+    flat = np.arccos(unit(setting.variance[count] / (np.sqrt(setting.rank) * own)))
+    angle = np.arccos(unit(cka * setting.norm / own))
+    norm: Floats = 1 / (np.sqrt(setting.rank) * np.cos(np.maximum(flat - angle, 0)))
+    return norm
 
 
 def nbs_lower(setting: Setting, cka: Floats) -> Floats:
@@ -53,19 +53,18 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
     the rank is at most N; F(A, B) = sqrt(kappa) nbs, and (1 + kappa - D) / (2 sqrt(kappa)) >= sqrt(1 - D).
     Sharp for one PC, for c <= p_1 / (E_K sqrt(r)) where K + r < n, and at the largest CKA.
     """
-    level = np.clip(cka, 0, 1)
+    level = unit(cka)
     count = min(setting.rank, setting.components)
     own = setting.norms[count]
-    angle = np.arccos(np.clip(level * setting.norm / own, 0, 1))[..., None]
-    place = np.arccos(np.clip(setting.norms[: count + 1] / own, 0, 1))
+    angle = np.arccos(unit(level * setting.norm / own))[..., None]
+    place = np.arccos(unit(setting.norms[: count + 1] / own))
     inside = setting.norms[: count + 1] * np.cos(np.maximum(place - angle, 0))
     inside = np.where(place > angle, inside, np.cos(angle) * own)
     greedy = np.sqrt(np.maximum(np.diff(inside, axis=-1), 0)).sum(axis=-1)
     first = smallest_norm(setting, level) * greedy**2
     rank = min(setting.components + setting.rank, setting.samples - 1)
     second = 1 - setting.norm * np.sqrt(rank * (1 - level) * (1 + level))
-    out: Floats = np.sqrt(np.clip(np.maximum(first, second), 0, 1))
-    return out
+    return unit(np.maximum(first, second)) ** 0.5
 
 
 def nbs_upper(setting: Setting, cka: Floats) -> Floats:
@@ -88,7 +87,7 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
     two PCs a Y turned out of them is above every Y on them. Sharp for one PC, at c = 1, and for two PCs
     where :func:`simopt.theory.bounds.exact.two_components` has its peak.
     """
-    level = np.clip(cka, 0, 1)
+    level = unit(cka)
     A = level * setting.norm
     B = math.sqrt(max(1 - setting.norm**2, 0))
     C = (setting.common - 1) * A
@@ -103,8 +102,7 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
     tails = np.sqrt(np.maximum(1 - setting.variance[cuts], 0))
     cut = (np.sqrt(np.minimum(cuts, setting.rank) * A[..., None]) + tails).min(axis=-1)
     limits = [np.sqrt(squared), 1 - away**2 / 2, cut, np.full_like(A, highest_nbs(setting))]
-    out: Floats = np.clip(np.min(limits, axis=0), 0, 1)
-    return out
+    return unit(np.min(limits, axis=0))
 
 
 def cka_lower(setting: Setting, nbs: Floats) -> Floats:
@@ -128,5 +126,4 @@ def highest_nbs(setting: Setting) -> float:
 
 
 def _ratio(part: Floats | float, whole: Floats, empty: float = 0.0) -> Floats:
-    out: Floats = np.divide(part, whole, out=np.full_like(whole, empty), where=whole > 0)
-    return out
+    return np.divide(part, whole, out=np.full_like(whole, empty), where=whole > 0)

@@ -20,8 +20,7 @@ def overlap(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
 
     ||K||_F / tr K = 1 / sqrt(PR).
     """
-    out: Floats = np.asarray(cka) / np.sqrt(np.asarray(x_ratio) * np.asarray(y_ratio))
-    return out
+    return np.asarray(cka) / (np.asarray(x_ratio) * np.asarray(y_ratio)) ** 0.5
 
 
 def ranks(cka: Floats, x_ratio: Floats, y_ratio: Floats, rank: Floats) -> tuple[Floats, Floats]:
@@ -49,8 +48,7 @@ def participation(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
     cka = e / sqrt(N (1 - e)^2 + e^2), so that min(PR) cka, with PR_x = 1 / ((1 - e)^2 + e^2 / N), falls
     below nbs^2 as N grows. It stands here to be broken by the attack.
     """
-    out: Floats = np.minimum(x_ratio, y_ratio) * np.asarray(cka)
-    return out
+    return np.minimum(x_ratio, y_ratio) * np.asarray(cka)
 
 
 def super_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
@@ -61,9 +59,8 @@ def super_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
 
     Source: Miszczak et al. 2009, Sub- and super-fidelity as bounds for quantum fidelity.
     """
-    room = np.maximum(1 - 1 / np.asarray(x_ratio), 0) * np.maximum(1 - 1 / np.asarray(y_ratio), 0)
-    out: Floats = overlap(cka, x_ratio, y_ratio) + np.sqrt(room)
-    return out
+    room: Floats = np.maximum(1 - 1 / np.asarray(x_ratio), 0) * np.maximum(1 - 1 / np.asarray(y_ratio), 0)
+    return overlap(cka, x_ratio, y_ratio) + room**0.5
 
 
 def sub_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats, fourth: Floats) -> Floats:
@@ -81,5 +78,5 @@ def sub_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats, fourth: Floats) 
     Source: Miszczak et al. 2009, Sub- and super-fidelity as bounds for quantum fidelity.
     """
     product = overlap(cka, x_ratio, y_ratio)
-    out: Floats = product + np.sqrt(2 * np.maximum(product**2 - np.asarray(fourth), 0))
-    return out
+    rest: Floats = np.maximum(product**2 - np.asarray(fourth), 0)
+    return product + (2 * rest) ** 0.5

@@ -96,6 +96,12 @@ class Setting:
         return 1.0 if count >= self.components else float(self.variance[count])
 
 
+def unit(values: Floats) -> Floats:
+    """Return values clipped to [0, 1]."""
+    clipped: Floats = np.clip(values, 0, 1)
+    return clipped
+
+
 def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
     """Return, for each value v, the smallest x in [0, top] where a rising function reaches v.
 
@@ -106,8 +112,7 @@ def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> F
         middle = (low + high) / 2
         reached = function(middle) >= values
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    out: Floats = np.where(function(np.full_like(values, top)) < values, top, low)
-    return out
+    return np.where(function(np.full_like(values, top)) < values, top, low)
 
 
 def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
@@ -124,5 +129,4 @@ def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -
 
 
 def _running(values: Floats) -> Floats:
-    out: Floats = np.concatenate([[0.0], np.cumsum(values)])
-    return out
+    return np.append(0.0, np.cumsum(values))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from simopt.theory.bounds.setting import greatest, least
+from simopt.theory.bounds.setting import greatest, least, unit
 
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats, Setting
@@ -22,14 +22,12 @@ def nbs_under_linreg(linreg: Floats) -> Floats:
 
     X'Y = (PX)'Y, so ||X'Y||_* <= ||PX||_F ||Y||_F. Sharp: Y = PX.
     """
-    out: Floats = np.sqrt(np.clip(linreg, 0, 1))
-    return out
+    return unit(linreg) ** 0.5
 
 
 def linreg_over_nbs(nbs: Floats) -> Floats:
     """Return nbs^2, the smallest linreg at a given NBS: the inverse of :func:`nbs_under_linreg`. Sharp."""
-    out: Floats = np.clip(nbs, 0, 1) ** 2
-    return out
+    return unit(nbs) ** 2
 
 
 def cka_under_linreg(setting: Setting, linreg: Floats) -> Floats:
@@ -39,19 +37,17 @@ def cka_under_linreg(setting: Setting, linreg: Floats) -> Floats:
     <= ||PKP|| ||L||; the eigenvalues of P rho P are at most p_j (Cauchy) and sum to linreg, and their squares
     have the largest sum when the first are full. Sharp: Y Y' = PKP, P on the first k PCs and a part of one.
     """
-    level = np.clip(linreg, 0, 1)
+    level = unit(linreg)
     k = _full(setting.variance, level)
     inside = setting.squares[k] + np.maximum(level - setting.variance[k], 0) ** 2
-    out: Floats = np.minimum(np.sqrt(inside) / setting.norm, 1)
-    return out
+    return unit(np.sqrt(inside) / setting.norm)
 
 
 def linreg_over_cka(setting: Setting, cka: Floats) -> Floats:
     """Return the smallest linreg at a given CKA: the inverse of :func:`cka_under_linreg`. Sharp."""
-    squared = (np.clip(cka, 0, 1) * setting.norm) ** 2
+    squared = (unit(cka) * setting.norm) ** 2
     k = _full(setting.squares, squared)
-    out: Floats = np.minimum(setting.variance[k] + np.sqrt(np.maximum(squared - setting.squares[k], 0)), 1.0)
-    return out
+    return unit(setting.variance[k] + np.sqrt(np.maximum(squared - setting.squares[k], 0)))
 
 
 def lowest_variance(setting: Setting, linreg: Floats) -> Floats:
@@ -62,9 +58,7 @@ def lowest_variance(setting: Setting, linreg: Floats) -> Floats:
     cka >= e / E_K, since T >= e and m <= 1. 0 where Y is wider than X's rank. Sharp as all of Y's variance
     goes into that direction.
     """
-    narrower = setting.variance_of(setting.rank - 1)
-    out: Floats = np.maximum(np.clip(linreg, 0, 1) - narrower, 0)
-    return out
+    return unit(unit(linreg) - setting.variance_of(setting.rank - 1))
 
 
 def linreg_under(setting: Setting, variance: Floats) -> Floats:
@@ -72,9 +66,10 @@ def linreg_under(setting: Setting, variance: Floats) -> Floats:
 
     The inverse of :func:`lowest_variance`: 1 where Y is wider than X's rank. Sharp, as that is.
     """
-    limit = setting.variance_of(setting.rank - 1) + np.asarray(variance)
-    out: Floats = np.minimum(limit, setting.variance_of(setting.rank))
-    return out
+    limit: Floats = np.minimum(
+        setting.variance_of(setting.rank - 1) + variance, setting.variance_of(setting.rank)
+    )
+    return limit
 
 
 def linreg_upper(setting: Setting, total: Floats) -> Floats:
@@ -86,8 +81,7 @@ def linreg_upper(setting: Setting, total: Floats) -> Floats:
     """
     total = np.clip(total, 0, setting.common)
     k = np.minimum(np.floor(total).astype(int), setting.components - 1)
-    out: Floats = np.minimum(setting.variance[k] + (total - k) ** 2 * setting.share[k], 1)
-    return out
+    return unit(setting.variance[k] + (total - k) ** 2 * setting.share[k])
 
 
 def linreg_lower(setting: Setting, total: Floats) -> Floats:
@@ -104,9 +98,8 @@ def linreg_lower(setting: Setting, total: Floats) -> Floats:
     full = np.arange(d)
     ends = full + rising * inverse[:-1]
     a = np.minimum(np.searchsorted(ends, total, side="left"), d - 1)
-    below = np.concatenate([[0.0], np.cumsum(rising)])[a]
-    out: Floats = np.minimum(below + (total - a) ** 2 / inverse[a], 1)
-    return out
+    below = np.append(0.0, np.cumsum(rising))[a]
+    return unit(below + (total - a) ** 2 / inverse[a])
 
 
 def correlations_lower(setting: Setting, linreg: Floats) -> Floats:
@@ -120,6 +113,5 @@ def correlations_upper(setting: Setting, linreg: Floats) -> Floats:
 
 
 def _full(running: Floats, level: Floats) -> npt.NDArray[np.intp]:
-    index = np.searchsorted(running, level, side="right") - 1
-    out: npt.NDArray[np.intp] = np.clip(index, 0, len(running) - 2)
-    return out
+    index: npt.NDArray[np.intp] = np.searchsorted(running, level, side="right") - 1
+    return index.clip(0, len(running) - 2)

@@ -9,13 +9,13 @@ import sympy as sp
 
 from simopt import checks
 from simopt.theory.derivation.proofs import Algebra
-from simopt.theory.derivation.random_direction import steps_to_correction
 from simopt.theory.derivation.score import steps_to_score
 from simopt.theory.derivation.sensitivity import (
-    small_share,
+    loss_of_a_small_share,
+    ratio_of_losses,
+    ratio_of_noise,
+    steps_to_correction,
     steps_to_loss,
-    steps_to_ratio,
-    steps_to_shares,
     terms,
 )
 from simopt.theory.derivation.setting import MEANING, PERTURBATIONS
@@ -25,18 +25,7 @@ from simopt.theory.derivation.subjects import ANGULAR, SUBJECTS
 
 def subjects() -> list[str]:
     """Return the names of the measures that have a derivation."""
-    return [
-        "cka",
-        "cka_angular",
-        "nbs",
-        "procrustes_angular",
-        "procrustes_euclidean",
-        "linreg",
-        "ridge",
-        "cca",
-        "ensd",
-        "rv",
-    ]
+    return [*SUBJECTS, *ANGULAR, "rv"]
 
 
 @cache
@@ -63,57 +52,48 @@ def derive(subject: str, perturbation: str) -> Derivation:
     checks.one_of(perturbation, tuple(PERTURBATIONS), "perturbation")
     if subject == "rv":
         return replace(derive("cka", perturbation), subject=subject)
-    made = _make(subject, perturbation)
-    made.verify()
-    return made
+    derivation = _derivation(subject, perturbation)
+    derivation.verify()
+    return derivation
 
 
-def _make(subject: str, perturbation: str) -> Derivation:
-    given = PERTURBATIONS[perturbation]
+def _derivation(subject: str, name: str) -> Derivation:
+    perturbation = PERTURBATIONS[name]
+    angular, distance = subject in ANGULAR, subject == "procrustes_euclidean"
     base = SUBJECTS[ANGULAR.get(subject, subject)]
-    steps = list(steps_to_score(base, given, base.name if subject in ANGULAR else "score"))
-    if subject in ANGULAR:
-        definition, closed = (
-            1 - 2 / sp.pi * sp.acos(side)
-            for side in (
-                next(step.before for step in steps if step.of == base.name),
-                steps[-1].after,
-            )
-        )
-        steps.append(
-            Step("score", f"the angle whose cosine is {base.name}", definition, closed, Algebra((base.name,)))
-        )
+    steps = list(steps_to_score(base, perturbation, base.name if angular else "score"))
+    if angular:
+        cosine = next(step.before for step in steps if step.of == base.name)
+        definition, closed = (1 - 2 / sp.pi * sp.acos(side) for side in (cosine, steps[-1].after))
+        rule = f"the angle whose cosine is {base.name}"
+        steps.append(Step("score", rule, definition, closed, Algebra((base.name,))))
     result = steps[-1].after
-    distance = subject == "procrustes_euclidean"
-    steps += steps_to_loss(result, given, distance=distance)
-    found = [step.after for step in steps if step.of == "loss"]
-    if not found:
+    steps += steps_to_loss(result, perturbation, distance=distance)
+    if steps[-1].of != "loss":
         steps.append(Step("loss", "the distance", result, result, Algebra()))
-        found = [result]
-    expansion = terms(found[-1], given.strength)
-    if expansion:
-        if given.whole:
-            alone = derive(subject, "noise")
-            of = "loss of noise on PC i alone"
-            steps += steps_to_loss(alone.result, PERTURBATIONS["noise"], distance=distance, of=of)
-            steps += steps_to_shares(alone.expansion[0])
-        else:
-            steps += steps_to_ratio(expansion[0], given.strength)
-    if subject in ANGULAR and not given.whole:
-        steps += small_share(result)
-    if subject == "cka" and perturbation == "rotation":
+    expansion = terms(steps[-1].after, perturbation.strength)
+    if expansion and perturbation.whole:
+        alone = derive(subject, "noise")
+        of = "loss of noise on PC i alone"
+        steps += steps_to_loss(alone.result, PERTURBATIONS["noise"], distance=distance, of=of)
+        steps.append(ratio_of_noise(alone.expansion[0]))
+    elif expansion:
+        steps.append(ratio_of_losses(expansion[0], perturbation.strength))
+    if angular and not perturbation.whole:
+        steps.append(loss_of_a_small_share(result))
+    if (subject, name) == ("cka", "rotation"):
         steps += steps_to_correction(result)
     reached = {step.of: step.after for step in steps}
     used = set().union(*(step.before.free_symbols | step.after.free_symbols for step in steps))
     return Derivation(
         subject=subject,
-        perturbation=perturbation,
+        perturbation=name,
         steps=tuple(steps),
         definition=next(step.before for step in steps if step.of == "score"),
         result=result,
         expansion=expansion,
         ratio=reached.get("ratio"),
         correction=reached.get("correction"),
-        strength=given.strength,
+        strength=perturbation.strength,
         symbols={symbol: words for symbol, words in MEANING.items() if symbol in used},
     )

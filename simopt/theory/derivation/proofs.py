@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal, TypeAlias
 
 import sympy as sp
-from sympy.polys.matrices import DomainMatrix
 from sympy.printing.pretty.stringpict import prettyForm
 from sympy.printing.printer import Printer
 
-from simopt.theory.derivation.setting import PERTURBATIONS, Explicit, t
-from simopt.theory.derivation.steps import Check, Step, final
-from simopt.theory.derivation.words import DIAGONAL, Rules, polynomial, same
+from simopt.theory.derivation.setting import Explicit, Perturbation, t
+from simopt.theory.derivation.steps import Check, Step, definitions
+from simopt.theory.derivation.words import Rules, same
 
 Through: TypeAlias = Literal["nothing", "cosine", "square"]
-
-_SIZES = (2, 3, 4)
-"""Numbers of PCs for which a statement about sums is written out."""
 
 
 class NuclearNorm(sp.Function):  # type: ignore[misc]
@@ -72,9 +68,8 @@ class ByWords(Check):
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        equations = [equation for each in step.assumptions for equation in each.equations]
-        equations += _known(earlier, self.uses).items()
-        return same(step.before, step.after, Rules(equations))
+        known = definitions(earlier, self.uses)
+        return same(step.before, step.after, Rules([*step.equations, *known.items()]))
 
 
 @dataclass(frozen=True)
@@ -86,53 +81,47 @@ class Algebra(Check):
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        known = _known(earlier, self.uses)
-        defined = {
-            left: right
-            for each in step.assumptions
-            for left, right in each.equations
-            if isinstance(left, sp.Expr) and not left.is_Matrix
-        }
-        difference = step.before.xreplace(known) - step.after.xreplace(known)
-        return vanishes(difference.xreplace(defined))
+        known = definitions(earlier, self.uses)
+        defined = {left: right for left, right in step.equations if not left.is_Matrix}
+        return vanishes((step.before.xreplace(known) - step.after.xreplace(known)).xreplace(defined))
 
 
 @dataclass(frozen=True)
 class WrittenOut(Check):
-    """A statement about sums over PCs, written out with a symbol for every variance."""
+    """A statement about sums or traces over PCs, written out with a symbol for every variance."""
 
-    perturbation: str
+    perturbation: Perturbation
     words: ClassVar[str] = "written out entry by entry for 2, 3 and 4 PCs and each choice of i"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
         return all(
-            _vanishes_by_parts(case.write(step.before) - case.write(step.after), case)
-            for case in _cases(self.perturbation)
+            vanishes(case.write(step.before) - case.write(step.after)) for case in cases(self.perturbation)
         )
 
 
 @dataclass(frozen=True)
 class SingularValues(Check):
-    """The nuclear norm of a diagonal matrix, or of V D V', is the sum of the absolute values of D."""
+    """The nuclear norm of V D V' with orthonormal V and diagonal D is the sum of the absolute values of D."""
 
-    perturbation: str
+    perturbation: Perturbation
+    V: sp.MatrixExpr
+    D: sp.MatrixExpr
     words: ClassVar[str] = (
-        "the characteristic polynomial of M'M, M = V D V' with V a rotation of three axes, has the roots d^2"
+        "V'V = I and D is diagonal, so V D V' is a singular value decomposition up to signs"
     )
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        if not isinstance(step.before, NuclearNorm) or not _rotated_roots_are_squares():
+        V, D, rules = self.V, self.D, Rules(step.equations)
+        if not isinstance(step.before, NuclearNorm) or not same(step.before.args[0], V * D * V.T, rules):
             return False
-        inside = _between_rotations(step.before.args[0])
-        if inside is None:
+        if not same(V.T * V, sp.Identity(V.shape[1]), rules):
             return False
         return all(
-            vanishes(
-                sum(sp.sqrt(value**2) for value in case.singular_values(inside)) - case.write(step.after)
-            )
-            for case in _cases(self.perturbation)
+            case.matrix(D).is_diagonal()
+            and vanishes(sum(map(sp.Abs, case.matrix(D).diagonal())) - case.write(step.after))
+            for case in cases(self.perturbation)
         )
 
 
@@ -146,7 +135,7 @@ class Series(Check):
 
     strength: sp.Symbol
     through: Through = "nothing"
-    perturbation: str | None = None
+    perturbation: Perturbation | None = None
     words: ClassVar[str] = "agrees with the exact expression up to the order left out"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
@@ -156,21 +145,20 @@ class Series(Check):
             return vanishes(step.before - terms)
         if self.perturbation is None:
             return self._agrees(step.before, terms, order)
-        for case in _cases(self.perturbation)[:2]:
-            exact, claim = (_parts(case.write(side), case) for side in (step.before, terms))
-            if exact.keys() != claim.keys() or not all(
-                self._agrees(exact[part], claim[part], order) for part in exact
-            ):
-                return False
-        return True
+        return all(
+            self._agrees(case.write(step.before), case.write(terms), order)
+            for case in cases(self.perturbation)[:2]
+        )
 
     def _agrees(self, exact: sp.Expr, terms: sp.Expr, order: sp.Expr) -> bool:
         # Half powers of the strength are whole powers of its root.
         x = sp.Symbol("x", positive=True)
+        sine, cosine = sp.symbols("s c", real=True)
         whole = 1 if terms.is_polynomial(self.strength) else 2
-        exact, terms = (part.xreplace({self.strength: x**whole}) for part in (exact, terms))
-        sides = {sp.sin(t): sp.Symbol("s", real=True), sp.cos(t): sp.Symbol("c", real=True)}
-        exact, terms = (part.xreplace(sides) for part in (exact, terms))
+        exact, terms = (
+            side.xreplace({self.strength: x**whole}).xreplace({sp.sin(t): sine, sp.cos(t): cosine})
+            for side in (exact, terms)
+        )
         stop = int(order * whole)
         if self.through != "nothing":
             # cos(y) and y^2 move by y times as much as a small y does.
@@ -181,45 +169,7 @@ class Series(Check):
             exact, terms = (sp.cos(sp.expand(sp.pi / 2 * part)) for part in (exact, terms))
         elif self.through == "square":
             exact, terms = sp.powsimp(exact**2), sp.expand(terms**2)
-        if (exact - terms).is_rational_function():
-            return _starts_at(exact - terms, x, stop)
-        return vanishes(sp.series(exact, x, 0, stop).removeO() - sp.series(terms, x, 0, stop).removeO())
-
-
-def _parts(expression: sp.Expr, case: Explicit) -> dict[frozenset[sp.Basic], sp.Expr]:
-    """Return an expression as parts that depend on one variance each, or whole where it is no such sum.
-
-    A common 1 / sum lambda is left out, and what depends on no variance is shared out equally.
-    """
-    total = sp.Add(*case.variances)
-    if expression.has(1 / total):
-        share = sp.Symbol("w", positive=True)
-        terms = sp.Add.make_args(sp.expand_mul(expression.xreplace({1 / total: share})))
-        expression = sp.Add(*(term / share if term.has(share) else term * total for term in terms))
-    parts: dict[frozenset[sp.Basic], sp.Expr] = {}
-    for term in sp.Add.make_args(sp.expand_mul(expression)):
-        own = frozenset(term.free_symbols & set(case.variances))
-        parts[own] = parts.get(own, sp.Integer(0)) + term
-    if any(len(own) > 1 for own in parts):
-        return {frozenset(case.variances): expression}
-    shared = parts.pop(frozenset(), sp.Integer(0)) / case.size
-    singles = [frozenset({variance}) for variance in case.variances]
-    return {own: parts.get(own, sp.Integer(0)) + shared for own in singles}
-
-
-def _vanishes_by_parts(difference: sp.Expr, case: Explicit) -> bool:
-    """Whether a difference of sums is zero: each of its parts, which is quicker, or else the whole."""
-    parts = _parts(difference, case)
-    return all(vanishes(part) for part in parts.values()) or (len(parts) > 1 and vanishes(difference))
-
-
-def _starts_at(expression: sp.Expr, x: sp.Symbol, power: int) -> bool:
-    """Whether a rational expression is x^power times something finite."""
-    field = sp.QQ.frac_field(x, *sorted(expression.free_symbols - {x}, key=str))
-    quotient = field.from_sympy(expression)
-    numerator = [powers[0] for powers in quotient.numer.itermonoms()]
-    denominator = [powers[0] for powers in quotient.denom.itermonoms()]
-    return min(numerator, default=power) >= power and min(denominator) == 0
+        return all(vanishes(sp.diff(exact - terms, x, power).subs(x, 0)) for power in range(stop))
 
 
 def _positive(terms: sp.Expr, x: sp.Symbol) -> bool:
@@ -228,48 +178,11 @@ def _positive(terms: sp.Expr, x: sp.Symbol) -> bool:
     return bool(terms.subs(small).subs(x, sp.Rational(1, 1000)) > 0)
 
 
-def _known(earlier: Sequence[Step], uses: tuple[str, ...]) -> Mapping[sp.Basic, sp.Basic]:
-    named = [step for step in earlier if step.of in uses]
-    return dict(final(named))
-
-
 @cache
-def _cases(perturbation: str) -> list[Explicit]:
-    given = PERTURBATIONS[perturbation]
-    return [Explicit(given, size, index) for size in _SIZES for index in range(1 if given.whole else size)]
-
-
-@cache
-def _rotated_roots_are_squares() -> bool:
-    x, b, c, d = sp.symbols("x b c d", real=True)
-    values = sp.symbols("d_1:4", real=True)
-    # Cayley's form: every rotation but the half turns.
-    skew = sp.Matrix([[0, -d, c], [d, 0, -b], [-c, b, 0]])
-    scaled = (
-        (1 - b**2 - c**2 - d**2) * sp.eye(3) + 2 * skew + 2 * sp.Matrix([b, c, d]) * sp.Matrix([[b, c, d]])
-    )
-    size = 1 + b**2 + c**2 + d**2
-    if (scaled.T * scaled - size**2 * sp.eye(3)).expand() != sp.zeros(3):
-        return False
-    # M'M = V D V' V D V' = V D^2 V', as V'V = I was just checked.
-    squares = (scaled * sp.diag(*values) ** 2 * scaled.T).expand()
-    found = DomainMatrix.from_Matrix(squares).charpoly()
-    domain = DomainMatrix.from_Matrix(squares).domain
-    symmetric = sp.Poly(sp.prod([x - value**2 for value in values]), x).all_coeffs()
-    return all(
-        sp.expand(domain.to_sympy(own) - coefficient * size ** (2 * power)) == 0
-        for power, (own, coefficient) in enumerate(zip(found, symmetric, strict=True))
-    )
-
-
-def _between_rotations(matrix: sp.Basic) -> sp.Basic | None:
-    """Return D of V D V', or D itself; None where the matrix is neither."""
-    names = [name for word in polynomial(matrix) for name, *_ in word]
-    if all(name in DIAGONAL for name in names):
-        return matrix
-    factors = list(matrix.args)
-    outer = isinstance(matrix, sp.MatMul) and factors[0] == sp.MatrixSymbol("V", *factors[0].shape)
-    if not outer or factors[-1] != factors[0].T:
-        return None
-    inside = sp.MatMul(*factors[1:-1])
-    return inside if all(name in DIAGONAL for word in polynomial(inside) for name, *_ in word) else None
+def cases(perturbation: Perturbation) -> list[Explicit]:
+    """Return a perturbation written out for 2, 3 and 4 PCs, whichever of them changes."""
+    return [
+        Explicit(perturbation, sp.symbols(f"l_1:{size + 1}", positive=True), index)
+        for size in (2, 3, 4)
+        for index in range(1 if perturbation.whole else size)
+    ]

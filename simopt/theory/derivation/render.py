@@ -6,18 +6,18 @@ import re
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import sympy as sp
 
 from simopt.errors import InputError, SimoptError
 from simopt.theory.derivation.setting import PERTURBATIONS, Assumption
-from simopt.theory.derivation.steps import Derivation, Step
+from simopt.theory.derivation.steps import Derivation
 
 _WIDTH = 100
-_TITLE = "What {subject} sees of {perturbation}"
 _ENGINES = {
     "latexmk": ("-pdf", "-interaction=nonstopmode", "-halt-on-error"),
     "pdflatex": ("-interaction=nonstopmode", "-halt-on-error"),
@@ -42,66 +42,69 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+_MARKDOWN = {
+    "title": "# {}\n\n",
+    "perturbation": "{}.\n\n",
+    "step": "**{}. {}**: {}. *({})*\n\n",
+    "assumed": "Assumed: {}.\n\n",
+    "equation": "$$\n{} = {}\n$$\n\n",
+    "reached": "$$\n\\begin{{aligned}} & {} \\\\ & \\quad = {} \\end{{aligned}}\n$$\n\n",
+    "results": "## Result\n\n",
+    "result": "{}:\n\n$$\n{}\n$$\n\n",
+    "symbols": "## Symbols\n\n",
+    "symbol": "- ${}$: {}\n",
+}
+_LATEX = {
+    "title": "\\section*{{{}}}\n",
+    "perturbation": "{}.\n",
+    "step": "\\textbf{{{}. {}}}: {}. \\emph{{({})}}\n",
+    "assumed": "Assumed: {}.\n",
+    "equation": "\\[ {} = {} \\]\n",
+    "reached": "\\[ \\begin{{aligned}} & {} \\\\ & \\quad = {} \\end{{aligned}} \\]\n",
+    "result": "\\textbf{{{}}}\n\\[ {} \\]\n",
+    "symbols": "\\begin{{itemize}}\n",
+    "symbol": "\\item ${}$: {}\n",
+    "end": "\\end{{itemize}}\n",
+}
+"""How each kind of block of :func:`_blocks` is written; the parts of a block fill the braces."""
 
 
 def to_text(derivation: Derivation) -> str:
     """Return a derivation for a terminal of 100 columns."""
-    lines = [
-        _title(derivation),
-        "=" * len(_title(derivation)),
-        PERTURBATIONS[derivation.perturbation].words,
-        "",
-    ]
-    shown: set[Assumption] = set()
-    for number, step in enumerate(derivation.steps, start=1):
-        lines += textwrap.wrap(
-            f"{number}. {step.of}: {step.rule}. [{step.check.words}]", _WIDTH, subsequent_indent="   "
-        )
-        for assumption in step.assumptions:
-            if assumption not in shown:
-                shown.add(assumption)
-                lines += textwrap.wrap(
-                    f"Assumed: {assumption.words}.", _WIDTH, initial_indent="   ", subsequent_indent="   "
-                )
-                for left, right in assumption.equations:
-                    lines += _equation(left, right)
-        lines += [*_equation(step.before, step.after), ""]
-    for words, expression in _results(derivation):
-        lines += [f"{words}:", *_indented(_drawn(expression)), ""]
-    lines += ["Symbols"]
-    for symbol, words in derivation.symbols.items():
-        lines += [f"   {sp.pretty(symbol, use_unicode=True)}: {words}"]
+    lines: list[str] = []
+    for block in _blocks(derivation):
+        match block:
+            case "title", title:
+                lines += [title, "=" * len(title)]
+            case "perturbation", words:
+                lines += [words, ""]
+            case "step", number, of, rule, check:
+                lines += _wrapped(f"{number}. {of}: {rule}. [{check}]", "")
+            case "assumed", words:
+                lines += _wrapped(f"Assumed: {words}.", "   ")
+            case "equation", left, right:
+                lines += _equation(left, right)
+            case "reached", before, after:
+                lines += [*_equation(before, after), ""]
+            case "result", words, expression:
+                lines += [f"{words}:", *_indented(_drawn(expression)), ""]
+            case "symbols", *_:
+                lines.append("Symbols")
+            case "symbol", symbol, words:
+                lines.append(f"   {sp.pretty(symbol, use_unicode=True)}: {words}")
     return "\n".join(lines) + "\n"
 
 
 def to_markdown(derivation: Derivation) -> str:
     """Return a derivation in Markdown, its formulas between dollars."""
-    blocks = [f"# {_title(derivation)}", f"{PERTURBATIONS[derivation.perturbation].words}."]
-    shown: set[Assumption] = set()
-    for number, step in enumerate(derivation.steps, start=1):
-        blocks.append(f"**{number}. {_escaped(step.of)}**: {_escaped(step.rule)}. *({step.check.words})*")
-        for assumption in step.assumptions:
-            if assumption not in shown:
-                shown.add(assumption)
-                blocks.append(f"Assumed: {_escaped(assumption.words)}.")
-                blocks += [f"$$\n{_one_line(left, right)}\n$$" for left, right in assumption.equations]
-        blocks.append(f"$$\n{_aligned(step)}\n$$")
-    blocks.append("## Result")
-    for words, expression in _results(derivation):
-        blocks += [f"{words}:", f"$$\n{tex(expression)}\n$$"]
-    blocks.append("## Symbols")
-    blocks.append(
-        "\n".join(f"- ${tex(symbol)}$: {_escaped(words)}" for symbol, words in derivation.symbols.items())
-    )
-    return "\n\n".join(blocks) + "\n"
+    return _filled(derivation, _MARKDOWN, _escaped_markdown)
 
 
 def to_latex(derivations: Derivation | Sequence[Derivation]) -> str:
     """Return one or several derivations as a complete LaTeX document; it needs amsmath and amssymb."""
     several = [derivations] if isinstance(derivations, Derivation) else derivations
-    return (
-        _PREAMBLE + "\n".join(block for each in several for block in _section(each)) + "\n\\end{document}\n"
-    )
+    sections = [_filled(derivation, _LATEX, _escaped_latex) for derivation in several]
+    return _PREAMBLE + "".join(sections) + "\\end{document}\n"
 
 
 def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) -> Path:
@@ -136,19 +139,12 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
         )
     with TemporaryDirectory() as folder:
         shutil.copy(source, Path(folder) / "derivation.tex")
-        done = subprocess.run(
-            [engine, *_ENGINES[engine], "derivation.tex"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        command = [engine, *_ENGINES[engine], "derivation.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         made = Path(folder) / "derivation.pdf"
         if done.returncode != 0 or not made.is_file():
-            reason = next(
-                (line for line in done.stdout.splitlines() if line.startswith("!")), "no PDF was made"
-            )
+            printed = done.stdout.decode(errors="replace").splitlines()
+            reason = next((line for line in printed if line.startswith("!")), "no PDF was made")
             raise SimoptError(f"{engine} failed on {source}: {reason}")
         shutil.copy(made, target)
     return target
@@ -156,66 +152,54 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
 
 def tex(expression: sp.Basic) -> str:
     """Return an expression in LaTeX."""
-    if isinstance(expression, sp.Expr) and not getattr(expression, "is_Matrix", False):
-        order = expression.getO() if expression.is_Add else None
-        if order is not None:
-            return f"{tex(expression.removeO())} + {sp.latex(order)}"
+    if expression.is_Add and expression.getO() is not None:
+        return f"{tex(expression.removeO())} + {sp.latex(expression.getO())}"
     return str(sp.latex(_subscripted(expression)))
 
 
-def _section(derivation: Derivation) -> Iterator[str]:
-    yield rf"\section*{{{_escaped_tex(_title(derivation))}}}"
-    yield f"{_escaped_tex(PERTURBATIONS[derivation.perturbation].words)}."
+def _blocks(derivation: Derivation) -> Iterator[tuple[Any, ...]]:
+    """Yield what stands in a derivation, in order: the kind of a block, then its words and expressions."""
+    yield "title", _title(derivation)
+    yield "perturbation", PERTURBATIONS[derivation.perturbation].words
     shown: set[Assumption] = set()
     for number, step in enumerate(derivation.steps, start=1):
-        yield (
-            rf"\textbf{{{number}. {_escaped_tex(step.of)}}}: {_escaped_tex(step.rule)}. "
-            rf"\emph{{({_escaped_tex(step.check.words)})}}"
-        )
+        yield "step", str(number), step.of, step.rule, step.check.words
         for assumption in step.assumptions:
             if assumption not in shown:
                 shown.add(assumption)
-                yield f"Assumed: {_escaped_tex(assumption.words)}."
-                yield from (rf"\[ {_one_line(left, right)} \]" for left, right in assumption.equations)
-        yield rf"\[ {_aligned(step)} \]"
-    for words, expression in _results(derivation):
-        yield f"\\textbf{{{_escaped_tex(words)}}}\n\\[ {tex(expression)} \\]"
-    yield r"\begin{itemize}"
-    yield from (
-        rf"\item ${tex(symbol)}$: {_escaped_tex(words)}" for symbol, words in derivation.symbols.items()
-    )
-    yield r"\end{itemize}"
+                yield "assumed", assumption.words
+                yield from (("equation", left, right) for left, right in assumption.equations)
+        yield "reached", step.before, step.after
+    yield ("results",)
+    yield "result", "Definition", derivation.definition
+    yield "result", "Score", derivation.result
+    for order, term in zip(("leading", "next"), derivation.expansion, strict=False):
+        yield "result", f"Loss, {order} term", term
+    if not derivation.expansion:
+        yield "result", "Loss: the score does not change", sp.Integer(0)
+    if derivation.ratio is not None:
+        yield "result", "Leading sensitivity to PC i over that to PC j", derivation.ratio
+    if derivation.correction is not None:
+        words = "Added to the mean score where w is random, to first order in 1 / (n - 2)"
+        yield "result", words, derivation.correction
+    yield ("symbols",)
+    yield from (("symbol", symbol, words) for symbol, words in derivation.symbols.items())
+    yield ("end",)
+
+
+def _filled(derivation: Derivation, templates: dict[str, str], escaped: Callable[[str], str]) -> str:
+    """Fill a template for each block; a kind of block without one is left out."""
+    document = ""
+    for kind, *parts in _blocks(derivation):
+        texts = (escaped(part) if isinstance(part, str) else tex(part) for part in parts)
+        document += templates.get(kind, "").format(*texts)
+    return document
 
 
 def _title(derivation: Derivation) -> str:
-    perturbation = {"noise_all": "noise on all of Y"}.get(derivation.perturbation, derivation.perturbation)
-    on = "" if PERTURBATIONS[derivation.perturbation].whole else " of PC i"
-    if derivation.perturbation == "noise":
-        on = " on PC i"
-    return _TITLE.format(subject=derivation.subject, perturbation=perturbation + on)
-
-
-def _results(derivation: Derivation) -> Iterator[tuple[str, sp.Expr]]:
-    yield "Definition", derivation.definition
-    yield "Score", derivation.result
-    yield from zip(("Loss, leading term", "Loss, next term"), derivation.expansion, strict=False)
-    if not derivation.expansion:
-        yield "Loss: the score does not change", sp.Integer(0)
-    if derivation.ratio is not None:
-        yield "Leading sensitivity to PC i over that to PC j", derivation.ratio
-    if derivation.correction is not None:
-        yield (
-            "Added to the mean score where w is random, to first order in 1 / (n - 2)",
-            derivation.correction,
-        )
-
-
-def _one_line(left: sp.Basic, right: sp.Basic) -> str:
-    return f"{tex(left)} = {tex(right)}"
-
-
-def _aligned(step: Step) -> str:
-    return rf"\begin{{aligned}} & {tex(step.before)} \\ & \quad = {tex(step.after)} \end{{aligned}}"
+    changed = {"noise": "noise on PC i", "noise_all": "noise on all of Y"}
+    name = derivation.perturbation
+    return f"What {derivation.subject} sees of {changed.get(name, f'{name} of PC i')}"
 
 
 def _equation(left: sp.Basic, right: sp.Basic) -> list[str]:
@@ -228,10 +212,7 @@ def _equation(left: sp.Basic, right: sp.Basic) -> list[str]:
 
 def _subscripted(expression: sp.Basic) -> sp.Basic:
     """Write the entries of lambda, c, g and z as symbols with a subscript."""
-    return expression.replace(
-        lambda part: isinstance(part, sp.Indexed),
-        lambda part: sp.Symbol(f"{part.base}_{part.indices[0]}", real=True),
-    )
+    return expression.replace(sp.Indexed, lambda base, index: sp.Symbol(f"{base}_{index}", real=True))
 
 
 def _drawn(expression: sp.Basic) -> list[str]:
@@ -247,9 +228,13 @@ def _indented(lines: Sequence[str]) -> list[str]:
     return [f"      {line}".rstrip() for line in lines]
 
 
-def _escaped(words: str) -> str:
+def _wrapped(words: str, indent: str) -> list[str]:
+    return textwrap.wrap(words, _WIDTH, initial_indent=indent, subsequent_indent="   ")
+
+
+def _escaped_markdown(words: str) -> str:
     return re.sub(r"([_*|<>])", r"\\\1", words)
 
 
-def _escaped_tex(words: str) -> str:
+def _escaped_latex(words: str) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in words)

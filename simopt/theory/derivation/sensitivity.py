@@ -1,22 +1,37 @@
-"""From the score in closed form to what a measure sees: the loss, its expansion, the ratio of two PCs."""
+"""From the score to what a measure sees: the loss, its expansion, the ratio of two PCs, what random w add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import sympy as sp
 
-from simopt.theory.derivation.proofs import Algebra, Series, Through, WrittenOut
+from simopt.theory.derivation.proofs import Algebra, ByWords, Series, Through, WrittenOut, cases, vanishes
 from simopt.theory.derivation.setting import (
+    FULL_RANK,
+    PERTURBATIONS,
+    S_1,
+    S_2,
+    SHARES,
     Assumption,
+    K,
     Perturbation,
+    X,
+    Y,
     a,
     delta,
+    e,
     eta,
+    k,
     lam,
     lambda_i,
     lambda_j,
+    matrices,
+    n,
     nu,
+    overlaps,
     p_i,
     p_j,
     q_i,
@@ -27,134 +42,120 @@ from simopt.theory.derivation.setting import (
     sigma_1,
     sigma_2,
     t,
+    w,
+    z,
 )
-from simopt.theory.derivation.steps import Step
-from simopt.theory.derivation.subjects import FULL_RANK
+from simopt.theory.derivation.steps import Check, Step
 
-NEAR = {
+_NEAR = {
     "rotation": Assumption("t is less than 90 degrees", ((sp.Abs(sp.cos(t)), sp.cos(t)),)),
     "scaling": Assumption("a = 1 - delta is positive", ((sp.Abs(a), 1 - delta), (a, 1 - delta))),
 }
-TOTALS = Assumption(
-    "shares and penalties of the two PCs",
-    (
-        (p_i, lambda_i / sigma_1),
-        (p_j, lambda_j / sigma_1),
-        (q_i, lambda_i**2 / sigma_2),
-        (q_j, lambda_j**2 / sigma_2),
-        (r_i, rho / lambda_i),
-        (r_j, rho / lambda_j),
-    ),
-)
+_TOTALS = {
+    p_i: lambda_i / sigma_1,
+    p_j: lambda_j / sigma_1,
+    q_i: lambda_i**2 / sigma_2,
+    q_j: lambda_j**2 / sigma_2,
+    r_i: rho / lambda_i,
+    r_j: rho / lambda_j,
+}
 _OTHER = {p_i: p_j, q_i: q_j, r_i: r_j, lambda_i: lambda_j}
 _HIGHEST = 6
 """Highest power of the strength among which the two leading terms are looked for."""
 
 
 def steps_to_loss(
-    result: sp.Expr, given: Perturbation, *, distance: bool, of: str = "loss"
+    result: sp.Expr, perturbation: Perturbation, *, distance: bool, of: str = "loss"
 ) -> Iterator[Step]:
     """Yield the steps from a score to the two leading terms of its loss."""
-    loss = result
-    check = WrittenOut(given.name) if result.has(sp.Sum) else Algebra()
+    loss, x, summed = result, perturbation.strength, result.has(sp.Sum)
+    check = WrittenOut(perturbation) if summed else Algebra()
     if not distance:
-        none = {t: 0, eta: 0, nu: 0} if given.strength != delta else {a: 1}
-        at_x = result.subs(none)
+        at_x = result.subs({a: 1} if x == delta else {x: 0})
         highest = _tidied(at_x)
         if at_x != highest:
             yield Step(f"{of}: score at Y = X", "no perturbation", at_x, highest, check)
         loss = highest - result
+    near = _NEAR.get(perturbation.name)
+    put_in = loss.xreplace(dict(near.equations)) if near else loss
     if loss == 0:
         yield Step(of, "the score does not change", loss, sp.Integer(0), Algebra())
         return
-    near = NEAR.get(given.name)
-    if near is not None:
-        put_in = loss.xreplace(dict(near.equations))
-        if put_in != loss:
-            reached = _tidied(put_in) if not _is_angle(put_in) and not distance else put_in
-            if distance and given.name == "scaling":
-                reached = sp.sqrt(lambda_i) * delta
-            if reached == 0:
-                yield Step(of, "the score does not change", loss, sp.Integer(0), Algebra(), (near,))
-                return
-            yield Step(of, "near Y = X", loss, reached, Algebra(), (near,))
-            loss = reached
-    x = given.strength
-    through: Through
-    if _is_angle(loss):
+    if near is not None and put_in != loss:
+        reached = put_in if distance or put_in.has(sp.acos) else _tidied(put_in)
+        if distance and perturbation.name == "scaling":
+            reached = sp.sqrt(lambda_i) * delta
+        rule = "near Y = X" if reached != 0 else "the score does not change"
+        yield Step(of, rule, loss, reached, Algebra(), (near,))
+        if reached == 0:
+            return
+        loss = reached
+    through: Through = "nothing"
+    if loss.has(sp.acos):
         (inverse,) = loss.atoms(sp.acos)
         claim, through = _root(1 - inverse.args[0], x, angle=True), "cosine"
     elif distance:
         claim, through = _root(loss**2, x, angle=False), "square"
     else:
-        claim, through = _sum_of_terms(_taylor(loss, x), x, loss), "nothing"
+        claim = _sum_of_terms(_taylor(loss, x), x, loss)
     if claim != loss:
-        check_in = given.name if loss.has(sp.Sum) else None
-        rank = (FULL_RANK,) if loss.has(sp.Sum) else ()
-        yield Step(of, f"expanded in {x}", loss, claim, Series(x, through, check_in), rank)
+        series = Series(x, through, perturbation if summed else None)
+        yield Step(of, f"expanded in {x}", loss, claim, series, (FULL_RANK,) if summed else ())
 
 
 def terms(claim: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, ...]:
     """Return the terms of an expansion, the lowest power of the strength first."""
-    plain = claim.removeO()
-    if plain == 0:
+    if claim.removeO() == 0:
         return ()
     powers: dict[sp.Expr, sp.Expr] = {}
-    for part in sp.Add.make_args(plain):
+    for part in sp.Add.make_args(claim.removeO()):
         power = part.as_coeff_exponent(x)[1]
         powers[power] = powers.get(power, sp.Integer(0)) + part
     return tuple(powers[power] for power in sorted(powers))
 
 
-def steps_to_ratio(lead: sp.Expr, x: sp.Symbol) -> Iterator[Step]:
-    """Yield the ratio of the leading losses of PC i and PC j at the same strength."""
-    yield _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER), x)
+def ratio_of_losses(lead: sp.Expr, x: sp.Symbol) -> Step:
+    """Return the ratio of the leading losses of PC i and PC j at the same strength."""
+    return _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER), x)
 
 
-def steps_to_shares(lead: sp.Expr) -> Iterator[Step]:
-    """Yield the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
+def ratio_of_noise(lead: sp.Expr) -> Step:
+    """Return the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
     own = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
     other = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
-    yield _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", own, other, nu)
+    return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", own, other, nu)
 
 
-def small_share(result: sp.Expr) -> Iterator[Step]:
-    """Yield what an angular form loses where the PC has a small share of the variance."""
+def loss_of_a_small_share(result: sp.Expr) -> Step:
+    """Return what an angular form loses where the PC has a small share of the variance."""
     loss = 1 - result
-    share = next((each for each in (p_i, q_i) if loss.has(each)), None)
-    if share is None:
-        return
+    share = p_i if loss.has(p_i) else q_i
     (inverse,) = loss.atoms(sp.acos)
     slope = sp.factor(sp.simplify(-2 * sp.diff(inverse.args[0], share).subs(share, 0)))
     claim = 2 / sp.pi * sp.sqrt(slope) * sp.sqrt(share) + sp.Order(share ** sp.Rational(3, 2))
     rule = f"where the share {share} is small, the loss goes as its square root"
-    yield Step("loss for a small share", rule, loss, claim, Series(share, "cosine"))
+    return Step("loss for a small share", rule, loss, claim, Series(share, "cosine"))
 
 
 def _ratio(rule: str, own: sp.Expr, other: sp.Expr, x: sp.Symbol) -> Step:
-    before = own / other
-    after = sp.simplify(before.xreplace(dict(TOTALS.equations)))
-    names = before.free_symbols - {x}
-    used = tuple(equation for equation in TOTALS.equations if equation[0] in names)
-    assumptions = (Assumption(TOTALS.words, used),) if used else ()
-    return Step("ratio", rule, before, signed(sp.powsimp(after)), Algebra(), assumptions)
-
-
-def _is_angle(expression: sp.Expr) -> bool:
-    return bool(expression.has(sp.acos))
+    ratio = own / other
+    used = tuple((share, total) for share, total in _TOTALS.items() if ratio.has(share))
+    assumptions = (Assumption("shares and penalties of the two PCs", used),) if used else ()
+    after = _signed(sp.powsimp(sp.simplify(ratio.xreplace(_TOTALS))))
+    return Step("ratio", rule, ratio, after, Algebra(), assumptions)
 
 
 def _taylor(expression: sp.Expr, x: sp.Symbol) -> dict[int, sp.Expr]:
     """Return the first two coefficients that are not 0, by the power of x."""
-    found: dict[int, sp.Expr] = {}
+    coefficients: dict[int, sp.Expr] = {}
     for power in range(_HIGHEST + 1):
         coefficient = _tidied(expression.subs(x, 0) / sp.factorial(power))
         if coefficient != 0:
-            found[power] = coefficient if coefficient.has(sp.Sum) else signed(sp.factor(coefficient))
-        if len(found) == 2:
+            coefficients[power] = coefficient if coefficient.has(sp.Sum) else _signed(sp.factor(coefficient))
+        if len(coefficients) == 2:
             break
         expression = sp.diff(expression, x)
-    return found
+    return coefficients
 
 
 def _sum_of_terms(coefficients: dict[int, sp.Expr], x: sp.Symbol, exact: sp.Expr) -> sp.Expr:
@@ -169,24 +170,19 @@ def _root(inside: sp.Expr, x: sp.Symbol, *, angle: bool) -> sp.Expr:
 
     arccos(1 - u) = sqrt(2 u) (1 + u / 12 + ...).
     """
-    coefficients = _taylor(inside, x)
-    low, *high = sorted(coefficients)
-    kappa = coefficients[low]
-    gaps = [power - low for power in high]
-    if angle:
-        gaps.append(low)
+    (low, kappa), *next_term = sorted(_taylor(inside, x).items())
     front = 2 / sp.pi * sp.sqrt(2 * kappa) if angle else sp.sqrt(kappa)
+    # Factors 1 + b x^gap: of the root of u, and of the angle.
+    bends = [(power - low, coefficient / (2 * kappa)) for power, coefficient in next_term]
+    if angle:
+        bends.append((low, kappa / 12))
     lead = front * x ** sp.Rational(low, 2)
-    if not gaps:
+    if not bends:
         return lead
-    gap = min(gaps)
-    bend: sp.Expr = sp.Integer(0)
-    if high and high[0] - low == gap:
-        bend += coefficients[high[0]] / (2 * kappa)
-    if angle and gap == low:
-        bend += kappa / 12
+    gap = min(gap for gap, _ in bends)
+    bend = sp.Add(*(factor for at, factor in bends if at == gap))
     last = sp.Rational(low, 2) + gap
-    return lead + signed(front * sp.factor(sp.simplify(bend))) * x**last + sp.Order(x ** (last + 1))
+    return lead + _signed(front * sp.factor(sp.simplify(bend))) * x**last + sp.Order(x ** (last + 1))
 
 
 def _tidied(expression: sp.Expr) -> sp.Expr:
@@ -204,18 +200,18 @@ def _tidied(expression: sp.Expr) -> sp.Expr:
         place = factor, sums.limits[0]
         summands[place] = summands.get(place, sp.Integer(0)) + number * sums.function
     for (factor, limits), summand in summands.items():
-        one = signed(sp.factor(sp.simplify(summand)))
-        number, rest = one.as_coeff_Mul()
-        sign = -1 if number < 0 else 1
+        one = _signed(sp.factor(sp.simplify(summand)))
+        sign = -1 if one.as_coeff_Mul()[0] < 0 else 1
         merged = sp.Sum(sign * one, limits)
         if sign * one == lam[limits[0]]:
-            total += sign * factor * sigma_1
-        else:
-            total += sign * factor * (merged if rest.has(limits[0]) else merged.doit())
+            merged = sigma_1
+        elif not one.has(limits[0]):
+            merged = merged.doit()
+        total += sign * factor * merged
     return total
 
 
-def signed(product: sp.Expr) -> sp.Expr:
+def _signed(product: sp.Expr) -> sp.Expr:
     """Return a product with its factors written as 1 - x rather than x - 1."""
     sign, factors = 1, []
     for factor in sp.Mul.make_args(product):
@@ -228,3 +224,73 @@ def signed(product: sp.Expr) -> sp.Expr:
             factor = (-base) ** exponent
         factors.append(factor)
     return sp.Mul(sign, *factors)
+
+
+epsilon, mean_square = sp.symbols("epsilon m", positive=True)
+_ROTATION = PERTURBATIONS["rotation"]
+_U, _V, _S, _P, *_ = matrices(K)
+
+OVERLAPS = Assumption(
+    "w is a unit vector orthogonal to u_i and to the constant, with overlaps z_k with the other PCs, z_i = 0",
+    ((_U.T * w, overlaps), (w.T * w, sp.Identity(1))),
+)
+RANDOM = Assumption(
+    "all n - 2 directions that are left for w are alike: m, the mean of z_k^2, is the same for each",
+    ((mean_square, 1 / (n - 2)),),
+)
+_MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
+
+
+@dataclass(frozen=True)
+class InTheMean(Check):
+    """An expectation: every z_k^2 replaced by its mean, z_i by 0."""
+
+    words: ClassVar[str] = "linear in z_k^2, whose mean is put in, for 2, 3 and 4 PCs and each choice of i"
+
+    def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
+        """Whether the two sides of the step are equal, given the earlier steps."""
+        mean = dict(step.equations)[mean_square]
+        for case in cases(_ROTATION):
+            means = {overlap**2: mean for overlap in case.overlaps if overlap != 0}
+            if not vanishes(sp.expand(case.write(step.before)).xreplace(means) - case.write(step.after)):
+                return False
+        return True
+
+
+def steps_to_correction(result: sp.Expr) -> Iterator[Step]:
+    """Yield the steps to the first finite-sample correction of CKA under rotation."""
+    sine = sp.sin(t) ** 2
+    b = sp.sin(t) * sp.sqrt(lambda_i)
+    mixed = _S * _P + b * _S * overlaps * e.T
+    own = _P * _P + b * _P * overlaps * e.T + b * e * overlaps.T * _P + sine * lambda_i * e * e.T
+    setting, stay = (_ROTATION.decomposition, _ROTATION.orthonormal, OVERLAPS), "overlaps z = U'w stay"
+    cross, other = "X'Y, w not orthogonal", "Y'Y, w not orthogonal"
+    yield Step(cross, stay, X.T * Y, _V * mixed * _V.T, ByWords(), setting)
+    yield Step(other, stay, Y.T * Y, _V * own * _V.T, ByWords(), setting)
+    overlap = sp.Sum(lam[k] * z[k] ** 2, (k, 1, K))
+    numerator = S_2 + lambda_i**2 * sp.cos(t) ** 2 + lambda_i * sine * overlap
+    denominator = S_2 + lambda_i**2 + 2 * lambda_i * sine * overlap
+    means = []
+    for name, product, definition, inside, total in (
+        ("mean of tr X'YY'X", cross, sp.Trace(X.T * Y * Y.T * X), sp.Trace(mixed * mixed.T), numerator),
+        ("mean of tr (Y'Y)^2", other, sp.Trace(Y.T * Y * Y.T * Y), sp.Trace(own * own), denominator),
+    ):
+        mean = total.xreplace({overlap: S_1 / (n - 2)})
+        yield Step(name, "cyclic in the trace", definition, inside, ByWords((product,)), setting[1:2])
+        yield Step(name, "multiplied out, z_i = 0", inside, total, WrittenOut(_ROTATION), (OVERLAPS,))
+        yield Step(name, "in the mean over random w", total, mean, InTheMean(), (RANDOM,))
+        means.append(mean)
+    rule = "the squares of the n - 2 coordinates of w add up to 1"
+    yield Step("m", rule, (n - 2) * mean_square, sp.Integer(1), Algebra(), (RANDOM,))
+    ratio = means[0] / sp.sqrt((S_2 + lambda_i**2) * means[1])
+    excess = epsilon * q_i * (1 - p_i) / p_i * sine
+    in_shares = (1 - q_i * sine + excess) / sp.sqrt(1 + 2 * excess)
+    name = "CKA of mean products"
+    rule = "in shares; the mean of the score differs from it by terms in 1 / (n - 2)^2"
+    yield Step(name, rule, ratio, in_shares, Algebra(), (SHARES, _MANY))
+    slope = _signed(sp.factor(sp.simplify(sp.diff(in_shares, epsilon).subs(epsilon, 0))))
+    first = 1 - q_i * sine + slope * epsilon
+    expanded = first + sp.Order(epsilon**2)
+    yield Step(name, "to first order in epsilon", in_shares, expanded, Series(epsilon, "square"))
+    gain = (slope * epsilon).xreplace(dict(_MANY.equations))
+    yield Step("correction", "beyond the score at an orthogonal w", first - result, gain, Algebra(), (_MANY,))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
 
-from simopt.theory.derivation.words import Equation, diagonal_entry
+from simopt.theory.derivation.words import Equation, polynomial
 
 n, p, K = sp.symbols("n p K", integer=True, positive=True)
 i, k = sp.symbols("i k", integer=True, positive=True)
 t, a = sp.symbols("t a", real=True)
-eta, nu, delta, rho = sp.symbols("eta nu delta rho", positive=True)
+eta, nu, delta, rho, D = sp.symbols("eta nu delta rho D", positive=True)
 lambda_i, lambda_j, sigma_1, sigma_2 = sp.symbols("lambda_i lambda_j sigma_1 sigma_2", positive=True)
 S_1, S_2, S_rho, R_0 = sp.symbols("S_1 S_2 S_rho R_0", positive=True)
 p_i, q_i, r_i, p_j, q_j, r_j = sp.symbols("p_i q_i r_i p_j q_j r_j", positive=True)
-D = sp.Symbol("D", positive=True)
 lam, c, g = sp.IndexedBase("lambda", positive=True), sp.IndexedBase("c", real=True), sp.IndexedBase("g")
+z = sp.IndexedBase("z", real=True)
+
+X, Y, B = sp.MatrixSymbol("X", n, p), sp.MatrixSymbol("Y", n, p), sp.MatrixSymbol("B", p, p)
+w, e, overlaps = sp.MatrixSymbol("w", n, 1), sp.MatrixSymbol("e", K, 1), sp.MatrixSymbol("z", K, 1)
+"""The new direction among the samples, the i-th unit vector among the PCs, and U'w."""
 
 MEANING = {
     t: "angle of the rotation",
@@ -47,14 +52,6 @@ MEANING = {
 """What each symbol stands for."""
 
 
-def diagonal(name: str, size: sp.Expr = K) -> sp.MatrixSymbol:
-    """Return a diagonal matrix in symbols, one of :data:`simopt.theory.derivation.words.DIAGONAL`."""
-    return sp.MatrixSymbol(name, size, size)
-
-
-X, Y = sp.MatrixSymbol("X", n, p), sp.MatrixSymbol("Y", n, p)
-
-
 @dataclass(frozen=True)
 class Assumption:
     """Something that is supposed or defined, in words and as the equations that a step may use."""
@@ -62,10 +59,22 @@ class Assumption:
     words: str
     equations: tuple[Equation, ...] = ()
 
-    def __str__(self) -> str:
-        """Return the words, then the equations in one line."""
-        formulas = ", ".join(f"{left} = {right}" for left, right in self.equations)
-        return f"{self.words}: {formulas}" if formulas else self.words
+
+_ALL, _ALL_SQUARED = S_1 + lambda_i, S_2 + lambda_i**2
+SHARES = Assumption("shares of PC i", ((p_i, lambda_i / _ALL), (q_i, lambda_i**2 / _ALL_SQUARED)))
+RATIO = Assumption("D is the participation ratio of X", ((D, _ALL**2 / _ALL_SQUARED),))
+PENALTY = Assumption(
+    "the penalty in units of the variance of PC i, and the score at Y = X",
+    (
+        (r_i, rho / lambda_i),
+        (R_0, (S_rho + lambda_i**2 * (lambda_i + 2 * rho) / (lambda_i + rho) ** 2) / _ALL),
+    ),
+)
+FULL_RANK = Assumption("X has as many PCs as units, lambda_k > 0 for all p of them")
+KEPT = Assumption("a is not 0: a PC that is removed has no direction left")
+ROTATED = Assumption(
+    "the least ||X - Y Q||_F over orthogonal Q is reached where tr Q'Y'X is the nuclear norm of X'Y"
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,15 @@ class Perturbation:
     name, words : str
     amplitude, noise : sympy expression
         a and b: the i-th score vector s_i u_i of Y is s_i (a u_i + b w).
-    strength : Symbol
-        What the loss is expanded in.
     gain : sympy expression
         (a^2 + b^2), in the simplest form: how the variance of PC i changes.
-    whole : bool
-        Whether Y = X + N instead.
+    strength : Symbol
+        What the loss is expanded in.
+    count : Symbol
+        How many directions the sums run over: K, or p where Y = X + N instead.
+    decomposition, apart, diagonals : Assumption
+        X and Y by the singular values of X; that what is added has nothing to do with X; and names for the
+        diagonal matrices that are left of X and Y.
     """
 
     name: str
@@ -91,173 +103,171 @@ class Perturbation:
     noise: sp.Expr
     gain: sp.Expr
     strength: sp.Symbol
-    whole: bool = False
+    count: sp.Symbol
+    decomposition: Assumption
+    apart: Assumption
+    diagonals: Assumption
 
     @property
-    def count(self) -> sp.Symbol:
-        """How many directions the sums run over."""
-        return p if self.whole else K
-
-    @property
-    def axes(self) -> sp.MatrixSymbol:
-        """The directions of the PCs among the units."""
-        return sp.MatrixSymbol("V", p, self.count)
-
-    def diagonal(self, name: str) -> sp.MatrixSymbol:
-        """Return a diagonal matrix in symbols, with one entry for each direction."""
-        return diagonal(name, self.count)
-
-    @property
-    def decomposition(self) -> Assumption:
-        """The centred X by its singular value decomposition, and Y."""
-        U, S = sp.MatrixSymbol("U", n, self.count), self.diagonal("S")
-        if self.whole:
-            N = sp.MatrixSymbol("N", n, p)
-            return Assumption(
-                "the centred X, with zeros in S where X has less than p PCs, and noise N on all units of Y",
-                ((X, U * S * self.axes.T), (Y, U * S * self.axes.T + N)),
-            )
-        moved = U * self.diagonal("P") * self.axes.T
-        if self.noise != 0:
-            moved += self.noise * sp.sqrt(lambda_i) * self.w * self.e.T * self.axes.T
-        return Assumption(
-            f"the centred X by its singular values; {self.words}; S and P are diagonal, P is S but for "
-            f"the entry i, which is {self.amplitude} times that of S",
-            ((X, U * S * self.axes.T), (Y, moved)),
-        )
+    def whole(self) -> bool:
+        """Whether all of Y is perturbed, not one PC."""
+        return bool(self.count == p)
 
     @property
     def orthonormal(self) -> Assumption:
         """The directions of the PCs."""
-        U, V = sp.MatrixSymbol("U", n, self.count), self.axes
-        equations: list[Equation] = [(U.T * U, sp.Identity(self.count)), (V.T * V, sp.Identity(self.count))]
+        U, V, *_ = matrices(self.count)
+        one = sp.Identity(self.count)
+        equations = [(U.T * U, one), (V.T * V, one)]
         if self.whole:
-            equations.append((V * V.T, sp.Identity(p)))
+            equations.append((V * V.T, one))
         return Assumption("singular vectors are orthonormal", tuple(equations))
 
-    @property
-    def apart(self) -> Assumption:
-        """What is added to X has nothing to do with it."""
-        U = sp.MatrixSymbol("U", n, self.count)
-        if self.whole:
-            N = sp.MatrixSymbol("N", n, p)
-            return Assumption(
-                "the noise is orthogonal to every PC, and of the same variance in every direction",
-                ((U.T * N, sp.ZeroMatrix(p, p)), (N.T * N, nu * sp.Identity(p))),
-            )
-        if self.noise == 0:
-            return Assumption("nothing is added to the PC")
-        return Assumption(
+
+def matrices(count: sp.Symbol) -> tuple[sp.MatrixSymbol, ...]:
+    """Return U, V and the diagonal S, P, Lambda, C, G and H, for so many directions."""
+    diagonal = (sp.MatrixSymbol(name, count, count) for name in ("S", "P", "Lambda", "C", "G", "H"))
+    return sp.MatrixSymbol("U", n, count), sp.MatrixSymbol("V", p, count), *diagonal
+
+
+_NAMES = "names for what is diagonal: lambda_k, c_k and g_k are the entries of Lambda, C and G"
+
+
+def _of_one_pc(
+    name: str, words: str, amplitude: sp.Expr, noise: sp.Expr, gain: sp.Expr, strength: sp.Symbol
+) -> Perturbation:
+    U, V, S, P, L, C, G, _ = matrices(K)
+    moved, own, apart = U * P * V.T, P * P, Assumption("nothing is added to the PC")
+    if noise != 0:
+        moved += noise * sp.sqrt(lambda_i) * w * e.T * V.T
+        own += noise**2 * lambda_i * e * e.T
+        apart = Assumption(
             "the unit vector w is orthogonal to every PC and to the constant",
-            ((U.T * self.w, sp.ZeroMatrix(K, 1)), (self.w.T * self.w, sp.Identity(1))),
+            ((U.T * w, sp.ZeroMatrix(K, 1)), (w.T * w, sp.Identity(1))),
         )
+    decomposition = Assumption(
+        f"the centred X by its singular values; {words}; S and P are diagonal, P is S but for "
+        f"the entry i, which is {amplitude} times that of S",
+        ((X, U * S * V.T), (Y, moved)),
+    )
+    diagonals = Assumption(_NAMES, ((L, S * S), (C, S * P), (G, own)))
+    return Perturbation(name, words, amplitude, noise, gain, strength, K, decomposition, apart, diagonals)
 
-    @property
-    def diagonals(self) -> Assumption:
-        """The three diagonals that are left of X and Y."""
-        S, P = self.diagonal("S"), self.diagonal("P")
-        first = (self.diagonal("Lambda"), S * S)
-        names = "names for what is diagonal: lambda_k, c_k and g_k are the entries of Lambda, C and G"
-        if self.whole:
-            return Assumption(
-                names, (first, (self.diagonal("C"), S * S), (self.diagonal("G"), S * S + nu * sp.Identity(p)))
-            )
-        g_matrix = P * P
-        if self.noise != 0:
-            g_matrix += self.noise**2 * lambda_i * self.e * self.e.T
-        return Assumption(names, (first, (self.diagonal("C"), S * P), (self.diagonal("G"), g_matrix)))
 
-    @property
-    def w(self) -> sp.MatrixSymbol:
-        """The new direction, among the samples."""
-        return sp.MatrixSymbol("w", n, 1)
-
-    @property
-    def e(self) -> sp.MatrixSymbol:
-        """The i-th unit vector, among the PCs."""
-        return sp.MatrixSymbol("e", K, 1)
+def _of_all() -> Perturbation:
+    U, V, S, _, L, C, G, _ = matrices(p)
+    N, one, zero = sp.MatrixSymbol("N", n, p), sp.Integer(1), sp.Integer(0)
+    decomposition = Assumption(
+        "the centred X, with zeros in S where X has less than p PCs, and noise N on all units of Y",
+        ((X, U * S * V.T), (Y, U * S * V.T + N)),
+    )
+    apart = Assumption(
+        "the noise is orthogonal to every PC, and of the same variance in every direction",
+        ((U.T * N, sp.ZeroMatrix(p, p)), (N.T * N, nu * sp.Identity(p))),
+    )
+    diagonals = Assumption(_NAMES, ((L, S * S), (C, S * S), (G, S * S + nu * sp.Identity(p))))
+    words = "noise is added to all of Y"
+    return Perturbation("noise_all", words, one, zero, one, nu, p, decomposition, apart, diagonals)
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
-    "rotation": Perturbation(
-        "rotation",
-        "the i-th left singular vector of Y is turned by t towards w",
-        sp.cos(t),
-        sp.sin(t),
-        sp.Integer(1),
-        t,
-    ),
-    "scaling": Perturbation(
-        "scaling", "the amplitude of PC i of Y is multiplied by a", a, sp.Integer(0), a**2, delta
-    ),
-    "noise": Perturbation(
-        "noise",
-        "noise along w is added to PC i of Y, eta times its amplitude",
-        sp.Integer(1),
-        eta,
-        1 + eta**2,
-        eta,
-    ),
-    "noise_all": Perturbation(
-        "noise_all", "noise is added to all of Y", sp.Integer(1), sp.Integer(0), sp.Integer(1), nu, whole=True
-    ),
+    perturbation.name: perturbation
+    for perturbation in (
+        _of_one_pc(
+            "rotation",
+            "the i-th left singular vector of Y is turned by t towards w",
+            sp.cos(t),
+            sp.sin(t),
+            sp.Integer(1),
+            t,
+        ),
+        _of_one_pc("scaling", "the amplitude of PC i of Y is multiplied by a", a, sp.Integer(0), a**2, delta),
+        _of_one_pc(
+            "noise",
+            "noise along w is added to PC i of Y, eta times its amplitude",
+            sp.Integer(1),
+            eta,
+            1 + eta**2,
+            eta,
+        ),
+        _of_all(),
+    )
 }
 
 
 class Explicit:
-    """A perturbation written out for ``size`` PCs, their variances in symbols, of which ``index`` changes."""
+    """A perturbation written out for a few PCs, of which one changes.
 
-    def __init__(self, perturbation: Perturbation, size: int, index: int) -> None:
-        self.size, self.index = size, index
-        self.variances = sp.symbols(f"l_1:{size + 1}", positive=True)
-        self.own = self.variances[index]
-        self.entries = [self._entries(perturbation, at) for at in range(size)]
-        others = [value for at, value in enumerate(self.variances) if at != index]
-        total, squares = sum(self.variances), sum(value**2 for value in self.variances)
+    Parameters
+    ----------
+    perturbation : Perturbation
+    variances : sequence of sympy expression
+        Of the PCs, symbols or numbers.
+    index : int
+        Which PC changes, from 0.
+    """
+
+    def __init__(self, perturbation: Perturbation, variances: Sequence[sp.Expr], index: int) -> None:
+        self.variances, self.index = variances, index
+        own = variances[index]
+        others = [*variances[:index], *variances[index + 1 :]]
         self.values = {
-            lambda_i: self.own,
+            lambda_i: own,
             S_1: sum(others),
-            S_2: sum(value**2 for value in others),
-            S_rho: sum(2 * value**2 / (value + rho) - value**3 / (value + rho) ** 2 for value in others),
-            sigma_1: total,
-            sigma_2: squares,
-            K: sp.Integer(size),
+            S_2: sum(v**2 for v in others),
+            S_rho: sum(2 * v**2 / (v + rho) - v**3 / (v + rho) ** 2 for v in others),
+            sigma_1: sum(variances),
+            sigma_2: sum(v**2 for v in variances),
+            K: sp.Integer(len(variances)),
         }
+        added = [perturbation.noise**2 * own if at == index else 0 for at in range(len(variances))]
         if perturbation.whole:
-            self.values[p] = sp.Integer(size)
-
-    def _entries(self, perturbation: Perturbation, at: int) -> dict[str, sp.Expr]:
-        variance, changed = self.variances[at], at == self.index and not perturbation.whole
-        s = sp.sqrt(variance)
-        entries = {"S": s, "P": s * (perturbation.amplitude if changed else 1), "Lambda": variance}
-        entries["C"] = s * entries["P"]
-        entries["G"] = entries["P"] ** 2 + (perturbation.noise**2 * variance if changed else 0)
-        if perturbation.whole:
-            entries["G"] = variance + nu
-        entries["H"] = 1 / (entries["G"] + rho)
-        return entries
+            added, self.values[p] = [nu] * len(variances), sp.Integer(len(variances))
+        S = [sp.sqrt(v) for v in variances]
+        P = [s * perturbation.amplitude if at == index else s for at, s in enumerate(S)]
+        G = [along**2 + across for along, across in zip(P, added, strict=True)]
+        C = [s * along for s, along in zip(S, P, strict=True)]
+        self.diagonals = {
+            "S": S,
+            "P": P,
+            "Lambda": variances,
+            "C": C,
+            "G": G,
+            "H": [1 / (v + rho) for v in G],
+        }
+        self.overlaps = list(sp.symbols(f"z_1:{len(variances) + 1}", real=True))
+        self.overlaps[index] = sp.Integer(0)
+        unit = [int(at == index) for at in range(len(variances))]
+        self._columns = {"e": sp.Matrix(unit), "z": sp.Matrix(self.overlaps)}
 
     def write(self, expression: sp.Expr) -> sp.Expr:
         """Return an expression with its sums and traces written out."""
-        written = expression.replace(
-            lambda part: isinstance(part, sp.Trace),
-            lambda part: sum(diagonal_entry(part.arg, entries) for entries in self.entries),
-        )
-        written = written.replace(lambda part: isinstance(part, sp.Sum), self._sum)
+        written = expression.replace(sp.Trace, lambda matrix: self.matrix(matrix).trace())
+        written = written.replace(sp.Sum, self._sum)
         return self._at(written, self.index).xreplace(self.values)
 
-    def singular_values(self, matrix: sp.Basic) -> list[sp.Expr]:
-        """Return the entries of a diagonal matrix."""
-        return [diagonal_entry(matrix, entries) for entries in self.entries]
+    def matrix(self, expression: sp.Basic) -> sp.Matrix:
+        """Return a sum of products of the diagonal matrices, the unit vector e and the overlaps z."""
+        total = sp.zeros(len(self.variances))
+        for word, coefficient in polynomial(expression).items():
+            product = sp.eye(len(self.variances))
+            for name, transposed, exponent in word:
+                if name in self.diagonals:
+                    product *= sp.diag(*(entry**exponent for entry in self.diagonals[name]))
+                else:
+                    product *= self._columns[name].T if transposed else self._columns[name]
+            total += coefficient * product
+        return total
 
-    def _sum(self, part: sp.Sum) -> sp.Expr:
-        summand, (index, *_) = part.function, part.limits[0]
-        return sum(self._at(summand.xreplace({index: i}), at) for at in range(self.size))
+    def _sum(self, summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
+        return sum(self._at(summand.xreplace({limits[0]: i}), at) for at in range(len(self.variances)))
 
     def _at(self, expression: sp.Expr, at: int) -> sp.Expr:
-        """Put in the entries of lambda, c and g at a place, whatever symbol stands for it."""
-        names = {"lambda": "Lambda", "c": "C", "g": "G"}
-        return expression.replace(
-            lambda part: isinstance(part, sp.Indexed),
-            lambda part: self.entries[at][names[str(part.base)]],
-        )
+        """Put in the entries of lambda, c, g and z at a place, whatever symbol stands for it."""
+        entries = {
+            "lambda": self.variances,
+            "c": self.diagonals["C"],
+            "g": self.diagonals["G"],
+            "z": self.overlaps,
+        }
+        return expression.replace(sp.Indexed, lambda base, _: entries[str(base)][at])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -11,7 +11,20 @@ from typing import ClassVar
 import sympy as sp
 
 from simopt.errors import InputError, NumericalError
-from simopt.theory.derivation.setting import PERTURBATIONS, Assumption, a, delta, lam
+from simopt.theory.derivation.setting import (
+    PENALTY,
+    PERTURBATIONS,
+    RATIO,
+    SHARES,
+    Assumption,
+    Explicit,
+    K,
+    a,
+    delta,
+    p,
+    rho,
+)
+from simopt.theory.derivation.words import Equation
 from simopt.typing import FloatArray
 
 
@@ -53,6 +66,11 @@ class Step:
     after: sp.Basic
     check: Check
     assumptions: tuple[Assumption, ...] = ()
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations of all assumptions."""
+        return tuple(equation for assumption in self.assumptions for equation in assumption.equations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,42 +127,47 @@ class Derivation:
             not start from the definition or the loss from the score, or the result, the expansion, the ratio
             or the correction is not what the steps arrive at. It names the step.
         """
+        name = f"{self.subject} under {self.perturbation}"
         reached: dict[str, sp.Basic] = {}
         for number, step in enumerate(self.steps, start=1):
-            name = f"{self.subject} under {self.perturbation}, step {number} ({step.of}: {step.rule})"
-            if step.of in reached and step.before != reached[step.of]:
+            here = f"{name}, step {number} ({step.of}: {step.rule})"
+            start = reached.get(step.of, step.before)
+            if step.before != start:
                 raise DerivationError(
-                    f"{name} starts from {step.before}, but the step before arrived at {reached[step.of]}."
+                    f"{here} starts from {step.before}, but the step before arrived at {start}."
                 )
             if not step.check.holds(step, self.steps[: number - 1]):
-                raise DerivationError(f"{name} does not hold: {step.before} is not {step.after}.")
+                raise DerivationError(f"{here} does not hold: {step.before} is not {step.after}.")
             if step.of not in reached and not self._starts(step):
-                raise DerivationError(f"{name} does not start from the definition: {step.before}.")
+                raise DerivationError(f"{here} does not start from the definition: {step.before}.")
             reached[step.of] = step.after
-        blind: sp.Expr = sp.Integer(0)
         claims = {
             "score": self.result,
-            "loss": sp.Add(*self.expansion) if self.expansion else blind,
+            "loss": sp.Add(*self.expansion),
             "ratio": self.ratio,
             "correction": self.correction,
         }
         for of, claim in claims.items():
             end = reached.get(of)
-            end = end.removeO() if isinstance(end, sp.Expr) else end
-            if end != claim and not (end is not None and claim is not None and sp.expand(end - claim) == 0):
-                raise DerivationError(
-                    f"{self.subject} under {self.perturbation}: the {of} is given as {claim}, but the steps "
-                    f"arrive at {end}."
-                )
+            if end is not None:
+                end = end.removeO()
+            if end != claim and (end is None or claim is None or sp.expand(end - claim) != 0):
+                raise DerivationError(f"{name}: the {of} is given as {claim}, but the steps arrive at {end}.")
 
     def _starts(self, step: Step) -> bool:
         """Whether the first step of the score or of the loss starts from where it should."""
         if step.of == "score":
             return bool(step.before == self.definition)
         if step.of == "loss":
-            varying = a if self.strength == delta else self.strength
-            return bool(step.before == self.result or not sp.expand(step.before + self.result).has(varying))
+            return bool(
+                step.before == self.result or not sp.expand(step.before + self.result).has(self._varying)
+            )
         return True
+
+    @property
+    def _varying(self) -> sp.Symbol:
+        """What the score is a function of."""
+        return a if self.strength == delta else self.strength
 
     def evaluate(
         self,
@@ -177,38 +200,22 @@ class Derivation:
         """
         if not 0 <= index < len(spectrum):
             raise InputError(f"PC {index} of {len(spectrum)}; PCs are counted from 0.")
+        perturbation = PERTURBATIONS[self.perturbation]
         variances = [sp.Float(float(value)) for value in spectrum]
-        if units is not None and PERTURBATIONS[self.perturbation].whole:
-            variances += [sp.Integer(0)] * (units - len(variances))
-        total, squares = sum(variances), sum(value**2 for value in variances)
-        penalty_, own = sp.Float(penalty), variances[index]
-        values = {
-            "lambda_i": own,
-            "sigma_1": total,
-            "sigma_2": squares,
-            "p_i": own / total,
-            "q_i": own**2 / squares,
-            "D": total**2 / squares,
-            "K": len(spectrum),
-            "p": units or len(spectrum),
-            "rho": penalty_,
-            "r_i": penalty_ / own,
-            "R_0": sum(v**2 * (v + 2 * penalty_) / (v + penalty_) ** 2 for v in variances if v) / total,
-        }
-        variable = a if self.strength == delta else self.strength
-        values[variable.name] = sp.Float(strength)
-        written = self.result.replace(
-            lambda part: isinstance(part, sp.Sum),
-            lambda part: sum(part.function.subs(lam[part.variables[0]], value) for value in variances),
-        )
-        return float(written.xreplace({s: sp.sympify(values[s.name]) for s in written.free_symbols}))
+        sizes = {K: sp.Integer(len(variances)), p: sp.Integer(units or len(variances))}
+        if perturbation.whole:
+            variances += [sp.Integer(0)] * (int(sizes[p]) - len(variances))
+        defined = dict(SHARES.equations + RATIO.equations + PENALTY.equations)
+        written = Explicit(perturbation, variances, index).write(self.result.xreplace(defined | sizes))
+        return float(written.subs({rho: sp.Float(penalty), self._varying: sp.Float(strength)}))
 
 
-def final(steps: Sequence[Step]) -> Iterator[tuple[sp.Basic, sp.Basic]]:
-    """Return for each quantity the equality of its definition and of what the steps arrive at."""
+def definitions(steps: Sequence[Step], quantities: Sequence[str]) -> dict[sp.Basic, sp.Basic]:
+    """Return what the steps arrive at for each of some quantities, by its definition."""
     first: dict[str, sp.Basic] = {}
     last: dict[str, sp.Basic] = {}
     for step in steps:
-        first.setdefault(step.of, step.before)
-        last[step.of] = step.after
-    return ((first[of], last[of]) for of in first)
+        if step.of in quantities:
+            first.setdefault(step.of, step.before)
+            last[step.of] = step.after
+    return {first[of]: last[of] for of in first}

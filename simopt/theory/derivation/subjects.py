@@ -1,4 +1,4 @@
-"""The measures: the quantities that each is made of, in X and Y, and its score in closed form."""
+"""The measures: the quantities that each is made of, and its score in closed form."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from simopt.theory.derivation.proofs import NuclearNorm
 from simopt.theory.derivation.setting import (
+    PENALTY,
     R_0,
-    S_1,
-    S_2,
+    RATIO,
+    ROTATED,
+    SHARES,
     Assumption,
     D,
     K,
-    Perturbation,
-    S_rho,
-    X,
-    Y,
     a,
-    c,
     eta,
-    g,
     k,
     lam,
     lambda_i,
-    n,
     nu,
     p,
     p_i,
@@ -40,104 +34,6 @@ from simopt.theory.derivation.setting import (
 
 ANGULAR = {"cka_angular": "cka", "procrustes_angular": "nbs"}
 """Angular forms, and the score whose angle they take."""
-
-B = sp.MatrixSymbol("B", p, p)
-
-SHARES = Assumption(
-    "shares of PC i",
-    ((p_i, lambda_i / (S_1 + lambda_i)), (q_i, lambda_i**2 / (S_2 + lambda_i**2))),
-)
-RATIO = Assumption("D is the participation ratio of X", ((D, (S_1 + lambda_i) ** 2 / (S_2 + lambda_i**2)),))
-PENALTY = Assumption(
-    "the penalty in units of the variance of PC i, and the score at Y = X",
-    (
-        (r_i, rho / lambda_i),
-        (
-            R_0,
-            (S_rho + lambda_i**2 * (lambda_i + 2 * rho) / (lambda_i + rho) ** 2) / (S_1 + lambda_i),
-        ),
-    ),
-)
-FULL_RANK = Assumption("X has as many PCs as units, lambda_k > 0 for all p of them")
-KEPT = Assumption("a is not 0: a PC that is removed has no direction left")
-ROTATED = Assumption(
-    "the least ||X - Y Q||_F over orthogonal Q is reached where tr Q'Y'X is the nuclear norm of X'Y"
-)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A number that a score is made of: its definition, and what it is in the three diagonals.
-
-    Attributes
-    ----------
-    name : str
-    definition : sympy expression
-        A trace or a nuclear norm, in X and Y.
-    uses : tuple of str
-        The products of matrices that lead to the diagonals.
-    reduced : sympy expression
-        The same of diagonal matrices.
-    summand : sympy expression
-        What is summed over PCs k.
-    rest : sympy expression
-        The sum over the PCs that are left as they are.
-    """
-
-    name: str
-    definition: sp.Expr
-    uses: tuple[str, ...]
-    reduced: sp.Expr
-    summand: sp.Expr
-    rest: sp.Expr
-
-
-def quantities(given: Perturbation) -> dict[str, Quantity]:
-    """Return every quantity that a score may be made of."""
-    L, C, G, H = (given.diagonal(name) for name in ("Lambda", "C", "G", "H"))
-    x, y = bases(given)
-    l_k, c_k, g_k = lam[k], c[k], g[k]
-    half = sp.Rational(-1, 2)
-    return {
-        each.name: each
-        for each in (
-            Quantity("tr X'X", sp.Trace(X.T * X), ("X'X",), sp.Trace(L), l_k, S_1),
-            Quantity("tr Y'Y", sp.Trace(Y.T * Y), ("Y'Y",), sp.Trace(G), g_k, S_1),
-            Quantity("tr (X'X)^2", sp.Trace(X.T * X * X.T * X), ("X'X",), sp.Trace(L * L), l_k**2, S_2),
-            Quantity("tr (Y'Y)^2", sp.Trace(Y.T * Y * Y.T * Y), ("Y'Y",), sp.Trace(G * G), g_k**2, S_2),
-            Quantity("tr X'YY'X", sp.Trace(X.T * Y * Y.T * X), ("X'Y",), sp.Trace(C * C), c_k**2, S_2),
-            Quantity("nuclear norm of X'Y", NuclearNorm(X.T * Y), ("X'Y",), NuclearNorm(C), sp.Abs(c_k), S_1),
-            Quantity(
-                "tr X'QQ'X",
-                sp.Trace(X.T * y * y.T * X),
-                ("X'Y", "Q'X"),
-                sp.Trace(C * C * G**-1),
-                c_k**2 / g_k,
-                S_1,
-            ),
-            Quantity(
-                "nuclear norm of Q_x'Q_y",
-                NuclearNorm(x.T * y),
-                ("Q_x'Q_y",),
-                NuclearNorm(L**half * C * G**half),
-                sp.Abs(c_k) / sp.sqrt(l_k * g_k),
-                K - 1,
-            ),
-            Quantity(
-                "2 tr X'YB - tr B'Y'YB",
-                2 * sp.Trace(X.T * Y * B) - sp.Trace(B.T * Y.T * Y * B),
-                ("X'Y", "Y'Y"),
-                2 * sp.Trace(C * C * H) - sp.Trace(C * C * G * H * H),
-                2 * c_k**2 / (g_k + rho) - c_k**2 * g_k / (g_k + rho) ** 2,
-                S_rho,
-            ),
-        )
-    }
-
-
-def bases(given: Perturbation) -> tuple[sp.MatrixSymbol, sp.MatrixSymbol]:
-    """Return orthonormal bases of the columns of X and of Y, in symbols."""
-    return sp.MatrixSymbol("Q_x", n, given.count), sp.MatrixSymbol("Q_y", n, given.count)
 
 
 @dataclass(frozen=True)
@@ -165,14 +61,6 @@ class Subject:
     assumptions: tuple[Assumption, ...] = ()
 
 
-_cos, _sin = sp.Abs(sp.cos(t)), sp.sin(t)
-_noise = eta**2
-
-
-def _sum(summand: sp.Expr) -> sp.Sum:
-    return sp.Sum(summand, (k, 1, p))
-
-
 def _cosine(shared: sp.Expr, own: sp.Expr, other: sp.Expr) -> sp.Expr:
     return shared / sp.sqrt(own * other)
 
@@ -181,9 +69,18 @@ def _share(explained: sp.Expr, total: sp.Expr) -> sp.Expr:
     return explained / total
 
 
+def _sum(summand: sp.Expr) -> sp.Sum:
+    return sp.Sum(summand, (k, 1, p))
+
+
+_cos, _sin, _level, _l = sp.Abs(sp.cos(t)), sp.sin(t), eta**2, lam[k]
+_squared_noise = 2 * _level + eta**4
+_noisy = sigma_2 + 2 * nu * sigma_1 + p * nu**2
+_at_x = (1 + 2 * r_i) / (1 + r_i) ** 2
+
 SUBJECTS = {
-    each.name: each
-    for each in (
+    subject.name: subject
+    for subject in (
         Subject(
             "cka",
             "cosine of the kernels XX' and YY'; also the RV coefficient",
@@ -192,8 +89,8 @@ SUBJECTS = {
             {
                 "rotation": 1 - q_i * _sin**2,
                 "scaling": (1 - q_i + a**2 * q_i) / sp.sqrt(1 - q_i + a**4 * q_i),
-                "noise": 1 / sp.sqrt(1 + q_i * (2 * _noise + eta**4)),
-                "noise_all": sp.sqrt(sigma_2 / (sigma_2 + 2 * nu * sigma_1 + p * nu**2)),
+                "noise": 1 / sp.sqrt(1 + q_i * _squared_noise),
+                "noise_all": sp.sqrt(sigma_2 / _noisy),
             },
             (SHARES,),
         ),
@@ -205,7 +102,7 @@ SUBJECTS = {
             {
                 "rotation": 1 - p_i * (1 - _cos),
                 "scaling": (1 - p_i + p_i * sp.Abs(a)) / sp.sqrt(1 - p_i + p_i * a**2),
-                "noise": 1 / sp.sqrt(1 + p_i * _noise),
+                "noise": 1 / sp.sqrt(1 + p_i * _level),
                 "noise_all": 1 / sp.sqrt(1 + p * nu / sigma_1),
             },
             (SHARES,),
@@ -231,8 +128,8 @@ SUBJECTS = {
             {
                 "rotation": 1 - p_i * _sin**2,
                 "scaling": sp.Integer(1),
-                "noise": 1 - p_i * _noise / (1 + _noise),
-                "noise_all": _sum(lam[k] ** 2 / (lam[k] + nu)) / sigma_1,
+                "noise": 1 - p_i * _level / (1 + _level),
+                "noise_all": _sum(_l**2 / (_l + nu)) / sigma_1,
             },
             (SHARES,),
         ),
@@ -242,12 +139,10 @@ SUBJECTS = {
             ("2 tr X'YB - tr B'Y'YB", "tr X'X"),
             _share,
             {
-                "rotation": R_0 - p_i * (1 + 2 * r_i) / (1 + r_i) ** 2 * _sin**2,
-                "scaling": R_0
-                - p_i * ((1 + 2 * r_i) / (1 + r_i) ** 2 - a**2 * (a**2 + 2 * r_i) / (a**2 + r_i) ** 2),
-                "noise": R_0
-                - p_i * ((1 + 2 * r_i) / (1 + r_i) ** 2 - (1 + _noise + 2 * r_i) / (1 + _noise + r_i) ** 2),
-                "noise_all": _sum(lam[k] ** 2 * (lam[k] + nu + 2 * rho) / (lam[k] + nu + rho) ** 2) / sigma_1,
+                "rotation": R_0 - p_i * _at_x * _sin**2,
+                "scaling": R_0 - p_i * (_at_x - a**2 * (a**2 + 2 * r_i) / (a**2 + r_i) ** 2),
+                "noise": R_0 - p_i * (_at_x - (1 + _level + 2 * r_i) / (1 + _level + r_i) ** 2),
+                "noise_all": _sum(_l**2 * (_l + nu + 2 * rho) / (_l + nu + rho) ** 2) / sigma_1,
             },
             (SHARES, PENALTY),
         ),
@@ -259,8 +154,8 @@ SUBJECTS = {
             {
                 "rotation": (K - 1 + _cos) / p,
                 "scaling": K / p,
-                "noise": (K - 1 + 1 / sp.sqrt(1 + _noise)) / p,
-                "noise_all": _sum(sp.sqrt(lam[k] / (lam[k] + nu))) / p,
+                "noise": (K - 1 + 1 / sp.sqrt(1 + _level)) / p,
+                "noise_all": _sum(sp.sqrt(_l / (_l + nu))) / p,
             },
         ),
         Subject(
@@ -271,8 +166,8 @@ SUBJECTS = {
             {
                 "rotation": D * (1 - q_i * _sin**2),
                 "scaling": D * (1 - q_i + a**2 * q_i) * (1 - p_i + a**2 * p_i) / (1 - q_i + a**4 * q_i),
-                "noise": D * (1 + p_i * _noise) / (1 + q_i * (2 * _noise + eta**4)),
-                "noise_all": sigma_1 * (sigma_1 + p * nu) / (sigma_2 + 2 * nu * sigma_1 + p * nu**2),
+                "noise": D * (1 + p_i * _level) / (1 + q_i * _squared_noise),
+                "noise_all": sigma_1 * (sigma_1 + p * nu) / _noisy,
             },
             (SHARES, RATIO),
         ),
