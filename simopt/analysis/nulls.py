@@ -134,7 +134,7 @@ def nulls(
     checks.whole(seed, 0, "seed of the null")
     if isinstance(X, Reference):
         reference = X
-        y = checks.flatten(checks.responses(Y, "Y")).astype(np.float64)
+        y: FloatArray = checks.flatten(checks.responses(Y, "Y")).astype(np.float64)
         checks.same_samples(tuple(reference.responses.shape), y.shape)
         checks.varying(y, "Y")
     else:

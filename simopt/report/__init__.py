@@ -100,6 +100,7 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
         thinned = _thin(run, share)
         if len(thinned.step) < len(run.step):
             thinned = replace(thinned, half_capture=summary.halves)
+            assert run.path is not None  # it was read from a file
             collected.thinned.add(run.path)
         collected.runs.append(thinned)
         collected.summaries.append(summary)

@@ -127,7 +127,7 @@ class Summary:
     final_score: float
     half_capture: dict[int, float]
     never_captured: float
-    path: Path
+    path: Path | None
     good_scores: dict[str, GoodScore] = field(default_factory=dict)
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)

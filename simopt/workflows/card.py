@@ -134,17 +134,11 @@ class CardResult(Result, Card):
 
     def table(self) -> list[dict[str, Any]]:
         """Return what the measure is, a fact a row, and its halves."""
-        facts = [{"what": name, "value": value} for name, value in self.about()]
-        if self.run is not None:
-            for pc in range(1, min(10, len(self.run.pc_variance)) + 1):
-                half = self.halves(pc)
-                facts.append(
-                    {
-                        "what": f"half capture of PC {pc}",
-                        "value": "-" if half is None else half.worded("never"),
-                    }
-                )
-        return facts
+        from simopt.report.card import about_table, half_capture_table
+
+        tables = [about_table([self]), half_capture_table([self])]
+        rows = [row for table in tables if table is not None for row in table.rows]
+        return [{"what": str(name), "value": str(value)} for name, value in rows]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the sensitivity to single PCs, and return the axes.

@@ -13,7 +13,6 @@ from simopt.app.terminal.console import (
     Debug,
     check_figure,
     errors_as_lines,
-    out,
     print_json,
     titled_bar,
     warnings_shown,
@@ -70,7 +69,8 @@ def attribute(
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt.app.config import requests
-        from simopt.app.terminal.attribution_tables import attribution_table
+        from simopt.app.terminal.render import show
+        from simopt.app.terminal.tables import attribution_table
         from simopt.workflows.attribute import carry_out
 
         check_figure(figure)
@@ -84,4 +84,4 @@ def attribute(
         if as_json:
             print_json(result.as_json())
         else:
-            out().print(attribution_table(result, result.title, result.about, top))
+            show([attribution_table(result, top)])

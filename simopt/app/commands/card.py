@@ -13,7 +13,6 @@ from simopt.app.terminal.console import (
     AsJson,
     Debug,
     errors_as_lines,
-    out,
     print_json,
     say,
     titled_bar,
@@ -62,7 +61,8 @@ def card(
     with errors_as_lines(debug), warnings_shown():
         from simopt import checks
         from simopt.app.config import requests
-        from simopt.app.terminal.card_tables import card_tables
+        from simopt.app.terminal.analysis_tables import card_tables
+        from simopt.app.terminal.render import show
         from simopt.workflows.card import carry_out, decomposed
 
         checks.suffix(html, ".html")
@@ -81,5 +81,7 @@ def card(
             told = [each.as_json() for each in cards]
             print_json(told[0] if len(told) == 1 else told)
             return
-        for part in card_tables(cards):
-            out().print(part, soft_wrap=False)
+        show(card_tables(cards))
+        for each in cards:
+            say(*(f"{each.measure}: {line}" for line in each.disagreements()), style="yellow")
+            say(*each.remarks(), style="dim")

@@ -14,7 +14,6 @@ from simopt.app.terminal.console import (
     check_figure,
     download_bar,
     errors_as_lines,
-    out,
     print_json,
     say,
     warnings_shown,
@@ -51,13 +50,14 @@ def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = Fal
         return
     with errors_as_lines(debug):
         from simopt import datasets as catalogue
+        from simopt.app.terminal.render import show as print_tables
         from simopt.app.terminal.tables import datasets_table
 
         cards = [catalogue.describe(name) for name in catalogue.names()]
         if as_json:
             print_json(cards)
         else:
-            out().print(datasets_table(cards))
+            print_tables([datasets_table(cards)])
 
 
 @app.command()
@@ -97,6 +97,7 @@ def show(
         check_figure(figure)
         from simopt import catalogue
         from simopt.app.config import requests
+        from simopt.app.terminal.render import show as print_tables
         from simopt.app.terminal.tables import dataset_table
         from simopt.workflows.data import Data
 
@@ -112,7 +113,7 @@ def show(
         if as_json:
             print_json(card)
         else:
-            out().print(dataset_table(card))
+            print_tables([dataset_table(card)])
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:

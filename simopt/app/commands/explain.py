@@ -17,7 +17,6 @@ from simopt.app.terminal.console import (
     Debug,
     check_figure,
     errors_as_lines,
-    out,
     print_json,
     progress_bar,
     say,
@@ -58,6 +57,7 @@ def explain(
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt.app.config import requests
+        from simopt.app.terminal.render import show
         from simopt.app.terminal.tables import advice_table
         from simopt.workflows.compare import DRAWS
         from simopt.workflows.explain import carry_out
@@ -77,7 +77,7 @@ def explain(
         say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
         say(*result.sentences())
         say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
-        out().print(advice_table(result))
+        show([advice_table(result)])
         say(*result.advice)
         if result.no_ceiling:
             say(f"No ceiling: {result.no_ceiling}", style="dim")

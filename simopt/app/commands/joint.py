@@ -13,7 +13,6 @@ from simopt.app.terminal.console import (
     Debug,
     check_figure,
     errors_as_lines,
-    out,
     print_json,
     say,
     titled_bar,
@@ -46,7 +45,8 @@ def joint(
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt.app.config import requests
-        from simopt.app.terminal.joint_tables import joint_tables, verdicts_table
+        from simopt.app.terminal.analysis_tables import joint_tables, verdicts_table
+        from simopt.app.terminal.render import show
         from simopt.workflows.joint import carry_out
 
         check_figure(figure)
@@ -64,10 +64,9 @@ def joint(
             print_json(told[0] if len(told) == 1 else told)
             return
         spectrum = asked[0].dataset.dataset.spectrum()
-        for result in results:
-            out().print(*joint_tables(result, spectrum), sep="\n")
+        show(table for result in results for table in joint_tables(result, spectrum))
         if results[0].region is not None:
-            out().print(verdicts_table(results))
+            show([verdicts_table(results)])
         for result in results:
             if result.outside:
                 told_of = (

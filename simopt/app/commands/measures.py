@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json
+from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, print_json
 
 Name = Annotated[
     str | None,
@@ -27,6 +27,7 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
     """
     with errors_as_lines(debug):
         from simopt import measures as catalogue
+        from simopt.app.terminal.render import show
         from simopt.app.terminal.tables import measure_card, measures_table
         from simopt.measures import describe
 
@@ -37,4 +38,4 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
         if as_json:
             print_json(cards if name is None else cards[0])
         else:
-            out().print(measures_table(cards) if name is None else measure_card(cards[0]))
+            show([measures_table(cards) if name is None else measure_card(cards[0])])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json, say
+from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, print_json, say
 
 if TYPE_CHECKING:
     from simopt.report.written import Report
@@ -73,10 +73,10 @@ def report(
         if as_json:
             print_json(_as_json(done))
         else:
-            from simopt.app.terminal.report_tables import report_tables
+            from simopt.app.terminal.render import show
+            from simopt.app.terminal.tables import report_tables
 
-            for table in report_tables(done.found, done.compared):
-                out().print(table)
+            show(report_tables(done.found, done.compared))
             say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
         say(*(f"simopt: {line}" for line in done.left_out), error=True)
         say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)

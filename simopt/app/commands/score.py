@@ -13,7 +13,6 @@ from simopt.app.terminal.console import (
     Debug,
     check_figure,
     errors_as_lines,
-    out,
     print_json,
     warnings_shown,
 )
@@ -76,6 +75,7 @@ def score(
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt.app.config import requests
+        from simopt.app.terminal.render import show
         from simopt.app.terminal.tables import scores_table
         from simopt.workflows.compare import carry_out
 
@@ -90,4 +90,4 @@ def score(
         if as_json:
             print_json(result.as_json())
         else:
-            out().print(scores_table(result.standings, result.skipped, result.title))
+            show([scores_table(result)])

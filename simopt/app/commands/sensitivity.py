@@ -13,7 +13,6 @@ from simopt.app.terminal.console import (
     Debug,
     check_figure,
     errors_as_lines,
-    out,
     print_json,
     say,
     titled_bar,
@@ -23,7 +22,8 @@ from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
-    from simopt.workflows.sensitivity_request import SensitivityRequest, SensitivityResult
+    from simopt.workflows.sensitivity import SensitivityResult
+    from simopt.workflows.sensitivity_request import SensitivityRequest
 
 FigureFile = Annotated[
     Path | None,
@@ -71,7 +71,8 @@ def sensitivity(
     """
     with errors_as_lines(debug), warnings_shown():
         from simopt.app.config import requests
-        from simopt.app.terminal import sensitivity_tables as tables
+        from simopt.app.terminal import analysis_tables as tables
+        from simopt.app.terminal.render import show
         from simopt.workflows import derivations
 
         if sum((derivation, learning, bounds)) > 1:
@@ -91,13 +92,13 @@ def sensitivity(
                     typer.echo(text)
         elif bounds:
             proved = derivations.bounds(request)
-            print_json(proved.as_json()) if as_json else out().print(tables.bounds_table(proved))
+            print_json(proved.as_json()) if as_json else show([tables.bounds_table(proved)])
         elif learning:
             learned = derivations.learning(request)
             if as_json:
                 print_json(learned.as_json())
             else:
-                out().print(*tables.learning_tables(learned), sep="\n")
+                show(tables.learning_tables(learned))
                 say(*tables.learning_remarks(learned), error=True)
         else:
             _show(_experiment(request), figure, as_json)
@@ -111,7 +112,8 @@ def _experiment(request: SensitivityRequest) -> SensitivityResult:
 
 
 def _show(result: SensitivityResult, figure: Path | None, as_json: bool) -> None:
-    from simopt.app.terminal.sensitivity_tables import sensitivity_tables
+    from simopt.app.terminal.analysis_tables import sensitivity_tables
+    from simopt.app.terminal.render import show
 
     if figure is not None:
         from simopt.report.sensitivity import save_sensitivity
@@ -120,7 +122,7 @@ def _show(result: SensitivityResult, figure: Path | None, as_json: bool) -> None
     if as_json:
         print_json(result.as_json())
         return
-    out().print(*sensitivity_tables(result), sep="\n")
+    show(sensitivity_tables(result))
     for name, reason in result.skipped.items():
         say(f"{name}: {reason}", style="dim", error=True)
     if result.path is not None:

@@ -1,150 +1,83 @@
-"""Tables for the terminal."""
+"""What tables of the terminal hold; those that pages show as well are in :mod:`simopt.report`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
+from simopt.report.document import Cell, Number, Table
 
 if TYPE_CHECKING:
-    from simopt.analysis.explanation import Explanation
-    from simopt.analysis.standing import Standing
-    from simopt.report.tables import Summary
+    from simopt.report import Collected
+    from simopt.report.published import Comparison
+    from simopt.workflows.attribute import AttributeResult
+    from simopt.workflows.compare import CompareResult
+    from simopt.workflows.explain import ExplainResult
+
+_NEVER = "never"
+_ROUTES = {
+    "closed form": "all by formula",
+    "downdate": "all by downdates",
+    "refit": "each scored anew",
+}
 
 
-def runs_table(summaries: Sequence[Summary]) -> Table:
-    """Return the table of runs: one row each, means over replicates."""
-    from simopt.report.tables import PCS  # loads h5py, which the other tables do not need
-
-    table = Table(title="Stored runs", caption="half capture: the score at which a PC is half captured")
-    for name in ("dataset", "measure", "run", "status"):
-        table.add_column(name, overflow="fold")
-    for name in ("replicates", "steps", "final score", *(f"half PC {pc}" for pc in PCS), "never captured"):
-        table.add_column(name, justify="right")
-    for summary in summaries:
-        table.add_row(*(Text(cell) for cell in summary.cells()))
-    return table
-
-
-def good_scores_table(summaries: Sequence[Summary]) -> Table:
-    """Return at which score the task variables of each run are decodable, median and range over seeds."""
-    table = Table(
-        title="Good scores",
-        caption="where accuracy has risen from chance by nine tenths of the recording's rise",
-    )
-    for name in ("dataset", "measure", "run", "variable"):
-        table.add_column(name, overflow="fold")
-    for name in ("accuracy", "good score"):
-        table.add_column(name, justify="right")
-    for summary in summaries:
-        for variable, good in summary.good_scores.items():
-            dataset, measure, run = summary.cells()[:3]
-            names = map(Text, (dataset, measure, run, variable))
-            table.add_row(*names, f"{good.level:.3f}", good.worded())
-    return table
+def right(text: str) -> Number:
+    """Return a cell that stands on the right."""
+    return Number(text, None)
 
 
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the table of measures, one row each, by family."""
-    table = Table(title="Measures", caption="`simopt measures NAME` shows formula, source and aliases")
-    for name in ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases"):
-        table.add_column(name, overflow="fold", justify="right" if name == "aliases" else "left")
-    for card in sorted(cards, key=lambda card: (card["family"], card["name"])):
-        low, high = card["range"]
-        row = (
+    """Return the measures, one row each, by family."""
+    heads = ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases")
+    rows = [
+        [
             card["family"],
             card["name"],
-            f"{low:.3g} to {high:.3g}",
+            f"{card['range'][0]:.3g} to {card['range'][1]:.3g}",
             "largest" if card["larger_is_closer"] else "smallest",
             ", ".join(card["invariant_y"]) or "nothing",
             "yes" if card["differentiable"] else "no",
-            str(len(card["aliases"])),
-        )
-        table.add_row(*map(Text, row))
-    return table
+            right(str(len(card["aliases"]))),
+        ]
+        for card in sorted(cards, key=lambda card: (card["family"], card["name"]))
+    ]
+    return Table(
+        "measures", "Measures", "`simopt measures NAME` shows formula, source and aliases", heads, rows
+    )
 
 
 def measure_card(card: Mapping[str, Any]) -> Table:
     """Return one measure, a fact in each row."""
-    table = Table(title=card["name"], show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in card.items():
-        table.add_row(key.replace("_", " "), Text(_worded(value)))
-    return table
+    rows = [[key.replace("_", " "), _worded(value)] for key, value in card.items()]
+    return Table("measure", card["name"], "", ("", ""), rows)
 
 
-def scores_table(standings: Sequence[Standing], skipped: Mapping[str, str], title: str) -> Table:
-    """Return scores, where they stand, and the reason for each that was not computed."""
-    caption = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
-    table = Table(title=Text(title), caption=caption)
-    table.add_column("measure")
-    for name in ("score", "unrelated", "95 %", "percentile", "ceiling"):
-        table.add_column(name, justify="right")
-    table.add_column("not computed because", overflow="fold")
-    for each in standings:
-        null = each.null.get("unrelated")
-        cells = [
-            f"{each.score:.6f}",
-            "" if null is None else f"{null.mean:.4f}",
-            "" if null is None else f"{each.end:.4f}",
-            "" if null is None else f"{each.percentile:.1f}",
-            "" if each.ceiling is None else f"{each.ceiling.value:.4f}",
-        ]
-        table.add_row(Text(each.measure), *cells, "")
-    for name, reason in skipped.items():
-        table.add_row(Text(name), *[""] * 5, Text(reason))
-    return table
-
-
-def advice_table(explanation: Explanation) -> Table:
-    """Return what each measure is good for on a recording, and its good scores."""
-    table = Table(
-        title="Measures on this recording",
-        caption="good score: accuracy has risen from chance by nine tenths of the recording's rise",
-    )
-    table.add_column("measure")
-    table.add_column("verdict")
-    table.add_column("gap", justify="right")
-    for variable in explanation.reference:
-        table.add_column(Text(f"good score, {variable}"), justify="right")
-    table.add_column("because", overflow="fold")
-    for each in explanation.explained:
-        verdict = each.verdict
-        gap = "" if math.isnan(verdict.gap) else f"{verdict.gap:.2f}"
-        good = [each.good[name].worded() if name in each.good else "" for name in explanation.reference]
-        table.add_row(Text(verdict.measure), verdict.kind, gap, *good, Text(verdict.reason))
-    return table
+def _worded(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_worded(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the table of datasets, one row each."""
-    table = Table(
-        title="Datasets",
-        caption="source: what is taken now; `simopt datasets fetch NAME` gets a recording",
-    )
-    for name in ("dataset", "shape", "labels", "source", "size", "licence", "citation"):
-        table.add_column(name, overflow="fold")
+    """Return the datasets, one row each."""
+    note = "source: what is taken now; `simopt datasets fetch NAME` gets a recording"
+    heads = ("dataset", "shape", "labels", "source", "size", "licence", "citation")
+    rows = []
     for card in cards:
         shape = " x ".join(map(str, card["shape"])) if card["shape"] else "any"
         labels = ", ".join(card["labels"]) or ("yours" if card["name"] == "file" else "none")
         synthetic = " (synthetic)" if card["source"] == "surrogate" else ""
-        row = (
-            card["name"], shape, labels + synthetic, card["source"], card["size"], card["licence"],
-            card["citation"],
-        )  # fmt: skip
-        table.add_row(*map(Text, row))
-    return table
+        rows.append([card["name"], shape, labels + synthetic, *(card[key] for key in heads[3:])])
+    return Table("datasets", "Datasets", note, heads, rows)
 
 
 def dataset_table(card: Mapping[str, Any]) -> Table:
     """Return one dataset: its shape, spectrum and labels, with how well each is decoded."""
-    table = Table(title=Text(f"{card['name']} ({card['source']})"), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
     spectrum = card["spectrum"]
     leading = ", ".join(f"{share:.1%}" for share in spectrum[:8])
     rows = {
@@ -157,9 +90,7 @@ def dataset_table(card: Mapping[str, Any]) -> Table:
     synthetic = ", synthetic" if card["source"] == "surrogate" else ""
     for variable, facts in card["labels"].items():
         rows[f"label {variable}{synthetic}"] = _decoded(facts)
-    for key, value in rows.items():
-        table.add_row(Text(key), Text(value))
-    return table
+    return Table("dataset", f"{card['name']} ({card['source']})", "", ("", ""), list(map(list, rows.items())))
 
 
 def _decoded(facts: Mapping[str, Any]) -> str:
@@ -180,9 +111,126 @@ def _decoded(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _worded(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {_worded(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
+def scores_table(result: CompareResult) -> Table:
+    """Return scores, where they stand, and the reason for each that was not computed."""
+    note = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
+    heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
+    styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
+    rows: list[list[Cell]] = [
+        [row["measure"], *(right("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
+        for row in result.table()
+    ]
+    rows += [[name, *[right("")] * len(styles), reason] for name, reason in result.skipped.items()]
+    return Table("scores", result.title, note, heads, rows)
+
+
+def advice_table(result: ExplainResult) -> Table:
+    """Return what each measure is good for on a recording, and its good scores."""
+    variables = list(result.reference)
+    rows: list[list[Cell]] = [
+        [
+            each.verdict.measure,
+            each.verdict.kind,
+            right("" if math.isnan(each.verdict.gap) else f"{each.verdict.gap:.2f}"),
+            *(right(each.good[name].worded() if name in each.good else "") for name in variables),
+            each.verdict.reason,
+        ]
+        for each in result.explained
+    ]
+    heads = ["measure", "verdict", "gap", *(f"good score, {name}" for name in variables), "because"]
+    note = "good score: accuracy has risen from chance by nine tenths of the recording's rise"
+    return Table("advice", "Measures on this recording", note, heads, rows)
+
+
+def attribution_table(result: AttributeResult, top: int) -> Table:
+    """Return the parts with the largest changes, so many rows."""
+    first = ["first order"] if result.first_order is not None else []
+    known = ["what it is"] if result.about else []
+    heads = ["rank", "part", *known, "share of variance", "change", *first, "what it does"]
+    rows: list[list[Cell]] = []
+    for rank, (i, row) in enumerate(
+        zip(result.ranking()[:top].tolist(), result.table(), strict=False), start=1
+    ):
+        change = row["change"]
+        cells: list[Cell] = [right(str(rank)), row["part"]]
+        cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
+        cells.append(right(f"{row['share']:.2%}"))
+        cells.append(right("undefined" if math.isnan(change) else f"{change:+.6f}"))
+        cells += [right(f"{row['first_order']:+.6f}")] if first else []
+        away = change if result.larger_is_closer else -change
+        cells.append("brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "")
+        rows.append(cells)
+    count = len(result.change)
+    note = f"{min(top, count)} of {count}; change: the score without it, less the score"
+    note += f"; {_ROUTES[result.route]}"
+    if result.route != "refit" and result.refitted:
+        note += f", but {result.refitted} scored anew"
+    return Table(
+        "attribution", result.title, note + (f"\n{result.reason}" if result.reason else ""), heads, rows
+    )
+
+
+def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> Iterator[Table]:
+    """Give the tables of what was found: runs, good scores, analyses, a comparison with the paper."""
+    from simopt.report.tables import good_scores_table, runs_table
+
+    if collected.summaries:
+        yield runs_table(collected.summaries)
+    if any(summary.good_scores for summary in collected.summaries):
+        yield good_scores_table(collected.summaries)
+    if collected.sensitivities or collected.joints:
+        from simopt.app.terminal import analysis_tables  # loads torch, which runs alone do not need
+
+        yield from analysis_tables.of_report(collected)
+    for (dataset, source), rows in groupby(compared or (), key=lambda row: (row.dataset, row.source)):
+        yield _published_table(f"{dataset} ({source})", list(rows))
+
+
+def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
+    note = (
+        "here: means over replicates, of good scores the median; data: computed from published data, by eye: "
+        "read from a figure"
+    )
+    heads = ("measure", "what", "published", "here", "difference", "from", "note")
+    cells: list[list[Cell]] = []
+    for row in rows:
+        numbers = map(right, (_published(row), _here(row), _difference(row)))
+        cells.append([row.measure, row.what, *numbers, row.origin, row.note])
+    return Table("published", f"{name}: the paper's numbers and these", note, heads, cells)
+
+
+def _published(row: Comparison) -> str:
+    from simopt.report.published.comparison import COUNTS
+
+    value = row.published
+    if value is None or math.isnan(value):
+        return "" if value is None else _NEVER
+    if row.what in COUNTS:
+        return f"{value:.0f}"
+    short = f"{value:.2f}"
+    return short if float(short) == value and row.origin != "data" else f"{value:.3f}"
+
+
+def _here(row: Comparison) -> str:
+    from simopt.report.published.comparison import COUNTS, GOOD
+    from simopt.report.tables import rounded
+
+    value, single = row.here, len(row.replicates) < 2
+    if value is None or math.isnan(value):
+        return "" if value is None else _NEVER
+    if single or row.what.startswith(GOOD):
+        return f"{value:.0f}" if row.what in COUNTS else f"{value:.3f}"
+    return rounded(row.replicates).worded(_NEVER)
+
+
+def _difference(row: Comparison) -> str:
+    from simopt.report.published.comparison import COUNTS
+
+    value = row.difference
+    if value is None or math.isnan(value):
+        return ""
+    if row.published is None:
+        return f"{value:.4f}"
+    decimals = 3 if row.what not in COUNTS else 0 if value.is_integer() else 1
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text

@@ -132,6 +132,7 @@ def _run(number: int, run: Run, summary: Summary, points: int, *, opened: bool) 
     heading = f"{run.dataset}, {run.measure}, {summary.run}"
     note = f"{summary.steps} steps, score {summary.final_score:.4f}; {summary.status}: {summary.stop_reason}"
     plots = [captured_plot(run, summary, points)] if len(run.step) else []
+    assert run.path is not None  # it was read from a file
     parts = [*plots, *origin(heading, run.path, run.attributes)]
     return Details(heading, parts, f"run-{number}", note, opened)
 

@@ -1,0 +1,257 @@
+"""What the tables of sensitivities, joint ranges and cards hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simopt.analysis.reading import median_half_capture
+from simopt.analysis.sensitivity import Sensitivities
+from simopt.app.terminal.tables import right
+from simopt.ranges.result import JointRange
+from simopt.report import card as cards_of
+from simopt.report.document import Cell, Table
+from simopt.report.sensitivity import strength_label
+from simopt.theory.sensitivity import Sensitivity
+from simopt.typing import FloatArray
+from simopt.workflows.derivations import LEVELS, BoundsResult, Learned, LearningResult
+
+if TYPE_CHECKING:
+    from simopt.report import Collected
+
+_SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
+
+
+def sensitivity_tables(result: Sensitivities) -> list[Table]:
+    """Return a table of scores by PC for each strength (of noise on all, one), and one of the measures."""
+    on_all = result.perturbation == "noise_all"
+    scores = [_over_levels(result)] if on_all else [_by_pc(result, s) for s in range(len(result.strengths))]
+    return [*scores, _summary(result)]
+
+
+def _by_pc(result: Sensitivities, s: int) -> Table:
+    told = f"{strength_label(result.perturbation, result.strengths[s])} of one PC"
+    heads = ["PC", "variance", *(curve.measure for curve in result.curves)]
+    rows: list[list[Cell]] = [
+        [
+            right(text)
+            for text in (str(pc), f"{result.variance_ratio[pc - 1]:.4f}", *_cells(result, s, pc - 1))
+        ]
+        for pc in _SHOWN
+        if pc <= len(result.variance_ratio)
+    ]
+    return Table("", f"{result.dataset} ({result.source}): {told}", _caption(result), heads, rows)
+
+
+def _over_levels(result: Sensitivities) -> Table:
+    heads = ["level", *(curve.measure for curve in result.curves)]
+    rows: list[list[Cell]] = [
+        [right(text) for text in (f"{level:g}", *_cells(result, s, 0))]
+        for s, level in enumerate(result.strengths)
+    ]
+    return Table("", f"{result.dataset} ({result.source}): noise on all of Y", _caption(result), heads, rows)
+
+
+def _caption(result: Sensitivities) -> str:
+    if not result.seeds:
+        return "theory"
+    seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
+    return f"theory, for directions orthogonal to all PCs / experiment, mean and sd over {seeds}"
+
+
+def _cells(result: Sensitivities, s: int, k: int) -> list[str]:
+    return [_cell(curve, s, k) for curve in result.curves]
+
+
+def _cell(curve: Sensitivity, s: int, k: int) -> str:
+    parts = []
+    if curve.theory is not None:
+        parts.append(f"{curve.theory[s, k]:.4f}")
+    if curve.experiment is not None:
+        scores = curve.experiment[s, k]
+        parts.append("-" if np.isnan(scores).any() else f"{scores.mean():.4f} ± {scores.std():.4f}")
+    return " / ".join(parts)
+
+
+def _summary(result: Sensitivities) -> Table:
+    note = (
+        "a small rotation t of PC i costs weight t^order, the weight grows as variance^exponent;\n"
+        "effective PCs: the participation ratio of the weights; corrected: for finite samples"
+    )
+    heads = ["measure", "from", "order", "exponent", "effective PCs", "largest deviation", "corrected"]
+    rows: list[list[Cell]] = []
+    for curve in result.curves:
+        local = curve.local
+        order = float(np.nanmedian(local.order)) if np.isfinite(local.order).any() else math.nan
+        numbers = [_optional(value, ".3g") for value in (order, local.exponent, local.effective_components)]
+        numbers += [_optional(value, ".1e") for value in (curve.deviation, curve.corrected_deviation)]
+        numbers.append(_optional(curve.within_band, ".0%"))
+        rows.append([curve.measure, local.how, *map(right, numbers)])
+    return Table("", "What the measures see", note, [*heads, "dots within 2 sd"], rows)
+
+
+def _optional(value: float | None, style: str) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:{style}}"
+
+
+def learning_tables(result: LearningResult) -> list[Table]:
+    """Return which PCs each measure learns first, and at which score each is half captured."""
+    heads = [
+        "measure",
+        "first PCs",
+        "median difference",
+        "largest",
+        "rank correlation",
+        "never, predicted / run",
+    ]
+    rows: list[list[Cell]] = []
+    for each in result.learned:
+        first = "-" if each.start is None else ", ".join(map(str, each.start.order[:8] + 1))
+        cells, found = ["-"] * 4, each.comparison
+        if found is not None:
+            differences = (found.median_difference, found.largest_difference, found.rank_correlation)
+            cells = [f"{value:.3f}" for value in differences]
+            cells.append(f"{found.never_predicted} / {found.never_run}")
+        rows.append([each.measure, first, *map(right, cells)])
+    title = f"{result.dataset} ({result.source}): the learning order"
+    note = "first PCs: by the gradient at random starts, the fastest first"
+    order = Table("", title, note, [*heads, "never, predicted / run"], rows)
+    shown = [each for each in result.learned if each.prediction is not None]
+    if not shown:
+        return [order]
+    note = (
+        "predicted for gradient flow / a stored run, where there is one;\n"
+        "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
+    )
+    halves: list[list[Cell]] = [
+        [right(str(pc)), *(right(_half(each, pc - 1)) for each in shown)]
+        for pc in _SHOWN
+        if pc <= len(result.spectrum)
+    ]
+    return [
+        order,
+        Table("", "Score at half capture", note, ["PC", *(each.measure for each in shown)], halves),
+    ]
+
+
+def _half(learned: Learned, k: int) -> str:
+    cells = [learned.prediction.half_capture()[k]]  # type: ignore[union-attr]
+    if learned.run is not None:
+        cells.append(median_half_capture(learned.run)[k])
+    return " / ".join("never" if math.isnan(cell) else f"{cell:.3f}" for cell in cells)
+
+
+def learning_remarks(result: LearningResult) -> list[str]:
+    """Return why nothing is predicted of a measure, or that no stored run can be compared with."""
+    told = []
+    for each in result.learned:
+        if each.refusal:
+            told.append(f"{each.measure}: {each.refusal}")
+        elif each.run is None:
+            command = f"`simopt run measure={each.measure}` makes one to compare with"
+            told.append(f"{each.measure}: no stored run on these data; {command}")
+    return told
+
+
+def bounds_table(result: BoundsResult) -> Table:
+    """Return, for each ordered pair of measures, between what the second lies at levels of the first."""
+    rows: list[list[Cell]] = []
+    for given, implied, found in result.pairs:
+        limits = zip(found.lower, found.upper, strict=True)
+        cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
+        rows.append([given, implied, *map(right, cells)])
+    title = f"{result.dataset} ({result.source}): what one score proves about another"
+    note = "over all Y of as many units: proved limits, not always attained"
+    return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
+
+
+def joint_tables(result: JointRange, spectrum: FloatArray | None) -> list[Table]:
+    """Return what was found of one pair: the boundary, or the targets."""
+    title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
+    if result.region is not None:
+        return [_boundary(result, spectrum, title)]
+    return [] if result.square is None else [_square(result, title)]
+
+
+def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -> Table:
+    """Return one row a pair: area, verdict, and what the first thresholds imply."""
+    rows: list[list[Cell]] = []
+    for result in results:
+        area = "-" if result.region is None else f"{result.region.area:.3f}"
+        rows.append([" and ".join(result.names), right(area), result.verdict or "-", result.sentence()])
+    return Table("", title, "", ["measures", "area", "verdict", "implied"], rows)
+
+
+def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Table:
+    region, inspected = result.region, result.extremes
+    assert region is not None
+    a, b = region.names
+    labels = [] if inspected is None else list(inspected.decoding)
+    sides = [[f"{end} {b}", "spread", "distance", "captured", *labels] for end in ("least", "largest")]
+    share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
+    rows: list[list[Cell]] = []
+    for at, level in enumerate(region.levels):
+        cells = [f"{level:g}"]
+        for side, values in enumerate((region.b_min, region.b_max)):
+            cells += [_optional(value, ".4f") for value in (values[at], region.spread[at, side])]
+            cells.append(f"{region.feasibility[at, side]:.0e}")
+            cells.append(_optional(None if share is None else share[at, side], ".0%"))
+            cells += [_optional(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
+        rows.append(list(map(right, cells)))
+    note = (
+        "spread: over starts; distance: from the level;\n"
+        "captured: share of X's variance in PCs of which that Y holds half or more"
+    )
+    return Table("", title, note, [a, *sides[0], *sides[1]], rows)
+
+
+def _square(result: JointRange, title: str) -> Table:
+    reached = result.square
+    assert reached is not None
+    columns = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
+    rows: list[list[Cell]] = [
+        list(map(right, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
+        for *pairs, settled, steps in columns
+    ]
+    note = "closest: the pair of scores nearest to the target"
+    return Table("", f"{title}, targets", note, ["target", "closest", "end", "state", "steps"], rows)
+
+
+def _pair(scores: FloatArray) -> str:
+    return f"{scores[0]:.3f}, {scores[1]:.3f}"
+
+
+def of_report(collected: Collected) -> Iterator[Table]:
+    """Give the tables of stored sensitivities, and the verdicts or targets of stored joint ranges."""
+    for found in collected.sensitivities:
+        strengths = ", ".join(f"{strength:g}" for strength in found.strengths)
+        told = f"what the measures see; {found.perturbation} {strengths}"
+        yield replace(_summary(found), caption=f"{found.dataset} ({found.source}): {told}")
+    for (dataset, source), group in groupby(
+        collected.joints, key=lambda found: (found.dataset, found.source)
+    ):
+        results = list(group)
+        regions = [each for each in results if each.region is not None]
+        if regions:
+            yield verdicts_table(regions, f"{dataset} ({source}): joint ranges")
+        for each in results:
+            if each.region is None:
+                yield from joint_tables(each, None)
+
+
+def card_tables(cards: Sequence[cards_of.Card]) -> Iterator[Table]:
+    """Give all that cards say, side by side."""
+    yield cards_of.about_table(cards)
+    yield cards_of.invariance_table(cards)
+    for result in cards_of.sensitivities(cards):
+        yield from sensitivity_tables(result)
+    made = (cards_of.half_capture_table, cards_of.good_score_table, cards_of.joint_table, cards_of.cost_table)
+    for make in made:
+        table = make(cards)
+        if table is not None:
+            yield table
