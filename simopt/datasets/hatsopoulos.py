@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -49,13 +48,13 @@ class Hatsopoulos(Recording):
     bin: int = 50
     smooth: float = 25
 
-    shape: ClassVar[tuple[int, ...]] = (10, 395, 141)
-    citation: ClassVar[str] = (
+    shape = (10, 395, 141)
+    citation = (
         "Hatsopoulos, Xu & Amit 2007, J. Neurosci. 27(19):5105: Encoding of movement fragments in the motor "
         "cortex; data in Suresh et al. 2020, eLife 9:e58848"
     )
-    licence: ClassVar[str] = "CC0 (by the policy of Dryad)"
-    files: ClassVar[tuple[Remote, ...]] = (
+    licence = "CC0 (by the policy of Dryad)"
+    files = (
         Remote(
             name=_FILE,
             url="https://datadryad.org/stash/downloads/file_stream/397190",
@@ -97,13 +96,8 @@ class Hatsopoulos(Recording):
         trains = _trains(matfile.cells(path, "spikes"), f"{path}: spikes")
         if not trains:
             raise InputError(f"{path}: spikes holds no unit with spikes.")
-        return Dataset(
-            name=self.name,
-            responses=np.stack([self._counts(train, onsets) for train in trains], axis=-1),
-            labels={"target": target},
-            source="real",
-            citation=self.citation,
-        )
+        counts = np.stack([self._counts(train, onsets) for train in trains], axis=-1)
+        return self.dataset(counts, {"target": target})
 
     def _counts(self, train: FloatArray, onsets: FloatArray) -> FloatArray:
         """Return the smoothed spikes of one unit, (bin, reach)."""

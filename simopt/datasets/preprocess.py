@@ -172,7 +172,7 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     bounds = [slice(int(indices.min()), int(indices.max()) + 1) for indices in chosen]
     if all((np.diff(indices) == 1).all() for indices in chosen):
         return np.array(array[tuple(bounds)])
-    along, step = _blocks(array, bounds)
+    along, step = blocks(array, bounds)
     out = np.empty(shape, dtype=array.dtype)
     for start in range(bounds[along].start // step * step, bounds[along].stop, step):
         inside = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
@@ -186,7 +186,7 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     return out
 
 
-def _blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
+def blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
     """Return along which axis to read in blocks of how many: whole chunks of an HDF5 dataset, each once."""
     chunks = getattr(array, "chunks", None)
     along = (

@@ -53,9 +53,10 @@ def in_this_file(item: h5py.Dataset, path: Path) -> h5py.Dataset:
 
 
 def stored(item: h5py.Dataset, path: Path) -> Any:
-    """Return the numbers or the text of a dataset."""
-    text = h5py.check_string_dtype(item.dtype) is not None
-    return in_this_file(item, path).asstr()[()] if text else in_this_file(item, path)[()]
+    """Return the numbers, the text or, of text of a fixed length, the bytes of a dataset."""
+    text = h5py.check_string_dtype(item.dtype)
+    here = in_this_file(item, path)
+    return here.asstr("utf-8")[()] if text is not None and text.length is None else here[()]
 
 
 def dataset_in(inside: Mapping[str, h5py.Dataset], path: Path, name: str) -> Any:
