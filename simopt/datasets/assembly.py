@@ -27,6 +27,7 @@ from simopt.typing import FloatArray, LabelArray
 
 STIMULUS = ("stimulus_id", "image_id")
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
+_BLOCK = 2**24  # numbers of presentations in memory at once: 128 MB
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, MemoryError)
 
@@ -218,8 +219,8 @@ class Assembly:
     ) -> tuple[FloatArray, Trials | None]:
         """Average the presentations of each stimulus at each time, then the times of each bin.
 
-        The file is read in blocks of whole chunks along one of its dimensions. NaN and fill values are left
-        out of the averages.
+        The file is read some units at a time, so that no more than that is in memory of the presentations.
+        NaN and fill values are left out of the averages.
 
         Parameters
         ----------
@@ -241,69 +242,42 @@ class Assembly:
         InputError
             Every repetition of a stimulus is missing in a unit; one is, and ``keep`` is true.
         """
-        first, last = bins[0][0], bins[-1][1]
-        shape = (last - first, len(stimuli.ids), len(units))
-        total, missing = np.zeros(shape), np.zeros(shape, dtype=np.int32)
+        condition, first = stimuli.condition, bins[0][0]
+        times = np.arange(first, bins[-1][1])
         exact = np.float32 if self.data.dtype.kind == "f" and self.data.dtype.itemsize <= 4 else np.float64
-        kept = np.zeros((len(bins), len(stimuli.condition), len(units)), dtype=exact) if keep else None
-        for time, presentations, some, values in self._blocks(units, first, last):
-            where = slice(time.start - first, time.stop - first)
-            if kept is not None:
-                for index, (start, stop) in enumerate(bins):
-                    inside = values[max(start - time.start, 0) : max(stop - time.start, 0)]
-                    kept[index, presentations, some] += inside.sum(axis=0) / (stop - start)
-            condition = stimuli.condition[presentations]
-            shown = np.unique(condition)
-            absent = np.isnan(values)
-            if absent.any():
-                missing[where, shown, some] += condition_sums(absent, condition, np.int32)
-                values[absent] = 0
-            total[where, shown, some] += condition_sums(values, condition)
-        self._complete(kept, missing, stimuli, units)
-        repetitions = np.bincount(stimuli.condition)[:, None]
-        responses = np.empty((len(bins), *shape[1:]))
-        for index, (start, stop) in enumerate(bins):
-            times = slice(start - first, stop - first)
-            responses[index] = np.mean(total[times] / (repetitions - missing[times]), axis=0)
-        return responses, None if kept is None else Trials(kept, stimuli.condition)
+        responses = np.empty((len(bins), len(stimuli.ids), len(units)))
+        kept = np.empty((len(bins), len(condition), len(units)), dtype=exact) if keep else None
+        step = max(1, _BLOCK // (len(times) * len(condition)))
+        for start in range(0, len(units), step):
+            some = slice(start, start + step)
+            values = self._values(times, units[some])
+            present = ~np.isnan(values)
+            counts = condition_sums(present, condition, np.intp)
+            empty = np.argwhere(counts == 0 if kept is None else ~present)
+            if len(empty):
+                _, place, unit = empty[0]
+                which = (
+                    f"any repetition of stimulus {stimuli.ids[place]}."
+                    if kept is None
+                    else "some repetitions, so single trials cannot be kept; dataset.repetitions=average "
+                    "leaves such values out."
+                )
+                raise InputError(f"{self.path}: unit {self._unit(units[some][unit])} has no value in {which}")
+            means = condition_sums(np.where(present, values, 0), condition) / counts
+            for index, (begin, end) in enumerate(bins):
+                inside = slice(begin - first, end - first)
+                responses[index, :, some] = means[inside].mean(axis=0)
+                if kept is not None:
+                    kept[index, :, some] = values[inside].mean(axis=0)
+        return responses, None if kept is None else Trials(kept, condition)
 
-    def _blocks(
-        self, units: LabelArray, first: int, last: int
-    ) -> Iterator[tuple[slice, slice, slice, FloatArray]]:
-        """Yield times, presentations, positions in ``units``, and the (time, presentation, unit) there."""
-        axes = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
-        whole = {name: slice(0, self.length(name)) for name in _DIMENSIONS}
-        whole["time_bin"] = slice(first, last)
-        cut, step = preprocess.blocks(self.data, [whole[name] for name in self.dims])
-        dimension = self.dims[cut]
-        for start in range(0, self.data.shape[cut], step):
-            stop = min(start + step, whole[dimension].stop)
-            along = whole | {dimension: slice(max(start, whole[dimension].start), stop)}
-            time, presentations, neuroids = (along[name] for name in _DIMENSIONS)
-            some = slice(*np.searchsorted(units, [neuroids.start, neuroids.stop]).tolist())
-            if time.start >= time.stop or some.start == some.stop:
-                continue
-            block = self.data[tuple(along[name] for name in self.dims)]
-            values = decoded(block, self.data.attrs, f"{self.path}: {self.data.name}").astype(np.float64)
-            values = values.transpose(axes).reshape(-1, *(values.shape[axis] for axis in axes[-2:]))
-            yield time, presentations, some, values[..., units[some] - neuroids.start]
-
-    def _complete(
-        self, kept: FloatArray | None, missing: LabelArray, stimuli: Stimuli, units: LabelArray
-    ) -> None:
-        empty = missing == np.bincount(stimuli.condition)[:, None]
-        if empty.any():
-            _, condition, unit = np.argwhere(empty)[0]
-            raise InputError(
-                f"{self.path}: unit {self._unit(units[unit])} has no value in any repetition of stimulus "
-                f"{stimuli.ids[condition]}."
-            )
-        if kept is not None and missing.any():
-            unit = np.argwhere(missing)[0][-1]
-            raise InputError(
-                f"{self.path}: unit {self._unit(units[unit])} has no value in some repetitions, so single "
-                "trials cannot be kept; dataset.repetitions=average leaves such values out."
-            )
+    def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
+        """Return what the file holds of some times and units, (time, presentation, unit), missing as NaN."""
+        chosen = {"time_bin": times, "neuroid": units, "presentation": np.arange(self.length("presentation"))}
+        block = preprocess.take(self.data, [chosen[name] for name in self.dims])
+        values = decoded(block, self.data.attrs, f"{self.path}: {self.data.name}").astype(np.float64)
+        order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
+        return values.transpose(order).reshape(len(times), -1, len(units))
 
     def _unit(self, index: int) -> str:
         known = self.find("neuroid_id") is not None

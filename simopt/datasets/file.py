@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,18 +114,8 @@ class File(Loader):
             raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
         if self.bin is not None:
             checks.at_least(self.bin, 0, "bin of file", strict=True)
-        if self.window is None:
-            return
-        pair = isinstance(self.window, list | tuple) and len(self.window) == 2
-        if not pair or not all(isinstance(end, int | float) and math.isfinite(end) for end in self.window):
-            raise InputError(f"window of file is {self.window!r}; expected [START,STOP] in ms.")
-        start, stop = self.window
-        checks.at_least(stop, start, "stop of window of file", strict=True)
-        bins = (stop - start) / (self.bin or stop - start)
-        if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
-            raise InputError(
-                f"bin of file is {self.bin}; it does not divide the window of {stop - start:g} ms."
-            )
+        if self.window is not None:
+            preprocess.check_window(self.window, self.bin, "file")
 
     @property
     def origin(self) -> Source:

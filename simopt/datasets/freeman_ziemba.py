@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simopt import checks
+from simopt.datasets import preprocess
 from simopt.datasets.assembly import Assembly, AssemblyRecording, remote
 from simopt.datasets.twin import Planted
 from simopt.errors import InputError
@@ -64,18 +65,7 @@ class FreemanZiemba(AssemblyRecording):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.whole(self.bin, 1, f"bin of {self.name}")
-        window = self.window
-        if not isinstance(window, list | tuple) or len(window) != 2:
-            raise InputError(f"window of {self.name} is {window!r}; it must be [first, last] in ms.")
-        checks.whole(window[0], 0, f"start of the window of {self.name}")
-        checks.whole(window[1], window[0] + 1, f"end of the window of {self.name}")
-        length = window[1] - window[0]
-        if length % self.bin:
-            divisors = ", ".join(str(k) for k in range(1, length + 1) if length % k == 0)
-            raise InputError(
-                f"bin of {self.name} is {self.bin} ms, which does not divide its window of {length} ms; "
-                f"these do: {divisors}."
-            )
+        preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
         """Texture or noise, by turns."""

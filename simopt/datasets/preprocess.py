@@ -21,6 +21,7 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 AXES = ("time", "condition", "repeat", "unit")
 _SYNONYMS = {"sample": "condition", "trial": "condition"}
 _BLOCK = 1 << 22  # bytes read at once of an array that is not wanted whole
+_LONGEST = 1e12  # ms of a window
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 
 
@@ -62,6 +63,38 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
     return names
+
+
+def check_window(window: Any, width: float | None, name: str, *, whole: bool = False) -> None:
+    """Refuse a window that is not (start, stop) in ms, ascending, or a bin that does not divide it.
+
+    Parameters
+    ----------
+    window : any
+    width : float or None
+        Of a bin in ms; None: the window is one bin.
+    name : str
+        How errors call the dataset.
+    whole : bool
+        Whether all must be whole numbers.
+    """
+    kinds = int if whole else int | float
+    pair = isinstance(window, list | tuple) and len(window) == 2
+    if not pair or not all(isinstance(end, kinds) and abs(end) < _LONGEST for end in window):
+        raise InputError(
+            f"window of {name} is {window!r}; expected [START,STOP] in {'whole ' if whole else ''}ms."
+        )
+    start, stop = window
+    checks.at_least(stop, start, f"stop of window of {name}", strict=True)
+    bins = (stop - start) / (stop - start if width is None else width)
+    if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
+        some = (
+            [str(k) for k in range(1, min(stop - start, 1000) + 1) if not (stop - start) % k] if whole else []
+        )
+        these = f"; these do: {', '.join(some)}" if whole else ""
+        raise InputError(
+            f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{these}."
+        )
 
 
 def select(
@@ -172,7 +205,7 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     bounds = [slice(int(indices.min()), int(indices.max()) + 1) for indices in chosen]
     if all((np.diff(indices) == 1).all() for indices in chosen):
         return np.array(array[tuple(bounds)])
-    along, step = blocks(array, bounds)
+    along, step = _blocks(array, bounds)
     out = np.empty(shape, dtype=array.dtype)
     for start in range(bounds[along].start // step * step, bounds[along].stop, step):
         inside = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
@@ -186,7 +219,7 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     return out
 
 
-def blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
+def _blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
     """Return along which axis to read in blocks of how many: whole chunks of an HDF5 dataset, each once."""
     chunks = getattr(array, "chunks", None)
     along = (

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from simopt.datasets import preprocess
+from simopt.datasets import assembly, preprocess
 from simopt.datasets.assembly import column, opened
 from simopt.errors import InputError
 from tests.datasets.assembly_files import table, write
@@ -68,6 +68,7 @@ def read(path: Path, region: str = "all", bins: list = BINS, **options):
 def test_every_layout_gives_the_averages(
     tmp_path: Path, rng: np.random.Generator, monkeypatch, order: tuple, layout: dict, block: int
 ) -> None:
+    monkeypatch.setattr(assembly, "_BLOCK", block)
     monkeypatch.setattr(preprocess, "_BLOCK", block)
     values = recording(rng)
     path = write(tmp_path / "a.nc", values, coordinates(), order=order, **layout)
