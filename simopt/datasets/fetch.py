@@ -154,10 +154,7 @@ def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...])
     here = folder(dataset)
     unpublished = {file.name for file in files if file.hash is None}
     with contextlib.suppress(OSError), _alone(here):
-        recorded = _recorded(here)
-        kept = {name: entry for name, entry in recorded.items() if name not in unpublished}
-        if kept != recorded:
-            _write(here, kept)
+        _write(here, {name: entry for name, entry in _recorded(here).items() if name not in unpublished})
         for name in unpublished & set(downloaded):
             (here / name).unlink(missing_ok=True)
 
