@@ -54,12 +54,11 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
             f"{name}: axes {parts} name an axis twice (sample and trial mean condition; the repetitions of a "
             "condition are called repeat)."
         )
-    for needed, hint in (
-        ("unit", ""),
-        ("condition", "; the time bins of one long recording are called sample"),
-    ):
+    for needed in ("unit", "condition"):
         if needed not in names:
-            raise InputError(f"{name}: axes {parts} lack {needed}{hint}.")
+            raise InputError(
+                f"{name}: axes {parts} lack {needed}; the time bins of one long recording are called sample."
+            )
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
     return names
@@ -314,7 +313,7 @@ def standardise(responses: FloatArray, trials: Trials | None = None) -> tuple[Fl
     mean = flat.mean(axis=0, dtype=np.float64)
     deviation = flat.std(axis=0, dtype=np.float64)
     deviation[constant(responses)] = np.inf
-    return _both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
+    return both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
 
 
 def reduce(
@@ -354,11 +353,12 @@ def reduce(
     axes /= np.linalg.norm(axes, axis=0)
     # A component has no sign of its own: the unit that weighs most is made positive.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
-    return _both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
+    return both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
 
 
-def _both(
+def both(
     change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
 ) -> tuple[FloatArray, Trials | None]:
+    """Return responses and their trials, if there are any, changed alike."""
     changed = None if trials is None else Trials(change(trials.responses), trials.condition)
     return change(responses), changed

@@ -154,13 +154,14 @@ def named_labels(labels: Mapping[str, str], read: Callable[[str], Any], path: Pa
     return {label: as_labels(read(name), f"{path}: label {label!r}") for label, name in labels.items()}
 
 
-def variable_of(present: Any, read: Callable[[str], Any]) -> Callable[[str], LabelArray]:
+def variable_of(
+    present: Any, read: Callable[[str], Any], what: str = "variable"
+) -> Callable[[str], LabelArray]:
     """Return what gives the variables of a file as labels, to select by."""
 
     def variable(name: str) -> LabelArray:
-        if name not in present:
-            raise checks.unknown(name, present, "variable")
-        return as_labels(read(name), f"variable {name!r}")
+        checks.one_of(name, present, what)
+        return as_labels(read(name), f"{what} {name!r}")
 
     return variable
 
