@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import csv
-import itertools
-import math
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import h5py
 import numpy as np
 
-from simopt.datasets.base import Trials, condition_sums
+from simopt import checks
+from simopt.datasets import preprocess
+from simopt.datasets.base import REPETITIONS, Dataset, Trials, condition_sums
 from simopt.datasets.fetch import Remote
+from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import decoded
+from simopt.datasets.preprocess import as_labels
+from simopt.datasets.recording import Recording
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 STIMULUS = ("stimulus_id", "image_id")
-LICENCE = "not stated; public Brain-Score assembly"
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
+_BLOCK = 2**24  # numbers of presentations in memory at once: 128 MB
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
-_BLOCK = 2**21  # elements read at once: 16 MB of float64
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, MemoryError)
 
 
@@ -39,6 +42,57 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
         hash=f"sha1:{sha1}",
         size=size,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssemblyRecording(Recording):
+    """A recording whose files are an assembly and the table of its stimuli, in this order.
+
+    Parameters
+    ----------
+    region : str
+        One of ``regions``; ``all`` takes every unit.
+    repetitions : {"average", "keep"}
+        ``keep`` adds the single trials.
+    """
+
+    region: str = "all"
+    repetitions: str = "average"
+
+    licence = "not stated; public Brain-Score assembly"
+    regions: ClassVar[tuple[str, ...]]
+    variables: ClassVar[tuple[tuple[str, str], ...]]
+    """Task variables, each with its name in the files."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.one_of(self.region, self.regions, f"region of {self.name}")
+        checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
+
+    @abstractmethod
+    def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
+        """Return the indices of time, (start, stop), of each bin; of a recording without time one bin."""
+
+    def read(self, folder: Path) -> Dataset:
+        """Read the recording from the folder that holds its files.
+
+        The labels are the assembly's own where it has them, else those of the table of stimuli.
+
+        Raises
+        ------
+        InputError
+            A file that is missing, broken, or of another layout; a window or bin that the recording has not.
+        """
+        data, table = (folder / file.name for file in self.files)
+        with opened(data) as assembly:
+            bins = self.bins(assembly)
+            stimuli, units = assembly.stimuli(), assembly.units(self.region)
+            labels = assembly.labels(dict(self.variables), stimuli, table)
+            responses, trials = assembly.responses(stimuli, units, bins, keep=self.repetitions == "keep")
+        if len(self.shape) == 2:
+            responses = responses[0]
+            trials = None if trials is None else Trials(trials.responses[0], trials.condition)
+        return self.dataset(responses, labels, trials)
 
 
 @dataclass(frozen=True)
@@ -68,14 +122,15 @@ class Assembly:
         The one array of the file with two or more dimensions.
     dims : tuple of str
         Its dimensions in the order of the file: presentation, neuroid, and time_bin where there is time.
-    groups : tuple of h5py.Group
-        Where coordinates are looked for: the group of the data, then the root.
+    inside : dict of h5py.Dataset
+        All datasets in the file by name. Coordinates are looked for in the group of the data, then in the
+        root.
     """
 
     path: Path
     data: h5py.Dataset
     dims: tuple[str, ...]
-    groups: tuple[h5py.Group, ...]
+    inside: Mapping[str, h5py.Dataset]
 
     def length(self, dimension: str) -> int:
         """Return how long a dimension is; 1 where there is no such dimension."""
@@ -83,7 +138,7 @@ class Assembly:
 
     def find(self, name: str) -> h5py.Dataset | None:
         """Return a coordinate as it lies in the file, or None."""
-        return next((found[name] for found in map(_datasets, self.groups) if name in found), None)
+        return self.inside.get(f"{self.data.parent.name.strip('/')}/{name}", self.inside.get(name))
 
     def coordinate(self, name: str, dimension: str) -> LabelArray:
         """Return a coordinate, one value for each index of a dimension: text or numbers.
@@ -96,15 +151,13 @@ class Assembly:
         found = self.find(name)
         if found is None:
             raise InputError(f"{self.path}: has no coordinate {name!r} of its dimension {dimension!r}.")
-        values = _values(found)
+        values = as_labels(stored(found, self.path), f"{self.path}: {name!r}")
         length = self.length(dimension)
         if values.shape != (length,) or _names(found)[:1] not in ((), (dimension,)):
             raise InputError(
                 f"{self.path}: {name!r} has shape {values.shape}; expected one value for each of the "
                 f"{length} of dimension {dimension!r}."
             )
-        if values.dtype.kind not in "iufbU":
-            raise InputError(f"{self.path}: {name!r} holds neither text nor numbers.")
         return values
 
     def stimuli(self) -> Stimuli:
@@ -166,8 +219,8 @@ class Assembly:
     ) -> tuple[FloatArray, Trials | None]:
         """Average the presentations of each stimulus at each time, then the times of each bin.
 
-        The file is read in blocks of its own chunks, so memory grows with times x conditions x units, not
-        with presentations. NaN and fill values are left out of the averages.
+        The file is read some units at a time, so that no more than that is in memory of the presentations.
+        NaN and fill values are left out of the averages.
 
         Parameters
         ----------
@@ -189,70 +242,42 @@ class Assembly:
         InputError
             Every repetition of a stimulus is missing in a unit; one is, and ``keep`` is true.
         """
-        first, last = bins[0][0], bins[-1][1]
-        shape = (last - first, len(stimuli.ids), len(units))
-        total, missing = np.zeros(shape), np.zeros(shape, dtype=np.int32)
+        condition, first = stimuli.condition, bins[0][0]
+        times = np.arange(first, bins[-1][1])
         exact = np.float32 if self.data.dtype.kind == "f" and self.data.dtype.itemsize <= 4 else np.float64
-        kept = np.zeros((len(bins), len(stimuli.condition), len(units)), dtype=exact) if keep else None
-        for time, presentations, some, values in self._blocks(units, first, last):
-            where = slice(time.start - first, time.stop - first)
-            if kept is not None:
-                for index, (start, stop) in enumerate(bins):
-                    inside = values[max(start - time.start, 0) : max(stop - time.start, 0)]
-                    kept[index, presentations, some] += inside.sum(axis=0) / (stop - start)
-            condition = stimuli.condition[presentations]
-            shown = np.unique(condition)
-            absent = np.isnan(values)
-            if absent.any():
-                missing[where, shown, some] += condition_sums(absent, condition, np.int32)
-                values[absent] = 0
-            total[where, shown, some] += condition_sums(values, condition)
-        self._complete(kept, missing, stimuli, units)
-        repetitions = np.bincount(stimuli.condition)[:, None]
-        responses = np.empty((len(bins), *shape[1:]))
-        for index, (start, stop) in enumerate(bins):
-            times = slice(start - first, stop - first)
-            responses[index] = np.mean(total[times] / (repetitions - missing[times]), axis=0)
-        return responses, None if kept is None else Trials(kept, stimuli.condition)
+        responses = np.empty((len(bins), len(stimuli.ids), len(units)))
+        kept = np.empty((len(bins), len(condition), len(units)), dtype=exact) if keep else None
+        step = max(1, _BLOCK // (len(times) * len(condition)))
+        for start in range(0, len(units), step):
+            some = slice(start, start + step)
+            values = self._values(times, units[some])
+            present = ~np.isnan(values)
+            counts = condition_sums(present, condition, np.intp)
+            empty = np.argwhere(counts == 0 if kept is None else ~present)
+            if len(empty):
+                _, place, unit = empty[0]
+                which = (
+                    f"any repetition of stimulus {stimuli.ids[place]}."
+                    if kept is None
+                    else "some repetitions, so single trials cannot be kept; dataset.repetitions=average "
+                    "leaves such values out."
+                )
+                raise InputError(f"{self.path}: unit {self._unit(units[some][unit])} has no value in {which}")
+            means = condition_sums(np.where(present, values, 0), condition) / counts
+            for index, (begin, end) in enumerate(bins):
+                inside = slice(begin - first, end - first)
+                responses[index, :, some] = means[inside].mean(axis=0)
+                if kept is not None:
+                    kept[index, :, some] = values[inside].mean(axis=0)
+        return responses, None if kept is None else Trials(kept, condition)
 
-    def _blocks(
-        self, units: LabelArray, first: int, last: int
-    ) -> Iterator[tuple[slice, slice, slice, FloatArray]]:
-        """Yield times, presentations, positions in ``units``, and the (time, presentation, unit) there."""
-        axes = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
-        for block in itertools.product(*_steps(self.data)):
-            along = dict(zip(self.dims, block, strict=True))
-            time = along.get("time_bin", slice(0, 1))
-            time = slice(max(time.start, first), min(time.stop, last))
-            some = slice(*np.searchsorted(units, [along["neuroid"].start, along["neuroid"].stop]).tolist())
-            if time.start >= time.stop or some.start == some.stop:
-                continue
-            if "time_bin" in along:
-                along["time_bin"] = time
-            values = self._numbers(tuple(along.values())).transpose(axes)
-            values = values.reshape(-1, *values.shape[-2:])
-            yield time, along["presentation"], some, values[..., units[some] - along["neuroid"].start]
-
-    def _numbers(self, where: tuple[slice, ...]) -> FloatArray:
-        values = decoded(self.data[where], self.data.attrs, f"{self.path}: {self.data.name}")
-        return values.astype(np.float64)
-
-    def _complete(
-        self, kept: FloatArray | None, missing: LabelArray, stimuli: Stimuli, units: LabelArray
-    ) -> None:
-        empty = missing == np.bincount(stimuli.condition)[:, None]
-        if empty.any():
-            _, condition, unit = np.argwhere(empty)[0]
-            raise InputError(
-                f"{self.path}: unit {self._unit(units[unit])} has no value in any repetition of stimulus "
-                f"{stimuli.ids[condition]}."
-            )
-        if kept is not None and missing.any():
-            unit = np.argwhere(missing)[0][-1]
-            raise InputError(
-                f"{self.path}: unit {self._unit(units[unit])} has no value in some repetitions, so single "
-                "trials cannot be kept; dataset.repetitions=average leaves such values out."
-            )
+    def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
+        """Return what the file holds of some times and units, (time, presentation, unit), missing as NaN."""
+        chosen = {"time_bin": times, "neuroid": units, "presentation": np.arange(self.length("presentation"))}
+        block = preprocess.take(self.data, [chosen[name] for name in self.dims])
+        values = decoded(block, self.data.attrs, f"{self.path}: {self.data.name}").astype(np.float64)
+        order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
+        return values.transpose(order).reshape(len(times), -1, len(units))
 
     def _unit(self, index: int) -> str:
         known = self.find("neuroid_id") is not None
@@ -276,7 +301,9 @@ def opened(path: Path) -> Iterator[Assembly]:
         raise InputError(f"{path}: there is no such file.")
     try:
         with h5py.File(path, "r") as file:
-            data = _data(file, path)
+            everything = datasets_inside(file).items()
+            inside = {name: x for name, x in everything if not x.is_virtual and x.external is None}
+            data = _data(inside, path)
             dims = _names(data)
             known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
             if not known or len(dims) != data.ndim or len(set(dims)) != len(dims) or 0 in data.shape:
@@ -284,7 +311,7 @@ def opened(path: Path) -> Iterator[Assembly]:
                     f"{path}: {data.name} has dimensions ({', '.join(dims)}) and shape {data.shape}; "
                     f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
                 )
-            yield Assembly(path, data, dims, (data.parent, file))
+            yield Assembly(path, data, dims, inside)
     except _BROKEN as error:
         if isinstance(error, InputError):
             raise
@@ -303,29 +330,27 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
-            header = reader.fieldnames or []
-            key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
-            for needed in (key, name):
-                if needed not in header:
-                    raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
-            rows = [(row[key], row[name]) for row in reader]
+            header, rows = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV of stimuli ({error}).") from error
-    values = dict(rows)
-    if len(values) < len(rows):
-        twice, _ = Counter(stimulus for stimulus, _ in rows).most_common(1)[0]
-        raise InputError(f"{path}: stimulus {twice!r} is there more than once.")
+    key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
+    for needed in (key, name):
+        if needed not in header:
+            raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
+    values, count = {row[key]: row[name] for row in rows}, Counter(row[key] for row in rows)
     for stimulus in map(str, ids):
+        if count[stimulus] > 1:
+            raise InputError(f"{path}: stimulus {stimulus!r} is there more than once.")
         if not values.get(stimulus):
             raise InputError(f"{path}: has no {name} for stimulus {stimulus!r} of the recording.")
     return np.array([values[str(stimulus)] for stimulus in ids])
 
 
-def _data(file: h5py.File, path: Path) -> h5py.Dataset:
-    groups = [item for item in _items(file).values() if isinstance(item, h5py.Group)]
-    for level in ([file], groups):
-        arrays = [item for group in level for item in _datasets(group).values()]
-        found = [item for item in arrays if item.ndim >= 2 and item.dtype.kind in "iufb"]
+def _data(inside: Mapping[str, h5py.Dataset], path: Path) -> h5py.Dataset:
+    """Return the one array of numbers with two or more dimensions, of the root or else of its groups."""
+    for depth in (0, 1):
+        level = [item for name, item in inside.items() if name.count("/") == depth]
+        found = [item for item in level if item.ndim >= 2 and item.dtype.kind in "iufb"]
         if len(found) > 1:
             described = {name for item in found for name in str(item.attrs.get("coordinates", "")).split()}
             found = [item for item in found if item.name.rpartition("/")[2] not in described]
@@ -339,39 +364,7 @@ def _data(file: h5py.File, path: Path) -> h5py.Dataset:
     raise InputError(f"{path}: holds no array of numbers with two or more dimensions.")
 
 
-def _items(group: h5py.Group) -> dict[str, Any]:
-    inside = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
-    return {name: group[name] for name in inside}
-
-
-def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    items = _items(group).items()
-    datasets = {name: item for name, item in items if isinstance(item, h5py.Dataset)}
-    return {name: item for name, item in datasets.items() if not item.is_virtual and item.external is None}
-
-
 def _names(data: h5py.Dataset) -> tuple[str, ...]:
     """Return the names of the dimensions of an array, as far as it has them."""
     lists = data.attrs.get("DIMENSION_LIST", ())
     return tuple(str(data.file[references[0]].name).rpartition("/")[2] for references in lists)
-
-
-def _values(found: h5py.Dataset) -> LabelArray:
-    if h5py.check_string_dtype(found.dtype) is None:
-        return np.asarray(found[()])
-    if found.ndim == 2 and found.dtype == "S1":
-        rows = np.ascontiguousarray(found[()]).view(f"S{found.shape[1]}")[:, 0]
-        return np.char.decode(rows, "utf-8")
-    return np.asarray(found.asstr("utf-8")[()], dtype=np.str_)
-
-
-def _steps(data: h5py.Dataset) -> list[list[slice]]:
-    """Return the slices along each dimension that cut an array into blocks of whole chunks."""
-    size = [min(pair) for pair in zip(data.chunks or (1,) * data.ndim, data.shape, strict=True)]
-    for axis in reversed(range(data.ndim)):
-        grown = size[axis] * max(_BLOCK // math.prod(size), 1)
-        size[axis] = min(grown, data.shape[axis])
-    return [
-        [slice(start, min(start + step, length)) for start in range(0, length, step)]
-        for step, length in zip(size, data.shape, strict=True)
-    ]

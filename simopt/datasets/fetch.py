@@ -1,6 +1,6 @@
 """Files of the published recordings: where they are kept, how they come there, and what is checked.
 
-A download is written under another name, checked, and renamed: what carries the name of a file is the whole
+A download is written into another folder, checked, and moved: what carries the name of a file is the whole
 file. ``checksums.json`` in the folder of a dataset holds SHA-256 and size, as they first came, of the files
 whose hash nobody published.
 """
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 CHECKSUMS = "checksums.json"
 _LOCK = ".lock"
+_PART = ".part"
 _TIMEOUT = 30  # seconds without an answer or a byte
 _CHUNK = 2**16
-_GB = 10**9
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,22 @@ def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | No
     """
     here = folder(dataset)
     with _usable(here):
-        if _settled(here, files):
-            for file in files:
-                _check(here / file.name, file, here / file.name)
-            return here
-        with _alone(here):
-            for file in files:
-                if file.url is None and not _there(here / file.name):
-                    raise FetchError(_instead(f"{dataset}: {file.name} has no public source.", file, here))
-            for file in files:
-                _settle(here / file.name, file, progress)
+        if not cached(dataset, files):
+            with _alone(here):
+                missing = [file for file in files if not _there(here / file.name)]
+                for file in missing:
+                    if file.url is None:
+                        raise FetchError(
+                            _instead(f"{dataset}: {file.name} has no public source.", file, here)
+                        )
+                for file in missing:
+                    _get(here / file.name, file, progress)
+        hashes = {file.name: _check(here / file.name, file, here / file.name) for file in files}
+        new = [file.name for file in files if file.hash is None and file.name not in _recorded(here)]
+        if new and os.access(here, os.W_OK):
+            with _alone(here):
+                for name in new:
+                    _record(here / name, hashes[name])
     return here
 
 
@@ -148,10 +154,7 @@ def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...])
     here = folder(dataset)
     unpublished = {file.name for file in files if file.hash is None}
     with contextlib.suppress(OSError), _alone(here):
-        recorded = _recorded(here)
-        kept = {name: entry for name, entry in recorded.items() if name not in unpublished}
-        if kept != recorded:
-            _write(here, kept)
+        _write(here, {name: entry for name, entry in _recorded(here).items() if name not in unpublished})
         for name in unpublished & set(downloaded):
             (here / name).unlink(missing_ok=True)
 
@@ -163,38 +166,20 @@ def _there(path: Path) -> bool:
         return False
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _settled(here: Path, files: tuple[Remote, ...]) -> bool:
-    """Whether all files are there and nothing has to be written, or can be."""
-    if not all(_there(here / file.name) for file in files):
-        return False
-    if not os.access(here, os.W_OK):
-        return True
-    recorded = _recorded(here)
-    return all(
-        (file.hash or file.name in recorded) and not _part(here / file.name).exists() for file in files
-    )
-
-
-def _settle(path: Path, file: Remote, progress: ProgressBar | None) -> None:
-    part = _part(path)
-    part.unlink(missing_ok=True)
-    if _there(path):
-        found, size = _check(path, file, path), path.stat().st_size
-    else:
-        try:
-            _download(file, path, part, progress)
-            found, size = _check(part, file, path), part.stat().st_size
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-            if progress is not None:
-                progress.close()
+def _get(path: Path, file: Remote, progress: ProgressBar | None) -> None:
+    """Download a file into a folder of its own, check it, move it to its place, and record its hash."""
+    part = path.parent / _PART
+    shutil.rmtree(part, ignore_errors=True)  # which a killed process may have left
+    try:
+        _download(file, part, progress)
+        found = _check(part / file.name, file, path)
+        (part / file.name).replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if progress is not None:
+            progress.close()
     if file.hash is None:
-        _record(path.parent, file.name, found, size)
+        _record(path, found)
 
 
 @contextlib.contextmanager
@@ -204,11 +189,10 @@ def _usable(here: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "no space left" if full else f"{error.strerror or error}: {error.filename or here}"
-        raise _unfit(here, f"the folder cannot be used ({why})") from error
-
-
-def _unfit(here: Path, why: str) -> FetchError:
-    return FetchError(f"{here}: {why}.\nSIMOPT_DATA=FOLDER keeps the recordings in another folder.")
+        raise FetchError(
+            f"{here}: the folder cannot be used ({why}).\n"
+            "SIMOPT_DATA=FOLDER keeps the recordings in another folder."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -220,12 +204,6 @@ def _alone(here: Path) -> Iterator[None]:
         yield
 
 
-def _space(here: Path, needed: int) -> None:
-    free = shutil.disk_usage(here).free
-    if needed > free:
-        raise _unfit(here, f"{needed / _GB:.2f} GB are needed and {free / _GB:.2f} GB are free")
-
-
 def _instead(problem: str, file: Remote, here: Path) -> str:
     by_hand = file.by_hand.strip().rstrip(".")
     return (
@@ -234,7 +212,7 @@ def _instead(problem: str, file: Remote, here: Path) -> str:
     )
 
 
-def _download(file: Remote, path: Path, part: Path, progress: ProgressBar | None) -> None:
+def _download(file: Remote, part: Path, progress: ProgressBar | None) -> None:
     import pooch
     import requests
 
@@ -242,11 +220,10 @@ def _download(file: Remote, path: Path, part: Path, progress: ProgressBar | None
 
     def admit(answer: requests.Response, **_: Any) -> None:
         answers.append(answer)
-        if not answer.is_redirect:
-            refused = _refusal(answer)
-            if refused:
-                raise requests.RequestException(refused)
-            _space(path.parent, _announced(answer))
+        answer.raw.enforce_content_length = True  # urllib3 1 would take a part for the whole
+        refused = None if answer.is_redirect else _refusal(answer)
+        if refused:
+            raise requests.RequestException(refused)
 
     download = pooch.HTTPDownloader(
         progressbar=progress or False,
@@ -255,21 +232,17 @@ def _download(file: Remote, path: Path, part: Path, progress: ProgressBar | None
         hooks={"response": admit},
         headers={"Accept-Encoding": "identity"},
     )
+    pooch.get_logger().setLevel("WARNING")  # it prints the hash of every file
     try:
-        download(file.url, str(part), None)
-        arrived, announced = part.stat().st_size, _announced(answers[-1])
-        if arrived < max(announced, 1):
-            raise requests.ConnectionError(f"{arrived} of {announced} bytes arrived")
+        pooch.retrieve(file.url, known_hash=None, fname=file.name, path=part, downloader=download)
+        if not (part / file.name).stat().st_size:
+            raise requests.ConnectionError("0 bytes arrived")
     except (requests.RequestException, ValueError) as error:
         problem = f"{file.name} could not be downloaded from {file.url} ({_reason(error)})."
-        raise FetchError(_instead(problem, file, path.parent)) from error
+        raise FetchError(_instead(problem, file, part.parent)) from error
     finally:
         for answer in answers:
             answer.close()
-
-
-def _announced(answer: requests.Response) -> int:
-    return int(answer.headers.get("Content-Length", 0))
 
 
 def _refusal(answer: requests.Response) -> str | None:
@@ -331,15 +304,17 @@ def _recorded(here: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def _record(here: Path, name: str, found: str, size: int) -> None:
-    _write(here, {**_recorded(here), name: {"sha256": found.partition(":")[2], "size": size}})
+def _record(path: Path, found: str) -> None:
+    here = path.parent
+    entry = {"sha256": found.partition(":")[2], "size": path.stat().st_size}
+    _write(here, {**_recorded(here), path.name: entry})
 
 
 def _write(here: Path, content: dict[str, dict[str, Any]]) -> None:
     if not content:
         (here / CHECKSUMS).unlink(missing_ok=True)
         return
-    part = _part(here / CHECKSUMS)
+    part = here / f".{CHECKSUMS}.part"
     try:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         part.replace(here / CHECKSUMS)

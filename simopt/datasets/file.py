@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,18 +114,8 @@ class File(Loader):
             raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
         if self.bin is not None:
             checks.at_least(self.bin, 0, "bin of file", strict=True)
-        if self.window is None:
-            return
-        pair = isinstance(self.window, list | tuple) and len(self.window) == 2
-        if not pair or not all(isinstance(end, int | float) and math.isfinite(end) for end in self.window):
-            raise InputError(f"window of file is {self.window!r}; expected [START,STOP] in ms.")
-        start, stop = self.window
-        checks.at_least(stop, start, "stop of window of file", strict=True)
-        bins = (stop - start) / (self.bin or stop - start)
-        if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
-            raise InputError(
-                f"bin of file is {self.bin}; it does not divide the window of {stop - start:g} ms."
-            )
+        if self.window is not None:
+            preprocess.check_window(self.window, self.bin, "file")
 
     @property
     def origin(self) -> Source:
@@ -204,14 +193,12 @@ class File(Loader):
                         f"{source}: label {variable!r} has shape {values.shape}; expected one value for each "
                         f"of the {size['condition']} conditions."
                     )
-            conditions = preprocess.select(
-                self.conditions, size["condition"], _among(labels), f"conditions of {name}"
-            )
+            label = formats.variable_of(labels, labels.__getitem__, "label")
+            conditions = preprocess.select(self.conditions, size["condition"], label, f"conditions of {name}")
             units = preprocess.select(self.units, size["unit"], content.variable, f"units of {name}")
             chosen: dict[str, Indices] = {"condition": conditions, "unit": units}
             selected = content.take([chosen.get(axis, np.arange(size[axis])) for axis in axes])
-        order = sorted(range(len(axes)), key=lambda i: AXES.index(axes[i]))
-        selected = selected.transpose(order)
+        selected = selected.transpose([axes.index(axis) for axis in AXES if axis in axes])
         if "repeat" not in axes:
             selected = np.expand_dims(selected, -2)
         return selected, {variable: values[conditions] for variable, values in labels.items()}
@@ -249,8 +236,7 @@ class File(Loader):
         if self.average is not None:
             names = [self.average] if isinstance(self.average, str) else self.average
             for label in names:
-                if label not in labels:
-                    raise InputError(f"{name}: {checks.unknown(label, labels, 'label')}")
+                checks.one_of(label, labels, f"label of {name}:")
             groups = preprocess.combine({label: labels[label] for label in names})
             labels = _of_groups(labels, groups)
             condition = groups[condition]
@@ -274,8 +260,7 @@ class File(Loader):
         if not constant.any() or self.constant_units == "keep":
             return responses, trials
         if self.constant_units == "drop" and not constant.all():
-            kept = None if trials is None else Trials(trials.responses[..., ~constant], trials.condition)
-            return responses[..., ~constant], kept
+            return preprocess.both(lambda x: x[..., ~constant], responses, trials)
         remedy = "" if constant.all() else "; dataset.constant_units=drop leaves them out"
         raise InputError(
             f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
@@ -286,15 +271,6 @@ class File(Loader):
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     return ".h5" if suffix == ".hdf5" else suffix
-
-
-def _among(labels: Mapping[str, LabelArray]) -> Callable[[str], LabelArray]:
-    def find(name: str) -> LabelArray:
-        if name not in labels:
-            raise checks.unknown(name, labels, "label")
-        return labels[name]
-
-    return find
 
 
 def _of_groups(labels: Mapping[str, LabelArray], groups: Indices) -> dict[str, LabelArray]:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.assembly import LICENCE, Assembly, opened, remote
-from simopt.datasets.base import REPETITIONS, Dataset
-from simopt.datasets.fetch import Remote
-from simopt.datasets.recording import Recording
+from simopt.datasets import preprocess
+from simopt.datasets.assembly import Assembly, AssemblyRecording, remote
 from simopt.datasets.twin import Planted
 from simopt.errors import InputError
 
-REGIONS = ("all", "V1", "V2")
 _RESPONSES = "assy_movshon_FreemanZiemba2013_public.nc"
 _STIMULI = "stimulus_FreemanZiemba2013_aperture-public.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FreemanZiemba(Recording):
+class FreemanZiemba(AssemblyRecording):
     """Responses to 135 images of textures and spectrally matched noise, repetitions averaged.
 
     Spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin; the images are in the
@@ -42,18 +37,17 @@ class FreemanZiemba(Recording):
         ``keep`` adds the 2700 single trials.
     """
 
-    region: str = "all"
     window: Sequence[int] = (0, 300)
     bin: int = 150
-    repetitions: str = "average"
 
-    shape: ClassVar[tuple[int, ...]] = (2, 135, 205)
-    citation: ClassVar[str] = (
+    regions = ("all", "V1", "V2")
+    variables = (("texture_type", "texture_type"), ("texture_family", "texture_family"))
+    shape = (2, 135, 205)
+    citation = (
         "Freeman, Ziemba, Heeger, Simoncelli & Movshon 2013, Nat. Neurosci. 16:974: A functional and "
         "perceptual signature of the second visual area in primates"
     )
-    licence: ClassVar[str] = LICENCE
-    files: ClassVar[tuple[Remote, ...]] = (
+    files = (
         remote(
             _RESPONSES,
             "761c08f796db4e342555cdb60eef23a4f19ead43",
@@ -70,47 +64,15 @@ class FreemanZiemba(Recording):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.one_of(self.region, REGIONS, f"region of {self.name}")
-        checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
         checks.whole(self.bin, 1, f"bin of {self.name}")
-        window = self.window
-        if not isinstance(window, list | tuple) or len(window) != 2:
-            raise InputError(f"window of {self.name} is {window!r}; it must be [first, last] in ms.")
-        checks.whole(window[0], 0, f"start of the window of {self.name}")
-        checks.whole(window[1], window[0] + 1, f"end of the window of {self.name}")
-        length = window[1] - window[0]
-        if length % self.bin:
-            divisors = ", ".join(str(k) for k in range(1, length + 1) if length % k == 0)
-            raise InputError(
-                f"bin of {self.name} is {self.bin} ms, which does not divide its window of {length} ms; "
-                f"these do: {divisors}."
-            )
+        preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
         """Texture or noise, by turns."""
         return [Planted("texture_type", np.arange(135) % 2, strength=0.5, centre=6, width=1)]
 
-    def read(self, folder: Path) -> Dataset:
-        """Read the recording from the folder that holds its files.
-
-        The labels are the assembly's own where it has them, else those of the table of stimuli.
-
-        Raises
-        ------
-        InputError
-            A file that is missing, broken, or of another layout; a window or bin that the recording has not.
-        """
-        with opened(folder / _RESPONSES) as assembly:
-            bins = self._bins(assembly)
-            stimuli, units = assembly.stimuli(), assembly.units(self.region)
-            names = {"texture_type": "texture_type", "texture_family": "texture_family"}
-            labels = assembly.labels(names, stimuli, folder / _STIMULI)
-            responses, trials = assembly.responses(stimuli, units, bins, keep=self.repetitions == "keep")
-        return Dataset(
-            name=self.name, responses=responses, labels=labels, citation=self.citation, trials=trials
-        )
-
-    def _bins(self, assembly: Assembly) -> list[tuple[int, int]]:
+    def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
+        """Return the bins of the window among those of the recording."""
         starts = assembly.coordinate("time_bin_start", "time_bin")
         ends = assembly.coordinate("time_bin_end", "time_bin")
         if starts.dtype.kind not in "iuf" or ends.dtype.kind not in "iuf" or not (starts < ends).all():

@@ -141,9 +141,8 @@ class Gaussian(Loader):
         if isinstance(twin_of, Mapping):
             if self.source != "auto":
                 raise InputError(f"{self.name}: source belongs into the mapping that is twin_of.")
-            if "_target_" in twin_of:
-                return datasets.build(twin_of)
-            return datasets.build({**catalogue.read("dataset", str(twin_of.get("name"))), **twin_of})
+            known = {} if "_target_" in twin_of else catalogue.read("dataset", str(twin_of.get("name")))
+            return datasets.build({**known, **twin_of})
         if not isinstance(twin_of, str):
             raise InputError(f"twin_of of {self.name} is {twin_of!r}; expected a name, a path or a mapping.")
         if twin_of == "file":

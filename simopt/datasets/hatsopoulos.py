@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from simopt import checks
-from simopt.datasets import matfile
+from simopt.datasets import matfile, preprocess
 from simopt.datasets.base import Dataset
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
@@ -49,13 +48,13 @@ class Hatsopoulos(Recording):
     bin: int = 50
     smooth: float = 25
 
-    shape: ClassVar[tuple[int, ...]] = (10, 395, 141)
-    citation: ClassVar[str] = (
+    shape = (10, 395, 141)
+    citation = (
         "Hatsopoulos, Xu & Amit 2007, J. Neurosci. 27(19):5105: Encoding of movement fragments in the motor "
         "cortex; data in Suresh et al. 2020, eLife 9:e58848"
     )
-    licence: ClassVar[str] = "CC0 (by the policy of Dryad)"
-    files: ClassVar[tuple[Remote, ...]] = (
+    licence = "CC0 (by the policy of Dryad)"
+    files = (
         Remote(
             name=_FILE,
             url="https://datadryad.org/stash/downloads/file_stream/397190",
@@ -68,17 +67,7 @@ class Hatsopoulos(Recording):
         super().__post_init__()
         checks.whole(self.bin, 1, f"bin of {self.name}")
         checks.at_least(self.smooth, 0, f"smooth of {self.name}")
-        window = self.window
-        pair = isinstance(window, list | tuple) and len(window) == 2
-        if not pair or not all(isinstance(end, int) for end in window) or not window[0] < window[1]:
-            raise InputError(
-                f"window of {self.name} is {window!r}; it must be two whole numbers, ascending (ms)."
-            )
-        length = window[1] - window[0]
-        if length % self.bin:
-            raise InputError(
-                f"bin of {self.name} is {self.bin}; it must divide the {length} ms of the window."
-            )
+        preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
         """8 reach targets in turn."""
@@ -97,13 +86,8 @@ class Hatsopoulos(Recording):
         trains = _trains(matfile.cells(path, "spikes"), f"{path}: spikes")
         if not trains:
             raise InputError(f"{path}: spikes holds no unit with spikes.")
-        return Dataset(
-            name=self.name,
-            responses=np.stack([self._counts(train, onsets) for train in trains], axis=-1),
-            labels={"target": target},
-            source="real",
-            citation=self.citation,
-        )
+        counts = np.stack([self._counts(train, onsets) for train in trains], axis=-1)
+        return self.dataset(counts, {"target": target})
 
     def _counts(self, train: FloatArray, onsets: FloatArray) -> FloatArray:
         """Return the smoothed spikes of one unit, (bin, reach)."""
@@ -146,13 +130,9 @@ def _trains(cells: list[matfile.Cell], what: str) -> list[FloatArray]:
 
 
 def _times(cell: matfile.Cell, what: str) -> FloatArray:
-    if (
-        isinstance(cell, list | str)
-        or cell.dtype.kind not in "fiu"
-        or cell.size != max(cell.shape, default=1)
+    if isinstance(cell, list | str) or (
+        cell.size and (cell.dtype.kind not in "fiu" or cell.size != max(cell.shape, default=1))
     ):
-        if not isinstance(cell, list | str) and cell.size == 0:
-            return np.zeros(0)
         raise InputError(f"{what} is not a vector of times.")
     times = cell.ravel().astype(np.float64)
     if not np.isfinite(times).all():

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
 
 import numpy as np
 
@@ -57,14 +56,14 @@ class Mante(Recording):
     monkey: str = "ar"
     bin: int = 50
 
-    shape: ClassVar[tuple[int, ...]] = (15, 72, 727)
-    citation: ClassVar[str] = (
+    shape = (15, 72, 727)
+    citation = (
         "Mante, Sussillo, Shenoy & Newsome 2013, Nature 503:78: Context-dependent computation by recurrent "
         "dynamics in prefrontal cortex"
     )
-    licence: ClassVar[str] = "not stated; published by the authors for download"
-    scale: ClassVar[float] = 0.015
-    files: ClassVar[tuple[Remote, ...]] = (
+    licence = "not stated; published by the authors for download"
+    scale = 0.015
+    files = (
         Remote(
             name=_ARCHIVE,
             url="https://www.ini.uzh.ch/dam/jcr:ca4213cf-1692-4c3d-8aeb-d4c5081d2fd1/PFC%20data.zip",
@@ -119,13 +118,8 @@ class Mante(Recording):
                 f"{path}: none of the {count} units of monkey {self.monkey} has all {CONDITIONS} conditions."
             )
         choice, motion, colour, context = expected.T
-        return Dataset(
-            name=self.name,
-            responses=np.ascontiguousarray(np.stack(units).transpose(2, 1, 0)),
-            labels={"choice": choice, "context": 1 - context, "motion": motion // 3, "colour": colour // 3},
-            source="real",
-            citation=self.citation,
-        )
+        labels = {"choice": choice, "context": 1 - context, "motion": motion // 3, "colour": colour // 3}
+        return self.dataset(np.ascontiguousarray(np.stack(units).transpose(2, 1, 0)), labels)
 
 
 def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:

@@ -21,6 +21,7 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 AXES = ("time", "condition", "repeat", "unit")
 _SYNONYMS = {"sample": "condition", "trial": "condition"}
 _BLOCK = 1 << 22  # bytes read at once of an array that is not wanted whole
+_LONGEST = 1e12  # ms of a window
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 
 
@@ -53,15 +54,46 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
             f"{name}: axes {parts} name an axis twice (sample and trial mean condition; the repetitions of a "
             "condition are called repeat)."
         )
-    for needed, hint in (
-        ("unit", ""),
-        ("condition", "; the time bins of one long recording are called sample"),
-    ):
+    for needed in ("unit", "condition"):
         if needed not in names:
-            raise InputError(f"{name}: axes {parts} lack {needed}{hint}.")
+            raise InputError(
+                f"{name}: axes {parts} lack {needed}; the time bins of one long recording are called sample."
+            )
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
     return names
+
+
+def check_window(window: Any, width: float | None, name: str, *, whole: bool = False) -> None:
+    """Refuse a window that is not (start, stop) in ms, ascending, or a bin that does not divide it.
+
+    Parameters
+    ----------
+    window : any
+    width : float or None
+        Of a bin in ms; None: the window is one bin.
+    name : str
+        How errors call the dataset.
+    whole : bool
+        Whether all must be whole numbers.
+    """
+    kinds = int if whole else int | float
+    pair = isinstance(window, list | tuple) and len(window) == 2
+    if not pair or not all(isinstance(end, kinds) and abs(end) < _LONGEST for end in window):
+        raise InputError(
+            f"window of {name} is {window!r}; expected [START,STOP] in {'whole ' if whole else ''}ms."
+        )
+    start, stop = window
+    checks.at_least(stop, start, f"stop of window of {name}", strict=True)
+    bins = (stop - start) / (stop - start if width is None else width)
+    if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
+        some = (
+            [str(k) for k in range(1, min(stop - start, 1000) + 1) if not (stop - start) % k] if whole else []
+        )
+        these = f"; these do: {', '.join(some)}" if whole else ""
+        raise InputError(
+            f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{these}."
+        )
 
 
 def select(
@@ -281,7 +313,7 @@ def standardise(responses: FloatArray, trials: Trials | None = None) -> tuple[Fl
     mean = flat.mean(axis=0, dtype=np.float64)
     deviation = flat.std(axis=0, dtype=np.float64)
     deviation[constant(responses)] = np.inf
-    return _both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
+    return both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
 
 
 def reduce(
@@ -321,11 +353,12 @@ def reduce(
     axes /= np.linalg.norm(axes, axis=0)
     # A component has no sign of its own: the unit that weighs most is made positive.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
-    return _both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
+    return both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
 
 
-def _both(
+def both(
     change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
 ) -> tuple[FloatArray, Trials | None]:
+    """Return responses and their trials, if there are any, changed alike."""
     changed = None if trials is None else Trials(change(trials.responses), trials.condition)
     return change(responses), changed

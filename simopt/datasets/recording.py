@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,11 +15,11 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import fetch
-from simopt.datasets.base import Dataset, Loader, plain
+from simopt.datasets.base import Dataset, Loader, Trials, plain
 from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
 from simopt.errors import InputError, SurrogateWarning
-from simopt.typing import Source
+from simopt.typing import FloatArray, LabelArray, Source
 
 SOURCES = ("auto", "real", "surrogate")
 
@@ -148,6 +148,12 @@ class Recording(Loader):
                 stacklevel=2,
             )
         return self.surrogate()
+
+    def dataset(
+        self, responses: FloatArray, labels: Mapping[str, LabelArray], trials: Trials | None = None
+    ) -> Dataset:
+        """Return what was read of the recording as a dataset."""
+        return Dataset(self.name, responses, labels, "real", self.citation, trials)
 
     def _refuse_options(self) -> None:
         """Refuse options of the real recording where the surrogate is taken."""

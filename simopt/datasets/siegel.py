@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -35,13 +34,13 @@ class Siegel(Recording):
     Attributes are free, and not read.
     """
 
-    shape: ClassVar[tuple[int, ...]] = (8, 59, 278)
-    citation: ClassVar[str] = (
+    shape = (8, 59, 278)
+    citation = (
         "Siegel, Buschman & Miller 2015, Science 348:1352: Cortical information flow during flexible "
         "sensorimotor decisions"
     )
-    licence: ClassVar[str] = "not public"
-    files: ClassVar[tuple[Remote, ...]] = (
+    licence = "not public"
+    files = (
         Remote(
             name=_FILE,
             url=None,
@@ -75,12 +74,4 @@ class Siegel(Recording):
             raise InputError(
                 f"{path}: responses has shape {responses.shape}; expected (time, condition, unit)."
             )
-        for variable, values in content.labels.items():
-            if values.shape != (responses.shape[1],):
-                raise InputError(
-                    f"{path}: labels/{variable} has shape {values.shape}; responses has {responses.shape[1]} "
-                    "conditions (time, condition, unit)."
-                )
-        return Dataset(
-            name=self.name, responses=responses, labels=content.labels, source="real", citation=self.citation
-        )
+        return self.dataset(responses, content.labels)

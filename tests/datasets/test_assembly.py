@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from simopt.datasets import assembly
+from simopt.datasets import assembly, preprocess
 from simopt.datasets.assembly import column, opened
 from simopt.errors import InputError
 from tests.datasets.assembly_files import table, write
@@ -69,6 +69,7 @@ def test_every_layout_gives_the_averages(
     tmp_path: Path, rng: np.random.Generator, monkeypatch, order: tuple, layout: dict, block: int
 ) -> None:
     monkeypatch.setattr(assembly, "_BLOCK", block)
+    monkeypatch.setattr(preprocess, "_BLOCK", block)
     values = recording(rng)
     path = write(tmp_path / "a.nc", values, coordinates(), order=order, **layout)
     with opened(path) as found:
@@ -264,7 +265,7 @@ def text_fill(file: h5py.File) -> None:
         (text_data, "no array of numbers"),
         (flat_identities, r"'image_id' has shape \(3,\); expected one value for each of the 9"),
         (other_dimension, "'image_id' has shape .* of dimension 'presentation'"),
-        (odd_identities, "'image_id' holds neither text nor numbers"),
+        (odd_identities, "'image_id' has dtype .* expected numbers or text"),
         (bad_text, "not a readable netCDF4 assembly"),
         (group_for_identities, "no coordinate 'image_id' of its dimension 'presentation'"),
         (outside_identities, "no coordinate 'image_id'"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from simopt.datasets import Dataset, Trials
 from simopt.datasets.base import same_rows
@@ -72,3 +73,41 @@ def test_rows_that_differ_are_told_from_rows_in_another_order() -> None:
         same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
     with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows differ"):
         same_rows(X, replace(X, labels={"image": np.array(["a", "b", "e", "d"])}))
+
+
+class Frame:
+    """What pandas and xarray objects are to numpy: something that turns into an array."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.values, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Frame,
+        lambda x: torch.tensor(x, requires_grad=True),
+        lambda x: torch.tensor(x.astype(np.float32)).to(torch.bfloat16),
+        np.ndarray.tolist,
+    ],
+    ids=["frame", "tensor", "bfloat16", "list"],
+)
+def test_a_dataset_of_what_turns_into_an_array(wrap) -> None:
+    X = np.arange(24.0).reshape(2, 3, 4)
+    labels = {"side": Frame(np.array(["left", "right", "left"]))}
+    for values in (X, X[0]):
+        dataset = Dataset("X", wrap(values), labels if values.ndim == 3 else {})
+        np.testing.assert_array_equal(dataset.responses, values)
+        assert dataset.responses.dtype in (np.float32, np.float64)
+    assert Dataset("X", wrap(X), labels).labels["side"].tolist() == ["left", "right", "left"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "xarray"])
+def test_data_of_pandas_and_xarray(library: str) -> None:
+    module = pytest.importorskip(library)
+    X = np.random.default_rng(0).standard_normal((5, 3))
+    wrapped = module.DataFrame(X) if library == "pandas" else module.DataArray(X)
+    np.testing.assert_array_equal(Dataset("X", wrapped).responses, X)

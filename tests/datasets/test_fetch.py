@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if how == "page":
             self.send_header("Content-Type", "text/html; charset=utf-8")
         if how != "unannounced":
-            length = {"huge": 10**16, "odd": "many", "empty": 0}.get(how, len(body))
+            length = {"odd": "many", "empty": 0}.get(how, len(body))
             self.send_header("Content-Length", str(length))
         self.end_headers()
         if how == "slow":
@@ -170,8 +170,8 @@ def test_files_that_came_stay_when_the_next_one_fails(here: Path, remote) -> Non
         ("202", "HTTP 202 Accepted"),
         ("page", "the server sent a web page instead"),
         ("hangup", "Remote end closed connection without response"),
-        ("truncated", "152600 more expected|1000 of 153600 bytes arrived"),
-        ("empty", "0 of 0 bytes arrived"),
+        ("truncated", "152600 more expected"),
+        ("empty", "0 bytes arrived"),
         ("odd", "many"),
         ("silent", "no answer for 0.3 s"),
     ],
@@ -324,19 +324,10 @@ def test_a_download_that_stops_halfway_leaves_nothing(here: Path, remote, fail, 
     assert fetch("rec", (remote(),)) == here
 
 
-def test_no_space_is_seen_before_the_download(here: Path, remote) -> None:
-    bar = Bar()
-    with pytest.raises(FetchError, match=r"rec: 10000000.00 GB are needed and .* GB are free.\nSIMOPT_DATA"):
-        fetch("rec", (remote("huge"),), progress=bar)
-    assert bar.said == ["closed"]
-    assert content(here) == {"mine.txt"}
-
-
-@pytest.mark.parametrize("by_hand", [True, False])
-def test_what_a_killed_process_left_is_removed(here: Path, remote, by_hand: bool) -> None:
-    (here / ".a.nc.part").write_bytes(BODY * 2)
-    if by_hand:
-        (here / "a.nc").write_bytes(BODY)
+def test_what_a_killed_process_left_is_removed(here: Path, remote) -> None:
+    (here / ".part").mkdir()
+    for name in ("a.nc", "tmp1234"):
+        (here / ".part" / name).write_bytes(BODY * 2)
     fetch("rec", (remote(),))
     assert content(here) == {"mine.txt", "a.nc"}
     assert (here / "a.nc").read_bytes() == BODY

@@ -347,7 +347,7 @@ def test_standardised_and_reduced_after_units_are_dropped(tmp_path: Path) -> Non
         ({"repetitions": "keep"}, "there are no repetitions to keep"),
         ({"repetitions": "all"}, "Unknown repetitions of file 'all'"),
         ({"standardise": "all"}, "Unknown standardise of file 'all'"),
-        ({"average": "objct"}, "data.h5: Unknown label 'objct'; the nearest: object"),
+        ({"average": "objct"}, "Unknown label of .*data.h5: 'objct'; the nearest: object"),
         ({"average": 3}, "average of file is 3"),
         ({"labels": {"a": 1}}, "labels of file is"),
         ({"conditions": {"objct": 1}}, "conditions of .*data.h5: Unknown label 'objct'"),

@@ -135,12 +135,15 @@ def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"window": [500, 0]}, "window of hatsopoulos is .500, 0."),
-        ({"window": [0, 250, 500]}, "two whole numbers"),
-        ({"window": [0, 0.5]}, "two whole numbers"),
+        ({"window": [500, 0]}, "stop of window of hatsopoulos is 0; .* greater than 500"),
+        ({"window": [0, 250, 500]}, "expected .START,STOP. in whole ms"),
+        ({"window": [0, 0.5]}, "expected .START,STOP. in whole ms"),
         ({"window": None}, "window of hatsopoulos is None"),
         ({"window": "ab"}, "window of hatsopoulos is 'ab'"),
-        ({"bin": 60}, "bin of hatsopoulos is 60; it must divide the 500 ms"),
+        (
+            {"bin": 60},
+            "bin of hatsopoulos is 60; it does not divide the window of 500 ms; these do: 1, 2, 4, 5",
+        ),
         ({"bin": 0}, "bin of hatsopoulos is 0"),
         ({"smooth": -1}, "smooth of hatsopoulos is -1"),
     ],

@@ -121,13 +121,11 @@ def test_complex_sparse_and_rows_of_text(tmp_path: Path) -> None:
 
 
 def test_big_endian_files_give_native_numbers(tmp_path: Path) -> None:
-    def element(kind: int, data: bytes) -> bytes:
-        return struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
-
-    parts = (element(6, struct.pack(">II", 6, 0)), element(5, struct.pack(">ii", 2, 3)), element(1, b"x"))
-    body = b"".join(parts) + element(9, np.arange(6.0).astype(">f8").tobytes())
+    numbers = np.arange(6.0).astype(">f8").tobytes()
+    contents = ((6, struct.pack(">II", 6, 0)), (5, struct.pack(">ii", 2, 3)), (1, b"x"), (9, numbers))
+    body = b"".join(element(kind, data, ">") for kind, data in contents)
     path = tmp_path / "big.mat"
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI" + element(14, body))
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI" + element(14, body, ">"))
     found = matfile.read(path, "x")
     np.testing.assert_array_equal(found, scipy.io.loadmat(path)["x"])
     assert found.dtype == np.float64
@@ -180,14 +178,33 @@ def test_objects_functions_and_links_are_refused(tmp_path: Path) -> None:
             matfile.read(path, name)
 
 
-def test_a_function_handle_of_version_5_is_refused(tmp_path: Path) -> None:
-    whole = bytearray(scipy_file(x=MATRIX))
-    at = whole.index(struct.pack("<II", 6, 8)) + 8
-    for kind, says in ((16, "function"), (3, "object"), (200, "unknown")):
-        whole[at] = kind
-        (tmp_path / "a.mat").write_bytes(whole)
+def element(kind: int, data: bytes, order: str = "<") -> bytes:
+    return struct.pack(f"{order}II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def matrix(kind: int, name: bytes, *parts: bytes) -> bytes:
+    flags, shape = element(6, struct.pack("<II", kind, 0)), element(5, struct.pack("<ii", 1, 1))
+    return element(14, b"".join([flags, shape, element(1, name), *parts]))
+
+
+def test_functions_and_objects_of_version_5_are_refused(tmp_path: Path) -> None:
+    number = matrix(6, b"", element(9, bytes(8)))
+    fields = element(5, struct.pack("<i", 8)), element(1, b"a".ljust(8, b"\0")), number
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    path = tmp_path / "a.mat"
+    for content, says in (
+        (matrix(16, b"x", number), "x is neither numbers nor text .function"),
+        (matrix(3, b"x", element(1, b"mine"), *fields), "x is neither numbers nor text .object"),
+        (matrix(16, b"x", element(9, bytes(8))), "not a readable MAT file .an array of other parts"),
+        (matrix(1, b"x", number, number), "not a readable MAT file .an array of other parts"),
+        (matrix(6, b"x", number), "not a readable MAT file .an array of other parts"),
+        (matrix(200, b"x", element(9, bytes(8))), "not a readable MAT file"),
+    ):
+        path.write_bytes(header + content)
         with pytest.raises(InputError, match=f"a.mat: .*{says}"):
-            matfile.read(tmp_path / "a.mat", "x")
+            matfile.read(path, "x")
+    path.write_bytes(header + matrix(2, b"x", *fields))
+    assert matfile.read(path, "x.a") == 0
 
 
 def scipy_file(**variables) -> bytes:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from simopt.datasets.formats.arrays import mat, npy, npz, npz_archive
-from simopt.datasets.formats.content import Content, Wanted
+from simopt.datasets.formats.content import Content, Wanted, variable_of
 from simopt.datasets.formats.hdf5 import datasets_inside, h5, stored
 from simopt.datasets.formats.netcdf import nc
 from simopt.datasets.formats.nwb import nwb
@@ -23,7 +23,7 @@ from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-__all__ = ["LABEL_FILES", "Content", "Wanted", "check", "opened", "read_labels"]
+__all__ = ["LABEL_FILES", "Content", "Wanted", "check", "opened", "read_labels", "variable_of"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
 

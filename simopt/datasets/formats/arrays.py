@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import matfile
-from simopt.datasets.formats.content import (
-    Content,
-    Wanted,
-    choose,
-    labelled,
-    named_labels,
-    one_array,
-    variable_of,
-)
+from simopt.datasets.formats.content import Content, Wanted, choose, find, one_array
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 
@@ -45,23 +36,16 @@ def npz_archive(path: Path, stack: ExitStack) -> Any:
 def npz(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Find the array and the labels of an npz file."""
     archive = npz_archive(path, stack)
-    labels = labelled(archive.files, wanted.labels, path)
-    candidates = [name for name in archive.files if name not in labels.values()]
-    if len(candidates) > 1 and wanted.key is None and "responses" not in candidates:
-        candidates = [name for name in candidates if _is_matrix(archive, name)]
-    key = choose(wanted.key, archive.files if wanted.key else candidates, path)
-    return Content(
-        array=archive[key],
-        labels=named_labels(labels, archive.__getitem__, path),
-        variable=partial(variable_of, archive.files, archive.__getitem__),
-    )
+    names, read = dict.fromkeys(archive.files), archive.__getitem__
 
+    def is_matrix(name: str) -> bool:
+        try:
+            return bool(len(names) == 1 or read(name).ndim >= 2)
+        except ValueError:  # Python objects, such as names of units
+            return False
 
-def _is_matrix(archive: Any, name: str) -> bool:
-    try:
-        return bool(archive[name].ndim >= 2)
-    except ValueError:  # Python objects, such as names of units
-        return False
+    key, rest = find(path, wanted, names, read, is_matrix)
+    return Content(array=archive[key], **rest)
 
 
 def mat(path: Path, wanted: Wanted, stack: ExitStack) -> Content:

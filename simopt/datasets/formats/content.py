@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import h5py
+import numpy as np
 
 from simopt import checks
 from simopt.datasets.preprocess import Indices, as_labels, take
@@ -31,10 +32,6 @@ class Wanted:
     def named(self) -> list[str]:
         """The labels as a list of names; none where the file is to say."""
         return [self.labels] if isinstance(self.labels, str) else list(self.labels or ())
-
-
-def _same(values: LabelArray) -> LabelArray:
-    return values
 
 
 def _no_variable(name: str) -> LabelArray:
@@ -61,7 +58,7 @@ class Content:
     labels: Mapping[str, LabelArray] = field(default_factory=dict)
     axes: Sequence[str] | None = None
     variable: Callable[[str], LabelArray] = _no_variable
-    decode: Callable[[LabelArray], LabelArray] = _same
+    decode: Callable[[LabelArray], LabelArray] = np.asarray
 
     def take(self, chosen: Sequence[Indices]) -> LabelArray:
         """Return what the indices along each axis select; see :func:`~simopt.datasets.preprocess.take`."""
@@ -119,16 +116,54 @@ def labelled(present: Any, labels: str | Sequence[str] | None, path: Path) -> di
     return chosen
 
 
+def find(
+    path: Path,
+    wanted: Wanted,
+    present: Mapping[str, Any],
+    read: Callable[[str], Any],
+    is_matrix: Callable[[str], bool],
+) -> tuple[str, dict[str, Any]]:
+    """Find the array among the arrays of a file, and read the labels.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : Wanted
+    present : mapping
+        By the names of the arrays.
+    read : callable
+        From a name to numbers or text.
+    is_matrix : callable
+        Whether an array of no given name may be the one that is meant.
+
+    Returns
+    -------
+    key : str
+        Of the array.
+    rest : dict
+        ``labels`` and ``variable`` of :class:`Content`.
+    """
+    labels = labelled(present, wanted.labels, path)
+    matrices = [name for name in present if name not in labels.values() and is_matrix(name)]
+    key = choose(wanted.key, present if wanted.key else matrices, path)
+    return key, {"labels": named_labels(labels, read, path), "variable": variable_of(present, read)}
+
+
 def named_labels(labels: Mapping[str, str], read: Callable[[str], Any], path: Path) -> dict[str, LabelArray]:
     """Read the labels, each from the array that holds it."""
     return {label: as_labels(read(name), f"{path}: label {label!r}") for label, name in labels.items()}
 
 
-def variable_of(present: Any, read: Callable[[str], Any], name: str) -> LabelArray:
-    """Return a variable of a file as labels, to select by."""
-    if name not in present:
-        raise checks.unknown(name, present, "variable")
-    return as_labels(read(name), f"variable {name!r}")
+def variable_of(
+    present: Any, read: Callable[[str], Any], what: str = "variable"
+) -> Callable[[str], LabelArray]:
+    """Return what gives the variables of a file as labels, to select by."""
+
+    def variable(name: str) -> LabelArray:
+        checks.one_of(name, present, what)
+        return as_labels(read(name), f"{what} {name!r}")
+
+    return variable
 
 
 def unknown(name: str, present: Any, what: str, path: Path) -> InputError:

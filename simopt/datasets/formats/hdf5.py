@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.formats.content import Content, Wanted, choose, labelled, named_labels, variable_of
+from simopt.datasets.formats.content import Content, Wanted, find
 from simopt.errors import InputError
 
 
@@ -25,16 +25,10 @@ def h5(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
             f"{path}: there is no group 'labels' of labels; an array is named in a list: "
             "dataset.labels=[labels]."
         )
-    labels = labelled(inside, wanted.labels, path)
-    matrices = [name for name, item in inside.items() if item.ndim >= 2 and name not in labels.values()]
-    key = choose(wanted.key, inside if wanted.key else matrices, path)
     read = partial(dataset_in, inside, path)
-    return Content(
-        array=in_this_file(inside[key], path),
-        axes=_own_axes(file, inside[key]),
-        labels=named_labels(labels, read, path),
-        variable=partial(variable_of, inside, read),
-    )
+    key, rest = find(path, wanted, inside, read, lambda name: inside[name].ndim >= 2)
+    array = in_this_file(inside[key], path)
+    return Content(array=array, axes=_own_axes(file, inside[key]), **rest)
 
 
 def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -53,9 +47,10 @@ def in_this_file(item: h5py.Dataset, path: Path) -> h5py.Dataset:
 
 
 def stored(item: h5py.Dataset, path: Path) -> Any:
-    """Return the numbers or the text of a dataset."""
-    text = h5py.check_string_dtype(item.dtype) is not None
-    return in_this_file(item, path).asstr()[()] if text else in_this_file(item, path)[()]
+    """Return the numbers, the text or, of text of a fixed length, the bytes of a dataset."""
+    text = h5py.check_string_dtype(item.dtype)
+    here = in_this_file(item, path)
+    return here.asstr("utf-8")[()] if text is not None and text.length is None else here[()]
 
 
 def dataset_in(inside: Mapping[str, h5py.Dataset], path: Path, name: str) -> Any:

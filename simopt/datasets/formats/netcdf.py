@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt.datasets.formats.content import Content, Wanted, choose, labelled, named_labels, variable_of
+from simopt.datasets.formats.content import Content, Wanted, find
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, in_this_file
 from simopt.datasets.preprocess import AXES
 from simopt.errors import InputError
@@ -35,13 +35,13 @@ def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     else:
         present = datasets_inside(stack.enter_context(h5py.File(path, "r")))
         read = partial(dataset_in, present, path)
-    labels = labelled(present, wanted.labels, path)
-    matrices = [
-        name
-        for name, item in present.items()
-        if item.ndim >= 2 and item.dtype.kind in "fiub" and name not in labels.values()
-    ]
-    key = choose(wanted.key, present if wanted.key else matrices, path)
+    key, rest = find(
+        path,
+        wanted,
+        present,
+        read,
+        lambda name: present[name].ndim >= 2 and present[name].dtype.kind in "fiub",
+    )
     if classic:
         array, axes, attributes = present[key], variables[key].dimensions, vars(variables[key])
     else:
@@ -50,9 +50,8 @@ def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     return Content(
         array=array,
         axes=axes if set(axes) <= {*AXES, "sample", "trial"} else None,
-        labels=named_labels(labels, read, path),
-        variable=partial(variable_of, present, read),
         decode=partial(decoded, attributes=attributes, what=f"{path}: {key}"),
+        **rest,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
         array=_counts(np.split(spikes, ends[:-1]), events, edges) if ends.size else np.zeros((1, 1, 0)),
         axes=("time", "condition", "unit"),
         labels=_trial_labels(inside, trials, wanted, path),
-        variable=partial(variable_of, units, lambda name: read(units[name])),
+        variable=variable_of(units, lambda name: read(units[name])),
     )
 
 
@@ -67,19 +67,14 @@ def _table(inside: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
 def _trial_labels(
     inside: Mapping[str, h5py.Dataset], trials: Mapping[str, str], wanted: Wanted, path: Path
 ) -> dict[str, LabelArray]:
+    names: Iterable[str] = wanted.named
     if wanted.labels is None:
-        chosen = {
-            name: column
-            for name, column in trials.items()
-            if inside[column].ndim == 1 and _is_discrete(inside[column].dtype) and name != "id"
-        }
-    else:
-        chosen = {}
-        for name in wanted.named:
-            if name not in trials:
-                raise unknown(name, trials, "column of trials", path)
-            chosen[name] = trials[name]
-    return named_labels(chosen, partial(dataset_in, inside, path), path)
+        one_value = (name for name in trials if inside[trials[name]].ndim == 1 and name != "id")
+        names = [name for name in one_value if _is_discrete(inside[trials[name]].dtype)]
+    for name in names:
+        if name not in trials:
+            raise unknown(name, trials, "column of trials", path)
+    return named_labels({name: trials[name] for name in names}, partial(dataset_in, inside, path), path)
 
 
 def _is_discrete(dtype: np.dtype[Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,37 +15,50 @@ from simopt import checks
 from simopt.datasets.formats.content import Content, Wanted, one_array, unknown
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
-from simopt.typing import LabelArray
+from simopt.typing import FloatArray, LabelArray
 
 
 def csv_or_tsv(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Read the numbers of a table of text; columns named as labels are labels."""
-    one_array(path, wanted)
-    names = wanted.named
-    header, rows = _rows(path, names)
-    where = {name: _column(name, header, path) for name in names}
-    kept = [column for column in range(len(header)) if column not in where.values()]
-    numbers: list[list[float]] = []
-    texts: list[list[str]] = []
-    for line, row in rows:
-        texts.append([row[column] for column in where.values()])
-        try:
-            numbers.append([float(row[column] or "nan") for column in kept])
-        except ValueError:
-            raise InputError(_not_a_number(path, line, row, kept, header)) from None
-    if not numbers:
+    header, rows = _rows(path, wanted.named)
+    if not rows:
         raise InputError(f"{path}: holds a header and no rows.")
-    columns = zip(*texts, strict=True) if names else ()
+    columns = list(zip(*(row for _, row in rows), strict=True))
+
+    def numbers(column: int) -> FloatArray:
+        try:
+            return np.array([float(cell or "nan") for cell in columns[column]])
+        except ValueError:
+            line, cell = next(
+                (line, row[column]) for line, row in rows if not _is_number(row[column] or "nan")
+            )
+        name = header[column] or str(column + 1)
+        raise InputError(
+            f"{path}: row {line}, column {name} is {cell[:40]!r}, not a number; a column of labels is named: "
+            f"dataset.labels=[{name}]."
+        )
+
+    return _content(path, wanted, header, numbers, lambda column: _typed(columns[column]))
+
+
+def _content(
+    path: Path,
+    wanted: Wanted,
+    header: Sequence[str],
+    numbers: Callable[[int], FloatArray],
+    values: Callable[[int], Any],
+) -> Content:
+    """Return the columns named as labels, by ``values`` of their indices, and the others as an array."""
+    one_array(path, wanted)
+    where = {name: _column(name, header, path) for name in wanted.named}
+    kept = [numbers(column) for column in range(len(header)) if column not in where.values()]
     return Content(
-        array=np.array(numbers, dtype=np.float64),
-        labels={
-            name: as_labels(_typed(column), f"{path}: label {name!r}")
-            for name, column in zip(names, columns, strict=True)
-        },
+        array=np.stack(kept, axis=1) if kept else np.zeros((0, 0)),
+        labels={name: as_labels(values(column), f"{path}: label {name!r}") for name, column in where.items()},
     )
 
 
-def _rows(path: Path, names: Sequence[str]) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+def _rows(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header (empty names where there is none) and the rows, with their line numbers."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -64,7 +77,7 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[str], Iterator[tuple[i
             raise InputError(f"{path}: row {line} has {len(row)} cells and the first row {len(first)}.")
     numbered = len(first) > 2 and first == [str(i) for i in range(len(first))]
     titled = numbered or set(names) & set(first) or not any(_is_number(cell) for cell in first)
-    return (first, iter(rows[1:])) if titled else ([""] * len(first), iter(rows))
+    return (first, rows[1:]) if titled else ([""] * len(first), rows)
 
 
 def _is_number(cell: str) -> bool:
@@ -85,22 +98,12 @@ def _column(name: str, header: Sequence[str], path: Path) -> int:
     return header.index(name)
 
 
-def _not_a_number(path: Path, line: int, row: list[str], kept: list[int], header: list[str]) -> str:
-    column = next(column for column in kept if row[column] and not _is_number(row[column]))
-    name = header[column] or str(column + 1)
-    return (
-        f"{path}: row {line}, column {name} is {row[column][:40]!r}, not a number; a column of labels is "
-        f"named: dataset.labels=[{name}]."
-    )
-
-
 def text_columns(path: Path) -> dict[str, LabelArray]:
     """Return every column of a table of text by the name in its first row."""
     header, rows = _rows(path, ())
-    cells = [row for _, row in rows]
     if not all(header) or len(set(header)) < len(header):
         raise InputError(f"{path}: the first row must name every column of labels, each once.")
-    return {name: _typed([row[column] for row in cells]) for column, name in enumerate(header)}
+    return {name: _typed([row[column] for _, row in rows]) for column, name in enumerate(header)}
 
 
 def _typed(cells: Sequence[str]) -> LabelArray:
@@ -110,29 +113,19 @@ def _typed(cells: Sequence[str]) -> LabelArray:
 
 def parquet(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Read the numbers of a parquet file; columns named as labels are labels."""
-    one_array(path, wanted)
-    names = wanted.named
     columns = parquet_columns(path)
-    header = [name for name, _ in columns]
-    where = {name: _column(name, header, path) for name in names}
-    numbers = []
-    for position, (name, column) in enumerate(columns):
-        if position in where.values():
-            continue
+
+    def numbers(place: int) -> FloatArray:
+        name, column = columns[place]
         kind = str(column.type)
         if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool")):
             raise InputError(
                 f"{path}: column {name} holds {kind}, not numbers; a column of labels is named: "
                 f"dataset.labels=[{name}]."
             )
-        numbers.append(np.asarray(column.to_numpy(), dtype=np.float64))
-    return Content(
-        array=np.stack(numbers, axis=1) if numbers else np.zeros((len(columns[0][1]) if columns else 0, 0)),
-        labels={
-            name: as_labels(columns[position][1].to_pylist(), f"{path}: label {name!r}")
-            for name, position in where.items()
-        },
-    )
+        return np.asarray(column.to_numpy(), dtype=np.float64)
+
+    return _content(path, wanted, [name for name, _ in columns], numbers, lambda i: columns[i][1].to_pylist())
 
 
 def parquet_columns(path: Path) -> list[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.matfile.values import DEPTH, NUMERIC, Cell, dense, lines, listed
+from simopt.datasets.matfile.values import DEPTH, Cell, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
@@ -27,17 +27,19 @@ _GLANCE = 4096  # bytes that hold flags, dimensions and name of a variable
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 16, 17, 18}
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
+_NUMERIC = range(5, 16)
 _COMPLEX = 0x800
 _MOST_DIMENSIONS = 32
 
 
-class _Variable(NamedTuple):
-    """A variable at the top level: its name, shape and class as scipy words it, and where it lies."""
+class _Header(NamedTuple):
+    """What an array is, and the data elements that follow."""
 
-    name: str
+    kind: int
+    imaginary: bool
     shape: tuple[int, ...]
-    kind: str
-    at: int
+    name: str
+    parts: list[tuple[int, memoryview]]
 
 
 class Mat5:
@@ -52,20 +54,17 @@ class Mat5:
             raise InputError(
                 f"{title}: not a MAT file of MATLAB 5 to 7.3 (`save -v7` writes one), or cut off."
             )
-        # MATLAB keeps the workspace of its functions under no name.
-        self.variables = {each.name: each for each in self._scan() if each.name != "__function_workspace__"}
+        self.variables = dict(self._scan())
         self.last: dict[str, Any] = {}
 
-    def _scan(self) -> Iterator[_Variable]:
-        from scipy.io import whosmat
-
+    def _scan(self) -> Iterator[tuple[str, tuple[_Header, int]]]:
+        """Yield the name of each variable with its header and where it lies."""
         end = self.handle.seek(0, 2)
         at = _HEADER
         while at < end:
-            head = self._content(at, _GLANCE)
-            _measure(memoryview(head), self.order, 3)
-            for name, shape, kind in whosmat(self._file(head)):
-                yield _Variable(name, tuple(map(int, shape)), kind, at)
+            header = _header(memoryview(self._content(at, _GLANCE)), self.order, 3)
+            if header.name:  # MATLAB keeps the workspace of its functions under no name
+                yield header.name, (header, at)
             self.handle.seek(at)
             at += 8 + self._tag(self.handle.read(8))[1]
             if at > end:
@@ -74,10 +73,6 @@ class Mat5:
     def _tag(self, data: bytes) -> tuple[int, int]:
         kind, size = struct.unpack(f"{self.order}II", data)
         return kind, size
-
-    def _file(self, content: bytes) -> BinaryIO:
-        """Return a file that holds one variable."""
-        return io.BytesIO(self.header + struct.pack(f"{self.order}II", _MATRIX, len(content)) + content)
 
     def _content(self, at: int, limit: int | None = None) -> bytes:
         """Return what the variable at this place holds, or the start of it: at most ``limit`` bytes."""
@@ -105,20 +100,22 @@ class Mat5:
         from scipy.io import loadmat
 
         if name not in self.last:
-            content = self._content(self.variables[name].at)
+            content = self._content(self.variables[name][1])
+            imaginary = _measure(memoryview(content), self.order)
+            tag = struct.pack(f"{self.order}II", _MATRIX, len(content))
             # With mat_dtype, which gives numbers the type they have in MATLAB, scipy drops imaginary parts.
-            real = not _measure(memoryview(content), self.order)
-            self.last = {name: loadmat(self._file(content), mat_dtype=real)[name]}
+            file = io.BytesIO(self.header + tag + content)
+            self.last = {name: loadmat(file, mat_dtype=not imaginary)[name]}
         return self.last[name]
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield name and shape of the numeric arrays at the top level and one struct deep."""
-        for name, shape, kind, _ in self.variables.values():
-            if kind in NUMERIC:
-                yield name, shape
-            elif kind == "struct":
+        for name, (header, _) in self.variables.items():
+            if header.kind in _NUMERIC:
+                yield name, header.shape
+            elif header.kind == _STRUCT:
                 for field, child in _fields(self._whole(name)).items():
-                    if _is_numeric(child):
+                    if child.dtype.kind in "fiubc":
                         yield f"{name}.{field}", child.shape
 
     def value(self, name: str) -> Cell:
@@ -126,9 +123,6 @@ class Mat5:
         top, *fields = name.split(".")
         if top not in self.variables:
             raise InputError(f"{self.title}: {checks.unknown(name, self.variables, 'array')}")
-        kind = self.variables[top].kind
-        if kind not in {*NUMERIC, "cell", "struct", "char"}:
-            raise InputError(f"{self.title}: {name} is neither numbers nor text ({kind}).")
         value = self._whole(top)
         for field in fields:
             known = _fields(value)
@@ -138,45 +132,48 @@ class Mat5:
         return _plain(value, f"{self.title}: {name}")
 
 
-def _measure(view: memoryview, order: str, most: int | None = None, depth: int = 0) -> bool:
-    """Refuse a matrix that is not of the parts that its class has, and return whether it has imaginary parts.
+def _header(view: memoryview, order: str, most: int | None = None) -> _Header:
+    """Read flags, shape and name of an array; of its data elements at most ``most`` are looked at."""
+    parts = list(itertools.islice(_parts(view, order), most))
+    if len(parts) < 3 or parts[0][0] != _UINT32 or len(parts[0][1]) != 8:
+        raise ValueError("an array without its flags, shape or name")
+    (flags,) = struct.unpack(f"{order}I", parts[0][1][:4])
+    kind, shape = flags & 0xFF, (1, 1)
+    if kind != _OPAQUE:  # which has no shape
+        type_, dimensions = parts.pop(1)
+        shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
+        if type_ not in (_INT32, _UINT32) or not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0:
+            raise ValueError(f"an array of shape {shape}")
+    return _Header(kind, bool(flags & _COMPLEX), shape, bytes(parts[1][1]).decode("latin-1"), parts[2:])
+
+
+def _measure(view: memoryview, order: str, depth: int = 0) -> bool:
+    """Refuse an array that is not of the parts that its class has, and return whether it has imaginary parts.
 
     Parameters
     ----------
     view : memoryview
-        What the matrix holds, without its own tag.
+        What the array holds, without its own tag.
     order : {"<", ">"}
-    most : int, optional
-        How many parts are looked at; None: all, and the matrices among them.
     depth : int
-        How many matrices hold this one.
+        How many arrays hold this one.
     """
     if not view:
         return False  # an empty matrix
-    parts = list(itertools.islice(_parts(view, order), most))
-    if depth > DEPTH or len(parts) < 3 or parts[0][0] != _UINT32 or len(parts[0][1]) != 8:
-        raise ValueError("an array without its flags, shape or name")
-    (flags,) = struct.unpack(f"{order}I", parts[0][1][:4])
-    kind, imaginary = flags & 0xFF, bool(flags & _COMPLEX)
-    shape, rest = [1, 1], parts[2:]
-    if kind != _OPAQUE:  # which has no shape
-        shape, rest = np.frombuffer(parts[1][1], f"{order}i4").tolist(), parts[3:]
-        if parts[1][0] not in (_INT32, _UINT32) or not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0:
-            raise ValueError(f"an array of shape {tuple(shape)}")
-    if most:
-        return imaginary
+    kind, imaginary, shape, _, parts = _header(view, order)
     data = {_CELL: 0, _STRUCT: 2, _OBJECT: 3, _CHAR: 1, _SPARSE: 3 + imaginary, _FUNCTION: 0, _OPAQUE: 2}
     before = data.get(kind, 1 + imaginary)
     inside = {_CELL: math.prod(shape), _FUNCTION: 1, _OPAQUE: 1}.get(kind, 0)
     if kind in (_STRUCT, _OBJECT):
-        (_, width), (_, names) = rest[before - 2 : before]
+        (_, width), (_, names) = parts[before - 2 : before]
         inside = math.prod(shape) * (len(names) // struct.unpack(f"{order}i", width)[0])
-    fits = all((type_ == _MATRIX) == (i >= before) for i, (type_, _) in enumerate(rest))
-    if not fits or len(rest) != before + inside:
-        raise ValueError("an array of other parts than its class has")
+    fits = all((type_ == _MATRIX) == (i >= before) for i, (type_, _) in enumerate(parts))
+    if not fits or len(parts) != before + inside or depth > DEPTH:
+        raise ValueError(f"an array of other parts than its class has, or more than {DEPTH} in each other")
+    # An empty text may have any shape: scipy fills it with blanks.
     if kind == _CHAR and math.prod(max(n, 1) for n in shape) > len(view):
-        raise ValueError(f"a text of shape {tuple(shape)} in {len(view)} bytes")
-    return any([imaginary, *(_measure(child, order, None, depth + 1) for _, child in rest[before:])])
+        raise ValueError(f"a text of shape {shape} in {len(view)} bytes")
+    return any([imaginary, *(_measure(child, order, depth + 1) for _, child in parts[before:])])
 
 
 def _parts(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
@@ -202,16 +199,13 @@ def _fields(value: Any) -> dict[str, Any]:
     return {} if not names or value.size != 1 else {name: value.flat[0][name] for name in names}
 
 
-def _is_numeric(value: Any) -> bool:
-    return value.dtype.kind in "fiubc"
-
-
 def _plain(value: Any, what: str, depth: int = 0) -> Cell:
     from scipy.io.matlab import MatlabFunction, MatlabObject, MatlabOpaque
     from scipy.sparse import issparse
 
     if isinstance(value, MatlabFunction | MatlabObject | MatlabOpaque):
-        raise InputError(f"{what} is neither numbers nor text ({type(value).__name__}).")
+        kind = type(value).__name__.removeprefix("Matlab").lower()
+        raise InputError(f"{what} is neither numbers nor text ({kind}).")
     if issparse(value):
         return dense(value.data, value.indices, value.indptr, value.shape, what)
     if value.dtype.names:
