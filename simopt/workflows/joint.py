@@ -31,6 +31,7 @@ from simopt.workflows.request import (
     Progress,
     Request,
     as_listed,
+    measure_nodes,
     name_of,
     never,
     no_influence,

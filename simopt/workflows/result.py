@@ -61,7 +61,8 @@ class Result:
         StorageError
             It holds none.
         """
-        return analysis.read(path, cls.kind, lambda stored: unpacked(stored, cls))
+        found: Self = analysis.read(path, cls.kind, lambda stored: unpacked(stored, cls))
+        return found
 
     def content(self) -> Stored:
         """Return what a file of the result holds: by default its fields, one by one."""

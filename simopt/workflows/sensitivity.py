@@ -20,6 +20,7 @@ from simopt.workflows import derivations
 from simopt.workflows.data import Data
 from simopt.workflows.request import (
     Progress,
+    measure_nodes,
     never,
     quiet,
 )
