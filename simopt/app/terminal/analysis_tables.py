@@ -170,12 +170,16 @@ def bounds_table(result: BoundsResult) -> Table:
     return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
 
 
-def joint_tables(result: JointRange, spectrum: FloatArray | None) -> list[Table]:
-    """Return what was found of one pair: the boundary, or the targets."""
-    title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
-    if result.region is not None:
-        return [_boundary(result, spectrum, title)]
-    return [] if result.square is None else [_square(result, title)]
+def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> Iterator[Table]:
+    """Give what was found of each pair, the boundary or the targets, and the verdicts."""
+    for result in results:
+        title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
+        if result.region is not None:
+            yield _boundary(result, spectrum, title)
+        elif result.square is not None:
+            yield _square(result, title)
+    if results[0].region is not None:
+        yield verdicts_table(results)
 
 
 def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -> Table:
@@ -241,7 +245,7 @@ def of_report(collected: Collected) -> Iterator[Table]:
             yield verdicts_table(regions, f"{dataset} ({source}): joint ranges")
         for each in results:
             if each.region is None:
-                yield from joint_tables(each, None)
+                yield from joint_tables([each], None)
 
 
 def card_tables(cards: Sequence[cards_of.Card]) -> Iterator[Table]:
