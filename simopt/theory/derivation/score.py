@@ -71,7 +71,11 @@ def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
     Q_x, Q_y = bases(perturbation)
     l_k, c_k, g_k = lam[k], c[k], g[k]
     XX, YY, XY = X.T * X, Y.T * Y, X.T * Y
-    aligned = L ** sp.Rational(-1, 2) * C * G ** sp.Rational(-1, 2)
+    projected, explained = sp.Trace(X.T * Q_y * Q_y.T * X), 2 * sp.Trace(XY * B) - sp.Trace(B.T * YY * B)
+    aligned = NuclearNorm(L ** sp.Rational(-1, 2) * C * G ** sp.Rational(-1, 2))
+    cosine = sp.Abs(c_k) / sp.sqrt(l_k * g_k)
+    fitted = 2 * sp.Trace(C * C * H) - sp.Trace(C * C * G * H * H)
+    fit = 2 * c_k**2 / (g_k + rho) - c_k**2 * g_k / (g_k + rho) ** 2
     rows = (
         ("tr X'X", sp.Trace(XX), ("X'X",), sp.Trace(L), l_k, S_1),
         ("tr Y'Y", sp.Trace(YY), ("Y'Y",), sp.Trace(G), g_k, S_1),
@@ -79,30 +83,9 @@ def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
         ("tr (Y'Y)^2", sp.Trace(YY * YY), ("Y'Y",), sp.Trace(G * G), g_k**2, S_2),
         ("tr X'YY'X", sp.Trace(XY * XY.T), ("X'Y",), sp.Trace(C * C), c_k**2, S_2),
         ("nuclear norm of X'Y", NuclearNorm(XY), ("X'Y",), NuclearNorm(C), sp.Abs(c_k), S_1),
-        (
-            "tr X'QQ'X",
-            sp.Trace(X.T * Q_y * Q_y.T * X),
-            ("X'Y", "Q'X"),
-            sp.Trace(C * C * G**-1),
-            c_k**2 / g_k,
-            S_1,
-        ),
-        (
-            "nuclear norm of Q_x'Q_y",
-            NuclearNorm(Q_x.T * Q_y),
-            ("Q_x'Q_y",),
-            NuclearNorm(aligned),
-            sp.Abs(c_k) / sp.sqrt(l_k * g_k),
-            K - 1,
-        ),
-        (
-            "2 tr X'YB - tr B'Y'YB",
-            2 * sp.Trace(XY * B) - sp.Trace(B.T * YY * B),
-            ("X'Y", "Y'Y"),
-            2 * sp.Trace(C * C * H) - sp.Trace(C * C * G * H * H),
-            2 * c_k**2 / (g_k + rho) - c_k**2 * g_k / (g_k + rho) ** 2,
-            S_rho,
-        ),
+        ("tr X'QQ'X", projected, ("X'Y", "Q'X"), sp.Trace(C * C * G**-1), c_k**2 / g_k, S_1),
+        ("nuclear norm of Q_x'Q_y", NuclearNorm(Q_x.T * Q_y), ("Q_x'Q_y",), aligned, cosine, K - 1),
+        ("2 tr X'YB - tr B'Y'YB", explained, ("X'Y", "Y'Y"), fitted, fit, S_rho),
     )
     return {row[0]: Quantity(*row) for row in rows}
 
