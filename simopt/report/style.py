@@ -52,8 +52,8 @@ PAPER: dict[Any, float] = {
 }
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
-_LEGEND_HANDLE, _LETTER, _LINE = 0.48, 0.052, 0.135
-"""Inches of a line in a legend with its spaces, of a letter, and from line to line."""
+_LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
+"""Inches: a line in a legend with its spaces, a letter, from line to line, and a letter of a title."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -131,7 +131,7 @@ class Panels:
 
     def set_title(self, ax: Axes, title: str) -> None:
         """Set a title in as many lines as the width of the panel takes."""
-        letters = int((self.width / self.columns - 0.3) / _LETTER)
+        letters = int((self.width / self.columns - 0.08) / _TITLE_LETTER)
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 

@@ -79,9 +79,7 @@ def save_page(collected: Collected, path: Path) -> Path:
 
 def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
     table = runs_table(summaries)
-    rows = [
-        [*row[:2], Link(str(row[2]), f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)
-    ]
+    rows = [[*row[:2], Link(row[2], f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)]
     caption, note = marked(table.caption, sources), f"{table.note} Column heads sort."
     return replace(table, caption=caption, note=note, rows=rows)
 
