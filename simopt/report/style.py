@@ -31,24 +31,21 @@ PAPER: dict[Any, float] = {
     "axes.labelsize": 7,
     "legend.fontsize": 6.5,
     "figure.titlesize": 8,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
     "axes.linewidth": 0.6,
     "axes.titlepad": 3,
     "axes.labelpad": 2,
     "lines.linewidth": 1.0,
     "lines.markersize": 3,
-    "xtick.major.size": 2,
-    "ytick.major.size": 2,
-    "xtick.minor.size": 1,
-    "ytick.minor.size": 1,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.pad": 2,
-    "ytick.major.pad": 2,
     "legend.handlelength": 2.6,
     "legend.columnspacing": 1.2,
     "legend.frameon": False,
+    **{
+        f"{axis}tick.{name}": size
+        for axis in "xy"
+        for name, size in (("labelsize", 6), ("major.size", 2), ("minor.size", 1), ("major.width", 0.6))
+    },
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
 }
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.report.joint import axis_limits
-from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, thin
+from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, pages, thin
 from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ _MOST_MEASURES = 10
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, of noise on all PCs one: theory as a line, experiments as dots."""
     title = f"{result.dataset} ({result.source})"
-    count = len(result.curves)
-    for first in range(0, max(count, 1), _MOST_MEASURES):
-        curves = result.curves[first : first + _MOST_MEASURES]
-        part = f", measures {first + 1} to {first + len(curves)} of {count}" if count > _MOST_MEASURES else ""
-        some = replace(result, curves=curves, skipped={} if first else result.skipped)
+    for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
+        some = replace(
+            result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
+        )
         if result.perturbation == "noise_all":
             plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
             strengths = np.array(result.strengths)
@@ -50,7 +49,8 @@ def joint_plot(result: JointRange) -> Plot | None:
     """Return the region of two measures with its bounds and targets; None where nothing of it was found."""
     if result.region is None and result.square is None:
         return None
-    plot = Plot(f"{joint_title(result)}: scores found together", *result.names)
+    data = f"{result.dataset} ({result.source})"
+    plot = Plot(f"{data}, {' and '.join(result.names)}: scores found together", *result.names)
     pairs = []
     signs: tuple[int, int] = (1, 1)
     near: tuple[FloatArray | None, FloatArray | None] = (None, None)
@@ -72,11 +72,6 @@ def joint_plot(result: JointRange) -> Plot | None:
         plot.figure.add_hline(level, line=guide)
     plot.sentence = _joint_sentence(result)
     return plot
-
-
-def joint_title(result: JointRange) -> str:
-    """Return the dataset with its source, and the two measures."""
-    return f"{result.dataset} ({result.source}), {' and '.join(result.names)}"
 
 
 def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[tuple[int, int]]) -> None:
