@@ -26,8 +26,9 @@ try:
     )
     from simopt.report.page.provenance import origin
 except ModuleNotFoundError as error:
+    missing = str(error.name).partition(".")[0]
     raise InputError(
-        f'a page needs {error.name}, which is not installed: pip install "simopt[html]".'
+        f'a page needs {missing}, which is not installed: pip install "simopt[html]".'
     ) from error
 
 if TYPE_CHECKING:
