@@ -245,18 +245,14 @@ def _half_rows(run: Run, summary: Summary) -> Rows:
 
 
 def _decoding_rows(run: Run, summary: Summary) -> Rows:
+    steps = run.decoding_step.tolist()
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]
         good = summary.good_scores.get(variable)
         for r, labels in enumerate(_labels(run)):
             ends = (facts["chance"], facts["accuracy"], None if good is None else good.per_seed[r])
-            states = zip(
-                run.decoding_step.tolist(),
-                run.decoding_score[:, r].tolist(),
-                accuracy[:, r].tolist(),
-                strict=True,
-            )
-            for state in states:
+            scores, accuracies = run.decoding_score[:, r].tolist(), accuracy[:, r].tolist()
+            for state in zip(steps, scores, accuracies, strict=True):
                 yield (*labels, variable, *state, *ends)
 
 

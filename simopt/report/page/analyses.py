@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from simopt.theory.sensitivity import Sensitivity
     from simopt.typing import FloatArray
 
+    Cells = int | tuple[slice, int]
+
 _MOST_MEASURES = 10
 """In one plot; more are continued in the next one."""
 
@@ -33,15 +35,13 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
         )
         if result.perturbation == "noise_all":
             plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
-            strengths = np.array(result.strengths)
-            _add_curves(plot, some, strengths, [(s, 0) for s in range(len(strengths))])
+            _add_curves(plot, some, np.array(result.strengths), (slice(None), 0))
             yield plot
             continue
-        ratio = result.variance_ratio
         for s, strength in enumerate(result.strengths):
             kind = strength_label(result.perturbation, strength)
-            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", ratio)
-            _add_curves(plot, some, ratio, [(s, pc) for pc in range(len(ratio))])
+            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", result.variance_ratio)
+            _add_curves(plot, some, result.variance_ratio, s)
             yield plot
 
 
@@ -74,23 +74,23 @@ def joint_plot(result: JointRange) -> Plot | None:
     return plot
 
 
-def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[tuple[int, int]]) -> None:
+def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells) -> None:
+    """Add the curves of all measures; ``cells`` are those of an array (S, K) that stand at ``at``."""
     sentences = []
+    order = np.argsort(at, kind="stable")
     for index, curve in enumerate(result.curves):
         color, dash = COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
-        order = np.argsort(at, kind="stable")
-        strengths, pcs = np.array(cells)[order].T
         columns = {plot.xlabel: at[order]}
         for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
             if values is not None:
-                columns[name] = values[strengths, pcs]
+                columns[name] = values[cells][order]
         low, high = "expected, less 2 sd", "expected, and 2 sd"
         if curve.expected is not None and curve.band is not None:
-            middle, width = (values[strengths, pcs] for values in (curve.expected, curve.band))
+            middle, width = (values[cells][order] for values in (curve.expected, curve.band))
             columns |= {low: middle - 2 * width, high: middle + 2 * width}
         deviation = "sd of the experiment"
         if curve.experiment is not None:
-            columns[deviation] = curve.experiment.std(axis=-1)[strengths, pcs]
+            columns[deviation] = curve.experiment.std(axis=-1)[cells][order]
         rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
         shown = {name: values[rows] for name, values in columns.items()}
         plot.table(f"{plot.title}, {curve.measure}", shown)
@@ -108,19 +108,17 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[t
     plot.sentence = f"{'; '.join(sentences)}.{skipped}"
 
 
-def _curve_sentence(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensitivities) -> str:
+def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
-    strengths, pcs = np.array(cells).T
-    values = np.full(1, np.nan) if scores is None else scores[strengths, pcs]
-    if not np.isfinite(values).any():
+    if scores is None or not np.isfinite(scores[cells]).any():
         return f"{curve.measure}: no score"
 
     def where(at: int) -> str:
-        strength, pc = cells[at]
         if result.perturbation == "noise_all":
-            return f"noise {result.strengths[strength]:g}"
-        return f"PC {pc + 1}, {result.variance_ratio[pc]:.1%} of variance"
+            return f"noise {result.strengths[at]:g}"
+        return f"PC {at + 1}, {result.variance_ratio[at]:.1%} of variance"
 
+    values = scores[cells]
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
     text = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
     if curve.deviation is not None:
