@@ -23,7 +23,7 @@ class Number:
     """A number as text, and its value to sort by; None sorts last."""
 
     text: str
-    value: float | None
+    value: float | None = None
 
     def __str__(self) -> str:
         return self.text
