@@ -5,8 +5,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from simopt.app.compose import compose
-from simopt.app.job import execute
 
 import simopt
 from simopt import measures
@@ -15,10 +13,11 @@ from simopt.analysis.ceilings import from_trials
 from simopt.analysis.good_score import good_score
 from simopt.analysis.nulls import nulls
 from simopt.errors import InputError
+from tests.app.runs import execute
 
 
 def run(folder: Path, *overrides: str) -> Path:
-    return execute(compose([f"log.dir={folder}", "max_steps=30", *overrides])).path
+    return execute([f"log.dir={folder}", "max_steps=30", *overrides]).path
 
 
 def test_good_scores_nulls_and_attributions_are_in_the_file(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from simopt.app.compose import compose
-from simopt.app.job import Outcome, execute
 
 import simopt as package
 from simopt.analysis.decoding import PUBLISHED, Decoder
 from simopt.errors import InputError, InterruptedRunError, RunFailedError
 from simopt.optimization.state import State
 from simopt.store import layout, reader
+from simopt.workflows.run import RunResult
+from tests.app.runs import PowerCutError, content, execute, same
 from tests.conftest import Simopt
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kills.py"
@@ -26,11 +26,9 @@ LEVEL1 = "decoder.variables=[level1]"
 
 @pytest.fixture
 def start(tmp_path: Path):
-    def run(*overrides: str, progress=lambda state: None) -> Outcome:
-        return execute(
-            compose(["dataset=ultrametric", "decoder=standard", f"log.dir='{tmp_path}'", *overrides]),
-            progress,
-        )
+    def run(*overrides: str, progress=lambda state: None) -> RunResult:
+        given = ["dataset=ultrametric", "decoder=standard", f"log.dir='{tmp_path}'", *overrides]
+        return execute(given, progress)
 
     return run
 
@@ -48,19 +46,6 @@ def recording(folder: Path, **labels: np.ndarray) -> list[str]:
         "dataset.axes=[time,condition,unit]",
         f"dataset.labels=[{','.join(labels)}]" if labels else "dataset.labels=null",
     ]
-
-
-def content(path: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda n, o: arrays.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
-    return arrays
-
-
-def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize(("choice", "decoder"), [("standard", Decoder()), ("published", PUBLISHED)])
@@ -127,10 +112,6 @@ def test_an_interrupted_run_goes_on_to_the_same_decoding(start, tmp_path: Path, 
     resumed, undisturbed = content(path), content(start(*options, "force=true").path)
     same(resumed, undisturbed)
     assert 14 not in undisturbed["trajectory/decoding/step"]
-
-
-class PowerCutError(BaseException):
-    """Ends a run as a kill does: nothing is said in the file."""
 
 
 @pytest.mark.parametrize("step", [0, 1, 17])
