@@ -223,7 +223,7 @@ class Session:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
         if self.stopped:
-            return  # the run that goes on from here sees this state first, and it alone knows whether to log it
+            return  # the run that goes on from here sees this state first, and logs it if it is to be
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}
