@@ -79,9 +79,9 @@ def other_schema(path: Path, what: str, found: object, known: int) -> StorageErr
     known : int
         The version that is read here.
     """
-    later = isinstance(found, np.integer) and found > known
-    shown = found if isinstance(found, np.integer) else repr(found)
-    text = f"{path}: {what} of schema {shown}; this version of simopt reads schema {known}."
+    number = isinstance(found, int | np.integer)
+    later = number and found > known
+    text = f"{path}: {what} of schema {found if number else repr(found)}; this version of simopt reads schema {known}."
     return OtherSchemaError(text) if later else StorageError(text)
 
 
