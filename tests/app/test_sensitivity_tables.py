@@ -33,6 +33,10 @@ def shown(*tables: Table) -> str:
     return console.file.getvalue()
 
 
+def result(*learned: Learned) -> LearningResult:
+    return LearningResult("[b]mine", "real", np.array([0.6, 0.3, 0.1]), list(learned))
+
+
 def test_the_learning_order_beside_a_run_and_without() -> None:
     rates = np.array([[1.0, 3.0, 2.0]])
     captured = np.array([[0.0, 0.0, 0.0], [1.0, 0.25, 0.0]])
@@ -40,9 +44,8 @@ def test_the_learning_order_beside_a_run_and_without() -> None:
     run = SimpleNamespace(half_capture=np.array([[0.4, np.nan, 0.8], [0.6, 0.7, np.nan]]))
     comparison = Comparison(0.01, 0.02, 0.9, 2, 1, 1)
     with_run = Learned("nbs", StartGradient(rates, rates), prediction, "", run, comparison)
-    order, half = learning_tables(
-        DATASET, [with_run, replace(with_run, run=None), Learned("rsa", None, None, "no", None, None)]
-    )
+    without, refused = replace(with_run, run=None), Learned("rsa", None, None, "no", None, None)
+    order, half = learning_tables(result(with_run, without, refused))
     assert cells(order)[0] == ["nbs", "2, 3, 1", "0.010", "0.020", "0.900", "2 / 1"]
     assert cells(order)[2] == ["rsa", *["-"] * 5]
     assert [row[1] for row in cells(half)] == ["0.500 / 0.500", "never / never", "never / never"]
@@ -51,7 +54,7 @@ def test_the_learning_order_beside_a_run_and_without() -> None:
 
 
 def test_without_a_prediction_there_is_the_order_alone() -> None:
-    (order,) = learning_tables(DATASET, [Learned("rsa", None, None, "not predicted", None, None)])
+    (order,) = learning_tables(result(Learned("rsa", None, None, "not predicted", None, None)))
     assert len(cells(order)) == 1
 
 
