@@ -24,7 +24,7 @@ from simopt.store.image import Stored
 from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data
 from simopt.workflows.request import Progress, Request, measure_node, never, quiet
-from simopt.workflows.result import Result, packed, unpacked
+from simopt.workflows.result import Result, packed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
 PARTS = ("pcs", "samples", "units", "x-units")
-_KIND = "attribution"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class AttributeRequest(Request["AttributeResult"]):
         PCs of X, samples, units of Y, units of X.
     """
 
-    kind: ClassVar[str] = _KIND
+    kind: ClassVar[str] = "attribution"
 
     Y: Any
     measure: Any = "cka"
@@ -67,8 +66,7 @@ class AttributeRequest(Request["AttributeResult"]):
 
     def read(self, path: Path) -> AttributeResult:
         """Return the stored attribution of a file."""
-        found: AttributeResult = analysis.read(path, _KIND, lambda stored: unpacked(stored, AttributeResult))
-        return found
+        return AttributeResult.load(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +86,8 @@ class AttributeResult(Result, Attribution):
     how : str
     """
 
+    kind: ClassVar[str] = "attribution"
+
     name: str
     dataset: str
     source: str
@@ -103,22 +103,8 @@ class AttributeResult(Result, Attribution):
 
     def values(self) -> Mapping[str, Any]:
         """Return the changes and what they are of."""
-        return {
-            "measure": self.measure,
-            "dataset": self.dataset,
-            "source": self.source,
-            "part": self.part,
-            "larger_is_closer": self.larger_is_closer,
-            "score": self.score,
-            "change": self.change,
-            "first_order": self.first_order,
-            "share": self.share,
-            "ranking": self.ranking(),
-            "route": self.route,
-            "refitted": self.refitted,
-            "reason": self.reason,
-            "about": self.about,
-        }
+        shown = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
+        return {**shown, "ranking": self.ranking()}
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each part, the largest change first."""
@@ -134,10 +120,6 @@ class AttributeResult(Result, Attribution):
         from simopt.report.attribution import draw_attribution
 
         return draw_attribution(self, ax, self.title)
-
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of the file."""
-        return _KIND, packed(self, {})
 
 
 def _plain(value: Any) -> Any:
@@ -189,7 +171,7 @@ def carry_out(
                 path=request.path,
             )
             if request.path is not None:
-                analysis.write(request.path, _KIND, packed(result, request.about()))
+                analysis.write(request.path, request.kind, packed(result, request.about()))
             return result
 
         return work
@@ -261,11 +243,11 @@ def attribute(
     """
     return carry_out(
         AttributeRequest(
-            dataset=Data.of(X),
-            Y=Data.of(Y, "Y"),
+            dataset=X,
+            Y=Y,
             measure=measure_node(measure, **options),
             by=by,
-            log={"dir": None if store is None else str(store)},
+            log=store,
             force=force,
         )
     )

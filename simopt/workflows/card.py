@@ -23,7 +23,6 @@ from simopt.report.card import Card, Joint
 from simopt.report.tables import summarise
 from simopt.store import shelf
 from simopt.store.config import parsed
-from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
@@ -32,7 +31,7 @@ from simopt.workflows.data import Data
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Progress, as_listed, measure_node, name_of, never, quiet
-from simopt.workflows.result import Result, packed
+from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
 from simopt.workflows.sensitivity_request import SensitivityRequest
 
@@ -117,13 +116,14 @@ class CardRequest:
         own = {**self.node, "name": self.key}
         pair = (own, measure_node(partner)) if turn else (measure_node(partner), own)
         given = {key: getattr(self.run, key) for key in ("dataset", "device", "dtype", "force")}
-        log = {"dir": self.run.log.dir}
-        return JointRequest(measures=pair, log=log, **given, **{**QUICK, **self.search})
+        return JointRequest(measures=pair, log=self.run.log.dir, **given, **{**QUICK, **self.search})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardResult(Result, Card):
     """The card of a measure."""
+
+    kind: ClassVar[str] = "card"
 
     path: Path | None = None
     how: str = "done"
@@ -153,12 +153,6 @@ class CardResult(Result, Card):
         if self.sensitivity is None:
             raise InputError(f"{self.measure}: {self.missing.get('sensitivity', 'there is no sensitivity')}")
         return draw_sensitivity(self.sensitivity, ax)
-
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of a file of the card."""
-        return self.kind, packed(self, {})
-
-    kind: ClassVar[str] = "card"
 
 
 def carry_out(
@@ -294,7 +288,7 @@ class _Making:
         request = SensitivityRequest(
             dataset=self.request.run.dataset,
             measures=(self.request.node,),
-            log={"dir": self.request.run.log.dir},
+            log=self.request.run.log.dir,
             force=self.request.run.force,
             **few,
         )
@@ -472,9 +466,9 @@ def card(
     """
     request = RunRequest(
         measure=measure_node(measure, **options),
-        dataset=Data.of(X),
+        dataset=X,
         seeds=SEEDS,
         force=force,
-        log={"dir": None if store is None else str(store)},
+        log=store,
     )
     return carry_out(CardRequest(run=request, partners=tuple(partners), search=search or {}))

@@ -16,7 +16,7 @@ from simopt.errors import InputError, SimoptError
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.workflows.data import Data
-from simopt.workflows.request import Request, distinct_names, measure_node, name_of, never, no_influence
+from simopt.workflows.request import Request, distinct_names, measure_nodes, name_of, never, no_influence
 from simopt.workflows.result import Result, packed, unpacked
 from simopt.workflows.run_request import CEILINGS, NULLS
 
@@ -66,7 +66,7 @@ class CompareRequest(Request[Standing]):
         if len(self.Y) != 1:
             raise InputError(f"{len(self.Y)} datasets are given to compare; give one Y.")
         self._set("Y", tuple(Data.of(data, "Y") for data in self.Y))
-        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        self._set("measures", tuple(measure_nodes(self.measures)))
         if not self.measures:
             raise InputError("measures is empty; name one, for instance cka.")
         distinct_names(list(self.measures))
@@ -116,6 +116,8 @@ class CompareResult(Result):
         ``found`` where all were stored.
     """
 
+    kind: ClassVar[str] = "comparison"
+
     name: str
     dataset: str
     source: str
@@ -156,9 +158,19 @@ class CompareResult(Result):
 
         return draw_standings(self.standings, ax, self.title)
 
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of a file of all scores."""
-        return "comparison", packed(self, {})
+
+class ScoreFile:
+    """The file of one pair and one measure."""
+
+    @staticmethod
+    def load(path: Path) -> CompareResult:
+        """Return the score of a file as a comparison of one measure."""
+        about = analysis.attributes(path)
+        standing = analysis.read(path, _KIND, lambda stored: unpacked(stored, Standing))
+        name, dataset, source = (str(about[key]) for key in ("y", "dataset", "source"))
+        return CompareResult(
+            name=name, dataset=dataset, source=source, standings=[standing], path=path, how="found"
+        )
 
 
 def carry_out(
@@ -367,17 +379,15 @@ def compare(
     >>> result.standings[0].percentile > 95
     True
     """
-    log = {"dir": None if store is None else str(store)}
-    chosen = [measures] if isinstance(measures, str) else measures
     request = CompareRequest(
-        dataset=Data.of(X),
+        dataset=X,
         Y=labelled(Y),
-        measures=[measure_node(each, **options) for each in chosen],
+        measures=measure_nodes(measures, **options),
         draws=draws,
         seed=seed,
         snr=snr,
         ids=ids,
-        log=log,
+        log=store,
         force=force,
     )
     return carry_out(request)

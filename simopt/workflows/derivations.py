@@ -33,7 +33,7 @@ _STARTS = (0, 1, 2)
 
 
 class _Unstored(Result):
-    """What is computed in a moment, and found in no store."""
+    """What is computed in a moment, and found in no store: save() writes it, and nothing reads it back."""
 
     path: Path | None = None
     how: str = "done"
@@ -272,7 +272,7 @@ def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
         prediction = predict(dataset.spectrum(), samples, units, _listed(node), seeds=_STARTS)
     except SimoptError as error:
         refusal = str(error)
-    runs = stored_runs(RunRequest(measure=node, dataset=request.dataset, log={"dir": request.log.dir}))
+    runs = stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir))
     run = next(filter(None, (shelf.if_whole(finished, path) for path in runs)), None)
     if prediction is not None and run is not None:
         assert run.half_capture is not None

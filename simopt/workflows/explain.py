@@ -25,13 +25,12 @@ from simopt.optimization.captured import captured_variance
 from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
 from simopt.store import shelf
-from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest, same_rows
 from simopt.workflows.data import Data
-from simopt.workflows.request import distinct_names, name_of, never
-from simopt.workflows.result import Result, packed
+from simopt.workflows.request import distinct_names, measure_nodes, name_of, never
+from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
@@ -133,6 +132,8 @@ class ExplainResult(Result, Explanation):
     how : str
     """
 
+    kind: ClassVar[str] = "explanation"
+
     name: str
     path: Path | None = None
     how: str = "done"
@@ -172,10 +173,6 @@ class ExplainResult(Result, Explanation):
         from simopt.report.standing import draw_standings
 
         return draw_standings([each.standing for each in self.explained], ax, self.title)
-
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of a file of the explanation."""
-        return "explanation", packed(self, {})
 
 
 def missing(request: ExplainRequest) -> list[RunRequest]:
@@ -239,7 +236,7 @@ def carry_out(
                 draws=request.draws,
                 snr=request.snr,
                 ids=request.ids,
-                log={"dir": request.runs[0].log.dir},
+                log=request.runs[0].log.dir,
                 force=request.runs[0].force,
             ),
             should_stop=should_stop,
@@ -371,22 +368,19 @@ def explain(
     >>> result.table()[0]["measure"]
     'cka'
     """
-    from simopt.workflows.request import measure_node
-
-    chosen = [measures] if isinstance(measures, str) else measures
     usual = RunRequest(
-        dataset=Data.of(X),
+        dataset=X,
         seeds=seeds,
         target=target,
         max_steps=max_steps,
         decoder=decoder,
         force=force,
-        log={"dir": None if store is None else str(store)},
+        log=store,
     )
-    nodes = [measure_node(each, **options) for each in chosen]
+    nodes = measure_nodes(measures, **options)
     return carry_out(
         ExplainRequest.of(
-            Data.of(X),
+            usual.dataset,
             Data.of(Y, "Y"),
             usual,
             nodes,

@@ -31,7 +31,7 @@ from simopt.workflows.request import (
     Progress,
     Request,
     as_listed,
-    measure_node,
+    measure_nodes,
     name_of,
     never,
     no_influence,
@@ -79,7 +79,7 @@ class JointRequest(Request[JointRange]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        self._set("measures", tuple(measure_nodes(self.measures)))
         names = self.names
         if len(names) != 2 or len(set(names)) != 2:
             raise InputError(f"a joint range is of two measures; {', '.join(names) or 'none'} are given.")
@@ -185,6 +185,8 @@ class JointRequest(Request[JointRange]):
 class JointResult(Result, JointRange):
     """The joint range of two measures."""
 
+    kind: ClassVar[str] = ANALYSIS
+
     def values(self) -> Mapping[str, Any]:
         """Return the range and what it says."""
         return JointRange.as_json(self)
@@ -212,9 +214,14 @@ class JointResult(Result, JointRange):
 
         return draw_joint(self, ax)
 
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of the file."""
-        return ANALYSIS, content(self, {"data_hash": self.data_hash})
+    @classmethod
+    def load(cls, path: Path) -> JointResult:
+        """Return the joint range of a file."""
+        return cls.of(read(path))
+
+    def content(self) -> Stored:
+        """Return what the file holds."""
+        return content(self, {"data_hash": self.data_hash})
 
 
 def carry_out(
@@ -397,9 +404,7 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
     found: list[FloatArray] = [np.empty((0, 2))]
     (node_a, node_b), (a, b) = request.measures, request.names
     for node, other, order in ((node_a, b, 1), (node_b, a, -1)):
-        for path in stored_runs(
-            RunRequest(measure=node, dataset=request.dataset, log={"dir": request.log.dir})
-        ):
+        for path in stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir)):
             run = shelf.if_whole(reader.finished, path)
             if run is not None and other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
@@ -477,7 +482,4 @@ def joint(
     known = set(JointRequest.__dataclass_fields__) - {"dataset", "measures", "log", "force"}
     for key in options:
         checks.one_of(key, known, "option of joint")
-    log = {"dir": None if store is None else str(store)}
-    return carry_out(
-        JointRequest(dataset=Data.of(X), measures=tuple(measures), log=log, force=force, **options)
-    )
+    return carry_out(JointRequest(dataset=X, measures=measures, log=store, force=force, **options))

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simopt.errors import StorageError
-from simopt.store import analysis, reader
+from simopt.store import analysis
 
 if TYPE_CHECKING:
     from simopt.workflows.result import Result
+
+_HOMES = {
+    "run": ("run", "RunResult"),
+    "sensitivity": ("sensitivity", "SensitivityResult"),
+    "joint": ("joint", "JointResult"),
+    "attribution": ("attribute", "AttributeResult"),
+    "comparison": ("compare", "CompareResult"),
+    "score": ("compare", "ScoreFile"),
+    "explanation": ("explain", "ExplainResult"),
+    "card": ("card", "CardResult"),
+}
+"""The class of each kind of file; it is imported where a file asks for it."""
 
 
 def load_result(path: str | Path) -> Result:
@@ -40,52 +53,8 @@ def load_result(path: str | Path) -> Result:
     """
     place = Path(path)
     kind = analysis.attributes(place).get("analysis", "run")
-    if kind == "run":
-        from simopt.workflows.run import RunResult
-
-        return RunResult.of_run(reader.read(place))
-    if kind == "sensitivity":
-        from simopt.analysis.sensitivity import read as read_sensitivity
-        from simopt.workflows.sensitivity import SensitivityResult
-
-        return SensitivityResult.of(read_sensitivity(place))
-    if kind == "joint":
-        from simopt.ranges.result import read as read_joint
-        from simopt.workflows.joint import JointResult
-
-        return JointResult.of(read_joint(place))
-    return _packed(place, str(kind))
-
-
-def _packed(path: Path, kind: str) -> Result:
-    """Return a result of those that are stored field by field."""
-    from simopt.analysis.standing import Standing
-    from simopt.workflows.attribute import AttributeResult
-    from simopt.workflows.card import CardResult
-    from simopt.workflows.compare import CompareResult
-    from simopt.workflows.explain import ExplainResult
-    from simopt.workflows.result import unpacked
-
-    kinds: dict[str, type[Result]] = {
-        "attribution": AttributeResult,
-        "comparison": CompareResult,
-        "explanation": ExplainResult,
-        "card": CardResult,
-    }
-    if kind == "score":
-        standing = analysis.read(path, kind, lambda stored: unpacked(stored, Standing))
-        about = analysis.attributes(path)
-        return CompareResult(
-            name=str(about["y"]),
-            dataset=str(about["dataset"]),
-            source=str(about["source"]),
-            standings=[standing],
-            path=path,
-            how="found",
-        )
-    if kind not in kinds:
-        raise StorageError(
-            f"{path}: holds {kind!r}; there are: run, sensitivity, joint, score, {', '.join(kinds)}."
-        )
-    result: Result = analysis.read(path, kind, lambda stored: unpacked(stored, kinds[kind]))
-    return result
+    if kind not in _HOMES:
+        raise StorageError(f"{place}: holds {kind!r}; there are: {', '.join(_HOMES)}.")
+    module, name = _HOMES[kind]
+    found: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(place)
+    return found

@@ -53,7 +53,8 @@ class Log:
 
     def __post_init__(self) -> None:
         if self.dir is not None:
-            checks.expanded(self.dir, "log.dir")
+            object.__setattr__(self, "dir", str(self.dir))
+            checks.expanded(str(self.dir), "log.dir")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ class Request(ABC, Generic[Content]):
     force : bool
         Whether the result is made anew though it is stored.
     log : Log
+        Also a mapping of its keys, or the folder alone: None stores nothing.
     """
 
     kind: ClassVar[str]
@@ -78,8 +80,9 @@ class Request(ABC, Generic[Content]):
 
     def __post_init__(self) -> None:
         self._set("dataset", Data.of(self.dataset))
-        if isinstance(self.log, Mapping):
-            self._set("log", type(self).log_type()(**self.log))
+        if not isinstance(self.log, Log):
+            given = self.log if isinstance(self.log, Mapping) else {"dir": self.log}
+            self._set("log", type(self).log_type()(**given))
         checks.flag(self.force, "force")
 
     @classmethod
@@ -222,6 +225,12 @@ def name_of(node: Mapping[str, Any]) -> str:
     """Return the name of a measure's node: of a function of the user's own that has none, the function's."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
+
+
+def measure_nodes(given: Any, **options: Any) -> list[dict[str, Any]]:
+    """Return the nodes of one measure or several, with options over those of each."""
+    chosen = given if isinstance(given, list | tuple) else [given]
+    return [measure_node(each, **options) for each in chosen]
 
 
 def as_listed(node: Mapping[str, Any]) -> bool:

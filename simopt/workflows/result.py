@@ -6,10 +6,10 @@ import html
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simopt.checks import as_plain
-from simopt.store import analysis, image
+from simopt.store import analysis
 from simopt.store.image import Stored
 from simopt.store.state import build, pack, unpack
 
@@ -25,6 +25,8 @@ _FIELDS = "fields"
 class Result:
     """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values."""
 
+    kind: ClassVar[str]
+    """What its file says it holds."""
     path: Path | None
     how: str
 
@@ -50,9 +52,21 @@ class Result:
         """Draw what the figure of the command shows, and return the axes."""
         raise NotImplementedError
 
-    def content(self) -> tuple[str, Stored]:
-        """Return the kind of file, and what the file holds."""
-        raise NotImplementedError
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the result that a file of :meth:`save` holds.
+
+        Raises
+        ------
+        StorageError
+            It holds none.
+        """
+        found: Self = analysis.read(path, cls.kind, lambda stored: unpacked(stored, cls))
+        return found
+
+    def content(self) -> Stored:
+        """Return what a file of the result holds: by default its fields, one by one."""
+        return packed(self, {})
 
     def save(self, path: str | Path) -> Path:
         """Write the result into an HDF5 file, that :func:`simopt.load_result` reads; return its path.
@@ -62,13 +76,7 @@ class Result:
         StorageError
             It cannot be written; an older file stays as it was.
         """
-        place = Path(path)
-        kind, stored = self.content()
-        if kind == "run":
-            image.write(place, stored)
-        else:
-            analysis.write(place, kind, stored)
-        return place
+        return analysis.write(Path(path), self.kind, self.content())
 
     def _repr_html_(self) -> str:
         rows = self.table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from simopt.typing import FloatArray
 from simopt.workflows.data import Data
 from simopt.workflows.request import never
 from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunLogging, RunRequest
+from simopt.workflows.run_request import RunRequest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,8 @@ class RunResult(Result, Trajectory):
     >>> [row["step"] for row in result.table()]
     [0, 1, 2]
     """
+
+    kind: ClassVar[str] = "run"
 
     run: Run = field(repr=False)
     how: str = "done"
@@ -103,13 +105,20 @@ class RunResult(Result, Trajectory):
 
         return draw_trajectory(self, ax)
 
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of the run file."""
-        if self.run.content is not None:
-            return "run", self.run.content
-        assert self.run.path is not None
-        with image.opened(self.run.path) as file:
-            return "run", image.content(file)
+    @classmethod
+    def load(cls, path: Path) -> RunResult:
+        """Return the run of a run file, also of one that is not finished."""
+        return cls.of_run(reader.read(path))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run file to another place, and return it."""
+        place, stored = Path(path), self.run.content
+        if stored is None:
+            assert self.run.path is not None
+            with image.opened(self.run.path) as file:
+                stored = image.content(file)
+        image.write(place, stored)
+        return place
 
 
 def find_or_make(
@@ -260,10 +269,9 @@ def optimize(
     (1, 8)
     """
     given = {} if lr is None else {"lr": lr}
-    log = RunLogging(dir=None if store is None else str(store))
     return carry_out(
         RunRequest(
-            dataset=Data.of(X),
+            dataset=X,
             measure=measure,
             optimizer=catalogue.node("optimizer", optimizer, **given),
             target=target,
@@ -278,6 +286,6 @@ def optimize(
             dtype=dtype,
             tf32=tf32,
             force=force,
-            log=log,
+            log=store,
         )
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from simopt import checks
-from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
@@ -20,7 +20,7 @@ from simopt.workflows import derivations
 from simopt.workflows.data import Data
 from simopt.workflows.request import (
     Progress,
-    measure_node,
+    measure_nodes,
     never,
     quiet,
 )
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class SensitivityResult(Result, Sensitivities):
     """The scores after each PC is perturbed, in theory and in experiment."""
+
+    kind: ClassVar[str] = ANALYSIS
 
     def values(self) -> Mapping[str, Any]:
         """Return theory and experiment by measure."""
@@ -65,9 +67,14 @@ class SensitivityResult(Result, Sensitivities):
 
         return draw_sensitivity(self, ax)
 
-    def content(self) -> tuple[str, Stored]:
-        """Return the content of the file."""
-        return ANALYSIS, content(self, {})
+    @classmethod
+    def load(cls, path: Path) -> SensitivityResult:
+        """Return the sensitivities of a file."""
+        return cls.of(read(path))
+
+    def content(self) -> Stored:
+        """Return what the file holds."""
+        return content(self, {})
 
 
 def carry_out(
@@ -251,15 +258,14 @@ def sensitivity(
         "derivation": derivations.derivation,
     }
     checks.one_of(what, kinds, "what")
-    chosen = [measures] if isinstance(measures, str) else measures
     request = SensitivityRequest(
-        dataset=Data({}) if X is None else Data.of(X),
-        measures=[measure_node(each, **options) for each in chosen],
+        dataset=Data({}) if X is None else X,
+        measures=measure_nodes(measures, **options),
         perturbation=perturbation,
         strength=strength,
         seeds=seeds,
         pcs=pcs,
-        log={"dir": None if store is None else str(store)},
+        log=store,
         force=force,
     )
     return kinds[what](request)

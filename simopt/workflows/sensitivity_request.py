@@ -12,7 +12,7 @@ from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, read
 from simopt.errors import InputError
 from simopt.measures import Measure
 from simopt.theory.perturbations import DEFAULTS, KINDS, check
-from simopt.workflows.request import Request, distinct_names, measure_node, name_of, no_influence
+from simopt.workflows.request import Request, distinct_names, measure_nodes, name_of, no_influence
 
 DEFAULT = ("cka", "nbs", "procrustes_angular")
 """The measures that are perturbed unless others are named."""
@@ -53,7 +53,7 @@ class SensitivityRequest(Request[Sensitivities]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("measures", tuple(measure_node(each) for each in self.measures))
+        self._set("measures", tuple(measure_nodes(self.measures)))
         distinct_names(list(self.measures))
         checks.one_of(self.perturbation, KINDS, "perturbation")
         checks.seeds(self.seeds)
