@@ -67,9 +67,7 @@ def test_every_measure_is_a_row(simopt) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "bar"), [("--help", 0.5), ("datasets", 1.0)]
-)
+@pytest.mark.parametrize(("arguments", "bar"), [("--help", 0.5), ("datasets", 1.0)])
 def test_processor_time(arguments, bar, tmp_path) -> None:
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

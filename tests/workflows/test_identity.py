@@ -133,7 +133,9 @@ def test_names_that_cannot_be_folders() -> None:
 
 
 def python(folder: Path, text: str) -> str:
-    done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
