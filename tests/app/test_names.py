@@ -10,7 +10,7 @@ QUICK = ["max_steps=3", "seeds=[0]"]
 
 
 def quoted(path: str) -> str:
-    """Return a path as the value of an override: in quotes, with what ends these or begins a reference escaped."""
+    """Return a path as the value of an override, with what ends quotes or begins a reference escaped."""
     return "'" + path.replace("'", "\\'").replace("${", "\\${") + "'"
 
 
@@ -20,24 +20,44 @@ DATA = ["dataset=gaussian", "dataset.samples=30", "dataset.units=4"]
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "score": (["score", X, Y, "--draws", "3", "--figure", f"{FOLDER}/s %1.svg"], ["s %1.svg"]),
     "stored score": (["score", X, Y, "--draws", "3", STORE], ["out ${x}"]),
-    "explain": (["explain", X, Y, "measure=cka", *QUICK, "--draws", "3", "--figure", f"{FOLDER}/e #.pdf"], ["e #.pdf"]),
+    "explain": (
+        ["explain", X, Y, "measure=cka", *QUICK, "--draws", "3", "--figure", f"{FOLDER}/e #.pdf"],
+        ["e #.pdf"],
+    ),
     "attribute": (["attribute", X, Y, "--figure", f"{FOLDER}/a=1.png", STORE], ["a=1.png", "out ${x}"]),
     "run": (["run", "dataset=file", f"dataset.path={quoted(X)}", *QUICK, STORE], ["out ${x}"]),
     "sweep": (["sweep", "dataset=file", f"dataset.path={quoted(X)}", *QUICK, STORE], ["out ${x}"]),
-    "sensitivity": (["sensitivity", *DATA, "seeds=[0]", STORE, "--figure", f"{FOLDER}/β.svg"], ["out ${x}", "β.svg"]),
+    "sensitivity": (
+        ["sensitivity", *DATA, "seeds=[0]", STORE, "--figure", f"{FOLDER}/β.svg"],
+        ["out ${x}", "β.svg"],
+    ),
     "spectrum": (["sensitivity", f"spectrum={quoted(f'{FOLDER}/λ ${{x}}.csv')}", "samples=9", "units=3"], []),
     "derivation": (
-        ["sensitivity", "--derivation", "measure=nbs", "--write", f"{FOLDER}/w ${{x}}"], ["w ${x}/derivation.tex"]
+        ["sensitivity", "--derivation", "measure=nbs", "--write", f"{FOLDER}/w ${{x}}"],
+        ["w ${x}/derivation.tex"],
     ),
     "joint": (
-        ["joint", *DATA, "measure=cka,nbs", "levels=[0.3,0.6]", "steps=2", "starts=2", "rounds=1", STORE,
-         "--figure", f"{FOLDER}/j (1).png"],
+        [
+            "joint",
+            *DATA,
+            "measure=cka,nbs",
+            "levels=[0.3,0.6]",
+            "steps=2",
+            "starts=2",
+            "rounds=1",
+            STORE,
+            "--figure",
+            f"{FOLDER}/j (1).png",
+        ],
         ["out ${x}", "j (1).png"],
     ),
-    "card": (["card", "cka", *DATA, *QUICK, "--no-joint", STORE, "--html", f"{FOLDER}/c ${{x}}.html"], ["c ${x}.html"]),
+    "card": (
+        ["card", "cka", *DATA, *QUICK, "--no-joint", STORE, "--html", f"{FOLDER}/c ${{x}}.html"],
+        ["c ${x}.html"],
+    ),
     "own folder": (["run", *DATA, *QUICK, "measure=mine", "--config-dir", f"{FOLDER}/my ${{x}}"], []),
     "a look": (["datasets", "show", "file", f"path={quoted(X)}", "--figure", f"{FOLDER}/d.svg"], ["d.svg"]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

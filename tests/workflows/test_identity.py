@@ -30,8 +30,8 @@ def digest(*overrides: str) -> str:
 
 
 SAME = [
-    "device=cpu", "force=true", "log.dir=elsewhere", "log.checkpoint_seconds=1", "measure.name=x", "tf32=false",
-    "dataset.name=renamed",
+    "device=cpu", "force=true", "log.dir=elsewhere", "log.checkpoint_seconds=1", "measure.name=x",
+    "tf32=false", "dataset.name=renamed",
 ]  # fmt: skip
 OTHER = [
     "seeds=[1]", "target=0.9", "max_steps=10", "dtype=float64", "optimizer.lr=0.2", "optimizer=sgd",
@@ -107,7 +107,7 @@ def defaults() -> dict[str, Callable[[], Request]]:
 
 
 def test_the_ids_of_stored_results_stay_as_they_are() -> None:
-    """Who changes an id makes all stored results unfindable: raise a revision where numbers change instead."""
+    """An id that changes makes stored results unfindable; where numbers change, raise a revision."""
     found = {name: make().path.parent.name for name, make in defaults().items()}
     assert found == json.loads(IDS.read_text())
 
