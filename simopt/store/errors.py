@@ -79,9 +79,9 @@ def other_schema(path: Path, what: str, found: object, known: int) -> StorageErr
     known : int
         The version that is read here.
     """
-    number = isinstance(found, int | np.integer)
-    later = number and found > known
-    text = f"{path}: {what} of schema {found if number else repr(found)}; this version of simopt reads schema {known}."
+    number = int(found) if isinstance(found, int | np.integer) else None
+    later = number is not None and number > known
+    text = f"{path}: {what} of schema {repr(found) if number is None else number}; this version of simopt reads schema {known}."
     return OtherSchemaError(text) if later else StorageError(text)
 
 
