@@ -37,7 +37,7 @@ Overrides = Annotated[
         autocompletion=completion.overrides,
         metavar="[measure=NAME] [OVERRIDES]...",
         help="Which measure, default cka, and options of measure and dataset as `simopt run` takes them, "
-        "for instance measure.form=angular dataset.labels=[object].",
+        "for instance measure.form=angular dataset.labels=\\[object].",
     ),
 ]
 ByOption = Annotated[
