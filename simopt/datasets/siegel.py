@@ -74,4 +74,10 @@ class Siegel(Recording):
             raise InputError(
                 f"{path}: responses has shape {responses.shape}; expected (time, condition, unit)."
             )
+        for variable, values in content.labels.items():
+            if values.shape != (responses.shape[1],):
+                raise InputError(
+                    f"{path}: labels/{variable} has shape {values.shape}; responses has {responses.shape[1]} "
+                    "conditions (time, condition, unit)."
+                )
         return self.dataset(responses, content.labels)

@@ -9,6 +9,10 @@ enough.
 Why a projected gradient: on 60 PCs of the surrogate of majaj (procrustes_angular at cka 0.3, 0.6 and 0.9)
 300 of its steps came as far as 900 of an augmented Lagrangian of the best of three penalties; with the least
 of them that was not at the level even then.
+
+What is said of constants here, in :mod:`~simopt.ranges.starts` and in :mod:`~simopt.ranges.tangent` was
+measured on the area found for cka and procrustes_angular (float32, 11 levels, 50 steps, 2 rounds, 3 starts)
+on the ultrametric data and on those 60 PCs. Another seed changes it by up to 0.08 %.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 _NEIGHBOURS = 3
-"""A level's own best Y, and those of the levels below and above."""
+"""A level's own best Y, and those of the levels below and above. Its own alone loses 0.2 % of area at the
+levels for 16 % fewer scores; two on each side gain 0.02 % for 16 % more."""
 _STATE = ("best_merit", "best_scores", "best_Y", "nearest", "spread", "gain")
 
 

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
-@dataclass(frozen=True)
-class Link:
-    """Text that leads to an element of the page."""
+class Link(str):
+    """Text that leads to an element of the page, ``target``."""
 
-    text: str
     target: str
 
-    def __str__(self) -> str:
-        return self.text
+    def __new__(cls, text: str, target: str) -> Self:
+        """Make text that leads to the element with an id."""
+        link = super().__new__(cls, text)
+        link.target = target
+        return link
 
 
-@dataclass(frozen=True)
-class Number:
-    """A number as text, and its value to sort by; None sorts last."""
+class Number(str):
+    """A number as text, and its ``value`` to sort by; without one, or with NaN, it sorts last."""
 
-    text: str
-    value: float | None = None
+    value: float | None
 
-    def __str__(self) -> str:
-        return self.text
-
-
-Cell = str | Link | Number
+    def __new__(cls, text: str, value: float | None = None) -> Self:
+        """Make text that is sorted by a value."""
+        number = super().__new__(cls, text)
+        number.value = None if value is None or math.isnan(value) else value
+        return number
 
 
 class Part:
@@ -47,7 +47,8 @@ class Table(Part):
     id : str
     caption, note : str
     heads : sequence of str
-    rows : list of list of Cell
+    rows : sequence of sequence of str
+        Some of them are a Link or a Number.
     """
 
     kind = "table"
@@ -55,7 +56,7 @@ class Table(Part):
     caption: str
     note: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[str]]
 
     @property
     def numeric(self) -> list[bool]:
@@ -77,7 +78,7 @@ class Paragraph(Part):
     """A line of text; an alarm stands out."""
 
     kind = "paragraph"
-    content: str | Link
+    content: str
     alarm: bool = False
 
 

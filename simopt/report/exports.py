@@ -36,12 +36,8 @@ LATEX_ROWS = 45
 LATEX_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """The principal components in the LaTeX table of half captures, from 1."""
 
-_RUN = ("dataset", "source", "measure", "run")
-_REPLICATE = (*_RUN, "replicate", "seed")
-_PROVENANCE = (
-    "simopt_version", "created", "finished", "wall_seconds", "device", "dtype", "config_hash", "data_hash",
-    "git",
-)  # fmt: skip
+_REPLICATE = "dataset source measure run replicate seed "
+_PROVENANCE = "simopt_version created finished wall_seconds device dtype config_hash data_hash git"
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
@@ -79,41 +75,38 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
         raise InputError(f"every is {every}; a trajectory is thinned to every 1st, 2nd ... state.")
     runs, summaries = collected.runs, collected.summaries
     tracked = sorted({name for run in runs for name in run.tracked})
-    files: dict[str, tuple[tuple[str, ...], Iterable[Rows]]] = {
+    files: dict[str, tuple[str, Iterable[Rows]]] = {
         "runs": (
-            (*_REPLICATE, "status", "stop_reason", "steps", "score", "never_captured", *_PROVENANCE, "path"),
+            f"{_REPLICATE} status stop_reason steps score never_captured {_PROVENANCE} path",
             map(_run_rows, runs, summaries),
         ),
         "trajectories": (
-            (*_REPLICATE, "step", "score", *(f"tracked_{name}" for name in tracked)),
+            f"{_REPLICATE} step score",
             (_trajectory_rows(run, tracked, every) for run in collected.whole()),
         ),
-        "half_capture": (
-            (*_REPLICATE, "pc", "variance_ratio", "half_capture"),
-            map(_half_rows, runs, summaries),
-        ),
+        "half_capture": (f"{_REPLICATE} pc variance_ratio half_capture", map(_half_rows, runs, summaries)),
         "decoding": (
-            (*_REPLICATE, "variable", "step", "score", "accuracy", "chance", "recording", "good_score"),
+            f"{_REPLICATE} variable step score accuracy chance recording good_score",
             map(_decoding_rows, collected.whole(), summaries),
         ),
         "sensitivity": (
-            (
-                "dataset", "source", "perturbation", "strength", "measure", "pc", "variance_ratio", "theory",
-                "expected", "band", "seeds", "experiment", "standard_error",
-            ),
+            "dataset source perturbation strength measure pc variance_ratio theory expected band seeds "
+            "experiment standard_error",
             map(_sensitivity_rows, collected.sensitivities),
         ),
         "joint": (
-            (
-                "dataset", "source", "mode", "a", "b", "verdict", "area", "part", "of", "at_a", "at_b",
-                "least", "largest", "distance_least", "distance_largest", "spread_least", "spread_largest",
-                "closest_a", "closest_b", "state", "steps",
-            ),
+            "dataset source mode a b verdict area part of at_a at_b least largest distance_least "
+            "distance_largest spread_least spread_largest closest_a closest_b state steps",
             map(_joint_rows, collected.joints),
         ),
-    }  # fmt: skip
+    }
+    more = {"trajectories": [f"tracked_{name}" for name in tracked]}
     return [
-        _written(folder / f"{name}.csv", header, itertools.chain.from_iterable(rows))
+        _written(
+            folder / f"{name}.csv",
+            [*header.split(), *more.get(name, ())],
+            itertools.chain.from_iterable(rows),
+        )
         for name, (header, rows) in files.items()
     ]
 
@@ -227,7 +220,7 @@ def _labels(run: Run) -> Iterator[tuple[Any, ...]]:
 
 
 def _run_rows(run: Run, summary: Summary) -> Rows:
-    about = [run.attributes.get(name) for name in _PROVENANCE]
+    about = [run.attributes.get(name) for name in _PROVENANCE.split()]
     never = np.isnan(summary.halves).mean(axis=1)
     for labels, score, missing in zip(_labels(run), summary.scores, never, strict=True):
         facts = (run.status, summary.stop_reason, summary.steps, score, missing)
@@ -252,18 +245,14 @@ def _half_rows(run: Run, summary: Summary) -> Rows:
 
 
 def _decoding_rows(run: Run, summary: Summary) -> Rows:
+    steps = run.decoding_step.tolist()
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]
         good = summary.good_scores.get(variable)
         for r, labels in enumerate(_labels(run)):
             ends = (facts["chance"], facts["accuracy"], None if good is None else good.per_seed[r])
-            states = zip(
-                run.decoding_step.tolist(),
-                run.decoding_score[:, r].tolist(),
-                accuracy[:, r].tolist(),
-                strict=True,
-            )
-            for state in states:
+            scores, accuracies = run.decoding_score[:, r].tolist(), accuracy[:, r].tolist()
+            for state in zip(steps, scores, accuracies, strict=True):
                 yield (*labels, variable, *state, *ends)
 
 

@@ -97,16 +97,12 @@ def find(places: Sequence[Path]) -> dict[str, list[Path]]:
         if place.is_file():
             found[_kind(place)].setdefault(place.resolve(), place)
             continue
-        for path in _files(place):
-            if path.name in named:
-                found[named[path.name]].setdefault(path.resolve(), path)
+        # os.walk leaves out what vanishes meanwhile or cannot be looked at.
+        for folder, _, names in sorted(os.walk(place)):
+            for name in named.keys() & names:
+                path = Path(folder, name)
+                found[named[name]].setdefault(path.resolve(), path)
     return {kind: sorted(paths.values()) for kind, paths in found.items()}
-
-
-def _files(place: Path) -> list[Path]:
-    """Return the .h5 files below a folder, without those that vanish meanwhile or cannot be looked at."""
-    found = (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
-    return sorted(path for path in found if path.suffix == ".h5")
 
 
 def _kind(path: Path) -> str:

@@ -31,29 +31,26 @@ PAPER: dict[Any, float] = {
     "axes.labelsize": 7,
     "legend.fontsize": 6.5,
     "figure.titlesize": 8,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
     "axes.linewidth": 0.6,
     "axes.titlepad": 3,
     "axes.labelpad": 2,
     "lines.linewidth": 1.0,
     "lines.markersize": 3,
-    "xtick.major.size": 2,
-    "ytick.major.size": 2,
-    "xtick.minor.size": 1,
-    "ytick.minor.size": 1,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.pad": 2,
-    "ytick.major.pad": 2,
     "legend.handlelength": 2.6,
     "legend.columnspacing": 1.2,
     "legend.frameon": False,
+    **{
+        f"{axis}tick.{name}": size
+        for axis in "xy"
+        for name, size in (("labelsize", 6), ("major.size", 2), ("minor.size", 1), ("major.width", 0.6))
+    },
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
 }
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
-_LEGEND_HANDLE, _LETTER, _LINE = 0.48, 0.052, 0.135
-"""Inches of a line in a legend with its spaces, of a letter, and from line to line."""
+_LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
+"""Inches: a line in a legend with its spaces, a letter, from line to line, and a letter of a title."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -131,7 +128,7 @@ class Panels:
 
     def set_title(self, ax: Axes, title: str) -> None:
         """Set a title in as many lines as the width of the panel takes."""
-        letters = int((self.width / self.columns - 0.3) / _LETTER)
+        letters = int((self.width / self.columns - 0.08) / _TITLE_LETTER)
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.checks import as_plain
 from simopt.optimization.trajectory import half_capture
-from simopt.report.document import Cell, Number, Table
+from simopt.report.document import Number, Table
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -132,7 +132,7 @@ class Summary:
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[str]:
         """Return the row of :func:`runs_table`."""
         halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
@@ -142,8 +142,8 @@ class Summary:
             self.status,
             Number(str(self.replicates), self.replicates),
             Number(str(self.steps), self.steps),
-            number(rounded(self.scores).worded(), self.final_score),
-            *(number(half.worded("never") if half else "", mean) for half, mean in halves),
+            Number(rounded(self.scores).worded(), self.final_score),
+            *(Number(half.worded("never") if half else "", mean) for half, mean in halves),
             Number(f"{self.never_captured:.0%}", self.never_captured),
         ]
 
@@ -170,11 +170,6 @@ class Summary:
         return plain
 
 
-def number(text: str, value: float | None) -> Number:
-    """Return a cell that is sorted by a value, last where there is none."""
-    return Number(text, None if value is None or np.isnan(value) else float(value))
-
-
 def runs_table(summaries: Sequence[Summary]) -> Table:
     """Return one row a run, means over replicates."""
     heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
@@ -193,8 +188,8 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
         [
             *summary.cells()[:3],
             variable,
-            number(f"{good.level:.3f}", good.level),
-            number(good.worded(), good.score),
+            Number(f"{good.level:.3f}", good.level),
+            Number(good.worded(), good.score),
         ]
         for summary in summaries
         for variable, good in summary.good_scores.items()

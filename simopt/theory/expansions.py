@@ -125,13 +125,13 @@ def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | N
 def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) -> list[Tensor]:
     """Return the value and the first derivatives of a function that acts on each number of (m,) by itself."""
     at = at.detach().requires_grad_()
-    found = [function(at)]
+    values = [function(at)]
     for _ in range(orders):
         slope = None
-        if found[-1].requires_grad:
-            (slope,) = torch.autograd.grad(found[-1].sum(), at, create_graph=True, allow_unused=True)
-        found.append(torch.zeros_like(at) if slope is None else slope)
-    return [each.detach() for each in found]
+        if values[-1].requires_grad:
+            (slope,) = torch.autograd.grad(values[-1].sum(), at, create_graph=True, allow_unused=True)
+        values.append(torch.zeros_like(at) if slope is None else slope)
+    return [value.detach() for value in values]
 
 
 def _composed(x: Tensor, first: Tensor, second: Tensor) -> Tensor:

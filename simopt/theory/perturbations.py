@@ -174,27 +174,28 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
         noisy = reference.responses + directions.noise(nu)
         return Perturbed(reference, lambda _: noisy)
     along, across = mixture(kind, strength)
-    if not fewer_rows:
-
-        def in_samples(i: int) -> Tensor:
-            change = (along - 1) * directions.pcs[:, i] + across * directions.draw(i)  # (R, n)
-            perturbed: Tensor = reference.responses + values[i] * change[..., None] * axes[i]
-            return perturbed
-
-        return Perturbed(reference, in_samples)
     from scipy.linalg import helmert  # loaded where it is needed
 
     # Orthonormal columns of sum zero, (K + 2, K + 1).
     rows = torch.from_numpy(helmert(len(values) + 2).T.copy()).to(values)
-    X = rows[:, :-1] @ (values[:, None] * axes)
 
-    def in_span(i: int) -> Tensor:
+    def in_samples(i: int) -> tuple[Tensor, Tensor]:
+        return directions.pcs[:, i], directions.draw(i)
+
+    def in_span(i: int) -> tuple[Tensor, Tensor]:
         w = directions.draw(i)
         inside = w @ directions.pcs  # (R, K)
         outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
-        change = across * torch.cat([inside, outside[:, None]], dim=-1)
-        change[:, i] += along - 1
-        perturbed: Tensor = X + values[i] * (change @ rows.mT)[..., None] * axes[i]
+        return rows[:, i], torch.cat([inside, outside[:, None]], dim=-1) @ rows.mT
+
+    if fewer_rows:
+        reference = Reference.of(rows[:, :-1] @ (values[:, None] * axes))
+    written = in_span if fewer_rows else in_samples
+
+    def of_pc(i: int) -> Tensor:
+        u, w = written(i)
+        change = (along - 1) * u + across * w  # (R, rows)
+        perturbed: Tensor = reference.responses + values[i] * change[..., None] * axes[i]
         return perturbed
 
-    return Perturbed(Reference.of(X), in_span)
+    return Perturbed(reference, of_pc)

@@ -127,7 +127,7 @@ class Session:
     ) -> None:
 
         self.request, self.job = request, job
-        self.observe, self.should_stop = observe, should_stop
+        self.observe, self.should_stop, self.stopped = observe, should_stop, False
         self.values: dict[Entry, Callable[[Moments], Tensor]] = {layout.CAPTURED_VARIANCE: captured_variance}
         for name, measure in job.tracked.items():
             self.values[layout.tracked(name)] = measure.bind(job.ascent.bound.reference).evaluate
@@ -155,10 +155,10 @@ class Session:
         if before is None:
             self._write(self.log.stored({}, {}))
         try:
-            reason = self.job.ascent.run(
-                self._observe, should_stop=self.should_stop, every=self.request.log.every
-            )
-            stored = self._concluded(reason)
+            with devices.memory_errors():
+                every = self.request.log.every
+                reason = self.job.ascent.run(self._observe, should_stop=self._stop, every=every)
+                stored = self._concluded(reason)
         except Exception as error:
             self._fail(error)
             raise
@@ -215,11 +215,17 @@ class Session:
                 stacklevel=2,
             )
 
+    def _stop(self) -> bool:
+        self.stopped = self.should_stop()
+        return self.stopped
+
     def _observe(self, state: State) -> None:
         due = time.monotonic() - self.saved >= self.pause
         if due and state.settled and not state.last and self.request.path is not None:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
+        if self.stopped:
+            return  # the run that goes on from here sees this state first, and logs it if it is to be
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}
@@ -272,7 +278,8 @@ class Session:
         about: dict[str, Any] = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
         about["wall_seconds"] = self._seconds()
         # What can be resumed stays: memory or a disk that was full may have room the next time.
-        kept = None if isinstance(error, RunFailedError) else shelf.if_whole(reader.unfinished, path)
+        diverged = isinstance(error, RunFailedError) and error.__cause__ is None
+        kept = None if diverged else shelf.if_whole(reader.unfinished, path)
         if kept is None:
             kept = self.log.stored({}, self._decoded())
         try:

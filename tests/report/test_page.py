@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import importlib
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -249,6 +251,16 @@ def test_thinned_curves_stay_near_the_whole_ones():
     assert len(at) <= MOST_POINTS
     assert (at[0], at[-1]) == (0, 4999)
     assert np.abs(np.interp(step, step[at], score[at]) - score).max() < 0.002
+
+
+@pytest.mark.parametrize("missing", ["plotly.graph_objects", "jinja2"])
+def test_a_page_says_what_is_not_installed(monkeypatch, missing):
+    for name in [name for name in sys.modules if name.startswith("simopt.report.page")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    told = rf"a page needs {missing.partition('.')[0]}, which is not installed: pip install .simopt\[html\]"
+    with pytest.raises(InputError, match=told):
+        importlib.import_module("simopt.report.page")
 
 
 def test_what_cannot_be_written(tmp_path):

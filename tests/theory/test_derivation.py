@@ -10,7 +10,7 @@ import torch
 from simopt import measures
 from simopt.errors import InputError
 from simopt.theory.derivation import PERTURBATIONS, DerivationError, derive, subjects
-from simopt.theory.derivation.setting import ROTATED, lam
+from simopt.theory.derivation.setting import ROTATED, Explicit, K, e, lam, matrices, overlaps
 from simopt.theory.derivation.words import polynomial
 
 PENALTY = 0.7
@@ -246,6 +246,38 @@ def test_a_step_may_use_its_stated_assumptions_only() -> None:
         steps = (*derivation.steps[:number], replace(step, assumptions=left), *derivation.steps[number + 1 :])
         with pytest.raises(DerivationError, match="X'Y"):
             replace(derivation, steps=steps).verify()
+
+
+@pytest.mark.parametrize("perturbation", ["rotation", "noise_all"])
+def test_singular_values_need_orthonormal_axes_and_the_right_diagonal(perturbation: str) -> None:
+    steps = derive("nbs", perturbation).steps
+    (number,) = [at for at, step in enumerate(steps) if step.rule.startswith("singular values")]
+    step = steps[number]
+    assert step.check.holds(step, steps[:number])
+    assert not step.check.holds(replace(step, assumptions=()), steps[:number])
+    for D in (2 * step.check.D, step.check.D**2, sp.Identity(step.check.D.shape[0])):
+        assert not replace(step.check, D=D).holds(step, steps[:number])
+
+
+@pytest.mark.parametrize("order", [3, 4, 5])
+def test_a_series_may_leave_out_its_order_and_nothing_below(order: int) -> None:
+    steps = derive("cka", "rotation").steps
+    (step,) = [step for step in steps if step.rule == "expanded in t"]
+    q, t = sp.Symbol("q_i", positive=True), sp.Symbol("t", real=True)
+    short = replace(step, after=q * t**2 + sp.Order(t**order))
+    assert short.check.holds(short, steps) == (order <= 4)  # q sin(t)^2 = q t^2 - q t^4 / 3 + ...
+
+
+def test_matrices_written_out_are_those_of_numpy() -> None:
+    case = Explicit(PERTURBATIONS["rotation"], [sp.Float(v) for v in (3.0, 1.1, 0.4)], 1)
+    _, _, S, P, L, C, G, _ = matrices(K)
+    written = case.matrix(2 * S * P * overlaps * e.T + L**-1 * G * C)
+    values = {"t": 0.6, "z_1": 0.3, "z_3": -0.2}
+    written = written.subs({symbol: values[symbol.name] for symbol in written.free_symbols})
+    entries = np.array([3.0, 1.1 * np.cos(0.6), 0.4])
+    expected = np.diag(entries)
+    expected[:, 1] += 2 * entries * [0.3, 0.0, -0.2]
+    np.testing.assert_allclose(np.array(written, dtype=float), expected, atol=1e-12)
 
 
 def test_a_missing_step_is_noticed() -> None:

@@ -7,17 +7,9 @@ from typing import Annotated
 
 import typer
 
-from simopt.app.commands.run import ConfigDir
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import (
-    AsJson,
-    Debug,
-    errors_as_lines,
-    print_json,
-    say,
-    titled_bar,
-    warnings_shown,
-)
+from simopt.app.terminal.console import command, deliver, say, titled_bar
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -58,11 +50,10 @@ def card(
 
     Example: simopt card cka procrustes_angular dataset=majaj --html card.html
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt import checks
         from simopt.app.config import requests
         from simopt.app.terminal.analysis_tables import card_tables
-        from simopt.app.terminal.render import show
         from simopt.workflows.card import carry_out, decomposed
 
         checks.suffix(html, ".html")
@@ -77,11 +68,7 @@ def card(
             from simopt.report.card.page import save_page
 
             say(f"wrote {save_page(cards, html)}", error=True)
-        if as_json:
-            told = [each.as_json() for each in cards]
-            print_json(told[0] if len(told) == 1 else told)
-            return
-        show(card_tables(cards))
-        for each in cards:
+        deliver(cards[0] if len(cards) == 1 else cards, as_json, lambda: card_tables(cards))
+        for each in [] if as_json else cards:
             say(*(f"{each.measure}: {line}" for line in each.disagreements()), style="yellow")
             say(*each.remarks(), style="dim")

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import (
-    AsJson,
-    Debug,
-    check_figure,
-    download_bar,
-    errors_as_lines,
-    print_json,
-    say,
-    warnings_shown,
-)
+from simopt.app.terminal.console import check_figure, command, download_bar, print_json, say
+from simopt.app.terminal.console import show as print_tables
+from simopt.app.terminal.options import AsJson, Debug, FigureFile
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
@@ -35,9 +27,6 @@ Options = Annotated[
     list[str] | None,
     typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the dataset, for instance source=real."),
 ]
-Figure = Annotated[
-    Path | None, typer.Option("--figure", help="Draw the spectrum into this .png, .pdf or .svg file.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -48,9 +37,8 @@ def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = Fal
     """
     if context.invoked_subcommand is not None:
         return
-    with errors_as_lines(debug):
+    with command(debug):
         from simopt import datasets as catalogue
-        from simopt.app.terminal.render import show as print_tables
         from simopt.app.terminal.tables import datasets_table
 
         cards = [catalogue.describe(name) for name in catalogue.names()]
@@ -66,7 +54,7 @@ def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 
     Example: simopt datasets fetch majaj
     """
-    with errors_as_lines(debug):
+    with command(debug):
         from simopt import datasets as catalogue
         from simopt.datasets.fetch import folder
 
@@ -85,7 +73,7 @@ def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 def show(
     name: Name,
     options: Options = None,
-    figure: Figure = None,
+    figure: FigureFile = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -93,11 +81,10 @@ def show(
 
     Example: simopt datasets show file path=recording.h5 --figure spectrum.png
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         check_figure(figure)
         from simopt import catalogue
         from simopt.app.config import requests
-        from simopt.app.terminal.render import show as print_tables
         from simopt.app.terminal.tables import dataset_table
         from simopt.workflows.data import Data
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.commands.score import Draws, FigureFile, Identifiers, Snr
-from simopt.app.terminal.console import (
+from simopt.app.terminal.console import check_figure, command, deliver, progress_bar, say
+from simopt.app.terminal.options import (
     AsJson,
+    ConfigDir,
     Debug,
-    check_figure,
-    errors_as_lines,
-    print_json,
-    progress_bar,
-    say,
-    warnings_shown,
+    Draws,
+    FigureFile,
+    Identifiers,
+    Overrides,
+    OwnFile,
+    Recording,
+    Snr,
 )
 from simopt.app.terminal.signals import stop_signals
 
@@ -28,16 +26,12 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.workflows.run_request import RunRequest
 
-Recording = Annotated[str, typer.Argument(metavar="X", help="A dataset of `simopt datasets`, or a file.")]
-File = Annotated[
-    Path, typer.Argument(metavar="Y", help="Your data, a file: the same samples in the same order.")
-]
 _PROBED_STEPS = 3
 
 
 def explain(
     x: Recording,
-    y: File,
+    y: OwnFile,
     overrides: Overrides = None,
     draws: Draws = None,
     snr: Snr = None,
@@ -55,9 +49,8 @@ def explain(
 
     Example: simopt explain majaj model.npy measure=cka,nbs
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt.app.config import requests
-        from simopt.app.terminal.render import show
         from simopt.app.terminal.tables import advice_table
         from simopt.workflows.compare import DRAWS
         from simopt.workflows.explain import carry_out
@@ -71,16 +64,14 @@ def explain(
             from simopt.report.standing import save_standings
 
             save_standings([each.standing for each in result.explained], result.title, figure)
-        if as_json:
-            print_json(result.as_json())
-            return
-        say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
-        say(*result.sentences())
-        say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
-        show([advice_table(result)])
-        say(*result.advice)
-        if result.no_ceiling:
-            say(f"No ceiling: {result.no_ceiling}", style="dim")
+        if not as_json:
+            say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
+            say(*result.sentences())
+            say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
+        deliver(result, as_json, lambda: [advice_table(result)])
+        if not as_json:
+            say(*result.advice)
+            say(*([f"No ceiling: {result.no_ceiling}"] if result.no_ceiling else []), style="dim")
 
 
 @contextlib.contextmanager

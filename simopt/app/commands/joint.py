@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.terminal.console import (
-    AsJson,
-    Debug,
-    check_figure,
-    errors_as_lines,
-    print_json,
-    say,
-    titled_bar,
-    warnings_shown,
-)
+from simopt.app.terminal.console import check_figure, command, deliver, say, titled_bar
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides
 from simopt.app.terminal.signals import stop_signals
-
-FigureFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--figure", help="Draw the region, of several pairs a matrix, into this .png, .pdf or .svg file."
-    ),
-]
 
 
 def joint(
@@ -43,10 +22,9 @@ def joint(
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt.app.config import requests
-        from simopt.app.terminal.analysis_tables import joint_tables, verdicts_table
-        from simopt.app.terminal.render import show
+        from simopt.app.terminal.analysis_tables import joint_tables
         from simopt.workflows.joint import carry_out
 
         check_figure(figure)
@@ -59,18 +37,10 @@ def joint(
             from simopt.report.joint import save_joint, save_matrix
 
             save_joint(results[0], figure) if len(results) == 1 else save_matrix(results, figure)
-        if as_json:
-            told = [result.as_json() for result in results]
-            print_json(told[0] if len(told) == 1 else told)
-            return
-        spectrum = asked[0].dataset.dataset.spectrum()
-        show(table for result in results for table in joint_tables(result, spectrum))
-        if results[0].region is not None:
-            show([verdicts_table(results)])
-        for result in results:
+        shown = results[0] if len(results) == 1 else results
+        deliver(shown, as_json, lambda: joint_tables(results, asked[0].dataset.dataset.spectrum()))
+        for result in [] if as_json else results:
             if result.outside:
-                told_of = (
-                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
-                )
-                say(f"{' and '.join(result.names)}: {told_of}", error=True)
+                told = f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+                say(f"{' and '.join(result.names)}: {told}", error=True)
             say(f"{result.how}: {result.path}")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, print_json
+from simopt.app.terminal.console import command, print_json, show
+from simopt.app.terminal.options import AsJson, Debug
 
 Name = Annotated[
     str | None,
@@ -25,9 +26,8 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
 
     Example: simopt measures cka
     """
-    with errors_as_lines(debug):
+    with command(debug):
         from simopt import measures as catalogue
-        from simopt.app.terminal.render import show
         from simopt.app.terminal.tables import measure_card, measures_table
         from simopt.measures import describe
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, print_json, say
+from simopt.app.terminal.console import command, print_json, say, show
+from simopt.app.terminal.options import AsJson, Debug
 
 if TYPE_CHECKING:
     from simopt.report.written import Report
@@ -64,7 +65,7 @@ def report(
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
-    with errors_as_lines(debug):
+    with command(debug):
         from simopt.report import written as work
 
         suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
@@ -73,7 +74,6 @@ def report(
         if as_json:
             print_json(_as_json(done))
         else:
-            from simopt.app.terminal.render import show
             from simopt.app.terminal.tables import report_tables
 
             show(report_tables(done.found, done.compared))

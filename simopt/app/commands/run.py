@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from simopt.app.terminal import completion
-from simopt.app.terminal.console import (
-    AsJson,
-    Debug,
-    errors_as_lines,
-    print_json,
-    progress_bar,
-    say,
-    warnings_shown,
-)
+from simopt.app.terminal.console import command, print_json, progress_bar, say
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides
 from simopt.app.terminal.signals import stop_signals
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        autocompletion=completion.overrides,
-        metavar="[KEY=VALUE]...",
-        help="Overrides in Hydra's grammar, for instance measure=nbs.",
-    ),
-]
-ConfigDir = Annotated[
-    Path | None, typer.Option("--config-dir", help="A folder with your own measure/, dataset/ ... yamls.")
-]
 
 
 def run(
@@ -43,7 +18,7 @@ def run(
 
     Example: simopt run measure=procrustes_angular dataset=mante seeds=[0,1,2] optimizer.lr=0.05
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt.app.config import requests
         from simopt.workflows.run import carry_out
 

@@ -7,28 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.terminal.console import (
-    AsJson,
-    Debug,
-    check_figure,
-    errors_as_lines,
-    print_json,
-    say,
-    titled_bar,
-    warnings_shown,
-)
+from simopt.app.terminal.console import check_figure, command, deliver, print_json, say, titled_bar
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
 if TYPE_CHECKING:
-    from simopt.workflows.sensitivity import SensitivityResult
     from simopt.workflows.sensitivity_request import SensitivityRequest
 
-FigureFile = Annotated[
-    Path | None,
-    typer.Option("--figure", help="Draw theory and experiment into this .png, .pdf or .svg file."),
-]
 Derivation = Annotated[
     bool, typer.Option("--derivation", help="Derive the closed forms, every step checked; needs no data.")
 ]
@@ -69,10 +55,9 @@ def sensitivity(
 
     Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt.app.config import requests
         from simopt.app.terminal import analysis_tables as tables
-        from simopt.app.terminal.render import show
         from simopt.workflows import derivations
 
         if sum((derivation, learning, bounds)) > 1:
@@ -92,38 +77,26 @@ def sensitivity(
                     typer.echo(text)
         elif bounds:
             proved = derivations.bounds(request)
-            print_json(proved.as_json()) if as_json else show([tables.bounds_table(proved)])
+            deliver(proved, as_json, lambda: [tables.bounds_table(proved)])
         elif learning:
             learned = derivations.learning(request)
-            if as_json:
-                print_json(learned.as_json())
-            else:
-                show(tables.learning_tables(learned))
-                say(*tables.learning_remarks(learned), error=True)
+            deliver(learned, as_json, lambda: tables.learning_tables(learned))
+            say(*([] if as_json else tables.learning_remarks(learned)), error=True)
         else:
-            _show(_experiment(request), figure, as_json)
+            _experiment(request, figure, as_json)
 
 
-def _experiment(request: SensitivityRequest) -> SensitivityResult:
+def _experiment(request: SensitivityRequest, figure: Path | None, as_json: bool) -> None:
+    from simopt.app.terminal.analysis_tables import sensitivity_tables
     from simopt.workflows.sensitivity import carry_out
 
     with stop_signals() as stopped, titled_bar() as observe:
-        return carry_out(request, observe, should_stop=stopped)
-
-
-def _show(result: SensitivityResult, figure: Path | None, as_json: bool) -> None:
-    from simopt.app.terminal.analysis_tables import sensitivity_tables
-    from simopt.app.terminal.render import show
-
+        result = carry_out(request, observe, should_stop=stopped)
     if figure is not None:
         from simopt.report.sensitivity import save_sensitivity
 
         save_sensitivity(result, figure)
-    if as_json:
-        print_json(result.as_json())
-        return
-    show(sensitivity_tables(result))
-    for name, reason in result.skipped.items():
-        say(f"{name}: {reason}", style="dim", error=True)
-    if result.path is not None:
-        say(f"{result.how}: {result.path}")
+    deliver(result, as_json, lambda: sensitivity_tables(result))
+    if not as_json:
+        say(*(f"{name}: {reason}" for name, reason in result.skipped.items()), style="dim", error=True)
+        say(*([] if result.path is None else [f"{result.how}: {result.path}"]))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.commands.run import ConfigDir, Overrides
-from simopt.app.terminal.console import AsJson, Debug, errors_as_lines, out, print_json, say, warnings_shown
+from simopt.app.terminal.console import command, out, print_json, say
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides
 
 if TYPE_CHECKING:
     from simopt.app.sweep.plan import Outcome
@@ -30,7 +30,7 @@ def sweep(
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
-    with errors_as_lines(debug), warnings_shown():
+    with command(debug):
         from simopt.app.sweep import launch
         from simopt.app.sweep import plan as sweeps
         from simopt.app.sweep.board import Board, outcomes_table, plan_table

@@ -14,7 +14,7 @@ from simopt.analysis.reading import median_half_capture
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.ranges.result import JointRange
 from simopt.report import card as cards_of
-from simopt.report.document import Cell, Number, Table
+from simopt.report.document import Number, Table
 from simopt.report.sensitivity import strength_label
 from simopt.theory.sensitivity import Sensitivity
 from simopt.typing import FloatArray
@@ -36,7 +36,7 @@ def sensitivity_tables(result: Sensitivities) -> list[Table]:
 def _by_pc(result: Sensitivities, s: int) -> Table:
     told = f"{strength_label(result.perturbation, result.strengths[s])} of one PC"
     heads = ["PC", "variance", *(curve.measure for curve in result.curves)]
-    rows: list[list[Cell]] = [
+    rows: list[list[str]] = [
         [
             Number(text)
             for text in (str(pc), f"{result.variance_ratio[pc - 1]:.4f}", *_cells(result, s, pc - 1))
@@ -49,7 +49,7 @@ def _by_pc(result: Sensitivities, s: int) -> Table:
 
 def _over_levels(result: Sensitivities) -> Table:
     heads = ["level", *(curve.measure for curve in result.curves)]
-    rows: list[list[Cell]] = [
+    rows: list[list[str]] = [
         [Number(text) for text in (f"{level:g}", *_cells(result, s, 0))]
         for s, level in enumerate(result.strengths)
     ]
@@ -83,7 +83,7 @@ def _summary(result: Sensitivities) -> Table:
         "effective PCs: the participation ratio of the weights; corrected: for finite samples"
     )
     heads = ["measure", "from", "order", "exponent", "effective PCs", "largest deviation", "corrected"]
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for curve in result.curves:
         local = curve.local
         order = float(np.nanmedian(local.order)) if np.isfinite(local.order).any() else math.nan
@@ -108,7 +108,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
         "rank correlation",
         "never, predicted / run",
     ]
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for each in result.learned:
         first = "-" if each.start is None else ", ".join(map(str, each.start.order[:8] + 1))
         cells, found = ["-"] * 4, each.comparison
@@ -127,7 +127,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
         "predicted for gradient flow / a stored run, where there is one;\n"
         "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
     )
-    halves: list[list[Cell]] = [
+    halves: list[list[str]] = [
         [Number(str(pc)), *(Number(_half(each, pc - 1)) for each in shown)]
         for pc in _SHOWN
         if pc <= len(result.spectrum)
@@ -159,7 +159,7 @@ def learning_remarks(result: LearningResult) -> list[str]:
 
 def bounds_table(result: BoundsResult) -> Table:
     """Return, for each ordered pair of measures, between what the second lies at levels of the first."""
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for given, implied, found in result.pairs:
         limits = zip(found.lower, found.upper, strict=True)
         cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
@@ -169,17 +169,21 @@ def bounds_table(result: BoundsResult) -> Table:
     return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
 
 
-def joint_tables(result: JointRange, spectrum: FloatArray | None) -> list[Table]:
-    """Return what was found of one pair: the boundary, or the targets."""
-    title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
-    if result.region is not None:
-        return [_boundary(result, spectrum, title)]
-    return [] if result.square is None else [_square(result, title)]
+def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> Iterator[Table]:
+    """Give what was found of each pair, the boundary or the targets, and the verdicts."""
+    for result in results:
+        title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
+        if result.region is not None:
+            yield _boundary(result, spectrum, title)
+        elif result.square is not None:
+            yield _square(result, title)
+    if results[0].region is not None:
+        yield verdicts_table(results)
 
 
 def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -> Table:
     """Return one row a pair: area, verdict, and what the first thresholds imply."""
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for result in results:
         area = "-" if result.region is None else f"{result.region.area:.3f}"
         rows.append([" and ".join(result.names), Number(area), result.verdict or "-", result.sentence()])
@@ -193,7 +197,7 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
     labels = [] if inspected is None else list(inspected.decoding)
     sides = [[f"{end} {b}", "spread", "distance", "captured", *labels] for end in ("least", "largest")]
     share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for at, level in enumerate(region.levels):
         cells = [f"{level:g}"]
         for side, values in enumerate((region.b_min, region.b_max)):
@@ -213,7 +217,7 @@ def _square(result: JointRange, title: str) -> Table:
     reached = result.square
     assert reached is not None
     columns = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
-    rows: list[list[Cell]] = [
+    rows: list[list[str]] = [
         list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
@@ -240,7 +244,7 @@ def of_report(collected: Collected) -> Iterator[Table]:
             yield verdicts_table(regions, f"{dataset} ({source}): joint ranges")
         for each in results:
             if each.region is None:
-                yield from joint_tables(each, None)
+                yield from joint_tables([each], None)
 
 
 def card_tables(cards: Sequence[cards_of.Card]) -> Iterator[Table]:

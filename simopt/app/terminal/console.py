@@ -8,9 +8,9 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,12 +38,11 @@ from simopt.errors import (
 if TYPE_CHECKING:
     from simopt.datasets.fetch import ProgressBar
     from simopt.optimization.state import State
+    from simopt.report.document import Table
+    from simopt.workflows.result import Result
 
 _SHOWN = (DegenerateWarning, LargeResultWarning, RetiredWarning)
 """Our own warnings that are shown in one line."""
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _OUTSIDE_A_TERMINAL = 200
 
@@ -99,6 +98,13 @@ def _fail(message: str, code: int, debug: bool) -> NoReturn:
     raise typer.Exit(code)
 
 
+@contextlib.contextmanager
+def command(debug: bool) -> Iterator[None]:
+    """Show what goes wrong in a command, and what it warns of, as people are to see it."""
+    with errors_as_lines(debug), warnings_shown():
+        yield
+
+
 def print_json(value: Any) -> None:
     """Print plain values as strict JSON, with the version of their keys, on standard output."""
     from simopt.checks import as_plain
@@ -108,6 +114,24 @@ def print_json(value: Any) -> None:
 
     shown = [versioned(each) for each in value] if isinstance(value, list) else versioned(value)
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
+
+
+def deliver(results: Result | Sequence[Result], as_json: bool, tables: Callable[[], Iterable[Table]]) -> None:
+    """Print results, one or a list of them, as JSON or as tables."""
+    if as_json:
+        print_json(
+            [each.as_json() for each in results] if isinstance(results, Sequence) else results.as_json()
+        )
+    else:
+        show(tables())
+
+
+def show(tables: Iterable[Table]) -> None:
+    """Print tables on standard output."""
+    from simopt.app.terminal.render import as_rich
+
+    for table in tables:
+        out().print(as_rich(table))
 
 
 def say(*lines: object, style: str | None = None, error: bool = False) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.table import Table as RichTable
 from rich.text import Text
-
-from simopt.app.terminal.console import out
 
 if TYPE_CHECKING:
     from simopt.report.document import Table
@@ -31,9 +28,3 @@ def as_rich(table: Table) -> RichTable:
 def _escaped(text: str) -> str:
     """Return text with what a terminal would obey as escapes, but for line breaks."""
     return "\n".join(line if line.isprintable() else repr(line) for line in text.split("\n"))
-
-
-def show(tables: Iterable[Table]) -> None:
-    """Print tables on standard output."""
-    for table in tables:
-        out().print(as_rich(table))

@@ -10,20 +10,31 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Give a question that SIGINT and SIGTERM answer with yes, and tell of it; a second one acts at once."""
+    """Give a question that SIGINT and SIGTERM answer with yes, and tell of it; a second one acts at once.
+
+    So does the first one before the question was ever put: nobody polls while data are loaded.
+    """
     came: list[int] = []
+    polled: list[bool] = []
 
     def note(number: int, frame: object) -> None:
         came.append(number)
         restore()
         tell()
+        if not polled and callable(before[number]):
+            before[number](number, frame)
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    def stopped() -> bool:
+        if not polled:
+            polled.append(True)
+        return bool(came)
+
     before: dict[int, Any] = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(came)
+        yield stopped
     finally:
         restore()

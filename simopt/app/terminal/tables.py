@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from simopt.report.document import Cell, Number, Table
+from simopt.report.document import Number, Table
 
 if TYPE_CHECKING:
     from simopt.report import Collected
@@ -111,7 +111,7 @@ def scores_table(result: CompareResult) -> Table:
     note = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
     heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
-    rows: list[list[Cell]] = [
+    rows: list[list[str]] = [
         [row["measure"], *(Number("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
         for row in result.table()
     ]
@@ -122,7 +122,7 @@ def scores_table(result: CompareResult) -> Table:
 def advice_table(result: ExplainResult) -> Table:
     """Return what each measure is good for on a recording, and its good scores."""
     variables = list(result.reference)
-    rows: list[list[Cell]] = [
+    rows: list[list[str]] = [
         [
             each.verdict.measure,
             each.verdict.kind,
@@ -142,12 +142,12 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
     first = ["first order"] if result.first_order is not None else []
     known = ["what it is"] if result.about else []
     heads = ["rank", "part", *known, "share of variance", "change", *first, "what it does"]
-    rows: list[list[Cell]] = []
+    rows: list[list[str]] = []
     for rank, (i, row) in enumerate(
         zip(result.ranking()[:top].tolist(), result.table(), strict=False), start=1
     ):
         change = row["change"]
-        cells: list[Cell] = [Number(str(rank)), row["part"]]
+        cells: list[str] = [Number(str(rank)), row["part"]]
         cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
         cells.append(Number(f"{row['share']:.2%}"))
         cells.append(Number("undefined" if math.isnan(change) else f"{change:+.6f}"))
@@ -187,7 +187,7 @@ def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
         "read from a figure"
     )
     heads = ("measure", "what", "published", "here", "difference", "from", "note")
-    cells: list[list[Cell]] = []
+    cells: list[list[str]] = []
     for row in rows:
         numbers = map(Number, (_published(row), _here(row), _difference(row)))
         cells.append([row.measure, row.what, *numbers, row.origin, row.note])

@@ -12,7 +12,7 @@ from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.checks import as_plain
-from simopt.report.document import Cell, Number, Table
+from simopt.report.document import Number, Table
 from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -200,7 +200,7 @@ def invariance_table(cards: Sequence[Card]) -> Table:
     """Return what became of each kind of transformation of each side."""
     kinds = dict.fromkeys(invariance.kind for card in cards for invariance in card.invariances)
     tried = [{(i.kind, i.side): i for i in card.invariances} for card in cards]
-    rows: list[list[Cell]] = [
+    rows = [
         [kind.replace("_", " "), *(_invariance_cell(of.get((kind, side))) for of in tried for side in SIDES)]
         for kind in kinds
     ]
@@ -215,20 +215,20 @@ def half_capture_table(cards: Sequence[Card]) -> Table | None:
     if ratio is None:
         return None
     summaries = [card.summary for card in cards]
-    rows: list[list[Cell]] = []
-    for pc in (pc for pc in SHOWN_PCS if pc <= len(ratio)):
-        halves = [None if summary is None else summary.rounded_halves([pc])[0] for summary in summaries]
+    pcs = [pc for pc in SHOWN_PCS if pc <= len(ratio)]
+    columns = []
+    for summary in summaries:
+        halves = [None] * len(pcs) if summary is None else summary.rounded_halves(pcs)
         cells = [
-            Number("-", None)
-            if half is None
-            else Number(half.worded("never"), float(half.value) if half.count else None)
+            Number("-", None) if half is None else Number(half.worded("never"), float(half.value or "nan"))
             for half in halves
         ]
-        rows.append([Number(f"{pc} ({ratio[pc - 1]:.1%})", pc), *cells])
-    ends = ["-" if summary is None else rounded(summary.scores).worded() for summary in summaries]
-    never = ["-" if summary is None else f"{summary.never_captured:.0%}" for summary in summaries]
-    for name, texts in (("last score", ends), ("PCs never half captured", never)):
-        rows.append([Number(name, None), *(Number(text, None) for text in texts)])
+        end = "-" if summary is None else rounded(summary.scores).worded()
+        never = "-" if summary is None else f"{summary.never_captured:.0%}"
+        columns.append([*cells, Number(end, None), Number(never, None)])
+    heads = [*(Number(f"{pc} ({ratio[pc - 1]:.1%})", pc) for pc in pcs)]
+    heads += [Number("last score", None), Number("PCs never half captured", None)]
+    rows = [list(row) for row in zip(heads, *columns, strict=True)]
     note = "the score at which a PC is half captured by noise that climbs the score; means over replicates"
     return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
 
@@ -306,4 +306,4 @@ def _invariance_cell(tried: Invariance | None) -> Number:
         text = "stays" if tried.holds else f"changes by {tried.change:.2g}"
     if not tried.agrees:
         text += f", declared to {'stay' if tried.declared else 'change'}"
-    return Number(text, tried.change if math.isfinite(tried.change) else None)
+    return Number(text, tried.change)

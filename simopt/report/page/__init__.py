@@ -26,8 +26,9 @@ try:
     )
     from simopt.report.page.provenance import origin
 except ModuleNotFoundError as error:
+    missing = str(error.name).partition(".")[0]
     raise InputError(
-        f'a page needs {error.name}, which is not installed: pip install "simopt[html]".'
+        f'a page needs {missing}, which is not installed: pip install "simopt[html]".'
     ) from error
 
 if TYPE_CHECKING:
@@ -79,9 +80,7 @@ def save_page(collected: Collected, path: Path) -> Path:
 
 def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
     table = runs_table(summaries)
-    rows = [
-        [*row[:2], Link(str(row[2]), f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)
-    ]
+    rows = [[*row[:2], Link(row[2], f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)]
     caption, note = marked(table.caption, sources), f"{table.note} Column heads sort."
     return replace(table, caption=caption, note=note, rows=rows)
 

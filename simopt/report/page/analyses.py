@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.report.joint import axis_limits
-from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, thin
+from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, pages, thin
 from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from simopt.theory.sensitivity import Sensitivity
     from simopt.typing import FloatArray
 
+    Cells = int | tuple[slice, int]
+
 _MOST_MEASURES = 10
 """In one plot; more are continued in the next one."""
 
@@ -27,22 +29,19 @@ _MOST_MEASURES = 10
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, of noise on all PCs one: theory as a line, experiments as dots."""
     title = f"{result.dataset} ({result.source})"
-    count = len(result.curves)
-    for first in range(0, max(count, 1), _MOST_MEASURES):
-        curves = result.curves[first : first + _MOST_MEASURES]
-        part = f", measures {first + 1} to {first + len(curves)} of {count}" if count > _MOST_MEASURES else ""
-        some = replace(result, curves=curves, skipped={} if first else result.skipped)
+    for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
+        some = replace(
+            result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
+        )
         if result.perturbation == "noise_all":
             plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
-            strengths = np.array(result.strengths)
-            _add_curves(plot, some, strengths, [(s, 0) for s in range(len(strengths))])
+            _add_curves(plot, some, np.array(result.strengths), (slice(None), 0))
             yield plot
             continue
-        ratio = result.variance_ratio
         for s, strength in enumerate(result.strengths):
             kind = strength_label(result.perturbation, strength)
-            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", ratio)
-            _add_curves(plot, some, ratio, [(s, pc) for pc in range(len(ratio))])
+            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", result.variance_ratio)
+            _add_curves(plot, some, result.variance_ratio, s)
             yield plot
 
 
@@ -50,7 +49,8 @@ def joint_plot(result: JointRange) -> Plot | None:
     """Return the region of two measures with its bounds and targets; None where nothing of it was found."""
     if result.region is None and result.square is None:
         return None
-    plot = Plot(f"{joint_title(result)}: scores found together", *result.names)
+    data = f"{result.dataset} ({result.source})"
+    plot = Plot(f"{data}, {' and '.join(result.names)}: scores found together", *result.names)
     pairs = []
     signs: tuple[int, int] = (1, 1)
     near: tuple[FloatArray | None, FloatArray | None] = (None, None)
@@ -74,28 +74,23 @@ def joint_plot(result: JointRange) -> Plot | None:
     return plot
 
 
-def joint_title(result: JointRange) -> str:
-    """Return the dataset with its source, and the two measures."""
-    return f"{result.dataset} ({result.source}), {' and '.join(result.names)}"
-
-
-def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[tuple[int, int]]) -> None:
+def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells) -> None:
+    """Add the curves of all measures; ``cells`` are those of an array (S, K) that stand at ``at``."""
     sentences = []
+    order = np.argsort(at, kind="stable")
     for index, curve in enumerate(result.curves):
         color, dash = COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
-        order = np.argsort(at, kind="stable")
-        strengths, pcs = np.array(cells)[order].T
         columns = {plot.xlabel: at[order]}
         for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
             if values is not None:
-                columns[name] = values[strengths, pcs]
+                columns[name] = values[cells][order]
         low, high = "expected, less 2 sd", "expected, and 2 sd"
         if curve.expected is not None and curve.band is not None:
-            middle, width = (values[strengths, pcs] for values in (curve.expected, curve.band))
+            middle, width = (values[cells][order] for values in (curve.expected, curve.band))
             columns |= {low: middle - 2 * width, high: middle + 2 * width}
         deviation = "sd of the experiment"
         if curve.experiment is not None:
-            columns[deviation] = curve.experiment.std(axis=-1)[strengths, pcs]
+            columns[deviation] = curve.experiment.std(axis=-1)[cells][order]
         rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
         shown = {name: values[rows] for name, values in columns.items()}
         plot.table(f"{plot.title}, {curve.measure}", shown)
@@ -113,19 +108,17 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: list[t
     plot.sentence = f"{'; '.join(sentences)}.{skipped}"
 
 
-def _curve_sentence(curve: Sensitivity, cells: list[tuple[int, int]], result: Sensitivities) -> str:
+def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
-    strengths, pcs = np.array(cells).T
-    values = np.full(1, np.nan) if scores is None else scores[strengths, pcs]
-    if not np.isfinite(values).any():
+    if scores is None or not np.isfinite(scores[cells]).any():
         return f"{curve.measure}: no score"
 
     def where(at: int) -> str:
-        strength, pc = cells[at]
         if result.perturbation == "noise_all":
-            return f"noise {result.strengths[strength]:g}"
-        return f"PC {pc + 1}, {result.variance_ratio[pc]:.1%} of variance"
+            return f"noise {result.strengths[at]:g}"
+        return f"PC {at + 1}, {result.variance_ratio[at]:.1%} of variance"
 
+    values = scores[cells]
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
     text = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
     if curve.deviation is not None:

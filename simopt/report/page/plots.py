@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
@@ -42,6 +42,7 @@ _DARK = (
     "#fde725", "#c8e020", "#90d743", "#5ec962", "#35b779", "#2fb3a0", "#45a3c0", "#6d95d6", "#9a8ae0",
 )  # fmt: skip
 
+Content = TypeVar("Content")
 GoodScores = Mapping[int, Mapping[str, GoodScore]]
 
 
@@ -228,7 +229,11 @@ def captured_plot(run: Run, summary: Summary, points: int) -> Plot:
     """Return captured variance of some PCs against score, a line for each replicate."""
     shown = [pc for pc in SHOWN_PCS if pc <= len(run.pc_variance)]
     replicates = min(run.score.shape[1], MOST_REPLICATES)
-    plot = Plot(f"{run.dataset}, {run.measure} {short(run)}: captured variance", "score", "captured variance")
+    plot = Plot(
+        f"{run.dataset}, {run.measure} {run.run_id.rpartition('-')[2][:6]}: captured variance",
+        "score",
+        "captured variance",
+    )
     plot.figure.update_yaxes(range=(-0.02, 1.02))
     for r in range(replicates):
         captured = run.captured_variance[:, r, [pc - 1 for pc in shown]].astype(np.float64)
@@ -305,11 +310,6 @@ def decoding_plots(runs: Sequence[Run], good_scores: GoodScores) -> Iterator[Plo
             yield plot
 
 
-def short(run: Run) -> str:
-    """Return the first letters of a run's hash."""
-    return run.run_id.rpartition("-")[2][:6]
-
-
 def _add_pool(
     plot: Plot, curve: Pool, index: int, at: FloatArray, values: FloatArray, points: int
 ) -> FloatArray:
@@ -340,14 +340,19 @@ def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
             plot.trace(f"{name} {value:.2f}", ends, level, INK, dash=dash)
 
 
+def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
+    """Yield so many at a time, one page at least, and which of how many these are."""
+    count = len(content)
+    for first in range(0, max(count, 1), most):
+        some = list(content[first : first + most])
+        yield some, f", {what}{first + 1} to {first + len(some)} of {count}" if count > most else ""
+
+
 def _parts(runs: Sequence[Run]) -> Iterator[tuple[str, list[Pool], str]]:
     """Yield the curves of each dataset and source, so many at a time, and which of how many these are."""
     pools = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
     for dataset, group in groupby(pools, key=lambda curve: curve.dataset):
-        same = list(group)
-        for first in range(0, len(same), MOST_CURVES):
-            some = same[first : first + MOST_CURVES]
-            part = f", {first + 1} to {first + len(some)} of {len(same)}" if len(same) > MOST_CURVES else ""
+        for some, part in pages(list(group), MOST_CURVES):
             yield dataset, some, part
 
 

@@ -94,7 +94,7 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
     there = catalogue.read(node, name) | ({"lr": _LR} if node == "optimizer" else {})
     free = _FREE[node] | {"name", "aliases"}
     return {
-        _key(key): (value, there.get(key, _MISSING))
+        key if isinstance(key, str) and key.isidentifier() else _plain(key): (value, there.get(key, _MISSING))
         for key, value in here.items()
         if key not in free and value != there.get(key, _MISSING)
     }
@@ -120,17 +120,10 @@ def _told(what: str, here: object, there: object) -> str:
     return f"{what} is {_plain(here)}, published {_plain(there)}"
 
 
-def _key(key: object) -> str:
-    return key if isinstance(key, str) and key.isidentifier() else _plain(key)
-
-
 def _plain(value: object) -> str:
     """Return a stored value as a few printable characters."""
-    if not isinstance(value, str | bool | int | float | None) or abs(_number(value)) > _LARGEST:
+    large = isinstance(value, int | float) and abs(value) > _LARGEST
+    if large or not isinstance(value, str | bool | int | float | None):
         return "something else"
     shown = repr(value)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, int | float) else 0

@@ -52,6 +52,11 @@ def table(name: Table) -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 
+def _rows(name: Table, **columns: str) -> list[dict[str, str]]:
+    """Return the rows of a table that have these values in these columns."""
+    return [row for row in table(name) if columns.items() <= row.items()]
+
+
 def datasets() -> set[str]:
     """Return the names of the recordings of which something is published."""
     return {row["dataset"] for name in ("runs", "figures") for row in table(name)}
@@ -72,15 +77,14 @@ def half_capture(dataset: str, measure: str) -> FloatArray:
 
     Empty where none are at hand.
     """
-    chosen = (row for row in table("half_capture") if (row["dataset"], row["measure"]) == (dataset, measure))
-    return np.array([float(row["score"] or "nan") for row in chosen])
+    rows = _rows("half_capture", dataset=dataset, measure=measure)
+    return np.array([float(row["score"] or "nan") for row in rows])
 
 
 def decoding(dataset: str, measure: str, variable: str) -> tuple[FloatArray, FloatArray]:
     """Return score and accuracy along a run, (T,) each; the first two rows are of the same state."""
-    of = (dataset, measure, variable)
-    chosen = [row for row in table("decoding") if (row["dataset"], row["measure"], row["variable"]) == of]
-    score, accuracy = (np.array([float(row[key]) for row in chosen]) for key in ("score", "accuracy"))
+    rows = _rows("decoding", dataset=dataset, measure=measure, variable=variable)
+    score, accuracy = (np.array([float(row[key]) for row in rows]) for key in ("score", "accuracy"))
     return score, accuracy
 
 
@@ -94,10 +98,8 @@ def figure(dataset: str, what: str, of: str) -> Number | None:
     of : str
         A measure or a task variable.
     """
-    for row in table("figures"):
-        if (row["dataset"], row["what"], row["of"]) == (dataset, what, of):
-            origin: Origin = "by eye" if row["origin"] == "by eye" else "rounded data"
-            return Number(float(row["value"]), origin)
+    for row in _rows("figures", dataset=dataset, what=what, of=of):
+        return Number(float(row["value"]), "by eye" if row["origin"] == "by eye" else "rounded data")
     return None
 
 

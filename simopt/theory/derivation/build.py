@@ -9,7 +9,7 @@ import sympy as sp
 
 from simopt import checks
 from simopt.theory.derivation.proofs import Algebra
-from simopt.theory.derivation.score import steps_to_score
+from simopt.theory.derivation.score import ANGULAR, SUBJECTS, steps_to_score
 from simopt.theory.derivation.sensitivity import (
     loss_of_a_small_share,
     ratio_of_losses,
@@ -20,7 +20,6 @@ from simopt.theory.derivation.sensitivity import (
 )
 from simopt.theory.derivation.setting import MEANING, PERTURBATIONS
 from simopt.theory.derivation.steps import Derivation, Step
-from simopt.theory.derivation.subjects import ANGULAR, SUBJECTS
 
 
 def subjects() -> list[str]:

@@ -40,7 +40,8 @@ def vanishes(expression: sp.Expr) -> bool:
         return all(vanishes(expression.subs(inside, sign * size)) for sign in (1, -1))
     if expression == 0 or sp.expand(expression) == 0 or _vanishes_rationally(expression):
         return True
-    return bool(sp.simplify(_factored(expression)) == 0)
+    # Equal roots look equal once what stands under them is factored.
+    return bool(sp.simplify(sp.factor(expression, deep=True)) == 0)
 
 
 def _vanishes_rationally(expression: sp.Expr) -> bool:
@@ -49,14 +50,6 @@ def _vanishes_rationally(expression: sp.Expr) -> bool:
     plain = expression.xreplace({sp.sin(t): sine, sp.cos(t): cosine})
     numerator = sp.expand(sp.fraction(sp.together(plain))[0])
     return bool(numerator == 0 or sp.expand(numerator.subs(sine, sp.sqrt(1 - cosine**2))) == 0)
-
-
-def _factored(expression: sp.Expr) -> sp.Expr:
-    """Factor what stands under a root, so that equal roots look equal."""
-    return expression.replace(
-        lambda part: isinstance(part, sp.Pow) and not part.exp.is_integer,
-        lambda part: sp.expand_power_base(sp.factor(sp.together(part.base)) ** part.exp),
-    )
 
 
 @dataclass(frozen=True)

@@ -105,13 +105,9 @@ def steps_to_loss(
 
 def terms(claim: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, ...]:
     """Return the terms of an expansion, the lowest power of the strength first."""
-    if claim.removeO() == 0:
-        return ()
-    powers: dict[sp.Expr, sp.Expr] = {}
-    for part in sp.Add.make_args(claim.removeO()):
-        power = part.as_coeff_exponent(x)[1]
-        powers[power] = powers.get(power, sp.Integer(0)) + part
-    return tuple(powers[power] for power in sorted(powers))
+    coefficients = sp.collect(claim.removeO(), x, evaluate=False)
+    ascending = sorted(coefficients, key=lambda power: power.as_base_exp()[1])
+    return tuple(coefficients[power] * power for power in ascending if coefficients[power] != 0)
 
 
 def ratio_of_losses(lead: sp.Expr, x: sp.Symbol) -> Step:

@@ -86,8 +86,6 @@ class Perturbation:
     name, words : str
     amplitude, noise : sympy expression
         a and b: the i-th score vector s_i u_i of Y is s_i (a u_i + b w).
-    gain : sympy expression
-        (a^2 + b^2), in the simplest form: how the variance of PC i changes.
     strength : Symbol
         What the loss is expanded in.
     count : Symbol
@@ -101,12 +99,16 @@ class Perturbation:
     words: str
     amplitude: sp.Expr
     noise: sp.Expr
-    gain: sp.Expr
     strength: sp.Symbol
     count: sp.Symbol
     decomposition: Assumption
     apart: Assumption
     diagonals: Assumption
+
+    @property
+    def gain(self) -> sp.Expr:
+        """How the variance of PC i changes, a^2 + b^2."""
+        return sp.simplify(self.amplitude**2 + self.noise**2)
 
     @property
     def whole(self) -> bool:
@@ -134,7 +136,7 @@ _NAMES = "names for what is diagonal: lambda_k, c_k and g_k are the entries of L
 
 
 def _of_one_pc(
-    name: str, words: str, amplitude: sp.Expr, noise: sp.Expr, gain: sp.Expr, strength: sp.Symbol
+    name: str, words: str, amplitude: sp.Expr, noise: sp.Expr, strength: sp.Symbol
 ) -> Perturbation:
     U, V, S, P, L, C, G, _ = matrices(K)
     moved, own, apart = U * P * V.T, P * P, Assumption("nothing is added to the PC")
@@ -151,7 +153,7 @@ def _of_one_pc(
         ((X, U * S * V.T), (Y, moved)),
     )
     diagonals = Assumption(_NAMES, ((L, S * S), (C, S * P), (G, own)))
-    return Perturbation(name, words, amplitude, noise, gain, strength, K, decomposition, apart, diagonals)
+    return Perturbation(name, words, amplitude, noise, strength, K, decomposition, apart, diagonals)
 
 
 def _of_all() -> Perturbation:
@@ -167,7 +169,7 @@ def _of_all() -> Perturbation:
     )
     diagonals = Assumption(_NAMES, ((L, S * S), (C, S * S), (G, S * S + nu * sp.Identity(p))))
     words = "noise is added to all of Y"
-    return Perturbation("noise_all", words, one, zero, one, nu, p, decomposition, apart, diagonals)
+    return Perturbation("noise_all", words, one, zero, nu, p, decomposition, apart, diagonals)
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
@@ -178,16 +180,14 @@ PERTURBATIONS: dict[str, Perturbation] = {
             "the i-th left singular vector of Y is turned by t towards w",
             sp.cos(t),
             sp.sin(t),
-            sp.Integer(1),
             t,
         ),
-        _of_one_pc("scaling", "the amplitude of PC i of Y is multiplied by a", a, sp.Integer(0), a**2, delta),
+        _of_one_pc("scaling", "the amplitude of PC i of Y is multiplied by a", a, sp.Integer(0), delta),
         _of_one_pc(
             "noise",
             "noise along w is added to PC i of Y, eta times its amplitude",
             sp.Integer(1),
             eta,
-            1 + eta**2,
             eta,
         ),
         _of_all(),
