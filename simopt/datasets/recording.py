@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -18,7 +17,7 @@ from simopt.datasets import fetch
 from simopt.datasets.base import Dataset, Loader, Trials, plain
 from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
-from simopt.errors import InputError, SurrogateWarning
+from simopt.errors import InputError, SurrogateWarning, warn
 from simopt.typing import FloatArray, LabelArray, Source
 
 SOURCES = ("auto", "real", "surrogate")
@@ -140,12 +139,11 @@ class Recording(Loader):
             return self.real()
         self._refuse_options()
         if self.source == "auto":
-            warnings.warn(
+            warn(
                 f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
                 f"labels, not the recording. `simopt datasets fetch {self.name}` gets the recording; "
                 "dataset.source=surrogate takes the surrogate on purpose.",
                 SurrogateWarning,
-                stacklevel=2,
             )
         return self.surrogate()
 

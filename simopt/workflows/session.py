@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,14 @@ from simopt.analysis.good_score import good_scores
 from simopt.analysis.nulls import nulls
 from simopt.analysis.run_decoding import RunDecoding
 from simopt.datasets import Dataset
-from simopt.errors import InterruptedRunError, LargeResultWarning, RunFailedError, SimoptError, StorageError
+from simopt.errors import (
+    InterruptedRunError,
+    LargeResultWarning,
+    RunFailedError,
+    SimoptError,
+    StorageError,
+    warn,
+)
 from simopt.measures import Measure, Moments, Reference
 from simopt.optimization import device as devices
 from simopt.optimization import init as inits
@@ -208,11 +214,10 @@ class Session:
         log = self.request.log
         most = header.row_bytes() * (1 + self.request.max_steps // log.every)
         if most > _LARGE_BYTES and not log.score_step:
-            warnings.warn(
+            warn(
                 f"{most / 1e9:.1f} GB of scores and captured variance are kept in memory: log.every=10, "
                 "log.score_step=0.01 or fewer seeds at a time take less.",
                 LargeResultWarning,
-                stacklevel=2,
             )
 
     def _stop(self) -> bool:

@@ -53,7 +53,7 @@ def sensitivity(
     perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or level; one or a
     list), seeds, pcs, log.dir, force. spectrum=FILE.csv samples=N units=N predicts without data.
 
-    Example: simopt sensitivity dataset=majaj measure=[cka,nbs,procrustes_angular] --figure majaj.pdf
+    Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
     with command(debug):
         from simopt.app.config import requests

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from simopt import catalogue
 from simopt.app.config.compose import compose, parse
-from simopt.errors import InputError, RetiredWarning
+from simopt.errors import InputError, RetiredWarning, warn
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
 from simopt.workflows.run_request import RunRequest
@@ -71,7 +70,7 @@ def in_use(overrides: Sequence[str]) -> list[str]:
         if retired is None:
             kept.append(text)
         else:
-            warnings.warn(f"{text} has no effect: {retired}.", RetiredWarning, stacklevel=2)
+            warn(f"{text} has no effect: {retired}.", RetiredWarning)
     return kept
 
 
