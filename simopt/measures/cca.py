@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import procrustes
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
@@ -45,37 +45,33 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
     return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
 
 
-class _Basis(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, centred: Tensor, Y: Tensor, variance: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg.svd(centred)
-        keep = values > rank_tolerance(values, Y)
-        if variance < 1:
-            keep = keep & _leading(values.square(), variance)
-        ctx.save_for_backward(left, values, right, keep)
-        ctx.truncated = variance < 1
-        ctx.mark_non_differentiable(keep)
-        return left * keep[..., None, :], keep
+def _basis_gradient(
+    grad: Tensor, left: Tensor, values: Tensor, right: Tensor, keep: Tensor, variance: float
+) -> Tensor:
+    inside = torch.where(keep[..., None, :], grad, 0.0)
+    along = left.mT @ inside
+    pulled = ((inside - left @ along) / torch.where(keep, values, 1.0)[..., None, :]) @ right
+    # Row j, column i: a kept u_i turns towards a dropped u_j.
+    own, other = values[..., None, :], values[..., :, None]
+    gap = (own - other) * (own + other)
+    largest = values[..., :1]
+    tie = torch.finfo(values.dtype).eps * max(left.shape[-2], right.shape[-1]) * largest.square()
+    turned = keep[..., None, :] & ~keep[..., :, None] & (gap > tie[..., None])
+    turn = torch.where(turned, along / torch.where(turned, gap, 1.0), 0.0)
+    pulled = pulled + left @ ((turn + turn.mT) * own) @ right
+    if variance == 1:
+        lacking = torch.where(keep[..., None, :], 0.0, grad)
+        pulled = pulled + (lacking / torch.where(largest > 0, largest, 1.0)[..., None, :]) @ right
+    return pulled
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        left, values, right, keep = ctx.saved_tensors
-        inside = torch.where(keep[..., None, :], grads[0], 0.0)
-        along = left.mT @ inside
-        grad = ((inside - left @ along) / torch.where(keep, values, 1.0)[..., None, :]) @ right
-        # Row j, column i: a kept u_i turns towards a dropped u_j.
-        own, other = values[..., None, :], values[..., :, None]
-        gap = (own - other) * (own + other)
-        largest = values[..., :1]
-        tie = torch.finfo(values.dtype).eps * max(left.shape[-2], right.shape[-1]) * largest.square()
-        turned = keep[..., None, :] & ~keep[..., :, None] & (gap > tie[..., None])
-        turn = torch.where(turned, along / torch.where(turned, gap, 1.0), 0.0)
-        grad = grad + left @ ((turn + turn.mT) * own) @ right
-        if not ctx.truncated:
-            lacking = torch.where(keep[..., None, :], 0.0, grads[0])
-            grad = grad + (lacking / torch.where(largest > 0, largest, 1.0)[..., None, :]) @ right
-        return grad, None, None
+
+@with_gradient(_basis_gradient)
+def _basis(centred: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
+    left, values, right = linalg.svd(centred)
+    keep = values > rank_tolerance(values, Y)
+    if variance < 1:
+        keep = keep & _leading(values.square(), variance)
+    return (left * keep[..., None, :], keep), (left, values, right, keep, variance)
 
 
 def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -99,7 +95,7 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
         direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
     keep : Tensor of bool, (..., r)
     """
-    return _Basis.apply(moments.centred, moments.Y, variance)
+    return _basis(moments.centred, moments.Y, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
@@ -121,22 +117,18 @@ def _leading(powers: Tensor, variance: float) -> Tensor:
     return before <= variance
 
 
-class _SquaredNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        ctx.save_for_backward(matrix)
-        return matrix.square().sum(dim=(-2, -1))
+def _squared_norm_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
+    slope = 2 * matrix
+    unused = (matrix == 0).all(dim=-2, keepdim=True)
+    if bool(unused.any()):
+        left, _, right = linalg.svd(matrix)
+        slope = slope + torch.where(unused, left @ right, 0.0)
+    return grad[..., None, None] * slope
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (matrix,) = ctx.saved_tensors
-        grad = 2 * matrix
-        unused = (matrix == 0).all(dim=-2, keepdim=True)
-        if bool(unused.any()):
-            left, _, right = linalg.svd(matrix)
-            grad = grad + torch.where(unused, left @ right, 0.0)
-        return grads[0][..., None, None] * grad
+
+@with_gradient(_squared_norm_gradient)
+def _squared_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
+    return matrix.square().sum(dim=(-2, -1)), (matrix,)
 
 
 def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
@@ -155,7 +147,7 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     cross = X_basis.mT @ Y_basis
     if power == 1:
         return linalg.nuclear_norm(cross)
-    return _SquaredNorm.apply(cross)
+    return _squared_norm(cross)
 
 
 @dataclass(frozen=True, kw_only=True)

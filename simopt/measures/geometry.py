@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import linalg, pairwise
+from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 
@@ -103,28 +103,16 @@ _STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class _Polar(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        left, values, right = linalg.svd(matrix)
-        keep = values > linalg.rank_tolerance(values, matrix)
-        left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
-        ctx.save_for_backward(left, torch.where(keep, values, 1.0), right)
-        return left @ right.mT
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        left, values, right = ctx.saved_tensors
-        (grad,) = grads
-        inner = left.mT @ grad @ right
-        turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
-        from_left = (grad @ right - left @ inner) / values[..., None, :]
-        from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
-        return left @ (turned @ right.mT + from_right) + from_left @ right.mT
+def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -> Tensor:
+    inner = left.mT @ grad @ right
+    turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
+    from_left = (grad @ right - left @ inner) / values[..., None, :]
+    from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
+    return left @ (turned @ right.mT + from_right) + from_left @ right.mT
 
 
-def polar(matrix: Tensor) -> Tensor:
+@with_gradient(_polar_gradient)
+def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Return UV', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
 
     Its gradient is exact at constant rank and divides by sums s_i + s_j of nonzero singular values only, so
@@ -135,7 +123,10 @@ def polar(matrix: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    return _Polar.apply(matrix)
+    left, values, right = linalg.svd(matrix)
+    keep = values > linalg.rank_tolerance(values, matrix)
+    left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
+    return left @ right.mT, (left, torch.where(keep, values, 1.0), right)
 
 
 @dataclass(frozen=True, kw_only=True)

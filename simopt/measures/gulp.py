@@ -4,43 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
 
-class _HatDistance(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
-        left, values, right = linalg.svd(matrix)
-        shrunk = values.square() / (values.square() + penalty)
-        cross = X_basis.mT @ left
-        ctx.save_for_backward(left, values, right, shrunk, cross, X_basis, X_shrunk)
-        ctx.penalty = penalty
-        overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
-        return X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        left, values, right, shrunk, cross, X_basis, X_shrunk = ctx.saved_tensors
-        coefficients = values / (values.square() + ctx.penalty)
-        # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
-        difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
-        difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
-        grad = 4 * (difference * coefficients[..., None, :]) @ right
-        return grads[0][..., None, None] * grad, None, None, None
+def _hat_gradient(
+    grad: Tensor, left: Tensor, values: Tensor, right: Tensor, shrunk: Tensor, cross: Tensor,
+    X_basis: Tensor, X_shrunk: Tensor, penalty: float,
+) -> Tensor:  # fmt: skip
+    coefficients = values / (values.square() + penalty)
+    # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
+    difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
+    difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
+    pulled = 4 * (difference * coefficients[..., None, :]) @ right
+    return grad[..., None, None] * pulled
 
 
-def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
+@with_gradient(_hat_gradient)
+def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
     """Return ||H_x - H||_F^2 of two ridge hat matrices, H = A (A'A + lambda I)^-1 A', (...).
 
     The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 takes no difference of singular values.
@@ -54,7 +42,12 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
         Eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
-    return _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)
+    left, values, right = linalg.svd(matrix)
+    shrunk = values.square() / (values.square() + penalty)
+    cross = X_basis.mT @ left
+    overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
+    distance = X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
+    return distance, (left, values, right, shrunk, cross, X_basis, X_shrunk, penalty)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
@@ -45,30 +45,13 @@ _RELATIONS = {
 }
 
 
-class _Distance(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
-        polar = linalg.polar(factor.mT @ matrix)
-        residual = matrix - factor @ polar
-        # The polar factor keeps lengths only from the narrower side into the wider one.
-        narrow = factor.shape[-1] <= matrix.shape[-1]
-        apart = residual if narrow else factor - matrix @ polar.mT
-        distance = torch.linalg.matrix_norm(apart)
-        size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
-        units = max(*matrix.shape[-2:], factor.shape[-1])
-        tip = _TIP * torch.finfo(matrix.dtype).eps * units * size
-        ctx.save_for_backward(residual, distance, tip)
-        return distance
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        residual, distance, tip = ctx.saved_tensors
-        slope = torch.where(distance > tip, grads[0] / torch.where(distance > tip, distance, 1.0), 0.0)
-        return slope[..., None, None] * residual, None
+def _distance_gradient(grad: Tensor, residual: Tensor, distance: Tensor, tip: Tensor) -> Tensor:
+    slope = torch.where(distance > tip, grad / torch.where(distance > tip, distance, 1.0), 0.0)
+    return slope[..., None, None] * residual
 
 
-def distance(matrix: Tensor, factor: Tensor) -> Tensor:
+@with_gradient(_distance_gradient)
+def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
     """Return min over orthogonal Q of ||F - A Q||_F, the narrower side padded with zero columns, (...).
 
     d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, whose gradient is 2 (A - F P) with P the polar factor of F'A:
@@ -86,7 +69,14 @@ def distance(matrix: Tensor, factor: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    return _Distance.apply(matrix, factor)
+    polar = linalg.polar(factor.mT @ matrix)
+    residual = matrix - factor @ polar
+    # The polar factor keeps lengths only from the narrower side into the wider one.
+    narrow = factor.shape[-1] <= matrix.shape[-1]
+    apart = torch.linalg.matrix_norm(residual if narrow else factor - matrix @ polar.mT)
+    size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
+    tip = _TIP * torch.finfo(matrix.dtype).eps * max(*matrix.shape[-2:], factor.shape[-1]) * size
+    return apart, (residual, apart, tip)
 
 
 def angle(chord: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
 from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
 from simopt.measures.moments import Moments, Reference
@@ -23,32 +23,22 @@ Metric = Literal["angular", "euclidean"]
 _FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
 
 
-class _Clipped(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, centred: Tensor, Y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg.svd(centred)
-        values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
-        whitened = (values / floor).clamp(max=1)
-        ctx.save_for_backward(left, values, right, whitened)
-        ctx.floor = floor
-        return (left * whitened[..., None, :]) @ right, values
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        left, values, right, whitened = ctx.saved_tensors
-        inner = left.mT @ grads[0] @ right.mT
-        difference, total = _slopes(values, whitened, ctx.floor)
-        along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / ctx.floor)
-        core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
-        core = core + torch.diag_embed(grads[1])
-        grad = left @ core @ right
-        # Only the longer side has directions outside of U or of V.
-        if left.shape[-2] > right.shape[-1]:
-            grad = grad + ((grads[0] @ right.mT - left @ inner) * along[..., None, :]) @ right
-        elif left.shape[-2] < right.shape[-1]:
-            grad = grad + left @ (along[..., :, None] * (left.mT @ grads[0] - inner @ right))
-        return grad, None, None
+def _clipped_gradient(
+    grad: Tensor, values_grad: Tensor, left: Tensor, values: Tensor, right: Tensor, whitened: Tensor,
+    floor: float,
+) -> Tensor:  # fmt: skip
+    inner = left.mT @ grad @ right.mT
+    difference, total = _slopes(values, whitened, floor)
+    along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / floor)
+    core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
+    core = core + torch.diag_embed(values_grad)
+    pulled = left @ core @ right
+    # Only the longer side has directions outside of U or of V.
+    if left.shape[-2] > right.shape[-1]:
+        pulled = pulled + ((grad @ right.mT - left @ inner) * along[..., None, :]) @ right
+    elif left.shape[-2] < right.shape[-1]:
+        pulled = pulled + left @ (along[..., :, None] * (left.mT @ grad - inner @ right))
+    return pulled
 
 
 def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -66,7 +56,8 @@ def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Ten
     )
 
 
-def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
+@with_gradient(_clipped_gradient, outputs=2)
+def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Whiten with a floor: of Y = U S V', centred, return U min(S / floor, 1) V' and s.
 
     Above the floor that is the polar factor Y (Y'Y)^-1/2. Singular values that are rounding count as 0. The
@@ -76,7 +67,8 @@ def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    moments : Moments
+    centred, Y : Tensor, (..., n, q)
+        Y centred, and as it came.
     floor : float, > 0
 
     Returns
@@ -84,7 +76,10 @@ def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
     whitened : Tensor, (..., n, q)
     values : Tensor, (..., min(n, q))
     """
-    return _Clipped.apply(moments.centred, moments.Y, floor)
+    left, values, right = linalg.svd(centred)
+    values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
+    whitened = (values / floor).clamp(max=1)
+    return ((left * whitened[..., None, :]) @ right, values), (left, values, right, whitened, floor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +174,7 @@ class ShapeMetric(Measure):
         def evaluate(moments: Moments) -> Tensor:
             Y = moments.centred
             if self.alpha < 1:
-                whitened, values = clipped(moments, floor)
+                whitened, values = clipped(moments.centred, moments.Y, floor)
                 Y = self.alpha * Y + white * whitened
             if self.metric == "angular":
                 return procrustes.angle(procrustes.distance(procrustes.unit(Y), X_unit))
