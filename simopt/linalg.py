@@ -203,6 +203,12 @@ def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
 
 
+def root(squared: Tensor) -> Tensor:
+    """Return the square root, elementwise; at 0, the tip of a cone, and below, it and its gradient are 0."""
+    zero = squared <= 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
+
+
 def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return A^-1 and the 1-norm condition number of A, infinite where A is not positive definite."""
     factor, info = torch.linalg.cholesky_ex(matrix)

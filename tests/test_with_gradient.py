@@ -48,6 +48,6 @@ def test_it_keeps_its_name_and_cannot_be_differentiated_twice() -> None:
     assert power.__name__ == "power"
     assert power.__doc__ == "Return the power and the size of the base."
     x = torch.ones(2, requires_grad=True)
-    (grad,) = torch.autograd.grad(power(x, 3)[0].sum(), x, create_graph=True)
+    (grad,) = torch.autograd.grad(power(x, 3)[0].square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()

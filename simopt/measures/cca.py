@@ -8,7 +8,6 @@ singular values of Y are ever told apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,13 +18,12 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import procrustes
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides
 from simopt.measures.moments import Moments, Reference
 
 Normaliser = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
 
-_AFFINE = frozenset(INVARIANCES)
 _NORMALISERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_rank": "min(rank X, rank Y)"}
 
 
@@ -179,7 +177,7 @@ class CCA(Measure):
     variance: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check_choices(normaliser=Normaliser, form=CCAForm)
+        self._check_choices()
         if self.power not in (1, 2):
             raise InputError(
                 f"power of {self.name} is {self.power!r}; it must be 1 (rho) or 2 (rho squared)."
@@ -200,7 +198,7 @@ class CCA(Measure):
         formula += ", rho = singular values of Qx'Qy"
         if self.variance < 1:
             formula += f", after PCA of each side to over {self.variance:g} of the variance"
-        ignored = _AFFINE if self.variance == 1 else ROTATIONAL
+        ignored = AFFINE if self.variance == 1 else ROTATIONAL
         return Facts(
             family="cca",
             formula=formula,
@@ -210,8 +208,7 @@ class CCA(Measure):
             high=math.pi / 2 if self.form == "angle" else 1.0,
             at_self=0.0 if self.form == "angle" else None if self.normaliser == "units" else 1.0,
             larger_is_closer=self.form == "score",
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **both_sides(ignored),
             sample_rotations=True,
             relations=self._relations(),
         )
@@ -229,7 +226,7 @@ class CCA(Measure):
         """Without truncation, with as many units as samples, Y spans everything."""
         return None if self.variance < 1 else _all_ones(samples, units)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
         X_basis = reference_basis(reference, self.variance)
         X_rank = X_basis.shape[-1]
@@ -267,7 +264,7 @@ class PWCCA(Measure):
             formula="sum_i w_i rho_i / sum_i w_i, w_i = sum_j |<h_i, x_j>|, h_i canonical variates of X",
             source="Morcos et al. 2018, Insights on representational similarity with canonical correlation",
             invariant_x=ROTATIONAL - {"orthogonal"},
-            invariant_y=_AFFINE,
+            invariant_y=AFFINE,
             symmetric=False,
             differentiable=False,
             direction="x_weights",
@@ -278,7 +275,7 @@ class PWCCA(Measure):
         """With as many units as samples Y spans everything."""
         return _all_ones(samples, units)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Where several correlations are 1 (wide Y) or 0 (X of higher rank than Y) their variates are not
@@ -321,12 +318,11 @@ class PLSSingularValue(Measure):
             source="Wold 1975, Soft modelling by latent variables (PLS-SVD)",
             high=math.inf,
             at_self=None,
-            invariant_x=ROTATIONAL - {"isotropic_scaling"},
-            invariant_y=ROTATIONAL - {"isotropic_scaling"},
+            **both_sides(ROTATIONAL - {"isotropic_scaling"}),
             relations=("nbs times ||X||_F ||Y||_F / ((n - 1) min(p, q))",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
         size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides, distance
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
@@ -46,8 +46,8 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
     shrunk = values.square() / (values.square() + penalty)
     cross = X_basis.mT @ left
     overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
-    distance = X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
-    return distance, (left, values, right, shrunk, cross, X_basis, X_shrunk, penalty)
+    squared = X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
+    return squared, (left, values, right, shrunk, cross, X_basis, X_shrunk, penalty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class GULP(Measure):
     @property
     def facts(self) -> Facts:
         """Blind to rotation, scale and offset of either side; unpenalised, to any invertible affine map."""
-        ignored = ROTATIONAL if self.penalty > 0 else frozenset(INVARIANCES)
+        ignored = ROTATIONAL if self.penalty > 0 else AFFINE
         relation = (
             "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
             if self.penalty > 0
@@ -83,11 +83,8 @@ class GULP(Measure):
             family="gulp",
             formula="||X (X'X + lambda I)^-1 X' - Y (Y'Y + lambda I)^-1 Y'||_F^2, ||X||_F = ||Y||_F = 1",
             source="Boix-Adsera et al. 2022, GULP: a prediction-based metric between representations",
-            high=float("inf"),
-            at_self=0.0,
-            larger_is_closer=False,
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **distance(math.inf),
+            **both_sides(ignored),
             sample_rotations=True,
             relations=(relation,),
         )
@@ -98,7 +95,7 @@ class GULP(Measure):
             return None
         return f"{units} units >= {samples} samples - 1: the distance is rank Y - rank X whatever Y is."
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the squared distance as a function of the moments."""
         X_basis = cca.reference_basis(reference)
         if self.penalty == 0:

@@ -8,7 +8,6 @@ of the digits next to Y = X.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
-from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both_sides
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 
@@ -134,7 +133,7 @@ class Procrustes(Measure):
     folds: int | None = None
 
     def __post_init__(self) -> None:
-        self._check_choices(form=ProcrustesForm, centred=bool, normalised=bool)
+        self._check_choices()
         if self.form not in ("distance", "squared") and not self.normalised:
             raise InputError(
                 f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."
@@ -163,8 +162,7 @@ class Procrustes(Measure):
             high=high,
             at_self=1.0 if self.form == "similarity" else 0.0,
             larger_is_closer=self.form == "similarity",
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **both_sides(ignored),
             differentiable=self.folds is None,
             cost="n p^2 + p^3",
             relations=_RELATIONS[self.form, self.normalised] if plain else (),
@@ -182,7 +180,7 @@ class Procrustes(Measure):
         highest = widest if self.form == "distance" else widest**2
         return 0.0, highest if self.normalised else math.inf
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises

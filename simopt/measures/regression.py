@@ -8,7 +8,7 @@ their prediction, <T, P>, ||P||^2 and ||T||^2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import forms
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
@@ -71,7 +71,7 @@ class Regression(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        self._check_choices(statistic=Statistic, direction=Direction, baseline=Baseline, form=Form)
+        self._check_choices()
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
@@ -83,7 +83,7 @@ class Regression(Measure):
     @property
     def facts(self) -> Facts:
         """The predicted side may be rotated and scaled; the predicting one mapped, unless penalised."""
-        predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else frozenset(INVARIANCES)
+        predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else AFFINE
         both = predicting & ROTATIONAL
         x, y = {
             "y_to_x": (ROTATIONAL, predicting),
@@ -122,7 +122,7 @@ class Regression(Measure):
             return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
         return None
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +11,9 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides
 from simopt.measures.crossnobis import NOISE, Noise
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import (
     BuresComparison,
@@ -59,7 +58,7 @@ _INVARIANT: dict[RDM, frozenset[str]] = {
     "euclidean": ROTATIONAL,
     "correlation": frozenset({"permutation", "isotropic_scaling"}),
     "cosine": ROTATIONAL - {"translation"},
-    "mahalanobis": frozenset(INVARIANCES),
+    "mahalanobis": AFFINE,
 }
 
 
@@ -96,7 +95,7 @@ class RSA(Measure):
     noise: Noise = "ledoit_wolf"
 
     def __post_init__(self) -> None:
-        self._check_choices(rdm=RDM, comparison=Comparison, noise=Noise, centre_units=bool)
+        self._check_choices()
         if self.repeats is not None:
             checks.whole(self.repeats, 2, f"repeats of {self.name}")
             if self.rdm != "crossnobis":
@@ -120,8 +119,7 @@ class RSA(Measure):
             high=math.inf if distance else 1.0,
             at_self=None if self.comparison == "tau_a" else 0.0 if distance else 1.0,
             larger_is_closer=not distance,
-            invariant_x=self._invariant(),
-            invariant_y=self._invariant(),
+            **both_sides(self._invariant()),
             differentiable=self.comparison not in RANKED,
             cost=self._cost(),
             relations=self._relations(),
@@ -166,7 +164,7 @@ class RSA(Measure):
             )
         return None
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments; NaN where a comparison sees nothing in Y's RDM.
 
         Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,7 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides, distance
 from simopt.measures.moments import Moments, Reference
 
 Convention = Literal["netrep", "repsim"]
@@ -111,7 +110,7 @@ class ShapeMetric(Measure):
     metric: Metric = "angular"
 
     def __post_init__(self) -> None:
-        self._check_choices(convention=Convention, metric=Metric)
+        self._check_choices()
         checks.at_least(self.alpha, 0, f"alpha of {self.name}")
         if self.alpha > 1:
             raise InputError(f"alpha of {self.name} is {self.alpha!r}; it must be a number from 0 to 1.")
@@ -125,23 +124,18 @@ class ShapeMetric(Measure):
         if self.alpha == 1 and angular:
             ignored = ROTATIONAL
         elif self.alpha == 0 and (angular or not restored):
-            ignored = frozenset(INVARIANCES)
-        distance = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
+            ignored = AFFINE
+        apart = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
         whitening = "1" if restored else "sqrt(n)"
-        formula = (
-            f"{distance}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
-        )
+        formula = f"{apart}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
         if restored and not angular:
             formula += ", each rescaled to its variance"
         return Facts(
             family="shape",
             formula=formula,
             source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
-            high=math.pi / 2 if angular else math.inf,
-            at_self=0.0,
-            larger_is_closer=False,
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **distance(math.pi / 2 if angular else math.inf),
+            **both_sides(ignored),
             sample_rotations=restored,
             relations=self._relations(),
         )
@@ -161,7 +155,7 @@ class ShapeMetric(Measure):
             return None
         return f"{units} units >= {samples} samples - 1: whitened, every Y is at the same angle from X."
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""
         n, p = reference.samples, reference.responses.shape[-1]
         white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
