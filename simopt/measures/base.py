@@ -86,12 +86,17 @@ class Facts:
     relations: tuple[str, ...] = ()
 
 
-def both_sides(ignored: frozenset[str]) -> dict[str, Any]:
+def both(ignored: frozenset[str]) -> dict[str, Any]:
     """Return the facts of a measure that ignores the same transformations of X and of Y."""
     return {"invariant_x": ignored, "invariant_y": ignored}
 
 
-def distance(high: float) -> dict[str, Any]:
+def spans_all(samples: int, units: int, consequence: str) -> str | None:
+    """Say what it means for a score where Y has units enough to span all centred samples, else None."""
+    return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
+
+
+def distance_facts(high: float) -> dict[str, Any]:
     """Return the facts of a distance from 0 to ``high``."""
     return {"high": high, "at_self": 0.0, "larger_is_closer": False}
 

@@ -18,12 +18,13 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import procrustes
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, spans_all
 from simopt.measures.moments import Moments, Reference
 
 Normaliser = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
 
+_ALL_ONES = "every canonical correlation is 1 whatever Y is."
 _NORMALISERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_rank": "min(rank X, rank Y)"}
 
 
@@ -101,12 +102,6 @@ def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
     left = reference.scores / norms
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
-
-
-def _all_ones(samples: int, units: int) -> str | None:
-    if units < samples - 1:
-        return None
-    return f"{units} units >= {samples} samples - 1: every canonical correlation is 1 whatever Y is."
 
 
 def _leading(powers: Tensor, variance: float) -> Tensor:
@@ -208,7 +203,7 @@ class CCA(Measure):
             high=math.pi / 2 if self.form == "angle" else 1.0,
             at_self=0.0 if self.form == "angle" else None if self.normaliser == "units" else 1.0,
             larger_is_closer=self.form == "score",
-            **both_sides(ignored),
+            **both(ignored),
             sample_rotations=True,
             relations=self._relations(),
         )
@@ -224,7 +219,7 @@ class CCA(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Without truncation, with as many units as samples, Y spans everything."""
-        return None if self.variance < 1 else _all_ones(samples, units)
+        return None if self.variance < 1 else spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
@@ -273,7 +268,7 @@ class PWCCA(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """With as many units as samples Y spans everything."""
-        return _all_ones(samples, units)
+        return spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
@@ -318,7 +313,7 @@ class PLSSingularValue(Measure):
             source="Wold 1975, Soft modelling by latent variables (PLS-SVD)",
             high=math.inf,
             at_self=None,
-            **both_sides(ROTATIONAL - {"isotropic_scaling"}),
+            **both(ROTATIONAL - {"isotropic_scaling"}),
             relations=("nbs times ||X||_F ||Y||_F / ((n - 1) min(p, q))",),
         )
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simopt.errors import InputError
-from simopt.measures.base import Facts, Measure, Score, both_sides, over_batch
+from simopt.measures.base import Facts, Measure, Score, both, over_batch
 from simopt.measures.moments import Reference
 
 
@@ -38,7 +38,7 @@ class FunctionMeasure(Measure):
             family="your own",
             formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
             source=(self.function.__doc__ or "").strip().partition("\n")[0],
-            **both_sides(frozenset()),
+            **both(frozenset()),
             low=-float("inf"),
             high=float("inf"),
             at_self=None,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from simopt import linalg, pairwise
 from simopt.gradients import Saved, with_gradient
-from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both_sides, distance
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
@@ -157,7 +157,7 @@ class DistanceMatrices(Measure):
                 family="geometry",
                 formula="sqrt(<A, B> / (||A||_F ||B||_F)), A and B double-centred distance matrices",
                 source="Székely, Rizzo & Bakirov 2007, Measuring and Testing Dependence by Correlation",
-                **both_sides(ROTATIONAL),
+                **both(ROTATIONAL),
                 cost="n^2 p",
                 relations=("its square is CKA with the kernel -||x_i - x_j||",),
             )
@@ -166,8 +166,8 @@ class DistanceMatrices(Measure):
             family="geometry",
             formula="||D_X - D_Y||_2" if spectral else "||D_X - D_Y||_F / sqrt 2",
             source="Yin & Shen 2018, On the Dimensionality of Word Embedding; Klabunde et al. 2025",
-            **both_sides(_ROTATION | {"translation"}),
-            **distance(math.inf),
+            **both(_ROTATION | {"translation"}),
+            **distance_facts(math.inf),
             cost="n^2 p + n^3" if spectral else "n^2 p",
             relations=("spectral <= sqrt 2 pairs",),
         )
@@ -215,8 +215,8 @@ class StatisticDifference(Measure):
             source="Wang & Isola 2020, Alignment and Uniformity on the Hypersphere"
             if pairs
             else "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
-            **both_sides(_ROTATION.union(ignored[self.statistic])),
-            **distance(2.0 if self.statistic == "concentricity" else math.inf),
+            **both(_ROTATION.union(ignored[self.statistic])),
+            **distance_facts(2.0 if self.statistic == "concentricity" else math.inf),
             cost="n^2 p" if pairs else "n p",
         )
 
@@ -239,7 +239,7 @@ class EigenspaceOverlap(Measure):
             family="geometry",
             formula="||U'V||_F^2 / max(p, q), U and V orthonormal bases of the column spaces of X and Y",
             source="May et al. 2019, On the Downstream Performance of Compressed Word Embeddings",
-            **both_sides(invariant),
+            **both(invariant),
             at_self=None,
             relations=("cca-mean-squared without centring, times min(p, q) / max(p, q)",),
         )
@@ -281,7 +281,7 @@ class AlignedCosine(Measure):
             family="geometry",
             formula="mean_i cos(Q'x_i, y_i), Q = argmin over orthogonal Q of ||XQ - Y||_F",
             source="Hamilton et al. 2016, Diachronic Word Embeddings; Klabunde et al. 2025",
-            **both_sides(ROTATIONAL - {"translation"}),
+            **both(ROTATIONAL - {"translation"}),
             low=-1.0,
             relations=("with rows of equal length, the uncentred nbs",),
         )

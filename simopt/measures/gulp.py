@@ -10,7 +10,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides, distance
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
@@ -74,26 +74,23 @@ class GULP(Measure):
     def facts(self) -> Facts:
         """Blind to rotation, scale and offset of either side; unpenalised, to any invertible affine map."""
         ignored = ROTATIONAL if self.penalty > 0 else AFFINE
-        relation = (
-            "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
-            if self.penalty > 0
-            else "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
-        )
+        relation = "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
+        if self.penalty == 0:
+            relation = "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
         return Facts(
             family="gulp",
             formula="||X (X'X + lambda I)^-1 X' - Y (Y'Y + lambda I)^-1 Y'||_F^2, ||X||_F = ||Y||_F = 1",
             source="Boix-Adsera et al. 2022, GULP: a prediction-based metric between representations",
-            **distance(math.inf),
-            **both_sides(ignored),
+            **distance_facts(math.inf),
+            **both(ignored),
             sample_rotations=True,
             relations=(relation,),
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Without a penalty and with as many units as samples, Y spans everything."""
-        if self.penalty > 0 or units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: the distance is rank Y - rank X whatever Y is."
+        same = "the distance is rank Y - rank X whatever Y is."
+        return None if self.penalty > 0 else spans_all(samples, units, same)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the squared distance as a function of the moments."""

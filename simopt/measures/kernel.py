@@ -15,7 +15,7 @@ from torch import Tensor
 from simopt import checks, linalg, pairwise
 from simopt.errors import InputError
 from simopt.measures import forms
-from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both_sides
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
 
@@ -151,7 +151,7 @@ class KernelSimilarity(Measure):
             family="kernel",
             formula=forms.wording(self.form, self._formula()),
             source=_SOURCES["bures" if self.comparison == "bures" else self.estimator],
-            **both_sides(invariant),
+            **both(invariant),
             sample_rotations=self.kernel == "linear" and biased,
             cost="n p^2" if self.kernel == "linear" else "n^2 p",
             relations=self._relations(),

@@ -18,7 +18,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError, NumericalError
 from simopt.measures import forms
-from simopt.measures.base import UNITWISE, Facts, Measure, Score, both_sides, distance
+from simopt.measures.base import UNITWISE, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
 
@@ -200,15 +200,14 @@ class Matching(Measure):
     def facts(self) -> Facts:
         """Symmetric and blind to the order of units; what else it ignores depends on the columns."""
         invariant = _INVARIANCES[self.columns]
-        if self.comparison == "angle":
-            invariant = invariant | {"isotropic_scaling"}
         longest = 2.0 if self.columns == "unit" and self.plan != "one_to_one" else math.inf
-        ends = {"euclidean": distance(longest), "angle": distance(math.pi), "correlation": {"low": -1.0}}
+        if self.comparison == "angle":
+            invariant, longest = invariant | {"isotropic_scaling"}, math.pi
         return Facts(
             family="matching",
             formula=f"{_FORMULAS[self.comparison]}, {_PLANS[self.plan]}, columns {self.columns}",
             source=_SOURCES[self.plan],
-            **both_sides(invariant),
+            **both(invariant),
             cost="n p^2, and p^3 on the CPU for the plan",
             relations=(
                 "with as many units in X as in Y, the transport plan is the one-to-one plan / p",
@@ -216,7 +215,7 @@ class Matching(Measure):
                 "permutation_angular >= arccos(nbs): a permutation is one rotation of many",
                 "many_to_one has local maxima unless Y has more units than X (init.units)",
             ),
-            **ends[self.comparison],
+            **({"low": -1.0} if self.comparison == "correlation" else distance_facts(longest)),
         )
 
     def _columns(self, responses: Tensor) -> Tensor:
@@ -278,7 +277,7 @@ class PairwiseMatching(Measure):
             family="matching",
             formula="mean over folds and j of corr(x_m(j), y_j) on the fold, m(j) = argmax_i corr off it",
             source="Li et al. 2016, Convergent Learning; cross-validated as in neuroaimetrics",
-            **both_sides(_INVARIANCES["unit"]),
+            **both(_INVARIANCES["unit"]),
             low=-1.0,
             symmetric=False,
             differentiable=False,

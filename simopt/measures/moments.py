@@ -94,6 +94,11 @@ class Reference:
         return replace(self, **{name: getattr(self, name).to(dtype).to(device) for name in tensors})
 
     @property
+    def factor(self) -> Tensor:
+        """F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
+        return self.norm * self.scores
+
+    @property
     def samples(self) -> int:
         """The number of samples, n."""
         return self.scores.shape[0]

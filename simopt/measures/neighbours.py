@@ -17,7 +17,7 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures.base import Facts, Measure, Score, both_sides
+from simopt.measures.base import Facts, Measure, Score, both
 from simopt.measures.geometry import directions
 from simopt.measures.moments import Reference
 
@@ -227,7 +227,7 @@ class Neighbourhood(Measure):
             family="neighbours",
             formula=f"{_FORMULAS[self.comparison]}; N the {self.k} nearest by {self.metric} product",
             source=_SOURCES[self.comparison],
-            **both_sides(invariant),
+            **both(invariant),
             symmetric=not directed,
             differentiable=False,
             direction="y_to_x" if directed else "symmetric",

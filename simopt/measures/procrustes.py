@@ -17,7 +17,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
-from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both_sides
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 
@@ -91,11 +91,6 @@ def unit(matrix: Tensor) -> Tensor:
     return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
 
 
-def centred_factor(reference: Reference) -> Tensor:
-    """Return F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
-    return reference.norm * reference.scores
-
-
 def _uncentred_factor(reference: Reference) -> Tensor:
     left, values, _ = torch.linalg.svd(reference.responses.double(), full_matrices=False)
     eps = torch.finfo(reference.responses.dtype).eps
@@ -162,7 +157,7 @@ class Procrustes(Measure):
             high=high,
             at_self=1.0 if self.form == "similarity" else 0.0,
             larger_is_closer=self.form == "similarity",
-            **both_sides(ignored),
+            **both(ignored),
             differentiable=self.folds is None,
             cost="n p^2 + p^3",
             relations=_RELATIONS[self.form, self.normalised] if plain else (),
@@ -189,7 +184,7 @@ class Procrustes(Measure):
             More folds than samples. The function raises it where the train samples of a fold do not
             determine the rotation (samples < units).
         """
-        factor = centred_factor(reference) if self.centred else _uncentred_factor(reference)
+        factor = reference.factor if self.centred else _uncentred_factor(reference)
         if self.folds is not None:
             folds = Folds.of(reference.samples, self.folds, None, self.name, factor)
             held_out = torch.no_grad()(self._held_out)

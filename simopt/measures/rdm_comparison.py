@@ -31,6 +31,31 @@ Compare: TypeAlias = "Callable[[Embedding], Tensor]"
 """The score, (...), as a function of the embedded samples of Y."""
 
 
+RANKED = frozenset({"spearman", "tau_a", "tau_b"})
+BURES = frozenset({"bures", "bures_sq_distance"})
+
+
+def compare_with(comparison: Comparison, own: Embedding, like: Tensor) -> Compare:
+    """Return the comparison of the RDM of Y with that of X.
+
+    Parameters
+    ----------
+    comparison : str
+    own : Embedding of (n, k), float64
+        The embedded samples of X.
+    like : Tensor
+        Of the dtype and device to compute in.
+    """
+    if comparison in RANKED:
+        return RankComparison(comparison, own)
+    if comparison in BURES:
+        return BuresComparison(comparison == "bures_sq_distance", own, like)
+    if comparison == "euclidean_norm":
+        fixed = own.dissimilarities().to(like)
+        return lambda other: torch.linalg.vector_norm(other.dissimilarities() - fixed, dim=-1)
+    return LinearComparison(comparison, own, like)
+
+
 class LinearComparison:
     """The cosine of X and Y in one of four inner products of RDMs.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simopt import linalg
 from simopt.errors import InputError
-from simopt.measures.base import ROTATIONAL, UNITWISE, Facts, Measure, Score, both_sides
+from simopt.measures.base import ROTATIONAL, UNITWISE, Facts, Measure, Score, both
 from simopt.measures.kernel import cosine
 from simopt.measures.matching import unit_columns
 from simopt.measures.moments import Moments, Reference
@@ -34,7 +34,7 @@ class SharedDimensions(Measure):
             family="kernel",
             formula="tr(Y'X X'Y) tr(X'X) tr(Y'Y) / (tr (X'X)^2 tr (Y'Y)^2)",
             source="Giaffar et al. 2024, The Effective Number of Shared Dimensions Between Paired Datasets",
-            **both_sides(ROTATIONAL),
+            **both(ROTATIONAL),
             high=float("inf"),
             at_self=None,
             sample_rotations=True,
@@ -84,7 +84,7 @@ class AdjustedRV(Measure):
             family="kernel",
             formula=formula,
             source=source,
-            **both_sides(invariant),
+            **both(invariant),
             low=-float("inf"),
             high=1.0 if self.adjustment == "ghaziri" else float("inf"),
         )

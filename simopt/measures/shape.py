@@ -13,7 +13,7 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both_sides, distance
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
 from simopt.measures.moments import Moments, Reference
 
 Convention = Literal["netrep", "repsim"]
@@ -134,8 +134,8 @@ class ShapeMetric(Measure):
             family="shape",
             formula=formula,
             source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
-            **distance(math.pi / 2 if angular else math.inf),
-            **both_sides(ignored),
+            **distance_facts(math.pi / 2 if angular else math.inf),
+            **both(ignored),
             sample_rotations=restored,
             relations=self._relations(),
         )
@@ -151,16 +151,15 @@ class ShapeMetric(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Fully whitened, Y with as many units as samples spans everything."""
-        if self.alpha > 0 or units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: whitened, every Y is at the same angle from X."
+        same = "whitened, every Y is at the same angle from X."
+        return None if self.alpha > 0 else spans_all(samples, units, same)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""
         n, p = reference.samples, reference.responses.shape[-1]
         white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
         floor = math.sqrt(_FLOORS[self.convention] * (1 if self.convention == "netrep" else n))
-        factor = procrustes.centred_factor(reference)
+        factor = reference.factor
         X_values = torch.linalg.vector_norm(factor, dim=0)
         X = factor / X_values * (self.alpha * X_values + white * (X_values / floor).clamp(max=1))
         X_unit = procrustes.unit(X)
