@@ -138,9 +138,7 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     power : {1, 2}
     """
     cross = X_basis.mT @ Y_basis
-    if power == 1:
-        return linalg.nuclear_norm(cross)
-    return _squared_norm(cross)
+    return linalg.nuclear_norm(cross) if power == 1 else _squared_norm(cross)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -214,16 +214,14 @@ class KernelSimilarity(Measure):
             matrix = (data @ data.mT / data.shape[-1] + float(self.offset)) ** self.degree
         else:
             squared = pairwise.squared_distances(data)
-            matrix = torch.exp(-squared / (2 * self._variance(squared)))
+            twice: Tensor | float = 2 * float(self.scale) ** 2
+            if self.bandwidth != "fixed":
+                median = median_distance(squared, diagonal=self.bandwidth == "median")
+                twice = twice * median[..., None, None]
+            matrix = torch.exp(-squared / twice)
         if self.estimator != "debiased":
             matrix = linalg.double_centre(matrix)
         return _Side.of(matrix, factored=False)
-
-    def _variance(self, squared: Tensor) -> Tensor | float:
-        variance = float(self.scale) ** 2
-        if self.bandwidth == "fixed":
-            return variance
-        return variance * median_distance(squared, diagonal=self.bandwidth == "median")[..., None, None]
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:

@@ -7,7 +7,6 @@ have no gradient here: partial least squares is an iteration, a chosen penalty j
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,7 +140,7 @@ class Predictivity(Measure):
             raise InputError(
                 f"{self.name}: {self.folds} folds of {len(X)} samples; at most as many as samples."
             )
-        splits = list(self._splits(len(X)))
+        splits = self._splits(len(X))
 
         def score(Y: Tensor) -> Tensor:
             other = Y.detach().cpu().double().numpy()
@@ -155,7 +154,7 @@ class Predictivity(Measure):
 
         return over_batch(score)
 
-    def _splits(self, samples: int) -> Iterator[tuple[Any, Any]]:
+    def _splits(self, samples: int) -> list[tuple[Any, Any]]:
         from sklearn.model_selection import KFold, ShuffleSplit
 
         splitter = {
@@ -163,16 +162,13 @@ class Predictivity(Measure):
             "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
             "contiguous": KFold(self.folds),
         }[self.splits]
-        yield from splitter.split(np.empty((samples, 1)))
+        return list(splitter.split(np.empty((samples, 1))))
 
     def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
         if self.standardise != "none":
-            mean, deviation = _moments(inputs)
-            test_mean, test_deviation = (
-                _moments(held_out) if self.standardise == "each" else (mean, deviation)
-            )
-            inputs, held_out = (inputs - mean) / deviation, (held_out - test_mean) / test_deviation
+            own = held_out if self.standardise == "each" else inputs
+            inputs, held_out = _standardised(inputs, inputs), _standardised(held_out, own)
         model = self._model(inputs)
         with warnings.catch_warnings():
             # PLS says so when fewer components leave nothing to fit: the prediction is complete by then.
@@ -211,6 +207,7 @@ class Predictivity(Measure):
         return correlation if self.statistic == "pearson" else correlation**2
 
 
-def _moments(data: Array) -> tuple[Array, Array]:
-    deviation = data.std(axis=0)
-    return data.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+def _standardised(data: Array, by: Array) -> Array:
+    """Return data (n, p) less the mean, and over the deviation where there is one, of each column."""
+    deviation = by.std(axis=0)
+    return (data - by.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

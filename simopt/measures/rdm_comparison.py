@@ -47,7 +47,7 @@ def compare_with(comparison: Comparison, own: Embedding, like: Tensor) -> Compar
         Of the dtype and device to compute in.
     """
     if comparison in RANKED:
-        return RankComparison(comparison, own)
+        return rank_comparison(comparison, own)
     if comparison in BURES:
         return BuresComparison(comparison == "bures_sq_distance", own, like)
     if comparison == "euclidean_norm":
@@ -222,8 +222,8 @@ class BuresComparison:
         return common / trace.sqrt()
 
 
-class RankComparison:
-    """A rank correlation of the dissimilarities of X and Y, exact, one Y at a time.
+def rank_comparison(comparison: Comparison, own: Embedding) -> Compare:
+    """Return a rank correlation of the dissimilarities of X and Y: exact, one Y at a time, no gradient.
 
     Parameters
     ----------
@@ -231,17 +231,15 @@ class RankComparison:
     own : Embedding of (n, k), float64
         The embedded samples of X.
     """
+    correlate = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
 
-    def __init__(self, comparison: Comparison, own: Embedding) -> None:
-        self.compare = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
-        self.levels = own.levels
-
-    def __call__(self, other: Embedding) -> Tensor:
-        """Return the score, (...), without a gradient, of the embedded samples of Y, (..., n, k)."""
+    def compare(other: Embedding) -> Tensor:
         points = other.points
         members = (replace(other, points=one) for one in points.reshape(-1, *points.shape[-2:]))
-        scores = [self.compare(self.levels, member.levels) for member in members]
-        return torch.tensor(scores, dtype=points.dtype, device=points.device).reshape(points.shape[:-2])
+        scores = [correlate(own.levels, member.levels) for member in members]
+        return points.new_tensor(scores).reshape(points.shape[:-2])
+
+    return compare
 
 
 Levels = npt.NDArray[np.int64]

@@ -17,10 +17,15 @@ from simopt.measures.moments import Moments, Reference
 Adjustment = Literal["ghaziri", "maye"]
 
 
-def participation_ratio(gram: Tensor) -> Tensor:
-    """Return (tr G)^2 / tr G^2, (...), of G (..., q, q): the effective number of PCs."""
-    trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    return trace.square() / gram.square().sum(dim=(-2, -1))
+def mean_participation(moments: Moments) -> Tensor:
+    """Return the geometric mean of the participation ratios of X and Y, (...).
+
+    The ratio (tr G)^2 / tr G^2, with G = Y'Y or YY', is the effective number of PCs.
+    """
+    small = moments.cross_and_small[1]
+    trace = small.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    own = 1 / moments.reference.variance_ratio.square().sum()
+    return (own * (trace.square() / small.square().sum(dim=(-2, -1)))).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +48,7 @@ class SharedDimensions(Measure):
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
-        own = 1 / reference.variance_ratio.square().sum()
-        return lambda moments: (
-            cosine(moments) * (own * participation_ratio(moments.cross_and_small[1])).sqrt()
-        )
+        return lambda moments: cosine(moments) * mean_participation(moments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +101,9 @@ class AdjustedRV(Measure):
         """
         n = reference.samples
         if self.adjustment == "ghaziri":
-            own_ratio = 1 / reference.variance_ratio.square().sum()
 
             def ghaziri(moments: Moments) -> Tensor:
-                expected = (own_ratio * participation_ratio(moments.cross_and_small[1])).sqrt() / (n - 1)
+                expected = mean_participation(moments) / (n - 1)
                 return (cosine(moments) - expected) / (1 - expected)
 
             return ghaziri
