@@ -219,7 +219,7 @@ class _FromY:
         gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
         right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
         y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
-        y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
+        y_train = self.folds.train_sum(y_sum)
         y_mean = y_train / self.folds.train_sizes[:, None]
         train_gram = self._penalised(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
         train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
