@@ -270,7 +270,10 @@ def folder_name(value: str, what: str) -> None:
 
 
 def as_plain(value: Any) -> Any:
-    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite."""
+    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite.
+
+    A dataclass becomes a dict of its fields.
+    """
     if isinstance(value, np.ndarray | np.generic):
         return as_plain(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

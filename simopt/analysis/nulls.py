@@ -136,9 +136,8 @@ def nulls(
     checks.whole(seed, 0, "seed of the null")
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
     reference = X if isinstance(X, Reference) else Reference.of(x)
-    shape = np.shape(Y)
-    if conditions is None and len(shape) == 3:
-        conditions = shape[1]
+    if conditions is None and np.ndim(Y) == 3:
+        conditions = np.shape(Y)[1]
     if conditions is not None:
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
@@ -158,8 +157,8 @@ def nulls(
         with torch.no_grad():
             scores = [[score(Y).numpy() for score in bound] for Y in map(torch.from_numpy, batches)]
         for measure, parts in zip(measures, zip(*scores, strict=True), strict=True):
-            null = Null(kind, np.concatenate(parts), measure.facts.larger_is_closer)
-            results[measure.name][kind] = null
+            scored = np.concatenate(parts)
+            results[measure.name][kind] = Null(kind, scored, measure.facts.larger_is_closer)
     return results
 
 

@@ -165,8 +165,7 @@ class Boundary(Stepwise):
         self.best_scores = like.new_full((rows, 2), math.nan)
         self.best_Y = like.new_zeros(rows, reference.samples, units)
         self.nearest = like.new_full((rows,), math.inf)
-        self.spread = like.new_full((rows,), math.nan)
-        self.gain = like.new_full((rows,), math.nan)
+        self.spread, self.gain = like.new_full((2, rows), math.nan)
         self._structures = starts.Structures(self.span, self.bound_measures, units, self.options.seed)
         self._points: list[Tensor] = [self._structures.scores]
         self._search = self._begin()
@@ -196,7 +195,8 @@ class Boundary(Stepwise):
 
     def extremes(self) -> Extremes:
         """Return what was found so far."""
-        violation = (self.best_scores[:, 0] - self._row_levels()).abs()
+        levels = torch.from_numpy(self.levels).to(self.best_merit).repeat_interleave(2)
+        violation = (self.best_scores[:, 0] - levels).abs()
         return Extremes(
             levels=self.levels,
             value=_table(self.best_scores[:, 1]),
@@ -298,9 +298,6 @@ class Boundary(Stepwise):
         for name in BEST:
             getattr(self, name)[better] = getattr(self._search, name)[source]
         self.nearest.copy_(torch.minimum(self.nearest, self._search.nearest.reshape(rows, -1).amin(dim=1)))
-
-    def _row_levels(self) -> Tensor:
-        return torch.from_numpy(self.levels).to(self.best_merit).repeat_interleave(2)
 
 
 def check_measures(measures: Sequence[Measure]) -> None:
