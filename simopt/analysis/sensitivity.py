@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +87,8 @@ class Sensitivities:
         return rows[0] if len(rows) == 1 else rows
 
 
-def content(result: Sensitivities, about: Mapping[str, Any]) -> Stored:
-    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
+def content(result: Sensitivities) -> Stored:
+    """Return the file of a result."""
     arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
     groups = {}
     for curve in result.curves:
@@ -109,7 +108,6 @@ def content(result: Sensitivities, about: Mapping[str, Any]) -> Stored:
     for name, reason in result.skipped.items():
         groups[f"skipped/{name}"] = {"reason": reason}
     attributes = {
-        **about,
         "dataset": result.dataset,
         "source": result.source,
         "perturbation": result.perturbation,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -182,8 +181,8 @@ def _clause(one: Implied) -> str:
     return left if one.proved is None else f"{left} (proved: {one.proved[0]:.2f} to {one.proved[1]:.2f})"
 
 
-def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
-    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
+def content(result: JointRange) -> Stored:
+    """Return the file of a result."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
         for name in _stored_fields(group) if part is not None else ():
@@ -200,9 +199,9 @@ def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
         groups["boundary"] = {"signs": list(result.region.signs)}
     for at, one in enumerate(result.implied):
         groups[f"implied/{at}"] = {key: value for key, value in asdict(one).items() if value is not None}
-    attributes: dict[str, Any] = {name: getattr(result, name) for name in ("dataset", "source", "mode")}
-    attributes = {**about, **attributes, "names": list(result.names)}
-    return Stored(attributes, arrays, groups)
+    kept = ("dataset", "source", "mode", "data_hash")
+    attributes: dict[str, Any] = {name: getattr(result, name) for name in kept}
+    return Stored({**attributes, "names": list(result.names)}, arrays, groups)
 
 
 def read(path: Path) -> JointRange:

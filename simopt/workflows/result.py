@@ -61,12 +61,12 @@ class Result:
         StorageError
             It holds none.
         """
-        found: Self = analysis.read(path, cls.kind, lambda stored: unpacked(stored, cls))
+        found: Self = read(path, cls.kind, cls)
         return found
 
     def content(self) -> Stored:
         """Return what a file of the result holds: by default its fields, one by one."""
-        return packed(self, {})
+        return packed(self)
 
     def save(self, path: str | Path) -> Path:
         """Write the result into an HDF5 file, that :func:`simopt.load_result` reads; return its path.
@@ -95,18 +95,30 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def packed(found: Any, about: Mapping[str, Any]) -> Stored:
+def packed(found: Any, **attributes: Any) -> Stored:
     """Return a file of a dataclass: arrays by the names of its fields, the rest as JSON."""
     structure, arrays = pack(found, _FIELDS)
-    return Stored({**about, _FIELDS: structure}, arrays)
+    return Stored({**attributes, _FIELDS: structure}, arrays)
 
 
-def unpacked(stored: Stored, kind: type[Any]) -> Any:
+def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
     """Return the dataclass that a file of :func:`packed` holds.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file says it holds.
+    fields_of : type
+        The class.
 
     Raises
     ------
-    LookupError, TypeError, ValueError
+    StorageError
         It holds something else.
     """
-    return build(kind, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))
+
+    def take(stored: Stored) -> Any:
+        return build(fields_of, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))
+
+    return analysis.read(path, kind, take)

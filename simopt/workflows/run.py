@@ -160,7 +160,7 @@ def find_or_make(
     def make() -> Callable[[Stored | None], Run]:
         from simopt.workflows import session  # loads torch, which a run that is found needs not
 
-        return session.work(request, observe, should_stop, reference)
+        return session.Session(request, observe, should_stop, reference).run
 
     waiting = should_stop if wait else None
     return shelf.find_or_make(request, make, fits, among=among, wait=waiting)

@@ -12,18 +12,13 @@ import numpy as np
 from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
-from simopt.store import analysis, shelf
+from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
 from simopt.workflows.data import Data
-from simopt.workflows.request import (
-    Progress,
-    measure_nodes,
-    never,
-    quiet,
-)
+from simopt.workflows.request import Progress, measure_nodes, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
@@ -74,7 +69,7 @@ class SensitivityResult(Result, Sensitivities):
 
     def content(self) -> Stored:
         """Return what the file holds."""
-        return content(self, {})
+        return content(self)
 
 
 def carry_out(
@@ -104,13 +99,8 @@ def carry_out(
         X, variances = dataset.samples(), dataset.spectrum()
         chosen_pcs(request.pcs, len(variances))
 
-        def step(done: int, total: int) -> None:
-            if should_stop():
-                raise InterruptedRunError(f"{request.path}: interrupted; the same command begins again.")
-            observe("perturbing", done, total)
-
         def work(before: Stored | None) -> Sensitivities:
-            curves, skipped = _curves(request, X, chosen, step)
+            curves, skipped = _curves(request, X, chosen, steps("perturbing", observe, should_stop))
             found = Sensitivities(
                 dataset=dataset.name,
                 source=dataset.source,
@@ -123,8 +113,7 @@ def carry_out(
                 path=request.path,
                 how="done",
             )
-            if request.path is not None:
-                analysis.write(request.path, ANALYSIS, content(found, request.about()))
+            request.write(content(found))
             return found
 
         return work
@@ -141,7 +130,7 @@ def _curves(
 ) -> tuple[list[Sensitivity], dict[str, str]]:
     options: dict[str, Any] = {
         "seeds": list(request.seeds),
-        "pcs": None if request.pcs is None else list(request.pcs),
+        "pcs": request.pcs,
         "observe": observe,
     }
     kind: Any = request.perturbation
