@@ -81,8 +81,6 @@ class AttributeResult(Result, Attribution):
     about : dict of list
         What is known of each sample: its time bin and condition where there is time, and its labels; empty
         for other parts.
-    path : Path or None
-    how : str
     """
 
     kind: ClassVar[str] = "attribution"
@@ -91,8 +89,6 @@ class AttributeResult(Result, Attribution):
     dataset: str
     source: str
     about: dict[str, list[Any]] = field(default_factory=dict)
-    path: Path | None = None
-    how: str = "done"
 
     @property
     def title(self) -> str:
@@ -233,11 +229,6 @@ def attribute(
     """
     return carry_out(
         AttributeRequest(
-            dataset=X,
-            Y=Y,
-            measure=measure_node(measure, **options),
-            by=by,
-            log=store,
-            force=force,
+            dataset=X, Y=Y, measure=measure_node(measure, **options), by=by, log=store, force=force
         )
     )

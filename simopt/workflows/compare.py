@@ -116,8 +116,6 @@ class CompareResult(Result):
     source: str
     standings: list[Standing]
     skipped: dict[str, str] = field(default_factory=dict)
-    path: Path | None = None
-    how: str = "done"
 
     @property
     def title(self) -> str:

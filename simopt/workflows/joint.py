@@ -190,10 +190,6 @@ class JointResult(Result, JointRange):
 
     kind: ClassVar[str] = ANALYSIS
 
-    def values(self) -> Mapping[str, Any]:
-        """Return the range and what it says."""
-        return JointRange.as_json(self)
-
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each level of the first measure, or for each target."""
         a, b = self.names

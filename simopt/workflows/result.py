@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,13 +22,23 @@ _MOST_ROWS = 30
 _FIELDS = "fields"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values."""
+    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values.
+
+    Attributes
+    ----------
+    path : Path or None
+        Where it is stored; None where it is not.
+    how : str
+        ``done``, ``resumed``, or ``found``: it was stored.
+    """
 
     kind: ClassVar[str]
     """What its file says it holds."""
-    path: Path | None
-    how: str
+
+    path: Path | None = None
+    how: str = "done"
 
     @classmethod
     def of(cls, found: Any, **more: Any) -> Self:
@@ -36,8 +46,9 @@ class Result:
         return cls(**{each.name: getattr(found, each.name) for each in fields(found)}, **more)
 
     def values(self) -> Mapping[str, Any]:
-        """Return what :meth:`as_json` gives, but for the version."""
-        raise NotImplementedError
+        """Return what :meth:`as_json` gives, but for the version; by default of the class of the fields."""
+        found: Mapping[str, Any] = super().as_json()  # type: ignore[misc]
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values with the version of their keys, ``schema``; what is not finite is None."""

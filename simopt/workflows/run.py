@@ -35,14 +35,11 @@ class RunResult(Result, Trajectory):
     Attributes
     ----------
     run : Run
-    how : str
-        ``done``, ``resumed``, or ``found``: it was stored.
     """
 
     kind: ClassVar[str] = "run"
 
     run: Run = field(repr=False)
-    how: str = "done"
 
     @classmethod
     def of_run(cls, run: Run, how: str = "found") -> RunResult:
@@ -61,13 +58,9 @@ class RunResult(Result, Trajectory):
             stop_reason=known.get(told, told),
             sign=int(run.attributes["sign"]),
             run=run,
+            path=run.path,
             how=how,
         )
-
-    @property
-    def path(self) -> Path | None:  # type: ignore[override]
-        """The run file; None where nothing is stored."""
-        return self.run.path
 
     def values(self) -> Mapping[str, Any]:
         """Return the run in one row, by key."""

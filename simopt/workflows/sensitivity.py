@@ -35,10 +35,6 @@ class SensitivityResult(Result, Sensitivities):
 
     kind: ClassVar[str] = ANALYSIS
 
-    def values(self) -> Mapping[str, Any]:
-        """Return theory and experiment by measure."""
-        return Sensitivities.as_json(self)
-
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each measure, strength and PC."""
         whole = self.perturbation == "noise_all"
@@ -128,11 +124,7 @@ def _curves(
     chosen: Mapping[str, Measure],
     observe: Callable[[int, int], None],
 ) -> tuple[list[Sensitivity], dict[str, str]]:
-    options: dict[str, Any] = {
-        "seeds": list(request.seeds),
-        "pcs": request.pcs,
-        "observe": observe,
-    }
+    options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation
     if not request.keep_going:
         return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}
