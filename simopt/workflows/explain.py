@@ -231,6 +231,7 @@ def carry_out(
     ).standings
     own = _own(request, reference)
     explained = [_explained(request, each, chosen[each.measure], runs[each.measure]) for each in standings]
+    limited = any(each.ceiling is not None for each in standings)
     decoded = next((each.reference_decoding for each in runs.values() if each.reference_decoding), {})
     ratio = reference.variance_ratio.numpy()
     y = Y.samples().astype(np.float64)
@@ -257,9 +258,7 @@ def carry_out(
         reference=decoded,
         own=own,
         explained=explained,
-        no_ceiling=""
-        if any(each.ceiling for each in standings)
-        else f"{X.name} has no single trials; {_TRIALS}",
+        no_ceiling="" if limited else f"{X.name} has no single trials; {_TRIALS}",
         defects=found,
         advice=advise([each.verdict for each in explained]),
     )

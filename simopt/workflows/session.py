@@ -99,7 +99,6 @@ class Session:
         self.pause = request.log.checkpoint_seconds
         self.seconds_before = 0.0
 
-    @devices.memory_errors()
     def run(self, before: Stored | None) -> Run:
         """Carry out the run from its start, or from the checkpoint that a file holds."""
         request = self.request
@@ -120,7 +119,7 @@ class Session:
         if before is None:
             self._write(self.log.stored({}, {}))
         try:
-            with devices.matrix_products(tf32=request.tf32):
+            with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)
                 stored = self._concluded(reason)
         except Exception as error:
@@ -169,7 +168,7 @@ class Session:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
         if self.stopped:
-            return  # the run that goes on from here sees this state first, and decides whether to log it
+            return  # the run that goes on from here sees this state first, and logs it if it is to be
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}
@@ -221,7 +220,8 @@ class Session:
         about: dict[str, Any] = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
         about["wall_seconds"] = self._seconds()
         # What can be resumed stays: memory or a disk that was full may have room the next time.
-        kept = None if isinstance(error, RunFailedError) else shelf.if_whole(reader.unfinished, path)
+        diverged = isinstance(error, RunFailedError) and error.__cause__ is None
+        kept = None if diverged else shelf.if_whole(reader.unfinished, path)
         if kept is None:
             kept = self.log.stored({}, self._decoded())
         try:

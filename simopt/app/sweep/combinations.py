@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from simopt import checks
 from simopt.app.config import requests
-from simopt.app.config.compose import REQUESTS, NodeOf, keys, plain, session, short
+from simopt.app.config.compose import COMMANDS, NodeOf, keys, plain, session, short
 from simopt.errors import InputError
 from simopt.workflows.data import Data
 from simopt.workflows.joint import JointRequest
@@ -150,7 +150,7 @@ def _of_parts(
     found = []
     for part in parts:
         command, *own = shlex.split(part) or [""]
-        checks.one_of(command, REQUESTS, "command of a part")
+        checks.one_of(command, COMMANDS, "command of a part")
         known = keys(command)
         axes = {
             key: values
@@ -168,7 +168,7 @@ def _of_parts(
             unused.discard(root)
         found += _combined(command, axes, node_of)
     if unused:
-        known_somewhere = {key for command in REQUESTS for key in keys(command)}
+        known_somewhere = {key for command in COMMANDS for key in keys(command)}
         raise checks.unknown(min(unused), known_somewhere, "key of the experiment's parts")
     return found
 

@@ -148,12 +148,12 @@ def request_of(text: str) -> Request[Any]:
     InputError
         Something in it cannot be used.
     """
-    from simopt.app.config.compose import REQUESTS
+    from simopt.app.config.compose import request_type
     from simopt.app.config.requests import own_code
 
     own_code()
     config = yaml.safe_load(text)
-    return REQUESTS[config.pop("command")](**config)
+    return request_type(config.pop("command"))(**config)
 
 
 def stop(folder: Path) -> None:

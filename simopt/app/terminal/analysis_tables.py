@@ -12,10 +12,9 @@ import numpy as np
 
 from simopt.analysis.reading import median_half_capture
 from simopt.analysis.sensitivity import Sensitivities
-from simopt.app.terminal.tables import right
 from simopt.ranges.result import JointRange
 from simopt.report import card as cards_of
-from simopt.report.document import Table
+from simopt.report.document import Number, Table
 from simopt.report.sensitivity import strength_label
 from simopt.theory.sensitivity import Sensitivity
 from simopt.typing import FloatArray
@@ -39,7 +38,7 @@ def _by_pc(result: Sensitivities, s: int) -> Table:
     heads = ["PC", "variance", *(curve.measure for curve in result.curves)]
     rows: list[list[str]] = [
         [
-            right(text)
+            Number(text)
             for text in (str(pc), f"{result.variance_ratio[pc - 1]:.4f}", *_cells(result, s, pc - 1))
         ]
         for pc in _SHOWN
@@ -51,7 +50,7 @@ def _by_pc(result: Sensitivities, s: int) -> Table:
 def _over_levels(result: Sensitivities) -> Table:
     heads = ["level", *(curve.measure for curve in result.curves)]
     rows: list[list[str]] = [
-        [right(text) for text in (f"{level:g}", *_cells(result, s, 0))]
+        [Number(text) for text in (f"{level:g}", *_cells(result, s, 0))]
         for s, level in enumerate(result.strengths)
     ]
     return Table("", f"{result.dataset} ({result.source}): noise on all of Y", _caption(result), heads, rows)
@@ -91,7 +90,7 @@ def _summary(result: Sensitivities) -> Table:
         numbers = [_optional(value, ".3g") for value in (order, local.exponent, local.effective_components)]
         numbers += [_optional(value, ".1e") for value in (curve.deviation, curve.corrected_deviation)]
         numbers.append(_optional(curve.within_band, ".0%"))
-        rows.append([curve.measure, local.how, *map(right, numbers)])
+        rows.append([curve.measure, local.how, *map(Number, numbers)])
     return Table("", "What the measures see", note, [*heads, "dots within 2 sd"], rows)
 
 
@@ -117,7 +116,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
             differences = (found.median_difference, found.largest_difference, found.rank_correlation)
             cells = [f"{value:.3f}" for value in differences]
             cells.append(f"{found.never_predicted} / {found.never_run}")
-        rows.append([each.measure, first, *map(right, cells)])
+        rows.append([each.measure, first, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): the learning order"
     note = "first PCs: by the gradient at random starts, the fastest first"
     order = Table("", title, note, [*heads, "never, predicted / run"], rows)
@@ -129,7 +128,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
         "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
     )
     halves: list[list[str]] = [
-        [right(str(pc)), *(right(_half(each, pc - 1)) for each in shown)]
+        [Number(str(pc)), *(Number(_half(each, pc - 1)) for each in shown)]
         for pc in _SHOWN
         if pc <= len(result.spectrum)
     ]
@@ -164,7 +163,7 @@ def bounds_table(result: BoundsResult) -> Table:
     for given, implied, found in result.pairs:
         limits = zip(found.lower, found.upper, strict=True)
         cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
-        rows.append([given, implied, *map(right, cells)])
+        rows.append([given, implied, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): what one score proves about another"
     note = "over all Y of as many units: proved limits, not always attained"
     return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
@@ -187,7 +186,7 @@ def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -
     rows: list[list[str]] = []
     for result in results:
         area = "-" if result.region is None else f"{result.region.area:.3f}"
-        rows.append([" and ".join(result.names), right(area), result.verdict or "-", result.sentence()])
+        rows.append([" and ".join(result.names), Number(area), result.verdict or "-", result.sentence()])
     return Table("", title, "", ["measures", "area", "verdict", "implied"], rows)
 
 
@@ -206,7 +205,7 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
             cells.append(f"{region.feasibility[at, side]:.0e}")
             cells.append(_optional(None if share is None else share[at, side], ".0%"))
             cells += [_optional(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
-        rows.append(list(map(right, cells)))
+        rows.append(list(map(Number, cells)))
     note = (
         "spread: over starts; distance: from the level;\n"
         "captured: share of X's variance in PCs of which that Y holds half or more"
@@ -219,7 +218,7 @@ def _square(result: JointRange, title: str) -> Table:
     assert reached is not None
     columns = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
     rows: list[list[str]] = [
-        list(map(right, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
+        list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
     note = "closest: the pair of scores nearest to the target"

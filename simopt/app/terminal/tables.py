@@ -24,11 +24,6 @@ _ROUTES = {
 }
 
 
-def right(text: str) -> Number:
-    """Return a cell that stands on the right."""
-    return Number(text, None)
-
-
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
     """Return the measures, one row each, by family."""
     heads = ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases")
@@ -40,7 +35,7 @@ def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
             "largest" if card["larger_is_closer"] else "smallest",
             ", ".join(card["invariant_y"]) or "nothing",
             "yes" if card["differentiable"] else "no",
-            right(str(len(card["aliases"]))),
+            Number(str(len(card["aliases"]))),
         ]
         for card in sorted(cards, key=lambda card: (card["family"], card["name"]))
     ]
@@ -117,10 +112,10 @@ def scores_table(result: CompareResult) -> Table:
     heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [row["measure"], *(right("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
+        [row["measure"], *(Number("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
         for row in result.table()
     ]
-    rows += [[name, *[right("")] * len(styles), reason] for name, reason in result.skipped.items()]
+    rows += [[name, *[Number("")] * len(styles), reason] for name, reason in result.skipped.items()]
     return Table("scores", result.title, note, heads, rows)
 
 
@@ -131,8 +126,8 @@ def advice_table(result: ExplainResult) -> Table:
         [
             each.verdict.measure,
             each.verdict.kind,
-            right("" if math.isnan(each.verdict.gap) else f"{each.verdict.gap:.2f}"),
-            *(right(each.good[name].worded() if name in each.good else "") for name in variables),
+            Number("" if math.isnan(each.verdict.gap) else f"{each.verdict.gap:.2f}"),
+            *(Number(each.good[name].worded() if name in each.good else "") for name in variables),
             each.verdict.reason,
         ]
         for each in result.explained
@@ -152,11 +147,11 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
         zip(result.ranking()[:top].tolist(), result.table(), strict=False), start=1
     ):
         change = row["change"]
-        cells: list[str] = [right(str(rank)), row["part"]]
+        cells: list[str] = [Number(str(rank)), row["part"]]
         cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
-        cells.append(right(f"{row['share']:.2%}"))
-        cells.append(right("undefined" if math.isnan(change) else f"{change:+.6f}"))
-        cells += [right(f"{row['first_order']:+.6f}")] if first else []
+        cells.append(Number(f"{row['share']:.2%}"))
+        cells.append(Number("undefined" if math.isnan(change) else f"{change:+.6f}"))
+        cells += [Number(f"{row['first_order']:+.6f}")] if first else []
         away = change if result.larger_is_closer else -change
         cells.append("brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "")
         rows.append(cells)
@@ -194,7 +189,7 @@ def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
     heads = ("measure", "what", "published", "here", "difference", "from", "note")
     cells: list[list[str]] = []
     for row in rows:
-        numbers = map(right, (_published(row), _here(row), _difference(row)))
+        numbers = map(Number, (_published(row), _here(row), _difference(row)))
         cells.append([row.measure, row.what, *numbers, row.origin, row.note])
     return Table("published", f"{name}: the paper's numbers and these", note, heads, cells)
 
