@@ -35,6 +35,14 @@ class RunResult(Result, Trajectory):
     Attributes
     ----------
     run : Run
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 4)) * [4, 3, 2, 1]
+    >>> result = simopt.optimize(X, "nbs", max_steps=2)
+    >>> [row["step"] for row in result.table()]
+    [0, 1, 2]
     """
 
     kind: ClassVar[str] = "run"

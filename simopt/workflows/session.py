@@ -99,6 +99,7 @@ class Session:
         self.pause = request.log.checkpoint_seconds
         self.seconds_before = 0.0
 
+    @devices.memory_errors()
     def run(self, before: Stored | None) -> Run:
         """Carry out the run from its start, or from the checkpoint that a file holds."""
         request = self.request

@@ -269,7 +269,7 @@ def explain(
     if "seeds" not in given:
         fixed["seeds"] = SEEDS
     # The recording itself needs no composing: any dataset stands for it.
-    usual = run([*others, "dataset=ultrametric"], config_dir, chosen=fixed)
+    usual = run(_with_decoder([*others, "dataset=ultrametric"]), config_dir, chosen=fixed)
     decoded = "decoder" in given
     return ExplainRequest.of(
         recording, mine(y, options.get("ids")), usual, chosen, decoded=decoded, **options
@@ -279,6 +279,13 @@ def explain(
 def _roots(overrides: Sequence[str]) -> set[str]:
     """Return the first names of the keys that overrides set."""
     return {each.key_or_group.partition(".")[0].partition("/")[0] for each in parse(overrides)}
+
+
+def _with_decoder(overrides: Sequence[str]) -> list[str]:
+    """Choose the standard decoder where options of a decoder are given, and none is chosen."""
+    keys = [each.key_or_group for each in parse(overrides)]
+    lacks = "decoder" not in keys and any(key.startswith("decoder.") for key in keys)
+    return ["decoder=standard", *overrides] if lacks else list(overrides)
 
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
@@ -352,7 +359,7 @@ def cards(
     running = [each for each in rest if each not in searching]
     search = _values({each.key_or_group: each for each in parse(searching)})
     fixed: Node = {} if "seeds" in _roots(running) else {"seeds": SEEDS}
-    usual = run(running, config_dir, chosen={**fixed, "measure": chosen[0]})
+    usual = run(_with_decoder(running), config_dir, chosen={**fixed, "measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
     requests = [
         CardRequest(
