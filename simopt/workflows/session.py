@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,7 @@ class Session:
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
         if before is None:
-            self._write(self.log.stored({}, {}))
+            self._write({})
         try:
             with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)
@@ -182,22 +183,26 @@ class Session:
     def _checkpoint(self, status: str, **attributes: Any) -> Stored:
         """Replace the file by what there is now, from which the run can be resumed."""
         begun = time.monotonic()
-        about = {"status": status, "wall_seconds": self._seconds(), **attributes}
-        stored = self.log.stored(about, self._decoded(), self.ascent.state())
-        self._write(stored)
+        stored = self._write({}, self.ascent.state(), status=status, **attributes)
         self.saved = time.monotonic()
         self.pause = max(self.request.log.checkpoint_seconds, _WRITING_SHARE * (self.saved - begun))
         return stored
 
-    def _write(self, stored: Stored) -> None:
+    def _write(
+        self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
+    ) -> Stored:
+        stored = self._stored(results, state, **attributes)
         if self.request.path is not None:
             image.write(self.request.path, stored)
+        return stored
 
-    def _seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
-
-    def _decoded(self) -> dict[str, Array]:
-        return {} if self.decoding is None else self.decoding.results()
+    def _stored(
+        self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
+    ) -> Stored:
+        """Return the file as it is now: with all rows, and what is decoded of them."""
+        decoded = {} if self.decoding is None else self.decoding.results()
+        seconds = self.seconds_before + time.monotonic() - self.started
+        return self.log.stored({"wall_seconds": seconds, **attributes}, {**decoded, **results}, state)
 
     def _concluded(self, reason: StopReason) -> Stored:
         if reason is StopReason.NOT_FINITE:
@@ -205,11 +210,7 @@ class Session:
         end = {"stop_reason": reason.value, "finished": now()}
         if reason is StopReason.INTERRUPTED:
             return self._checkpoint(layout.INTERRUPTED, **end)
-        results = {**self._decoded(), **self._results()}
-        about = {"status": layout.FINISHED, "wall_seconds": self._seconds(), **end}
-        stored = self.log.stored(about, results)
-        self._write(stored)
-        return stored
+        return self._write(self._results(), status=layout.FINISHED, **end)
 
     def _fail(self, error: Exception) -> None:
         """Say in the file that the run failed: with all rows, or with its checkpoint where there is one."""
@@ -218,17 +219,15 @@ class Session:
             return
         known = isinstance(error, SimoptError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        about: dict[str, Any] = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
-        about["wall_seconds"] = self._seconds()
+        failed = self._stored({}, status=layout.FAILED, stop_reason=reason, finished=now())
         # What can be resumed stays: memory or a disk that was full may have room the next time.
         diverged = isinstance(error, RunFailedError) and error.__cause__ is None
         kept = None if diverged else shelf.if_whole(reader.unfinished, path)
-        if kept is None:
-            kept = self.log.stored({}, self._decoded())
-        try:
-            image.write(path, replace(kept, attributes={**kept.attributes, **about}))
-        except (StorageError, MemoryError):
-            return  # the last whole file stays, and the error itself is what is told
+        if kept is not None:
+            failed = replace(kept, attributes={**kept.attributes, **failed.attributes})
+        # Where it cannot be written, the last whole file stays: the error itself is what is told.
+        with contextlib.suppress(StorageError, MemoryError):
+            image.write(path, failed)
 
     def _results(self) -> dict[str, Array]:
         log, request = self.log, self.request
@@ -240,7 +239,7 @@ class Session:
         if request.log.final:
             results |= layout.FINAL_Y.at(Y)
         if self.decoding is not None:
-            for variable, good in good_scores(reader.of(log.stored({}, self._decoded()), None)).items():
+            for variable, good in good_scores(reader.of(self._stored({}), None)).items():
                 results |= layout.good_score(variable).at(good.per_seed)
         for part in request.attribute:
             results |= self._attribution(part, Y)
