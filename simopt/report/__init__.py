@@ -40,22 +40,22 @@ class Collected:
         Of many runs with thinned rows, enough to draw, and half captures from all; :meth:`whole` gives them
         with all rows.
     broken : list of str
-    remarks : list of str
-        A line for each result that is not finished, or of an older revision.
     summaries : list of Summary
         Of the same runs, from all their rows.
     sensitivities, joints : list of Result
     thinned : set of Path
         The runs that have fewer rows here than in their files.
+    remarks : list of str
+        A line for each result that is not finished, or of an older revision.
     """
 
     runs: list[Run]
     broken: list[str]
-    remarks: list[str] = field(default_factory=list)
     summaries: list[Summary] = field(default_factory=list)
     sensitivities: list[Sensitivities] = field(default_factory=list)
     joints: list[JointRange] = field(default_factory=list)
     thinned: set[Path] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
 
     def whole(self) -> Iterator[Run]:
         """Give the runs with all rows, one after the other; thinned ones are read again."""

@@ -42,7 +42,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             *DATA,
             "measure=cka,nbs",
             "levels=[0.3,0.6]",
-            "steps=2",
+            "steps=10",
             "starts=2",
             "rounds=1",
             STORE,

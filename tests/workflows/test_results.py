@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 import simopt
 from simopt.datasets import Dataset
-from simopt.report import attribution, joint, sensitivity, standing, style
+from simopt.report import attribution, figures, joint, sensitivity, standing, style
 from simopt.workflows.result import Result
 
 NAMES = ("run", "score", "explain", "attribute", "sensitivity", "joint", "card")
@@ -31,17 +31,17 @@ def results() -> dict[str, Any]:
         "explain": simopt.explain(data, Y, "cka", draws=5, seeds=(0,), max_steps=20),
         "attribute": simopt.attribute(data, Y, by="samples"),
         "sensitivity": simopt.sensitivity(data, ("cka", "nbs"), seeds=(0, 1)),
-        "joint": simopt.joint(data, ("cka", "nbs"), levels=[0.3, 0.6], steps=3, starts=2, rounds=1),
+        "joint": simopt.joint(data, ("cka", "nbs"), levels=[0.3, 0.6], steps=10, starts=2, rounds=1),
         "card": simopt.card("cka", data, partners=()),
     }
 
 
 def without_place(told: dict[str, Any]) -> dict[str, Any]:
-    """Return JSON without where a result lies and how it came about."""
+    """Return JSON without where a result lies (of a run, ``run`` is its folder) and how it came about."""
     return {
         key: without_place(each) if isinstance(each, dict) else each
         for key, each in told.items()
-        if key not in ("path", "outcome")
+        if key not in ("path", "outcome") and not (key == "run" and isinstance(each, str))
     }
 
 
@@ -104,16 +104,16 @@ SAVED = {
 def test_plot_draws_what_the_figure_of_the_command_shows(
     results, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures: list[Figure] = []
+    caught: list[Figure] = []
 
-    def caught(figure: Figure, path: Path) -> Path:
-        figures.append(figure)
+    def catch(figure: Figure, path: Path) -> Path:
+        caught.append(figure)
         return path
 
     for module in (style, sensitivity, joint):
-        monkeypatch.setattr(module, "save", caught, raising=False)
+        monkeypatch.setattr(module, "save", catch, raising=False)
     SAVED[name](results[name], tmp_path / "figure.png")
-    (figure,) = figures
+    (figure,) = caught
     ax = results[name].plot()
     assert isinstance(ax, Axes)
     assert drawn(ax)
@@ -121,12 +121,24 @@ def test_plot_draws_what_the_figure_of_the_command_shows(
         np.testing.assert_allclose(one, other)
 
 
-def test_plot_of_a_run_draws_captured_variance_against_the_score(results) -> None:
-    run = results["run"]
-    ax = run.plot(Figure().subplots())
-    curves = drawn(ax)
-    first = run.captured_variance.mean(axis=1)[:, 0]
-    assert any(len(c) == len(first) and np.allclose(c[:, 1], first, atol=1e-6) for c in curves)
+def test_plot_of_a_run_draws_what_the_report_does(
+    results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught: dict[str, Figure] = {}
+
+    def catch(figure: Figure, path: Path) -> Path:
+        caught[path.stem] = figure
+        return path
+
+    for module in (style, figures):
+        monkeypatch.setattr(module, "save", catch, raising=False)
+    figures.save_figures([results["run"].run], tmp_path)
+    (figure,) = [each for name, each in caught.items() if name.endswith("captured")]
+    own = drawn(results["run"].plot())
+    shown = drawn(figure.axes[0])
+    assert len(own) >= 3
+    for curve in own:
+        assert any(np.array_equal(curve, other, equal_nan=True) for other in shown)
 
 
 def test_a_card_draws_its_sensitivity(results) -> None:
@@ -148,7 +160,7 @@ def test_nothing_is_written_unless_there_is_a_store(
         "attribute": lambda **store: simopt.attribute(X, Y, **store),
         "sensitivity": lambda **store: simopt.sensitivity(X, "cka", seeds=(0,), **store),
         "joint": lambda **store: simopt.joint(
-            X, ("cka", "nbs"), levels=[0.3, 0.6], steps=2, starts=2, rounds=1, **store
+            X, ("cka", "nbs"), levels=[0.3, 0.6], steps=10, starts=2, rounds=1, **store
         ),
     }
     for name, call in calls.items():

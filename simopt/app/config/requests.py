@@ -163,7 +163,7 @@ def options_of(
         if key.startswith(f"{group}."):
             options[key.partition(".")[2]] = override
         elif keys_of_log and key in ("log.dir", "dir"):
-            others["log"] = {"dir": str(override.value())}
+            others["log"] = _values({"dir": override})
         elif keys_of_log and key == "force":
             others["force"] = override.value()
         else:

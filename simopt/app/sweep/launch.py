@@ -95,9 +95,10 @@ def launch(
     """
     threads, slots = _shares(launcher, len(jobs))
     quiet = [{"override hydra/hydra_logging": "none"}, {"override hydra/job_logging": "none"}]
+    place = str(folder).replace("${", "\\${")  # a reference to OmegaConf, unless it is escaped
     config = {
         "defaults": ["_self_", {"override hydra/launcher": launcher.choice}, *quiet],
-        "folder": str(folder),
+        "folder": place,
         "job": "???",
         "wait": wait,
         "threads": threads,
@@ -106,7 +107,7 @@ def launch(
             "searchpath": [f"file://{path.resolve()}" for path in search],
             "job": {"name": "simopt"},
             "output_subdir": None,
-            "sweep": {"dir": str(folder), "subdir": "."},
+            "sweep": {"dir": place, "subdir": "."},
             "launcher": launcher.options,
         },
     }
