@@ -9,10 +9,12 @@ the group ``resume`` holds the state of the optimisation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simopt.errors import OtherSchemaError, StorageError
 from simopt.store.image import Array
 
 SCHEMA = 2
@@ -54,6 +56,22 @@ DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 """Of every dataset of :func:`reference_decoding`."""
 
 
+def check_schema(path: Path, what: str, found: object) -> None:
+    """Refuse a file of another schema version.
+
+    Raises
+    ------
+    OtherSchemaError
+        It is a later one.
+    StorageError
+        It is none.
+    """
+    if found not in SCHEMAS:
+        later = isinstance(found, int) and found > SCHEMA
+        kind = OtherSchemaError if later else StorageError
+        raise kind(f"{path}: {what} of schema {found!r}; this version of simopt reads schema {SCHEMA}.")
+
+
 @dataclass(frozen=True)
 class Entry:
     """A dataset of the file: its path, dtype (None: that of the data), and axes."""
@@ -66,6 +84,10 @@ class Entry:
         """Return data as the file holds them."""
         packed = self.path == FINAL_Y.path
         return Array(np.asarray(data, self.dtype), self.axes, attributes, packed)
+
+    def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
+        """Return data as the file holds them, by their path."""
+        return {self.path: self.array(data, **attributes)}
 
 
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")

@@ -35,8 +35,6 @@ class RunResult(Result, Trajectory):
     Attributes
     ----------
     run : Run
-    how : str
-        ``done``, ``resumed``, or ``found``: it was stored.
 
     Examples
     --------
@@ -50,7 +48,6 @@ class RunResult(Result, Trajectory):
     kind: ClassVar[str] = "run"
 
     run: Run = field(repr=False)
-    how: str = "done"
 
     @classmethod
     def of_run(cls, run: Run, how: str = "found") -> RunResult:
@@ -69,13 +66,9 @@ class RunResult(Result, Trajectory):
             stop_reason=known.get(told, told),
             sign=int(run.attributes["sign"]),
             run=run,
+            path=run.path,
             how=how,
         )
-
-    @property
-    def path(self) -> Path | None:  # type: ignore[override]
-        """The run file; None where nothing is stored."""
-        return self.run.path
 
     def values(self) -> Mapping[str, Any]:
         """Return the run in one row, by key."""
@@ -168,7 +161,7 @@ def find_or_make(
     def make() -> Callable[[Stored | None], Run]:
         from simopt.workflows import session  # loads torch, which a run that is found needs not
 
-        return session.work(request, observe, should_stop, reference)
+        return session.Session(request, observe, should_stop, reference).run
 
     waiting = should_stop if wait else None
     return shelf.find_or_make(request, make, fits, among=among, wait=waiting)

@@ -205,7 +205,7 @@ def _refused(error: Exception, command: str) -> InputError:
         if root not in keys(command):
             return checks.unknown(root, keys(command), f"key of {command}")
         if root == "log":
-            known = [each.name for each in fields(request_type(command).log_type())]
+            known = [each.name for each in fields(request_type(command).log_type)]
             return checks.unknown(option, known, "key of log")
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     several = "; run takes one value, for several: simopt sweep" if "Ambiguous value" in str(error) else ""
