@@ -162,7 +162,7 @@ def _keys(group: str) -> dict[str, list[str]]:
     known: dict[str, list[str]] = {}
     for name in names(group):
         entry = _parse(config_dir() / group / f"{name}.yaml")
-        if name != "function":
+        if name != "function" and "_target_" in entry:
             known.setdefault(entry["_target_"], []).extend(entry)
     return {target: list(dict.fromkeys(keys)) for target, keys in known.items()}
 

@@ -1,5 +1,6 @@
-"""Shared fixtures: seeded data, and the command line as a real process."""
+"""Shared fixtures: seeded data, and the command line in this process or in one of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 Simopt = Callable[..., subprocess.CompletedProcess]
 
@@ -34,9 +36,31 @@ def _offline_without_a_cache(
         monkeypatch.delenv(f"{scheme.upper()}_PROXY", raising=False)
 
 
+def invoke(folder: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess:
+    """Run ``simopt ARGUMENTS`` within this process, in a folder whose modules it may import."""
+    from simopt.app.cli import app
+
+    before = list(sys.path)
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, list(arguments), env={"NO_COLOR": "1"}, prog_name="simopt")
+    sys.path[:] = before
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(f"{folder}{os.sep}"):
+            del sys.modules[name]
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(list(arguments), done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def simopt(tmp_path: Path) -> Simopt:
-    """Run ``simopt ARGUMENTS`` in a folder of its own and return what it printed."""
+    """Run ``simopt ARGUMENTS`` within this process, in a folder of its own, and return what it printed."""
+    return lambda *arguments: invoke(tmp_path, arguments)
+
+
+@pytest.fixture
+def simopt_process(tmp_path: Path) -> Simopt:
+    """Run ``simopt ARGUMENTS`` as a process, in a folder of its own, and return what it printed."""
 
     def run(*arguments: str, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "simopt.app.cli", *arguments]

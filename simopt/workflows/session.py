@@ -127,7 +127,7 @@ class Session:
     ) -> None:
 
         self.request, self.job = request, job
-        self.observe, self.should_stop = observe, should_stop
+        self.observe, self.should_stop, self.stopped = observe, should_stop, False
         self.values: dict[Entry, Callable[[Moments], Tensor]] = {layout.CAPTURED_VARIANCE: captured_variance}
         for name, measure in job.tracked.items():
             self.values[layout.tracked(name)] = measure.bind(job.ascent.bound.reference).evaluate
@@ -155,9 +155,7 @@ class Session:
         if before is None:
             self._write(self.log.stored({}, {}))
         try:
-            reason = self.job.ascent.run(
-                self._observe, should_stop=self.should_stop, every=self.request.log.every
-            )
+            reason = self.job.ascent.run(self._observe, should_stop=self._stop, every=self.request.log.every)
             stored = self._concluded(reason)
         except Exception as error:
             self._fail(error)
@@ -215,11 +213,17 @@ class Session:
                 stacklevel=2,
             )
 
+    def _stop(self) -> bool:
+        self.stopped = self.should_stop()
+        return self.stopped
+
     def _observe(self, state: State) -> None:
         due = time.monotonic() - self.saved >= self.pause
         if due and state.settled and not state.last and self.request.path is not None:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
+        if self.stopped:
+            return  # the run that goes on from here sees this state first, and it alone knows whether to log it
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}

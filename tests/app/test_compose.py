@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from simopt.app.compose import compose, compose_analysis
 
 from simopt import catalogue
+from simopt.app.config import requests
 from simopt.errors import InputError
 
 
 def test_the_defaults_are_the_published_settings() -> None:
-    config = compose([]).config
+    config = requests.run([])
     assert config.measure["name"] == "cka"
     assert config.dataset["name"] == "majaj"
     assert config.optimizer == {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1, "fused": True}
@@ -24,7 +24,7 @@ def test_the_defaults_are_the_published_settings() -> None:
 def test_every_option_of_every_group_composes(group: str) -> None:
     for name in catalogue.names(group):
         extra = {"file": ["dataset.path=x.npy"], "function": ["measure._target_=math.dist"]}.get(name, [])
-        assert compose([f"{group}={name}", *extra]).yaml
+        requests.run([f"{group}={name}", *extra]).check()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_every_option_of_every_group_composes(group: str) -> None:
 )
 def test_bad_keys_of_an_analysis_are_refused_by_its_own_keys(override: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as refused:
-        compose_analysis("sensitivity", [override])
+        requests.sensitivity([override])
     assert "\n" not in str(refused.value)
 
 
@@ -49,7 +49,7 @@ def test_overrides_reach_their_node() -> None:
         "dataset=gaussian",
         "dataset.spectrum=[2,1]",
     ]
-    config = compose(overrides).config
+    config = requests.run(overrides)
     assert config.optimizer["momentum"] == 0.9  # not in the yaml: the class says whether it exists
     assert config.seeds == [1, 2]
     assert config.dataset["spectrum"] == [2, 1]
@@ -57,18 +57,18 @@ def test_overrides_reach_their_node() -> None:
 
 def test_paths_with_blanks_and_equal_signs() -> None:
     for path in ("a b.npy", "x=y.npy"):
-        assert compose(["dataset=file", f"dataset.path='{path}'"]).config.dataset["path"] == path
+        assert requests.run(["dataset=file", f"dataset.path='{path}'"]).dataset["path"] == path
 
 
 def test_a_folder_of_ones_own_yamls(tmp_path: Path) -> None:
     (tmp_path / "measure").mkdir()
     text = "_target_: simopt.measures.regression.Regression\nname: ridge3\npenalty: 3.0\n"
     (tmp_path / "measure" / "ridge3.yaml").write_text(text)
-    assert compose(["measure=ridge3"], tmp_path).config.measure["penalty"] == 3.0
+    assert requests.run(["measure=ridge3"], tmp_path).measure["penalty"] == 3.0
     with pytest.raises(InputError, match="Unknown measure 'ridge4'; the nearest: .*ridge3"):
-        compose(["measure=ridge4"], tmp_path)
+        requests.run(["measure=ridge4"], tmp_path)
     with pytest.raises(InputError, match="there is no such folder"):
-        compose([], tmp_path / "nowhere")
+        requests.run([], tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,6 @@ def test_a_folder_of_ones_own_yamls(tmp_path: Path) -> None:
 )
 def test_bad_overrides_are_refused_in_one_line(override: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as refused:
-        compose([override])
+        requests.run([override])
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 250

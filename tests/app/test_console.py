@@ -7,9 +7,9 @@ import pytest
 import torch
 import typer
 from rich.console import Console
-from simopt.app.console import count_bar, errors_as_lines, progress_bar
 
-from simopt.app import console
+from simopt.app.terminal import console
+from simopt.app.terminal.console import errors_as_lines, progress_bar, titled_bar
 from simopt.errors import InputError, StorageError
 
 
@@ -52,8 +52,8 @@ def test_bars_are_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, ter
     with progress_bar("optimising", 10) as observe:
         for step in (0, 4):
             observe(SimpleNamespace(step=step, score=torch.tensor([0.25, 0.75])))
-    with count_bar("scored anew") as count:
-        count(1, 3)
-        count(3, 3)
+    with titled_bar() as told:
+        told("scored anew", 1, 3)
+        told("scored anew", 3, 3)
     for part in ("optimising", "4/10", "score 0.500", "scored anew", "3/3"):
         assert (part in drawn.getvalue()) == terminal

@@ -1,11 +1,11 @@
-"""Signals that are asked about, and a folder that one process holds."""
+"""Signals that set a flag, which the work polls."""
 
 import os
 import signal
 from collections.abc import Iterator
 
 import pytest
-from simopt.app.guards import stop_signals
+from simopt.app.terminal.signals import stop_signals
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Runs as jobs, in this process: found again, resumed, failed, alone."""
+"""Runs: found again, resumed, failed, alone."""
 
 import itertools
 import json
@@ -9,31 +9,24 @@ import sys
 from pathlib import Path
 
 import filelock
-import h5py
 import numpy as np
 import pytest
-from simopt.app.compose import compose
-from simopt.app.job import Outcome, execute
 
 from simopt.errors import InputError, InterruptedRunError, RunFailedError, StorageError
 from simopt.optimization.state import State
 from simopt.optimization.trajectory import half_capture
 from simopt.store import layout, reader
+from simopt.store.whole import UNFINISHED
+from simopt.workflows.run import RunResult
+from tests.app.runs import PowerCutError, content, execute, same
 
 
 @pytest.fixture
 def start(tmp_path: Path):
-    def run(*overrides: str, progress=lambda state: None) -> Outcome:
-        return execute(compose(["dataset=ultrametric", f"log.dir='{tmp_path}'", *overrides]), progress)
+    def run(*overrides: str, progress=lambda state: None) -> RunResult:
+        return execute(["dataset=ultrametric", f"log.dir='{tmp_path}'", *overrides], progress)
 
     return run
-
-
-def content(path: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda n, o: arrays.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
-    return arrays
 
 
 def test_the_run_file_holds_the_run(start) -> None:
@@ -95,25 +88,18 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(
             os.kill(os.getpid(), number)
 
     options = ("measure=nbs", "seeds=[0,1]", "track=[cka]", f"log.every={every}", "target=0.999")
-    with pytest.raises(InterruptedRunError, match="the same command goes on"):
+    with pytest.raises(InterruptedRunError, match="the same command resumes it"):
         start(*options, progress=interrupt)
     (path,) = tmp_path.rglob("run.h5")
     assert reader.read(path).status == layout.INTERRUPTED
-    assert (path.parent / layout.CHECKPOINT_FILE).exists()
+    assert reader.unfinished(path) is not None
     assert "summary/half_capture" not in content(path)
     handler = signal.getsignal(number)
     assert start(*options).how == "resumed"
     assert signal.getsignal(number) is handler
-    assert not (path.parent / layout.CHECKPOINT_FILE).exists()
+    assert reader.unfinished(path) is None
     resumed = content(path)
-    undisturbed = content(start(*options, "force=true").path)
-    assert resumed.keys() == undisturbed.keys()
-    for name, array in undisturbed.items():
-        np.testing.assert_array_equal(resumed[name], array)
-
-
-class PowerCutError(BaseException):
-    """Ends a run as a kill does: nothing is said in the file."""
+    same(resumed, content(start(*options, "force=true").path))
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(start, tmp_path: Path) -> None:
@@ -128,9 +114,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(start, tmp_path: Path) -> None
     assert reader.read(path).status == reader.CRASHED
     assert start(*options).how == "resumed"
     resumed = content(path)
-    undisturbed = content(start(*options, "force=true").path)
-    for name, array in undisturbed.items():
-        np.testing.assert_array_equal(resumed[name], array)
+    same(resumed, content(start(*options, "force=true").path))
 
 
 def test_a_failed_run_says_so_in_its_file(start, tmp_path: Path) -> None:
@@ -215,9 +199,7 @@ def test_a_thinned_log_has_the_same_rows_after_a_resume(start, tmp_path: Path, e
     with pytest.raises((InterruptedRunError, PowerCutError)):
         start(*options, progress=stop)
     resumed = content(start(*options).path)
-    undisturbed = content(start(*options, "force=true").path)
-    for name, array in undisturbed.items():
-        np.testing.assert_array_equal(resumed[name], array)
+    same(resumed, content(start(*options, "force=true").path))
 
 
 @pytest.mark.parametrize(
@@ -258,8 +240,7 @@ def test_an_unforeseen_error_is_said_in_the_file(start, tmp_path: Path) -> None:
 
 def test_what_a_kill_leaves_behind_is_cleared_away(start) -> None:
     folder = start("max_steps=3").path.parent
-    for name in (layout.CHECKPOINT_FILE, "run.h5.new", "checkpoint.npz.new"):
-        (folder / name).write_bytes(b"torn")
+    (folder / f"{UNFINISHED}torn").write_bytes(b"torn")
     assert start("max_steps=3").how == "found"
     assert sorted(p.name for p in folder.iterdir()) == [layout.LOCK_FILE, layout.RUN_FILE]
 
