@@ -1,4 +1,4 @@
-"""The one call of ``hydra.main``: the jobs of a sweep, in this process or wherever a launcher takes them.
+"""The jobs of a sweep, in this process or wherever a launcher of Hydra takes them.
 
 Hydra only launches; what a job does was composed before. The folder of a sweep holds the request of
 each job, ``<number>.yaml``, and takes what became of it, ``<number>.json``. A file ``stop`` there ends all
@@ -10,29 +10,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
-import hydra
 import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from simopt.errors import DegenerateWarning, InterruptedRunError, RunBusyError, SimoptError, SurrogateWarning
+
 if TYPE_CHECKING:
-    from simopt.app.sweep.combinations import Launcher
     from simopt.optimization.state import State
     from simopt.workflows.request import Request
 
 Watch = Callable[[int, "State"], None]
 
-RUNNING, BUSY, FAILED, INTERRUPTED = "running", "busy", "failed", "interrupted"
-DONE = ("done", "resumed", "found")
+NOT_STARTED, RUNNING, BUSY, FAILED, INTERRUPTED = "not started", "running", "busy", "failed", "interrupted"
+FOUND = "found"
+DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
 _STOP_SECONDS = 0.1
@@ -47,10 +49,10 @@ class Record:
     Attributes
     ----------
     how : str
-        ``running``, ``busy`` (another process was at work on the same run), ``failed``, ``interrupted``; or
-        one of ``DONE``, as of one run.
+        ``not started``, ``running``, ``busy`` (another process was at work on the same run), ``failed``,
+        ``interrupted``; or ``done``, ``resumed`` or ``found``.
     path : str
-        Of the run file, once it is finished.
+        Of the file of its result, once it is finished.
     reason : str
         Of a failure.
     warnings : list of str
@@ -67,15 +69,14 @@ class Record:
     traceback: str = ""
     process: int = field(default_factory=os.getpid)
 
+    @property
+    def done(self) -> bool:
+        """Whether the result is finished."""
+        return self.how in DONE
+
 
 def launch(
-    folder: Path,
-    launcher: Launcher,
-    jobs: Mapping[int, Request[Any]],
-    search: Sequence[Path],
-    watch: Watch,
-    *,
-    wait: bool,
+    folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Request[Any]], watch: Watch, *, wait: bool
 ) -> str:
     """Have Hydra launch jobs of a sweep, and return what the launcher itself failed of, if it did.
 
@@ -83,39 +84,37 @@ def launch(
     ----------
     folder : Path
         Of the sweep.
-    launcher : Launcher
+    launcher : mapping
+        The options of Hydra's launcher, with its ``_target_``.
     jobs : mapping of Request
         By number.
-    search : sequence of Path
-        Folders with launchers.
     watch : callable
         Is handed the number and every logged state of a job that runs in this process.
     wait : bool
         Whether a job waits for another process that is at work on its run, or stops as ``busy``.
     """
     threads, slots = _shares(launcher, len(jobs))
-    quiet = [{"override hydra/hydra_logging": "none"}, {"override hydra/job_logging": "none"}]
+    usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
     config = {
-        "defaults": ["_self_", {"override hydra/launcher": launcher.choice}, *quiet],
+        "defaults": ["_self_", *({f"override hydra/{group}": entry} for group, entry in usual.items())],
         "folder": str(folder),
         "job": "???",
         "wait": wait,
         "threads": threads,
         "slots": slots,
         "hydra": {
-            "searchpath": [f"file://{path.resolve()}" for path in search],
-            "job": {"name": "simopt"},
             "output_subdir": None,
             "sweep": {"dir": str(folder), "subdir": "."},
-            "launcher": launcher.options,
+            "launcher": launcher,
         },
     }
     numbers = ",".join(map(str, jobs))
     _here.append((jobs, watch))
     try:
         OmegaConf.save(OmegaConf.create(config), folder / "launch.yaml")
-        with _arguments("--multirun", f"job={numbers}"), _hydra_raises():
-            hydra.main(version_base="1.3", config_path=str(folder), config_name="launch")(execute)()
+        with initialize_config_dir(str(folder), version_base="1.3", job_name="simopt"):
+            multirun = GlobalHydra.instance().hydra.multirun  # type: ignore[union-attr]
+            multirun("launch", execute, [f"job={numbers}"])
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")
     finally:
@@ -173,23 +172,15 @@ def write(folder: Path, number: int, record: Record) -> None:
     temporary.replace(folder / f"{number}.json")
 
 
-def read(folder: Path, number: int) -> Record | None:
-    """Return what a job says of itself; None before it has begun."""
+def read(folder: Path, number: int) -> Record:
+    """Return what a job says of itself."""
     try:
         return Record(**json.loads((folder / f"{number}.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return None
+        return Record(NOT_STARTED)
 
 
 def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait: bool) -> Record:
-    from simopt.errors import (
-        DegenerateWarning,
-        InterruptedRunError,
-        RunBusyError,
-        SimoptError,
-        SurrogateWarning,
-    )
-
     def progress(state: State) -> None:
         for _, watch in _here:
             watch(number, state)
@@ -203,10 +194,8 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
                 request = _here[0][0][number]
             else:
                 request = request_of((folder / f"{number}.yaml").read_text(encoding="utf-8"))
-            facts = {
-                "how": _carried_out(request, progress, should_stop, wait=wait),
-                "path": str(request.path),
-            }
+            how = _carried_out(request, progress, should_stop, wait=wait)
+            facts = {"how": how, "path": str(request.path)}
         except RunBusyError:
             facts = {"how": BUSY}
         except InterruptedRunError as error:
@@ -257,15 +246,15 @@ class _Stop:
         return self.answer
 
 
-def _shares(launcher: Launcher, jobs: int) -> tuple[int, int]:
+def _shares(launcher: Mapping[str, Any], jobs: int) -> tuple[int, int]:
     """Return threads a job and how many jobs may work at once, zero where that is the launcher's business.
 
     Of ours, only submitit_local starts all jobs at once, each with all cores.
     """
-    if not str(launcher.options["_target_"]).endswith(".LocalLauncher"):
+    if not str(launcher["_target_"]).endswith(".LocalLauncher"):
         return 0, 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = launcher.options.get("cpus_per_task") or max(1, cores // jobs)
+    threads = launcher.get("cpus_per_task") or max(1, cores // jobs)
     return threads, max(1, cores // threads)
 
 
@@ -284,27 +273,3 @@ def _slot(folder: Path, slots: int, should_stop: Callable[[], bool]) -> Iterator
             else:
                 time.sleep(_STOP_SECONDS)
         yield
-
-
-@contextlib.contextmanager
-def _arguments(*arguments: str) -> Iterator[None]:
-    before = sys.argv
-    sys.argv = [before[0], *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-@contextlib.contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Have Hydra raise its errors in place of printing them and ending the process."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
