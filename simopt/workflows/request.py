@@ -76,7 +76,7 @@ class Request(ABC, Generic[Content]):
 
     dataset: Any
     force: bool = no_influence(False)
-    log: Any = field(default_factory=Log)
+    log: Any = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._set("dataset", Data.of(self.dataset))

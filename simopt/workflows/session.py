@@ -155,8 +155,10 @@ class Session:
         if before is None:
             self._write(self.log.stored({}, {}))
         try:
-            reason = self.job.ascent.run(self._observe, should_stop=self._stop, every=self.request.log.every)
-            stored = self._concluded(reason)
+            with devices.memory_errors():
+                every = self.request.log.every
+                reason = self.job.ascent.run(self._observe, should_stop=self._stop, every=every)
+                stored = self._concluded(reason)
         except Exception as error:
             self._fail(error)
             raise
@@ -223,7 +225,7 @@ class Session:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
         if self.stopped:
-            return  # the run that goes on from here sees this state first, and it alone knows whether to log it
+            return  # the run that goes on from here sees this state first, and logs it if it is to be
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}
@@ -276,7 +278,8 @@ class Session:
         about: dict[str, Any] = {"status": layout.FAILED, "stop_reason": reason, "finished": now()}
         about["wall_seconds"] = self._seconds()
         # What can be resumed stays: memory or a disk that was full may have room the next time.
-        kept = None if isinstance(error, RunFailedError) else shelf.if_whole(reader.unfinished, path)
+        diverged = isinstance(error, RunFailedError) and error.__cause__ is None
+        kept = None if diverged else shelf.if_whole(reader.unfinished, path)
         if kept is None:
             kept = self.log.stored({}, self._decoded())
         try:
