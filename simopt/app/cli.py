@@ -42,16 +42,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="run")(run.run)
-app.command(name="sweep")(sweep.sweep)
-app.command(name="report")(report.report)
-app.command(name="score")(score.score)
-app.command(name="explain")(explain.explain)
-app.command(name="attribute")(attribute.attribute)
-app.command(name="sensitivity")(sensitivity.sensitivity)
-app.command(name="joint")(joint.joint)
-app.command(name="card")(card.card)
-app.command(name="measures")(measures.measures)
+for command in (
+    run.run,
+    sweep.sweep,
+    report.report,
+    score.score,
+    explain.explain,
+    attribute.attribute,
+    sensitivity.sensitivity,
+    joint.joint,
+    card.card,
+    measures.measures,
+):
+    app.command()(command)
 app.add_typer(datasets.app, name="datasets")
 
 

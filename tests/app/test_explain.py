@@ -48,7 +48,9 @@ def defective(X: np.ndarray, defect: str, rng: np.random.Generator) -> np.ndarra
     return X - means[LABELS] + means[rng.permutation(LABELS)]
 
 
-def asked(*overrides: str, x: str = "recording.h5", y: str = "model.npy", **options) -> explain.ExplainRequest:
+def asked(
+    *overrides: str, x: str = "recording.h5", y: str = "model.npy", **options
+) -> explain.ExplainRequest:
     return requests.explain(x, Path(y), overrides, **{"draws": 5, **options})
 
 

@@ -92,7 +92,9 @@ def test_several_pairs(simopt, tmp_path):
 def searched(folder: Path) -> list[Path]:
     """The files of searches that can go on."""
     return [
-        path for path in folder.glob("parts/*/joint/*/joint.h5") if analysis.unfinished(path, "joint") is not None
+        path
+        for path in folder.glob("parts/*/joint/*/joint.h5")
+        if analysis.unfinished(path, "joint") is not None
     ]
 
 
