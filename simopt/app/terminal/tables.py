@@ -29,6 +29,11 @@ def right(text: str) -> Number:
     return Number(text, None)
 
 
+def number(value: float | None, style: str, none: str = "-") -> Number:
+    """Return the cell of a number, or of what stands for None and NaN."""
+    return right(none if value is None or math.isnan(value) else f"{value:{style}}")
+
+
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
     """Return the measures, one row each, by family."""
     heads = ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases")
@@ -96,19 +101,14 @@ def dataset_table(card: Mapping[str, Any]) -> Table:
 def _decoded(facts: Mapping[str, Any]) -> str:
     if "reason" in facts:
         return f"not decoded: {facts['reason']}"
-    over_time = facts["over_time"]
+    over_time, published = facts["over_time"], f"{facts['accuracy_published']:.3f}"
     best = max(range(len(over_time)), key=over_time.__getitem__)
     peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
+    told = f"{facts['accuracy']:.3f} standardised{peak}"
     if not facts["classes"]:
-        return (
-            f"continuous; decoded with R2 {facts['accuracy']:.3f} standardised{peak}, "
-            f"{facts['accuracy_published']:.3f} as the published decoder scales"
-        )
-    return (
-        f"{facts['classes']} classes, chance {facts['chance']:.3f}; decoded with accuracy "
-        f"{facts['accuracy']:.3f} standardised{peak}; {facts['accuracy_published']:.3f} by the published "
-        "decoder"
-    )
+        return f"continuous; decoded with R2 {told}, {published} as the published decoder scales"
+    classes = f"{facts['classes']} classes, chance {facts['chance']:.3f}"
+    return f"{classes}; decoded with accuracy {told}; {published} by the published decoder"
 
 
 def scores_table(result: CompareResult) -> Table:
@@ -117,7 +117,7 @@ def scores_table(result: CompareResult) -> Table:
     heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [row["measure"], *(right("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
+        [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), ""]
         for row in result.table()
     ]
     rows += [[name, *[right("")] * len(styles), reason] for name, reason in result.skipped.items()]
@@ -131,7 +131,7 @@ def advice_table(result: ExplainResult) -> Table:
         [
             each.verdict.measure,
             each.verdict.kind,
-            right("" if math.isnan(each.verdict.gap) else f"{each.verdict.gap:.2f}"),
+            number(each.verdict.gap, ".2f", ""),
             *(right(each.good[name].worded() if name in each.good else "") for name in variables),
             each.verdict.reason,
         ]
@@ -154,9 +154,8 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
         change = row["change"]
         cells: list[str] = [right(str(rank)), row["part"]]
         cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
-        cells.append(right(f"{row['share']:.2%}"))
-        cells.append(right("undefined" if math.isnan(change) else f"{change:+.6f}"))
-        cells += [right(f"{row['first_order']:+.6f}")] if first else []
+        cells += [number(row["share"], ".2%"), number(change, "+.6f", "undefined")]
+        cells += [number(row["first_order"], "+.6f")] if first else []
         away = change if result.larger_is_closer else -change
         cells.append("brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "")
         rows.append(cells)
