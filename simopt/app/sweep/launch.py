@@ -24,11 +24,16 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from simopt.app.config import requests
+from simopt.app.config.compose import REQUESTS
+from simopt.app.sweep.combinations import Swept
 from simopt.errors import DegenerateWarning, InterruptedRunError, RunBusyError, SimoptError, SurrogateWarning
+from simopt.workflows import joint, run, sensitivity
+from simopt.workflows.joint import JointRequest
+from simopt.workflows.run_request import RunRequest
 
 if TYPE_CHECKING:
     from simopt.optimization.state import State
-    from simopt.workflows.request import Request
 
 Watch = Callable[[int, "State"], None]
 
@@ -38,7 +43,7 @@ DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
 _STOP_SECONDS = 0.1
-_here: list[tuple[Mapping[int, Request[Any]], Watch]] = []
+_here: list[tuple[Mapping[int, Swept], Watch]] = []
 """The jobs that run in the process of the sweep, and who watches them; empty in every other."""
 
 
@@ -76,7 +81,7 @@ class Record:
 
 
 def launch(
-    folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Request[Any]], watch: Watch, *, wait: bool
+    folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Swept], watch: Watch, *, wait: bool
 ) -> str:
     """Have Hydra launch jobs of a sweep, and return what the launcher itself failed of, if it did.
 
@@ -86,7 +91,7 @@ def launch(
         Of the sweep.
     launcher : mapping
         The options of Hydra's launcher, with its ``_target_``.
-    jobs : mapping of Request
+    jobs : mapping of requests
         By number.
     watch : callable
         Is handed the number and every logged state of a job that runs in this process.
@@ -134,12 +139,12 @@ def execute(node: DictConfig) -> None:
             write(folder, number, _record(folder, number, should_stop, wait=bool(node.wait)))
 
 
-def text_of(request: Request[Any]) -> str:
+def text_of(request: Swept) -> str:
     """Return a request as text, for another process; :func:`request_of` reads it."""
     return yaml.safe_dump({"command": request.kind, **request.config()}, sort_keys=False)
 
 
-def request_of(text: str) -> Request[Any]:
+def request_of(text: str) -> Swept:
     """Return the request of a text of :func:`text_of`.
 
     Raises
@@ -147,12 +152,10 @@ def request_of(text: str) -> Request[Any]:
     InputError
         Something in it cannot be used.
     """
-    from simopt.app.config.compose import REQUESTS
-    from simopt.app.config.requests import own_code
-
-    own_code()
+    requests.own_code()
     config = yaml.safe_load(text)
-    return REQUESTS[config.pop("command")](**config)
+    request: Swept = REQUESTS[config.pop("command")](**config)  # type: ignore[assignment]
+    return request
 
 
 def stop(folder: Path) -> None:
@@ -216,20 +219,14 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
 
 
 def _carried_out(
-    request: Request[Any], progress: Callable[[State], None], should_stop: Callable[[], bool], *, wait: bool
+    request: Swept, progress: Callable[[State], None], should_stop: Callable[[], bool], *, wait: bool
 ) -> str:
     """Carry out a request, and return how: ``done``, ``resumed`` or ``found``."""
-    from simopt.workflows import joint, run, sensitivity
-    from simopt.workflows.joint import JointRequest
-    from simopt.workflows.run_request import RunRequest
-    from simopt.workflows.sensitivity_request import SensitivityRequest
-
-    if isinstance(request, SensitivityRequest):
-        return sensitivity.carry_out(request, should_stop=should_stop, wait=wait).how
+    if isinstance(request, RunRequest):
+        return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
     if isinstance(request, JointRequest):
         return joint.carry_out(request, should_stop=should_stop, wait=wait).how
-    assert isinstance(request, RunRequest)
-    return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
+    return sensitivity.carry_out(request, should_stop=should_stop, wait=wait).how
 
 
 class _Stop:

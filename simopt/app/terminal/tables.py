@@ -148,25 +148,28 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
     known = ["what it is"] if result.about else []
     heads = ["rank", "part", *known, "share of variance", "change", *first, "what it does"]
     rows: list[list[str]] = []
-    for rank, (i, row) in enumerate(
-        zip(result.ranking()[:top].tolist(), result.table(), strict=False), start=1
-    ):
+    for rank, row in enumerate(result.table()[:top], start=1):
         change = row["change"]
-        cells: list[str] = [right(str(rank)), row["part"]]
-        cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
-        cells += [number(row["share"], ".2%"), number(change, "+.6f", "undefined")]
-        cells += [number(row["first_order"], "+.6f")] if first else []
         away = change if result.larger_is_closer else -change
-        cells.append("brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "")
-        rows.append(cells)
+        about = ", ".join(f"{key} {row[key]}" for key in result.about)
+        rows.append(
+            [
+                right(str(rank)),
+                row["part"],
+                *(about for _ in known),
+                number(row["share"], ".2%"),
+                number(change, "+.6f", "undefined"),
+                *(number(row["first_order"], "+.6f") for _ in first),
+                "brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "",
+            ]
+        )
     count = len(result.change)
     note = f"{min(top, count)} of {count}; change: the score without it, less the score"
     note += f"; {_ROUTES[result.route]}"
     if result.route != "refit" and result.refitted:
         note += f", but {result.refitted} scored anew"
-    return Table(
-        "attribution", result.title, note + (f"\n{result.reason}" if result.reason else ""), heads, rows
-    )
+    note += f"\n{result.reason}" if result.reason else ""
+    return Table("attribution", result.title, note, heads, rows)
 
 
 def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> Iterator[Table]:
