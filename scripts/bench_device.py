@@ -26,8 +26,8 @@ from rich.table import Table
 import simopt
 from simopt import catalogue, measures
 from simopt.measures import Reference
-from simopt.optimization import Recorder
 from simopt.optimization import device as devices
+from simopt.optimization.captured import captured_variance
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.loop import Ascent
 from simopt.optimization.state import State
@@ -58,16 +58,15 @@ def peak(where: torch.device) -> float:
 
 
 class Clock:
-    """An observer that logs, and measures the time from the end of the warm-up on."""
+    """An observer that reads what is logged, and measures the time from the end of the warm-up on."""
 
     def __init__(self, where: torch.device, seconds: float) -> None:
         self.where, self.seconds = where, seconds
-        self.recorder = Recorder()
         self.first: tuple[int, float] | None = None
         self.last = (0, 0.0)
 
     def __call__(self, state: State) -> None:
-        self.recorder(state)
+        captured_variance(state.moments).cpu()
         if state.settled:
             self.last = state.step, time.perf_counter()
             if self.first is None and state.step >= WARM_UP:

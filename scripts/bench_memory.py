@@ -34,10 +34,10 @@ def peak():
         return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak(), flush=True)
-from simopt.app.compose import compose
-from simopt.app.job import execute
+from simopt.app.config import requests
+from simopt.workflows.run import carry_out
 if sys.argv[1:]:
-    execute(compose(sys.argv[1:]))
+    carry_out(requests.run(sys.argv[1:]))
 print(peak())
 """
 

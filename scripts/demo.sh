@@ -3,8 +3,8 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-outputs="$root/outputs"
-"$bin/simopt" run measure=cka dataset=majaj dataset.source=surrogate "log.dir='$outputs'"
-"$bin/simopt" report "$outputs"
+cd "$root"
+"$bin/simopt" run measure=cka dataset=majaj dataset.source=surrogate
+"$bin/simopt" report outputs
 echo
-echo "The figure of captured variance against score: $outputs/figures/majaj_surrogate_captured.png"
+echo "The figure of captured variance against score: $root/outputs/figures/majaj_surrogate_captured.png"

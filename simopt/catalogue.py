@@ -36,6 +36,15 @@ def revision(name: str) -> int:
     return REVISIONS.get(name, 1)
 
 
+def outdated(revisions: Mapping[str, Any]) -> list[str]:
+    """Return what has been revised since numbers were made, of the revisions by which they were made."""
+    return [
+        f"{name} {number}, now {revision(name)}"
+        for name, number in revisions.items()
+        if isinstance(number, int) and number < revision(name)
+    ]
+
+
 def config_dir() -> Path:
     """Return the folder of configs: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent

@@ -45,6 +45,10 @@ class OtherSchemaError(StorageError):
     """A file is of a schema that this version does not read; another version does, so it is left alone."""
 
 
+class UnfinishedError(StorageError):
+    """A file holds a result that is not finished; the command that made it resumes it."""
+
+
 class RunBusyError(StorageError):
     """Another process is at work on the same run."""
 

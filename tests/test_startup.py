@@ -66,10 +66,29 @@ def test_every_measure_is_a_row(simopt) -> None:
     assert {name.strip() for row in rows for name in row[:2]} >= YAMLS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "bar"), [("--help", 0.5), ("datasets", 1.0)]
-)
+def test_completion_loads_what_it_offers_from(tmp_path) -> None:
+    asked = {
+        "_SIMOPT_COMPLETE": "complete_bash",
+        "COMP_WORDS": "simopt run measure = proc",
+        "COMP_CWORD": "4",
+        "_TYPER_COMPLETE_ARGS": "simopt run measure=proc",
+    }
+    text = (
+        "import sys\n"
+        "from simopt.app import cli\n"
+        "try:\n"
+        "    cli.app(prog_name='simopt')\n"
+        "finally:\n"
+        "    print(sorted({*sys.modules} & {'torch', 'numpy', 'h5py', 'hydra', 'scipy', 'matplotlib'}))\n"
+    )
+    command = [sys.executable, "-c", text]
+    environment = {**ENVIRONMENT, **asked}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "procrustes_angular" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("arguments", "bar"), [("--help", 0.5), ("datasets", 1.0)])
 def test_processor_time(arguments, bar, tmp_path) -> None:
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -107,10 +107,16 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
     by_kind = {
         kind: [each for each in verdicts if each.kind == kind] for kind in (DISCRIMINATES, BLIND, SATURATED)
     }
-    ranked = sorted(by_kind[DISCRIMINATES], key=lambda each: -np.nan_to_num(each.gap, nan=-1.0))
+    unranked = [verdict for verdict in by_kind[DISCRIMINATES] if np.isnan(verdict.gap)]
+    ranked = [verdict for verdict in by_kind[DISCRIMINATES] if not np.isnan(verdict.gap)]
+    ranked.sort(key=lambda verdict: -verdict.gap)
     if ranked:
         lines.append(f"Use {ranked[0].measure}: {ranked[0].reason}.")
-    lines += [f"{each.measure} discriminates as well: {each.reason}." for each in ranked[1:]]
+    lines += [f"{verdict.measure} discriminates as well: {verdict.reason}." for verdict in ranked[1:]]
+    lines += [f"{verdict.measure} can be used: {verdict.reason}." for verdict in unranked]
+    if len(unranked) > 1:
+        names = ", ".join(verdict.measure for verdict in unranked)
+        lines.append(f"Nothing ranks {names}: that takes a decoded label, and a largest score.")
     lines += [f"A high {each.measure} does not show the task here: {each.reason}." for each in by_kind[BLIND]]
     lines += [f"Do not read {each.measure} here: {each.reason}." for each in by_kind[SATURATED]]
     return lines

@@ -156,7 +156,7 @@ def _result(stored: Stored, path: Path) -> Sensitivities:
         analysis.text(about["dataset"]),
         analysis.text(about["source"]),
         analysis.text(about["perturbation"]),
-        list(about["strengths"]),
+        np.ravel(about["strengths"]).tolist(),
         about["seeds"],
         stored.arrays["reference/pc_variance"].data,
         curves,

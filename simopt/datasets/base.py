@@ -121,6 +121,14 @@ class Dataset:
     InputError
         Responses of another shape or dtype, NaN or infinite ones, or the same in all samples; labels of
         another length.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> responses = np.random.default_rng(0).standard_normal((3, 10, 4))
+    >>> data = simopt.Dataset("mine", responses, labels={"side": np.arange(10) % 2})
+    >>> data.samples().shape
+    (30, 4)
     """
 
     name: str

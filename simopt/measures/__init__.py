@@ -63,6 +63,14 @@ def get(name: str, **options: Any) -> Measure:
     ------
     InputError
         No such measure, no such option, or a value out of range.
+
+    Examples
+    --------
+    >>> import torch, simopt
+    >>> measure = simopt.measures.get("cka", form="angular")
+    >>> X = torch.eye(5, dtype=torch.float64)[:, :3]
+    >>> round(measure(X, 2 * X).item(), 6)
+    1.0
     """
     known = name in catalogue.names("measure") or name in catalogue.aliases("measure")
     entry = None if known else _entry_point(name)
@@ -184,6 +192,15 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
     InputError
         Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples, or
         that the measure does not apply to; an unknown measure or option.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 6))
+    >>> round(simopt.score(X, 2 * X + 1, "cka"), 6)
+    1.0
+    >>> 0 < simopt.score(X, X[:, :3], "ridge100", penalty=3) < 1
+    True
     """
     if options and not isinstance(measure, str):
         raise InputError(

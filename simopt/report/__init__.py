@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from simopt.errors import InputError, StorageError
+from simopt import catalogue
+from simopt.errors import InputError, StorageError, UnfinishedError
 from simopt.report.selection import Facts, find, fits, keeps, nothing_left
 from simopt.report.tables import Summary, summarise
-from simopt.store import reader
+from simopt.store import analysis, reader, shelf
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
@@ -39,6 +40,8 @@ class Collected:
         Of many runs with thinned rows, enough to draw, and half captures from all; :meth:`whole` gives them
         with all rows.
     broken : list of str
+    remarks : list of str
+        A line for each result that is not finished, or of an older revision.
     summaries : list of Summary
         Of the same runs, from all their rows.
     sensitivities, joints : list of Result
@@ -48,6 +51,7 @@ class Collected:
 
     runs: list[Run]
     broken: list[str]
+    remarks: list[str] = field(default_factory=list)
     summaries: list[Summary] = field(default_factory=list)
     sensitivities: list[Sensitivities] = field(default_factory=list)
     joints: list[JointRange] = field(default_factory=list)
@@ -88,11 +92,17 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
             try:
                 content, facts = _defensively(read, path)
                 _check_names(path, facts)
+            except UnfinishedError as error:
+                collected.remarks.append(str(error))
+                continue
             except StorageError as error:
                 collected.broken.append(str(error))
                 continue
             seen.append(facts)
             if keeps(filters, facts):
+                if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
+                    told = "the command that made it makes it anew"
+                    collected.remarks.append(f"{path}: of an older revision ({', '.join(revised)}); {told}.")
                 yield content
 
     share = room // max(1, len(files["run"]))
@@ -113,7 +123,9 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
         ]
         collected.sensitivities.append(replace(sensitivity, curves=curves))
     collected.joints.extend(kept("joint", _joint))
-    if not (collected.runs or collected.sensitivities or collected.joints or collected.broken):
+    if not any(
+        (collected.runs, collected.sensitivities, collected.joints, collected.broken, collected.remarks)
+    ):
         raise nothing_left(filters, seen)
     return collected
 

@@ -25,7 +25,7 @@ class Number(str):
 
     value: float | None
 
-    def __new__(cls, text: str, value: float | None) -> Self:
+    def __new__(cls, text: str, value: float | None = None) -> Self:
         """Make text that is sorted by a value."""
         number = super().__new__(cls, text)
         number.value = None if value is None or math.isnan(value) else value

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import h5py
 
-from simopt.errors import StorageError
+from simopt.errors import StorageError, UnfinishedError
 from simopt.store import image, layout
 from simopt.store.errors import other_schema, reading_errors
 from simopt.store.image import Array, Stored
@@ -54,7 +54,7 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     with reading_errors(path, f"file of {analysis}"), image.opened(path) as file:
         status = _status(file, path, analysis)
         if status != layout.FINISHED:
-            raise StorageError(f"{path}: {status}, not finished; the command that made it resumes it.")
+            raise UnfinishedError(f"{path}: {status}, not finished; the command that made it resumes it.")
         return take(image.content(file))
 
 

@@ -79,8 +79,8 @@ def other_schema(path: Path, what: str, found: object, known: int) -> StorageErr
     known : int
         The version that is read here.
     """
-    later = isinstance(found, np.integer) and found > known
-    shown = found if isinstance(found, np.integer) else repr(found)
+    later = isinstance(found, int | np.integer) and found > known
+    shown = found if isinstance(found, int | np.integer) else repr(found)
     text = f"{path}: {what} of schema {shown}; this version of simopt reads schema {known}."
     return OtherSchemaError(text) if later else StorageError(text)
 

@@ -37,6 +37,14 @@ class RunResult(Result, Trajectory):
     run : Run
     how : str
         ``done``, ``resumed``, or ``found``: it was stored.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 4)) * [4, 3, 2, 1]
+    >>> result = simopt.optimize(X, "nbs", max_steps=2)
+    >>> [row["step"] for row in result.table()]
+    [0, 1, 2]
     """
 
     kind: ClassVar[str] = "run"

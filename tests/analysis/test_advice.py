@@ -59,3 +59,16 @@ def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
     assert [line.split()[0] for line in lines[1:3]] == ["a", "e"]
     assert "high c does" in lines[3]
     assert "read d here" in lines[4]
+
+
+def test_without_a_label_the_order_of_the_measures_decides_nothing() -> None:
+    verdicts = [judge(name, end, 1.0, 0.0, {}, 0.99) for name, end in (("a", 0.2), ("b", 0.1))]
+    lines = advise(verdicts)
+    assert not any(line.startswith("Use ") for line in lines)
+    assert lines[:2] == [
+        "a can be used: unrelated data score up to 0.200.",
+        "b can be used: unrelated data score up to 0.100.",
+    ]
+    assert "Nothing ranks a, b" in lines[2]
+    assert sorted(advise(verdicts[::-1])[:2]) == lines[:2]
+    assert advise(verdicts[:1]) == lines[:1]

@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from simopt.analysis.sensitivity import Sensitivities, read, write
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import StorageError
+from simopt.store import analysis
 from simopt.theory.sensitivity import Local, Sensitivity
 
 K, R = 3, 2
@@ -36,7 +37,7 @@ FOUND = Sensitivities(
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "sensitivity.h5"
-    write(path, FOUND, {"config": "", "data_hash": ""})
+    analysis.write(path, ANALYSIS, content(FOUND, {"config": "", "data_hash": ""}))
     again = read(path)
     assert (again.path, again.how) == (path, "found")
     assert again.as_json() == {**FOUND.as_json(), "path": str(path)}
@@ -46,7 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["measures/cka/order", "measures/cka"])
 def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
     path = tmp_path / "sensitivity.h5"
-    write(path, FOUND, {})
+    analysis.write(path, ANALYSIS, content(FOUND, {}))
     with h5py.File(path, "r+") as file:
         del file[part]
     with pytest.raises(StorageError, match="sensitivity.h5: not a readable file of sensitivity"):

@@ -3,12 +3,8 @@
 Decoded as published: no scaling, C = 1, 200 iterations, 5 shuffled folds, in each time bin.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from simopt.app.compose import compose
-from simopt.app.job import execute
 
 import simopt
 from simopt import catalogue, measures
@@ -18,7 +14,6 @@ from simopt.optimization.init import GaussianInit
 from simopt.optimization.loop import Ascent
 from simopt.optimization.state import State
 from simopt.report.published import numbers
-from simopt.store import reader
 
 REFERENCE = [
     ("majaj", "category", 0.85),
@@ -79,11 +74,9 @@ def test_accuracy_along_a_run_at_equal_score(measure: str) -> None:
     ("name", "variables"),
     [("majaj", ["category"]), ("mante", ["choice", "context", "motion", "colour"])],
 )
-def test_a_run_with_the_published_decoder(
-    tmp_path: Path, name: str, measure: str, variables: list[str]
-) -> None:
-    overrides = [f"dataset={name}", f"measure={measure}", "decoder=published", f"log.dir='{tmp_path}'"]
-    run = reader.read(execute(compose([*overrides, "dataset.source=surrogate"])).path)
+def test_a_run_with_the_published_decoder(name: str, measure: str, variables: list[str]) -> None:
+    dataset = simopt.load_dataset(name, source="surrogate")
+    run = simopt.optimize(dataset, measure, decoder="published").run
     assert set(run.decoding) == set(variables)
     scores = run.decoding_score[:, 0]
     past = scores >= LEVELS[0]

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from simopt.app.compose import compose
 
 import simopt
+from simopt.app.config import requests
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 
@@ -391,7 +391,7 @@ def test_windows_that_cannot_be(options: dict, says: str) -> None:
 
 def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None:
     path = with_labels(tmp_path, SINGLE, object=objects())
-    node = compose(
+    request = requests.run(
         [
             "dataset=file",
             f"dataset.path={path}",
@@ -403,7 +403,7 @@ def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None
             "dataset.components=0.99",
             "dataset.standardise=units",
         ]
-    ).config.dataset
-    dataset = simopt.datasets.build(node).load()
+    )
+    dataset = request.dataset.dataset
     assert dataset.responses.shape[:2] == (2, 3)
     assert dataset.labels["object"].tolist() == ["car", "face", "kiwi"]

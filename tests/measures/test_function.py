@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from simopt.app.compose import compose
-from simopt.app.job import execute
-from simopt.app.paths import config_hash
 
 import simopt
 from simopt import measures
-from simopt.datasets import Dataset
+from simopt.app.config import requests
 from simopt.errors import InputError
-from simopt.store import reader
+from simopt.workflows.run import carry_out
 
 MODULE = '''
 import torch
@@ -64,10 +61,10 @@ def test_an_option_that_the_function_lacks_is_refused() -> None:
 @pytest.mark.usefixtures("_mine")
 def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path}'", "seeds=[0,1]", "track=[nbs]", "max_steps=20"]
-    own = execute(compose([*overrides, "measure._target_=mine.overlap"]))
-    theirs = execute(compose([*overrides, "measure=cka"]))
+    own = carry_out(requests.run([*overrides, "measure._target_=mine.overlap"]))
+    theirs = carry_out(requests.run([*overrides, "measure=cka"]))
     assert own.path.parent.parent.name == "overlap"
-    np.testing.assert_allclose(reader.read(own.path).score, reader.read(theirs.path).score, atol=1e-3)
+    np.testing.assert_allclose(own.score, theirs.score, atol=1e-3)
 
 
 @pytest.mark.usefixtures("_mine")
@@ -78,18 +75,18 @@ def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
 def test_functions_that_cannot_be_optimised(tmp_path: Path, name: str, says: str) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path / 'out'}'", f"measure._target_=mine.{name}"]
     with pytest.raises(InputError, match=says):
-        execute(compose(overrides))
+        carry_out(requests.run(overrides))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("_mine")
 def test_another_source_is_another_run(tmp_path: Path) -> None:
-    config = compose(["measure._target_=mine.overlap"]).config
-    dataset = Dataset("x", np.random.default_rng(0).standard_normal((5, 2)))
-    before = config_hash(config, dataset)
+    overrides = ["dataset=ultrametric", "measure._target_=mine.overlap"]
+    before = requests.run(overrides).digest
+    assert requests.run(overrides).digest == before
     (tmp_path / "mine.py").write_text(MODULE.replace("** power", "** (power / 2)"))
     del sys.modules["mine"]
-    assert config_hash(config, dataset) != before
+    assert requests.run(overrides).digest != before
 
 
 @pytest.mark.usefixtures("_mine")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +10,19 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from simopt.app.compose import compose
-from simopt.app.job import execute
 
 from simopt import catalogue, measures
+from simopt.app.config import requests
 from simopt.errors import InterruptedRunError
 from simopt.measures import Reference
 from simopt.optimization import device as devices
+from simopt.optimization.captured import captured_variance
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.loop import Ascent
-from simopt.optimization.trajectory import Recorder, Trajectory
+from simopt.optimization.state import State
+from simopt.optimization.trajectory import Trajectory
+from simopt.workflows.run import carry_out
+from simopt.workflows.run_request import RunRequest
 
 MEASURES = ("nbs", "linreg", "ridge10_cv5")
 MAX_STEPS = 100
@@ -67,6 +69,12 @@ def bits(folder: Path, measure: str) -> dict[str, tuple[str, tuple[int, ...], by
     return found
 
 
+def interrupt(request: RunRequest, step: int) -> None:
+    seen: list[int] = []
+    with pytest.raises(InterruptedRunError):
+        carry_out(request, lambda state: seen.append(state.step), should_stop=lambda: step in seen)
+
+
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs as a sweep in another process; in this one one by one, each interrupted and resumed."""
@@ -75,11 +83,10 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = (*SMALL, "max_steps=6", *decoder)
     start(folder, "sweep", f"measure={','.join(MEASURES)}", "log.dir=sweep", *options)
     for measure in MEASURES:
-        run = compose([f"measure={measure}", f"log.dir='{folder / 'resumed'}'", *options])
+        request = requests.run([f"measure={measure}", f"log.dir='{folder / 'resumed'}'", *options])
         with pytest.warns() if measure == "linreg" else contextlib.nullcontext():
-            with pytest.raises(InterruptedRunError):
-                execute(run, lambda state: os.kill(os.getpid(), signal.SIGTERM) if state.step == 3 else None)
-            assert execute(run).how == "resumed"
+            interrupt(request, 3)
+            assert carry_out(request).how == "resumed"
     return folder
 
 
@@ -132,13 +139,18 @@ def ascended(measure: str, device: str, dtype: str, *, seed: int = 0, otherwise:
         MAX_STEPS,
         read_every=16 if otherwise else 1,
     )
-    recorder = Recorder()
+    rows: list[tuple[int, np.ndarray, np.ndarray]] = []
+
+    def log(state: State) -> None:
+        rows.append((state.step, state.score.numpy(), captured_variance(state.moments).cpu().numpy()))
+
     with devices.matrix_products(tf32=False):
-        reason = ascent.run(recorder)
+        reason = ascent.run(log)
+    step, score, captured = map(np.stack, zip(*rows, strict=True))
     return Trajectory(
-        np.array(recorder.step),
-        np.stack(recorder.score),
-        np.stack(recorder.captured_variance),
+        step,
+        score,
+        captured,
         ascent.synthetic().cpu().numpy()[:, order],
         reference.variance_ratio.cpu().numpy(),
         reason,

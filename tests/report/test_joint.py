@@ -120,7 +120,7 @@ def test_levels_without_an_extreme_have_no_mark() -> None:
 def test_the_outline_holds_all_that_a_search_passed() -> None:
     data = simopt.load_dataset("gaussian", samples=30, units=4)
     a, b = measures.get("cka"), measures.get("procrustes_angular")
-    search = Boundary(Reference.of(data.samples()), [a], b, options=Options(steps=15, rounds=1))
+    search = Boundary(Reference.of(data.samples()), a, b, options=Options(steps=15, rounds=1))
     search.run()
     found = Region.of(a, b, search.extremes())
     outline = draw_joint(result(found), axes()).patches[0].get_path()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from simopt.analysis.sensitivity import Sensitivities, write
+from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content
 from simopt.errors import InputError
 from simopt.ranges.region import Region
 from simopt.ranges.result import JointRange
@@ -24,6 +24,7 @@ from simopt.report.page import save_page
 from simopt.report.page.analyses import joint_plot, sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
 from simopt.report.tables import summarise
+from simopt.store import analysis
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
 from tests.report.runs import made
@@ -159,7 +160,7 @@ def analysed(path: Path, measures: int = 1) -> Sensitivities:
 def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
     made = analysed(tmp_path / "real-0123" / "sensitivity.h5")
     about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": '{"torch": "9.8"}', "odd": [1, 2]}
-    write(made.path, made, about)
+    analysis.write(made.path, ANALYSIS, content(made, about))
     gone = replace(made, path=tmp_path / "gone" / "sensitivity.h5")
     page = Parsed(
         save_page(collected([], sensitivities=[made, gone]), tmp_path / "page.html").read_text("utf-8")

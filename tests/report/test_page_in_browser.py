@@ -15,6 +15,7 @@ from simopt.ranges.pair import Implied
 from simopt.ranges.region import Region
 from simopt.ranges.square import Reached, Settled
 from simopt.report.page import save_page
+from simopt.store import analysis
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
 from tests.report.test_page import EVIL, collected, made_up
@@ -89,10 +90,11 @@ def sensitivities(folder: Path) -> list[sensitivity.Sensitivities]:
     draws[:, 4] = np.nan
     full = Sensitivity("cka", 1.0, theory, theory - 0.01, np.full_like(theory, 0.02), draws, local)
     tried = Sensitivity("mine", 1.0, None, None, None, draws, local)
-    about = ("d", "real", "rotation", list(STRENGTHS), 3, 0.5 ** np.arange(1.0, K + 1))
-    made = sensitivity.Sensitivities(*about, [full, tried], {"rsa": EVIL}, folder / "sensitivity.h5", "done")
+    same = ("d", "real", "rotation", list(STRENGTHS), 3, 0.5 ** np.arange(1.0, K + 1))
+    made = sensitivity.Sensitivities(*same, [full, tried], {"rsa": EVIL}, folder / "sensitivity.h5", "done")
     assert made.path is not None
-    sensitivity.write(made.path, made, {"config": f"name: {EVIL}", "data_hash": "beef", "versions": "{}"})
+    about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": "{}"}
+    analysis.write(made.path, sensitivity.ANALYSIS, sensitivity.content(made, about))
     return [made]
 
 
@@ -119,7 +121,8 @@ def joints(folder: Path) -> list[joint.JointRange]:
         joint.JointRange(mode="square", path=folder / "square.h5", square=square, **same),
     ]
     for each in made:
-        joint.write(each.path, each, {"config": "mode: any", "data_hash": "cafe", "versions": "{}"})
+        about = {"config": "mode: any", "data_hash": "cafe", "versions": "{}"}
+        analysis.write(each.path, joint.ANALYSIS, joint.content(each, about))
     return made
 
 

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
-from simopt.app.compose import compose
-from simopt.app.job import execute
-from simopt.app.published_table import published_tables
 
+import simopt
 from simopt import catalogue
 from simopt.analysis import sensitivity
+from simopt.app.terminal.render import as_rich
+from simopt.app.terminal.tables import report_tables
 from simopt.ranges import result as joint
 from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect
 from simopt.report.published import HEADER, Comparison, compare, csv_rows, numbers
 from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS
 from simopt.report.tables import summarise
+from simopt.store import analysis
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
 
@@ -70,8 +71,12 @@ def as_published(
     )  # fmt: skip
 
 
+def collected(*runs: Run, **analyses) -> Collected:
+    return Collected(list(runs), [], [summarise(run) for run in runs], **analyses)
+
+
 def compared(*runs: Run, **analyses) -> tuple[list[Comparison], list[str]]:
-    return compare(Collected(list(runs), [], [summarise(run) for run in runs], **analyses))
+    return compare(collected(*runs, **analyses))
 
 
 def by_what(rows: list[Comparison]) -> dict[str, Comparison]:
@@ -264,7 +269,8 @@ def pair(path: Path, config: dict, given: str = "cka") -> joint.JointRange:
     names = ("procrustes_angular", "cka")
     told = [Implied(name, names[name == names[0]], 0.9, 0.2, 1.0) for name in names if name == given]
     found = joint.JointRange("majaj", "surrogate", names, "boundary", path, implied=told)
-    joint.write(path, found, {"config": yaml.safe_dump(config), "data_hash": "aa"})
+    about = {"config": yaml.safe_dump(config), "data_hash": "aa"}
+    analysis.write(path, joint.ANALYSIS, joint.content(found, about))
     return found
 
 
@@ -286,14 +292,15 @@ def test_joint_ranges(tmp_path: Path) -> None:
 
 def test_what_is_printed_and_written() -> None:
     runs = [as_published("majaj", "cka", 0.03), as_published("mante", "nbs", later=2)]
-    rows, _ = compared(*runs, sensitivities=[perturbed("majaj")])
-    tables = published_tables(rows)
+    found = collected(*runs, sensitivities=[perturbed("majaj")])
+    rows, _ = compare(found)
+    tables = [table for table in report_tables(found, rows) if table.id == "published"]
     console = Console(width=200, record=True, file=io.StringIO())
     for table in tables:
-        console.print(table)
+        console.print(as_rich(table))
     text = console.export_text()
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
-    assert [str(table.title) for table in tables] == [
+    assert [table.caption for table in tables] == [
         f"{name} (surrogate): the paper's numbers and these" for name in ("majaj", "mante")
     ]
     assert ["cka", STEPS, "80", "80", "0", "data", ""] in lines
@@ -318,9 +325,7 @@ def test_what_is_printed_and_written() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("measure", ["cka", "procrustes_angular"])
 def test_a_run_on_the_twin_of_majaj(tmp_path: Path, measure: str) -> None:
-    execute(
-        compose(["dataset=majaj", f"measure={measure}", "dataset.source=surrogate", f"log.dir='{tmp_path}'"])
-    )
+    simopt.optimize(simopt.load_dataset("majaj", source="surrogate"), measure, store=tmp_path)
     rows, left_out = compare(collect([tmp_path]))
     assert left_out == []
     found = by_what(rows)

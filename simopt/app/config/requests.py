@@ -16,18 +16,17 @@ from omegaconf.errors import OmegaConfBaseException
 from simopt import catalogue
 from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError, RetiredWarning
-from simopt.workflows import explain as explanations
-from simopt.workflows.attribute import AttributeRequest
-from simopt.workflows.compare import DRAWS, CompareRequest
 from simopt.workflows.data import Data
-from simopt.workflows.explain import SEEDS, ExplainRequest
-from simopt.workflows.joint import PAPER, JointRequest
 from simopt.workflows.request import measure_node
 from simopt.workflows.run_request import RunRequest
-from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # those of analyses load torch, which a run that is found needs not
+    from simopt.workflows.attribute import AttributeRequest
     from simopt.workflows.card import CardRequest
+    from simopt.workflows.compare import CompareRequest
+    from simopt.workflows.explain import ExplainRequest
+    from simopt.workflows.joint import JointRequest
+    from simopt.workflows.sensitivity_request import SensitivityRequest
 
 Node = dict[str, Any]
 
@@ -162,7 +161,7 @@ def options_of(overrides: Sequence[str], group: str, usage: str) -> tuple[Node, 
         if key.startswith(f"{group}."):
             options[key.partition(".")[2]] = override
         elif key in ("log.dir", "dir"):
-            others["log"] = {"dir": str(override.value())}
+            others["log"] = _values({"dir": override})
         elif key == "force":
             others["force"] = override.value()
         else:
@@ -186,6 +185,8 @@ def score(
     InputError
         A name, a value or an option that cannot be used.
     """
+    from simopt.workflows.compare import DRAWS, CompareRequest
+
     usage = (
         "`simopt score X Y` takes measure=NAME, measure=NAME,NAME, measure=all, measure.OPTION=VALUE, "
         "dataset.OPTION=VALUE, log.dir and force."
@@ -224,6 +225,8 @@ def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRe
     InputError
         A name, a value or an option that cannot be used.
     """
+    from simopt.workflows.attribute import AttributeRequest
+
     usage = (
         "`simopt attribute X Y` takes measure=NAME, measure.OPTION=VALUE, dataset.OPTION=VALUE, log.dir and "
         "force."
@@ -250,7 +253,9 @@ def explain(
     InputError
         A name, a value or an option that cannot be used.
     """
-    chosen, rest = measures(overrides, explanations.DEFAULT, config_dir)
+    from simopt.workflows.explain import DEFAULT, ExplainRequest
+
+    chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
         raise InputError(f"The recording is {x}; give options of it, dataset.KEY=VALUE, and no dataset=.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
@@ -267,13 +272,22 @@ def explain(
 
 def _of_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
     """Return the request of a run of as many seeds as interpretations take, unless others are chosen."""
+    from simopt.workflows.explain import SEEDS
+
     seeds: Node = {} if "seeds" in _roots(overrides) else {"seeds": SEEDS}
-    return run(overrides, config_dir, chosen={**chosen, **seeds})
+    return run(_with_decoder(overrides), config_dir, chosen={**chosen, **seeds})
 
 
 def _roots(overrides: Sequence[str]) -> set[str]:
     """Return the first names of the keys that overrides set."""
     return {each.key_or_group.partition(".")[0].partition("/")[0] for each in parse(overrides)}
+
+
+def _with_decoder(overrides: Sequence[str]) -> list[str]:
+    """Choose the standard decoder where options of a decoder are given, and none is chosen."""
+    keys = [each.key_or_group for each in parse(overrides)]
+    lacks = "decoder" not in keys and any(key.startswith("decoder.") for key in keys)
+    return ["decoder=standard", *overrides] if lacks else list(overrides)
 
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
@@ -289,6 +303,8 @@ def sensitivity(overrides: Sequence[str], config_dir: Path | None = None) -> Sen
     InputError
         A name, a value or an option that cannot be used.
     """
+    from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
+
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     values = compose("sensitivity", _with_log(rest), config_dir)
     if values["spectrum"] is not None and any(text.lstrip("+~").startswith("dataset") for text in rest):
@@ -304,6 +320,8 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
     InputError
         Fewer than two measures, or a name, a value or an option that cannot be used.
     """
+    from simopt.workflows.joint import PAPER, JointRequest
+
     written = [text.replace("all_paper", f"[{','.join(PAPER)}]") for text in overrides]
     usual = catalogue.root("joint")["measures"]
     chosen, rest = measures(written, usual, config_dir, key="measures")
@@ -324,7 +342,7 @@ def cards(
     InputError
         No measure, or a name, a value or an option that cannot be used.
     """
-    from simopt.workflows.card import PARTNERS, CardRequest  # loads scipy
+    from simopt.workflows.card import PARTNERS, CardRequest
 
     named = dict.fromkeys(each for each in given if "=" not in each)
     if "all" in named or every(given):

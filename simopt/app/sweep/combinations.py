@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from simopt import checks
 from simopt.app.config import requests
-from simopt.app.config.compose import REQUESTS, NodeOf, keys, plain, session, short
+from simopt.app.config.compose import COMMANDS, NodeOf, keys, plain, session, short
 from simopt.errors import InputError
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.run_request import RunRequest
@@ -117,7 +117,7 @@ def _of_parts(parts: Sequence[str], given: Axes) -> Asked:
     asked = []
     for part in parts:
         command, *own = shlex.split(part) or [""]
-        checks.one_of(command, REQUESTS, "command of a part")
+        checks.one_of(command, COMMANDS, "command of a part")
         known = keys(command)
         axes = {
             key: values
@@ -135,7 +135,7 @@ def _of_parts(parts: Sequence[str], given: Axes) -> Asked:
             unused.discard(root)
         asked.append((command, axes))
     if unused:
-        known_somewhere = {key for command in REQUESTS for key in keys(command)}
+        known_somewhere = {key for command in COMMANDS for key in keys(command)}
         raise checks.unknown(min(unused), known_somewhere, "key of the experiment's parts")
     return asked
 

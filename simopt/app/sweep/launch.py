@@ -25,7 +25,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from simopt.app.config import requests
-from simopt.app.config.compose import REQUESTS
+from simopt.app.config.compose import request_type
 from simopt.app.sweep.combinations import Swept
 from simopt.errors import DegenerateWarning, InterruptedRunError, RunBusyError, SimoptError, SurrogateWarning
 from simopt.workflows import joint, run, sensitivity
@@ -100,16 +100,17 @@ def launch(
     """
     threads, slots = _shares(launcher, len(jobs))
     usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
+    place = str(folder).replace("${", "\\${")  # a reference to OmegaConf, unless it is escaped
     config = {
         "defaults": ["_self_", *({f"override hydra/{group}": entry} for group, entry in usual.items())],
-        "folder": str(folder),
+        "folder": place,
         "job": "???",
         "wait": wait,
         "threads": threads,
         "slots": slots,
         "hydra": {
             "output_subdir": None,
-            "sweep": {"dir": str(folder), "subdir": "."},
+            "sweep": {"dir": place, "subdir": "."},
             "launcher": launcher,
         },
     }
@@ -154,7 +155,7 @@ def request_of(text: str) -> Swept:
     """
     requests.own_code()
     config = yaml.safe_load(text)
-    request: Swept = REQUESTS[config.pop("command")](**config)  # type: ignore[assignment]
+    request: Swept = request_type(config.pop("command"))(**config)  # type: ignore[assignment]
     return request
 
 

@@ -200,7 +200,8 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
     def those(how: str) -> list[int]:
         return [number for number in todo if launch.read(folder, number).how == how]
 
-    with stop_signals(lambda: launch.stop(folder)):
+    with stop_signals(lambda: launch.stop(folder)) as stopped:
+        stopped()  # jobs ask their own question: from here on the first signal stops them at a step
         before, left = None, todo
         while left and left != before:
             go(left)

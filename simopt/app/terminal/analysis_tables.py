@@ -12,10 +12,10 @@ import numpy as np
 
 from simopt.analysis.reading import median_half_capture
 from simopt.analysis.sensitivity import Sensitivities
-from simopt.app.terminal.tables import number, right
+from simopt.app.terminal.tables import number
 from simopt.ranges.result import JointRange
 from simopt.report import card as cards_of
-from simopt.report.document import Table
+from simopt.report.document import Number, Table
 from simopt.report.sensitivity import strength_label
 from simopt.theory.sensitivity import Sensitivity
 from simopt.typing import FloatArray
@@ -49,7 +49,7 @@ def _shown(count: int) -> list[int]:
 def _scores(result: Sensitivities, told: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     heads = [*heads, *(curve.measure for curve in result.curves)]
     title = f"{result.dataset} ({result.source}): {told}"
-    return Table("", title, _caption(result), heads, [list(map(right, row)) for row in rows])
+    return Table("", title, _caption(result), heads, [list(map(Number, row)) for row in rows])
 
 
 def _caption(result: Sensitivities) -> str:
@@ -102,7 +102,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
                 *(f"{value:.3f}" for value in differences),
                 f"{found.never_predicted} / {found.never_run}",
             ]
-        rows.append([each.measure, first, *map(right, cells)])
+        rows.append([each.measure, first, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): the learning order"
     note = "first PCs: by the gradient at random starts, the fastest first"
     order = Table("", title, note, [*heads, "never, predicted / run"], rows)
@@ -114,7 +114,7 @@ def learning_tables(result: LearningResult) -> list[Table]:
         "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
     )
     halves = [
-        list(map(right, [str(k + 1), *(_half(each, k) for each in shown)]))
+        list(map(Number, [str(k + 1), *(_half(each, k) for each in shown)]))
         for k in _shown(len(result.spectrum))
     ]
     names = [each.measure for each in shown]
@@ -146,7 +146,7 @@ def bounds_table(result: BoundsResult) -> Table:
     for given, implied, found in result.pairs:
         limits = zip(found.lower, found.upper, strict=True)
         cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
-        rows.append([given, implied, *map(right, cells)])
+        rows.append([given, implied, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): what one score proves about another"
     note = "over all Y of as many units: proved limits, not always attained"
     return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
@@ -182,10 +182,10 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
     share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
     rows: list[list[str]] = []
     for at, level in enumerate(region.levels):
-        cells: list[str] = [right(f"{level:g}")]
+        cells: list[str] = [Number(f"{level:g}")]
         for side, values in enumerate((region.b_min, region.b_max)):
             cells += [number(values[at], ".4f"), number(region.spread[at, side], ".4f")]
-            cells.append(right(f"{region.feasibility[at, side]:.0e}"))
+            cells.append(Number(f"{region.feasibility[at, side]:.0e}"))
             cells.append(number(None if share is None else share[at, side], ".0%"))
             cells += [number(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
         rows.append(cells)
@@ -201,7 +201,7 @@ def _square(result: JointRange, title: str) -> Table:
     assert reached is not None
     columns = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
     rows: list[list[str]] = [
-        list(map(right, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
+        list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
     note = "closest: the pair of scores nearest to the target"

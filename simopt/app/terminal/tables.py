@@ -24,14 +24,9 @@ _ROUTES = {
 }
 
 
-def right(text: str) -> Number:
-    """Return a cell that stands on the right."""
-    return Number(text, None)
-
-
 def number(value: float | None, style: str, none: str = "-") -> Number:
     """Return the cell of a number, or of what stands for None and NaN."""
-    return right(none if value is None or math.isnan(value) else f"{value:{style}}")
+    return Number(none if value is None or math.isnan(value) else f"{value:{style}}")
 
 
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
@@ -45,7 +40,7 @@ def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
             "largest" if card["larger_is_closer"] else "smallest",
             ", ".join(card["invariant_y"]) or "nothing",
             "yes" if card["differentiable"] else "no",
-            right(str(len(card["aliases"]))),
+            Number(str(len(card["aliases"]))),
         ]
         for card in sorted(cards, key=lambda card: (card["family"], card["name"]))
     ]
@@ -120,7 +115,7 @@ def scores_table(result: CompareResult) -> Table:
         [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), ""]
         for row in result.table()
     ]
-    rows += [[name, *[right("")] * len(styles), reason] for name, reason in result.skipped.items()]
+    rows += [[name, *[Number("")] * len(styles), reason] for name, reason in result.skipped.items()]
     return Table("scores", result.title, note, heads, rows)
 
 
@@ -132,7 +127,7 @@ def advice_table(result: ExplainResult) -> Table:
             each.verdict.measure,
             each.verdict.kind,
             number(each.verdict.gap, ".2f", ""),
-            *(right(each.good[name].worded() if name in each.good else "") for name in variables),
+            *(Number(each.good[name].worded() if name in each.good else "") for name in variables),
             each.verdict.reason,
         ]
         for each in result.explained
@@ -154,7 +149,7 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
         about = ", ".join(f"{key} {row[key]}" for key in result.about)
         rows.append(
             [
-                right(str(rank)),
+                Number(str(rank)),
                 row["part"],
                 *(about for _ in known),
                 number(row["share"], ".2%"),
@@ -196,7 +191,7 @@ def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
     heads = ("measure", "what", "published", "here", "difference", "from", "note")
     cells: list[list[str]] = []
     for row in rows:
-        numbers = map(right, (_published(row), _here(row), _difference(row)))
+        numbers = map(Number, (_published(row), _here(row), _difference(row)))
         cells.append([row.measure, row.what, *numbers, row.origin, row.note])
     return Table("published", f"{name}: the paper's numbers and these", note, heads, cells)
 
