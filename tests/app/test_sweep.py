@@ -18,7 +18,7 @@ from simopt.app.sweep.combinations import combinations
 from simopt.errors import InputError, InterruptedRunError
 from simopt.optimization.state import State
 from simopt.store import reader
-from simopt.workflows import run
+from simopt.workflows import data, run
 from simopt.workflows.request import name_of
 from tests.app.runs import execute
 
@@ -196,6 +196,7 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: 
     assert [row["todo"] for row in json.loads(dry.stdout)] == ["run"] * 6
     assert not (tmp_path / "outputs").exists()
     (tmp_path / "loads").unlink()
+    data._kept.clear()  # as in a process of its own
     done = simopt("sweep", *overrides, "--json")
     assert done.returncode == 0
     assert set(outcomes(done).values()) == {"done"}
@@ -210,8 +211,8 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: 
 def test_a_job_that_fails_is_listed_and_the_others_go_on(simopt, tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", np.where(np.eye(5) == 1, np.nan, 1))
     np.save(tmp_path / "good.npy", np.random.default_rng(0).normal(size=(20, 4)))
-    data = ["dataset=file", "dataset.path=nan.npy,good.npy", "max_steps=2"]
-    failed = simopt("sweep", *data, "--json")
+    files = ["dataset=file", "dataset.path=nan.npy,good.npy", "max_steps=2"]
+    failed = simopt("sweep", *files, "--json")
     assert failed.returncode == 1
     assert outcomes(failed) == {"dataset.path=nan.npy": "failed", "dataset.path=good.npy": "done"}
     assert "1 of 2 jobs did not finish" in failed.stderr
@@ -221,7 +222,7 @@ def test_a_job_that_fails_is_listed_and_the_others_go_on(simopt, tmp_path: Path)
     assert simopt("sweep", "dataset=ultrametric", "max_steps=2").returncode == 0
     assert len(list(tmp_path.rglob("0.yaml"))) == 1
     np.save(tmp_path / "nan.npy", np.random.default_rng(1).normal(size=(20, 4)))
-    assert simopt("sweep", *data).returncode == 0
+    assert simopt("sweep", *files).returncode == 0
     assert not list(tmp_path.rglob(".sweeps"))
 
 
