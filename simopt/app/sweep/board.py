@@ -46,7 +46,7 @@ class Board:
 
     def watch(self, number: int, state: State) -> None:
         """Note the state of a job that runs in this process."""
-        self._states[number] = Glance(RUNNING, state.step, float(state.score.mean()))
+        self._states[number] = Glance.of(RUNNING, state.step, float(state.score.mean()))
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -82,7 +82,7 @@ class Board:
         if job.path is None or not job.path.exists():
             return
         changed = job.path.stat().st_mtime_ns  # a file is read whole to check it: once for each checkpoint
-        if self._stamps.get(job.number) != changed and (state := glance(job.path)) is not None:
+        if self._stamps.get(job.number) != changed and (state := glance(job.path)) != Glance():
             self._stamps[job.number] = changed
             self._states[job.number] = state
 
@@ -91,16 +91,17 @@ class Board:
             self._warned.add(warning)
             self.console.print(f"[yellow]warning: {escape(warning)}", soft_wrap=True)
         if not self.console.is_terminal:
-            state = self._states.get(job.number)
-            far = state is not None and state.score is not None
-            so_far = f"{state.step} steps, score {state.score:.4f}" if state and far else ""
+            state = self._states.get(job.number, Glance())
+            so_far = f"{state.step} steps, score {state.score}" if state.step else ""
             told = filter(None, [record.how, job.title, record.reason or so_far])
             self.console.print(": ".join(told), markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         counts = Counter(self._hows.values())
         title = ", ".join(f"{count} {how}" for how, count in counts.items())
-        rows = [(job, self._hows[job.number], self._states.get(job.number)) for job in self.plan.jobs]
+        rows = [
+            (job, self._hows[job.number], self._states.get(job.number, Glance())) for job in self.plan.jobs
+        ]
         more = len(rows) - max(1, self.console.height - _ROOM)
         if more > 0:  # those that do not work come last, and are left out
             rows = sorted(rows, key=lambda row: _FIRST.index(row[1]) if row[1] in _FIRST else len(_FIRST))
@@ -119,24 +120,25 @@ def outcomes_table(plan: Plan, outcomes: Sequence[Record]) -> Table:
 
 def plan_table(plan: Plan) -> Table:
     """Return what a sweep would do, one row each."""
-    table = Table(title="Sweep, not started")
-    for name in ("job", "to do", "run"):
-        table.add_column(name, overflow="fold")
+    table = _headed("Sweep, not started", "job", "to do", "run")
     for job in plan.jobs:
-        table.add_row(
-            Text(job.title), Text(job.todo, _STYLES.get(job.todo, "")), Text(str(job.path or job.reason))
-        )
+        table.add_row(Text(job.title), _styled(job.todo), Text(str(job.path or job.reason)))
     return table
 
 
-def _states_table(title: str, rows: Iterable[tuple[Job, str, Glance | None]]) -> Table:
-    table = Table(title=title)
-    table.add_column("job", overflow="fold")
-    table.add_column("status")
-    table.add_column("step", justify="right")
-    table.add_column("score", justify="right")
+def _states_table(title: str, rows: Iterable[tuple[Job, str, Glance]]) -> Table:
+    table = _headed(title, "job", "status", "step", "score")
     for job, how, state in rows:
-        step = "" if state is None or state.step is None else str(state.step)
-        score = "" if state is None or state.score is None else f"{state.score:.4f}"
-        table.add_row(Text(job.title), Text(how, _STYLES.get(how, "")), step, score)
+        table.add_row(Text(job.title), _styled(how), state.step, state.score)
     return table
+
+
+def _headed(title: str, *heads: str) -> Table:
+    table = Table(title=title)
+    for head in heads:
+        table.add_column(head, overflow="fold", justify="right" if head in ("step", "score") else "left")
+    return table
+
+
+def _styled(how: str) -> Text:
+    return Text(how, _STYLES.get(how, ""))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import filelock
 import numpy as np
@@ -70,11 +70,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Glance:
-    """The state of a run at a moment, or of an analysis, which has neither steps nor a score."""
+    """The state of a run at a moment, as text; an analysis has neither steps nor a score."""
 
-    status: str
-    step: int | None = None
-    score: float | None = None
+    status: str = "missing"
+    step: str = ""
+    score: str = ""
+
+    @classmethod
+    def of(cls, status: str, step: int, score: float) -> Self:
+        """Return the state of a run."""
+        return cls(status, str(step), f"{score:.4f}")
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
@@ -117,17 +122,18 @@ def _todo(request: Swept) -> str:
         return RUN
 
 
-def glance(path: Path) -> Glance | None:
-    """Return how far a run or an analysis is; None where there is no readable file."""
+def glance(path: Path) -> Glance:
+    """Return how far a run or an analysis is; ``missing`` where there is no readable file."""
     try:
         with image.opened(path) as file:
             status = str(image.attributes_of(file).get("status", layout.FINISHED))
             if path.name != layout.RUN_FILE:
                 return Glance(status)
             step, score = file[layout.STEP.path], file[layout.SCORE.path]
-            return Glance(status, *((int(step[-1]), float(np.mean(score[-1]))) if len(step) else (0, np.nan)))
+            there = len(step) > 0
+            return Glance.of(status, int(step[-1]) if there else 0, np.mean(score[-1]) if there else np.nan)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError):
-        return None
+        return Glance()
 
 
 @contextlib.contextmanager
@@ -150,9 +156,9 @@ def opened(plan: Plan) -> Iterator[Path]:
     try:
         if str(plan.launcher["_target_"]).endswith(".BasicLauncher"):
             lock.acquire()
-        for job in plan.jobs:
-            with writing(place, _REMEDY):
-                (folder / f"{job.number}.yaml").write_text(texts[job.number], encoding="utf-8")
+        with writing(place, _REMEDY):
+            for number, text in texts.items():
+                (folder / f"{number}.yaml").write_text(text, encoding="utf-8")
     except BaseException:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
@@ -235,7 +241,7 @@ def _outcome(job: Job, record: Record, failure: str) -> Record:
     if path is None:
         return Record(FAILED, reason=job.reason)
     state = glance(path)
-    finished = state is not None and state.status == layout.FINISHED
+    finished = state.status == layout.FINISHED
     how, reason = record.how, record.reason
     if how == NOT_STARTED:
         how, reason = (FOUND, "") if finished and job.todo == FOUND else (NOT_STARTED, failure)
@@ -244,7 +250,6 @@ def _outcome(job: Job, record: Record, failure: str) -> Record:
     elif how == BUSY:
         how, reason = NOT_STARTED, "another process was at work on this run"
     elif how not in (INTERRUPTED, FAILED):
-        said = "missing" if state is None else state.status
-        reason = f"its process ended without a word; {path} is {said}. {failure}".rstrip()
+        reason = f"its process ended without a word; {path} is {state.status}. {failure}".rstrip()
         how = FAILED
     return replace(record, how=how, path=str(path), reason=reason)

@@ -197,37 +197,39 @@ def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
 
 
 def _published(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS
-
     value = row.published
     if value is None or math.isnan(value):
         return "" if value is None else _NEVER
-    if row.what in COUNTS:
+    if _is_count(row):
         return f"{value:.0f}"
     short = f"{value:.2f}"
     return short if float(short) == value and row.origin != "data" else f"{value:.3f}"
 
 
 def _here(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS, GOOD
+    from simopt.report.published.comparison import GOOD
     from simopt.report.tables import rounded
 
     value, single = row.here, len(row.replicates) < 2
     if value is None or math.isnan(value):
         return "" if value is None else _NEVER
     if single or row.what.startswith(GOOD):
-        return f"{value:.0f}" if row.what in COUNTS else f"{value:.3f}"
+        return f"{value:.0f}" if _is_count(row) else f"{value:.3f}"
     return rounded(row.replicates).worded(_NEVER)
 
 
 def _difference(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS
-
     value = row.difference
     if value is None or math.isnan(value):
         return ""
     if row.published is None:
         return f"{value:.4f}"
-    decimals = 3 if row.what not in COUNTS else 0 if value.is_integer() else 1
+    decimals = 3 if not _is_count(row) else 0 if value.is_integer() else 1
     text = f"{value:+.{decimals}f}"
     return text[1:] if float(text) == 0 else text
+
+
+def _is_count(row: Comparison) -> bool:
+    from simopt.report.published.comparison import COUNTS
+
+    return row.what in COUNTS
