@@ -184,7 +184,9 @@ def test_a_look_at_a_run_takes_no_lock(here: Path) -> None:
     assert sweep.glance(path).status == "missing"
 
 
-def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: Path) -> None:
+def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(
+    simopt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "counted.py").write_text(COUNTED)
     overrides = [
         "dataset=gaussian", "dataset._target_=counted.Counted", "dataset.seed=0,1", "measure=cka,nbs,linreg",
@@ -195,7 +197,7 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: 
     assert [row["todo"] for row in json.loads(dry.stdout)] == ["run"] * 6
     assert not (tmp_path / "outputs").exists()
     (tmp_path / "loads").unlink()
-    data._kept.clear()  # as in a process of its own
+    monkeypatch.setattr(data, "_kept", {})  # as in a process of its own
     done = simopt("sweep", *overrides, "--json")
     assert done.returncode == 0
     assert set(outcomes(done).values()) == {"done"}
