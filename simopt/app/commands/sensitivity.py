@@ -71,7 +71,7 @@ def sensitivity(
             if write is not None:
                 say(*derived.write(write), error=True)
             if as_json:
-                print_json(derived.as_json())
+                print_json(derived)
             elif write is None:
                 for text in derived.texts():
                     typer.echo(text)
