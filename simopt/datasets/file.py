@@ -11,7 +11,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats, preprocess
-from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials
+from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials, check_labels
 from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
@@ -187,12 +187,7 @@ class File(Loader):
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
-            for variable, values in labels.items():
-                if values.shape != (size["condition"],):
-                    raise InputError(
-                        f"{source}: label {variable!r} has shape {values.shape}; expected one value for each "
-                        f"of the {size['condition']} conditions."
-                    )
+            check_labels(labels, size["condition"], source)
             label = formats.variable_of(labels, labels.__getitem__, "label")
             conditions = preprocess.select(self.conditions, size["condition"], label, f"conditions of {name}")
             units = preprocess.select(self.units, size["unit"], content.variable, f"units of {name}")

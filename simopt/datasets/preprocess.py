@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt import checks
-from simopt.datasets.base import Trials, condition_sums
+from simopt.datasets.base import Trials, check_length, condition_sums
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
@@ -139,8 +139,7 @@ def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: st
         values = variable(name)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
-    if values.shape != (size,):
-        raise InputError(f"{what}: {name} has shape {values.shape}; expected one value for each of {size}.")
+    check_length(values, size, name, what)
     return values
 
 

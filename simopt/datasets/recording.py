@@ -15,7 +15,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import fetch
-from simopt.datasets.base import Dataset, Loader, Trials, plain
+from simopt.datasets.base import Dataset, Loader, Trials
 from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
 from simopt.errors import InputError, SurrogateWarning
@@ -81,7 +81,7 @@ class Recording(Loader):
         """
         if self.origin == "surrogate":
             self._refuse_options()
-            planted = json.dumps([plain(asdict(variable)) for variable in self.planted()])
+            planted = json.dumps([checks.as_plain(asdict(variable)) for variable in self.planted()])
             return self.recipe(
                 seed=self.seed,
                 shape=self.shape,
@@ -168,7 +168,10 @@ class Recording(Loader):
         """Return which options of the real recording are not at their defaults."""
         defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         options = self.options("source", "seed")
-        return [name for name, value in options.items() if plain(value) != plain(defaults.get(name, value))]
+        as_plain = checks.as_plain
+        return [
+            name for name in options if as_plain(options[name]) != as_plain(defaults.get(name, options[name]))
+        ]
 
     def surrogate(self) -> Dataset:
         """Generate the surrogate: the same for the same seed."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from simopt.app.compose import compose
 
 import simopt
+from simopt.app.config.compose import compose
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 
@@ -392,7 +392,9 @@ def test_windows_that_cannot_be(options: dict, says: str) -> None:
 def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None:
     path = with_labels(tmp_path, SINGLE, object=objects())
     node = compose(
+        "run",
         [
+            "measure=cka",
             "dataset=file",
             f"dataset.path={path}",
             "dataset.axes=[time,condition,repeat,unit]",
@@ -402,8 +404,8 @@ def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None
             "dataset.units=0:4",
             "dataset.components=0.99",
             "dataset.standardise=units",
-        ]
-    ).config.dataset
+        ],
+    )["dataset"]
     dataset = simopt.datasets.build(node).load()
     assert dataset.responses.shape[:2] == (2, 3)
     assert dataset.labels["object"].tolist() == ["car", "face", "kiwi"]
