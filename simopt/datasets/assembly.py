@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets import preprocess
-from simopt.datasets.base import REPETITIONS, Dataset, Trials, condition_sums
+from simopt.datasets import formats
+from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, condition_sums
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
-from simopt.datasets.formats.netcdf import decoded
+from simopt.datasets.formats.netcdf import dimensions
 from simopt.datasets.preprocess import as_labels
 from simopt.datasets.recording import Recording
 from simopt.errors import InputError
@@ -29,7 +29,6 @@ STIMULUS = ("stimulus_id", "image_id")
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
 _BLOCK = 2**24  # numbers of presentations in memory at once: 128 MB
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, MemoryError)
 
 
 def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
@@ -118,27 +117,23 @@ class Assembly:
     Attributes
     ----------
     path : Path
-    data : h5py.Dataset
-        The one array of the file with two or more dimensions.
+    content : Content
     dims : tuple of str
-        Its dimensions in the order of the file: presentation, neuroid, and time_bin where there is time.
-    inside : dict of h5py.Dataset
-        All datasets in the file by name. Coordinates are looked for in the group of the data, then in the
-        root.
+        The dimensions of its array in the order of the file: presentation, neuroid, and time_bin where there
+        is time.
+    coordinates : dict of h5py.Dataset
+        By name: the datasets in the group of the array, and those in the root.
     """
 
     path: Path
-    data: h5py.Dataset
+    content: formats.Content
     dims: tuple[str, ...]
-    inside: Mapping[str, h5py.Dataset]
+    coordinates: Mapping[str, h5py.Dataset]
 
     def length(self, dimension: str) -> int:
         """Return how long a dimension is; 1 where there is no such dimension."""
-        return int(self.data.shape[self.dims.index(dimension)]) if dimension in self.dims else 1
-
-    def find(self, name: str) -> h5py.Dataset | None:
-        """Return a coordinate as it lies in the file, or None."""
-        return self.inside.get(f"{self.data.parent.name.strip('/')}/{name}", self.inside.get(name))
+        shape = self.content.array.shape
+        return int(shape[self.dims.index(dimension)]) if dimension in self.dims else 1
 
     def coordinate(self, name: str, dimension: str) -> LabelArray:
         """Return a coordinate, one value for each index of a dimension: text or numbers.
@@ -148,21 +143,16 @@ class Assembly:
         InputError
             There is none of this name, or it belongs to another dimension.
         """
-        found = self.find(name)
-        if found is None:
+        found = self.coordinates.get(name)
+        if found is None or dimensions(found)[:1] not in (("",), (dimension,)):
             raise InputError(f"{self.path}: has no coordinate {name!r} of its dimension {dimension!r}.")
         values = as_labels(stored(found, self.path), f"{self.path}: {name!r}")
-        length = self.length(dimension)
-        if values.shape != (length,) or _names(found)[:1] not in ((), (dimension,)):
-            raise InputError(
-                f"{self.path}: {name!r} has shape {values.shape}; expected one value for each of the "
-                f"{length} of dimension {dimension!r}."
-            )
+        check_length(values, self.length(dimension), f"{self.path}: {name!r}", f"of dimension {dimension!r}")
         return values
 
     def stimuli(self) -> Stimuli:
         """Return the stimuli, ascending by ``stimulus_id`` (``image_id`` in older files)."""
-        name = next((name for name in STIMULUS if self.find(name) is not None), STIMULUS[-1])
+        name = next((name for name in STIMULUS if name in self.coordinates), STIMULUS[-1])
         ids, condition = np.unique(self.coordinate(name, "presentation"), return_inverse=True)
         return Stimuli(ids, condition.reshape(-1))
 
@@ -203,7 +193,7 @@ class Assembly:
         """
         labels = {}
         for variable, name in variables.items():
-            if self.find(name) is None:
+            if name not in self.coordinates:
                 labels[variable] = column(table, name, stimuli.ids)
                 continue
             values = self.coordinate(name, "presentation")
@@ -244,7 +234,8 @@ class Assembly:
         """
         condition, first = stimuli.condition, bins[0][0]
         times = np.arange(first, bins[-1][1])
-        exact = np.float32 if self.data.dtype.kind == "f" and self.data.dtype.itemsize <= 4 else np.float64
+        dtype = self.content.array.dtype
+        exact = np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
         responses = np.empty((len(bins), len(stimuli.ids), len(units)))
         kept = np.empty((len(bins), len(condition), len(units)), dtype=exact) if keep else None
         step = max(1, _BLOCK // (len(times) * len(condition)))
@@ -274,13 +265,12 @@ class Assembly:
     def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
         """Return what the file holds of some times and units, (time, presentation, unit), missing as NaN."""
         chosen = {"time_bin": times, "neuroid": units, "presentation": np.arange(self.length("presentation"))}
-        block = preprocess.take(self.data, [chosen[name] for name in self.dims])
-        values = decoded(block, self.data.attrs, f"{self.path}: {self.data.name}").astype(np.float64)
+        values = self.content.take([chosen[name] for name in self.dims]).astype(np.float64)
         order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
         return values.transpose(order).reshape(len(times), -1, len(units))
 
     def _unit(self, index: int) -> str:
-        known = self.find("neuroid_id") is not None
+        known = "neuroid_id" in self.coordinates
         return str(self.coordinate("neuroid_id", "neuroid")[index]) if known else f"number {index}"
 
 
@@ -288,35 +278,26 @@ class Assembly:
 def opened(path: Path) -> Iterator[Assembly]:
     """Open an assembly for the ``with`` block.
 
-    The data is the one array of numbers with two or more dimensions, in the root or else in a group; the
-    names of its dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex
-    are stored flat) are arrays along one of them. Links out of the file are not followed.
+    The data is the one array of numbers with two or more dimensions that is no coordinate; the names of its
+    dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex are stored flat)
+    are arrays along one of them. Links out of the file are not followed.
 
     Raises
     ------
     InputError
         No such file, a broken one (also when that shows only while it is read), or another layout.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
-    try:
-        with h5py.File(path, "r") as file:
-            everything = datasets_inside(file).items()
-            inside = {name: x for name, x in everything if not x.is_virtual and x.external is None}
-            data = _data(inside, path)
-            dims = _names(data)
-            known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
-            if not known or len(dims) != data.ndim or len(set(dims)) != len(dims) or 0 in data.shape:
-                raise InputError(
-                    f"{path}: {data.name} has dimensions ({', '.join(dims)}) and shape {data.shape}; "
-                    f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
-                )
-            yield Assembly(path, data, dims, inside)
-    except _BROKEN as error:
-        if isinstance(error, InputError):
-            raise
-        said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable netCDF4 assembly ({said}).") from error
+    with formats.opened(path, formats.Wanted(labels=())) as content:
+        array: Any = content.array
+        dims = dimensions(array) if isinstance(array, h5py.Dataset) else ()
+        known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
+        if not known or len(set(dims)) < len(dims) or 0 in array.shape:
+            raise InputError(
+                f"{path}: its array has dimensions ({', '.join(dims)}) and shape {array.shape}; "
+                f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
+            )
+        coordinates = datasets_inside(array.file) | datasets_inside(array.parent)
+        yield Assembly(path, content, dims, coordinates)
 
 
 def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
@@ -344,27 +325,3 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
         if not values.get(stimulus):
             raise InputError(f"{path}: has no {name} for stimulus {stimulus!r} of the recording.")
     return np.array([values[str(stimulus)] for stimulus in ids])
-
-
-def _data(inside: Mapping[str, h5py.Dataset], path: Path) -> h5py.Dataset:
-    """Return the one array of numbers with two or more dimensions, of the root or else of its groups."""
-    for depth in (0, 1):
-        level = [item for name, item in inside.items() if name.count("/") == depth]
-        found = [item for item in level if item.ndim >= 2 and item.dtype.kind in "iufb"]
-        if len(found) > 1:
-            described = {name for item in found for name in str(item.attrs.get("coordinates", "")).split()}
-            found = [item for item in found if item.name.rpartition("/")[2] not in described]
-        if len(found) > 1:
-            names = ", ".join(item.name for item in found[:8])
-            raise InputError(
-                f"{path}: holds {len(found)} arrays of two or more dimensions ({names}); an assembly has one."
-            )
-        if found:
-            return found[0]
-    raise InputError(f"{path}: holds no array of numbers with two or more dimensions.")
-
-
-def _names(data: h5py.Dataset) -> tuple[str, ...]:
-    """Return the names of the dimensions of an array, as far as it has them."""
-    lists = data.attrs.get("DIMENSION_LIST", ())
-    return tuple(str(data.file[references[0]].name).rpartition("/")[2] for references in lists)
