@@ -16,7 +16,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats
-from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, condition_sums
+from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, condition_means
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import dimensions
@@ -242,19 +242,17 @@ class Assembly:
         for start in range(0, len(units), step):
             some = slice(start, start + step)
             values = self._values(times, units[some])
-            present = ~np.isnan(values)
-            counts = condition_sums(present, condition, np.intp)
-            empty = np.argwhere(counts == 0 if kept is None else ~present)
+            means, counts = condition_means(values, condition)
+            empty = np.argwhere(np.isnan(values) if keep else counts == 0)
             if len(empty):
-                _, place, unit = empty[0]
+                place, unit = empty[0][-2:]
                 which = (
-                    f"any repetition of stimulus {stimuli.ids[place]}."
-                    if kept is None
-                    else "some repetitions, so single trials cannot be kept; dataset.repetitions=average "
-                    "leaves such values out."
+                    "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
+                    "such values out."
+                    if keep
+                    else f"any repetition of stimulus {stimuli.ids[place]}."
                 )
                 raise InputError(f"{self.path}: unit {self._unit(units[some][unit])} has no value in {which}")
-            means = condition_sums(np.where(present, values, 0), condition) / counts
             for index, (begin, end) in enumerate(bins):
                 inside = slice(begin - first, end - first)
                 responses[index, :, some] = means[inside].mean(axis=0)

@@ -43,6 +43,25 @@ def condition_sums(
     return sums
 
 
+def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArray, LabelArray]:
+    """Return the mean over the trials of each condition, NaN left out, and of how many trials it is.
+
+    Parameters
+    ----------
+    values : array, (..., trial, unit)
+    condition : array of int from 0, (trial,)
+        Each condition at least once.
+    """
+    present = ~np.isnan(values)
+    if present.all():
+        counts: LabelArray = np.bincount(condition)[:, None]
+    else:
+        counts = condition_sums(present, condition, np.intp)
+        values = np.where(present, values, 0)
+    with np.errstate(invalid="ignore"):  # nothing was there, or infinite values of both signs
+        return condition_sums(values, condition) / counts, counts
+
+
 def check_length(values: LabelArray, size: int, what: str, counted: str = "conditions") -> None:
     """Refuse values that are not one for each of the ``size`` conditions, or of what else is counted."""
     if values.shape != (size,):

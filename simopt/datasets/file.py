@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,6 @@ class File(Loader):
                 )
         elif self.components is not None:
             checks.whole(self.components, 1, "components of file")
-        self._check_window()
-
-    def _check_window(self) -> None:
         given = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
         if given and Path(self.path).suffix.lower() != ".nwb":
             raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
@@ -220,9 +217,9 @@ class File(Loader):
         """Return means over repeats of (..., condition, repeat, unit), trials if wanted, and labels."""
         *_, conditions, repeats, units = array.shape
         flat = array.reshape(*array.shape[:-3], conditions * repeats, units)
-        if repeats == 1 and self.average is None and self.repetitions == "average":
-            return flat, None, labels
         if repeats == 1 and self.average is None:
+            if self.repetitions == "average":
+                return flat, None, labels
             raise InputError(
                 f"{name}: there are no repetitions to keep; name them, as in "
                 "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
@@ -233,7 +230,9 @@ class File(Loader):
             for label in names:
                 checks.one_of(label, labels, f"label of {name}:")
             groups = preprocess.combine({label: labels[label] for label in names})
-            labels = _of_groups(labels, groups)
+            first = np.unique(groups, return_index=True)[1]
+            alike = [label for label, values in labels.items() if (values[first][groups] == values).all()]
+            labels = {label: labels[label][first] for label in alike}
             condition = groups[condition]
         single = flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float64)
         responses = preprocess.average(single, condition, name)
@@ -266,10 +265,3 @@ class File(Loader):
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     return ".h5" if suffix == ".hdf5" else suffix
-
-
-def _of_groups(labels: Mapping[str, LabelArray], groups: Indices) -> dict[str, LabelArray]:
-    """Return one value a group of those labels that do not differ within any group."""
-    first = np.unique(groups, return_index=True)[1]
-    found: dict[str, Any] = {variable: values[first] for variable, values in labels.items()}
-    return {v: values for v, values in found.items() if (values[groups] == labels[v]).all()}
