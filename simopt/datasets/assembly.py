@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, con
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import dimensions
+from simopt.datasets.formats.tables import rows_of
 from simopt.datasets.preprocess import as_labels
 from simopt.datasets.recording import Recording
 from simopt.errors import InputError
@@ -68,9 +67,13 @@ class AssemblyRecording(Recording):
         checks.one_of(self.region, self.regions, f"region of {self.name}")
         checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
 
-    @abstractmethod
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the indices of time, (start, stop), of each bin; of a recording without time one bin."""
+        """Return the indices of time, (start, stop), of each bin: the only one, where there is no time."""
+        if assembly.length("time_bin") != 1:
+            raise InputError(
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} has one."
+            )
+        return [(0, 1)]
 
     def read(self, folder: Path) -> Dataset:
         """Read the recording from the folder that holds its files.
@@ -252,7 +255,10 @@ class Assembly:
                     if keep
                     else f"any repetition of stimulus {stimuli.ids[place]}."
                 )
-                raise InputError(f"{self.path}: unit {self._unit(units[some][unit])} has no value in {which}")
+                number = units[some][unit]
+                known = "neuroid_id" in self.coordinates
+                which_unit = self.coordinate("neuroid_id", "neuroid")[number] if known else f"number {number}"
+                raise InputError(f"{self.path}: unit {which_unit} has no value in {which}")
             for index, (begin, end) in enumerate(bins):
                 inside = slice(begin - first, end - first)
                 responses[index, :, some] = means[inside].mean(axis=0)
@@ -266,10 +272,6 @@ class Assembly:
         values = self.content.take([chosen[name] for name in self.dims]).astype(np.float64)
         order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
         return values.transpose(order).reshape(len(times), -1, len(units))
-
-    def _unit(self, index: int) -> str:
-        known = "neuroid_id" in self.coordinates
-        return str(self.coordinate("neuroid_id", "neuroid")[index]) if known else f"number {index}"
 
 
 @contextmanager
@@ -306,17 +308,15 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
     InputError
         No such file or column, a stimulus that is missing, there twice or without a value.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            header, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable CSV of stimuli ({error}).") from error
+    with formats.readable(path):
+        header, rows = rows_of(path, [*STIMULUS, name])
     key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
     for needed in (key, name):
         if needed not in header:
             raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
-    values, count = {row[key]: row[name] for row in rows}, Counter(row[key] for row in rows)
+    ids_of, values_of = header.index(key), header.index(name)
+    values = {row[ids_of]: row[values_of] for _, row in rows}
+    count = Counter(row[ids_of] for _, row in rows)
     for stimulus in map(str, ids):
         if count[stimulus] > 1:
             raise InputError(f"{path}: stimulus {stimulus!r} is there more than once.")

@@ -169,8 +169,8 @@ class File(Loader):
         wanted = formats.Wanted(
             key=self.key,
             labels=() if table else self.labels,
-            align=self.align or "start_time",
-            window=None if self.window is None else (self.window[0], self.window[1]),
+            align=self.align,
+            window=self.window,
             bin=self.bin,
         )
         with formats.opened(path, wanted) as content:

@@ -127,7 +127,17 @@ def select(
     elif isinstance(selection, str):
         chosen = _named(selection, size, variable, what)
     else:
-        chosen = _indices(selection, size, what)
+        if not isinstance(selection, Sequence) or any(type(index) is not int for index in selection):
+            raise InputError(
+                f"{what}: cannot select {selection!r}; expected indices [0,2], a quoted slice '0:50', the "
+                "name of a mask, or {variable: [values]}."
+            )
+        for index in selection:
+            if index not in range(size):
+                raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
+        if len(set(selection)) < len(selection):
+            raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
+        chosen = np.array(selection, dtype=np.intp)
     if chosen.size == 0:
         raise InputError(f"{what}: {selection!r} selects none of the {size}.")
     return chosen
@@ -168,23 +178,6 @@ def _named(selection: str, size: int, variable: Callable[[str], LabelArray], wha
     if parts.step == 0:
         raise InputError(f"{what}: the slice {selection!r} has step 0.")
     return np.arange(size)[parts]
-
-
-def _indices(selection: Sequence[int], size: int, what: str) -> Indices:
-    whole = isinstance(selection, Sequence) and all(
-        isinstance(index, int) and not isinstance(index, bool) for index in selection
-    )
-    if not whole:
-        raise InputError(
-            f"{what}: cannot select {selection!r}; expected indices [0,2], a quoted slice '0:50', the name "
-            "of a mask, or {variable: [values]}."
-        )
-    for index in selection:
-        if not 0 <= index < size:
-            raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
-    if len(set(selection)) < len(selection):
-        raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
-    return np.array(selection, dtype=np.intp)
 
 
 def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:

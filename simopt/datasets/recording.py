@@ -7,7 +7,7 @@ import json
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -111,14 +111,12 @@ class Recording(Loader):
         try:
             return self.read(folder)
         except InputError:
-            if not self._sound(folder):
+            if not (self._altered() and self._readable(folder)):
                 fetch.forget(self.name, self.files, missing)
             raise
 
-    def _sound(self, folder: Path) -> bool:
-        """Whether files that could not be read can be with the default options: then it was the options."""
-        if not self._altered():
-            return False
+    def _readable(self, folder: Path) -> bool:
+        """Whether the files can be read with the default options: then they are sound."""
         try:
             type(self)(name=self.name).read(folder)
         except InputError:
@@ -166,12 +164,9 @@ class Recording(Loader):
 
     def _altered(self) -> list[str]:
         """Return which options of the real recording are not at their defaults."""
-        defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         options = self.options("source", "seed")
-        as_plain = checks.as_plain
-        return [
-            name for name in options if as_plain(options[name]) != as_plain(defaults.get(name, options[name]))
-        ]
+        usual = checks.as_plain(type(self)(name=self.name).options())
+        return [name for name in options if checks.as_plain(options[name]) != usual[name]]
 
     def surrogate(self) -> Dataset:
         """Generate the surrogate: the same for the same seed."""

@@ -16,8 +16,6 @@ from simopt.typing import LabelArray
 Cell: TypeAlias = "LabelArray | str | list[Cell]"
 
 DEPTH = 16  # cells in cells; more is a circle
-NUMERIC = {"double": "f8", "single": "f4", "logical": "?", "sparse": "f8"}
-NUMERIC |= {f"{u}int{8 * n}": f"{u or 'i'}{n}" for u in ("", "u") for n in (1, 2, 4, 8)}
 _LARGEST = 50_000_000  # elements up to which a sparse matrix is made dense
 
 

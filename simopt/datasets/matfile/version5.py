@@ -87,7 +87,8 @@ class Mat5(MatFile):
             return np.zeros((0, 0))
         parts, size, pair = self._data(item), math.prod(item.shape), bool(item.flags & _COMPLEX)
         count = {_CELL: size, _CHAR: 1, _SPARSE: 3 + pair}.get(item.kind, 1 + pair)
-        fits = all((type_ == _MATRIX) == (item.kind == _CELL) for type_, _ in parts)
+        types = {_CELL: {_MATRIX: ""}, _CHAR: _ENCODINGS}.get(item.kind, _DTYPES)
+        fits = all(type_ in types for type_, _ in parts)
         if not fits or len(parts) != count or depth > DEPTH:
             raise ValueError(
                 f"an array of other parts than its class has, or more than {DEPTH} in each other"
@@ -99,7 +100,8 @@ class Mat5(MatFile):
         *places, values = map(self._numbers, parts[:-1] if pair else parts)
         values = values.astype(bool if item.flags & _LOGICAL else _NUMERIC[item.kind])
         if pair:
-            values = values + 1j * self._numbers(parts[-1])
+            values = values + 0j
+            values.imag = self._numbers(parts[-1])
         return (
             dense(values, places[0], places[1], item.shape, what)
             if places

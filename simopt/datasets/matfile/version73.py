@@ -8,9 +8,12 @@ import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.matfile.values import DEPTH, NUMERIC, Cell, MatFile, dense, lines, listed
+from simopt.datasets.matfile.values import DEPTH, Cell, MatFile, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
+
+_NUMERIC = {"double", "single", "logical", "sparse", ""}
+_NUMERIC |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 class Mat73(MatFile):
@@ -39,7 +42,7 @@ class Mat73(MatFile):
             return self._sparse(item, what)
         if isinstance(item, h5py.Group):
             raise InputError(f"{what} is a struct{listed(list(item))}.")
-        if "MATLAB_object_decode" in item.attrs or kind not in {*NUMERIC, "char", "cell", ""}:
+        if "MATLAB_object_decode" in item.attrs or kind not in {*_NUMERIC, "char", "cell"}:
             raise InputError(f"{what} is neither numbers nor text ({kind or 'object'}).")
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
@@ -77,7 +80,7 @@ def _kind(item: Any) -> str:
 
 def _is_numeric(item: h5py.Dataset) -> bool:
     number = item.dtype.kind in "fiub" or item.dtype.names == ("real", "imag")
-    return number and _kind(item) in {*NUMERIC, ""} and "MATLAB_object_decode" not in item.attrs
+    return number and _kind(item) in _NUMERIC and "MATLAB_object_decode" not in item.attrs
 
 
 def _shape(item: h5py.Dataset) -> tuple[int, ...]:
