@@ -71,3 +71,11 @@ def test_bad_input(simopt, pair, tmp_path: Path, arguments: list[str], says: str
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_measures_of_one_formula_keep_their_names_though_they_are_stored_once(simopt, pair) -> None:
+    arguments = ("score", "X.npy", "Y.npy", "measure=cka,rsa_correlation_corr", "--draws", "3", "--json")
+    for _ in range(2):
+        told = json.loads(simopt(*arguments).stdout)["measures"]
+        assert list(told) == ["cka", "rsa_correlation_corr"]
+        assert told["cka"] == told["rsa_correlation_corr"]
