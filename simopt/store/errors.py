@@ -81,7 +81,8 @@ def other_schema(path: Path, what: str, found: object, known: int) -> StorageErr
     """
     number = int(found) if isinstance(found, int | np.integer) else None
     later = number is not None and number > known
-    text = f"{path}: {what} of schema {repr(found) if number is None else number}; this version of simopt reads schema {known}."
+    shown = repr(found) if number is None else number
+    text = f"{path}: {what} of schema {shown}; this version of simopt reads schema {known}."
     return OtherSchemaError(text) if later else StorageError(text)
 
 
