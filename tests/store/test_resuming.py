@@ -28,6 +28,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "lbfgs": {"measure": "cka", "optimizer": "lbfgs", "max_steps": 8},
     "thinned": {"measure": "cka", "nulls": 2, "attribute": ("pcs",), "thinned": 0.05},
 }
+ADAM = pytest.mark.parametrize("request_of", ["adam"], indirect=True)
+"""How a run ends does not depend on what it optimises."""
 
 
 @pytest.fixture(params=OPTIONS)
@@ -87,6 +89,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, request_of: Any, at: int) -> None:
     goes_on(request, request_of(tmp_path / "b"))
 
 
+@ADAM
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("out of memory"), ZeroDivisionError("odd")], ids=repr
 )
@@ -109,6 +112,7 @@ def test_a_run_out_of_memory_or_with_an_error_says_so_and_goes_on(
     goes_on(request, request_of(tmp_path / "b"))
 
 
+@ADAM
 def test_a_disk_that_fills_leaves_the_last_whole_file(
     tmp_path: Path, request_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_disk_that_fills_leaves_the_last_whole_file(
     goes_on(request, request_of(tmp_path / "b"))
 
 
+@ADAM
 def test_a_disk_that_has_no_room_at_all(
     tmp_path: Path, request_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +150,7 @@ def test_a_disk_that_has_no_room_at_all(
     goes_on(request, request_of(tmp_path / "b"), "done")
 
 
+@ADAM
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
 def test_a_damaged_checkpoint_is_no_start(tmp_path: Path, request_of: Any, damage: str) -> None:
     request, steps = request_of(tmp_path / "a"), itertools.count()
@@ -157,6 +163,7 @@ def test_a_damaged_checkpoint_is_no_start(tmp_path: Path, request_of: Any, damag
     goes_on(request, request_of(tmp_path / "b"), "done")
 
 
+@ADAM
 def test_a_state_of_another_kind_is_refused(tmp_path: Path, request_of: Any) -> None:
     request, steps = request_of(tmp_path / "a"), itertools.count()
     with pytest.raises(InterruptedRunError):
