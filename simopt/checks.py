@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -269,9 +270,14 @@ def folder_name(value: str, what: str) -> None:
 
 
 def as_plain(value: Any) -> Any:
-    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite."""
+    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite.
+
+    A dataclass becomes a dict of its fields.
+    """
     if isinstance(value, np.ndarray | np.generic):
         return as_plain(value.tolist())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The campaigns of faults and of damage, in part; the whole ones are `scripts/chaos.py`, `scripts/damages.py`."""
+"""The campaigns of faults and damage, in part; whole ones: `scripts/chaos.py`, `scripts/damages.py`."""
 
 import json
 import subprocess

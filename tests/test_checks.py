@@ -1,6 +1,8 @@
 """What is refused, and in which words."""
 
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -129,18 +131,26 @@ def test_a_pair_that_cannot_be_scored(X, Y, says: str) -> None:
         checks.pair(X, Y)
 
 
+@dataclass(frozen=True)
+class Holder:
+    number: float
+    inner: object
+
+
 def test_plain_values_are_json() -> None:
     value = {
         1: np.array([[1.5, np.nan], [np.inf, 2.0]], dtype=np.float32),
         "scalars": (np.int64(3), np.float64(-np.inf), np.bool_(True), None, "text"),
         "inner": {"path": Path("a") / "b", "list": [float("nan"), 2**70]},
         "empty": np.empty((0, 2)),
+        "of a class": [Holder(math.nan, [Holder(1.0, np.array([math.inf]))])],
     }
     expected = {
         "1": [[1.5, None], [None, 2.0]],
         "scalars": [3, None, True, None, "text"],
         "inner": {"path": str(Path("a/b")), "list": [None, 2**70]},
         "empty": [],
+        "of a class": [{"number": None, "inner": [{"number": 1.0, "inner": [None]}]}],
     }
     plain = checks.as_plain(value)
     assert plain == expected

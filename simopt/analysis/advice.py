@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,36 +70,35 @@ def judge(
     ceiling : float, optional
         Of the recording, where it is known.
     """
+
+    def verdict(kind: str, reason: str, gap: float = math.nan) -> Verdict:
+        return Verdict(measure, kind, gap, reason)
+
     if degenerate is not None:
-        return Verdict(measure, SATURATED, float("nan"), degenerate.rstrip("."))
+        return verdict(SATURATED, degenerate.rstrip("."))
     to_best = abs(best - null_end)
     near = NEAR_THE_TOP * abs(best - worst) if np.isfinite([best, worst]).all() else 0.0
+    unrelated = f"unrelated data score up to {null_end:.3f}"
     if to_best <= near:
-        text = f"unrelated data score up to {null_end:.3f} of {best:g}"
-        return Verdict(measure, SATURATED, float("nan"), text)
+        return verdict(SATURATED, f"{unrelated} of {best:g}")
     unseen = [variable for variable, each in good.items() if np.isnan(each.score)]
     if unseen:
-        text = f"{', '.join(unseen)} not decodable even at {target:.3f}"
-        return Verdict(measure, BLIND, float("nan"), text)
+        return verdict(BLIND, f"{', '.join(unseen)} not decodable even at {target:.3f}")
+    if not good:
+        return verdict(DISCRIMINATES, unrelated)
     sign = 1 if best > null_end else -1
     beyond = {variable: sign * (each.score - null_end) for variable, each in good.items()}
-    if not beyond:
-        return Verdict(measure, DISCRIMINATES, float("nan"), f"unrelated data score up to {null_end:.3f}")
-    variable = min(beyond, key=beyond.__getitem__)
-    gap = beyond[variable] / to_best if np.isfinite(best) else float("nan")
-    if beyond[variable] <= 0:
-        text = f"{variable} is decodable at {good[variable].score:.3f}, which unrelated data reach"
-        return Verdict(measure, BLIND, gap, text)
-    last = max(beyond, key=beyond.__getitem__)
-    top = good[last].score
+    first, last = min(beyond, key=beyond.__getitem__), max(beyond, key=beyond.__getitem__)
+    bottom, top = good[first].score, good[last].score
+    gap = beyond[first] / to_best if np.isfinite(best) else math.nan
+    if beyond[first] <= 0:
+        return verdict(BLIND, f"{first} is decodable at {bottom:.3f}, which unrelated data reach", gap)
+    only = f"{last} is decodable only from {top:.3f} on"
     if beyond[last] > (1 - HEADROOM) * to_best:
-        return Verdict(measure, BLIND, gap, f"{last} is decodable only from {top:.3f} on")
+        return verdict(BLIND, only, gap)
     if ceiling is not None and sign * (top - ceiling) > 0:
-        text = f"{last} is decodable only from {top:.3f} on, above the ceiling of {ceiling:.3f}"
-        return Verdict(measure, BLIND, gap, text)
-    first = good[variable].score
-    text = f"unrelated data score up to {null_end:.3f}, {variable} is decodable from {first:.3f} on"
-    return Verdict(measure, DISCRIMINATES, gap, text)
+        return verdict(BLIND, f"{only}, above the ceiling of {ceiling:.3f}", gap)
+    return verdict(DISCRIMINATES, f"{unrelated}, {first} is decodable from {bottom:.3f} on", gap)
 
 
 def advise(verdicts: Sequence[Verdict]) -> list[str]:

@@ -101,20 +101,16 @@ def from_trials(
     rng = stream(seed, 0)
     halves = np.array([_scores(measures, *trials.halves(_seed(rng))) for _ in range(splits)])
     model = _Model.of(trials, rng)
-    values, replicates, expected = [], [], []
+    simulated = []
     for _ in range(splits):
         first, second = model.recording(rng), model.recording(rng)
         average = first.average()
-        values.append(_scores(measures, average, model.signal))
-        replicates.append(_scores(measures, average, second.average()))
-        expected.append(_scores(measures, *first.halves(_seed(rng))))
-    return _ceilings(
-        measures,
-        *_calibrated(measures, np.array(values), np.array(replicates), halves, np.array(expected)),
-        halves,
-        np.array(expected),
-        "deconvolved signal, calibrated by halves",
-    )
+        pairs = (average, model.signal), (average, second.average()), first.halves(_seed(rng))
+        simulated.append([_scores(measures, *pair) for pair in pairs])
+    values, replicates, expected = np.array(simulated).swapaxes(0, 1)
+    values, replicates = _calibrated(measures, values, replicates, halves, expected)
+    correction = "deconvolved signal, calibrated by halves"
+    return _ceilings(measures, values, replicates, halves, expected, correction)
 
 
 def _calibrated(
@@ -170,13 +166,13 @@ def from_snr(
     checks.varying(signal, "X")
     scale = signal.std(axis=0) / np.sqrt(snr)
     rng = stream(seed, 0)
-    values, replicates = [], []
+    simulated = []
     for _ in range(draws):
         first, second = (signal + scale * rng.standard_normal(signal.shape) for _ in range(2))
-        values.append(_scores(measures, first, signal))
-        replicates.append(_scores(measures, first, second))
+        simulated.append([_scores(measures, first, other) for other in (signal, second)])
+    values, replicates = np.array(simulated).swapaxes(0, 1)
     none = np.empty((0, len(measures)))
-    return _ceilings(measures, np.array(values), np.array(replicates), none, none, "given SNR")
+    return _ceilings(measures, values, replicates, none, none, "given SNR")
 
 
 def _ceilings(
@@ -244,10 +240,8 @@ class _Model:
         mean = samples.mean(axis=0)
         left, values, axes = nonzero_svd(samples - mean)
         observed = values**2
-        noises = [
-            checks.flatten(Trials(self._noise(rng), self.condition).average()) for _ in range(_SIMULATED)
-        ]
-        noises = [noise - noise.mean(axis=0) for noise in noises]
+        averages = (Trials(self._noise(rng), self.condition).average() for _ in range(_SIMULATED))
+        noises = [noise - noise.mean(axis=0) for noise in map(checks.flatten, averages)]
         total = float(observed.sum()) - self._noise_power(samples.shape[0])
         if total <= 0:
             raise InputError(

@@ -59,17 +59,13 @@ class Cost:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, times in seconds."""
-        return {
-            "score_seconds": self.score.seconds,
-            "score_calls": self.score.calls,
-            "gradient_seconds": None if self.gradient is None else self.gradient.seconds,
-            "gradient_calls": None if self.gradient is None else self.gradient.calls,
-            "samples": self.samples,
-            "units": self.units,
-            "device": self.device,
-            "dtype": self.dtype,
-            "threads": self.threads,
-        }
+        plain = dict(vars(self))
+        for name in ("score", "gradient"):
+            one = plain.pop(name)
+            plain |= {
+                f"{name}_{key}": None if one is None else getattr(one, key) for key in ("seconds", "calls")
+            }
+        return plain
 
 
 def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seconds: float = SECONDS) -> Cost:

@@ -288,14 +288,13 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     for variable, labels in dataset.labels.items():
         try:
             plan = standard_plan(labels, dataset.responses.shape[-2])
-            standard, published = (
-                decoder.carry_out(plan, dataset.responses) for decoder in (Decoder(), PUBLISHED)
-            )
+            standard = Decoder().carry_out(plan, dataset.responses)
+            published = PUBLISHED.carry_out(plan, dataset.responses).accuracy
         except InputError as error:
             results[variable] = {"reason": str(error)}
-            continue
-        facts = {**asdict(standard), "over_time": standard.over_time.tolist()}
-        results[variable] = {**facts, "accuracy_published": published.accuracy}
+        else:
+            over_time = standard.over_time.tolist()
+            results[variable] = asdict(standard) | {"over_time": over_time, "accuracy_published": published}
     return results
 
 
@@ -307,7 +306,6 @@ def standard_plan(labels: LabelArray, conditions: int) -> Plan:
     InputError
         Labels that cannot be decoded.
     """
-    fewest = (
-        len(labels) // 2 if is_continuous(labels) else int(np.unique(labels, return_counts=True)[1].min())
-    )
+    counts = np.unique(labels, return_counts=True)[1]
+    fewest = len(labels) // 2 if is_continuous(labels) else int(counts.min())
     return replace(Decoder(), folds=int(np.clip(fewest, 2, Decoder.folds))).plan(labels, conditions)

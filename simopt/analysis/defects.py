@@ -128,11 +128,8 @@ def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
 
 def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
     """Return the PCs, from 0, that are not captured while most of the next weaker ones are."""
-    holes = []
-    for pc in np.flatnonzero(~mask):
-        after = mask[pc + 1 : pc + 1 + NEXT]
-        if len(after) and after.mean() >= MISSING_SHARE:
-            holes.append(pc)
+    after = {pc: mask[pc + 1 : pc + 1 + NEXT] for pc in np.flatnonzero(~mask)}
+    holes = [pc for pc, weaker in after.items() if len(weaker) and weaker.mean() >= MISSING_SHARE]
     return np.array(holes, dtype=int)
 
 

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simopt import checks
 from simopt.analysis.advice import Verdict
 from simopt.analysis.defects import Defect
 from simopt.analysis.good_score import GoodScore
 from simopt.analysis.reading import Reading
 from simopt.analysis.standing import Standing
+from simopt.store.layout import DECODING_ATTRIBUTES
 from simopt.typing import FloatArray
+
+_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "defects", "advice")
 
 
 @dataclass(frozen=True)
@@ -90,44 +94,36 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; PCs are numbered from 1."""
-        return {
-            "dataset": self.dataset,
-            "source": self.source,
-            "samples": self.samples,
-            "units": self.units,
-            "reference": {
-                variable: {name: float(facts[name]) for name in ("accuracy", "chance", "classes", "folds")}
-                for variable, facts in self.reference.items()
-            },
-            "own": {
-                "captured_variance": self.own.captured.tolist(),
-                "pcs": (np.flatnonzero(self.own.mask) + 1).tolist(),
-                "decoding": self.own.decoding,
-            },
-            "measures": {each.standing.measure: _measure(each) for each in self.explained},
-            "no_ceiling": self.no_ceiling,
-            "defects": [{"kind": each.kind, "text": each.text} for each in self.defects],
-            "advice": self.advice,
+        reference = {
+            variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES}
+            for variable, facts in self.reference.items()
         }
+        own = _what_it_has(self.own.captured, self.own.mask, self.own.decoding)
+        shown = {name: getattr(self, name) for name in _SHOWN}
+        measures = {each.standing.measure: _measure(each) for each in self.explained}
+        plain: dict[str, Any] = checks.as_plain(
+            {**shown, "reference": reference, "own": own, "measures": measures}
+        )
+        return plain
 
 
 def _measure(each: Explained) -> dict[str, Any]:
     reading, verdict = each.reading, each.verdict
     return {
         **each.standing.as_json(),
-        "steps": _known(reading.steps),
+        "steps": reading.steps,
         "noise": reading.start,
         "end": reading.end,
-        "captured_variance": reading.captured.tolist(),
-        "pcs": (np.flatnonzero(reading.half) + 1).tolist(),
-        "decoding": reading.decoding,
+        **_what_it_has(reading.captured, reading.half, reading.decoding),
         "good_score": {variable: good.as_json() for variable, good in each.good.items()},
         "verdict": verdict.kind,
-        "gap": _known(verdict.gap),
+        "gap": verdict.gap,
         "reason": verdict.reason,
-        "run": None if each.run is None else str(each.run),
+        "run": each.run,
     }
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _what_it_has(
+    captured: FloatArray, mask: npt.NDArray[np.bool_], decoding: dict[str, float]
+) -> dict[str, Any]:
+    return {"captured_variance": captured, "pcs": np.flatnonzero(mask) + 1, "decoding": decoding}

@@ -58,21 +58,16 @@ def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = Mapping
     """
     *time, conditions, units = X.shape
     reference = Reference.of(X.reshape(-1, units), dtype=torch.float64, device="cpu")
-    flat = Y.detach().cpu().double().flatten(end_dim=1)
-    there = torch.isfinite(flat).all(dim=(-2, -1)).tolist()
-    none = torch.full_like(reference.variance_ratio, torch.nan)
-    captured = [
-        captured_variance(Moments(reference, each)) if known else none
-        for each, known in zip(flat, there, strict=True)
-    ]
-    decoding: dict[str, FloatArray] = {}
-    for label, values in labels.items():
-        plan = standard_plan(values, conditions)
-        accuracy = [
-            Decoder().carry_out(plan, each.reshape(*time, conditions, -1).numpy()).accuracy
-            if known
-            else np.nan
-            for each, known in zip(flat, there, strict=True)
-        ]
-        decoding[label] = np.array(accuracy).reshape(Y.shape[:2])
-    return Extremes(torch.stack(captured).reshape(*Y.shape[:2], -1).numpy(), decoding)
+    Y = Y.detach().cpu().double()
+    plans = {label: standard_plan(values, conditions) for label, values in labels.items()}
+    captured = np.full((*Y.shape[:2], len(reference.variance_ratio)), np.nan)
+    decoding: dict[str, FloatArray] = {label: np.full(Y.shape[:2], np.nan) for label in labels}
+    for place in np.ndindex(*Y.shape[:2]):
+        one = Y[place]
+        if not bool(torch.isfinite(one).all()):
+            continue
+        captured[place] = captured_variance(Moments(reference, one)).numpy()
+        for label, plan in plans.items():
+            responses = one.reshape(*time, conditions, -1).numpy()
+            decoding[label][place] = Decoder().carry_out(plan, responses).accuracy
+    return Extremes(captured, decoding)

@@ -53,24 +53,17 @@ class GoodScore:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values: null for never."""
-        known = [None if np.isnan(score) else float(score) for score in (self.score, *self.per_seed)]
-        return {"level": self.level, "score": known[0], "per_seed": known[1:]}
+        shown = {"level": self.level, "score": self.score, "per_seed": self.per_seed}
+        plain: dict[str, Any] = checks.as_plain(shown)
+        return plain
 
     def worded(self) -> str:
         """Return it in a few words."""
+        count, (low, high) = len(self.per_seed), self.interval
         if np.isnan(self.score):
-            return (
-                "never"
-                if self.never == len(self.per_seed)
-                else f"never in {self.never} of {len(self.per_seed)}"
-            )
-        low, high = self.interval
-        spread = (
-            ""
-            if len(self.per_seed) == 1
-            else f" ({low:.3f} to {'never' if np.isnan(high) else f'{high:.3f}'})"
-        )
-        return f"{self.score:.3f}{spread}"
+            return "never" if self.never == count else f"never in {self.never} of {count}"
+        end = "never" if np.isnan(high) else f"{high:.3f}"
+        return f"{self.score:.3f}" if count == 1 else f"{self.score:.3f} ({low:.3f} to {end})"
 
 
 def decodable(chance: float, reference: float, share: float = SHARE) -> float:

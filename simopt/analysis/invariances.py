@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -53,10 +52,6 @@ class Invariance:
     def agrees(self) -> bool:
         """Whether what was found is what is declared."""
         return self.declared is None or self.declared == self.holds
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values; null for a change that is not finite."""
-        return {**asdict(self), "change": self.change if math.isfinite(self.change) else None}
 
 
 def invariances(measure: Measure, draws: int = DRAWS, seed: int = 0) -> list[Invariance]:

@@ -20,6 +20,8 @@ _BATCH = 2**25
 _COPIES = 4
 """Arrays of a draw's size, or samples x samples, that scoring one draw holds at a time."""
 
+_SHARE = 0.95
+
 _OWN = 20250407
 """What sets the random numbers of nulls and ceilings apart from those of anyone else."""
 
@@ -48,9 +50,10 @@ class Null:
         """The mean score of the null."""
         return float(self.scores.mean())
 
-    def quantile(self, q: float) -> float:
-        """Return the score below which a share q of the null lies, interpolated linearly."""
-        return float(np.quantile(self.scores, q))
+    @property
+    def end(self) -> float:
+        """The score that 95 % of the null do not pass, interpolated linearly."""
+        return float(np.quantile(self.scores, _SHARE if self.larger_is_closer else 1 - _SHARE))
 
     def percentile(self, score: float) -> float:
         """Return where a score ranks in the null, in (0, 100): 100 is closer than all of it.
@@ -59,9 +62,8 @@ class Null:
         rank among draws + 1 values. It is uniform over its levels where the score is a draw of the null
         itself. NaN where the score, or any of the null, is undefined.
         """
-        less = self._less_close(score)
         ties = float((self.scores == score).sum())
-        return 100 * (less + ties / 2 + 0.5) / (len(self.scores) + 1)
+        return 100 * (self._less_close(score) + ties / 2 + 0.5) / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
         """Return (c + 1) / (draws + 1), of c draws at least as close: a valid p-value, never 0.
@@ -132,17 +134,10 @@ def nulls(
         checks.one_of(kind, KINDS, "kind of null")
     checks.whole(draws, 1, "draws of the null")
     checks.whole(seed, 0, "seed of the null")
-    if isinstance(X, Reference):
-        reference = X
-        y: FloatArray = checks.flatten(checks.responses(Y, "Y")).astype(np.float64)
-        checks.same_samples(tuple(reference.responses.shape), y.shape)
-        checks.varying(y, "Y")
-    else:
-        x, y = checks.pair(X, Y)
-        reference = Reference.of(x)
-    shape = np.shape(Y)
-    if conditions is None and len(shape) == 3:
-        conditions = shape[1]
+    x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
+    reference = X if isinstance(X, Reference) else Reference.of(x)
+    if conditions is None and np.ndim(Y) == 3:
+        conditions = np.shape(Y)[1]
     if conditions is not None:
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
@@ -162,8 +157,8 @@ def nulls(
         with torch.no_grad():
             scores = [[score(Y).numpy() for score in bound] for Y in map(torch.from_numpy, batches)]
         for measure, parts in zip(measures, zip(*scores, strict=True), strict=True):
-            null = Null(kind, np.concatenate(parts), measure.facts.larger_is_closer)
-            results[measure.name][kind] = null
+            scored = np.concatenate(parts)
+            results[measure.name][kind] = Null(kind, scored, measure.facts.larger_is_closer)
     return results
 
 

@@ -89,9 +89,9 @@ def read_at(run: Run, score: float, sign: int = 1) -> Reading:
 def _place(scores: FloatArray, score: float, sign: int) -> tuple[np.ndarray, np.ndarray, FloatArray]:
     """Return the states before and after the first passage, (R,), and the weight of the later one."""
     reached = sign * scores >= sign * score
-    last = len(scores) - 1
-    after = np.where(reached.any(axis=0), reached.argmax(axis=0), last)
-    before = np.where(reached.any(axis=0), np.maximum(after - 1, 0), last)
+    last, ever = len(scores) - 1, reached.any(axis=0)
+    after = np.where(ever, reached.argmax(axis=0), last)
+    before = np.where(ever, np.maximum(after - 1, 0), last)
     replicate = np.arange(scores.shape[1])
     low, high = scores[before, replicate], scores[after, replicate]
     weight = np.divide(score - low, high - low, out=np.zeros_like(low), where=high != low)

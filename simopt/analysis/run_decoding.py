@@ -49,10 +49,9 @@ class RunDecoding:
         if not self._reference:
             self._reference = self.decode(self.dataset.responses)
         shape = self.dataset.responses.shape[:-1]
-        replicates = [each.reshape(*shape, -1) for each in Y.cpu().numpy()]
         self._step.append(state.step)
         self._score.append(state.score.cpu().double().numpy())
-        found = [self.decode(each) for each in replicates]
+        found = [self.decode(each.reshape(*shape, -1)) for each in Y.cpu().numpy()]
         for variable, rows in self._accuracy.items():
             rows.append([each[variable].accuracy for each in found])
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simopt import checks
 from simopt.store import analysis
 from simopt.store.analysis import Array, Stored
 from simopt.theory.sensitivity import Local, Sensitivity
 from simopt.typing import FloatArray
 
 ANALYSIS = "sensitivity"
-_CURVES = ("theory", "expected", "band", "experiment")
-_AXES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
+_CURVES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
+"""Axes of the arrays of a measure, each of which may be missing."""
+_ABOUT = ("dataset", "source", "perturbation", "seeds")
 
 
 @dataclass(frozen=True)
@@ -49,42 +51,33 @@ class Sensitivities:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; of one strength, lists over PCs, else lists of them."""
-        return {
-            "dataset": self.dataset,
-            "source": self.source,
-            "perturbation": self.perturbation,
-            "strength": self.strengths[0] if len(self.strengths) == 1 else self.strengths,
-            "variance_ratio": self.variance_ratio.tolist(),
-            "measures": {curve.measure: self._curve(curve) for curve in self.curves},
-            "skipped": self.skipped,
-            "path": None if self.path is None else str(self.path),
-        }
+        plain: dict[str, Any] = checks.as_plain(
+            {
+                "dataset": self.dataset,
+                "source": self.source,
+                "perturbation": self.perturbation,
+                "strength": self.strengths[0] if len(self.strengths) == 1 else self.strengths,
+                "variance_ratio": self.variance_ratio,
+                "measures": {curve.measure: _curve(curve) for curve in self.curves},
+                "skipped": self.skipped,
+                "path": self.path,
+            }
+        )
+        return plain
 
-    def _curve(self, curve: Sensitivity) -> dict[str, Any]:
-        spread = None if curve.experiment is None else curve.experiment.std(axis=-1)
-        local = curve.local
-        return {
-            "theory": self._listed(curve.theory),
-            "expected": self._listed(curve.expected),
-            "band": self._listed(curve.band),
-            "experiment": self._listed(curve.mean),
-            "spread": self._listed(spread),
-            "deviation": curve.deviation,
-            "corrected_deviation": curve.corrected_deviation,
-            "within_band": curve.within_band,
-            "at_self": curve.at_self,
-            "order": _numbers(local.order),
-            "weight": _numbers(local.weight),
-            "effective_components": _number(local.effective_components),
-            "exponent": _number(local.exponent),
-            "how": local.how,
-        }
 
-    def _listed(self, values: FloatArray | None) -> Any:
-        if values is None:
-            return None
-        rows = [_numbers(row) for row in values]
-        return rows[0] if len(rows) == 1 else rows
+def _curve(curve: Sensitivity) -> dict[str, Any]:
+    spread = None if curve.experiment is None else curve.experiment.std(axis=-1)
+    curves = {name: getattr(curve, name) for name in ("theory", "expected", "band")}
+    curves |= {"experiment": curve.mean, "spread": spread}
+    return {
+        **{name: rows[0] if rows is not None and len(rows) == 1 else rows for name, rows in curves.items()},
+        "deviation": curve.deviation,
+        "corrected_deviation": curve.corrected_deviation,
+        "within_band": curve.within_band,
+        "at_self": curve.at_self,
+        **vars(curve.local),
+    }
 
 
 def content(result: Sensitivities) -> Stored:
@@ -93,26 +86,18 @@ def content(result: Sensitivities) -> Stored:
     groups = {}
     for curve in result.curves:
         place = f"measures/{curve.measure}"
-        for name in _CURVES:
-            values = getattr(curve, name)
-            if values is not None:
-                arrays[f"{place}/{name}"] = Array(values, _AXES[name])
-        arrays[f"{place}/order"] = Array(curve.local.order, "K")
-        arrays[f"{place}/weight"] = Array(curve.local.weight, "K")
-        groups[place] = {
-            "at_self": curve.at_self,
-            "effective_components": curve.local.effective_components,
-            "exponent": curve.local.exponent,
-            "how": curve.local.how,
-        }
+        for name, axes in _CURVES.items():
+            if getattr(curve, name) is not None:
+                arrays[f"{place}/{name}"] = Array(getattr(curve, name), axes)
+        facts = {"at_self": curve.at_self, **vars(curve.local)}
+        for name in ("order", "weight"):
+            arrays[f"{place}/{name}"] = Array(facts.pop(name), "K")
+        groups[place] = facts
     for name, reason in result.skipped.items():
         groups[f"skipped/{name}"] = {"reason": reason}
     attributes = {
-        "dataset": result.dataset,
-        "source": result.source,
-        "perturbation": result.perturbation,
+        **{name: getattr(result, name) for name in _ABOUT},
         "strengths": np.array(result.strengths),
-        "seeds": result.seeds,
         "measures": [curve.measure for curve in result.curves],
     }
     return Stored(attributes, arrays, groups)
@@ -130,43 +115,26 @@ def read(path: Path) -> Sensitivities:
 
 
 def _result(stored: Stored, path: Path) -> Sensitivities:
-    about = stored.attributes
+    about, arrays = stored.attributes, {name: array.data for name, array in stored.arrays.items()}
     curves = []
     for name in about["measures"]:
         place = f"measures/{name}"
-        values = {key: stored.arrays.get(f"{place}/{key}") for key in _CURVES}
-        facts = stored.groups[place]
-        local = Local(
-            stored.arrays[f"{place}/order"].data,
-            stored.arrays[f"{place}/weight"].data,
-            facts["effective_components"],
-            facts["exponent"],
-            facts["how"],
-        )
-        arrays = {key: None if array is None else array.data for key, array in values.items()}
-        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **arrays))
+        facts = stored.groups[place] | {key: arrays[f"{place}/{key}"] for key in ("order", "weight")}
+        local = Local(**{each.name: facts[each.name] for each in fields(Local)})
+        found = {key: arrays.get(f"{place}/{key}") for key in _CURVES}
+        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **found))
     skipped = {
         place.partition("/")[2]: facts["reason"]
         for place, facts in stored.groups.items()
         if place.startswith("skipped/")
     }
     return Sensitivities(
-        analysis.text(about["dataset"]),
-        analysis.text(about["source"]),
-        analysis.text(about["perturbation"]),
-        np.ravel(about["strengths"]).tolist(),
-        about["seeds"],
-        stored.arrays["reference/pc_variance"].data,
-        curves,
-        skipped,
-        path,
-        "found",
+        **{name: analysis.text(about[name]) for name in _ABOUT if name != "seeds"},
+        strengths=np.ravel(about["strengths"]).tolist(),
+        seeds=about["seeds"],
+        variance_ratio=arrays["reference/pc_variance"],
+        curves=curves,
+        skipped=skipped,
+        path=path,
+        how="found",
     )
-
-
-def _numbers(values: FloatArray) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

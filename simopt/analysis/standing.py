@@ -10,8 +10,6 @@ from typing import Any
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import Null
 
-SHARE = 0.95
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -39,7 +37,7 @@ class Standing:
     @property
     def end(self) -> float:
         """The score that 95 % of unrelated data do not pass; NaN where none were drawn."""
-        return _end(self.null["unrelated"]) if self.null else math.nan
+        return self.null["unrelated"].end if self.null else math.nan
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -48,7 +46,7 @@ class Standing:
             facts["null"] = {
                 kind: {
                     "mean": null.mean,
-                    "end": _end(null),
+                    "end": null.end,
                     "percentile": null.percentile(self.score),
                     "draws": len(null.scores),
                 }
@@ -63,7 +61,3 @@ class Standing:
                 facts["ceiling_halves"] = float(self.ceiling.halves.mean())
                 facts["ceiling_expected_halves"] = self.ceiling.expected_halves
         return facts
-
-
-def _end(null: Null) -> float:
-    return null.quantile(SHARE if null.larger_is_closer else 1 - SHARE)

@@ -14,7 +14,7 @@ from typing import Any
 
 from simopt import catalogue, checks
 from simopt.errors import InputError, SimoptError
-from simopt.measures.base import BoundMeasure, Facts, Measure
+from simopt.measures.base import BoundMeasure, Facts, Measure, Score
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import ArrayLike, Node
@@ -26,6 +26,7 @@ __all__ = [
     "Measure",
     "Moments",
     "Reference",
+    "Score",
     "build",
     "describe",
     "distinct",
@@ -57,7 +58,8 @@ def get(name: str, **options: Any) -> Measure:
     """Return a measure by its name or alias, with options over its defaults.
 
     ``get("cka")(X, Y)`` scores X (samples, units) and Y (..., samples, units), both float tensors, and can
-    be differentiated with respect to Y; ``get("cka").bind(X)`` is the fast form for one X.
+    be differentiated with respect to Y; ``get("cka").bind(X)`` is the fast form for one X. Another package
+    offers a measure as an entry point of the group ``simopt.measures``.
 
     Raises
     ------
@@ -72,10 +74,9 @@ def get(name: str, **options: Any) -> Measure:
     >>> round(measure(X, 2 * X).item(), 6)
     1.0
     """
-    known = name in catalogue.names("measure") or name in catalogue.aliases("measure")
-    entry = None if known else _entry_point(name)
-    if entry is not None:
-        return build({"_target_": entry, "name": name, **options})
+    if name not in catalogue.names("measure") and name not in catalogue.aliases("measure"):
+        for entry in importlib.metadata.entry_points(group="simopt.measures", name=name):
+            return build({"_target_": entry.value.replace(":", "."), "name": name, **options})
     return build({**catalogue.read("measure", name), **options})
 
 
@@ -103,12 +104,6 @@ def build(node: Node) -> Measure:
     name = target.__name__ if given == "function" else given
     catalogue.check_options(target, options, f"measure {name}", partial=True)
     return FunctionMeasure(name=name, function=target, options=options)
-
-
-def _entry_point(name: str) -> str | None:
-    """Return the dotted path of a measure that another package offers under ``simopt.measures``."""
-    found = importlib.metadata.entry_points(group="simopt.measures", name=name)
-    return next((entry.value.replace(":", ".") for entry in found), None)
 
 
 def describe(measure: Measure) -> dict[str, Any]:

@@ -34,14 +34,12 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
         There is no such device or dtype, or the device cannot compute in it; or TF32 is asked for where there
         is none.
     """
-    chosen = _choose(device, dtype)
+    chosen, precision = _choose(device, dtype)
     if tf32 and dtype != "float32":
         raise InputError(f"tf32=true rounds products of float32; dtype is {dtype}. Give one of them up.")
-    if tf32 and chosen[0].type != "cuda":
-        raise InputError(
-            f"tf32=true needs a CUDA device; device={device} is {chosen[0]} here. Use tf32=false."
-        )
-    return chosen
+    if tf32 and chosen.type != "cuda":
+        raise InputError(f"tf32=true needs a CUDA device; device={device} is {chosen} here. Use tf32=false.")
+    return chosen, precision
 
 
 def _choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

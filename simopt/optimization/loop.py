@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,21 +93,22 @@ class Ascent:
         StopReason
             :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
         """
-        states = self._start(every)
+        if self.read_every == 1:
+            states = each_step(self._replicates, self._max_steps)
+        else:
+            states = every_kth_step(self._replicates, self._max_steps, self.read_every, every)
         while True:
             state = next(states)  # one step
             reason = self._ended(state, should_stop)
             if reason is not None:
-                return self._result(state, reason, observe)
+                # The run stands at the state that ended it.
+                self._replicates.step = state.step
+                if reason is not StopReason.NOT_FINITE:
+                    observe(replace(state, last=True, settled=True))
+                return reason
             if state.step % every == 0:
                 observe(state)
             del state  # its moments are not needed beside those of the next one
-
-    def _start(self, every: int) -> Iterator[State]:
-        """Return the states from the current one on; to ask for the next one is to make a step."""
-        if self.read_every == 1:
-            return each_step(self._replicates, self._max_steps)
-        return every_kth_step(self._replicates, self._max_steps, self.read_every, every)
 
     def _ended(self, state: State, should_stop: Callable[[], bool]) -> StopReason | None:
         """Say why the run ends at a state, or None where it goes on."""
@@ -118,13 +119,6 @@ class Ascent:
         if state.step >= self._max_steps:
             return StopReason.MAX_STEPS
         return StopReason.INTERRUPTED if state.settled and should_stop() else None
-
-    def _result(self, state: State, reason: StopReason, observe: Callable[[State], None]) -> StopReason:
-        """Stand at the state that ended the run, and show it unless its score is not finite."""
-        self._replicates.step = state.step
-        if reason is not StopReason.NOT_FINITE:
-            observe(replace(state, last=True, settled=True))
-        return reason
 
     def synthetic(self, Y: Tensor | None = None) -> Tensor:
         """Return Y, or that of a state, (R, samples, units), with all samples if the run has fewer rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,9 @@ from torch import Tensor
 from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
-from simopt.optimization.optimizers import make
+from simopt.optimization.optimizers import make, probe
+from simopt.optimization.span import parts
 from simopt.typing import OptimizerFactory
-
-_BATCHED_UP_TO = 100_000
-"""Entries of one Y from which on a CPU goes through a step replicate by replicate, each within its caches."""
 
 
 @dataclass
@@ -74,8 +73,7 @@ class Replicates:
         self.Y = Y0.to(dtype=scores.dtype, device=scores.device, copy=True)
         self._bars = self.Y.new_tensor([_least_reached(self._sign * t, scores.dtype) for t in targets])
         self._parameters = list(self.Y.unbind())
-        self._one_by_one = self.Y.device.type == "cpu" and self.Y[0].numel() >= _BATCHED_UP_TO
-        self.by_closure = _needs_closure(make(optimizer, [self.Y.new_zeros(1)]))
+        self.by_closure = _needs_closure(probe(optimizer))
         groups = [[y] for y in self._parameters] if self.by_closure else [self._parameters]
         self._optimizers = [make(optimizer, group) for group in groups]
 
@@ -85,14 +83,11 @@ class Replicates:
 
     def evaluate(self, Y: Tensor, moving: Sequence[bool]) -> Evaluation:
         """Return scores, moments and gradients of Y (R, samples, units), of which some are to move."""
-        size = 1 if self._one_by_one else len(Y)
-        parts = [self._evaluate(Y[r : r + size], moving[r : r + size]) for r in range(0, len(Y), size)]
-        return Evaluation(
-            self.step,
-            torch.cat([score for score, _, _ in parts]),
-            Moments.joined([moments for _, moments, _ in parts], Y),
-            [gradient for _, _, gradients in parts for gradient in gradients],
+        scores, moments, gradients = zip(
+            *(self._evaluate(Y[part], moving[part]) for part in parts(Y)), strict=True
         )
+        flat = list(itertools.chain.from_iterable(gradients))
+        return Evaluation(self.step, torch.cat(scores), Moments.joined(moments, Y), flat)
 
     def _evaluate(self, Y: Tensor, moving: Sequence[bool]) -> tuple[Tensor, Moments, Sequence[Tensor | None]]:
         moments = Moments(self.bound.reference, Y.detach().requires_grad_())

@@ -33,14 +33,13 @@ from simopt.optimization.init import GaussianInit
 from simopt.optimization.span import Span, rows_suffice
 from simopt.ranges import starts
 from simopt.ranges.stepwise import Stepwise
-from simopt.ranges.tangent import Problem, Search
+from simopt.ranges.tangent import BEST, Problem, Search
 from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 _NEIGHBOURS = 3
 """A level's own best Y, and those of the levels below and above. Its own alone loses 0.2 % of area at the
 levels for 16 % fewer scores; two on each side gain 0.02 % for 16 % more."""
-_STATE = ("best_merit", "best_scores", "best_Y", "nearest", "spread", "gain")
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,8 @@ class Boundary(Stepwise):
         A measure without a gradient, or levels of another shape, not finite or outside of a measure's range.
     """
 
+    _STATE = (*BEST, "round", "nearest", "spread", "gain")
+
     def __init__(
         self,
         reference: Reference,
@@ -164,8 +165,7 @@ class Boundary(Stepwise):
         self.best_scores = like.new_full((rows, 2), math.nan)
         self.best_Y = like.new_zeros(rows, reference.samples, units)
         self.nearest = like.new_full((rows,), math.inf)
-        self.spread = like.new_full((rows,), math.nan)
-        self.gain = like.new_full((rows,), math.nan)
+        self.spread, self.gain = like.new_full((2, rows), math.nan)
         self._structures = starts.Structures(self.span, self.bound_measures, units, self.options.seed)
         self._points: list[Tensor] = [self._structures.scores]
         self._search = self._begin()
@@ -195,7 +195,8 @@ class Boundary(Stepwise):
 
     def extremes(self) -> Extremes:
         """Return what was found so far."""
-        violation = (self.best_scores[:, 0] - self._row_levels()).abs()
+        levels = torch.from_numpy(self.levels).to(self.best_merit).repeat_interleave(2)
+        violation = (self.best_scores[:, 0] - levels).abs()
         return Extremes(
             levels=self.levels,
             value=_table(self.best_scores[:, 1]),
@@ -218,20 +219,14 @@ class Boundary(Stepwise):
         return Y.reshape(len(self.levels), 2, *Y.shape[1:])
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, to be saved before the next step: tensors and plain numbers."""
-        return {
-            "round": self.round,
-            "search": None if self.done else self._search.state(),
-            "points": torch.cat(self._points),
-            **{name: getattr(self, name) for name in _STATE},
-        }
+        """Return all that resuming needs, with the search of this round and the scores of all Y."""
+        search = None if self.done else self._search.state()
+        return super().state() | {"search": search, "points": torch.cat(self._points)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the search where :meth:`state` was taken; options and levels must be the same."""
-        self.round = int(state["round"])
+        super().restore(state)
         self._points = [state["points"].to(self.best_merit)]
-        for name in _STATE:
-            getattr(self, name).copy_(state[name])
         if not self.done:
             self._search = self._begin()
             self._search.restore(state["search"])
@@ -300,13 +295,9 @@ class Boundary(Stepwise):
             self.gain.copy_((top - self.best_merit).clamp_min(0))
         better = top > self.best_merit
         source = (torch.arange(rows, device=which.device) * merits.shape[1] + which)[better]
-        self.best_merit[better] = self._search.best_merit[source]
-        self.best_scores[better] = self._search.best_scores[source]
-        self.best_Y[better] = self._search.best_Y[source]
+        for name in BEST:
+            getattr(self, name)[better] = getattr(self._search, name)[source]
         self.nearest.copy_(torch.minimum(self.nearest, self._search.nearest.reshape(rows, -1).amin(dim=1)))
-
-    def _row_levels(self) -> Tensor:
-        return torch.from_numpy(self.levels).to(self.best_merit).repeat_interleave(2)
 
 
 def check_measures(measures: Sequence[Measure]) -> None:

@@ -131,11 +131,10 @@ class Region:
     def contains(self, points: npt.ArrayLike, slack: float = 1e-9) -> npt.NDArray[np.bool_]:
         """Return which pairs (N, 2) lie inside, or at most ``slack`` outside."""
         a, b = np.asarray(points, dtype=np.float64).T
-        within = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
-        above: npt.NDArray[np.bool_] = b >= np.interp(a, *self.lower.T) - slack
-        below: npt.NDArray[np.bool_] = b <= np.interp(a, *self.upper.T) + slack
-        result: npt.NDArray[np.bool_] = within & above & below
-        return result
+        inside: npt.NDArray[np.bool_] = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
+        inside &= b >= np.interp(a, *self.lower.T) - slack
+        inside &= b <= np.interp(a, *self.upper.T) + slack
+        return inside
 
     def ruled_out(self, threshold: float, given: int = 0) -> float:
         """Return which share of its range, from the far end, one score cannot take where the other is close.

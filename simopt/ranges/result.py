@@ -22,22 +22,14 @@ from simopt.typing import FloatArray
 ANALYSIS = "joint"
 _PARTS = {"boundary": Region, "across": Extremes, "square": Reached}
 _AXES = {
-    "levels": "L",
-    "b_min": "L",
-    "b_max": "L",
-    "value": "L 2",
-    "feasibility": "L 2",
-    "spread": "L 2",
-    "gain": "L 2",
+    **dict.fromkeys(("levels", "b_min", "b_max"), "L"),
+    **dict.fromkeys(("value", "feasibility", "spread", "gain"), "L 2"),
+    **dict.fromkeys(("targets", "start", "end", "closest"), "T 2"),
+    **dict.fromkeys(("settled", "steps"), "T"),
     "points": "N 2",
-    "targets": "T 2",
-    "start": "T 2",
-    "end": "T 2",
-    "closest": "T 2",
-    "settled": "T",
-    "steps": "T",
     "path": "S T 2",
 }
+_ABOUT = ("dataset", "source", "mode")
 
 
 @dataclass(frozen=True)
@@ -117,46 +109,29 @@ class JointRange:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; null for what was not found."""
-        content: dict[str, Any] = {
-            "dataset": self.dataset,
-            "source": self.source,
-            "measures": list(self.names),
-            "mode": self.mode,
-            "path": str(self.path),
-        }
+        shown = {name: getattr(self, name) for name in _ABOUT}
+        shown |= {"measures": self.names, "path": str(self.path)}
         if self.region is not None:
-            content |= self._region_json(self.region)
+            shown |= self._region_json(self.region)
         if self.mode != "boundary" and self.square is not None:
-            content["square"] = {
-                "targets": self.square.targets,
-                "closest": self.square.closest,
-                "end": self.square.end,
-                "settled": [state.name.lower() for state in self.square.settled],
-                "steps": self.square.steps,
-            }
-        plain: dict[str, Any] = checks.as_plain(content)
+            settled = [state.name.lower() for state in self.square.settled]
+            pursued = {name: getattr(self.square, name) for name in ("targets", "closest", "end", "steps")}
+            shown["square"] = pursued | {"settled": settled}
+        plain: dict[str, Any] = checks.as_plain(shown)
         return plain
 
     def _region_json(self, region: Region) -> dict[str, Any]:
         inspected = self.extremes
+        extremes = {name: getattr(region, name) for name in ("b_min", "b_max", "feasibility", "spread")}
         return {
             "area": region.area,
-            "boundary": {
-                "a_level": region.levels,
-                "b_min": region.b_min,
-                "b_max": region.b_max,
-                "feasibility": region.feasibility,
-                "spread": region.spread,
-                "gain": self.gain,
-            },
+            "boundary": {"a_level": region.levels, **extremes, "gain": self.gain},
             "outline": {"lower": region.lower, "upper": region.upper},
             "proved": self.proved,
             "implied": {
                 self._condition(one): {
                     "measure": one.implied,
-                    "low": one.low,
-                    "high": one.high,
-                    "proved": one.proved,
+                    **{name: getattr(one, name) for name in ("low", "high", "proved")},
                 }
                 for one in self.implied
             },
@@ -199,8 +174,7 @@ def content(result: JointRange) -> Stored:
         groups["boundary"] = {"signs": list(result.region.signs)}
     for at, one in enumerate(result.implied):
         groups[f"implied/{at}"] = {key: value for key, value in asdict(one).items() if value is not None}
-    kept = ("dataset", "source", "mode", "data_hash")
-    attributes: dict[str, Any] = {name: getattr(result, name) for name in kept}
+    attributes: dict[str, Any] = {name: getattr(result, name) for name in (*_ABOUT, "data_hash")}
     return Stored({**attributes, "names": list(result.names)}, arrays, groups)
 
 
@@ -229,11 +203,10 @@ def _result(stored: Stored, path: Path) -> JointRange:
     captured = arrays.get("extremes/captured_variance")
     decoding = {k.rpartition("/")[2]: v for k, v in arrays.items() if k.startswith("extremes/decoding/")}
     count = sum(name.startswith("implied/") for name in stored.groups)
+    texts: dict[str, Any] = {name: analysis.text(about[name]) for name in (*_ABOUT, "data_hash")}
     return JointRange(
-        dataset=analysis.text(about["dataset"]),
-        source=analysis.text(about["source"]),
+        **texts,
         names=(a, b),
-        mode=analysis.text(about["mode"]),
         path=path,
         region=region,
         gain=arrays.get("boundary/gain"),
@@ -244,7 +217,6 @@ def _result(stored: Stored, path: Path) -> JointRange:
         implied=[_implied(stored.groups[f"implied/{at}"]) for at in range(count)],
         square=None if square is None else Reached(**square),
         how="found",
-        data_hash=analysis.text(about["data_hash"]),
     )
 
 

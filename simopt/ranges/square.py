@@ -25,7 +25,6 @@ from simopt.ranges.stepwise import Stepwise
 from simopt.typing import FloatArray
 
 Loss = Literal["published", "squared"]
-_STATE = ("Y", "settled", "steps", "least", "bar", "bar_step", "closest", "scores")
 
 
 class Settled(enum.IntEnum):
@@ -155,6 +154,8 @@ class Square(Stepwise):
         Targets that are no pairs, or a measure without a gradient.
     """
 
+    _STATE = ("step", "Y", "settled", "steps", "least", "bar", "bar_step", "closest", "scores")
+
     def __init__(
         self,
         reference: Reference,
@@ -181,14 +182,10 @@ class Square(Stepwise):
         self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
         self.step = 0
         count = len(targets)
-        self.settled = torch.zeros(count, dtype=torch.int64)
-        self.steps = torch.zeros(count, dtype=torch.int64)
         # Stalled: ``least`` has not fallen below ``bar`` by the tolerance since ``bar_step``.
-        self.least = self.Y.new_full((count,), math.inf)
-        self.bar = self.Y.new_full((count,), math.inf)
-        self.bar_step = torch.zeros(count, dtype=torch.int64)
-        self.closest = self.Y.new_full((count, 2), math.nan)
-        self.scores = self.Y.new_full((count, 2), math.nan)
+        self.settled, self.steps, self.bar_step = torch.zeros(3, count, dtype=torch.int64)
+        self.least, self.bar = self.Y.new_full((2, count), math.inf)
+        self.closest, self.scores = self.Y.new_full((2, count, 2), math.nan)
         self._path: list[Tensor] = []
 
     @property
@@ -234,9 +231,8 @@ class Square(Stepwise):
         fallen = self.least[active] < self.bar[active] - self.options.tolerance
         self.bar[active] = torch.where(fallen, self.least[active], self.bar[active])
         self.bar_step[active] = torch.where(fallen.cpu(), self.step, self.bar_step[active])
-        state = torch.where(
-            self.step - self.bar_step[active] >= self.options.window, Settled.STALLED, Settled.NO
-        )
+        stalled = self.step - self.bar_step[active] >= self.options.window
+        state = torch.where(stalled, Settled.STALLED, Settled.NO)
         state = torch.where((apart <= self.options.tolerance).cpu(), Settled.REACHED, state)
         self.settled[active] = torch.where(apart.isfinite().cpu(), state, Settled.NOT_FINITE)
 
@@ -257,22 +253,14 @@ class Square(Stepwise):
         )
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, to be saved before the next step."""
-        kept = {name: getattr(self, name) for name in _STATE}
-        return {
-            "step": self.step,
-            "path": torch.stack(self._path),
-            "optimizer": self.optimizer.state_dict(),
-            **kept,
-        }
+        """Return all that resuming needs, with Adam's state and the scores of all steps."""
+        return super().state() | {"path": torch.stack(self._path), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the run where :meth:`state` was taken; targets and options must be the same."""
-        self.step = int(state["step"])
+        super().restore(state)
         self._path = list(state["path"].to(self.scores))
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in _STATE:
-            getattr(self, name).copy_(state[name])
 
 
 def _pairs(targets: FloatArray) -> FloatArray:

@@ -125,16 +125,14 @@ class Structures:
         if len(chosen):
             coordinates /= torch.linalg.matrix_norm(coordinates)
         noise = torch.zeros_like(coordinates)
-        column = torch.arange(min(self._span.outside, units))
         if structure.noise == "mixed":
             noise.copy_(self._noise)
-        elif structure.noise == "spread":
-            noise[pcs + column, column] = 1.0
-        elif structure.noise == "beside":
-            beside = column[len(chosen) :]
-            noise[pcs + beside, beside] = 1.0
         elif structure.noise == "one":
             noise[pcs, 0] = 1.0
+        elif structure.noise != "none":
+            beside = len(chosen) if structure.noise == "beside" else 0
+            column = torch.arange(beside, max(beside, min(self._span.outside, units)))
+            noise[pcs + column, column] = 1.0
         size = torch.linalg.matrix_norm(noise)
         if size > 0:
             coordinates += math.sqrt(structure.power) * noise / size
@@ -239,16 +237,8 @@ def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Betwee
             inner = int(outer[0]) if outer[0] != outer[1] else int(share > 0.5)
             begin = inner if known[inner] else 1 - inner
             start, end = ends[constrained].tolist()
-            problems.append(
-                Between(
-                    side=side,
-                    constrained=constrained,
-                    level=start + share * (end - start),
-                    direction=direction,
-                    begin=left + begin if known.any() else None,
-                    shorter=shorter,
-                )
-            )
+            level, at = start + share * (end - start), left + begin if known.any() else None
+            problems.append(Between(side, constrained, level, direction, at, shorter))
     return problems
 
 

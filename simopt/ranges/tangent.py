@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from simopt.measures import BoundMeasure, Moments
 from simopt.optimization.span import parts
+from simopt.ranges.stepwise import Stepwise
 
 _BETAS = 0.9, 0.99
 """Adam's, of the ascent and of its square: long ones smooth, short ones follow a level set that bends. A
@@ -39,18 +40,8 @@ round has 100 steps, which the usual 0.999 would all remember; it finds the same
 _LONGEST_RESTORATION = 0.3
 """Relative to the norm of Y. Far from the level a whole Newton step overshoots; short ones take many steps to
 get there. Half and double of it change areas by at most 0.02 %."""
-_STATE = (
-    "Y",
-    "first_moment",
-    "second_moment",
-    "best_merit",
-    "best_scores",
-    "best_Y",
-    "nearest",
-    "violation",
-    "normal",
-    "norm",
-)
+BEST = ("best_merit", "best_scores", "best_Y")
+"""What is kept of the best Y."""
 
 
 def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
@@ -85,7 +76,7 @@ class Problem(NamedTuple):
     constrained: int = 0
 
 
-class Search:
+class Search(Stepwise):
     """Problems, step by step.
 
     Parameters
@@ -107,6 +98,8 @@ class Search:
         The least violation so far.
     """
 
+    _STATE = ("step", "Y", "first_moment", "second_moment", "violation", "normal", "norm", "nearest", *BEST)
+
     def __init__(
         self,
         bound_measures: Sequence[BoundMeasure],
@@ -117,10 +110,9 @@ class Search:
         self.bound_measures = list(bound_measures)
         self.tolerance, self.steps, self.step = tolerance, steps, 0
         self.Y = torch.stack([problem.Y for problem in problems])
-        self._level = self.Y.new_tensor([problem.level for problem in problems])
-        self._direction = self.Y.new_tensor([problem.direction for problem in problems])
-        self._rate = self.Y.new_tensor([problem.rate for problem in problems])
-        self._constrained = torch.tensor([problem.constrained for problem in problems], device=self.Y.device)
+        _, levels, directions, rates, constrained = zip(*problems, strict=True)
+        self._level, self._direction, self._rate = map(self.Y.new_tensor, (levels, directions, rates))
+        self._constrained = torch.tensor(constrained, device=self.Y.device)
         self.first_moment = torch.zeros_like(self.Y)
         self.second_moment = torch.zeros_like(self.Y)
         self.best_merit = torch.full_like(self._level, -math.inf)
@@ -227,16 +219,6 @@ class Search:
         mean = self.first_moment[part] / (1 - first ** (self.step + 1))
         size = (self.second_moment[part] / (1 - second ** (self.step + 1))).sqrt()
         return (mean / size.clamp_min(torch.finfo(size.dtype).tiny)).flatten(start_dim=1)
-
-    def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, to be saved before the next step."""
-        return {"step": self.step, **{name: getattr(self, name) for name in _STATE}}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up the search where :meth:`state` was taken."""
-        self.step = int(state["step"])
-        for name in _STATE:
-            getattr(self, name).copy_(state[name])
 
 
 def _can_be_squared(Y: Tensor) -> Tensor:

@@ -74,10 +74,10 @@ def check_schema(path: Path, what: str, found: object) -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset of the file: its path, dtype, and axes."""
+    """A dataset of the file: its path, dtype (None: that of the data), and axes."""
 
     path: str
-    dtype: str
+    dtype: str | None
     axes: str
 
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
@@ -93,7 +93,8 @@ CAPTURED_VARIANCE = Entry("trajectory/captured_variance", "f4", "T R K")
 HALF_CAPTURE = Entry("summary/half_capture", "f8", "R K")
 STEPS_TO_TARGET = Entry("summary/steps_to_target", "f8", "R")
 DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D")
-FINAL_Y = Entry("final/Y", "f4", "R n q")
+FINAL_Y = Entry("final/Y", None, "R n q")
+"""In the precision of the run."""
 
 
 def tracked(measure: str) -> Entry:

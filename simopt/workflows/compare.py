@@ -193,20 +193,21 @@ def carry_out(
         each.measures[0] for each in requests.values() if request.force or shelf.find(each, each.fits) is None
     ]
     computed, skipped = _compute(request, missing, reference) if missing else ({}, {})
-    found = [
-        _found_or_stored(each, computed.get(name), should_stop if wait else None)
+    found = {
+        name: _found_or_stored(each, computed.get(name), should_stop if wait else None)
         for name, each in requests.items()
         if name not in skipped
-    ]
+    }
     path = next(iter(requests.values())).path
     return CompareResult(
         name=request.Y[0].shown,
         dataset=request.dataset.name,
         source=request.dataset.origin,
-        standings=[_first(standing, request.draws) for standing, _ in found],
+        # Measures of one formula are stored once, under the name of whichever came first.
+        standings=[replace(_first(one, request.draws), measure=name) for name, (one, _) in found.items()],
         skipped=skipped,
         path=None if path is None else path.parent,
-        how="found" if {how for _, how in found} == {"found"} else "done",
+        how="found" if {how for _, how in found.values()} == {"found"} else "done",
     )
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 import yaml
 
 from simopt import catalogue, checks
@@ -228,6 +229,7 @@ def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
 
 
 def _entering(value: Any, hashes: FileHashes) -> Any:
+    value = _of_numpy(value)
     if isinstance(value, Data):
         return value.identity(hashes)
     if is_dataclass(value):
@@ -242,6 +244,7 @@ def _entering(value: Any, hashes: FileHashes) -> Any:
 
 
 def _config(value: Any) -> Any:
+    value = _of_numpy(value)
     if isinstance(value, Data):
         return dict(value.node) if value.given is None else {"name": value.name}
     if is_dataclass(value):
@@ -249,6 +252,11 @@ def _config(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _config(each) for key, each in value.items() if key != "_object_"}
     return [_config(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _of_numpy(value: Any) -> Any:
+    """Return numbers and arrays of numpy as JSON and YAML take them."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def measure_node(given: Any, **options: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,14 @@ from simopt.analysis import attribution, ceilings, run_decoding
 from simopt.analysis.attribution import Attribution
 from simopt.analysis.good_score import good_scores
 from simopt.analysis.nulls import nulls
-from simopt.errors import InterruptedRunError, LargeResultWarning, RunFailedError, SimoptError, StorageError
+from simopt.errors import (
+    InterruptedRunError,
+    LargeResultWarning,
+    RunFailedError,
+    SimoptError,
+    StorageError,
+    warn,
+)
 from simopt.measures import Moments, Reference
 from simopt.optimization import device as devices
 from simopt.optimization import setup
@@ -153,11 +159,10 @@ class Session:
         log = self.request.log
         most = header.row_bytes() * (1 + self.request.max_steps // log.every)
         if most > _LARGE_BYTES and not log.score_step:
-            warnings.warn(
+            warn(
                 f"{most / 1e9:.1f} GB of scores and captured variance are kept in memory: log.every=10, "
                 "log.score_step=0.01 or fewer seeds at a time take less.",
                 LargeResultWarning,
-                stacklevel=2,
             )
 
     def _stop(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from simopt import measures
+from simopt import checks, measures
 from simopt.analysis.invariances import invariances, related, transformed
 from simopt.errors import InputError
 from simopt.measures import FunctionMeasure
@@ -90,7 +90,7 @@ def test_a_false_declaration_is_a_disagreement(monkeypatch):
 def test_a_score_that_is_not_finite_does_not_stay():
     found = invariances(FunctionMeasure(name="own", function=lambda X, Y: Y.mean() * math.nan))
     assert not any(each.holds for each in found)
-    assert found[0].as_json()["change"] is None
+    assert checks.as_plain(found[0])["change"] is None
 
 
 def test_a_seed_gives_the_same_changes_and_more_draws_no_smaller_ones():

@@ -6,7 +6,7 @@ import pytest
 
 from simopt import catalogue
 from simopt.app.config import requests
-from simopt.app.config.compose import REQUESTS
+from simopt.app.config.compose import request_type
 from simopt.errors import InputError, RetiredWarning
 
 
@@ -121,4 +121,4 @@ def test_dir_is_another_name_of_log_dir() -> None:
 def test_the_defaults_of_the_yaml_are_those_of_the_request(command: str) -> None:
     of_yaml = {"run": requests.run, "sensitivity": requests.sensitivity, "joint": requests.joint}[command]([])
     made = of_yaml[0] if isinstance(of_yaml, list) else of_yaml
-    assert made == REQUESTS[command](dataset={**catalogue.read("dataset", "majaj")})
+    assert made == request_type(command)(dataset={**catalogue.read("dataset", "majaj")})

@@ -1,6 +1,4 @@
-"""Runs that are killed at random instants go on to the bits of an undisturbed one; in part, the whole one is
-`python scripts/kills.py`.
-"""
+"""Killed runs go on to the bits of an undisturbed one, in part; the whole campaign: `scripts/kills.py`."""
 
 import json
 import subprocess

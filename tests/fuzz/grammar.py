@@ -245,7 +245,7 @@ VALUES = st.one_of(
 @functools.cache
 def keys(command: str) -> tuple[str, ...]:
     """The keys of a command, and of the nodes in it."""
-    own = compose.keys(command if command in compose.REQUESTS else "run")
+    own = compose.keys("run" if command == "sweep" else command)
     deep = [f"log.{name}" for name in ("dir", "every", "score_step", "checkpoint_seconds", "final", "no")]
     for node in NODES:
         for name in catalogue.names(node)[:40:3]:

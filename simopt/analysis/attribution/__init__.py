@@ -212,21 +212,18 @@ def leave_one_unit(
     units = Side.of(own, keep_units=True)
     known = scores_without_each_unit(pair.measure, units, Side.of(other))
     share = units.rows.square().sum(dim=0).numpy()
-    if side == "X":
-
-        def without(u: int) -> float:
-            return measures.score(np.delete(x, u, axis=1), y, pair.measure)
-
-        return pair.attribution("unit of X", "closed form", known, without, share, observe)
     bound = pair.measure.bind(x)
 
     def refit(u: int) -> float:
-        kept = np.delete(y, u, axis=1)
+        kept = np.delete(own, u, axis=1)
+        if side == "X":
+            return measures.score(kept, y, pair.measure)
         checks.varying(kept, "Y")
         return float(bound(kept))
 
-    slopes = _slopes(bound, pair.y) if pair.measure.differentiable else None
-    return pair.attribution("unit of Y", "closed form", known, refit, share, observe, slopes)
+    part: Part = "unit of X" if side == "X" else "unit of Y"
+    slopes = _slopes(bound, pair.y) if side == "Y" and pair.measure.differentiable else None
+    return pair.attribution(part, "closed form", known, refit, share, observe, slopes)
 
 
 def _slopes(bound: BoundMeasure, Y: Tensor) -> FloatArray | None:
@@ -258,11 +255,11 @@ class _Pair:
     @classmethod
     def of(cls, X: ArrayLike, Y: ArrayLike, measure: str | Measure, options: dict[str, Any]) -> _Pair:
         chosen = measures.get(measure, **options) if isinstance(measure, str) else measure
-        x, y = (checks.flatten(checks.responses(a, name)) for a, name in ((X, "X"), (Y, "Y")))
+        x, y = checks.pair(X, Y)
         value = measures.score(x, y, chosen)
         if not math.isfinite(value):
             raise InputError(f"{chosen.name} is undefined for these data ({value}): nothing to attribute.")
-        return cls(x.astype("float64"), torch.from_numpy(y.astype("float64")), chosen, value)
+        return cls(x, torch.from_numpy(y), chosen, value)
 
     def attribution(
         self,
@@ -289,7 +286,7 @@ class _Pair:
                 reasons.append(f"{named(part, i)}: {why}")
             if observe is not None:
                 observe(done, len(left))
-        reason = next(iter(reasons), None)
+        reason = reasons[0] if reasons else None
         if not np.isfinite(scores).any():
             raise InputError(f"{self.measure.name} is undefined without any one {part}. {reason}")
         return Attribution(

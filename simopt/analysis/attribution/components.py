@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from simopt.analysis.attribution.nuclear import nuclear_norms_without
-from simopt.analysis.attribution.samples import Side, shaped, trusted
+from simopt.analysis.attribution.samples import Side, fitted, shaped, trusted
 from simopt.measures import Measure, Moments, Reference
 from simopt.measures.kernel import KernelSimilarity
 from simopt.measures.regression import Regression
@@ -39,10 +39,7 @@ def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor 
     """Return the score without PC i, (K,), NaN where it has to be computed anew; None: no formula."""
     p = moments.reference.variance_ratio
     if isinstance(measure, Regression) and measure.folds is None:
-        fits = [] if measure.direction == "x_to_y" else [_predicted(measure, moments)]
-        if measure.direction != "y_to_x":
-            fits.append(_predicting(measure, moments))
-        return shaped(measure.form, torch.stack(fits).mean(dim=0))
+        return fitted(measure, lambda: _predicted(measure, moments), lambda: _predicting(measure, moments))
     if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
         return None
     if measure.comparison == "bures":

@@ -11,6 +11,7 @@ loses digits where the sample held nearly all of it: such samples come back as N
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -93,10 +94,7 @@ def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
             return shaped(measure.form, _bures(X, Y))
         return shaped(measure.form, _cosine(X, Y, measure.estimator))
     if isinstance(measure, Regression) and measure.folds is None:
-        fits = [] if measure.direction == "x_to_y" else [_regression(measure, Y, X)]
-        if measure.direction != "y_to_x":
-            fits.append(_regression(measure, X, Y))
-        return shaped(measure.form, torch.stack(fits).mean(dim=0))
+        return fitted(measure, lambda: _regression(measure, Y, X), lambda: _regression(measure, X, Y))
     if isinstance(measure, Procrustes) and measure.centred and measure.folds is None:
         return _procrustes(measure, X, Y)
     if isinstance(measure, SharedDimensions):
@@ -112,6 +110,12 @@ def shaped(form: Form, score: Tensor) -> Tensor:
     if form in ("score", "squared"):
         return forms.apply(form, score)
     return forms.apply(form, torch.where(1 - score > _LEFT, score, math.nan))
+
+
+def fitted(measure: Regression, of_x: Callable[[], Tensor], of_y: Callable[[], Tensor]) -> Tensor:
+    """Return the form of the fits of X on Y, of Y on X, or of their mean, as the measure's direction says."""
+    ways = {"y_to_x": [of_x], "x_to_y": [of_y]}.get(measure.direction, [of_x, of_y])
+    return shaped(measure.form, torch.stack([way() for way in ways]).mean(dim=0))
 
 
 def trusted(value: Tensor, left: Tensor) -> Tensor:

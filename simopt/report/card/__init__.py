@@ -156,7 +156,6 @@ class Card:
         plain: dict[str, Any] = as_plain(
             {
                 **shown,
-                "invariances": [invariance.as_json() for invariance in self.invariances],
                 "disagreements": self.disagreements(),
                 "cost": None if self.cost is None else self.cost.as_json(),
                 "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
