@@ -42,8 +42,8 @@ _TOGETHER = 100
 """So many damages are judged in one process; one that crashes or hangs ends it, and the next goes on."""
 _PATIENCE = 20.0
 READERS: dict[str, list[Callable[[Path], object]]] = {
-    "run": [reader.read, reader.final, reader.finished, reader.status, simopt.load_result],
-    "running": [reader.read, reader.final, reader.unfinished, reader.status],
+    "run": [reader.read, reader.final, reader.finished, simopt.load_result],
+    "running": [reader.read, reader.final, reader.unfinished],
 }
 """What reads a run file; of the other results :func:`simopt.load_result` does."""
 

@@ -80,14 +80,10 @@ class Entry:
     dtype: str | None
     axes: str
 
-    def array(self, data: Any, **attributes: Any) -> Array:
-        """Return data as the file holds them."""
-        packed = self.path == FINAL_Y.path
-        return Array(np.asarray(data, self.dtype), self.axes, attributes, packed)
-
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
         """Return data as the file holds them, by their path."""
-        return {self.path: self.array(data, **attributes)}
+        packed = self.path == FINAL_Y.path
+        return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed)}
 
 
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from simopt import checks
+from simopt import checks, measures
+from simopt.analysis import ceilings
+from simopt.analysis.ceilings import Ceiling
+from simopt.analysis.nulls import nulls
 from simopt.analysis.standing import Standing
 from simopt.datasets import base
 from simopt.errors import InputError, SimoptError
+from simopt.measures import Measure, Reference
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.workflows import result
@@ -23,7 +27,6 @@ from simopt.workflows.run_request import CEILINGS, NULLS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simopt.measures import Measure, Reference
     from simopt.typing import ArrayLike
 
 DRAWS = 100
@@ -229,15 +232,12 @@ def _compute(
     request: CompareRequest, nodes: Sequence[Mapping[str, Any]], reference: Reference | None
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of some measures by name, and the reason for each that does not apply."""
-    from simopt import measures
-    from simopt.analysis.nulls import nulls
-
     X, Y = request.dataset.dataset, request.Y[0].dataset
     same_rows(X, Y, request.ids)
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
-    reference = reference or measures.Reference.of(x)
+    reference = Reference.of(x) if reference is None else reference
     scores: dict[str, float] = {}
     chosen: dict[str, Measure] = {}
     skipped: dict[str, str] = {}
@@ -260,20 +260,15 @@ def _compute(
     null = {}
     if request.draws and held:
         null = nulls(reference, y, held, draws=request.draws, seed=request.seed, conditions=conditions)
-    limits = ceilings_of(X, held, request.snr)
+    limits: dict[str, Ceiling] = {}
+    if request.snr is not None:
+        limits = ceilings.from_snr(x, request.snr, held)
+    elif X.trials is not None and held:
+        limits = ceilings.from_trials(X.trials, held)
     return {
         name: Standing(name, scores[name], null.get(measure.name, {}), limits.get(measure.name))
         for name, measure in chosen.items()
     }, skipped
-
-
-def ceilings_of(X: Any, chosen: Sequence[Measure], snr: float | None) -> dict[str, Any]:
-    """Return the ceilings that are known: from a signal-to-noise ratio, or from single trials."""
-    from simopt.analysis import ceilings
-
-    if snr is not None:
-        return ceilings.from_snr(X.samples().astype("float64"), snr, chosen)
-    return {} if X.trials is None or not chosen else ceilings.from_trials(X.trials, chosen)
 
 
 def same_rows(X: Any, Y: Any, ids: str | None) -> None:

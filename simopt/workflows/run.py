@@ -14,7 +14,6 @@ from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
-from simopt.typing import FloatArray
 from simopt.workflows.data import Data
 from simopt.workflows.request import never
 from simopt.workflows.result import Result
@@ -54,9 +53,11 @@ class RunResult(Result, Trajectory):
         """Return the result of a run."""
         told = str(run.attributes["stop_reason"])
         known = {reason.value: reason for reason in StopReason}
-        Y: FloatArray | None = None if run.path is None else reader.final(run.path)
-        if run.content is not None and layout.FINAL_Y.path in run.content.arrays:
-            Y = run.content.arrays[layout.FINAL_Y.path].data
+        if run.content is None:
+            Y = None if run.path is None else reader.final(run.path)
+        else:
+            kept = run.content.arrays.get(layout.FINAL_Y.path)
+            Y = None if kept is None else kept.data
         return cls(
             step=run.step,
             score=run.score,

@@ -3,11 +3,11 @@
 import errno
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from simopt.errors import InputError, OtherSchemaError, StorageError
-from simopt.store.errors import other_schema, reading_errors, storage_errors, writing
+from simopt.store.errors import reading_errors, resuming_errors, storage_errors, writing
+from simopt.store.layout import check_schema
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
@@ -50,11 +50,19 @@ def test_errors_of_ours_keep_their_words() -> None:
 
 @pytest.mark.parametrize(
     ("found", "later"),
-    [(3, True), (np.int64(3), True), (0, False), (None, False), ("3", False), (3.5, False)],
+    [(3, True), (0, False), (None, False), ("3", False), (3.5, False), ([2, 3], False)],
 )
 def test_only_a_later_schema_is_that_of_another_version(found: object, later: bool) -> None:
-    error = other_schema(Path("a.h5"), "a run", found, 2)
-    assert isinstance(error, OtherSchemaError) == later
-    assert str(error) == f"a.h5: a run of schema {found!r}; this version of simopt reads schema 2.".replace(
-        "np.int64(3)", "3"
-    )
+    with pytest.raises(StorageError) as caught:
+        check_schema(Path("a.h5"), "a run", found)
+    assert isinstance(caught.value, OtherSchemaError) == later
+    assert str(caught.value) == f"a.h5: a run of schema {found!r}; this version of simopt reads schema 2."
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("state"), TypeError("no state"), RuntimeError("shapes")], ids=repr
+)
+def test_a_checkpoint_of_another_kind_cannot_be_resumed(error: Exception) -> None:
+    told = "^run.h5: cannot be resumed; another version of simopt may have saved it"
+    with pytest.raises(StorageError, match=told), resuming_errors(Path("run.h5")):
+        raise error

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simopt.errors import OtherSchemaError, StorageError
-from simopt.store import image, layout, reader
+from simopt.store import analysis, image, layout, reader
 from simopt.store.image import Array, Stored
 from simopt.store.layout import Entry
 from simopt.store.state import unpack
@@ -23,7 +23,7 @@ ATTRIBUTES = dict.fromkeys(layout.ATTRIBUTES, "x") | {
 }  # fmt: skip
 HEADER = Header(ATTRIBUTES, np.linspace(1, 0.1, K), R, tracked=("nbs",))
 RESULTS = {
-    entry.path: entry.array(data)
+    path: array
     for entry, data in (
         (layout.HALF_CAPTURE, np.zeros((R, K))),
         (layout.STEPS_TO_TARGET, np.ones(R)),
@@ -33,8 +33,9 @@ RESULTS = {
         (layout.null("unrelated"), np.arange(4.0)),
         (layout.attribution("pcs"), np.ones((R, K))),
     )
+    for path, array in entry.at(data).items()
 }
-RESULTS["reference/decoding/choice"] = layout.reference_decoding("choice").array(
+RESULTS |= layout.reference_decoding("choice").at(
     [0.9, 0.7, 0.8], accuracy=0.8, chance=0.5, classes=2, folds=5
 )
 
@@ -154,7 +155,8 @@ def test_an_unfinished_run_can_be_resumed_from_its_file_where_it_has_a_state(pat
 def test_a_run_whose_process_is_gone_is_called_crashed(path: Path) -> None:
     image.write(path, stored(status=layout.RUNNING))
     lock = path.parent / layout.LOCK_FILE
-    assert (reader.read(path).status, reader.status(path)) == (reader.CRASHED, "running")
+    assert reader.read(path).status == reader.CRASHED
+    assert analysis.attributes(path)["status"] == layout.RUNNING
     with filelock.FileLock(lock):
         assert reader.read(path).status == "running"
 
@@ -188,7 +190,7 @@ def test_what_is_missing_is_said(path: Path, missing: str) -> None:
 
 
 def test_files_that_are_no_runs(path: Path) -> None:
-    for read in (reader.read, reader.final, reader.finished, reader.status, reader.unfinished):
+    for read in (reader.read, reader.final, reader.finished, reader.unfinished):
         for schema, error in ((99, OtherSchemaError), (0, StorageError), (None, StorageError)):
             attributes = {} if schema is None else {"schema": schema}
             image.write(path, Stored(attributes))
