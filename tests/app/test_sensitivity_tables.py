@@ -10,7 +10,7 @@ from rich.console import Console
 
 from simopt.app.terminal.analysis_tables import bounds_table, learning_tables, sensitivity_tables
 from simopt.app.terminal.render import as_rich
-from simopt.app.terminal.tables import report_tables
+from simopt.app.terminal.report_tables import report_tables
 from simopt.report.document import Table
 from simopt.theory.learning import Comparison, Prediction, StartGradient
 from simopt.workflows import derivations

@@ -225,6 +225,7 @@ def test_functions_and_objects_of_version_5_are_refused(tmp_path: Path) -> None:
     for content, says in (
         (matrix(16, b"x", number), "x is neither numbers nor text .function"),
         (matrix(3, b"x", element(1, b"mine"), *fields), "x is neither numbers nor text .object"),
+        (matrix(16, b"x", element(9, bytes(8))), "not a readable MAT file .an array of other parts"),
         (matrix(1, b"x", number, number), "not a readable MAT file .an array of other parts"),
         (matrix(6, b"x", number), "not a readable MAT file .an array of other parts"),
         (matrix(200, b"x", element(9, bytes(8))), "not a readable MAT file"),

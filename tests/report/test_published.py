@@ -13,7 +13,7 @@ import simopt
 from simopt import catalogue
 from simopt.analysis import sensitivity
 from simopt.app.terminal.render import as_rich
-from simopt.app.terminal.tables import report_tables
+from simopt.app.terminal.report_tables import report_tables
 from simopt.ranges import result as joint
 from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect

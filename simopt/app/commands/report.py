@@ -74,7 +74,7 @@ def report(
         if as_json:
             print_json(_as_json(done))
         else:
-            from simopt.app.terminal.tables import report_tables
+            from simopt.app.terminal.report_tables import report_tables
 
             show(report_tables(done.found, done.compared))
             say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
