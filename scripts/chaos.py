@@ -30,16 +30,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from faults import crowds, damage, disks, signals
-from faults.bench import WORK, Bench, Fault, Verdict, arguments, prepare
-from faults.process import Command
+from faults.bench import WORK, Bench, Fault, Verdict, memory, prepare
 from rich.console import Console
 from rich.table import Table
 
-from simopt.store import layout
-
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-_MEMORY = Path("/dev/shm")
-"""Where files live in memory: what a killed process leaves is the same there, and nobody waits for a disk."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +74,11 @@ def kinds(port: int) -> list[Kind]:
             Kind(f"download {what}", 3 if what == "stall" else 8, always(crowds.download(port, what)))
         )
     for work, share in (("run", 20), ("sweep", 6), ("joint", 10), ("sensitivity", 6)):
-        found.append(Kind(f"disk full {work}", share, always(disks.full(work)), mounts=True))
+        found.append(Kind(f"disk full {work}", share, disks.full(work), mounts=True))
         found.append(Kind(f"file limit {work}", share // 2, always(disks.limited(work))))
     found.append(Kind("disk full report", 12, always(disks.full_report), mounts=True))
     found.append(Kind("read-only", 12, always(disks.not_writable), mounts=True))
-    for work in ("run", "checkpoint", "joint", "sensitivity"):
-        found.append(Kind(f"truncated {work}", damage.PARTS, damage.truncated(work)))
-        found.append(Kind(f"bit {work}", damage.PARTS, always(damage.flipped(work))))
+    found += [Kind(f"damaged {work}", 20, damage.damaged(work)) for work in WORK if work != "sweep"]
     found += [
         Kind(f"schema {work}", 4, always(damage.other_schema(work))) for work in WORK if work != "sweep"
     ]
@@ -101,7 +94,7 @@ _kinds: dict[str, Kind]
 
 def trial(name: str, number: int, seed: int) -> tuple[str, Verdict]:
     """Make one fault, in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(dir=_room()))
+    folder = Path(tempfile.mkdtemp(dir=memory()))
     try:
         return name, _kinds[name].make(number)(random.Random(f"{seed} {name} {number}"), _bench, folder / "o")
     except Exception:
@@ -110,31 +103,12 @@ def trial(name: str, number: int, seed: int) -> tuple[str, Verdict]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _room() -> Path | None:
-    return _MEMORY if os.access(_MEMORY, os.W_OK) else None
-
-
-def _checkpoint(folder: Path, bench: Bench) -> None:
-    """Keep the checkpoint of a run that was interrupted halfway."""
-    for part in (0.5, 0.6, 0.7, 0.4, 0.3, 0.2):
-        place = folder / "interrupted"
-        Command(arguments("run", place)).after(part * bench.seconds["run"], signal.SIGTERM)
-        for path in place.rglob(layout.CHECKPOINT_FILE):
-            path.replace(folder / layout.CHECKPOINT_FILE)
-            shutil.rmtree(place)
-            return
-        shutil.rmtree(place, ignore_errors=True)
-    raise SystemExit("No run could be interrupted halfway.")
-
-
 def campaign(faults: int | None, seed: int, jobs: int, only: list[str]) -> dict[str, Row]:
     """Make faults of all kinds, or of those whose names begin with one of ``only``; count what was seen."""
     global _bench, _kinds
     rows: dict[str, Row] = {}
-    with tempfile.TemporaryDirectory(dir=_room()) as name, crowds.served() as port:
-        folder = Path(name) / "whole"
-        _bench = prepare(folder)
-        _checkpoint(folder, _bench)
+    with tempfile.TemporaryDirectory(dir=memory()) as name, crowds.served() as port:
+        _bench = prepare(Path(name) / "whole")
         chosen = [
             kind for kind in kinds(port) if not only or any(kind.name.startswith(each) for each in only)
         ]

@@ -1,88 +1,119 @@
-"""What becomes of killed runs: SIGKILL at random instants, then the same command again until it finishes.
+"""What becomes of killed runs: SIGKILL at random instants, then the same run again until it finishes.
 
-Half of the instants are uniform over the life of the process, start-up and finish included, half over its
-part from the run file on; rows and checkpoints are written at every step, so that many fall into a write.
+A third of the instants are uniform over the life of the process, a third over the time after the first write
+of the file, and a third fall into a write, of which there is one at every step. The processes are forks of
+this one, which has imported all; for ``--fresh`` kills they are new interpreters with the command line.
 After every kill the run file, where there is one, must be readable and hold the first rows of an undisturbed
 run; at the end all arrays must equal that run's, bit for bit. Exits with 1 where one does not.
 
-    python scripts/kills.py [--kills 100] [--signal KILL] [--jobs 2] [--seed 0] [--json] [KEY=VALUE ...]
+    python scripts/kills.py [--kills 1000] [--fresh 50] [--jobs 1] [--seed 0] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
-import numpy as np
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from faults.bench import Arrays, arrays, memory
+from faults.process import Ended, Process, call, fresh
 from rich.console import Console
 from rich.table import Table
 
+from simopt.app.config import requests
 from simopt.errors import StorageError
 from simopt.store import layout, reader
+from simopt.store.whole import UNFINISHED
+from simopt.workflows import session
+from simopt.workflows.run import find_or_make
+from simopt.workflows.run_request import RunRequest
 
-RUN = (
-    "measure=nbs",
-    "dataset=gaussian",
-    "target=1",
-    "max_steps=150",
-    "seeds=[0,1]",
-    "track=[cka]",
-    "device=cpu",
-)
-WRITES = ("log.flush_seconds=0", "log.checkpoint_seconds=0")
+_COMMON = ("target=1", "device=cpu", "log.checkpoint_seconds=0")
+_SMALL = ("dataset=gaussian", "dataset.samples=40", "dataset.units=8", *_COMMON)
+RUNS = {
+    "adam": ("measure=nbs", "seeds=[0,1]", "track=[cka]", "max_steps=20", *_SMALL),
+    "lbfgs": ("measure=cka", "optimizer=lbfgs", "max_steps=8", *_SMALL),
+    "thinned": ("measure=cka", "log.score_step=0.02", "nulls=3", "attribute=[pcs]", "max_steps=20", *_SMALL),
+    "decoded": ("measure=cka", "decoder=standard", "dataset=ultrametric", "max_steps=4", *_COMMON),
+}
 MOST_KILLS = 3  # of one run
 
 
-def start(folder: Path, overrides: list[str]) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "simopt.app.cli",
-        "run",
-        *RUN,
-        *WRITES,
-        *overrides,
-        f"log.dir='{folder}'",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+@dataclass
+class Undisturbed:
+    """One of the runs: what asks for it, what it leaves, and how long it takes."""
+
+    arguments: tuple[str, ...]
+    request: RunRequest
+    arrays: Arrays
+    seconds: float
+    fresh_seconds: float = 0.0
+
+    def within(self, folder: Path) -> RunRequest:
+        """Return the request of the same run in a folder."""
+        return replace(self.request, log=replace(self.request.log, dir=str(folder)))
 
 
-def stamp(folder: Path) -> int:
-    """Tell one run file from the next that takes its place; 0 where there is none."""
-    path = next(folder.rglob(layout.RUN_FILE), None)
-    return 0 if path is None else path.stat().st_ino
+_runs: list[Undisturbed]
 
 
-def wait_for_file(process: subprocess.Popen[str], folder: Path, before: int) -> None:
-    while process.poll() is None and stamp(folder) in (0, before):
-        time.sleep(0.002)
-
-
-def arrays(path: Path) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda n, o: found.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
+def undisturbed(arguments: tuple[str, ...], folder: Path, *, new: bool) -> Undisturbed:
+    """Carry a run out, and once more for its time; ``new``: also in a new interpreter."""
+    request = requests.run(arguments)
+    request = replace(request, log=replace(request.log, dir=str(folder)))
+    find_or_make(request)
+    begun = time.perf_counter()
+    find_or_make(replace(request, force=True))
+    assert request.path is not None
+    found = Undisturbed(arguments, request, arrays(request.path), time.perf_counter() - begun)
+    if new:
+        begun = time.perf_counter()
+        fresh(["run", *arguments, f"log.dir='{folder / 'fresh'}'"], 600, 0)
+        found.fresh_seconds = time.perf_counter() - begun
     return found
 
 
-def state_after_kill(folder: Path, whole: dict[str, np.ndarray]) -> str:
+def killed(chance: random.Random, run: Undisturbed, folder: Path) -> Ended:
+    """Carry a run out in a fork, and kill it at a random instant."""
+    request = run.within(folder)
+    process = Process(lambda: find_or_make(request))
+    path = request.path
+    assert path is not None
+    kind = chance.randrange(3)
+    before = _stamp(path)
+    if kind == 1:
+        process.wait(lambda: _stamp(path) != before)
+    elif kind == 2:
+        process.wait(lambda: False, chance.uniform(0, run.seconds))
+        process.wait(lambda: any(path.parent.glob(f"{UNFINISHED}*")))
+        return process.after(0, signal.SIGKILL)
+    return process.after(chance.uniform(0, run.seconds), signal.SIGKILL)
+
+
+def _stamp(path: Path) -> int:
+    """Tell one run file from the next that takes its place; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def state_after_kill(path: Path, whole: Arrays) -> str:
     """Say what the kill left: no file, a status, unreadable, or rows that are not the undisturbed run's."""
-    path = next(folder.rglob(layout.RUN_FILE), None)
-    if path is None:
+    if not path.exists():
         return "no file"
     try:
         run = reader.read(path)
@@ -94,95 +125,90 @@ def state_after_kill(folder: Path, whole: dict[str, np.ndarray]) -> str:
         (layout.CAPTURED_VARIANCE, run.captured_variance),
         *((layout.tracked(name), rows) for name, rows in run.tracked.items()),
     ):
-        if not np.array_equal(rows, whole[entry.path][: len(rows)]):
+        if not whole[entry.path].partition(b")")[2].startswith(rows.tobytes()):
             return f"wrong rows ({entry.path})"
-    return run.status
+    resumable = "with" if reader.unfinished(path) is not None else "without"
+    return f"{run.status} {resumable} a state"
 
 
-def trial(
-    number: int, life: float, work: float, whole: dict[str, np.ndarray], options: argparse.Namespace
-) -> Counter[str]:
+def trial(number: int, seed: int, new: bool) -> Counter[str]:
     """Kill one run up to three times, let it finish, and count what was seen."""
     seen: Counter[str] = Counter()
-    chance = random.Random(f"{options.seed} {number}")
-    with tempfile.TemporaryDirectory() as name:
+    chance = random.Random(f"{seed} {number} {new}")
+    run = _runs[number % len(_runs)]
+    with tempfile.TemporaryDirectory(dir=memory()) as name:
         folder = Path(name)
-        for _ in range(chance.randint(1, MOST_KILLS)):
-            before = stamp(folder)
-            process = start(folder, options.overrides)
-            whole_life = chance.random() < 0.5
-            if not whole_life:
-                wait_for_file(process, folder, before)
-            try:
-                process.communicate(timeout=chance.uniform(0, life if whole_life else work))
-            except subprocess.TimeoutExpired:
-                process.send_signal(getattr(signal, f"SIG{options.signal}"))
-                process.communicate()
-                seen[f"exit code {process.returncode}"] += 1
-                seen[f"after a kill: {state_after_kill(folder, whole)}"] += 1
-        process = start(folder, options.overrides)
-        _, said = process.communicate()
-        (path,) = folder.rglob(layout.RUN_FILE)
+        path = run.within(folder).path
+        assert path is not None
+        command = ["run", *run.arguments, f"log.dir='{folder}'"]
+        for _ in range(1 if new else chance.randint(1, MOST_KILLS)):
+            if new:
+                ended = fresh(command, chance.uniform(0, run.fresh_seconds), signal.SIGKILL)
+            else:
+                ended = killed(chance, run, folder)
+            if ended.code == -signal.SIGKILL:
+                seen["kills"] += 1
+                seen["in a write"] += any(path.parent.glob(f"{UNFINISHED}*"))
+                seen[f"after a kill: {state_after_kill(path, run.arrays)}"] += 1
+            elif ended.code != 0:
+                seen[f"wrong: exit code {ended.code} {ended.said.strip()}"] += 1
+        ended = call(command) if new else Process(lambda: find_or_make(run.within(folder))).end()
         left = sorted(file.name for file in path.parent.iterdir())
-        if process.returncode != 0:
-            seen[f"at the end: exit code {process.returncode} {said.strip()}"] += 1
+        if ended.code != 0 or ended.hung:
+            seen[f"wrong: at the end exit code {ended.code} {ended.said.strip()}"] += 1
         elif left != [layout.LOCK_FILE, layout.RUN_FILE]:
-            seen[f"at the end: left {left}"] += 1
+            seen[f"wrong: at the end there are {left}"] += 1
         else:
-            last = arrays(path)
-            same = last.keys() == whole.keys() and all(
-                last[n].shape == whole[n].shape and last[n].tobytes() == whole[n].tobytes() for n in whole
-            )
-            seen["at the end: equal" if same else "at the end: different"] += 1
+            equal = arrays(path) == run.arrays and reader.read(path).status == layout.FINISHED
+            seen["at the end: equal" if equal else "wrong: at the end different"] += 1
     return seen
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--signal", choices=["KILL", "INT", "TERM"], default="KILL")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        begun = time.perf_counter()
-        process = start(Path(name), options.overrides)
-        wait_for_file(process, Path(name), 0)
-        ready = time.perf_counter()
-        if process.wait() != 0:
-            raise SystemExit("The undisturbed run failed.")
-        life, work = time.perf_counter() - begun, time.perf_counter() - ready
-        whole = arrays(next(Path(name).rglob(layout.RUN_FILE)))
+def campaign(kills: int, fresh_kills: int, seed: int, jobs: int) -> Counter[str]:
+    """Kill so many processes, and count what was seen."""
+    global _runs
+    session._WRITING_SHARE = 0  # a checkpoint at every step, however long it takes
     seen: Counter[str] = Counter()
-    runs = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        while (killed := sum(n for what, n in seen.items() if what.startswith("exit code"))) < options.kills:
-            missing = range(runs, runs + max(1, (options.kills - killed + 1) // 2))
-            runs += len(missing)
-            for counted in pool.map(lambda number: trial(number, life, work, whole, options), missing):
-                seen.update(counted)
-    bad = ("unreadable", "wrong", "different", "left", "end: exit code")
-    failed = sum(count for what, count in seen.items() if any(sign in what for sign in bad))
-    result = {
-        "signal": options.signal,
-        "life_seconds": life,
-        "work_seconds": work,
-        "kills": killed,
-        "runs": runs,
-        "failed": failed,
-    }
+    with tempfile.TemporaryDirectory(dir=memory()) as name:
+        new = fresh_kills > 0
+        _runs = [undisturbed(each, Path(name), new=new) for each in RUNS.values()]
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+            for of_this_kind, wanted in ((False, kills), (True, fresh_kills)):
+                for counted in _until(wanted, of_this_kind, seed, pool):
+                    seen.update(counted)
+    return seen
+
+
+def _until(kills: int, new: bool, seed: int, pool: ProcessPoolExecutor) -> Iterator[Counter[str]]:
+    number = came = 0
+    while came < kills:
+        count = max(1, (kills - came + 1) // (1 if new else 2))
+        for counted in pool.map(trial, range(number, number + count), [seed] * count, [new] * count):
+            came += counted["kills"]
+            yield counted
+        number += count
+
+
+def main() -> int:
+    """Kill, and print what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--fresh", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    seen = campaign(options.kills, options.fresh, options.seed, options.jobs)
     if options.json:
-        print(json.dumps({**result, "seen": dict(sorted(seen.items()))}))
-        return int(failed > 0)
-    table = Table(title=", ".join(f"{key} {value}" for key, value in result.items()))
-    table.add_column("what")
-    table.add_column("times", justify="right")
-    for what, count in sorted(seen.items()):
-        table.add_row(what, str(count))
-    Console().print(table)
-    return int(failed > 0)
+        print(json.dumps(seen))
+    else:
+        table = Table(title=f"{seen['kills']} kills")
+        table.add_column("what")
+        table.add_column("times", justify="right")
+        for what, count in sorted(seen.items()):
+            table.add_row(what, str(count))
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+    return int(any("wrong" in what or "unreadable" in what for what in seen))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,15 @@ def revision(name: str) -> int:
     return REVISIONS.get(name, 1)
 
 
+def outdated(revisions: Mapping[str, Any]) -> list[str]:
+    """Return what has been revised since numbers were made, of the revisions by which they were made."""
+    return [
+        f"{name} {number}, now {revision(name)}"
+        for name, number in revisions.items()
+        if isinstance(number, int) and number < revision(name)
+    ]
+
+
 def config_dir() -> Path:
     """Return the folder of configs: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
@@ -197,6 +206,9 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
         ``_partial_`` stands where nothing is called later.
     """
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    missing = next((key for key, value in options.items() if isinstance(value, str) and value == "???"), None)
+    if missing is not None:
+        raise InputError(f"{what}.{missing} has no value; give one with {what}.{missing}=VALUE.")
     target = locate(node.get("_target_"), what)
     if kind is not None and not (inspect.isclass(target) and issubclass(target, kind)):
         raise InputError(

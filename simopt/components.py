@@ -44,16 +44,15 @@ def principal_components(array: FloatArray, dtype: npt.DTypeLike = np.float64) -
     """
     scale = max(float(array.max()), -float(array.min()))
     mean = array.mean(axis=0, dtype=np.float64) / scale
+    axes = None
     if array.size <= _WHOLE_UP_TO:
         left, values, _ = _svd(array.astype(np.float64) / scale - mean)
-        axes = None
     elif array.shape[0] <= array.shape[1]:
         # X = L Q has the left singular vectors of L; one block of units after the other.
         blocks = (
             (array[:, some].astype(np.float64) / scale - mean[some]).T for some in _parts(*array.T.shape)
         )
         left, values, _ = _svd(_triangle(blocks).T)
-        axes = None
     else:
         blocks = (array[some].astype(np.float64) / scale - mean for some in _parts(*array.shape))
         left, values, axes = _svd(_triangle(blocks))

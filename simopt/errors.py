@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import ClassVar
 
 _LONGEST = 2000
@@ -45,6 +47,10 @@ class OtherSchemaError(StorageError):
     """A file is of a schema that this version does not read; another version does, so it is left alone."""
 
 
+class UnfinishedError(StorageError):
+    """A file holds a result that is not finished; the command that made it resumes it."""
+
+
 class RunBusyError(StorageError):
     """Another process is at work on the same run."""
 
@@ -77,6 +83,14 @@ class LargeResultWarning(UserWarning):
 
 class DegenerateWarning(UserWarning):
     """A measure cannot tell datasets of this shape apart."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside of simopt that led here."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("simopt."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _shown(text: str) -> str:

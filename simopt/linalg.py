@@ -7,33 +7,26 @@ Every backward pass is written by hand: none differentiates through a factorisat
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt.errors import NumericalError
+from simopt.gradients import Saved, with_gradient
 
 _LARGEST_SCALE = 1.69770248526
 _TRUSTED_CONDITION = {4: 3e4, 8: 1e6}  # by the bytes of a number
 _FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}  # of A'A
 
 
-class _Centre(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        return matrix - matrix.mean(dim=-2, keepdim=True)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return grads[0] - grads[0].mean(dim=-2, keepdim=True)
+def _less_mean(matrix: Tensor) -> Tensor:
+    return matrix - matrix.mean(dim=-2, keepdim=True)
 
 
-def centre(matrix: Tensor) -> Tensor:
+@with_gradient(_less_mean)
+def centre(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Subtract the mean over samples, (..., n, q)."""
-    return _Centre.apply(matrix)
+    return _less_mean(matrix), ()
 
 
 def double_centre(matrix: Tensor) -> Tensor:
@@ -41,46 +34,29 @@ def double_centre(matrix: Tensor) -> Tensor:
     return centre(centre(matrix).mT)
 
 
-class _Gram(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        ctx.save_for_backward(matrix)
-        return matrix.mT @ matrix
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (matrix,) = ctx.saved_tensors
-        return matrix @ (grads[0] + grads[0].mT)
+def _gram_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
+    return matrix @ (grad + grad.mT)
 
 
-def gram(matrix: Tensor) -> Tensor:
+@with_gradient(_gram_gradient)
+def gram(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Return A'A, (..., q, q), of A (..., n, q).
 
     The gradient A (G + G') is one matrix product, where the product rule alone would take two.
     """
-    return _Gram.apply(matrix)
+    return matrix.mT @ matrix, (matrix,)
 
 
-class _Products(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-        centred = matrix - matrix.mean(dim=-2, keepdim=True)
-        ctx.save_for_backward(centred, factor)
-        return factor.mT @ centred, centred.mT @ centred
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        centred, factor = ctx.saved_tensors
-        grad = factor @ grads[0]
-        own = grads[1] + grads[1].mT
-        if grad.ndim == 3:  # one pass over the samples less than a product and a sum
-            return grad.baddbmm_(centred, own), None
-        return grad.add_(centred @ own), None
+def _products_gradient(cross_grad: Tensor, gram_grad: Tensor, centred: Tensor, factor: Tensor) -> Tensor:
+    grad = factor @ cross_grad
+    own = gram_grad + gram_grad.mT
+    if grad.ndim == 3:  # one pass over the samples less than a product and a sum
+        return grad.baddbmm_(centred, own)
+    return grad.add_(centred @ own)
 
 
-def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+@with_gradient(_products_gradient, outputs=2)
+def products(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return F'A and A'A, (..., r, q) and (..., q, q), of A (..., n, q) after centring.
 
     Parameters
@@ -89,40 +65,31 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     factor : Tensor, (n, r), F
         Constant, its columns centred: then the gradient F G_1 + A (G_2 + G_2') needs no centring.
     """
-    return _Products.apply(matrix, factor)
+    centred = _less_mean(matrix)
+    return (factor.mT @ centred, centred.mT @ centred), (centred, factor)
 
 
-class _CrossAndTotal(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-        centred = matrix - matrix.mean(dim=-2, keepdim=True)
-        ctx.save_for_backward(centred, factor)
-        return factor.mT @ centred, torch.linalg.matrix_norm(centred).square()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        centred, factor = ctx.saved_tensors
-        return (factor @ grads[0]).addcmul_(centred, 2 * grads[1][..., None, None]), None
+def _cross_and_total_gradient(
+    cross_grad: Tensor, total_grad: Tensor, centred: Tensor, factor: Tensor
+) -> Tensor:
+    return (factor @ cross_grad).addcmul_(centred, 2 * total_grad[..., None, None])
 
 
-def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+@with_gradient(_cross_and_total_gradient, outputs=2)
+def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centring."""
-    return _CrossAndTotal.apply(matrix, factor)
+    centred = _less_mean(matrix)
+    return (factor.mT @ centred, torch.linalg.matrix_norm(centred).square()), (centred, factor)
 
 
-class _NuclearNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        factor = polar(matrix)
-        ctx.save_for_backward(factor)
-        return (factor * matrix).sum(dim=(-2, -1))
+def _along(grad: Tensor, direction: Tensor) -> Tensor:
+    return grad[..., None, None] * direction
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (factor,) = ctx.saved_tensors
-        return grads[0][..., None, None] * factor
+
+@with_gradient(_along)
+def _nuclear_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
+    factor = polar(matrix)
+    return (factor * matrix).sum(dim=(-2, -1)), (factor,)
 
 
 def nuclear_norm(matrix: Tensor) -> Tensor:
@@ -139,7 +106,7 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
     """
     if matrix.device.type == "cpu" and not (matrix.requires_grad and torch.is_grad_enabled()):
         return singular_values(matrix).sum(dim=-1)
-    return _NuclearNorm.apply(matrix)
+    return _nuclear_norm(matrix)
 
 
 def polar(matrix: Tensor) -> Tensor:
@@ -221,27 +188,25 @@ def _finite(matrix: Tensor) -> None:
         raise NumericalError("A matrix to decompose holds NaN or infinite values.")
 
 
-class _Angular(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, cosine: Tensor) -> Tensor:
-        ctx.save_for_backward(cosine)
-        return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (cosine,) = ctx.saved_tensors
-        inside = cosine.abs() < 1
-        sine = torch.sqrt(torch.where(inside, (1 - cosine) * (1 + cosine), 1.0))
-        return grads[0] * torch.where(inside, 2 / math.pi / sine, 0.0)
+def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
+    inside = cosine.abs() < 1
+    sine = torch.sqrt(torch.where(inside, (1 - cosine) * (1 + cosine), 1.0))
+    return grad * torch.where(inside, 2 / math.pi / sine, 0.0)
 
 
-def angular(cosine: Tensor) -> Tensor:
+@with_gradient(_angular_gradient)
+def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     """Return 1 - (2/pi) arccos(c), elementwise: 1 at c = 1, 0 at c = 0.
 
     At |c| >= 1 (c = 1 is the tip of a cone, beyond it is rounding) the gradient is 0, a subgradient.
     """
-    return _Angular.apply(cosine)
+    return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
+
+
+def root(squared: Tensor) -> Tensor:
+    """Return the square root, elementwise; at 0, the tip of a cone, and below, it and its gradient are 0."""
+    zero = squared <= 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
 
 def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -254,24 +219,13 @@ def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return inverse, torch.where((info == 0) & condition.isfinite(), condition, math.inf)
 
 
-class _SolveSPD(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        inverse, condition = _inverse_spd(matrix)
-        solution = inverse @ right
-        ctx.save_for_backward(inverse, solution)
-        ctx.mark_non_differentiable(condition)
-        return solution, condition
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        inverse, solution = ctx.saved_tensors
-        adjoint = inverse @ grads[0]
-        return -adjoint @ solution.mT, adjoint
+def _solve_gradient(grad: Tensor, inverse: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+    adjoint = inverse @ grad
+    return -adjoint @ solution.mT, adjoint
 
 
-def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+@with_gradient(_solve_gradient)
+def solve_spd(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Solve A B = C for symmetric positive definite A, and say how far the answer can be trusted.
 
     Parameters
@@ -286,27 +240,18 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         The 1-norm condition number of A; infinite where A is not positive definite, and then the
         solution means nothing.
     """
-    return _SolveSPD.apply(matrix, right)
+    inverse, condition = _inverse_spd(matrix)
+    solution = inverse @ right
+    return (solution, condition), (inverse, solution)
 
 
-class _Explained(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        inverse, condition = _inverse_spd(matrix)
-        solution = inverse @ right
-        ctx.save_for_backward(solution)
-        ctx.mark_non_differentiable(condition)
-        return (right * solution).sum(dim=-2), condition
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        (solution,) = ctx.saved_tensors
-        weighted = solution * grads[0][..., None, :]
-        return -weighted @ solution.mT, 2 * weighted
+def _explained_gradient(grad: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+    weighted = solution * grad[..., None, :]
+    return -weighted @ solution.mT, 2 * weighted
 
 
-def explained(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+@with_gradient(_explained_gradient)
+def explained(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return c_i' A^-1 c_i for each column of C, (..., r), and the condition of A as :func:`solve_spd` does.
 
     With A = Y'Y and C = Y'X it is the sum of squares of each column of X that a regression on Y explains.
@@ -316,27 +261,20 @@ def explained(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     matrix : Tensor, (..., q, q), A
     right : Tensor, (..., q, r), C
     """
-    return _Explained.apply(matrix, right)
+    inverse, condition = _inverse_spd(matrix)
+    solution = inverse @ right
+    return ((right * solution).sum(dim=-2), condition), (solution,)
 
 
-class _Predict(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        inverse, condition = _inverse_spd(matrix)
-        weights = rows @ inverse
-        ctx.save_for_backward(inverse, weights, right)
-        ctx.mark_non_differentiable(condition)
-        return weights @ right, condition
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        inverse, weights, right = ctx.saved_tensors
-        pulled = (grads[0] @ right.mT) @ inverse
-        return pulled, -weights.mT @ pulled, weights.mT @ grads[0]
+def _predict_gradient(
+    grad: Tensor, inverse: Tensor, weights: Tensor, right: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    pulled = (grad @ right.mT) @ inverse
+    return pulled, -weights.mT @ pulled, weights.mT @ grad
 
 
-def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+@with_gradient(_predict_gradient)
+def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return B A^-1 C, (..., m, r), and the condition of A as :func:`solve_spd` does.
 
     Every product has m rows: for few rows cheaper than the solution A^-1 C and its gradient.
@@ -348,7 +286,9 @@ def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor
         Symmetric positive definite.
     right : Tensor, (..., q, r), C
     """
-    return _Predict.apply(rows, matrix, right)
+    inverse, condition = _inverse_spd(matrix)
+    weights = rows @ inverse
+    return (weights @ right, condition), (inverse, weights, right)
 
 
 def trustworthy(condition: Tensor) -> bool:
@@ -368,36 +308,25 @@ def full_rank(condition: Tensor) -> bool:
     return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
 
 
-class _RidgeCoefficients(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, predictors: Tensor, targets: Tensor, penalty: float) -> Tensor:
-        left, values, right = svd(predictors)
-        keep = values > rank_tolerance(values, predictors)
-        safe = torch.where(keep, values, 1.0)
-        shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
-        coefficients = right.mT @ (shrunk[..., None] * (left.mT @ targets))
-        ctx.save_for_backward(predictors, targets, left, safe, right, keep, coefficients)
-        ctx.penalty = penalty
-        return coefficients
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        predictors, targets, left, values, right, keep, coefficients = ctx.saved_tensors
-        inside = torch.where(keep[..., None], right @ grads[0], 0.0)
-        outside = grads[0] - right.mT @ inside
-        adjoint = right.mT @ (inside / (values.square() + ctx.penalty)[..., None])
-        if ctx.penalty > 0:
-            adjoint = adjoint + outside / ctx.penalty
-        residual = targets - predictors @ coefficients
-        grad = residual @ adjoint.mT - (predictors @ adjoint) @ coefficients.mT
-        if ctx.penalty == 0:
-            weighted = torch.where(keep[..., None], right @ coefficients / values[..., None], 0.0)
-            grad = grad + left @ (weighted @ outside.mT)
-        return grad, None, None
+def _ridge_gradient(
+    grad: Tensor, predictors: Tensor, targets: Tensor, left: Tensor, values: Tensor, right: Tensor,
+    keep: Tensor, coefficients: Tensor, penalty: float,
+) -> Tensor:  # fmt: skip
+    inside = torch.where(keep[..., None], right @ grad, 0.0)
+    outside = grad - right.mT @ inside
+    adjoint = right.mT @ (inside / (values.square() + penalty)[..., None])
+    if penalty > 0:
+        adjoint = adjoint + outside / penalty
+    residual = targets - predictors @ coefficients
+    pulled = residual @ adjoint.mT - (predictors @ adjoint) @ coefficients.mT
+    if penalty == 0:
+        weighted = torch.where(keep[..., None], right @ coefficients / values[..., None], 0.0)
+        pulled = pulled + left @ (weighted @ outside.mT)
+    return pulled
 
 
-def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0) -> Tensor:
+@with_gradient(_ridge_gradient)
+def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0) -> tuple[Tensor, Saved]:
     """Return argmin_B ||T - A B||^2 + penalty ||B||^2, of least norm, for any shape and rank of A.
 
     Parameters
@@ -414,7 +343,12 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
         With the gradient of the pseudo-inverse at constant rank (Golub & Pereyra 1973, eq. 4.12) where
         the penalty is zero.
     """
-    return _RidgeCoefficients.apply(predictors, targets, penalty)
+    left, values, right = svd(predictors)
+    keep = values > rank_tolerance(values, predictors)
+    safe = torch.where(keep, values, 1.0)
+    shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
+    coefficients = right.mT @ (shrunk[..., None] * (left.mT @ targets))
+    return coefficients, (predictors, targets, left, safe, right, keep, coefficients, penalty)
 
 
 def column_space(matrix: Tensor) -> Tensor:

@@ -5,11 +5,10 @@ Shapes: n samples, k coordinates; ``...`` are batch dimensions. The backward pas
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from simopt.gradients import Saved, with_gradient
 
 _MANY_COORDINATES = 16
 _CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
@@ -35,49 +34,31 @@ def _squared_distances(points: Tensor) -> Tensor:
     return squared
 
 
-class _SquaredDistances(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
-        ctx.save_for_backward(points)
-        return _squared_distances(points)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (points,) = ctx.saved_tensors
-        return _pull(2 * (grads[0] + grads[0].mT), points)
-
-
-class _Distances(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
-        distances = _squared_distances(points).sqrt_()
-        ctx.save_for_backward(points, distances)
-        return distances
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        points, distances = ctx.saved_tensors
-        apart = distances > 0
-        return _pull(
-            torch.where(apart, grads[0] + grads[0].mT, 0.0) / torch.where(apart, distances, 1.0), points
-        )
-
-
 def _pull(weights: Tensor, points: Tensor) -> Tensor:
     """Return sum_j w_ij (z_i - z_j), (..., n, k), of symmetric weights (..., n, n)."""
     return weights.sum(dim=-1, keepdim=True) * points - weights @ points
 
 
-def squared_distances(points: Tensor) -> Tensor:
+def _squared_gradient(grad: Tensor, points: Tensor) -> Tensor:
+    return _pull(2 * (grad + grad.mT), points)
+
+
+@with_gradient(_squared_gradient)
+def squared_distances(points: Tensor) -> tuple[Tensor, Saved]:
     """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k); small ones keep their digits."""
-    return _SquaredDistances.apply(points)
+    return _squared_distances(points), (points,)
 
 
-def distances(points: Tensor) -> Tensor:
+def _distances_gradient(grad: Tensor, points: Tensor, distances: Tensor) -> Tensor:
+    apart = distances > 0
+    return _pull(torch.where(apart, grad + grad.mT, 0.0) / torch.where(apart, distances, 1.0), points)
+
+
+@with_gradient(_distances_gradient)
+def distances(points: Tensor) -> tuple[Tensor, Saved]:
     """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k); small ones keep their digits.
 
     At z_i = z_j the distance has no derivative and gives none to the gradient.
     """
-    return _Distances.apply(points)
+    apart = _squared_distances(points).sqrt_()
+    return apart, (points, apart)

@@ -23,7 +23,7 @@ ORDER = [
     ["theory"],
     ["optimization"],
     ["measures", "datasets", "store"],
-    ["catalogue", "linalg", "pairwise", "components", "checks"],
+    ["catalogue", "linalg", "pairwise", "components", "gradients", "checks"],
     ["errors", "typing"],
 ]
 """Rooms, the outermost first: each may import those of the lines below, and of its own those to its right."""

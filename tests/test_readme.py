@@ -37,7 +37,6 @@ FEWER = {
     "run": ["max_steps=5"],
     "sweep": ["max_steps=5"],
     "explain": ["max_steps=5"],
-    "animate": ["--frames", "3"],
     "joint": [*JOINT, "per_side=2"],
     "card": ["--no-joint", "max_steps=5"],
 }
@@ -94,8 +93,8 @@ EXAMPLES = [
 HEAVY = (
     "--by units", "joint.pdf", "hydra/launcher=joblib", "measure=all", "--derivation", "+experiment",
     "explain", "card", "measures=[cka,nbs,linreg]", "--learning", "--bounds", "linreg_cv5", "attribute=[pcs]",
-    "status=finished", "--latex", "--html", "--draws", "--published", "third=",
-    "--figure majaj.pdf", "animate", "procrustes_angular dataset=majaj,mante",
+    "status=finished", "--latex", "--html", "--draws", "--published", "--figure majaj.pdf",
+    "procrustes_angular dataset=majaj,mante",
 )  # fmt: skip
 
 

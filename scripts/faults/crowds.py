@@ -18,10 +18,11 @@ import numpy as np
 
 from faults.bench import Bench, Fault, Verdict, arguments, look, resumed, stored
 from faults.process import Command, call
-from simopt.app import provenance, sweep
+from simopt.app.sweep import plan
 from simopt.datasets import Dataset, fetch
 from simopt.datasets.fetch import Remote
 from simopt.datasets.majaj import Majaj
+from simopt.store import provenance
 
 BODY = bytes(range(256)) * 1200
 _PIECE = 2**14
@@ -90,7 +91,7 @@ def _turn_back(step: float) -> None:
         UTC = _UTC
 
     time.time = earlier
-    provenance.datetime = sweep.datetime = Module  # type: ignore[assignment]
+    provenance.datetime = plan.datetime = Module  # type: ignore[assignment]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

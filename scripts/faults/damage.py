@@ -1,55 +1,91 @@
-"""Files that were cut, in which a bit was turned, or of another schema."""
+"""Files that were cut, in which something was overwritten, or of another schema."""
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import h5py
 
 from faults.bench import Bench, Fault, Verdict, arguments, arrays, read
-from faults.process import alone, call
+from faults.process import call
 from simopt.errors import StorageError
-from simopt.store import checkpoint, layout
+from simopt.store import image, layout
 
-PARTS = 100
+Damage = Callable[[random.Random, bytes], bytes]
+BLOCKS = (512, 4096)
 
 
-def truncated(work: str) -> Callable[[int], Fault]:
-    """Return, by the percent that is left of it, the fault: a file cut there."""
+def _bit(chance: random.Random, whole: bytes) -> bytes:
+    at = chance.randrange(8 * len(whole))
+    return _over(whole, at // 8, bytes([whole[at // 8] ^ 1 << at % 8]))
 
-    def at(percent: int) -> Fault:
+
+def _cut(chance: random.Random, whole: bytes) -> bytes:
+    return whole[: chance.randrange(len(whole))]
+
+
+def _lost(chance: random.Random, whole: bytes) -> bytes:
+    at = chance.randrange(len(whole))
+    return whole[:at] + whole[at + chance.randint(1, 4096) :]
+
+
+def _garbage(chance: random.Random, whole: bytes) -> bytes:
+    return _over(whole, chance.randrange(len(whole)), chance.randbytes(chance.choice((1, 8, 64, 512, 4096))))
+
+
+def _zeros(chance: random.Random, whole: bytes) -> bytes:
+    return _over(whole, chance.randrange(len(whole)), bytes(chance.choice(BLOCKS)))
+
+
+def _over(whole: bytes, at: int, data: bytes) -> bytes:
+    """Return bytes of the same length, some of them overwritten."""
+    return whole[:at] + data[: len(whole) - at] + whole[at + len(data) :]
+
+
+DAMAGES: dict[str, Damage] = {
+    "a bit turned": _bit,
+    "cut off": _cut,
+    "a piece lost": _lost,
+    "overwritten": _garbage,
+    "a block of zeros": _zeros,
+}
+
+
+def zeroed_blocks(whole: bytes) -> Iterator[bytes]:
+    """Give a file once with each whole block of zeros, as a disk that lost it leaves it."""
+    for size in BLOCKS:
+        for at in range(0, len(whole), size):
+            yield _over(whole, at, bytes(size))
+
+
+def damaged(work: str) -> Callable[[int], Fault]:
+    """Return, by number, the fault: a file damaged; then the same command, which makes it again."""
+
+    def of_kind(number: int) -> Fault:
+        kind = list(DAMAGES)[number % len(DAMAGES)]
+
         def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
             verdict = Verdict()
             path = _copied(work, bench, folder)
             whole = path.read_bytes()
-            path.write_bytes(whole[: len(whole) * (percent % PARTS) // PARTS])
-            _judge(path, bench, work, verdict, missing=True)
+            path.write_bytes(DAMAGES[kind](chance, whole))
+            if path.read_bytes() == whole:
+                return verdict
+            try:
+                read(path)
+                verdict.misreported.append(f"{kind}: a damaged file is read")
+            except StorageError:
+                verdict.seen.append("refused")
+            verdict.told(call(arguments(work, folder)).wrong(0))
+            if arrays(path) != arrays(bench.path(work)):
+                verdict.lost.append(f"{kind}: made again, to other numbers")
             return verdict
 
         return fault
 
-    return at
-
-
-def flipped(work: str) -> Fault:
-    """Return the fault: a bit of a file turned; then the same command."""
-
-    def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
-        verdict = Verdict()
-        path = _copied(work, bench, folder)
-        whole = bytearray(path.read_bytes())
-        at = chance.randrange(8 * len(whole))
-        whole[at // 8] ^= 1 << at % 8
-        path.write_bytes(whole)
-        _judge(path, bench, work, verdict, missing=False)
-        return verdict
-
-    return fault
+    return of_kind
 
 
 def other_schema(work: str) -> Fault:
@@ -58,10 +94,10 @@ def other_schema(work: str) -> Fault:
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
         path = _copied(work, bench, folder)
-        with h5py.File(path, "r+") as file:
-            file.attrs["schema"] = chance.randint(2, 100)
-            if work == "run":
-                file.attrs["status"] = chance.choice(layout.STATUSES)
+        with image.opened(path) as file:
+            stored = image.content(file)
+        later = {"schema": chance.randint(layout.SCHEMA + 1, 100), "status": chance.choice(layout.STATUSES)}
+        image.write(path, replace(stored, attributes={**stored.attributes, **later}))
         before = path.read_bytes()
         for asked in (arguments(work, folder), ["report", str(folder), "--figures", str(folder / "f")]):
             ended = call(asked)
@@ -76,66 +112,8 @@ def other_schema(work: str) -> Fault:
 
 
 def _copied(work: str, bench: Bench, folder: Path) -> Path:
-    """Copy the file of a command, or the checkpoint of a run, to its place below another folder."""
-    name = "run" if work == "checkpoint" else work
-    path = folder / bench.path(name).relative_to(bench.folder / name)
+    """Copy the file of a command to its place below another folder."""
+    path = folder / bench.path(work).relative_to(bench.folder / work)
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(bench.path(name), path)
-    if work != "checkpoint":
-        return path
-    path = path.with_name(layout.CHECKPOINT_FILE)
-    shutil.copy(bench.folder / layout.CHECKPOINT_FILE, path)
+    shutil.copy(bench.path(work), path)
     return path
-
-
-def _judge(path: Path, bench: Bench, work: str, verdict: Verdict, *, missing: bool) -> None:
-    """Read a damaged file in a process of its own, since HDF5 may take it down."""
-    if work == "checkpoint":
-        whole: Any = str(checkpoint.load(bench.folder / layout.CHECKPOINT_FILE))
-        with alone(lambda result: result.write_text(_loaded(path))) as (code, found):
-            _sort(code, found, whole, verdict)
-        return
-    with h5py.File(bench.path(work)) as file:
-        names = set(file.attrs)
-    whole = told(bench.path(work), names)
-    with alone(lambda result: result.write_text(told(path, names))) as (code, found):
-        _sort(code, found, whole, verdict)
-    if missing and not found.startswith("refused"):
-        verdict.misreported.append("a file that was cut is read")
-    if found.startswith("refused") and hash(path.name + found) % 8 == 0:
-        ended = call(arguments(work, path.parents[3]))
-        verdict.told(ended.wrong(0, 1))
-        if ended.code == 0 and arrays(path) != arrays(bench.path(work)):
-            verdict.misreported.append("done again over a broken file, to other numbers")
-        if ended.code == 1 and not (path.name in ended.said or str(path.parent) in ended.said):
-            verdict.misreported.append(f"does not name the file: {ended.said.strip()}")
-
-
-def _sort(code: int, found: str, whole: str, verdict: Verdict) -> None:
-    if code != 0:
-        verdict.misreported.append(f"reading ended by {code}")
-    elif found.startswith("refused"):
-        verdict.seen.append("refused")
-    elif found == whole:
-        verdict.seen.append("of no account")
-    else:
-        verdict.misreported.append("other content is read as if it were whole")
-
-
-def told(path: Path, names: set[str]) -> str:
-    """Return all that reading a file gives, as text, of its attributes those that are named."""
-    try:
-        status = read(path)
-        with h5py.File(path, "r") as file:
-            about = {name: str(value) for name, value in file.attrs.items() if name in names}
-            stored = {name: data.hex() for name, data in sorted(arrays(path).items())}
-    except StorageError as error:
-        return f"refused: {error}"
-    return json.dumps([status, about, stored])
-
-
-def _loaded(path: Path) -> str:
-    try:
-        return str(checkpoint.load(path))
-    except StorageError as error:
-        return f"refused: {error}"

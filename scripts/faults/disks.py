@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from faults.bench import (
@@ -25,25 +26,31 @@ from faults.bench import (
 )
 from faults.process import Command, call
 
+SIZES = 20
 _ENOUGH = 65536  # kB
 _FULL = ("no space left", "file too large", "cannot be written", "disk quota")
 
 
-def full(work: str) -> Fault:
-    """Return the fault: the disk fills up during a command; with more room the same command ends well."""
+def full(work: str) -> Callable[[int], Fault]:
+    """Return, by number, the fault: the disk fills up at one of some sizes; with more room all ends well."""
 
-    def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
-        verdict = Verdict()
-        needed = sum(path.stat().st_size for path in (bench.folder / work).rglob("*.h5")) // 1024
-        with small_disk(chance.randint(4, max(8, 2 * needed)), folder) as disk:
-            ended = call(arguments(work, disk))
-            _judge_full(ended.code, ended.wrong(0, 1, 2), ended.said, verdict)
-            rows = look(disk, bench.results[work], verdict)
-            resize(disk, _ENOUGH)
-            resumed(work, disk, bench, verdict, seen=rows)
-        return verdict
+    def of_size(number: int) -> Fault:
+        def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
+            verdict = Verdict()
+            needed = sum(path.stat().st_size for path in (bench.folder / work).rglob("*.h5")) // 1024
+            # While a file is replaced, the old and the new one are there: from too little for one on.
+            size = 4 + number % SIZES * max(SIZES, 8 * needed) // SIZES
+            with small_disk(size, folder) as disk:
+                ended = call(arguments(work, disk))
+                _judge_full(ended.code, ended.wrong(0, 1, 2), ended.said, verdict)
+                rows = look(disk, bench.results[work], verdict)
+                resize(disk, _ENOUGH)
+                resumed(work, disk, bench, verdict, seen=rows)
+            return verdict
 
-    return fault
+        return fault
+
+    return of_size
 
 
 def limited(work: str) -> Fault:

@@ -46,23 +46,16 @@ class Ended:
         return "" if self.code in allowed else f"exit code {self.code}: {told}"
 
 
-class Command:
-    """A command of simopt at work, in a folder of its own for what it prints.
+class Process:
+    """A fork of this process at work, with a folder of its own for what it prints."""
 
-    Parameters
-    ----------
-    arguments : sequence of str
-    before : callable
-        What the process does first.
-    """
-
-    def __init__(self, arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self.place = Path(tempfile.mkdtemp())
         for name in _OUTPUTS.values():
             (self.place / name).touch()  # a signal may end the process before it opens them
         self.process = os.fork()
         if not self.process:
-            _carry_out(arguments, before, self.place)
+            _carry_out(work, self.place)
 
     def running(self) -> bool:
         """Whether it has not ended."""
@@ -87,11 +80,34 @@ class Command:
 
     def after(self, seconds: float, number: int) -> Ended:
         """Send a signal after some time, or earlier if it has ended by then, and wait for the end."""
-        until = time.monotonic() + seconds
-        while self.running() and time.monotonic() < until:
-            time.sleep(min(_POLL, seconds))
+        self.wait(lambda: False, seconds)
         self.send(number)
         return self.end()
+
+    def wait(self, until: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Wait until something holds, for some seconds, or until the end if that is earlier."""
+        late = time.monotonic() + seconds
+        while self.running() and time.monotonic() < late and not until():
+            time.sleep(min(_POLL, seconds))
+
+
+class Command(Process):
+    """A command of simopt at work.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    before : callable
+        What the process does first.
+    """
+
+    def __init__(self, arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> None:
+        def work() -> None:
+            sys.argv = ["simopt", *arguments]
+            before()
+            cli.main()
+
+        super().__init__(work)
 
 
 def call(arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> Ended:
@@ -128,8 +144,11 @@ def warm(arguments: Sequence[str], before: Callable[[], object] = lambda: None) 
 
 
 @contextlib.contextmanager
-def alone(work: Callable[[Path], None]) -> Iterator[tuple[int, str]]:
-    """Carry out a function in a process of its own; give its exit code and what it wrote to its file."""
+def alone(work: Callable[[Path], None], patience: float = PATIENCE / 4) -> Iterator[tuple[int, str]]:
+    """Carry out a function in a process of its own; give its exit code and what it wrote to its file.
+
+    One that takes longer than ``patience`` seconds is killed.
+    """
     with tempfile.TemporaryDirectory() as name:
         result = Path(name) / "result"
         process = os.fork()
@@ -138,26 +157,24 @@ def alone(work: Callable[[Path], None]) -> Iterator[tuple[int, str]]:
                 work(result)
                 os._exit(0)
             os._exit(1)
-        late = time.monotonic() + PATIENCE / 4
+        late = time.monotonic() + patience
         while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(_POLL)
             if time.monotonic() > late:
                 os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
         code = os.waitstatus_to_exitcode(status)
-        yield code, result.read_text() if code == 0 else ""
+        yield code, result.read_text() if result.exists() else ""
 
 
-def _carry_out(arguments: Sequence[str], before: Callable[[], object], place: Path) -> None:
+def _carry_out(work: Callable[[], object], place: Path) -> None:
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for descriptor, name in _OUTPUTS.items():
             os.dup2(os.open(place / name, os.O_WRONLY), descriptor)
-        sys.argv = ["simopt", *arguments]
-        before()
-        cli.main()
+        work()
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

@@ -69,13 +69,12 @@ class RunDecoding:
         """Return the datasets of the run file by path; none before the first state was decoded."""
         if not self._reference:
             return {}
-        found = {layout.DECODING_STEP.path: layout.DECODING_STEP.array(self._step)}
+        found = layout.DECODING_STEP.at(self._step)
         for variable, rows in self._accuracy.items():
-            entry, reference = layout.decoding(variable), layout.reference_decoding(variable)
             decoding = self._reference[variable]
             facts = {name: getattr(decoding, name) for name in layout.DECODING_ATTRIBUTES}
-            found[entry.path] = entry.array(rows)
-            found[reference.path] = reference.array(decoding.over_time, **facts)
+            found |= layout.decoding(variable).at(rows)
+            found |= layout.reference_decoding(variable).at(decoding.over_time, **facts)
         return found
 
     def decode(self, responses: FloatArray) -> dict[str, Decoding]:

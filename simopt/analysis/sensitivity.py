@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,8 @@ def _curve(curve: Sensitivity) -> dict[str, Any]:
     }
 
 
-def content(result: Sensitivities, about: Mapping[str, Any]) -> Stored:
-    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
+def content(result: Sensitivities) -> Stored:
+    """Return the file of a result."""
     arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
     groups = {}
     for curve in result.curves:
@@ -97,7 +96,6 @@ def content(result: Sensitivities, about: Mapping[str, Any]) -> Stored:
     for name, reason in result.skipped.items():
         groups[f"skipped/{name}"] = {"reason": reason}
     attributes = {
-        **about,
         **{name: getattr(result, name) for name in _ABOUT},
         "strengths": np.array(result.strengths),
         "measures": [curve.measure for curve in result.curves],
@@ -132,7 +130,7 @@ def _result(stored: Stored, path: Path) -> Sensitivities:
     }
     return Sensitivities(
         **{name: analysis.text(about[name]) for name in _ABOUT if name != "seeds"},
-        strengths=list(about["strengths"]),
+        strengths=np.ravel(about["strengths"]).tolist(),
         seeds=about["seeds"],
         variance_ratio=arrays["reference/pc_variance"],
         curves=curves,

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simopt import __version__
-from simopt.app.commands import (
-    attribute,
-    card,
-    datasets,
-    explain,
-    joint,
-    measures,
-    report,
-    run,
-    score,
-    sensitivity,
-    sweep,
-)
+from simopt.app.commands import datasets
+from simopt.app.commands.attribute import attribute
+from simopt.app.commands.card import card
+from simopt.app.commands.explain import explain
+from simopt.app.commands.joint import joint
+from simopt.app.commands.measures import measures
+from simopt.app.commands.report import report
+from simopt.app.commands.run import run
+from simopt.app.commands.score import score
+from simopt.app.commands.sensitivity import sensitivity
+from simopt.app.commands.sweep import sweep
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -42,16 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="run")(run.run)
-app.command(name="sweep")(sweep.sweep)
-app.command(name="report")(report.report)
-app.command(name="score")(score.score)
-app.command(name="explain")(explain.explain)
-app.command(name="attribute")(attribute.attribute)
-app.command(name="sensitivity")(sensitivity.sensitivity)
-app.command(name="joint")(joint.joint)
-app.command(name="card")(card.card)
-app.command(name="measures")(measures.measures)
+for command in (run, sweep, report, score, explain, attribute, sensitivity, joint, card, measures):
+    app.command()(command)
 app.add_typer(datasets.app, name="datasets")
 
 

@@ -32,7 +32,15 @@ def names() -> list[str]:
 
 
 def load(name: str, source: str = "auto", **options: Any) -> Dataset:
-    """Return a dataset by name: what :func:`loader` loads."""
+    """Return a dataset by name: what :func:`loader` loads.
+
+    Examples
+    --------
+    >>> import simopt
+    >>> data = simopt.load_dataset("gaussian", samples=30, units=4)
+    >>> data.responses.shape
+    (30, 4)
+    """
     return loader(name, source, **options).load()
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets import preprocess
-from simopt.datasets.base import REPETITIONS, Dataset, Trials, condition_sums
+from simopt.datasets import formats
+from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, condition_means
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
-from simopt.datasets.formats.netcdf import decoded
+from simopt.datasets.formats.netcdf import dimensions
+from simopt.datasets.formats.tables import rows_of
 from simopt.datasets.preprocess import as_labels
 from simopt.datasets.recording import Recording
 from simopt.errors import InputError
@@ -29,7 +28,6 @@ STIMULUS = ("stimulus_id", "image_id")
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
 _BLOCK = 2**24  # numbers of presentations in memory at once: 128 MB
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, MemoryError)
 
 
 def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
@@ -69,9 +67,13 @@ class AssemblyRecording(Recording):
         checks.one_of(self.region, self.regions, f"region of {self.name}")
         checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
 
-    @abstractmethod
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the indices of time, (start, stop), of each bin; of a recording without time one bin."""
+        """Return the indices of time, (start, stop), of each bin: the only one, where there is no time."""
+        if assembly.length("time_bin") != 1:
+            raise InputError(
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} has one."
+            )
+        return [(0, 1)]
 
     def read(self, folder: Path) -> Dataset:
         """Read the recording from the folder that holds its files.
@@ -118,27 +120,23 @@ class Assembly:
     Attributes
     ----------
     path : Path
-    data : h5py.Dataset
-        The one array of the file with two or more dimensions.
+    content : Content
     dims : tuple of str
-        Its dimensions in the order of the file: presentation, neuroid, and time_bin where there is time.
-    inside : dict of h5py.Dataset
-        All datasets in the file by name. Coordinates are looked for in the group of the data, then in the
-        root.
+        The dimensions of its array in the order of the file: presentation, neuroid, and time_bin where there
+        is time.
+    coordinates : dict of h5py.Dataset
+        By name: the datasets in the group of the array, and those in the root.
     """
 
     path: Path
-    data: h5py.Dataset
+    content: formats.Content
     dims: tuple[str, ...]
-    inside: Mapping[str, h5py.Dataset]
+    coordinates: Mapping[str, h5py.Dataset]
 
     def length(self, dimension: str) -> int:
         """Return how long a dimension is; 1 where there is no such dimension."""
-        return int(self.data.shape[self.dims.index(dimension)]) if dimension in self.dims else 1
-
-    def find(self, name: str) -> h5py.Dataset | None:
-        """Return a coordinate as it lies in the file, or None."""
-        return self.inside.get(f"{self.data.parent.name.strip('/')}/{name}", self.inside.get(name))
+        shape = self.content.array.shape
+        return int(shape[self.dims.index(dimension)]) if dimension in self.dims else 1
 
     def coordinate(self, name: str, dimension: str) -> LabelArray:
         """Return a coordinate, one value for each index of a dimension: text or numbers.
@@ -148,21 +146,16 @@ class Assembly:
         InputError
             There is none of this name, or it belongs to another dimension.
         """
-        found = self.find(name)
-        if found is None:
+        found = self.coordinates.get(name)
+        if found is None or dimensions(found)[:1] not in (("",), (dimension,)):
             raise InputError(f"{self.path}: has no coordinate {name!r} of its dimension {dimension!r}.")
         values = as_labels(stored(found, self.path), f"{self.path}: {name!r}")
-        length = self.length(dimension)
-        if values.shape != (length,) or _names(found)[:1] not in ((), (dimension,)):
-            raise InputError(
-                f"{self.path}: {name!r} has shape {values.shape}; expected one value for each of the "
-                f"{length} of dimension {dimension!r}."
-            )
+        check_length(values, self.length(dimension), f"{self.path}: {name!r}", f"of dimension {dimension!r}")
         return values
 
     def stimuli(self) -> Stimuli:
         """Return the stimuli, ascending by ``stimulus_id`` (``image_id`` in older files)."""
-        name = next((name for name in STIMULUS if self.find(name) is not None), STIMULUS[-1])
+        name = next((name for name in STIMULUS if name in self.coordinates), STIMULUS[-1])
         ids, condition = np.unique(self.coordinate(name, "presentation"), return_inverse=True)
         return Stimuli(ids, condition.reshape(-1))
 
@@ -203,7 +196,7 @@ class Assembly:
         """
         labels = {}
         for variable, name in variables.items():
-            if self.find(name) is None:
+            if name not in self.coordinates:
                 labels[variable] = column(table, name, stimuli.ids)
                 continue
             values = self.coordinate(name, "presentation")
@@ -244,26 +237,28 @@ class Assembly:
         """
         condition, first = stimuli.condition, bins[0][0]
         times = np.arange(first, bins[-1][1])
-        exact = np.float32 if self.data.dtype.kind == "f" and self.data.dtype.itemsize <= 4 else np.float64
+        dtype = self.content.array.dtype
+        exact = np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
         responses = np.empty((len(bins), len(stimuli.ids), len(units)))
         kept = np.empty((len(bins), len(condition), len(units)), dtype=exact) if keep else None
         step = max(1, _BLOCK // (len(times) * len(condition)))
         for start in range(0, len(units), step):
             some = slice(start, start + step)
             values = self._values(times, units[some])
-            present = ~np.isnan(values)
-            counts = condition_sums(present, condition, np.intp)
-            empty = np.argwhere(counts == 0 if kept is None else ~present)
+            means, counts = condition_means(values, condition)
+            empty = np.argwhere(np.isnan(values) if keep else counts == 0)
             if len(empty):
-                _, place, unit = empty[0]
+                place, unit = empty[0][-2:]
                 which = (
-                    f"any repetition of stimulus {stimuli.ids[place]}."
-                    if kept is None
-                    else "some repetitions, so single trials cannot be kept; dataset.repetitions=average "
-                    "leaves such values out."
+                    "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
+                    "such values out."
+                    if keep
+                    else f"any repetition of stimulus {stimuli.ids[place]}."
                 )
-                raise InputError(f"{self.path}: unit {self._unit(units[some][unit])} has no value in {which}")
-            means = condition_sums(np.where(present, values, 0), condition) / counts
+                number = units[some][unit]
+                known = "neuroid_id" in self.coordinates
+                which_unit = self.coordinate("neuroid_id", "neuroid")[number] if known else f"number {number}"
+                raise InputError(f"{self.path}: unit {which_unit} has no value in {which}")
             for index, (begin, end) in enumerate(bins):
                 inside = slice(begin - first, end - first)
                 responses[index, :, some] = means[inside].mean(axis=0)
@@ -274,49 +269,35 @@ class Assembly:
     def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
         """Return what the file holds of some times and units, (time, presentation, unit), missing as NaN."""
         chosen = {"time_bin": times, "neuroid": units, "presentation": np.arange(self.length("presentation"))}
-        block = preprocess.take(self.data, [chosen[name] for name in self.dims])
-        values = decoded(block, self.data.attrs, f"{self.path}: {self.data.name}").astype(np.float64)
+        values = self.content.take([chosen[name] for name in self.dims]).astype(np.float64)
         order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
         return values.transpose(order).reshape(len(times), -1, len(units))
-
-    def _unit(self, index: int) -> str:
-        known = self.find("neuroid_id") is not None
-        return str(self.coordinate("neuroid_id", "neuroid")[index]) if known else f"number {index}"
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Assembly]:
     """Open an assembly for the ``with`` block.
 
-    The data is the one array of numbers with two or more dimensions, in the root or else in a group; the
-    names of its dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex
-    are stored flat) are arrays along one of them. Links out of the file are not followed.
+    The data is the one array of numbers with two or more dimensions that is no coordinate; the names of its
+    dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex are stored flat)
+    are arrays along one of them. Links out of the file are not followed.
 
     Raises
     ------
     InputError
         No such file, a broken one (also when that shows only while it is read), or another layout.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
-    try:
-        with h5py.File(path, "r") as file:
-            everything = datasets_inside(file).items()
-            inside = {name: x for name, x in everything if not x.is_virtual and x.external is None}
-            data = _data(inside, path)
-            dims = _names(data)
-            known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
-            if not known or len(dims) != data.ndim or len(set(dims)) != len(dims) or 0 in data.shape:
-                raise InputError(
-                    f"{path}: {data.name} has dimensions ({', '.join(dims)}) and shape {data.shape}; "
-                    f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
-                )
-            yield Assembly(path, data, dims, inside)
-    except _BROKEN as error:
-        if isinstance(error, InputError):
-            raise
-        said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable netCDF4 assembly ({said}).") from error
+    with formats.opened(path, formats.Wanted(labels=())) as content:
+        array: Any = content.array
+        dims = dimensions(array) if isinstance(array, h5py.Dataset) else ()
+        known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
+        if not known or len(set(dims)) < len(dims) or 0 in array.shape:
+            raise InputError(
+                f"{path}: its array has dimensions ({', '.join(dims)}) and shape {array.shape}; "
+                f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
+            )
+        coordinates = datasets_inside(array.file) | datasets_inside(array.parent)
+        yield Assembly(path, content, dims, coordinates)
 
 
 def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
@@ -327,44 +308,18 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
     InputError
         No such file or column, a stimulus that is missing, there twice or without a value.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            header, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable CSV of stimuli ({error}).") from error
+    with formats.readable(path):
+        header, rows = rows_of(path, [*STIMULUS, name])
     key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
     for needed in (key, name):
         if needed not in header:
             raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
-    values, count = {row[key]: row[name] for row in rows}, Counter(row[key] for row in rows)
+    ids_of, values_of = header.index(key), header.index(name)
+    values = {row[ids_of]: row[values_of] for _, row in rows}
+    count = Counter(row[ids_of] for _, row in rows)
     for stimulus in map(str, ids):
         if count[stimulus] > 1:
             raise InputError(f"{path}: stimulus {stimulus!r} is there more than once.")
         if not values.get(stimulus):
             raise InputError(f"{path}: has no {name} for stimulus {stimulus!r} of the recording.")
     return np.array([values[str(stimulus)] for stimulus in ids])
-
-
-def _data(inside: Mapping[str, h5py.Dataset], path: Path) -> h5py.Dataset:
-    """Return the one array of numbers with two or more dimensions, of the root or else of its groups."""
-    for depth in (0, 1):
-        level = [item for name, item in inside.items() if name.count("/") == depth]
-        found = [item for item in level if item.ndim >= 2 and item.dtype.kind in "iufb"]
-        if len(found) > 1:
-            described = {name for item in found for name in str(item.attrs.get("coordinates", "")).split()}
-            found = [item for item in found if item.name.rpartition("/")[2] not in described]
-        if len(found) > 1:
-            names = ", ".join(item.name for item in found[:8])
-            raise InputError(
-                f"{path}: holds {len(found)} arrays of two or more dimensions ({names}); an assembly has one."
-            )
-        if found:
-            return found[0]
-    raise InputError(f"{path}: holds no array of numbers with two or more dimensions.")
-
-
-def _names(data: h5py.Dataset) -> tuple[str, ...]:
-    """Return the names of the dimensions of an array, as far as it has them."""
-    lists = data.attrs.get("DIMENSION_LIST", ())
-    return tuple(str(data.file[references[0]].name).rpartition("/")[2] for references in lists)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from simopt import checks
+from simopt import catalogue, checks
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
@@ -41,6 +41,39 @@ def condition_sums(
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
     sums: LabelArray = np.add.reduceat(values, starts, axis=-2, dtype=dtype)
     return sums
+
+
+def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArray, LabelArray]:
+    """Return the mean over the trials of each condition, NaN left out, and of how many trials it is.
+
+    Parameters
+    ----------
+    values : array, (..., trial, unit)
+    condition : array of int from 0, (trial,)
+        Each condition at least once.
+    """
+    present = ~np.isnan(values)
+    if present.all():
+        counts: LabelArray = np.bincount(condition)[:, None]
+    else:
+        counts = condition_sums(present, condition, np.intp)
+        values = np.where(present, values, 0)
+    with np.errstate(invalid="ignore"):  # nothing was there, or infinite values of both signs
+        return condition_sums(values, condition) / counts, counts
+
+
+def check_length(values: LabelArray, size: int, what: str, counted: str = "conditions") -> None:
+    """Refuse values that are not one for each of the ``size`` conditions, or of what else is counted."""
+    if values.shape != (size,):
+        raise InputError(
+            f"{what} has shape {values.shape}; expected one value for each of the {size} {counted}."
+        )
+
+
+def check_labels(labels: Mapping[str, LabelArray], conditions: int, name: str) -> None:
+    """Refuse labels that have not one value for each condition; ``name`` says whose they are."""
+    for variable, values in labels.items():
+        check_length(values, conditions, f"{name}: label {variable!r}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +154,14 @@ class Dataset:
     InputError
         Responses of another shape or dtype, NaN or infinite ones, or the same in all samples; labels of
         another length.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> responses = np.random.default_rng(0).standard_normal((3, 10, 4))
+    >>> data = simopt.Dataset("mine", responses, labels={"side": np.arange(10) % 2})
+    >>> data.samples().shape
+    (30, 4)
     """
 
     name: str
@@ -134,13 +175,7 @@ class Dataset:
         object.__setattr__(self, "responses", checks.responses(self.responses, self.name))
         object.__setattr__(self, "labels", {name: np.asarray(each) for name, each in self.labels.items()})
         checks.varying(self.samples(), self.name)
-        conditions = self.responses.shape[-2]
-        for variable, values in self.labels.items():
-            if values.shape != (conditions,):
-                raise InputError(
-                    f"{self.name}: label {variable!r} has shape {values.shape}; expected one value for "
-                    f"each of the {conditions} conditions."
-                )
+        check_labels(self.labels, self.responses.shape[-2], self.name)
 
     def samples(self) -> FloatArray:
         """Return the responses as (samples, units), samples = time x condition, time outermost."""
@@ -252,18 +287,6 @@ class Loader(ABC):
         What is None, False or empty is left out: an option that is added later leaves identities as they are.
         """
         recipe = {"recipe": f"{type(self).__module__}.{type(self).__qualname__}"}
-        options = {name: plain(value) for name, value in values.items()}
+        options = {name: checks.as_plain(value) for name, value in values.items()}
         revision = {} if self.revision == 1 else {"revision": self.revision}
-        return recipe | revision | {name: value for name, value in options.items() if _is_set(value)}
-
-
-def plain(value: Any) -> Any:
-    """Return an option as JSON gives it back: lists for sequences and arrays, text for keys."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _is_set(value: Any) -> bool:
-    return value is not None and value is not False and value not in ("", [], {})
+        return recipe | revision | {name: value for name, value in options.items() if catalogue.is_set(value)}

@@ -101,7 +101,10 @@ def folder(dataset: str) -> Path:
 def cached(dataset: str, files: tuple[Remote, ...]) -> bool:
     """Whether all files of a dataset are there; what is in them is not looked at."""
     here = folder(dataset)
-    return all(_there(here / file.name) for file in files)
+    try:
+        return all((here / file.name).is_file() for file in files)
+    except OSError:  # the folder may not be looked into
+        return False
 
 
 def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | None = None) -> Path:
@@ -125,23 +128,29 @@ def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | No
         No public source, no network, no such page, no space, or a folder that cannot be used.
     """
     here = folder(dataset)
-    with _usable(here):
-        if not cached(dataset, files):
-            with _alone(here):
-                missing = [file for file in files if not _there(here / file.name)]
-                for file in missing:
-                    if file.url is None:
-                        raise FetchError(
-                            _instead(f"{dataset}: {file.name} has no public source.", file, here)
-                        )
-                for file in missing:
-                    _get(here / file.name, file, progress)
-        hashes = {file.name: _check(here / file.name, file, here / file.name) for file in files}
-        new = [file.name for file in files if file.hash is None and file.name not in _recorded(here)]
-        if new and os.access(here, os.W_OK):
-            with _alone(here):
-                for name in new:
-                    _record(here / name, hashes[name])
+    try:
+        for file in files:
+            if file.url is None and not (here / file.name).is_file():
+                here.mkdir(parents=True, exist_ok=True)  # for the file to be put there
+                raise _unobtainable(f"{dataset}: {file.name} has no public source.", file, here)
+        for file in files:
+            path = here / file.name
+            if not path.is_file():
+                with _alone(here):
+                    if not path.is_file():
+                        _download(path, file, progress)
+            digest = _check(path, file, path)
+            if file.hash is None and file.name not in _recorded(here) and os.access(here, os.W_OK):
+                with _alone(here):
+                    entry = {"sha256": digest, "size": path.stat().st_size}
+                    _record(here, {**_recorded(here), file.name: entry})
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "no space left" if full else f"{error.strerror or error}: {error.filename or here}"
+        raise FetchError(
+            f"{here}: the folder cannot be used ({why}).\n"
+            "SIMOPT_DATA=FOLDER keeps the recordings in another folder."
+        ) from error
     return here
 
 
@@ -154,45 +163,9 @@ def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...])
     here = folder(dataset)
     unpublished = {file.name for file in files if file.hash is None}
     with contextlib.suppress(OSError), _alone(here):
-        _write(here, {name: entry for name, entry in _recorded(here).items() if name not in unpublished})
+        _record(here, {name: entry for name, entry in _recorded(here).items() if name not in unpublished})
         for name in unpublished & set(downloaded):
             (here / name).unlink(missing_ok=True)
-
-
-def _there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # the folder may not be looked into
-        return False
-
-
-def _get(path: Path, file: Remote, progress: ProgressBar | None) -> None:
-    """Download a file into a folder of its own, check it, move it to its place, and record its hash."""
-    part = path.parent / _PART
-    shutil.rmtree(part, ignore_errors=True)  # which a killed process may have left
-    try:
-        _download(file, part, progress)
-        found = _check(part / file.name, file, path)
-        (part / file.name).replace(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if progress is not None:
-            progress.close()
-    if file.hash is None:
-        _record(path, found)
-
-
-@contextlib.contextmanager
-def _usable(here: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "no space left" if full else f"{error.strerror or error}: {error.filename or here}"
-        raise FetchError(
-            f"{here}: the folder cannot be used ({why}).\n"
-            "SIMOPT_DATA=FOLDER keeps the recordings in another folder."
-        ) from error
 
 
 @contextlib.contextmanager
@@ -204,15 +177,16 @@ def _alone(here: Path) -> Iterator[None]:
         yield
 
 
-def _instead(problem: str, file: Remote, here: Path) -> str:
+def _unobtainable(problem: str, file: Remote, here: Path) -> FetchError:
     by_hand = file.by_hand.strip().rstrip(".")
-    return (
+    return FetchError(
         f"{problem}\nBy hand: {by_hand}. It belongs at {here / file.name}; "
         "dataset.source=surrogate works without it."
     )
 
 
-def _download(file: Remote, part: Path, progress: ProgressBar | None) -> None:
+def _download(path: Path, file: Remote, progress: ProgressBar | None) -> None:
+    """Download a file into a folder of its own, check it, and move it to its place."""
     import pooch
     import requests
 
@@ -221,9 +195,12 @@ def _download(file: Remote, part: Path, progress: ProgressBar | None) -> None:
     def admit(answer: requests.Response, **_: Any) -> None:
         answers.append(answer)
         answer.raw.enforce_content_length = True  # urllib3 1 would take a part for the whole
-        refused = None if answer.is_redirect else _refusal(answer)
-        if refused:
-            raise requests.RequestException(refused)
+        if answer.is_redirect:
+            return
+        if answer.status_code != 200:
+            raise requests.RequestException(f"HTTP {answer.status_code} {answer.reason}".strip())
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            raise requests.RequestException("the server sent a web page instead")
 
     download = pooch.HTTPDownloader(
         progressbar=progress or False,
@@ -233,25 +210,25 @@ def _download(file: Remote, part: Path, progress: ProgressBar | None) -> None:
         headers={"Accept-Encoding": "identity"},
     )
     pooch.get_logger().setLevel("WARNING")  # it prints the hash of every file
+    part = path.parent / _PART
+    shutil.rmtree(part, ignore_errors=True)  # which a killed process may have left
     try:
         pooch.retrieve(file.url, known_hash=None, fname=file.name, path=part, downloader=download)
         if not (part / file.name).stat().st_size:
             raise requests.ConnectionError("0 bytes arrived")
+        _check(part / file.name, file, path)
+        (part / file.name).replace(path)
+    except InputError:
+        raise
     except (requests.RequestException, ValueError) as error:
         problem = f"{file.name} could not be downloaded from {file.url} ({_reason(error)})."
-        raise FetchError(_instead(problem, file, part.parent)) from error
+        raise _unobtainable(problem, file, path.parent) from error
     finally:
         for answer in answers:
             answer.close()
-
-
-def _refusal(answer: requests.Response) -> str | None:
-    """Return why an answer cannot be the file, or None."""
-    if answer.status_code != 200:
-        return f"HTTP {answer.status_code} {answer.reason}".strip()
-    if answer.headers.get("Content-Type", "").startswith("text/html"):
-        return "the server sent a web page instead"
-    return None
+        shutil.rmtree(part, ignore_errors=True)
+        if progress is not None:
+            progress.close()
 
 
 def _reason(error: Exception) -> str:
@@ -269,7 +246,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check(at: Path, file: Remote, path: Path) -> str:
-    """Return the hash of a file that lies at ``at`` and belongs at ``path``, or refuse it."""
+    """Return the hexadecimal hash of a file that lies at ``at`` and belongs at ``path``, or refuse it."""
     recorded = None if file.hash else _recorded(path.parent).get(file.name)
     expected = file.hash or (f"sha256:{recorded['sha256']}" if recorded else "")
     algorithm = expected.partition(":")[0] or "sha256"
@@ -284,7 +261,7 @@ def _check(at: Path, file: Remote, path: Path) -> str:
             + ("Nothing was kept: fetch it again" if fresh else "Delete it and fetch it again")
             + ("." if file.hash else f", or delete {path.with_name(CHECKSUMS)} to accept the new one.")
         )
-    return found
+    return digest.hexdigest()
 
 
 def _recorded(here: Path) -> dict[str, dict[str, Any]]:
@@ -304,13 +281,7 @@ def _recorded(here: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def _record(path: Path, found: str) -> None:
-    here = path.parent
-    entry = {"sha256": found.partition(":")[2], "size": path.stat().st_size}
-    _write(here, {**_recorded(here), path.name: entry})
-
-
-def _write(here: Path, content: dict[str, dict[str, Any]]) -> None:
+def _record(here: Path, content: dict[str, dict[str, Any]]) -> None:
     if not content:
         (here / CHECKSUMS).unlink(missing_ok=True)
         return

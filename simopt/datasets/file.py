@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats, preprocess
-from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials
+from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials, check_labels
 from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
@@ -106,9 +106,6 @@ class File(Loader):
                 )
         elif self.components is not None:
             checks.whole(self.components, 1, "components of file")
-        self._check_window()
-
-    def _check_window(self) -> None:
         given = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
         if given and Path(self.path).suffix.lower() != ".nwb":
             raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
@@ -172,8 +169,8 @@ class File(Loader):
         wanted = formats.Wanted(
             key=self.key,
             labels=() if table else self.labels,
-            align=self.align or "start_time",
-            window=None if self.window is None else (self.window[0], self.window[1]),
+            align=self.align,
+            window=self.window,
             bin=self.bin,
         )
         with formats.opened(path, wanted) as content:
@@ -187,12 +184,7 @@ class File(Loader):
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
-            for variable, values in labels.items():
-                if values.shape != (size["condition"],):
-                    raise InputError(
-                        f"{source}: label {variable!r} has shape {values.shape}; expected one value for each "
-                        f"of the {size['condition']} conditions."
-                    )
+            check_labels(labels, size["condition"], source)
             label = formats.variable_of(labels, labels.__getitem__, "label")
             conditions = preprocess.select(self.conditions, size["condition"], label, f"conditions of {name}")
             units = preprocess.select(self.units, size["unit"], content.variable, f"units of {name}")
@@ -225,9 +217,9 @@ class File(Loader):
         """Return means over repeats of (..., condition, repeat, unit), trials if wanted, and labels."""
         *_, conditions, repeats, units = array.shape
         flat = array.reshape(*array.shape[:-3], conditions * repeats, units)
-        if repeats == 1 and self.average is None and self.repetitions == "average":
-            return flat, None, labels
         if repeats == 1 and self.average is None:
+            if self.repetitions == "average":
+                return flat, None, labels
             raise InputError(
                 f"{name}: there are no repetitions to keep; name them, as in "
                 "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
@@ -238,7 +230,9 @@ class File(Loader):
             for label in names:
                 checks.one_of(label, labels, f"label of {name}:")
             groups = preprocess.combine({label: labels[label] for label in names})
-            labels = _of_groups(labels, groups)
+            first = np.unique(groups, return_index=True)[1]
+            alike = [label for label, values in labels.items() if (values[first][groups] == values).all()]
+            labels = {label: labels[label][first] for label in alike}
             condition = groups[condition]
         single = flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float64)
         responses = preprocess.average(single, condition, name)
@@ -271,10 +265,3 @@ class File(Loader):
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     return ".h5" if suffix == ".hdf5" else suffix
-
-
-def _of_groups(labels: Mapping[str, LabelArray], groups: Indices) -> dict[str, LabelArray]:
-    """Return one value a group of those labels that do not differ within any group."""
-    first = np.unique(groups, return_index=True)[1]
-    found: dict[str, Any] = {variable: values[first] for variable, values in labels.items()}
-    return {v: values for v, values in found.items() if (values[groups] == labels[v]).all()}

@@ -50,9 +50,10 @@ class Gaussian(Loader):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole(self._samples, checks.MIN_SAMPLES, f"samples of {self.name}")
-        checks.whole(self._units, 1, f"units of {self.name}")
-        checks.holdable((self._samples, self._units), self.name)
+        samples, units = self._shape
+        checks.whole(samples, checks.MIN_SAMPLES, f"samples of {self.name}")
+        checks.whole(units, 1, f"units of {self.name}")
+        checks.holdable(self._shape, self.name)
         checks.whole(self.seed, 0, f"seed of {self.name}")
         checks.at_least(self._exponent, 0, f"exponent of {self.name}")
         if self.twin_of is None:
@@ -83,21 +84,19 @@ class Gaussian(Loader):
         """Return seed, shape and spectrum; of a twin the seed, and the identity of the other dataset."""
         if self.twin_of is not None:
             return self.recipe(seed=self.seed, twin_of=self._other(self.twin_of).identity(hash_of))
+        samples, units = self._shape
         return self.recipe(
             seed=self.seed,
-            samples=self._samples,
-            units=self._units,
+            samples=samples,
+            units=units,
             spectrum=None if self.spectrum is None else self._spectrum(),
             exponent=float(self._exponent) if self.spectrum is None else None,
         )
 
     @property
-    def _samples(self) -> int:
-        return _SAMPLES if self.samples is None else self.samples
-
-    @property
-    def _units(self) -> int:
-        return _UNITS if self.units is None else self.units
+    def _shape(self) -> tuple[int, int]:
+        samples = _SAMPLES if self.samples is None else self.samples
+        return samples, _UNITS if self.units is None else self.units
 
     @property
     def _exponent(self) -> float:
@@ -116,12 +115,13 @@ class Gaussian(Loader):
         rng = np.random.default_rng(self.seed)
         return Dataset(
             name=self.name,
-            responses=gaussian_responses(self._spectrum(), (self._samples, self._units), rng),
+            responses=gaussian_responses(self._spectrum(), self._shape, rng),
             source="surrogate",
         )
 
     def _spectrum(self) -> FloatArray:
-        power_law = np.arange(1, min(self._units, self._samples - 1) + 1) ** -float(self._exponent)
+        samples, units = self._shape
+        power_law = np.arange(1, min(units, samples - 1) + 1) ** -float(self._exponent)
         return normalised(list(power_law) if self.spectrum is None else self.spectrum, self.name)
 
     def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:

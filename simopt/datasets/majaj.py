@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simopt.datasets.assembly import Assembly, AssemblyRecording, remote
+from simopt.datasets.assembly import AssemblyRecording, remote
 from simopt.datasets.twin import Planted
-from simopt.errors import InputError
 
 _RESPONSES, _STIMULI = "assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public.csv"
 
@@ -56,11 +55,3 @@ class Majaj(AssemblyRecording):
     def planted(self) -> Sequence[Planted]:
         """8 object categories of 400 images."""
         return [Planted("category", np.arange(3200) % 8, strength=0.671, centre=1.25, width=1.3, decay=0.39)]
-
-    def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the one bin that there is."""
-        if assembly.length("time_bin") != 1:
-            raise InputError(
-                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} has one."
-            )
-        return [(0, 1)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simopt import checks
-from simopt.datasets.base import Trials, condition_sums
+from simopt.datasets.base import Trials, check_length, condition_means
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
@@ -87,10 +87,9 @@ def check_window(window: Any, width: float | None, name: str, *, whole: bool = F
     checks.at_least(stop, start, f"stop of window of {name}", strict=True)
     bins = (stop - start) / (stop - start if width is None else width)
     if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
-        some = (
-            [str(k) for k in range(1, min(stop - start, 1000) + 1) if not (stop - start) % k] if whole else []
-        )
-        these = f"; these do: {', '.join(some)}" if whole else ""
+        widths = range(1, min(stop - start, 1000) + 1) if whole else ()
+        fitting = ", ".join(str(k) for k in widths if not (stop - start) % k)
+        these = f"; these do: {fitting}" if whole else ""
         raise InputError(
             f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{these}."
         )
@@ -128,7 +127,17 @@ def select(
     elif isinstance(selection, str):
         chosen = _named(selection, size, variable, what)
     else:
-        chosen = _indices(selection, size, what)
+        if not isinstance(selection, Sequence) or any(type(index) is not int for index in selection):
+            raise InputError(
+                f"{what}: cannot select {selection!r}; expected indices [0,2], a quoted slice '0:50', the "
+                "name of a mask, or {variable: [values]}."
+            )
+        for index in selection:
+            if index not in range(size):
+                raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
+        if len(set(selection)) < len(selection):
+            raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
+        chosen = np.array(selection, dtype=np.intp)
     if chosen.size == 0:
         raise InputError(f"{what}: {selection!r} selects none of the {size}.")
     return chosen
@@ -139,8 +148,7 @@ def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: st
         values = variable(name)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
-    if values.shape != (size,):
-        raise InputError(f"{what}: {name} has shape {values.shape}; expected one value for each of {size}.")
+    check_length(values, size, name, what)
     return values
 
 
@@ -166,27 +174,10 @@ def _named(selection: str, size: int, variable: Callable[[str], LabelArray], wha
                 f"{what}: {selection} is no mask (0 or 1, false or true); say {{{selection}: VALUE}}."
             )
         return np.flatnonzero(mask)
-    start, stop, step = (None if part is None else int(part) for part in match.groups())
-    if step == 0:
+    parts = slice(*(None if part is None else int(part) for part in match.groups()))
+    if parts.step == 0:
         raise InputError(f"{what}: the slice {selection!r} has step 0.")
-    return np.arange(size)[start:stop:step]
-
-
-def _indices(selection: Sequence[int], size: int, what: str) -> Indices:
-    whole = isinstance(selection, Sequence) and all(
-        isinstance(index, int) and not isinstance(index, bool) for index in selection
-    )
-    if not whole:
-        raise InputError(
-            f"{what}: cannot select {selection!r}; expected indices [0,2], a quoted slice '0:50', the name "
-            "of a mask, or {variable: [values]}."
-        )
-    for index in selection:
-        if not 0 <= index < size:
-            raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
-    if len(set(selection)) < len(selection):
-        raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
-    return np.array(selection, dtype=np.intp)
+    return np.arange(size)[parts]
 
 
 def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
@@ -204,7 +195,11 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     bounds = [slice(int(indices.min()), int(indices.max()) + 1) for indices in chosen]
     if all((np.diff(indices) == 1).all() for indices in chosen):
         return np.array(array[tuple(bounds)])
-    along, step = _blocks(array, bounds)
+    # Blocks are whole chunks of an HDF5 dataset, each read once.
+    chunks = getattr(array, "chunks", None) or (1, *array.shape[1:])
+    along = int(np.argmax([-(-n // c) for n, c in zip(array.shape, chunks, strict=True)]))
+    others = math.prod(b.stop - b.start for axis, b in enumerate(bounds) if axis != along)
+    step = max(1, _BLOCK // (array.dtype.itemsize * others * chunks[along])) * chunks[along]
     out = np.empty(shape, dtype=array.dtype)
     for start in range(bounds[along].start // step * step, bounds[along].stop, step):
         inside = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
@@ -216,19 +211,6 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
             part = np.take(part, (indices[inside] if axis == along else indices) - bounds[axis].start, axis)
         out[(slice(None),) * along + (inside,)] = part
     return out
-
-
-def _blocks(array: Any, bounds: Sequence[slice]) -> tuple[int, int]:
-    """Return along which axis to read in blocks of how many: whole chunks of an HDF5 dataset, each once."""
-    chunks = getattr(array, "chunks", None)
-    along = (
-        0
-        if chunks is None
-        else int(np.argmax([-(-n // c) for n, c in zip(array.shape, chunks, strict=True)]))
-    )
-    least = 1 if chunks is None else chunks[along]
-    others = math.prod(b.stop - b.start for axis, b in enumerate(bounds) if axis != along)
-    return along, max(1, _BLOCK // (array.dtype.itemsize * others * least)) * least
 
 
 def as_labels(values: Any, what: str) -> LabelArray:
@@ -280,16 +262,10 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
     InputError
         All trials of a condition are NaN in a unit.
     """
-    values, missing = responses, np.isnan(responses)
-    counts: LabelArray = np.bincount(condition)[:, None]
-    if missing.any():
-        counts = condition_sums(~missing, condition, np.intp)
-        if not counts.all():
-            *_, group, unit = (int(i) for i in np.argwhere(counts == 0)[0])
-            raise InputError(f"{name}: every repetition of condition {group} is NaN in unit {unit}.")
-        values = np.where(missing, 0, values)
-    with np.errstate(invalid="ignore"):  # infinite values of both signs; what comes of them is refused later
-        mean = condition_sums(values, condition) / counts
+    mean, counts = condition_means(responses, condition)
+    if not counts.all():
+        *_, group, unit = (int(i) for i in np.argwhere(counts == 0)[0])
+        raise InputError(f"{name}: every repetition of condition {group} is NaN in unit {unit}.")
     averaged: FloatArray = mean.astype(responses.dtype)
     return averaged
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,10 +14,10 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import fetch
-from simopt.datasets.base import Dataset, Loader, Trials, plain
+from simopt.datasets.base import Dataset, Loader, Trials
 from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
-from simopt.errors import InputError, SurrogateWarning
+from simopt.errors import InputError, SurrogateWarning, warn
 from simopt.typing import FloatArray, LabelArray, Source
 
 SOURCES = ("auto", "real", "surrogate")
@@ -81,7 +80,7 @@ class Recording(Loader):
         """
         if self.origin == "surrogate":
             self._refuse_options()
-            planted = json.dumps([plain(asdict(variable)) for variable in self.planted()])
+            planted = json.dumps([checks.as_plain(asdict(variable)) for variable in self.planted()])
             return self.recipe(
                 seed=self.seed,
                 shape=self.shape,
@@ -111,14 +110,12 @@ class Recording(Loader):
         try:
             return self.read(folder)
         except InputError:
-            if not self._sound(folder):
+            if not (self._altered() and self._readable(folder)):
                 fetch.forget(self.name, self.files, missing)
             raise
 
-    def _sound(self, folder: Path) -> bool:
-        """Whether files that could not be read can be with the default options: then it was the options."""
-        if not self._altered():
-            return False
+    def _readable(self, folder: Path) -> bool:
+        """Whether the files can be read with the default options: then they are sound."""
         try:
             type(self)(name=self.name).read(folder)
         except InputError:
@@ -140,12 +137,11 @@ class Recording(Loader):
             return self.real()
         self._refuse_options()
         if self.source == "auto":
-            warnings.warn(
+            warn(
                 f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
                 f"labels, not the recording. `simopt datasets fetch {self.name}` gets the recording; "
                 "dataset.source=surrogate takes the surrogate on purpose.",
                 SurrogateWarning,
-                stacklevel=2,
             )
         return self.surrogate()
 
@@ -166,9 +162,9 @@ class Recording(Loader):
 
     def _altered(self) -> list[str]:
         """Return which options of the real recording are not at their defaults."""
-        defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         options = self.options("source", "seed")
-        return [name for name, value in options.items() if plain(value) != plain(defaults.get(name, value))]
+        usual = checks.as_plain(type(self)(name=self.name).options())
+        return [name for name in options if checks.as_plain(options[name]) != usual[name]]
 
     def surrogate(self) -> Dataset:
         """Generate the surrogate: the same for the same seed."""

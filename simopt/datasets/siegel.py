@@ -10,7 +10,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats
-from simopt.datasets.base import Dataset
+from simopt.datasets.base import Dataset, check_labels
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
@@ -74,10 +74,5 @@ class Siegel(Recording):
             raise InputError(
                 f"{path}: responses has shape {responses.shape}; expected (time, condition, unit)."
             )
-        for variable, values in content.labels.items():
-            if values.shape != (responses.shape[1],):
-                raise InputError(
-                    f"{path}: labels/{variable} has shape {values.shape}; responses has {responses.shape[1]} "
-                    "conditions (time, condition, unit)."
-                )
+        check_labels(content.labels, responses.shape[1], str(path))
         return self.dataset(responses, content.labels)

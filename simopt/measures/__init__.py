@@ -14,7 +14,7 @@ from typing import Any
 
 from simopt import catalogue, checks
 from simopt.errors import InputError, SimoptError
-from simopt.measures.base import BoundMeasure, Facts, Measure
+from simopt.measures.base import BoundMeasure, Facts, Measure, Score
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import ArrayLike, Node
@@ -26,6 +26,7 @@ __all__ = [
     "Measure",
     "Moments",
     "Reference",
+    "Score",
     "build",
     "describe",
     "distinct",
@@ -57,17 +58,25 @@ def get(name: str, **options: Any) -> Measure:
     """Return a measure by its name or alias, with options over its defaults.
 
     ``get("cka")(X, Y)`` scores X (samples, units) and Y (..., samples, units), both float tensors, and can
-    be differentiated with respect to Y; ``get("cka").bind(X)`` is the fast form for one X.
+    be differentiated with respect to Y; ``get("cka").bind(X)`` is the fast form for one X. Another package
+    offers a measure as an entry point of the group ``simopt.measures``.
 
     Raises
     ------
     InputError
         No such measure, no such option, or a value out of range.
+
+    Examples
+    --------
+    >>> import torch, simopt
+    >>> measure = simopt.measures.get("cka", form="angular")
+    >>> X = torch.eye(5, dtype=torch.float64)[:, :3]
+    >>> round(measure(X, 2 * X).item(), 6)
+    1.0
     """
-    known = name in catalogue.names("measure") or name in catalogue.aliases("measure")
-    entry = None if known else _entry_point(name)
-    if entry is not None:
-        return build({"_target_": entry, "name": name, **options})
+    if name not in catalogue.names("measure") and name not in catalogue.aliases("measure"):
+        for entry in importlib.metadata.entry_points(group="simopt.measures", name=name):
+            return build({"_target_": entry.value.replace(":", "."), "name": name, **options})
     return build({**catalogue.read("measure", name), **options})
 
 
@@ -95,12 +104,6 @@ def build(node: Node) -> Measure:
     name = target.__name__ if given == "function" else given
     catalogue.check_options(target, options, f"measure {name}", partial=True)
     return FunctionMeasure(name=name, function=target, options=options)
-
-
-def _entry_point(name: str) -> str | None:
-    """Return the dotted path of a measure that another package offers under ``simopt.measures``."""
-    found = importlib.metadata.entry_points(group="simopt.measures", name=name)
-    return next((entry.value.replace(":", ".") for entry in found), None)
 
 
 def describe(measure: Measure) -> dict[str, Any]:
@@ -184,6 +187,15 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
     InputError
         Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples, or
         that the measure does not apply to; an unknown measure or option.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 6))
+    >>> round(simopt.score(X, 2 * X + 1, "cka"), 6)
+    1.0
+    >>> 0 < simopt.score(X, X[:, :3], "ridge100", penalty=3) < 1
+    True
     """
     if options and not isinstance(measure, str):
         raise InputError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -28,7 +27,12 @@ INVARIANCES = (
 )
 """The transformations of one side's units that a measure may ignore, named as in the resi package."""
 
+AFFINE = frozenset(INVARIANCES)
 ROTATIONAL = frozenset({"permutation", "orthogonal", "isotropic_scaling", "translation"})
+UNITWISE = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
+
+Score: TypeAlias = "Callable[[Moments], Tensor]"
+"""The score, (...), as a function of the moments of Y (..., n, q)."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,21 @@ class Facts:
     relations: tuple[str, ...] = ()
 
 
+def both(ignored: frozenset[str]) -> dict[str, Any]:
+    """Return the facts of a measure that ignores the same transformations of X and of Y."""
+    return {"invariant_x": ignored, "invariant_y": ignored}
+
+
+def spans_all(samples: int, units: int, consequence: str) -> str | None:
+    """Say what it means for a score where Y has units enough to span all centred samples, else None."""
+    return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
+
+
+def distance_facts(high: float) -> dict[str, Any]:
+    """Return the facts of a distance from 0 to ``high``."""
+    return {"high": high, "at_self": 0.0, "larger_is_closer": False}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure(ABC):
     """A similarity measure with its parameters fixed.
@@ -93,20 +112,19 @@ class Measure(ABC):
     name: str
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def _check_choices(self, **choices: Any) -> None:
-        """Refuse options that are none of their choices, each given as a Literal or as bool.
+    def _check_choices(self) -> None:
+        """Refuse options that are none of the choices of their Literal, or not true or false.
 
         Raises
         ------
         InputError
             An option is none of its choices.
         """
-        for option, kind in choices.items():
-            value, what = getattr(self, option), f"{option} of {self.name}"
+        for option, kind in get_type_hints(type(self)).items():
             if kind is bool:
-                checks.flag(value, what)
-            else:
-                checks.one_of(value, get_args(kind), what)
+                checks.flag(getattr(self, option), f"{option} of {self.name}")
+            elif get_origin(kind) is Literal:
+                checks.one_of(getattr(self, option), get_args(kind), f"{option} of {self.name}")
 
     @property
     @abstractmethod
@@ -114,7 +132,7 @@ class Measure(ABC):
         """What the measure declares of itself."""
 
     @abstractmethod
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Compute all that depends on X alone, and return the score as a function of the moments."""
 
     @property
@@ -145,7 +163,7 @@ class Measure(ABC):
 class BoundMeasure:
     """A measure with its X side precomputed; call it with Y (..., samples, units)."""
 
-    def __init__(self, measure: Measure, reference: Reference, evaluate: Callable[[Moments], Tensor]) -> None:
+    def __init__(self, measure: Measure, reference: Reference, evaluate: Score) -> None:
         self.measure = measure
         self.reference = reference
         self.evaluate = evaluate
@@ -171,13 +189,13 @@ class BoundMeasure:
         return self.evaluate(Moments(self.reference, Y))
 
 
-def over_batch(score: Callable[[npt.NDArray[np.float64]], float]) -> Callable[[Moments], Tensor]:
-    """Turn a score of one Y, a numpy array (n, q), into one of a batch, without a gradient."""
+def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
+    """Turn a score of one Y, (n, q), into one of a batch."""
 
     def evaluate(moments: Moments) -> Tensor:
-        Y = moments.Y.detach()
-        batch = Y.reshape(-1, *Y.shape[-2:]).cpu().double().numpy()
-        return Y.new_tensor([score(y) for y in batch]).reshape(Y.shape[:-2])
+        Y = moments.Y
+        scores = [score(one) for one in Y.reshape(-1, *Y.shape[-2:])]
+        return torch.stack(scores).reshape(Y.shape[:-2]) if scores else Y.new_zeros(Y.shape[:-2])
 
     return evaluate
 

@@ -8,24 +8,23 @@ singular values of Y are ever told apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import procrustes
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, spans_all
 from simopt.measures.moments import Moments, Reference
 
 Normaliser = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
 
-_AFFINE = frozenset(INVARIANCES)
+_ALL_ONES = "every canonical correlation is 1 whatever Y is."
 _NORMALISERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_rank": "min(rank X, rank Y)"}
 
 
@@ -45,37 +44,33 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
     return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
 
 
-class _Basis(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, centred: Tensor, Y: Tensor, variance: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg.svd(centred)
-        keep = values > rank_tolerance(values, Y)
-        if variance < 1:
-            keep = keep & _leading(values.square(), variance)
-        ctx.save_for_backward(left, values, right, keep)
-        ctx.truncated = variance < 1
-        ctx.mark_non_differentiable(keep)
-        return left * keep[..., None, :], keep
+def _basis_gradient(
+    grad: Tensor, left: Tensor, values: Tensor, right: Tensor, keep: Tensor, variance: float
+) -> Tensor:
+    inside = torch.where(keep[..., None, :], grad, 0.0)
+    along = left.mT @ inside
+    pulled = ((inside - left @ along) / torch.where(keep, values, 1.0)[..., None, :]) @ right
+    # Row j, column i: a kept u_i turns towards a dropped u_j.
+    own, other = values[..., None, :], values[..., :, None]
+    gap = (own - other) * (own + other)
+    largest = values[..., :1]
+    tie = torch.finfo(values.dtype).eps * max(left.shape[-2], right.shape[-1]) * largest.square()
+    turned = keep[..., None, :] & ~keep[..., :, None] & (gap > tie[..., None])
+    turn = torch.where(turned, along / torch.where(turned, gap, 1.0), 0.0)
+    pulled = pulled + left @ ((turn + turn.mT) * own) @ right
+    if variance == 1:
+        lacking = torch.where(keep[..., None, :], 0.0, grad)
+        pulled = pulled + (lacking / torch.where(largest > 0, largest, 1.0)[..., None, :]) @ right
+    return pulled
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        left, values, right, keep = ctx.saved_tensors
-        inside = torch.where(keep[..., None, :], grads[0], 0.0)
-        along = left.mT @ inside
-        grad = ((inside - left @ along) / torch.where(keep, values, 1.0)[..., None, :]) @ right
-        # Row j, column i: a kept u_i turns towards a dropped u_j.
-        own, other = values[..., None, :], values[..., :, None]
-        gap = (own - other) * (own + other)
-        largest = values[..., :1]
-        tie = torch.finfo(values.dtype).eps * max(left.shape[-2], right.shape[-1]) * largest.square()
-        turned = keep[..., None, :] & ~keep[..., :, None] & (gap > tie[..., None])
-        turn = torch.where(turned, along / torch.where(turned, gap, 1.0), 0.0)
-        grad = grad + left @ ((turn + turn.mT) * own) @ right
-        if not ctx.truncated:
-            lacking = torch.where(keep[..., None, :], 0.0, grads[0])
-            grad = grad + (lacking / torch.where(largest > 0, largest, 1.0)[..., None, :]) @ right
-        return grad, None, None
+
+@with_gradient(_basis_gradient)
+def _basis(centred: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
+    left, values, right = linalg.svd(centred)
+    keep = values > rank_tolerance(values, Y)
+    if variance < 1:
+        keep = keep & _leading(values.square(), variance)
+    return (left * keep[..., None, :], keep), (left, values, right, keep, variance)
 
 
 def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -99,7 +94,7 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
         direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
     keep : Tensor of bool, (..., r)
     """
-    return _Basis.apply(moments.centred, moments.Y, variance)
+    return _basis(moments.centred, moments.Y, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
@@ -109,34 +104,24 @@ def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
 
 
-def _all_ones(samples: int, units: int) -> str | None:
-    if units < samples - 1:
-        return None
-    return f"{units} units >= {samples} samples - 1: every canonical correlation is 1 whatever Y is."
-
-
 def _leading(powers: Tensor, variance: float) -> Tensor:
     share = powers.cumsum(dim=-1) / powers.sum(dim=-1, keepdim=True)
     before = torch.cat([torch.zeros_like(share[..., :1]), share[..., :-1]], dim=-1)
     return before <= variance
 
 
-class _SquaredNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        ctx.save_for_backward(matrix)
-        return matrix.square().sum(dim=(-2, -1))
+def _squared_norm_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
+    slope = 2 * matrix
+    unused = (matrix == 0).all(dim=-2, keepdim=True)
+    if bool(unused.any()):
+        left, _, right = linalg.svd(matrix)
+        slope = slope + torch.where(unused, left @ right, 0.0)
+    return grad[..., None, None] * slope
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (matrix,) = ctx.saved_tensors
-        grad = 2 * matrix
-        unused = (matrix == 0).all(dim=-2, keepdim=True)
-        if bool(unused.any()):
-            left, _, right = linalg.svd(matrix)
-            grad = grad + torch.where(unused, left @ right, 0.0)
-        return grads[0][..., None, None] * grad
+
+@with_gradient(_squared_norm_gradient)
+def _squared_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
+    return matrix.square().sum(dim=(-2, -1)), (matrix,)
 
 
 def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
@@ -153,9 +138,7 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     power : {1, 2}
     """
     cross = X_basis.mT @ Y_basis
-    if power == 1:
-        return linalg.nuclear_norm(cross)
-    return _SquaredNorm.apply(cross)
+    return linalg.nuclear_norm(cross) if power == 1 else _squared_norm(cross)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +170,7 @@ class CCA(Measure):
     variance: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check_choices(normaliser=Normaliser, form=CCAForm)
+        self._check_choices()
         if self.power not in (1, 2):
             raise InputError(
                 f"power of {self.name} is {self.power!r}; it must be 1 (rho) or 2 (rho squared)."
@@ -208,7 +191,7 @@ class CCA(Measure):
         formula += ", rho = singular values of Qx'Qy"
         if self.variance < 1:
             formula += f", after PCA of each side to over {self.variance:g} of the variance"
-        ignored = _AFFINE if self.variance == 1 else ROTATIONAL
+        ignored = AFFINE if self.variance == 1 else ROTATIONAL
         return Facts(
             family="cca",
             formula=formula,
@@ -218,8 +201,7 @@ class CCA(Measure):
             high=math.pi / 2 if self.form == "angle" else 1.0,
             at_self=0.0 if self.form == "angle" else None if self.normaliser == "units" else 1.0,
             larger_is_closer=self.form == "score",
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **both(ignored),
             sample_rotations=True,
             relations=self._relations(),
         )
@@ -235,9 +217,9 @@ class CCA(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Without truncation, with as many units as samples, Y spans everything."""
-        return None if self.variance < 1 else _all_ones(samples, units)
+        return None if self.variance < 1 else spans_all(samples, units, _ALL_ONES)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
         X_basis = reference_basis(reference, self.variance)
         X_rank = X_basis.shape[-1]
@@ -275,7 +257,7 @@ class PWCCA(Measure):
             formula="sum_i w_i rho_i / sum_i w_i, w_i = sum_j |<h_i, x_j>|, h_i canonical variates of X",
             source="Morcos et al. 2018, Insights on representational similarity with canonical correlation",
             invariant_x=ROTATIONAL - {"orthogonal"},
-            invariant_y=_AFFINE,
+            invariant_y=AFFINE,
             symmetric=False,
             differentiable=False,
             direction="x_weights",
@@ -284,9 +266,9 @@ class PWCCA(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """With as many units as samples Y spans everything."""
-        return _all_ones(samples, units)
+        return spans_all(samples, units, _ALL_ONES)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Where several correlations are 1 (wide Y) or 0 (X of higher rank than Y) their variates are not
@@ -329,12 +311,11 @@ class PLSSingularValue(Measure):
             source="Wold 1975, Soft modelling by latent variables (PLS-SVD)",
             high=math.inf,
             at_self=None,
-            invariant_x=ROTATIONAL - {"isotropic_scaling"},
-            invariant_y=ROTATIONAL - {"isotropic_scaling"},
+            **both(ROTATIONAL - {"isotropic_scaling"}),
             relations=("nbs times ||X||_F ||Y||_F / ((n - 1) min(p, q))",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
         size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]

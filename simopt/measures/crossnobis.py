@@ -19,7 +19,7 @@ from torch import Tensor
 
 from simopt import linalg
 from simopt.errors import InputError
-from simopt.measures.base import INVARIANCES, ROTATIONAL
+from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE
 from simopt.measures.rdm import Embedding, dependent_unit
 
 Noise = Literal["none", "diagonal", "full", "ledoit_wolf"]
@@ -34,8 +34,8 @@ NOISE: dict[Noise, str] = {
 
 INVARIANT: dict[Noise, frozenset[str]] = {
     "none": ROTATIONAL,
-    "diagonal": frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"}),
-    "full": frozenset(INVARIANCES),
+    "diagonal": UNITWISE,
+    "full": AFFINE,
     "ledoit_wolf": ROTATIONAL,
 }
 

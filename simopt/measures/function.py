@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from simopt.errors import InputError
-from simopt.measures.base import Facts, Measure
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.base import Facts, Measure, Score, both, over_batch
+from simopt.measures.moments import Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,7 @@ class FunctionMeasure(Measure):
             family="your own",
             formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
             source=(self.function.__doc__ or "").strip().partition("\n")[0],
-            invariant_x=frozenset(),
-            invariant_y=frozenset(),
+            **both(frozenset()),
             low=-float("inf"),
             high=float("inf"),
             at_self=None,
@@ -48,15 +47,9 @@ class FunctionMeasure(Measure):
             cost="unknown",
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the function, looped over the batch."""
-
-        def evaluate(moments: Moments) -> Tensor:
-            batch = moments.Y.reshape(-1, *moments.Y.shape[-2:])
-            scores = torch.stack([self._call(reference.responses, Y) for Y in batch])
-            return scores.reshape(moments.Y.shape[:-2])
-
-        return evaluate
+        return over_batch(lambda Y: self._call(reference.responses, Y))
 
     def _call(self, X: Tensor, Y: Tensor) -> Tensor:
         value = self.function(X, Y, **self.options)

@@ -7,16 +7,15 @@ at distance 0 (the tip of a cone) their gradient is 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import linalg, pairwise
-from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.gradients import Saved, with_gradient
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
@@ -65,8 +64,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
     """
     y = linalg.double_centre(distances_y)
     squared = (x * y).sum(dim=(-2, -1)) / torch.linalg.matrix_norm(y)
-    above = ~(squared <= 0)
-    return torch.where(above, torch.where(above, squared, 1.0).sqrt(), 0.0)
+    return linalg.root(squared)
 
 
 def uniformity(responses: Tensor) -> Tensor:
@@ -96,35 +94,24 @@ def concentricity(responses: Tensor) -> Tensor:
     return cosines.mean(dim=-1)
 
 
-_STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
-    "uniformity": uniformity,
-    "magnitude": magnitude,
-    "concentricity": concentricity,
+_STATISTICS = {statistic.__name__: statistic for statistic in (uniformity, magnitude, concentricity)}
+_FORMULAS = {
+    "uniformity": "u = log mean_ij exp(-2 ||a_i - a_j||^2)",
+    "magnitude": "u = || mean_i a_i ||",
+    "concentricity": "u = mean_i cos(a_i, mean_j a_j)",
 }
 
 
-class _Polar(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        left, values, right = linalg.svd(matrix)
-        keep = values > linalg.rank_tolerance(values, matrix)
-        left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
-        ctx.save_for_backward(left, torch.where(keep, values, 1.0), right)
-        return left @ right.mT
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        left, values, right = ctx.saved_tensors
-        (grad,) = grads
-        inner = left.mT @ grad @ right
-        turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
-        from_left = (grad @ right - left @ inner) / values[..., None, :]
-        from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
-        return left @ (turned @ right.mT + from_right) + from_left @ right.mT
+def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -> Tensor:
+    inner = left.mT @ grad @ right
+    turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
+    from_left = (grad @ right - left @ inner) / values[..., None, :]
+    from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
+    return left @ (turned @ right.mT + from_right) + from_left @ right.mT
 
 
-def polar(matrix: Tensor) -> Tensor:
+@with_gradient(_polar_gradient)
+def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Return UV', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
 
     Its gradient is exact at constant rank and divides by sums s_i + s_j of nonzero singular values only, so
@@ -135,7 +122,10 @@ def polar(matrix: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    return _Polar.apply(matrix)
+    left, values, right = linalg.svd(matrix)
+    keep = values > linalg.rank_tolerance(values, matrix)
+    left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
+    return left @ right.mT, (left, torch.where(keep, values, 1.0), right)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +147,7 @@ class DistanceMatrices(Measure):
     comparison: DistanceComparison
 
     def __post_init__(self) -> None:
-        self._check_choices(comparison=DistanceComparison)
+        self._check_choices()
 
     @property
     def facts(self) -> Facts:
@@ -167,8 +157,7 @@ class DistanceMatrices(Measure):
                 family="geometry",
                 formula="sqrt(<A, B> / (||A||_F ||B||_F)), A and B double-centred distance matrices",
                 source="Székely, Rizzo & Bakirov 2007, Measuring and Testing Dependence by Correlation",
-                invariant_x=ROTATIONAL,
-                invariant_y=ROTATIONAL,
+                **both(ROTATIONAL),
                 cost="n^2 p",
                 relations=("its square is CKA with the kernel -||x_i - x_j||",),
             )
@@ -177,16 +166,13 @@ class DistanceMatrices(Measure):
             family="geometry",
             formula="||D_X - D_Y||_2" if spectral else "||D_X - D_Y||_F / sqrt 2",
             source="Yin & Shen 2018, On the Dimensionality of Word Embedding; Klabunde et al. 2025",
-            invariant_x=_ROTATION | {"translation"},
-            invariant_y=_ROTATION | {"translation"},
-            high=math.inf,
-            at_self=0.0,
-            larger_is_closer=False,
+            **both(_ROTATION | {"translation"}),
+            **distance_facts(math.inf),
             cost="n^2 p + n^3" if spectral else "n^2 p",
             relations=("spectral <= sqrt 2 pairs",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Compute the distances of X, and return the score as a function of the moments."""
         x = pairwise.distances(reference.responses)
         if self.comparison == "correlation":
@@ -216,34 +202,25 @@ class StatisticDifference(Measure):
     statistic: Statistic
 
     def __post_init__(self) -> None:
-        self._check_choices(statistic=Statistic)
+        self._check_choices()
 
     @property
     def facts(self) -> Facts:
         """A distance of two numbers: 0 for many Y other than X."""
-        ignores = {"uniformity": "translation", "concentricity": "isotropic_scaling"}
-        invariant = _ROTATION | ({ignores[self.statistic]} if self.statistic in ignores else set())
-        formulas = {
-            "uniformity": "u = log mean_ij exp(-2 ||a_i - a_j||^2)",
-            "magnitude": "u = || mean_i a_i ||",
-            "concentricity": "u = mean_i cos(a_i, mean_j a_j)",
-        }
-        source = "Wang et al. 2022, Towards Understanding the Instability of Network Embedding"
-        if self.statistic == "uniformity":
-            source = "Wang & Isola 2020, Alignment and Uniformity on the Hypersphere"
+        ignored = {"uniformity": {"translation"}, "magnitude": (), "concentricity": {"isotropic_scaling"}}
+        pairs = self.statistic == "uniformity"
         return Facts(
             family="geometry",
-            formula=f"|u(X) - u(Y)|, {formulas[self.statistic]}",
-            source=source,
-            invariant_x=invariant,
-            invariant_y=invariant,
-            high=2.0 if self.statistic == "concentricity" else math.inf,
-            at_self=0.0,
-            larger_is_closer=False,
-            cost="n^2 p" if self.statistic == "uniformity" else "n p",
+            formula=f"|u(X) - u(Y)|, {_FORMULAS[self.statistic]}",
+            source="Wang & Isola 2020, Alignment and Uniformity on the Hypersphere"
+            if pairs
+            else "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
+            **both(_ROTATION.union(ignored[self.statistic])),
+            **distance_facts(2.0 if self.statistic == "concentricity" else math.inf),
+            cost="n^2 p" if pairs else "n p",
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Compute the statistic of X, and return the score as a function of the moments."""
         statistic = _STATISTICS[self.statistic]
         x = statistic(reference.responses)
@@ -262,8 +239,7 @@ class EigenspaceOverlap(Measure):
             family="geometry",
             formula="||U'V||_F^2 / max(p, q), U and V orthonormal bases of the column spaces of X and Y",
             source="May et al. 2019, On the Downstream Performance of Compressed Word Embeddings",
-            invariant_x=invariant,
-            invariant_y=invariant,
+            **both(invariant),
             at_self=None,
             relations=("cca-mean-squared without centring, times min(p, q) / max(p, q)",),
         )
@@ -277,7 +253,7 @@ class EigenspaceOverlap(Measure):
             )
         return None
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Find a basis of X, and return the score as a function of the moments.
 
         ||U'V||^2 = ||U||^2 - ||U - YB||^2 with B the least squares fit; as B is optimal, its gradient is that
@@ -305,13 +281,12 @@ class AlignedCosine(Measure):
             family="geometry",
             formula="mean_i cos(Q'x_i, y_i), Q = argmin over orthogonal Q of ||XQ - Y||_F",
             source="Hamilton et al. 2016, Diachronic Word Embeddings; Klabunde et al. 2025",
-            invariant_x=ROTATIONAL - {"translation"},
-            invariant_y=ROTATIONAL - {"translation"},
+            **both(ROTATIONAL - {"translation"}),
             low=-1.0,
             relations=("with rows of equal length, the uncentred nbs",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Q, zero-padded to the wider side, keeps the length of x_i, so only UV' of X'Y is needed.

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
 
-class _HatDistance(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
-        left, values, right = linalg.svd(matrix)
-        shrunk = values.square() / (values.square() + penalty)
-        cross = X_basis.mT @ left
-        ctx.save_for_backward(left, values, right, shrunk, cross, X_basis, X_shrunk)
-        ctx.penalty = penalty
-        overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
-        return X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        left, values, right, shrunk, cross, X_basis, X_shrunk = ctx.saved_tensors
-        coefficients = values / (values.square() + ctx.penalty)
-        # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
-        difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
-        difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
-        grad = 4 * (difference * coefficients[..., None, :]) @ right
-        return grads[0][..., None, None] * grad, None, None, None
+def _hat_gradient(
+    grad: Tensor, left: Tensor, values: Tensor, right: Tensor, shrunk: Tensor, cross: Tensor,
+    X_basis: Tensor, X_shrunk: Tensor, penalty: float,
+) -> Tensor:  # fmt: skip
+    coefficients = values / (values.square() + penalty)
+    # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
+    difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
+    difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
+    pulled = 4 * (difference * coefficients[..., None, :]) @ right
+    return grad[..., None, None] * pulled
 
 
-def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> Tensor:
+@with_gradient(_hat_gradient)
+def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
     """Return ||H_x - H||_F^2 of two ridge hat matrices, H = A (A'A + lambda I)^-1 A', (...).
 
     The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 takes no difference of singular values.
@@ -54,7 +42,12 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
         Eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
-    return _HatDistance.apply(matrix, X_basis, X_shrunk, penalty)
+    left, values, right = linalg.svd(matrix)
+    shrunk = values.square() / (values.square() + penalty)
+    cross = X_basis.mT @ left
+    overlap = (X_shrunk[:, None] * cross.square() * shrunk[..., None, :]).sum(dim=(-2, -1))
+    squared = X_shrunk.square().sum() + shrunk.square().sum(dim=-1) - 2 * overlap
+    return squared, (left, values, right, shrunk, cross, X_basis, X_shrunk, penalty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,32 +73,26 @@ class GULP(Measure):
     @property
     def facts(self) -> Facts:
         """Blind to rotation, scale and offset of either side; unpenalised, to any invertible affine map."""
-        ignored = ROTATIONAL if self.penalty > 0 else frozenset(INVARIANCES)
-        relation = (
-            "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
-            if self.penalty > 0
-            else "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
-        )
+        ignored = ROTATIONAL if self.penalty > 0 else AFFINE
+        relation = "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
+        if self.penalty == 0:
+            relation = "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
         return Facts(
             family="gulp",
             formula="||X (X'X + lambda I)^-1 X' - Y (Y'Y + lambda I)^-1 Y'||_F^2, ||X||_F = ||Y||_F = 1",
             source="Boix-Adsera et al. 2022, GULP: a prediction-based metric between representations",
-            high=float("inf"),
-            at_self=0.0,
-            larger_is_closer=False,
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **distance_facts(math.inf),
+            **both(ignored),
             sample_rotations=True,
             relations=(relation,),
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Without a penalty and with as many units as samples, Y spans everything."""
-        if self.penalty > 0 or units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: the distance is rank Y - rank X whatever Y is."
+        same = "the distance is rank Y - rank X whatever Y is."
+        return None if self.penalty > 0 else spans_all(samples, units, same)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the squared distance as a function of the moments."""
         X_basis = cca.reference_basis(reference)
         if self.penalty == 0:

@@ -6,7 +6,6 @@ norms: no samples-by-samples matrix exists. Other kernels need one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from simopt import checks, linalg, pairwise
 from simopt.errors import InputError
 from simopt.measures import forms
-from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
 
@@ -135,9 +134,7 @@ class KernelSimilarity(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        self._check_choices(
-            comparison=Comparison, estimator=Estimator, kernel=Kernel, bandwidth=Bandwidth, form=Form
-        )
+        self._check_choices()
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
         checks.at_least(self.offset, 0, f"offset of {self.name}")
         checks.whole(self.degree, 1, f"degree of {self.name}", _HIGHEST_DEGREE)
@@ -154,8 +151,7 @@ class KernelSimilarity(Measure):
             family="kernel",
             formula=forms.wording(self.form, self._formula()),
             source=_SOURCES["bures" if self.comparison == "bures" else self.estimator],
-            invariant_x=invariant,
-            invariant_y=invariant,
+            **both(invariant),
             sample_rotations=self.kernel == "linear" and biased,
             cost="n p^2" if self.kernel == "linear" else "n^2 p",
             relations=self._relations(),
@@ -186,7 +182,7 @@ class KernelSimilarity(Measure):
             "cka / sqrt(r_x r_y) <= nbs^2 <= min(r_x, r_y) cka, r the ranks",
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
@@ -218,17 +214,14 @@ class KernelSimilarity(Measure):
             matrix = (data @ data.mT / data.shape[-1] + float(self.offset)) ** self.degree
         else:
             squared = pairwise.squared_distances(data)
-            matrix = torch.exp(-squared / (2 * self._variance(squared)[..., None, None]))
+            twice: Tensor | float = 2 * float(self.scale) ** 2
+            if self.bandwidth != "fixed":
+                median = median_distance(squared, diagonal=self.bandwidth == "median")
+                twice = twice * median[..., None, None]
+            matrix = torch.exp(-squared / twice)
         if self.estimator != "debiased":
             matrix = linalg.double_centre(matrix)
         return _Side.of(matrix, factored=False)
-
-    def _variance(self, squared: Tensor) -> Tensor:
-        if self.bandwidth == "fixed":
-            return torch.full(
-                squared.shape[:-2], float(self.scale) ** 2, dtype=squared.dtype, device=squared.device
-            )
-        return float(self.scale) ** 2 * median_distance(squared, diagonal=self.bandwidth == "median")
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:

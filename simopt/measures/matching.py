@@ -8,7 +8,6 @@ the plan is unique (envelope theorem), and elsewhere a direction along which the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError, NumericalError
 from simopt.measures import forms
-from simopt.measures.base import Facts, Measure
+from simopt.measures.base import UNITWISE, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
 
@@ -42,11 +41,10 @@ _FORMULAS = {
     "angle": "min_W arccos(sum_ij W_ij x_i'y_j / (||X|| ||Y||))",
     "correlation": "max_W sum_ij W_ij corr(x_i, y_j) / sum_ij W_ij",
 }
-_UNITS = frozenset({"permutation"})
 _INVARIANCES = {
-    "raw": _UNITS,
-    "centred": _UNITS | {"translation"},
-    "unit": _UNITS | {"translation", "isotropic_scaling", "column_scaling"},
+    "raw": frozenset({"permutation"}),
+    "centred": frozenset({"permutation", "translation"}),
+    "unit": UNITWISE,
 }
 _SMALL_TRANSPORT = 200
 
@@ -118,11 +116,7 @@ def many_to_one(gain: FloatArray) -> FloatArray:
     return plan
 
 
-_SOLVERS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "one_to_one": one_to_one,
-    "transport": transport,
-    "many_to_one": many_to_one,
-}
+_SOLVERS = {solve.__name__: solve for solve in (one_to_one, transport, many_to_one)}
 
 
 def best_plan(gain: Tensor, plan: Plan) -> Tensor:
@@ -170,8 +164,7 @@ def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> T
     if count_unmatched:
         squared = squared + ((1 - plan.sum(-1)) * x.square().sum(-2)).sum(-1)
         squared = squared + ((1 - plan.sum(-2)) * y.square().sum(-2)).sum(-1)
-    positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
+    return linalg.root(squared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +191,7 @@ class Matching(Measure):
     comparison: Comparison
 
     def __post_init__(self) -> None:
-        self._check_choices(plan=Plan, columns=Columns, comparison=Comparison)
+        self._check_choices()
         if self.columns != "unit" and (self.comparison == "correlation" or self.plan == "many_to_one"):
             what = "a correlation" if self.comparison == "correlation" else "a many_to_one plan"
             raise InputError(f"columns of {self.name} is {self.columns!r}; {what} takes columns='unit'.")
@@ -207,20 +200,14 @@ class Matching(Measure):
     def facts(self) -> Facts:
         """Symmetric and blind to the order of units; what else it ignores depends on the columns."""
         invariant = _INVARIANCES[self.columns]
-        if self.comparison == "angle":
-            invariant = invariant | {"isotropic_scaling"}
         longest = 2.0 if self.columns == "unit" and self.plan != "one_to_one" else math.inf
-        ends: dict[str, dict[str, Any]] = {
-            "euclidean": {"high": longest, "at_self": 0.0, "larger_is_closer": False},
-            "angle": {"high": math.pi, "at_self": 0.0, "larger_is_closer": False},
-            "correlation": {"low": -1.0},
-        }
+        if self.comparison == "angle":
+            invariant, longest = invariant | {"isotropic_scaling"}, math.pi
         return Facts(
             family="matching",
             formula=f"{_FORMULAS[self.comparison]}, {_PLANS[self.plan]}, columns {self.columns}",
             source=_SOURCES[self.plan],
-            invariant_x=invariant,
-            invariant_y=invariant,
+            **both(invariant),
             cost="n p^2, and p^3 on the CPU for the plan",
             relations=(
                 "with as many units in X as in Y, the transport plan is the one-to-one plan / p",
@@ -228,7 +215,7 @@ class Matching(Measure):
                 "permutation_angular >= arccos(nbs): a permutation is one rotation of many",
                 "many_to_one has local maxima unless Y has more units than X (init.units)",
             ),
-            **ends[self.comparison],
+            **({"low": -1.0} if self.comparison == "correlation" else distance_facts(longest)),
         )
 
     def _columns(self, responses: Tensor) -> Tensor:
@@ -236,7 +223,7 @@ class Matching(Measure):
             return unit_columns(responses)
         return linalg.centre(responses) if self.columns == "centred" else responses
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments, with the columns of X made once."""
         x = self._columns(reference.responses)
         single = self.plan == "one_to_one"
@@ -290,8 +277,7 @@ class PairwiseMatching(Measure):
             family="matching",
             formula="mean over folds and j of corr(x_m(j), y_j) on the fold, m(j) = argmax_i corr off it",
             source="Li et al. 2016, Convergent Learning; cross-validated as in neuroaimetrics",
-            invariant_x=_INVARIANCES["unit"],
-            invariant_y=_INVARIANCES["unit"],
+            **both(_INVARIANCES["unit"]),
             low=-1.0,
             symmetric=False,
             differentiable=False,
@@ -300,7 +286,7 @@ class PairwiseMatching(Measure):
             relations=("one side of soft_correlation_match, cross-validated",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Split the samples, and return the score as a function of the moments."""
         from sklearn.model_selection import KFold
 

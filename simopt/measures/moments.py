@@ -7,7 +7,7 @@ Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -90,12 +90,13 @@ class Reference:
         """Return the reference in a dtype and on a device, as if it had been decomposed for these."""
         if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
             return self
-        return Reference(
-            responses=self.responses.to(dtype).to(device),
-            scores=self.scores.to(dtype).to(device),
-            variance_ratio=self.variance_ratio.to(dtype).to(device),
-            norm=self.norm,
-        )
+        tensors = ("responses", "scores", "variance_ratio")
+        return replace(self, **{name: getattr(self, name).to(dtype).to(device) for name in tensors})
+
+    @property
+    def factor(self) -> Tensor:
+        """F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
+        return self.norm * self.scores
 
     @property
     def samples(self) -> int:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures.base import Facts, Measure
+from simopt.measures.base import Facts, Measure, Score, both
 from simopt.measures.geometry import directions
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.moments import Reference
 
 Metric = Literal["inner", "cosine"]
 Comparison = Literal["mutual", "cycle", "lcs", "cknna", "jaccard", "second_order_cosine", "rank"]
@@ -174,13 +174,7 @@ def _unbiased_hsic(K: Tensor, L: Tensor) -> Tensor:
 
 
 _COMPARISONS: dict[str, Callable[[Side, Side], Tensor]] = {
-    "mutual": mutual,
-    "cycle": cycle,
-    "lcs": lcs,
-    "cknna": cknna,
-    "jaccard": jaccard,
-    "second_order_cosine": second_order_cosine,
-    "rank": rank,
+    compare.__name__: compare for compare in (mutual, cycle, lcs, cknna, jaccard, second_order_cosine, rank)
 }
 
 
@@ -211,7 +205,7 @@ class Neighbourhood(Measure):
     added: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check_choices(comparison=Comparison, metric=Metric)
+        self._check_choices()
         checks.whole(self.k, 1, f"k of {self.name}")
         checks.at_least(self.added, 0, f"added of {self.name}")
         if self.added and self.comparison != "cknna":
@@ -233,8 +227,7 @@ class Neighbourhood(Measure):
             family="neighbours",
             formula=f"{_FORMULAS[self.comparison]}; N the {self.k} nearest by {self.metric} product",
             source=_SOURCES[self.comparison],
-            invariant_x=invariant,
-            invariant_y=invariant,
+            **both(invariant),
             symmetric=not directed,
             differentiable=False,
             direction="y_to_x" if directed else "symmetric",
@@ -243,7 +236,7 @@ class Neighbourhood(Measure):
             **ends.get(self.comparison, {}),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Find the neighbours in X, and return the score as a function of the moments."""
         if self.k >= reference.samples:
             raise InputError(

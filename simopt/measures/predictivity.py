@@ -7,7 +7,6 @@ have no gradient here: partial least squares is an iteration, a chosen penalty j
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure, over_batch
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE, Facts, Measure, Score, over_batch
+from simopt.measures.moments import Reference
 
 Array = npt.NDArray[np.float64]
 Model = Literal["linear", "ridge", "ridge_cv", "pls"]
@@ -27,8 +26,6 @@ Statistic = Literal["pearson", "pearson_squared", "r2"]
 Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
 Standardise = Literal["none", "train", "each"]
-
-_UNIT_BY_UNIT = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
 
 PENALTIES = 10.0 ** np.arange(-8, 9)
 """What ``ridge_cv`` chooses from, by the leave-one-out error within the train samples."""
@@ -92,18 +89,7 @@ class Predictivity(Measure):
     direction: Direction = "y_to_x"
 
     def __post_init__(self) -> None:
-        self._check_choices(
-            model=Model,
-            splits=Splits,
-            standardise=Standardise,
-            statistic=Statistic,
-            aggregate=Aggregate,
-            direction=Direction,
-            per_unit=bool,
-            fewer_components=bool,
-            scale=bool,
-            pooled=bool,
-        )
+        self._check_choices()
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
         checks.at_least(self.tolerance, np.finfo(float).eps, f"tolerance of {self.name}")
         checks.whole(self.components, 1, f"components of {self.name}")
@@ -132,22 +118,16 @@ class Predictivity(Measure):
         )
 
     def _invariances(self) -> tuple[frozenset[str], frozenset[str]]:
-        predicted = _UNIT_BY_UNIT
-        coupled = self.model == "ridge_cv" and not self.per_unit
-        if coupled or (self.model == "pls" and not self.scale):
-            predicted -= {"column_scaling"}
-        if self.standardise == "each":
-            return _UNIT_BY_UNIT, predicted
-        if self.model == "linear":
-            return frozenset(INVARIANCES), predicted
-        scaled = self.standardise == "train" or (self.model == "pls" and self.scale)
-        if scaled:
-            return _UNIT_BY_UNIT, predicted
-        if self.model == "pls":
-            return ROTATIONAL, predicted
-        return ROTATIONAL - {"isotropic_scaling"}, predicted
+        pls = self.model == "pls"
+        coupled = (pls and not self.scale) or (self.model == "ridge_cv" and not self.per_unit)
+        predicted = UNITWISE - {"column_scaling"} if coupled else UNITWISE
+        if self.model == "linear" and self.standardise != "each":
+            return AFFINE, predicted
+        if self.standardise != "none" or (pls and self.scale):
+            return UNITWISE, predicted
+        return ROTATIONAL if pls else ROTATIONAL - {"isotropic_scaling"}, predicted
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
@@ -160,38 +140,35 @@ class Predictivity(Measure):
             raise InputError(
                 f"{self.name}: {self.folds} folds of {len(X)} samples; at most as many as samples."
             )
-        splits = list(self._splits(len(X)))
+        splits = self._splits(len(X))
 
-        def score(Y: Array) -> float:
-            predictors, targets = (Y, X) if self.direction == "y_to_x" else (X, Y)
+        def score(Y: Tensor) -> Tensor:
+            other = Y.detach().cpu().double().numpy()
+            predictors, targets = (other, X) if self.direction == "y_to_x" else (X, other)
             pairs = [self._predict(predictors, targets, train, test) for train, test in splits]
             if self.pooled:
                 targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
                 pairs = [(targets, predicted)]
             over_units = np.median if self.aggregate == "median" else np.mean
-            return float(np.mean([over_units(self._statistics(*pair)) for pair in pairs]))
+            return Y.new_tensor(np.mean([over_units(self._statistics(*pair)) for pair in pairs]))
 
         return over_batch(score)
 
-    def _splits(self, samples: int) -> Iterator[tuple[Any, Any]]:
+    def _splits(self, samples: int) -> list[tuple[Any, Any]]:
         from sklearn.model_selection import KFold, ShuffleSplit
 
-        if self.splits == "random":
-            splitter = ShuffleSplit(self.folds, train_size=0.9, random_state=self.seed)
-        elif self.splits == "shuffled":
-            splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
-        else:
-            splitter = KFold(self.folds)
-        yield from splitter.split(np.empty((samples, 1)))
+        splitter = {
+            "random": ShuffleSplit(self.folds, train_size=0.9, random_state=self.seed),
+            "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
+            "contiguous": KFold(self.folds),
+        }[self.splits]
+        return list(splitter.split(np.empty((samples, 1))))
 
     def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
         if self.standardise != "none":
-            mean, deviation = _moments(inputs)
-            test_mean, test_deviation = (
-                _moments(held_out) if self.standardise == "each" else (mean, deviation)
-            )
-            inputs, held_out = (inputs - mean) / deviation, (held_out - test_mean) / test_deviation
+            own = held_out if self.standardise == "each" else inputs
+            inputs, held_out = _standardised(inputs, inputs), _standardised(held_out, own)
         model = self._model(inputs)
         with warnings.catch_warnings():
             # PLS says so when fewer components leave nothing to fit: the prediction is complete by then.
@@ -230,6 +207,7 @@ class Predictivity(Measure):
         return correlation if self.statistic == "pearson" else correlation**2
 
 
-def _moments(data: Array) -> tuple[Array, Array]:
-    deviation = data.std(axis=0)
-    return data.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+def _standardised(data: Array, by: Array) -> Array:
+    """Return data (n, p) less the mean, and over the deviation where there is one, of each column."""
+    deviation = by.std(axis=0)
+    return (data - by.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

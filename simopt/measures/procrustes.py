@@ -8,17 +8,16 @@ of the digits next to Y = X.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
-from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.gradients import Saved, with_gradient
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 
@@ -45,30 +44,13 @@ _RELATIONS = {
 }
 
 
-class _Distance(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, factor: Tensor) -> Tensor:
-        polar = linalg.polar(factor.mT @ matrix)
-        residual = matrix - factor @ polar
-        # The polar factor keeps lengths only from the narrower side into the wider one.
-        narrow = factor.shape[-1] <= matrix.shape[-1]
-        apart = residual if narrow else factor - matrix @ polar.mT
-        distance = torch.linalg.matrix_norm(apart)
-        size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
-        units = max(*matrix.shape[-2:], factor.shape[-1])
-        tip = _TIP * torch.finfo(matrix.dtype).eps * units * size
-        ctx.save_for_backward(residual, distance, tip)
-        return distance
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        residual, distance, tip = ctx.saved_tensors
-        slope = torch.where(distance > tip, grads[0] / torch.where(distance > tip, distance, 1.0), 0.0)
-        return slope[..., None, None] * residual, None
+def _distance_gradient(grad: Tensor, residual: Tensor, distance: Tensor, tip: Tensor) -> Tensor:
+    slope = torch.where(distance > tip, grad / torch.where(distance > tip, distance, 1.0), 0.0)
+    return slope[..., None, None] * residual
 
 
-def distance(matrix: Tensor, factor: Tensor) -> Tensor:
+@with_gradient(_distance_gradient)
+def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
     """Return min over orthogonal Q of ||F - A Q||_F, the narrower side padded with zero columns, (...).
 
     d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, whose gradient is 2 (A - F P) with P the polar factor of F'A:
@@ -86,7 +68,14 @@ def distance(matrix: Tensor, factor: Tensor) -> Tensor:
     NumericalError
         A holds NaN or infinite values.
     """
-    return _Distance.apply(matrix, factor)
+    polar = linalg.polar(factor.mT @ matrix)
+    residual = matrix - factor @ polar
+    # The polar factor keeps lengths only from the narrower side into the wider one.
+    narrow = factor.shape[-1] <= matrix.shape[-1]
+    apart = torch.linalg.matrix_norm(residual if narrow else factor - matrix @ polar.mT)
+    size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
+    tip = _TIP * torch.finfo(matrix.dtype).eps * max(*matrix.shape[-2:], factor.shape[-1]) * size
+    return apart, (residual, apart, tip)
 
 
 def angle(chord: Tensor) -> Tensor:
@@ -100,11 +89,6 @@ def angle(chord: Tensor) -> Tensor:
 def unit(matrix: Tensor) -> Tensor:
     """Return A / ||A||_F, (..., n, q); NaN where A is zero."""
     return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
-
-
-def centred_factor(reference: Reference) -> Tensor:
-    """Return F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
-    return reference.norm * reference.scores
 
 
 def _uncentred_factor(reference: Reference) -> Tensor:
@@ -144,7 +128,7 @@ class Procrustes(Measure):
     folds: int | None = None
 
     def __post_init__(self) -> None:
-        self._check_choices(form=ProcrustesForm, centred=bool, normalised=bool)
+        self._check_choices()
         if self.form not in ("distance", "squared") and not self.normalised:
             raise InputError(
                 f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."
@@ -173,8 +157,7 @@ class Procrustes(Measure):
             high=high,
             at_self=1.0 if self.form == "similarity" else 0.0,
             larger_is_closer=self.form == "similarity",
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **both(ignored),
             differentiable=self.folds is None,
             cost="n p^2 + p^3",
             relations=_RELATIONS[self.form, self.normalised] if plain else (),
@@ -192,7 +175,7 @@ class Procrustes(Measure):
         highest = widest if self.form == "distance" else widest**2
         return 0.0, highest if self.normalised else math.inf
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
@@ -201,7 +184,7 @@ class Procrustes(Measure):
             More folds than samples. The function raises it where the train samples of a fold do not
             determine the rotation (samples < units).
         """
-        factor = centred_factor(reference) if self.centred else _uncentred_factor(reference)
+        factor = reference.factor if self.centred else _uncentred_factor(reference)
         if self.folds is not None:
             folds = Folds.of(reference.samples, self.folds, None, self.name, factor)
             held_out = torch.no_grad()(self._held_out)

@@ -10,16 +10,16 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import linalg
 from simopt.components import principal_components
+from simopt.gradients import Saved, with_gradient
 from simopt.measures.rdm import Embedding
 
 Comparison = Literal[
@@ -29,6 +29,31 @@ Comparison = Literal[
 
 Compare: TypeAlias = "Callable[[Embedding], Tensor]"
 """The score, (...), as a function of the embedded samples of Y."""
+
+
+RANKED = frozenset({"spearman", "tau_a", "tau_b"})
+BURES = frozenset({"bures", "bures_sq_distance"})
+
+
+def compare_with(comparison: Comparison, own: Embedding, like: Tensor) -> Compare:
+    """Return the comparison of the RDM of Y with that of X.
+
+    Parameters
+    ----------
+    comparison : str
+    own : Embedding of (n, k), float64
+        The embedded samples of X.
+    like : Tensor
+        Of the dtype and device to compute in.
+    """
+    if comparison in RANKED:
+        return rank_comparison(comparison, own)
+    if comparison in BURES:
+        return BuresComparison(comparison == "bures_sq_distance", own, like)
+    if comparison == "euclidean_norm":
+        fixed = own.dissimilarities().to(like)
+        return lambda other: torch.linalg.vector_norm(other.dissimilarities() - fixed, dim=-1)
+    return LinearComparison(comparison, own, like)
 
 
 class LinearComparison:
@@ -122,23 +147,6 @@ def _unit_factor(points: Tensor) -> Tensor:
     return torch.from_numpy(principal_components(points.cpu().numpy()).scores).to(points)
 
 
-class _Fidelity(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, factor: Tensor, matrix: Tensor) -> Tensor:
-        root = _root(matrix)
-        left, values, _ = linalg.svd(factor.mT @ root)
-        keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
-        inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
-        ctx.save_for_backward(factor @ left, inverse)
-        return values.sum(dim=-1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        axes, inverse = ctx.saved_tensors
-        return None, grads[0][..., None, None] / 2 * (axes * inverse[..., None, :]) @ axes.mT
-
-
 def _root(matrix: Tensor) -> Tensor:
     """Return B with B B' = A, (..., n, n), of symmetric A without its negative eigenvalues."""
     values, vectors = linalg.eigh(matrix)
@@ -146,7 +154,12 @@ def _root(matrix: Tensor) -> Tensor:
     return vectors * torch.where(values > floor, values, 0.0).sqrt()[..., None, :]
 
 
-def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
+def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
+    return grad[..., None, None] / 2 * (axes * inverse[..., None, :]) @ axes.mT
+
+
+@with_gradient(_fidelity_gradient)
+def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
     """Return tr (K^1/2 L K^1/2)^1/2, (...), of K = A A' and L, symmetric positive semidefinite.
 
     The gradient A (A'L A)^-1/2 A' / 2 is the same whatever eigenvalues repeat; where some are zero the root
@@ -154,15 +167,19 @@ def fidelity(factor: Tensor, matrix: Tensor) -> Tensor:
 
     Parameters
     ----------
-    factor : Tensor, (n, r), A
     matrix : Tensor, (..., n, n), L
+    factor : Tensor, (n, r), A
+        Taken as constant by the gradient.
 
     Raises
     ------
     NumericalError
         L holds NaN or infinite values.
     """
-    return _Fidelity.apply(factor, matrix)
+    left, values, _ = linalg.svd(factor.mT @ _root(matrix))
+    keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
+    inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
+    return values.sum(dim=-1), (factor @ left, inverse)
 
 
 class BuresComparison:
@@ -196,7 +213,7 @@ class BuresComparison:
         if other.kind == "euclidean":
             matrix = other.kernel()
             trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
-            common = fidelity(self.factor, matrix.double()).to(trace)
+            common = fidelity(matrix.double(), self.factor).to(trace)
         else:
             trace = points.square().sum(dim=(-2, -1))
             common = linalg.nuclear_norm(self.factor.mT @ points)
@@ -205,8 +222,8 @@ class BuresComparison:
         return common / trace.sqrt()
 
 
-class RankComparison:
-    """A rank correlation of the dissimilarities of X and Y, exact, one Y at a time.
+def rank_comparison(comparison: Comparison, own: Embedding) -> Compare:
+    """Return a rank correlation of the dissimilarities of X and Y: exact, one Y at a time, no gradient.
 
     Parameters
     ----------
@@ -214,17 +231,15 @@ class RankComparison:
     own : Embedding of (n, k), float64
         The embedded samples of X.
     """
+    correlate = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
 
-    def __init__(self, comparison: Comparison, own: Embedding) -> None:
-        self.compare = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
-        self.levels = own.levels
-
-    def __call__(self, other: Embedding) -> Tensor:
-        """Return the score, (...), without a gradient, of the embedded samples of Y, (..., n, k)."""
+    def compare(other: Embedding) -> Tensor:
         points = other.points
         members = (replace(other, points=one) for one in points.reshape(-1, *points.shape[-2:]))
-        scores = [self.compare(self.levels, member.levels) for member in members]
-        return torch.tensor(scores, dtype=points.dtype, device=points.device).reshape(points.shape[:-2])
+        scores = [correlate(own.levels, member.levels) for member in members]
+        return points.new_tensor(scores).reshape(points.shape[:-2])
+
+    return compare
 
 
 Levels = npt.NDArray[np.int64]

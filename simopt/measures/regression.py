@@ -8,7 +8,7 @@ their prediction, <T, P>, ||P||^2 and ||T||^2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import forms
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form
@@ -71,7 +71,7 @@ class Regression(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        self._check_choices(statistic=Statistic, direction=Direction, baseline=Baseline, form=Form)
+        self._check_choices()
         checks.at_least(self.penalty, 0, f"penalty of {self.name}")
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
@@ -83,7 +83,7 @@ class Regression(Measure):
     @property
     def facts(self) -> Facts:
         """The predicted side may be rotated and scaled; the predicting one mapped, unless penalised."""
-        predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else frozenset(INVARIANCES)
+        predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else AFFINE
         both = predicting & ROTATIONAL
         x, y = {
             "y_to_x": (ROTATIONAL, predicting),
@@ -122,7 +122,7 @@ class Regression(Measure):
             return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
         return None
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
@@ -172,8 +172,8 @@ class _FromY:
 
     P = a (A'A + lambda I)^-1 A'T, with T and A the train rows of X and Y and a the test rows of Y, all about
     the means of the train rows. The cheapest way is taken (:meth:`_from_all`, :meth:`_from_moments`,
-    :meth:`_from_test_rows`, :meth:`_from_kernel`), and :meth:`_from_data` where the matrix that it inverts is
-    not well enough conditioned.
+    :meth:`_from_kernel`), and :meth:`_from_data` where the matrix that it inverts is not well enough
+    conditioned.
     """
 
     def __init__(self, reference: Reference, folds: Folds, penalty: float, name: str) -> None:
@@ -219,13 +219,14 @@ class _FromY:
         gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
         right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
         y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
-        y_train = y_sum.sum(dim=-2, keepdim=True) - y_sum
+        y_train = self.folds.train_sum(y_sum)
         y_mean = y_train / self.folds.train_sizes[:, None]
         train_gram = self._penalised(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
         train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
-        if max(self.folds.sizes) < moments.Y.shape[-1]:
+        if max(self.folds.sizes) < moments.Y.shape[-1]:  # row by row, as there are fewer rows than units
             rows = [part - y_mean[..., k, None, :] for k, part in enumerate(parts)]
-            return self._from_test_rows(rows, train_gram, train_right)
+            folds = zip(rows, train_gram.unbind(-3), train_right.unbind(-3), strict=True)
+            return self._from_fits([linalg.predict(*fold) for fold in folds])
         sizes = self.folds.test_sizes[:, None, None]
         shift = _outer(y_sum, y_mean)
         test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
@@ -238,17 +239,6 @@ class _FromY:
         B, condition = linalg.solve_spd(train_gram, train_right)
         return self._from_coefficients(B, test_gram, test_right), condition
 
-    def _from_test_rows(
-        self, rows: Sequence[Tensor], train_gram: Tensor, train_right: Tensor
-    ) -> tuple[_Fit, Tensor]:
-        """P = a (A'A + lambda I)^-1 A'T row by row, where a fold has fewer rows than there are units."""
-        predicted, conditions = [], []
-        for k, row in enumerate(rows):
-            P, condition = linalg.predict(row, train_gram[..., k, :, :], train_right[..., k, :, :])
-            predicted.append(P)
-            conditions.append(condition)
-        return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
-
     def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
         """P = a A' (A A' + lambda I)^-1 T, where there are more units than samples.
 
@@ -259,7 +249,7 @@ class _FromY:
             kernel = kernel[..., order, :][..., order]
         fold_of = torch.repeat_interleave(torch.tensor(self.folds.sizes)).to(kernel.device)
         identity = torch.eye(len(fold_of), dtype=kernel.dtype, device=kernel.device)
-        predicted, conditions = [], []
+        fits = []
         for k, mean in enumerate(self.train_mean):
             inside = fold_of == k
             train = torch.ones_like(inside) if self.folds.whole else ~inside
@@ -268,9 +258,8 @@ class _FromY:
             own = rows[..., train, :]
             target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
             weights, condition = linalg.solve_spd(self._penalised(own), target)
-            predicted.append(rows[..., inside, :] @ weights)
-            conditions.append(condition)
-        return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
+            fits.append((rows[..., inside, :] @ weights, condition))
+        return self._from_fits(fits)
 
     def _from_data(self, parts: tuple[Tensor, ...]) -> _Fit:
         """P = a B, B of least norm from the singular value decomposition of A, for any shape and rank."""
@@ -298,6 +287,11 @@ class _FromY:
         power = (B * (test_gram @ B)).sum(dim=(-2, -1))
         return _Fit(overlap, power, self.total, self.about_test_mean)
 
+    def _from_fits(self, fits: Sequence[tuple[Tensor, Tensor]]) -> tuple[_Fit, Tensor]:
+        """Of a prediction and the condition of its normal equations for each fold."""
+        predicted, conditions = zip(*fits, strict=True)
+        return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
+
     def _from_predictions(self, predicted: Sequence[Tensor]) -> _Fit:
         overlap = _sums(self._targets(k) * P for k, P in enumerate(predicted))
         return _Fit(overlap, _sums(P.square() for P in predicted), self.total, self.about_test_mean)
@@ -308,7 +302,7 @@ class _FromX:
 
     def __init__(self, reference: Reference, folds: Folds, penalty: float) -> None:
         self.folds = folds
-        parts = folds.parts(reference.norm * reference.scores)
+        parts = folds.parts(reference.factor)
         self.predictors, self.solvers = [], []  # f times (n_f, K) and (K, n_train)
         for k, test in enumerate(parts):
             train = folds.train(parts, k)

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.crossnobis import NOISE, Noise
-from simopt.measures.moments import Moments, Reference
+from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
-from simopt.measures.rdm_comparison import (
-    BuresComparison,
-    Compare,
-    Comparison,
-    LinearComparison,
-    RankComparison,
-)
+from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
 
-RANKED = frozenset({"spearman", "tau_a", "tau_b"})
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
-BURES = frozenset({"bures", "bures_sq_distance"})
 CENTRED = RANKED | {"pearson", "corr_cov"}
 """The comparisons that see nothing in an RDM whose entries are all equal."""
 
@@ -59,7 +49,7 @@ _INVARIANT: dict[RDM, frozenset[str]] = {
     "euclidean": ROTATIONAL,
     "correlation": frozenset({"permutation", "isotropic_scaling"}),
     "cosine": ROTATIONAL - {"translation"},
-    "mahalanobis": frozenset(INVARIANCES),
+    "mahalanobis": AFFINE,
 }
 
 
@@ -96,7 +86,7 @@ class RSA(Measure):
     noise: Noise = "ledoit_wolf"
 
     def __post_init__(self) -> None:
-        self._check_choices(rdm=RDM, comparison=Comparison, noise=Noise, centre_units=bool)
+        self._check_choices()
         if self.repeats is not None:
             checks.whole(self.repeats, 2, f"repeats of {self.name}")
             if self.rdm != "crossnobis":
@@ -111,35 +101,31 @@ class RSA(Measure):
     def facts(self) -> Facts:
         """The RDM decides what is ignored, the comparison the range."""
         distance = self.comparison in DISTANCES
+        pairs = (self.rdm, self.comparison), ("any", self.comparison)
         signed = self.comparison in CENTRED or (self.rdm == "crossnobis" and not distance)
+        details = f", {NOISE[self.noise]}" if self.rdm == "crossnobis" else ""
+        if self.centre_units and self.rdm in DIRECTIONAL:
+            details = " of centred units"
         return Facts(
             family="rsa",
-            formula=f"{_FORMULAS[self.comparison]}; {rdm.FORMULAS[self.rdm]}{self._details()}",
+            formula=f"{_FORMULAS[self.comparison]}; {rdm.FORMULAS[self.rdm]}{details}",
             source=_CROSSNOBIS if self.rdm == "crossnobis" else _SOURCES.get(self.comparison, _RSA),
             low=-1.0 if signed else 0.0,
             high=math.inf if distance else 1.0,
             at_self=None if self.comparison == "tau_a" else 0.0 if distance else 1.0,
             larger_is_closer=not distance,
-            invariant_x=self._invariant(),
-            invariant_y=self._invariant(),
+            **both(self._invariant()),
             differentiable=self.comparison not in RANKED,
             cost=self._cost(),
-            relations=self._relations(),
+            relations=tuple(_RELATIONS[key] for key in pairs if key in _RELATIONS),
         )
-
-    def _details(self) -> str:
-        if self.rdm == "crossnobis":
-            return f", {NOISE[self.noise]}"
-        return " of centred units" if self.centre_units and self.rdm in DIRECTIONAL else ""
 
     def _invariant(self) -> frozenset[str]:
         ignored = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
-        if self.rdm in DIRECTIONAL:
-            return ignored | {"translation"} if self.centre_units else ignored
-        whitened = self.rdm == "mahalanobis" or (self.rdm == "crossnobis" and self.noise != "none")
-        if self.comparison in DISTANCES and not whitened:
-            return ignored - {"isotropic_scaling"}
-        return ignored
+        if self.centre_units and self.rdm in DIRECTIONAL:
+            return ignored | {"translation"}
+        scaled = self.rdm.endswith("euclidean") or (self.rdm == "crossnobis" and self.noise == "none")
+        return ignored - {"isotropic_scaling"} if scaled and self.comparison in DISTANCES else ignored
 
     def _cost(self) -> str:
         if self.comparison in RANKED:
@@ -149,9 +135,6 @@ class RSA(Measure):
         if self.rdm == "euclidean":
             return "n^3 + n^2 p" if self.comparison.startswith("bures") else "n^2 p"
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
-
-    def _relations(self) -> tuple[str, ...]:
-        return _RELATIONS.get((self.rdm, self.comparison), ()) + _RELATIONS.get(("any", self.comparison), ())
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Too few units for a direction to vary, or too many for a covariance to be inverted."""
@@ -166,7 +149,7 @@ class RSA(Measure):
             )
         return None
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments; NaN where a comparison sees nothing in Y's RDM.
 
         Raises
@@ -177,8 +160,16 @@ class RSA(Measure):
             not the repeats of conditions that crossnobis distances need.
         """
         own = self._embed(reference.responses.double(), "X")
-        self._check(own)
-        compare = self._comparison(own, reference.scores)
+        if self.comparison in CENTRED:
+            lost = bool(own.levels.max() == 0)
+        else:
+            lost = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not own.points.any()
+        if lost:
+            raise InputError(
+                f"{self.name}: every two samples of X are equally unlike by the {self.rdm} RDM, so nothing "
+                "can be compared with it. Take another RDM (euclidean, sqeuclidean)."
+            )
+        compare = compare_with(self.comparison, own, reference.scores)
         if self.comparison in RANKED:
             return lambda moments: compare(self._embed(moments.Y.detach().double(), "Y")).to(moments.Y.dtype)
         return lambda moments: compare(self._embed(moments.Y, "Y"))
@@ -189,43 +180,22 @@ class RSA(Measure):
             return crossnobis.embed(responses, self.repeats, self.noise, what)
         return rdm.embed(self.rdm, responses, what, centre_units=self.centre_units)
 
-    def _comparison(self, own: Embedding, like: Tensor) -> Compare:
-        if self.comparison in RANKED:
-            return RankComparison(self.comparison, own)
-        if self.comparison in BURES:
-            return BuresComparison(self.comparison == "bures_sq_distance", own, like)
-        if self.comparison == "euclidean_norm":
-            fixed = own.dissimilarities().to(like)
-            return lambda other: torch.linalg.vector_norm(other.dissimilarities() - fixed, dim=-1)
-        return LinearComparison(self.comparison, own, like)
 
-    def _check(self, own: Embedding) -> None:
-        if self.comparison in CENTRED:
-            lost = bool(own.levels.max() == 0)
-        else:
-            lost = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not own.points.any()
-        if lost:
-            raise InputError(
-                f"{self.name}: every two samples of X are equally unlike by the {self.rdm} RDM, so nothing "
-                "can be compared with it. Take another RDM (euclidean, sqeuclidean)."
-            )
-
-
-_RELATIONS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("sqeuclidean", "cosine_cov"): ("equals linear CKA",),
-    ("sqeuclidean", "corr_cov"): ("linear CKA of the kernels less their mean eigenvalue",),
-    ("sqeuclidean", "bures"): ("equals NBS",),
+_RELATIONS: dict[tuple[str, str], str] = {
+    ("sqeuclidean", "cosine_cov"): "equals linear CKA",
+    ("sqeuclidean", "corr_cov"): "linear CKA of the kernels less their mean eigenvalue",
+    ("sqeuclidean", "bures"): "equals NBS",
     ("sqeuclidean", "bures_sq_distance"): (
-        "equals the squared Procrustes distance of the centred X / sqrt p and Y / sqrt q",
+        "equals the squared Procrustes distance of the centred X / sqrt p and Y / sqrt q"
     ),
-    ("correlation", "cosine_cov"): ("equals linear CKA of samples z-scored over units",),
-    ("correlation", "bures"): ("equals NBS of samples z-scored over units",),
-    ("cosine", "cosine_cov"): ("equals linear CKA of samples scaled to unit norm",),
-    ("cosine", "bures"): ("equals NBS of samples scaled to unit norm",),
-    ("mahalanobis", "cosine_cov"): ("equals the sum of squared canonical correlations over sqrt(p q)",),
-    ("mahalanobis", "bures"): ("equals the sum of canonical correlations over sqrt(p q)",),
-    ("sqeuclidean", "spearman"): ("equals that of the euclidean RDM, which has the same ranks",),
-    ("euclidean", "spearman"): ("equals that of the sqeuclidean RDM, which has the same ranks",),
-    ("any", "tau_a"): ("equals tau-b where no two entries of an RDM tie, else it is nearer 0",),
-    ("any", "tau_b"): ("equals tau-a where no two entries of an RDM tie, else it is further from 0",),
+    ("correlation", "cosine_cov"): "equals linear CKA of samples z-scored over units",
+    ("correlation", "bures"): "equals NBS of samples z-scored over units",
+    ("cosine", "cosine_cov"): "equals linear CKA of samples scaled to unit norm",
+    ("cosine", "bures"): "equals NBS of samples scaled to unit norm",
+    ("mahalanobis", "cosine_cov"): "equals the sum of squared canonical correlations over sqrt(p q)",
+    ("mahalanobis", "bures"): "equals the sum of canonical correlations over sqrt(p q)",
+    ("sqeuclidean", "spearman"): "equals that of the euclidean RDM, which has the same ranks",
+    ("euclidean", "spearman"): "equals that of the sqeuclidean RDM, which has the same ranks",
+    ("any", "tau_a"): "equals tau-b where no two entries of an RDM tie, else it is nearer 0",
+    ("any", "tau_b"): "equals tau-a where no two entries of an RDM tie, else it is further from 0",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from simopt import linalg
 from simopt.errors import InputError
-from simopt.measures.base import ROTATIONAL, Facts, Measure
+from simopt.measures.base import ROTATIONAL, UNITWISE, Facts, Measure, Score, both
 from simopt.measures.kernel import cosine
 from simopt.measures.matching import unit_columns
 from simopt.measures.moments import Moments, Reference
@@ -18,10 +17,15 @@ from simopt.measures.moments import Moments, Reference
 Adjustment = Literal["ghaziri", "maye"]
 
 
-def participation_ratio(gram: Tensor) -> Tensor:
-    """Return (tr G)^2 / tr G^2, (...), of G (..., q, q): the effective number of PCs."""
-    trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    return trace.square() / gram.square().sum(dim=(-2, -1))
+def mean_participation(moments: Moments) -> Tensor:
+    """Return the geometric mean of the participation ratios of X and Y, (...).
+
+    The ratio (tr G)^2 / tr G^2, with G = Y'Y or YY', is the effective number of PCs.
+    """
+    small = moments.cross_and_small[1]
+    trace = small.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    own = 1 / moments.reference.variance_ratio.square().sum()
+    return (own * (trace.square() / small.square().sum(dim=(-2, -1)))).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +39,16 @@ class SharedDimensions(Measure):
             family="kernel",
             formula="tr(Y'X X'Y) tr(X'X) tr(Y'Y) / (tr (X'X)^2 tr (Y'Y)^2)",
             source="Giaffar et al. 2024, The Effective Number of Shared Dimensions Between Paired Datasets",
-            invariant_x=ROTATIONAL,
-            invariant_y=ROTATIONAL,
+            **both(ROTATIONAL),
             high=float("inf"),
             at_self=None,
             sample_rotations=True,
             relations=("cka sqrt(PR_x PR_y), PR the participation ratios",),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
-        own = 1 / reference.variance_ratio.square().sum()
-        return lambda moments: (
-            cosine(moments) * (own * participation_ratio(moments.cross_and_small[1])).sqrt()
-        )
+        return lambda moments: cosine(moments) * mean_participation(moments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class AdjustedRV(Measure):
     adjustment: Adjustment = "ghaziri"
 
     def __post_init__(self) -> None:
-        self._check_choices(adjustment=Adjustment)
+        self._check_choices()
 
     @property
     def facts(self) -> Facts:
@@ -79,20 +79,19 @@ class AdjustedRV(Measure):
         formula = "(RV - m) / (1 - m), m = sqrt(PR_x PR_y) / (n - 1)"
         source = "El Ghaziri & Qannari 2015, Measures of association between two datasets"
         if self.adjustment == "maye":
-            invariant = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
+            invariant = UNITWISE
             formula = "A_xy / sqrt(A_xx A_yy), A the sum over unit pairs of 1 - (n-1)/(n-2) (1 - r^2)"
             source = "Mayer, Lorent & Horgan 2011, Exploratory data analysis for multiple omics datasets"
         return Facts(
             family="kernel",
             formula=formula,
             source=source,
-            invariant_x=invariant,
-            invariant_y=invariant,
+            **both(invariant),
             low=-float("inf"),
             high=1.0 if self.adjustment == "ghaziri" else float("inf"),
         )
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
@@ -102,10 +101,9 @@ class AdjustedRV(Measure):
         """
         n = reference.samples
         if self.adjustment == "ghaziri":
-            own_ratio = 1 / reference.variance_ratio.square().sum()
 
             def ghaziri(moments: Moments) -> Tensor:
-                expected = (own_ratio * participation_ratio(moments.cross_and_small[1])).sqrt() / (n - 1)
+                expected = mean_participation(moments) / (n - 1)
                 return (cosine(moments) - expected) / (1 - expected)
 
             return ghaziri

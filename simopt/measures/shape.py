@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from simopt import checks, linalg
 from simopt.errors import InputError
+from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
-from simopt.measures.base import INVARIANCES, ROTATIONAL, Facts, Measure
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
 from simopt.measures.moments import Moments, Reference
 
 Convention = Literal["netrep", "repsim"]
@@ -23,32 +22,22 @@ Metric = Literal["angular", "euclidean"]
 _FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
 
 
-class _Clipped(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, centred: Tensor, Y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-        left, values, right = linalg.svd(centred)
-        values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
-        whitened = (values / floor).clamp(max=1)
-        ctx.save_for_backward(left, values, right, whitened)
-        ctx.floor = floor
-        return (left * whitened[..., None, :]) @ right, values
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        left, values, right, whitened = ctx.saved_tensors
-        inner = left.mT @ grads[0] @ right.mT
-        difference, total = _slopes(values, whitened, ctx.floor)
-        along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / ctx.floor)
-        core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
-        core = core + torch.diag_embed(grads[1])
-        grad = left @ core @ right
-        # Only the longer side has directions outside of U or of V.
-        if left.shape[-2] > right.shape[-1]:
-            grad = grad + ((grads[0] @ right.mT - left @ inner) * along[..., None, :]) @ right
-        elif left.shape[-2] < right.shape[-1]:
-            grad = grad + left @ (along[..., :, None] * (left.mT @ grads[0] - inner @ right))
-        return grad, None, None
+def _clipped_gradient(
+    grad: Tensor, values_grad: Tensor, left: Tensor, values: Tensor, right: Tensor, whitened: Tensor,
+    floor: float,
+) -> Tensor:  # fmt: skip
+    inner = left.mT @ grad @ right.mT
+    difference, total = _slopes(values, whitened, floor)
+    along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / floor)
+    core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
+    core = core + torch.diag_embed(values_grad)
+    pulled = left @ core @ right
+    # Only the longer side has directions outside of U or of V.
+    if left.shape[-2] > right.shape[-1]:
+        pulled = pulled + ((grad @ right.mT - left @ inner) * along[..., None, :]) @ right
+    elif left.shape[-2] < right.shape[-1]:
+        pulled = pulled + left @ (along[..., :, None] * (left.mT @ grad - inner @ right))
+    return pulled
 
 
 def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -66,7 +55,8 @@ def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Ten
     )
 
 
-def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
+@with_gradient(_clipped_gradient, outputs=2)
+def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Whiten with a floor: of Y = U S V', centred, return U min(S / floor, 1) V' and s.
 
     Above the floor that is the polar factor Y (Y'Y)^-1/2. Singular values that are rounding count as 0. The
@@ -76,7 +66,8 @@ def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    moments : Moments
+    centred, Y : Tensor, (..., n, q)
+        Y centred, and as it came.
     floor : float, > 0
 
     Returns
@@ -84,7 +75,10 @@ def clipped(moments: Moments, floor: float) -> tuple[Tensor, Tensor]:
     whitened : Tensor, (..., n, q)
     values : Tensor, (..., min(n, q))
     """
-    return _Clipped.apply(moments.centred, moments.Y, floor)
+    left, values, right = linalg.svd(centred)
+    values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
+    whitened = (values / floor).clamp(max=1)
+    return ((left * whitened[..., None, :]) @ right, values), (left, values, right, whitened, floor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +110,7 @@ class ShapeMetric(Measure):
     metric: Metric = "angular"
 
     def __post_init__(self) -> None:
-        self._check_choices(convention=Convention, metric=Metric)
+        self._check_choices()
         checks.at_least(self.alpha, 0, f"alpha of {self.name}")
         if self.alpha > 1:
             raise InputError(f"alpha of {self.name} is {self.alpha!r}; it must be a number from 0 to 1.")
@@ -130,23 +124,18 @@ class ShapeMetric(Measure):
         if self.alpha == 1 and angular:
             ignored = ROTATIONAL
         elif self.alpha == 0 and (angular or not restored):
-            ignored = frozenset(INVARIANCES)
-        distance = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
+            ignored = AFFINE
+        apart = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
         whitening = "1" if restored else "sqrt(n)"
-        formula = (
-            f"{distance}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
-        )
+        formula = f"{apart}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
         if restored and not angular:
             formula += ", each rescaled to its variance"
         return Facts(
             family="shape",
             formula=formula,
             source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
-            high=math.pi / 2 if angular else math.inf,
-            at_self=0.0,
-            larger_is_closer=False,
-            invariant_x=ignored,
-            invariant_y=ignored,
+            **distance_facts(math.pi / 2 if angular else math.inf),
+            **both(ignored),
             sample_rotations=restored,
             relations=self._relations(),
         )
@@ -162,16 +151,15 @@ class ShapeMetric(Measure):
 
     def degenerate(self, samples: int, units: int) -> str | None:
         """Fully whitened, Y with as many units as samples spans everything."""
-        if self.alpha > 0 or units < samples - 1:
-            return None
-        return f"{units} units >= {samples} samples - 1: whitened, every Y is at the same angle from X."
+        same = "whitened, every Y is at the same angle from X."
+        return None if self.alpha > 0 else spans_all(samples, units, same)
 
-    def prepare(self, reference: Reference) -> Callable[[Moments], Tensor]:
+    def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""
         n, p = reference.samples, reference.responses.shape[-1]
         white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
         floor = math.sqrt(_FLOORS[self.convention] * (1 if self.convention == "netrep" else n))
-        factor = procrustes.centred_factor(reference)
+        factor = reference.factor
         X_values = torch.linalg.vector_norm(factor, dim=0)
         X = factor / X_values * (self.alpha * X_values + white * (X_values / floor).clamp(max=1))
         X_unit = procrustes.unit(X)
@@ -179,7 +167,7 @@ class ShapeMetric(Measure):
         def evaluate(moments: Moments) -> Tensor:
             Y = moments.centred
             if self.alpha < 1:
-                whitened, values = clipped(moments, floor)
+                whitened, values = clipped(moments.centred, moments.Y, floor)
                 Y = self.alpha * Y + white * whitened
             if self.metric == "angular":
                 return procrustes.angle(procrustes.distance(procrustes.unit(Y), X_unit))

@@ -141,6 +141,8 @@ class Replicates:
         ValueError, KeyError, RuntimeError
             The state is not of this run: other shapes, or of an optimiser with other options.
         """
+        if state["Y"].shape != self.Y.shape:
+            raise ValueError("Y has another shape than the one that was saved")
         self.step = int(state["step"])
         self.Y.copy_(state["Y"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
@@ -148,10 +150,20 @@ class Replicates:
             optimizer.load_state_dict(saved)
             if _options(optimizer) != options:
                 raise ValueError("the optimiser's options are not those that were saved")
+            _check_shapes(optimizer)
 
 
 def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, type]]:
     return [{key: type(value) for key, value in group.items()} for group in optimizer.param_groups]
+
+
+def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a state of other shapes where torch does not: its fused steps write beyond the end of it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("fused") else []:
+            for name, value in optimizer.state[parameter].items():
+                if name != "step" and value is not None and value.shape != parameter.shape:
+                    raise ValueError(f"{name} of the optimiser has another shape than Y")
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:

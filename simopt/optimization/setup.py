@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from simopt import checks
-from simopt.errors import DegenerateWarning, InputError
+from simopt.errors import DegenerateWarning, InputError, warn
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit, start
 from simopt.optimization.loop import Ascent
@@ -46,8 +45,7 @@ def prepare(
     Y0 = start(init, seeds, reference.samples, units, reference.scores.dtype)
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
-        # At the line that called simopt.optimize, which is wrapped once.
-        warnings.warn(f"{measure.name}: {weakness}", DegenerateWarning, stacklevel=4)
+        warn(f"{measure.name}: {weakness}", DegenerateWarning)
     rows = Span(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
     if rows is not None:
         reference, Y0 = rows.reference, rows.reduce(Y0)

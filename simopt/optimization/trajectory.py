@@ -39,6 +39,14 @@ class Trajectory:
         Of a failed run, what failed.
     sign : int
         -1 where the measure is a distance.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 4)) * [4, 3, 2, 1]
+    >>> result = simopt.optimize(X, max_steps=3)
+    >>> isinstance(result, simopt.Trajectory), result.captured_variance.shape
+    (True, (4, 1, 4))
     """
 
     step: np.ndarray

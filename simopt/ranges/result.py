@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -157,8 +156,8 @@ def _clause(one: Implied) -> str:
     return left if one.proved is None else f"{left} (proved: {one.proved[0]:.2f} to {one.proved[1]:.2f})"
 
 
-def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
-    """Return the file of a result, with more attributes: provenance, ``config`` and ``data_hash``."""
+def content(result: JointRange) -> Stored:
+    """Return the file of a result."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
         for name in _stored_fields(group) if part is not None else ():
@@ -175,8 +174,8 @@ def content(result: JointRange, about: Mapping[str, Any]) -> Stored:
         groups["boundary"] = {"signs": list(result.region.signs)}
     for at, one in enumerate(result.implied):
         groups[f"implied/{at}"] = {key: value for key, value in asdict(one).items() if value is not None}
-    attributes = {name: getattr(result, name) for name in _ABOUT}
-    return Stored({**about, **attributes, "names": list(result.names)}, arrays, groups)
+    attributes: dict[str, Any] = {name: getattr(result, name) for name in (*_ABOUT, "data_hash")}
+    return Stored({**attributes, "names": list(result.names)}, arrays, groups)
 
 
 def read(path: Path) -> JointRange:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from simopt.errors import InputError, StorageError
+from simopt import catalogue
+from simopt.errors import InputError, StorageError, UnfinishedError
 from simopt.report.selection import Facts, find, fits, keeps, nothing_left
 from simopt.report.tables import Summary, summarise
-from simopt.store import reader
+from simopt.store import analysis, reader, shelf
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
@@ -44,6 +45,8 @@ class Collected:
     sensitivities, joints : list of Result
     thinned : set of Path
         The runs that have fewer rows here than in their files.
+    remarks : list of str
+        A line for each result that is not finished, or of an older revision.
     """
 
     runs: list[Run]
@@ -52,6 +55,7 @@ class Collected:
     sensitivities: list[Sensitivities] = field(default_factory=list)
     joints: list[JointRange] = field(default_factory=list)
     thinned: set[Path] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
 
     def whole(self) -> Iterator[Run]:
         """Give the runs with all rows, one after the other; thinned ones are read again."""
@@ -88,11 +92,17 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
             try:
                 content, facts = _defensively(read, path)
                 _check_names(path, facts)
+            except UnfinishedError as error:
+                collected.remarks.append(str(error))
+                continue
             except StorageError as error:
                 collected.broken.append(str(error))
                 continue
             seen.append(facts)
             if keeps(filters, facts):
+                if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
+                    told = "the command that made it makes it anew"
+                    collected.remarks.append(f"{path}: of an older revision ({', '.join(revised)}); {told}.")
                 yield content
 
     share = room // max(1, len(files["run"]))
@@ -113,7 +123,9 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
         ]
         collected.sensitivities.append(replace(sensitivity, curves=curves))
     collected.joints.extend(kept("joint", _joint))
-    if not (collected.runs or collected.sensitivities or collected.joints or collected.broken):
+    if not any(
+        (collected.runs, collected.sensitivities, collected.joints, collected.broken, collected.remarks)
+    ):
         raise nothing_left(filters, seen)
     return collected
 

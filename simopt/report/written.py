@@ -54,7 +54,7 @@ class Report:
     compared : list of Comparison or None
     figures, files : list of Path
     left_out : list of str
-        A line for whatever figures and comparisons leave out.
+        A line for whatever figures and comparisons leave out, is not finished or of an older revision.
     """
 
     found: Collected
@@ -83,7 +83,11 @@ def report(selected: Sequence[str], wanted: Wanted) -> Report:
     arranged, crowded = save_arranged(drawn, found.sensitivities, found.joints, folder, wanted.suffixes)
     compared, unlike = compare(found) if wanted.published else (None, [])
     return Report(
-        found, compared, figures + arranged, _files(found, compared, wanted), [*left_out, *crowded, *unlike]
+        found,
+        compared,
+        figures + arranged,
+        _files(found, compared, wanted),
+        [*left_out, *crowded, *unlike, *found.remarks],
     )
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import h5py
 
-from simopt.errors import StorageError
+from simopt.errors import StorageError, UnfinishedError
 from simopt.store import image, layout
-from simopt.store.errors import other_schema, reading_errors
+from simopt.store.errors import reading_errors
 from simopt.store.image import Array, Stored
 
 __all__ = ["Array", "Stored", "attributes", "read", "text", "unfinished", "write"]
 
 Content = TypeVar("Content")
-
-SCHEMA = 2
-SCHEMAS = (1, 2)
-"""The versions that are read; files of schema 1 are all finished."""
 
 
 def write(path: Path, analysis: str, content: Stored, status: str = layout.FINISHED) -> Path:
@@ -30,7 +27,7 @@ def write(path: Path, analysis: str, content: Stored, status: str = layout.FINIS
     StorageError
         It cannot be written; nothing is left of it, and an older one stays as it was.
     """
-    about = {"schema": SCHEMA, "analysis": analysis, "status": status, **content.attributes}
+    about = {"schema": layout.SCHEMA, "analysis": analysis, "status": status, **content.attributes}
     image.write(path, Stored(about, content.arrays, content.groups))
     return path
 
@@ -51,10 +48,9 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     StorageError
         Another kind of file, of another schema version, not finished, or broken.
     """
-    with reading_errors(path, f"file of {analysis}"), image.opened(path) as file:
-        status = _status(file, path, analysis)
+    with _opened(path, analysis) as (file, status):
         if status != layout.FINISHED:
-            raise StorageError(f"{path}: {status}, not finished; the command that made it resumes it.")
+            raise UnfinishedError(f"{path}: {status}, not finished; the command that made it resumes it.")
         return take(image.content(file))
 
 
@@ -70,8 +66,8 @@ def unfinished(path: Path, analysis: str) -> Stored | None:
     """
     if not path.exists():
         return None
-    with reading_errors(path, f"file of {analysis}"), image.opened(path) as file:
-        return None if _status(file, path, analysis) == layout.FINISHED else image.content(file)
+    with _opened(path, analysis) as (file, status):
+        return None if status == layout.FINISHED else image.content(file)
 
 
 def attributes(path: Path) -> dict[str, Any]:
@@ -99,11 +95,14 @@ def text(value: object) -> str:
     return value
 
 
-def _status(file: h5py.File, path: Path, analysis: str) -> str:
-    about = image.attributes_of(file)
-    kind, schema = about.get("analysis"), about.get("schema")
-    if kind != analysis:
-        raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
-    if schema not in SCHEMAS:
-        raise other_schema(path, analysis, schema, SCHEMA)
-    return text(about.get("status", layout.FINISHED))
+@contextlib.contextmanager
+def _opened(path: Path, analysis: str) -> Iterator[tuple[h5py.File, str]]:
+    """Open a file of an analysis, and give it with its status."""
+    with reading_errors(path, f"file of {analysis}"), image.opened(path) as file:
+        about = image.attributes_of(file)
+        kind, schema = about.get("analysis"), about.get("schema")
+        if kind != analysis:
+            raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
+        layout.check_schema(path, analysis, schema)
+        # Those of schema 1 are all finished.
+        yield file, text(about.get("status", layout.FINISHED))

@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from simopt.errors import InputError, OtherSchemaError, StorageError
+from simopt.errors import InputError, StorageError
 
 UNREADABLE = (OSError, LookupError, RuntimeError, ArithmeticError, ValueError, TypeError, AttributeError)
 """What comes of reading what is not there, or not of the kind that is expected."""
@@ -66,23 +64,22 @@ def reading_errors(path: Path, what: str) -> Iterator[None]:
         raise StorageError(f"{path}: not a readable {what} ({_explained(error)}).") from error
 
 
-def other_schema(path: Path, what: str, found: object, known: int) -> StorageError:
-    """Word the error for a file of another schema version: an OtherSchemaError where it is a later one.
+@contextlib.contextmanager
+def resuming_errors(path: Path | None) -> Iterator[None]:
+    """Word what comes of taking up the state of a checkpoint.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        That it holds.
-    found : object
-        What stands in it as its version.
-    known : int
-        The version that is read here.
+    Raises
+    ------
+    StorageError
+        It is of another kind.
     """
-    later = isinstance(found, np.integer) and found > known
-    shown = found if isinstance(found, np.integer) else repr(found)
-    text = f"{path}: {what} of schema {shown}; this version of simopt reads schema {known}."
-    return OtherSchemaError(text) if later else StorageError(text)
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path}: cannot be resumed; another version of simopt may have saved it. Delete it to start "
+            "over, or use force=true."
+        ) from error
 
 
 def _explained(error: BaseException) -> str:

@@ -9,10 +9,12 @@ the group ``resume`` holds the state of the optimisation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simopt.errors import OtherSchemaError, StorageError
 from simopt.store.image import Array
 
 SCHEMA = 2
@@ -54,18 +56,34 @@ DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 """Of every dataset of :func:`reference_decoding`."""
 
 
+def check_schema(path: Path, what: str, found: object) -> None:
+    """Refuse a file of another schema version.
+
+    Raises
+    ------
+    OtherSchemaError
+        It is a later one.
+    StorageError
+        It is none.
+    """
+    if found not in SCHEMAS:
+        later = isinstance(found, int) and found > SCHEMA
+        kind = OtherSchemaError if later else StorageError
+        raise kind(f"{path}: {what} of schema {found!r}; this version of simopt reads schema {SCHEMA}.")
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A dataset of the file: its path, dtype, and axes."""
+    """A dataset of the file: its path, dtype (None: that of the data), and axes."""
 
     path: str
-    dtype: str
+    dtype: str | None
     axes: str
 
-    def array(self, data: Any, **attributes: Any) -> Array:
-        """Return data as the file holds them."""
+    def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
+        """Return data as the file holds them, by their path."""
         packed = self.path == FINAL_Y.path
-        return Array(np.asarray(data, self.dtype), self.axes, attributes, packed)
+        return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed)}
 
 
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")
@@ -75,7 +93,8 @@ CAPTURED_VARIANCE = Entry("trajectory/captured_variance", "f4", "T R K")
 HALF_CAPTURE = Entry("summary/half_capture", "f8", "R K")
 STEPS_TO_TARGET = Entry("summary/steps_to_target", "f8", "R")
 DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D")
-FINAL_Y = Entry("final/Y", "f4", "R n q")
+FINAL_Y = Entry("final/Y", None, "R n q")
+"""In the precision of the run."""
 
 
 def tracked(measure: str) -> Entry:

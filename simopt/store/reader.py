@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ import numpy as np
 from simopt.errors import StorageError
 from simopt.store import image, layout
 from simopt.store.analysis import text
-from simopt.store.errors import other_schema, reading_errors
+from simopt.store.errors import reading_errors
 from simopt.store.image import Stored
 from simopt.store.shelf import at_work
 from simopt.typing import FloatArray
 
-_RUN_FILE = "run file"
 _SINCE_2 = {"identity": "", "revisions": "", "sign": 1}
 """Attributes that files of schema 1 lack."""
 CRASHED = "crashed"
@@ -113,8 +113,7 @@ def read(path: Path) -> Run:
     StorageError
         Not a run file, of another schema version, or broken.
     """
-    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
-        _check(file, path)
+    with _opened(path) as file:
         return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
 
 
@@ -126,8 +125,7 @@ def final(path: Path) -> FloatArray | None:
     StorageError
         As :func:`read`.
     """
-    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
-        _check(file, path)
+    with _opened(path) as file:
         Y: FloatArray | None = file[layout.FINAL_Y.path][()] if layout.FINAL_Y.path in file else None
         return Y
 
@@ -156,8 +154,7 @@ def unfinished(path: Path) -> Stored | None:
     """
     if not path.exists():
         return None
-    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
-        _check(file, path)
+    with _opened(path) as file:
         return image.content(file) if layout.RESUME in file else None
 
 
@@ -169,9 +166,7 @@ def of(stored: Stored, path: Path | None) -> Run:
     LookupError, TypeError
         Something is missing, or is no text where text should be.
     """
-    about = dict(stored.attributes)
-    for name, before in _SINCE_2.items():
-        about.setdefault(name, before)
+    about = {**_SINCE_2, **stored.attributes}
     for name, kind in layout.ATTRIBUTES.items():
         if kind.startswith("text"):
             text(about[name])
@@ -182,19 +177,20 @@ def of(stored: Stored, path: Path | None) -> Run:
         return {name.removeprefix(folder): data for name, data in arrays.items() if name.startswith(folder)}
 
     tracked = below("trajectory/tracked/")
-    rows = {"step": arrays[layout.STEP.path], "score": arrays[layout.SCORE.path]}
-    captured = arrays[layout.CAPTURED_VARIANCE.path]
+    step, score, captured = (
+        arrays[entry.path] for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE)
+    )
     # In files of schema 1 a killed process may have left some datasets longer than others.
-    increasing = np.logical_and.accumulate(np.diff(rows["step"], prepend=-1) > 0)
-    complete = min(int(increasing.sum()), *map(len, (rows["score"], captured, *tracked.values())))
+    increasing = np.logical_and.accumulate(np.diff(step, prepend=-1) > 0)
+    complete = min(int(increasing.sum()), *map(len, (score, captured, *tracked.values())))
     reference = {name.rpartition("/")[2]: name for name in arrays if name.startswith("reference/decoding/")}
     return Run(
         path=path,
         attributes={name: about[name] for name in layout.ATTRIBUTES},
         status=CRASHED if running and not at_work(path.parent) else about["status"],  # type: ignore[union-attr]
         pc_variance=arrays[layout.PC_VARIANCE.path],
-        step=rows["step"][:complete],
-        score=rows["score"][:complete],
+        step=step[:complete],
+        score=score[:complete],
         captured_variance=captured[:complete],
         tracked={name: scores[:complete] for name, scores in tracked.items()},
         half_capture=arrays.get(layout.HALF_CAPTURE.path),
@@ -210,20 +206,8 @@ def of(stored: Stored, path: Path | None) -> Run:
     )
 
 
-def status(path: Path) -> str:
-    """Return the stored status of a run file, once it is seen that the file is whole.
-
-    Raises
-    ------
-    StorageError
-        As :func:`read`; an OtherSchemaError where another version reads it.
-    """
-    with reading_errors(path, _RUN_FILE), image.opened(path) as file:
-        _check(file, path)
-        return text(image.attributes_of(file)["status"])
-
-
-def _check(file: h5py.File, path: Path) -> None:
-    schema = file.attrs.get("schema")
-    if schema not in layout.SCHEMAS:
-        raise other_schema(path, "a run", schema, layout.SCHEMA)
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    with reading_errors(path, "run file"), image.opened(path) as file:
+        layout.check_schema(path, "a run", image.attributes_of(file).get("schema"))
+        yield file

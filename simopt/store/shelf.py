@@ -133,9 +133,7 @@ def find_or_make(
 
 
 def find(
-    request: Stores[ResultType],
-    fits: Callable[[ResultType], bool] | None = None,
-    among: Iterable[Path] = (),
+    request: Stores[ResultType], fits: Callable[[ResultType], bool] | None = None, among: Iterable[Path] = ()
 ) -> ResultType | None:
     """Return the stored result of a request, or of the files ``among`` the first that fits; None: neither."""
     own = [] if request.path is None else [request.path]

@@ -8,14 +8,13 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from simopt.errors import StorageError
-from simopt.store.image import Array
-
-T = TypeVar("T")
+from simopt.store.image import Array, Stored
+from simopt.store.layout import RESUME
 
 
 def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
@@ -50,10 +49,8 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
             return {kind: [walk(each, f"{at}/{i}") for i, each in enumerate(node)]}
         if isinstance(node, np.ndarray | np.generic):
             return walk(node.tolist(), at)
-        if node is None or isinstance(node, bool | int | float | str):
-            return {"value": node}
-        if isinstance(node, Path):
-            return {"value": str(node)}
+        if node is None or isinstance(node, bool | int | float | str | Path):
+            return {"value": str(node) if isinstance(node, Path) else node}
         raise StorageError(f"A file cannot hold a {type(node).__name__} ({at}).")
 
     def keep(array: Any, at: str) -> str:
@@ -63,6 +60,23 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
         return at
 
     return json.dumps(walk(value, place)), arrays
+
+
+def checkpoint(state: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
+    """Return the arrays and the group of a file that hold the state of an optimisation."""
+    structure, arrays = pack(state, RESUME)
+    return arrays, {RESUME: {"state": structure}}
+
+
+def resumed(before: Stored) -> Any:
+    """Return the state that was handed to :func:`checkpoint`.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        The file holds none.
+    """
+    return unpack(before.groups[RESUME]["state"], before.arrays)
 
 
 def _name(key: object) -> str:
@@ -96,40 +110,31 @@ def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
     return walk(json.loads(structure))
 
 
-def build(kind: type[T], value: Any) -> T:
-    """Return a dataclass of what :func:`unpack` gives, its fields by their annotations.
+def build(hint: Any, value: Any) -> Any:
+    """Return a dataclass, or what else an annotation names, of what :func:`unpack` gives.
 
     Raises
     ------
     LookupError, TypeError, ValueError
         A field that is missing, unknown, or of another type.
     """
-    built: T = _as(kind, value)
-    return built
-
-
-def _as(hint: Any, value: Any) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return _as(next(each for each in inner if each is not type(None)), value)
+        return build(next(each for each in inner if each is not type(None)), value)
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
-        return hint(**{name: _as(hints[name], each) for name, each in value.items()})  # type: ignore[operator]
-    if origin in (list, tuple) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return _all_as(origin, inner, value)
+        return hint(**{name: build(hints[name], each) for name, each in value.items()})  # type: ignore[operator]
+    if origin is list:
+        return [build(inner[0], each) for each in value]
+    if origin is tuple:
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(build(each, item) for each, item in zip(kinds, value, strict=True))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {key: build(inner[1], each) for key, each in value.items()}
     if hint is float and isinstance(value, int):
         return float(value)
     if hint in (str, int, float, bool) and not isinstance(value, hint):
         raise TypeError(f"{value!r} stands where a {hint.__name__} should")
     return Path(value) if hint is Path else value
-
-
-def _all_as(origin: Any, inner: tuple[Any, ...], value: Any) -> Any:
-    if origin is list:
-        return [_as(inner[0], each) for each in value]
-    if origin is tuple:
-        hints = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_as(hint, each) for hint, each in zip(hints, value, strict=True))
-    return {key: _as(inner[1], each) for key, each in value.items()}

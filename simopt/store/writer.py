@@ -11,7 +11,7 @@ import numpy as np
 from simopt.store import layout
 from simopt.store.image import Array, Stored
 from simopt.store.layout import Entry
-from simopt.store.state import pack
+from simopt.store.state import checkpoint
 from simopt.typing import FloatArray
 
 _FIRST_ROWS = 64
@@ -98,12 +98,8 @@ class RunLog:
         state : mapping, optional
             Of the optimisation, where the run is to be resumed from here.
         """
-        arrays = {layout.PC_VARIANCE.path: layout.PC_VARIANCE.array(self.header.pc_variance)}
+        arrays = layout.PC_VARIANCE.at(self.header.pc_variance)
         arrays |= {entry.path: Array(self.logged(entry), entry.axes) for entry in self._logged}
         arrays |= results
-        groups = {}
-        if state is not None:
-            structure, parts = pack(state, layout.RESUME)
-            arrays |= parts
-            groups[layout.RESUME] = {"state": structure}
-        return Stored({**self.header.attributes, **attributes}, arrays, groups)
+        parts, groups = ({}, {}) if state is None else checkpoint(state)
+        return Stored({**self.header.attributes, **attributes}, arrays | parts, groups)

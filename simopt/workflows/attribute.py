@@ -10,21 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simopt import checks, measures
-from simopt.analysis.attribution import (
-    Attribution,
-    leave_one_pc,
-    leave_one_sample,
-    leave_one_unit,
-    named,
-)
+from simopt.analysis import attribution
+from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
-from simopt.errors import InterruptedRunError
-from simopt.store import analysis, shelf
+from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, Request, measure_node, never, quiet
-from simopt.workflows.result import Result, packed
+from simopt.workflows.request import Progress, Request, measure_node, never, quiet, steps
+from simopt.workflows.result import Result
+from simopt.workflows.run_request import LEFT_OUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +27,7 @@ if TYPE_CHECKING:
     from simopt.measures import Measure
     from simopt.typing import ArrayLike
 
-PARTS = ("pcs", "samples", "units", "x-units")
+PARTS = (*LEFT_OUT, "x-units")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +54,14 @@ class AttributeRequest(Request["AttributeResult"]):
         self._set("measure", measure_node(self.measure))
         checks.one_of(self.by, PARTS, "part to leave out")
 
+    @property
+    def function(self) -> str:
+        """The name of the function that leaves out each part."""
+        return LEFT_OUT["units" if self.by == "x-units" else self.by]
+
     def revises(self) -> list[str]:
         """Return the dotted names of what computes the changes."""
-        part = {"pcs": "leave_one_pc", "samples": "leave_one_sample"}.get(self.by, "leave_one_unit")
-        return [f"simopt.analysis.attribution.{part}", str(self.measure["_target_"])]
+        return [f"simopt.analysis.attribution.{self.function}", str(self.measure["_target_"])]
 
     def read(self, path: Path) -> AttributeResult:
         """Return the stored attribution of a file."""
@@ -82,8 +81,6 @@ class AttributeResult(Result, Attribution):
     about : dict of list
         What is known of each sample: its time bin and condition where there is time, and its labels; empty
         for other parts.
-    path : Path or None
-    how : str
     """
 
     kind: ClassVar[str] = "attribution"
@@ -92,8 +89,6 @@ class AttributeResult(Result, Attribution):
     dataset: str
     source: str
     about: dict[str, list[Any]] = field(default_factory=dict)
-    path: Path | None = None
-    how: str = "done"
 
     @property
     def title(self) -> str:
@@ -149,29 +144,20 @@ def carry_out(
         X, Y = request.dataset.dataset, request.Y.dataset
         measure = measures.build(request.measure)
         same_rows(X, Y, None)
-
-        def step(done: int, total: int) -> None:
-            if should_stop():
-                raise InterruptedRunError(f"{measure.name}: interrupted; the same command begins again.")
-            observe(measure.name, done, total)
+        leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
+        options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
+        options["observe"] = steps(measure.name, observe, should_stop)
 
         def work(before: Stored | None) -> AttributeResult:
-            left_out = {
-                "pcs": lambda: leave_one_pc(X.responses, Y.responses, measure, observe=step),
-                "samples": lambda: leave_one_sample(X.responses, Y.responses, measure, observe=step),
-                "units": lambda: leave_one_unit(X.responses, Y.responses, measure, observe=step),
-                "x-units": lambda: leave_one_unit(X.responses, Y.responses, measure, side="X", observe=step),
-            }
             result = AttributeResult.of(
-                left_out[request.by](),
+                leave_out(X.responses, Y.responses, measure, **options),
                 name=request.Y.shown,
                 dataset=X.name,
                 source=X.source,
                 about=about_samples(X) if request.by == "samples" else {},
                 path=request.path,
             )
-            if request.path is not None:
-                analysis.write(request.path, request.kind, packed(result, request.about()))
+            request.write(result.content())
             return result
 
         return work
@@ -243,11 +229,6 @@ def attribute(
     """
     return carry_out(
         AttributeRequest(
-            dataset=X,
-            Y=Y,
-            measure=measure_node(measure, **options),
-            by=by,
-            log=store,
-            force=force,
+            dataset=X, Y=Y, measure=measure_node(measure, **options), by=by, log=store, force=force
         )
     )

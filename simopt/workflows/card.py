@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from simopt import measures
+from simopt import catalogue, measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
@@ -84,26 +84,18 @@ class CardRequest:
             if not measures.get(name).differentiable:
                 raise InputError(f"{name} has no gradient: its joint range cannot be searched.")
         if self.partners:
-            self.joint_with(next(name for name in PARTNERS if name != name_of(self.node))).options()
-
-    @property
-    def node(self) -> dict[str, Any]:
-        """The measure."""
-        found: dict[str, Any] = self.run.measure
-        return found
+            self.joint_with(next(name for name in PARTNERS if name != name_of(self.run.measure))).options()
 
     @property
     def plain(self) -> bool:
         """Whether the measure is as the catalogue has it."""
-        return as_listed(self.node)
+        return as_listed(self.run.measure)
 
     @property
     def key(self) -> str:
         """The name that joint ranges are stored by: with a hash of options that are not the catalogue's."""
-        from simopt import catalogue
-
-        name = name_of(self.node)
-        return name if self.plain else f"{name}-{shelf.digest(catalogue.identity(self.node))[:8]}"
+        name = name_of(self.run.measure)
+        return name if self.plain else f"{name}-{shelf.digest(catalogue.identity(self.run.measure))[:8]}"
 
     def joint_with(self, partner: str) -> JointRequest:
         """Return the request of the joint range with a partner.
@@ -111,9 +103,9 @@ class CardRequest:
         The partner comes first, as its levels go from 0 to 1; but where levels of it are hard to hold it
         comes second, if the measure's own go from 0 to 1.
         """
-        facts = measures.build(self.node).facts
+        facts = measures.build(self.run.measure).facts
         turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
-        own = {**self.node, "name": self.key}
+        own = {**self.run.measure, "name": self.key}
         pair = (own, measure_node(partner)) if turn else (measure_node(partner), own)
         given = {key: getattr(self.run, key) for key in ("dataset", "device", "dtype", "force")}
         return JointRequest(measures=pair, log=self.run.log.dir, **given, **{**QUICK, **self.search})
@@ -125,20 +117,12 @@ class CardResult(Result, Card):
 
     kind: ClassVar[str] = "card"
 
-    path: Path | None = None
-    how: str = "done"
-
-    def values(self) -> Mapping[str, Any]:
-        """Return all parts; null for what is not there."""
-        return Card.as_json(self)
-
     def table(self) -> list[dict[str, Any]]:
         """Return what the measure is, a fact a row, and its halves."""
         from simopt.report.card import about_table, half_capture_table
 
-        tables = [about_table([self]), half_capture_table([self])]
-        rows = [row for table in tables if table is not None for row in table.rows]
-        return [{"what": str(name), "value": str(value)} for name, value in rows]
+        tables = filter(None, (about_table([self]), half_capture_table([self])))
+        return [{"what": str(name), "value": str(value)} for table in tables for name, value in table.rows]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the sensitivity to single PCs, and return the axes.
@@ -203,27 +187,24 @@ class _Making:
         self.request, self.reference = request, reference
         self.observe, self.should_stop = observe, should_stop
         self.dataset = request.run.dataset.dataset
-        self.measure: Measure = measures.build(request.node)
+        self.measure: Measure = measures.build(request.run.measure)
         self.missing: dict[str, str] = {}
         self.notes: list[str] = []
 
     def card(self) -> CardResult:
         measure, name = self.measure, self.measure.name
         samples, units = self.dataset.samples().shape
-        weakness = measure.degenerate(samples, units)
-        if weakness is not None:
-            self.notes.append(weakness)
+        self.notes += filter(None, [measure.degenerate(samples, units)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        curve = None
-        if cost is None:
-            self.missing["sensitivity"] = f"{name} does not apply, as cost says."
-        else:
+        curve = made = None
+        if self._applies("sensitivity", cost):
             curve = self._part("sensitivity", functools.partial(self._sensitivity, cost))
-        made = self._part("run", self._run) if self._can_climb("run", cost) else None
+        if self._can_climb("run", cost):
+            made = self._part("run", self._run)
         joints = self._joints() if self._can_climb("joint", cost) else []
         hidden = ("_target_", "_object_", "name", "aliases")
-        options = {k: v for k, v in self.request.node.items() if k not in hidden and v is not None}
+        options = {k: v for k, v in self.request.run.measure.items() if k not in hidden and v is not None}
         return CardResult(
             measure=name,
             dataset=self.dataset.name,
@@ -251,7 +232,7 @@ class _Making:
         except SimoptError as error:
             self.missing[name] = str(error)
         except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-            if str(self.request.node["_target_"]).startswith("simopt."):
+            if str(self.request.run.measure["_target_"]).startswith("simopt."):
                 raise
             told = f"{self.measure.name} fails ({type(error).__name__}: {error})"
             if name == "cost":
@@ -260,26 +241,33 @@ class _Making:
         return None
 
     def _can_climb(self, part: str, cost: Cost | None) -> bool:
-        name = self.measure.name
         if part == "joint" and not self.request.partners:
             self.missing[part] = "left out, as asked"
         elif not self.measure.differentiable:
-            self.missing[part] = f"{name} has no gradient: it can be scored, not optimised."
-        elif cost is None:
-            self.missing[part] = f"{name} does not apply, as cost says."
+            self.missing[part] = f"{self.measure.name} has no gradient: it can be scored, not optimised."
         else:
-            return True
+            return self._applies(part, cost)
         return False
 
+    def _applies(self, part: str, cost: Cost | None) -> bool:
+        if cost is None:
+            self.missing[part] = f"{self.measure.name} does not apply, as cost says."
+        return cost is not None
+
+    def _steps(self, part: str) -> Progress:
+        """Return what is told the steps of a part, under its title on this card."""
+        title = f"{self.measure.name}: {part}"
+        return lambda _, done, total: self.observe(title, done, total)
+
     def _cost(self) -> Cost:
-        title = f"{self.measure.name}: cost"
-        self.observe(title, 0, 1)
+        tell = self._steps("cost")
+        tell("", 0, 1)
         found = cost(self.measure, self.reference)
-        self.observe(title, 1, 1)
+        tell("", 1, 1)
         return found
 
     def _sensitivity(self, cost: Cost) -> Any:
-        title, pcs = f"{self.measure.name}: sensitivity", len(self.reference.variance_ratio)
+        pcs = len(self.reference.variance_ratio)
         few: dict[str, Any] = {}
         if cost.score.seconds * pcs * 10 > MANY_SECONDS:
             some = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
@@ -287,17 +275,16 @@ class _Making:
             self.notes.append(f"sensitivity: {len(some)} PCs and 3 seeds, as a score takes long")
         request = SensitivityRequest(
             dataset=self.request.run.dataset,
-            measures=(self.request.node,),
+            measures=(self.request.run.measure,),
             log=self.request.run.log.dir,
             force=self.request.run.force,
             **few,
         )
-        told: Progress = lambda _, done, total: self.observe(title, done, total)  # noqa: E731
-        return sensitivity.carry_out(request, told, should_stop=self.should_stop)
+        return sensitivity.carry_out(request, self._steps("sensitivity"), should_stop=self.should_stop)
 
     def _run(self) -> Run:
         request = self._decoding(self.request.run)
-        title = f"{self.measure.name}: run"
+        tell = self._steps("run")
         fits, among = None, []
         if self.request.plain and not self.request.chosen:
             fits, among = functools.partial(_will_do, request), stored_runs(request)
@@ -305,7 +292,7 @@ class _Making:
             warnings.simplefilter("ignore", DegenerateWarning)  # the card says so
             found, _ = run.find_or_make(
                 request,
-                lambda state: self.observe(title, state.step, request.max_steps),
+                lambda state: tell("", state.step, request.max_steps),
                 should_stop=self.should_stop,
                 reference=self.reference,
                 fits=fits,
@@ -325,11 +312,11 @@ class _Making:
         return replace(request, decoder="standard")
 
     def _joints(self) -> list[Joint]:
-        found = []
-        for partner in self.request.partners:
-            if partner != self.measure.name:
-                part = f"joint range with {partner}"
-                found.append(self._part(part, functools.partial(self._joint, partner)))
+        found = [
+            self._part(f"joint range with {partner}", functools.partial(self._joint, partner))
+            for partner in self.request.partners
+            if partner != self.measure.name
+        ]
         return [each for each in found if each is not None]
 
     def _joint(self, partner: str) -> Joint:
@@ -340,15 +327,15 @@ class _Making:
                 return _exact(partner, given, own)
         result, effort = self._searched(partner)
         assert result.region is not None
-        turned = result.names[0] != partner
+        # The scores of the partner come first.
+        order = 1 if result.names[0] == partner else -1
         outline = np.concatenate([result.region.lower, result.region.upper[::-1]])
         proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
-        lower, upper = proved[:, [0, 1]], proved[:, [0, 2]]
         return Joint(
             partner=partner,
-            outline=outline[:, ::-1] if turned else outline,
-            lower=lower[:, ::-1] if turned else lower,
-            upper=upper[:, ::-1] if turned else upper,
+            outline=outline[:, ::order],
+            lower=proved[:, [0, 1]][:, ::order],
+            upper=proved[:, [0, 2]][:, ::order],
             area=float(result.region.area),
             verdict=result.verdict or "",
             sentence=result.sentence().replace(key, self.measure.name),
@@ -363,8 +350,7 @@ class _Making:
             longest = self._longest(request)
             if longest is not None:
                 return longest
-        title = f"{self.measure.name}: joint range with {partner}"
-        told: Progress = lambda _, done, total: self.observe(title, done, total)  # noqa: E731
+        told = self._steps(f"joint range with {partner}")
         result = joint.carry_out(request, told, should_stop=self.should_stop)
         if not self.request.search and _SHORT not in self.notes:
             self.notes.append(_SHORT)
@@ -386,12 +372,8 @@ class _Making:
 
 def _will_do(request: RunRequest, found: Run) -> bool:
     """Return whether a stored run is as long, exact, decoded and often repeated as one made now."""
-    made_with = shelf.parsed(found.attributes["identity"])
-    keys = ("init", "optimizer", "target", "max_steps", "dtype")
-    same = all(made_with.get(key) == request.identity.get(key) for key in keys)
-    return (
-        same and (not request.decoder or bool(found.decoding)) and found.score.shape[1] >= len(request.seeds)
-    )
+    same = request.same(found, "init", "optimizer", "target", "max_steps", "dtype")
+    return same and found.score.shape[1] >= len(request.seeds)
 
 
 def _effort(config: Mapping[str, Any]) -> tuple[int, str]:
@@ -465,10 +447,6 @@ def card(
     'kernel'
     """
     request = RunRequest(
-        measure=measure_node(measure, **options),
-        dataset=X,
-        seeds=SEEDS,
-        force=force,
-        log=store,
+        measure=measure_node(measure, **options), dataset=X, seeds=SEEDS, force=force, log=store
     )
     return carry_out(CardRequest(run=request, partners=tuple(partners), search=search or {}))

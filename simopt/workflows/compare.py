@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from simopt import checks
+from simopt import checks, measures
+from simopt.analysis import ceilings
+from simopt.analysis.ceilings import Ceiling
+from simopt.analysis.nulls import nulls
 from simopt.analysis.standing import Standing
 from simopt.datasets import base
 from simopt.errors import InputError, SimoptError
+from simopt.measures import Measure, Reference
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
+from simopt.workflows import result
 from simopt.workflows.data import Data
-from simopt.workflows.request import Request, distinct_names, measure_nodes, name_of, never, no_influence
-from simopt.workflows.result import Result, packed, unpacked
+from simopt.workflows.request import Request, measure_nodes, name_of, never, no_influence
+from simopt.workflows.result import Result
 from simopt.workflows.run_request import CEILINGS, NULLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simopt.measures import Measure, Reference
     from simopt.typing import ArrayLike
 
 DRAWS = 100
@@ -66,10 +69,9 @@ class CompareRequest(Request[Standing]):
         if len(self.Y) != 1:
             raise InputError(f"{len(self.Y)} datasets are given to compare; give one Y.")
         self._set("Y", tuple(Data.of(data, "Y") for data in self.Y))
-        self._set("measures", tuple(measure_nodes(self.measures)))
+        self._set("measures", measure_nodes(self.measures))
         if not self.measures:
             raise InputError("measures is empty; name one, for instance cka.")
-        distinct_names(list(self.measures))
         checks.whole(self.draws, 0, "draws")
         checks.whole(self.seed, 0, "seed")
         if self.snr is not None:
@@ -82,18 +84,12 @@ class CompareRequest(Request[Standing]):
 
     def read(self, path: Path) -> Standing:
         """Return the stored score of one pair and one measure."""
-        standing: Standing = analysis.read(path, _KIND, lambda stored: unpacked(stored, Standing))
+        standing: Standing = result.read(path, _KIND, Standing)
         return standing
-
-    def of_one(self, node: Mapping[str, Any]) -> CompareRequest:
-        """Return the request of one measure: what is stored and found."""
-        return replace(self, measures=(node,))
 
     def fits(self, standing: Standing) -> bool:
         """Return whether a stored score has as many draws of its null as are asked for."""
-        return all(len(null.scores) >= self.draws for null in standing.null.values()) and (
-            bool(standing.null) or not self.draws
-        )
+        return min((len(null.scores) for null in standing.null.values()), default=0) >= self.draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +119,6 @@ class CompareResult(Result):
     source: str
     standings: list[Standing]
     skipped: dict[str, str] = field(default_factory=dict)
-    path: Path | None = None
-    how: str = "done"
 
     @property
     def title(self) -> str:
@@ -166,10 +160,13 @@ class ScoreFile:
     def load(path: Path) -> CompareResult:
         """Return the score of a file as a comparison of one measure."""
         about = analysis.attributes(path)
-        standing = analysis.read(path, _KIND, lambda stored: unpacked(stored, Standing))
-        name, dataset, source = (str(about[key]) for key in ("y", "dataset", "source"))
         return CompareResult(
-            name=name, dataset=dataset, source=source, standings=[standing], path=path, how="found"
+            name=str(about["y"]),
+            dataset=str(about["dataset"]),
+            source=str(about["source"]),
+            standings=[result.read(path, _KIND, Standing)],
+            path=path,
+            how="found",
         )
 
 
@@ -189,87 +186,66 @@ def carry_out(
     StorageError
         A score cannot be stored.
     """
-    requests = {name_of(node): request.of_one(node) for node in request.measures}
+    # Each measure is stored and found by itself; those that are missing are computed together, as all score
+    # the same draws.
+    requests = {name_of(node): replace(request, measures=(node,)) for node in request.measures}
     missing = [
-        name for name, each in requests.items() if request.force or shelf.find(each, each.fits) is None
+        each.measures[0] for each in requests.values() if request.force or shelf.find(each, each.fits) is None
     ]
-    # All measures score the same draws: those that are missing are computed together, at the first need.
-    computed = functools.cache(lambda: _compute(request, missing, reference))
-    standings: list[Standing] = []
-    skipped: dict[str, str] = {}
-    ways = set()
-    for name, each in requests.items():
-        if name in missing and name in computed()[1]:
-            skipped[name] = computed()[1][name]
-            continue
-        standing, how = shelf.find_or_make(
-            each,
-            functools.partial(_making, each, name, computed),
-            each.fits,
-            wait=should_stop if wait else None,
-        )
-        ways.add(how)
-        standings.append(_first(standing, request.draws))
-    path = next((each.path.parent for each in requests.values() if each.path is not None), None)
-    data = request.dataset
+    computed, skipped = _compute(request, missing, reference) if missing else ({}, {})
+    found = {
+        name: _found_or_stored(each, computed.get(name), should_stop if wait else None)
+        for name, each in requests.items()
+        if name not in skipped
+    }
+    path = next(iter(requests.values())).path
     return CompareResult(
         name=request.Y[0].shown,
-        dataset=data.name,
-        source=data.origin,
-        standings=standings,
+        dataset=request.dataset.name,
+        source=request.dataset.origin,
+        # Measures of one formula are stored once, under the name of whichever came first.
+        standings=[replace(_first(one, request.draws), measure=name) for name, (one, _) in found.items()],
         skipped=skipped,
-        path=path,
-        how="found" if ways == {"found"} else "done",
+        path=None if path is None else path.parent,
+        how="found" if {how for _, how in found.values()} == {"found"} else "done",
     )
 
 
-def _making(
-    request: CompareRequest, name: str, computed: Callable[[], tuple[dict[str, Standing], dict[str, str]]]
-) -> Callable[[Stored | None], Standing]:
-    standing = computed()[0][name]
+def _found_or_stored(
+    request: CompareRequest, computed: Standing | None, wait: Callable[[], bool] | None
+) -> tuple[Standing, str]:
+    def keep(before: Stored | None) -> Standing:
+        assert computed is not None
+        request.write(result.packed(computed, y=request.Y[0].shown))
+        return computed
 
-    def make(before: Stored | None) -> Standing:
-        if request.path is not None:
-            analysis.write(
-                request.path, _KIND, packed(standing, {"y": request.Y[0].shown, **request.about()})
-            )
-        return standing
-
-    return make
+    return shelf.find_or_make(request, lambda: keep, request.fits, wait=wait)
 
 
 def _first(standing: Standing, draws: int) -> Standing:
     """Return a score with the first draws of its null: those of a smaller number are the same."""
-    if not draws:
-        return replace(standing, null={})
-    null = {kind: replace(each, scores=each.scores[:draws]) for kind, each in standing.null.items()}
-    return replace(standing, null=null)
+    null = standing.null.items() if draws else ()
+    return replace(standing, null={kind: replace(each, scores=each.scores[:draws]) for kind, each in null})
 
 
 def _compute(
-    request: CompareRequest, names: Sequence[str], reference: Reference | None
+    request: CompareRequest, nodes: Sequence[Mapping[str, Any]], reference: Reference | None
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of some measures by name, and the reason for each that does not apply."""
-    from simopt import measures
-    from simopt.analysis.nulls import nulls
-    from simopt.measures import Reference as Decomposed
-
     X, Y = request.dataset.dataset, request.Y[0].dataset
     same_rows(X, Y, request.ids)
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
-    decomposed = Decomposed.of(x) if reference is None else reference
+    reference = Reference.of(x) if reference is None else reference
     scores: dict[str, float] = {}
     chosen: dict[str, Measure] = {}
     skipped: dict[str, str] = {}
-    for node in request.measures:
+    for node in nodes:
         name = name_of(node)
-        if name not in names:
-            continue
         try:
             measure = measures.build(node)
-            score = float(measure.bind(decomposed)(y))
+            score = float(measure.bind(reference)(y))
         except SimoptError as error:
             if not request.keep_going:
                 raise
@@ -281,25 +257,18 @@ def _compute(
             skipped[name] = f"undefined for these data ({score})"
     conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
     held = list(chosen.values())
-    null = (
-        nulls(decomposed, y, held, draws=request.draws, seed=request.seed, conditions=conditions)
-        if request.draws and held
-        else {}
-    )
-    limits = ceilings_of(X, held, request.snr)
+    null = {}
+    if request.draws and held:
+        null = nulls(reference, y, held, draws=request.draws, seed=request.seed, conditions=conditions)
+    limits: dict[str, Ceiling] = {}
+    if request.snr is not None:
+        limits = ceilings.from_snr(x, request.snr, held)
+    elif X.trials is not None and held:
+        limits = ceilings.from_trials(X.trials, held)
     return {
         name: Standing(name, scores[name], null.get(measure.name, {}), limits.get(measure.name))
         for name, measure in chosen.items()
     }, skipped
-
-
-def ceilings_of(X: Any, chosen: Sequence[Measure], snr: float | None) -> dict[str, Any]:
-    """Return the ceilings that are known: from a signal-to-noise ratio, or from single trials."""
-    from simopt.analysis import ceilings
-
-    if snr is not None:
-        return ceilings.from_snr(X.samples().astype("float64"), snr, chosen)
-    return {} if X.trials is None or not chosen else ceilings.from_trials(X.trials, chosen)
 
 
 def same_rows(X: Any, Y: Any, ids: str | None) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.errors import InputError
-
-if TYPE_CHECKING:
-    from simopt.typing import ArrayLike
+from simopt.store.hashes import FileHashes
+from simopt.typing import ArrayLike
 
 _KEPT_BYTES = 2**30
 _kept: dict[str, Dataset] = {}
@@ -114,8 +113,6 @@ class Data:
         """The dataset itself, loaded once in a process (of those loaded, the latest gigabyte is kept)."""
         if self.given is not None:
             return self.given
-        from simopt.store.hashes import FileHashes
-
         key = json.dumps(self.loader.identity(FileHashes()), sort_keys=True) + self.name
         dataset = _kept.pop(key) if key in _kept else self.loader.load()
         _kept[key] = dataset

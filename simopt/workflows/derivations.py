@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simopt.analysis.reading import median_half_capture
 from simopt.errors import InputError, SimoptError
@@ -23,24 +23,15 @@ from simopt.typing import FloatArray
 from simopt.workflows.request import as_listed, name_of
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
-
-if TYPE_CHECKING:
-    from simopt.workflows.sensitivity_request import SensitivityRequest
+from simopt.workflows.sensitivity_request import SensitivityRequest
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """The scores of one measure at which it is said what they prove about another."""
 _STARTS = (0, 1, 2)
 
 
-class _Unstored(Result):
-    """What is computed in a moment, and found in no store: save() writes it, and nothing reads it back."""
-
-    path: Path | None = None
-    how: str = "done"
-
-
 @dataclass(frozen=True)
-class DerivationResult(_Unstored):
+class DerivationResult(Result):
     """Derivations of closed forms, every step checked."""
 
     derivations: list[Derivation]
@@ -127,7 +118,7 @@ def _subject(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class BoundsResult(_Unstored):
+class BoundsResult(Result):
     """What a score of one measure proves about another, on the spectrum of a recording.
 
     Attributes
@@ -207,7 +198,7 @@ class Learned:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; PCs are counted from 1, never is null."""
-        comparison = self.comparison
+        differences = ("median_difference", "largest_difference", "rank_correlation")
         return {
             "first_pcs": None if self.start is None else self.start.order[:10] + 1,
             "half_capture": None if self.prediction is None else self.prediction.half_capture(),
@@ -215,14 +206,12 @@ class Learned:
             "refusal": self.refusal or None,
             "run": None if self.run is None else str(self.run.path),
             "run_half_capture": None if self.run is None else median_half_capture(self.run),
-            "median_difference": None if comparison is None else comparison.median_difference,
-            "largest_difference": None if comparison is None else comparison.largest_difference,
-            "rank_correlation": None if comparison is None else comparison.rank_correlation,
+            **{name: self.comparison and getattr(self.comparison, name) for name in differences},
         }
 
 
 @dataclass(frozen=True)
-class LearningResult(_Unstored):
+class LearningResult(Result):
     """The predicted order in which PCs are learned, beside the runs that are stored."""
 
     dataset: str

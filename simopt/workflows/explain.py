@@ -97,24 +97,20 @@ class ExplainRequest:
         ids = options.get("ids")
         runs = tuple(replace(usual, measure=node, dataset=X) for node in chosen)
         if not decoded:
+            # ids are names of rows, one of a kind
             decodable = [label for label in X.dataset.labels if label != ids]
-            if decodable:
-                variables = (
-                    {} if ids is None else {"variables": decodable}
-                )  # ids are names of rows, one of a kind
-                decoder = catalogue.node("decoder", "standard", **variables)
-                runs = tuple(replace(each, decoder=decoder) for each in runs)
+            variables = {} if ids is None else {"variables": decodable}
+            decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
+            runs = tuple(replace(each, decoder=decoder) for each in runs)
         return cls(X=X, Y=Y, runs=runs, **options)
 
     def fits(self, request: RunRequest) -> Callable[[Run], bool]:
         """Return the question whether a finished run goes as far as is needed, decoded if need be."""
 
         def fits(found: Run) -> bool:
-            made_with = shelf.parsed(found.attributes["identity"])
-            same = all(made_with.get(key) == request.identity.get(key) for key in ("target", "init"))
             at_target = found.attributes["stop_reason"] == StopReason.TARGET.value
-            far_enough = at_target or made_with.get("max_steps", 0) >= request.max_steps
-            return same and far_enough and (not request.decoder or bool(found.decoding))
+            steps = shelf.parsed(found.attributes["identity"]).get("max_steps", 0)
+            return request.same(found, "target", "init") and (at_target or steps >= request.max_steps)
 
         return fits
 
@@ -129,23 +125,16 @@ class ExplainResult(Result, Explanation):
         Of Y.
     path : None
         The runs that were read are stored, each by itself.
-    how : str
     """
 
     kind: ClassVar[str] = "explanation"
 
     name: str
-    path: Path | None = None
-    how: str = "done"
 
     @property
     def title(self) -> str:
         """What was scored against what."""
         return f"{self.name} against {self.dataset} ({self.source})"
-
-    def values(self) -> Mapping[str, Any]:
-        """Return all that is said, by measure."""
-        return Explanation.as_json(self)
 
     def sentences(self) -> list[str]:
         """Return in words what each score means, and what Y itself has of the recording."""
@@ -177,11 +166,11 @@ class ExplainResult(Result, Explanation):
 
 def missing(request: ExplainRequest) -> list[RunRequest]:
     """Return the runs that are not stored, nor others that fit."""
-    return [each for each in request.runs if each.force or _stored(request, each) is None]
-
-
-def _stored(request: ExplainRequest, one: RunRequest) -> Run | None:
-    return shelf.find(one, request.fits(one), stored_runs(one))
+    return [
+        one
+        for one in request.runs
+        if one.force or shelf.find(one, request.fits(one), stored_runs(one)) is None
+    ]
 
 
 def carry_out(
@@ -209,8 +198,8 @@ def carry_out(
     """
     X, Y = request.X.dataset, request.Y.dataset
     same_rows(X, Y, request.ids)
-    for one in request.runs:
-        measure = measures.build(one.measure)
+    chosen = {name_of(one.measure): measures.build(one.measure) for one in request.runs}
+    for measure in chosen.values():
         if not measure.differentiable:
             raise InputError(f"{measure.name} has no gradient: no run shows what its scores mean.")
     # In float64, for scores; runs take it in their own precision: X is decomposed once.
@@ -226,26 +215,23 @@ def carry_out(
                 fits=request.fits(one),
                 among=stored_runs(one),
             )
-    standings = {
-        each.measure: each
-        for each in compare.carry_out(
-            CompareRequest(
-                dataset=request.X,
-                Y=(request.Y,),
-                measures=[one.measure for one in request.runs],
-                draws=request.draws,
-                snr=request.snr,
-                ids=request.ids,
-                log=request.runs[0].log.dir,
-                force=request.runs[0].force,
-            ),
-            should_stop=should_stop,
-            reference=reference,
-        ).standings
-    }
+    standings = compare.carry_out(
+        CompareRequest(
+            dataset=request.X,
+            Y=(request.Y,),
+            measures=[one.measure for one in request.runs],
+            draws=request.draws,
+            snr=request.snr,
+            ids=request.ids,
+            log=request.runs[0].log.dir,
+            force=request.runs[0].force,
+        ),
+        should_stop=should_stop,
+        reference=reference,
+    ).standings
     own = _own(request, reference)
-    explained = [_explained(one, standings[name_of(one.measure)], runs, request) for one in request.runs]
-    limits = [each.standing.ceiling for each in explained if each.standing.ceiling is not None]
+    explained = [_explained(request, each, chosen[each.measure], runs[each.measure]) for each in standings]
+    limited = any(each.ceiling is not None for each in standings)
     decoded = next((each.reference_decoding for each in runs.values() if each.reference_decoding), {})
     ratio = reference.variance_ratio.numpy()
     y = Y.samples().astype(np.float64)
@@ -254,7 +240,7 @@ def carry_out(
         own.captured,
         samples=len(y),
         units=y.shape[1],
-        percentiles={each.standing.measure: each.standing.percentile for each in explained},
+        percentiles={each.measure: each.percentile for each in standings},
         dimensions=float(1 / np.sum(principal_components(y).values ** 4)),
         decoding={
             variable: (own.decoding[variable], float(facts["accuracy"]), float(facts["chance"]))
@@ -272,7 +258,7 @@ def carry_out(
         reference=decoded,
         own=own,
         explained=explained,
-        no_ceiling="" if limits else f"{X.name} has no single trials; {_TRIALS}",
+        no_ceiling="" if limited else f"{X.name} has no single trials; {_TRIALS}",
         defects=found,
         advice=advise([each.verdict for each in explained]),
     )
@@ -292,19 +278,14 @@ def _own(request: ExplainRequest, reference: Reference) -> Own:
     return Own(captured, mask, decoding)
 
 
-def _explained(
-    request: RunRequest, standing: Standing, runs: Mapping[str, Run], asked: ExplainRequest
-) -> Explained:
-    measure: Measure = measures.build(request.measure)
-    found, shape = runs[name_of(request.measure)], asked.Y.dataset.samples().shape
-    facts = measure.facts
-    good = good_scores(found)
+def _explained(request: ExplainRequest, standing: Standing, measure: Measure, found: Run) -> Explained:
+    facts, good = measure.facts, good_scores(found)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
-    weakness = measure.degenerate(shape[0], shape[1])
+    weakness = measure.degenerate(*request.Y.dataset.samples().shape)
     target = float(found.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
-    units = request.init.get("units") or asked.X.dataset.responses.shape[-1]
+    units = request.runs[0].init.get("units") or request.X.dataset.responses.shape[-1]
     reading = read_at(found, standing.score, measure.sign)
     return Explained(standing, units, reading, good, found.path, verdict)
 
@@ -369,13 +350,7 @@ def explain(
     'cka'
     """
     usual = RunRequest(
-        dataset=X,
-        seeds=seeds,
-        target=target,
-        max_steps=max_steps,
-        decoder=decoder,
-        force=force,
-        log=store,
+        dataset=X, seeds=seeds, target=target, max_steps=max_steps, decoder=decoder, force=force, log=store
     )
     nodes = measure_nodes(measures, **options)
     return carry_out(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from simopt import checks, measures
 from simopt.analysis.extremes import inspect
-from simopt.errors import InputError, InterruptedRunError, StorageError
+from simopt.errors import InputError, InterruptedRunError
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options, check_measures
@@ -22,8 +22,9 @@ from simopt.ranges.region import Region
 from simopt.ranges.result import ANALYSIS, JointRange, content, read
 from simopt.ranges.square import Reached, Square, SquareOptions, edges
 from simopt.store import analysis, layout, reader, shelf
+from simopt.store.errors import resuming_errors
 from simopt.store.image import Stored
-from simopt.store.state import pack, unpack
+from simopt.store.state import checkpoint, resumed
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows.data import Data
@@ -36,6 +37,7 @@ from simopt.workflows.request import (
     never,
     no_influence,
     quiet,
+    stored_alike,
 )
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
@@ -79,10 +81,11 @@ class JointRequest(Request[JointRange]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("measures", tuple(measure_nodes(self.measures)))
-        names = self.names
-        if len(names) != 2 or len(set(names)) != 2:
-            raise InputError(f"a joint range is of two measures; {', '.join(names) or 'none'} are given.")
+        self._set("measures", measure_nodes(self.measures))
+        if len(self.names) != 2:
+            raise InputError(
+                f"a joint range is of two measures; {', '.join(self.names) or 'none'} are given."
+            )
         checks.one_of(self.mode, MODES, "mode of joint")
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
         for key in ("levels", "thresholds", "thresholds_b"):
@@ -136,21 +139,17 @@ class JointRequest(Request[JointRange]):
             edges(self.per_side)
         self.levels_of(a)
         self.thresholds_of(b, self.thresholds_b)
-        if self.dataset.given is None:
-            _ = self.dataset.loader
+        super().check()
 
     def options(self) -> Options:
         """Return how the boundary is looked for."""
-        given = {"steps": self.steps, "rate": self.rate}
-        chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        chosen = _chosen(steps=self.steps, rate=self.rate)
         return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **chosen)
 
     def square_options(self) -> SquareOptions:
         """Return how targets are pursued."""
-        given = {"max_steps": self.steps, "rate": self.rate}
-        chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        loss: Any = self.loss
-        return SquareOptions(loss=loss, seed=self.seed, **chosen)
+        chosen = _chosen(loss=self.loss, max_steps=self.steps, rate=self.rate)
+        return SquareOptions(seed=self.seed, **chosen)
 
     def levels_of(self, a: Measure) -> list[float]:
         """Return the levels of the first measure.
@@ -181,15 +180,15 @@ class JointRequest(Request[JointRange]):
         return list(given)
 
 
+def _chosen(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class JointResult(Result, JointRange):
     """The joint range of two measures."""
 
     kind: ClassVar[str] = ANALYSIS
-
-    def values(self) -> Mapping[str, Any]:
-        """Return the range and what it says."""
-        return JointRange.as_json(self)
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each level of the first measure, or for each target."""
@@ -221,7 +220,7 @@ class JointResult(Result, JointRange):
 
     def content(self) -> Stored:
         """Return what the file holds."""
-        return content(self, {"data_hash": self.data_hash})
+        return content(self)
 
 
 def carry_out(
@@ -287,30 +286,19 @@ class _Search:
     def run(self, before: Stored | None) -> JointRange:
         """Carry out the search from its start, or from the checkpoint that a file holds."""
         if before is not None:
-            self._restore(before)
+            with resuming_errors(self.request.path):
+                self.search.restore(resumed(before))
         if not self.search.run(lambda *_: self._pass(), self.should_stop):
             self._checkpoint(layout.INTERRUPTED)
             place = self.title if self.request.path is None else self.request.path.parent
             raise InterruptedRunError(f"{place}: interrupted; the same command resumes it.")
         result = self._result()
-        if self.request.path is not None:
-            analysis.write(self.request.path, ANALYSIS, content(result, self.request.about()))
+        self.request.write(content(result))
         return result
 
-    def _restore(self, before: Stored) -> None:
-        try:
-            self.search.restore(unpack(before.groups[layout.RESUME]["state"], before.arrays))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise StorageError(
-                f"{self.request.path}: cannot be resumed; another version of simopt may have saved it. "
-                "Delete it to start over, or use force=true."
-            ) from error
-
     def _checkpoint(self, status: str) -> None:
-        if self.request.path is not None:
-            structure, arrays = pack(self.search.state(), layout.RESUME)
-            groups = {layout.RESUME: {"state": structure}}
-            analysis.write(self.request.path, ANALYSIS, Stored(self.request.about(), arrays, groups), status)
+        arrays, groups = checkpoint(self.search.state())
+        self.request.write(Stored({}, arrays, groups), status)
         self.saved = time.monotonic()
 
     def _pass(self) -> None:
@@ -414,20 +402,13 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
 
 def stored_ranges(request: JointRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Give the files of finished ranges of the same two measures on the same data, and their attributes."""
-    if request.path is None:
-        return
-    for path in sorted(request.path.parent.parent.glob(f"*/{request.path.name}")):
-        about = shelf.if_whole(analysis.attributes, path) or {}
-        if about.get("status") == layout.FINISHED and _key(about.get("identity")) == _key(request.identity):
-            yield path, about
+    return stored_alike(request, _subject)
 
 
-def _key(identity: object) -> list[Any]:
-    """Return what two ranges of the same measures on the same data have in common."""
-    known = shelf.parsed(identity)
-    revision = known.get("revisions", {}).get("simopt.ranges")
-    pair = sorted(json.dumps(node, sort_keys=True) for node in known.get("measures", []))
-    return [json.dumps(known.get("dataset"), sort_keys=True), pair, revision]
+def _subject(identity: Mapping[str, Any]) -> list[Any]:
+    revision = identity.get("revisions", {}).get("simopt.ranges")
+    pair = sorted(json.dumps(node, sort_keys=True) for node in identity.get("measures", []))
+    return [identity.get("dataset"), pair, revision]
 
 
 def _stored_targets(request: JointRequest, result: JointRange) -> Iterator[Reached]:
@@ -479,7 +460,7 @@ def joint(
     >>> 0 < result.region.area < 1
     True
     """
-    known = set(JointRequest.__dataclass_fields__) - {"dataset", "measures", "log", "force"}
+    known = {each.name for each in fields(JointRequest)} - {"dataset", "measures", "log", "force"}
     for key in options:
         checks.one_of(key, known, "option of joint")
     return carry_out(JointRequest(dataset=X, measures=measures, log=store, force=force, **options))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from simopt.errors import StorageError
 from simopt.store import analysis
+from simopt.store.errors import reading_errors
 
 if TYPE_CHECKING:
     from simopt.workflows.result import Result
@@ -52,9 +53,10 @@ def load_result(path: str | Path) -> Result:
     [0, 1, 2, 3]
     """
     place = Path(path)
-    kind = analysis.attributes(place).get("analysis", "run")
-    if kind not in _HOMES:
-        raise StorageError(f"{place}: holds {kind!r}; there are: {', '.join(_HOMES)}.")
-    module, name = _HOMES[kind]
-    found: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(place)
-    return found
+    with reading_errors(place, "result of simopt"):
+        kind = analysis.text(analysis.attributes(place).get("analysis", "run"))
+        if kind not in _HOMES:
+            raise StorageError(f"{place}: holds {kind!r}; there are: {', '.join(_HOMES)}.")
+        module, name = _HOMES[kind]
+        found: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(place)
+        return found

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 import yaml
 
 from simopt import catalogue, checks
-from simopt.errors import InputError
-from simopt.store import shelf
+from simopt.errors import InputError, InterruptedRunError
+from simopt.store import analysis, layout, shelf
 from simopt.store.hashes import FileHashes
 from simopt.store.image import Stored
 from simopt.store.provenance import provenance
@@ -37,6 +38,19 @@ def never() -> bool:
 def no_influence(default: Any) -> Any:
     """Return a field of a request that changes no result, and so is no part of its identity."""
     return field(default=default, metadata={"identity": False})
+
+
+def steps(
+    title: str, observe: Progress, should_stop: Callable[[], bool] = never
+) -> Callable[[int, int], None]:
+    """Return what is told the steps of one work: it hands them on, and ends a work that cannot be resumed."""
+
+    def step(done: int, total: int) -> None:
+        if should_stop():
+            raise InterruptedRunError(f"{title}: interrupted; the same command begins again.")
+        observe(title, done, total)
+
+    return step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +87,18 @@ class Request(ABC, Generic[Content]):
 
     kind: ClassVar[str]
     """Names the file, the folder and the command."""
+    log_type: ClassVar[type[Log]] = Log
 
     dataset: Any
     force: bool = no_influence(False)
-    log: Any = field(default_factory=Log)
+    log: Any = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._set("dataset", Data.of(self.dataset))
         if not isinstance(self.log, Log):
             given = self.log if isinstance(self.log, Mapping) else {"dir": self.log}
-            self._set("log", type(self).log_type()(**given))
+            self._set("log", self.log_type(**given))
         checks.flag(self.force, "force")
-
-    @classmethod
-    def log_type(cls) -> type[Log]:
-        """Return the class of ``log``."""
-        return Log
 
     def _set(self, name: str, value: Any) -> None:
         """Give a field the value that stands for what was handed in."""
@@ -112,6 +122,29 @@ class Request(ABC, Generic[Content]):
         """Return what the file holds where the result is to be resumed from it."""
         return None
 
+    def write(self, content: Stored, status: str = layout.FINISHED) -> None:
+        """Write the file of the result, with what it is of and comes from; nothing where nothing is stored.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written.
+        """
+        if self.path is not None:
+            stored = replace(content, attributes={**self.about(), **content.attributes})
+            analysis.write(self.path, self.kind, stored, status)
+
+    def check(self) -> None:
+        """Build all that needs no data, and refuse what cannot be used.
+
+        Raises
+        ------
+        InputError
+            An option out of its range, or a name that leads nowhere.
+        """
+        if self.dataset.given is None:
+            _ = self.dataset.loader
+
     @property
     def folder(self) -> str:
         """The name of the folder of results of this kind, below that of the dataset."""
@@ -125,13 +158,12 @@ class Request(ABC, Generic[Content]):
         the ids of stored results as they are.
         """
         hashes = FileHashes(None if self.log.dir is None else Path(self.log.dir).expanduser())
-        found: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes), **self._revised()}
-        return found
+        found: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes)}
+        raised = {name: number for name, number in self._revisions().items() if number != 1}
+        return {**found, "revisions": raised} if raised else found
 
-    def _revised(self) -> dict[str, Any]:
-        revisions = {name: catalogue.revision(name) for name in self.revises()}
-        raised = {name: number for name, number in revisions.items() if number != 1}
-        return {"revisions": raised} if raised else {}
+    def _revisions(self) -> dict[str, int]:
+        return {name: catalogue.revision(name) for name in self.revises()}
 
     @cached_property
     def digest(self) -> str:
@@ -160,10 +192,31 @@ class Request(ABC, Generic[Content]):
             "config": yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True),
             "config_hash": self.digest,
             "identity": json.dumps(self.identity),
-            "revisions": json.dumps({name: catalogue.revision(name) for name in self.revises()}),
+            "revisions": json.dumps(self._revisions()),
             "data_hash": self.dataset.dataset.data_hash(),
             **provenance(),
         }
+
+
+def stored_alike(
+    request: Request[Any], subject: Callable[[Mapping[str, Any]], Any]
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give the finished files of the same kind of result on the same subject, and their attributes.
+
+    Parameters
+    ----------
+    request : Request
+    subject : callable
+        Takes from an identity what has to agree, as plain values: names alone do not say what a result is of.
+    """
+    if request.path is None:
+        return
+    wanted = json.dumps(subject(request.identity), sort_keys=True)
+    for path in sorted(request.path.parent.parent.glob(f"*/{request.path.name}")):
+        about = shelf.if_whole(analysis.attributes, path) or {}
+        identity = shelf.parsed(about.get("identity"))
+        if about.get("status") == layout.FINISHED and json.dumps(subject(identity), sort_keys=True) == wanted:
+            yield path, about
 
 
 def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
@@ -176,6 +229,7 @@ def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
 
 
 def _entering(value: Any, hashes: FileHashes) -> Any:
+    value = _of_numpy(value)
     if isinstance(value, Data):
         return value.identity(hashes)
     if is_dataclass(value):
@@ -190,6 +244,7 @@ def _entering(value: Any, hashes: FileHashes) -> Any:
 
 
 def _config(value: Any) -> Any:
+    value = _of_numpy(value)
     if isinstance(value, Data):
         return dict(value.node) if value.given is None else {"name": value.name}
     if is_dataclass(value):
@@ -197,6 +252,11 @@ def _config(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _config(each) for key, each in value.items() if key != "_object_"}
     return [_config(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _of_numpy(value: Any) -> Any:
+    """Return numbers and arrays of numpy as JSON and YAML take them."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def measure_node(given: Any, **options: Any) -> dict[str, Any]:
@@ -227,10 +287,18 @@ def name_of(node: Mapping[str, Any]) -> str:
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
 
 
-def measure_nodes(given: Any, **options: Any) -> list[dict[str, Any]]:
-    """Return the nodes of one measure or several, with options over those of each."""
+def measure_nodes(given: Any, **options: Any) -> tuple[dict[str, Any], ...]:
+    """Return the nodes of one measure or several, with options over those of each.
+
+    Raises
+    ------
+    InputError
+        As :func:`measure_node`, or two have one name.
+    """
     chosen = given if isinstance(given, list | tuple) else [given]
-    return [measure_node(each, **options) for each in chosen]
+    nodes = tuple(measure_node(each, **options) for each in chosen)
+    distinct_names(nodes)
+    return nodes
 
 
 def as_listed(node: Mapping[str, Any]) -> bool:
@@ -251,7 +319,7 @@ def _of_object(measure: Any) -> dict[str, Any]:
     return node
 
 
-def distinct_names(nodes: list[dict[str, Any]]) -> None:
+def distinct_names(nodes: Sequence[Mapping[str, Any]]) -> None:
     """Refuse measures of which two have one name.
 
     Raises

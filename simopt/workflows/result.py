@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,13 +22,23 @@ _MOST_ROWS = 30
 _FIELDS = "fields"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values."""
+    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values.
+
+    Attributes
+    ----------
+    path : Path or None
+        Where it is stored; None where it is not.
+    how : str
+        ``done``, ``resumed``, or ``found``: it was stored.
+    """
 
     kind: ClassVar[str]
     """What its file says it holds."""
-    path: Path | None
-    how: str
+
+    path: Path | None = None
+    how: str = "done"
 
     @classmethod
     def of(cls, found: Any, **more: Any) -> Self:
@@ -36,8 +46,9 @@ class Result:
         return cls(**{each.name: getattr(found, each.name) for each in fields(found)}, **more)
 
     def values(self) -> Mapping[str, Any]:
-        """Return what :meth:`as_json` gives, but for the version."""
-        raise NotImplementedError
+        """Return what :meth:`as_json` gives, but for the version; by default of the class of the fields."""
+        found: Mapping[str, Any] = super().as_json()  # type: ignore[misc]
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values with the version of their keys, ``schema``; what is not finite is None."""
@@ -61,12 +72,12 @@ class Result:
         StorageError
             It holds none.
         """
-        found: Self = analysis.read(path, cls.kind, lambda stored: unpacked(stored, cls))
+        found: Self = read(path, cls.kind, cls)
         return found
 
     def content(self) -> Stored:
         """Return what a file of the result holds: by default its fields, one by one."""
-        return packed(self, {})
+        return packed(self)
 
     def save(self, path: str | Path) -> Path:
         """Write the result into an HDF5 file, that :func:`simopt.load_result` reads; return its path.
@@ -95,18 +106,30 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def packed(found: Any, about: Mapping[str, Any]) -> Stored:
+def packed(found: Any, **attributes: Any) -> Stored:
     """Return a file of a dataclass: arrays by the names of its fields, the rest as JSON."""
     structure, arrays = pack(found, _FIELDS)
-    return Stored({**about, _FIELDS: structure}, arrays)
+    return Stored({**attributes, _FIELDS: structure}, arrays)
 
 
-def unpacked(stored: Stored, kind: type[Any]) -> Any:
+def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
     """Return the dataclass that a file of :func:`packed` holds.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file says it holds.
+    fields_of : type
+        The class.
 
     Raises
     ------
-    LookupError, TypeError, ValueError
+    StorageError
         It holds something else.
     """
-    return build(kind, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))
+
+    def take(stored: Stored) -> Any:
+        return build(fields_of, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))
+
+    return analysis.read(path, kind, take)

@@ -14,7 +14,6 @@ from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
-from simopt.typing import FloatArray
 from simopt.workflows.data import Data
 from simopt.workflows.request import never
 from simopt.workflows.result import Result
@@ -35,23 +34,30 @@ class RunResult(Result, Trajectory):
     Attributes
     ----------
     run : Run
-    how : str
-        ``done``, ``resumed``, or ``found``: it was stored.
+
+    Examples
+    --------
+    >>> import numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 4)) * [4, 3, 2, 1]
+    >>> result = simopt.optimize(X, "nbs", max_steps=2)
+    >>> [row["step"] for row in result.table()]
+    [0, 1, 2]
     """
 
     kind: ClassVar[str] = "run"
 
     run: Run = field(repr=False)
-    how: str = "done"
 
     @classmethod
     def of_run(cls, run: Run, how: str = "found") -> RunResult:
         """Return the result of a run."""
         told = str(run.attributes["stop_reason"])
         known = {reason.value: reason for reason in StopReason}
-        Y: FloatArray | None = None if run.path is None else reader.final(run.path)
-        if run.content is not None and layout.FINAL_Y.path in run.content.arrays:
-            Y = run.content.arrays[layout.FINAL_Y.path].data
+        if run.content is None:
+            Y = None if run.path is None else reader.final(run.path)
+        else:
+            kept = run.content.arrays.get(layout.FINAL_Y.path)
+            Y = None if kept is None else kept.data
         return cls(
             step=run.step,
             score=run.score,
@@ -61,13 +67,9 @@ class RunResult(Result, Trajectory):
             stop_reason=known.get(told, told),
             sign=int(run.attributes["sign"]),
             run=run,
+            path=run.path,
             how=how,
         )
-
-    @property
-    def path(self) -> Path | None:  # type: ignore[override]
-        """The run file; None where nothing is stored."""
-        return self.run.path
 
     def values(self) -> Mapping[str, Any]:
         """Return the run in one row, by key."""
@@ -160,7 +162,7 @@ def find_or_make(
     def make() -> Callable[[Stored | None], Run]:
         from simopt.workflows import session  # loads torch, which a run that is found needs not
 
-        return session.work(request, observe, should_stop, reference)
+        return session.Session(request, observe, should_stop, reference).run
 
     waiting = should_stop if wait else None
     return shelf.find_or_make(request, make, fits, among=among, wait=waiting)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from simopt import catalogue, checks
-from simopt.store import analysis, layout, reader, shelf
+from simopt.store import reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
-from simopt.workflows.request import Log, Request, distinct_names, measure_node, name_of, no_influence
+from simopt.workflows.request import (
+    Log,
+    Request,
+    measure_node,
+    measure_nodes,
+    name_of,
+    no_influence,
+    stored_alike,
+)
+
+if TYPE_CHECKING:
+    from simopt.measures import Measure
+    from simopt.optimization.init import GaussianInit
+    from simopt.typing import OptimizerFactory
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
 """What has a revision of its own, by its dotted name."""
-_LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
-PARTS = tuple(_LEFT_OUT)
-"""What can be left out at the end of a run, to see what the last score hangs on."""
+LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
+"""What can be left out, to see what a score hangs on, and the function of simopt.analysis.attribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +72,7 @@ class RunRequest(Request[Run]):
     """
 
     kind: ClassVar[str] = "run"
+    log_type: ClassVar[type[Log]] = RunLogging
 
     measure: Any = "cka"
     optimizer: Any = "adam"
@@ -87,17 +99,12 @@ class RunRequest(Request[Run]):
             checks.names(getattr(self, key), key)
             self._set(key, tuple(getattr(self, key)))
         for part in self.attribute:
-            checks.one_of(part, PARTS, "part in attribute")
-        distinct_names([self.measure, *(measure_node(name) for name in dict.fromkeys(self.track))][1:])
+            checks.one_of(part, LEFT_OUT, "part in attribute")
+        measure_nodes(list(dict.fromkeys(self.track)))
         checks.seeds(self.seeds)
         self._set("seeds", tuple(map(int, self.seeds)))
         checks.whole(self.nulls, 0, "nulls")
         checks.flag(self.tf32, "tf32")
-
-    @classmethod
-    def log_type(cls) -> type[Log]:
-        """Return the class of ``log``."""
-        return RunLogging
 
     @property
     def folder(self) -> str:
@@ -109,7 +116,7 @@ class RunRequest(Request[Run]):
         used = [RUN, str(self.measure["_target_"])]
         used += [str(measure_node(name)["_target_"]) for name in self.track]
         used += [NULLS, CEILINGS] if self.nulls else []
-        used += [f"simopt.analysis.attribution.{_LEFT_OUT[part]}" for part in self.attribute]
+        used += [f"simopt.analysis.attribution.{LEFT_OUT[part]}" for part in self.attribute]
         used += [str(self.decoder["_target_"])] if self.decoder else []
         return list(dict.fromkeys(used))
 
@@ -121,6 +128,21 @@ class RunRequest(Request[Run]):
         """Return the last checkpoint of a run that is not finished."""
         return reader.unfinished(path)
 
+    def built(self) -> tuple[Measure, dict[str, Measure], OptimizerFactory, GaussianInit]:
+        """Return the measure, the tracked ones by name, the optimizer's factory, and what makes Y0.
+
+        Raises
+        ------
+        InputError
+            An option out of its range, or a name that leads nowhere.
+        """
+        from simopt import measures
+        from simopt.optimization import init
+
+        tracked = {name: measures.get(name) for name in self.track}
+        factory = catalogue.build(self.optimizer, "optimizer", partial=True)
+        return measures.build(self.measure), tracked, factory, init.build(self.init)
+
     def check(self) -> None:
         """Build all that needs no data, and refuse what cannot be used.
 
@@ -129,42 +151,27 @@ class RunRequest(Request[Run]):
         InputError
             An option out of its range, a measure without a gradient, or a name that leads nowhere.
         """
-        from simopt import measures
         from simopt.analysis.decoding import Decoder
-        from simopt.optimization import init as inits
         from simopt.optimization.setup import check
 
-        measure = measures.build(self.measure)
-        for name in self.track:
-            measures.get(name)
-        factory = catalogue.build(self.optimizer, "optimizer", partial=True)
+        measure, _, factory, _ = self.built()
         check(measure, factory, seeds=self.seeds, target=self.target, max_steps=self.max_steps)
-        inits.build(self.init)
         if self.decoder:
             catalogue.build(self.decoder, "decoder", Decoder)
-        if self.dataset.given is None:
-            _ = self.dataset.loader
+        super().check()
+
+    def same(self, found: Run, *keys: str) -> bool:
+        """Return whether a finished run has the same values of some keys, and is decoded if this one is."""
+        made_with = shelf.parsed(found.attributes["identity"])
+        same = all(made_with.get(key) == self.identity.get(key) for key in keys)
+        return same and (not self.decoder or bool(found.decoding))
 
 
 def stored_runs(request: RunRequest) -> list[Path]:
-    """Return the finished runs on the same recording with the same measure, those of most replicates first.
-
-    Runs of the same names with other options or data are left out: their identity says what they are.
-    """
-    folder = None if request.path is None else request.path.parent.parent
-    if folder is None or not folder.exists():
-        return []
-    key = _key(request.identity)
-    found: list[tuple[int, Path]] = []
-    for path in reader.find([folder]):
-        about = shelf.if_whole(analysis.attributes, path) or {}
-        if about.get("status") == layout.FINISHED and _key(about.get("identity")) == key:
-            found.append((-np.size(about["seeds"]), path))
+    """Return the finished runs on the same recording with the same measure, of most replicates first."""
+    found = [(-np.size(about["seeds"]), path) for path, about in stored_alike(request, _subject)]
     return [path for _, path in sorted(found)]
 
 
-def _key(identity: object) -> list[Any]:
-    """Return what two runs have in common on the same recording with the same measure."""
-    known = shelf.parsed(identity)
-    revision = known.get("revisions", {}).get(RUN)
-    return [json.dumps(known.get(key), sort_keys=True) for key in ("dataset", "measure")] + [revision]
+def _subject(identity: Mapping[str, Any]) -> list[Any]:
+    return [*map(identity.get, ("dataset", "measure")), identity.get("revisions", {}).get(RUN)]

@@ -12,18 +12,13 @@ import numpy as np
 from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
-from simopt.store import analysis, shelf
+from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
 from simopt.workflows.data import Data
-from simopt.workflows.request import (
-    Progress,
-    measure_nodes,
-    never,
-    quiet,
-)
+from simopt.workflows.request import Progress, measure_nodes, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
@@ -39,10 +34,6 @@ class SensitivityResult(Result, Sensitivities):
     """The scores after each PC is perturbed, in theory and in experiment."""
 
     kind: ClassVar[str] = ANALYSIS
-
-    def values(self) -> Mapping[str, Any]:
-        """Return theory and experiment by measure."""
-        return Sensitivities.as_json(self)
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each measure, strength and PC."""
@@ -74,7 +65,7 @@ class SensitivityResult(Result, Sensitivities):
 
     def content(self) -> Stored:
         """Return what the file holds."""
-        return content(self, {})
+        return content(self)
 
 
 def carry_out(
@@ -104,13 +95,8 @@ def carry_out(
         X, variances = dataset.samples(), dataset.spectrum()
         chosen_pcs(request.pcs, len(variances))
 
-        def step(done: int, total: int) -> None:
-            if should_stop():
-                raise InterruptedRunError(f"{request.path}: interrupted; the same command begins again.")
-            observe("perturbing", done, total)
-
         def work(before: Stored | None) -> Sensitivities:
-            curves, skipped = _curves(request, X, chosen, step)
+            curves, skipped = _curves(request, X, chosen, steps("perturbing", observe, should_stop))
             found = Sensitivities(
                 dataset=dataset.name,
                 source=dataset.source,
@@ -123,8 +109,7 @@ def carry_out(
                 path=request.path,
                 how="done",
             )
-            if request.path is not None:
-                analysis.write(request.path, ANALYSIS, content(found, request.about()))
+            request.write(content(found))
             return found
 
         return work
@@ -139,11 +124,7 @@ def _curves(
     chosen: Mapping[str, Measure],
     observe: Callable[[int, int], None],
 ) -> tuple[list[Sensitivity], dict[str, str]]:
-    options: dict[str, Any] = {
-        "seeds": list(request.seeds),
-        "pcs": None if request.pcs is None else list(request.pcs),
-        "observe": observe,
-    }
+    options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation
     if not request.keep_going:
         return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}

@@ -12,7 +12,7 @@ from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, read
 from simopt.errors import InputError
 from simopt.measures import Measure
 from simopt.theory.perturbations import DEFAULTS, KINDS, check
-from simopt.workflows.request import Request, distinct_names, measure_nodes, name_of, no_influence
+from simopt.workflows.request import Request, measure_nodes, name_of, no_influence
 
 DEFAULT = ("cka", "nbs", "procrustes_angular")
 """The measures that are perturbed unless others are named."""
@@ -53,8 +53,7 @@ class SensitivityRequest(Request[Sensitivities]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("measures", tuple(measure_nodes(self.measures)))
-        distinct_names(list(self.measures))
+        self._set("measures", measure_nodes(self.measures))
         checks.one_of(self.perturbation, KINDS, "perturbation")
         checks.seeds(self.seeds)
         self._set("seeds", tuple(self.seeds))
@@ -96,8 +95,8 @@ class SensitivityRequest(Request[Sensitivities]):
             An option out of its range.
         """
         self.built()
-        if self.spectrum is None and self.dataset.given is None:
-            _ = self.dataset.loader
+        if self.spectrum is None:
+            super().check()
 
 
 def _strengths(perturbation: str, given: Any) -> tuple[float, ...]:

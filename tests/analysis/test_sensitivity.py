@@ -47,9 +47,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["measures/cka/order", "measures/cka"])
 def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
     path = tmp_path / "sensitivity.h5"
-    whole = content(FOUND, {})
-    arrays = {name: array for name, array in whole.arrays.items() if not name.startswith(part)}
-    groups = {name: facts for name, facts in whole.groups.items() if not name.startswith(part)}
-    analysis.write(path, ANALYSIS, replace(whole, arrays=arrays, groups=groups))
+    stored = content(FOUND, {})
+    kept = {name: array for name, array in stored.arrays.items() if not name.startswith(part)}
+    groups = {name: about for name, about in stored.groups.items() if name != part}
+    analysis.write(path, ANALYSIS, replace(stored, arrays=kept, groups=groups))
     with pytest.raises(StorageError, match="sensitivity.h5: not a readable file of sensitivity"):
         read(path)

@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from simopt.app.compose import compose_sweep
 
 from simopt import catalogue
-from simopt.app import sweep, tasks
+from simopt.app.sweep import launch, plan
+from simopt.app.sweep.combinations import combinations
 from simopt.errors import InputError
+from simopt.workflows.request import name_of
 
 NAMES = sorted(path.stem for path in (catalogue.config_dir() / "experiment").glob("*.yaml"))
 DATA = "dataset=gaussian dataset.samples=40 dataset.units=5"
@@ -36,36 +37,36 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine"
 
 
+def subject(run) -> tuple[str, str]:
+    return run.dataset.name, name_of(run.measure)
+
+
 def write(folder: Path, text: str) -> None:
     (folder / "experiment" / "all.yaml").write_text(text)
 
 
 def titles(overrides: list[str], folder: Path | None = None) -> list[str]:
-    return [each.title for each in compose_sweep(overrides, folder)[0]]
+    return [title for title, _ in combinations(overrides, folder)[0]]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_can_be_carried_out(name: str) -> None:
-    combinations, _ = compose_sweep([f"+experiment={name}", "dataset=majaj"])
-    assert combinations
-    for each in [combinations[0], *(each for each in combinations if each.command != "run")]:
-        for _, task in tasks.of_combination(each):
-            task.check()
-            assert tasks.from_text(task.text) == task
+    titled, _ = combinations([f"+experiment={name}", "dataset=majaj"])
+    requests = [request for _, request in titled]
+    for request in [requests[0], *(each for each in requests if each.kind != "run")]:
+        request.check()
+        assert launch.request_of(launch.text_of(request)) == request
 
 
 @pytest.mark.slow
 def test_the_paper_holds_what_its_figures_show() -> None:
-    combinations, _ = compose_sweep(["+experiment=paper"])
-    of = {command: [c for c in combinations if c.command == command] for command in ("run", "sensitivity")}
-    runs = [(c.composed.config.dataset["name"], c.composed.config.measure["name"]) for c in of["run"]]
+    requests = [request for _, request in combinations(["+experiment=paper"])[0]]
+    of = {kind: [each for each in requests if each.kind == kind] for kind in ("run", "sensitivity")}
+    runs = [subject(each) for each in of["run"]]
     for figure in ("decoding_vs_score", "pcs_vs_score", "half_capture_vs_variance", "ridge_lambda"):
-        wanted = compose_sweep([f"+experiment={figure}"])[0]
-        assert {
-            (w.composed.config.dataset["name"], w.composed.config.measure["name"]) for w in wanted
-        } <= set(runs)
+        assert {subject(each) for _, each in combinations([f"+experiment={figure}"])[0]} <= set(runs)
     assert len(set(runs)) == len(runs)
-    assert all(c.composed.config.decoder for c in of["run"])
+    assert all(each.decoder for each in of["run"])
     assert len(of["sensitivity"]) == 5
 
 
@@ -78,15 +79,13 @@ def test_overrides_go_to_the_parts_that_know_them(mine: Path) -> None:
         "max_steps=9",
         "steps=2",
     ]
-    combinations, _ = compose_sweep(given, mine)
-    run, _, sensitivity, joint = combinations
-    assert (run.composed.config.measure["name"], run.composed.config.max_steps) == ("rsa", 9)
-    assert (run.composed.config.dataset["name"], run.composed.config.log.dir) == ("majaj", "there")
-    assert set(sensitivity.overrides) == {"dataset=majaj", "measure=[rsa,linreg]", "seeds=[0,1]", "dir=there"}
-    assert {"dataset=majaj", "dir=there", "steps=2"} < set(joint.overrides)
-    assert [title for title, _ in tasks.of_combination(joint, mine)] == [
-        f"{joint.title} measures=[{pair}]" for pair in ("cka,nbs", "cka,linreg", "nbs,linreg")
-    ]
+    titled, _ = combinations(given, mine)
+    run, _, sensitivity, *joints = [request for _, request in titled]
+    assert (*subject(run), run.max_steps, run.log.dir) == ("majaj", "rsa", 9, "there")
+    assert [name_of(node) for node in sensitivity.measures] == ["rsa", "linreg"]
+    assert (sensitivity.seeds, sensitivity.log.dir) == ((0, 1), "there")
+    assert [each.names for each in joints] == [("cka", "nbs"), ("cka", "linreg"), ("nbs", "linreg")]
+    assert {(each.dataset.name, each.log.dir, each.steps) for each in joints} == {("majaj", "there", 2)}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,11 @@ def test_overrides_go_to_the_parts_that_know_them(mine: Path) -> None:
         (RECIPE.replace("- joint", "- ''\n        - joint"), "seed=1", "Unknown command of a part ''"),
         (RECIPE.partition("parts:")[0] + "parts: []", "seed=1", "parts of the experiment is empty"),
         (RECIPE.replace("[cka,nbs,linreg]", "[cka,rsa_kendall]"), "seed=1", "rsa_kendall"),
-        (RECIPE.replace("seeds=[0,1]", "spectrum=a.csv samples=9 units=9"), "seed=1", "stores nothing"),
+        (
+            RECIPE.replace(f"sensitivity {DATA}", "sensitivity spectrum=a.csv samples=9 units=9"),
+            "seed=1",
+            "stores nothing",
+        ),
     ],
 )
 def test_bad_recipes_are_refused_before_anything_runs(
@@ -109,7 +112,7 @@ def test_bad_recipes_are_refused_before_anything_runs(
 ) -> None:
     write(mine, recipe)
     with pytest.raises(InputError, match=says.replace("[", r"\[")):
-        sweep.plan(["+experiment=all", override], mine)
+        plan.plan(["+experiment=all", override], mine)
     assert not Path("outputs").exists()
 
 
@@ -147,11 +150,11 @@ def test_an_interrupted_search_goes_on(mine: Path) -> None:
     process = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not list(Path().rglob("joint/*/checkpoint*")) and process.poll() is None:
+    deadline = time.monotonic() + 120
+    while not list(Path().rglob("joint/*/joint.h5")) and process.poll() is None:
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    jobs = sweep.plan(["+experiment=all"], mine).jobs
+    jobs = plan.plan(["+experiment=all"], mine).jobs
     assert [job.todo for job in jobs] == ["found"] * 3 + ["resume"] + ["run"] * 2

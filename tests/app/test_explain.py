@@ -7,8 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from simopt.app import explain, inputs
+from simopt import components
+from simopt.app.config import requests
 from simopt.errors import InputError
+from simopt.workflows import explain, session
+from simopt.workflows.data import Data
 
 SAMPLES, UNITS, CLASSES = 240, 12, 4
 LABELS = np.arange(SAMPLES) % CLASSES
@@ -45,21 +48,19 @@ def defective(X: np.ndarray, defect: str, rng: np.random.Generator) -> np.ndarra
     return X - means[LABELS] + means[rng.permutation(LABELS)]
 
 
-def explained(Y: np.ndarray, *overrides: str) -> explain.Explanation:
+def asked(
+    *overrides: str, x: str = "recording.h5", y: str = "model.npy", **options
+) -> explain.ExplainRequest:
+    return requests.explain(x, Path(y), overrides, **{"draws": 5, **options})
+
+
+def missing(request: explain.ExplainRequest) -> list[str]:
+    return [each.measure["name"] for each in explain.missing(request)]
+
+
+def explained(Y: np.ndarray, *overrides: str) -> explain.ExplainResult:
     np.save("model.npy", Y)
-    asked = explain.request("recording.h5", Path("model.npy"), [*QUICK, *overrides])
-    return explain.explain(explain.make_missing(asked, _silent), draws=20)
-
-
-class _silent:  # noqa: N801
-    def __init__(self, name: str) -> None:
-        pass
-
-    def __enter__(self):
-        return lambda state: None
-
-    def __exit__(self, *exception: object) -> None:
-        pass
+    return explain.carry_out(asked(*QUICK, *overrides, draws=20))
 
 
 def test_it_names_the_defect_of_each_model(here: Path, X: np.ndarray, rng: np.random.Generator) -> None:
@@ -90,44 +91,65 @@ def test_what_it_says_is_what_the_run_holds(here: Path, X: np.ndarray, rng: np.r
 
 def test_stored_runs_are_used_and_the_missing_are_named(here: Path, X: np.ndarray) -> None:
     np.save("model.npy", X)
-    ask = lambda *more: explain.request("recording.h5", Path("model.npy"), [*QUICK[1:], *more])  # noqa: E731
-    asked = ask("measure=cka,nbs")
-    assert asked.missing == ["cka", "nbs"]
-    explain.make_missing(ask("measure=nbs"), _silent)
-    asked = ask("measure=cka,nbs")
-    assert asked.missing == ["cka"]
-    assert explain.seconds_per_step(asked.runs["cka"]) > 0
-    assert ask("measure=nbs", "target=0.9").missing == ["nbs"]
-    assert ask("measure=nbs", "optimizer.lr=0.05").missing == []  # another run on the way to the same score
+    quick = QUICK[1:]
+    assert missing(asked(*quick, "measure=cka,nbs")) == ["cka", "nbs"]
+    explain.carry_out(asked(*quick, "measure=nbs"))
+    assert missing(asked(*quick, "measure=cka,nbs")) == ["cka"]
+    assert missing(asked(*quick, "measure=nbs", "target=0.9")) == ["nbs"]
+    assert missing(asked(*quick, "measure=nbs", "optimizer.lr=0.05")) == []  # another way to the same score
     with h5py.File("recording.h5", "r+") as file:
         file["responses"][0, 0] += 1
-    assert ask("measure=nbs").missing == ["nbs"]
+    assert missing(asked(*quick, "measure=nbs")) == ["nbs"]
 
 
 def test_runs_that_cannot_be_read_or_ended_early_are_not_used(here: Path, X: np.ndarray) -> None:
     np.save("model.npy", X)
-    ask = lambda *more: explain.request("recording.h5", Path("model.npy"), ["measure=cka", *more])  # noqa: E731
-    short = explain.make_missing(ask("max_steps=2", "decoder=none"), _silent)
-    assert ask("max_steps=2", "decoder=none").missing == []
-    assert ask("decoder=none").missing == ["cka"]
-    long = explain.make_missing(ask("decoder=none", "seeds=[0,1]"), _silent)
-    assert ask("decoder=none", "max_steps=100000").stored == long.stored  # it stopped at its target
-    long.stored["cka"].write_bytes(b"broken")
-    assert ask("max_steps=2", "decoder=none").stored == short.stored
-    assert ask("decoder=none").missing == ["cka"]
+    plain = ("measure=cka", "decoder=none")
+    short = explain.carry_out(asked(*plain, "max_steps=2")).explained[0].run
+    assert missing(asked(*plain, "max_steps=2")) == []
+    assert missing(asked(*plain)) == ["cka"]
+    long = explain.carry_out(asked(*plain, "seeds=[0,1]")).explained[0].run
+    again = explain.carry_out(asked(*plain, "max_steps=100000")).explained[0].run
+    assert again == long != short  # it stopped at its target
+    long.write_bytes(b"broken")
+    assert explain.carry_out(asked(*plain, "max_steps=2")).explained[0].run == short
+    assert missing(asked(*plain)) == ["cka"]
 
 
-def test_the_recording_is_that_of_the_runs(here: Path, X: np.ndarray) -> None:
+def test_the_recording_is_the_one_that_is_named(here: Path, X: np.ndarray) -> None:
     np.save("model.npy", X)
     with pytest.raises(InputError, match="The recording is recording.h5"):
-        explain.request("recording.h5", Path("model.npy"), [*QUICK, "dataset=majaj"])
-    (here / "mine" / "experiment").mkdir(parents=True)
-    (here / "mine" / "experiment" / "other.yaml").write_text("# @package _global_\ndataset:\n  seed: 3\n")
+        asked(*QUICK, "dataset=majaj")
     np.save("model.npy", np.random.default_rng(0).standard_normal((100, 4)))
-    asked = explain.request(
-        "ultrametric", Path("model.npy"), [*QUICK, "+experiment=other"], None, here / "mine"
-    )
-    assert asked.X.data_hash() == inputs.kept(["dataset=ultrametric", "dataset.seed=3"]).data_hash()
+    request = asked(*QUICK, "dataset.seed=3", x="ultrametric")
+    assert request.X.dataset.data_hash() == Data.named("ultrametric", seed=3).dataset.data_hash()
+    assert {each.dataset.name for each in request.runs} == {"ultrametric"}
+
+
+def test_the_recording_is_decomposed_once_and_stored_runs_are_not_made(
+    here: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("model.npy", X[:, :5])
+    explain.carry_out(asked(*QUICK[1:], "measure=cka"))
+    decomposed: list[bool] = []
+    made: list[str] = []
+    real, prepare = components._svd, session.prepare
+    centered = (X - X.mean(axis=0)) / np.abs(X).max()
+
+    def counted(matrix: np.ndarray):
+        decomposed.append(matrix.shape == X.shape and np.allclose(matrix, centered))
+        return real(matrix)
+
+    def preparing(request, *rest):
+        made.append(request.measure["name"])
+        return prepare(request, *rest)
+
+    monkeypatch.setattr(session, "prepare", preparing)
+    monkeypatch.setattr(components, "_svd", counted)
+    result = explain.carry_out(asked(*QUICK[1:], "measure=cka,nbs,linreg"))
+    assert made == ["nbs", "linreg"]
+    assert [each.standing.measure for each in result.explained] == ["cka", "nbs", "linreg"]
+    assert sum(decomposed) == 1
 
 
 def test_names_of_rows_are_not_decoded(here: Path, X: np.ndarray) -> None:
@@ -136,8 +158,7 @@ def test_names_of_rows_are_not_decoded(here: Path, X: np.ndarray) -> None:
     np.savez("x.npz", responses=X, stimulus=names, **kind)
     np.savez("y.npz", responses=X, stimulus=names, **kind)
     for more, decoded in ([], set()), (["dataset.labels=[stimulus,class]"], {"class"}):
-        asked = explain.request("x.npz", Path("y.npz"), [*QUICK[:3], *more], "stimulus")
-        found = explain.explain(explain.make_missing(asked, _silent), draws=5)
+        found = explain.carry_out(asked(*QUICK[:3], *more, x="x.npz", y="y.npz", ids="stimulus"))
         assert found.own.decoding.keys() == decoded
 
 
@@ -164,8 +185,8 @@ def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random
         (["majai", "model.npy"], "the nearest: majaj"),
         (["recording.h5", "model.npy", "measure=mutual_knn"], "mutual_knn has no gradient"),
         (["recording.h5", "short.npy"], "X has 240 samples and Y has 239"),
-        (["recording.h5", "model.npy", "--snr", "-1"], "--snr is -1"),
-        (["recording.h5", "model.npy", "--draws", "0"], "--draws is 0"),
+        (["recording.h5", "model.npy", "--snr", "-1"], "snr is -1"),
+        (["recording.h5", "model.npy", "--draws", "0"], "draws is 0"),
     ],
 )
 def test_bad_input(here: Path, X: np.ndarray, simopt, arguments: list[str], says: str) -> None:
@@ -208,8 +229,12 @@ def test_a_score_stands_between_null_and_ceiling(here: Path, X: np.ndarray, simo
 
 
 def test_measures_are_split_from_other_overrides() -> None:
+    def names(overrides: list[str]) -> tuple[list[str], list[str]]:
+        nodes, rest = requests.measures(overrides, ["nbs"])
+        return [node["name"] for node in nodes], rest
+
     given = ["measure=cka,nbs", "dataset.seed=1", "measure=[linreg]"]
-    assert inputs.measures_among(given, ["x"]) == (["cka", "nbs", "linreg"], ["dataset.seed=1"])
-    assert inputs.measures_among([], ["x"]) == (["x"], [])
+    assert names(given) == (["cka", "nbs", "linreg"], ["dataset.seed=1"])
+    assert names([]) == (["nbs"], [])
     with pytest.raises(InputError, match="give measure=NAME"):
-        inputs.measures_among(["measure="], ["x"])
+        names(["measure="])

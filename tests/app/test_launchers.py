@@ -39,11 +39,11 @@ JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
 @pytest.fixture
-def sweep(simopt, tmp_path: Path):
+def sweep(simopt_process, tmp_path: Path):
     (tmp_path / "mine.py").write_text(MEASURES)
 
     def run(*overrides: str):
-        done = simopt("sweep", *QUICK, *overrides, "--json")
+        done = simopt_process("sweep", *QUICK, *overrides, "--json")
         rows = json.loads(done.stdout)
         return done, {row["job"].rpartition("=")[2]: row for row in rows}
 

@@ -1,4 +1,4 @@
-"""``simopt report`` as a user meets it: real processes."""
+"""``simopt report`` as a user meets it."""
 
 import csv
 import json
@@ -64,7 +64,7 @@ def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
         (["outputs", "--html", "page.pdf"], 2, "page.pdf: give a file that ends in .html"),
         (["outputs", "--latex", "runs.txt"], 2, "runs.txt: give a file that ends in .tex"),
         (["outputs", "--csv", "taken"], 2, "cannot be written"),
-        (["outputs", "broken"], 1, "skipped broken/joint.h5: not a readable file of joint"),
+        (["outputs", "broken"], 1, "skipped broken/joint.h5: damaged"),
     ],
 )
 def test_what_cannot_be_reported(simopt, tmp_path: Path, arguments, code: int, says: str) -> None:

@@ -127,23 +127,24 @@ def test_a_failed_run_says_so_in_its_file(start, tmp_path: Path) -> None:
     assert run.step.tolist() == [0]
 
 
-def test_a_full_disk_fails_the_run_and_leaves_it_readable(
+def test_a_full_disk_fails_the_run_and_leaves_its_last_whole_file(
     start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.posix_fallocate
+    real, calls = os.fsync, itertools.count()
 
-    def limited(descriptor: int, offset: int, length: int) -> None:
-        if length > 220_000:
+    def limited(descriptor: int) -> None:
+        if next(calls) >= 1:
             raise OSError(28, os.strerror(28))
-        real(descriptor, offset, length)
+        real(descriptor)
 
-    monkeypatch.setattr(os, "posix_fallocate", limited)
-    with pytest.raises(StorageError, match="no space left on device"):
-        start("log.flush_seconds=0")
+    options = ("max_steps=3",)
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="no space left on device"):
+        patch.setattr(os, "fsync", limited)
+        start(*options)
     (path,) = tmp_path.rglob("run.h5")
-    run = reader.read(path)
-    assert run.status == layout.FAILED
-    assert "no space left on device" in run.attributes["stop_reason"]
+    assert reader.read(path).status == reader.CRASHED
+    assert len(reader.read(path).step) == 0
+    assert start(*options).how == "done"
 
 
 def test_a_broken_run_file_is_made_again(start) -> None:

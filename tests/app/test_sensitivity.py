@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simopt.app import inputs, sensitivity
+from simopt.app.config import requests
 from simopt.datasets.twin import published_spectrum
 from simopt.errors import InterruptedRunError
+from simopt.workflows.sensitivity import carry_out
 
 GAUSSIAN = ["dataset=gaussian", "dataset.samples=60", "dataset.units=6"]
 
@@ -35,13 +36,10 @@ def test_theory_and_experiment_in_one_table_one_figure_and_one_file(simopt, tmp_
 
 def test_an_interrupt_while_all_measures_are_tried_stores_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    asked = replace(sensitivity.request([*GAUSSIAN, "measure=[cka,nbs]"]), keep_going=True)  # as measure=all
-    dataset = inputs.recording(asked.data)
+    asked = replace(requests.sensitivity([*GAUSSIAN, "measure=[cka,nbs]"]), keep_going=True)  # as measure=all
     done = []
     with pytest.raises(InterruptedRunError, match="interrupted; the same command begins again"):
-        sensitivity.find_or_make(
-            asked, dataset, lambda *at: done.append(at), should_stop=lambda: len(done) > 2
-        )
+        carry_out(asked, lambda *at: done.append(at), should_stop=lambda: len(done) > 2)
     assert not list(tmp_path.rglob("*.h5"))
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from simopt.app.terminal.signals import stop_signals
 
 

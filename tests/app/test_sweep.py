@@ -1,4 +1,4 @@
-"""Sweeps: planned, skipped, resumed, failed in part, interrupted, beside one another; real processes."""
+"""Sweeps: planned, skipped, resumed, failed in part, interrupted, beside one another."""
 
 import contextlib
 import json
@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simopt.app.compose import Launcher, compose, compose_sweep, restore
-from simopt.app.job import execute
 
-from simopt.app import launch, sweep
+from simopt.app.config import requests
+from simopt.app.sweep import launch
+from simopt.app.sweep import plan as sweep
+from simopt.app.sweep.combinations import combinations
 from simopt.errors import InputError, InterruptedRunError
 from simopt.optimization.state import State
 from simopt.store import reader
+from simopt.workflows import data, run
+from simopt.workflows.request import name_of
+from tests.app.runs import execute
 
 SMALL = ["dataset=ultrametric", "max_steps=5"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -58,21 +62,21 @@ def outcomes(done: subprocess.CompletedProcess) -> dict[str, str]:
 
 def test_combinations_with_aliases_and_the_dataset_outermost() -> None:
     overrides = ["measure=cka-linear-song,nbs", "dataset=majaj,mante", "seeds=[0],[1]", "max_steps=9"]
-    combinations, launcher = compose_sweep(overrides)
-    assert [each.title for each in combinations][:3] == [
+    titled, launcher = combinations(overrides)
+    assert [title for title, _ in titled][:3] == [
         "dataset=majaj measure=cka-linear-song seeds=[0]",
         "dataset=majaj measure=cka-linear-song seeds=[1]",
         "dataset=majaj measure=nbs seeds=[0]",
     ]
-    assert [each.composed.config.dataset["name"] for each in combinations] == ["majaj"] * 4 + ["mante"] * 4
-    assert launcher.choice == "basic"
-    alone = compose(["measure=cka-linear-song", "dataset=majaj", "seeds=[1]", "max_steps=9"])
-    assert combinations[1].composed == alone
-    assert restore(alone.yaml) == alone
+    assert [request.dataset.name for _, request in titled] == ["majaj"] * 4 + ["mante"] * 4
+    assert launcher["_target_"].endswith(".BasicLauncher")
+    alone = requests.run(["measure=cka-linear-song", "dataset=majaj", "seeds=[1]", "max_steps=9"])
+    assert titled[1][1] == alone
+    assert launch.request_of(launch.text_of(alone)) == alone
 
 
 def test_ranges_and_globs_are_combinations() -> None:
-    titles = [each.title for each in compose_sweep(["measure=glob(nbs*)", "max_steps=range(1,3)"])[0]]
+    titles = [title for title, _ in combinations(["measure=glob(nbs*)", "max_steps=range(1,3)"])[0]]
     assert titles == [
         "measure=nbs max_steps=1", "measure=nbs max_steps=2",
         "measure=nbs_squared max_steps=1", "measure=nbs_squared max_steps=2",
@@ -113,17 +117,15 @@ def test_bad_input_is_seen_before_anything_runs(here: Path, override: str, says:
 
 
 def test_an_option_that_the_decoder_has_not_is_bad_input(here: Path) -> None:
-    with pytest.raises(InputError, match="decoder Decoder has no option 'typo'"):
+    with pytest.raises(InputError, match="decoder has no option 'typo'"):
         sweep.plan([*SMALL, "decoder=standard", "decoder.typo=1"])
 
 
 def test_the_grid_of_the_paper(here: Path) -> None:
-    combinations, _ = compose_sweep(["+experiment=paper_grid", "seeds=[3]"])
-    pairs = {(c.composed.config.dataset["name"], c.composed.config.measure["name"]) for c in combinations}
-    assert (len(combinations), len(pairs)) == (35, 35)
-    assert all(each.composed.config.seeds == [3] for each in combinations)
-    assert {each.composed.config.dataset["source"] for each in combinations} == {"surrogate"}
-    assert {each.composed.config.log.every for each in combinations} == {1}
+    asked = [request for _, request in combinations(["+experiment=paper_grid", "seeds=[3]"])[0]]
+    pairs = {(each.dataset.name, name_of(each.measure)) for each in asked}
+    assert (len(asked), len(pairs)) == (35, 35)
+    assert {(each.seeds, each.dataset.origin, each.log.every) for each in asked} == {((3,), "surrogate", 1)}
 
 
 def test_a_recipe_of_ones_own(here: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_recipe_of_ones_own(here: Path) -> None:
     (here / "mine" / "experiment" / "two.yaml").write_text(text)
     jobs = sweep.plan(["+experiment=two", "dataset=ultrametric"], here / "mine").jobs
     assert [(job.title, job.todo) for job in jobs] == [("measure=cka", "run"), ("measure=nbs", "run")]
-    assert jobs[0].task.composed.config.max_steps == 2
+    assert jobs[0].request.max_steps == 2
 
 
 def test_the_same_run_twice_is_one_job(here: Path) -> None:
@@ -147,9 +149,9 @@ def test_a_job_is_found_or_resumed_as_simopt_run_does(here: Path) -> None:
         if state.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    found = execute(compose([*SMALL, "measure=nbs"])).path
+    found = execute([*SMALL, "measure=nbs"]).path
     with pytest.raises(InterruptedRunError):
-        execute(compose([*SMALL, "measure=cka"]), interrupt)
+        execute([*SMALL, "measure=cka"], interrupt)
     overrides = [*SMALL, "measure=cka,nbs,linreg"]
     jobs = sweep.plan(overrides).jobs
     assert [job.todo for job in jobs] == ["resume", "found", "run"]
@@ -162,27 +164,29 @@ def test_a_job_is_found_or_resumed_as_simopt_run_does(here: Path) -> None:
 def test_the_run_file_decides_not_the_job(here: Path) -> None:
     plan = sweep.plan([*SMALL, "measure=cka,nbs,linreg"])
     with sweep.opened(plan) as folder:
-        finished = execute(plan.jobs[0].task.composed).path
+        finished = run.carry_out(plan.jobs[0].request).path
         launch.write(folder, 0, launch.Record(launch.RUNNING))  # ended before it could say so
         launch.write(folder, 1, launch.Record("done"))  # says so, and has no file
         hows = [(outcome.how, outcome.done) for outcome in sweep.outcomes(plan, folder, "gone")]
         assert hows == [("done", True), ("failed", False), ("not started", False)]
         launch.write(folder, 2, launch.Record("found", path=str(finished)))  # its threads made other data
-        assert sweep.outcomes(plan, folder)[2] == sweep.Outcome(plan.jobs[2], "found", finished)
+        found = sweep.outcomes(plan, folder)[2]
+        assert (found.how, found.path, found.reason) == ("found", str(finished), "")
         assert reader.read(finished).status == "finished"
     assert folder.exists()
 
 
 def test_a_look_at_a_run_takes_no_lock(here: Path) -> None:
-    path = execute(compose([*SMALL])).path
+    path = execute(SMALL).path
     state = sweep.glance(path)
-    assert state is not None
-    assert (state.status, state.step) == ("finished", 5)
+    assert (state.status, state.step) == ("finished", "5")
     path.write_bytes(b"broken")
-    assert sweep.glance(path) is None
+    assert sweep.glance(path).status == "missing"
 
 
-def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: Path) -> None:
+def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(
+    simopt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "counted.py").write_text(COUNTED)
     overrides = [
         "dataset=gaussian", "dataset._target_=counted.Counted", "dataset.seed=0,1", "measure=cka,nbs,linreg",
@@ -193,6 +197,7 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: 
     assert [row["todo"] for row in json.loads(dry.stdout)] == ["run"] * 6
     assert not (tmp_path / "outputs").exists()
     (tmp_path / "loads").unlink()
+    monkeypatch.setattr(data, "_kept", {})  # as in a process of its own
     done = simopt("sweep", *overrides, "--json")
     assert done.returncode == 0
     assert set(outcomes(done).values()) == {"done"}
@@ -207,8 +212,8 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(simopt, tmp_path: 
 def test_a_job_that_fails_is_listed_and_the_others_go_on(simopt, tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", np.where(np.eye(5) == 1, np.nan, 1))
     np.save(tmp_path / "good.npy", np.random.default_rng(0).normal(size=(20, 4)))
-    data = ["dataset=file", "dataset.path=nan.npy,good.npy", "max_steps=2"]
-    failed = simopt("sweep", *data, "--json")
+    files = ["dataset=file", "dataset.path=nan.npy,good.npy", "max_steps=2"]
+    failed = simopt("sweep", *files, "--json")
     assert failed.returncode == 1
     assert outcomes(failed) == {"dataset.path=nan.npy": "failed", "dataset.path=good.npy": "done"}
     assert "1 of 2 jobs did not finish" in failed.stderr
@@ -218,7 +223,7 @@ def test_a_job_that_fails_is_listed_and_the_others_go_on(simopt, tmp_path: Path)
     assert simopt("sweep", "dataset=ultrametric", "max_steps=2").returncode == 0
     assert len(list(tmp_path.rglob("0.yaml"))) == 1
     np.save(tmp_path / "nan.npy", np.random.default_rng(1).normal(size=(20, 4)))
-    assert simopt("sweep", *data).returncode == 0
+    assert simopt("sweep", *files).returncode == 0
     assert not list(tmp_path.rglob(".sweeps"))
 
 
@@ -231,7 +236,7 @@ def test_bad_input_is_exit_code_2_and_nothing_written(simopt, tmp_path: Path) ->
 
 def test_an_interrupt_keeps_what_is_done_and_the_same_command_goes_on(here: Path) -> None:
     overrides = ["dataset=ultrametric", "measure=cka,nbs,linreg", "target=1", "max_steps=3,1000000"]
-    overrides += ["log.every=1000", "log.flush_seconds=0"]
+    overrides += ["log.every=1000"]
     child = start(here, *overrides, "--json")
     while len(list(here.rglob("run.h5"))) < 2 and child.poll() is None:
         os.sched_yield()
@@ -284,22 +289,22 @@ def test_on_a_terminal_a_table_shows_every_job(tmp_path: Path) -> None:
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from hydra.errors import MissingConfigException
 
-    from simopt.app import compose as composing
+    from simopt.app.config import compose as composing
 
     def missing(*rest: object, **more: object) -> None:
         raise MissingConfigException("no", "hydra/launcher/joblib", ["basic"])
 
     monkeypatch.setattr(composing, "hydra_compose", missing)
     with pytest.raises(InputError, match=r'pip install "simopt\[joblib\]"'):
-        compose_sweep(["hydra/launcher=joblib"])
+        combinations(["hydra/launcher=joblib"])
 
 
 def test_jobs_that_start_at_once_share_the_cores() -> None:
-    local = Launcher("submitit_local", {"_target_": "x.LocalLauncher", "cpus_per_task": None})
+    local = {"_target_": "x.LocalLauncher", "cpus_per_task": None}
     cores = len(os.sched_getaffinity(0))
     assert launch._shares(local, 1) == (cores, 1)
     assert launch._shares(local, 100) == (1, cores)
-    assert launch._shares(Launcher("basic", {"_target_": "x.BasicLauncher"}), 100) == (0, 0)
+    assert launch._shares({"_target_": "x.BasicLauncher"}, 100) == (0, 0)
 
 
 def test_no_more_jobs_at_work_than_places(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ import io
 from types import SimpleNamespace
 
 from rich.console import Console
-from rich.table import Table
-from simopt.app.tables import good_scores_table, scores_table
+
+from simopt.app.terminal.render import as_rich
+from simopt.app.terminal.tables import scores_table
+from simopt.report.document import Table
+from simopt.report.tables import good_scores_table
+from simopt.workflows.compare import CompareResult
 
 
 def shown(table: Table) -> str:
     console = Console(file=io.StringIO(), width=200)
-    console.print(table)
+    console.print(as_rich(table))
     return console.file.getvalue()
 
 
@@ -20,4 +24,9 @@ def test_what_looks_like_markup_is_shown() -> None:
     summary = SimpleNamespace(cells=lambda: [*names, "finished"], good_scores={"[/label]": good})
     table = shown(good_scores_table([summary]))
     assert all(name in table for name in [*names, "[/label]"])
-    assert "[b]m.npy against X" in shown(scores_table([], {}, "[b]m.npy against X"))
+    scores = CompareResult(name="[b]m.npy", dataset="X", source="real", standings=[])
+    assert "[b]m.npy against X" in shown(scores_table(scores))
+
+
+def test_what_a_terminal_would_obey_is_shown() -> None:
+    assert "\x1b" not in shown(Table("", "t", "", ("a",), [["\x1b[31mred"]]))

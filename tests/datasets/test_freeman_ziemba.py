@@ -145,7 +145,7 @@ def test_tables_that_do_not_fit(tmp_path: Path, spikes: np.ndarray, missing: str
     with pytest.raises(InputError, match=f"aperture-public.csv: has no column '{missing}'"):
         read(tmp_path)
     path.unlink()
-    with pytest.raises(InputError, match="aperture-public.csv: not a readable CSV"):
+    with pytest.raises(InputError, match="aperture-public.csv: not a readable .csv"):
         read(tmp_path)
 
 

@@ -131,6 +131,36 @@ def test_big_endian_files_give_native_numbers(tmp_path: Path) -> None:
     assert found.dtype == np.float64
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> None:
+    """Doubles that are small whole numbers are stored as bytes, text as units of UTF-16."""
+
+    def stored(flags: int, columns: int, name: bytes, *parts: tuple[int, bytes]) -> bytes:
+        header = (6, struct.pack(f"{order}II", flags, 0)), (5, struct.pack(f"{order}ii", 1, columns))
+        elements = (element(kind, data, order) for kind, data in (*header, (1, name), *parts))
+        return element(14, b"".join(elements), order)
+
+    infinite = np.array([np.inf, 2.0]).astype(f"{order}f8").tobytes()
+    text = "é😀".encode("utf-16-le" if order == "<" else "utf-16-be")
+    mark = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
+    path = tmp_path / "a.mat"
+    path.write_bytes(
+        b"MATLAB 5.0 MAT-file".ljust(124)
+        + mark
+        + stored(6, 3, b"whole", (2, bytes([1, 0, 255])))
+        + stored(9 | 0x200, 3, b"mask", (2, bytes([1, 0, 1])))
+        + stored(6 | 0x800, 2, b"pair", (2, bytes([1, 2])), (9, infinite))
+        + stored(4, 3, b"text", (4, text))
+    )
+    known = scipy.io.loadmat(path, mat_dtype=True, variable_names=["whole", "mask"])
+    for name in ("whole", "mask"):
+        np.testing.assert_array_equal(matfile.read(path, name), known[name])
+        assert matfile.read(path, name).dtype == known[name].dtype.newbyteorder("=")
+    assert matfile.read(path, "whole").tolist() == [[1.0, 0.0, 255.0]]
+    assert matfile.read(path, "pair").tolist() == [[complex(1, np.inf), 2 + 2j]]
+    assert matfile.read(path, "text") == "é😀"
+
+
 @KINDS
 @pytest.mark.parametrize(
     ("name", "says"),
@@ -195,7 +225,6 @@ def test_functions_and_objects_of_version_5_are_refused(tmp_path: Path) -> None:
     for content, says in (
         (matrix(16, b"x", number), "x is neither numbers nor text .function"),
         (matrix(3, b"x", element(1, b"mine"), *fields), "x is neither numbers nor text .object"),
-        (matrix(16, b"x", element(9, bytes(8))), "not a readable MAT file .an array of other parts"),
         (matrix(1, b"x", number, number), "not a readable MAT file .an array of other parts"),
         (matrix(6, b"x", number), "not a readable MAT file .an array of other parts"),
         (matrix(200, b"x", element(9, bytes(8))), "not a readable MAT file"),

@@ -90,7 +90,7 @@ def lookup(name: str) -> np.ndarray:
         ("regoin", "Unknown variable 'regoin'; the nearest: region"),
         ("depth", "depth is no mask"),
         ("region", "region is no mask"),
-        ("short", r"short has shape \(2,\); expected one value for each of 5"),
+        ("short", r"short has shape \(2,\); expected one value for each of the 5 units of x"),
         ({"region": "V2"}, "Unknown value for region of units of x: 'V2'; the nearest: V"),
         ({"region": "V1", "depth": 1}, "selects none"),
         ({"layer": 4}, "Unknown variable 'layer'"),

@@ -49,11 +49,11 @@ BAD = [
     ({"responses": NAN}, "responses holds .* NaN"),
     (
         {"responses": RESPONSES.transpose(1, 0, 2)},
-        r"labels/context has shape \(6,\); responses has 4 conditions",
+        r"label 'context' has shape \(6,\); .* each of the 4 conditions",
     ),
     ({"responses": np.array([[[b"a"]]])}, "responses"),
     ({"labels": {}}, "no group 'labels'"),
-    ({"labels": {"context": np.arange(5)}}, r"labels/context has shape \(5,\)"),
+    ({"labels": {"context": np.arange(5)}}, r"label 'context' has shape \(5,\)"),
     ({"labels": {"deep/context": np.arange(6)}}, "labels/deep is not a dataset"),
 ]
 

@@ -1,13 +1,12 @@
 """Overrides: real keys with wild values, in Hydra's grammar and out of it."""
 
 import functools
-from dataclasses import fields
 from typing import Any
 
 from hypothesis import strategies as st
-from simopt.app.compose import _SCHEMAS
 
 from simopt import catalogue
+from simopt.app.config import compose
 
 NODES = ("measure", "dataset", "optimizer", "decoder", "init")
 
@@ -246,8 +245,8 @@ VALUES = st.one_of(
 @functools.cache
 def keys(command: str) -> tuple[str, ...]:
     """The keys of a command, and of the nodes in it."""
-    own = [field.name for field in fields(_SCHEMAS.get(command, _SCHEMAS["run"]))]
-    deep = [f"log.{name}" for name in ("dir", "every", "score_step", "flush_seconds", "final", "no")]
+    own = compose.keys("run" if command == "sweep" else command)
+    deep = [f"log.{name}" for name in ("dir", "every", "score_step", "checkpoint_seconds", "final", "no")]
     for node in NODES:
         for name in catalogue.names(node)[:40:3]:
             deep += [f"{node}.{key}" for key in catalogue.read(node, name) if not key.startswith("_")]

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from simopt.app.compose import compose, compose_sweep
-from simopt.app.inputs import as_overrides
-from simopt.app.tasks import RunTask
 
 from simopt import catalogue, datasets, measures
-from simopt.app import joint, sensitivity
+from simopt.app.config import requests
+from simopt.app.sweep.combinations import combinations
 from simopt.errors import InputError
 from simopt.optimization.setup import check
 from simopt.report import selection
+from simopt.workflows.data import Data
 from tests.fuzz import grammar, watch
 from tests.fuzz.watch import Yard, both, size
 
@@ -29,10 +28,10 @@ X = np.random.default_rng(0).standard_normal((12, 4))
 Y = X + np.random.default_rng(1).standard_normal((12, 4))
 
 COMMANDS = {
-    "run": lambda overrides: RunTask(compose(overrides)).check(),
-    "sweep": compose_sweep,
-    "sensitivity": sensitivity.request,
-    "joint": joint.request,
+    "run": lambda overrides: requests.run(overrides).check(),
+    "sweep": combinations,
+    "sensitivity": lambda overrides: requests.sensitivity(overrides).check(),
+    "joint": lambda overrides: [each.check() for each in requests.joint(overrides)],
 }
 
 
@@ -204,7 +203,7 @@ def test_arguments_of_report_and_score(place: Yard, many: bool) -> None:
         with place.watched():
             watch.refused(lambda: selection.parse(arguments))
             for argument in arguments:
-                watch.refused(lambda: as_overrides(argument))  # noqa: B023, it is called here
+                watch.refused(lambda: Data.named(argument))  # noqa: B023, it is called here
 
     each()
 
@@ -221,7 +220,7 @@ def test_what_an_override_may_call(place: Yard, group: str) -> None:
     overrides += ["dataset._target_=own_code.touch"] if group == "dataset" else []
     chosen = ["dataset=ultrametric", *overrides][group == "dataset" :]
     with contextlib.suppress(ValueError):
-        RunTask(compose(chosen)).check()
+        requests.run(chosen).check()
     called = place.marker.exists()
     place.marker.unlink(missing_ok=True)
     assert called == (group in ("optimizer", "init"))

@@ -8,10 +8,9 @@ import torch
 from torch.autograd import gradcheck
 
 import simopt
-from simopt import measures
+from simopt import linalg, measures
 from simopt.errors import InputError
 from simopt.measures import shape
-from simopt.measures.moments import Moments, Reference
 from tests.measures.test_textbook import KINDS, pair
 from tests.oracles.shape import MEASURES
 
@@ -41,10 +40,8 @@ def test_its_ends_are_procrustes_and_cca(kind: str) -> None:
 def test_whitening_is_differentiable_above_below_and_across_the_floor(
     shape_of: tuple[int, int], floor: float
 ) -> None:
-    reference = Reference.of(torch.randn(shape_of[0], 3, dtype=torch.float64))
-
     def whiten(Y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        whitened, values = shape.clipped(Moments(reference, Y), floor)
+        whitened, values = shape.clipped(linalg.centre(Y), Y, floor)
         return whitened, values.square().sum(dim=-1)
 
     assert gradcheck(whiten, torch.randn(2, *shape_of, dtype=torch.float64).requires_grad_())
@@ -55,10 +52,9 @@ def test_whitening_is_differentiable_at_equal_singular_values() -> None:
     left = torch.linalg.qr(left - left.mean(dim=0))[0]
     right = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64))[0]
     Y = (left * torch.tensor([2.0, 2, 2, 0.5, 0.5], dtype=torch.float64)) @ right
-    reference = Reference.of(torch.randn(12, 3, dtype=torch.float64))
     for floor in (1e-3, 1.0, 10.0):
         assert gradcheck(
-            lambda A, f=floor: shape.clipped(Moments(reference, A), f)[0], Y.clone().requires_grad_()
+            lambda A, f=floor: shape.clipped(linalg.centre(A), A, f)[0], Y.clone().requires_grad_()
         )
 
 

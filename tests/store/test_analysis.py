@@ -1,11 +1,12 @@
-"""Files of analyses: all or nothing, and read as data."""
+"""Files of analyses: all or nothing, with a status, and read as data."""
 
-import h5py
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from simopt.errors import StorageError
-from simopt.store import analysis
+from simopt.errors import OtherSchemaError, StorageError
+from simopt.store import analysis, image, layout
 from simopt.store.analysis import Array, Stored
 
 CONTENT = Stored(
@@ -19,34 +20,71 @@ def as_stored(stored: Stored) -> Stored:
     return stored
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = analysis.write(tmp_path / "deep" / "a.h5", "sensitivity", CONTENT)
     found = analysis.read(path, "sensitivity", as_stored)
     np.testing.assert_array_equal(found.arrays["measures/cka/theory"].data, np.arange(6.0).reshape(2, 3))
     assert found.arrays["measures/cka/theory"].axes == "S K"
     assert found.groups["measures/cka"] == {"at_self": 1.0, "how": "closed form"}
-    assert found.attributes["dataset"] == "mine"
+    assert analysis.attributes(path)["analysis"] == "sensitivity"
     assert list(found.attributes["seeds"]) == [1, 2]
+    assert analysis.unfinished(path, "sensitivity") is None
     assert [each.name for each in path.parent.iterdir()] == ["a.h5"]
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = analysis.write(tmp_path / "a.h5", "sensitivity", CONTENT)
-    bad = Stored({}, {"x": Array(np.array([object()]), "K")}, {})
-    with pytest.raises((StorageError, TypeError)):
-        analysis.write(path, "sensitivity", bad)
-    assert analysis.read(path, "sensitivity", as_stored).attributes["dataset"] == "mine"
-    assert [each.name for each in tmp_path.iterdir()] == ["a.h5"]
+def test_what_is_not_finished_is_no_result(tmp_path: Path) -> None:
+    path = analysis.write(tmp_path / "a.h5", "joint", CONTENT, layout.INTERRUPTED)
+    with pytest.raises(StorageError, match="interrupted, not finished; the command that made it resumes it"):
+        analysis.read(path, "joint", as_stored)
+    before = analysis.unfinished(path, "joint")
+    assert before is not None
+    assert before.attributes["status"] == layout.INTERRUPTED
+    assert before.arrays.keys() == CONTENT.arrays.keys()
+    assert analysis.unfinished(tmp_path / "none.h5", "joint") is None
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path: Path) -> None:
     path = analysis.write(tmp_path / "a.h5", "joint", CONTENT)
-    with pytest.raises(StorageError, match="holds 'joint'; expected 'sensitivity'"):
-        analysis.read(path, "sensitivity", as_stored)
-    path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(StorageError, match="not a readable file of joint"):
+    for read in (
+        lambda: analysis.read(path, "sensitivity", as_stored),
+        lambda: analysis.unfinished(path, "sensitivity"),
+    ):
+        with pytest.raises(StorageError, match="holds 'joint'; expected 'sensitivity'"):
+            read()
+    image.write(path, Stored({"schema": 1}))
+    with pytest.raises(StorageError, match="holds None; expected 'joint'"):
         analysis.read(path, "joint", as_stored)
-    with h5py.File(path, "w") as file:
-        file.attrs["schema"] = 1
-    with pytest.raises(StorageError, match="holds None"):
+    with pytest.raises(
+        StorageError, match=r"none\.h5: not a readable file of joint \(no such file or directory\)"
+    ):
+        analysis.read(tmp_path / "none.h5", "joint", as_stored)
+
+
+@pytest.mark.parametrize(
+    ("schema", "error"), [(99, OtherSchemaError), (0, StorageError), ("2", StorageError)]
+)
+def test_another_schema(tmp_path: Path, schema: object, error: type[StorageError]) -> None:
+    path = analysis.write(tmp_path / "a.h5", "joint", Stored({"schema": schema}))
+    with pytest.raises(
+        StorageError, match=f"joint of schema {schema!r}; this version of simopt reads"
+    ) as caught:
         analysis.read(path, "joint", as_stored)
+    assert type(caught.value) is error
+
+
+def test_a_file_of_schema_1_has_no_status_and_is_finished(tmp_path: Path) -> None:
+    image.write(tmp_path / "a.h5", Stored({"schema": 1, "analysis": "joint", "dataset": "mine"}))
+    assert analysis.read(tmp_path / "a.h5", "joint", as_stored).attributes["dataset"] == "mine"
+
+
+@pytest.mark.parametrize("status", [5, 0.5, np.ones(2)], ids=str)
+def test_a_status_that_is_no_text(tmp_path: Path, status: object) -> None:
+    path = analysis.write(tmp_path / "a.h5", "joint", Stored({"status": status}))
+    with pytest.raises(StorageError, match="stands where text should"):
+        analysis.read(path, "joint", as_stored)
+
+
+def test_what_cannot_be_taken_from_a_file_is_said_of_the_file(tmp_path: Path) -> None:
+    path = analysis.write(tmp_path / "a.h5", "joint", CONTENT)
+    with pytest.raises(StorageError, match=r"a\.h5: not a readable file of joint"):
+        analysis.read(path, "joint", lambda stored: stored.arrays["missing"])

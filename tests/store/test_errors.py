@@ -1,11 +1,13 @@
 """How errors of files are worded."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from simopt.errors import InputError
-from simopt.store.errors import writing
+from simopt.errors import InputError, OtherSchemaError, StorageError
+from simopt.store.errors import reading_errors, resuming_errors, storage_errors, writing
+from simopt.store.layout import check_schema
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
@@ -13,7 +15,54 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught, writing(path):
         path.write_text("")
     assert str(caught.value) == f"{path}: cannot be written (no such file or directory)."
-    with pytest.raises(InputError, match=r"f\.txt: cannot be written \(odd\)\."), writing(path):
+    with pytest.raises(InputError, match=r"f\.txt: cannot be written \(Odd\)\."), writing(path):
         raise OSError("Odd")
     with pytest.raises(ValueError, match="other"), writing(path):
         raise ValueError("other")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "x"), "no space left on device"),
+        (OSError("can't write: errno = 28, error message = 'x'"), "no space left on device"),
+        (RuntimeError("first line\nsecond"), "first line"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_hdf5_and_the_system_say_is_one_line(error: Exception, reason: str) -> None:
+    with pytest.raises(StorageError) as caught, storage_errors(Path("run.h5")):
+        raise error
+    assert str(caught.value) == f"run.h5: {reason}."
+    with pytest.raises(StorageError) as caught, reading_errors(Path("run.h5"), "run file"):
+        raise error
+    assert str(caught.value) == f"run.h5: not a readable run file ({reason})."
+
+
+def test_errors_of_ours_keep_their_words() -> None:
+    with pytest.raises(OtherSchemaError, match="^as it is$"), reading_errors(Path("a.h5"), "run file"):
+        raise OtherSchemaError("as it is")
+    with pytest.raises(StorageError, match="^a.h5: too large$"), reading_errors(Path("a.h5"), "run file"):
+        raise InputError("too large")
+    with pytest.raises(ZeroDivisionError), storage_errors(Path("a.h5")):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("found", "later"),
+    [(3, True), (0, False), (None, False), ("3", False), (3.5, False), ([2, 3], False)],
+)
+def test_only_a_later_schema_is_that_of_another_version(found: object, later: bool) -> None:
+    with pytest.raises(StorageError) as caught:
+        check_schema(Path("a.h5"), "a run", found)
+    assert isinstance(caught.value, OtherSchemaError) == later
+    assert str(caught.value) == f"a.h5: a run of schema {found!r}; this version of simopt reads schema 2."
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("state"), TypeError("no state"), RuntimeError("shapes")], ids=repr
+)
+def test_a_checkpoint_of_another_kind_cannot_be_resumed(error: Exception) -> None:
+    told = "^run.h5: cannot be resumed; another version of simopt may have saved it"
+    with pytest.raises(StorageError, match=told), resuming_errors(Path("run.h5")):
+        raise error

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import check_figure, command, download_bar, print_json, say
-from simopt.app.terminal.console import show as print_tables
+from simopt.app.terminal.console import check_figure, command, deliver, download_bar, print_json, say
 from simopt.app.terminal.options import AsJson, Debug, FigureFile
 
 if TYPE_CHECKING:
@@ -42,10 +41,7 @@ def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = Fal
         from simopt.app.terminal.tables import datasets_table
 
         cards = [catalogue.describe(name) for name in catalogue.names()]
-        if as_json:
-            print_json(cards)
-        else:
-            print_tables([datasets_table(cards)])
+        deliver(cards, as_json, lambda: [datasets_table(cards)])
 
 
 @app.command()
@@ -97,10 +93,7 @@ def show(
             from simopt.report.figures import save_spectrum
 
             save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
-        if as_json:
-            print_json(card)
-        else:
-            print_tables([dataset_table(card)])
+        deliver(card, as_json, lambda: [dataset_table(card)])
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:

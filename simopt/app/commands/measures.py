@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import command, print_json, show
+from simopt.app.terminal.console import command, deliver
 from simopt.app.terminal.options import AsJson, Debug
 
 Name = Annotated[
@@ -33,9 +33,7 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
 
         if name is None:
             cards = [describe(catalogue.get(each)) for each in catalogue.names()]
+            deliver(cards, as_json, lambda: [measures_table(cards)])
         else:
-            cards = [describe(catalogue.get(name))]
-        if as_json:
-            print_json(cards if name is None else cards[0])
-        else:
-            show([measures_table(cards) if name is None else measure_card(cards[0])])
+            card = describe(catalogue.get(name))
+            deliver(card, as_json, lambda: [measure_card(card)])

@@ -26,6 +26,6 @@ def run(
         with stop_signals() as stopped, progress_bar("optimising", request.max_steps) as observe:
             result = carry_out(request, observe, should_stop=stopped)
         if as_json:
-            print_json(result.as_json())
+            print_json(result)
         else:
             say(f"{result.how}: {result.line()}", result.path or "not stored: log.dir is null")

@@ -53,7 +53,7 @@ def sensitivity(
     perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or level; one or a
     list), seeds, pcs, log.dir, force. spectrum=FILE.csv samples=N units=N predicts without data.
 
-    Example: simopt sensitivity dataset=majaj measure=[cka,nbs,procrustes_angular] --figure majaj.pdf
+    Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
     with command(debug):
         from simopt.app.config import requests
@@ -71,7 +71,7 @@ def sensitivity(
             if write is not None:
                 say(*derived.write(write), error=True)
             if as_json:
-                print_json(derived.as_json())
+                print_json(derived)
             elif write is None:
                 for text in derived.texts():
                     typer.echo(text)

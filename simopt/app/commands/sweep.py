@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,8 @@ from simopt.app.terminal.console import command, out, print_json, say
 from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides
 
 if TYPE_CHECKING:
-    from simopt.app.sweep.plan import Outcome
+    from simopt.app.sweep.launch import Record
+    from simopt.app.sweep.plan import Job
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would run, and write nothing.")]
 
@@ -37,41 +39,40 @@ def sweep(
 
         plan = sweeps.plan(overrides or [], config_dir)
         if dry_run:
-            rows = [
-                {
-                    "job": job.title,
-                    "todo": job.todo,
-                    "path": str(job.path or "") or None,
-                    "reason": job.reason,
-                }
-                for job in plan.jobs
-            ]
-            print_json(rows) if as_json else out().print(plan_table(plan))
-            raise typer.Exit(1 if any(job.todo == sweeps.FAILED for job in plan.jobs) else 0)
+            if as_json:
+                print_json([_planned(job) for job in plan.jobs])
+            else:
+                out().print(plan_table(plan))
+            raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
         with sweeps.opened(plan) as folder:
             with Board(plan, folder) as board:
                 failure = sweeps.carry_out(plan, folder, board.watch)
-            ended = sweeps.outcomes(plan, folder, failure)
+            outcomes = sweeps.outcomes(plan, folder, failure)
             interrupted = launch.stopped(folder)
+        ended = list(zip(plan.jobs, outcomes, strict=True))
         if as_json:
-            print_json([_as_json(outcome) for outcome in ended])
+            print_json([_ended(job, end) for job, end in ended])
         else:
-            out().print(outcomes_table(ended))
-        unfinished = [outcome for outcome in ended if not outcome.done]
-        if unfinished:
-            told = "\n".join(f"  {each.job.title}: {each.how}. {each.reason}".rstrip() for each in unfinished)
-            text = f"simopt: {len(unfinished)} of {len(ended)} jobs did not finish ({folder}):\n{told}"
-            say(text, style="red", error=True)
+            out().print(outcomes_table(plan, outcomes))
+        told = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
+        if told:
+            text = f"simopt: {len(told)} of {len(ended)} jobs did not finish ({folder}):"
+            say(text, *told, style="red", error=True)
             raise typer.Exit(130 if interrupted else 1)
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
+def _planned(job: Job) -> dict[str, Any]:
+    path = None if job.path is None else str(job.path)
+    return {"job": job.title, "todo": job.todo, "path": path, "reason": job.reason}
+
+
+def _ended(job: Job, end: Record) -> dict[str, Any]:
     from simopt.errors import StorageError
     from simopt.report.tables import summary
 
-    facts = {"job": outcome.job.title, "outcome": outcome.how, "reason": outcome.reason}
+    facts = {"job": job.title, "outcome": end.how, "reason": end.reason}
     try:
-        stored = {} if outcome.path is None else summary(outcome.path).as_json()
+        stored = summary(Path(end.path)).as_json() if end.path else {}
     except StorageError:
         stored = {}
-    return {"path": None if outcome.path is None else str(outcome.path), **stored, **facts}
+    return {"path": end.path or None, **stored, **facts}

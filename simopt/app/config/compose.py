@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
@@ -22,23 +23,28 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from simopt import catalogue, checks
 from simopt.app.config.schema import schema
 from simopt.errors import InputError
-from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Request
-from simopt.workflows.run_request import RunRequest
-from simopt.workflows.sensitivity_request import SensitivityRequest
 
-REQUESTS: dict[str, type[Request[Any]]] = {
-    "run": RunRequest,
-    "sensitivity": SensitivityRequest,
-    "joint": JointRequest,
+_HOMES = {
+    "run": ("run_request", "RunRequest"),
+    "sensitivity": ("sensitivity_request", "SensitivityRequest"),
+    "joint": ("joint", "JointRequest"),
 }
-"""The commands that have a yaml of their own, with what they ask for."""
+COMMANDS = tuple(_HOMES)
+"""The commands that have a yaml of their own."""
 NodeOf = Callable[..., DictConfig]
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
 _LONGEST = 10_000
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+
+
+def request_type(command: str) -> type[Request[Any]]:
+    """Return what a command asks for. It is imported here, as those of analyses load torch."""
+    module, name = _HOMES[command]
+    kind: type[Request[Any]] = getattr(importlib.import_module(f"simopt.workflows.{module}"), name)
+    return kind
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def plain(node: DictConfig, command: str) -> dict[str, Any]:
     InputError
         Another key, or one that lost its type.
     """
-    wanted = schema(REQUESTS[command])
+    wanted = schema(request_type(command))
     for key in node:
         checks.one_of(str(key), keys(command), f"key of {command}")
     if OmegaConf.get_type(node) is not wanted:
@@ -83,7 +89,7 @@ def plain(node: DictConfig, command: str) -> dict[str, Any]:
 
 def keys(command: str) -> list[str]:
     """Return the keys of a command."""
-    return [each.name for each in fields(schema(REQUESTS[command]))]
+    return [each.name for each in fields(schema(request_type(command)))]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -106,7 +112,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
     """Give a function that composes overrides to a node; what Hydra refuses becomes an InputError."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
-    ConfigStore.instance().store(name=f"{command}_schema", node=schema(REQUESTS[command]))
+    ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
     def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
         expanded = [part for override in overrides for part in _expand(override, overrides)]
@@ -199,7 +205,7 @@ def _refused(error: Exception, command: str) -> InputError:
         if root not in keys(command):
             return checks.unknown(root, keys(command), f"key of {command}")
         if root == "log":
-            known = [each.name for each in fields(REQUESTS[command].log_type())]
+            known = [each.name for each in fields(request_type(command).log_type)]
             return checks.unknown(option, known, "key of log")
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     several = "; run takes one value, for several: simopt sweep" if "Ambiguous value" in str(error) else ""

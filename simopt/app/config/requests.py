@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from simopt import catalogue
 from simopt.app.config.compose import compose, parse
-from simopt.errors import InputError, RetiredWarning
+from simopt.errors import InputError, RetiredWarning, warn
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
 from simopt.workflows.run_request import RunRequest
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # those of analyses load torch, which a run that is found needs not
     from simopt.workflows.attribute import AttributeRequest
     from simopt.workflows.card import CardRequest
     from simopt.workflows.compare import CompareRequest
@@ -71,7 +70,7 @@ def in_use(overrides: Sequence[str]) -> list[str]:
         if retired is None:
             kept.append(text)
         else:
-            warnings.warn(f"{text} has no effect: {retired}.", RetiredWarning, stacklevel=2)
+            warn(f"{text} has no effect: {retired}.", RetiredWarning)
     return kept
 
 
@@ -146,9 +145,7 @@ def _values(options: Mapping[str, Override]) -> Node:
     return {str(key): value for key, value in values.items()}
 
 
-def options_of(
-    overrides: Sequence[str], group: str, usage: str, keys_of_log: bool = True
-) -> tuple[Node, Node]:
+def options_of(overrides: Sequence[str], group: str, usage: str) -> tuple[Node, Node]:
     """Return the options of a group that overrides set, and the values of ``log.dir`` and ``force``.
 
     Raises
@@ -162,9 +159,9 @@ def options_of(
         key = override.key_or_group
         if key.startswith(f"{group}."):
             options[key.partition(".")[2]] = override
-        elif keys_of_log and key in ("log.dir", "dir"):
-            others["log"] = {"dir": str(override.value())}
-        elif keys_of_log and key == "force":
+        elif key in ("log.dir", "dir"):
+            others["log"] = _values({"dir": override})
+        elif key == "force":
             others["force"] = override.value()
         else:
             raise InputError(f"{text!r}: {usage}")
@@ -255,30 +252,41 @@ def explain(
     InputError
         A name, a value or an option that cannot be used.
     """
-    from simopt.workflows.explain import DEFAULT, SEEDS, ExplainRequest
+    from simopt.workflows.explain import DEFAULT, ExplainRequest
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
-    given = _roots(rest)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
         raise InputError(f"The recording is {x}; give options of it, dataset.KEY=VALUE, and no dataset=.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
-    data, _ = options_of(of_data, "dataset", "", keys_of_log=False)
-    recording = Data.named(x, options.get("ids"), **data)
     others = [text for text in rest if text not in of_data]
-    fixed: Node = {"dataset": recording, "measure": chosen[0]}
-    if "seeds" not in given:
-        fixed["seeds"] = SEEDS
+    recording = Data.named(x, options.get("ids"), **options_of(of_data, "dataset", "")[0])
+    fixed = {"dataset": recording, "measure": chosen[0]}
     # The recording itself needs no composing: any dataset stands for it.
-    usual = run([*others, "dataset=ultrametric"], config_dir, chosen=fixed)
-    decoded = "decoder" in given
+    usual = _of_seeds([*others, "dataset=ultrametric"], config_dir, fixed)
+    decoded = "decoder" in _roots(others)
     return ExplainRequest.of(
         recording, mine(y, options.get("ids")), usual, chosen, decoded=decoded, **options
     )
 
 
+def _of_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
+    """Return the request of a run of as many seeds as interpretations take, unless others are chosen."""
+    from simopt.workflows.explain import SEEDS
+
+    seeds: Node = {} if "seeds" in _roots(overrides) else {"seeds": SEEDS}
+    return run(_with_decoder(overrides), config_dir, chosen={**chosen, **seeds})
+
+
 def _roots(overrides: Sequence[str]) -> set[str]:
     """Return the first names of the keys that overrides set."""
     return {each.key_or_group.partition(".")[0].partition("/")[0] for each in parse(overrides)}
+
+
+def _with_decoder(overrides: Sequence[str]) -> list[str]:
+    """Choose the standard decoder where options of a decoder are given, and none is chosen."""
+    keys = [each.key_or_group for each in parse(overrides)]
+    lacks = "decoder" not in keys and any(key.startswith("decoder.") for key in keys)
+    return ["decoder=standard", *overrides] if lacks else list(overrides)
 
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
@@ -319,9 +327,8 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
     if len(chosen) < 2:
         raise InputError("measures: give two or more, as measure=cka,nbs, or measure=all_paper.")
     values = compose("joint", _with_log(rest), config_dir)
-    requests = [JointRequest(**{**values, "measures": pair}) for pair in itertools.combinations(chosen, 2)]
-    shared = requests[0].dataset  # loaded once
-    return [replace(each, dataset=shared) for each in requests]
+    values["dataset"] = Data.of(values["dataset"])  # one object, loaded once
+    return [JointRequest(**{**values, "measures": pair}) for pair in itertools.combinations(chosen, 2)]
 
 
 def cards(
@@ -335,31 +342,27 @@ def cards(
         No measure, or a name, a value or an option that cannot be used.
     """
     from simopt.workflows.card import PARTNERS, CardRequest
-    from simopt.workflows.explain import SEEDS
 
-    named = [each for each in given if "=" not in each]
+    named = dict.fromkeys(each for each in given if "=" not in each)
     if "all" in named or every(given):
         raise InputError("a card is of one measure; name one or a few that are to stand side by side.")
     own, rest = measures([each for each in given if "=" in each], [], config_dir)
     options = [each for each in given if each.startswith("measure.")]
-    functions = [measures([f"measure._target_={name}", *options], [])[0][0] for name in named if "." in name]
-    listed = [name for name in named if "." not in name]
-    names = measures([f"measure={name}" for name in listed] + options, [], config_dir)[0] if listed else []
-    chosen = [*functions, *names, *own]
+    keys = {name: "measure._target_" if "." in name else "measure" for name in named}
+    written = [[f"{key}={name}", *options] for name, key in keys.items()]
+    chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *own]
     if not chosen:
         raise InputError("no measure is named; give one, for instance `simopt card cka dataset=majaj`.")
-    searching = [each for each in rest if parse([each])[0].key_or_group in _SEARCH_KEYS]
-    running = [each for each in rest if each not in searching]
-    search = _values({each.key_or_group: each for each in parse(searching)})
-    fixed: Node = {} if "seeds" in _roots(running) else {"seeds": SEEDS}
-    usual = run(running, config_dir, chosen={**fixed, "measure": chosen[0]})
+    searching = [each for each in parse(rest) if each.key_or_group in _SEARCH_KEYS]
+    running = [each for each in rest if parse([each])[0].key_or_group not in _SEARCH_KEYS]
+    usual = _of_seeds(running, config_dir, {"measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
     requests = [
         CardRequest(
             run=replace(usual, measure=node),
             chosen=frozenset(_roots(running) - free),
             partners=tuple(dict.fromkeys(PARTNERS if against is None else against)),
-            search=search,
+            search=_values({each.key_or_group: each for each in searching}),
         )
         for node in chosen
     ]

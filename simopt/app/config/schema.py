@@ -23,7 +23,7 @@ def schema(request: type[Request[Any]]) -> type:
 
     The values themselves come from the yaml; a request checks their ranges when it is made.
     """
-    log = _twin(request.log_type(), catalogue.root(request.kind)["log"])
+    log = _twin(request.log_type, catalogue.root(request.kind)["log"])
     nested = field(default_factory=log)
     return _twin(request, catalogue.root(request.kind), log=(log, nested))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from simopt.app.sweep import launch
-from simopt.app.sweep.plan import FAILED, FOUND, NOT_STARTED, Job, Outcome, Plan, glance
+from simopt.app.sweep.launch import BUSY, FAILED, FOUND, INTERRUPTED, NOT_STARTED, RUNNING, Record
+from simopt.app.sweep.plan import Glance, Job, Plan, glance
 from simopt.app.terminal.console import err
 
 if TYPE_CHECKING:
@@ -25,18 +26,18 @@ WAITING = "waiting"
 
 _SECONDS = 0.5
 _ROOM = 8  # lines of a terminal that are not rows of the table
-_STYLES = {FAILED: "red", launch.RUNNING: "cyan", launch.INTERRUPTED: "yellow", WAITING: "dim"}
-_FIRST = (launch.RUNNING, FAILED, launch.INTERRUPTED, launch.BUSY, NOT_STARTED, WAITING)
+_STYLES = {FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", WAITING: "dim"}
+_FIRST = (RUNNING, FAILED, INTERRUPTED, BUSY, NOT_STARTED, WAITING)
 
 
 class Board:
-    """Follows the jobs of a sweep, from their records and run files; a context manager."""
+    """Follows the jobs of a sweep, from their records and files; a context manager."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.console = err()
-        self._said = {job.number: job.todo if job.todo in (FOUND, FAILED) else WAITING for job in plan.jobs}
-        self._seen: dict[int, tuple[int | None, float | None]] = {}
+        self._hows = {job.number: job.todo if job.todo in (FOUND, FAILED) else WAITING for job in plan.jobs}
+        self._states: dict[int, Glance] = {}
         self._stamps: dict[int, int] = {}
         self._warned: set[str] = set()
         self._ended = threading.Event()
@@ -45,7 +46,7 @@ class Board:
 
     def watch(self, number: int, state: State) -> None:
         """Note the state of a job that runs in this process."""
-        self._seen[number] = state.step, float(state.score.mean())
+        self._states[number] = Glance.of(RUNNING, state.step, float(state.score.mean()))
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -68,84 +69,76 @@ class Board:
 
     def _look(self) -> None:
         for job in self.plan.jobs:
-            record = launch.read(self.folder, job.number)
-            if record is None or self._said[job.number] in (*launch.DONE, FAILED):
+            record, before = launch.read(self.folder, job.number), self._hows[job.number]
+            if record.how == NOT_STARTED or before in (*launch.DONE, FAILED):
                 continue
-            if record.process != os.getpid() or record.how != launch.RUNNING:
+            if record.process != os.getpid() or record.how != RUNNING:
                 self._glance(job)
-            if record.how != self._said[job.number]:
-                self._said[job.number] = record.how
+            self._hows[job.number] = record.how
+            if record.how not in (RUNNING, before):
                 self._tell(job, record)
 
     def _glance(self, job: Job) -> None:
         if job.path is None or not job.path.exists():
             return
         changed = job.path.stat().st_mtime_ns  # a file is read whole to check it: once for each checkpoint
-        if self._stamps.get(job.number) != changed and (state := glance(job.path)) is not None:
+        if self._stamps.get(job.number) != changed and (state := glance(job.path)) != Glance():
             self._stamps[job.number] = changed
-            self._seen[job.number] = state.step, state.score
+            self._states[job.number] = state
 
-    def _tell(self, job: Job, record: launch.Record) -> None:
-        if record.how == launch.RUNNING:
-            return
+    def _tell(self, job: Job, record: Record) -> None:
         for warning in set(record.warnings) - self._warned:
             self._warned.add(warning)
             self.console.print(f"[yellow]warning: {escape(warning)}", soft_wrap=True)
         if not self.console.is_terminal:
-            step, score = self._seen.get(job.number, (None, None))
-            so_far = [] if score is None else [f"{step} steps, score {score:.4f}"]
-            told = [record.how, job.title, *([record.reason] if record.reason else so_far)]
+            state = self._states.get(job.number, Glance())
+            so_far = f"{state.step} steps, score {state.score}" if state.step else ""
+            told = filter(None, [record.how, job.title, record.reason or so_far])
             self.console.print(": ".join(told), markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
-        counts = Counter(self._said.values())
-        table = _empty(", ".join(f"{count} {how}" for how, count in counts.items()))
-        jobs = sorted(self.plan.jobs, key=lambda job: self._said[job.number] not in _FIRST)
-        room = max(1, self.console.height - _ROOM)
-        if len(jobs) > room:
-            jobs = sorted(jobs, key=lambda job: _rank(self._said[job.number]))
-            table.caption = f"and {len(jobs) - room} more"
-        for job in jobs[:room]:
-            step, score = self._seen.get(job.number, (None, None))
-            _row(table, job, self._said[job.number], step, score)
+        counts = Counter(self._hows.values())
+        title = ", ".join(f"{count} {how}" for how, count in counts.items())
+        rows = [
+            (job, self._hows[job.number], self._states.get(job.number, Glance())) for job in self.plan.jobs
+        ]
+        more = len(rows) - max(1, self.console.height - _ROOM)
+        if more > 0:  # those that do not work come last, and are left out
+            rows = sorted(rows, key=lambda row: _FIRST.index(row[1]) if row[1] in _FIRST else len(_FIRST))
+        else:
+            rows = sorted(rows, key=lambda row: row[1] not in _FIRST)
+        table = _states_table(title, rows[: len(rows) - max(0, more)])
+        table.caption = f"and {more} more" if more > 0 else None
         return table
 
 
-def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
+def outcomes_table(plan: Plan, outcomes: Sequence[Record]) -> Table:
     """Return what became of each job, one row each."""
-    table = _empty("Sweep")
-    for outcome in outcomes:
-        state = None if outcome.path is None else glance(outcome.path)
-        step, score = (None, None) if state is None else (state.step, state.score)
-        _row(table, outcome.job, outcome.how, step, score)
-    return table
+    jobs = zip(plan.jobs, outcomes, strict=True)
+    return _states_table("Sweep", ((job, end.how, glance(Path(end.path))) for job, end in jobs))
 
 
 def plan_table(plan: Plan) -> Table:
     """Return what a sweep would do, one row each."""
-    table = Table(title="Sweep, not started")
-    for name in ("job", "to do", "run"):
-        table.add_column(name, overflow="fold")
+    table = _headed("Sweep, not started", "job", "to do", "run")
     for job in plan.jobs:
-        table.add_row(
-            Text(job.title), Text(job.todo, _STYLES.get(job.todo, "")), Text(str(job.path or job.reason))
-        )
+        table.add_row(Text(job.title), _styled(job.todo), Text(str(job.path or job.reason)))
     return table
 
 
-def _empty(title: str) -> Table:
+def _states_table(title: str, rows: Iterable[tuple[Job, str, Glance]]) -> Table:
+    table = _headed(title, "job", "status", "step", "score")
+    for job, how, state in rows:
+        table.add_row(Text(job.title), _styled(how), state.step, state.score)
+    return table
+
+
+def _headed(title: str, *heads: str) -> Table:
     table = Table(title=title)
-    table.add_column("job", overflow="fold")
-    table.add_column("status")
-    table.add_column("step", justify="right")
-    table.add_column("score", justify="right")
+    for head in heads:
+        table.add_column(head, overflow="fold", justify="right" if head in ("step", "score") else "left")
     return table
 
 
-def _row(table: Table, job: Job, how: str, step: int | None, score: float | None) -> None:
-    told = ("" if step is None else str(step), "" if score is None else f"{score:.4f}")
-    table.add_row(Text(job.title), Text(how, _STYLES.get(how, "")), *told)
-
-
-def _rank(how: str) -> int:
-    return _FIRST.index(how) if how in _FIRST else len(_FIRST)
+def _styled(how: str) -> Text:
+    return Text(how, _STYLES.get(how, ""))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +17,29 @@ from omegaconf import OmegaConf
 
 from simopt import checks
 from simopt.app.config import requests
-from simopt.app.config.compose import REQUESTS, NodeOf, keys, plain, session, short
+from simopt.app.config.compose import COMMANDS, NodeOf, keys, plain, session, short
 from simopt.errors import InputError
-from simopt.workflows.data import Data
 from simopt.workflows.joint import JointRequest
-from simopt.workflows.request import Request
 from simopt.workflows.run_request import RunRequest
 from simopt.workflows.sensitivity_request import SensitivityRequest
 
 _MOST_JOBS = 10_000
-Titled = tuple[str, Request[Any]]
+Swept = RunRequest | SensitivityRequest | JointRequest
+Titled = tuple[str, Swept]
 Axes = Mapping[str, list[str]]
+Asked = Sequence[tuple[str, Axes]]
+"""Commands, each with the values that its keys take in turn."""
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """How Hydra is to launch jobs: the choice of ``hydra/launcher``, and all of its options."""
+def combinations(
+    overrides: Sequence[str], config_dir: Path | None = None
+) -> tuple[list[Titled], dict[str, Any]]:
+    """Return the request of every combination of overrides, each with a title, and the launcher's options.
 
-    choice: str
-    options: dict[str, Any]
-
-
-def combinations(overrides: Sequence[str], config_dir: Path | None = None) -> tuple[list[Titled], Launcher]:
-    """Return the request of every combination of overrides in Hydra's grammar of sweeps, each with a title.
-
-    ``hydra.sweeper.params`` of an experiment enter as overrides do. They may also be ``parts``, a list of
-    commands with overrides, as ``sensitivity dataset=majaj,mante``; overrides go to all parts whose command
-    knows them, and a dataset that is given takes the place of theirs. Jobs of a part with the same dataset
-    follow one another, so that it is loaded once.
+    Overrides are in Hydra's grammar of sweeps. ``hydra.sweeper.params`` of an experiment enter as overrides
+    do. They may also be ``parts``, a list of commands with overrides, as ``sensitivity dataset=majaj,mante``;
+    overrides go to all parts whose command knows them, and a dataset that is given takes the place of theirs.
+    Jobs of a part with the same dataset follow one another, so that it is loaded once.
 
     Raises
     ------
@@ -54,14 +47,13 @@ def combinations(overrides: Sequence[str], config_dir: Path | None = None) -> tu
         A combination that cannot be composed or checked; or a launcher that is not installed, or a sweeper
         that does not list its jobs.
     """
-    asked: list[tuple[str, str, list[str] | Request[Any]]] = []
+    titled: list[Titled] = []
     with session(config_dir) as node_of:
         given = _axes(requests.in_use(overrides))
         experiments = given.pop(next((key for key in given if key.lstrip("+") == "experiment"), ""), None)
-        of_hydra = [values[0] for key, values in given.items() if key.startswith("hydra")]
+        of_hydra = [given.pop(key)[0] for key in list(given) if _root(key) == "hydra"]
         for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:
-            node = node_of([*chosen, *of_hydra], return_hydra_config=True)
-            hydra = node.hydra
+            hydra = node_of([*chosen, *of_hydra], return_hydra_config=True).hydra
             if not hydra.sweeper._target_.endswith(".BasicSweeper"):
                 raise InputError(
                     f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: `simopt sweep` lists its jobs "
@@ -69,37 +61,47 @@ def combinations(overrides: Sequence[str], config_dir: Path | None = None) -> tu
                 )
             params = dict(hydra.sweeper.params or {})
             if "parts" in params:
-                asked += _of_parts(list(params["parts"]), given, node_of)
+                asked = _of_parts(list(params["parts"]), given)
             else:
                 axes = _axes([f"{key}={value}" for key, value in params.items()])
-                asked += _combined("run", _axes(chosen) | axes | given, node_of)
-    options: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
-    titled = [each for combination in asked for each in _requests(*combination, config_dir)]
-    return _sharing_data(titled), Launcher(hydra.runtime.choices["hydra/launcher"], options)
+                asked = [("run", _axes(chosen) | axes | given)]
+            for command, varied in asked:
+                titled += _combined(command, varied, node_of, config_dir)
+    launcher: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
+    return titled, launcher
 
 
-def _requests(
-    command: str, title: str, content: list[str] | Request[Any], config_dir: Path | None
-) -> Iterator[Titled]:
-    """Give the requests of a combination: of joint ranges, one for each pair."""
-    try:
-        if isinstance(content, Request):
-            found: list[Titled] = [(title, content)]
-        elif command == "sensitivity":
-            found = [(title, requests.sensitivity(content, config_dir))]
-        else:
-            pairs = requests.joint(content, config_dir)
-            one = len(pairs) == 1
-            found = [(title if one else f"{title} {' and '.join(each.names)}", each) for each in pairs]
-        for each, request in found:
-            _check(request)
-            yield each, request
-    except InputError as error:
-        raise InputError(f"{title}: {error}") from error
+def _combined(command: str, axes: Axes, node_of: NodeOf, config_dir: Path | None) -> list[Titled]:
+    """Return the request of every combination of the values of keys, that of the dataset changing last."""
+    order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
+    varied = {key for key in axes if len(axes[key]) > 1}
+    jobs = math.prod(map(len, axes.values()))
+    if jobs > _MOST_JOBS:
+        raise InputError(f"{jobs} jobs; a sweep takes {_MOST_JOBS} at most: divide them among several.")
+    found: list[Titled] = []
+    for values in itertools.product(*(axes[key] for key in order)):
+        words = [value for key, value in zip(order, values, strict=True) if key in (varied or axes)]
+        title = " ".join(words if command == "run" else [command, *words]) or "defaults"
+        try:
+            asked: list[Titled]
+            if command == "run":
+                requests.own_code()
+                asked = [(title, RunRequest(**plain(node_of(list(values)), "run")))]
+            elif command == "sensitivity":
+                asked = [(title, requests.sensitivity(values, config_dir))]
+            else:
+                pairs = requests.joint(values, config_dir)
+                one = len(pairs) == 1
+                asked = [(title if one else f"{title} {' and '.join(each.names)}", each) for each in pairs]
+            for _, request in asked:
+                _check(request)
+        except InputError as error:
+            raise InputError(f"{title}: {error}" if varied or command != "run" else str(error)) from error
+        found += asked
+    return found
 
 
-def _check(request: Request[Any]) -> None:
-    assert isinstance(request, RunRequest | SensitivityRequest | JointRequest)
+def _check(request: Swept) -> None:
     if isinstance(request, SensitivityRequest) and request.spectrum is not None:
         raise InputError("spectrum=FILE stores nothing; ask `simopt sensitivity` for it.")
     if request.log.dir is None:
@@ -107,50 +109,15 @@ def _check(request: Request[Any]) -> None:
     request.check()
 
 
-def _sharing_data(titled: Sequence[Titled]) -> list[Titled]:
-    """Return the requests with one object for the same data, so that they are loaded once."""
-    shared: dict[str, Data] = {}
-    found = []
-    for title, request in titled:
-        data = shared.setdefault(json.dumps(dict(request.dataset.node), sort_keys=True), request.dataset)
-        found.append((title, replace(request, dataset=data)))
-    return found
-
-
-def _combined(command: str, axes: Axes, node_of: NodeOf) -> list[tuple[str, str, list[str] | Request[Any]]]:
-    """Return every combination of the values of some keys, that of the dataset changing least often."""
-    order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
-    varied = {key for key in axes if len(axes[key]) > 1}
-    told = varied or {key for key in axes if not key.startswith("hydra")}
-    jobs = math.prod(map(len, axes.values()))
-    if jobs > _MOST_JOBS:
-        raise InputError(f"{jobs} jobs; a sweep takes {_MOST_JOBS} at most: divide them among several.")
-    found: list[tuple[str, str, list[str] | Request[Any]]] = []
-    for values in itertools.product(*(axes[key] for key in order)):
-        words = [value for key, value in zip(order, values, strict=True) if key in told]
-        if command != "run":
-            found.append((command, " ".join([command, *words]), list(values)))
-            continue
-        title = " ".join(words) or "defaults"
-        try:
-            requests.own_code()
-            found.append((command, title, RunRequest(**plain(node_of(list(values)), "run"))))
-        except InputError as error:
-            raise InputError(f"{title}: {error}" if varied else str(error)) from error
-    return found
-
-
-def _of_parts(
-    parts: Sequence[str], given: Axes, node_of: NodeOf
-) -> list[tuple[str, str, list[str] | Request[Any]]]:
-    """Return the combinations of all parts of an experiment, changed by the overrides that are given."""
+def _of_parts(parts: Sequence[str], given: Axes) -> Asked:
+    """Return the commands of all parts of an experiment, changed by the overrides that are given."""
     if not parts:
         raise InputError("parts of the experiment is empty; give commands with overrides.")
-    unused = {_root(key) for key in given} - {"hydra"}
-    found = []
+    unused = {_root(key) for key in given}
+    asked = []
     for part in parts:
         command, *own = shlex.split(part) or [""]
-        checks.one_of(command, REQUESTS, "command of a part")
+        checks.one_of(command, COMMANDS, "command of a part")
         known = keys(command)
         axes = {
             key: values
@@ -166,11 +133,11 @@ def _of_parts(
             else:
                 continue
             unused.discard(root)
-        found += _combined(command, axes, node_of)
+        asked.append((command, axes))
     if unused:
-        known_somewhere = {key for command in REQUESTS for key in keys(command)}
+        known_somewhere = {key for command in COMMANDS for key in keys(command)}
         raise checks.unknown(min(unused), known_somewhere, "key of the experiment's parts")
-    return found
+    return asked
 
 
 def _root(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The one call of ``hydra.main``: the jobs of a sweep, in this process or wherever a launcher takes them.
+"""The jobs of a sweep, in this process or wherever a launcher of Hydra takes them.
 
 Hydra only launches; what a job does was composed before. The folder of a sweep holds the request of
 each job, ``<number>.yaml``, and takes what became of it, ``<number>.json``. A file ``stop`` there ends all
@@ -10,33 +10,40 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
-import hydra
 import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from simopt.app.config import requests
+from simopt.app.config.compose import request_type
+from simopt.app.sweep.combinations import Swept
+from simopt.errors import DegenerateWarning, InterruptedRunError, RunBusyError, SimoptError, SurrogateWarning
+from simopt.workflows import joint, run, sensitivity
+from simopt.workflows.joint import JointRequest
+from simopt.workflows.run_request import RunRequest
+
 if TYPE_CHECKING:
-    from simopt.app.sweep.combinations import Launcher
     from simopt.optimization.state import State
-    from simopt.workflows.request import Request
 
 Watch = Callable[[int, "State"], None]
 
-RUNNING, BUSY, FAILED, INTERRUPTED = "running", "busy", "failed", "interrupted"
-DONE = ("done", "resumed", "found")
+NOT_STARTED, RUNNING, BUSY, FAILED, INTERRUPTED = "not started", "running", "busy", "failed", "interrupted"
+FOUND = "found"
+DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
 _STOP_SECONDS = 0.1
-_here: list[tuple[Mapping[int, Request[Any]], Watch]] = []
+_here: list[tuple[Mapping[int, Swept], Watch]] = []
 """The jobs that run in the process of the sweep, and who watches them; empty in every other."""
 
 
@@ -47,10 +54,10 @@ class Record:
     Attributes
     ----------
     how : str
-        ``running``, ``busy`` (another process was at work on the same run), ``failed``, ``interrupted``; or
-        one of ``DONE``, as of one run.
+        ``not started``, ``running``, ``busy`` (another process was at work on the same run), ``failed``,
+        ``interrupted``; or ``done``, ``resumed`` or ``found``.
     path : str
-        Of the run file, once it is finished.
+        Of the file of its result, once it is finished.
     reason : str
         Of a failure.
     warnings : list of str
@@ -67,15 +74,14 @@ class Record:
     traceback: str = ""
     process: int = field(default_factory=os.getpid)
 
+    @property
+    def done(self) -> bool:
+        """Whether the result is finished."""
+        return self.how in DONE
+
 
 def launch(
-    folder: Path,
-    launcher: Launcher,
-    jobs: Mapping[int, Request[Any]],
-    search: Sequence[Path],
-    watch: Watch,
-    *,
-    wait: bool,
+    folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Swept], watch: Watch, *, wait: bool
 ) -> str:
     """Have Hydra launch jobs of a sweep, and return what the launcher itself failed of, if it did.
 
@@ -83,39 +89,38 @@ def launch(
     ----------
     folder : Path
         Of the sweep.
-    launcher : Launcher
-    jobs : mapping of Request
+    launcher : mapping
+        The options of Hydra's launcher, with its ``_target_``.
+    jobs : mapping of requests
         By number.
-    search : sequence of Path
-        Folders with launchers.
     watch : callable
         Is handed the number and every logged state of a job that runs in this process.
     wait : bool
         Whether a job waits for another process that is at work on its run, or stops as ``busy``.
     """
     threads, slots = _shares(launcher, len(jobs))
-    quiet = [{"override hydra/hydra_logging": "none"}, {"override hydra/job_logging": "none"}]
+    usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
+    place = str(folder).replace("${", "\\${")  # a reference to OmegaConf, unless it is escaped
     config = {
-        "defaults": ["_self_", {"override hydra/launcher": launcher.choice}, *quiet],
-        "folder": str(folder),
+        "defaults": ["_self_", *({f"override hydra/{group}": entry} for group, entry in usual.items())],
+        "folder": place,
         "job": "???",
         "wait": wait,
         "threads": threads,
         "slots": slots,
         "hydra": {
-            "searchpath": [f"file://{path.resolve()}" for path in search],
-            "job": {"name": "simopt"},
             "output_subdir": None,
-            "sweep": {"dir": str(folder), "subdir": "."},
-            "launcher": launcher.options,
+            "sweep": {"dir": place, "subdir": "."},
+            "launcher": launcher,
         },
     }
     numbers = ",".join(map(str, jobs))
     _here.append((jobs, watch))
     try:
         OmegaConf.save(OmegaConf.create(config), folder / "launch.yaml")
-        with _arguments("--multirun", f"job={numbers}"), _hydra_raises():
-            hydra.main(version_base="1.3", config_path=str(folder), config_name="launch")(execute)()
+        with initialize_config_dir(str(folder), version_base="1.3", job_name="simopt"):
+            multirun = GlobalHydra.instance().hydra.multirun  # type: ignore[union-attr]
+            multirun("launch", execute, [f"job={numbers}"])
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")
     finally:
@@ -135,12 +140,12 @@ def execute(node: DictConfig) -> None:
             write(folder, number, _record(folder, number, should_stop, wait=bool(node.wait)))
 
 
-def text_of(request: Request[Any]) -> str:
+def text_of(request: Swept) -> str:
     """Return a request as text, for another process; :func:`request_of` reads it."""
     return yaml.safe_dump({"command": request.kind, **request.config()}, sort_keys=False)
 
 
-def request_of(text: str) -> Request[Any]:
+def request_of(text: str) -> Swept:
     """Return the request of a text of :func:`text_of`.
 
     Raises
@@ -148,12 +153,10 @@ def request_of(text: str) -> Request[Any]:
     InputError
         Something in it cannot be used.
     """
-    from simopt.app.config.compose import REQUESTS
-    from simopt.app.config.requests import own_code
-
-    own_code()
+    requests.own_code()
     config = yaml.safe_load(text)
-    return REQUESTS[config.pop("command")](**config)
+    request: Swept = request_type(config.pop("command"))(**config)  # type: ignore[assignment]
+    return request
 
 
 def stop(folder: Path) -> None:
@@ -173,23 +176,15 @@ def write(folder: Path, number: int, record: Record) -> None:
     temporary.replace(folder / f"{number}.json")
 
 
-def read(folder: Path, number: int) -> Record | None:
-    """Return what a job says of itself; None before it has begun."""
+def read(folder: Path, number: int) -> Record:
+    """Return what a job says of itself."""
     try:
         return Record(**json.loads((folder / f"{number}.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return None
+        return Record(NOT_STARTED)
 
 
 def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait: bool) -> Record:
-    from simopt.errors import (
-        DegenerateWarning,
-        InterruptedRunError,
-        RunBusyError,
-        SimoptError,
-        SurrogateWarning,
-    )
-
     def progress(state: State) -> None:
         for _, watch in _here:
             watch(number, state)
@@ -203,10 +198,8 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
                 request = _here[0][0][number]
             else:
                 request = request_of((folder / f"{number}.yaml").read_text(encoding="utf-8"))
-            facts = {
-                "how": _carried_out(request, progress, should_stop, wait=wait),
-                "path": str(request.path),
-            }
+            how = _carried_out(request, progress, should_stop, wait=wait)
+            facts = {"how": how, "path": str(request.path)}
         except RunBusyError:
             facts = {"how": BUSY}
         except InterruptedRunError as error:
@@ -227,20 +220,14 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
 
 
 def _carried_out(
-    request: Request[Any], progress: Callable[[State], None], should_stop: Callable[[], bool], *, wait: bool
+    request: Swept, progress: Callable[[State], None], should_stop: Callable[[], bool], *, wait: bool
 ) -> str:
     """Carry out a request, and return how: ``done``, ``resumed`` or ``found``."""
-    from simopt.workflows import joint, run, sensitivity
-    from simopt.workflows.joint import JointRequest
-    from simopt.workflows.run_request import RunRequest
-    from simopt.workflows.sensitivity_request import SensitivityRequest
-
-    if isinstance(request, SensitivityRequest):
-        return sensitivity.carry_out(request, should_stop=should_stop, wait=wait).how
+    if isinstance(request, RunRequest):
+        return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
     if isinstance(request, JointRequest):
         return joint.carry_out(request, should_stop=should_stop, wait=wait).how
-    assert isinstance(request, RunRequest)
-    return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
+    return sensitivity.carry_out(request, should_stop=should_stop, wait=wait).how
 
 
 class _Stop:
@@ -257,15 +244,15 @@ class _Stop:
         return self.answer
 
 
-def _shares(launcher: Launcher, jobs: int) -> tuple[int, int]:
+def _shares(launcher: Mapping[str, Any], jobs: int) -> tuple[int, int]:
     """Return threads a job and how many jobs may work at once, zero where that is the launcher's business.
 
     Of ours, only submitit_local starts all jobs at once, each with all cores.
     """
-    if not str(launcher.options["_target_"]).endswith(".LocalLauncher"):
+    if not str(launcher["_target_"]).endswith(".LocalLauncher"):
         return 0, 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = launcher.options.get("cpus_per_task") or max(1, cores // jobs)
+    threads = launcher.get("cpus_per_task") or max(1, cores // jobs)
     return threads, max(1, cores // threads)
 
 
@@ -284,27 +271,3 @@ def _slot(folder: Path, slots: int, should_stop: Callable[[], bool]) -> Iterator
             else:
                 time.sleep(_STOP_SECONDS)
         yield
-
-
-@contextlib.contextmanager
-def _arguments(*arguments: str) -> Iterator[None]:
-    before = sys.argv
-    sys.argv = [before[0], *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-@contextlib.contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Have Hydra raise its errors in place of printing them and ending the process."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import filelock
 import numpy as np
 
-from simopt import catalogue
 from simopt.app.sweep import launch
-from simopt.app.sweep.combinations import Launcher, combinations
+from simopt.app.sweep.combinations import Swept, combinations
+from simopt.app.sweep.launch import BUSY, FAILED, FOUND, INTERRUPTED, NOT_STARTED, RUNNING, Record
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import SimoptError, StorageError
 from simopt.store import image, layout, shelf
 from simopt.store.errors import writing
-from simopt.workflows.request import Request
+from simopt.workflows.data import Data
 
 SWEEPS = ".sweeps"
 _LOCK = "sweep.lock"
 """Held by a sweep that carries out its jobs itself; one that nobody holds is that of a killed sweep."""
 _ENDED = "ended"
 """Marks the folder of a sweep of which jobs failed or were interrupted, once all of them have ended."""
-RUN, RESUME, FOUND, FAILED = "run", "resume", "found", "failed"
-NOT_STARTED = "not started"
+RUN, RESUME = "run", "resume"
 _REMEDY = "; choose another folder with log.dir=FOLDER"
 
 
@@ -43,8 +43,7 @@ class Job:
     number : int
     title : str
         The overrides in which it differs from the others.
-    request : Request
-        Of a run, or an analysis.
+    request : RunRequest, SensitivityRequest or JointRequest
     path : Path or None
         The file of its result; None where the data could not be loaded.
     todo : str
@@ -55,7 +54,7 @@ class Job:
 
     number: int
     title: str
-    request: Request[Any]
+    request: Swept
     path: Path | None
     todo: str
     reason: str = ""
@@ -63,46 +62,24 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a sweep, and who launches them, found in which folders."""
+    """The jobs of a sweep, and the options of the launcher that starts them."""
 
     jobs: list[Job]
-    launcher: Launcher
-    search: list[Path]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job.
-
-    Attributes
-    ----------
-    job : Job
-    how : str
-        ``done``, ``resumed``, ``found``, ``failed``, ``interrupted`` or ``not started``.
-    path : Path or None
-        The file of its result.
-    reason : str
-    """
-
-    job: Job
-    how: str
-    path: Path | None
-    reason: str = ""
-
-    @property
-    def done(self) -> bool:
-        """Whether the run is finished."""
-        return self.how in launch.DONE
+    launcher: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Glance:
-    """The state of a run at a moment, or of an analysis, which has neither steps nor a score."""
+    """The state of a run at a moment, as text; an analysis has neither steps nor a score."""
 
-    status: str
-    stop_reason: str = ""
-    step: int | None = None
-    score: float | None = None
+    status: str = "missing"
+    step: str = ""
+    score: str = ""
+
+    @classmethod
+    def of(cls, status: str, step: int, score: float) -> Self:
+        """Return the state of a run."""
+        return cls(status, str(step), f"{score:.4f}")
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
@@ -117,7 +94,10 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
     """
     titled, launcher = combinations(overrides, config_dir)
     jobs: list[Job] = []
-    for number, (title, request) in enumerate(titled):
+    shared: dict[str, Data] = {}  # one object for the same data, so that they are loaded once
+    for number, (title, each) in enumerate(titled):
+        node = json.dumps(dict(each.dataset.node), sort_keys=True)
+        request = replace(each, dataset=shared.setdefault(node, each.dataset))
         try:
             # The identity of data that cannot be read, or have no labels to decode, is no use: see now.
             path = request.path
@@ -125,38 +105,35 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
         except SimoptError as error:
             jobs.append(Job(number, title, request, None, FAILED, str(error)))
             continue
-        assert path is not None
-        known = any(job.path == path for job in jobs)
-        jobs.append(Job(number, title, request, path, FOUND if known else _todo(path, request)))
-    search = [catalogue.config_dir(), *([] if config_dir is None else [config_dir])]
-    return Plan(jobs, launcher, search)
+        again = any(job.path == path for job in jobs)
+        jobs.append(Job(number, title, request, path, FOUND if again else _todo(request)))
+    return Plan(jobs, launcher)
 
 
-def _todo(path: Path, request: Request[Any]) -> str:
+def _todo(request: Swept) -> str:
+    assert request.path is not None
     if request.force:
         return RUN
     try:
         if shelf.find(request) is not None:
             return FOUND
-        return RUN if shelf.if_whole(request.unfinished, path) is None else RESUME
+        return RUN if shelf.if_whole(request.unfinished, request.path) is None else RESUME
     except StorageError:  # what came of it, its job says
         return RUN
 
 
-def glance(path: Path) -> Glance | None:
-    """Return how far a run or an analysis is; None where there is no readable file."""
+def glance(path: Path) -> Glance:
+    """Return how far a run or an analysis is; ``missing`` where there is no readable file."""
     try:
         with image.opened(path) as file:
-            about = image.attributes_of(file)
-            status, reason = str(about.get("status", layout.FINISHED)), str(about.get("stop_reason", ""))
+            status = str(image.attributes_of(file).get("status", layout.FINISHED))
             if path.name != layout.RUN_FILE:
                 return Glance(status)
             step, score = file[layout.STEP.path], file[layout.SCORE.path]
-            if not len(step):
-                return Glance(status, reason, 0, float("nan"))
-            return Glance(status, reason, int(step[-1]), float(np.mean(score[-1])))
+            there = len(step) > 0
+            return Glance.of(status, int(step[-1]) if there else 0, np.mean(score[-1]) if there else np.nan)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError):
-        return None
+        return Glance()
 
 
 @contextlib.contextmanager
@@ -177,11 +154,11 @@ def opened(plan: Plan) -> Iterator[Path]:
     _clear(place, set(texts.values()))
     lock = filelock.FileLock(folder / _LOCK)
     try:
-        if str(plan.launcher.options["_target_"]).endswith(".BasicLauncher"):
+        if str(plan.launcher["_target_"]).endswith(".BasicLauncher"):
             lock.acquire()
-        for job in plan.jobs:
-            with writing(place, _REMEDY):
-                (folder / f"{job.number}.yaml").write_text(texts[job.number], encoding="utf-8")
+        with writing(place, _REMEDY):
+            for number, text in texts.items():
+                (folder / f"{number}.yaml").write_text(text, encoding="utf-8")
     except BaseException:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
@@ -219,66 +196,60 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
     """
     todo = [job.number for job in plan.jobs if job.todo in (RUN, RESUME)]
     failures: list[str] = []
-    busy: list[int] = []
-    lost: list[int] = []
 
-    def go(numbers: Sequence[int], *, wait: bool = False) -> list[int]:
-        """Launch jobs, and return those that were not started."""
-        if not numbers or launch.stopped(folder):
-            return []
-        jobs = {number: plan.jobs[number].request for number in numbers}
-        failures.append(launch.launch(folder, plan.launcher, jobs, plan.search, watch, wait=wait))
-        _settle(plan, folder, numbers)
-        said = {number: _said(folder, number) for number in numbers}
-        busy.extend(number for number in numbers if said[number] == launch.BUSY)
-        lost.extend(number for number in numbers if said[number] == launch.RUNNING)
-        return [number for number in numbers if said[number] == NOT_STARTED]
+    def go(numbers: Sequence[int], *, wait: bool = False) -> None:
+        if numbers and not launch.stopped(folder):
+            jobs = {number: plan.jobs[number].request for number in numbers}
+            failures.append(launch.launch(folder, plan.launcher, jobs, watch, wait=wait))
+            _settle(plan, folder, numbers)
 
-    with stop_signals(lambda: launch.stop(folder)):
-        left = go(todo)
-        while len(left) < len(todo) and left:
-            todo, left = left, go(left)
-        for number in tuple(lost):
+    def those(how: str) -> list[int]:
+        return [number for number in todo if launch.read(folder, number).how == how]
+
+    with stop_signals(lambda: launch.stop(folder)) as stopped:
+        stopped()  # jobs ask their own question: from here on the first signal stops them at a step
+        before, left = None, todo
+        while left and left != before:
+            go(left)
+            before, left = left, those(NOT_STARTED)
+        for number in those(RUNNING):
             go([number])
-        go(tuple(busy), wait=True)
+        go(those(BUSY), wait=True)
     return next(filter(None, reversed(failures)), "")
-
-
-def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Outcome]:
-    """Say what became of each job: the run file decides, whatever the launcher or the job says."""
-    told = "" if launch.stopped(folder) else failure
-    return [_outcome(job, folder, told) for job in plan.jobs]
-
-
-def _outcome(job: Job, folder: Path, failure: str) -> Outcome:
-    record = launch.read(folder, job.number)
-    path = Path(record.path) if record is not None and record.path else job.path
-    if path is None:
-        return Outcome(job, FAILED, None, job.reason)
-    state = glance(path)
-    finished = state is not None and state.status == layout.FINISHED
-    if record is None:
-        found = finished and job.todo == FOUND
-        return Outcome(job, FOUND if found else NOT_STARTED, path, "" if found else failure)
-    if finished and (record.how in launch.DONE or not job.request.force):
-        return Outcome(job, record.how if record.how in launch.DONE else "done", path)
-    if record.how == launch.BUSY:
-        return Outcome(job, NOT_STARTED, path, "another process was at work on this run")
-    if record.how in (launch.INTERRUPTED, FAILED):
-        return Outcome(job, record.how, path, record.reason)
-    said = "missing" if state is None else state.status
-    reason = f"its process ended without a word; {path} is {said}. {failure}"
-    return Outcome(job, FAILED, path, reason.rstrip())
 
 
 def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:
     """Wait for jobs that still work, though the launcher gave up on them."""
     for number in numbers:
         path = plan.jobs[number].path
-        while path is not None and _said(folder, number) == launch.RUNNING and shelf.at_work(path.parent):
+        while path and launch.read(folder, number).how == RUNNING and shelf.at_work(path.parent):
             time.sleep(0.2)
 
 
-def _said(folder: Path, number: int) -> str:
-    record = launch.read(folder, number)
-    return NOT_STARTED if record is None else record.how
+def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Record]:
+    """Say what became of each job: the file decides, whatever the launcher or the job says.
+
+    The path of each record is that of its file, empty where the data could not be loaded; ``failure`` is what
+    the launcher failed of.
+    """
+    told = "" if launch.stopped(folder) else failure
+    return [_outcome(job, launch.read(folder, job.number), told) for job in plan.jobs]
+
+
+def _outcome(job: Job, record: Record, failure: str) -> Record:
+    path = Path(record.path) if record.path else job.path
+    if path is None:
+        return Record(FAILED, reason=job.reason)
+    state = glance(path)
+    finished = state.status == layout.FINISHED
+    how, reason = record.how, record.reason
+    if how == NOT_STARTED:
+        how, reason = (FOUND, "") if finished and job.todo == FOUND else (NOT_STARTED, failure)
+    elif finished and (record.done or not job.request.force):
+        how, reason = how if record.done else "done", ""
+    elif how == BUSY:
+        how, reason = NOT_STARTED, "another process was at work on this run"
+    elif how not in (INTERRUPTED, FAILED):
+        reason = f"its process ended without a word; {path} is {state.status}. {failure}".rstrip()
+        how = FAILED
+    return replace(record, how=how, path=str(path), reason=reason)

@@ -12,6 +12,7 @@ import numpy as np
 
 from simopt.analysis.reading import median_half_capture
 from simopt.analysis.sensitivity import Sensitivities
+from simopt.app.terminal.tables import number
 from simopt.ranges.result import JointRange
 from simopt.report import card as cards_of
 from simopt.report.document import Number, Table
@@ -23,37 +24,32 @@ from simopt.workflows.derivations import LEVELS, BoundsResult, Learned, Learning
 if TYPE_CHECKING:
     from simopt.report import Collected
 
-_SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
+_PCS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
 
 
 def sensitivity_tables(result: Sensitivities) -> list[Table]:
     """Return a table of scores by PC for each strength (of noise on all, one), and one of the measures."""
-    on_all = result.perturbation == "noise_all"
-    scores = [_over_levels(result)] if on_all else [_by_pc(result, s) for s in range(len(result.strengths))]
-    return [*scores, _summary(result)]
+    if result.perturbation == "noise_all":
+        levels = [[f"{level:g}", *_cells(result, s, 0)] for s, level in enumerate(result.strengths)]
+        return [_scores(result, "noise on all of Y", ["level"], levels), _summary(result)]
+    tables = []
+    for s, strength in enumerate(result.strengths):
+        told = f"{strength_label(result.perturbation, strength)} of one PC"
+        shares = result.variance_ratio
+        rows = [[str(k + 1), f"{shares[k]:.4f}", *_cells(result, s, k)] for k in _shown(len(shares))]
+        tables.append(_scores(result, told, ["PC", "variance"], rows))
+    return [*tables, _summary(result)]
 
 
-def _by_pc(result: Sensitivities, s: int) -> Table:
-    told = f"{strength_label(result.perturbation, result.strengths[s])} of one PC"
-    heads = ["PC", "variance", *(curve.measure for curve in result.curves)]
-    rows: list[list[str]] = [
-        [
-            Number(text)
-            for text in (str(pc), f"{result.variance_ratio[pc - 1]:.4f}", *_cells(result, s, pc - 1))
-        ]
-        for pc in _SHOWN
-        if pc <= len(result.variance_ratio)
-    ]
-    return Table("", f"{result.dataset} ({result.source}): {told}", _caption(result), heads, rows)
+def _shown(count: int) -> list[int]:
+    """Return the PCs that have a row, from 0."""
+    return [pc - 1 for pc in _PCS if pc <= count]
 
 
-def _over_levels(result: Sensitivities) -> Table:
-    heads = ["level", *(curve.measure for curve in result.curves)]
-    rows: list[list[str]] = [
-        [Number(text) for text in (f"{level:g}", *_cells(result, s, 0))]
-        for s, level in enumerate(result.strengths)
-    ]
-    return Table("", f"{result.dataset} ({result.source}): noise on all of Y", _caption(result), heads, rows)
+def _scores(result: Sensitivities, told: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    heads = [*heads, *(curve.measure for curve in result.curves)]
+    title = f"{result.dataset} ({result.source}): {told}"
+    return Table("", title, _caption(result), heads, [list(map(Number, row)) for row in rows])
 
 
 def _caption(result: Sensitivities) -> str:
@@ -87,35 +83,25 @@ def _summary(result: Sensitivities) -> Table:
     for curve in result.curves:
         local = curve.local
         order = float(np.nanmedian(local.order)) if np.isfinite(local.order).any() else math.nan
-        numbers = [_optional(value, ".3g") for value in (order, local.exponent, local.effective_components)]
-        numbers += [_optional(value, ".1e") for value in (curve.deviation, curve.corrected_deviation)]
-        numbers.append(_optional(curve.within_band, ".0%"))
-        rows.append([curve.measure, local.how, *map(Number, numbers)])
+        numbers = [number(value, ".3g") for value in (order, local.exponent, local.effective_components)]
+        numbers += [number(value, ".1e") for value in (curve.deviation, curve.corrected_deviation)]
+        rows.append([curve.measure, local.how, *numbers, number(curve.within_band, ".0%")])
     return Table("", "What the measures see", note, [*heads, "dots within 2 sd"], rows)
-
-
-def _optional(value: float | None, style: str) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:{style}}"
 
 
 def learning_tables(result: LearningResult) -> list[Table]:
     """Return which PCs each measure learns first, and at which score each is half captured."""
-    heads = [
-        "measure",
-        "first PCs",
-        "median difference",
-        "largest",
-        "rank correlation",
-        "never, predicted / run",
-    ]
+    heads = ["measure", "first PCs", "median difference", "largest", "rank correlation"]
     rows: list[list[str]] = []
     for each in result.learned:
         first = "-" if each.start is None else ", ".join(map(str, each.start.order[:8] + 1))
         cells, found = ["-"] * 4, each.comparison
         if found is not None:
             differences = (found.median_difference, found.largest_difference, found.rank_correlation)
-            cells = [f"{value:.3f}" for value in differences]
-            cells.append(f"{found.never_predicted} / {found.never_run}")
+            cells = [
+                *(f"{value:.3f}" for value in differences),
+                f"{found.never_predicted} / {found.never_run}",
+            ]
         rows.append([each.measure, first, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): the learning order"
     note = "first PCs: by the gradient at random starts, the fastest first"
@@ -127,15 +113,12 @@ def learning_tables(result: LearningResult) -> list[Table]:
         "predicted for gradient flow / a stored run, where there is one;\n"
         "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
     )
-    halves: list[list[str]] = [
-        [Number(str(pc)), *(Number(_half(each, pc - 1)) for each in shown)]
-        for pc in _SHOWN
-        if pc <= len(result.spectrum)
+    halves = [
+        list(map(Number, [str(k + 1), *(_half(each, k) for each in shown)]))
+        for k in _shown(len(result.spectrum))
     ]
-    return [
-        order,
-        Table("", "Score at half capture", note, ["PC", *(each.measure for each in shown)], halves),
-    ]
+    names = [each.measure for each in shown]
+    return [order, Table("", "Score at half capture", note, ["PC", *names], halves)]
 
 
 def _half(learned: Learned, k: int) -> str:
@@ -185,8 +168,8 @@ def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -
     """Return one row a pair: area, verdict, and what the first thresholds imply."""
     rows: list[list[str]] = []
     for result in results:
-        area = "-" if result.region is None else f"{result.region.area:.3f}"
-        rows.append([" and ".join(result.names), Number(area), result.verdict or "-", result.sentence()])
+        area = number(None if result.region is None else result.region.area, ".3f")
+        rows.append([" and ".join(result.names), area, result.verdict or "-", result.sentence()])
     return Table("", title, "", ["measures", "area", "verdict", "implied"], rows)
 
 
@@ -199,13 +182,13 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
     share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
     rows: list[list[str]] = []
     for at, level in enumerate(region.levels):
-        cells = [f"{level:g}"]
+        cells: list[str] = [Number(f"{level:g}")]
         for side, values in enumerate((region.b_min, region.b_max)):
-            cells += [_optional(value, ".4f") for value in (values[at], region.spread[at, side])]
-            cells.append(f"{region.feasibility[at, side]:.0e}")
-            cells.append(_optional(None if share is None else share[at, side], ".0%"))
-            cells += [_optional(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
-        rows.append(list(map(Number, cells)))
+            cells += [number(values[at], ".4f"), number(region.spread[at, side], ".4f")]
+            cells.append(Number(f"{region.feasibility[at, side]:.0e}"))
+            cells.append(number(None if share is None else share[at, side], ".0%"))
+            cells += [number(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
+        rows.append(cells)
     note = (
         "spread: over starts; distance: from the level;\n"
         "captured: share of X's variance in PCs of which that Y holds half or more"

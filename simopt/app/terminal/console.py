@@ -8,9 +8,9 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from simopt.datasets.fetch import ProgressBar
     from simopt.optimization.state import State
     from simopt.report.document import Table
-    from simopt.workflows.result import Result
 
 _SHOWN = (DegenerateWarning, LargeResultWarning, RetiredWarning)
 """Our own warnings that are shown in one line."""
@@ -63,25 +63,27 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
     """Turn exceptions into one or two lines and an exit code; with ``debug`` also show the traceback."""
     try:
         yield
-    except typer.Exit:
-        raise
-    except SimoptError as error:
-        if isinstance(error, InputError) and _of_an_interrupt(error):
-            _fail("interrupted", 130, debug)
-        _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130, debug)
-    except MemoryError:
-        _fail("out of memory", 1, debug)
-    except BrokenPipeError:
-        raise  # whoever read the output has gone, and Typer ends quietly
-    except Exception as error:
-        if _of_an_interrupt(error):
-            _fail("interrupted", 130, debug)
-        first = str(error).splitlines()[0] if str(error) else ""
-        kind = type(error).__name__
-        hint = "" if debug else "--debug shows the traceback; please report it."
-        _fail(f"unexpected {kind}: {first}\n{hint}".strip(), 1, debug)
+    except (typer.Exit, BrokenPipeError):
+        raise  # at a broken pipe whoever read the output has gone, and Typer ends quietly
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _ending(error, debug)
+        err().print(Text(f"simopt: {message}", style="red"), soft_wrap=True)
+        raise typer.Exit(code) from error
+
+
+def _ending(error: BaseException, debug: bool) -> tuple[str, int]:
+    """Return what is said of an exception, and the exit code."""
+    if isinstance(error, SimoptError) and not (isinstance(error, InputError) and _of_an_interrupt(error)):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return "out of memory", 1
+    if _of_an_interrupt(error):
+        return "interrupted", 130
+    first = str(error).splitlines()[0] if str(error) else ""
+    hint = "" if debug else "--debug shows the traceback; please report it."
+    return f"unexpected {type(error).__name__}: {first}\n{hint}".strip(), 1
 
 
 def _of_an_interrupt(error: BaseException | None) -> bool:
@@ -89,13 +91,6 @@ def _of_an_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
-
-
-def _fail(message: str, code: int, debug: bool) -> NoReturn:
-    if debug:
-        traceback.print_exc()
-    err().print(Text(f"simopt: {message}", style="red"), soft_wrap=True)
-    raise typer.Exit(code)
 
 
 @contextlib.contextmanager
@@ -106,22 +101,21 @@ def command(debug: bool) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print plain values as strict JSON, with the version of their keys, on standard output."""
+    """Print plain values or results, one or a list, as strict JSON with the version of their keys."""
     from simopt.checks import as_plain
 
     def versioned(each: Any) -> Any:
-        return {"schema": 1, **each} if isinstance(each, dict) else each
+        plain = each.as_json() if hasattr(each, "as_json") else each
+        return {"schema": 1, **plain} if isinstance(plain, dict) else plain
 
     shown = [versioned(each) for each in value] if isinstance(value, list) else versioned(value)
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
 
 
-def deliver(results: Result | Sequence[Result], as_json: bool, tables: Callable[[], Iterable[Table]]) -> None:
-    """Print results, one or a list of them, as JSON or as tables."""
+def deliver(value: Any, as_json: bool, tables: Callable[[], Iterable[Table]]) -> None:
+    """Print plain values or results as JSON, or their tables."""
     if as_json:
-        print_json(
-            [each.as_json() for each in results] if isinstance(results, Sequence) else results.as_json()
-        )
+        print_json(value)
     else:
         show(tables())
 
@@ -170,34 +164,34 @@ def warnings_shown() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]]:
-    """Give an observer that draws a bar with score, steps a second and time left; silent elsewhere."""
+def _bars(*columns: ProgressColumn) -> Iterator[Progress | None]:
+    """Give bars with more columns; None where standard error is no terminal."""
     console = err()
     if not console.is_terminal:
-        yield lambda state: None
+        yield None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
+    usual = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
+    with Progress(*usual, console=console, transient=True) as progress:
+        yield progress
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]]:
+    """Give an observer that draws a bar with score, steps a second and time left; silent elsewhere."""
+    speed = TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most")
+    with _bars(MofNCompleteColumn(), speed) as bars:
+        if bars is None:
+            yield lambda state: None
+            return
+        task = bars.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
         first: list[tuple[int, float]] = []
 
         def observe(state: State) -> None:
             now = time.monotonic()
             if not first:
                 first.append((state.step, now))
-            taken = max(now - first[0][1], 1e-9)
-            progress.update(
-                task,
-                completed=state.step,
-                score=float(state.score.mean()),
-                rate=(state.step - first[0][0]) / taken,
-            )
+            rate = (state.step - first[0][0]) / max(now - first[0][1], 1e-9)
+            bars.update(task, completed=state.step, score=float(state.score.mean()), rate=rate)
 
         yield observe
 
@@ -205,26 +199,18 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 @contextlib.contextmanager
 def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """Give an observer of what is at work and how far it is, a bar each; outside a terminal a line."""
-    console = err()
-    if not console.is_terminal:
-        begun: set[str] = set()
+    tasks: dict[str, TaskID | None] = {}
 
-        def say_once(title: str, done: int, total: int) -> None:
-            if named and title not in begun:
-                begun.add(title)
+    def observe(title: str, done: int, total: int) -> None:
+        if title not in tasks:
+            tasks[title] = None if bars is None else bars.add_task(title, total=total)
+            if bars is None and named:
                 say(f"making {title}", error=True)
+        task = tasks[title]
+        if bars is not None and task is not None:
+            bars.update(task, completed=done, total=total)
 
-        yield say_once
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def observe(title: str, done: int, total: int) -> None:
-            if title not in tasks:
-                tasks[title] = progress.add_task(title, total=total)
-            progress.update(tasks[title], completed=done, total=total)
-
+    with _bars(MofNCompleteColumn()) as bars:
         yield observe
 
 
@@ -234,21 +220,12 @@ class _Download:
     def __init__(self, progress: Progress, title: str) -> None:
         self.progress = progress
         self.task = progress.add_task(title, total=None)
-        self._total = 0
-
-    @property
-    def total(self) -> int:
+        self.total = 0
         """The bytes of the file."""
-        return self._total
-
-    @total.setter
-    def total(self, value: int) -> None:
-        self._total = value
-        self.progress.update(self.task, total=value or None)
 
     def update(self, n: int) -> None:
         """Go on by ``n`` bytes."""
-        self.progress.update(self.task, advance=n)
+        self.progress.update(self.task, advance=n, total=self.total or None)
 
     def reset(self) -> None:
         """Start at zero again."""
@@ -261,10 +238,5 @@ class _Download:
 @contextlib.contextmanager
 def download_bar(title: str) -> Iterator[ProgressBar | None]:
     """Give a bar for downloads, bytes and time left; None where standard error is no terminal."""
-    console = err()
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Download(progress, title)
+    with _bars(DownloadColumn()) as bars:
+        yield None if bars is None else _Download(bars, title)

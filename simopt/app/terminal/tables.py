@@ -24,6 +24,11 @@ _ROUTES = {
 }
 
 
+def number(value: float | None, style: str, none: str = "-") -> Number:
+    """Return the cell of a number, or of what stands for None and NaN."""
+    return Number(none if value is None or math.isnan(value) else f"{value:{style}}")
+
+
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
     """Return the measures, one row each, by family."""
     heads = ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases")
@@ -91,19 +96,14 @@ def dataset_table(card: Mapping[str, Any]) -> Table:
 def _decoded(facts: Mapping[str, Any]) -> str:
     if "reason" in facts:
         return f"not decoded: {facts['reason']}"
-    over_time = facts["over_time"]
+    over_time, published = facts["over_time"], f"{facts['accuracy_published']:.3f}"
     best = max(range(len(over_time)), key=over_time.__getitem__)
     peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
+    told = f"{facts['accuracy']:.3f} standardised{peak}"
     if not facts["classes"]:
-        return (
-            f"continuous; decoded with R2 {facts['accuracy']:.3f} standardised{peak}, "
-            f"{facts['accuracy_published']:.3f} as the published decoder scales"
-        )
-    return (
-        f"{facts['classes']} classes, chance {facts['chance']:.3f}; decoded with accuracy "
-        f"{facts['accuracy']:.3f} standardised{peak}; {facts['accuracy_published']:.3f} by the published "
-        "decoder"
-    )
+        return f"continuous; decoded with R2 {told}, {published} as the published decoder scales"
+    classes = f"{facts['classes']} classes, chance {facts['chance']:.3f}"
+    return f"{classes}; decoded with accuracy {told}; {published} by the published decoder"
 
 
 def scores_table(result: CompareResult) -> Table:
@@ -112,7 +112,7 @@ def scores_table(result: CompareResult) -> Table:
     heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [row["measure"], *(Number("" if row[k] is None else f"{row[k]:{s}}") for k, s in styles.items()), ""]
+        [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), ""]
         for row in result.table()
     ]
     rows += [[name, *[Number("")] * len(styles), reason] for name, reason in result.skipped.items()]
@@ -126,7 +126,7 @@ def advice_table(result: ExplainResult) -> Table:
         [
             each.verdict.measure,
             each.verdict.kind,
-            Number("" if math.isnan(each.verdict.gap) else f"{each.verdict.gap:.2f}"),
+            number(each.verdict.gap, ".2f", ""),
             *(Number(each.good[name].worded() if name in each.good else "") for name in variables),
             each.verdict.reason,
         ]
@@ -143,26 +143,28 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
     known = ["what it is"] if result.about else []
     heads = ["rank", "part", *known, "share of variance", "change", *first, "what it does"]
     rows: list[list[str]] = []
-    for rank, (i, row) in enumerate(
-        zip(result.ranking()[:top].tolist(), result.table(), strict=False), start=1
-    ):
+    for rank, row in enumerate(result.table()[:top], start=1):
         change = row["change"]
-        cells: list[str] = [Number(str(rank)), row["part"]]
-        cells += [", ".join(f"{key} {values[i]}" for key, values in result.about.items())] if known else []
-        cells.append(Number(f"{row['share']:.2%}"))
-        cells.append(Number("undefined" if math.isnan(change) else f"{change:+.6f}"))
-        cells += [Number(f"{row['first_order']:+.6f}")] if first else []
         away = change if result.larger_is_closer else -change
-        cells.append("brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "")
-        rows.append(cells)
+        about = ", ".join(f"{key} {row[key]}" for key in result.about)
+        rows.append(
+            [
+                Number(str(rank)),
+                row["part"],
+                *(about for _ in known),
+                number(row["share"], ".2%"),
+                number(change, "+.6f", "undefined"),
+                *(number(row["first_order"], "+.6f") for _ in first),
+                "brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "",
+            ]
+        )
     count = len(result.change)
     note = f"{min(top, count)} of {count}; change: the score without it, less the score"
     note += f"; {_ROUTES[result.route]}"
     if result.route != "refit" and result.refitted:
         note += f", but {result.refitted} scored anew"
-    return Table(
-        "attribution", result.title, note + (f"\n{result.reason}" if result.reason else ""), heads, rows
-    )
+    note += f"\n{result.reason}" if result.reason else ""
+    return Table("attribution", result.title, note, heads, rows)
 
 
 def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> Iterator[Table]:
@@ -195,37 +197,39 @@ def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
 
 
 def _published(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS
-
     value = row.published
     if value is None or math.isnan(value):
         return "" if value is None else _NEVER
-    if row.what in COUNTS:
+    if _is_count(row):
         return f"{value:.0f}"
     short = f"{value:.2f}"
     return short if float(short) == value and row.origin != "data" else f"{value:.3f}"
 
 
 def _here(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS, GOOD
+    from simopt.report.published.comparison import GOOD
     from simopt.report.tables import rounded
 
     value, single = row.here, len(row.replicates) < 2
     if value is None or math.isnan(value):
         return "" if value is None else _NEVER
     if single or row.what.startswith(GOOD):
-        return f"{value:.0f}" if row.what in COUNTS else f"{value:.3f}"
+        return f"{value:.0f}" if _is_count(row) else f"{value:.3f}"
     return rounded(row.replicates).worded(_NEVER)
 
 
 def _difference(row: Comparison) -> str:
-    from simopt.report.published.comparison import COUNTS
-
     value = row.difference
     if value is None or math.isnan(value):
         return ""
     if row.published is None:
         return f"{value:.4f}"
-    decimals = 3 if row.what not in COUNTS else 0 if value.is_integer() else 1
+    decimals = 3 if not _is_count(row) else 0 if value.is_integer() else 1
     text = f"{value:+.{decimals}f}"
     return text[1:] if float(text) == 0 else text
+
+
+def _is_count(row: Comparison) -> bool:
+    from simopt.report.published.comparison import COUNTS
+
+    return row.what in COUNTS

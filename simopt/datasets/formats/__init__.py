@@ -23,7 +23,7 @@ from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-__all__ = ["LABEL_FILES", "Content", "Wanted", "check", "opened", "read_labels", "variable_of"]
+__all__ = ["LABEL_FILES", "Content", "Wanted", "check", "opened", "read_labels", "readable", "variable_of"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
 
@@ -53,7 +53,7 @@ def opened(path: Path, wanted: Wanted) -> Iterator[Content]:
         the content is read.
     """
     check(path)
-    with _words(path), ExitStack() as stack:
+    with readable(path), ExitStack() as stack:
         yield _READERS[path.suffix.lower()](path, wanted, stack)
 
 
@@ -69,7 +69,7 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
         No such file, another format, or a broken file.
     """
     check(path, LABEL_FILES)
-    with _words(path), ExitStack() as stack:
+    with readable(path), ExitStack() as stack:
         kind = path.suffix.lower()
         found: dict[str, Any]
         if kind in (".csv", ".tsv"):
@@ -102,7 +102,7 @@ def check(path: Path, kinds: Sequence[str] = tuple(_READERS)) -> None:
 
 
 @contextmanager
-def _words(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Say of a file that cannot be read what is wrong with it."""
     try:
         yield
@@ -110,14 +110,9 @@ def _words(path: Path) -> Iterator[None]:
         raise
     # Parsers raise whatever broken bytes lead them to.
     except Exception as error:
-        raise InputError(
-            f"{path}: not a readable {path.suffix} file of numbers ({_brief(error)})."
-        ) from error
-
-
-def _brief(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "it says it holds more than fits in memory"
-    if "object" in str(error).lower():
-        return "it holds Python objects, which are never loaded, or no array at all"
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "it says it holds more than fits in memory"
+        elif "object" in str(error).lower():
+            reason = "it holds Python objects, which are never loaded, or no array at all"
+        raise InputError(f"{path}: not a readable {path.suffix} file of numbers ({reason}).") from error

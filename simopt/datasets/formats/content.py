@@ -24,8 +24,8 @@ class Wanted:
 
     key: str | None = None
     labels: str | Sequence[str] | None = None
-    align: str = "start_time"
-    window: tuple[float, float] | None = None
+    align: str | None = None
+    window: Sequence[float] | None = None
     bin: float | None = None
 
     @property

@@ -31,32 +31,34 @@ def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
 
         variables = stack.enter_context(netcdf_file(path, "r", mmap=False)).variables
         present = {name: variable.data for name, variable in variables.items()}
+        attributes = {name: vars(variable) for name, variable in variables.items()}
         read: Callable[[str], Any] = present.__getitem__
     else:
         present = datasets_inside(stack.enter_context(h5py.File(path, "r")))
+        attributes = {name: variable.attrs for name, variable in present.items()}
         read = partial(dataset_in, present, path)
-    key, rest = find(
-        path,
-        wanted,
-        present,
-        read,
-        lambda name: present[name].ndim >= 2 and present[name].dtype.kind in "fiub",
-    )
+    lists = (held.get("coordinates", b"") for held in attributes.values())
+    described = " ".join(one.decode() if isinstance(one, bytes) else str(one) for one in lists).split()
+
+    def is_matrix(name: str) -> bool:
+        return name not in described and present[name].ndim >= 2 and present[name].dtype.kind in "fiub"
+
+    key, rest = find(path, wanted, present, read, is_matrix)
     if classic:
-        array, axes, attributes = present[key], variables[key].dimensions, vars(variables[key])
+        array, axes = present[key], variables[key].dimensions
     else:
-        array = in_this_file(present[key], path)
-        axes, attributes = [_scale(dimension) for dimension in array.dims], dict(array.attrs)
+        array, axes = in_this_file(present[key], path), dimensions(present[key])
     return Content(
         array=array,
         axes=axes if set(axes) <= {*AXES, "sample", "trial"} else None,
-        decode=partial(decoded, attributes=attributes, what=f"{path}: {key}"),
+        decode=partial(decoded, attributes=attributes[key], what=f"{path}: {key}"),
         **rest,
     )
 
 
-def _scale(dimension: Any) -> str:
-    return str(dimension[0].name).rpartition("/")[2] if len(dimension) else ""
+def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
+    """Return the name of each dimension of a variable, empty where it has none."""
+    return tuple(str(scales[0].name).rpartition("/")[2] if len(scales) else "" for scales in variable.dims)
 
 
 def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> LabelArray:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from simopt.datasets.formats.content import Content, Wanted, named_labels, unknown, variable_of
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, h5
 from simopt.errors import InputError
-from simopt.typing import FloatArray, LabelArray
+from simopt.typing import FloatArray
 
 
 def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
@@ -26,14 +25,20 @@ def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
         if name not in inside:
             raise InputError(f"{path}: there is no {name}; another array is named by dataset.key=NAME.")
     units, trials = _table(inside, "units"), _table(inside, "intervals/trials")
-    if wanted.align not in trials:
-        raise unknown(wanted.align, trials, "column of trials", path)
+    names, align = wanted.named, wanted.align or "start_time"
+    if wanted.labels is None:  # all columns of one value a trial that is text or a whole number
+        columns = {name: inside[trials[name]] for name in trials if name != "id"}
+        text = {name for name, column in columns.items() if h5py.check_string_dtype(column.dtype)}
+        names = [n for n, x in columns.items() if x.ndim == 1 and (n in text or x.dtype.kind in "iub")]
+    for name in (align, *names):
+        if name not in trials:
+            raise unknown(name, trials, "column of trials", path)
     if wanted.window is None:
         raise InputError(f"{path}: say which part of a trial: dataset.window=[START,STOP], in ms.")
     start, stop = wanted.window
     edges = np.linspace(start, stop, round((stop - start) / (wanted.bin or stop - start)) + 1) / 1000
     read = partial(dataset_in, inside, path)
-    events = np.asarray(read(trials[wanted.align]), dtype=np.float64)
+    events = np.asarray(read(trials[align]), dtype=np.float64)
     ends = np.asarray(read("units/spike_times_index"), dtype=np.int64)
     spikes = np.asarray(read("units/spike_times"), dtype=np.float64)
     if (np.diff(ends, prepend=0) < 0).any() or (ends.size and ends[-1] != spikes.size):
@@ -41,7 +46,7 @@ def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     return Content(
         array=_counts(np.split(spikes, ends[:-1]), events, edges) if ends.size else np.zeros((1, 1, 0)),
         axes=("time", "condition", "unit"),
-        labels=_trial_labels(inside, trials, wanted, path),
+        labels=named_labels({name: trials[name] for name in names}, read, path),
         variable=variable_of(units, lambda name: read(units[name])),
     )
 
@@ -62,20 +67,3 @@ def _table(inside: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
     ragged = {name for name in names if f"{name}_index" in names}
     left_out = ragged | {f"{name}_index" for name in ragged}
     return {name: f"{group}/{name}" for name in sorted(names - left_out) if "/" not in name}
-
-
-def _trial_labels(
-    inside: Mapping[str, h5py.Dataset], trials: Mapping[str, str], wanted: Wanted, path: Path
-) -> dict[str, LabelArray]:
-    names: Iterable[str] = wanted.named
-    if wanted.labels is None:
-        one_value = (name for name in trials if inside[trials[name]].ndim == 1 and name != "id")
-        names = [name for name in one_value if _is_discrete(inside[trials[name]].dtype)]
-    for name in names:
-        if name not in trials:
-            raise unknown(name, trials, "column of trials", path)
-    return named_labels({name: trials[name] for name in names}, partial(dataset_in, inside, path), path)
-
-
-def _is_discrete(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "iub" or h5py.check_string_dtype(dtype) is not None

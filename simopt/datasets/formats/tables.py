@@ -20,7 +20,7 @@ from simopt.typing import FloatArray, LabelArray
 
 def csv_or_tsv(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     """Read the numbers of a table of text; columns named as labels are labels."""
-    header, rows = _rows(path, wanted.named)
+    header, rows = rows_of(path, wanted.named)
     if not rows:
         raise InputError(f"{path}: holds a header and no rows.")
     columns = list(zip(*(row for _, row in rows), strict=True))
@@ -58,8 +58,8 @@ def _content(
     )
 
 
-def _rows(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header (empty names where there is none) and the rows, with their line numbers."""
+def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a table of text (empty names: none) and the rows, with their line numbers."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.reader(handle, delimiter=delimiter)
@@ -100,7 +100,7 @@ def _column(name: str, header: Sequence[str], path: Path) -> int:
 
 def text_columns(path: Path) -> dict[str, LabelArray]:
     """Return every column of a table of text by the name in its first row."""
-    header, rows = _rows(path, ())
+    header, rows = rows_of(path, ())
     if not all(header) or len(set(header)) < len(header):
         raise InputError(f"{path}: the first row must name every column of labels, each once.")
     return {name: _typed([row[column] for _, row in rows]) for column, name in enumerate(header)}

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
-from simopt.datasets.matfile.values import Cell
+from simopt.datasets.matfile.values import Cell, MatFile
 from simopt.datasets.matfile.version5 import Mat5
 from simopt.datasets.matfile.version73 import Mat73
 from simopt.errors import InputError
@@ -102,7 +102,7 @@ def _flat(value: Cell, what: str) -> LabelArray | str:
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, title: str) -> Iterator[Mat5 | Mat73]:
+def _opened(source: Path | BinaryIO, title: str) -> Iterator[MatFile]:
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"{title}: there is no such file.")
     try:

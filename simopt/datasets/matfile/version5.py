@@ -1,70 +1,119 @@
-"""MAT files of version 5 to 7.2, of which little is read before it is wanted: scipy reads what is sound.
+"""MAT files of version 5 to 7.2, of which little is read before it is wanted.
 
-scipy's reader trusts the sizes in a file, and ends the process on some that are wrong. So every variable is
-unpacked and its parts are measured before scipy sees it.
+They are read here and not by scipy, whose reader trusts the sizes in a file and ends the process on some
+that are wrong.
+
+Source: MathWorks, "MAT-File Format".
 """
 
 from __future__ import annotations
 
-import io
+import functools
 import itertools
 import math
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.matfile.values import DEPTH, Cell, dense, lines, listed
+from simopt.datasets.matfile.values import DEPTH, Cell, MatFile, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-# The numbers of MathWorks' "MAT-File Format".
 _HEADER = 128
 _GLANCE = 4096  # bytes that hold flags, dimensions and name of a variable
-_INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
-_TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 16, 17, 18}
-_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
-_NUMERIC = range(5, 16)
-_COMPLEX = 0x800
+_MATRIX, _COMPRESSED = 14, 15
+_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+_CELL, _STRUCT, _CHAR, _SPARSE, _DOUBLE, _OPAQUE = 1, 2, 4, 5, 6, 17
+_NUMERIC = {_SPARSE: "f8", _DOUBLE: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
+_NUMERIC |= {14: "i8", 15: "u8"}
+_OTHER = {3: "object", 16: "function", _OPAQUE: "opaque"}
+_COMPLEX, _LOGICAL = 0x800, 0x200
 _MOST_DIMENSIONS = 32
 
 
-class _Header(NamedTuple):
-    """What an array is, and the data elements that follow."""
+class _Array(NamedTuple):
+    """What an array is; ``content`` returns its data elements, the header among them."""
 
     kind: int
-    imaginary: bool
+    flags: int
     shape: tuple[int, ...]
     name: str
-    parts: list[tuple[int, memoryview]]
+    content: Callable[[], bytes | memoryview]
 
 
-class Mat5:
+class Mat5(MatFile):
     """An open file of version 5 to 7.2."""
 
     def __init__(self, handle: BinaryIO, title: str) -> None:
         self.handle = handle
         self.title = title
-        self.header = handle.read(_HEADER)
-        self.order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(self.header[124:], "")
+        self.order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(handle.read(_HEADER)[124:], "")
         if not self.order:
             raise InputError(
                 f"{title}: not a MAT file of MATLAB 5 to 7.3 (`save -v7` writes one), or cut off."
             )
-        self.variables = dict(self._scan())
-        self.last: dict[str, Any] = {}
+        self.content = functools.lru_cache(1)(self._content)  # read again for every field of a struct
+        # MATLAB keeps the workspace of its functions under no name.
+        self.variables = {array.name: array for array in self._scan() if array.name}
 
-    def _scan(self) -> Iterator[tuple[str, tuple[_Header, int]]]:
-        """Yield the name of each variable with its header and where it lies."""
+    def children(self, item: _Array | None) -> dict[str, _Array]:
+        """Return the fields of a single struct, of the file for None."""
+        if item is None:
+            return self.variables
+        if item.kind != _STRUCT or math.prod(item.shape) != 1:
+            return {}
+        (_, width), (_, names), *fields = self._data(item)
+        (step,) = struct.unpack(f"{self.order}i", width)
+        known = (bytes(names[at : at + step]).partition(b"\0")[0] for at in range(0, len(names), step))
+        arrays = (self._array(view) for _, view in fields)
+        return {name.decode("latin-1"): array for name, array in zip(known, arrays, strict=True)}
+
+    def shape(self, item: _Array) -> tuple[int, ...] | None:
+        """Return the shape of an array of numbers."""
+        return item.shape if item.kind in _NUMERIC else None
+
+    def plain(self, item: _Array, what: str, depth: int = 0) -> Cell:
+        """Return numbers, text or cells."""
+        if item.kind in _OTHER:
+            raise InputError(f"{what} is neither numbers nor text ({_OTHER[item.kind]}).")
+        if item.kind == _STRUCT:
+            raise InputError(f"{what} is a struct{listed(self.children(item))}.")
+        if not item.content():
+            return np.zeros((0, 0))
+        parts, size, pair = self._data(item), math.prod(item.shape), bool(item.flags & _COMPLEX)
+        count = {_CELL: size, _CHAR: 1, _SPARSE: 3 + pair}.get(item.kind, 1 + pair)
+        types = {_CELL: {_MATRIX: ""}, _CHAR: _ENCODINGS}.get(item.kind, _DTYPES)
+        fits = all(type_ in types for type_, _ in parts)
+        if not fits or len(parts) != count or depth > DEPTH:
+            raise ValueError(
+                f"an array of other parts than its class has, or more than {DEPTH} in each other"
+            )
+        if item.kind == _CELL:
+            return [self.plain(self._array(view), what, depth + 1) for _, view in parts]
+        if item.kind == _CHAR:
+            return self._text(*parts[0], item.shape) if size else ""
+        *places, values = map(self._numbers, parts[:-1] if pair else parts)
+        values = values.astype(bool if item.flags & _LOGICAL else _NUMERIC[item.kind])
+        if pair:
+            values = values + 0j
+            values.imag = self._numbers(parts[-1])
+        return (
+            dense(values, places[0], places[1], item.shape, what)
+            if places
+            else values.reshape(item.shape, order="F")
+        )
+
+    def _scan(self) -> Iterator[_Array]:
+        """Yield the variables of the file."""
         end = self.handle.seek(0, 2)
         at = _HEADER
         while at < end:
-            header = _header(memoryview(self._content(at, _GLANCE)), self.order, 3)
-            if header.name:  # MATLAB keeps the workspace of its functions under no name
-                yield header.name, (header, at)
+            yield self._array(self._content(at, _GLANCE), functools.partial(self.content, at))
             self.handle.seek(at)
             at += 8 + self._tag(self.handle.read(8))[1]
             if at > end:
@@ -81,12 +130,11 @@ class Mat5:
         packed = self.handle.read(min(size, limit or size))
         if kind == _MATRIX:
             return packed
-        if kind != _COMPRESSED:
-            raise ValueError(f"a variable of type {kind}")
         inflate = zlib.decompressobj()
-        kind, size = self._tag(inflate.decompress(packed, 8))
+        if kind == _COMPRESSED:
+            kind, size = self._tag(inflate.decompress(packed, 8))
         if kind != _MATRIX:
-            raise ValueError(f"a compressed variable of type {kind}")
+            raise ValueError(f"a variable of type {kind}")
         if limit is None:
             checks.unpacked(size, len(packed), f"{self.title}: a variable")
         content = inflate.decompress(inflate.unconsumed_tail, limit or size + 1)
@@ -95,124 +143,49 @@ class Mat5:
             raise ValueError("a compressed variable is broken")
         return content
 
-    def _whole(self, name: str) -> Any:
-        """Return a variable with all it holds; the last one is kept, for the other fields of a struct."""
-        from scipy.io import loadmat
-
-        if name not in self.last:
-            content = self._content(self.variables[name][1])
-            imaginary = _measure(memoryview(content), self.order)
-            tag = struct.pack(f"{self.order}II", _MATRIX, len(content))
-            # With mat_dtype, which gives numbers the type they have in MATLAB, scipy drops imaginary parts.
-            file = io.BytesIO(self.header + tag + content)
-            self.last = {name: loadmat(file, mat_dtype=not imaginary)[name]}
-        return self.last[name]
-
-    def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield name and shape of the numeric arrays at the top level and one struct deep."""
-        for name, (header, _) in self.variables.items():
-            if header.kind in _NUMERIC:
-                yield name, header.shape
-            elif header.kind == _STRUCT:
-                for field, child in _fields(self._whole(name)).items():
-                    if child.dtype.kind in "fiubc":
-                        yield f"{name}.{field}", child.shape
-
-    def value(self, name: str) -> Cell:
-        """Return numbers, text or cells by name, ``struct.field`` of a field."""
-        top, *fields = name.split(".")
-        if top not in self.variables:
-            raise InputError(f"{self.title}: {checks.unknown(name, self.variables, 'array')}")
-        value = self._whole(top)
-        for field in fields:
-            known = _fields(value)
-            if field not in known:
-                raise InputError(f"{self.title}: there is no {name}{listed(known)}.")
-            value = known[field]
-        return _plain(value, f"{self.title}: {name}")
-
-
-def _header(view: memoryview, order: str, most: int | None = None) -> _Header:
-    """Read flags, shape and name of an array; of its data elements at most ``most`` are looked at."""
-    parts = list(itertools.islice(_parts(view, order), most))
-    if len(parts) < 3 or parts[0][0] != _UINT32 or len(parts[0][1]) != 8:
-        raise ValueError("an array without its flags, shape or name")
-    (flags,) = struct.unpack(f"{order}I", parts[0][1][:4])
-    kind, shape = flags & 0xFF, (1, 1)
-    if kind != _OPAQUE:  # which has no shape
-        type_, dimensions = parts.pop(1)
-        shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
-        if type_ not in (_INT32, _UINT32) or not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0:
+    def _array(
+        self, view: bytes | memoryview, content: Callable[[], bytes | memoryview] | None = None
+    ) -> _Array:
+        """Read flags, shape and name of an array, of which no more than these need be in view."""
+        content = content or (lambda: view)
+        if not view:
+            return _Array(_DOUBLE, 0, (0, 0), "", content)
+        (_, flags), second, third = itertools.islice(self._parts(view), 3)
+        (word,) = struct.unpack(f"{self.order}I4x", flags)
+        kind, shape, name = word & 0xFF, (1, 1), second[1]
+        if kind != _OPAQUE:  # which has no shape
+            shape, name = tuple(np.frombuffer(second[1], f"{self.order}i4").tolist()), third[1]
+        if not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0:
             raise ValueError(f"an array of shape {shape}")
-    return _Header(kind, bool(flags & _COMPLEX), shape, bytes(parts[1][1]).decode("latin-1"), parts[2:])
+        return _Array(kind, word, shape, bytes(name).decode("latin-1"), content)
 
+    def _data(self, item: _Array) -> list[tuple[int, memoryview]]:
+        """Return type and bytes of the data elements of an array that come after its name."""
+        return list(self._parts(item.content()))[3:]
 
-def _measure(view: memoryview, order: str, depth: int = 0) -> bool:
-    """Refuse an array that is not of the parts that its class has, and return whether it has imaginary parts.
+    def _parts(self, content: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Yield type and bytes of the data elements in an array, one after the other."""
+        view, at = memoryview(content), 0
+        while at < len(view):
+            (word,) = struct.unpack_from(f"{self.order}I", view, at)
+            if word >> 16:  # up to 4 bytes are kept in the tag
+                kind, size, start, end = word & 0xFFFF, word >> 16, at + 4, at + 8
+            else:
+                kind, start = word, at + 8
+                (size,) = struct.unpack_from(f"{self.order}I", view, at + 4)
+                end = start + size + -size % 8
+            at = end
+            if start + size > min(end, len(view)):
+                raise ValueError("an element is longer than what holds it")
+            yield kind, view[start : start + size]
 
-    Parameters
-    ----------
-    view : memoryview
-        What the array holds, without its own tag.
-    order : {"<", ">"}
-    depth : int
-        How many arrays hold this one.
-    """
-    if not view:
-        return False  # an empty matrix
-    kind, imaginary, shape, _, parts = _header(view, order)
-    data = {_CELL: 0, _STRUCT: 2, _OBJECT: 3, _CHAR: 1, _SPARSE: 3 + imaginary, _FUNCTION: 0, _OPAQUE: 2}
-    before = data.get(kind, 1 + imaginary)
-    inside = {_CELL: math.prod(shape), _FUNCTION: 1, _OPAQUE: 1}.get(kind, 0)
-    if kind in (_STRUCT, _OBJECT):
-        (_, width), (_, names) = parts[before - 2 : before]
-        inside = math.prod(shape) * (len(names) // struct.unpack(f"{order}i", width)[0])
-    fits = all((type_ == _MATRIX) == (i >= before) for i, (type_, _) in enumerate(parts))
-    if not fits or len(parts) != before + inside or depth > DEPTH:
-        raise ValueError(f"an array of other parts than its class has, or more than {DEPTH} in each other")
-    # An empty text may have any shape: scipy fills it with blanks.
-    if kind == _CHAR and math.prod(max(n, 1) for n in shape) > len(view):
-        raise ValueError(f"a text of shape {shape} in {len(view)} bytes")
-    return any([imaginary, *(_measure(child, order, depth + 1) for _, child in parts[before:])])
+    def _numbers(self, part: tuple[int, memoryview]) -> LabelArray:
+        kind, view = part
+        return np.frombuffer(view, self.order + _DTYPES[kind])
 
-
-def _parts(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield type and bytes of the data elements in a matrix, one after the other."""
-    at = 0
-    while at < len(view):
-        (word,) = struct.unpack_from(f"{order}I", view, at)
-        if word >> 16:  # up to 4 bytes are kept in the tag
-            kind, size, start, end = word & 0xFFFF, word >> 16, at + 4, at + 8
-        else:
-            kind, start = word, at + 8
-            (size,) = struct.unpack_from(f"{order}I", view, at + 4)
-            end = start + size + -size % 8
-        at = end
-        if kind not in _TYPES or start + size > min(end, len(view)):
-            raise ValueError("an element is of no known type, or longer than what holds it")
-        yield kind, view[start : start + size]
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    """Return the fields of a single struct."""
-    names = getattr(value.dtype, "names", None)
-    return {} if not names or value.size != 1 else {name: value.flat[0][name] for name in names}
-
-
-def _plain(value: Any, what: str, depth: int = 0) -> Cell:
-    from scipy.io.matlab import MatlabFunction, MatlabObject, MatlabOpaque
-    from scipy.sparse import issparse
-
-    if isinstance(value, MatlabFunction | MatlabObject | MatlabOpaque):
-        kind = type(value).__name__.removeprefix("Matlab").lower()
-        raise InputError(f"{what} is neither numbers nor text ({kind}).")
-    if issparse(value):
-        return dense(value.data, value.indices, value.indptr, value.shape, what)
-    if value.dtype.names:
-        raise InputError(f"{what} is a struct{listed(_fields(value))}.")
-    if value.dtype.kind == "O":
-        return [_plain(item, what, depth + 1) for item in value.ravel(order="F")]
-    if value.dtype.kind == "U":
-        return lines([str(row) for row in value]) if value.size else ""
-    numbers: LabelArray = value.astype(value.dtype.newbyteorder("="), copy=False)
-    return numbers
+    def _text(self, kind: int, view: memoryview, shape: tuple[int, ...]) -> LabelArray | str:
+        """Return a row of characters as text, several as an array of text."""
+        order = {"<": "-le", ">": "-be"}[self.order] if _ENCODINGS[kind] in ("utf-16", "utf-32") else ""
+        text = bytes(view).decode(_ENCODINGS[kind] + order, "replace")
+        rows = [text] if shape[0] == 1 else np.array(list(text)).reshape(shape, order="F")
+        return lines(["".join(row) for row in rows])

@@ -2,68 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.matfile.values import DEPTH, NUMERIC, Cell, dense, lines, listed
+from simopt.datasets.matfile.values import DEPTH, Cell, MatFile, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
+_NUMERIC = {"double", "single", "logical", "sparse", ""}
+_NUMERIC |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
-class Mat73:
+
+class Mat73(MatFile):
     """An open file of version 7.3."""
 
     def __init__(self, file: h5py.File, title: str) -> None:
         self.file = file
         self.title = title
 
-    def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield name and shape of the numeric arrays at the top level and one struct deep."""
-        for name, item in self._children(self.file):
-            inner = self._children(item) if _kind(item) == "struct" else ()
-            for path, array in ((name, item), *((f"{name}.{field}", child) for field, child in inner)):
-                if "MATLAB_sparse" in array.attrs:
-                    yield path, (int(array.attrs["MATLAB_sparse"]), array["jc"].shape[0] - 1)
-                elif isinstance(array, h5py.Dataset) and _is_numeric(array):
-                    yield path, _shape(array)
+    def children(self, item: Any) -> dict[str, Any]:
+        """Return the fields of a struct, of None the variables of the file."""
+        if item is None:
+            return _members(self.file)
+        return _members(item) if isinstance(item, h5py.Group) and _kind(item) in ("struct", "") else {}
 
-    def value(self, name: str) -> Cell:
-        """Return numbers, text or cells by name, ``struct.field`` of a field."""
-        item: Any = self.file
-        for part in name.split("."):
-            known = dict(self._children(item)) if isinstance(item, h5py.Group) else {}
-            if part not in known and item is self.file:
-                raise InputError(f"{self.title}: {checks.unknown(name, known, 'array')}")
-            if part not in known:
-                raise InputError(f"{self.title}: there is no {name}{listed(known)}.")
-            item = known[part]
-        return self._plain(item, name, 0)
+    def shape(self, item: Any) -> tuple[int, ...] | None:
+        """Return the shape of an array of numbers as MATLAB shows it."""
+        if "MATLAB_sparse" in item.attrs:
+            return (int(item.attrs["MATLAB_sparse"]), item["jc"].shape[0] - 1)
+        return _shape(item) if isinstance(item, h5py.Dataset) and _is_numeric(item) else None
 
-    def _children(self, group: h5py.Group) -> Iterator[tuple[str, Any]]:
-        for name in group:
-            # Links to elsewhere are not followed; #refs# and #subsystem# are MATLAB's own.
-            if isinstance(group.get(name, getlink=True), h5py.HardLink) and not name.startswith("#"):
-                yield name, group[name]
-
-    def _plain(self, item: Any, name: str, depth: int) -> Cell:
-        what = f"{self.title}: {name}"
+    def plain(self, item: Any, what: str, depth: int = 0) -> Cell:
+        """Return numbers, text or cells."""
         kind = _kind(item)
         if "MATLAB_sparse" in item.attrs:
             return self._sparse(item, what)
         if isinstance(item, h5py.Group):
             raise InputError(f"{what} is a struct{listed(list(item))}.")
-        if "MATLAB_object_decode" in item.attrs or kind not in {*NUMERIC, "char", "cell", ""}:
+        if "MATLAB_object_decode" in item.attrs or kind not in {*_NUMERIC, "char", "cell"}:
             raise InputError(f"{what} is neither numbers nor text ({kind or 'object'}).")
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
             if depth > DEPTH:
                 raise InputError(f"{what} is a cell array that holds itself, or more than {DEPTH} deep.")
             references = () if empty else _content(item).ravel()
-            return [self._plain(self.file[reference], name, depth + 1) for reference in references]
+            return [self.plain(self.file[reference], what, depth + 1) for reference in references]
         if kind == "char":
             codes = np.atleast_2d(_content(item).T).astype("<u2")
             return "" if empty else lines([row.tobytes().decode("utf-16-le", "replace") for row in codes])
@@ -72,13 +58,19 @@ class Mat73:
         return np.zeros(_shape(item)) if empty else _numbers(item).T
 
     def _sparse(self, group: h5py.Group, what: str) -> LabelArray:
-        parts = dict(self._children(group))
+        parts = _members(group)
         starts = _content(parts["jc"]).astype(np.int64)
         rows, values = np.zeros(0, dtype=np.int64), np.zeros(0)
         if "data" in parts:  # else there are zeros only
             rows, values = _content(parts["ir"]).astype(np.int64), _numbers(parts["data"])
         values = values.astype(bool) if _kind(group) == "logical" else values
         return dense(values, rows, starts, (int(group.attrs["MATLAB_sparse"]), len(starts) - 1), what)
+
+
+def _members(group: h5py.Group) -> dict[str, Any]:
+    """Return what a group holds; links to elsewhere are not followed, names in # are MATLAB's own."""
+    links = {name: group.get(name, getlink=True) for name in group if not name.startswith("#")}
+    return {name: group[name] for name, link in links.items() if isinstance(link, h5py.HardLink)}
 
 
 def _kind(item: Any) -> str:
@@ -88,7 +80,7 @@ def _kind(item: Any) -> str:
 
 def _is_numeric(item: h5py.Dataset) -> bool:
     number = item.dtype.kind in "fiub" or item.dtype.names == ("real", "imag")
-    return number and _kind(item) in {*NUMERIC, ""} and "MATLAB_object_decode" not in item.attrs
+    return number and _kind(item) in _NUMERIC and "MATLAB_object_decode" not in item.attrs
 
 
 def _shape(item: h5py.Dataset) -> tuple[int, ...]:

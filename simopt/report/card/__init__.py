@@ -158,7 +158,7 @@ class Card:
                 **shown,
                 "disagreements": self.disagreements(),
                 "cost": None if self.cost is None else self.cost.as_json(),
-                "sensitivity": None if self.sensitivity is None else self.sensitivity.as_json(),
+                "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
                 "run": None if self.summary is None else self.summary.as_json(),
                 "half_capture": None if self.summary is None else self.summary.halves,
                 "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),

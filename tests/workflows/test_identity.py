@@ -1,0 +1,170 @@
+"""What names a stored result: what changes it, and nothing else; known before any work is done."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simopt import catalogue
+from simopt.app.config import requests
+from simopt.datasets import Dataset
+from simopt.errors import InputError
+from simopt.workflows.attribute import AttributeRequest
+from simopt.workflows.compare import CompareRequest
+from simopt.workflows.joint import JointRequest
+from simopt.workflows.request import Request
+from simopt.workflows.run import find_or_make
+from simopt.workflows.run_request import RunRequest
+from simopt.workflows.sensitivity_request import SensitivityRequest
+
+IDS = Path(__file__).parents[1] / "data" / "ids.json"
+BASE = ["dataset=ultrametric"]
+
+
+def digest(*overrides: str) -> str:
+    return requests.run([*BASE, *overrides]).digest
+
+
+SAME = [
+    "device=cpu", "force=true", "log.dir=elsewhere", "log.checkpoint_seconds=1", "measure.name=x",
+    "tf32=false", "dataset.name=renamed",
+]  # fmt: skip
+OTHER = [
+    "seeds=[1]", "target=0.9", "max_steps=10", "dtype=float64", "optimizer.lr=0.2", "optimizer=sgd",
+    "init.scale=2", "measure=nbs", "measure.form=angular", "dataset.seed=1", "track=[nbs]", "log.every=2",
+    "log.final=false", "tf32=true", "nulls=10", "attribute=[pcs]", "decoder=standard",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("override", SAME)
+def test_what_does_not_change_the_result_does_not_change_the_id(override: str) -> None:
+    assert digest(override) == digest()
+
+
+def test_what_changes_the_result_changes_the_id() -> None:
+    digests = [digest(), *map(digest, OTHER)]
+    assert len(set(digests)) == len(digests)
+
+
+def test_the_content_of_a_file_counts_and_its_path_does_not(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).standard_normal((10, 3))
+    digests = []
+    for folder, array in (("a", data), ("b", data), ("c", data + 1)):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "x.npy", array)
+        digests.append(digest("dataset=file", f"dataset.path='{tmp_path / folder / 'x.npy'}'"))
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_code_of_a_function_of_ones_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for number in (1, 2):
+        name = f"own_measure_{number}"
+        (tmp_path / f"{name}.py").write_text(f"def score(X, Y):\n    return {number} * (X * Y).sum()\n")
+        identity = requests.run([*BASE, f"measure._target_={name}.score"]).identity["measure"]
+        found.append(identity.pop("code"))
+    assert found == [f"def score(X, Y):\n    return {number} * (X * Y).sum()\n" for number in (1, 2)]
+    assert catalogue.source_of("torch.dist") == ""
+    assert catalogue.source_of("json.dumps").startswith("def dumps(")
+
+
+def test_data_that_a_caller_holds_count_by_their_content() -> None:
+    X = np.random.default_rng(0).standard_normal((10, 3))
+    one, same, other = (RunRequest(dataset=array).digest for array in (X, X.copy(), X + 1))
+    assert one == same != other
+
+
+def defaults() -> dict[str, Callable[[], Request]]:
+    """Return requests that name what they use, by name."""
+    X = np.arange(60.0).reshape(20, 3) ** 2 % 7
+    pair = {"dataset": X, "log": {"dir": "outputs"}}
+    runs = {
+        f"run {name}": lambda name=name: requests.run([f"dataset={name}"])
+        for name in ("majaj", "mante", "siegel", "gaussian", "ultrametric")
+    }
+    return {
+        **runs,
+        "run of many options": lambda: requests.run(
+            [
+                "measure=procrustes_angular", "optimizer=sgd", "decoder=standard", "seeds=[0,1]", "nulls=5",
+                "track=[nbs,linreg_cv5]", "attribute=[pcs]", "dataset=mante",
+            ]
+        ),
+        "sensitivity": lambda: requests.sensitivity([]),
+        "joint": lambda: requests.joint([])[0],
+        "joint square": lambda: requests.joint(["mode=square", "measure=cka,nbs"])[0],
+        "score": lambda: CompareRequest(**pair, Y=(X[:, :2],), measures=("cka",)),
+        "attribution": lambda: AttributeRequest(**pair, Y=X[:, :2]),
+        "run of an array": lambda: RunRequest(**pair),
+        "sensitivity of an array": lambda: SensitivityRequest(**pair),
+        "joint range of an array": lambda: JointRequest(**pair),
+    }  # fmt: skip
+
+
+def test_the_ids_of_stored_results_stay_as_they_are() -> None:
+    """An id that changes makes stored results unfindable; where numbers change, raise a revision."""
+    found = {name: make().path.parent.name for name, make in defaults().items()}
+    assert found == json.loads(IDS.read_text())
+
+
+def test_a_raised_revision_is_another_id_and_the_old_result_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*BASE, "max_steps=2", f"log.dir='{tmp_path}'"]
+    before = requests.run(given)
+    old = before.digest
+    assert [find_or_make(requests.run(given))[1] for _ in range(2)] == ["done", "found"]
+    monkeypatch.setitem(catalogue.REVISIONS, str(before.measure["_target_"]), 2)
+    after = requests.run(given)
+    assert after.digest != old
+    assert find_or_make(after)[1] == "done"
+
+
+def test_names_that_cannot_be_folders() -> None:
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    with pytest.raises(InputError, match=r"dataset name '\.\./x'"):
+        _ = RunRequest(dataset=Dataset("../x", X)).path
+    with pytest.raises(InputError, match="measure name"):
+        requests.run([*BASE, "measure.name=a/b"])
+
+
+def python(folder: Path, text: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_where_a_run_lies_is_known_without_torch(tmp_path: Path) -> None:
+    text = (
+        "import sys\n"
+        "from simopt.workflows.run_request import RunRequest\n"
+        "print(RunRequest(dataset={'_target_': 'simopt.datasets.mante.Mante', 'name': 'mante'}).path)\n"
+        "assert not {'torch', 'scipy', 'sklearn', 'hydra', 'matplotlib'} & set(sys.modules)\n"
+    )
+    assert python(tmp_path, text).startswith("outputs/mante/cka/surrogate-")
+
+
+def test_a_run_that_is_stored_is_found_without_torch_in_half_a_second(simopt, tmp_path: Path) -> None:
+    asked = ["run", "dataset=mante", "max_steps=2", "--json"]
+    assert json.loads(simopt(*asked).stdout)["outcome"] == "done"
+    text = (
+        "import json, sys, time\n"
+        "from typer.testing import CliRunner\n"
+        "from simopt.app.cli import app\n"
+        "for _ in range(2):  # the first call imports\n"
+        "    began = time.process_time()\n"
+        f"    done = CliRunner().invoke(app, {asked!r})\n"
+        "    seconds = time.process_time() - began\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(json.dumps([json.loads(done.stdout)['outcome'], seconds]))\n"
+    )
+    how, seconds = json.loads(python(tmp_path, text))
+    assert how == "found"
+    assert seconds < 0.5
