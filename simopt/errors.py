@@ -88,7 +88,10 @@ class DegenerateWarning(UserWarning):
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the line outside of simopt that led here."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("simopt."):
+    # A context manager that decorates a function puts a frame of contextlib around it.
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        ("simopt.", "contextlib")
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

@@ -37,7 +37,7 @@ FOUND = Sensitivities(
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "sensitivity.h5"
-    analysis.write(path, ANALYSIS, content(FOUND, {"config": "", "data_hash": ""}))
+    analysis.write(path, ANALYSIS, content(FOUND))
     again = read(path)
     assert (again.path, again.how) == (path, "found")
     assert again.as_json() == {**FOUND.as_json(), "path": str(path)}
@@ -47,7 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["measures/cka/order", "measures/cka"])
 def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
     path = tmp_path / "sensitivity.h5"
-    stored = content(FOUND, {})
+    stored = content(FOUND)
     kept = {name: array for name, array in stored.arrays.items() if not name.startswith(part)}
     groups = {name: about for name, about in stored.groups.items() if name != part}
     analysis.write(path, ANALYSIS, replace(stored, arrays=kept, groups=groups))

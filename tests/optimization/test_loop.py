@@ -174,10 +174,10 @@ def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
 @pytest.mark.parametrize("measure", ["cka", "nbs", "linreg", "ridge100_cv5"])
 def test_replicate_by_replicate_is_the_same_as_in_a_batch(measure: str, monkeypatch) -> None:
     together = ascent(R=3, max_steps=8, target=0.9, measure=measure)
-    monkeypatch.setattr("simopt.optimization.replicates._BATCHED_UP_TO", 1)
     alone = Ascent(together.bound, together.Y.clone(), adam, 0.9, 8)
     seen: list[list[torch.Tensor]] = [[], []]
-    for loop, kept in zip((together, alone), seen, strict=True):
+    for loop, kept, least in zip((together, alone), seen, (100_000, 1), strict=True):
+        monkeypatch.setattr("simopt.optimization.span._BATCHED_UP_TO", least)
         loop.run(lambda state, kept=kept: kept.append(captured_variance(state.moments)))
     torch.testing.assert_close(alone.Y, together.Y, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(torch.stack(seen[1]), torch.stack(seen[0]), rtol=1e-9, atol=1e-11)

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from simopt import linalg, measures
 from simopt.errors import InputError, NumericalError
 from simopt.measures import BoundMeasure, Moments, Reference
-from simopt.optimization import replicates, steps
+from simopt.optimization import replicates, span, steps
 from simopt.optimization.captured import captured_variance
 from simopt.optimization.loop import Ascent
 from simopt.optimization.state import State
@@ -118,7 +118,7 @@ def test_in_double_and_downwards(measure: str) -> None:
 
 
 def test_replicate_by_replicate(monkeypatch) -> None:
-    monkeypatch.setattr(replicates, "_BATCHED_UP_TO", 1)
+    monkeypatch.setattr(span, "_BATCHED_UP_TO", 1)
     on, Y0 = bound("cka"), noise()
     compare(*(ascent(on, Y0, n) for n in (1, 5)))
 
