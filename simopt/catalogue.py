@@ -206,6 +206,9 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
         ``_partial_`` stands where nothing is called later.
     """
     options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    missing = next((key for key, value in options.items() if isinstance(value, str) and value == "???"), None)
+    if missing is not None:
+        raise InputError(f"{what}.{missing} has no value; give one with {what}.{missing}=VALUE.")
     target = locate(node.get("_target_"), what)
     if kind is not None and not (inspect.isclass(target) and issubclass(target, kind)):
         raise InputError(

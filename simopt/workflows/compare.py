@@ -209,7 +209,8 @@ def carry_out(
             wait=should_stop if wait else None,
         )
         ways.add(how)
-        standings.append(_first(standing, request.draws))
+        # Measures of one formula are stored once, under the name of whichever came first.
+        standings.append(replace(_first(standing, request.draws), measure=name))
     path = next((each.path.parent for each in requests.values() if each.path is not None), None)
     data = request.dataset
     return CompareResult(

@@ -50,7 +50,7 @@ def test_all_measures_are_scored_or_a_reason_is_given(simopt, pair) -> None:
     done = simopt("score", "X.npy", "Y.npy", "measure=all", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
-    assert set(measures.names()) <= result["measures"].keys() | result["skipped"].keys()
+    assert set(measures.distinct()) == result["measures"].keys() | result["skipped"].keys()
     assert "25 components need" in result["skipped"]["brainscore-pls25"]
     assert all(np.isfinite(value["score"]) for value in result["measures"].values())
 
@@ -71,3 +71,11 @@ def test_bad_input(simopt, pair, tmp_path: Path, arguments: list[str], says: str
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_measures_of_one_formula_keep_their_names_though_they_are_stored_once(simopt, pair) -> None:
+    arguments = ("score", "X.npy", "Y.npy", "measure=cka,rsa_correlation_corr", "--draws", "3", "--json")
+    for _ in range(2):
+        told = json.loads(simopt(*arguments).stdout)["measures"]
+        assert list(told) == ["cka", "rsa_correlation_corr"]
+        assert told["cka"] == told["rsa_correlation_corr"]

@@ -104,7 +104,7 @@ def test_a_file_that_may_not_grow_fails_the_run(simopt_process, tmp_path: Path) 
     assert "file too large" in done.stderr
     assert "Traceback" not in done.stderr
     (path,) = tmp_path.rglob("run.h5")
-    assert reader.read(path).status == "crashed"
+    assert reader.read(path).status == "failed"
 
 
 def test_an_interrupt_is_exit_code_130_and_the_same_command_goes_on(simopt, tmp_path: Path) -> None:
