@@ -2,9 +2,10 @@
 
 A third of the instants are uniform over the life of the process, a third over the time after the first write
 of the file, and a third fall into a write, of which there is one at every step. The processes are forks of
-this one, which has imported all; for ``--fresh`` kills they are new interpreters with the command line.
-After every kill the run file, where there is one, must be readable and hold the first rows of an undisturbed
-run; at the end all arrays must equal that run's, bit for bit. Exits with 1 where one does not.
+this one, which has imported all; for ``--fresh`` kills they are new interpreters with the command line, in
+the second half of their usual life or a little later. After every kill the run file, where there is one, must
+be readable and hold the first rows of an undisturbed run; at the end all arrays must equal that run's, bit for
+bit. Exits with 1 where one does not.
 
     python scripts/kills.py [--kills 1000] [--fresh 50] [--jobs 1] [--seed 0] [--json]
 """
@@ -143,7 +144,7 @@ def trial(number: int, seed: int, new: bool) -> Counter[str]:
         command = ["run", *run.arguments, f"log.dir='{folder}'"]
         for _ in range(1 if new else chance.randint(1, MOST_KILLS)):
             if new:
-                ended = fresh(command, chance.uniform(0, run.fresh_seconds), signal.SIGKILL)
+                ended = fresh(command, chance.uniform(0.5, 1.5) * run.fresh_seconds, signal.SIGKILL)
             else:
                 ended = killed(chance, run, folder)
             if ended.code == -signal.SIGKILL:

@@ -64,11 +64,11 @@ def test_what_is_packed_comes_back(value: Any) -> None:
 @settings(max_examples=25, deadline=None)
 def test_what_is_packed_comes_back_through_a_file(tmp_path_factory: Any, value: Any) -> None:
     path = tmp_path_factory.mktemp("state") / "a.h5"
-    structure, parts = pack(value, "resume")
+    structure, parts = pack([value], "resume")
     image.write(path, Stored({}, parts, {"resume": {"state": structure}}))
     with image.opened(path) as file:
         found = image.content(file)
-    assert same(value, unpack(found.groups["resume"]["state"], found.arrays))
+    assert same([value], unpack(found.groups["resume"]["state"], found.arrays))
 
 
 def test_an_optimizer_goes_on_from_its_packed_state() -> None:
