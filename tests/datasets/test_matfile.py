@@ -141,7 +141,7 @@ def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> N
         return element(14, b"".join(elements), order)
 
     infinite = np.array([np.inf, 2.0]).astype(f"{order}f8").tobytes()
-    text = "é😀".encode("utf-16-le" if order == "<" else "utf-16-be")
+    short, wide = (text.encode("utf-16-le" if order == "<" else "utf-16-be") for text in ("éß", "é😀"))
     mark = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
     path = tmp_path / "a.mat"
     path.write_bytes(
@@ -150,7 +150,8 @@ def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> N
         + stored(6, 3, b"whole", (2, bytes([1, 0, 255])))
         + stored(9 | 0x200, 3, b"mask", (2, bytes([1, 0, 1])))
         + stored(6 | 0x800, 2, b"pair", (2, bytes([1, 2])), (9, infinite))
-        + stored(4, 3, b"text", (4, text))
+        + stored(4, 2, b"text", (4, short))
+        + stored(4, 3, b"wide", (4, wide))
     )
     known = scipy.io.loadmat(path, mat_dtype=True, variable_names=["whole", "mask"])
     for name in ("whole", "mask"):
@@ -158,7 +159,9 @@ def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> N
         assert matfile.read(path, name).dtype == known[name].dtype.newbyteorder("=")
     assert matfile.read(path, "whole").tolist() == [[1.0, 0.0, 255.0]]
     assert matfile.read(path, "pair").tolist() == [[complex(1, np.inf), 2 + 2j]]
-    assert matfile.read(path, "text") == "é😀"
+    assert matfile.read(path, "text") == "éß"
+    with pytest.raises(InputError, match="a text with characters beyond 16 bits"):
+        matfile.read(path, "wide")
 
 
 @KINDS

@@ -24,6 +24,7 @@ from simopt.typing import LabelArray
 # The numbers of MathWorks' "MAT-File Format".
 _HEADER = 128
 _GLANCE = 4096  # bytes that hold flags, dimensions and name of a variable
+_UTF16 = {4, 17}  # units of 16 bits
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 16, 17, 18}
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
@@ -105,7 +106,9 @@ class Mat5:
             tag = struct.pack(f"{self.order}II", _MATRIX, len(content))
             # With mat_dtype, which gives numbers the type they have in MATLAB, scipy drops imaginary parts.
             file = io.BytesIO(self.header + tag + content)
-            self.last = {name: loadmat(file, mat_dtype=not imaginary)[name]}
+            # By default scipy takes text in units of 16 bits for bytes.
+            codec = {"<": "utf-16-le", ">": "utf-16-be"}[self.order]
+            self.last = {name: loadmat(file, mat_dtype=not imaginary, uint16_codec=codec)[name]}
         return self.last[name]
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -170,10 +173,17 @@ def _measure(view: memoryview, order: str, depth: int = 0) -> bool:
     fits = all((type_ == _MATRIX) == (i >= before) for i, (type_, _) in enumerate(parts))
     if not fits or len(parts) != before + inside or depth > DEPTH:
         raise ValueError(f"an array of other parts than its class has, or more than {DEPTH} in each other")
+    if kind == _CHAR and _has_surrogates(*parts[0], order):
+        raise ValueError("a text with characters beyond 16 bits, which scipy reads as others")
     # An empty text may have any shape: scipy fills it with blanks.
     if kind == _CHAR and math.prod(max(n, 1) for n in shape) > len(view):
         raise ValueError(f"a text of shape {shape} in {len(view)} bytes")
     return any([imaginary, *(_measure(child, order, depth + 1) for _, child in parts[before:])])
+
+
+def _has_surrogates(type_: int, text: memoryview, order: str) -> bool:
+    units = np.frombuffer(text, f"{order}u2") if type_ in _UTF16 and len(text) % 2 == 0 else np.array([])
+    return bool(((units >= 0xD800) & (units < 0xE000)).any())
 
 
 def _parts(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
