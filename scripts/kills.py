@@ -3,9 +3,9 @@
 A third of the instants are uniform over the life of the process, a third over the time after the first write
 of the file, and a third fall into a write, of which there is one at every step. The processes are forks of
 this one, which has imported all; for ``--fresh`` kills they are new interpreters with the command line, in
-the second half of their usual life or a little later. After every kill the run file, where there is one,
-must be readable and hold the first rows of an undisturbed run; at the end all arrays must equal that run's,
-bit for bit. Exits with 1 where one does not.
+the second half of their usual life or a little later. After every kill the run file, where there is one, must
+be readable and hold the first rows of an undisturbed run; at the end all arrays must equal that run's, bit
+for bit. Exits with 1 where one does not.
 
     python scripts/kills.py [--kills 1000] [--fresh 50] [--jobs 1] [--seed 0] [--json]
 """
