@@ -154,7 +154,7 @@ def trial(number: int, seed: int, new: bool) -> Counter[str]:
             elif ended.code != 0:
                 seen[f"wrong: exit code {ended.code} {ended.said.strip()}"] += 1
         ended = call(command) if new else Process(lambda: find_or_make(run.within(folder))).end()
-        left = sorted(file.name for file in path.parent.iterdir())
+        left = sorted(file.name for file in path.parent.glob("*"))
         if ended.code != 0 or ended.hung:
             seen[f"wrong: at the end exit code {ended.code} {ended.said.strip()}"] += 1
         elif left != [layout.LOCK_FILE, layout.RUN_FILE]:
