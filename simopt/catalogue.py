@@ -116,6 +116,8 @@ def node(group: str, given: str | Node, **options: Any) -> dict[str, Any]:
     elif not isinstance(given, Mapping):
         raise InputError(f"{group} is {given!r}; choose one with {group}=NAME.")
     chosen = {**given, **options}
+    if "_object_" in given and not options:
+        return chosen  # a measure that a caller holds
     target = chosen.get("_target_")
     known = _keys(group).get(target) if isinstance(target, str) and group in _COMPLETE else None
     title = f"{group} {chosen.get('name', '')}".rstrip()
@@ -133,17 +135,18 @@ def node(group: str, given: str | Node, **options: Any) -> dict[str, Any]:
 def identity(node: Node) -> dict[str, Any]:
     """Return what of a node changes a result: its class, its options, and the code behind them.
 
-    Names do not enter, nor do options at null, false or empty: so one that is added later leaves the ids of
-    stored results as they are. Of a class or function of the user's own its source enters, of others a
-    revision that is not 1.
+    Names do not enter, nor do options of simopt and torch at null, false or empty: so one that is added later
+    leaves the ids of stored results as they are. Of a class or function of the user's own all options enter,
+    whatever their defaults are, and its source; of others a revision that is not 1.
     """
-    options = {
-        key: value
-        for key, value in node.items()
-        if key not in ("_partial_", "_object_", *_NAMES) and is_set(value)
-    }
     target = str(node.get("_target_"))
-    if not target.startswith("simopt.") and (code := source_of(target)):
+    own = target.partition(".")[0] not in ("simopt", "torch")
+    options = {
+        key: checks.as_identity(value)
+        for key, value in node.items()
+        if key not in ("_partial_", "_object_", *_NAMES) and (own or is_set(value))
+    }
+    if own and (code := source_of(target, node.get("_object_"))):
         options["code"] = code
     if revision(target) != 1:
         options["revision"] = revision(target)
@@ -152,15 +155,23 @@ def identity(node: Node) -> dict[str, Any]:
 
 def is_set(value: object) -> bool:
     """Return whether a value is neither null, nor false, nor empty."""
-    return value is not None and value is not False and value not in ("", [], (), {})
+    empty = isinstance(value, str | list | tuple | Mapping) and not value
+    return value is not None and value is not False and not empty
 
 
-def source_of(target: str) -> str:
-    """Return the source of a class or function of the user's own; empty where there is none."""
-    if target.partition(".")[0] in ("simopt", "torch"):
-        return ""
+def source_of(target: str, held: Any = None) -> str:
+    """Return the source of a class or function of the user's own; empty where there is none.
+
+    Parameters
+    ----------
+    target : str
+        Its dotted name.
+    held : object
+        A measure of that class, or made of that function, where a caller holds one.
+    """
     try:
-        return inspect.getsource(locate(target, "code"))
+        code = locate(target, "code") if held is None else getattr(held, "function", type(held))
+        return inspect.getsource(code)
     except (OSError, TypeError):
         return ""
 

@@ -69,6 +69,8 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
         tensor = value.detach().cpu()
         # numpy has no bfloat16
         value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values; remove or replace them first.")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -198,6 +200,14 @@ def _finite(value: float) -> bool:
         return False
 
 
+def numbers(values: Sequence[float], what: str) -> tuple[float, ...]:
+    """Return a list of finite numbers as a tuple of floats, or refuse it."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise InputError(f"{what} is {values!r}; expected a list of numbers, for instance {what}=[0.5].")
+    return tuple(map(float, array))
+
+
 def names(values: Sequence[str], what: str) -> None:
     """Refuse what is no list of names."""
     if isinstance(values, str) or not all(isinstance(value, str) for value in values):
@@ -220,8 +230,8 @@ def whole(value: int, low: int, what: str, high: int | None = None) -> None:
 
 def seeds(values: Sequence[int]) -> None:
     """Refuse seeds of which there is none, or one that is no whole number from 0 to 2^63 - 1."""
-    if len(values) == 0:
-        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+    if np.ndim(values) != 1 or len(values) == 0:
+        raise InputError(f"seeds is {values!r}; give a list of at least one, for instance seeds=[0].")
     for seed in values:
         whole(seed, 0, "a seed", _LARGEST_SEED)
 
@@ -267,6 +277,17 @@ def folder_name(value: str, what: str) -> None:
     fits = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
     if not fits or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder.")
+
+
+def as_identity(value: Any) -> Any:
+    """Return a value as identities have it: numbers of numpy as Python's, and 1.0 as 1."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: as_identity(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_identity(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def as_plain(value: Any) -> Any:

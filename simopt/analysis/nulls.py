@@ -88,6 +88,7 @@ def nulls(
     draws: int = 100,
     seed: int = 0,
     conditions: int | None = None,
+    observe: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Null]]:
     """Score data unrelated to X that share with Y what has no say in its relation to X.
 
@@ -118,6 +119,8 @@ def nulls(
         Shuffle this many conditions, all their time bins together (samples are time x condition, time
         outermost): the time course, and its autocorrelation, stay. None: those of a Y in three dimensions;
         every sample by itself otherwise.
+    observe : function of (done, total), optional
+        Told how many of the draws of all kinds are scored, before each batch of them.
 
     Returns
     -------
@@ -151,11 +154,15 @@ def nulls(
     samples, units = y.shape
     at_once = max(1, _BATCH // (_COPIES * samples * max(samples, units)))
     results: dict[str, dict[str, Null]] = {measure.name: {} for measure in measures}
-    for kind in kinds:
+    for number, kind in enumerate(kinds):
         draw = _drawing(kind, y, stream(seed, 1 + KINDS.index(kind)), conditions)
-        batches = (draw(min(at_once, draws - start)) for start in range(0, draws, at_once))
-        with torch.no_grad():
-            scores = [[score(Y).numpy() for score in bound] for Y in map(torch.from_numpy, batches)]
+        scores = []
+        for start in range(0, draws, at_once):
+            if observe is not None:
+                observe(number * draws + start, len(kinds) * draws)
+            with torch.no_grad():
+                batch = torch.from_numpy(draw(min(at_once, draws - start)))
+                scores.append([score(batch).numpy() for score in bound])
         for measure, parts in zip(measures, zip(*scores, strict=True), strict=True):
             scored = np.concatenate(parts)
             results[measure.name][kind] = Null(kind, scored, measure.facts.larger_is_closer)

@@ -130,7 +130,7 @@ def _result(stored: Stored, path: Path) -> Sensitivities:
     }
     return Sensitivities(
         **{name: analysis.text(about[name]) for name in _ABOUT if name != "seeds"},
-        strengths=np.ravel(about["strengths"]).tolist(),
+        strengths=np.ravel(about["strengths"]).astype(float).tolist(),
         seeds=about["seeds"],
         variance_ratio=arrays["reference/pc_variance"],
         curves=curves,

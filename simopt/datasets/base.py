@@ -90,6 +90,10 @@ class Trials:
     responses: FloatArray
     condition: LabelArray
 
+    def data_hash(self) -> str:
+        """Return the SHA-256 of responses (as little-endian float64), shape and conditions."""
+        return _hash(self.responses, {"condition": self.condition})
+
     def average(self, chosen: LabelArray | None = None) -> FloatArray:
         """Return the mean of the trials, or of those with the indices ``chosen``, of each condition in order.
 
@@ -194,13 +198,17 @@ class Dataset:
 
     def data_hash(self) -> str:
         """Return the SHA-256 of responses (as little-endian float64), shape, and labels, in hexadecimal."""
-        digest = hashlib.sha256(repr(self.responses.shape).encode())
-        samples = self.samples()
-        for block in np.array_split(samples, max(1, samples.nbytes // _HASHED_AT_ONCE)):
-            digest.update(np.ascontiguousarray(block, dtype="<f8").tobytes())
-        for variable in sorted(self.labels):
-            digest.update(repr((variable, self.labels[variable].tolist())).encode())
-        return digest.hexdigest()
+        return _hash(self.responses, self.labels)
+
+
+def _hash(responses: FloatArray, labels: Mapping[str, LabelArray]) -> str:
+    digest = hashlib.sha256(repr(responses.shape).encode())
+    samples = checks.flatten(responses)
+    for block in np.array_split(samples, max(1, samples.nbytes // _HASHED_AT_ONCE)):
+        digest.update(np.ascontiguousarray(block, dtype="<f8").tobytes())
+    for variable in sorted(labels):
+        digest.update(repr((variable, labels[variable].tolist())).encode())
+    return digest.hexdigest()
 
 
 def same_rows(X: Dataset, Y: Dataset) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import inspect
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from simopt import catalogue, checks
-from simopt.errors import InputError, SimoptError
+from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure, Facts, Measure, Score
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
@@ -33,7 +32,6 @@ __all__ = [
     "get",
     "names",
     "score",
-    "score_all",
 ]
 
 
@@ -121,64 +119,29 @@ def describe(measure: Measure) -> dict[str, Any]:
     }
 
 
-def score_all(
-    X: ArrayLike, Y: ArrayLike, names: Sequence[str], *, keep_going: bool = True
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Score two datasets with several measures.
-
-    Parameters
-    ----------
-    X, Y : array or tensor
-        As :func:`score` takes them.
-    names : sequence of str
-    keep_going : bool
-        Whether a measure that does not apply is skipped.
-
-    Returns
-    -------
-    scores : dict of float
-    skipped : dict of str
-        The reason for each measure that does not apply, or is undefined for these data.
-
-    Raises
-    ------
-    InputError
-        Data that no measure can use; a measure that does not apply, unless ``keep_going``.
-    """
-    scores: dict[str, float] = {}
-    skipped: dict[str, str] = {}
-    x, y = checks.pair(X, Y)
-    reference = Reference.of(x)
-    for name in names:
-        try:
-            value = float(get(name).bind(reference)(y))
-        except SimoptError as error:
-            if not keep_going:
-                raise
-            skipped[name] = str(error)
-            continue
-        if math.isfinite(value):
-            scores[name] = value
-        else:
-            skipped[name] = f"undefined for these data ({value})"
-    return scores, skipped
-
-
-def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options: Any) -> float:
-    """Return the similarity of two datasets, in float64.
+@overload
+def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options: Any) -> float: ...
+@overload
+def score(
+    X: ArrayLike, Y: ArrayLike, measure: Sequence[str | Measure], **options: Any
+) -> dict[str, float]: ...
+def score(
+    X: ArrayLike, Y: ArrayLike, measure: str | Measure | Sequence[str | Measure] = "cka", **options: Any
+) -> float | dict[str, float]:
+    """Return the similarity of two datasets, in float64; of several measures, that of each by its name.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
         The same samples in the same order; any number of units each. X is the reference: regression
         predicts X from Y.
-    measure : str or Measure
+    measure : str or Measure, or a sequence of them
     **options
         Over the defaults of a measure given by name, for instance ``penalty=3`` for ``ridge100``.
 
     Returns
     -------
-    float
+    float, or dict of float
         NaN where the measure is undefined for these data; its range and its value at Y = X are among the
         measure's ``facts``.
 
@@ -196,11 +159,21 @@ def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options:
     1.0
     >>> 0 < simopt.score(X, X[:, :3], "ridge100", penalty=3) < 1
     True
+    >>> list(simopt.score(X, X[:, :3], ["cka", "nbs"]))
+    ['cka', 'nbs']
     """
-    if options and not isinstance(measure, str):
-        raise InputError(
-            f"{measure.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
-        )
-    chosen = get(measure, **options) if isinstance(measure, str) else measure
+    several = isinstance(measure, Sequence) and not isinstance(measure, str)
+    chosen: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]
     x, y = checks.pair(X, Y)
-    return float(chosen.bind(x)(y))
+    reference = Reference.of(x)
+    scores: dict[str, float] = {}
+    for each in chosen:
+        if not isinstance(each, str) and not hasattr(each, "bind"):
+            raise InputError(f"measure is {each!r}; give a name of simopt.measures.names(), or a measure.")
+        if options and not isinstance(each, str):
+            raise InputError(
+                f"{each.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+            )
+        held = get(each, **options) if isinstance(each, str) else each
+        scores[each if isinstance(each, str) else each.name] = float(held.bind(reference)(y))
+    return scores if several else next(iter(scores.values()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -82,6 +82,14 @@ class JointRange:
     outside: int = 0
     how: str = "done"
     data_hash: str = ""
+
+    def renamed(self, names: tuple[str, ...]) -> Self:
+        """Return the same range with other names of its measures, in the same order."""
+        new = dict(zip(self.names, names, strict=True))
+        told = [replace(each, given=new[each.given], implied=new[each.implied]) for each in self.implied]
+        pair = (names[0], names[1])
+        region = None if self.region is None else replace(self.region, names=pair)
+        return replace(self, names=pair, region=region, implied=told)
 
     @property
     def verdict(self) -> str | None:

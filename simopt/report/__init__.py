@@ -92,17 +92,17 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
             try:
                 content, facts = _defensively(read, path)
                 _check_names(path, facts)
-            except UnfinishedError as error:
-                collected.remarks.append(str(error))
-                continue
             except StorageError as error:
-                collected.broken.append(str(error))
+                told = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
+                told.append(str(error))
                 continue
             seen.append(facts)
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
-                    told = "the command that made it makes it anew"
-                    collected.remarks.append(f"{path}: of an older revision ({', '.join(revised)}); {told}.")
+                    remedy = "the command that made it makes it anew"
+                    collected.remarks.append(
+                        f"{path}: of an older revision ({', '.join(revised)}); {remedy}."
+                    )
                 yield content
 
     share = room // max(1, len(files["run"]))
@@ -114,14 +114,12 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
             collected.thinned.add(run.path)
         collected.runs.append(thinned)
         collected.summaries.append(summary)
-    wanted = filters.get("measure")
-    for sensitivity in kept("sensitivity", _sensitivity):
+    wanted = filters.get("measure", ["*"])
+    for found in kept("sensitivity", _sensitivity):
         curves = [
-            curve
-            for curve in sensitivity.curves
-            if wanted is None or any(fits("measure", name, curve.measure) for name in wanted)
+            each for each in found.curves if any(fits("measure", name, each.measure) for name in wanted)
         ]
-        collected.sensitivities.append(replace(sensitivity, curves=curves))
+        collected.sensitivities.append(replace(found, curves=curves))
     collected.joints.extend(kept("joint", _joint))
     if not any(
         (collected.runs, collected.sensitivities, collected.joints, collected.broken, collected.remarks)
@@ -187,14 +185,13 @@ def _run(path: Path) -> Run:
             raise StorageError(f"{path}: {name} is {array.dtype} {array.shape}; expected numbers {shape}.")
     if np.shape(run.attributes["seeds"]) != (R,):
         raise StorageError(f"{path}: {np.size(run.attributes['seeds'])} seeds for {R} replicates.")
-    logged = np.isin(run.decoding_step, run.step)
-    if logged.all():
-        return run
-    return replace(
-        run,
-        decoding_step=run.decoding_step[logged],
-        decoding={name: values[logged] for name, values in run.decoding.items()},
-    )
+    return _with_decoded(run, np.isin(run.decoding_step, run.step))
+
+
+def _with_decoded(run: Run, rows: np.ndarray) -> Run:
+    """Return the run with some of its decoded rows."""
+    decoding = {name: values[rows] for name, values in run.decoding.items()}
+    return replace(run, decoding_step=run.decoding_step[rows], decoding=decoding)
 
 
 def _thin(run: Run, room: int) -> Run:
@@ -207,13 +204,11 @@ def _thin(run: Run, room: int) -> Run:
     entries = _spread(len(decoded), most // 2)
     rows = np.union1d(_spread(T, most - len(entries)), decoded[entries])
     return replace(
-        run,
+        _with_decoded(run, entries),
         step=run.step[rows],
         score=run.score[rows],
         captured_variance=run.captured_variance[rows],
         tracked={name: scores[rows] for name, scores in run.tracked.items()},
-        decoding_step=run.decoding_step[entries],
-        decoding={name: values[entries] for name, values in run.decoding.items()},
     )
 
 

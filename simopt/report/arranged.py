@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
-from simopt.report.panels import SHOWN_PCS, draw_decoding, draw_half_capture, draw_pcs, pc_handles
+from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
 from simopt.report.pools import Pool, by_rank, pool
 from simopt.report.sensitivity import draw_sensitivity
 from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
     from simopt.ranges.result import JointRange
 
-DATASETS = ("mante", "siegel", "hatsopoulos", "majaj", "freeman_ziemba")
 MEASURES = ("cka", "cka_angular", "nbs", "procrustes_angular", "linreg", "ridge100_cv5")
 """Those of the paper, in its order; others come after, by name."""
 SENSITIVE = ("cka", "nbs", "procrustes_angular")
@@ -37,12 +36,14 @@ VARIABLES = {
     "freeman_ziemba": "texture_type",
 }
 """The task variable of each dataset that comes first."""
+DATASETS = tuple(VARIABLES)
 MOST = 12
 """Of measures, of datasets and of panels a figure shows at most so many."""
 
 _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
 _ACROSS = 5
+_FILTERS = "dataset=majaj measure=cka"
 _GUIDE = "#444444"
 Content = TypeVar("Content")
 
@@ -81,22 +82,22 @@ def save_arranged(
     """
     check_suffixes(suffixes)
     pools = pool(runs)
-    sources = {curve.source for curve in pools}
-    sources |= {result.source for result in sensitivities} | {result.source for result in joints}
-    figures: dict[str, tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = {
-        "decoding_vs_score": (decoding_vs_score, pools),
-        "pcs_vs_score": (pcs_vs_score, pools),
-        "half_capture_vs_variance": (half_capture_vs_variance, pools),
-        "sensitivity": (sensitivity, sensitivities),
-        "joint_ranges": (joint_ranges, joints),
-        "ridge_lambda": (ridge_lambda, pools),
-    }
+    figures: list[tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = [
+        (decoding_vs_score, pools),
+        (pcs_vs_score, pools),
+        (half_capture_vs_variance, pools),
+        (sensitivity, sensitivities),
+        (joint_ranges, joints),
+        (ridge_lambda, pools),
+    ]
     written: list[Path] = []
     left_out: list[str] = []
-    for source in sorted(sources):
-        for name, (draw, content) in figures.items():
+    for source in sorted({each.source for _, content in figures for each in content}):
+        for draw, content in figures:
+            name = draw.__name__
             lines: list[str] = []
-            figure = draw([entry for entry in content if entry.source == source], lines)
+            there = [entry for entry in content if entry.source == source]
+            figure = draw(there, lines) if there else None
             left_out += [f"{name} ({source}): {line}" for line in lines]
             if figure is not None:
                 written += [save(figure, folder / f"{stem(name, source)}{suffix}") for suffix in suffixes]
@@ -110,13 +111,10 @@ def decoding_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | No
 
 def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Return the same of cross-validated ridge regression alone, a curve a lambda; there are several."""
-    penalties = {
-        int(match[1]): curve.measure for curve in pools if (match := _RIDGE.fullmatch(curve.measure))
-    }
-    order = [penalties[penalty] for penalty in sorted(penalties)]
+    names = {curve.measure for curve in pools if _RIDGE.fullmatch(curve.measure)}
+    order = sorted(names, key=lambda name: int(name.removeprefix("ridge").removesuffix("_cv5")))
     lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
-    measures = {(curve.dataset, curve.measure) for curve in lambdas}
-    several = Counter(dataset for dataset, _ in measures)
+    several = Counter(dataset for dataset, _ in {(curve.dataset, curve.measure) for curve in lambdas})
     return _decoding([curve for curve in lambdas if several[curve.dataset] > 1], left_out, order)
 
 
@@ -128,7 +126,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         for name, group in _recordings(pools, left_out, order).items()
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
-    panels.sort(key=lambda panel: not _is_first(panel[1][0], panel[2]))
+    panels.sort(key=lambda panel: panel[2] != VARIABLES.get(_name(panel[1][0]), panel[1][0].variables[0]))
     panels = _shown(panels, "panels", left_out)
     looks = _looks([curve for _, group, _ in panels for curve in group], order)
     grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
@@ -144,10 +142,8 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
     return grid.with_legend({**_handles(looks), **guides})
 
 
-def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
+def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return captured variance of some PCs against score: a row a dataset, a column a measure."""
-    if not pools:
-        return None
     recordings = _recordings(pools, left_out)
     rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
     keys = {key for _, there in rows for key in there}
@@ -172,14 +168,11 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
         ax.tick_params(labelleft=is_left)
         if row + 1 < len(rows) and key in rows[row + 1][1]:
             ax.set_xlabel("")
-    largest = max(len(curve.pc_variance) for _, there in rows for curve in there.values())
-    return grid.with_legend(pc_handles([pc for pc in SHOWN_PCS if pc <= largest]))
+    return grid.with_legend(legend_handles(grid.axes))
 
 
-def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
+def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return the score at half capture against explained variance ratio, a panel a dataset, all measures."""
-    if not pools:
-        return None
     panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
     looks = _looks([curve for _, group in panels for curve in group])
     grid = Panels(len(panels), 3, 1.7)
@@ -243,11 +236,7 @@ def _recordings(
         name = dataset if names.count(dataset) == 1 else f"{dataset}, data {data[:6]}"
         columns = by_rank(group)
         ranked = sorted(columns, key=lambda key: (key[0], _place(key[1], order)))
-        if len(ranked) > MOST:
-            left_out.append(
-                f"{MOST} of {len(ranked)} curves of {name} are shown; filter them, as measure=cka."
-            )
-        recordings[name] = [columns[key] for key in ranked[:MOST]]
+        recordings[name] = [columns[key] for key in _shown(ranked, f"curves of {name}", left_out)]
     return recordings
 
 
@@ -268,11 +257,6 @@ def _handles(looks: dict[str, int], *, line: bool = True) -> dict[str, Line2D]:
     return {plain(label): Line2D([], [], **style) for label, style in styles.items()}
 
 
-def _is_first(curve: Pool, variable: str) -> bool:
-    name = _name(curve)
-    return VARIABLES.get(name, curve.variables[0] if curve.variables else "") == variable
-
-
 def _name(curve: Pool) -> str:
     return str(curve.runs[0].attributes["dataset"])
 
@@ -283,7 +267,5 @@ def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
 
 def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
     if len(content) > MOST:
-        left_out.append(
-            f"{MOST} of {len(content)} {what} are shown; filter them, as dataset=majaj measure=cka."
-        )
+        left_out.append(f"{MOST} of {len(content)} {what} are shown; filter them, as {_FILTERS}.")
     return content[:MOST]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Self
 
 
 class Link(str):
@@ -35,7 +35,10 @@ class Number(str):
 class Part:
     """What sections are made of; the template looks up how a part of its kind is written."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """The name of the class, as the template has it."""
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,6 @@ class Table(Part):
         Some of them are a Link or a Number.
     """
 
-    kind = "table"
     id: str
     caption: str
     note: str
@@ -68,7 +70,6 @@ class Table(Part):
 class Facts(Part):
     """A table of names and values."""
 
-    kind = "facts"
     caption: str
     pairs: Sequence[tuple[str, object]]
 
@@ -77,7 +78,6 @@ class Facts(Part):
 class Paragraph(Part):
     """A line of text; an alarm stands out."""
 
-    kind = "paragraph"
     content: str
     alarm: bool = False
 
@@ -86,7 +86,6 @@ class Paragraph(Part):
 class Code(Part):
     """Text that keeps its lines."""
 
-    kind = "code"
     text: str
 
 
@@ -94,7 +93,6 @@ class Code(Part):
 class Details(Part):
     """Parts that are shown on request; with an id they are a box with a heading, that links lead to."""
 
-    kind = "details"
     summary: str
     parts: Sequence[Part]
     id: str = ""

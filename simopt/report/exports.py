@@ -119,7 +119,7 @@ def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
     InputError
         It cannot be written.
     """
-    from simopt.report.published import HEADER, csv_rows
+    from simopt.report.published.comparison import HEADER, csv_rows
 
     return _written(folder / "published.csv", HEADER, csv_rows(comparisons))
 

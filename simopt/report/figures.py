@@ -14,17 +14,7 @@ from matplotlib.figure import Figure
 from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score
 from simopt.report.pools import Pool, pool
-from simopt.report.style import (
-    COLUMN,
-    CYCLE,
-    PAPER,
-    Panels,
-    check_suffixes,
-    legend_handles,
-    plain,
-    save,
-    stem,
-)
+from simopt.report.style import COLUMN, CYCLE, PAPER
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -33,7 +23,7 @@ def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "")
     """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
     ax = style.axes(ax)
     ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=CYCLE[0], markersize=3, linewidth=0.8)
-    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=plain(title))
+    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
     return ax
 
 
@@ -65,14 +55,14 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
     InputError
         Another suffix, or the folder cannot be written.
     """
-    check_suffixes(suffixes)
+    style.check_suffixes(suffixes)
     written = []
     ordered = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
     for _, group in groupby(ordered, key=lambda curve: curve.dataset):
         pools = list(group)
-        name = stem(str(pools[0].runs[0].attributes["dataset"]), pools[0].source)
+        name = style.stem(str(pools[0].runs[0].attributes["dataset"]), pools[0].source)
         for kind, figure in (("score", _scores(pools)), ("captured", _captured(pools))):
-            written += [save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
+            written += [style.save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
     return written
 
 
@@ -85,11 +75,11 @@ def _scores(pools: Sequence[Pool]) -> Figure:
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:
-    grid = Panels(len(pools), 3, 1.9)
+    grid = style.Panels(len(pools), 3, 1.9)
     for ax, curve in zip(grid.axes, pools, strict=True):
         draw_pcs(curve, ax)
     grid.leave_outer_labels()
     shares = 100 * pools[0].pc_variance
-    handles = legend_handles(grid.axes[:1])
+    handles = style.legend_handles(grid.axes[:1])
     ratios = [f"{label} ({shares[int(label.removeprefix('PC ')) - 1]:.2g}%)" for label in handles]
     return grid.with_legend(dict(zip(ratios, handles.values(), strict=True)))

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from simopt.theory.bounds import Range
     from simopt.typing import FloatArray
 
-    Proved = tuple[FloatArray, Range]
     Limits = tuple[float, float]
 
 MOST_DOTS = 2000
@@ -57,7 +56,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     targets = np.empty((0, 2)) if square is None else np.concatenate([square.targets, square.end])
     if region is not None:
         pairs = np.concatenate([_with_bounds(region, result), targets, others])
-        _draw_region(ax, region, _limits(region, pairs), result.proved_range(), result.thresholds())
+        _draw_region(ax, result, region, _limits(region, pairs))
     elif square is not None:
         ax.set(xlim=axis_limits(targets[:, 0], 1), ylim=axis_limits(targets[:, 1], 1))
         ax.set(xlabel=plain(result.names[0]), ylabel=plain(result.names[1]))
@@ -131,9 +130,7 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             ax.remove()
             continue
         result, region = drawn[a, b]
-        _draw_region(
-            ax, region, (limits[a], limits[b]), result.proved_range(), result.thresholds(), scale=0.6
-        )
+        _draw_region(ax, result, region, (limits[a], limits[b]), scale=0.6)
         ax.tick_params(labelsize=6, length=2)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
@@ -145,11 +142,10 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
         ax.set(xlabel=labels[a] if bottom else "", ylabel=labels[b] if left else "")
     figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
     handles = legend_handles(figure.axes)
-    legend = figure.legend(
-        handles.values(), handles, loc="upper right" if count > 1 else "outside lower center", frameon=False
-    )
-    if count > 1:
-        legend.set_bbox_to_anchor((1, 0.95), figure.transFigure)
+    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
+    if count == 1:
+        place = {"loc": "outside lower center"}
+    figure.legend(handles.values(), handles, frameon=False, **place)
     return save(figure, path)
 
 
@@ -179,23 +175,19 @@ def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -
 
 
 def _draw_region(
-    ax: Axes,
-    region: Region,
-    limits: tuple[Limits, Limits],
-    bounds: Proved | None,
-    guides: tuple[Sequence[float], Sequence[float]],
-    scale: float = 1.0,
+    ax: Axes, result: JointRange, region: Region, limits: tuple[Limits, Limits], scale: float = 1.0
 ) -> None:
-    """Draw a region, its extremes, bounds and guides; ``scale`` is that of lines and marks."""
+    """Draw the region, its extremes, bounds and guides; ``scale`` is that of lines and marks."""
     outline = _outline(region)
     labels = [_axis_label(region.names[i], outline[:, i], limits[i]) for i in range(2)]
     ax.set(xlim=limits[0], ylim=limits[1], xlabel=labels[0], ylabel=labels[1])
     ax.fill(*outline.T, facecolor=_REGION, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
     closed = np.concatenate([outline, outline[:1]])
     ax.plot(*closed.T, color=_REGION, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
-    _draw_guides(ax, guides)
+    _draw_guides(ax, result.thresholds())
+    bounds = result.proved_range()
     if bounds is not None:
-        _draw_bounds(ax, bounds, limits[1], scale)
+        _draw_bounds(ax, *bounds, limits[1], scale)
     sides = np.column_stack([region.b_min, region.b_max])
     at = np.column_stack([region.levels, region.levels])
     inside = sides + np.array([1.0, -1.0]) * region.spread
@@ -206,8 +198,7 @@ def _draw_region(
     ax.plot(at[defined], sides[defined], "D", **marks, label="extremes, spread over starts")
 
 
-def _draw_bounds(ax: Axes, bounds: Proved, limits: Limits, scale: float) -> None:
-    levels, proved = bounds
+def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, scale: float) -> None:
     hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": _HATCH, "hatch": "////", "linewidth": 0}
     label = "ruled out by proof"
     for side, end in ((proved.lower, limits[0]), (proved.upper, limits[1])):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from simopt.report import style
@@ -84,20 +83,10 @@ def draw_decoding(
     return _labelled(ax, "score", f"decoding of {variable}", pools[0].dataset)
 
 
-def draw_pcs(pool: Pool, ax: Axes | None = None, pcs: Sequence[int] = SHOWN_PCS) -> Axes:
-    """Draw the captured variance of some PCs against score; the lines are labelled by PC.
-
-    Parameters
-    ----------
-    pool : Pool
-    ax : Axes, optional
-    pcs : sequence of int
-        From 1; those beyond the last are left out.
-    """
+def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
+    """Draw the captured variance of some PCs against score; the lines are labelled by PC."""
     ax = style.axes(ax)
-    shown = [pc for pc in pcs if 1 <= pc <= len(pool.pc_variance)]
-    colors = dict(zip(pcs, shades(pcs), strict=True))
-    _captured(ax, *pool.captured(shown), {pc: colors[pc] for pc in shown})
+    _captured(ax, *pool.captured(shown_pcs(len(pool.pc_variance))))
     return _labelled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
@@ -109,10 +98,10 @@ def draw_trajectory(
     if against == "step":
         _curve(ax, trajectory.step, band(trajectory.score), 0, "score")
         return _labelled(ax, "step", "score", "")
-    shown = [pc for pc in SHOWN_PCS if pc <= trajectory.captured_variance.shape[2]]
+    shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
     curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]
-    _captured(ax, *along(curves, trajectory.sign), dict(zip(shown, shades(SHOWN_PCS), strict=False)))
+    _captured(ax, *along(curves, trajectory.sign))
     ax.legend()
     return _labelled(ax, "score", "captured variance", "")
 
@@ -157,25 +146,16 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None, looks: Look
     return ax
 
 
-def pc_handles(pcs: Sequence[int] = SHOWN_PCS) -> dict[str, Line2D]:
-    """Return what the legend of :func:`draw_pcs` shows, by label."""
-    colors = shades(SHOWN_PCS)
-    return {
-        f"PC {pc}": Line2D([], [], color=colors[SHOWN_PCS.index(pc)], linestyle=look(at)["linestyle"])
-        for at, pc in enumerate(pcs)
-    }
+def shown_pcs(count: int) -> list[int]:
+    """Return which of so many PCs are shown, from 1."""
+    return [pc for pc in SHOWN_PCS if pc <= count]
 
 
-def shades(pcs: Sequence[int]) -> FloatArray:
-    """Return a colour for each of some PCs, from dark to light, (k, 4)."""
-    colors: FloatArray = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(pcs)))
-    return colors
-
-
-def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, colors: Mapping[int, FloatArray]) -> None:
-    """Draw the captured variance, (G, R, k), of k PCs at levels of score, (G,)."""
+def _captured(ax: Axes, levels: FloatArray, captured: FloatArray) -> None:
+    """Draw the captured variance, (G, R, k), of the first k of the PCs shown at levels of score, (G,)."""
     spread = band(captured)
-    for at, (pc, color) in enumerate(colors.items()):
+    colors = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(SHOWN_PCS)))
+    for at, (pc, color) in enumerate(zip(SHOWN_PCS[: captured.shape[2]], colors, strict=False)):
         ax.fill_between(levels, spread.low[:, at], spread.high[:, at], color=color, alpha=_BAND, linewidth=0)
         linestyle = look(at)["linestyle"]
         ax.plot(levels, spread.mean[:, at], color=color, linestyle=linestyle, label=f"PC {pc}")

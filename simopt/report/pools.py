@@ -90,10 +90,10 @@ class Pool:
     @cached_property
     def places(self) -> tuple[tuple[Run, int], ...]:
         """The run and column of each replicate; one seed in several runs is one replicate."""
-        found: dict[Hashable, tuple[Run, int]] = {}
+        found: dict[str, tuple[Run, int]] = {}
         for run in self.runs:
-            for column, seed in enumerate(_seeds(run)):
-                found.setdefault(seed, (run, column))
+            for column, seed in enumerate(run.attributes["seeds"]):
+                found.setdefault(str(seed), (run, column))
         return tuple(found.values())
 
     @property
@@ -231,14 +231,10 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
 
 def band(values: FloatArray, axis: int = 1) -> Band:
     """Return the mean over replicates and their range, without the axis of replicates."""
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0).sum(axis=axis)
-    enough = (2 * count >= values.shape[axis]) & (count > 0)
-    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=enough)
-    low = np.where(known, values, np.inf).min(axis=axis, initial=np.inf)
-    high = np.where(known, values, -np.inf).max(axis=axis, initial=-np.inf)
-    return Band(mean, np.where(count > 0, low, np.nan), np.where(count > 0, high, np.nan))
+    known = np.ma.masked_invalid(values)
+    enough = 2 * known.count(axis=axis) >= values.shape[axis]
+    mean, low, high = known.mean(axis=axis), known.min(axis=axis), known.max(axis=axis)
+    return Band(np.where(enough, mean.filled(np.nan), np.nan), low.filled(np.nan), high.filled(np.nan))
 
 
 def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tuple[FloatArray, FloatArray]:
@@ -339,13 +335,6 @@ def _differences(known: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) for values in told
     ]
-
-
-def _seeds(run: Run) -> Iterable[Hashable]:
-    seeds = np.ravel(run.attributes.get("seeds", ()))
-    if len(seeds) == run.score.shape[1]:
-        return [str(seed) for seed in seeds]
-    return [(run.path, column) for column in range(run.score.shape[1])]
 
 
 def _known(values: FloatArray) -> FloatArray:

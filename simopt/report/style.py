@@ -25,28 +25,7 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 SUFFIXES = (".png", ".pdf", ".svg")
 
-PAPER: dict[Any, float] = {
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "figure.titlesize": 8,
-    "axes.linewidth": 0.6,
-    "axes.titlepad": 3,
-    "axes.labelpad": 2,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3,
-    "legend.handlelength": 2.6,
-    "legend.columnspacing": 1.2,
-    "legend.frameon": False,
-    **{
-        f"{axis}tick.{name}": size
-        for axis in "xy"
-        for name, size in (("labelsize", 6), ("major.size", 2), ("minor.size", 1), ("major.width", 0.6))
-    },
-    "xtick.major.pad": 2,
-    "ytick.major.pad": 2,
-}
+PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056

@@ -187,12 +187,12 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
     rows = [
         [
             *summary.cells()[:3],
-            variable,
+            name,
             Number(f"{good.level:.3f}", good.level),
             Number(good.worded(), good.score),
         ]
         for summary in summaries
-        for variable, good in summary.good_scores.items()
+        for name, good in summary.good_scores.items()
     ]
     return Table("good-table", "Good scores", GOOD_NOTE, heads, rows)
 
@@ -228,13 +228,7 @@ def summarise(run: Run) -> Summary:
 
 def mean_reached(halves: FloatArray) -> FloatArray:
     """Return the mean over the replicates, (R, K), that half captured a PC, (K,); NaN where none did."""
-    reached = np.isfinite(halves)
-    mean: FloatArray = np.divide(
-        np.where(reached, halves, 0).sum(axis=0),
-        reached.sum(axis=0),
-        out=np.full(halves.shape[1], np.nan),
-        where=reached.any(axis=0),
-    )
+    mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
     return mean
 
 

@@ -138,7 +138,12 @@ def find(
     """Return the stored result of a request, or of the files ``among`` the first that fits; None: neither."""
     own = [] if request.path is None else [request.path]
     for path in [*own, *among]:
-        result = if_whole(request.read, path) if path.exists() else None
+        try:
+            result = if_whole(request.read, path) if path.exists() else None
+        except OtherSchemaError:
+            if path in own:
+                raise
+            continue  # one of many that might have done
         if result is not None and (fits is None or fits(result)):
             return result
     return None
@@ -188,7 +193,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
             break
         except filelock.Timeout as error:
             if wait is None:
-                raise RunBusyError(f"{folder}: another process is at work on this run.") from error
+                raise RunBusyError(f"{folder}: another process is at work on this result.") from error
             if wait():
                 raise InterruptedRunError(
                     f"{folder}: interrupted while another process was at work."

@@ -27,15 +27,6 @@ from simopt.theory.pairs import Fit, Pair
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A form h of a deviation x near 0: the loss is scale x^power (1 + slope x) to two orders."""
-
-    power: float
-    scale: float
-    slope: float
-
-
-@dataclass(frozen=True)
 class ClosedForm:
     """The score of a pair.
 
@@ -45,13 +36,14 @@ class ClosedForm:
         x, smooth in the perturbation.
     score : callable, Tensor -> Tensor
         The score of a deviation.
-    shape : Shape
-        How score(0) - score(x), or of distances score(x), begins.
+    power, scale : float
+        score(0) - score(x), or of distances score(x), begins with scale x^power.
     """
 
     deviation: Callable[[Pair], Tensor]
     score: Callable[[Tensor], Tensor]
-    shape: Shape
+    power: float
+    scale: float
 
     def __call__(self, pair: Pair) -> Tensor:
         """Return the score of a pair, (...)."""
@@ -63,21 +55,21 @@ def angle(deviation: Tensor) -> Tensor:
     return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
 
 
-_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
-    "score": (lambda x: 1 - x, Shape(1, 1, 0)),
-    "squared": (lambda x: (1 - x).square(), Shape(1, 2, -1 / 2)),
-    "angular": (lambda x: 1 - 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
-    "angle": (angle, Shape(1 / 2, math.sqrt(2), 1 / 12)),
-    "angle_normalised": (lambda x: 2 / math.pi * angle(x), Shape(1 / 2, 2 / math.pi * math.sqrt(2), 1 / 12)),
+_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
+    "score": (lambda x: 1 - x, 1, 1),
+    "squared": (lambda x: (1 - x).square(), 1, 2),
+    "angular": (lambda x: 1 - 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
+    "angle": (angle, 1 / 2, math.sqrt(2)),
+    "angle_normalised": (lambda x: 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
 }
-"""Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) (1 + x / 12 + ...)."""
+"""Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) + ..."""
 
-DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], Shape]] = {
-    "distance": (lambda x: x.clamp(min=0).sqrt(), Shape(1 / 2, 1, 0)),
-    "squared": (lambda x: x, Shape(1, 1, 0)),
-    "angle": (lambda x: angle(x / 2), Shape(1 / 2, 1, 1 / 24)),
-    "disparity": (lambda x: x * (1 - x / 4), Shape(1, 1, -1 / 4)),
-    "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, Shape(1 / 2, 1 / 2, 0)),
+DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
+    "distance": (lambda x: x.clamp(min=0).sqrt(), 1 / 2, 1),
+    "squared": (lambda x: x, 1, 1),
+    "angle": (lambda x: angle(x / 2), 1 / 2, 1),
+    "disparity": (lambda x: x * (1 - x / 4), 1, 1),
+    "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2, 1 / 2),
 }
 """Of a squared distance x; between unit vectors the cosine is 1 - x / 2."""
 

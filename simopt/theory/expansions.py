@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from simopt.theory.closed_forms import ClosedForm
-from simopt.theory.pairs import Noisy, Pair, Tilted
-from simopt.theory.perturbations import Kind, noise_variance
+from simopt.theory.pairs import Pair, Tilted
+from simopt.theory.perturbations import Kind, exact_pair
 
 _ORDERS = 4
 _NOTHING = 1e-9
@@ -25,32 +25,25 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Expansion:
-    """The loss of a score at a small strength e: leading e^order + following e^next_order + ...
+    """The loss of a score at a small strength e: leading e^order + ...
 
     e is an angle in radians (``rotation``), 1 - amplitude (``scaling``), or the level of noise.
 
     Attributes
     ----------
-    order, next_order : Tensor, (K,)
-        NaN where there is no such term up to fourth order of the deviation.
-    leading, following : Tensor, (K,)
+    order : Tensor, (K,)
+        NaN where there is no term up to fourth order of the deviation.
+    leading : Tensor, (K,)
     """
 
     order: Tensor
     leading: Tensor
-    next_order: Tensor
-    following: Tensor
-
-    def loss(self, e: float) -> Tensor:
-        """Return the two terms at a strength, (K,)."""
-        second = self.following * e**self.next_order
-        return (self.leading * e**self.order).nan_to_num() + second.nan_to_num()
 
 
 def expand(
     form: ClosedForm, variances: Tensor, kind: Kind, *, units: int, samples: int | None = None
 ) -> Expansion:
-    """Return the first two terms of the loss, score(Y = X) - score(Y), of distances their growth.
+    """Return the first term of the loss, score(Y = X) - score(Y), of distances their growth.
 
     Parameters
     ----------
@@ -73,13 +66,11 @@ def expand(
     terms = torch.where(terms.abs() <= _NOTHING * terms.abs().amax(dim=0), 0.0, terms)  # (4, K)
     if float(start.abs().max()) > _NOTHING:
         # The score of X itself is not at the end of its range, where a form may have a tip: it is smooth.
-        _, slope, curve = _derivatives(form.score, start, 2)
-        return _first_two(_composed(terms, slope.abs(), slope.sign() * curve / 2))
-    shape = form.shape
-    if shape.power == 1:
-        scale = variances.new_tensor(shape.scale)
-        return _first_two(_composed(terms, scale, scale * shape.slope))
-    return _first_two(_rooted(terms, shape.scale, shape.slope))
+        _, slope = _derivatives(form.score, start, 1)
+        return _first(slope.abs() * terms)
+    if form.power == 1:
+        return _first(form.scale * terms)
+    return _first(form.scale * terms[1:2].clamp(min=0).sqrt())  # the deviation begins with e^2
 
 
 def effective_components(sensitivity: Tensor) -> float:
@@ -111,15 +102,11 @@ def exponent(sensitivity: Tensor, variances: Tensor) -> float:
 
 def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | None) -> Pair:
     """The perturbation of strength e, (K,), one for each PC; differentiable in e."""
-    if kind == "noise_all":
-        return Noisy(variances, noise_variance(variances, units, e), units, samples)
-    none = variances.new_zeros(len(variances), len(variances))
-    along, across = {
-        "rotation": (torch.cos(e), torch.sin(e)),
-        "scaling": (1 - e, 0 * e),
-        "noise": (1 + 0 * e, e),
-    }[kind]
-    return Tilted(variances, along, across, none, units, samples)
+    if kind == "rotation":
+        none = variances.new_zeros(len(variances), len(variances))
+        return Tilted(variances, torch.cos(e), torch.sin(e), none, units, samples)
+    strength = 1 - e if kind == "scaling" else e
+    return exact_pair(variances, kind, strength, units=units, samples=samples)
 
 
 def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) -> list[Tensor]:
@@ -134,34 +121,11 @@ def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) 
     return [value.detach() for value in values]
 
 
-def _composed(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return the coefficients of first x + second x^2, of a series x (4, K) without a constant."""
-    square = torch.stack([0 * x[0], x[0].square(), 2 * x[0] * x[1], 2 * x[0] * x[2] + x[1].square()])
-    return first * x + second * square
-
-
-def _rooted(x: Tensor, scale: float, slope: float) -> Tensor:
-    """Return the coefficients of scale sqrt(x) (1 + slope x), of a series x (4, K) that begins with e^2."""
-    there = x[1] > 0
-    a, b, c = torch.where(there, x[1], 1.0), x[2], x[3]
-    root = scale * a.sqrt()
-    third = c / (2 * a) - b.square() / (8 * a.square()) + slope * a
-    return torch.where(
-        there, torch.stack([root, root * b / (2 * a), root * third, torch.full_like(a, math.nan)]), 0.0
-    )
-
-
-def _first_two(terms: Tensor) -> Expansion:
-    """Return the first two terms that are not zero, of coefficients (4, K); what is NaN is not known."""
-    orders = torch.arange(1, len(terms) + 1, dtype=terms.dtype)[:, None].expand_as(terms)
-    there = terms.nan_to_num().abs() > _NOTHING * terms.nan_to_num().abs().amax(dim=0)
-    rank = there.cumsum(dim=0)
-
-    def pick(which: int) -> tuple[Tensor, Tensor]:
-        chosen = there & (rank == which)
-        some = chosen.any(dim=0)
-        order = torch.where(chosen, orders, 0.0).sum(dim=0)
-        coefficient = torch.where(chosen, terms.nan_to_num(), 0.0).sum(dim=0)
-        return torch.where(some, order, math.nan), torch.where(some, coefficient, math.nan)
-
-    return Expansion(*pick(1), *pick(2))
+def _first(terms: Tensor) -> Expansion:
+    """Return the first term that is not zero, of coefficients of e, e^2 and so on, (orders, K)."""
+    there = terms.abs() > _NOTHING * terms.abs().amax(dim=0)
+    chosen = there & (there.cumsum(dim=0) == 1)
+    powers = torch.arange(1, len(terms) + 1, dtype=terms.dtype)[:, None]
+    order, leading = (torch.where(chosen, each, 0.0).sum(dim=0) for each in (powers, terms))
+    some = chosen.any(dim=0)
+    return Expansion(torch.where(some, order, math.nan), torch.where(some, leading, math.nan))

@@ -33,7 +33,7 @@ from simopt.errors import InputError, NumericalError
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.trajectory import half_capture
-from simopt.theory.learning_paths import KernelSums, along_clock, along_ray, captured_variance
+from simopt.theory.learning_paths import KernelSums, along_clock, along_ray
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -58,13 +58,10 @@ class StartGradient:
 
     Attributes
     ----------
-    energy : array, (R, K)
-        Rate of ||u_i'Y||^2, u_i the i-th PC at unit norm, along the gradient scaled to root mean square 1.
     captured : array, (R, K)
-        Rate of the captured variance of each PC, likewise.
+        Rate of the captured variance of each PC, along the gradient scaled to root mean square 1.
     """
 
-    energy: FloatArray
     captured: FloatArray
 
     @property
@@ -128,7 +125,7 @@ def gradient_at_start(
     """Return how fast each PC of X starts to be captured, from the gradient at random starts.
 
     With G the gradient at Y0 (of a distance, its negative), b_i the regression of PC u_i on Y0 and e_i its
-    residual: the rate of ||u_i'Y||^2 is 2 (u_i'Y0)(u_i'G)', that of captured variance 2 e_i'G b_i.
+    residual: the rate of captured variance is 2 e_i'G b_i.
 
     Parameters
     ----------
@@ -159,7 +156,7 @@ def gradient_at_start(
     bound = chosen.bind(reference)
     axes = reference.scores / reference.variance_ratio.sqrt()
     start = GaussianInit(units=units)
-    energy, captured = [], []
+    captured = []
     for seed in seeds:
         Y0 = start([seed], reference.samples, reference.responses.shape[-1])[0].requires_grad_()
         score = chosen.sign * bound(Y0)
@@ -172,10 +169,9 @@ def gradient_at_start(
                 f"{chosen.name}: the gradient at the start of seed {seed} is {float(size):g}."
             )
         slope, centred = linalg.centre(slope / size), linalg.centre(Y0.detach())
-        energy.append(2 * ((axes.T @ centred) * (axes.T @ slope)).sum(dim=-1))
         weights = linalg.ridge_coefficients(centred, axes)
         captured.append(2 * ((axes - centred @ weights) * (slope @ weights)).sum(dim=0))
-    return StartGradient(torch.stack(energy).numpy(), torch.stack(captured).numpy())
+    return StartGradient(torch.stack(captured).numpy())
 
 
 def predict(
@@ -274,30 +270,6 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
         never_run=int(never_run.sum()),
         never_both=int((never_predicted & never_run).sum()),
     )
-
-
-def captured_at(spectrum: Sequence[float] | FloatArray, samples: int, units: int, clock: float) -> FloatArray:
-    """Return the expected captured variance of each PC, (K,), where Y has the column space of exp(a K_x) Y0.
-
-    d_i k / (1 + d_i k) with d_i = exp(2 a lambda_i), lambda_i the explained variance ratio, and k such that
-    the sum over all n - 1 dimensions (d = 1 outside of X) is p: the diagonal of the projector on Y has trace
-    p, and every direction adds d_i times the same part of the inverse of Y'Y in the limit of many of them.
-
-    Parameters
-    ----------
-    spectrum : sequence of float, (K,)
-    samples, units : int
-        n and p.
-    clock : float, >= 0
-        a.
-
-    Raises
-    ------
-    InputError
-        A spectrum that is none, or a shape in which Y captures everything at the start.
-    """
-    ratio = _ratio(spectrum, samples, units)
-    return captured_variance(2 * clock * ratio, samples, units)
 
 
 def _ratio(spectrum: Sequence[float] | FloatArray, samples: int, units: int) -> FloatArray:

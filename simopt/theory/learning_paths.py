@@ -21,7 +21,19 @@ _RAY_POINTS = 48
 
 
 def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatArray:
-    """Return d k / (1 + d k) of the PCs, (K,), from ln d, which is 0 in all directions outside of X."""
+    """Return the expected captured variance of each PC, (K,), where Y has the column space of exp(a K_x) Y0.
+
+    d_i k / (1 + d_i k) with d_i = exp(2 a lambda_i), lambda_i the explained variance ratio, and k such that
+    the sum over all n - 1 dimensions (d = 1 outside of X) is p: the diagonal of the projector on Y has trace
+    p, and every direction adds d_i times the same part of the inverse of Y'Y in the limit of many of them.
+
+    Parameters
+    ----------
+    log_gain : array, (K,)
+        ln d.
+    samples, units : int
+        n and p.
+    """
     outside, start = samples - 1 - len(log_gain), logit(units / (samples - 1))
 
     def excess(log_k: float) -> float:

@@ -49,10 +49,10 @@ def check(kind: str, strength: float) -> None:
         raise InputError(f"strength of rotation is {strength!r}; it is an angle, 0 to 180 degrees.")
 
 
-def mixture(kind: Kind, strength: float) -> tuple[float, float]:
+def mixture(kind: Kind, strength: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
     """Return a and b of a perturbation of one PC."""
     if kind == "rotation":
-        quarters = strength / 90
+        quarters = float(strength) / 90
         if quarters == round(quarters):  # exactly, where cos and sin are not
             return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0))[round(quarters)]
         return math.cos(math.radians(strength)), math.sin(math.radians(strength))
@@ -65,7 +65,7 @@ def noise_variance(variances: Tensor, units: int, level: float | Tensor) -> Tens
 
 
 def exact_pair(
-    variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int | None = None
+    variances: Tensor, kind: Kind, strength: float | Tensor, *, units: int, samples: int | None = None
 ) -> Pair:
     """Return the pair of X and its perturbation by directions exactly orthogonal to all PCs.
 
@@ -74,8 +74,8 @@ def exact_pair(
     variances : Tensor of float64, (K,)
         lambda, positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
-    strength : float
-        Degrees, amplitude or level.
+    strength : float, or Tensor
+        Degrees, amplitude or level; of scaling and noise also one for each PC, of noise_all each its own Y.
     units : int
     samples : int, optional
         For the measures that depend on it.

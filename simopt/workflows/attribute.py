@@ -17,7 +17,7 @@ from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, Request, measure_node, never, quiet, steps
+from simopt.workflows.request import Progress, Request, measure_node, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import LEFT_OUT
 
@@ -163,7 +163,7 @@ def carry_out(
         return work
 
     found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return replace(found, how=how, path=request.path)
+    return replace(found, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
 
 
 def about_samples(dataset: Dataset) -> dict[str, list[Any]]:

@@ -358,15 +358,16 @@ class _Making:
 
     def _longest(self, request: JointRequest) -> tuple[JointRange, str] | None:
         """Return the longest stored search of a pair on the same data, and how long it was."""
-        found: list[tuple[int, str, Path]] = []
+        found: list[tuple[int, str, Path, bool]] = []
         for path, about in joint.stored_ranges(request):
             config = parsed(about.get("config")) or {}
             if about.get("mode") == "boundary" and config.get("units") is None:
-                found.append((*_effort(config), path))
-        for _, told, path in sorted(found, reverse=True):
+                first = shelf.parsed(about.get("identity")).get("measures")
+                found.append((*_effort(config), path, first == request.identity["measures"]))
+        for _, told, path, in_order in sorted(found, reverse=True):
             result = shelf.if_whole(request.read, path)
             if result is not None:
-                return result, told
+                return result.renamed(request.names[:: 1 if in_order else -1]), told
         return None
 
 

@@ -20,7 +20,7 @@ from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.workflows import result
 from simopt.workflows.data import Data
-from simopt.workflows.request import Request, measure_nodes, name_of, never, no_influence
+from simopt.workflows.request import Request, measure_nodes, name_of, never, no_influence, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import CEILINGS, NULLS
 
@@ -61,7 +61,7 @@ class CompareRequest(Request[Standing]):
     draws: int = no_influence(DRAWS)
     seed: int = 0
     snr: float | None = None
-    ids: str | None = no_influence(None)
+    ids: str | None = None
     keep_going: bool = no_influence(False)
 
     def __post_init__(self) -> None:
@@ -192,7 +192,8 @@ def carry_out(
     missing = [
         each.measures[0] for each in requests.values() if request.force or shelf.find(each, each.fits) is None
     ]
-    computed, skipped = _compute(request, missing, reference) if missing else ({}, {})
+    told = steps(request.Y[0].shown, quiet, should_stop)
+    computed, skipped = _compute(request, missing, reference, told) if missing else ({}, {})
     found = {
         name: _found_or_stored(each, computed.get(name), should_stop if wait else None)
         for name, each in requests.items()
@@ -215,9 +216,11 @@ def _found_or_stored(
     request: CompareRequest, computed: Standing | None, wait: Callable[[], bool] | None
 ) -> tuple[Standing, str]:
     def keep(before: Stored | None) -> Standing:
-        assert computed is not None
-        request.write(result.packed(computed, y=request.Y[0].shown))
-        return computed
+        # What was stored a moment ago may have been replaced by a score with fewer draws.
+        (node,) = request.measures
+        standing = computed or _compute(request, [node], None, lambda done, total: None)[0][name_of(node)]
+        request.write(result.packed(standing, y=request.Y[0].shown))
+        return standing
 
     return shelf.find_or_make(request, lambda: keep, request.fits, wait=wait)
 
@@ -229,7 +232,10 @@ def _first(standing: Standing, draws: int) -> Standing:
 
 
 def _compute(
-    request: CompareRequest, nodes: Sequence[Mapping[str, Any]], reference: Reference | None
+    request: CompareRequest,
+    nodes: Sequence[Mapping[str, Any]],
+    reference: Reference | None,
+    observe: Callable[[int, int], None],
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of some measures by name, and the reason for each that does not apply."""
     X, Y = request.dataset.dataset, request.Y[0].dataset
@@ -241,7 +247,8 @@ def _compute(
     scores: dict[str, float] = {}
     chosen: dict[str, Measure] = {}
     skipped: dict[str, str] = {}
-    for node in nodes:
+    for done, node in enumerate(nodes):
+        observe(done, len(nodes))
         name = name_of(node)
         try:
             measure = measures.build(node)
@@ -259,7 +266,8 @@ def _compute(
     held = list(chosen.values())
     null = {}
     if request.draws and held:
-        null = nulls(reference, y, held, draws=request.draws, seed=request.seed, conditions=conditions)
+        options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
+        null = nulls(reference, y, held, **options, observe=observe)
     limits: dict[str, Ceiling] = {}
     if request.snr is not None:
         limits = ceilings.from_snr(x, request.snr, held)

@@ -129,5 +129,7 @@ class Data:
             Returns the hash of a file's content.
         """
         if self.given is not None:
-            return {"data_hash": self.given.data_hash()}
+            trials = self.given.trials
+            single = {} if trials is None else {"trials": trials.data_hash()}
+            return {"data_hash": self.given.data_hash(), **single}
         return self.loader.identity(hash_of)

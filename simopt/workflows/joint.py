@@ -90,7 +90,7 @@ class JointRequest(Request[JointRange]):
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
         for key in ("levels", "thresholds", "thresholds_b"):
             values = getattr(self, key)
-            self._set(key, None if values is None else tuple(map(float, values)))
+            self._set(key, None if values is None else checks.numbers(values, key))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -256,7 +256,7 @@ def carry_out(
         return _Search(request, observe, should_stop).run
 
     found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return _widened(request, replace(JointResult.of(found), how=how))
+    return _widened(request, replace(JointResult.of(found.renamed(request.names)), how=how))
 
 
 class _Search:
@@ -416,7 +416,9 @@ def _stored_targets(request: JointRequest, result: JointRange) -> Iterator[Reach
     for path, about in stored_ranges(request):
         other = shelf.if_whole(read, path) if about.get("mode") == "square" else None
         if other is not None and other.square is not None:
-            yield other.square if other.names == result.names else other.square.turned()
+            # Names may be aliases: what was stored says which measure came first.
+            first = shelf.parsed(about.get("identity")).get("measures")
+            yield other.square if first == request.identity["measures"] else other.square.turned()
 
 
 def joint(

@@ -68,6 +68,8 @@ class Log:
     def __post_init__(self) -> None:
         if self.dir is not None:
             object.__setattr__(self, "dir", str(self.dir))
+            if not self.dir:
+                raise InputError("log.dir is empty; name a folder, or null to store nothing.")
             checks.expanded(str(self.dir), "log.dir")
 
 
@@ -175,6 +177,12 @@ class Request(ABC, Generic[Content]):
         """The file of the result; None where nothing is stored."""
         if self.log.dir is None:
             return None
+        nameless = next((name for name in self.revises() if "<" in name), None)
+        if nameless is not None:
+            raise InputError(
+                f"{nameless} has no name by which its results could be found again; define it in a module, "
+                "or store nothing."
+            )
         data: Data = self.dataset
         name = f"{self.kind}.h5"
         return shelf.place(self.log.dir, data.name, self.folder, data.origin, self.digest, name)
@@ -229,7 +237,6 @@ def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
 
 
 def _entering(value: Any, hashes: FileHashes) -> Any:
-    value = _of_numpy(value)
     if isinstance(value, Data):
         return value.identity(hashes)
     if is_dataclass(value):
@@ -240,7 +247,7 @@ def _entering(value: Any, hashes: FileHashes) -> Any:
         return {str(key): _entering(each, hashes) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_entering(each, hashes) for each in value]
-    return value
+    return checks.as_identity(value)
 
 
 def _config(value: Any) -> Any:
@@ -312,7 +319,8 @@ def _of_object(measure: Any) -> dict[str, Any]:
     options = {each.name: getattr(measure, each.name) for each in fields(measure)}
     function = options.pop("function", None)
     kind = type(measure) if function is None else function
-    node = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **options, "_object_": measure}
+    called = getattr(kind, "__qualname__", f"<{type(kind).__name__}>")
+    node = {"_target_": f"{kind.__module__}.{called}", **options, "_object_": measure}
     if function is not None:
         node |= node.pop("options")
     node.pop("aliases", None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simopt.checks import as_plain
+from simopt.errors import InputError
 from simopt.store import analysis
 from simopt.store.image import Stored
 from simopt.store.state import build, pack, unpack
@@ -60,8 +61,14 @@ class Result:
         raise NotImplementedError
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw what the figure of the command shows, and return the axes."""
-        raise NotImplementedError
+        """Draw what the figure of the command shows, and return the axes.
+
+        Raises
+        ------
+        InputError
+            A result of theory other than curves, which has no figure.
+        """
+        raise InputError(f"{type(self).__name__} has no figure; table() has its rows.")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -84,9 +91,15 @@ class Result:
 
         Raises
         ------
+        InputError
+            A result of theory, which has no file.
         StorageError
             It cannot be written; an older file stays as it was.
         """
+        if not hasattr(self, "kind"):
+            raise InputError(
+                f"{type(self).__name__} is of theory: it is not stored; as_json() has its values."
+            )
         return analysis.write(Path(path), self.kind, self.content())
 
     def _repr_html_(self) -> str:

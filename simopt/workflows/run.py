@@ -15,7 +15,7 @@ from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows.data import Data
-from simopt.workflows.request import never
+from simopt.workflows.request import measure_node, never
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest
 
@@ -198,6 +198,7 @@ def optimize(
     dtype: str = "float32",
     tf32: bool = False,
     force: bool = False,
+    **options: Any,
 ) -> RunResult:
     """Optimise synthetic datasets towards a recording, and log what they capture of it.
 
@@ -238,6 +239,8 @@ def optimize(
         On cuda, take products of float32 matrices in TF32: faster, to about three digits.
     force : bool
         Make the run anew though it is stored.
+    **options
+        Of a measure given by name, for instance ``conditions=72`` for ``linreg_cv5``.
 
     Returns
     -------
@@ -266,7 +269,7 @@ def optimize(
     return carry_out(
         RunRequest(
             dataset=X,
-            measure=measure,
+            measure=measure_node(measure, **options),
             optimizer=catalogue.node("optimizer", optimizer, **given),
             target=target,
             max_steps=max_steps,

@@ -161,10 +161,10 @@ class RunRequest(Request[Run]):
         super().check()
 
     def same(self, found: Run, *keys: str) -> bool:
-        """Return whether a finished run has the same values of some keys, and is decoded if this one is."""
+        """Return whether a run has the same values of some keys, and is decoded alike if this one is."""
         made_with = shelf.parsed(found.attributes["identity"])
-        same = all(made_with.get(key) == self.identity.get(key) for key in keys)
-        return same and (not self.decoder or bool(found.decoding))
+        wanted = [*keys, "decoder"] if self.decoder else keys
+        return all(made_with.get(key) == self.identity.get(key) for key in wanted)
 
 
 def stored_runs(request: RunRequest) -> list[Path]:

@@ -12,13 +12,14 @@ import numpy as np
 from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
-from simopt.store import shelf
+from simopt.store import analysis, shelf
+from simopt.store.config import parsed
 from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, measure_nodes, never, quiet, steps
+from simopt.workflows.request import Progress, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
@@ -115,7 +116,18 @@ def carry_out(
         return work
 
     found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return replace(SensitivityResult.of(found), how=how)
+    return replace(SensitivityResult.of(_renamed(request, found)), how=how)
+
+
+def _renamed(request: SensitivityRequest, found: Sensitivities) -> Sensitivities:
+    """Return what was found under the names of the request: it may have been stored under aliases."""
+    if found.path is None:
+        return found
+    stored = parsed(analysis.attributes(found.path).get("config")) or {}
+    names = dict(zip(map(name_of, stored["measures"]), map(name_of, request.measures), strict=True))
+    curves = [replace(curve, measure=names[curve.measure]) for curve in found.curves]
+    skipped = {names[name]: reason for name, reason in found.skipped.items()}
+    return replace(found, curves=curves, skipped=skipped)
 
 
 def _curves(

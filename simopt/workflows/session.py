@@ -102,7 +102,6 @@ class Session:
         self.values: dict[Entry, Callable[[Moments], Tensor]] = {layout.CAPTURED_VARIANCE: captured_variance}
         for name, measure in tracked.items():
             self.values[layout.tracked(name)] = measure.bind(self.ascent.bound.reference).evaluate
-        self.started = self.saved = time.monotonic()
         self.pause = request.log.checkpoint_seconds
         self.seconds_before = 0.0
 
@@ -110,6 +109,7 @@ class Session:
     def run(self, before: Stored | None) -> Run:
         """Carry out the run from its start, or from the checkpoint that a file holds."""
         request = self.request
+        self.started = self.saved = time.monotonic()
         ratio = self.reference.variance_ratio.cpu().numpy()
         header = Header(self._attributes(), ratio, len(request.seeds), tuple(request.track))
         self._say_if_large(header)
@@ -124,8 +124,12 @@ class Session:
         self.log = RunLog(header, before)
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
+        self.should_stop()  # who is asked catches signals from now on: they wait for the end of a step
         if before is None:
             self._write({})
+        elif request.path is not None:
+            again = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
+            image.write(request.path, replace(before, attributes={**before.attributes, **again}))
         try:
             with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)

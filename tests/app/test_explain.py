@@ -133,7 +133,7 @@ def test_the_recording_is_decomposed_once_and_stored_runs_are_not_made(
     explain.carry_out(asked(*QUICK[1:], "measure=cka"))
     decomposed: list[bool] = []
     made: list[str] = []
-    real, prepare = components._svd, session.prepare
+    real, Session = components._svd, session.Session
     centered = (X - X.mean(axis=0)) / np.abs(X).max()
 
     def counted(matrix: np.ndarray):
@@ -142,9 +142,9 @@ def test_the_recording_is_decomposed_once_and_stored_runs_are_not_made(
 
     def preparing(request, *rest):
         made.append(request.measure["name"])
-        return prepare(request, *rest)
+        return Session(request, *rest)
 
-    monkeypatch.setattr(session, "prepare", preparing)
+    monkeypatch.setattr(session, "Session", preparing)
     monkeypatch.setattr(components, "_svd", counted)
     result = explain.carry_out(asked(*QUICK[1:], "measure=cka,nbs,linreg"))
     assert made == ["nbs", "linreg"]

@@ -43,7 +43,7 @@ def test_the_learning_order_beside_a_run_and_without() -> None:
     prediction = Prediction("nbs", np.array([0.7, 0.2, 0.1]), np.array([0.0, 1.0]), captured, "")
     run = SimpleNamespace(half_capture=np.array([[0.4, np.nan, 0.8], [0.6, 0.7, np.nan]]))
     comparison = Comparison(0.01, 0.02, 0.9, 2, 1, 1)
-    with_run = Learned("nbs", StartGradient(rates, rates), prediction, "", run, comparison)
+    with_run = Learned("nbs", StartGradient(rates), prediction, "", run, comparison)
     without, refused = replace(with_run, run=None), Learned("rsa", None, None, "no", None, None)
     order, half = learning_tables(result(with_run, without, refused))
     assert cells(order)[0] == ["nbs", "2, 3, 1", "0.010", "0.020", "0.900", "2 / 1"]

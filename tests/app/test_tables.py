@@ -19,7 +19,7 @@ def shown(table: Table) -> str:
 
 
 def test_what_looks_like_markup_is_shown() -> None:
-    good = SimpleNamespace(level=0.5, worded=lambda: "0.7")
+    good = SimpleNamespace(level=0.5, score=0.7, worded=lambda: "0.7")
     names = ["[b]data", "[/cka]", "[i]run"]
     summary = SimpleNamespace(cells=lambda: [*names, "finished"], good_scores={"[/label]": good})
     table = shown(good_scores_table([summary]))

@@ -12,7 +12,7 @@ from simopt import measures
 from simopt.errors import InputError
 from simopt.measures import Reference
 from simopt.ranges.boundary import Boundary, Extremes, Options
-from simopt.theory.bounds.exact import two_components
+from tests.theory.exact import two_components
 
 LEVELS = [0.1, 0.3, 0.5, 0.7, 0.9]
 X = np.random.default_rng(0).standard_normal((30, 5)) * [4, 2, 1, 1, 0.5]

@@ -160,7 +160,7 @@ def test_what_there_is_no_room_for_is_told(tmp_path: Path) -> None:
     figure = half_capture_vs_variance(pool(runs), told := [])
     assert figure is not None
     assert legend(figure) == [f"m{at:02}" for at in range(MOST)]
-    assert told == ["12 of 14 curves of majaj (real) are shown; filter them, as measure=cka."]
+    assert told == ["12 of 14 curves of majaj (real) are shown; filter them, as dataset=majaj measure=cka."]
     figure = half_capture_vs_variance(pool([made(dataset=f"d{at:02}") for at in range(MOST + 1)]), told := [])
     assert figure is not None
     assert len(figure.axes) == MOST

@@ -160,7 +160,8 @@ def analysed(path: Path, measures: int = 1) -> Sensitivities:
 def test_an_analysis_has_the_config_and_provenance_of_its_file(tmp_path):
     made = analysed(tmp_path / "real-0123" / "sensitivity.h5")
     about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": '{"torch": "9.8"}', "odd": [1, 2]}
-    analysis.write(made.path, ANALYSIS, content(made, about))
+    stored = content(made)
+    analysis.write(made.path, ANALYSIS, replace(stored, attributes={**about, **stored.attributes}))
     gone = replace(made, path=tmp_path / "gone" / "sensitivity.h5")
     page = Parsed(
         save_page(collected([], sensitivities=[made, gone]), tmp_path / "page.html").read_text("utf-8")

@@ -94,7 +94,9 @@ def sensitivities(folder: Path) -> list[sensitivity.Sensitivities]:
     made = sensitivity.Sensitivities(*same, [full, tried], {"rsa": EVIL}, folder / "sensitivity.h5", "done")
     assert made.path is not None
     about = {"config": f"name: {EVIL}", "data_hash": "beef", "versions": "{}"}
-    analysis.write(made.path, sensitivity.ANALYSIS, sensitivity.content(made, about))
+    stored = sensitivity.content(made)
+    attributes = {**about, **stored.attributes}
+    analysis.write(made.path, sensitivity.ANALYSIS, replace(stored, attributes=attributes))
     return [made]
 
 
@@ -122,7 +124,8 @@ def joints(folder: Path) -> list[joint.JointRange]:
     ]
     for each in made:
         about = {"config": "mode: any", "data_hash": "cafe", "versions": "{}"}
-        analysis.write(each.path, joint.ANALYSIS, joint.content(each, about))
+        stored = joint.content(each)
+        analysis.write(each.path, joint.ANALYSIS, replace(stored, attributes={**about, **stored.attributes}))
     return made
 
 

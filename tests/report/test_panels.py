@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from simopt.report.panels import (
     draw_pcs,
     draw_score,
     draw_trajectory,
-    pc_handles,
 )
 from simopt.report.pools import pool
 from tests.report.runs import made
@@ -39,20 +37,11 @@ def test_scores_are_a_mean_and_a_range() -> None:
 
 
 def test_pcs_are_drawn_by_score_and_only_those_there_are() -> None:
-    ax = draw_pcs(pool([made()])[0], Figure().subplots(), (1, 2, 5, 10))
+    ax = draw_pcs(pool([made()])[0], Figure().subplots())
     assert ax.get_legend_handles_labels()[1] == ["PC 1", "PC 2", "PC 5"]
     x, y = lines(ax)["PC 2"].get_xydata().T
     np.testing.assert_allclose(y, x**2, atol=1e-7)
     assert ax.get_title() == "d (real), cka"
-
-
-def test_the_legend_of_pcs_shows_how_they_are_drawn() -> None:
-    ax = draw_pcs(pool([made(K=30)])[0], Figure().subplots())
-    shown = pc_handles((1, 2, 5, 10, 20))
-    assert list(shown) == [line.get_label() for line in ax.get_lines()]
-    for line in ax.get_lines():
-        assert mpl.colors.same_color(line.get_color(), shown[line.get_label()].get_color())
-        assert line.get_linestyle() == shown[line.get_label()].get_linestyle()
 
 
 def test_decoding_has_reference_chance_and_good_scores() -> None:

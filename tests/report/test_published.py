@@ -17,8 +17,8 @@ from simopt.app.terminal.report_tables import report_tables
 from simopt.ranges import result as joint
 from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect
-from simopt.report.published import HEADER, Comparison, compare, csv_rows, numbers
-from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS
+from simopt.report.published import Comparison, compare, numbers
+from simopt.report.published.comparison import GOOD, HEADER, LARGEST, MEDIAN, NEVER, STEPS, csv_rows
 from simopt.report.tables import summarise
 from simopt.store import analysis
 from simopt.store.reader import Run
@@ -270,7 +270,8 @@ def pair(path: Path, config: dict, given: str = "cka") -> joint.JointRange:
     told = [Implied(name, names[name == names[0]], 0.9, 0.2, 1.0) for name in names if name == given]
     found = joint.JointRange("majaj", "surrogate", names, "boundary", path, implied=told)
     about = {"config": yaml.safe_dump(config), "data_hash": "aa"}
-    analysis.write(path, joint.ANALYSIS, joint.content(found, about))
+    stored = joint.content(found)
+    analysis.write(path, joint.ANALYSIS, replace(stored, attributes={**stored.attributes, **about}))
     return found
 
 

@@ -27,7 +27,7 @@ RESULTS = {
     for entry, data in (
         (layout.HALF_CAPTURE, np.zeros((R, K))),
         (layout.STEPS_TO_TARGET, np.ones(R)),
-        (layout.FINAL_Y, np.ones((R, 5, 3))),
+        (layout.FINAL_Y, np.ones((R, 5, 3), np.float32)),
         (layout.DECODING_STEP, [0, 2]),
         (layout.decoding("choice"), [[0.5, 0.25], [1.0, 0.75]]),
         (layout.null("unrelated"), np.arange(4.0)),

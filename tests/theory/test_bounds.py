@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from simopt import measures
 from simopt.errors import InputError
 from simopt.theory import bounds
-from simopt.theory.bounds import exact, frontier, general, subspace
+from simopt.theory.bounds import frontier, subspace
 from simopt.theory.bounds.setting import Setting
+from tests.theory import exact
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "attack_bounds.py"
 ROUNDING = 1e-11
@@ -113,8 +114,8 @@ def test_participation_ratio_is_no_rank(rng: np.random.Generator) -> None:
     x_ratio, y_ratio = 1 / (share**2).sum(), float(tail)
     assert nbs**2 == pytest.approx(e, abs=1e-12)
     assert cka == pytest.approx(e / np.sqrt(tail * (1 - e) ** 2 + e**2), abs=1e-12)
-    assert nbs**2 > 5 * general.participation(cka, x_ratio, y_ratio)
-    low, high = general.ranks(cka, x_ratio, y_ratio, tail)
+    assert nbs**2 > 5 * attack.participation(cka, x_ratio, y_ratio)
+    low, high = attack.ranks(cka, x_ratio, y_ratio, tail)
     assert low <= nbs**2
     assert nbs**2 == pytest.approx(high, abs=1e-12)  # all mu equal: sharp
 
@@ -126,10 +127,10 @@ def test_fidelity_bounds_meet_for_two_pcs(rng: np.random.Generator) -> None:
     spectrum = np.linalg.svd(Y, compute_uv=False) ** 2
     ratios = 1 / (share**2).sum(), spectrum.sum() ** 2 / (spectrum**2).sum()
     rho, sigma = np.diag(share), Y[:2] @ Y[:2].T / spectrum.sum()
-    assert general.overlap(cka, *ratios) == pytest.approx(np.trace(rho @ sigma), abs=1e-12)
+    assert attack.overlap(cka, *ratios) == pytest.approx(np.trace(rho @ sigma), abs=1e-12)
     fourth = np.trace(rho @ sigma @ rho @ sigma)
-    assert general.super_fidelity(cka, *ratios) == pytest.approx(nbs**2, abs=1e-12)
-    assert general.sub_fidelity(cka, *ratios, fourth) == pytest.approx(nbs**2, abs=1e-12)
+    assert attack.super_fidelity(cka, *ratios) == pytest.approx(nbs**2, abs=1e-12)
+    assert attack.sub_fidelity(cka, *ratios, fourth) == pytest.approx(nbs**2, abs=1e-12)
 
 
 @pytest.mark.parametrize("units", [1, 2, 3, 6])

@@ -67,7 +67,7 @@ def test_closed_form_is_the_measure(name, kind, data):
     measure, form = forms_of(name)
     theory = form(exact_pair(exact.variances, kind, strength, units=exact.units, samples=24)).reshape(-1)
     found = torch.stack([measure(exact.X, exact.perturbed(kind, strength, i)) for i in range(len(theory))])
-    if form.shape.power < 1:
+    if form.power < 1:
         # Where a cosine is 1 up to rounding, its angle is known to the root of that only.
         at_self = form.score(torch.zeros(1, dtype=torch.float64))
         near = (theory - at_self).abs() < 1e-6

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import simopt
 from simopt import catalogue
 from simopt.app.config import requests
 from simopt.datasets import Dataset
+from simopt.datasets.base import Trials
 from simopt.errors import InputError
+from simopt.measures import FunctionMeasure
 from simopt.workflows.attribute import AttributeRequest
 from simopt.workflows.compare import CompareRequest
 from simopt.workflows.joint import JointRequest
@@ -168,3 +171,59 @@ def test_a_run_that_is_stored_is_found_without_torch_in_half_a_second(simopt, tm
     how, seconds = json.loads(python(tmp_path, text))
     assert how == "found"
     assert seconds < 0.5
+
+
+def test_an_option_of_ones_own_function_counts_whatever_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_option.py").write_text("def score(X, Y, centre=True):\n    return (X * Y).sum()\n")
+    node = {"_target_": "own_option.score"}
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    digests = {RunRequest(dataset=X, measure={**node, **more}).digest for more in ({}, {"centre": False})}
+    assert len(digests) == 2
+
+
+def test_numbers_that_are_equal_are_the_same_option() -> None:
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    nodes = [{**catalogue.read("optimizer", "adam"), "lr": lr} for lr in (1, 1.0, np.float64(1))]
+    assert len({RunRequest(dataset=X, optimizer=node, target=1.0).digest for node in nodes}) == 1
+    assert RunRequest(dataset=X, target=1).digest == RunRequest(dataset=X, target=1.0).digest
+
+
+def test_single_trials_count() -> None:
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    trials = Trials(np.repeat(X, 2, axis=0), np.repeat(np.arange(5), 2))
+    requests_ = [RunRequest(dataset=Dataset("X", X, trials=each)) for each in (None, trials)]
+    assert requests_[0].digest != requests_[1].digest
+
+
+def test_a_function_without_a_name_is_used_and_not_stored(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).standard_normal((6, 2))
+    own = FunctionMeasure(name="own", function=lambda X, Y: -((X - Y) ** 2).sum((-1, -2)))
+    assert len(simopt.optimize(X, own, max_steps=2).score) == 3
+    with pytest.raises(InputError, match="has no name by which its results could be found again"):
+        simopt.optimize(X, own, max_steps=2, store=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_stored_under_an_alias_has_the_names_that_are_asked_for(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).standard_normal((20, 4)) * [4, 3, 2, 1]
+    alias = ("cka-linear-gretton", "nbs")
+    square = {"mode": "square", "per_side": 2, "steps": 5, "store": tmp_path}
+    made, found = simopt.joint(X, ("cka", "nbs"), **square), simopt.joint(X, alias, **square)
+    assert (made.how, found.how, found.names) == ("done", "found", alias)
+    np.testing.assert_array_equal(made.square.end, found.square.end)
+    short = {"levels": [0.3, 0.6, 0.9], "starts": 2, "rounds": 1, "steps": 5, "store": tmp_path}
+    for pair, order in ((alias, 1), (alias[::-1], -1)):
+        np.testing.assert_array_equal(simopt.joint(X, pair, **short).square.end, made.square.end[:, ::order])
+    simopt.sensitivity(X, ("cka", "nbs"), store=tmp_path)
+    again = simopt.sensitivity(X, alias, store=tmp_path)
+    assert (again.how, [curve.measure for curve in again.curves]) == ("found", list(alias))
+
+
+def test_labels_that_name_rows_are_looked_at_though_a_score_is_stored(tmp_path: Path) -> None:
+    X, Y = np.random.default_rng(0).standard_normal((2, 9, 3))
+    simopt.compare(X, Y, draws=2, store=tmp_path)
+    with pytest.raises(InputError, match="Unknown label of X 'bogus'"):
+        simopt.compare(X, Y, draws=2, ids="bogus", store=tmp_path)

@@ -187,7 +187,7 @@ def _procrustes(measure: Procrustes, X: Side, Y: Side) -> Tensor:
         own, other = X.norm**2 * X.totals, Y.norm**2 * Y.totals
         squared = own + other - 2 * X.norm * Y.norm * _nuclear(X, Y)
         squared = trusted(squared, squared / (X.norm**2 + Y.norm**2))
-    form, _ = DISTANCES[measure.form]
+    form, *_ = DISTANCES[measure.form]
     return form(squared)
 
 

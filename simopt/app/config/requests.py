@@ -321,7 +321,11 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
     """
     from simopt.workflows.joint import PAPER, JointRequest
 
-    written = [text.replace("all_paper", f"[{','.join(PAPER)}]") for text in overrides]
+    paper = f"[{','.join(PAPER)}]"
+    written = [
+        f"{text.partition('=')[0]}={paper}" if text in ("measure=all_paper", "measures=all_paper") else text
+        for text in overrides
+    ]
     usual = catalogue.root("joint")["measures"]
     chosen, rest = measures(written, usual, config_dir, key="measures")
     if len(chosen) < 2:
@@ -343,13 +347,12 @@ def cards(
     """
     from simopt.workflows.card import PARTNERS, CardRequest
 
-    named = dict.fromkeys(each for each in given if "=" not in each)
+    named = [each for each in given if "=" not in each]
     if "all" in named or every(given):
         raise InputError("a card is of one measure; name one or a few that are to stand side by side.")
     own, rest = measures([each for each in given if "=" in each], [], config_dir)
     options = [each for each in given if each.startswith("measure.")]
-    keys = {name: "measure._target_" if "." in name else "measure" for name in named}
-    written = [[f"{key}={name}", *options] for name, key in keys.items()]
+    written = [[f"{'measure._target_' if '.' in name else 'measure'}={name}", *options] for name in named]
     chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *own]
     if not chosen:
         raise InputError("no measure is named; give one, for instance `simopt card cka dataset=majaj`.")

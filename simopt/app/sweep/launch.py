@@ -27,7 +27,14 @@ from omegaconf import DictConfig, OmegaConf
 from simopt.app.config import requests
 from simopt.app.config.compose import request_type
 from simopt.app.sweep.combinations import Swept
-from simopt.errors import DegenerateWarning, InterruptedRunError, RunBusyError, SimoptError, SurrogateWarning
+from simopt.errors import (
+    DegenerateWarning,
+    InterruptedRunError,
+    LargeResultWarning,
+    RunBusyError,
+    SimoptError,
+    SurrogateWarning,
+)
 from simopt.workflows import joint, run, sensitivity
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.run_request import RunRequest
@@ -42,6 +49,7 @@ FOUND = "found"
 DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
+_TOLD = (DegenerateWarning, LargeResultWarning)
 _STOP_SECONDS = 0.1
 _here: list[tuple[Mapping[int, Swept], Watch]] = []
 """The jobs that run in the process of the sweep, and who watches them; empty in every other."""
@@ -191,7 +199,8 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", SurrogateWarning)  # the sweep has said so
-        warnings.simplefilter("always", DegenerateWarning)
+        for category in _TOLD:
+            warnings.simplefilter("always", category)
         facts: dict[str, Any]
         try:
             if _here:
@@ -215,7 +224,7 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             facts = {"how": FAILED, "reason": reason, "traceback": traceback.format_exc()}
-    ours = [str(each.message) for each in caught if issubclass(each.category, DegenerateWarning)]
+    ours = [str(each.message) for each in caught if issubclass(each.category, _TOLD)]
     return Record(**facts, warnings=ours)
 
 

@@ -213,20 +213,10 @@ def half_capture_table(cards: Sequence[Card]) -> Table | None:
     ratio = next((card.run.pc_variance for card in cards if card.run is not None), None)
     if ratio is None:
         return None
-    summaries = [card.summary for card in cards]
     pcs = [pc for pc in SHOWN_PCS if pc <= len(ratio)]
-    columns = []
-    for summary in summaries:
-        halves = [None] * len(pcs) if summary is None else summary.rounded_halves(pcs)
-        cells = [
-            Number("-", None) if half is None else Number(half.worded("never"), float(half.value or "nan"))
-            for half in halves
-        ]
-        end = "-" if summary is None else rounded(summary.scores).worded()
-        never = "-" if summary is None else f"{summary.never_captured:.0%}"
-        columns.append([*cells, Number(end, None), Number(never, None)])
     heads = [*(Number(f"{pc} ({ratio[pc - 1]:.1%})", pc) for pc in pcs)]
-    heads += [Number("last score", None), Number("PCs never half captured", None)]
+    heads += [Number("last score"), Number("PCs never half captured")]
+    columns = [_half_cells(card.summary, pcs) for card in cards]
     rows = [list(row) for row in zip(heads, *columns, strict=True)]
     note = "the score at which a PC is half captured by noise that climbs the score; means over replicates"
     return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
@@ -295,10 +285,21 @@ def _heads(first: str, cards: Sequence[Card]) -> list[str]:
     return [first, *(card.measure for card in cards)]
 
 
+def _half_cells(summary: Summary | None, pcs: Sequence[int]) -> list[Number]:
+    """Return the scores at half capture, the last one, and the share that never was."""
+    if summary is None:
+        return [Number("-")] * (len(pcs) + 2)
+    cells = [
+        Number(half.worded("never"), float(half.value or "nan")) if half else Number("-")
+        for half in summary.rounded_halves(pcs)
+    ]
+    return [*cells, Number(rounded(summary.scores).worded()), Number(f"{summary.never_captured:.0%}")]
+
+
 def _invariance_cell(tried: Invariance | None) -> Number:
     """Say whether the score stays, and whether that is declared."""
     if tried is None:
-        return Number("-", None)
+        return Number("-")
     if not math.isfinite(tried.change):
         text = "undefined"
     else:

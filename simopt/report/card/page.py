@@ -7,18 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simopt.report.card import (
-    Card,
-    about_table,
-    cost_table,
-    good_score_table,
-    half_capture_table,
-    heading,
-    invariance_table,
-    joint_table,
-    partners,
-    sensitivities,
-)
+from simopt.report import card as tables
+from simopt.report.card import Card
 from simopt.report.document import Document, Facts, Paragraph, Part
 from simopt.report.page import render
 from simopt.report.page.analyses import sensitivity_plots
@@ -33,22 +23,22 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
     InputError
         Another suffix than .html, plotly or jinja2 is not installed, or the file cannot be written.
     """
-    document = Document(f"simopt: {heading(cards)}")
+    document = Document(f"simopt: {tables.heading(cards)}")
     sources = [card.source for card in cards]
-    document.add("what", "What it is", [about_table(cards)])
-    document.add("invariances", "What leaves the score as it is", [invariance_table(cards)])
-    plots = [plot for result in sensitivities(cards) for plot in sensitivity_plots(result)]
+    document.add("what", "What it is", [tables.about_table(cards)])
+    document.add("invariances", "What leaves the score as it is", [tables.invariance_table(cards)])
+    plots = [plot for result in tables.sensitivities(cards) for plot in sensitivity_plots(result)]
     document.add("sensitivity", "Sensitivity to single PCs", plots, sources)
     runs = [card.run for card in cards if card.run is not None]
-    good_scores = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
+    known = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
     for section, title, drawn, table in (
-        ("half-capture", "Half capture of PCs", half_capture_plots(runs), half_capture_table(cards)),
-        ("decoding", "Decoding against score", decoding_plots(runs, good_scores), good_score_table(cards)),
-        ("joint", "Joint ranges", joint_plots(cards), joint_table(cards)),
+        ("half-capture", "Half capture of PCs", half_capture_plots(runs), tables.half_capture_table(cards)),
+        ("decoding", "Decoding against score", decoding_plots(runs, known), tables.good_score_table(cards)),
+        ("joint", "Joint ranges", joint_plots(cards), tables.joint_table(cards)),
     ):
         parts: list[Part] = [*drawn, *([] if table is None else [table])]
         document.add(section, title, parts, sources)
-    document.add("cost", "Cost", [cost_table(cards)])
+    document.add("cost", "Cost", [tables.cost_table(cards)])
     parts = [Paragraph(f"{c.measure}: {line}", alarm=True) for c in cards for line in c.disagreements()]
     parts += [Paragraph(line) for card in cards for line in card.remarks()]
     files = list(_files(cards))
@@ -59,22 +49,20 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
 def joint_plots(cards: Sequence[Card]) -> Iterator[Plot]:
     """Yield, for each partner, the regions of all cards with what is proved of them."""
     dataset = f"{cards[0].dataset} ({cards[0].source})"
-    for partner in partners(cards):
+    for partner in tables.partners(cards):
         plot = Plot(f"{dataset}: scores found together with {partner}", partner, "score")
         sentences = []
         for index, card in enumerate(cards):
             color, name = COLORS[index % len(COLORS)], f"{card.measure} with {partner}"
             for joint in (joint for joint in card.joints if joint.partner == partner):
-                plot.table(
-                    f"{name}, outline", {partner: joint.outline[:, 0], card.measure: joint.outline[:, 1]}
-                )
+                x, y = joint.outline.T
+                plot.table(f"{name}, outline", {partner: x, card.measure: y})
                 plot.area(card.measure, joint.outline, color)
                 for side, limit in (("least", joint.lower), ("largest", joint.upper)):
                     if len(limit) and joint.verdict != "exact":
-                        columns = {partner: limit[:, 0], card.measure: limit[:, 1]}
-                        plot.table(f"{name}, proved {side}", columns)
-                        proved = f"{card.measure}, proved"
                         x, y = limit.T
+                        plot.table(f"{name}, proved {side}", {partner: x, card.measure: y})
+                        proved = f"{card.measure}, proved"
                         plot.trace(proved, x, y, color, dash="dash", legend=side == "least", group=proved)
                 sentences.append(f"{card.measure}: {card.joint_sentence(partner)} ({joint.effort})")
         plot.sentence = f"{'; '.join(sentences)}."

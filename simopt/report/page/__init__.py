@@ -15,15 +15,8 @@ from simopt.store import analysis
 from simopt.store.reader import Run
 
 try:
-    from simopt.report.page import render
+    from simopt.report.page import plots, render
     from simopt.report.page.analyses import joint_plot, sensitivity_plots
-    from simopt.report.page.plots import (
-        captured_plot,
-        decoding_plots,
-        half_capture_plots,
-        points_per_curve,
-        score_plots,
-    )
     from simopt.report.page.provenance import origin
 except ModuleNotFoundError as error:
     missing = str(error.name).partition(".")[0]
@@ -34,7 +27,6 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
     from simopt.ranges.result import JointRange
-    from simopt.report.page.plots import Plot
 
 _OPEN = 4
 """Up to as many runs are shown unfolded."""
@@ -62,14 +54,14 @@ def save_page(collected: Collected, path: Path) -> Path:
     )
     runs, summaries = [run for run, _ in chosen], [summary for _, summary in chosen]
     sources = [summary.source for summary in summaries]
-    points = points_per_curve(runs)
+    points = plots.points_per_curve(runs)
     document = Document(_title(collected, runs))
     broken = [Paragraph(line, alarm=True) for line in collected.broken]
     document.add("broken", "Files that could not be read", broken)
     if runs:
         document.add("runs", "Runs", [_runs_table(summaries, sources)], sources)
-        document.add("scores", "Score against step", score_plots(runs, points), sources)
-        document.add("half", "Score at half capture", half_capture_plots(runs), sources)
+        document.add("scores", "Score against step", plots.score_plots(runs, points), sources)
+        document.add("half", "Score at half capture", plots.half_capture_plots(runs), sources)
         decoded = [source for run, source in zip(runs, sources, strict=True) if run.decoding]
         document.add("decoding", "Decoding against score", _decoding(runs, summaries), decoded)
     _add_analyses(document, collected)
@@ -87,7 +79,7 @@ def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
 
 def _decoding(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[Part]:
     good_scores = {id(run): summary.good_scores for run, summary in zip(runs, summaries, strict=True)}
-    yield from decoding_plots(runs, good_scores)
+    yield from plots.decoding_plots(runs, good_scores)
     table = good_scores_table(summaries)
     if table.rows:
         sources = [summary.source for summary in summaries if summary.good_scores]
@@ -98,21 +90,21 @@ def _add_analyses(document: Document, collected: Collected) -> None:
     """Add the plots of analyses, and what each comes from; plots link to it."""
     boxes: list[Details] = []
 
-    def parts(result: Sensitivities | JointRange, what: str, plots: Sequence[Plot]) -> Iterator[Part]:
+    def parts(result: Sensitivities | JointRange, what: str, drawn: Sequence[plots.Plot]) -> Iterator[Part]:
         name, folder = f"{result.dataset} ({result.source})", ""
         if result.path is not None:
             folder = f", {result.path.parent.name}"
         heading, target = f"{name}, {what}{folder}", f"analysis-{len(boxes) + 1}"
         boxes.append(Details(heading, _origin(heading, result.path), target))
-        if plots:
-            yield from plots
+        if drawn:
+            yield from drawn
             yield Paragraph(Link(f"Config and provenance: {heading}", target))
 
     sensitivities, joints = collected.sensitivities, collected.joints
     content = [part for r in sensitivities for part in parts(r, r.perturbation, list(sensitivity_plots(r)))]
     document.add("sensitivity", "Sensitivity to single PCs", content, [r.source for r in sensitivities])
-    drawn = ((r, joint_plot(r)) for r in joints)
-    content = [part for r, plot in drawn for part in parts(r, " and ".join(r.names), [plot] if plot else [])]
+    pairs = ((r, joint_plot(r)) for r in joints)
+    content = [part for r, plot in pairs for part in parts(r, " and ".join(r.names), [plot] if plot else [])]
     document.add("joint", "Joint ranges", content, [r.source for r in joints])
     sources = [*(r.source for r in sensitivities), *(r.source for r in joints)]
     document.add("files", "Each analysis: config, provenance", boxes, sources)
@@ -130,9 +122,9 @@ def _origin(heading: str, path: Path | None) -> Sequence[Part]:
 def _run(number: int, run: Run, summary: Summary, points: int, *, opened: bool) -> Details:
     heading = f"{run.dataset}, {run.measure}, {summary.run}"
     note = f"{summary.steps} steps, score {summary.final_score:.4f}; {summary.status}: {summary.stop_reason}"
-    plots = [captured_plot(run, summary, points)] if len(run.step) else []
+    drawn = [plots.captured_plot(run, summary, points)] if len(run.step) else []
     assert run.path is not None  # it was read from a file
-    parts = [*plots, *origin(heading, run.path, run.attributes)]
+    parts = [*drawn, *origin(heading, run.path, run.attributes)]
     return Details(heading, parts, f"run-{number}", note, opened)
 
 

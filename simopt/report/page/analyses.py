@@ -150,14 +150,12 @@ def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
 
 
 def _add_targets(plot: Plot, square: Reached) -> None:
-    table = {f"target {plot.xlabel}": square.targets[:, 0], f"target {plot.ylabel}": square.targets[:, 1]}
-    table |= {f"reached {plot.xlabel}": square.end[:, 0], f"reached {plot.ylabel}": square.end[:, 1]}
+    (a, b), (end_a, end_b) = square.targets.T, square.end.T
+    table = {f"target {plot.xlabel}": a, f"target {plot.ylabel}": b}
+    table |= {f"reached {plot.xlabel}": end_a, f"reached {plot.ylabel}": end_b}
     plot.table(f"{plot.title}, targets", table)
-    for name, pairs, symbol in (
-        ("targets", square.targets, "square-open"),
-        ("where they ended", square.end, "circle"),
-    ):
-        plot.trace(name, pairs[:, 0], pairs[:, 1], COLORS[1], mode="markers", symbol=symbol)
+    plot.trace("targets", a, b, COLORS[1], mode="markers", symbol="square-open")
+    plot.trace("where they ended", end_a, end_b, COLORS[1], mode="markers")
 
 
 def _joint_sentence(result: JointRange) -> str:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from simopt.analysis.good_score import GoodScore
 from simopt.report.document import Part
-from simopt.report.panels import SHOWN_PCS
+from simopt.report.panels import shown_pcs
 from simopt.report.pools import Pool, band, pool
 from simopt.report.tables import Summary, mean_reached
 from simopt.store.reader import Run
@@ -57,27 +57,6 @@ DARK = dict(zip([*THEME.values(), *COLORS, *PC_COLORS], _DARK, strict=True))
 DARK |= {faint(light): faint(dark) for light, dark in DARK.items()}
 
 
-def template() -> dict[str, Any]:
-    """Return the look that all plots of a page share, as plain values for plotly."""
-    title = {"font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 12}}
-    axis = {"color": INK, "gridcolor": THEME["line"], "zerolinecolor": THEME["line"], "automargin": True}
-    axis |= {"exponentformat": "power", "title": {"standoff": 8}}
-    look = go.layout.Template()
-    look.layout = {
-        "title": {**title, "yref": "container"},
-        "paper_bgcolor": THEME["paper"],
-        "plot_bgcolor": THEME["paper"],
-        "font": {"color": INK, "size": 12},
-        "xaxis": axis,
-        "yaxis": axis,
-        "hovermode": "closest",
-    }
-    trace = {"line": {"width": 1.6}, "marker": {"size": 6}, "error_y": {"thickness": 1, "width": 2}}
-    look.data = {"scatter": [trace]}
-    plain: dict[str, Any] = look.to_plotly_json()
-    return plain
-
-
 class Plot(Part):
     """One plot.
 
@@ -96,8 +75,6 @@ class Plot(Part):
     tables : list of (caption, names, columns)
         The numbers drawn.
     """
-
-    kind = "plot"
 
     def __init__(self, title: str, xlabel: str, ylabel: str, log_x: FloatArray | None = None) -> None:
         self.title, self.xlabel, self.ylabel = title, xlabel, ylabel
@@ -184,7 +161,7 @@ def points_per_curve(runs: Sequence[Run]) -> int:
     curves = 0
     for run in runs:
         replicates = min(run.score.shape[1], MOST_REPLICATES)
-        curves += 3 + replicates * (1 + sum(pc <= len(run.pc_variance) for pc in SHOWN_PCS))
+        curves += 3 + replicates * (1 + len(shown_pcs(len(run.pc_variance))))
     return max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // max(curves, 1)))
 
 
@@ -227,20 +204,17 @@ def score_plots(runs: Sequence[Run], points: int) -> Iterator[Plot]:
 
 def captured_plot(run: Run, summary: Summary, points: int) -> Plot:
     """Return captured variance of some PCs against score, a line for each replicate."""
-    shown = [pc for pc in SHOWN_PCS if pc <= len(run.pc_variance)]
+    shown = shown_pcs(len(run.pc_variance))
     replicates = min(run.score.shape[1], MOST_REPLICATES)
-    plot = Plot(
-        f"{run.dataset}, {run.measure} {run.run_id.rpartition('-')[2][:6]}: captured variance",
-        "score",
-        "captured variance",
-    )
+    name = f"{run.dataset}, {run.measure} {run.run_id.rpartition('-')[2][:6]}"
+    plot = Plot(f"{name}: captured variance", "score", "captured variance")
     plot.figure.update_yaxes(range=(-0.02, 1.02))
     for r in range(replicates):
         captured = run.captured_variance[:, r, [pc - 1 for pc in shown]].astype(np.float64)
         columns = np.column_stack([run.score[:, r], captured])
         score, *curves = columns[thin(columns, points)].T
         names = [f"PC {pc}" for pc in shown]
-        caption = f"{run.dataset}, {run.measure}, {_seed(run, r)}"
+        caption = f"{run.dataset}, {run.measure}, seed {run.attributes['seeds'][r]}"
         plot.table(caption, {"score": score, **dict(zip(names, curves, strict=True))})
         for index, (pc, curve) in enumerate(zip(shown, curves, strict=True)):
             name = f"PC {pc} ({run.pc_variance[pc - 1]:.1%})"
@@ -356,24 +330,16 @@ def _parts(runs: Sequence[Run]) -> Iterator[tuple[str, list[Pool], str]]:
             yield dataset, some, part
 
 
-def _seed(run: Run, r: int) -> str:
-    seeds = np.atleast_1d(run.attributes.get("seeds", np.arange(run.score.shape[1])))
-    return f"seed {seeds[r]}" if r < len(seeds) else f"replicate {r + 1}"
-
-
 def _scores_sentence(curves: Sequence[tuple[str, float, float, int]]) -> str:
     """Say from which mean score to which the replicates of each curve go, in how many steps."""
     if len(curves) <= 4:
-        ways = [
-            f"{name} goes from {start:.3f} to {end:.3f} in {steps} steps"
-            for name, start, end, steps in curves
-        ]
-        return f"{'; '.join(ways)}. A band is the range over replicates."
-    _, _, ends, steps = zip(*curves, strict=True)
-    return (
-        f"{len(curves)} curves end at scores from {min(ends):.3f} to {max(ends):.3f} after {min(steps)} to "
-        f"{max(steps)} steps. A band is the range over replicates."
-    )
+        ways = [f"{name} goes from {start:.3f} to {end:.3f} in {n} steps" for name, start, end, n in curves]
+        told = "; ".join(ways)
+    else:
+        _, _, ends, steps = zip(*curves, strict=True)
+        told = f"{len(curves)} curves end at scores from {min(ends):.3f} to {max(ends):.3f} after "
+        told += f"{min(steps)} to {max(steps)} steps"
+    return f"{told}. A band is the range over replicates."
 
 
 def _captured_sentence(run: Run, summary: Summary, replicates: int) -> str:

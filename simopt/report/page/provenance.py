@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simopt.report.document import Code, Details, Facts
+from simopt.store import shelf
 
 
 def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> list[Details]:
@@ -35,14 +35,10 @@ def _pairs(attributes: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for name, value in attributes.items():
         if name not in ("config", "versions"):
             yield name.replace("_", " "), _cell(value)
-    stored = str(attributes.get("versions", ""))
-    try:
-        versions = json.loads(stored)
-    except ValueError:
-        versions = None
-    if isinstance(versions, dict):
-        yield from ((f"version of {name}", number) for name, number in versions.items())
-    else:
+    stored = attributes.get("versions", "")
+    versions = shelf.parsed(stored)
+    yield from ((f"version of {name}", number) for name, number in versions.items())
+    if not versions:
         yield "versions", _cell(stored)
 
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from simopt import __version__, checks
 from simopt.report.document import Document
-from simopt.report.page.plots import DARK, THEME, template
+from simopt.report.page.plots import DARK, THEME
 from simopt.store.errors import writing
 from simopt.store.whole import put
 
@@ -45,7 +45,6 @@ def save(document: Document, path: Path) -> Path:
         hashes=Markup(" ".join(map(_hash, scripts))),
         theme=THEME,
         dark=DARK,
-        template=template(),
         plotly=scripts[0],
         script=scripts[1],
     )

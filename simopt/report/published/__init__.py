@@ -14,16 +14,7 @@ from simopt.analysis.good_score import GoodScore
 from simopt.optimization.trajectory import steps_to
 from simopt.report.pools import pool
 from simopt.report.published import comparable, numbers
-from simopt.report.published.comparison import (
-    GOOD,
-    HEADER,
-    LARGEST,
-    MEDIAN,
-    NEVER,
-    STEPS,
-    Comparison,
-    csv_rows,
-)
+from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS, Comparison
 from simopt.report.published.numbers import TARGET, Number
 from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
     from simopt.report import Collected
 
-__all__ = ["HEADER", "Comparison", "compare", "csv_rows"]
+__all__ = ["Comparison", "compare"]
 
 _RUN = {"first_score": "first score", "steps": STEPS, "never_captured": NEVER}
 _ROTATION, _ANGLE = "rotation", 90.0

@@ -25,9 +25,7 @@ _MISSING = "not set"
 _LR = 0.1
 _FREE = {
     "dataset": {"source", "seed"},
-    "measure": set[str](),
     "optimizer": {"fused"},
-    "init": set[str](),
     "decoder": {"seed", "variables", "score_step"},
 }
 """Of each node of a configuration what may be other than published."""
@@ -92,7 +90,7 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
     if not isinstance(here, dict):
         return {"": (here, name)}
     there = catalogue.read(node, name) | ({"lr": _LR} if node == "optimizer" else {})
-    free = _FREE[node] | {"name", "aliases"}
+    free = _FREE.get(node, set()) | {"name", "aliases"}
     return {
         key if isinstance(key, str) and key.isidentifier() else _plain(key): (value, there.get(key, _MISSING))
         for key, value in here.items()

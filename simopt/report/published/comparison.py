@@ -56,7 +56,5 @@ class Comparison:
 def csv_rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[Any, ...]]:
     """Give a row for each comparison, in the order of :data:`HEADER`."""
     for each in comparisons:
-        yield (
-            each.dataset, each.source, each.measure, each.what, each.published, each.here, each.difference,
-            each.origin, len(each.replicates) or None, each.note,
-        )  # fmt: skip
+        fields = vars(each) | {"replicates": len(each.replicates) or None}
+        yield tuple(fields[name] for name in HEADER)

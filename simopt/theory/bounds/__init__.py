@@ -1,8 +1,7 @@
 """Bounds between measures: what the score of one leaves possible for another, for a known spectrum of X.
 
 ``between`` gives the best known limits of one measure at levels of another; ``bounds`` lists what it is made
-of, each with its proof where it is computed: ``frontier`` (CKA, NBS), ``subspace`` (least squares, CCA),
-``exact`` (one and two PCs) and ``general`` (both spectra known).
+of, each with its proof where it is computed: ``frontier`` (CKA, NBS) and ``subspace`` (least squares, CCA).
 """
 
 from __future__ import annotations
@@ -78,30 +77,6 @@ _RELATIONS = {
     "cca": Relation("cca", *_SAME, "cca"),
 }
 
-_STATEMENTS = {
-    frozenset({"cka", "nbs"}): (
-        "max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter",
-        "majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier",
-        "lower: cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; upper: up to two PCs, cka = 1",
-    ),
-    frozenset({"linreg", "nbs"}): (
-        "nbs^2 <= linreg <= nbs^2 + P_{r-1}",
-        "X'Y = (PX)'Y; the least eigenvalue of P rho P is at least linreg - P_{r-1}",
-        "lower: everywhere; upper: as all of Y's variance goes into one direction",
-    ),
-    frozenset({"linreg", "cka"}): (
-        "cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}",
-        "<K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P",
-        "lower: everywhere; upper: as all of Y's variance goes into one direction",
-    ),
-    frozenset({"cca", "linreg"}): (
-        "min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S)",
-        "S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2",
-        "upper: everywhere; lower: n - 1 >= K + r",
-    ),
-}
-"""Of a pair of measures: the statement, its proof, and where it is sharp."""
-
 
 def measures() -> list[str]:
     """Return the names of the measures that bounds are known for."""
@@ -130,18 +105,12 @@ class Bound:
         cka, nbs, linreg or cca.
     lower, upper : callable
         From scores of the given measure to limits of the implied one; both rise.
-    statement, proof : str
-    sharp : str
-        Where some Y comes as near to the limits as wanted.
     """
 
     given: str
     implied: str
     lower: Curve
     upper: Curve
-    statement: str
-    proof: str
-    sharp: str
 
 
 @dataclass(frozen=True)
@@ -171,30 +140,45 @@ def limits(setting: Setting) -> dict[str, float]:
 
 
 def bounds(setting: Setting) -> tuple[Bound, ...]:
-    """Return all bounds between two of cka, nbs, linreg and cca, in both directions."""
+    """Return all bounds between two of cka, nbs, linreg and cca, in both directions.
+
+    Each with its proof, and where it is sharp: where some Y comes as near to the limits as wanted.
+
+    - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter.
+      Majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier. Sharp from below at
+      cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; from above up to two PCs, and at cka = 1.
+    - nbs^2 <= linreg <= nbs^2 + P_{r-1}. X'Y = (PX)'Y; the least eigenvalue of P rho P is at least
+      linreg - P_{r-1}. Sharp from below everywhere, from above as all variance of Y goes into one direction.
+    - cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}.
+      <K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P. Sharp as the last.
+    - min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S).
+      S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2. Sharp from above
+      everywhere, from below where n - 1 >= K + r.
+    """
     divisor, norm = min(setting.x_units, setting.units), setting.norm
     lowest, most = partial(subspace.lowest_variance, setting), partial(subspace.linreg_under, setting)
-    curves: tuple[tuple[str, str, Curve, Curve], ...] = (
-        ("cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting)),
-        ("nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting)),
-        ("linreg", "nbs", lambda level: np.sqrt(lowest(level)), subspace.nbs_under_linreg),
-        ("nbs", "linreg", subspace.linreg_over_nbs, lambda level: most(level**2)),
-        ("linreg", "cka", lambda level: lowest(level) / norm, partial(subspace.cka_under_linreg, setting)),
-        ("cka", "linreg", partial(subspace.linreg_over_cka, setting), lambda level: most(level * norm)),
-        (
+    return (
+        Bound("cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting)),
+        Bound("nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting)),
+        Bound("linreg", "nbs", lambda level: np.sqrt(lowest(level)), subspace.nbs_under_linreg),
+        Bound("nbs", "linreg", subspace.linreg_over_nbs, lambda level: most(level**2)),
+        Bound(
+            "linreg", "cka", lambda level: lowest(level) / norm, partial(subspace.cka_under_linreg, setting)
+        ),
+        Bound("cka", "linreg", partial(subspace.linreg_over_cka, setting), lambda level: most(level * norm)),
+        Bound(
             "cca",
             "linreg",
             lambda level: subspace.linreg_lower(setting, level * divisor),
             lambda level: subspace.linreg_upper(setting, level * divisor),
         ),
-        (
+        Bound(
             "linreg",
             "cca",
             lambda level: subspace.correlations_lower(setting, level) / divisor,
             lambda level: subspace.correlations_upper(setting, level) / divisor,
         ),
     )
-    return tuple(Bound(*curve, *_STATEMENTS[frozenset(curve[:2])]) for curve in curves)
 
 
 def between(

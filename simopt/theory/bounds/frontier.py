@@ -28,7 +28,7 @@ def smallest_norm(setting: Setting, cka: Floats) -> Floats:
     (p_1 .. p_r). On sum b = 1, 1 / ||b|| is sqrt(r) times the cosine to the flat spectrum, and the
     nearest b is on the arc between the two. Sharp: that b on the PCs of X.
     """
-    count = min(setting.rank, setting.components)
+    count = setting.common
     own = setting.norms[count]
     flat = np.arccos(unit(setting.variance[count] / (np.sqrt(setting.rank) * own)))
     angle = np.arccos(unit(cka * setting.norm / own))
@@ -54,7 +54,7 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
     Sharp for one PC, for c <= p_1 / (E_K sqrt(r)) where K + r < n, and at the largest CKA.
     """
     level = unit(cka)
-    count = min(setting.rank, setting.components)
+    count = setting.common
     own = setting.norms[count]
     angle = np.arccos(unit(level * setting.norm / own))[..., None]
     place = np.arccos(unit(setting.norms[: count + 1] / own))
@@ -84,8 +84,8 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
     - nbs <= sqrt(P_r), as rank Y <= r.
 
     Not exact in general, and no convex problem: pinching Y to the PCs of X raises NBS, but CKA too, and with
-    two PCs a Y turned out of them is above every Y on them. Sharp for one PC, at c = 1, and for two PCs
-    where :func:`simopt.theory.bounds.exact.two_components` has its peak.
+    two PCs a Y turned out of them is above every Y on them. Sharp for one PC, at c = 1, and for two PCs where
+    m = A / sqrt(A^2 + B^2) is that of a Y in their span.
     """
     level = unit(cka)
     A = level * setting.norm
@@ -117,7 +117,7 @@ def cka_upper(setting: Setting, nbs: Floats) -> Floats:
 
 def highest_cka(setting: Setting) -> float:
     """Return E_r / E_K, the largest CKA of any Y of rank r: the first r PCs of X. Sharp."""
-    return float(setting.norms[min(setting.rank, setting.components)] / setting.norm)
+    return float(setting.norms[setting.common] / setting.norm)
 
 
 def highest_nbs(setting: Setting) -> float:

@@ -107,11 +107,7 @@ def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> F
 
     By bisection, the end of the last interval that lies below; ``top`` where v is not reached.
     """
-    low, high = np.zeros_like(values), np.full_like(values, top)
-    for _ in range(60):
-        middle = (low + high) / 2
-        reached = function(middle) >= values
-        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    low, _ = _bisected(lambda x: function(x) >= values, np.full_like(values, top))
     return np.where(function(np.full_like(values, top)) < values, top, low)
 
 
@@ -120,12 +116,17 @@ def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -
 
     By bisection, the end of the last interval that lies above; 0 where the function starts above v.
     """
-    low, high = np.zeros_like(values), np.full_like(values, top)
+    return _bisected(lambda x: function(x) > values, np.full_like(values, top))[1]
+
+
+def _bisected(beyond: Callable[[Floats], npt.NDArray[np.bool_]], high: Floats) -> tuple[Floats, Floats]:
+    """Return the last interval, from 0 to ``high`` at first, around where ``beyond`` becomes true."""
+    low = np.zeros_like(high)
     for _ in range(60):
         middle = (low + high) / 2
-        passed = function(middle) > values
-        low, high = np.where(passed, low, middle), np.where(passed, middle, high)
-    return high
+        there = beyond(middle)
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    return low, high
 
 
 def _running(values: Floats) -> Floats:

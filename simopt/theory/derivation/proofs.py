@@ -17,6 +17,9 @@ from simopt.theory.derivation.words import Rules, same
 
 Through: TypeAlias = Literal["nothing", "cosine", "square"]
 
+_SINE, _COSINE = sp.symbols("s c", real=True)
+_RATIONAL = {sp.sin(t): _SINE, sp.cos(t): _COSINE}
+
 
 class NuclearNorm(sp.Function):  # type: ignore[misc]
     """The sum of the singular values of a matrix."""
@@ -46,10 +49,8 @@ def vanishes(expression: sp.Expr) -> bool:
 
 def _vanishes_rationally(expression: sp.Expr) -> bool:
     """Whether a rational expression, also in sines and cosines, is zero."""
-    sine, cosine = sp.symbols("s c", real=True)
-    plain = expression.xreplace({sp.sin(t): sine, sp.cos(t): cosine})
-    numerator = sp.expand(sp.fraction(sp.together(plain))[0])
-    return bool(numerator == 0 or sp.expand(numerator.subs(sine, sp.sqrt(1 - cosine**2))) == 0)
+    numerator = sp.expand(sp.fraction(sp.together(expression.xreplace(_RATIONAL)))[0])
+    return bool(numerator == 0 or sp.expand(numerator.subs(_SINE, sp.sqrt(1 - _COSINE**2))) == 0)
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,9 @@ class Series(Check):
     def _agrees(self, exact: sp.Expr, terms: sp.Expr, order: sp.Expr) -> bool:
         # Half powers of the strength are whole powers of its root.
         x = sp.Symbol("x", positive=True)
-        sine, cosine = sp.symbols("s c", real=True)
         whole = 1 if terms.is_polynomial(self.strength) else 2
         exact, terms = (
-            side.xreplace({self.strength: x**whole}).xreplace({sp.sin(t): sine, sp.cos(t): cosine})
-            for side in (exact, terms)
+            side.xreplace({self.strength: x**whole}).xreplace(_RATIONAL) for side in (exact, terms)
         )
         stop = int(order * whole)
         if self.through != "nothing":

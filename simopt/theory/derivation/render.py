@@ -31,17 +31,19 @@ _PREAMBLE = r"""\documentclass[a4paper,11pt]{article}
 \allowdisplaybreaks
 \begin{document}
 """
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
+_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "_": r"\_",
+        "#": r"\#",
+        "^": r"\textasciicircum{}",
+        "|": r"\textbar{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
 _MARKDOWN = {
     "title": "# {}\n\n",
     "perturbation": "{}.\n\n",
@@ -237,4 +239,4 @@ def _escaped_markdown(words: str) -> str:
 
 
 def _escaped_latex(words: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in words)
+    return words.translate(_SPECIAL)

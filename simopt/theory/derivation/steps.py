@@ -5,27 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import sympy as sp
 
-from simopt.errors import InputError, NumericalError
-from simopt.theory.derivation.setting import (
-    PENALTY,
-    PERTURBATIONS,
-    RATIO,
-    SHARES,
-    Assumption,
-    Explicit,
-    K,
-    a,
-    delta,
-    p,
-    rho,
-)
+from simopt.errors import NumericalError
+from simopt.theory.derivation.setting import Assumption, a, delta
 from simopt.theory.derivation.words import Equation
-from simopt.typing import FloatArray
 
 
 class DerivationError(NumericalError):
@@ -80,8 +66,6 @@ class Derivation:
     Attributes
     ----------
     subject, perturbation : str
-    assumptions : tuple of Assumption
-        In the order in which they enter.
     steps : tuple of Step
     definition : sympy expression
         The measure in X and Y, where the steps of the score start.
@@ -111,11 +95,6 @@ class Derivation:
     correction: sp.Expr | None
     strength: sp.Symbol
     symbols: Mapping[sp.Symbol, str]
-
-    @cached_property
-    def assumptions(self) -> tuple[Assumption, ...]:
-        """All that is supposed, in the order in which it enters."""
-        return tuple(dict.fromkeys(each for step in self.steps for each in step.assumptions))
 
     def verify(self) -> None:
         """Have the machine check every step, and that the results are what the steps arrive at.
@@ -159,55 +138,9 @@ class Derivation:
         if step.of == "score":
             return bool(step.before == self.definition)
         if step.of == "loss":
-            return bool(
-                step.before == self.result or not sp.expand(step.before + self.result).has(self._varying)
-            )
+            varying = a if self.strength == delta else self.strength
+            return bool(step.before == self.result or not sp.expand(step.before + self.result).has(varying))
         return True
-
-    @property
-    def _varying(self) -> sp.Symbol:
-        """What the score is a function of."""
-        return a if self.strength == delta else self.strength
-
-    def evaluate(
-        self,
-        spectrum: FloatArray,
-        strength: float,
-        *,
-        index: int = 0,
-        penalty: float = 0.0,
-        units: int | None = None,
-    ) -> float:
-        """Return the score that the result predicts.
-
-        Parameters
-        ----------
-        spectrum : array, (K,)
-            lambda, the squared singular values of the centred X.
-        strength : float
-            t in radians, a, eta, or nu in units of lambda.
-        index : int
-            The perturbed PC, counted from 0.
-        penalty : float
-            Of ridge regression.
-        units : int, optional
-            Number of units; K if not given.
-
-        Raises
-        ------
-        InputError
-            There is no such PC.
-        """
-        if not 0 <= index < len(spectrum):
-            raise InputError(f"PC {index} of {len(spectrum)}; PCs are counted from 0.")
-        perturbation = PERTURBATIONS[self.perturbation]
-        variances = [sp.Float(float(value)) for value in spectrum]
-        sizes = {K: sp.Integer(len(variances)), p: sp.Integer(units or len(variances))}
-        if perturbation.whole:
-            variances += [sp.Integer(0)] * (int(sizes[p]) - len(variances))
-        defined = dict(SHARES.equations + RATIO.equations + PENALTY.equations)
-        written = Explicit(perturbation, variances, index).write(self.result.xreplace(defined | sizes))
-        return float(written.subs({rho: sp.Float(penalty), self._varying: sp.Float(strength)}))
 
 
 def definitions(steps: Sequence[Step], quantities: Sequence[str]) -> dict[sp.Basic, sp.Basic]:
