@@ -230,8 +230,10 @@ def whole(value: int, low: int, what: str, high: int | None = None) -> None:
 
 def seeds(values: Sequence[int]) -> None:
     """Refuse seeds of which there is none, or one that is no whole number from 0 to 2^63 - 1."""
-    if np.ndim(values) != 1 or len(values) == 0:
-        raise InputError(f"seeds is {values!r}; give a list of at least one, for instance seeds=[0].")
+    if np.ndim(values) != 1:
+        raise InputError(f"seeds is {values!r}; give a list, for instance seeds=[0].")
+    if len(values) == 0:
+        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
     for seed in values:
         whole(seed, 0, "a seed", _LARGEST_SEED)
 

@@ -124,10 +124,8 @@ class Session:
         self.log = RunLog(header, before)
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
-        self.should_stop()  # who is asked catches signals from now on: they wait for the end of a step
-        if before is None:
-            self._write({})
-        elif request.path is not None:
+        self.unwritten = before is None
+        if before is not None and request.path is not None:
             again = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
             image.write(request.path, replace(before, attributes={**before.attributes, **again}))
         try:
@@ -171,6 +169,9 @@ class Session:
 
     def _stop(self) -> bool:
         self.stopped = self.should_stop()
+        if self.unwritten:
+            # Only now: who has asked once catches signals, which from here on wait for the end of a step.
+            self._write({})
         return self.stopped
 
     def _observe(self, state: State) -> None:
@@ -201,6 +202,7 @@ class Session:
         self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
     ) -> Stored:
         stored = self._stored(results, state, **attributes)
+        self.unwritten = False
         if self.request.path is not None:
             image.write(self.request.path, stored)
         return stored
