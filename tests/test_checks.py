@@ -155,3 +155,10 @@ def test_plain_values_are_json() -> None:
     plain = checks.as_plain(value)
     assert plain == expected
     assert json.loads(json.dumps(plain, allow_nan=False)) == expected
+
+
+def test_masked_values_are_refused_and_an_empty_mask_is_not() -> None:
+    values = np.arange(12.0).reshape(6, 2)
+    with pytest.raises(InputError, match="X has masked values"):
+        checks.responses(np.ma.masked_greater(values, 10))
+    np.testing.assert_array_equal(checks.responses(np.ma.masked_array(values)), values)

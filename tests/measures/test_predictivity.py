@@ -50,3 +50,10 @@ def test_wide_and_padded_data_neither_warn_nor_mislead(rng: np.random.Generator,
 def test_options_that_cannot_be(rng: np.random.Generator, options: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         simopt.score(rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), "pls25", **options)
+
+
+def test_several_measures_have_the_scores_they_have_alone(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 20, 4))
+    held = simopt.measures.get("nbs")
+    several = simopt.score(X, Y, ["cka", held, "linreg"])
+    assert several == {name: simopt.score(X, Y, name) for name in ("cka", "nbs", "linreg")}

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ import simopt
 from simopt.datasets import Dataset
 from simopt.report import attribution, figures, joint, sensitivity, standing, style
 from simopt.workflows.result import Result
+from simopt.workflows.run_request import RunRequest
 
 NAMES = ("run", "score", "explain", "attribute", "sensitivity", "joint", "card")
 
@@ -181,3 +183,14 @@ def test_rows_of_a_run_are_its_states(results) -> None:
     last = rows[-1]
     assert (last["seed"], last["step"]) == (1, int(run.step[-1]))
     assert math.isclose(last["cka"], run.score[-1, 1])
+
+
+def test_a_run_that_another_decoder_was_at_is_not_taken_for_one() -> None:
+    X = np.random.default_rng(0).standard_normal((9, 3))
+    labels = {"kind": np.repeat(["a", "b", "c"], 3)}
+    dataset = Dataset("X", X, labels=labels)
+    asked = RunRequest(dataset=dataset, decoder="standard")
+    for decoder, fits in (("standard", True), ("published", False), (None, False)):
+        made = RunRequest(dataset=dataset, decoder=decoder)
+        run = SimpleNamespace(attributes={"identity": made.identity})
+        assert asked.same(run, "measure") is fits
