@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,7 +25,7 @@ _FIELDS = "fields"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(ABC):
     """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values.
 
     Attributes
@@ -56,9 +57,9 @@ class Result:
         told: dict[str, Any] = as_plain({"schema": SCHEMA, **self.values()})
         return told
 
+    @abstractmethod
     def table(self) -> list[dict[str, Any]]:
         """Return plain rows, a dict each, as pandas.DataFrame and xarray take them."""
-        raise NotImplementedError
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what the figure of the command shows, and return the axes.

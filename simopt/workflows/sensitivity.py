@@ -116,7 +116,8 @@ def carry_out(
         return work
 
     found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return replace(SensitivityResult.of(_renamed(request, found)), how=how)
+    named = _renamed(request, found) if how == "found" else found
+    return replace(SensitivityResult.of(named), how=how)
 
 
 def _renamed(request: SensitivityRequest, found: Sensitivities) -> Sensitivities:
