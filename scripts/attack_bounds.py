@@ -1,6 +1,6 @@
 """Try to break the bounds of ``simopt.theory.bounds``: adversarial random pairs, then gradients.
 
-X = diag(sqrt(p)) in the space of the centred samples, without loss of generality, as all scores ignore
+X = diag(sqrt(p)) in the space of the centered samples, without loss of generality, as all scores ignore
 rotations of samples and of units. For each bound: how many pairs were tried, the worst margin (above 0:
 broken) and the smallest gap (how near to sharp), of pairs where neither the given score nor the limit is next
 to the end of its range. What is given counts as known to 1e-12.
@@ -306,10 +306,10 @@ def _climb(
     Y = Y * 10 ** (-2 * torch.rand(starts, N, 1, generator=make, dtype=torch.float64))
     logits.requires_grad_()
     Y.requires_grad_()
-    optimiser = torch.optim.Adam([logits, Y], lr=0.03)
+    optimizer = torch.optim.Adam([logits, Y], lr=0.03)
     seen, within = [], []
     for step in range(steps):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 0.03 * (1 - step / steps) + 1e-4
         share = torch.softmax(logits, dim=-1).sort(dim=-1, descending=True).values
         found = scores(share, Y)
@@ -319,12 +319,12 @@ def _climb(
             value, objective = _known_x(share, found, target, N + 1, q)
         seen.append(value)
         within.append(np.all([inner(found[s].detach().numpy(), 1) for s in ("cka", "nbs", "linreg")], axis=0))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (-objective.sum()).backward()
         for parameter in (logits, Y):
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
-        optimiser.step()
+        optimizer.step()
     return np.concatenate(seen), np.concatenate(within)
 
 

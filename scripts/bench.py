@@ -1,4 +1,4 @@
-"""How far one optimisation step is from the matrix products it cannot do without.
+"""How far one optimization step is from the matrix products it cannot do without.
 
 For each measure: the median time of a step (score, gradient, update; float32) over that of its floor, timed
 by turns in one process; ``logged`` adds the captured variance of every PC. Floors, for X (n, p) and Y (n, q):
@@ -130,7 +130,7 @@ def row(dataset: str, measure: str, reference: Reference, Y0: Tensor, seconds: f
     }
 
 
-def centred(A: Tensor) -> Tensor:
+def centered(A: Tensor) -> Tensor:
     return A - A.mean(dim=0)
 
 
@@ -142,7 +142,7 @@ def root(A: Tensor) -> Tensor:
 
 def textbook(measure: str, X: Tensor, Y: Tensor) -> Tensor:
     """Return the score by its formula."""
-    X, Y = centred(X), centred(Y)
+    X, Y = centered(X), centered(Y)
     if measure == "cka":
         (U, s, _), (V, t, _) = torch.linalg.svd(X @ X.T), torch.linalg.svd(Y @ Y.T)
         return s @ (U.T @ V).square() @ t / (s.norm() * t.norm())

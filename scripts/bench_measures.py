@@ -25,12 +25,12 @@ from simopt import measures
 SHAPES = [(3200, 168), (200, 2000)]
 
 
-def centred(A: Tensor) -> Tensor:
+def centered(A: Tensor) -> Tensor:
     return A - A.mean(dim=0)
 
 
 def gram(A: Tensor) -> Tensor:
-    return centred(A) @ centred(A).T
+    return centered(A) @ centered(A).T
 
 
 def cosine(K: Tensor, L: Tensor) -> Tensor:
@@ -40,16 +40,16 @@ def cosine(K: Tensor, L: Tensor) -> Tensor:
 def rbf(A: Tensor) -> Tensor:
     squared = torch.cdist(A, A, compute_mode="use_mm_for_euclid_dist").square()
     K = torch.exp(-squared / (2 * squared.detach().flatten().median()))
-    return centred(centred(K).T)
+    return centered(centered(K).T)
 
 
 def nbs(X: Tensor, Y: Tensor) -> Tensor:
-    X, Y = centred(X), centred(Y)
+    X, Y = centered(X), centered(Y)
     return torch.linalg.svdvals(X.T @ Y).sum() / (X.norm() * Y.norm())
 
 
 def regression(X: Tensor, Y: Tensor, penalty: float = 0.0) -> Tensor:
-    X, Y = centred(X), centred(Y)
+    X, Y = centered(X), centered(Y)
     if penalty == 0:
         predicted = Y @ (torch.linalg.pinv(Y) @ X)
     else:
@@ -59,7 +59,7 @@ def regression(X: Tensor, Y: Tensor, penalty: float = 0.0) -> Tensor:
 
 
 def cca(X: Tensor, Y: Tensor) -> Tensor:
-    bases = [torch.linalg.svd(centred(A), full_matrices=False)[0] for A in (X, Y)]
+    bases = [torch.linalg.svd(centered(A), full_matrices=False)[0] for A in (X, Y)]
     rank = min(X.shape[1], len(X) - 1)
     return torch.linalg.svdvals(bases[0][:, :rank].T @ bases[1][:, :rank]).sum() / min(X.shape[1], Y.shape[1])
 
@@ -71,7 +71,7 @@ def rsa(X: Tensor, Y: Tensor) -> Tensor:
 
 
 def distance_correlation(X: Tensor, Y: Tensor) -> Tensor:
-    A, B = (centred(centred(torch.cdist(Z, Z)).T) for Z in (X, Y))
+    A, B = (centered(centered(torch.cdist(Z, Z)).T) for Z in (X, Y))
     return ((A * B).mean() / ((A * A).mean() * (B * B).mean()).sqrt()).sqrt()
 
 

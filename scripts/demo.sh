@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a clone to a figure: installs, optimises noise towards a recording, and reports.
+# From a clone to a figure: installs, optimizes noise towards a recording, and reports.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

@@ -1,4 +1,4 @@
-"""The yaml catalogue: which measures, datasets, optimisers there are, and how to build one.
+"""The yaml catalogue: which measures, datasets, optimizers there are, and how to build one.
 
 A yaml names a class in ``_target_`` and its options; this module reads it plainly, without Hydra, so that
 a notebook and the command line build the same object from the same file.
@@ -17,12 +17,23 @@ from typing import Any
 import yaml
 
 from simopt import checks
-from simopt.errors import InputError
+from simopt.errors import InputError, warn_renamed
 from simopt.typing import Node
 
 _NAMES = ("name", "aliases")
 _COMPLETE = ("measure", "dataset", "decoder", "init")
 """Groups whose yamls list every option of their classes: options are checked without importing these."""
+
+FORMER_NAMES = {
+    "angle_normalised": "angle_normalized",
+    "centred": "centered",
+    "centre_units": "center_units",
+    "normalised": "normalized",
+    "normaliser": "normalizer",
+    "procrustes_normalised": "procrustes_normalized",
+    "standardise": "standardize",
+}
+"""British spellings of measures, options and values that are still read, and what they are called now."""
 
 REVISIONS: dict[str, int] = {}
 """The dotted name of what computes numbers, and its revision where that is not 1.
@@ -43,6 +54,29 @@ def outdated(revisions: Mapping[str, Any]) -> list[str]:
         for name, number in revisions.items()
         if isinstance(number, int) and number < revision(name)
     ]
+
+
+def current(name: str) -> str:
+    """Return the name that a measure, an option or a value has now; warn where a former one is used."""
+    renamed = FORMER_NAMES.get(name)
+    if renamed is not None:
+        warn_renamed(name, renamed)
+    return renamed or name
+
+
+def _renamed(node: Node) -> dict[str, Any]:
+    """Return a node of one of simopt's classes with the names that its options and values have now.
+
+    An option under its former name was chosen by the user, so it replaces the default under the new one.
+    """
+    if not str(node.get("_target_")).startswith("simopt."):
+        return dict(node)
+    values = {
+        key: current(value) if isinstance(value, str) and key not in _NAMES else value
+        for key, value in node.items()
+    }
+    former = {current(key): values.pop(key) for key in node if key in FORMER_NAMES}
+    return {**values, **former}
 
 
 def config_dir() -> Path:
@@ -72,6 +106,11 @@ def aliases(group: str) -> dict[str, str]:
     }
 
 
+def has(group: str, name: str) -> bool:
+    """Return whether a group has an entry of this name, alias or former name."""
+    return name in names(group) or name in aliases(group) or name in FORMER_NAMES
+
+
 def read(group: str, name: str) -> dict[str, Any]:
     """Return the yaml of one entry, found by its name, or by an alias and then with the options of that.
 
@@ -82,7 +121,7 @@ def read(group: str, name: str) -> dict[str, Any]:
     InputError
         There is no such name; the nearest ones are given.
     """
-    known = names(group)
+    name, known = current(name), names(group)
     if name in known:
         return _load(group, name)
     owner = aliases(group).get(name)
@@ -115,7 +154,7 @@ def node(group: str, given: str | Node, **options: Any) -> dict[str, Any]:
         given = read(group, given)
     elif not isinstance(given, Mapping):
         raise InputError(f"{group} is {given!r}; choose one with {group}=NAME.")
-    chosen = {**given, **options}
+    chosen = _renamed({**given, **options})
     if "_object_" in given and not options:
         return chosen  # a measure that a caller holds
     target = chosen.get("_target_")
@@ -216,7 +255,7 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
         The path leads nowhere or to another kind, an option is unknown, missing or refused, or
         ``_partial_`` stands where nothing is called later.
     """
-    options = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    options = {key: value for key, value in _renamed(node).items() if key not in ("_target_", "_partial_")}
     missing = next((key for key, value in options.items() if isinstance(value, str) and value == "???"), None)
     if missing is not None:
         raise InputError(f"{what}.{missing} has no value; give one with {what}.{missing}=VALUE.")

@@ -23,11 +23,11 @@ class Components:
     Attributes
     ----------
     scores : array, (n, K)
-        U S of the centred responses, descending, scaled to unit total variance.
+        U S of the centered responses, descending, scaled to unit total variance.
     values : array of float64, (K,)
         Norms of the scores, sqrt(lambda_i / sum lambda).
     norm : float
-        Frobenius norm of the centred responses.
+        Frobenius norm of the centered responses.
     """
 
     scores: FloatArray

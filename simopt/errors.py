@@ -60,21 +60,17 @@ class FetchError(SimoptError):
 
 
 class RunFailedError(SimoptError):
-    """An optimisation stopped for a reason other than its target, its step limit or an interrupt."""
+    """An optimization stopped for a reason other than its target, its step limit or an interrupt."""
 
 
 class InterruptedRunError(SimoptError):
-    """An optimisation was stopped from outside and can be resumed."""
+    """An optimization was stopped from outside and can be resumed."""
 
     exit_code = 130
 
 
 class SurrogateWarning(UserWarning):
     """A dataset is a surrogate, not the recording whose name it carries."""
-
-
-class RetiredWarning(UserWarning):
-    """A key was set that has no effect any more."""
 
 
 class LargeResultWarning(UserWarning):
@@ -94,6 +90,11 @@ def warn(message: str, category: type[Warning]) -> None:
     ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_renamed(former: str, current: str) -> None:
+    """Warn that a name that is still read has been replaced."""
+    warn(f"{former} is now called {current}; the old name ends with the next release.", DeprecationWarning)
 
 
 def _shown(text: str) -> str:

@@ -7,11 +7,12 @@ Every backward pass is written by hand: none differentiates through a factorisat
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from simopt.errors import NumericalError
+from simopt.errors import NumericalError, warn_renamed
 from simopt.gradients import Saved, with_gradient
 
 _LARGEST_SCALE = 1.69770248526
@@ -24,14 +25,22 @@ def _less_mean(matrix: Tensor) -> Tensor:
 
 
 @with_gradient(_less_mean)
-def centre(matrix: Tensor) -> tuple[Tensor, Saved]:
+def center(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Subtract the mean over samples, (..., n, q)."""
     return _less_mean(matrix), ()
 
 
-def double_centre(matrix: Tensor) -> Tensor:
+def __getattr__(name: str) -> Any:
+    """Give ``centre``, the former name of :func:`center`, for one release."""
+    if name != "centre":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn_renamed("linalg.centre", "linalg.center")
+    return center
+
+
+def double_center(matrix: Tensor) -> Tensor:
     """Subtract the means of rows and of columns of symmetric A, (..., n, n)."""
-    return centre(centre(matrix).mT)
+    return center(center(matrix).mT)
 
 
 def _gram_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
@@ -47,39 +56,39 @@ def gram(matrix: Tensor) -> tuple[Tensor, Saved]:
     return matrix.mT @ matrix, (matrix,)
 
 
-def _products_gradient(cross_grad: Tensor, gram_grad: Tensor, centred: Tensor, factor: Tensor) -> Tensor:
+def _products_gradient(cross_grad: Tensor, gram_grad: Tensor, centered: Tensor, factor: Tensor) -> Tensor:
     grad = factor @ cross_grad
     own = gram_grad + gram_grad.mT
     if grad.ndim == 3:  # one pass over the samples less than a product and a sum
-        return grad.baddbmm_(centred, own)
-    return grad.add_(centred @ own)
+        return grad.baddbmm_(centered, own)
+    return grad.add_(centered @ own)
 
 
 @with_gradient(_products_gradient, outputs=2)
 def products(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return F'A and A'A, (..., r, q) and (..., q, q), of A (..., n, q) after centring.
+    """Return F'A and A'A, (..., r, q) and (..., q, q), of A (..., n, q) after centering.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Constant, its columns centred: then the gradient F G_1 + A (G_2 + G_2') needs no centring.
+        Constant, its columns centered: then the gradient F G_1 + A (G_2 + G_2') needs no centering.
     """
-    centred = _less_mean(matrix)
-    return (factor.mT @ centred, centred.mT @ centred), (centred, factor)
+    centered = _less_mean(matrix)
+    return (factor.mT @ centered, centered.mT @ centered), (centered, factor)
 
 
 def _cross_and_total_gradient(
-    cross_grad: Tensor, total_grad: Tensor, centred: Tensor, factor: Tensor
+    cross_grad: Tensor, total_grad: Tensor, centered: Tensor, factor: Tensor
 ) -> Tensor:
-    return (factor @ cross_grad).addcmul_(centred, 2 * total_grad[..., None, None])
+    return (factor @ cross_grad).addcmul_(centered, 2 * total_grad[..., None, None])
 
 
 @with_gradient(_cross_and_total_gradient, outputs=2)
 def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centring."""
-    centred = _less_mean(matrix)
-    return (factor.mT @ centred, torch.linalg.matrix_norm(centred).square()), (centred, factor)
+    """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centering."""
+    centered = _less_mean(matrix)
+    return (factor.mT @ centered, torch.linalg.matrix_norm(centered).square()), (centered, factor)
 
 
 def _along(grad: Tensor, direction: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ def _squared_distances(points: Tensor) -> Tensor:
     exact = "donot_use_mm_for_euclid_dist"
     if points.shape[-1] < _MANY_COORDINATES:
         return torch.cdist(points, points, compute_mode=exact).square()
-    centred = points - points.mean(dim=-2, keepdim=True)
-    own = centred.square().sum(dim=-1)
-    squared = (centred @ centred.mT).mul_(-2).add_(own[..., :, None]).add_(own[..., None, :])
+    centered = points - points.mean(dim=-2, keepdim=True)
+    own = centered.square().sum(dim=-1)
+    squared = (centered @ centered.mT).mul_(-2).add_(own[..., :, None]).add_(own[..., None, :])
     near = squared < _CANCELLED * (own[..., :, None] + own[..., None, :])
     index = near.nonzero(as_tuple=True)
     if len(index[0]) > _MOST_CANCELLED * near.numel():

@@ -15,7 +15,7 @@ ArrayLike: TypeAlias = "npt.ArrayLike | torch.Tensor"
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 LabelArray: TypeAlias = npt.NDArray[Any]
 Source: TypeAlias = Literal["real", "surrogate"]
-Form: TypeAlias = Literal["score", "squared", "angular", "angle", "angle_normalised"]
+Form: TypeAlias = Literal["score", "squared", "angular", "angle", "angle_normalized"]
 Node: TypeAlias = Mapping[str, Any]
 """A plain configuration node: ``_target_`` and its options."""
 

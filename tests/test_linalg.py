@@ -20,28 +20,28 @@ def rotation(size: int) -> torch.Tensor:
     return torch.linalg.qr(matrix(size, size))[0]
 
 
-def test_centre_gram_and_products() -> None:
-    A, F = matrix(2, 7, 3), linalg.centre(matrix(7, 4))
-    centred = A - A.mean(dim=1, keepdim=True)
+def test_center_gram_and_products() -> None:
+    A, F = matrix(2, 7, 3), linalg.center(matrix(7, 4))
+    centered = A - A.mean(dim=1, keepdim=True)
     cross, own = linalg.products(A, F)
-    torch.testing.assert_close(linalg.centre(A), centred)
+    torch.testing.assert_close(linalg.center(A), centered)
     torch.testing.assert_close(linalg.gram(A), A.mT @ A)
     H = torch.eye(7, dtype=torch.float64) - 1 / 7
-    torch.testing.assert_close(linalg.double_centre(A @ A.mT), H @ A @ A.mT @ H)
-    torch.testing.assert_close(cross, F.mT @ centred)
-    torch.testing.assert_close(own, centred.mT @ centred)
+    torch.testing.assert_close(linalg.double_center(A @ A.mT), H @ A @ A.mT @ H)
+    torch.testing.assert_close(cross, F.mT @ centered)
+    torch.testing.assert_close(own, centered.mT @ centered)
     cross, total = linalg.cross_and_total(A, F)
-    torch.testing.assert_close(cross, F.mT @ centred)
-    torch.testing.assert_close(total, centred.square().sum(dim=(1, 2)))
+    torch.testing.assert_close(cross, F.mT @ centered)
+    torch.testing.assert_close(total, centered.square().sum(dim=(1, 2)))
 
 
-@pytest.mark.parametrize("function", [linalg.centre, linalg.gram], ids=["centre", "gram"])
-def test_gradients_of_centre_and_gram(function) -> None:
+@pytest.mark.parametrize("function", [linalg.center, linalg.gram], ids=["center", "gram"])
+def test_gradients_of_center_and_gram(function) -> None:
     assert gradcheck(function, matrix(2, 6, 3).requires_grad_())
 
 
 def test_gradient_of_products() -> None:
-    F = linalg.centre(matrix(6, 4))
+    F = linalg.center(matrix(6, 4))
     assert gradcheck(lambda A: linalg.products(A, F), matrix(2, 6, 3).requires_grad_())
     assert gradcheck(lambda A: linalg.cross_and_total(A, F), matrix(2, 6, 3).requires_grad_())
 

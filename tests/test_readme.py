@@ -116,8 +116,8 @@ def small(self: Recording) -> Dataset:
     time = self.shape[:-2] and (2,)
     responses = rng.standard_normal((*time, 40, 6)) * np.geomspace(3, 0.3, 6)
     labels = {planted.variable: np.arange(40) % 2 for planted in self.planted()}
-    for labelled in labels.values():
-        responses[..., 1] += 2 * labelled
+    for labeled in labels.values():
+        responses[..., 1] += 2 * labeled
     return Dataset(name=self.name, responses=responses, labels=labels, source="surrogate")
 
 

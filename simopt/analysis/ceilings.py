@@ -122,9 +122,9 @@ def _calibrated(
 ) -> tuple[FloatArray, FloatArray]:
     """Scale distances from the best score, (splits, m), by that of the halves over that expected of them."""
     best = np.array([each.facts.high if each.facts.larger_is_closer else each.facts.low for each in measures])
-    observed, modelled = best - halves.mean(axis=0), best - expected.mean(axis=0)
-    known = np.isfinite(best) & (np.abs(modelled) > _SATURATED)
-    factor = np.divide(observed, modelled, out=np.ones_like(best), where=known)
+    observed, modeled = best - halves.mean(axis=0), best - expected.mean(axis=0)
+    known = np.isfinite(best) & (np.abs(modeled) > _SATURATED)
+    factor = np.divide(observed, modeled, out=np.ones_like(best), where=known)
     anchor = np.where(known, best, 0.0)
     return anchor - factor * (anchor - values), anchor - factor * (anchor - replicates)
 
@@ -260,7 +260,7 @@ class _Model:
         return restored.reshape(average.shape)
 
     def _noise_power(self, samples: int) -> float:
-        """Return the expected sum of squares of the noise in the average, centred over its samples."""
+        """Return the expected sum of squares of the noise in the average, centered over its samples."""
         bins = self.noise.reshape(-1, *self.noise.shape[-2:])
         power = np.square(bins).sum(axis=(0, 2)) - np.square(bins.sum(axis=0)).sum(axis=1) / samples
         trials = np.bincount(self.condition)[self.condition]

@@ -75,7 +75,7 @@ class Decoder:
 
     Parameters
     ----------
-    standardise : bool
+    standardize : bool
         Scale every unit to mean 0 and variance 1 by the training folds, so that the penalty means the same
         whatever the responses are measured in. The published decoder did not.
     penalty : float
@@ -96,7 +96,7 @@ class Decoder:
         the last state; 0: every logged state.
     """
 
-    standardise: bool = True
+    standardize: bool = True
     penalty: float = 1.0
     folds: int = 5
     seed: int = 0
@@ -224,7 +224,7 @@ class Decoder:
 
         for train, test in plan.splits:
             known, unknown = responses[train], responses[test]
-            if self.standardise:
+            if self.standardize:
                 scaler = StandardScaler().fit(known)
                 known, unknown = scaler.transform(known), scaler.transform(unknown)
             yield known, unknown, plan.labels[train], plan.labels[test]
@@ -270,7 +270,7 @@ def _fewer_folds(most: int) -> str:
     return f"lower the folds of the decoder to {most}." if most >= 2 else "2 folds are the least."
 
 
-PUBLISHED = Decoder(standardise=False, max_iter=200)
+PUBLISHED = Decoder(standardize=False, max_iter=200)
 """The decoder of the published runs: no scaling, C = 1, 200 iterations, 5 folds."""
 
 
@@ -280,8 +280,8 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of dict
-        ``accuracy`` (standardised), ``accuracy_published`` (:data:`PUBLISHED`), ``chance``, ``classes``,
-        ``folds`` (fewer than 5 where a class has fewer conditions), ``over_time`` (standardised, one value a
+        ``accuracy`` (standardized), ``accuracy_published`` (:data:`PUBLISHED`), ``chance``, ``classes``,
+        ``folds`` (fewer than 5 where a class has fewer conditions), ``over_time`` (standardized, one value a
         time bin); or the ``reason`` why a label cannot be decoded.
     """
     results: dict[str, dict[str, Any]] = {}

@@ -42,7 +42,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Explained:
-    """One measure: where the score stands, and what an optimised dataset, of so many units, has at it."""
+    """One measure: where the score stands, and what an optimized dataset, of so many units, has at it."""
 
     standing: Standing
     units: int

@@ -92,7 +92,7 @@ def nulls(
 ) -> dict[str, dict[str, Null]]:
     """Score data unrelated to X that share with Y what has no say in its relation to X.
 
-    ``unrelated``: exactly the spectrum of Y. With Y = U S V' after centring, U is drawn anew from the Haar
+    ``unrelated``: exactly the spectrum of Y. With Y = U S V' after centering, U is drawn anew from the Haar
     measure on orthonormal sample directions orthogonal to the constant one; S, V and the mean stay.
     ``shuffled``: the rows of Y in random order. ``gaussian``: independent Gaussian samples with the mean and
     the PCs of Y, of population variances from which samples have, on average, the spectrum of Y

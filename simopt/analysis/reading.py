@@ -1,4 +1,4 @@
-"""Reading a score off a run: what a dataset that was optimised up to it has of the recording."""
+"""Reading a score off a run: what a dataset that was optimized up to it has of the recording."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _MOMENT = 0.05  # seconds, in which a finaliser comes to its end
 app = typer.Typer(
     name="simopt",
     help=(
-        "What does a similarity score between a model and a brain mean? simopt optimises noise towards a "
+        "What does a similarity score between a model and a brain mean? simopt optimizes noise towards a "
         "recording and shows what it has captured of it at every score.\n\n"
         "Begin with run (or sweep) and report. Your own data: score, explain, attribute. What a measure "
         "sees: sensitivity, joint, card. Overrides are written KEY=VALUE: measure=nbs dataset=mante.\n\n"

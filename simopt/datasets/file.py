@@ -17,7 +17,7 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
 CONSTANT_UNITS = ("error", "drop", "keep")
-STANDARDISE = ("none", "units")
+STANDARDIZE = ("none", "units")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class File(Loader):
     """A recording in a file.
 
     Units and conditions are selected while the file is read, then repetitions are averaged, constant units
-    looked for, and the responses standardised and reduced, in this order.
+    looked for, and the responses standardized and reduced, in this order.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class File(Loader):
         of the table of units of an nwb.
     constant_units : {"error", "drop", "keep"}
         What to do with units that never vary.
-    standardise : {"none", "units"}
+    standardize : {"none", "units"}
         ``units``: mean 0 and standard deviation 1 over samples in each unit.
     components : int, float or None
         Keep this many principal components, or as many as hold this share of the variance.
@@ -76,7 +76,7 @@ class File(Loader):
     units: Selection | None = None
     conditions: Selection | None = None
     constant_units: str = "error"
-    standardise: str = "none"
+    standardize: str = "none"
     components: int | float | None = None
     align: str | None = None
     window: Sequence[float] | None = None
@@ -89,7 +89,7 @@ class File(Loader):
             object.__setattr__(self, "title", Path(self.path).stem)
         checks.one_of(self.constant_units, CONSTANT_UNITS, "constant_units of file")
         checks.one_of(self.repetitions, REPETITIONS, "repetitions of file")
-        checks.one_of(self.standardise, STANDARDISE, "standardise of file")
+        checks.one_of(self.standardize, STANDARDIZE, "standardize of file")
         for option in ("labels", "average"):
             value = getattr(self, option)
             listed = isinstance(value, Sequence) and all(isinstance(name, str) for name in value)
@@ -129,7 +129,7 @@ class File(Loader):
         files: dict[str, Any] = {"kind": _kind(path), "content": hash_of(path)}
         if table is None:
             # An empty list is no labels; None lets the file say.
-            files |= {"labels": self.labels, "unlabelled": self.labels is not None and not self.labels}
+            files |= {"labels": self.labels, "unlabeled": self.labels is not None and not self.labels}
         else:
             formats.check(table, formats.LABEL_FILES)
             variable = table.stem if _kind(table) == ".npy" else None
@@ -157,8 +157,8 @@ class File(Loader):
         responses, trials, labels = self._averaged(array, labels, name)
         responses = checks.responses(responses, name)
         responses, trials = self._varying(responses, trials, name)
-        if self.standardise == "units":
-            responses, trials = preprocess.standardise(responses, trials)
+        if self.standardize == "units":
+            responses, trials = preprocess.standardize(responses, trials)
         if self.components is not None:
             responses, trials = preprocess.reduce(responses, self.components, name, trials)
         return Dataset(name=self.title, responses=responses, labels=labels, source="real", trials=trials)

@@ -69,7 +69,7 @@ class FreemanZiemba(AssemblyRecording):
 
     def planted(self) -> Sequence[Planted]:
         """Texture or noise, by turns."""
-        return [Planted("texture_type", np.arange(135) % 2, strength=0.5, centre=6, width=1)]
+        return [Planted("texture_type", np.arange(135) % 2, strength=0.5, center=6, width=1)]
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
         """Return the bins of the window among those of the recording."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets.base import Dataset, Loader
-from simopt.datasets.twin import gaussian_responses, normalised
+from simopt.datasets.twin import gaussian_responses, normalized
 from simopt.errors import InputError
 from simopt.typing import FloatArray, Source
 
@@ -122,7 +122,7 @@ class Gaussian(Loader):
     def _spectrum(self) -> FloatArray:
         samples, units = self._shape
         power_law = np.arange(1, min(units, samples - 1) + 1) ** -float(self._exponent)
-        return normalised(list(power_law) if self.spectrum is None else self.spectrum, self.name)
+        return normalized(list(power_law) if self.spectrum is None else self.spectrum, self.name)
 
     def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:
         other = self._other(twin_of).load()

@@ -71,7 +71,7 @@ class Hatsopoulos(Recording):
 
     def planted(self) -> Sequence[Planted]:
         """8 reach targets in turn."""
-        return [Planted("target", np.arange(395) % 8, strength=0.5, centre=3, width=1)]
+        return [Planted("target", np.arange(395) % 8, strength=0.5, center=3, width=1)]
 
     def read(self, folder: Path) -> Dataset:
         """Read the spike times and the onsets of the movements.

@@ -17,7 +17,7 @@ _RESPONSES, _STIMULI = "assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-pub
 class Majaj(AssemblyRecording):
     """Responses to 3200 images of objects of 8 categories, repetitions averaged.
 
-    Normalised firing rates 70 to 170 ms after the image, as published; the images are in the order of their
+    Normalized firing rates 70 to 170 ms after the image, as published; the images are in the order of their
     ids, the sites in that of the file. Labels: ``category`` (8) and ``object`` (64).
 
     Parameters
@@ -54,4 +54,4 @@ class Majaj(AssemblyRecording):
 
     def planted(self) -> Sequence[Planted]:
         """8 object categories of 400 images."""
-        return [Planted("category", np.arange(3200) % 8, strength=0.671, centre=1.25, width=1.3, decay=0.39)]
+        return [Planted("category", np.arange(3200) % 8, strength=0.671, center=1.25, width=1.3, decay=0.39)]

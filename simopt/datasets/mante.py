@@ -30,7 +30,7 @@ _VARIABLES = ("targ_dir", "stim_dir", "stim_col2dir", "context", "correct")
 
 @dataclass(frozen=True, kw_only=True)
 class Mante(Recording):
-    """Condition averages of a context-dependent decision on moving, coloured dots.
+    """Condition averages of a context-dependent decision on moving, colored dots.
 
     The recording holds one file a unit, with its trials, 751 ms of the dots at 1 ms. As published: the
     trials of the same choice, motion coherence, colour coherence and context are averaged; conditions with
@@ -82,10 +82,10 @@ class Mante(Recording):
         motion, colour = motion // 3, colour // 3
         choice = np.where(context == 0, motion, colour)
         return [
-            Planted("context", context, strength=0.94, centre=4.353, width=0.06),
-            Planted("choice", choice, strength=0.755, centre=0.627, width=0.214),
-            Planted("motion", motion, strength=0.4, centre=1.854, width=0.189),
-            Planted("colour", colour, strength=0.694, centre=8.746, width=0.394),
+            Planted("context", context, strength=0.94, center=4.353, width=0.06),
+            Planted("choice", choice, strength=0.755, center=0.627, width=0.214),
+            Planted("motion", motion, strength=0.4, center=1.854, width=0.189),
+            Planted("colour", colour, strength=0.694, center=8.746, width=0.394),
         ]
 
     def read(self, folder: Path) -> Dataset:

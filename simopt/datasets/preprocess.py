@@ -1,4 +1,4 @@
-"""What is done to responses between a file and a dataset: order, select, average, standardise, reduce."""
+"""What is done to responses between a file and a dataset: order, select, average, standardize, reduce."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:
     return still
 
 
-def standardise(responses: FloatArray, trials: Trials | None = None) -> tuple[FloatArray, Trials | None]:
+def standardize(responses: FloatArray, trials: Trials | None = None) -> tuple[FloatArray, Trials | None]:
     """Return responses of mean 0 and standard deviation 1 over samples in each unit; constant ones become 0.
 
     Parameters
@@ -295,7 +295,7 @@ def standardise(responses: FloatArray, trials: Trials | None = None) -> tuple[Fl
 def reduce(
     responses: FloatArray, components: int | float, name: str, trials: Trials | None = None
 ) -> tuple[FloatArray, Trials | None]:
-    """Return the coordinates along the first principal components, centred, (..., component).
+    """Return the coordinates along the first principal components, centered, (..., component).
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _FILE = "siegel.h5"
 
 @dataclass(frozen=True, kw_only=True)
 class Siegel(Recording):
-    """Condition averages of a context-dependent decision on moving, coloured dots.
+    """Condition averages of a context-dependent decision on moving, colored dots.
 
     The recording is not public. Those who have it put one HDF5 file, ``siegel.h5``, into the folder of the
     cache::
@@ -53,10 +53,10 @@ class Siegel(Recording):
         """Four crossed binary variables over 59 conditions."""
         condition = np.arange(59)
         return [
-            Planted("context", condition % 2, strength=0.7, centre=5, width=0.3),
-            Planted("response", condition // 2 % 2, strength=0.6, centre=1.5, width=0.3),
-            Planted("colour", condition // 4 % 2, strength=0.3, centre=14, width=0.3),
-            Planted("direction", condition // 8 % 2, strength=0.3, centre=40, width=0.3),
+            Planted("context", condition % 2, strength=0.7, center=5, width=0.3),
+            Planted("response", condition // 2 % 2, strength=0.6, center=1.5, width=0.3),
+            Planted("colour", condition // 4 % 2, strength=0.3, center=14, width=0.3),
+            Planted("direction", condition // 8 % 2, strength=0.3, center=40, width=0.3),
         ]
 
     def read(self, folder: Path) -> Dataset:

@@ -7,7 +7,7 @@ variables. Nothing else of the recording is in it, and its labels are synthetic.
 The overlaps and the scale, in ``planted`` and ``scale`` of each recording, are calibrated on what is
 published of decoding: the accuracy of the published decoder on the recording itself and, for majaj and mante,
 on Y along the runs of cka and procrustes_angular. The overlaps decide how accuracy grows with the score. The
-scale matters to a decoder that does not standardise only: the smaller, the stronger its penalty.
+scale matters to a decoder that does not standardize only: the smaller, the stronger its penalty.
 ``tests/analysis/test_twin_decoding.py`` holds both against the published numbers.
 """
 
@@ -39,8 +39,8 @@ class Planted:
     strength : float, 0 to 1
         How much of the variance of a class contrast lies in the PCs: its R2 when predicted from all of them.
         A variable of k classes has k - 1 contrasts; PCs take them by turns.
-    centre, width : float
-        Of a contrast, the part in PC i is proportional to exp(-(ln i - ln centre)^2 / (2 width^2)), times
+    center, width : float
+        Of a contrast, the part in PC i is proportional to exp(-(ln i - ln center)^2 / (2 width^2)), times
         what the variables before have left of that PC.
     decay : float, 0 to 1
         By how much the strength of the last contrast is below that of the first, as a share of it.
@@ -49,12 +49,12 @@ class Planted:
     variable: str
     labels: LabelArray
     strength: float
-    centre: float
+    center: float
     width: float
     decay: float = 0.0
 
     def contrasts(self) -> FloatArray:
-        """Return an orthonormal basis of the centred class indicators, (conditions, classes - 1)."""
+        """Return an orthonormal basis of the centered class indicators, (conditions, classes - 1)."""
         classes = np.unique(self.labels)
         indicators = (self.labels[:, None] == classes).astype(np.float64)
         basis, _ = np.linalg.qr((indicators - indicators.mean(axis=0))[:, :-1])
@@ -63,7 +63,7 @@ class Planted:
     def overlaps(self, contrasts: int, free: FloatArray) -> FloatArray:
         """Return the overlap of each contrast with each PC, (contrasts, K), of which parts (K,) are free."""
         pcs = len(free)
-        weights = free * np.exp(-((np.log(np.arange(1, pcs + 1) / self.centre) / self.width) ** 2) / 2)
+        weights = free * np.exp(-((np.log(np.arange(1, pcs + 1) / self.center) / self.width) ** 2) / 2)
         out = np.zeros((contrasts, pcs))
         for k in range(contrasts):
             own = weights[k::contrasts]
@@ -81,10 +81,10 @@ def published_spectrum(name: str) -> FloatArray:
     """Return the published explained variance ratios of a recording, (K,), descending, of sum 1."""
     lines = spectrum_file(name).read_text(encoding="utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return normalised([float(row["explained_variance_ratio"]) for row in rows], name)
+    return normalized([float(row["explained_variance_ratio"]) for row in rows], name)
 
 
-def normalised(spectrum: Sequence[float], name: str) -> FloatArray:
+def normalized(spectrum: Sequence[float], name: str) -> FloatArray:
     """Return a spectrum as explained variance ratios, (K,), descending, of sum 1.
 
     Raises
@@ -148,7 +148,7 @@ def gaussian_responses(
 
 
 def _left(drawn: FloatArray, planted: Sequence[Planted]) -> FloatArray:
-    """Return centred, orthonormal U (samples, K) whose overlaps A with the contrasts C are those planted.
+    """Return centered, orthonormal U (samples, K) whose overlaps A with the contrasts C are those planted.
 
     C is orthonormal too, and so is G, apart from it: U = C A + G (I - A'A)^1/2 has U'U = I exactly.
     """

@@ -149,7 +149,7 @@ def save(panels: Sequence[Panel], figure: Figure, frames: int, file: Path) -> No
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Optimise for each measure and write the animation."""
+    """Optimize for each measure and write the animation."""
     parser = argparse.ArgumentParser(prog="python -m simopt.examples.animate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("dataset", help="a name of `simopt datasets`, or a file")

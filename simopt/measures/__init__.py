@@ -76,7 +76,7 @@ def get(name: str, **options: Any) -> Measure:
     >>> round(measure(X, 2 * X).item(), 6)
     1.0
     """
-    if name not in catalogue.names("measure") and name not in catalogue.aliases("measure"):
+    if not catalogue.has("measure", name):
         for entry in importlib.metadata.entry_points(group="simopt.measures", name=name):
             return build({"_target_": entry.value.replace(":", "."), "name": name, **options})
     return build({**catalogue.read("measure", name), **options})

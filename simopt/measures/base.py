@@ -51,14 +51,14 @@ class Facts:
     at_self : float or None
         The score at Y = X; None where it depends on X.
     larger_is_closer : bool
-        False for distances and angles, which are optimised downwards.
+        False for distances and angles, which are optimized downwards.
     invariant_x, invariant_y : frozenset of str
         Which of :data:`INVARIANCES` of X and of Y leave the score as it is; all others change it.
     symmetric : bool
         score(X, Y) = score(Y, X).
     sample_rotations : bool
-        score(QX, QY) = score(X, Y) for rotations Q of the centred samples: only products X'X, X'Y and Y'Y
-        count, not how many samples there are. Then optimisers that commute with rotations need fewer rows.
+        score(QX, QY) = score(X, Y) for rotations Q of the centered samples: only products X'X, X'Y and Y'Y
+        count, not how many samples there are. Then optimizers that commute with rotations need fewer rows.
     differentiable : bool
         Whether the gradient with respect to Y exists almost everywhere and is given.
     direction : str
@@ -92,7 +92,7 @@ def both(ignored: frozenset[str]) -> dict[str, Any]:
 
 
 def spans_all(samples: int, units: int, consequence: str) -> str | None:
-    """Say what it means for a score where Y has units enough to span all centred samples, else None."""
+    """Say what it means for a score where Y has units enough to span all centered samples, else None."""
     return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
 
 
@@ -137,12 +137,12 @@ class Measure(ABC):
 
     @property
     def differentiable(self) -> bool:
-        """Whether the score can be optimised."""
+        """Whether the score can be optimized."""
         return self.facts.differentiable
 
     @property
     def sign(self) -> int:
-        """1 where larger scores are closer, -1 for distances: what optimisation multiplies the score with."""
+        """1 where larger scores are closer, -1 for distances: what optimization multiplies the score with."""
         return 1 if self.facts.larger_is_closer else -1
 
     def degenerate(self, samples: int, units: int) -> str | None:

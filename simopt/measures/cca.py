@@ -1,6 +1,6 @@
 """Canonical correlations and their kin: CCA, SVCCA, PWCCA and the singular values of PLS.
 
-The canonical correlations of X and Y are the singular values of Qx'Qy, Q an orthonormal basis of the centred
+The canonical correlations of X and Y are the singular values of Qx'Qy, Q an orthonormal basis of the centered
 columns. The gradient goes through the basis as a subspace, so that neither repeated correlations nor repeated
 singular values of Y are ever told apart.
 """
@@ -21,22 +21,22 @@ from simopt.measures import procrustes
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, spans_all
 from simopt.measures.moments import Moments, Reference
 
-Normaliser = Literal["units", "ranks", "smaller_rank"]
+Normalizer = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
 
 _ALL_ONES = "every canonical correlation is 1 whatever Y is."
-_NORMALISERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_rank": "min(rank X, rank Y)"}
+_NORMALIZERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_rank": "min(rank X, rank Y)"}
 
 
 def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
-    """Return up to what singular values of the centred Y are rounding, (..., 1).
+    """Return up to what singular values of the centered Y are rounding, (..., 1).
 
-    eps max(n, q) (s_1 + ||mean||): the error of centring grows with the mean.
+    eps max(n, q) (s_1 + ||mean||): the error of centering grows with the mean.
 
     Parameters
     ----------
     values : Tensor, (..., r)
-        Singular values of the centred Y, descending.
+        Singular values of the centered Y, descending.
     Y : Tensor, (..., n, q)
         As it came.
     """
@@ -65,8 +65,8 @@ def _basis_gradient(
 
 
 @with_gradient(_basis_gradient)
-def _basis(centred: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    left, values, right = linalg.svd(centred)
+def _basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
+    left, values, right = linalg.svd(centered)
     keep = values > rank_tolerance(values, Y)
     if variance < 1:
         keep = keep & _leading(values.square(), variance)
@@ -74,7 +74,7 @@ def _basis(centred: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, T
 
 
 def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Return an orthonormal basis U of the leading part of the centred Y, and which columns are in use.
+    """Return an orthonormal basis U of the leading part of the centered Y, and which columns are in use.
 
     The gradient is that of a function of span U, the same for U R with R orthogonal. With Y = U S V' it is
     (I - U U') G S^-1 V', and where components are dropped, kept i and dropped j turn into each other with
@@ -94,11 +94,11 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
         direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
     keep : Tensor of bool, (..., r)
     """
-    return _basis(moments.centred, moments.Y, variance)
+    return _basis(moments.centered, moments.Y, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
-    """Return an orthonormal basis (n, k) of the leading part of the centred X, as :func:`basis` of Y."""
+    """Return an orthonormal basis (n, k) of the leading part of the centered X, as :func:`basis` of Y."""
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
     left = reference.scores / norms
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
@@ -143,17 +143,17 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class CCA(Measure):
-    """Canonical correlation analysis: the sum of correlations or of their squares, normalised.
+    """Canonical correlation analysis: the sum of correlations or of their squares, normalized.
 
     Parameters
     ----------
     power : {1, 2}
         Sum rho or rho^2.
-    normaliser : {"units", "ranks", "smaller_rank"}
+    normalizer : {"units", "ranks", "smaller_rank"}
         Divide by min(p, q) of the numbers of units; by sqrt(k_x k_y) of the numbers of components in use;
         or by min(k_x, k_y). Without truncation k is the rank.
     form : {"score", "angle"}
-        The quotient c, or arccos(c) in radians, which needs power 1 and normaliser ranks.
+        The quotient c, or arccos(c) in radians, which needs power 1 and normalizer ranks.
     variance : float, in (0, 1]
         Below 1 (SVCCA) each side is first cut to the smallest number of principal components whose share of
         its variance exceeds this. The score jumps where the number changes.
@@ -165,7 +165,7 @@ class CCA(Measure):
     """
 
     power: int = 1
-    normaliser: Normaliser = "units"
+    normalizer: Normalizer = "units"
     form: CCAForm = "score"
     variance: float = 1.0
 
@@ -175,8 +175,8 @@ class CCA(Measure):
             raise InputError(
                 f"power of {self.name} is {self.power!r}; it must be 1 (rho) or 2 (rho squared)."
             )
-        if self.form == "angle" and (self.power, self.normaliser) != (1, "ranks"):
-            raise InputError(f"{self.name}: form 'angle' needs power=1 and normaliser=ranks.")
+        if self.form == "angle" and (self.power, self.normalizer) != (1, "ranks"):
+            raise InputError(f"{self.name}: form 'angle' needs power=1 and normalizer=ranks.")
         checks.at_least(self.variance, 0, f"variance of {self.name}", strict=True)
         if self.variance > 1:
             raise InputError(f"variance of {self.name} is {self.variance!r}; it is a share, at most 1.")
@@ -185,7 +185,7 @@ class CCA(Measure):
     def facts(self) -> Facts:
         """Blind to any invertible affine map of either side; truncated, to rotation, scale and offset."""
         rho = "sum rho" if self.power == 1 else "sum rho^2"
-        formula = f"{rho} / {_NORMALISERS[self.normaliser]}"
+        formula = f"{rho} / {_NORMALIZERS[self.normalizer]}"
         if self.form == "angle":
             formula = f"arccos({formula})"
         formula += ", rho = singular values of Qx'Qy"
@@ -199,7 +199,7 @@ class CCA(Measure):
             if self.variance < 1
             else "Hotelling 1936, Relations Between Two Sets of Variates",
             high=math.pi / 2 if self.form == "angle" else 1.0,
-            at_self=0.0 if self.form == "angle" else None if self.normaliser == "units" else 1.0,
+            at_self=0.0 if self.form == "angle" else None if self.normalizer == "units" else 1.0,
             larger_is_closer=self.form == "score",
             **both(ignored),
             sample_rotations=True,
@@ -211,7 +211,7 @@ class CCA(Measure):
             return ("cca of the leading principal components",)
         if self.form == "angle":
             return ("shape_angular at alpha 0",)
-        if self.normaliser != "ranks":
+        if self.normalizer != "ranks":
             return ("sum rho = rank X whatever Y is, where rank Y = samples - 1",)
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
@@ -232,9 +232,9 @@ class CCA(Measure):
                 Y_unit = Y_basis / Y_rank.to(Y_basis.dtype).sqrt()[..., None, None]
                 return procrustes.angle(procrustes.distance(Y_unit, X_unit))
             total = sum_of_correlations(X_basis, Y_basis, self.power)
-            if self.normaliser == "units":
+            if self.normalizer == "units":
                 return total / min(reference.responses.shape[-1], moments.Y.shape[-1])
-            if self.normaliser == "ranks":
+            if self.normalizer == "ranks":
                 return total / (X_rank * Y_rank).to(total.dtype).sqrt()
             return total / Y_rank.clamp(max=X_rank)
 
@@ -275,7 +275,7 @@ class PWCCA(Measure):
         unique; the principal axes of X within their span stand for them.
         """
         X_basis = reference_basis(reference)
-        units = X_basis.mT @ linalg.centre(reference.responses)  # (K, p)
+        units = X_basis.mT @ linalg.center(reference.responses)  # (K, p)
 
         @torch.no_grad()
         def evaluate(moments: Moments) -> Tensor:
@@ -308,7 +308,7 @@ class PLSSingularValue(Measure):
         return Facts(
             family="cca",
             formula="||X'Y||_* / ((n - 1) min(p, q))",
-            source="Wold 1975, Soft modelling by latent variables (PLS-SVD)",
+            source="Wold 1975, Soft modeling by latent variables (PLS-SVD)",
             high=math.inf,
             at_self=None,
             **both(ROTATIONAL - {"isotropic_scaling"}),

@@ -46,7 +46,7 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
     Parameters
     ----------
     responses : Tensor, (..., n, q)
-        Not centred.
+        Not centered.
     repeats : int, >= 2, or None
         M; None is refused, as nothing tells repeats from conditions.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
@@ -75,13 +75,13 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
             "after the other."
         )
     parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)
-    centred = linalg.centre(parts)
+    centered = linalg.center(parts)
     if noise != "none":
         residuals = (parts - parts.mean(dim=-3, keepdim=True)).flatten(-3, -2)
         triangle = _whitener(residuals, n - n // repeats, noise, responses, what)[..., None, :, :]
-        centred = torch.linalg.solve_triangular(triangle, centred, upper=True, left=False)
-    each = centred.movedim(-3, -2).flatten(-2)  # (..., c, M q)
-    points = torch.cat([centred.sum(dim=-3), each], dim=-1) / math.sqrt(repeats * (repeats - 1) * q)
+        centered = torch.linalg.solve_triangular(triangle, centered, upper=True, left=False)
+    each = centered.movedim(-3, -2).flatten(-2)  # (..., c, M q)
+    points = torch.cat([centered.sum(dim=-3), each], dim=-1) / math.sqrt(repeats * (repeats - 1) * q)
     return Embedding("crossnobis", points, negative=repeats * q)
 
 

@@ -10,14 +10,14 @@ from torch import Tensor
 from simopt import linalg
 from simopt.typing import Form
 
-DISTANCES = ("angle", "angle_normalised")
+DISTANCES = ("angle", "angle_normalized")
 
 
 def apply(form: Form, score: Tensor) -> Tensor:
     """Return the form of a score s.
 
     ``score``: s; ``squared``: s^2; ``angular``: 1 - (2/pi) arccos s; ``angle``: arccos s, in radians;
-    ``angle_normalised``: (2/pi) arccos s.
+    ``angle_normalized``: (2/pi) arccos s.
     """
     if form == "score":
         return score
@@ -36,7 +36,7 @@ def wording(form: Form, formula: str) -> str:
         "squared": f"({formula})^2",
         "angular": f"1 - (2/pi) arccos({formula})",
         "angle": f"arccos({formula})",
-        "angle_normalised": f"(2/pi) arccos({formula})",
+        "angle_normalized": f"(2/pi) arccos({formula})",
     }[form]
 
 
@@ -47,7 +47,7 @@ def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
         "squared": (0.0, max(1.0, low**2)),
         "angular": (1 - 2 / math.pi * math.acos(max(low, -1)), 1.0),
         "angle": (0.0, math.acos(max(low, -1))),
-        "angle_normalised": (0.0, 2 / math.pi * math.acos(max(low, -1))),
+        "angle_normalized": (0.0, 2 / math.pi * math.acos(max(low, -1))),
     }[form]
     distance = form in DISTANCES
     return {"low": ends[0], "high": ends[1], "at_self": float(not distance), "larger_is_closer": not distance}

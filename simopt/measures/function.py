@@ -19,7 +19,7 @@ class FunctionMeasure(Measure):
     """A function of two tensors X (n, p) and Y (n, q) that returns a number or a tensor of one element.
 
     It is called once for each Y of a batch. Nothing is known of its range or its invariances, and it can be
-    optimised if what it returns has a gradient.
+    optimized if what it returns has a gradient.
 
     Parameters
     ----------

@@ -49,12 +49,12 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
-    """Return sqrt(<A, B> / (||A|| ||B||)), (...), of double-centred distances.
+    """Return sqrt(<A, B> / (||A|| ||B||)), (...), of double-centered distances.
 
     Parameters
     ----------
     x : Tensor, (n, n)
-        The double-centred distances of X, divided by their norm.
+        The double-centered distances of X, divided by their norm.
     distances_y : Tensor, (..., n, n)
 
     Returns
@@ -62,7 +62,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
     Tensor, (...)
         In [0, 1] (Székely et al. 2007, eq. 2.8, biased). At 0 the gradient is 0; NaN where Y is constant.
     """
-    y = linalg.double_centre(distances_y)
+    y = linalg.double_center(distances_y)
     squared = (x * y).sum(dim=(-2, -1)) / torch.linalg.matrix_norm(y)
     return linalg.root(squared)
 
@@ -155,7 +155,7 @@ class DistanceMatrices(Measure):
         if self.comparison == "correlation":
             return Facts(
                 family="geometry",
-                formula="sqrt(<A, B> / (||A||_F ||B||_F)), A and B double-centred distance matrices",
+                formula="sqrt(<A, B> / (||A||_F ||B||_F)), A and B double-centered distance matrices",
                 source="Székely, Rizzo & Bakirov 2007, Measuring and Testing Dependence by Correlation",
                 **both(ROTATIONAL),
                 cost="n^2 p",
@@ -176,7 +176,7 @@ class DistanceMatrices(Measure):
         """Compute the distances of X, and return the score as a function of the moments."""
         x = pairwise.distances(reference.responses)
         if self.comparison == "correlation":
-            own = linalg.double_centre(x)
+            own = linalg.double_center(x)
             own = own / torch.linalg.matrix_norm(own)
             return lambda moments: distance_correlation(own, pairwise.distances(moments.Y))
         if self.comparison == "spectral":
@@ -229,7 +229,7 @@ class StatisticDifference(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class EigenspaceOverlap(Measure):
-    """How much of the spaces that the columns of X and of Y span, uncentred, is common."""
+    """How much of the spaces that the columns of X and of Y span, uncentered, is common."""
 
     @property
     def facts(self) -> Facts:
@@ -241,7 +241,7 @@ class EigenspaceOverlap(Measure):
             source="May et al. 2019, On the Downstream Performance of Compressed Word Embeddings",
             **both(invariant),
             at_self=None,
-            relations=("cca-mean-squared without centring, times min(p, q) / max(p, q)",),
+            relations=("cca-mean-squared without centering, times min(p, q) / max(p, q)",),
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
@@ -272,7 +272,7 @@ class EigenspaceOverlap(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedCosine(Measure):
-    """The mean cosine of the samples of X and Y after the best rotation of X onto Y, uncentred."""
+    """The mean cosine of the samples of X and Y after the best rotation of X onto Y, uncentered."""
 
     @property
     def facts(self) -> Facts:
@@ -283,7 +283,7 @@ class AlignedCosine(Measure):
             source="Hamilton et al. 2016, Diachronic Word Embeddings; Klabunde et al. 2025",
             **both(ROTATIONAL - {"translation"}),
             low=-1.0,
-            relations=("with rows of equal length, the uncentred nbs",),
+            relations=("with rows of equal length, the uncentered nbs",),
         )
 
     def prepare(self, reference: Reference) -> Score:

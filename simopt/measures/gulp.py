@@ -52,7 +52,7 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
 
 @dataclass(frozen=True, kw_only=True)
 class GULP(Measure):
-    """The squared GULP distance of X and Y, each centred and of total variance 1.
+    """The squared GULP distance of X and Y, each centered and of total variance 1.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class GULP(Measure):
         powers = reference.variance_ratio
         penalty = float(self.penalty)  # torch takes no int beyond 64 bits
         X_shrunk = powers / (powers + penalty)
-        return lambda moments: hat_distance(unit(moments.centred), X_basis, X_shrunk, penalty)
+        return lambda moments: hat_distance(unit(moments.centered), X_basis, X_shrunk, penalty)
 
 
 def _subspace_distance(X_basis: Tensor, moments: Moments) -> Tensor:

@@ -29,12 +29,12 @@ _SOURCES = {
     "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited",
     "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); Nguyen et al. 2021",
     "zero_diagonal": "Lange et al. 2023, Deep Networks as Paths (debiased CKA); Smilde et al. 2009 (RV2)",
-    "bures": "Harvey et al. 2023, Duality of Bures and Shape Distances (normalised Bures similarity)",
+    "bures": "Harvey et al. 2023, Duality of Bures and Shape Distances (normalized Bures similarity)",
 }
 
 
 def cosine(moments: Moments) -> Tensor:
-    """Return the cosine of the centred linear kernels K and L, (...).
+    """Return the cosine of the centered linear kernels K and L, (...).
 
     <K, L> / (||K|| ||L||) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), F the scores of X (Kornblith et al.
     2019, eq. 3). NaN where Y is constant.
@@ -45,7 +45,7 @@ def cosine(moments: Moments) -> Tensor:
 
 
 def bures(moments: Moments) -> Tensor:
-    """Return the fidelity of the centred linear kernels over the square root of their traces, (...).
+    """Return the fidelity of the centered linear kernels over the square root of their traces, (...).
 
     tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, as ||F||_F = 1 (Harvey et al. 2023,
     eq. 7). NaN where Y is constant.
@@ -107,16 +107,16 @@ class KernelSimilarity(Measure):
     comparison : {"cosine", "bures"}
         ``bures`` takes linear kernels with the biased estimator.
     estimator : {"biased", "debiased", "zero_diagonal"}
-        ``biased`` centres the kernels; ``zero_diagonal`` also leaves out their diagonals; ``debiased`` leaves
-        them out of the uncentred kernels and corrects for it, and may be negative.
+        ``biased`` centers the kernels; ``zero_diagonal`` also leaves out their diagonals; ``debiased`` leaves
+        them out of the uncentered kernels and corrects for it, and may be negative.
     kernel : {"linear", "rbf", "polynomial"}
-        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centred rows.
+        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centered rows.
     bandwidth : {"median", "median_nonzero", "fixed"}
         s^2 is ``scale``^2 times the median of squared distances (of all n^2, or off the diagonal), of each
         side its own; or s is ``scale``.
     scale, offset : float
     degree : int, 1 to 1000
-    form : {"score", "squared", "angular", "angle", "angle_normalised"}
+    form : {"score", "squared", "angular", "angle", "angle_normalized"}
 
     Raises
     ------
@@ -197,11 +197,11 @@ class KernelSimilarity(Measure):
         if self.estimator == "debiased" and reference.samples < 4:
             raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
         linear = self.kernel == "linear"
-        own = self._side(reference.scores if linear else linalg.centre(reference.responses))
+        own = self._side(reference.scores if linear else linalg.center(reference.responses))
         own_norm = own.product(own, self.estimator)
 
         def evaluate(moments: Moments) -> Tensor:
-            other = self._side(moments.centred)
+            other = self._side(moments.centered)
             norms = own_norm * other.product(other, self.estimator)
             return forms.apply(self.form, own.product(other, self.estimator) / norms.sqrt())
 
@@ -220,7 +220,7 @@ class KernelSimilarity(Measure):
                 twice = twice * median[..., None, None]
             matrix = torch.exp(-squared / twice)
         if self.estimator != "debiased":
-            matrix = linalg.double_centre(matrix)
+            matrix = linalg.double_center(matrix)
         return _Side.of(matrix, factored=False)
 
 

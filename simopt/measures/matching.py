@@ -23,7 +23,7 @@ from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
 
 Plan = Literal["one_to_one", "transport", "many_to_one"]
-Columns = Literal["raw", "centred", "unit"]
+Columns = Literal["raw", "centered", "unit"]
 Comparison = Literal["euclidean", "angle", "correlation"]
 
 _SOURCES = {
@@ -43,7 +43,7 @@ _FORMULAS = {
 }
 _INVARIANCES = {
     "raw": frozenset({"permutation"}),
-    "centred": frozenset({"permutation", "translation"}),
+    "centered": frozenset({"permutation", "translation"}),
     "unit": UNITWISE,
 }
 _SMALL_TRANSPORT = 200
@@ -59,7 +59,7 @@ def one_to_one(gain: FloatArray) -> FloatArray:
 
 
 def transport(gain: FloatArray) -> FloatArray:
-    """Return W >= 0 of row sums 1/p and column sums 1/q that maximises sum W_ij gain_ij, gain (p, q).
+    """Return W >= 0 of row sums 1/p and column sums 1/q that maximizes sum W_ij gain_ij, gain (p, q).
 
     In units of 1/m, m the least common multiple of p and q, a row holds m/p and a column m/q, and some
     optimum has whole entries. Where m is small it is an assignment of m/p copies of each row to m/q copies of
@@ -136,21 +136,21 @@ def best_plan(gain: Tensor, plan: Plan) -> Tensor:
 
 
 def unit_columns(matrix: Tensor) -> Tensor:
-    """Centre A (..., n, q) and scale every column to norm 1; a constant column, to rounding, becomes 0.
+    """Center A (..., n, q) and scale every column to norm 1; a constant column, to rounding, becomes 0.
 
     There the direction of a column has no derivative. Its gradient is then that of a column divided by the
-    largest norm among its neighbours: along it the column leaves 0 towards what it is matched with.
+    largest norm among its neighbors: along it the column leaves 0 towards what it is matched with.
     """
-    centred = linalg.centre(matrix)
-    norm = torch.linalg.vector_norm(centred.detach(), dim=-2, keepdim=True)
+    centered = linalg.center(matrix)
+    norm = torch.linalg.vector_norm(centered.detach(), dim=-2, keepdim=True)
     rounding = (
         8 * torch.finfo(matrix.dtype).eps * torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
     )
     varies = norm > rounding
     largest = norm.amax(dim=-1, keepdim=True)
-    leaving = (centred - centred.detach()) / torch.where(largest > 0, largest, 1.0)
-    scale = torch.where(varies, torch.linalg.vector_norm(centred, dim=-2, keepdim=True), 1.0)
-    return torch.where(varies, centred / scale, leaving)
+    leaving = (centered - centered.detach()) / torch.where(largest > 0, largest, 1.0)
+    scale = torch.where(varies, torch.linalg.vector_norm(centered, dim=-2, keepdim=True), 1.0)
+    return torch.where(varies, centered / scale, leaving)
 
 
 def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> Tensor:
@@ -175,8 +175,8 @@ class Matching(Measure):
     ----------
     plan : {"one_to_one", "transport", "many_to_one"}
         An assignment; optimal transport of uniform weights; every unit to its best match, of both sides.
-    columns : {"raw", "centred", "unit"}
-        What is matched: the columns as they are, centred, or centred and of norm 1.
+    columns : {"raw", "centered", "unit"}
+        What is matched: the columns as they are, centered, or centered and of norm 1.
     comparison : {"euclidean", "angle", "correlation"}
         A distance, an angle in radians, or the mean correlation of the matched.
 
@@ -221,7 +221,7 @@ class Matching(Measure):
     def _columns(self, responses: Tensor) -> Tensor:
         if self.columns == "unit":
             return unit_columns(responses)
-        return linalg.centre(responses) if self.columns == "centred" else responses
+        return linalg.center(responses) if self.columns == "centered" else responses
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments, with the columns of X made once."""
@@ -249,7 +249,7 @@ class PairwiseMatching(Measure):
     """The correlation, on held-out samples, of each unit of Y with its best unit of X on the others.
 
     The score jumps where the best unit changes, as the held-out samples do not agree with the choice: it is
-    not offered for optimisation.
+    not offered for optimization.
 
     Parameters
     ----------

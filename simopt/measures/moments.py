@@ -16,7 +16,7 @@ from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.components import principal_components
-from simopt.errors import InputError
+from simopt.errors import InputError, warn_renamed
 from simopt.typing import ArrayLike, FloatArray
 
 
@@ -33,15 +33,15 @@ class Reference:
     Attributes
     ----------
     responses : Tensor, (n, p)
-        As they came, not centred.
+        As they came, not centered.
     scores : Tensor, (n, K)
-        Principal-component scores U S of the centred responses, scaled to unit total variance. Columns
+        Principal-component scores U S of the centered responses, scaled to unit total variance. Columns
         are orthogonal, descending, one for each PC of nonzero variance; X X' = scores scores', so they
         stand for X in every measure that ignores rotations and scale of X.
     variance_ratio : Tensor, (K,)
         p_i = lambda_i / sum lambda, the explained variance ratio of each PC.
     norm : float
-        Frobenius norm of the centred responses: ``norm * scores`` has their scale.
+        Frobenius norm of the centered responses: ``norm * scores`` has their scale.
     """
 
     responses: Tensor
@@ -95,7 +95,7 @@ class Reference:
 
     @property
     def factor(self) -> Tensor:
-        """F (n, K), orthogonal columns, with F F' = X X' for the centred X in its own scale."""
+        """F (n, K), orthogonal columns, with F F' = X X' for the centered X in its own scale."""
         return self.norm * self.scores
 
     @property
@@ -118,9 +118,15 @@ class Moments:
         self.Y = Y
 
     @cached_property
-    def centred(self) -> Tensor:
+    def centered(self) -> Tensor:
         """Y less its mean over samples, (..., n, q)."""
-        return linalg.centre(self.Y)
+        return linalg.center(self.Y)
+
+    @property
+    def centred(self) -> Tensor:
+        """The former name of :attr:`centered`, for one release."""
+        warn_renamed("moments.centred", "moments.centered")
+        return self.centered
 
     @cached_property
     def products(self) -> tuple[Tensor, Tensor]:
@@ -134,17 +140,17 @@ class Moments:
             return self.products[0]
         if "cross_and_total" in self.__dict__:
             return self.cross_and_total[0]
-        return self.reference.scores.mT @ self.centred
+        return self.reference.scores.mT @ self.centered
 
     @cached_property
     def gram(self) -> Tensor:
-        """Y'Y of the centred Y, (..., q, q)."""
-        return self.products[1] if "products" in self.__dict__ else linalg.gram(self.centred)
+        """Y'Y of the centered Y, (..., q, q)."""
+        return self.products[1] if "products" in self.__dict__ else linalg.gram(self.centered)
 
     @cached_property
     def kernel(self) -> Tensor:
-        """YY' of the centred Y, (..., n, n): the small side where there are more units than samples."""
-        return linalg.gram(self.centred.mT)
+        """YY' of the centered Y, (..., n, n): the small side where there are more units than samples."""
+        return linalg.gram(self.centered.mT)
 
     @cached_property
     def cross_and_total(self) -> tuple[Tensor, Tensor]:
@@ -174,8 +180,8 @@ class Moments:
 
     @cached_property
     def total(self) -> Tensor:
-        """The total sum of squares of the centred Y, (...)."""
-        return self.centred.square().sum(dim=(-2, -1))
+        """The total sum of squares of the centered Y, (...)."""
+        return self.centered.square().sum(dim=(-2, -1))
 
     def detached(self) -> Moments:
         """Return the same moments, as far as they are known, without a gradient."""
@@ -191,7 +197,7 @@ class Moments:
             return parts[0]
         whole = cls(parts[0].reference, Y.detach())
         known = [part._known() for part in parts]
-        for name in set(known[0]).intersection(*known) - {"centred", "kernel"}:
+        for name in set(known[0]).intersection(*known) - {"centered", "kernel"}:
             columns = zip(*(tensors[name] for tensors in known), strict=True)
             whole._keep(name, [torch.cat(column) for column in columns])
         return whole

@@ -25,7 +25,7 @@ Splits = Literal["contiguous", "shuffled", "random"]
 Statistic = Literal["pearson", "pearson_squared", "r2"]
 Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
-Standardise = Literal["none", "train", "each"]
+Standardize = Literal["none", "train", "each"]
 
 PENALTIES = 10.0 ** np.arange(-8, 9)
 """What ``ridge_cv`` chooses from, by the leave-one-out error within the train samples."""
@@ -56,7 +56,7 @@ class Predictivity(Measure):
     folds : int
     seed : int
         Of the shuffling.
-    standardise : {"none", "train", "each"}
+    standardize : {"none", "train", "each"}
         Scale the predictors by the train samples' mean and deviation, or train and test each by their own.
     statistic : {"pearson", "pearson_squared", "r2"}
     aggregate : {"mean", "median"}
@@ -82,7 +82,7 @@ class Predictivity(Measure):
     splits: Splits = "random"
     folds: int = 10
     seed: int = 1
-    standardise: Standardise = "none"
+    standardize: Standardize = "none"
     statistic: Statistic = "pearson"
     aggregate: Aggregate = "median"
     pooled: bool = False
@@ -121,9 +121,9 @@ class Predictivity(Measure):
         pls = self.model == "pls"
         coupled = (pls and not self.scale) or (self.model == "ridge_cv" and not self.per_unit)
         predicted = UNITWISE - {"column_scaling"} if coupled else UNITWISE
-        if self.model == "linear" and self.standardise != "each":
+        if self.model == "linear" and self.standardize != "each":
             return AFFINE, predicted
-        if self.standardise != "none" or (pls and self.scale):
+        if self.standardize != "none" or (pls and self.scale):
             return UNITWISE, predicted
         return ROTATIONAL if pls else ROTATIONAL - {"isotropic_scaling"}, predicted
 
@@ -166,9 +166,9 @@ class Predictivity(Measure):
 
     def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
-        if self.standardise != "none":
-            own = held_out if self.standardise == "each" else inputs
-            inputs, held_out = _standardised(inputs, inputs), _standardised(held_out, own)
+        if self.standardize != "none":
+            own = held_out if self.standardize == "each" else inputs
+            inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, own)
         model = self._model(inputs)
         with warnings.catch_warnings():
             # PLS says so when fewer components leave nothing to fit: the prediction is complete by then.
@@ -207,7 +207,7 @@ class Predictivity(Measure):
         return correlation if self.statistic == "pearson" else correlation**2
 
 
-def _standardised(data: Array, by: Array) -> Array:
+def _standardized(data: Array, by: Array) -> Array:
     """Return data (n, p) less the mean, and over the deviation where there is one, of each column."""
     deviation = by.std(axis=0)
     return (data - by.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

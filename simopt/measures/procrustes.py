@@ -40,7 +40,7 @@ _RELATIONS = {
     ("squared", True): ("2 - 2 nbs",),
     ("angle", True): ("arccos(nbs)", "shape_angular at alpha 1"),
     ("disparity", True): ("1 - nbs_squared", "scipy.spatial.procrustes"),
-    ("similarity", True): ("1 - sqrt(2 - 2 nbs) / 2 where the sides are centred",),
+    ("similarity", True): ("1 - sqrt(2 - 2 nbs) / 2 where the sides are centered",),
 }
 
 
@@ -91,7 +91,7 @@ def unit(matrix: Tensor) -> Tensor:
     return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
 
 
-def _uncentred_factor(reference: Reference) -> Tensor:
+def _uncentered_factor(reference: Reference) -> Tensor:
     left, values, _ = torch.linalg.svd(reference.responses.double(), full_matrices=False)
     eps = torch.finfo(reference.responses.dtype).eps
     keep = values > eps * max(reference.responses.shape) * values[0]
@@ -107,9 +107,9 @@ class Procrustes(Measure):
     form : {"distance", "squared", "angle", "disparity", "similarity"}
         With d the distance: d; d^2; and of sides of unit norm, at cosine c = 1 - d^2 / 2: arccos(c) in
         radians, 1 - c^2, 1 - d / 2 (the one form of which larger is closer).
-    centred : bool
+    centered : bool
         Subtract the mean over samples of each side first.
-    normalised : bool
+    normalized : bool
         Divide each side by its Frobenius norm first; the forms angle, disparity and similarity need it.
     folds : int >= 2, or None
         None rotates and scores all samples. Otherwise the mean over contiguous folds of the samples: means
@@ -119,36 +119,36 @@ class Procrustes(Measure):
     Raises
     ------
     InputError
-        An option is none of these, a form lacks ``normalised``, or fewer than two folds.
+        An option is none of these, a form lacks ``normalized``, or fewer than two folds.
     """
 
     form: ProcrustesForm = "distance"
-    centred: bool = True
-    normalised: bool = False
+    centered: bool = True
+    normalized: bool = False
     folds: int | None = None
 
     def __post_init__(self) -> None:
         self._check_choices()
-        if self.form not in ("distance", "squared") and not self.normalised:
+        if self.form not in ("distance", "squared") and not self.normalized:
             raise InputError(
-                f"{self.name}: form {self.form!r} compares sides of unit norm; set normalised=true."
+                f"{self.name}: form {self.form!r} compares sides of unit norm; set normalized=true."
             )
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation of either side; to offsets where centred, to scale where normalised."""
-        norms = ", ||X||_F = ||Y||_F = 1" if self.normalised and self.form != "angle" else ""
+        """Blind to rotation of either side; to offsets where centered, to scale where normalized."""
+        norms = ", ||X||_F = ||Y||_F = 1" if self.normalized and self.form != "angle" else ""
         formula = _FORMULAS[self.form].format(d="min_Q ||X - Y Q||_F") + norms
-        if not self.centred:
-            formula += ", not centred"
+        if not self.centered:
+            formula += ", not centered"
         if self.folds is not None:
             formula += f", on held-out folds ({self.folds}, contiguous), then averaged"
-        ignored = ROTATIONAL - ({"translation"} if not self.centred else frozenset())
-        ignored -= {"isotropic_scaling"} if not self.normalised else frozenset()
+        ignored = ROTATIONAL - ({"translation"} if not self.centered else frozenset())
+        ignored -= {"isotropic_scaling"} if not self.normalized else frozenset()
         low, high = self._bounds()
-        plain = self.folds is None and (self.centred or self.form == "similarity")
+        plain = self.folds is None and (self.centered or self.form == "similarity")
         return Facts(
             family="procrustes",
             formula=formula,
@@ -160,7 +160,7 @@ class Procrustes(Measure):
             **both(ignored),
             differentiable=self.folds is None,
             cost="n p^2 + p^3",
-            relations=_RELATIONS[self.form, self.normalised] if plain else (),
+            relations=_RELATIONS[self.form, self.normalized] if plain else (),
         )
 
     def _bounds(self) -> tuple[float, float]:
@@ -173,7 +173,7 @@ class Procrustes(Measure):
         if self.form == "angle":
             return 0.0, math.pi / 2 if self.folds is None else math.pi
         highest = widest if self.form == "distance" else widest**2
-        return 0.0, highest if self.normalised else math.inf
+        return 0.0, highest if self.normalized else math.inf
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
@@ -184,18 +184,18 @@ class Procrustes(Measure):
             More folds than samples. The function raises it where the train samples of a fold do not
             determine the rotation (samples < units).
         """
-        factor = reference.factor if self.centred else _uncentred_factor(reference)
+        factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
             folds = Folds.of(reference.samples, self.folds, None, self.name, factor)
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
-        if not self.normalised:
+        if not self.normalized:
             return lambda moments: self._shape(distance(self._side(moments), factor))
         factor = unit(factor)
         return lambda moments: self._shape(distance(unit(self._side(moments)), factor))
 
     def _side(self, moments: Moments) -> Tensor:
-        return moments.centred if self.centred else moments.Y
+        return moments.centered if self.centered else moments.Y
 
     def _shape(self, distance: Tensor) -> Tensor:
         if self.form == "angle":
@@ -214,7 +214,7 @@ class Procrustes(Measure):
         scores = []
         for k, (x, y) in enumerate(zip(x_parts, y_parts, strict=True)):
             x_train, y_train = folds.train(x_parts, k), folds.train(y_parts, k)
-            if self.centred:
+            if self.centered:
                 x_mean, y_mean = (train.mean(dim=-2, keepdim=True) for train in (x_train, y_train))
                 x_train, x = x_train - x_mean, x - x_mean
                 y_train, y = y_train - y_mean, y - y_mean
@@ -229,7 +229,7 @@ class Procrustes(Measure):
                 x = x @ (left @ right)
             else:
                 y = y @ (left @ right).mT
-            if self.normalised:
+            if self.normalized:
                 x, y = unit(x), unit(y)
             scores.append(self._shape(torch.linalg.matrix_norm(x - y)))
         return torch.stack(scores, dim=-1).mean(dim=-1)

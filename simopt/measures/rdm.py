@@ -38,7 +38,7 @@ FORMULAS: dict[RDM, str] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """Samples Z, centred, that stand for an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2.
+    """Samples Z, centered, that stand for an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2.
 
     For ``euclidean`` d_ij is the root of that.
 
@@ -57,7 +57,7 @@ class Embedding:
     def kernel(self) -> Tensor:
         """Return -H D H / 2, (..., n, n); positive semidefinite where no coordinate is negative."""
         if self.kind == "euclidean":
-            return -linalg.double_centre(pairwise.distances(self.points)) / 2
+            return -linalg.double_center(pairwise.distances(self.points)) / 2
         positive, negative = self._parts()
         kernel = linalg.gram(positive.mT)
         return kernel - linalg.gram(negative.mT) if self.negative else kernel
@@ -104,17 +104,17 @@ class Embedding:
         return self.points[..., :kept], self.points[..., kept:]
 
 
-def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False) -> Embedding:
+def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False) -> Embedding:
     """Return the embedded samples of every kind but ``crossnobis``, which has a room of its own.
 
     Parameters
     ----------
     kind : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
     responses : Tensor, (..., n, q)
-        Not centred.
+        Not centered.
     what : str
         How errors call the responses.
-    centre_units : bool
+    center_units : bool
         Subtract the mean of each unit first, which only the directional kinds can tell.
 
     Returns
@@ -128,17 +128,17 @@ def embed(kind: RDM, responses: Tensor, what: str, *, centre_units: bool = False
     """
     q = responses.shape[-1]
     if kind in DIRECTIONAL:
-        points = linalg.centre(_directions(kind, responses, what, centre_units))
+        points = linalg.center(_directions(kind, responses, what, center_units))
         # All samples of one direction (two units suffice for that) leave the rounding of their norms.
         spread = points.detach().abs().amax(dim=(-2, -1), keepdim=True)
         return Embedding(kind, torch.where(spread <= 64 * torch.finfo(points.dtype).eps, 0.0, points))
     if kind == "mahalanobis":
         return Embedding(kind, _whitened(responses, what))
-    centred = linalg.centre(responses)
-    return Embedding(kind, centred if kind == "euclidean" else centred / math.sqrt(q))
+    centered = linalg.center(responses)
+    return Embedding(kind, centered if kind == "euclidean" else centered / math.sqrt(q))
 
 
-def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> Tensor:
+def _directions(kind: RDM, responses: Tensor, what: str, center_units: bool) -> Tensor:
     """Rows of norm 1/sqrt 2, so that ||z_i - z_j||^2 = 1 - cosine.
 
     A row without a direction (zero, or constant under a correlation) has cosine 0 with every other: it gets
@@ -149,11 +149,11 @@ def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> 
         raise InputError(
             f"{what} has 1 unit; a correlation across units needs at least 2: take the euclidean RDM."
         )
-    rows = linalg.centre(responses) if centre_units else responses
+    rows = linalg.center(responses) if center_units else responses
     if kind == "correlation":
         rows = rows - rows.mean(dim=-1, keepdim=True)
     norms = torch.linalg.vector_norm(rows, dim=-1)
-    # What centring leaves of a constant row is the rounding of its mean.
+    # What centering leaves of a constant row is the rounding of its mean.
     rounding = 8 * torch.finfo(rows.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-1)
     silent = norms.detach() <= rounding
     units = rows / torch.where(silent, 1.0, norms)[..., None]
@@ -164,7 +164,7 @@ def _directions(kind: RDM, responses: Tensor, what: str, centre_units: bool) -> 
 
 
 def _whitened(responses: Tensor, what: str) -> Tensor:
-    """Return Q sqrt((n - 1) / q) of the centred Y = Q R: then Z Z' = Y S^-1 Y' / q, S = Y'Y / (n - 1)."""
+    """Return Q sqrt((n - 1) / q) of the centered Y = Q R: then Z Z' = Y S^-1 Y' / q, S = Y'Y / (n - 1)."""
     n, q = responses.shape[-2:]
     if q >= n - 1:
         raise InputError(
@@ -172,7 +172,7 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
             "beyond that the covariance is singular or puts all samples equally far apart. Take fewer units "
             "or principal components, or another RDM (sqeuclidean, correlation)."
         )
-    basis, triangle = torch.linalg.qr(linalg.centre(responses))
+    basis, triangle = torch.linalg.qr(linalg.center(responses))
     unit = dependent_unit(triangle, responses)
     if unit is not None:
         raise InputError(
@@ -192,7 +192,7 @@ def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
         R of the QR decomposition of what was made of the responses. Its k-th diagonal entry is what unit k
         adds to the units before it.
     responses : Tensor, (..., n, q)
-        As they came: centring and projecting round to the norm of a unit here.
+        As they came: centering and projecting round to the norm of a unit here.
     """
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
     size = torch.linalg.vector_norm(responses.detach(), dim=-2)

@@ -122,18 +122,18 @@ class LinearComparison:
         return product + self.spread * (a * b).sum(dim=-1) + self.traces * t * s
 
 
-def _dense(embedding: Embedding, centred: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the kernel, (..., n, n), its diagonal less the mean, (..., n), and its trace, (...).
 
-    ``centred`` is for comparisons that subtract the product of the traces: it frees the kernel of its trace,
+    ``centered`` is for comparisons that subtract the product of the traces: it frees the kernel of its trace,
     t H / (n - 1), instead. For many units the kernel is little else, and the difference would cancel.
     """
     matrix = embedding.kernel()
     n = matrix.shape[-1]
-    if centred:
-        centring = torch.eye(n, dtype=matrix.dtype, device=matrix.device) - 1 / n
+    if centered:
+        centering = torch.eye(n, dtype=matrix.dtype, device=matrix.device) - 1 / n
         trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
-        matrix = matrix - (trace / (n - 1))[..., None, None] * centring
+        matrix = matrix - (trace / (n - 1))[..., None, None] * centering
         # Equal dissimilarities leave the rounding of the trace, which is not to be scored.
         spread = matrix.detach().abs().amax(dim=(-2, -1))
         varies = spread > 8 * torch.finfo(matrix.dtype).eps * trace.detach().abs()
@@ -183,7 +183,7 @@ def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
 
 
 class BuresComparison:
-    """The normalised Bures similarity, or the squared Bures distance, of the kernels of X and Y.
+    """The normalized Bures similarity, or the squared Bures distance, of the kernels of X and Y.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Regression(Measure):
         ``y_to_x`` predicts X from Y; ``both`` is the mean of the two.
     baseline : {"train", "test"}
         The mean about which the total sum of squares of R2 is taken.
-    form : {"score", "squared", "angular", "angle", "angle_normalised"}
+    form : {"score", "squared", "angular", "angle", "angle_normalized"}
 
     Raises
     ------
@@ -182,7 +182,7 @@ class _FromY:
         self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
         self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]
         self.total = torch.stack([self._targets(k).square().sum() for k in range(len(self.parts))])
-        self.about_test_mean = torch.stack([linalg.centre(part).square().sum() for part in self.parts])
+        self.about_test_mean = torch.stack([linalg.center(part).square().sum() for part in self.parts])
         if not bool((self.total > 0).all()):
             raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
 
@@ -193,7 +193,7 @@ class _FromY:
             fit, condition = self._from_kernel(moments) if wide else self._from_moments(moments)
             if linalg.trustworthy(condition):
                 return fit
-        return self._from_data(self.folds.parts(moments.centred))
+        return self._from_data(self.folds.parts(moments.centered))
 
     def _from_all(self, moments: Moments) -> tuple[_Fit, Tensor]:
         """All samples are train and test: P = Y B, B = (Y'Y + lambda I)^-1 Y'T."""
@@ -215,7 +215,7 @@ class _FromY:
         """
         if self.folds.whole:
             return self._from_all(moments)
-        parts = self.folds.parts(moments.centred)
+        parts = self.folds.parts(moments.centered)
         gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
         right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
         y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
@@ -253,8 +253,8 @@ class _FromY:
         for k, mean in enumerate(self.train_mean):
             inside = fold_of == k
             train = torch.ones_like(inside) if self.folds.whole else ~inside
-            centring = identity - train.to(kernel.dtype) / train.sum()
-            rows = (centring @ kernel @ centring.mT)[..., train]
+            centering = identity - train.to(kernel.dtype) / train.sum()
+            rows = (centering @ kernel @ centering.mT)[..., train]
             own = rows[..., train, :]
             target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
             weights, condition = linalg.solve_spd(self._penalised(own), target)
@@ -314,7 +314,7 @@ class _FromX:
             self.solvers.append(right.mT @ (shrunk[:, None] * left.mT))
 
     def __call__(self, moments: Moments) -> _Fit:
-        parts = self.folds.parts(moments.centred)
+        parts = self.folds.parts(moments.centered)
         targets, predicted = [], []
         for k, test in enumerate(parts):
             train = self.folds.train(parts, k)
@@ -325,7 +325,7 @@ class _FromX:
             overlap=_sums(T * P for T, P in zip(targets, predicted, strict=True)),
             power=_sums(P.square() for P in predicted),
             total=_sums(T.square() for T in targets),
-            about_test_mean=_sums(linalg.centre(test).square() for test in parts),
+            about_test_mean=_sums(linalg.center(test).square() for test in parts),
         )
 
 

@@ -17,7 +17,7 @@ from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
-CENTRED = RANKED | {"pearson", "corr_cov"}
+CENTERED = RANKED | {"pearson", "corr_cov"}
 """The comparisons that see nothing in an RDM whose entries are all equal."""
 
 _FORMULAS: dict[Comparison, str] = {
@@ -65,7 +65,7 @@ class RSA(Measure):
     comparison : {"cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov", "bures",
         "bures_sq_distance", "euclidean_norm"}
         See the formula in :attr:`facts`.
-    centre_units : bool
+    center_units : bool
         Subtract the mean over samples of each unit first; only the correlation and cosine RDMs can tell.
     repeats : int, >= 2, or None
         For crossnobis: the samples are so many repeats x conditions, one repeat after the other.
@@ -81,7 +81,7 @@ class RSA(Measure):
 
     rdm: RDM
     comparison: Comparison
-    centre_units: bool = False
+    center_units: bool = False
     repeats: int | None = None
     noise: Noise = "ledoit_wolf"
 
@@ -102,10 +102,10 @@ class RSA(Measure):
         """The RDM decides what is ignored, the comparison the range."""
         distance = self.comparison in DISTANCES
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
-        signed = self.comparison in CENTRED or (self.rdm == "crossnobis" and not distance)
+        signed = self.comparison in CENTERED or (self.rdm == "crossnobis" and not distance)
         details = f", {NOISE[self.noise]}" if self.rdm == "crossnobis" else ""
-        if self.centre_units and self.rdm in DIRECTIONAL:
-            details = " of centred units"
+        if self.center_units and self.rdm in DIRECTIONAL:
+            details = " of centered units"
         return Facts(
             family="rsa",
             formula=f"{_FORMULAS[self.comparison]}; {rdm.FORMULAS[self.rdm]}{details}",
@@ -122,7 +122,7 @@ class RSA(Measure):
 
     def _invariant(self) -> frozenset[str]:
         ignored = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
-        if self.centre_units and self.rdm in DIRECTIONAL:
+        if self.center_units and self.rdm in DIRECTIONAL:
             return ignored | {"translation"}
         scaled = self.rdm.endswith("euclidean") or (self.rdm == "crossnobis" and self.noise == "none")
         return ignored - {"isotropic_scaling"} if scaled and self.comparison in DISTANCES else ignored
@@ -160,7 +160,7 @@ class RSA(Measure):
             not the repeats of conditions that crossnobis distances need.
         """
         own = self._embed(reference.responses.double(), "X")
-        if self.comparison in CENTRED:
+        if self.comparison in CENTERED:
             lost = bool(own.levels.max() == 0)
         else:
             lost = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not own.points.any()
@@ -178,7 +178,7 @@ class RSA(Measure):
         what = f"{self.name}: {side}"
         if self.rdm == "crossnobis":
             return crossnobis.embed(responses, self.repeats, self.noise, what)
-        return rdm.embed(self.rdm, responses, what, centre_units=self.centre_units)
+        return rdm.embed(self.rdm, responses, what, center_units=self.center_units)
 
 
 _RELATIONS: dict[tuple[str, str], str] = {
@@ -186,7 +186,7 @@ _RELATIONS: dict[tuple[str, str], str] = {
     ("sqeuclidean", "corr_cov"): "linear CKA of the kernels less their mean eigenvalue",
     ("sqeuclidean", "bures"): "equals NBS",
     ("sqeuclidean", "bures_sq_distance"): (
-        "equals the squared Procrustes distance of the centred X / sqrt p and Y / sqrt q"
+        "equals the squared Procrustes distance of the centered X / sqrt p and Y / sqrt q"
     ),
     ("correlation", "cosine_cov"): "equals linear CKA of samples z-scored over units",
     ("correlation", "bures"): "equals NBS of samples z-scored over units",

@@ -56,8 +56,8 @@ def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Ten
 
 
 @with_gradient(_clipped_gradient, outputs=2)
-def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Whiten with a floor: of Y = U S V', centred, return U min(S / floor, 1) V' and s.
+def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
+    """Whiten with a floor: of Y = U S V', centered, return U min(S / floor, 1) V' and s.
 
     Above the floor that is the polar factor Y (Y'Y)^-1/2. Singular values that are rounding count as 0. The
     gradient is the Daleckii-Krein formula for singular values: divided differences of min(s / floor, 1), all
@@ -66,8 +66,8 @@ def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Ten
 
     Parameters
     ----------
-    centred, Y : Tensor, (..., n, q)
-        Y centred, and as it came.
+    centered, Y : Tensor, (..., n, q)
+        Y centered, and as it came.
     floor : float, > 0
 
     Returns
@@ -75,7 +75,7 @@ def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Ten
     whitened : Tensor, (..., n, q)
     values : Tensor, (..., min(n, q))
     """
-    left, values, right = linalg.svd(centred)
+    left, values, right = linalg.svd(centered)
     values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
     whitened = (values / floor).clamp(max=1)
     return ((left * whitened[..., None, :]) @ right, values), (left, values, right, whitened, floor)
@@ -85,7 +85,7 @@ def clipped(centred: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Ten
 class ShapeMetric(Measure):
     """Procrustes distance of X and Y after each is whitened in part.
 
-    Y = U S V', centred, becomes U (alpha S + (1 - alpha) c) V', up to a floor for small singular values.
+    Y = U S V', centered, becomes U (alpha S + (1 - alpha) c) V', up to a floor for small singular values.
 
     Parameters
     ----------
@@ -165,9 +165,9 @@ class ShapeMetric(Measure):
         X_unit = procrustes.unit(X)
 
         def evaluate(moments: Moments) -> Tensor:
-            Y = moments.centred
+            Y = moments.centered
             if self.alpha < 1:
-                whitened, values = clipped(moments.centred, moments.Y, floor)
+                whitened, values = clipped(moments.centered, moments.Y, floor)
                 Y = self.alpha * Y + white * whitened
             if self.metric == "angular":
                 return procrustes.angle(procrustes.distance(procrustes.unit(Y), X_unit))

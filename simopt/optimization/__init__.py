@@ -1,1 +1,1 @@
-"""The optimisation: noise Y0 follows the gradient of a score."""
+"""The optimization: noise Y0 follows the gradient of a score."""

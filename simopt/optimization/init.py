@@ -1,4 +1,4 @@
-"""Where an optimisation starts: the synthetic dataset Y0."""
+"""Where an optimization starts: the synthetic dataset Y0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimisation loop: gradient ascent of a score with respect to Y. No config, no file, no print."""
+"""The optimization loop: gradient ascent of a score with respect to Y. No config, no file, no print."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _READ_EVERY = 16
 
 
 class Ascent:
-    """A batch of optimisations of one bound measure, one replicate each.
+    """A batch of optimizations of one bound measure, one replicate each.
 
     Parameters
     ----------
     bound : BoundMeasure
     Y0 : Tensor, (R, samples, units)
     optimizer : callable
-        Makes a torch optimiser from a list of parameters; see :class:`Replicates`.
+        Makes a torch optimizer from a list of parameters; see :class:`Replicates`.
     target : float, or sequence of R floats
         A replicate that reaches this score, or its own (a distance: from above), is kept as it is while the
         others go on.
@@ -38,12 +38,12 @@ class Ascent:
         What ``bound`` and ``Y0`` were reduced by.
     read_every : int, optional
         Scores are read every so many steps, and the states handed over then; they are the same. None: 1 on a
-        CPU, and 16 elsewhere. Always 1 with an optimiser that needs a closure.
+        CPU, and 16 elsewhere. Always 1 with an optimizer that needs a closure.
 
     Raises
     ------
     InputError
-        The optimiser refuses its options, ``read_every`` is less than 1, or there are not R targets.
+        The optimizer refuses its options, ``read_every`` is less than 1, or there are not R targets.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Ascent:
         return Y if self.rows is None else self.rows.expand(Y)
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs: the step, Y, and the optimisers' states."""
+        """Return all that resuming needs: the step, Y, and the optimizers' states."""
         return self._replicates.state()
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -135,6 +135,6 @@ class Ascent:
         Raises
         ------
         ValueError, KeyError, RuntimeError
-            The state is not of this run: other shapes, or of an optimiser with other options.
+            The state is not of this run: other shapes, or of an optimizer with other options.
         """
         self._replicates.restore(state)

@@ -1,4 +1,4 @@
-"""Optimisers that take their options, or say why they do not."""
+"""Optimizers that take their options, or say why they do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simopt.typing import OptimizerFactory
 
 
 def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Return the optimiser of some parameters.
+    """Return the optimizer of some parameters.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
 
 
 def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
-    """Return the optimiser of one number, to look at before there is anything to optimise.
+    """Return the optimizer of one number, to look at before there is anything to optimize.
 
     Raises
     ------

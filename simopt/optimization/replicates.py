@@ -22,7 +22,7 @@ from simopt.typing import OptimizerFactory
 
 @dataclass
 class Evaluation:
-    """The replicates after ``step`` updates: scores (R,), moments, and R gradients of what is minimised.
+    """The replicates after ``step`` updates: scores (R,), moments, and R gradients of what is minimized.
 
     Gradients are None where none of the replicates that are evaluated together is to move.
     """
@@ -34,15 +34,15 @@ class Evaluation:
 
 
 class Replicates:
-    """R synthetic datasets, their targets, and the optimisers that move them.
+    """R synthetic datasets, their targets, and the optimizers that move them.
 
     Parameters
     ----------
     bound : BoundMeasure
     Y0 : Tensor, (R, samples, units)
     optimizer : callable
-        Makes a torch optimiser from a list of parameters. Each replicate is a parameter of its own, so
-        that no optimiser mixes them; one that needs a closure (L-BFGS) is made once a replicate.
+        Makes a torch optimizer from a list of parameters. Each replicate is a parameter of its own, so
+        that no optimizer mixes them; one that needs a closure (L-BFGS) is made once a replicate.
     target : float, or sequence of R floats
 
     Attributes
@@ -52,12 +52,12 @@ class Replicates:
     step : int
         How many updates were made.
     by_closure : bool
-        Whether the optimiser evaluates the score by itself.
+        Whether the optimizer evaluates the score by itself.
 
     Raises
     ------
     InputError
-        The optimiser refuses its options, or there are not R targets.
+        The optimizer refuses its options, or there are not R targets.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Replicates:
 
     def _gradient(self, score: Tensor, Y: Tensor) -> Tensor:
         (gradient,) = torch.autograd.grad(-self._sign * score, Y)
-        # The fused optimisers of torch read a gradient in the memory order of its parameter.
+        # The fused optimizers of torch read a gradient in the memory order of its parameter.
         return gradient.contiguous()
 
     def _closure(self, y: Tensor) -> Callable[[], float]:
@@ -126,7 +126,7 @@ class Replicates:
         return closure
 
     def state(self) -> dict[str, Any]:
-        """Return the step, Y, and the optimisers' states: not copies, they change as the run goes on."""
+        """Return the step, Y, and the optimizers' states: not copies, they change as the run goes on."""
         return {
             "step": self.step,
             "Y": self.Y,
@@ -139,7 +139,7 @@ class Replicates:
         Raises
         ------
         ValueError, KeyError, RuntimeError
-            The state is not of this run: other shapes, or of an optimiser with other options.
+            The state is not of this run: other shapes, or of an optimizer with other options.
         """
         if state["Y"].shape != self.Y.shape:
             raise ValueError("Y has another shape than the one that was saved")
@@ -149,7 +149,7 @@ class Replicates:
             options = _options(optimizer)
             optimizer.load_state_dict(saved)
             if _options(optimizer) != options:
-                raise ValueError("the optimiser's options are not those that were saved")
+                raise ValueError("the optimizer's options are not those that were saved")
             _check_shapes(optimizer)
 
 
@@ -163,7 +163,7 @@ def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
         for parameter in group["params"] if group.get("fused") else []:
             for name, value in optimizer.state[parameter].items():
                 if name != "step" and value is not None and value.shape != parameter.shape:
-                    raise ValueError(f"{name} of the optimiser has another shape than Y")
+                    raise ValueError(f"{name} of the optimizer has another shape than Y")
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:

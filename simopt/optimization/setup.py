@@ -1,4 +1,4 @@
-"""From a recording, a measure and an optimiser to an ascent at its start."""
+"""From a recording, a measure and an optimizer to an ascent at its start."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def prepare(
         reference, Y0 = rows.reference, rows.reduce(Y0)
     ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows)
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(f"{measure.name} returned no gradient and cannot be optimised; track it instead.")
+        raise InputError(f"{measure.name} returned no gradient and cannot be optimized; track it instead.")
     return ascent
 
 
@@ -64,7 +64,7 @@ def check(
     ------
     InputError
         Seeds, a target or a step limit that cannot be, a measure without a gradient, or options that the
-        optimiser refuses.
+        optimizer refuses.
     """
     checks.seeds(seeds)
     if len(set(seeds)) < len(seeds):
@@ -76,7 +76,7 @@ def check(
     if beyond:
         raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
-        raise InputError(f"{measure.name} has no gradient and cannot be optimised; track it instead.")
+        raise InputError(f"{measure.name} has no gradient and cannot be optimized; track it instead.")
     probe(optimizer)
 
 

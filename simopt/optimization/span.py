@@ -1,10 +1,10 @@
 """Fewer rows, exactly: Y in coordinates of the span of X and of directions outside of it.
 
-A score that is blind to rotations of the centred samples (QX, QY score what X, Y score) knows Y by X'Y and
+A score that is blind to rotations of the centered samples (QX, QY score what X, Y score) knows Y by X'Y and
 Y'Y alone. Any such pair of matrices occurs in the span of X's K PCs and of as many further directions as Y
 has units, so K + q + 1 rows hold all that Y can be, however many samples there are.
 
-The gradient of such a score lies in the span of the columns of X and Y. An optimiser that commutes with
+The gradient of such a score lies in the span of the columns of X and Y. An optimizer that commutes with
 rotations, as SGD with or without momentum does, therefore never leaves the span of X and Y0.
 """
 
@@ -29,8 +29,8 @@ class Span:
     """Orthonormal coordinates of the span of X and Y0, and the rows in which Y is kept.
 
     With B (n, K + m) an orthonormal basis of the span, and H (K + m + 1, K + m) orthonormal columns of sum
-    zero, Y is kept as H B'Y. Column sums are zero in both, so that what centres samples leaves rows as they
-    are. H is turned at random: an optimiser that treats entries one by one then meets entries of one size, as
+    zero, Y is kept as H B'Y. Column sums are zero in both, so that what centers samples leaves rows as they
+    are. H is turned at random: an optimizer that treats entries one by one then meets entries of one size, as
     it does among samples.
 
     Parameters
@@ -49,7 +49,7 @@ class Span:
         Of X in the rows that are used, (K + m + 1, p) or (n, p).
     fewer : bool
     amplitude : Tensor, (K,)
-        Singular values of the centred X.
+        Singular values of the centered X.
     outside : int
         Directions outside of X, m = min(q, n - 1 - K).
     """
@@ -67,13 +67,13 @@ class Span:
         rest = Y0[..., : self.outside]
         # Where X all but holds Y0, the first pass leaves rounding errors; the second makes them orthogonal.
         for _ in range(2):
-            rest = linalg.centre(rest)
+            rest = linalg.center(rest)
             rest = torch.linalg.qr(rest - pcs @ (pcs.mT @ rest))[0]
         self._basis = torch.cat([pcs.expand(*rest.shape[:-2], -1, -1), rest], dim=-1)  # (..., n, K + m)
         self._rows = self._basis
         if fewer:
             self._rows = _random_rows(count + self.outside).to(pcs)
-            X = self._rows[:, :count] @ (pcs.mT @ linalg.centre(reference.responses.double()))
+            X = self._rows[:, :count] @ (pcs.mT @ linalg.center(reference.responses.double()))
             self.reference = Reference.of(X, dtype=reference.scores.dtype, device=pcs.device)
 
     def place(self, coordinates: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class Span:
         """Return Y (..., n, q) in the rows that are used; what it has outside of the span is lost."""
         if not self.fewer:
             return Y.to(self.reference.scores)
-        return self.place(self._basis.mT @ linalg.centre(Y.to(self._basis)))
+        return self.place(self._basis.mT @ linalg.center(Y.to(self._basis)))
 
     def expand(self, Y: Tensor) -> Tensor:
         """Return Y (..., n, q) with all samples, its column means those of Y0."""
@@ -127,4 +127,4 @@ def _random_rows(size: int) -> Tensor:
     """Return orthonormal columns of sum zero, (size + 1, size), turned at random, in float64."""
     generator = torch.Generator().manual_seed(_SEED)
     draw = torch.randn(size + 1, size, dtype=torch.float64, generator=generator)
-    return linalg.centre(torch.linalg.qr(linalg.centre(draw))[0])
+    return linalg.center(torch.linalg.qr(linalg.center(draw))[0])

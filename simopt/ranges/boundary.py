@@ -37,7 +37,7 @@ from simopt.ranges.tangent import BEST, Problem, Search
 from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
-_NEIGHBOURS = 3
+_NEIGHBORS = 3
 """A level's own best Y, and those of the levels below and above. Its own alone loses 0.2 % of area at the
 levels for 16 % fewer scores; two on each side gain 0.02 % for 16 % more."""
 
@@ -61,7 +61,7 @@ class Options:
     steps : int
         Of a round.
     rounds : int
-        One from the starts, the others from neighbouring levels.
+        One from the starts, the others from neighboring levels.
     between : int
         Levels between every two, whose extremes are looked for in one more round, from those of the levels;
         where the boundary is steep, also levels of the sought measure. They are only passed points, but bring
@@ -127,7 +127,7 @@ class Boundary(Stepwise):
     reference : Reference
     constrained, sought : Measure
     levels : array-like, (L,)
-        Of the constrained measure; neighbours in this order are started from each other.
+        Of the constrained measure; neighbors in this order are started from each other.
     options : Options
 
     Raises
@@ -152,7 +152,7 @@ class Boundary(Stepwise):
         self.levels = _levels(levels, constrained)
         units = self.options.units or reference.responses.shape[-1]
         Y0 = GaussianInit()([self.options.seed], reference.samples, units)[0]
-        self.span = Span(reference, linalg.centre(Y0), rows_suffice(reference, units, pair))
+        self.span = Span(reference, linalg.center(Y0), rows_suffice(reference, units, pair))
         reference = self.span.reference
         self.bound_measures = [measure.bind(reference) for measure in pair]
         self.round = 0
@@ -236,7 +236,7 @@ class Boundary(Stepwise):
         if self.round == 0:
             problems = self._from_structures()
         elif self.round < self.options.rounds:
-            problems = self._from_neighbours()
+            problems = self._from_neighbors()
         else:
             problems = self._between_levels()
         return Search(self.bound_measures, problems, self.options.tolerance, self.options.steps)
@@ -250,23 +250,23 @@ class Boundary(Stepwise):
                 problems += [Problem(Y, level, direction, self.options.rate) for Y in Ys]
         return problems
 
-    def _from_neighbours(self) -> list[Problem]:
-        """Start from the best Y of each level and of its neighbours, where there is one."""
+    def _from_neighbors(self) -> list[Problem]:
+        """Start from the best Y of each level and of its neighbors, where there is one."""
         found = self.best_merit.isfinite().tolist()
         rate = self.options.rate / (1 + self.round)
         problems = []
         for row in range(len(found)):
             side = row % 2
             known = [other for other in range(side, len(found), 2) if found[other]]
-            nearest = sorted(known, key=lambda other: abs(other - row))[:_NEIGHBOURS]
-            nearest += nearest[:1] * (_NEIGHBOURS - len(nearest))
-            Ys = [self.best_Y[other] for other in nearest] or [self._structures.random] * _NEIGHBOURS
+            nearest = sorted(known, key=lambda other: abs(other - row))[:_NEIGHBORS]
+            nearest += nearest[:1] * (_NEIGHBORS - len(nearest))
+            Ys = [self.best_Y[other] for other in nearest] or [self._structures.random] * _NEIGHBORS
             level, direction = float(self.levels[row // 2]), 2.0 * side - 1
             problems += [Problem(Y, level, direction, rate) for Y in Ys]
         return problems
 
     def _between_levels(self) -> list[Problem]:
-        """Start each problem between levels from a neighbour's extreme, and at ends from a structure too.
+        """Start each problem between levels from a neighbor's extreme, and at ends from a structure too.
 
         An outermost level may be an end of the range, where Y is X or noise and gradients vanish: nothing
         starts there. And the way from the inner level to X leads past saddles, at each PC that its Y lacks.

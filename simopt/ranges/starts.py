@@ -177,7 +177,7 @@ class Structures:
 
 
 class Between(NamedTuple):
-    """A problem between two neighbouring levels.
+    """A problem between two neighboring levels.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class Between(NamedTuple):
     direction : float
         1 for a maximum, -1 for a minimum.
     begin : int or None
-        The level whose extreme it starts from; None where neither neighbour has one.
+        The level whose extreme it starts from; None where neither neighbor has one.
     shorter : float
         Length of its first step, relative to that of others: next to an end of the levels a score falls with
         the square of a step.

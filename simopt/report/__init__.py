@@ -15,7 +15,7 @@ import numpy as np
 from simopt import catalogue
 from simopt.errors import InputError, StorageError, UnfinishedError
 from simopt.report.selection import Facts, find, fits, keeps, nothing_left
-from simopt.report.tables import Summary, summarise
+from simopt.report.tables import Summary, summarize
 from simopt.store import analysis, reader, shelf
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -160,7 +160,7 @@ def _check_names(path: Path, facts: Facts) -> None:
 def _summarized(path: Path) -> tuple[tuple[Run, Summary], Facts]:
     run = _run(path)
     about = run.attributes
-    return (run, summarise(run)), {
+    return (run, summarize(run)), {
         "dataset": [str(about["dataset"])],
         "measure": [run.measure],
         "source": [str(about["source"])],

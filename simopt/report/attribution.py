@@ -15,7 +15,7 @@ _COLORS = {"brings X and Y closer": CYCLE[0], "keeps X and Y apart": CYCLE[1]}
 
 
 def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the change of the score without each part, in two colours by what the part does.
+    """Draw the change of the score without each part, in two colors by what the part does.
 
     PCs in their order, on a logarithmic axis; samples and units by rank, from the lowest change to the
     highest. Undefined changes are left out. The first-order changes of units are small black dots.

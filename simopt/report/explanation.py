@@ -35,9 +35,9 @@ def _sentence(each: Explained, explanation: Explanation) -> str:
     elif reading.reached:
         reached = f"noise reaches it after {reading.steps:.0f} steps"
     else:
-        reached = f"optimised noise ends before it, at {reading.end:.3f}"
+        reached = f"optimized noise ends before it, at {reading.end:.3f}"
     captured = _captured(reading.half, explanation, each.units)
-    text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimised Y has then captured {captured}"
+    text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimized Y has then captured {captured}"
     text += _decodes(reading.decoding, explanation.reference)
     if standing.ceiling is not None:
         text += f"; the ceiling is {standing.ceiling.value:.3f}"

@@ -147,7 +147,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     lines = [
         r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage[T1]{fontenc}",
         *_latex_tables(
-            f"Optimised runs. Score: the last one. {note}",
+            f"Optimized runs. Score: the last one. {note}",
             [*heads, "replicates", "steps", "score", "never captured"],
             runs,
         ),

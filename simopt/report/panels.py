@@ -45,7 +45,7 @@ def draw_score(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | Non
     for index, pool in enumerate(pools):
         steps, scores = pool.over_steps()
         _curve(ax, steps, band(scores), _number(looks, pool, index), plain(pool.label))
-    return _labelled(ax, "step", "score", pools[0].dataset)
+    return _labeled(ax, "step", "score", pools[0].dataset)
 
 
 def draw_decoding(
@@ -80,14 +80,14 @@ def draw_decoding(
     if reference is not None:
         for value, line, name in zip(reference, ("--", ":"), ("recording", "chance"), strict=True):
             ax.axhline(value, color=_GUIDE, linewidth=0.7, linestyle=line, zorder=1, label=f"_{name}")
-    return _labelled(ax, "score", f"decoding of {variable}", pools[0].dataset)
+    return _labeled(ax, "score", f"decoding of {variable}", pools[0].dataset)
 
 
 def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
-    """Draw the captured variance of some PCs against score; the lines are labelled by PC."""
+    """Draw the captured variance of some PCs against score; the lines are labeled by PC."""
     ax = style.axes(ax)
     _captured(ax, *pool.captured(shown_pcs(len(pool.pc_variance))))
-    return _labelled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
+    return _labeled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
 def draw_trajectory(
@@ -97,13 +97,13 @@ def draw_trajectory(
     ax = style.axes(ax)
     if against == "step":
         _curve(ax, trajectory.step, band(trajectory.score), 0, "score")
-        return _labelled(ax, "step", "score", "")
+        return _labeled(ax, "step", "score", "")
     shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
     curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]
     _captured(ax, *along(curves, trajectory.sign))
     ax.legend()
-    return _labelled(ax, "score", "captured variance", "")
+    return _labeled(ax, "score", "captured variance", "")
 
 
 def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | None = None) -> Axes:
@@ -139,7 +139,7 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None, looks: Look
     ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    _labelled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
+    _labeled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
     ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
     ax.set_yticks([*ticks, (high + top) / 2], [*(f"{tick:g}" for tick in ticks), "never"])
     ax.set_ylim(low, top)
@@ -172,7 +172,7 @@ def _number(looks: Looks | None, pool: Pool, index: int) -> int:
     return index if looks is None else looks[pool.label]
 
 
-def _labelled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
+def _labeled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
     ax.set(xlabel=xlabel, ylabel=plain(ylabel), title=plain(title))
     return ax
 

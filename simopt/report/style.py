@@ -1,4 +1,4 @@
-"""How figures look: sized for a paper, told apart without colour, the same bytes from the same numbers."""
+"""How figures look: sized for a paper, told apart without color, the same bytes from the same numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REPEATABLE = {
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour, line style and marker of the curve with this number, from 0.
+    """Return color, line style and marker of the curve with this number, from 0.
 
     Style and marker alone, so also in grey, are another pair for each of 36 numbers in a row.
     """
@@ -129,7 +129,7 @@ class Panels:
 
 
 def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
-    """Return what is labelled in some Axes, by label, the first of each."""
+    """Return what is labeled in some Axes, by label, the first of each."""
     handles: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):

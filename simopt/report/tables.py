@@ -198,12 +198,12 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
 
 
 def summary(path: Path) -> Summary:
-    """Summarise the run of a run file."""
-    return summarise(reader.read(path))
+    """Summarize the run of a run file."""
+    return summarize(reader.read(path))
 
 
-def summarise(run: Run) -> Summary:
-    """Summarise a run, also one that is not finished: as far as it came."""
+def summarize(run: Run) -> Summary:
+    """Summarize a run, also one that is not finished: as far as it came."""
     half = half_captures(run)
     means = mean_reached(half)
     scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)

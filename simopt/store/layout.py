@@ -3,7 +3,7 @@
 T logged states, D of them decoded, R replicates, K principal components, B time bins, n samples, q units of
 Y. All scores, captured variances and accuracies are dimensionless. The datasets of decoding are in files of
 runs that have a decoder. The file is replaced as a whole at each checkpoint; while the run is not finished,
-the group ``resume`` holds the state of the optimisation.
+the group ``resume`` holds the state of the optimization.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEMAS = (1, 2)
 RUN_FILE = "run.h5"
 LOCK_FILE = ".lock"
 RESUME = "resume"
-"""The group with the state of an optimisation that is not finished; its attribute ``state`` is JSON."""
+"""The group with the state of an optimization that is not finished; its attribute ``state`` is JSON."""
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED)
@@ -47,7 +47,7 @@ ATTRIBUTES = {
     "finished": "text: ISO 8601, UTC; empty while running",
     "wall_seconds": "float: seconds at work, over all sessions",
     "device": "text",
-    "dtype": "text: of the optimisation",
+    "dtype": "text: of the optimization",
     "versions": "text: JSON, versions of python, torch, numpy, h5py",
     "git": "text: commit of the simopt checkout, empty where there is none",
 }

@@ -1,4 +1,4 @@
-"""Nested values as JSON and arrays: what an HDF5 file can hold of an optimiser's state, or of a result."""
+"""Nested values as JSON and arrays: what an HDF5 file can hold of an optimizer's state, or of a result."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
 
 
 def checkpoint(state: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
-    """Return the arrays and the group of a file that hold the state of an optimisation."""
+    """Return the arrays and the group of a file that hold the state of an optimization."""
     structure, arrays = pack(state, RESUME)
     return arrays, {RESUME: {"state": structure}}
 
@@ -95,7 +95,7 @@ def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
     def walk(node: Any) -> Any:
         ((kind, content),) = node.items()
         if kind == "tensor":
-            import torch  # what is no state of an optimiser needs none
+            import torch  # what is no state of an optimizer needs none
 
             return torch.from_numpy(np.array(arrays[content].data))
         if kind == "array":

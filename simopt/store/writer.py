@@ -96,7 +96,7 @@ class RunLog:
         results : mapping of Array
             Datasets beside the rows, by path.
         state : mapping, optional
-            Of the optimisation, where the run is to be resumed from here.
+            Of the optimization, where the run is to be resumed from here.
         """
         arrays = layout.PC_VARIANCE.at(self.header.pc_variance)
         arrays |= {entry.path: Array(self.logged(entry), entry.axes) for entry in self._logged}

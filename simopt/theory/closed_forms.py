@@ -60,7 +60,7 @@ _FORMS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
     "squared": (lambda x: (1 - x).square(), 1, 2),
     "angular": (lambda x: 1 - 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
     "angle": (angle, 1 / 2, math.sqrt(2)),
-    "angle_normalised": (lambda x: 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
+    "angle_normalized": (lambda x: 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
 }
 """Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) + ..."""
 
@@ -80,7 +80,7 @@ def closed_form(measure: Measure) -> ClosedForm | None:
 
     There is one where the score is a function of X'X, X'Y and Y'Y that does not need their eigenvectors:
     ``cka``, ``nbs`` and their forms, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without
-    held-out samples, ``cca``. Not so for held-out folds, other kernels, RDMs, ranks and neighbours.
+    held-out samples, ``cca``. Not so for held-out folds, other kernels, RDMs, ranks and neighbors.
     """
     return None
 
@@ -96,9 +96,9 @@ def _kernel(measure: KernelSimilarity) -> ClosedForm | None:
 
 @closed_form.register
 def _procrustes(measure: Procrustes) -> ClosedForm | None:
-    if measure.folds is not None or not measure.centred:
+    if measure.folds is not None or not measure.centered:
         return None
-    if measure.normalised:
+    if measure.normalized:
         return ClosedForm(lambda pair: 2 * _bures_deviation(pair), *DISTANCES[measure.form])
     return ClosedForm(lambda pair: pair.apart_squared(), *DISTANCES[measure.form])
 
@@ -146,9 +146,9 @@ def _cca(measure: CCA) -> ClosedForm | None:
     def deviation(pair: Pair) -> Tensor:
         total, rank = pair.correlations(measure.power)
         own = len(pair.variances)
-        if measure.normaliser == "units":
+        if measure.normalizer == "units":
             return 1 - total / pair.units
-        if measure.normaliser == "ranks":
+        if measure.normalizer == "ranks":
             return 1 - total / (own * rank).to(total.dtype).sqrt()
         return 1 - total / rank.clamp(max=own)
 

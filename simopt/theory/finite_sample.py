@@ -1,7 +1,7 @@
 """What a random direction changes: w overlaps with the other PCs, the less the more samples there are.
 
-A random unit vector w that is centred and orthogonal to u_i lives in m = n - 2 dimensions. The squares of its
-overlaps with the other PCs, (u_k'w)^2, have mean 1/m, and (as parts of a Dirichlet(1/2) vector) the
+A random unit vector w that is centered and orthogonal to u_i lives in m = n - 2 dimensions. The squares of
+its overlaps with the other PCs, (u_k'w)^2, have mean 1/m, and (as parts of a Dirichlet(1/2) vector) the
 covariance 2 (delta_kl - 1/m) / (m (m + 2)). The score at the mean overlaps is the corrected value, its
 gradient there gives the standard deviation over draws, to first order: of a weak PC under CKA, where that
 all but cancels, it is too small by up to a factor of two, at 1e-8.

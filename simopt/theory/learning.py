@@ -1,4 +1,4 @@
-"""The learning order: which PCs of a recording an optimised Y captures first, and at which score.
+"""The learning order: which PCs of a recording an optimized Y captures first, and at which score.
 
 Y starts as normal noise, n samples by p units, and follows the gradient of a score. Where steps are small and
 along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path is known. With
@@ -168,9 +168,9 @@ def gradient_at_start(
             raise NumericalError(
                 f"{chosen.name}: the gradient at the start of seed {seed} is {float(size):g}."
             )
-        slope, centred = linalg.centre(slope / size), linalg.centre(Y0.detach())
-        weights = linalg.ridge_coefficients(centred, axes)
-        captured.append(2 * ((axes - centred @ weights) * (slope @ weights)).sum(dim=0))
+        slope, centered = linalg.center(slope / size), linalg.center(Y0.detach())
+        weights = linalg.ridge_coefficients(centered, axes)
+        captured.append(2 * ((axes - centered @ weights) * (slope @ weights)).sum(dim=0))
     return StartGradient(torch.stack(captured).numpy())
 
 
@@ -183,7 +183,7 @@ def predict(
     target: float = 0.99,
     seeds: Sequence[int] = (0,),
 ) -> Prediction:
-    """Predict captured variance against score along the optimisation of a measure, from a spectrum alone.
+    """Predict captured variance against score along the optimization of a measure, from a spectrum alone.
 
     Parameters
     ----------

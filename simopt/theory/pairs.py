@@ -1,7 +1,7 @@
 """Two datasets as theory sees them: the few numbers of X'X, X'Y and Y'Y that the linear measures read.
 
-X = U S V', centred, with lambda_k = s_k^2. Where noise is added to all of Y, X'X, X'Y and Y'Y are diagonal in
-V (:class:`Noisy`). Where one PC of Y is turned into a direction that is not exactly orthogonal to the other
+X = U S V', centered, with lambda_k = s_k^2. Where noise is added to all of Y, X'X, X'Y and Y'Y are diagonal
+in V (:class:`Noisy`). Where one PC of Y is turned into a direction that is not exactly orthogonal to the other
 PCs, one column of X'Y and of Y'Y fills up (:class:`Tilted`): still everything is known in closed form. All
 tensors are float64.
 """

@@ -108,7 +108,7 @@ class Perturbed:
 
 
 class Directions:
-    """Random unit vectors w, centred and orthogonal to u_i, one for each PC and seed.
+    """Random unit vectors w, centered and orthogonal to u_i, one for each PC and seed.
 
     Parameters
     ----------
@@ -130,8 +130,8 @@ class Directions:
         scale = reference.scores * reference.norm  # (n, K)
         self.values = torch.linalg.vector_norm(scale, dim=0)
         self.pcs = scale / self.values
-        centred = linalg.centre(reference.responses)
-        self.axes = (centred.mT @ self.pcs / self.values).mT  # (K, p), V'
+        centered = linalg.center(reference.responses)
+        self.axes = (centered.mT @ self.pcs / self.values).mT  # (K, p), V'
 
     def draw(self, i: int) -> Tensor:
         """Return w for PC i, (R, n)."""
@@ -143,7 +143,7 @@ class Directions:
         return unit
 
     def noise(self, nu: Tensor) -> Tensor:
-        """Return noise for all units, (R, n, p), of expected sum of squares nu a unit once centred."""
+        """Return noise for all units, (R, n, p), of expected sum of squares nu a unit once centered."""
         shape = tuple(self.reference.responses.shape)
         drawn = torch.stack([self._normal(seed, len(self.values), shape) for seed in self.seeds])
         return drawn * (nu / (shape[0] - 1)).sqrt()

@@ -20,7 +20,7 @@ from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
 from simopt.report.card import Card, Joint
-from simopt.report.tables import summarise
+from simopt.report.tables import summarize
 from simopt.store import shelf
 from simopt.store.config import parsed
 from simopt.store.reader import Run
@@ -217,7 +217,7 @@ class _Making:
             cost=cost,
             sensitivity=curve,
             run=made,
-            summary=None if made is None else summarise(made),
+            summary=None if made is None else summarize(made),
             joints=joints,
             missing=self.missing,
             notes=self.notes,
@@ -244,7 +244,7 @@ class _Making:
         if part == "joint" and not self.request.partners:
             self.missing[part] = "left out, as asked"
         elif not self.measure.differentiable:
-            self.missing[part] = f"{self.measure.name} has no gradient: it can be scored, not optimised."
+            self.missing[part] = f"{self.measure.name} has no gradient: it can be scored, not optimized."
         else:
             return self._applies(part, cost)
         return False

@@ -293,7 +293,7 @@ def same_rows(X: Any, Y: Any, ids: str | None) -> None:
     base.same_rows(X, Y)
 
 
-def labelled(Y: Any) -> list[Data]:
+def labeled(Y: Any) -> list[Data]:
     """Return data with their labels: of a mapping its keys, of anything else their own name."""
     if isinstance(Y, Mapping):
         return [replace(Data.of(data, str(name)), label=str(name)) for name, data in Y.items()]
@@ -358,7 +358,7 @@ def compare(
     """
     request = CompareRequest(
         dataset=X,
-        Y=labelled(Y),
+        Y=labeled(Y),
         measures=measure_nodes(measures, **options),
         draws=draws,
         seed=seed,

@@ -306,7 +306,7 @@ def explain(
     force: bool = False,
     **options: Any,
 ) -> ExplainResult:
-    """Interpret the scores of Y: what an optimised dataset has captured of X at the same scores.
+    """Interpret the scores of Y: what an optimized dataset has captured of X at the same scores.
 
     Parameters
     ----------

@@ -311,8 +311,9 @@ def measure_nodes(given: Any, **options: Any) -> tuple[dict[str, Any], ...]:
 def as_listed(node: Mapping[str, Any]) -> bool:
     """Return whether a measure is as the catalogue has it under its name: what is proved of it then holds."""
     name = name_of(node)
-    known = {*catalogue.names("measure"), *catalogue.aliases("measure")}
-    return name in known and catalogue.identity(node) == catalogue.identity(catalogue.read("measure", name))
+    return catalogue.has("measure", name) and catalogue.identity(node) == catalogue.identity(
+        catalogue.read("measure", name)
+    )
 
 
 def _of_object(measure: Any) -> dict[str, Any]:

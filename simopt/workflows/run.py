@@ -1,4 +1,4 @@
-"""One optimisation: from noise up to a score, and what the synthetic dataset has captured on the way."""
+"""One optimization: from noise up to a score, and what the synthetic dataset has captured on the way."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ class RunResult(Result, Trajectory):
 
     def values(self) -> Mapping[str, Any]:
         """Return the run in one row, by key."""
-        from simopt.report.tables import summarise
+        from simopt.report.tables import summarize
 
-        return {"outcome": self.how, **summarise(self.run).as_json()}
+        return {"outcome": self.how, **summarize(self.run).as_json()}
 
     def line(self) -> str:
         """Return the run in one line."""
-        from simopt.report.tables import summarise
+        from simopt.report.tables import summarize
 
-        return summarise(self.run).line()
+        return summarize(self.run).line()
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each replicate and logged state: its step and its scores."""
@@ -154,7 +154,7 @@ def find_or_make(
     StorageError
         The run file cannot be written; a RunBusyError where another process is writing it.
     RunFailedError
-        The optimisation failed; the run file says so.
+        The optimization failed; the run file says so.
     InterruptedRunError
         It was told to stop; the same request resumes it.
     """
@@ -200,7 +200,7 @@ def optimize(
     force: bool = False,
     **options: Any,
 ) -> RunResult:
-    """Optimise synthetic datasets towards a recording, and log what they capture of it.
+    """Optimize synthetic datasets towards a recording, and log what they capture of it.
 
     Each seed gives one replicate: Y starts as noise and follows the gradient of score(X, Y) with respect to
     Y until it reaches ``target`` or ``max_steps`` (arXiv 2407.07059, sec. 3).

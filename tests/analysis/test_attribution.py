@@ -32,7 +32,7 @@ DOWNDATED: dict[str, dict] = {
     "procrustes_angular": {},
     "procrustes_angle": {},
     "procrustes_euclidean": {},
-    "procrustes_normalised": {},
+    "procrustes_normalized": {},
     "rsa_correlation_corr": {},
     "rv_adjusted": {},
     "ensd": {},
@@ -47,8 +47,8 @@ OPTIONS = [
     ("ridge1", {"statistic": "pearson"}),
     ("ridge100", {"direction": "both", "statistic": "pearson", "form": "squared"}),
     ("procrustes_euclidean", {"form": "squared"}),
-    ("procrustes_normalised", {"form": "disparity"}),
-    ("procrustes_normalised", {"form": "similarity"}),
+    ("procrustes_normalized", {"form": "disparity"}),
+    ("procrustes_normalized", {"form": "similarity"}),
 ]
 CASES = [*DOWNDATED.items(), *OPTIONS]
 BY_FORMULA = {"cka", "cka_angular", "nbs", "nbs_squared", "procrustes_angular", "rsa_correlation_corr"}
@@ -284,7 +284,7 @@ def test_a_sample_that_only_brings_x_and_y_closer_comes_first() -> None:
     found = leave_one_sample(X, Y)
     assert found.ranking()[0] == 7
     assert found.change[7] < -0.1
-    far = leave_one_sample(X, Y, "procrustes_normalised")
+    far = leave_one_sample(X, Y, "procrustes_normalized")
     assert (far.larger_is_closer, far.ranking()[0]) == (False, 7)
     assert far.change[7] > 0.1
 

@@ -19,16 +19,16 @@ def data(rng: np.random.Generator, strength: float = 1.0) -> tuple[np.ndarray, n
     return responses, labels
 
 
-@pytest.mark.parametrize("standardise", [True, False])
-def test_accuracy_is_that_of_a_loop_by_hand(rng: np.random.Generator, standardise: bool) -> None:
+@pytest.mark.parametrize("standardize", [True, False])
+def test_accuracy_is_that_of_a_loop_by_hand(rng: np.random.Generator, standardize: bool) -> None:
     responses, labels = data(rng)
     responses *= np.exp(rng.uniform(-4, 4, 8))
-    found = Decoder(standardise=standardise, seed=3).decode(responses, labels)
+    found = Decoder(standardize=standardize, seed=3).decode(responses, labels)
     expected = []
     for each in responses:
         right = []
         for train, test in StratifiedKFold(5, shuffle=True, random_state=3).split(each, labels):
-            mean, scale = (each[train].mean(axis=0), each[train].std(axis=0)) if standardise else (0, 1)
+            mean, scale = (each[train].mean(axis=0), each[train].std(axis=0)) if standardize else (0, 1)
             fitted = LogisticRegression(max_iter=1000).fit((each[train] - mean) / scale, labels[train])
             right.append(np.mean(fitted.predict((each[test] - mean) / scale) == labels[test]))
         expected.append(np.mean(right))
@@ -45,7 +45,7 @@ def test_what_is_there_is_decoded_and_what_is_not_stays_at_chance(rng: np.random
     assert Decoder().decode(responses[1], labels).over_time.shape == (1,)
 
 
-def test_standardising_frees_it_from_the_unit_of_measurement(rng: np.random.Generator) -> None:
+def test_standardizing_frees_it_from_the_unit_of_measurement(rng: np.random.Generator) -> None:
     responses, labels = data(rng, strength=2)
     small, large = (Decoder().decode(scale * responses, labels).accuracy for scale in (1e-4, 1e4))
     assert small == large

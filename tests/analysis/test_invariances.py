@@ -16,7 +16,7 @@ ROTATIONS = {"permutation", "orthogonal"}
 
 
 def cosine_of_grams(X, Y):
-    """Uncentred, so that a translation counts."""
+    """Uncentered, so that a translation counts."""
     K, L = X @ X.T, Y @ Y.T
     return (K * L).sum() / (K.norm() * L.norm())
 
@@ -102,15 +102,15 @@ def test_a_seed_gives_the_same_changes_and_more_draws_no_smaller_ones():
 
 def test_transformations_are_what_they_are_called(rng):
     A = related(rng)[0]
-    centred = A - A.mean(0)
+    centered = A - A.mean(0)
     kept = {
         "permutation": lambda B: torch.equal(B.sort(1)[0], A.sort(1)[0]),
         "orthogonal": lambda B: torch.allclose(B @ B.T, A @ A.T),
         "isotropic_scaling": lambda B: torch.allclose(B / A, (B / A)[0, 0]),
-        "translation": lambda B: torch.allclose(B - B.mean(0), centred),
+        "translation": lambda B: torch.allclose(B - B.mean(0), centered),
         "column_scaling": lambda B: torch.allclose(B / A, (B / A)[:1].expand_as(A)),
         "invertible_linear": lambda B: torch.linalg.matrix_rank(torch.cat([A, B], 1)) == 5,
-        "affine": lambda B: torch.linalg.matrix_rank(torch.cat([centred, B - B.mean(0)], 1)) == 5,
+        "affine": lambda B: torch.linalg.matrix_rank(torch.cat([centered, B - B.mean(0)], 1)) == 5,
     }
     for kind in INVARIANCES:
         B = transformed(kind, A, rng)

@@ -71,7 +71,7 @@ def test_two_side_by_side_without_joint_ranges(simopt):
     words = " ".join(shown.stdout.split())
     assert "cka and rsa_spearman on ultrametric (surrogate)" in words
     assert "||X'Y||_F^2" in words
-    assert "rsa_spearman has no gradient: it can be scored, not optimised" in words
+    assert "rsa_spearman has no gradient: it can be scored, not optimized" in words
     assert "cka, joint: left out, as asked" in words
     assert "cka, decoding: left out, as asked" in words
     assert "making cka: sensitivity" in shown.stderr

@@ -1,13 +1,15 @@
 """Overrides: what they do, and how bad ones are refused."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simopt import catalogue
 from simopt.app.config import requests
 from simopt.app.config.compose import request_type
-from simopt.errors import InputError, RetiredWarning
+from simopt.errors import InputError
 
 
 def test_the_defaults_are_the_published_settings() -> None:
@@ -107,14 +109,27 @@ def test_bad_overrides_are_refused_in_one_line(override: str, says: str) -> None
     assert len(str(refused.value)) < 250
 
 
-def test_a_key_without_effect_is_accepted_with_a_warning() -> None:
-    with pytest.warns(RetiredWarning, match="log.flush_seconds=1 has no effect"):
-        assert requests.run(["log.flush_seconds=1"]) == requests.run([])
+@pytest.mark.parametrize(
+    ("command", "override", "remedy"),
+    [
+        (requests.run, "log.flush_seconds=1", "log.checkpoint_seconds"),
+        (requests.run, "cuda_graphs=true", "leave it out"),
+        (requests.joint, "third=nbs", "two measures"),
+        (requests.joint, "at=[[0.9,0.5]]", "levels"),
+        (requests.joint, "samples=20", "dataset=NAME"),
+    ],
+)
+def test_a_key_that_was_removed_is_refused_with_what_to_do(command: Any, override: str, remedy: str) -> None:
+    key = override.partition("=")[0]
+    with pytest.raises(InputError, match=rf"^{re.escape(key)} was removed; .*{remedy}"):
+        command([override])
 
 
 def test_dir_is_another_name_of_log_dir() -> None:
     for make in (requests.sensitivity, lambda given: requests.joint(given)[0]):
-        assert make(["dir=there"]).path == make(["log.dir=there"]).path != make([]).path
+        with pytest.warns(DeprecationWarning, match=r"log\.dir"):
+            former = make(["dir=there"])
+        assert former.path == make(["log.dir=there"]).path != make([]).path
 
 
 @pytest.mark.parametrize("command", ["run", "sensitivity", "joint"])

@@ -49,11 +49,11 @@ def test_a_full_disk_is_told_though_an_interrupt_came(capsys: pytest.CaptureFixt
 def test_bars_are_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     drawn = io.StringIO()
     monkeypatch.setattr(console, "err", lambda: Console(file=drawn, force_terminal=terminal, width=120))
-    with progress_bar("optimising", 10) as observe:
+    with progress_bar("optimizing", 10) as observe:
         for step in (0, 4):
             observe(SimpleNamespace(step=step, score=torch.tensor([0.25, 0.75])))
     with titled_bar() as told:
         told("scored anew", 1, 3)
         told("scored anew", 3, 3)
-    for part in ("optimising", "4/10", "score 0.500", "scored anew", "3/3"):
+    for part in ("optimizing", "4/10", "score 0.500", "scored anew", "3/3"):
         assert (part in drawn.getvalue()) == terminal

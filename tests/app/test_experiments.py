@@ -125,7 +125,9 @@ def test_runs_and_analyses_are_done_and_found_again(simopt, mine: Path) -> None:
     kinds = [Path(row["path"]).name for row in again]
     assert kinds == ["run.h5"] * 2 + ["sensitivity.h5"] + ["joint.h5"] * 3
     alone = json.loads(
-        simopt("sensitivity", *DATA.split(), "measure=[cka,nbs]", "seeds=[0,1]", "dir=there", "--json").stdout
+        simopt(
+            "sensitivity", *DATA.split(), "measure=[cka,nbs]", "seeds=[0,1]", "log.dir=there", "--json"
+        ).stdout
     )
     assert alone["measures"].keys() == {"cka", "nbs"}
     assert len(list(Path("there").rglob("sensitivity.h5"))) == 1

@@ -37,13 +37,13 @@ def here(tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def defective(X: np.ndarray, defect: str, rng: np.random.Generator) -> np.ndarray:
-    centred = X - X.mean(axis=0)
+    centered = X - X.mean(axis=0)
     if defect == "components":
-        left, values, right = np.linalg.svd(centred, full_matrices=False)
+        left, values, right = np.linalg.svd(centered, full_matrices=False)
         values[2] = 0
         return left * values @ right
     if defect == "noise":
-        return X + 0.4 * centred.std() * rng.standard_normal(X.shape)
+        return X + 0.4 * centered.std() * rng.standard_normal(X.shape)
     means = np.stack([X[LABELS == label].mean(axis=0) for label in range(CLASSES)])
     return X - means[LABELS] + means[rng.permutation(LABELS)]
 

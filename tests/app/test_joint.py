@@ -101,8 +101,8 @@ def searched(folder: Path) -> list[Path]:
 @pytest.mark.slow
 def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
     asked = [*GAUSSIAN, "steps=60", "levels=[0.2,0.5,0.8]", "checkpoint_seconds=0", "--json"]
-    whole = found(simopt("joint", *asked, "dir=whole"))
-    command = [sys.executable, "-m", "simopt.app.cli", "joint", *asked, "dir=parts"]
+    whole = found(simopt("joint", *asked, "log.dir=whole"))
+    command = [sys.executable, "-m", "simopt.app.cli", "joint", *asked, "log.dir=parts"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for way in (signal.SIGINT, signal.SIGKILL):
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
@@ -118,11 +118,11 @@ def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
     assert stored is not None
     groups = {"resume": {"state": pack({"searches": []}, "resume")[0]}}
     analysis.write(kept, "joint", replace(stored, groups=groups), "running")
-    refused = simopt("joint", *asked, "dir=parts")
+    refused = simopt("joint", *asked, "log.dir=parts")
     assert refused.returncode == 1
     assert "cannot be resumed" in " ".join(refused.stderr.split())
     kept.write_bytes(state)
-    parts = found(simopt("joint", *asked, "dir=parts"))
+    parts = found(simopt("joint", *asked, "log.dir=parts"))
     for key in ("area", "boundary", "outline", "implied", "captured"):
         assert parts[key] == whole[key]
     assert not searched(tmp_path)

@@ -26,7 +26,7 @@ def store(folder: Path, dataset: str, measure: str, run_id: str, **attributes) -
 def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
     for dataset, measure in (("majaj", "cka"), ("majaj", "nbs"), ("mante", "[/cka]")):
         store(tmp_path / "outputs", dataset, measure, "surrogate-0123456789ab")
-    data = ("dataset=gaussian", "dataset.samples=20", "dataset.units=4", "dir=outputs")
+    data = ("dataset=gaussian", "dataset.samples=20", "dataset.units=4", "log.dir=outputs")
     assert simopt("sensitivity", *data, "measure=[cka,nbs]", "seeds=[0,1]").returncode == 0
     shown = simopt("report", "outputs/*", "--figures", "figures")
     assert (shown.returncode, shown.stderr) == (0, "")

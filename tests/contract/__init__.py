@@ -32,7 +32,7 @@ def params(names: Iterable[str]) -> list[Any]:
 def point(name: str) -> Measure:
     """Return a measure with options that suit 30 samples of 4 or 5 units, where its own ask for more.
 
-    All components of PLS are least squares, its iteration stops early; ten neighbours of thirty samples all
+    All components of PLS are least squares, its iteration stops early; ten neighbors of thirty samples all
     meet; and no default says how many repeats there are.
     """
     family = next((family for family in _SUITED if family in name and "singular" not in name), None)

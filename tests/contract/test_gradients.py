@@ -16,8 +16,8 @@ def draw(*shape: int) -> torch.Tensor:
 
 def with_equal_singular_values() -> tuple[torch.Tensor, torch.Tensor]:
     """X, Y and X'Y of repeated singular values: 2, 2, 1, 1; 1, 1, 2, 2; 2, 2, 2, 2."""
-    centred = draw(14, 4)
-    left = torch.linalg.qr(centred - centred.mean(dim=0))[0]
+    centered = draw(14, 4)
+    left = torch.linalg.qr(centered - centered.mean(dim=0))[0]
     x, y = torch.tensor([[2.0, 2, 1, 1], [1, 1, 2, 2]], dtype=torch.float64)
     return left * x, (left * y) @ torch.linalg.qr(draw(4, 4))[0]
 
@@ -61,7 +61,7 @@ def test_gradcheck(name: str, kind: str) -> None:
     X, Y = pair(kind)
     measure = point(name)
     if "concentricity" in name and kind == "repeated singular values":
-        return  # X and Y are centred there: the mean row, whose direction it asks for, is 0
+        return  # X and Y are centered there: the mean row, whose direction it asks for, is 0
     if refused(name, *Y.shape):
         with pytest.raises(InputError, match="Mahalanobis"):
             measure(X, Y)

@@ -157,7 +157,7 @@ def test_distinct_names_differ_in_their_options() -> None:
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [("procrustes_angle", "centred"), ("procrustes_angle", "normalised"), ("pls25", "scale"),
+    [("procrustes_angle", "centered"), ("procrustes_angle", "normalized"), ("pls25", "scale"),
      ("pls25", "pooled"), ("pls25", "fewer_components"), ("pls25", "per_unit")],
 )  # fmt: skip
 def test_a_word_is_no_truth_value(name: str, option: str) -> None:

@@ -1,4 +1,4 @@
-"""Every optimiser yaml climbs, and its learning rate is the one asked for."""
+"""Every optimizer yaml climbs, and its learning rate is the one asked for."""
 
 import numpy as np
 import pytest

@@ -17,20 +17,20 @@ ENTRIES = [
 ]
 REGRESSIONS = re.compile(r"(linreg|ridge(?P<penalty>\d+))(?P<folds>_cv5)?")
 DELIBERATE = {
-    "cca_angle": {"normaliser", "form"},
+    "cca_angle": {"normalizer", "form"},
     "cka_angular": {"form"},
     "cka_debiased": {"estimator"},
     "cka_polynomial": {"kernel"},
     "cka_rbf": {"kernel"},
     "nbs_squared": {"form"},
     "pls25": {"fewer_components"},
-    "procrustes_angle": {"form", "normalised"},
+    "procrustes_angle": {"form", "normalized"},
     "procrustes_angular": {"form"},
-    "procrustes_normalised": {"normalised"},
-    "published": {"standardise", "max_iter"},
+    "procrustes_normalized": {"normalized"},
+    "published": {"standardize", "max_iter"},
     "ridge_cv": {"model", "splits", "folds", "aggregate"},
     "shape_euclidean": {"metric"},
-    "svcca": {"normaliser", "variance"},
+    "svcca": {"normalizer", "variance"},
 }
 """Options whose default in the yaml is not that of the class, which makes the entry what its name says."""
 

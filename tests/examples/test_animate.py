@@ -26,7 +26,7 @@ def test_what_cannot_be_shown_is_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("measure", ["nbs", "procrustes_normalised"])
+@pytest.mark.parametrize("measure", ["nbs", "procrustes_normalized"])
 def test_frames_are_evenly_spaced_in_score_and_end_at_the_recording(measure, rng):
     X = rng.normal(size=(40, 6)) * [6, 5, 4, 1, 1, 1]
     view = View(X)

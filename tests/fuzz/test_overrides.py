@@ -1,7 +1,7 @@
 """Overrides of every kind: refused in one or two lines or taken, and nothing run on the way.
 
 What a command line names in ``_target_`` may be imported, and is called where it is a measure, an
-optimiser, an initialisation, or a class of datasets or of decoders: the user's own code.
+optimizer, an initialisation, or a class of datasets or of decoders: the user's own code.
 """
 
 import contextlib

@@ -56,7 +56,7 @@ def test_where_y_lacks_rank_the_gradient_points_to_what_it_lacks(alias: str) -> 
     assert abs(after - before).item() == pytest.approx(0.25 if measure.sign > 0 else 1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"power": 2}, {"normaliser": "ranks", "form": "angle"}])
+@pytest.mark.parametrize("options", [{}, {"power": 2}, {"normalizer": "ranks", "form": "angle"}])
 @pytest.mark.parametrize("variance", [0.6, 0.9, 0.99])
 def test_gradient_through_truncation_is_exact(variance: float, options: dict) -> None:
     decay = torch.tensor([3.0, 2, 1.4, 1, 0.5, 0.1], dtype=torch.float64)
@@ -96,11 +96,11 @@ def test_pwcca_of_tied_variates_depends_on_the_data_alone(rng: np.random.Generat
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="power of cca is 3"):
         measures.get("cca", power=3)
-    with pytest.raises(InputError, match="Unknown normaliser of cca 'p'"):
-        measures.get("cca", normaliser="p")
+    with pytest.raises(InputError, match="Unknown normalizer of cca 'p'"):
+        measures.get("cca", normalizer="p")
     with pytest.raises(InputError, match="Unknown form of cca 'angular'"):
         measures.get("cca", form="angular")
-    with pytest.raises(InputError, match="form 'angle' needs power=1 and normaliser=ranks"):
+    with pytest.raises(InputError, match="form 'angle' needs power=1 and normalizer=ranks"):
         measures.get("cca", form="angle")
     with pytest.raises(InputError, match="variance of svcca is 0"):
         measures.get("svcca", variance=0)

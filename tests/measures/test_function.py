@@ -59,7 +59,7 @@ def test_an_option_that_the_function_lacks_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("_mine")
-def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
+def test_it_is_optimized_like_any_other(tmp_path: Path) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path}'", "seeds=[0,1]", "track=[nbs]", "max_steps=20"]
     own = carry_out(requests.run([*overrides, "measure._target_=mine.overlap"]))
     theirs = carry_out(requests.run([*overrides, "measure=cka"]))
@@ -72,7 +72,7 @@ def test_it_is_optimised_like_any_other(tmp_path: Path) -> None:
     ("name", "says"),
     [("half", "returned no gradient"), ("many", "expected one number"), ("words", "returned a str")],
 )
-def test_functions_that_cannot_be_optimised(tmp_path: Path, name: str, says: str) -> None:
+def test_functions_that_cannot_be_optimized(tmp_path: Path, name: str, says: str) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path / 'out'}'", f"measure._target_=mine.{name}"]
     with pytest.raises(InputError, match=says):
         carry_out(requests.run(overrides))

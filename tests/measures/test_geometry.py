@@ -58,11 +58,11 @@ def test_distance_correlation_of_independent_samples_is_zero() -> None:
     assert torch.isfinite(grad).all()
 
 
-def test_concentricity_of_centred_responses_is_zero(rng: np.random.Generator) -> None:
+def test_concentricity_of_centered_responses_is_zero(rng: np.random.Generator) -> None:
     X = rng.standard_normal((30, 4))
-    centred = X - X.mean(axis=0)
+    centered = X - X.mean(axis=0)
     expected = abs(geometry.concentricity(torch.from_numpy(X)).item())
-    assert simopt.score(X, centred, "concentricity_difference") == pytest.approx(expected, rel=1e-12)
+    assert simopt.score(X, centered, "concentricity_difference") == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["concentricity_difference", "magnitude_difference"])

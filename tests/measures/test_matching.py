@@ -46,7 +46,7 @@ def test_both_ways_to_the_transport_plan_agree(p: int, q: int, rng: np.random.Ge
     assert np.sum(program * gain) == pytest.approx(np.sum(matching.transport(gain) * gain), rel=1e-12)
 
 
-@pytest.mark.parametrize("columns", ["centred", "unit"])
+@pytest.mark.parametrize("columns", ["centered", "unit"])
 def test_at_equal_widths_transport_is_the_assignment(columns: str, rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((2, 30, 6))
     hard = simopt.score(X, Y, "permutation_euclidean", columns=columns)

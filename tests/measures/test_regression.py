@@ -34,7 +34,7 @@ def test_folds_over_conditions_keep_time_bins_together(
     assert score == pytest.approx(by_condition(X, Y, penalty, 5, 6, 13), rel=1e-9)
 
 
-def test_they_show_what_neighbouring_time_bins_leak(rng: np.random.Generator) -> None:
+def test_they_show_what_neighboring_time_bins_leak(rng: np.random.Generator) -> None:
     """Noise that is constant over time predicts itself across time bins, not across conditions."""
     constant = [np.tile(rng.standard_normal((1, 30, 6)), (10, 1, 1)) for _ in range(2)]
     X, Y = (A + 0.01 * rng.standard_normal(A.shape) for A in constant)

@@ -69,12 +69,12 @@ def test_score_agrees_with_published_packages(name: str) -> None:
 
 
 @pytest.mark.parametrize("side", ["X", "Y"])
-@pytest.mark.parametrize("centre_units", [False, True])
+@pytest.mark.parametrize("center_units", [False, True])
 @pytest.mark.parametrize(("kind", "comparison"), ALL)
 def test_invariances_of_combinations_without_a_name(
-    kind: str, comparison: str, centre_units: bool, side: str
+    kind: str, comparison: str, center_units: bool, side: str
 ) -> None:
-    check_invariances(get(kind, comparison, centre_units=centre_units), side)
+    check_invariances(get(kind, comparison, center_units=center_units), side)
 
 
 def check_invariances(measure: measures.Measure, side: str) -> None:
@@ -198,8 +198,8 @@ def test_refusals_and_warnings(rng: np.random.Generator) -> None:
         measures.get("rsa", rdm="euclid")
     with pytest.raises(InputError, match="Unknown comparison of rsa 'kendall'"):
         measures.get("rsa", comparison="kendall")
-    with pytest.raises(InputError, match="centre_units of rsa is 'yes'; it is true or false"):
-        measures.get("rsa", centre_units="yes")
+    with pytest.raises(InputError, match="center_units of rsa is 'yes'; it is true or false"):
+        measures.get("rsa", center_units="yes")
     with pytest.raises(InputError, match="rsa: Y has 1 unit; a correlation"):
         simopt.score(X, Y[:, :1], "rsa")
     with pytest.raises(InputError, match="Y has 11 units in 12 samples: .* fewer than 11 units"):

@@ -41,7 +41,7 @@ def test_whitening_is_differentiable_above_below_and_across_the_floor(
     shape_of: tuple[int, int], floor: float
 ) -> None:
     def whiten(Y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        whitened, values = shape.clipped(linalg.centre(Y), Y, floor)
+        whitened, values = shape.clipped(linalg.center(Y), Y, floor)
         return whitened, values.square().sum(dim=-1)
 
     assert gradcheck(whiten, torch.randn(2, *shape_of, dtype=torch.float64).requires_grad_())
@@ -54,7 +54,7 @@ def test_whitening_is_differentiable_at_equal_singular_values() -> None:
     Y = (left * torch.tensor([2.0, 2, 2, 0.5, 0.5], dtype=torch.float64)) @ right
     for floor in (1e-3, 1.0, 10.0):
         assert gradcheck(
-            lambda A, f=floor: shape.clipped(linalg.centre(A), A, f)[0], Y.clone().requires_grad_()
+            lambda A, f=floor: shape.clipped(linalg.center(A), A, f)[0], Y.clone().requires_grad_()
         )
 
 

@@ -108,7 +108,7 @@ def test_a_run_that_blows_up_says_so(X: np.ndarray) -> None:
         simopt.optimize(X, lr=1e30)
 
 
-def test_a_distance_is_optimised_downwards(X: np.ndarray) -> None:
+def test_a_distance_is_optimized_downwards(X: np.ndarray) -> None:
     trajectory = simopt.optimize(X, "procrustes_angle", target=0.2)
     assert trajectory.stop_reason is StopReason.TARGET
     assert trajectory.score[0, 0] > 1 > 0.2 >= trajectory.score[-1, 0]
@@ -118,5 +118,5 @@ def test_a_distance_is_optimised_downwards(X: np.ndarray) -> None:
 
 
 def test_a_measure_without_a_gradient_is_refused(X: np.ndarray) -> None:
-    with pytest.raises(InputError, match="rsa_spearman has no gradient and cannot be optimised; track it"):
+    with pytest.raises(InputError, match="rsa_spearman has no gradient and cannot be optimized; track it"):
         simopt.optimize(X, "rsa_spearman")

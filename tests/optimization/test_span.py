@@ -24,10 +24,10 @@ def test_reduce_and_expand_are_inverse_and_keep_products(rng: np.random.Generato
     assert Z.shape == (2, 10, 4)
     torch.testing.assert_close(span.expand(Z), Y0)
     torch.testing.assert_close(Z.mean(dim=-2), torch.zeros(2, 4, dtype=torch.float64), rtol=0, atol=1e-14)
-    centred = Y0 - Y0.mean(dim=-2, keepdim=True)
-    torch.testing.assert_close(Z.mT @ Z, centred.mT @ centred)
+    centered = Y0 - Y0.mean(dim=-2, keepdim=True)
+    torch.testing.assert_close(Z.mT @ Z, centered.mT @ centered)
     Xc = torch.from_numpy(X - X.mean(axis=0))
-    torch.testing.assert_close(span.reference.responses.mT @ Z, Xc.mT @ centred)
+    torch.testing.assert_close(span.reference.responses.mT @ Z, Xc.mT @ centered)
     torch.testing.assert_close(span.reference.variance_ratio, Reference.of(X).variance_ratio)
     torch.testing.assert_close(span.amplitude, torch.linalg.svdvals(Xc)[:5])
 
@@ -54,8 +54,8 @@ def test_y0_that_x_all_but_holds_is_kept(size: float, rng: np.random.Generator) 
     Z = span.reduce(Y0)
     torch.testing.assert_close(span.expand(Z), Y0)
     torch.testing.assert_close(Z.mean(dim=-2), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-13)
-    centred = torch.from_numpy(X - X.mean(axis=0))
-    torch.testing.assert_close(span.reference.responses.mT @ Z, centred.mT @ (Y0 - Y0.mean(dim=0)))
+    centered = torch.from_numpy(X - X.mean(axis=0))
+    torch.testing.assert_close(span.reference.responses.mT @ Z, centered.mT @ (Y0 - Y0.mean(dim=0)))
 
 
 def test_without_fewer_rows_y_keeps_its_samples(rng: np.random.Generator) -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 
 
-def centred(A):
+def centered(A):
     return A - A.mean(axis=0)
 
 
 def basis(A):
     """Columns of unit norm first: the span is the same, and unlike scales cost no digits."""
-    A = centred(A)
+    A = centered(A)
     norms = np.linalg.norm(A, axis=0)
     A = A[:, norms > 0] / norms[norms > 0]
     left, values, _ = np.linalg.svd(A, full_matrices=False)
@@ -31,7 +31,7 @@ def angle(X, Y):
 
 
 def principal_components(A, share):
-    left, values, _ = np.linalg.svd(centred(A), full_matrices=False)
+    left, values, _ = np.linalg.svd(centered(A), full_matrices=False)
     number = np.argmax(np.cumsum(values**2) / np.sum(values**2) > share) + 1
     return left[:, :number]
 
@@ -42,7 +42,7 @@ def svcca(X, Y):
 
 def pwcca(X, Y):
     """Variates of correlations all 1, or all 0, are taken along the principal axes of X within them."""
-    Qx, Xc = basis(X), centred(X)
+    Qx, Xc = basis(X), centered(X)
     left, rho, _ = np.linalg.svd(Qx.T @ basis(Y))
     rho = np.append(rho, np.zeros(Qx.shape[1] - len(rho))) if len(rho) < Qx.shape[1] else rho[: Qx.shape[1]]
     H = Qx @ left
@@ -55,7 +55,7 @@ def pwcca(X, Y):
 
 
 def pls_mean_singular_value(X, Y):
-    return np.mean(np.linalg.svd(centred(X).T @ centred(Y) / (len(X) - 1), compute_uv=False))
+    return np.mean(np.linalg.svd(centered(X).T @ centered(Y) / (len(X) - 1), compute_uv=False))
 
 
 MEASURES = {

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
 
-def centring(n):
+def centering(n):
     return np.eye(n) - np.ones((n, n)) / n
 
 
@@ -17,7 +17,7 @@ def pairs(X, Y):
 
 
 def distance_correlation(X, Y):
-    H = centring(len(X))
+    H = centering(len(X))
     A, B = H @ cdist(X, X) @ H, H @ cdist(Y, Y) @ H
     return np.sqrt(np.mean(A * B) / np.sqrt(np.mean(A * A) * np.mean(B * B)))
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tests.oracles.textbook import angular, centred, cka
+from tests.oracles.textbook import angular, centered, cka
 
 
 def linear(A):
-    return centred(A) @ centred(A).T
+    return centered(A) @ centered(A).T
 
 
 def squared_distances(A):
@@ -28,7 +28,7 @@ def rbf(bandwidth, scale):
 
 
 def polynomial(A):
-    return (centred(A) @ centred(A).T / A.shape[1] + 1) ** 2
+    return (centered(A) @ centered(A).T / A.shape[1] + 1) ** 2
 
 
 def biased(K, L):
@@ -59,7 +59,7 @@ def similarity(kernel, product):
 
 
 def participation(A):
-    values = np.linalg.svd(centred(A), compute_uv=False) ** 2
+    values = np.linalg.svd(centered(A), compute_uv=False) ** 2
     return values.sum() ** 2 / np.sum(values**2)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment, linprog
 
 
-def centred(A):
+def centered(A):
     return A - A.mean(axis=0)
 
 
@@ -32,7 +32,7 @@ def permuted(X, Y):
 
 
 def permutation_angular(X, Y):
-    X, Y = permuted(centred(X), centred(Y))
+    X, Y = permuted(centered(X), centered(Y))
     return np.arccos(np.clip(np.sum(X * Y) / np.linalg.norm(X) / np.linalg.norm(Y), -1, 1))
 
 
@@ -66,7 +66,7 @@ def cheapest(cost):
 
 
 def unit(A):
-    A = centred(A)
+    A = centered(A)
     norms = np.linalg.norm(A, axis=0)
     return A / np.where(norms > 0, norms, 1)
 
@@ -86,12 +86,12 @@ def pairwise(X, Y):
     return np.mean(scores)
 
 
-def centred_euclidean(X, Y):
-    return permutation_euclidean(centred(X), centred(Y))
+def centered_euclidean(X, Y):
+    return permutation_euclidean(centered(X), centered(Y))
 
 
-def centred_soft_distance(X, Y):
-    return soft_distance(centred(X), centred(Y))
+def centered_soft_distance(X, Y):
+    return soft_distance(centered(X), centered(Y))
 
 
 def soft_matching_correlation(X, Y):
@@ -101,15 +101,15 @@ def soft_matching_correlation(X, Y):
 MEASURES = {
     "permutation_angular": permutation_angular,
     "permutation-angular": permutation_angular,
-    "permutation_euclidean": centred_euclidean,
-    "permutation-euclidean": centred_euclidean,
+    "permutation_euclidean": centered_euclidean,
+    "permutation-euclidean": centered_euclidean,
     "permutation-euclidean-uncentred": permutation_euclidean,
     "hard_correlation_match": hard,
     "hard-correlation-match": hard,
     "soft_correlation_match": soft,
     "soft-correlation-match": soft,
-    "soft_matching_distance": centred_soft_distance,
-    "soft-matching-distance": centred_soft_distance,
+    "soft_matching_distance": centered_soft_distance,
+    "soft-matching-distance": centered_soft_distance,
     "soft-matching-distance-unit": lambda X, Y: soft_distance(unit(X), unit(Y)),
     "soft_matching_correlation": soft_matching_correlation,
     "soft-matching-correlation": soft_matching_correlation,

@@ -3,11 +3,11 @@
 import numpy as np
 
 
-def prepared(X, Y, centre=True, scale=False):
+def prepared(X, Y, center=True, scale=False):
     width = max(X.shape[1], Y.shape[1])
     sides = []
     for A in (X, Y):
-        A = A - A.mean(axis=0) if centre else A
+        A = A - A.mean(axis=0) if center else A
         A = np.hstack([A, np.zeros((len(A), width - A.shape[1]))])
         sides.append(A / np.linalg.norm(A) if scale else A)
     return sides
@@ -29,7 +29,7 @@ def cosine(X, Y, **options):
 
 
 def folded(X, Y, compare, folds=5):
-    X, Y = prepared(X, Y, centre=False)
+    X, Y = prepared(X, Y, center=False)
     scores = []
     for test in np.array_split(np.arange(len(X)), folds):
         train = np.setdiff1d(np.arange(len(X)), test)
@@ -47,7 +47,7 @@ def arccos_of_cosine(X, Y):
     return np.arccos(np.clip(cosine(X, Y), -1, 1))
 
 
-def normalised_distance(X, Y):
+def normalized_distance(X, Y):
     return distance(X, Y, scale=True)
 
 
@@ -56,13 +56,13 @@ MEASURES = {
     "procrustes-euclidean": distance,
     "bures-distance": distance,
     "procrustes-squared-euclidean": lambda X, Y: distance(X, Y) ** 2,
-    "procrustes-euclidean-uncentred": lambda X, Y: distance(X, Y, centre=False),
+    "procrustes-euclidean-uncentred": lambda X, Y: distance(X, Y, center=False),
     "procrustes-euclidean-5fold": lambda X, Y: folded(X, Y, lambda A, B: np.linalg.norm(A - B)),
-    "procrustes_normalised": normalised_distance,
-    "procrustes-normalised-distance": normalised_distance,
+    "procrustes_normalized": normalized_distance,
+    "procrustes-normalised-distance": normalized_distance,
     "procrustes-normalised-squared": lambda X, Y: 2 - 2 * cosine(X, Y),
     "procrustes-disparity": lambda X, Y: 1 - cosine(X, Y) ** 2,
-    "procrustes-modelsym-score": lambda X, Y: 1 - distance(X, Y, centre=False, scale=True) / 2,
+    "procrustes-modelsym-score": lambda X, Y: 1 - distance(X, Y, center=False, scale=True) / 2,
     "procrustes_angle": arccos_of_cosine,
     "procrustes-angular": arccos_of_cosine,
     "nbs-angular": arccos_of_cosine,

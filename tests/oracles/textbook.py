@@ -8,17 +8,17 @@ from functools import partial
 import numpy as np
 
 
-def centred(A):
+def centered(A):
     return A - A.mean(axis=0)
 
 
 def cka(X, Y):
-    K, L = (centred(A) @ centred(A).T for A in (X, Y))
+    K, L = (centered(A) @ centered(A).T for A in (X, Y))
     return np.sum(K * L) / np.sqrt(np.sum(K * K) * np.sum(L * L))
 
 
 def nbs(X, Y):
-    Xc, Yc = centred(X), centred(Y)
+    Xc, Yc = centered(X), centered(Y)
     return np.linalg.svd(Xc.T @ Yc, compute_uv=False).sum() / np.linalg.norm(Xc) / np.linalg.norm(Yc)
 
 
@@ -50,7 +50,7 @@ def regression(X, Y, penalty=0.0, folds=None, kind="r2", baseline="train"):
         x_mean, y_mean = X[train].mean(axis=0), Y[train].mean(axis=0)
         B = fit(X[train] - x_mean, Y[train] - y_mean, penalty)
         target = X[test] - x_mean
-        about = target if baseline == "train" else centred(X[test])
+        about = target if baseline == "train" else centered(X[test])
         scores.append(statistic(target, (Y[test] - y_mean) @ B, about, kind))
     return np.mean(scores)
 
@@ -87,7 +87,7 @@ for _alias, _name in (
 
 def captured_variance(X, Y):
     """R2 of the least-squares prediction of each PC of X from Y."""
-    Xc, Yc = centred(X), centred(Y)
+    Xc, Yc = centered(X), centered(Y)
     left, values, _ = np.linalg.svd(Xc, full_matrices=False)
     pcs = left * values
     predicted = Yc @ np.linalg.lstsq(Yc, pcs, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""The boundary search against ranges that are known: closed forms, identities, and another optimiser."""
+"""The boundary search against ranges that are known: closed forms, identities, and another optimizer."""
 
 import copy
 import math

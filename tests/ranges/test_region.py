@@ -129,10 +129,10 @@ def test_what_runs_and_targets_reach_lies_inside() -> None:
     square = Square(reference, *pair, edges(6), SquareOptions(max_steps=600, window=600, tolerance=0))
     square.run()
     reached = [square.reached().points]
-    for optimised in ("cka", "nbs", "procrustes_angular", "linreg"):
+    for optimized in ("cka", "nbs", "procrustes_angular", "linreg"):
         for seed in range(2):
             Y = torch.from_numpy(np.random.default_rng(seed).standard_normal(X.shape)).float()
-            reached.append(_ascent(reference, measures.get(optimised), pair, Y))
+            reached.append(_ascent(reference, measures.get(optimized), pair, Y))
     points = np.concatenate(reached)
     assert len(points) > 10_000
     assert (points[:, 0] > 0.99).sum() > 500
@@ -141,14 +141,14 @@ def test_what_runs_and_targets_reach_lies_inside() -> None:
     assert found.contain(points).contains(points).all()
 
 
-def _ascent(reference: Reference, optimised: Measure, pair: list[Measure], Y: torch.Tensor) -> np.ndarray:
-    score, bounds = optimised.bind(reference), [measure.bind(reference) for measure in pair]
+def _ascent(reference: Reference, optimized: Measure, pair: list[Measure], Y: torch.Tensor) -> np.ndarray:
+    score, bounds = optimized.bind(reference), [measure.bind(reference) for measure in pair]
     Y = Y.requires_grad_()
     adam = torch.optim.Adam([Y], lr=0.1)
     points = []
     for _ in range(300):
         adam.zero_grad()
-        (-optimised.sign * score(Y)).backward()
+        (-optimized.sign * score(Y)).backward()
         points.append([float(bound(Y.detach())) for bound in bounds])
         adam.step()
     return np.array(points)

@@ -25,7 +25,7 @@ from simopt.report.card import (
     time_worded,
 )
 from simopt.report.card.page import joint_plots, save_page
-from simopt.report.tables import rounded, summarise
+from simopt.report.tables import rounded, summarize
 from simopt.theory.sensitivity import Local, Sensitivity
 from tests.report.runs import made
 
@@ -116,12 +116,12 @@ def test_sensitivities_of_as_many_seeds_are_in_one_plot():
 
 def test_half_captures_and_good_scores_have_a_column_a_card():
     run = made(seeds=(0, 1), K=6, decoded=("a",))
-    ran = card(run=run, summary=summarise(run))
+    ran = card(run=run, summary=summarize(run))
     halves = half_capture_table([card("nbs"), ran])
     assert halves.heads == ["PC", "nbs", "cka"]
     rows = {str(row[0]): row[1:] for row in halves.rows}
-    assert [str(cell) for cell in rows["1 (50.0%)"]] == ["-", rounded(summarise(run).halves[:, 0]).worded()]
-    assert rows["1 (50.0%)"][1].value == pytest.approx(summarise(run).halves[:, 0].mean(), abs=0.01)
+    assert [str(cell) for cell in rows["1 (50.0%)"]] == ["-", rounded(summarize(run).halves[:, 0]).worded()]
+    assert rows["1 (50.0%)"][1].value == pytest.approx(summarize(run).halves[:, 0].mean(), abs=0.01)
     assert str(rows["last score"][1]) == "0.950 ± 0"
     assert str(rows["PCs never half captured"][0]) == "-"
     assert good_score_table([card("nbs"), ran]).rows == [["a", "-", ran.good_score("a")]]

@@ -19,7 +19,7 @@ from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
 from simopt.report import Collected
 from simopt.report.exports import LATEX_ROWS, as_json, escape_latex, save_csv, save_latex
-from simopt.report.tables import summarise
+from simopt.report.tables import summarize
 from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
@@ -87,7 +87,7 @@ def square() -> JointRange:
 
 
 def collected(*runs: Run) -> Collected:
-    return Collected(list(runs), ["x: broken"], [summarise(run) for run in runs], [perturbed()], [region()])
+    return Collected(list(runs), ["x: broken"], [summarize(run) for run in runs], [perturbed()], [region()])
 
 
 def read(path: Path) -> list[dict[str, str]]:

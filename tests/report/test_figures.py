@@ -79,7 +79,7 @@ def test_curves_are_told_apart_in_grey() -> None:
     assert len({(each["linestyle"], each["marker"]) for each in looks}) == 36
     assert len({(each["color"], each["linestyle"]) for each in looks[:28]}) == 28
     assert len({(each["color"], each["marker"]) for each in looks}) == 36
-    for one, other in itertools.pairwise(looks):  # neighbours in a legend
+    for one, other in itertools.pairwise(looks):  # neighbors in a legend
         assert one["linestyle"] != other["linestyle"]
         assert one["marker"] != other["marker"]
     assert all(luminance(each["color"]) < 0.5 for each in looks)  # on white: contrast of 1.9 at least

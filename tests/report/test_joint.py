@@ -65,7 +65,7 @@ def axes() -> Axes:
     return Figure().subplots()
 
 
-def labelled(ax: Axes) -> dict[str, np.ndarray]:
+def labeled(ax: Axes) -> dict[str, np.ndarray]:
     return {
         str(line.get_label()): np.array(line.get_xydata())
         for line in ax.get_lines()
@@ -97,7 +97,7 @@ def test_the_region_its_extremes_and_their_spread() -> None:
     around = np.concatenate([low, high[::-1]])  # it closes itself, as both sides begin at (0, 0)
     np.testing.assert_allclose(ax.patches[0].get_xy(), around)
     np.testing.assert_allclose(ax.get_lines()[0].get_xydata(), [*around, around[0]])
-    marks = labelled(ax)["extremes, spread over starts"]
+    marks = labeled(ax)["extremes, spread over starts"]
     sides = np.column_stack([LEVELS**2, LEVELS]).ravel()
     np.testing.assert_allclose(marks, np.column_stack([np.repeat(LEVELS, 2), sides]))
     np.testing.assert_allclose(bars(ax)[:, 0], marks)
@@ -110,7 +110,7 @@ def test_levels_without_an_extreme_have_no_mark() -> None:
     high, low = LEVELS.copy(), LEVELS**2
     high[[1, 4]] = low[4] = np.nan
     ax = draw_joint(result(region(low, high, spread=np.nan)), axes())
-    marks = labelled(ax)["extremes, spread over starts"]
+    marks = labeled(ax)["extremes, spread over starts"]
     assert len(marks) == 7
     assert np.isfinite(marks).all()
     assert not bars(ax).size
@@ -142,7 +142,7 @@ def test_proved_bounds_have_gaps_where_no_Y_is() -> None:
 
 def test_targets_are_joined_to_where_they_ended() -> None:
     for ax in (draw_joint(result(region(), square=SQUARE), axes()), draw_joint(square(), axes())):
-        drawn = labelled(ax)
+        drawn = labeled(ax)
         np.testing.assert_equal(drawn["targets"], SQUARE.targets)
         np.testing.assert_equal(drawn["where they ended"], SQUARE.end)
         joins = [line for line in ax.get_lines() if line.get_linewidth() == 0.6]
@@ -164,7 +164,7 @@ def test_other_pairs_are_thinned(rng: np.random.Generator) -> None:
     assert len(np.unique(shown, axis=0)) == MOST_DOTS
     assert {tuple(pair) for pair in shown} <= {tuple(pair) for pair in pairs}
     few = draw_joint(result(region(), stored=pairs[:20]), axes())
-    assert len(labelled(few)["other pairs reached"]) == 19
+    assert len(labeled(few)["other pairs reached"]) == 19
 
 
 @pytest.mark.parametrize(
@@ -234,10 +234,10 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 def test_a_result_is_drawn_with_all_that_was_found() -> None:
     proved = np.column_stack([LEVELS, LEVELS**3, np.sqrt(LEVELS)])
     shown = result(region(), (0.8, 0.9), proved=proved, square=SQUARE, stored=SQUARE.targets)
-    drawn = labelled(draw_joint(shown, axes()))
+    drawn = labeled(draw_joint(shown, axes()))
     expected = ["extremes, spread over starts", "guides at 0.8, 0.9", "other pairs reached", "targets"]
     assert sorted(drawn) == [*expected, "where they ended"]
-    assert "region found" not in labelled(draw_joint(square(), axes()))
+    assert "region found" not in labeled(draw_joint(square(), axes()))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from simopt.report.joint import draw_joint
 from simopt.report.page import save_page
 from simopt.report.page.analyses import joint_plot, sensitivity_plots
 from simopt.report.page.plots import MOST_POINTS, thin
-from simopt.report.tables import summarise
+from simopt.report.tables import summarize
 from simopt.store import analysis
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
@@ -86,7 +86,7 @@ class Parsed(HTMLParser):
 
 
 def collected(runs: list[Run], **others) -> Collected:
-    return Collected(**{"broken": [], **others}, runs=runs, summaries=[summarise(run) for run in runs])
+    return Collected(**{"broken": [], **others}, runs=runs, summaries=[summarize(run) for run in runs])
 
 
 def parsed(path: Path, runs: list[Run], broken: tuple[str, ...] = ()) -> Parsed:

@@ -179,7 +179,7 @@ def emulate(browser, scheme):
 
 
 def draw_all(browser):
-    """Scroll through the page until every plot is drawn, at the width and in the colours it should have."""
+    """Scroll through the page until every plot is drawn, at the width and in the colors it should have."""
     assert browser.execute_async_script(
         """
         const [done] = arguments;
@@ -355,7 +355,7 @@ def test_every_plot_has_a_sentence_and_a_table_of_its_numbers(drawn):
     browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     assert all(holder.find_elements("css selector", "td") for holder in holders)
     for plot in browser.find_elements("css selector", ".plot"):
-        for name in ("aria-labelledby", "aria-describedby"):
+        for name in ("aria-labeledby", "aria-describedby"):
             target = browser.find_element("id", plot.get_attribute(name))
             assert len(target.get_attribute("textContent")) > 10
     half = browser.find_elements("css selector", ".data")[4]

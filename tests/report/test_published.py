@@ -19,7 +19,7 @@ from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect
 from simopt.report.published import Comparison, compare, numbers
 from simopt.report.published.comparison import GOOD, HEADER, LARGEST, MEDIAN, NEVER, STEPS, csv_rows
-from simopt.report.tables import summarise
+from simopt.report.tables import summarize
 from simopt.store import analysis
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
@@ -72,7 +72,7 @@ def as_published(
 
 
 def collected(*runs: Run, **analyses) -> Collected:
-    return Collected(list(runs), [], [summarise(run) for run in runs], **analyses)
+    return Collected(list(runs), [], [summarize(run) for run in runs], **analyses)
 
 
 def compared(*runs: Run, **analyses) -> tuple[list[Comparison], list[str]]:
@@ -178,7 +178,7 @@ def test_configurations_of_one_measure_are_told_apart() -> None:
     assert left_out == []
     good = [row for row in rows if row.what == f"{GOOD}, category"]
     assert len({row.note for row in good}) == 2
-    assert "decoder here: standardise True, max_iter 1000" in good[1].note
+    assert "decoder here: standardize True, max_iter 1000" in good[1].note
     assert "decoder here" not in good[0].note
 
 

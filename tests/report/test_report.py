@@ -16,7 +16,7 @@ from scipy import stats
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
 from simopt.report import collect, figures_folder
-from simopt.report.tables import rounded, standard_error, summarise
+from simopt.report.tables import rounded, standard_error, summarize
 from simopt.store import analysis, reader
 from simopt.store.analysis import Array, Stored
 from simopt.store.reader import Run
@@ -43,7 +43,7 @@ def made_up(source: str = "real", measure: str = "cka", T: int = 4, run_id: str 
 
 
 def test_a_summary_of_known_numbers() -> None:
-    summary = summarise(made_up())
+    summary = summarize(made_up())
     assert (summary.replicates, summary.steps, summary.final_score) == (2, 3, pytest.approx(0.95))
     assert summary.half_capture[1] == pytest.approx((0.45 + 0.6) / 2)
     assert summary.half_capture[2] == pytest.approx(0.6)  # of the one replicate that reached it
@@ -55,7 +55,7 @@ def test_a_summary_of_known_numbers() -> None:
 
 
 def test_a_run_without_a_single_row_is_shown() -> None:
-    summary = summarise(replace(made_up(T=1), step=np.arange(0), score=np.empty((0, 2))))
+    summary = summarize(replace(made_up(T=1), step=np.arange(0), score=np.empty((0, 2))))
     assert summary.steps == 0
     assert summary.as_json()["final_score"] is None
     assert summary.never_captured == 1
@@ -63,8 +63,8 @@ def test_a_run_without_a_single_row_is_shown() -> None:
 
 def test_stored_summary_and_recomputed_one_agree() -> None:
     run = reader.read(STORED)
-    stored = summarise(run)
-    recomputed = summarise(replace(run, half_capture=None))
+    stored = summarize(run)
+    recomputed = summarize(replace(run, half_capture=None))
     assert stored.cells() == recomputed.cells()
 
 
@@ -121,10 +121,10 @@ def test_rounding_keeps_to_the_standard_error(values: list[float]) -> None:
 
 
 def test_cells_say_how_many_replicates_there_are_of() -> None:
-    cells = summarise(made_up()).cells()
+    cells = summarize(made_up()).cells()
     assert cells[6:10] == ["0.95 ± 0.05", "0.53 ± 0.08", "0.600 in 1 of 2", "never"]
     assert cells[10:] == ["", "75%"]  # there is no tenth PC
-    told = summarise(made_up()).as_json()
+    told = summarize(made_up()).as_json()
     assert told["final_score_error"] == pytest.approx(0.05)
     assert told["half_capture_error"] == {"1": pytest.approx(0.075), "2": None, "5": None}
 
@@ -276,8 +276,8 @@ def test_half_captures_of_thinned_runs_are_those_of_all_rows(tmp_path: Path) -> 
     few = collect([tmp_path], room=5 * 50 * 4)
     assert whole.half_capture is None
     assert len(few.runs[0].step) <= 5
-    np.testing.assert_array_equal(few.runs[0].half_capture, summarise(whole).halves)
-    assert summarise(few.runs[0]).cells() == few.summaries[0].cells() == summarise(whole).cells()
+    np.testing.assert_array_equal(few.runs[0].half_capture, summarize(whole).halves)
+    assert summarize(few.runs[0]).cells() == few.summaries[0].cells() == summarize(whole).cells()
 
 
 def test_decoding_beyond_the_last_row_is_left_out(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "thinned": {"measure": "cka", "nulls": 2, "attribute": ("pcs",), "thinned": 0.05},
 }
 ADAM = pytest.mark.parametrize("request_of", ["adam"], indirect=True)
-"""How a run ends does not depend on what it optimises."""
+"""How a run ends does not depend on what it optimizes."""
 
 
 @pytest.fixture(params=OPTIONS)

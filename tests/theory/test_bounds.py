@@ -35,7 +35,7 @@ def load_attack():
 attack = load_attack()
 
 
-def centred_frame(rng: np.random.Generator, samples: int) -> np.ndarray:
+def centered_frame(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Orthonormal columns (n, n - 1), all orthogonal to the constant."""
     columns = np.column_stack([np.ones(samples), rng.standard_normal((samples, samples - 1))])
     return np.linalg.qr(columns)[0][:, 1:]
@@ -45,7 +45,7 @@ def catalogue(
     names: tuple[str, ...], share: np.ndarray, Y: np.ndarray, rng: np.random.Generator
 ) -> list[float]:
     """Scores by the measures of the catalogue for X = diag(sqrt(p)) and Y (n - 1, q) in a random frame."""
-    frame = centred_frame(rng, len(Y) + 1)
+    frame = centered_frame(rng, len(Y) + 1)
     x = 3 * frame[:, : len(share)] * np.sqrt(share) + 1
     return [measures.score(x, frame @ Y - 2, name) for name in names]
 
@@ -325,7 +325,7 @@ def test_between_says_where_no_y_reaches() -> None:
         ("procrustes_angular", 1.5),
         ("procrustes_angle", -0.5),
         ("procrustes_angle", 6.0),
-        ("procrustes_normalised", -0.5),
+        ("procrustes_normalized", -0.5),
         ("nbs_squared", -0.1),
     ],
 )

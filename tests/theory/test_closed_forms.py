@@ -24,7 +24,7 @@ WITH_A_FORM = (
     "procrustes_angular",
     "procrustes_euclidean",
     "procrustes-squared-euclidean",
-    "procrustes_normalised",
+    "procrustes_normalized",
     "procrustes-disparity",
     "procrustes_angle",
     "rv",

@@ -40,7 +40,7 @@ def flow(X: np.ndarray, name: str, Y0: np.ndarray, clock: float, scale) -> np.nd
     return solved.y[:, -1].reshape(Y0.shape)
 
 
-def centred_pair(rng: np.random.Generator, n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+def centered_pair(rng: np.random.Generator, n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
     X, Y = rng.standard_normal((n, p)) * np.arange(p, 0, -1), rng.standard_normal((n, p))
     X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     return X / np.linalg.norm(X), Y
@@ -50,7 +50,7 @@ def centred_pair(rng: np.random.Generator, n: int, p: int) -> tuple[np.ndarray, 
 def test_the_flow_of_cka_has_the_column_space_of_the_exponential(
     rng: np.random.Generator, clock: float
 ) -> None:
-    X, Y0 = centred_pair(rng, 14, 4)
+    X, Y0 = centered_pair(rng, 14, 4)
     K = X @ X.T
 
     def scale(Y: np.ndarray) -> float:
@@ -63,7 +63,7 @@ def test_the_flow_of_cka_has_the_column_space_of_the_exponential(
 
 
 def test_the_flow_of_nbs_is_a_ray(rng: np.random.Generator) -> None:
-    X, Y0 = centred_pair(rng, 14, 4)
+    X, Y0 = centered_pair(rng, 14, 4)
     left, values, _ = np.linalg.svd(X, full_matrices=False)
     F = left * values
     step = F @ polar(F.T @ Y0)[0]

@@ -22,8 +22,8 @@ def directions():
 def test_one_pc_is_replaced_and_the_others_stay(directions, kind, strength):
     along, across = mixture(kind, strength)
     Y = perturb(directions, kind, strength, fewer_rows=False).of_pc(2)
-    centred = Y - Y.mean(dim=1, keepdim=True)
-    scores = centred @ EXACT.V
+    centered = Y - Y.mean(dim=1, keepdim=True)
+    scores = centered @ EXACT.V
     for k in (0, 1, 3, 4):
         torch.testing.assert_close(scores[:, :, k], (EXACT.U * EXACT.S)[:, k].expand(2, -1))
     u = EXACT.U[:, 2]

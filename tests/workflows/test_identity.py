@@ -177,10 +177,10 @@ def test_an_option_of_ones_own_function_counts_whatever_its_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "own_option.py").write_text("def score(X, Y, centre=True):\n    return (X * Y).sum()\n")
+    (tmp_path / "own_option.py").write_text("def score(X, Y, center=True):\n    return (X * Y).sum()\n")
     node = {"_target_": "own_option.score"}
     X = np.random.default_rng(0).standard_normal((5, 2))
-    digests = {RunRequest(dataset=X, measure={**node, **more}).digest for more in ({}, {"centre": False})}
+    digests = {RunRequest(dataset=X, measure={**node, **more}).digest for more in ({}, {"center": False})}
     assert len(digests) == 2
 
 

@@ -180,7 +180,7 @@ def leave_one_unit(
 ) -> Attribution:
     """Return how the score changes without each unit of Y, or of X.
 
-    ``first_order`` is the change that the gradient G promises, -sum_i G_iu y_iu: y the centred responses
+    ``first_order`` is the change that the gradient G promises, -sum_i G_iu y_iu: y the centered responses
     where the measure ignores offsets, the raw ones elsewhere. It is the slope at the start of the way to a
     unit's absence, and scores are curved along it: kernels hold a unit squared. It is 0 for measures that
     ignore the scale of single units (linreg, cca): to them a unit matters until it is gone entirely.

@@ -1,6 +1,6 @@
 """Scores with one sample deleted, for all samples at once, from the moments of all of them.
 
-Deleting sample j of n moves the means as well: with centred rows x_j and y_j and a = n / (n - 1),
+Deleting sample j of n moves the means as well: with centered rows x_j and y_j and a = n / (n - 1),
 
     X'Y -> X'Y - a x_j y_j',    X'X -> X'X - a x_j x_j',    Y'Y -> Y'Y - a y_j y_j'.
 
@@ -35,14 +35,14 @@ _HIGH_LEVERAGE = 0.25
 
 @dataclass(frozen=True)
 class Side:
-    """One dataset as centred rows.
+    """One dataset as centered rows.
 
     Attributes
     ----------
     rows : Tensor of float64, (n, r)
         Of unit Frobenius norm; their inner products are those of the responses.
     norm : float
-        Frobenius norm of the centred responses.
+        Frobenius norm of the centered responses.
     squares : Tensor, (n,)
         Squared norms of the rows: the share of each sample in the variance.
     """
@@ -53,11 +53,11 @@ class Side:
 
     @classmethod
     def of(cls, array: FloatArray, *, keep_units: bool = False) -> Side:
-        """Centre and scale responses (n, units), which vary; more units than samples are rotated into n."""
+        """Center and scale responses (n, units), which vary; more units than samples are rotated into n."""
         scale = float(abs(array).max())
-        centred = linalg.centre(torch.from_numpy(array.astype("float64") / scale))
-        size = float(torch.linalg.matrix_norm(centred))
-        rows = centred / size
+        centered = linalg.center(torch.from_numpy(array.astype("float64") / scale))
+        size = float(torch.linalg.matrix_norm(centered))
+        rows = centered / size
         if not keep_units and rows.shape[1] > rows.shape[0]:
             left, values, _ = linalg.svd(rows)
             rows = left * values
@@ -95,7 +95,7 @@ def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
         return shaped(measure.form, _cosine(X, Y, measure.estimator))
     if isinstance(measure, Regression) and measure.folds is None:
         return fitted(measure, lambda: _regression(measure, Y, X), lambda: _regression(measure, X, Y))
-    if isinstance(measure, Procrustes) and measure.centred and measure.folds is None:
+    if isinstance(measure, Procrustes) and measure.centered and measure.folds is None:
         return _procrustes(measure, X, Y)
     if isinstance(measure, SharedDimensions):
         return _cosine(X, Y) * _participation(X, Y)
@@ -131,7 +131,7 @@ def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor,
     both = P.squares * Q.squares
     whole = cross.square().sum()
     if estimator == "debiased":
-        # Kernels without diagonal k_il = p_i'p_l; the estimator is blind to where the rows are centred.
+        # Kernels without diagonal k_il = p_i'p_l; the estimator is blind to where the rows are centered.
         p_sum, q_sum = -P.squares, -Q.squares  # sums of their rows
         inner = whole - both.sum() - 2 * (chain - both)
         totals = (p_sum.sum() - 2 * p_sum) * (q_sum.sum() - 2 * q_sum)
@@ -180,7 +180,7 @@ def _bures(X: Side, Y: Side) -> Tensor:
 
 
 def _procrustes(measure: Procrustes, X: Side, Y: Side) -> Tensor:
-    if measure.normalised:
+    if measure.normalized:
         cosine = _bures(X, Y)
         squared = 2 - 2 * trusted(cosine, 1 - cosine)
     else:

@@ -41,7 +41,7 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Interpret the scores of Y: which PCs and labels of X an optimised random dataset has at the same score.
+    """Interpret the scores of Y: which PCs and labels of X an optimized random dataset has at the same score.
 
     measure=NAME,NAME chooses measures (default: cka, nbs, procrustes_angular, linreg); other overrides are
     those of `simopt run`. Stored runs on the recording are used; missing ones are made, of three seeds, with

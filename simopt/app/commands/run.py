@@ -1,4 +1,4 @@
-"""``simopt run``: one optimisation."""
+"""``simopt run``: one optimization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simopt.app.terminal.signals import stop_signals
 def run(
     overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJson = False, debug: Debug = False
 ) -> None:
-    """Optimise noise towards a recording and log score and captured variance.
+    """Optimize noise towards a recording and log score and captured variance.
 
     Keys: measure, dataset, optimizer, init, decoder, seeds, target, max_steps, track, nulls, attribute,
     device, dtype, tf32, log, force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a finished one is
@@ -23,7 +23,7 @@ def run(
         from simopt.workflows.run import carry_out
 
         request = requests.run(overrides or [], config_dir)
-        with stop_signals() as stopped, progress_bar("optimising", request.max_steps) as observe:
+        with stop_signals() as stopped, progress_bar("optimizing", request.max_steps) as observe:
             result = carry_out(request, observe, should_stop=stopped)
         if as_json:
             print_json(result)

@@ -36,6 +36,14 @@ NodeOf = Callable[..., DictConfig]
 
 _OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
 """Options of open nodes are added where the yaml does not have them: their class says which there are."""
+_REMOVED = {
+    "cuda_graphs": "leave it out, the usual loop does the same steps",
+    "log.flush_seconds": "rows are written with each checkpoint, every log.checkpoint_seconds",
+    "third": "leave it out; a joint range has two measures",
+    "at": "leave it out; levels=[...] are the scores that the first measure is held at",
+    "samples": "leave it out; X and Y are of dataset=NAME",
+}
+"""Keys that a command had, and what to do without them."""
 _LONGEST = 10_000
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
@@ -147,6 +155,8 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     """Write out what Hydra does not know: aliases of measures, one's own function, options of open nodes."""
     short(override)
     alias = override.removeprefix("measure=").strip("'\"")
+    if override != alias and alias in catalogue.FORMER_NAMES:
+        return [f"measure={catalogue.current(alias)}"]
     owner = catalogue.aliases("measure").get(alias) if override != alias else None
     if owner is not None:
         options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
@@ -200,6 +210,8 @@ def _unreadable(error: Exception) -> InputError:
 
 def _refused(error: Exception, command: str) -> InputError:
     key = re.search(r"Could not override '([^']+)'", str(error))
+    if key and key[1] in _REMOVED:
+        return InputError(f"{key[1]} was removed; {_REMOVED[key[1]]}.")
     if key and not key[1].startswith("hydra."):
         root, _, option = key[1].partition(".")
         if root not in keys(command):

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from simopt import catalogue
 from simopt.app.config.compose import compose, parse
-from simopt.errors import InputError, RetiredWarning, warn
+from simopt.errors import InputError, warn_renamed
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
 from simopt.workflows.run_request import RunRequest
@@ -28,9 +28,6 @@ if TYPE_CHECKING:  # those of analyses load torch, which a run that is found nee
     from simopt.workflows.sensitivity_request import SensitivityRequest
 
 Node = dict[str, Any]
-
-_RETIRED = {"log.flush_seconds": "rows are written with each checkpoint, every log.checkpoint_seconds"}
-"""Keys that have no effect any more, and why."""
 
 
 def own_code() -> None:
@@ -59,19 +56,7 @@ def run(
         An override that cannot be used.
     """
     own_code()
-    return RunRequest(**{**compose("run", in_use(overrides), config_dir), **(chosen or {})})
-
-
-def in_use(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides without those of keys that have no effect any more, with a warning for each."""
-    kept = []
-    for text in overrides:
-        retired = _RETIRED.get(text.lstrip("+~").partition("=")[0])
-        if retired is None:
-            kept.append(text)
-        else:
-            warn(f"{text} has no effect: {retired}.", RetiredWarning)
-    return kept
+    return RunRequest(**{**compose("run", overrides, config_dir), **(chosen or {})})
 
 
 def measures(
@@ -125,7 +110,7 @@ def _names(override: Override, text: str) -> list[str]:
 
 def _entry(name: str, config_dir: Path | None) -> str | Node:
     """Return a name of the catalogue, or the node that a yaml in the user's own folder has."""
-    if config_dir is None or name in (*catalogue.names("measure"), *catalogue.aliases("measure")):
+    if config_dir is None or catalogue.has("measure", name):
         return name
     node: Node = compose("run", [f"measure={name}"], config_dir)["measure"]
     return node
@@ -291,6 +276,8 @@ def _with_decoder(overrides: Sequence[str]) -> list[str]:
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
     """Write ``dir=FOLDER``, the former name of the key, as ``log.dir=FOLDER``."""
+    if any(text.startswith("dir=") for text in overrides):
+        warn_renamed("dir", "log.dir")
     return [f"log.{text}" if text.startswith("dir=") else text for text in overrides]
 
 

@@ -49,7 +49,7 @@ def combinations(
     """
     titled: list[Titled] = []
     with session(config_dir) as node_of:
-        given = _axes(requests.in_use(overrides))
+        given = _axes(overrides)
         experiments = given.pop(next((key for key in given if key.lstrip("+") == "experiment"), ""), None)
         of_hydra = [given.pop(key)[0] for key in list(given) if _root(key) == "hydra"]
         for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:

@@ -31,7 +31,6 @@ from simopt.errors import (
     DegenerateWarning,
     InputError,
     LargeResultWarning,
-    RetiredWarning,
     SimoptError,
     SurrogateWarning,
 )
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.report.document import Table
 
-_SHOWN = (DegenerateWarning, LargeResultWarning, RetiredWarning)
+_SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
 """Our own warnings that are shown in one line."""
 
 _OUTSIDE_A_TERMINAL = 200

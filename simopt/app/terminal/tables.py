@@ -27,7 +27,7 @@ def number(value: float | None, style: str, none: str = "-") -> Number:
 
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
     """Return the measures, one row each, by family."""
-    heads = ("family", "measure", "range", "best", "ignores in Y", "optimisable", "aliases")
+    heads = ("family", "measure", "range", "best", "ignores in Y", "optimizable", "aliases")
     rows = [
         [
             card["family"],
@@ -95,7 +95,7 @@ def _decoded(facts: Mapping[str, Any]) -> str:
     over_time, published = facts["over_time"], f"{facts['accuracy_published']:.3f}"
     best = max(range(len(over_time)), key=over_time.__getitem__)
     peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
-    told = f"{facts['accuracy']:.3f} standardised{peak}"
+    told = f"{facts['accuracy']:.3f} standardized{peak}"
     if not facts["classes"]:
         return f"continuous; decoded with R2 {told}, {published} as the published decoder scales"
     classes = f"{facts['classes']} classes, chance {facts['chance']:.3f}"

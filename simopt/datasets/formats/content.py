@@ -89,7 +89,7 @@ def choose(key: str | None, present: Any, path: Path) -> str:
     )
 
 
-def labelled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dict[str, str]:
+def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dict[str, str]:
     """Return which array of a file holds each task variable."""
     if labels is None or isinstance(labels, str):
         group = (labels or "labels").strip("/")
@@ -143,7 +143,7 @@ def find(
     rest : dict
         ``labels`` and ``variable`` of :class:`Content`.
     """
-    labels = labelled(present, wanted.labels, path)
+    labels = labeled(present, wanted.labels, path)
     matrices = [name for name in present if name not in labels.values() and is_matrix(name)]
     key = choose(wanted.key, present if wanted.key else matrices, path)
     return key, {"labels": named_labels(labels, read, path), "variable": variable_of(present, read)}

@@ -168,7 +168,7 @@ def points_per_curve(runs: Sequence[Run]) -> int:
 def thin(columns: FloatArray, most: int) -> np.ndarray:
     """Return indices of at most so many rows, ends included, at even distances along the curves.
 
-    The distance of two neighbouring rows is the largest change of any column, as a share of its range, or the
+    The distance of two neighboring rows is the largest change of any column, as a share of its range, or the
     share of one row: so steep parts keep more rows than flat ones.
 
     Parameters

@@ -66,7 +66,7 @@ _RELATIONS = {
     "procrustes_angle": Relation(
         "nbs", lambda score: np.arccos(np.clip(score, -1, 1)), np.cos, False, "arccos(nbs)"
     ),
-    "procrustes_normalised": Relation(
+    "procrustes_normalized": Relation(
         "nbs",
         lambda score: np.sqrt(np.maximum(2 - 2 * score, 0)),
         lambda chord: 1 - chord**2 / 2,
@@ -201,7 +201,7 @@ def between(
     a, b : str
         Two of :func:`measures`, names of the catalogue.
     spectrum : array, (K,)
-        Eigenvalues of X'X, X centred, in any scale.
+        Eigenvalues of X'X, X centered, in any scale.
     samples, units : int
         n, and q of Y.
     levels : array

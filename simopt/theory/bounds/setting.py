@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 class Setting:
     """X known by its spectrum, Y free.
 
-    rho = XX' / tr XX' and sigma = YY' / tr YY' of the centred data are density matrices; every bound speaks
+    rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are density matrices; every bound speaks
     of them. rho has the eigenvalues p_i; m = ||sigma||_F is unknown.
 
     Attributes

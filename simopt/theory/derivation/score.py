@@ -166,7 +166,7 @@ SUBJECTS = {
         ),
         Subject(
             "nbs",
-            "normalised Bures similarity",
+            "normalized Bures similarity",
             ("nuclear norm of X'Y", "tr X'X", "tr Y'Y"),
             _cosine,
             {

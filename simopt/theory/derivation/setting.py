@@ -30,7 +30,7 @@ MEANING = {
     eta: "amplitude of the noise in units of that of PC i",
     nu: "variance of the noise along every unit, in units of lambda",
     rho: "ridge penalty",
-    lambda_i: "variance of PC i, squared singular value of the centred X",
+    lambda_i: "variance of PC i, squared singular value of the centered X",
     lambda_j: "variance of another PC",
     sigma_1: "sum of all lambda",
     sigma_2: "sum of all lambda^2",
@@ -148,7 +148,7 @@ def _of_one_pc(
             ((U.T * w, sp.ZeroMatrix(K, 1)), (w.T * w, sp.Identity(1))),
         )
     decomposition = Assumption(
-        f"the centred X by its singular values; {words}; S and P are diagonal, P is S but for "
+        f"the centered X by its singular values; {words}; S and P are diagonal, P is S but for "
         f"the entry i, which is {amplitude} times that of S",
         ((X, U * S * V.T), (Y, moved)),
     )
@@ -160,7 +160,7 @@ def _of_all() -> Perturbation:
     U, V, S, _, L, C, G, _ = matrices(p)
     N, one, zero = sp.MatrixSymbol("N", n, p), sp.Integer(1), sp.Integer(0)
     decomposition = Assumption(
-        "the centred X, with zeros in S where X has less than p PCs, and noise N on all units of Y",
+        "the centered X, with zeros in S where X has less than p PCs, and noise N on all units of Y",
         ((X, U * S * V.T), (Y, U * S * V.T + N)),
     )
     apart = Assumption(

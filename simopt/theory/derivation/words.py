@@ -152,7 +152,7 @@ def _each_transposed(words: Polynomial) -> Polynomial:
 
 
 def _tidy(word: Word) -> Word:
-    """Sort neighbouring diagonal matrices, and add their exponents."""
+    """Sort neighboring diagonal matrices, and add their exponents."""
     letters: list[Letter] = []
     for diagonal, run in groupby(word, key=lambda letter: letter[0] in DIAGONAL):
         if not diagonal:

@@ -1,4 +1,4 @@
-"""Nearest neighbours as a textbook writes them: Python lists and sets, sample by sample."""
+"""Nearest neighbors as a textbook writes them: Python lists and sets, sample by sample."""
 
 import functools
 
@@ -11,7 +11,7 @@ def unit(A):
     return A / np.where(norms > 0, norms, 1)
 
 
-def neighbours(A, k=10):
+def neighbors(A, k=10):
     near = []
     for i, row in enumerate(A):
         others = [j for j in range(len(A)) if j != i]
@@ -21,7 +21,7 @@ def neighbours(A, k=10):
 
 def per_sample(compare):
     def measure(X, Y):
-        return np.mean([compare(a, b) for a, b in zip(neighbours(X), neighbours(Y), strict=True)])
+        return np.mean([compare(a, b) for a, b in zip(neighbors(X), neighbors(Y), strict=True)])
 
     return measure
 
@@ -62,13 +62,13 @@ def rank(a, b):
 
 
 def cycle(X, Y):
-    near_x, near_y = neighbours(X), neighbours(Y)
+    near_x, near_y = neighbors(X), neighbors(Y)
     return np.mean([any(i in near_x[j] for j in near_y[i]) for i in range(len(X))])
 
 
 def second_order(X, Y):
     scores = []
-    for i, (a, b) in enumerate(zip(neighbours(unit(X)), neighbours(unit(Y)), strict=True)):
+    for i, (a, b) in enumerate(zip(neighbors(unit(X)), neighbors(unit(Y)), strict=True)):
         union = sorted(set(a) | set(b))
         scores.append(1 - cosine(*([cosine(A[i], A[j]) for j in union] for A in (X, Y))))
     return np.mean(scores)
@@ -76,7 +76,7 @@ def second_order(X, Y):
 
 def mask(A):
     M = np.zeros((len(A), len(A)))
-    for i, near in enumerate(neighbours(A)):
+    for i, near in enumerate(neighbors(A)):
         M[i, near] = 1
     return M
 

@@ -1,4 +1,4 @@
-"""Neighbourhood measures: against the textbook, their options, and samples without a direction."""
+"""Neighborhood measures: against the textbook, their options, and samples without a direction."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,15 @@ import simopt
 from simopt import measures
 from simopt.errors import InputError
 from tests.measures.test_textbook import KINDS, ORACLES, pair
-from tests.oracles.neighbours import MEASURES
+from tests.oracles.neighbors import MEASURES
 
 COSINE = [name for name in MEASURES if measures.get(name).metric == "cosine"]
-# Five samples have no ten neighbours. With one unit every cosine is 1 or -1: neighbours are all ties.
+# Five samples have no ten neighbors. With one unit every cosine is 1 or -1: neighbors are all ties.
 UNDEFINED = {(name, "few samples") for name in MEASURES} | {(name, "one unit") for name in COSINE}
 
 
 def test_every_yaml_and_every_oracle_of_the_family_has_a_textbook_version() -> None:
-    mine = {n for n in measures.names(aliases=True) if measures.get(n).facts.family == "neighbours"}
+    mine = {n for n in measures.names(aliases=True) if measures.get(n).facts.family == "neighbors"}
     assert mine == set(MEASURES)
     assert {name for name in ORACLES if "knn" in name or name.endswith(("cosine10", "similarity10"))} <= mine
 
@@ -56,7 +56,7 @@ def test_options_are_checked(options: dict, says: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mutual_knn", "jaccard_knn", "rank_similarity", "lcs_knn"])
-def test_with_all_others_as_neighbours_sets_agree(name: str, rng: np.random.Generator) -> None:
+def test_with_all_others_as_neighbors_sets_agree(name: str, rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((2, 8, 3))
     score = simopt.score(X, Y, name, k=7)
     assert score == 1 if name in ("mutual_knn", "jaccard_knn") else score < measures.get(name, k=7).facts.high

@@ -1,7 +1,7 @@
-"""Neighbourhoods: whether the samples nearest to each sample are the same in X and in Y.
+"""Neighborhoods: whether the samples nearest to each sample are the same in X and in Y.
 
-Neighbours are the k samples of the largest inner product or cosine with a sample, itself excluded, nothing
-centred. They change by jumps as Y moves, and every score with them: none is offered for optimisation.
+Neighbors are the k samples of the largest inner product or cosine with a sample, itself excluded, nothing
+centered. They change by jumps as Y moves, and every score with them: none is offered for optimization.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _RELATIONS = {
     "mutual": ("jaccard_knn = m / (2 - m) sample by sample, at the same metric",),
     "jaccard": ("m / (2 - m) of mutual_knn's m sample by sample, at the same metric",),
     "lcs": ("at most k times mutual_knn",),
-    "cknna": ("cka_debiased, as k approaches the number of samples and up to centring",),
+    "cknna": ("cka_debiased, as k approaches the number of samples and up to centering",),
     "rank": ("positive where mutual_knn is, at the same metric",),
 }
 
@@ -60,7 +60,7 @@ class Side(NamedTuple):
     kernel : Tensor, (..., n, n)
         Their inner products.
     near : Tensor, (..., n, k)
-        The neighbours of each sample, nearest first; of equal ones the earlier sample first.
+        The neighbors of each sample, nearest first; of equal ones the earlier sample first.
     """
 
     rows: Tensor
@@ -69,7 +69,7 @@ class Side(NamedTuple):
 
     @classmethod
     def of(cls, responses: Tensor, metric: Metric, k: int) -> Side:
-        """Find the k neighbours of each sample of responses (..., n, p)."""
+        """Find the k neighbors of each sample of responses (..., n, p)."""
         rows = directions(responses) if metric == "cosine" else responses
         kernel = rows @ rows.mT
         itself = torch.eye(kernel.shape[-1], dtype=torch.bool, device=kernel.device)
@@ -78,35 +78,35 @@ class Side(NamedTuple):
 
     @property
     def mask(self) -> Tensor:
-        """Whether sample j is a neighbour of i, (..., n, n)."""
+        """Whether sample j is a neighbor of i, (..., n, n)."""
         return torch.zeros_like(self.kernel, dtype=torch.bool).scatter(-1, self.near, True)
 
 
 def meetings(x: Side, y: Side) -> Tensor:
-    """Whether the r-th neighbour in X is the s-th in Y, (..., n, k, k)."""
+    """Whether the r-th neighbor in X is the s-th in Y, (..., n, k, k)."""
     return x.near[..., :, None] == y.near[..., None, :]
 
 
 def mutual(x: Side, y: Side) -> Tensor:
-    """Return the mean share of neighbours that X and Y have in common, (...)."""
+    """Return the mean share of neighbors that X and Y have in common, (...)."""
     shared = meetings(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
     return shared.mean(-1) / y.near.shape[-1]
 
 
 def jaccard(x: Side, y: Side) -> Tensor:
-    """Return the mean over samples of common over all neighbours, (...)."""
+    """Return the mean over samples of common over all neighbors, (...)."""
     shared = meetings(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
     return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)
 
 
 def cycle(x: Side, y: Side) -> Tensor:
-    """Return the fraction of samples i that are X-neighbours of one of their Y-neighbours, (...)."""
+    """Return the fraction of samples i that are X-neighbors of one of their Y-neighbors, (...)."""
     home = (x.mask.mT & y.mask).any(-1)
     return home.to(y.kernel.dtype).mean(-1)
 
 
 def lcs(x: Side, y: Side) -> Tensor:
-    """Return the mean length of the longest common subsequence of the ordered neighbours, (...)."""
+    """Return the mean length of the longest common subsequence of the ordered neighbors, (...)."""
     same = meetings(x, y).to(y.kernel.dtype)
     k = same.shape[-1]
     above = [torch.zeros_like(same[..., 0, 0])] * (k + 1)
@@ -120,7 +120,7 @@ def lcs(x: Side, y: Side) -> Tensor:
 
 
 def rank(x: Side, y: Side) -> Tensor:
-    """Return the mean agreement of the ranks of the common neighbours, 0 for samples with none, (...)."""
+    """Return the mean agreement of the ranks of the common neighbors, 0 for samples with none, (...)."""
     same = meetings(x, y).to(y.kernel.dtype)
     ranks = torch.arange(1, same.shape[-1] + 1, dtype=same.dtype, device=same.device)
     r, s = ranks[:, None], ranks
@@ -131,9 +131,9 @@ def rank(x: Side, y: Side) -> Tensor:
 
 
 def second_order_cosine(x: Side, y: Side) -> Tensor:
-    """Return the mean cosine of the distances to all neighbours of either side, (...).
+    """Return the mean cosine of the distances to all neighbors of either side, (...).
 
-    A sample whose neighbours are all at distance 0 on one side counts 0, on both sides 1.
+    A sample whose neighbors are all at distance 0 on one side counts 0, on both sides 1.
     """
     union = x.mask | y.mask
     a, b = (torch.where(union, _cosine_distances(side), 0.0) for side in (x, y))
@@ -152,10 +152,10 @@ def _cosine_distances(side: Side) -> Tensor:
 
 
 def cknna(x: Side, y: Side, added: float = 0.0) -> Tensor:
-    """Return CKA of the kernels at common neighbours only, unbiased, (...).
+    """Return CKA of the kernels at common neighbors only, unbiased, (...).
 
     Huh et al. 2024, appendix A, whose code has a number ``added`` to the denominator. 0 where a kernel at its
-    own neighbours has an unbiased HSIC with itself of 0 or less: then there is nothing to relate to.
+    own neighbors has an unbiased HSIC with itself of 0 or less: then there is nothing to relate to.
     """
     both = x.mask & y.mask
     shared = _unbiased_hsic(both * x.kernel, both * y.kernel)
@@ -179,8 +179,8 @@ _COMPARISONS: dict[str, Callable[[Side, Side], Tensor]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbourhood(Measure):
-    """A comparison of the k nearest neighbours of each sample in X and in Y.
+class Neighborhood(Measure):
+    """A comparison of the k nearest neighbors of each sample in X and in Y.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class Neighbourhood(Measure):
     metric : {"inner", "cosine"}
         What is near: a large inner product of responses, or of their directions.
     k : int, >= 1
-        How many neighbours; fewer than the samples.
+        How many neighbors; fewer than the samples.
     added : float, >= 0
         What is added to the denominator, for ``cknna`` only: 1e-6 in the code of Huh et al. 2024.
 
@@ -224,7 +224,7 @@ class Neighbourhood(Measure):
             "cknna": {"low": -math.inf, "high": math.inf, "at_self": None},
         }
         return Facts(
-            family="neighbours",
+            family="neighbors",
             formula=f"{_FORMULAS[self.comparison]}; N the {self.k} nearest by {self.metric} product",
             source=_SOURCES[self.comparison],
             **both(invariant),
@@ -237,7 +237,7 @@ class Neighbourhood(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Find the neighbours in X, and return the score as a function of the moments."""
+        """Find the neighbors in X, and return the score as a function of the moments."""
         if self.k >= reference.samples:
             raise InputError(
                 f"k of {self.name} is {self.k}, but each of {reference.samples} samples has "
