@@ -19,4 +19,6 @@ Form: TypeAlias = Literal["score", "squared", "angular", "angle", "angle_normali
 Node: TypeAlias = Mapping[str, Any]
 """A plain configuration node: ``_target_`` and its options."""
 
+OnStep: TypeAlias = Callable[[int, int], None]
+"""Called as the steps of one computation are done: how many are done, and how many there are."""
 OptimizerFactory: TypeAlias = "Callable[[list[torch.Tensor]], torch.optim.Optimizer]"

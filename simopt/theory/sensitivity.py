@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +17,7 @@ from simopt.theory.closed_forms import ClosedForm, closed_form
 from simopt.theory.expansions import effective_components, expand, exponent
 from simopt.theory.finite_sample import expected
 from simopt.theory.perturbations import Directions, Kind, check, exact_pair, perturb
-from simopt.typing import FloatArray
-
-Observer = Callable[[int, int], None]
+from simopt.typing import FloatArray, OnStep
 
 _SMALL = 0.5
 """Degrees at which a measure without a closed form is asked how it begins to fall."""
@@ -157,7 +155,7 @@ def experiment(
     *,
     seeds: Sequence[int] = tuple(range(10)),
     pcs: Sequence[int] | None = None,
-    observe: Observer = lambda done, total: None,
+    observe: OnStep = lambda done, total: None,
 ) -> list[Sensitivity]:
     """Perturb every PC of a recording, score it, and set theory beside it where there is one.
 

@@ -17,7 +17,7 @@ from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, Request, measure_node, name_of, never, quiet, steps
+from simopt.workflows.request import OnProgress, Request, measure_node, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import LEFT_OUT
 
@@ -123,7 +123,7 @@ def _plain(value: Any) -> Any:
 
 def carry_out(
     request: AttributeRequest,
-    observe: Progress = quiet,
+    observe: OnProgress = quiet,
     *,
     should_stop: Callable[[], bool] = never,
     wait: bool = False,

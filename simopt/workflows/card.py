@@ -30,7 +30,7 @@ from simopt.workflows import joint, run, sensitivity
 from simopt.workflows.data import Data
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
-from simopt.workflows.request import Progress, as_listed, measure_node, name_of, never, quiet
+from simopt.workflows.request import OnProgress, as_listed, measure_node, name_of, never, quiet
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
 from simopt.workflows.sensitivity_request import SensitivityRequest
@@ -141,7 +141,7 @@ class CardResult(Result, Card):
 
 def carry_out(
     request: CardRequest,
-    observe: Progress = quiet,
+    observe: OnProgress = quiet,
     *,
     should_stop: Callable[[], bool] = never,
     reference: Reference | None = None,
@@ -182,7 +182,7 @@ class _Making:
     """The making of one card."""
 
     def __init__(
-        self, request: CardRequest, reference: Reference, observe: Progress, should_stop: Callable[[], bool]
+        self, request: CardRequest, reference: Reference, observe: OnProgress, should_stop: Callable[[], bool]
     ) -> None:
         self.request, self.reference = request, reference
         self.observe, self.should_stop = observe, should_stop
@@ -254,7 +254,7 @@ class _Making:
             self.missing[part] = f"{self.measure.name} does not apply, as cost says."
         return cost is not None
 
-    def _steps(self, part: str) -> Progress:
+    def _steps(self, part: str) -> OnProgress:
         """Return what is told the steps of a part, under its title on this card."""
         title = f"{self.measure.name}: {part}"
         return lambda _, done, total: self.observe(title, done, total)

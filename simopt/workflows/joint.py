@@ -29,7 +29,7 @@ from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows.data import Data
 from simopt.workflows.request import (
-    Progress,
+    OnProgress,
     Request,
     as_listed,
     measure_nodes,
@@ -225,7 +225,7 @@ class JointResult(Result, JointRange):
 
 def carry_out(
     request: JointRequest,
-    observe: Progress = quiet,
+    observe: OnProgress = quiet,
     *,
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
@@ -262,7 +262,7 @@ def carry_out(
 class _Search:
     """One process's search of one pair."""
 
-    def __init__(self, request: JointRequest, observe: Progress, should_stop: Callable[[], bool]) -> None:
+    def __init__(self, request: JointRequest, observe: OnProgress, should_stop: Callable[[], bool]) -> None:
         request.check()
         self.request, self.dataset = request, request.dataset.dataset
         self.a, self.b = request.built()

@@ -22,8 +22,8 @@ from simopt.store.provenance import provenance
 from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
-Progress = Callable[[str, int, int], None]
-"""Told what is at work, and how many of its steps are done, of how many."""
+OnProgress = Callable[[str, int, int], None]
+"""Called as work goes on: with its title, how many of its steps are done, and how many there are."""
 
 
 def quiet(title: str, done: int, total: int) -> None:
@@ -41,7 +41,7 @@ def no_influence(default: Any) -> Any:
 
 
 def steps(
-    title: str, observe: Progress, should_stop: Callable[[], bool] = never
+    title: str, observe: OnProgress, should_stop: Callable[[], bool] = never
 ) -> Callable[[int, int], None]:
     """Return what is told the steps of one work: it hands them on, and ends a work that cannot be resumed."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from simopt.measures import Measure, Reference
     from simopt.typing import ArrayLike
-    from simopt.workflows.session import Observer
+    from simopt.workflows.session import OnState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class RunResult(Result, Trajectory):
 
 def find_or_make(
     request: RunRequest,
-    observe: Observer = lambda state: None,
+    observe: OnState = lambda state: None,
     *,
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
@@ -170,7 +170,7 @@ def find_or_make(
 
 def carry_out(
     request: RunRequest,
-    observe: Observer = lambda state: None,
+    observe: OnState = lambda state: None,
     *,
     should_stop: Callable[[], bool] = never,
     wait: bool = False,

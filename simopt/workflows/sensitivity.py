@@ -19,7 +19,7 @@ from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predi
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
 from simopt.workflows.data import Data
-from simopt.workflows.request import Progress, measure_nodes, name_of, never, quiet, steps
+from simopt.workflows.request import OnProgress, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
@@ -71,7 +71,7 @@ class SensitivityResult(Result, Sensitivities):
 
 def carry_out(
     request: SensitivityRequest,
-    observe: Progress = quiet,
+    observe: OnProgress = quiet,
     *,
     should_stop: Callable[[], bool] = never,
     wait: bool = False,

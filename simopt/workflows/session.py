@@ -42,7 +42,8 @@ from simopt.workflows.run_request import LEFT_OUT, RunRequest
 if TYPE_CHECKING:
     from torch import Tensor
 
-Observer = Callable[[State], None]
+OnState = Callable[[State], None]
+"""Called with each logged state of a run."""
 
 _WRITING_SHARE = 20
 """Between two checkpoints lies so many times the time that writing one took: writing takes 5 % at most."""
@@ -74,7 +75,7 @@ class Session:
     def __init__(
         self,
         request: RunRequest,
-        observe: Observer,
+        observe: OnState,
         should_stop: Callable[[], bool],
         reference: Reference | None = None,
     ) -> None:

@@ -25,7 +25,7 @@ from simopt.analysis.attribution.components import (
 from simopt.analysis.attribution.samples import Side, scores_without_each
 from simopt.errors import InputError, SimoptError
 from simopt.measures import BoundMeasure, Measure, Moments, Reference
-from simopt.typing import FloatArray
+from simopt.typing import FloatArray, OnStep
 
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
@@ -34,8 +34,6 @@ __all__ = ["Attribution", "leave_one_pc", "leave_one_sample", "leave_one_unit", 
 
 Part = Literal["PC", "sample", "unit of X", "unit of Y"]
 Route = Literal["closed form", "downdate", "refit"]
-Observer = Callable[[int, int], None]
-"""Told after each score that is computed anew: how many are done, of how many."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def leave_one_pc(
     Y: ArrayLike,
     measure: str | Measure = "cka",
     *,
-    observe: Observer | None = None,
+    observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
     """Return how the score changes without each principal component of X.
@@ -127,7 +125,7 @@ def leave_one_sample(
     measure: str | Measure = "cka",
     *,
     route: Literal["auto", "refit"] = "auto",
-    observe: Observer | None = None,
+    observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
     """Return how the score changes when one sample is deleted from X and Y, for each sample.
@@ -175,7 +173,7 @@ def leave_one_unit(
     measure: str | Measure = "cka",
     *,
     side: Literal["X", "Y"] = "Y",
-    observe: Observer | None = None,
+    observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
     """Return how the score changes without each unit of Y, or of X.
@@ -268,7 +266,7 @@ class _Pair:
         known: Tensor | None,
         refit: Callable[[int], float],
         share: FloatArray,
-        observe: Observer | None,
+        observe: OnStep | None,
         first_order: FloatArray | None = None,
     ) -> Attribution:
         """Compute anew what no formula gave."""
