@@ -3,7 +3,6 @@
 # run, by module, the least covered last; arguments go to pytest (for instance: tests/store, or -n 0).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-source "$root/scripts/browser.sh"
 
 cd "$root"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

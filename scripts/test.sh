@@ -2,7 +2,6 @@
 # Runs the tests in two processes of one thread each; arguments go to pytest (for instance: -m slow, or -n 0).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-source "$root/scripts/browser.sh"
 
 cd "$root"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
