@@ -1,18 +1,22 @@
-"""The least and the largest score of one measure where another is held at a level.
+"""The least and the largest score of one measure while another is held at a level.
 
-All levels and both directions are one batch. The first round starts each from several Y: random, X with
-noise, and the structures (:mod:`simopt.ranges.starts`) whose scores come nearest to what is sought. Each
-further round starts from the best Y of its own level and of the levels below and above. The last one looks
-between levels, and where the boundary is steep at levels of the other measure, as no chord there is short
-enough.
+All levels and both directions are searched as one batch, in rounds:
 
-Why a projected gradient: on 60 PCs of the surrogate of majaj (procrustes_angular at cka 0.3, 0.6 and 0.9)
-300 of its steps came as far as 900 of an augmented Lagrangian of the best of three penalties; with the least
-of them that was not at the level even then.
+1. The first round starts each problem from several Y: random, X with noise, and structures
+   (:mod:`simopt.ranges.starts`) with scores near the level.
+2. Each further round starts a problem from the best Y of its level and of the levels below and above.
+3. The last round searches between levels. Where the boundary is steep, a level between two levels would still
+   leave long chords: there the two measures change roles, and levels of the second one are searched.
 
-What is said of constants here, in :mod:`~simopt.ranges.starts` and in :mod:`~simopt.ranges.tangent` was
-measured on the area found for cka and procrustes_angular (float32, 11 levels, 50 steps, 2 rounds, 3 starts)
-on the ultrametric data and on those 60 PCs. Another seed changes it by up to 0.08 %.
+The optimizer (:mod:`simopt.ranges.tangent`) is a projected gradient. On 60 PCs of the surrogate of majaj
+(procrustes_angular at cka 0.3, 0.6 and 0.9) 300 of its steps came as far as 900 steps of an augmented
+Lagrangian with the best of three penalties. With the smallest of the penalties the augmented Lagrangian was
+not at the level even then.
+
+The figures given for the constants of this module, of :mod:`~simopt.ranges.starts` and of
+:mod:`~simopt.ranges.tangent` are changes of the area found for cka and procrustes_angular (float32, 11
+levels, 50 steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. Another seed changes the
+area by up to 0.08 %: smaller differences are noise.
 """
 
 from __future__ import annotations
@@ -37,40 +41,43 @@ from simopt.ranges.tangent import BEST, Problem, Search
 from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
+"""Levels of the constrained measure, from 0 to 1."""
+# Starts of a problem in rounds after the first: the best Y of its level, of the level below and of the level
+# above. The level alone loses 0.2 % of area for 16 % fewer scores; two levels on each side gain 0.02 % for
+# 16 % more.
 _NEIGHBORS = 3
-"""A level's own best Y, and those of the levels below and above. Its own alone loses 0.2 % of area at the
-levels for 16 % fewer scores; two on each side gain 0.02 % for 16 % more."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How hard a boundary is looked for.
+    """The effort of a boundary search.
 
-    At 11 levels the default takes about 36,000 scores with their gradients. ``starts=2, steps=60, rounds=2,
+    At 11 levels the default takes about 36,000 scores with gradients. ``starts=2, steps=60, rounds=2,
     between=1`` takes 10,000, for large data: on 60 PCs of the surrogate of majaj (procrustes_angular at
     levels of cka) its extremes were within 0.002 of the default's, those at cka 0 within 0.015.
 
     Parameters
     ----------
     units : int or None
-        Units of Y, on which the range depends: the noise of more of them is spread more thinly. None: as
-        many as X has.
+        Units of Y; None: as many as X has. The range depends on it: noise in more units is spread over more
+        directions.
     starts : int, >= 2
-        Starts of each level and direction: the first is random, the second X with noise, the others
+        Starts of each level and direction: the first is random, the second is X with noise, the others are
         structures.
     steps : int
-        Of a round.
+        Steps per round.
     rounds : int
-        One from the starts, the others from neighboring levels.
+        The first round begins at the starts, the others at the extremes of neighboring levels.
     between : int
-        Levels between every two, whose extremes are looked for in one more round, from those of the levels;
-        where the boundary is steep, also levels of the sought measure. They are only passed points, but bring
-        the boundary out to where it bends.
+        Levels inserted between every two levels and searched in one more round; where the boundary is steep,
+        levels of the sought measure are searched as well. Their extremes are not reported at levels, but the
+        outline of the region passes through them.
     rate : float
         Length of the first step of the first round, relative to the norm of Y.
     tolerance : float
-        Distance from the level up to which a Y counts.
+        Largest |score - level| of the constrained measure with which a Y can be an extreme.
     seed : int
+        Of the random starts.
     """
 
     units: int | None = None
@@ -93,22 +100,24 @@ class Options:
 
 @dataclass(frozen=True)
 class Extremes:
-    """What a boundary search found; the second axis is (minimum, maximum).
+    """The extremes at each level; the second axis is (minimum, maximum).
 
     Attributes
     ----------
     levels : array, (L,)
-        Of the constrained measure.
+        Levels of the constrained measure.
     value : array, (L, 2)
         The extreme score; NaN where no Y came within the tolerance of the level.
     feasibility : array, (L, 2)
-        |score - level| of the constrained measure at that Y; where there is none, the least that was met.
+        |score - level| of the constrained measure at that Y; where no Y came within the tolerance, the
+        smallest distance of any Y.
     spread : array, (L, 2)
-        Largest less smallest extreme over the starts of the first round.
+        Largest minus smallest extreme over the starts of the first round.
     gain : array, (L, 2)
-        By how much the last round bettered the extreme: not converged where it is large. NaN after one round.
+        By how much the last round improved the extreme; large where the search has not converged. NaN after
+        one round.
     points : array, (N, 2)
-        The scores (constrained, sought) of every Y that was passed on the way, all of which can occur.
+        The scores (constrained, sought) of every Y of the search. Each is a pair that can occur.
     """
 
     levels: FloatArray
@@ -120,20 +129,21 @@ class Extremes:
 
 
 class Boundary(Stepwise):
-    """A search for the extremes of one measure at levels of another, that can be stopped and resumed.
+    """A search for the extremes of one measure at levels of another; it can be stopped and resumed.
 
     Parameters
     ----------
     reference : Reference
     constrained, sought : Measure
     levels : array-like, (L,)
-        Of the constrained measure; neighbors in this order are started from each other.
+        Levels of the constrained measure. Neighbors in this order start from each other's extremes.
     options : Options
 
     Raises
     ------
     InputError
-        A measure without a gradient, or levels of another shape, not finite or outside of a measure's range.
+        A measure without a gradient, or levels that are not one-dimensional, not finite, or outside the range
+        of the measure.
     """
 
     _STATE = (*BEST, "round", "nearest", "spread", "gain")
@@ -152,13 +162,15 @@ class Boundary(Stepwise):
         self.levels = _levels(levels, constrained)
         units = self.options.units or reference.responses.shape[-1]
         Y0 = GaussianInit()([self.options.seed], reference.samples, units)[0]
+        # Y is kept in coordinates of the span of X and Y0 where these are fewer than the samples. Every pair
+        # of scores that can occur at all occurs in the span.
         self.span = Span(reference, linalg.center(Y0), rows_suffice(reference, units, pair))
         reference = self.span.reference
         self.bound_measures = [measure.bind(reference) for measure in pair]
         self.round = 0
-        fills = self.options.between > 0 and len(self.levels) > 1
-        self._rounds = self.options.rounds + fills
-        # Row 2 * level + side is the minimum (side 0) or the maximum (side 1) at that level.
+        between_levels = self.options.between > 0 and len(self.levels) > 1
+        self._rounds = self.options.rounds + between_levels
+        # One problem a row: row 2 * level + side is the minimum (side 0) or the maximum (side 1) at a level.
         rows = 2 * len(self.levels)
         like = reference.scores
         self.best_merit = like.new_full((rows,), -math.inf)
@@ -172,7 +184,7 @@ class Boundary(Stepwise):
 
     @property
     def steps(self) -> tuple[int, int]:
-        """How many steps are done, and how many there are."""
+        """Steps done, and steps in all."""
         in_round = self.options.steps + 1
         return self.round * in_round + (0 if self.done else self._search.step), self._rounds * in_round
 
@@ -182,11 +194,12 @@ class Boundary(Stepwise):
         return self.round >= self._rounds
 
     def advance(self) -> None:
-        """Take one step of all problems; at the end of a round, gather and begin the next."""
+        """Take one step of all problems; at the end of a round, gather its extremes and begin the next."""
         if self.done:
             return
         self._points.append(self._search.advance())
         if self._search.done:
+            # The round between levels has other problems: it adds points, and no extremes at levels.
             if self.round < self.options.rounds:
                 self._gather()
             self.round += 1
@@ -194,7 +207,7 @@ class Boundary(Stepwise):
                 self._search = self._begin()
 
     def extremes(self) -> Extremes:
-        """Return what was found so far."""
+        """Return the extremes found so far."""
         levels = torch.from_numpy(self.levels).to(self.best_merit).repeat_interleave(2)
         violation = (self.best_scores[:, 0] - levels).abs()
         return Extremes(
@@ -207,26 +220,28 @@ class Boundary(Stepwise):
         )
 
     def points(self) -> FloatArray:
-        """Return the scores (N, 2) of every Y so far, in the order of the measures."""
+        """Return the scores (N, 2) of every Y so far, as (constrained, sought)."""
         points = torch.cat(self._points)
         points = points[points.isfinite().all(dim=-1)]
         return points.cpu().double().numpy()
 
     def extreme(self) -> Tensor:
-        """Return the Y of the extremes, (L, 2, n, q), of all samples; NaN where there is none."""
-        found = self.best_merit.isfinite()[:, None, None]
-        Y = self.span.expand(torch.where(found, self.best_Y, math.nan))
+        """Return the Y of the extremes, (L, 2, n, q), with all samples; NaN where no extreme was found."""
+        has_extreme = self.best_merit.isfinite()[:, None, None]
+        Y = self.span.expand(torch.where(has_extreme, self.best_Y, math.nan))  # (2 L, n, q)
         return Y.reshape(len(self.levels), 2, *Y.shape[1:])
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, with the search of this round and the scores of all Y."""
+        """Return what :meth:`restore` needs, with the search of this round and the scores of all Y."""
         search = None if self.done else self._search.state()
         return super().state() | {"search": search, "points": torch.cat(self._points)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the search where :meth:`state` was taken; options and levels must be the same."""
+        """Continue from a :meth:`state`; data, measures, levels and options must be the same."""
         super().restore(state)
         self._points = [state["points"].to(self.best_merit)]
+        # The problems of a round follow from the extremes before it, which the line above the last restored:
+        # _begin builds the same ones, and the state of the search replaces where they stand.
         if not self.done:
             self._search = self._begin()
             self._search.restore(state["search"])
@@ -251,14 +266,16 @@ class Boundary(Stepwise):
         return problems
 
     def _from_neighbors(self) -> list[Problem]:
-        """Start from the best Y of each level and of its neighbors, where there is one."""
-        found = self.best_merit.isfinite().tolist()
+        """Start each problem from the best Y of its level and of its neighbors, where there are any."""
+        has_extreme = self.best_merit.isfinite().tolist()
+        # Starts are better from round to round, and steps shorter: 1/2, 1/3 ... of the first round's.
         rate = self.options.rate / (1 + self.round)
         problems = []
-        for row in range(len(found)):
+        for row in range(len(has_extreme)):
             side = row % 2
-            known = [other for other in range(side, len(found), 2) if found[other]]
-            nearest = sorted(known, key=lambda other: abs(other - row))[:_NEIGHBORS]
+            candidates = [other for other in range(side, len(has_extreme), 2) if has_extreme[other]]
+            nearest = sorted(candidates, key=lambda other: abs(other - row))[:_NEIGHBORS]
+            # Every row needs the same number of starts, as _gather reshapes: the nearest one is repeated.
             nearest += nearest[:1] * (_NEIGHBORS - len(nearest))
             Ys = [self.best_Y[other] for other in nearest] or [self._structures.random] * _NEIGHBORS
             level, direction = float(self.levels[row // 2]), 2.0 * side - 1
@@ -266,10 +283,12 @@ class Boundary(Stepwise):
         return problems
 
     def _between_levels(self) -> list[Problem]:
-        """Start each problem between levels from a neighbor's extreme, and at ends from a structure too.
+        """Start each problem between levels from a neighbor's extreme, and often from a structure as well.
 
-        An outermost level may be an end of the range, where Y is X or noise and gradients vanish: nothing
-        starts there. And the way from the inner level to X leads past saddles, at each PC that its Y lacks.
+        In the first and the last gap the start is the inner level: at an end of the range Y is X or noise,
+        and gradients vanish there. From the inner level the path towards X passes saddles, one for each PC
+        that its Y lacks. Problems in these gaps, and problems at levels of the sought measure, therefore have
+        a structure as a second start.
         """
         problems = []
         extremes = _table(self.best_scores[:, 1])
@@ -279,16 +298,18 @@ class Boundary(Stepwise):
                 begin = [self.best_Y[2 * gap.begin + gap.side]]
             if gap.constrained == 1 or gap.shorter < 1:
                 begin += self._structures.choose(gap.level, gap.direction, 1, gap.constrained)
+            # At levels of the sought measure no round has searched before: the rate is that of a first round.
             rate = self.options.rate * gap.shorter / (1 if gap.constrained == 1 else 1 + self.round)
             problems += [Problem(Y, gap.level, gap.direction, rate, gap.constrained) for Y in begin]
         return problems
 
     def _gather(self) -> None:
-        """Take over the best of each row's problems, which all have the same number of starts."""
+        """Keep the best Y of each row, over the starts of this round and the rounds before."""
         rows = len(self.best_merit)
-        merits = self._search.best_merit.reshape(rows, -1)
+        merits = self._search.best_merit.reshape(rows, -1)  # (rows, starts): every row has as many starts
         top, which = merits.max(dim=1)
         if self.round == 0:
+            # Merits are scores with their sign for the direction, so their range is that of the extremes.
             lowest = torch.where(merits.isfinite(), merits, math.inf).amin(dim=1)
             self.spread.copy_(torch.where(top.isfinite(), top - lowest, math.nan))
         else:
@@ -316,7 +337,7 @@ def check_measures(measures: Sequence[Measure]) -> None:
 def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> FloatArray:
     table = np.asarray(levels, dtype=np.float64)
     if table.ndim != 1 or not len(table):
-        raise InputError(f"levels has shape {table.shape}; expected (levels,).")
+        raise InputError(f"levels has shape {table.shape}; expected a list of scores, (levels,).")
     low, high = constrained.facts.low, constrained.facts.high
     for level in table:
         if not (math.isfinite(level) and low <= level <= high):
@@ -325,5 +346,5 @@ def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> Float
 
 
 def _table(values: Tensor) -> FloatArray:
-    """Return the values of rows as (L, 2)."""
+    """Return one value per row (2 L,) as a table (L, 2)."""
     return values.reshape(-1, 2).cpu().double().numpy()

@@ -1,7 +1,7 @@
-"""The joint range of two measures, from both sides: extremes of b at levels of a, and of a at levels of b.
+"""The joint range of two measures a and b: the extremes of b at levels of a, and of a at thresholds of b.
 
-The second search answers what a close score of b says of a: read off the first, it would hang on how the
-boundary runs between two levels.
+The second search answers what a high score of b implies for a. The first search alone would answer it only by
+interpolation of the boundary between two levels of a.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Implied:
-    """What a score at least as close as a threshold leaves of the other measure.
+    """The range of one measure's scores, given that the other's score is at or beyond a threshold.
+
+    Beyond is higher for a score and lower for a distance.
 
     Attributes
     ----------
     given, implied : str
+        The measure whose score is given, and the measure whose range this is.
     threshold : float
+        Score of the given measure.
     low, high : float
-        Of the other measure's scores among all Y that were found; NaN where none is as close.
+        Smallest and largest score of the implied measure among all Y of the search that reach the threshold;
+        NaN where none does.
     proved : pair of float, or None
-        What is proved about them, where something is.
+        Proved limits of the implied measure; None where none are known.
     """
 
     given: str
@@ -42,22 +47,23 @@ class Implied:
 
 
 class PairSearch(Stepwise):
-    """Both searches, one after the other, that can be stopped and resumed.
+    """Both searches, one after the other; they can be stopped and resumed.
 
     Parameters
     ----------
     reference : Reference
     a, b : Measure
     levels : sequence of float
-        Of a.
+        Levels of a, for the first search.
     thresholds : sequence of float
-        Of b; none leaves out the second search.
+        Levels of b, for the second search; empty: no second search.
     options : Options
+        Of both searches.
 
     Raises
     ------
     InputError
-        As :class:`~simopt.ranges.boundary.Boundary`.
+        As for :class:`~simopt.ranges.boundary.Boundary`.
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class PairSearch(Stepwise):
 
     @property
     def steps(self) -> tuple[int, int]:
-        """How many steps are done, and how many there are."""
+        """Steps done, and steps in all."""
         done, total = zip(*(search.steps for search in self._searches), strict=True)
         return sum(done), sum(total)
 
@@ -87,29 +93,30 @@ class PairSearch(Stepwise):
         return all(search.done for search in self._searches)
 
     def advance(self) -> None:
-        """Take one step of the search that is not over yet."""
-        open_search = next((search for search in self._searches if not search.done), None)
-        if open_search is not None:
-            open_search.advance()
+        """Take one step of the first search that is not done; nothing if both are."""
+        unfinished = next((search for search in self._searches if not search.done), None)
+        if unfinished is not None:
+            unfinished.advance()
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs: tensors and plain numbers."""
+        """Return what :meth:`restore` needs: tensors and plain numbers."""
         return {"searches": [search.state() for search in self._searches]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the searches where :meth:`state` was taken; what they were made of must be the same."""
+        """Continue from a :meth:`state`; data, measures, levels and options must be the same."""
         for search, saved in zip(self._searches, state["searches"], strict=True):
             search.restore(saved)
 
     def region(self) -> Region:
-        """Return the region that both searches found.
+        """Return the region that holds the points of both searches.
 
         Raises
         ------
         InputError
-            No level was reached.
+            No Y came within the tolerance of any level.
         """
         region = Region.of(self.a, self.b, self.along.extremes())
+        # Points of the second search are (b, a).
         return region if self.across is None else region.contain(self.across.points()[:, ::-1])
 
     def across_extremes(self) -> Extremes | None:
@@ -118,17 +125,18 @@ class PairSearch(Stepwise):
 
 
 def implied(region: Region, threshold: float, given: int, *, found: Sequence[float] = ()) -> Implied:
-    """Return what the Y that were found say of one measure where the other is beyond a threshold.
+    """Return the range of one measure's scores among all Y whose other score is at or beyond a threshold.
 
     Parameters
     ----------
     region : Region
-        Its points and extremes.
+        Of which the points and extremes are used.
     threshold : float
+        Score of the given measure.
     given : {0, 1}
-        Whose score is known: that of a, or of b.
+        The measure that the threshold is for: a, or b.
     found : sequence of float
-        Further scores of the other measure at this threshold, NaN for none.
+        Further scores of the other measure at this threshold; NaN is ignored.
     """
     sides = [np.column_stack([region.levels, extreme]) for extreme in (region.b_min, region.b_max)]
     reached = np.concatenate([*sides, region.points])

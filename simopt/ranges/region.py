@@ -1,8 +1,16 @@
-"""The region of score pairs that can occur together, and what one score says of the other.
+"""The region of score pairs that can occur together, and what one score implies for the other.
 
-The boundary runs through the extremes at the levels. Between two of them it is the convex hull of these
-extremes and of whatever was reached in between: every pair that any Y reached lies inside. What lies between
-the chord and the true boundary is not known: more levels narrow it, and what is proved cuts it off.
+The boundary passes through the extremes at the levels. Between two levels it is the convex hull of their
+extremes and of all points that were reached in between, so every pair that any Y reached lies inside. The
+true region may be smaller: a chord of the hull may enclose pairs that no Y has. More levels shorten the
+chords, and proved limits cut them off.
+
+References
+----------
+.. [1] Andrew, A. M. (1979). Another efficient algorithm for convex hulls in two dimensions. Information
+   Processing Letters 9, 216-219. doi:10.1016/0020-0190(79)90072-3
+.. [2] Sutherland, I. E. & Hodgman, G. W. (1974). Reentrant polygon clipping. Communications of the ACM 17,
+   32-42. doi:10.1145/360767.360802
 """
 
 from __future__ import annotations
@@ -24,7 +32,10 @@ from simopt.typing import FloatArray
 Verdict = Literal["independent", "coupled", "asymmetric"]
 
 RULED_OUT = 0.5
-"""The share of a measure's range that the other has to rule out for the verdict to say that it tells."""
+"""Share of a measure's range that a close score of the other must rule out to count as informative.
+
+One half is a convention: the measure is then known to lie in the closer half of its range.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,17 +45,19 @@ class Region:
     Attributes
     ----------
     names : pair of str
+        Of a and b.
     signs : pair of int
         1 where larger scores are closer, -1 for a distance.
     levels : array, (L,)
+        Scores of a, ascending.
     b_min, b_max : array, (L,)
-        NaN where no Y was found at the level.
+        Extremes of b at the levels; NaN where no Y was found at a level.
     feasibility, spread : array, (L, 2)
-        As :class:`simopt.ranges.boundary.Extremes` has them.
+        As in :class:`simopt.ranges.boundary.Extremes`.
     points : array, (N, 2)
         Score pairs (a, b) that were reached.
     limits : array, (P, 3), or None
-        Levels of a, and between what b is proved to lie there, NaN where nothing is.
+        Scores of a, and the proved lower and upper limit of b at each; NaN where none is known.
     """
 
     names: tuple[str, str]
@@ -64,7 +77,7 @@ class Region:
         Raises
         ------
         InputError
-            No level could be reached.
+            No Y came within the tolerance of any level.
         """
         if not np.isfinite(extremes.value).any():
             raise InputError(f"no Y was found at any level of {a.name}; try other levels or more steps.")
@@ -82,37 +95,44 @@ class Region:
         )
 
     def contain(self, points: npt.ArrayLike) -> Region:
-        """Return the region widened to hold these pairs (N, 2) too; any pair of scores of one Y may be given.
+        """Return the region widened to hold these points too.
+
+        Parameters
+        ----------
+        points : array, (N, 2)
+            Score pairs (a, b), each of one Y.
 
         Raises
         ------
         InputError
-            They are not finite pairs.
+            Points that are not finite pairs.
         """
         more = np.asarray(points, dtype=np.float64)
         if more.ndim != 2 or more.shape[1] != 2 or not np.isfinite(more).all():
-            raise InputError(f"points of shape {more.shape} are no finite pairs (N, 2) of scores.")
+            raise InputError(f"points has shape {more.shape}; expected finite pairs of scores, (N, 2).")
         return replace(self, points=np.concatenate([self.points, more]))
 
     def within(self, limits: FloatArray | None) -> Region:
-        """Return the region, its chords cut off at proved limits (P, 3); what was reached stays inside."""
+        """Return the region, its chords cut off at proved limits (P, 3); all reached points stay inside."""
         return replace(self, limits=limits)
 
     @cached_property
     def lower(self) -> FloatArray:
-        """The vertices (V, 2) of the lower boundary, by rising a."""
+        """The vertices (V, 2) of the lower boundary, by ascending a."""
         return self._side(self.b_min, -1)
 
     @cached_property
     def upper(self) -> FloatArray:
-        """The vertices (V, 2) of the upper boundary, by rising a."""
+        """The vertices (V, 2) of the upper boundary, by ascending a."""
         return self._side(self.b_max, 1)
 
     def _side(self, extreme: FloatArray, sign: int) -> FloatArray:
-        found = np.isfinite(extreme)
-        nodes = np.column_stack([self.levels[found], extreme[found]])
+        has_extreme = np.isfinite(extreme)
+        nodes = np.column_stack([self.levels[has_extreme], extreme[has_extreme]])
         reached = np.concatenate([nodes, self.points])
         first, last = reached[:, 0].min(), reached[:, 0].max()
+        # Points may lie beyond the outer levels. The two ends are nodes too; infinity is replaced by _out_to
+        # with the outermost point that was reached there.
         inner = nodes[(nodes[:, 0] > first) & (nodes[:, 0] < last)]
         nodes = np.array([(first, -sign * np.inf), *inner, (last, -sign * np.inf)])
         vertices = _hull(_out_to(reached, nodes, sign), reached, sign)
@@ -122,7 +142,7 @@ class Region:
     def area(self) -> float:
         """The area between the extremes at the levels, by the trapezoid rule, in units of a times b.
 
-        Levels at which an extreme was not found are left out.
+        Levels at which one of the two extremes was not found are left out.
         """
         both = np.isfinite(self.b_min) & np.isfinite(self.b_max)
         width = np.maximum(self.b_max - self.b_min, 0)[both]
@@ -137,19 +157,20 @@ class Region:
         return inside
 
     def ruled_out(self, threshold: float, given: int = 0) -> float:
-        """Return which share of its range, from the far end, one score cannot take where the other is close.
+        """Return the share of one measure's range that is ruled out if the other is at least a threshold.
 
-        Closer is larger, and smaller for a distance. NaN where no pair is as close as the threshold.
+        The share is counted from the far end of the range, and "at least" means at most for a distance.
 
         Parameters
         ----------
         threshold : float
         given : {0, 1}
-            Whose score is at least as close as the threshold: that of a, or of b.
+            The measure that the threshold is for: a, or b.
 
         Returns
         -------
         float, 0 to 1
+            NaN where no pair reaches the threshold.
         """
         outline = np.concatenate([self.lower, self.upper[::-1]])
         left = _clip(outline, given, threshold, self.signs[given])
@@ -161,19 +182,19 @@ class Region:
         return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
     def verdict(self, threshold: float = 0.9, of_b: float | None = None) -> Verdict:
-        """Say whether a close score of one measure tells much of the other.
+        """Return whether a close score of one measure is informative about the other.
 
-        One tells of the other if a score at least as close as the threshold rules out at least half of the
-        other's whole range (:data:`RULED_OUT`): the other then lies in the closer half of what it can be at
-        all. Coupled: each tells of the other. Asymmetric: one does. Independent: none does. The share of the
-        range is taken, not the score, so that the rule is the same for distances and for scores whose range
-        does not begin at 0.
+        A measure is informative about the other if scores at least as close as the threshold rule out at
+        least half of the other's range (:data:`RULED_OUT`). Coupled: each is informative about the other.
+        Asymmetric: only one is. Independent: neither is. Shares of the range are compared instead of scores,
+        so that the rule is the same for distances and for scores whose range does not begin at 0.
 
         Parameters
         ----------
         threshold : float
-            Of a, and of b unless it has its own.
+            Of a, and of b if ``of_b`` is None.
         of_b : float or None
+            Threshold of b.
         """
         shares = self.ruled_out(threshold, 0), self.ruled_out(threshold if of_b is None else of_b, 1)
         telling = sum(share >= RULED_OUT for share in shares)
@@ -182,7 +203,16 @@ class Region:
 
 
 def _hull(nodes: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
-    """Return the boundary through nodes that has all that was reached on its inner side."""
+    """Return the boundary through the nodes with all reached points on its inner side.
+
+    Parameters
+    ----------
+    nodes : array, (M, 2)
+        Points that the boundary passes through, by ascending a.
+    reached : array, (N, 2)
+    sign : {-1, 1}
+        1 for the upper boundary, -1 for the lower one.
+    """
     vertices = [nodes[:1]]
     for left, right in itertools.pairwise(nodes):
         inside = reached[(reached[:, 0] > left[0]) & (reached[:, 0] < right[0])]
@@ -191,7 +221,10 @@ def _hull(nodes: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
 
 
 def _cut(vertices: FloatArray, limits: FloatArray, reached: FloatArray, sign: int) -> FloatArray:
-    """Draw a boundary in to the limits where its chords pass them, all that was reached still inside."""
+    """Return a boundary drawn in to the limits wherever its chords exceed them.
+
+    All reached points stay inside, also one that rounding puts beyond a limit.
+    """
     levels, limit = limits[:, 0], limits[:, 2 if sign > 0 else 1]
     between = (levels > vertices[0, 0]) & (levels < vertices[-1, 0]) & ~np.isin(levels, vertices[:, 0])
     beyond = between & (sign * (np.interp(levels, *vertices.T) - limit) > 0)  # never where it is NaN
@@ -200,15 +233,18 @@ def _cut(vertices: FloatArray, limits: FloatArray, reached: FloatArray, sign: in
 
 
 def _out_to(reached: FloatArray, nodes: FloatArray, sign: int) -> FloatArray:
-    """Return nodes, moved outwards to what was reached at their very level."""
+    """Return the nodes, moved outwards to the outermost point reached at exactly their level."""
     outermost = [max([sign * b, *(sign * reached[reached[:, 0] == a, 1])]) for a, b in nodes]
     return np.column_stack([nodes[:, 0], sign * np.array(outermost)])
 
 
 def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -> FloatArray:
     """Return the hull's vertices after ``left`` up to ``right``, on the upper side (sign 1) or the lower."""
+    # Only points beyond the chord from left to right can be vertices.
     height = np.interp(inside[:, 0], [left[0], right[0]], [left[1], right[1]])
     inside = inside[sign * (inside[:, 1] - height) > 0]
+    # Andrew's monotone chain: by ascending a, the outermost of equal a first. A vertex is dropped when the
+    # next point shows it to be on the inner side of a chord.
     order = np.lexsort([-sign * inside[:, 1], inside[:, 0]])
     chain = [left]
     for point in [*inside[order], right]:
@@ -220,12 +256,14 @@ def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -
 
 
 def _turn(first: FloatArray, second: FloatArray, third: FloatArray) -> float:
+    """Return twice the signed area of a triangle: positive where its corners turn counterclockwise."""
     one, two = second - first, third - first
     return float(one[0] * two[1] - one[1] * two[0])
 
 
 def _clip(outline: FloatArray, axis: int, threshold: float, sign: int) -> FloatArray:
     """Return the vertices of the part of a closed outline that is beyond a threshold along an axis."""
+    # Sutherland and Hodgman: an edge contributes its start if that is beyond, and its crossing if it crosses.
     kept = []
     for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         depth = sign * (start[axis] - threshold), sign * (end[axis] - threshold)

@@ -1,4 +1,4 @@
-"""What was found of one pair of measures, and the file that keeps it."""
+"""The result of a joint range of two measures, and its file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from simopt.theory.bounds import Range
 from simopt.typing import FloatArray
 
 ANALYSIS = "joint"
+# Groups of the file, and the class whose fields are their arrays.
 _PARTS = {"boundary": Region, "across": Extremes, "square": Reached}
+# Names of the axes of each array: L levels, T targets, N points, S steps. A field that is not listed here is
+# stored elsewhere: a Region's names and signs as attributes, its limits as the array "proved".
 _AXES = {
     **dict.fromkeys(("levels", "b_min", "b_max"), "L"),
     **dict.fromkeys(("value", "feasibility", "spread", "gain"), "L 2"),
@@ -34,34 +37,39 @@ _ABOUT = ("dataset", "source", "mode")
 
 @dataclass(frozen=True)
 class JointRange:
-    """What was found of one pair of measures (a, b); which parts there are depends on the mode.
+    """The joint range of one pair of measures (a, b); the mode decides which fields are not None.
 
-    Scores are in the units of their measures. The axis of two is (minimum, maximum) of the other score.
+    Scores are in the units of their measures. An axis of length 2 is (minimum, maximum) of the other score.
 
     Attributes
     ----------
     dataset, source : str
     names : pair of str
+        Of a and b.
     mode : {"boundary", "square"}
     path : Path
+        Of the file.
     region : Region or None
     gain : array, (L, 2), or None
-        By how much the last round bettered the extremes.
+        By how much the last round improved the extremes.
     across : Extremes or None
-        Of a at the thresholds of b.
+        Extremes of a at the thresholds of b.
     proved : array, (P, 3), or None
-        Levels of a, and the proved limits of b.
+        Scores of a, and the proved lower and upper limit of b at each.
     extremes : Inspected or None
-        What the extreme Y captured.
+        Captured variance and decoding of the extreme Y.
     Y : array, (L, 2, n, q), or None
+        The extreme Y.
     implied : list of Implied
+        What a score at or beyond each threshold implies for the other measure.
     square : Reached or None
-        Of ``mode=boundary``: of a stored square search of the same pair.
+        With ``mode=boundary``: a stored square search of the same pair.
     stored : array, (N, 2)
-        Pairs of scores of stored runs and square searches on the same data.
+        Score pairs of stored runs and square searches on the same data.
     outside : int
-        How many of them widened the region.
+        How many of these pairs widened the region.
     how : {"done", "found"}
+        Computed now, or read from a file.
     data_hash : str
     """
 
@@ -84,16 +92,16 @@ class JointRange:
     data_hash: str = ""
 
     def renamed(self, names: tuple[str, ...]) -> Self:
-        """Return the same range with other names of its measures, in the same order."""
+        """Return the same range with other names for its measures, in the same order."""
         new = dict(zip(self.names, names, strict=True))
-        told = [replace(each, given=new[each.given], implied=new[each.implied]) for each in self.implied]
+        implied = [replace(one, given=new[one.given], implied=new[one.implied]) for one in self.implied]
         pair = (names[0], names[1])
         region = None if self.region is None else replace(self.region, names=pair)
-        return replace(self, names=pair, region=region, implied=told)
+        return replace(self, names=pair, region=region, implied=implied)
 
     @property
     def verdict(self) -> str | None:
-        """Independent, coupled or asymmetric at the first thresholds, by :meth:`Region.verdict`."""
+        """The verdict of :meth:`Region.verdict` at the first threshold of each measure; None without both."""
         of_a, of_b = self.thresholds()
         if self.region is None or not of_a or not of_b:
             return None
@@ -105,18 +113,18 @@ class JointRange:
         return a, b
 
     def proved_range(self) -> tuple[FloatArray, Range] | None:
-        """Return levels of a and the proved limits of b there; None where nothing is proved."""
+        """Return scores of a and the proved limits of b at each; None where nothing is proved."""
         if self.proved is None:
             return None
         levels, lower, upper = self.proved.T
         return levels, Range(lower, upper)
 
     def sentence(self) -> str:
-        """Return in words what each measure implies for the other."""
+        """Return one sentence: what each measure implies for the other."""
         return "; ".join(f"{self._condition(one)} {_clause(one)}" for one in self.implied)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; null for what was not found."""
+        """Return plain values for JSON; None where a value is missing."""
         shown = {name: getattr(self, name) for name in _ABOUT}
         shown |= {"measures": self.names, "path": str(self.path)}
         if self.region is not None:
@@ -165,11 +173,12 @@ def _clause(one: Implied) -> str:
 
 
 def content(result: JointRange) -> Stored:
-    """Return the file of a result."""
+    """Return the content of a result's file."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
         for name in _stored_fields(group) if part is not None else ():
             arrays[f"{group}/{name}"] = Array(np.asarray(getattr(part, name)), _AXES[name])
+    # Arrays of JointRange itself; those that are None are left out of the file.
     optional = [("boundary/gain", result.gain, "L 2"), ("proved", result.proved, "P 3")]
     optional.append(("extremes/Y", result.Y, "L 2 n q"))
     if result.extremes is not None:
@@ -181,6 +190,7 @@ def content(result: JointRange) -> Stored:
     if result.region is not None:
         groups["boundary"] = {"signs": list(result.region.signs)}
     for at, one in enumerate(result.implied):
+        # An attribute cannot be empty: a missing proof is a missing attribute.
         groups[f"implied/{at}"] = {key: value for key, value in asdict(one).items() if value is not None}
     attributes: dict[str, Any] = {name: getattr(result, name) for name in (*_ABOUT, "data_hash")}
     return Stored({**attributes, "names": list(result.names)}, arrays, groups)
@@ -192,7 +202,7 @@ def read(path: Path) -> JointRange:
     Raises
     ------
     StorageError
-        Not a readable result.
+        The file cannot be read, or holds no joint range.
     """
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 
@@ -229,6 +239,7 @@ def _result(stored: Stored, path: Path) -> JointRange:
 
 
 def _part(arrays: dict[str, FloatArray], group: str) -> dict[str, Any] | None:
+    # Every part has points, so a file without them does not have the part.
     if f"{group}/points" not in arrays:
         return None
     return {name: arrays[f"{group}/{name}"] for name in _stored_fields(group)}

@@ -1,7 +1,13 @@
-"""The published way to a joint range: each target on the edges of the unit square pulls a Y of its own.
+"""The published search for a joint range: one Y is optimized towards each target on the unit square's edges.
 
-Y of all targets start at the same noise and follow the gradient of |s1 - t1| + |s2 - t2|, here as one batch.
-A target that is reached, or whose loss has stopped falling, is frozen while the others go on.
+The Y of all targets start at the same noise and descend |s1 - t1| + |s2 - t2|, with s1 and s2 the scores of Y
+and (t1, t2) the target. They run as one batch. A target that is reached, or whose loss has stopped falling,
+is frozen while the others go on.
+
+References
+----------
+.. [1] Cloos, N., Li, M., Siegel, M., Brincat, S. L., Miller, E. K., Yang, G. R. & Cueva, C. J. (2025).
+   Differentiable optimization of similarity scores between models and brains. arXiv:2407.07059
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ Loss = Literal["published", "squared"]
 
 
 class Settled(enum.IntEnum):
-    """Why a target is no longer pursued."""
+    """Whether a target is still being optimized (``NO``), and otherwise why not."""
 
     NO = 0
     REACHED = 1
@@ -38,23 +44,24 @@ class Settled(enum.IntEnum):
 
 @dataclass(frozen=True)
 class SquareOptions:
-    """How targets are pursued.
+    """The optimization of targets.
 
     Parameters
     ----------
     rate : float
-        Adam's learning rate, an entry of Y with all samples having standard deviation 1 at the start; 0.1 as
-        published.
+        Adam's learning rate. Entries of Y start with standard deviation 1; 0.1 is the published rate.
     loss : {"published", "squared"}
         |s1 - t1| + |s2 - t2|, or (s1 - t1)^2 + (s2 - t2)^2.
     max_steps : int
     tolerance : float
-        A target is reached when |s1 - t1| + |s2 - t2| is at most this, and has stalled when in ``window``
-        steps the least of it has not fallen by this.
+        A target is reached when |s1 - t1| + |s2 - t2| is at most the tolerance.
     window : int
+        A target has stalled when the smallest |s1 - t1| + |s2 - t2| has not fallen by the tolerance in this
+        many steps.
     every : int
-        Of the path, every so many steps are returned.
+        The path is returned at every so many steps.
     seed : int
+        Of the noise at which all targets start.
     """
 
     rate: float = 0.1
@@ -77,19 +84,19 @@ class SquareOptions:
 
 @dataclass(frozen=True)
 class Reached:
-    """Where the targets got to.
+    """The scores that were reached for each target.
 
     Attributes
     ----------
     targets, start, end, closest : array, (T, 2)
-        Score pairs: wanted, first, last, and nearest to the target.
+        Score pairs: the target, the first, the last, and the one nearest to the target.
     settled : tuple of Settled, (T,)
     steps : array, (T,)
-        How many each was pursued for.
+        Steps that each target took.
     path : array, (S, T, 2)
-        At every so many steps, and the last.
+        Score pairs at every so many steps, and at the last.
     points : array, (N, 2)
-        Every score pair on the way.
+        All score pairs of all targets and steps.
     """
 
     targets: FloatArray
@@ -102,7 +109,7 @@ class Reached:
     points: FloatArray
 
     def turned(self) -> Reached:
-        """Return the same with the two measures in the other order."""
+        """Return the same with the two measures exchanged."""
         pairs = ("targets", "start", "end", "closest", "path", "points")
         return replace(self, **{name: getattr(self, name)[..., ::-1] for name in pairs})
 
@@ -110,14 +117,16 @@ class Reached:
 def edges(per_side: int = 6) -> FloatArray:
     """Return targets (4 (per_side - 1), 2) on the edges of the unit square, evenly spaced, once around it.
 
-    At the corner (1, 1) Y would have to be X: the target there is (0.99, 0.99).
+    The target at the corner (1, 1) is moved to (0.99, 0.99): only Y = X, up to what the measures ignore,
+    reaches the corner.
 
     Parameters
     ----------
     per_side : int, >= 2
-        Targets on each side, its two corners among them.
+        Targets on each side, with its two corners.
     """
     checks.whole(per_side, 2, "per_side")
+    # Each side without its last corner, which is the first one of the next side.
     along = np.linspace(0, 1, per_side)[:-1]
     zero, one = np.zeros_like(along), np.ones_like(along)
     sides = [(along, zero), (one, along), (1 - along, one), (zero, 1 - along)]
@@ -127,10 +136,10 @@ def edges(per_side: int = 6) -> FloatArray:
 
 
 class Square(Stepwise):
-    """Adam on the loss of each target, X fixed and Y free, that can be stopped and resumed.
+    """Adam on the loss of each target, with X fixed and Y free; it can be stopped and resumed.
 
-    In fewer rows than samples Adam meets other entries than in samples. Its rate is scaled to their size, and
-    it takes another way to the same range.
+    Adam depends on the coordinates of Y. If Y is kept in fewer rows than samples, the rate is scaled to the
+    size of their entries, and Adam takes another path through the same range.
 
     Parameters
     ----------
@@ -140,18 +149,18 @@ class Square(Stepwise):
         Scores of a and b, such as :func:`edges`.
     options : SquareOptions
     units : int or None
-        Of Y; None: as many as X has.
+        Units of Y; None: as many as X has.
 
     Attributes
     ----------
     Y : Tensor, (T, rows, units)
-        Of each target, in the rows of ``span``.
+        The Y of each target, in the coordinates of ``span``.
     span : Span
 
     Raises
     ------
     InputError
-        Targets that are no pairs, or a measure without a gradient.
+        Targets that are not pairs of finite numbers, or a measure without a gradient.
     """
 
     _STATE = ("step", "Y", "settled", "steps", "least", "bar", "bar_step", "closest", "scores")
@@ -176,13 +185,17 @@ class Square(Stepwise):
         self.bound_measures = [measure.bind(self.span.reference) for measure in measures]
         self.Y = self.span.reduce(Y0).repeat(len(targets), 1, 1)
         self.targets = torch.from_numpy(targets).to(self.Y)
-        self._parameters = list(self.Y)  # views: Adam leaves those without a gradient as they are
-        # In fewer rows Y0 keeps its sum of squares, so that its entries are larger.
+        # One parameter per target, each a view of self.Y. Adam skips a parameter whose gradient is None, so a
+        # settled target keeps its Y and its moments.
+        self._parameters = list(self.Y)
+        # Fewer rows hold the same sum of squares in fewer entries, each larger by this factor. Adam moves
+        # every entry by about its rate, whatever the size of the entry.
         scale = math.sqrt(reference.samples / self.Y.shape[1])
         self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
         self.step = 0
         count = len(targets)
-        # Stalled: ``least`` has not fallen below ``bar`` by the tolerance since ``bar_step``.
+        # For stalling: ``least`` is the smallest distance so far, and ``bar`` its value at ``bar_step``, the
+        # last step at which it had fallen by the tolerance.
         self.settled, self.steps, self.bar_step = torch.zeros(3, count, dtype=torch.int64)
         self.least, self.bar = self.Y.new_full((2, count), math.inf)
         self.closest, self.scores = self.Y.new_full((2, count, 2), math.nan)
@@ -190,11 +203,11 @@ class Square(Stepwise):
 
     @property
     def done(self) -> bool:
-        """Whether every target is settled, or the steps are used up."""
+        """Whether every target is settled, or all steps are taken."""
         return self.step > self.options.max_steps or not bool((self.settled == Settled.NO).any())
 
     def advance(self) -> None:
-        """Score the targets that are pursued, freeze those that are settled, and move the others."""
+        """Score the targets that are not settled, freeze those that have settled now, and move the others."""
         active = torch.nonzero(self.settled == Settled.NO).flatten()
         scores, gradients = self._evaluate(active)
         self.scores[active] = scores
@@ -204,6 +217,7 @@ class Square(Stepwise):
             for target, gradient in zip(active.tolist(), gradients, strict=True):
                 if self.settled[target] == Settled.NO:
                     self.steps[target] += 1
+                    # torch 2.13's fused Adam on CPU reads a gradient of another memory layout as if in order.
                     self._parameters[target].grad = gradient.contiguous()
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -216,8 +230,9 @@ class Square(Stepwise):
         for part in parts(self.Y[: len(active)]):
             rows = active[part]
             moments = Moments(self.span.reference, self.Y[rows].requires_grad_())
-            both = torch.stack([bound.evaluate(moments) for bound in self.bound_measures], dim=-1)
+            both = torch.stack([bound.evaluate(moments) for bound in self.bound_measures], dim=-1)  # (A, 2)
             apart = both - self.targets[rows]
+            # Targets share no entry of Y: the gradient of the summed loss holds the gradient of each.
             loss = apart.abs() if self.options.loss == "published" else apart.square()
             gradients += torch.autograd.grad(loss.sum(), moments.Y)
             scores.append(both.detach())
@@ -231,13 +246,15 @@ class Square(Stepwise):
         fallen = self.least[active] < self.bar[active] - self.options.tolerance
         self.bar[active] = torch.where(fallen, self.least[active], self.bar[active])
         self.bar_step[active] = torch.where(fallen.cpu(), self.step, self.bar_step[active])
+        # Settled states are on the CPU, as the loop over targets reads them. Later lines take precedence: a
+        # target that is reached has not stalled, and one that is not finite is neither.
         stalled = self.step - self.bar_step[active] >= self.options.window
         state = torch.where(stalled, Settled.STALLED, Settled.NO)
         state = torch.where((apart <= self.options.tolerance).cpu(), Settled.REACHED, state)
         self.settled[active] = torch.where(apart.isfinite().cpu(), state, Settled.NOT_FINITE)
 
     def reached(self) -> Reached:
-        """Return where the targets are so far."""
+        """Return the scores reached so far."""
         path = torch.stack(self._path).cpu().double().numpy()
         shown = sorted({*range(0, len(path), self.options.every), len(path) - 1})
         points = path.reshape(-1, 2)
@@ -253,11 +270,11 @@ class Square(Stepwise):
         )
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, with Adam's state and the scores of all steps."""
+        """Return what :meth:`restore` needs, with Adam's state and the scores of all steps."""
         return super().state() | {"path": torch.stack(self._path), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the run where :meth:`state` was taken; targets and options must be the same."""
+        """Continue from a :meth:`state`; data, measures, targets and options must be the same."""
         super().restore(state)
         self._path = list(state["path"].to(self.scores))
         self.optimizer.load_state_dict(state["optimizer"])
@@ -266,5 +283,5 @@ class Square(Stepwise):
 def _pairs(targets: FloatArray) -> FloatArray:
     table = np.asarray(targets, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not len(table) or not np.isfinite(table).all():
-        raise InputError(f"targets of shape {table.shape} are no finite pairs (T, 2) of scores.")
+        raise InputError(f"targets has shape {table.shape}; expected finite pairs of scores, (T, 2).")
     return table

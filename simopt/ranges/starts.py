@@ -1,7 +1,8 @@
-"""Where searches start: Y of known structure, whose scores spread over the plane, and levels between levels.
+"""Starts of a boundary search: Y of simple structure, and the problems between two levels.
 
-The extremes of many pairs lie near *diagonal* Y, the PCs of X with other amplitudes, each in a unit of its
-own, and noise outside of X that is concentrated in one unit or spread over all of them.
+The extremes of many pairs of measures lie near *diagonal* Y: PC k of X, with another amplitude, in unit k,
+and noise outside of X that is concentrated in one unit or spread over all of them. The scores of such Y
+spread over the whole plane of score pairs, so that some of them lie near any level.
 """
 
 from __future__ import annotations
@@ -22,26 +23,27 @@ from simopt.typing import FloatArray
 
 Noise = Literal["none", "spread", "beside", "one", "mixed"]
 
+# Exponents of the amplitudes of PCs: 0 whitens, 1 leaves them as in X, at 4 the first PC is nearly alone. One
+# more structure costs one score without gradient.
 _EXPONENTS = 0.0, 0.5, 1.0, 2.0, 4.0
-"""From whitened PCs to the first one nearly alone. A structure more costs one score, without its gradient."""
+# How many different numbers of PCs are kept, evenly spaced in their logarithm. Half and twice as many change
+# areas by 0.05 % at most.
 _CUTS = 4
-"""Numbers of PCs that are kept, evenly spaced in their logarithm. Half and twice as many change areas by
-0.05 % at most."""
+# Power of the noise relative to the PCs, from noise that hardly changes CKA to nearly noise alone. Without
+# the first and the last the area is 0.03 % smaller.
 _POWERS = 0.05, 0.3, 1.0, 3.0, 20.0
-"""Of noise, from what CKA hardly sees to nearly noise alone. The three in the middle do for all but 0.03 % of
-area."""
+# Structures that are built and scored together. It bounds memory, (16, rows, q); scores do not depend on it.
 _AT_ONCE = 16
-"""Structures that are in memory at once."""
+# Price of a structure's distance from the level when starts are ranked, with distance and score both divided
+# by their spread over all structures. A start far from the level loses its extreme score on the way there.
+# Half and double this price change areas by 0.04 % at most; half gains 1.5 % for linreg and nbs.
 _DISTANCE_COSTS = 2.0
-"""What the distance from the level takes off a structure's worth, both relative to the spread of the scores:
-a start far from the level loses its extreme score on the way there. Half and double change areas by 0.04 % at
-most; half gains 1.5 % for linreg and nbs."""
+# Problems in a steep gap, relative to those in a flat gap of the same relative length. Half as many lose
+# 0.02 % of area for 12 % fewer scores, twice as many gain 0.02 % for 25 % more.
 _DENSER = 0.75
-"""Problems across a steep gap, relative to those along a flat one of the same span. Half of them costs 0.02 %
-of area for 12 % fewer scores, twice as many gain 0.02 % for 25 % more."""
+# With fewer gaps between levels than this, a steep gap gets as many problems as if there were this many: with
+# few levels a gap is long. At three levels the area found is 0.3 % smaller without it.
 _GAPS = 6
-"""With fewer gaps between levels than these, steep ones get as many problems as if there were so many. At
-three levels the area found is 0.3 % smaller without."""
 
 
 class Structure(NamedTuple):
@@ -50,14 +52,14 @@ class Structure(NamedTuple):
     Attributes
     ----------
     exponent : float
-        The amplitude of a PC is that in X to this power: 0 whitens, 2 squares the spectrum.
+        The amplitude of a PC is its amplitude in X to this power: 0 whitens, 2 squares the spectrum.
     first, last : int
-        Which PCs there are, counted from 0, ``last`` excluded.
+        The PCs that Y has, counted from 0, ``last`` excluded.
     noise : {"none", "spread", "beside", "one", "mixed"}
-        Outside of X: none, of equal power in every unit, in units that hold no PC, in the unit of the
-        strongest PC, or normal entries in all of Y.
+        No noise; noise outside of X with equal power in every unit; the same in the units that hold no PC
+        only; in the unit of the strongest PC only; or normal numbers in all entries of Y.
     power : float
-        Of the noise, relative to the rest.
+        Sum of squares of the noise, relative to that of the PCs.
     """
 
     exponent: float
@@ -68,16 +70,20 @@ class Structure(NamedTuple):
 
 
 def structures(pcs: int, units: int, outside: int) -> list[Structure]:
-    """Return structures for K PCs, q units and m directions outside of X.
+    """Return the structures for K PCs, q units and m directions outside of X.
 
-    Noise alone, and choices of PCs with each kind of noise; where nothing is outside, with mixed noise only.
+    Noise alone, and choices of PCs with each kind of noise. Where no direction is outside of X, with mixed
+    noise only.
     """
+    # Each PC takes a unit: q units hold no more than q PCs.
     width = min(pcs, units)
     cuts = sorted({round(width ** (i / _CUTS)) for i in range(_CUTS)} - {width})
+    # (exponent, first, last): all PCs with every exponent, the strongest PCs whitened and as they are, and
+    # the PCs from some on.
     shapes = [(exponent, 0, width) for exponent in _EXPONENTS]
     shapes += [(exponent, 0, cut) for cut in cuts for exponent in (0.0, 1.0)]
     shapes += [(1.0, max(cut, pcs - units), pcs) for cut in cuts if max(cut, pcs - units) < pcs]
-    bare = [Structure(1.0, 0, 0, "spread", 1.0)] if outside else []
+    bare = [Structure(1.0, 0, 0, "spread", 1.0)] if outside else []  # noise alone
     bare += [Structure(*shape, "none", 0.0) for shape in dict.fromkeys(shapes)]
     noises: list[Noise] = ["spread", "beside", "one", "mixed"] if outside else ["mixed"]
     noisy = [Structure(*shape, noise, power) for shape in shapes for noise in noises for power in _POWERS]
@@ -85,27 +91,30 @@ def structures(pcs: int, units: int, outside: int) -> list[Structure]:
 
 
 class Structures:
-    """The structures in a span, and their scores.
+    """All structures, and their scores.
 
     Parameters
     ----------
     span : Span
     bound_measures : pair of BoundMeasure
-        Of the span's reference.
+        Bound to the span's reference.
     units : int
+        Of Y.
     seed : int
+        Of the random Y and of mixed noise.
 
     Attributes
     ----------
     structures : list of S Structure
     scores : Tensor, (S, 2)
     random : Tensor, (rows, q)
-        Standard normal Y, as far as it lies in the span.
+        A standard normal Y, projected on the span.
     """
 
     def __init__(self, span: Span, bound_measures: Sequence[BoundMeasure], units: int, seed: int) -> None:
         self._span = span
-        shape = len(span.amplitude) + span.outside, units
+        # Coordinates of Y in the span: first the K PCs of X, then the m directions outside of X.
+        shape = len(span.amplitude) + span.outside, units  # (K + m, q)
         self._noise = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         self.random = span.place(self._noise)
         self.structures = structures(len(span.amplitude), units, span.outside)
@@ -116,11 +125,12 @@ class Structures:
         self.scores = torch.cat(scores)
 
     def build(self, structure: Structure) -> Tensor:
-        """Return Y (rows, q) of a structure, of the norm of X."""
+        """Return the Y (rows, q) of a structure, with the norm of X."""
         amplitude = self._span.amplitude
         pcs, units = len(amplitude), self._noise.shape[1]
         coordinates = amplitude.new_zeros(self._noise.shape)
         chosen = torch.arange(structure.first, structure.last)
+        # PC k in unit k - first: X'Y and Y'Y are then diagonal in the basis of the PCs.
         coordinates[chosen, chosen - structure.first] = amplitude[chosen] ** structure.exponent
         if len(chosen):
             coordinates /= torch.linalg.matrix_norm(coordinates)
@@ -130,6 +140,7 @@ class Structures:
         elif structure.noise == "one":
             noise[pcs, 0] = 1.0
         elif structure.noise != "none":
+            # A direction outside of X for each unit, in all units or in those after the ones with PCs.
             beside = len(chosen) if structure.noise == "beside" else 0
             column = torch.arange(beside, max(beside, min(self._span.outside, units)))
             noise[pcs + column, column] = 1.0
@@ -140,11 +151,11 @@ class Structures:
         return self._span.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
 
     def choose(self, level: float, direction: float, count: int, constrained: int = 0) -> list[Tensor]:
-        """Return Y of structures to start a problem from.
+        """Return the structures to start a problem from, as Y (rows, q).
 
-        First X, X with noise or noise alone, whichever comes nearest to the level; then those with the most
-        extreme score, less what their distance from the level costs, one for each kind of noise before a
-        second one.
+        The first is X, X with noise, or noise alone, whichever is nearest to the level. The others are ranked
+        by score, less a price for their distance from the level; the best of each kind of noise comes before
+        the second best of any kind.
 
         Parameters
         ----------
@@ -152,14 +163,17 @@ class Structures:
         direction : float
             1 for a maximum, -1 for a minimum.
         count : int
+            Number of structures.
         constrained : {0, 1}
-            Which score is held at the level.
+            Which measure is held at the level.
         """
         distance = (self.scores[:, constrained] - level).abs()
         usable = self.scores.isfinite().all(dim=-1)
         spread = self.scores[usable].amax(dim=0) - self.scores[usable].amin(dim=0)
+        # The clamp keeps the price finite where all structures have the same constrained score.
         price = _DISTANCE_COSTS * spread[1 - constrained] / spread[constrained].clamp_min(1e-6)
         worth = direction * self.scores[:, 1 - constrained] - price * distance
+        # All PCs as in X, with or without mixed noise, and noise alone: on the way from noise to X.
         width = max(structure.last for structure in self.structures if structure.first == 0)
         plain = {(1.0, 0, width, "none"), (1.0, 0, width, "mixed"), (1.0, 0, 0, "spread")}
         distances = distance.nan_to_num(math.inf).tolist()
@@ -168,6 +182,7 @@ class Structures:
         worths = torch.where(usable, worth, -math.inf).tolist()
         order = sorted(range(len(self.structures)), key=worths.__getitem__, reverse=True)
         noises: set[str] = set()
+        # Structures of one kind of noise have similar scores: starts of different kinds differ more.
         for i in order:
             if i not in picked and self.structures[i].noise not in noises:
                 noises.add(self.structures[i].noise)
@@ -182,17 +197,18 @@ class Between(NamedTuple):
     Attributes
     ----------
     side : {0, 1}
-        Which boundary it is on, the lower or the upper one.
+        The boundary it belongs to, the lower or the upper one.
     constrained : {0, 1}
-        Which score is held at the level: 1 where it is the sought one, and the other's extreme is looked for.
+        Which measure is held at the level. With 1 the two change roles: the sought measure is held, and the
+        extreme of the constrained one is searched.
     level : float
     direction : float
         1 for a maximum, -1 for a minimum.
     begin : int or None
-        The level whose extreme it starts from; None where neither neighbor has one.
+        Index of the level whose extreme is the start; None if neither neighbor has an extreme.
     shorter : float
-        Length of its first step, relative to that of others: next to an end of the levels a score falls with
-        the square of a step.
+        Length of its first step, relative to that of other problems; less than 1 next to an end of the
+        levels.
     """
 
     side: int
@@ -206,10 +222,11 @@ class Between(NamedTuple):
 def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Between]:
     """Return the problems between levels.
 
-    Where the boundary is steep, from one level to the next a larger share of its range than they are apart
-    of theirs, a chord would cut off much: there more problems are at levels of the other measure, at which
-    the extreme of the constrained one is on the same boundary. In the first and the last gap, where
-    boundaries may rise as a root does, they stand closer together towards the end.
+    A gap is steep if the extreme changes by a larger share of its range than the level does of its range. A
+    chord would cut off much of the region there. Steep gaps therefore get further problems at levels of the
+    sought measure: the extreme of the constrained measure at such a level lies on the same boundary. In the
+    first and the last gap, where a boundary may rise like a square root, the levels are denser towards the
+    end.
 
     Parameters
     ----------
@@ -217,38 +234,54 @@ def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Betwee
     extremes : array, (L, 2)
         NaN where none was found.
     count : int, >= 1
-        Problems at levels in each gap.
+        Problems at levels of the constrained measure in each gap.
     """
     ranges = [_range(levels), _range(extremes)]
     gaps = len(levels) - 1
     problems = []
     for side, left in itertools.product((0, 1), range(gaps)):
         ends = levels[left : left + 2], extremes[left : left + 2, side]
-        known = np.isfinite(ends[1])
+        has_extreme = np.isfinite(ends[1])
+        # Lengths of the gap along either axis, as shares of that axis' range.
         run, rise = (float(abs(np.diff(pair)[0])) / whole for pair, whole in zip(ends, ranges, strict=True))
         outer = left == 0, left == gaps - 1
-        steep = bool(known.all()) and rise > run
+        steep = bool(has_extreme.all()) and rise > run
         upward = 2.0 * side - 1
+        # Where the upper boundary (upward 1) rises with a, the region lies at larger a: at a level of b the
+        # boundary is at the least a. A falling boundary, or the lower one, each reverse the direction.
         slope = math.copysign(1, np.diff(ends[0])[0] * np.diff(ends[1])[0])
         pieces = round(_DENSER * rise * (count + 1) * max(gaps, _GAPS)) if steep else 1
         places = [(0, upward, place) for place in _places(count + 1, *((False, False) if steep else outer))]
         places += [(1, -upward * slope, place) for place in _places(pieces, *outer)]
         for constrained, direction, (share, shorter) in places:
             inner = int(outer[0]) if outer[0] != outer[1] else int(share > 0.5)
-            begin = inner if known[inner] else 1 - inner
+            begin = inner if has_extreme[inner] else 1 - inner
             start, end = ends[constrained].tolist()
-            level, at = start + share * (end - start), left + begin if known.any() else None
+            level, at = start + share * (end - start), left + begin if has_extreme.any() else None
             problems.append(Between(side, constrained, level, direction, at, shorter))
     return problems
 
 
 def _range(values: FloatArray) -> float:
+    """Return the range of the finite values; 1 where there is none or it is 0, as it divides."""
     finite = values[np.isfinite(values)]
     return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
 
 
 def _places(pieces: int, first: bool, last: bool) -> list[tuple[float, float]]:
-    """Return places in a gap, 0 to 1, and how much shorter steps are there: by the root of the distance."""
+    """Return places in a gap, 0 to 1, each with the length of a first step there, relative to other gaps.
+
+    Next to an end of the levels, at a distance d from it, Y is about sqrt(d) away from a Y of that end, as
+    scores change with the square of a step there. Places at squares of even shares are therefore evenly
+    spaced in Y, and steps are as long as the roots of the distances.
+
+    Parameters
+    ----------
+    pieces : int
+        Into which the gap is cut; there is one place less.
+    first, last : bool
+        Whether the gap begins, or ends, at an end of the levels.
+    """
     shares = [k / pieces for k in range(1, pieces)]
     if first and last:
         return [(math.sin(math.pi / 2 * share) ** 2, 2 * min(share, 1 - share)) for share in shares]

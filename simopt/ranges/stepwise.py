@@ -1,4 +1,7 @@
-"""Work in steps that can be stopped between any two, saved, and resumed."""
+"""Searches that can be stopped between any two steps, saved, and resumed.
+
+A search that was resumed gives the same numbers, to the bit, as one that was never stopped.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from torch import Tensor
 
 
 class Stepwise(ABC):
-    """What goes on step by step until it is done."""
+    """A search that advances step by step until it is done."""
 
+    # Names of the attributes that a saved state holds: whole numbers, and tensors.
     _STATE: ClassVar[tuple[str, ...]] = ()
-    """Attributes that resuming needs: whole numbers, and tensors that are changed in place."""
 
     @property
     @abstractmethod
@@ -25,14 +28,18 @@ class Stepwise(ABC):
         """Take one step."""
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs, to be saved before the next step: tensors and plain numbers."""
+        """Return the state between two steps, as tensors and plain numbers.
+
+        The tensors are those of the search itself, which the next step changes: save them before it.
+        """
         return {name: getattr(self, name) for name in self._STATE}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the work where :meth:`state` was taken; what it was made of must be the same."""
+        """Continue from a :meth:`state`; the search must have been built with the same arguments."""
         for name in self._STATE:
             value = getattr(self, name)
             if isinstance(value, Tensor):
+                # In place: dtype and device stay those of this search, and views of the tensor stay views.
                 value.copy_(state[name])
             else:
                 setattr(self, name, int(state[name]))
@@ -42,7 +49,20 @@ class Stepwise(ABC):
         observe: Callable[[Self], None] = lambda work: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Go on to the end, or until ``should_stop``; return whether the end was reached."""
+        """Take all steps that are left.
+
+        Parameters
+        ----------
+        observe : callable
+            Called with the search after every step.
+        should_stop : callable
+            Called before every step; true ends the loop.
+
+        Returns
+        -------
+        bool
+            Whether the search is done.
+        """
         while not self.done:
             if should_stop():
                 return False

@@ -1,23 +1,32 @@
-"""A batch of constrained problems: the extreme of one score where another is held at a level.
+"""A batch of constrained problems: the extreme of one score while another is held at a level.
 
-Each step is one of sequential quadratic programming, for ascent of b on the level set {Y: a(Y) = level}. With
-g the gradient of a, and h that of b (for a minimum: of -b), both with respect to Y,
+Each step is a projected gradient step for b on the level set {Y: a(Y) = level}, plus a Newton step back to
+that set. With g the gradient of a and h the gradient of b (for a minimum: of -b), both by the N = n q entries
+of Y,
 
-    multiplier    mu = g'h / g'g                      what b gains for each unit by which a is let rise
-    ascent        d  = P h,  P = I - gg' / g'g        h less its component along g: a stays, to first order
-    step          s  = rate |Y| P Adam(|Y| d) / sqrt(N)       N entries of Y; Adam scales d entry by entry
-    restoration   r  = g (level - a) / g'g            Newton's step: the shortest one back to the level
+    multiplier    mu = g'h / g'g                        Lagrange multiplier: change of b per unit change of a
+    ascent        d  = P h,  P = I - gg' / g'g          h without its component along g, so g'd = 0
+    step          s  = rate |Y| P Adam(|Y| d) / sqrt(N)      Adam scales d entry by entry, then P again
+    restoration   r  = g (level - a) / g'g              the shortest r with g'r = level - a
 
     Y <- Y + s + r
 
-A step of length |s| leaves the level by order |s|^2. The rate falls to 0 along a half cosine, and the
-violation of the constraint, level - a, vanishes with it. Of all Y that are passed, those count whose
-violation is at most the tolerance. The best of them has the largest merit
+Since g's = 0, a step of length |s| changes a by order |s|^2 only. The rate falls to 0 along a half cosine,
+and the violation of the constraint, level - a, falls to 0 with it. Only Y whose violation is at most the
+tolerance can be the result. The best of them has the largest merit
 
     direction * b + 2 min(mu (level - a), 0),
 
-a one-sided l1 penalty. Without it an extreme would gain by spending the tolerance, to first order |mu| a unit
-of violation; a penalty is exact where its weight is larger than |mu|.
+a one-sided l1 penalty. Without it an extreme would gain by using up the tolerance, to first order |mu| per
+unit of violation. An l1 penalty is exact if its weight is larger than |mu|; the weight here is 2 |mu|.
+
+References
+----------
+.. [1] Rosen, J. B. (1961). The gradient projection method for nonlinear programming. Part II: nonlinear
+   constraints. Journal of the Society for Industrial and Applied Mathematics 9, 514-532.
+.. [2] Han, S.-P. & Mangasarian, O. L. (1979). Exact penalty functions in nonlinear programming.
+   Mathematical Programming 17, 251-269. doi:10.1007/BF01588250
+.. [3] Kingma, D. P. & Ba, J. (2015). Adam: a method for stochastic optimization. arXiv:1412.6980
 """
 
 from __future__ import annotations
@@ -33,19 +42,20 @@ from simopt.measures import BoundMeasure, Moments
 from simopt.optimization.span import parts
 from simopt.ranges.stepwise import Stepwise
 
+# Adam's decay rates, of the mean ascent and of its mean square. Large ones smooth the path, small ones follow
+# a level set that bends. A round has 100 steps, all of which Adam's usual 0.999 would average over; it finds
+# the same areas as 0.99. 0.8 for the first gains 0.1 % of area, 0.95 loses 0.3 %.
 _BETAS = 0.9, 0.99
-"""Adam's, of the ascent and of its square: long ones smooth, short ones follow a level set that bends. A
-round has 100 steps, which the usual 0.999 would all remember; it finds the same. 0.8 for the first gains
-0.1 % of area, 0.95 loses 0.3 %."""
+# Longest Newton step back to the level, relative to the norm of Y. Far from the level a full Newton step
+# overshoots; much shorter ones take many steps to arrive. Half and double this length change areas by at most
+# 0.02 %.
 _LONGEST_RESTORATION = 0.3
-"""Relative to the norm of Y. Far from the level a whole Newton step overshoots; short ones take many steps to
-get there. Half and double of it change areas by at most 0.02 %."""
 BEST = ("best_merit", "best_scores", "best_Y")
-"""What is kept of the best Y."""
+"""The attributes that describe the best Y of each problem."""
 
 
 def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
-    """Return the scores (R, measures) of Y (R, n, q), from the same moments."""
+    """Return the scores (R, measures) of Y (R, n, q); X'Y and Y'Y are computed once for all measures."""
     scores = []
     for part in parts(Y):
         moments = Moments(bound_measures[0].reference, Y[part])
@@ -59,14 +69,15 @@ class Problem(NamedTuple):
     Attributes
     ----------
     Y : Tensor, (n, q)
-        Where it starts.
+        Start of the search.
     level : float
+        Score at which the constrained measure is held.
     direction : float
         1 for the maximum of the other score, -1 for its minimum.
     rate : float
         Length of the first step, relative to the norm of Y.
     constrained : {0, 1}
-        Which of the two scores is held at the level.
+        Which of the two measures is held at the level.
     """
 
     Y: Tensor
@@ -77,22 +88,26 @@ class Problem(NamedTuple):
 
 
 class Search(Stepwise):
-    """Problems, step by step.
+    """A search for the extremes of R problems, all advanced by one step at a time.
 
     Parameters
     ----------
-    bound_measures : pair of BoundMeasure, of one reference
+    bound_measures : pair of BoundMeasure
+        Both bound to the same reference.
     problems : sequence of R Problem
     tolerance : float
-        Largest violation of the constraint at which a Y counts.
+        Largest violation of the constraint with which a Y can be the result.
     steps : int
+        Number of steps; the Y after the last step is scored too.
 
     Attributes
     ----------
     step : int
+        Steps done so far.
     best_merit : Tensor, (R,)
         -inf where no Y came within the tolerance.
     best_scores : Tensor, (R, 2)
+        Scores of the best Y, in the order of ``bound_measures``.
     best_Y : Tensor, (R, n, q)
     nearest : Tensor, (R,)
         The least violation so far.
@@ -122,22 +137,23 @@ class Search(Stepwise):
         self.violation = torch.full_like(self._level, math.inf)
         self.normal = torch.zeros_like(self.Y).flatten(start_dim=1)
         self.norm = torch.linalg.matrix_norm(self.Y)
+        # Whether both scores ignore the scale of Y, which is then kept: see _move.
         self._scale_free = all(
             "isotropic_scaling" in bound.measure.facts.invariant_y for bound in bound_measures
         )
 
     @property
     def done(self) -> bool:
-        """Whether all steps are taken and their end is scored."""
+        """Whether all steps are taken and the Y after the last one is scored."""
         return self.step > self.steps
 
     def advance(self) -> Tensor:
-        """Score the current Y, keep what is best, and take a step unless it is the end.
+        """Score the current Y, keep the best, and take a step unless this is the last score.
 
         Returns
         -------
         Tensor, (R, 2)
-            The scores, before the step.
+            The scores before the step, in the order of ``bound_measures``.
         """
         scores = torch.cat([self._advance(part) for part in parts(self.Y)])
         self.step += 1
@@ -146,18 +162,24 @@ class Search(Stepwise):
     def _advance(self, part: slice) -> Tensor:
         moments = Moments(self.bound_measures[0].reference, self.Y[part].clone().requires_grad_())
         a, b = (bound.evaluate(moments) for bound in self.bound_measures)
+        # Problems do not share entries of Y: the gradient of a sum of scores holds the gradient of each. Both
+        # scores use the same decompositions of Y, so the first call must leave the graph in place.
         gradients = [
             torch.autograd.grad(a.sum(), moments.Y, retain_graph=True)[0],
             torch.autograd.grad(b.sum(), moments.Y)[0],
         ]
-        scores = torch.stack([a, b], dim=-1).detach()
+        scores = torch.stack([a, b], dim=-1).detach()  # (R, 2)
         scores = torch.where(_can_be_squared(self.Y[part])[:, None], scores, math.nan)
         flat = torch.stack(gradients, dim=1).flatten(start_dim=2)  # (R, 2, n q)
         row = torch.arange(len(scores), device=scores.device)
+        # In one batch some problems hold the first measure, others the second: pick each one's own pair.
         constrained, direction = self._constrained[part], self._direction[part]
         violation = self._level[part] - scores[row, constrained]
-        objective = direction[:, None] * flat[row, 1 - constrained]
+        objective = direction[:, None] * flat[row, 1 - constrained]  # (R, N), h
         constraint = _Constraint(self._averaged(part, flat[row, constrained], violation))
+        # To first order, direction * b at the level itself would be larger by mu (level - a). Where that is
+        # negative, the violation has been of use, and the merit takes it off twice. Where it is positive,
+        # nothing is added: the merit would count on an estimate instead of a score.
         loss = (constraint.multiplier(objective) * violation).nan_to_num().clamp(max=0)
         self._keep(part, scores, violation.abs(), direction * scores[row, 1 - constrained] + 2 * loss)
         if self.step < self.steps:
@@ -165,19 +187,26 @@ class Search(Stepwise):
         return scores
 
     def _averaged(self, part: slice, gradient: Tensor, violation: Tensor) -> Tensor:
-        """Return the constraint's gradient (R, N), where a problem is stuck averaged with the last one.
+        """Return the constraint's gradient (R, N); for stuck problems its average with the last one.
 
-        A score may have kinks, as nuclear norms have where a singular value is zero. There its gradient flips
-        from step to step, and a step along it changes the score by less than it says, or the wrong way. The
-        shortest vector between the last gradient and this one lacks what has flipped. It is taken from half
-        of the steps on, for problems that were never at their level and that the last restoration brought no
-        nearer: elsewhere it would only bend the way along the level. Without it 3 or 4 of 22 extremes at
-        levels of cca are not found. To take it sooner, where a restoration leaves 0.7 of the violation, makes
-        their ranges 1.5 % narrower.
+        A score can have kinks: a nuclear norm has one wherever a singular value is zero. At a kink the
+        gradient flips from step to step, and a step along it changes the score by less than it predicts, or
+        in the wrong direction. With g0 the last gradient and g1 this one, the shortest vector on the segment
+        between them is
+
+            g0 + c (g1 - g0),  c = -g0'(g1 - g0) / |g1 - g0|^2 clipped to [0, 1],
+
+        in which the part that flips cancels. It is used in the second half of the steps only, and only for
+        problems that were never at their level and that the last restoration did not bring nearer: elsewhere
+        it would distort the direction along the level set. Without it 3 or 4 of 22 extremes at levels of cca
+        are not found. Using it sooner, wherever a restoration leaves 0.7 of the violation, makes the ranges
+        found 1.5 % narrower.
         """
         never_there = self.best_merit[part] == -math.inf
         if self.step < self.steps // 2 or not bool(never_there.any()):
             return gradient
+        # self.normal and self.violation are not kept up to date in the first half: at their first use here
+        # the last gradient is 0 and the last violation infinite, so no problem counts as stuck.
         last, distance = self.normal[part], violation.abs()
         change = gradient - last
         share = -(last * change).sum(dim=-1) / change.square().sum(dim=-1)
@@ -188,6 +217,7 @@ class Search(Stepwise):
         return self.normal[part]
 
     def _keep(self, part: slice, scores: Tensor, distance: Tensor, merit: Tensor) -> None:
+        # Scores that are NaN compare as false below, and fmin ignores them.
         self.nearest[part] = torch.fmin(self.nearest[part], distance)
         better = (distance <= self.tolerance) & (merit > self.best_merit[part])
         self.best_merit[part] = torch.where(better, merit, self.best_merit[part])
@@ -196,55 +226,72 @@ class Search(Stepwise):
 
     def _move(self, part: slice, constraint: _Constraint, objective: Tensor, violation: Tensor) -> None:
         Y = self.Y[part]
-        norm = torch.linalg.matrix_norm(Y)[:, None]
+        norm = torch.linalg.matrix_norm(Y)[:, None]  # (R, 1)
+        # The gradient of a score that ignores scale goes with 1 / |Y|. Times |Y| it has the same size at any
+        # scale of Y, as Adam's means need. Adam divides entry by entry, so its direction is no longer
+        # orthogonal to g, and P is applied again.
         step = constraint.tangent(self._adam(part, constraint.tangent(objective) * norm))
         cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        # Adam's entries are about 1, and its norm about sqrt(N): the step is about rate * |Y| long.
         step = step * (cosine * self._rate[part, None]) * norm / math.sqrt(step.shape[-1])
         restoration = constraint.restoration(violation)
         longest = _LONGEST_RESTORATION * norm
         shorter = longest / torch.linalg.vector_norm(restoration, dim=-1, keepdim=True)
         move = step + restoration * torch.where(shorter < 1, shorter, 1.0)
+        # Where a gradient is not finite, Y stays; the other problems of the batch go on.
         usable = move.isfinite().all(dim=-1, keepdim=True)
         Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
-        if self._scale_free:  # Steps across Y would lengthen it without end.
+        if self._scale_free:
+            # Gradients are then orthogonal to Y, and steps would make Y longer without end.
             Y = Y * (self.norm[part] / torch.linalg.matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 
     def _adam(self, part: slice, ascent: Tensor) -> Tensor:
-        """Return Adam's step (R, N), of entries about 1."""
+        """Return Adam's direction (R, N) for an ascent (R, N); its entries are about 1 in size.
+
+        torch.optim.Adam would move Y at once; here the direction is projected before it becomes a step.
+        """
         first, second = _BETAS
         ascent = torch.where(ascent.isfinite(), ascent, 0.0).reshape(self.Y[part].shape)
         self.first_moment[part] = first * self.first_moment[part] + (1 - first) * ascent
         self.second_moment[part] = second * self.second_moment[part] + (1 - second) * ascent.square()
+        # The moments start at 0: dividing by 1 - beta^t makes them weighted means of the ascents so far.
         mean = self.first_moment[part] / (1 - first ** (self.step + 1))
         size = (self.second_moment[part] / (1 - second ** (self.step + 1))).sqrt()
         return (mean / size.clamp_min(torch.finfo(size.dtype).tiny)).flatten(start_dim=1)
 
 
 def _can_be_squared(Y: Tensor) -> Tensor:
-    """Whether ||Y||^4 neither overflows nor vanishes, (R,): beyond, CKA is 0 whatever Y is."""
+    """Whether |Y|^4 neither overflows nor underflows, (R,).
+
+    CKA divides by ||Y'Y||_F, of the size of |Y|^2, computed from its square. In float32 that overflows from
+    |Y| = 4e9 on, and CKA is then 0 whatever Y is.
+    """
     power = torch.linalg.matrix_norm(Y).square().square()
     usable: Tensor = power.isfinite() & (power >= torch.finfo(power.dtype).tiny)
     return usable
 
 
 class _Constraint:
-    """The constrained score to first order: its gradient g (R, N), as a length and a unit normal."""
+    """The constrained score to first order: its gradient g (R, N), kept as length |g| and normal g / |g|.
+
+    A gradient of 0 has normal 0: nothing is projected out, the multiplier is 0, and there is no restoration.
+    """
 
     def __init__(self, gradient: Tensor) -> None:
         self._length = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
         self._normal = torch.where(self._length > 0, gradient / self._length, 0.0)
 
     def tangent(self, vector: Tensor) -> Tensor:
-        """Return P v of vectors (R, N): what of them leaves the constrained score as it is."""
+        """Return P v = v - g (g'v) / g'g of vectors v (R, N): along it the score does not change."""
         return vector - self._normal * (self._normal * vector).sum(dim=-1, keepdim=True)
 
     def multiplier(self, vector: Tensor) -> Tensor:
-        """Return Lagrange's multiplier g'v / g'g of vectors (R, N), (R,)."""
+        """Return the Lagrange multiplier g'v / g'g of vectors (R, N), (R,)."""
         return self._per_length((self._normal * vector).sum(dim=-1)).squeeze(-1)
 
     def restoration(self, change: Tensor) -> Tensor:
-        """Return the shortest step (R, N) that changes the constrained score by ``change`` (R,)."""
+        """Return g change / g'g, the shortest step (R, N) that changes the score by ``change`` (R,)."""
         return self._normal * self._per_length(change)
 
     def _per_length(self, value: Tensor) -> Tensor:
