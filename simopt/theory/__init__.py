@@ -1,1 +1,1 @@
-"""Why a measure sees what it sees: closed forms, expansions, derivations, bounds, learning order."""
+"""What a measure is sensitive to: closed forms, expansions, derivations, bounds, learning order."""

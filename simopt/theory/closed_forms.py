@@ -1,9 +1,16 @@
-"""Closed forms: a measure as a function of the few numbers of a :class:`~simopt.theory.pairs.Pair`.
+"""Closed forms: a score as a function of the few numbers of a :class:`~simopt.theory.pairs.Pair`.
 
-Every closed form is a smooth *deviation* of the pair, 0 at Y = X wherever the measure is at its best there,
-and a *form* of it: the score itself, an angle, a distance. The powers of lambda come from there: a deviation
-of second order gives a score that is blind to small perturbations, its square root (an angle, a distance) one
-that is not.
+Every closed form has two parts: a smooth *deviation* x of the pair, 0 at Y = X for every measure that is best
+there, and the score as a function of x: 1 - x itself, an angle, or a distance. The second part decides how a
+score responds to small perturbations. x begins with the square of a perturbation's strength e, so the score
+1 - x hardly responds at small e, while an angle or a distance goes with sqrt(x), in proportion to e.
+
+References
+----------
+.. [1] Kornblith, S., Norouzi, M., Lee, H. & Hinton, G. (2019). Similarity of neural network representations
+   revisited. arXiv:1905.00414
+.. [2] Harvey, S. E., Larsen, B. W. & Williams, A. H. (2023). Duality of Bures and shape distances with
+   implications for comparing neural representations. arXiv:2311.11436
 """
 
 from __future__ import annotations
@@ -28,16 +35,16 @@ from simopt.theory.pairs import Fit, Pair
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """The score of a pair.
+    """The score of a pair, as a function of its deviation x.
 
     Attributes
     ----------
     deviation : callable, Pair -> Tensor (...)
-        x, smooth in the perturbation.
+        x, smooth in the strength of the perturbation.
     score : callable, Tensor -> Tensor
-        The score of a deviation.
+        The score at a deviation, elementwise.
     power, scale : float
-        score(0) - score(x), or of distances score(x), begins with scale x^power.
+        The leading term scale x^power of the loss score(0) - score(x); for distances, of score(x).
     """
 
     deviation: Callable[[Pair], Tensor]
@@ -51,10 +58,15 @@ class ClosedForm:
 
 
 def angle(deviation: Tensor) -> Tensor:
-    """Return arccos(1 - x), elementwise, without loss of digits at small x: 2 arcsin sqrt(x / 2)."""
+    """Return arccos(1 - x), elementwise, as 2 arcsin sqrt(x / 2).
+
+    They are equal, since cos(2 t) = 1 - 2 sin(t)^2. The second keeps all digits at small x; 1 - x does not.
+    """
     return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
 
 
+# Forms of a cosine 1 - x: the score, and the power and scale of its leading loss. arccos(1 - x) begins with
+# sqrt(2 x), and (1 - x)^2 with 1 - 2 x.
 _FORMS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
     "score": (lambda x: 1 - x, 1, 1),
     "squared": (lambda x: (1 - x).square(), 1, 2),
@@ -62,7 +74,6 @@ _FORMS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
     "angle": (angle, 1 / 2, math.sqrt(2)),
     "angle_normalized": (lambda x: 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
 }
-"""Of a cosine 1 - x; arccos(1 - x) = sqrt(2 x) + ..."""
 
 DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
     "distance": (lambda x: x.clamp(min=0).sqrt(), 1 / 2, 1),
@@ -71,16 +82,16 @@ DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
     "disparity": (lambda x: x * (1 - x / 4), 1, 1),
     "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2, 1 / 2),
 }
-"""Of a squared distance x; between unit vectors the cosine is 1 - x / 2."""
+"""Forms of a squared distance x, as in ``_FORMS``; between unit vectors the cosine is 1 - x / 2."""
 
 
 @functools.singledispatch
 def closed_form(measure: Measure) -> ClosedForm | None:
-    """Return the closed form of a measure; None where there is none.
+    """Return the closed form of a measure; None if there is none.
 
-    There is one where the score is a function of X'X, X'Y and Y'Y that does not need their eigenvectors:
-    ``cka``, ``nbs`` and their forms, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without
-    held-out samples, ``cca``. Not so for held-out folds, other kernels, RDMs, ranks and neighbors.
+    There is one if the score depends on X'X, X'Y and Y'Y only: ``cka``, ``nbs`` and their forms, Procrustes
+    distances, ``ensd``, ``rv_adjusted``, regressions without held-out samples, and ``cca``. There is none for
+    held-out folds, other kernels, RDMs, ranks and neighbors.
     """
     return None
 
@@ -99,8 +110,9 @@ def _procrustes(measure: Procrustes) -> ClosedForm | None:
     if measure.folds is not None or not measure.centered:
         return None
     if measure.normalized:
+        # Between X / ||X|| and Y / ||Y|| the squared distance is 2 - 2 nbs.
         return ClosedForm(lambda pair: 2 * _bures_deviation(pair), *DISTANCES[measure.form])
-    return ClosedForm(lambda pair: pair.apart_squared(), *DISTANCES[measure.form])
+    return ClosedForm(lambda pair: pair.distance_squared(), *DISTANCES[measure.form])
 
 
 @closed_form.register
@@ -127,6 +139,7 @@ def _regression(measure: Regression) -> ClosedForm | None:
         return None
 
     def deviation(pair: Pair) -> Tensor:
+        # The deviation is the mean over the directions that the measure averages.
         fits = []
         if measure.direction != "x_to_y":
             fits.append(pair.fit(measure.penalty))
@@ -141,44 +154,50 @@ def _regression(measure: Regression) -> ClosedForm | None:
 @closed_form.register
 def _cca(measure: CCA) -> ClosedForm | None:
     if measure.variance < 1:
-        return None
+        return None  # how many PCs are kept then depends on the spectrum of Y
 
     def deviation(pair: Pair) -> Tensor:
         total, rank = pair.correlations(measure.power)
-        own = len(pair.variances)
+        x_rank = len(pair.variances)
         if measure.normalizer == "units":
             return 1 - total / pair.units
         if measure.normalizer == "ranks":
-            return 1 - total / (own * rank).to(total.dtype).sqrt()
-        return 1 - total / rank.clamp(max=own)
+            return 1 - total / (x_rank * rank).to(total.dtype).sqrt()
+        return 1 - total / rank.clamp(max=x_rank)
 
     return ClosedForm(deviation, *_FORMS[measure.form])
 
 
 def cosine(pair: Pair) -> Tensor:
-    """Return CKA, ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...)."""
-    return pair.shared_squared() / (pair.variances.square().sum() * pair.other_squared()).sqrt()
+    """Return CKA = ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...) [1]_."""
+    return pair.cross_squared() / (pair.variances.square().sum() * pair.y_squared()).sqrt()
 
 
 def _participation(pair: Pair) -> Tensor:
-    """Return sqrt(PR_x PR_y), the mean of the participation ratios, (...)."""
-    own = pair.variances.sum().square() / pair.variances.square().sum()
-    return (own * pair.other_total().square() / pair.other_squared()).sqrt()
+    """Return sqrt(PR_x PR_y), PR = (tr X'X)^2 / tr (X'X)^2 the participation ratio, (...)."""
+    x_ratio = pair.variances.sum().square() / pair.variances.square().sum()
+    return (x_ratio * pair.y_total().square() / pair.y_squared()).sqrt()
 
 
 def _bures_deviation(pair: Pair) -> Tensor:
-    """1 - NBS without loss of digits, of the distance d: (d^2 - (||X|| - ||Y||)^2) / (2 ||X|| ||Y||)."""
-    own, other = pair.variances.sum(), pair.other_total()
-    lengths = (own - other).square() / (own.sqrt() + other.sqrt()).square()
-    return (pair.apart_squared() - lengths) / (2 * (own * other).sqrt())
+    """Return 1 - NBS, with NBS = ||X'Y||_* / (||X|| ||Y||), (...) [2]_.
+
+    From the Procrustes distance d^2 = ||X||^2 + ||Y||^2 - 2 ||X'Y||_*, which is known without cancellation:
+    1 - NBS = (d^2 - (||X|| - ||Y||)^2) / (2 ||X|| ||Y||).
+    """
+    x_total, y_total = pair.variances.sum(), pair.y_total()
+    # (||X|| - ||Y||)^2 as ((||X||^2 - ||Y||^2) / (||X|| + ||Y||))^2.
+    lengths = (x_total - y_total).square() / (x_total.sqrt() + y_total.sqrt()).square()
+    return (pair.distance_squared() - lengths) / (2 * (x_total * y_total).sqrt())
 
 
 def _unexplained(fit: Fit) -> Tensor:
+    """Return 1 - R2 = ||T - P||^2 / ||T||^2, with ||T - P||^2 = ||T||^2 - 2 <T, P> + ||P||^2."""
     return 1 - (2 * fit.product - fit.power) / fit.total
 
 
 def _uncorrelated(fit: Fit) -> Tensor:
-    """1 where nothing is predicted, as the measure has it."""
+    """Return 1 - <T, P> / (||T|| ||P||); 1 where the prediction is zero, as in the measure."""
     there = fit.power > 0
     norms = torch.where(there, fit.power * fit.total, 1.0).sqrt()
     return 1 - torch.where(there, fit.product / norms, 0.0)

@@ -1,8 +1,8 @@
-"""Small perturbations: how a score begins to fall, which PCs weigh how much, and how many a measure sees.
+"""Small perturbations: the leading loss of a score, its weight for each PC, and how many PCs have weight.
 
-The deviation of a closed form is smooth in the strength e of a perturbation; its Taylor coefficients come
-from exact derivatives, none from finite differences. A form of it, say an angle, may begin with another power
-of e.
+The deviation x of a closed form is smooth in the strength e of a perturbation. Its Taylor coefficients come
+from automatic differentiation, not from finite differences. The score is another function of x, and may begin
+with another power of e: an angle goes with sqrt(x).
 """
 
 from __future__ import annotations
@@ -18,22 +18,26 @@ from simopt.theory.closed_forms import ClosedForm
 from simopt.theory.pairs import Pair, Tilted
 from simopt.theory.perturbations import Kind, exact_pair
 
+# Highest power of e whose coefficient is computed. If all four coefficients of a PC are 0, the measure counts
+# as not sensitive to it.
 _ORDERS = 4
+# Coefficients smaller than this, relative to the largest of their PC, are taken as 0. Rounding leaves about
+# 1e-16 of the sums that cancel.
 _NOTHING = 1e-9
-"""Coefficients this much smaller than the largest one of a PC are rounding."""
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """The loss of a score at a small strength e: leading e^order + ...
+    """The leading term of a score's loss at a small strength e: leading e^order.
 
     e is an angle in radians (``rotation``), 1 - amplitude (``scaling``), or the level of noise.
 
     Attributes
     ----------
     order : Tensor, (K,)
-        NaN where there is no term up to fourth order of the deviation.
+        Power of e for each PC; NaN where no term up to e^4 of the deviation is left.
     leading : Tensor, (K,)
+        Coefficient for each PC; NaN as ``order`` is.
     """
 
     order: Tensor
@@ -43,66 +47,85 @@ class Expansion:
 def expand(
     form: ClosedForm, variances: Tensor, kind: Kind, *, units: int, samples: int | None = None
 ) -> Expansion:
-    """Return the first term of the loss, score(Y = X) - score(Y), of distances their growth.
+    """Return the leading term of the loss score(Y = X) - score(Y); for distances, of their growth.
 
     Parameters
     ----------
     form : ClosedForm
     variances : Tensor of float64, (K,)
+        lambda, positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
-        Of ``noise_all`` there is one entry, not K.
     units : int
+        Of X.
     samples : int, optional
+        For measures that depend on it.
 
     Returns
     -------
     Expansion
+        With K entries; with one for ``noise_all``.
     """
     zero = variances.new_zeros(1 if kind == "noise_all" else len(variances))
     start, *derivatives = _derivatives(
         lambda e: form.deviation(_pair(variances, kind, e, units, samples)), zero, _ORDERS
     )
-    terms = torch.stack([each / math.factorial(k + 1) for k, each in enumerate(derivatives)])
+    terms = torch.stack([value / math.factorial(k) for k, value in enumerate(derivatives, start=1)])
     terms = torch.where(terms.abs() <= _NOTHING * terms.abs().amax(dim=0), 0.0, terms)  # (4, K)
     if float(start.abs().max()) > _NOTHING:
-        # The score of X itself is not at the end of its range, where a form may have a tip: it is smooth.
+        # At Y = X the score is not at the end of its range: it is smooth in x there, and by the chain rule
+        # its loss begins with the first term of x times the slope.
         _, slope = _derivatives(form.score, start, 1)
         return _first(slope.abs() * terms)
     if form.power == 1:
         return _first(form.scale * terms)
-    return _first(form.scale * terms[1:2].clamp(min=0).sqrt())  # the deviation begins with e^2
+    # power is 1/2: x begins with c e^2, as x is smooth and nowhere negative, and scale sqrt(x) with
+    # scale sqrt(c) e.
+    return _first(form.scale * terms[1:2].clamp(min=0).sqrt())
 
 
 def effective_components(sensitivity: Tensor) -> float:
     """Return how many PCs share the sensitivity of a measure, (sum w)^2 / sum w^2.
 
-    The participation ratio of the leading coefficients w of :func:`expand` under rotation. Of CKA they go
-    with lambda^2, of NBS with lambda, of an angular NBS with sqrt(lambda), of CCA they are all alike: then it
-    is the number of PCs.
+    This is the participation ratio of the leading coefficients w of :func:`expand` under rotation. They are
+    proportional to lambda^2 for CKA, to lambda for NBS, and to sqrt(lambda) for the angular form of NBS. For
+    CCA they are all equal, and the result is the number of PCs.
 
     Parameters
     ----------
-    sensitivity : Tensor, (K,), not negative
+    sensitivity : Tensor, (K,)
+        w, not negative.
     """
     return float(sensitivity.sum().square() / sensitivity.square().sum())
 
 
 def exponent(sensitivity: Tensor, variances: Tensor) -> float:
-    """Return the power of lambda with which a sensitivity grows: the slope through their logarithms.
+    """Return the power of lambda that a sensitivity is proportional to.
 
-    NaN where fewer than two PCs differ. The ratio of the sensitivities of PCs i and j is then
-    (lambda_i / lambda_j)^exponent, exactly where the measure is a power law (all but ridge regression).
+    It is the least-squares slope of log sensitivity against log lambda. The sensitivities of PCs i and j then
+    have the ratio (lambda_i / lambda_j)^exponent, exactly for every measure that is a power law, which all
+    are but ridge regression.
+
+    Parameters
+    ----------
+    sensitivity, variances : Tensor, (K,)
+        PCs without sensitivity are left out.
+
+    Returns
+    -------
+    float
+        NaN if all the variances left are equal.
     """
-    there = sensitivity > 0
-    x, y = variances[there].log(), sensitivity[there].log()
+    sensitive = sensitivity > 0
+    x, y = variances[sensitive].log(), sensitivity[sensitive].log()
     x, y = x - x.mean(), y - y.mean()
     size = float(x.square().sum())
     return float((x * y).sum()) / size if size > _NOTHING else math.nan
 
 
 def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | None) -> Pair:
-    """The perturbation of strength e, (K,), one for each PC; differentiable in e."""
+    """Return the pair of X and its perturbations of strength e (K,), one for each PC; differentiable in e."""
     if kind == "rotation":
+        # perturbations.mixture takes a plain number of degrees; e is a tensor of radians.
         none = variances.new_zeros(len(variances), len(variances))
         return Tilted(variances, torch.cos(e), torch.sin(e), none, units, samples)
     strength = 1 - e if kind == "scaling" else e
@@ -110,10 +133,14 @@ def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | N
 
 
 def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) -> list[Tensor]:
-    """Return the value and the first derivatives of a function that acts on each number of (m,) by itself."""
+    """Return the value and the first derivatives of an elementwise function at numbers (m,).
+
+    The function of number i depends on number i only, so the gradient of the sum holds all m derivatives.
+    """
     at = at.detach().requires_grad_()
     values = [function(at)]
     for _ in range(orders):
+        # A constant has no graph, and its derivatives are zero.
         slope = None
         if values[-1].requires_grad:
             (slope,) = torch.autograd.grad(values[-1].sum(), at, create_graph=True, allow_unused=True)
@@ -122,10 +149,10 @@ def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) 
 
 
 def _first(terms: Tensor) -> Expansion:
-    """Return the first term that is not zero, of coefficients of e, e^2 and so on, (orders, K)."""
-    there = terms.abs() > _NOTHING * terms.abs().amax(dim=0)
-    chosen = there & (there.cumsum(dim=0) == 1)
+    """Return the first term that is not zero, from the coefficients (orders, K) of e, e^2 and so on."""
+    nonzero = terms.abs() > _NOTHING * terms.abs().amax(dim=0)
+    chosen = nonzero & (nonzero.cumsum(dim=0) == 1)
     powers = torch.arange(1, len(terms) + 1, dtype=terms.dtype)[:, None]
-    order, leading = (torch.where(chosen, each, 0.0).sum(dim=0) for each in (powers, terms))
+    order, leading = (torch.where(chosen, values, 0.0).sum(dim=0) for values in (powers, terms))
     some = chosen.any(dim=0)
     return Expansion(torch.where(some, order, math.nan), torch.where(some, leading, math.nan))

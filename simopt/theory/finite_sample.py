@@ -1,10 +1,14 @@
-"""What a random direction changes: w overlaps with the other PCs, the less the more samples there are.
+"""The finite-sample correction: a random direction w overlaps with the other PCs, the more the fewer samples.
 
-A random unit vector w that is centered and orthogonal to u_i lives in m = n - 2 dimensions. The squares of
-its overlaps with the other PCs, (u_k'w)^2, have mean 1/m, and (as parts of a Dirichlet(1/2) vector) the
-covariance 2 (delta_kl - 1/m) / (m (m + 2)). The score at the mean overlaps is the corrected value, its
-gradient there gives the standard deviation over draws, to first order: of a weak PC under CKA, where that
-all but cancels, it is too small by up to a factor of two, at 1e-8.
+A random unit vector w that is centered and orthogonal to u_i has m = n - 2 free dimensions. The squares of
+its m coordinates, among them (u_k'w)^2 for each k != i, are a Dirichlet(1/2, ..., 1/2) vector, so that
+
+    mean of (u_k'w)^2               1 / m
+    covariance of k and l           2 (delta_kl - 1/m) / (m (m + 2))
+
+The corrected score is the score at the mean overlaps. With g its gradient by the squared overlaps there, the
+standard deviation over draws is sqrt(g' Cov g), to first order. For a weak PC under CKA the first order
+nearly cancels: the standard deviation, of the order of 1e-8, is then too small by up to a factor of two.
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ from simopt.theory.perturbations import Kind, mixture
 
 @dataclass(frozen=True)
 class Expected:
-    """The score of a PC's perturbation by a random direction, for each PC.
+    """The expected score after perturbing one PC by a random direction, for each PC.
 
     Attributes
     ----------
     score : Tensor, (K,)
-        At the mean overlaps.
+        The score at the mean overlaps.
     deviation : Tensor, (K,)
-        The standard deviation over draws.
+        Standard deviation of the score over draws of the direction.
     """
 
     score: Tensor
@@ -40,7 +44,7 @@ class Expected:
 def expected(
     form: ClosedForm, variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int
 ) -> Expected:
-    """Return the score to be expected of one PC's perturbation by a random direction.
+    """Return the expected score after perturbing one PC by a random direction, for each PC.
 
     Parameters
     ----------
@@ -49,8 +53,9 @@ def expected(
         lambda, positive.
     kind : {"rotation", "scaling", "noise"}
     strength : float
-        Degrees, amplitude or level.
+        Degrees, amplitude, or level.
     units, samples : int
+        The shape of X.
 
     Returns
     -------
@@ -59,23 +64,24 @@ def expected(
     Raises
     ------
     InputError
-        Fewer than 3 samples, or than K + 1.
+        Fewer than 3 samples, or fewer than K + 1.
     """
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
     if samples < len(variances) + 1:
         raise InputError(
-            f"{len(variances)} PCs cannot come from {samples} samples; there is at least one more."
+            f"{len(variances)} PCs cannot come from {samples} samples; give at least {len(variances) + 1}."
         )
     m = samples - 2
     along, across = mixture(kind, strength)
     others = 1 - torch.eye(len(variances), dtype=variances.dtype)
-    overlap = (others / m).requires_grad_()
+    overlap = (others / m).requires_grad_()  # (K, K), row i for PC i; w does not overlap with u_i
     pair = Tilted(variances, along, across, overlap, units, samples)
     score = form(pair)
     if across == 0:  # no w at all; and an angle or a distance of 0 has no slope
         return Expected(score.detach(), torch.zeros_like(variances))
-    # Row i of the overlaps enters the score of PC i alone.
+    # Row i of the overlaps enters the score of PC i alone: the gradient of the sum holds all K gradients.
     (slope,) = torch.autograd.grad(score.sum(), overlap)
     slope = slope * others
+    # g' (I - 11'/m) g = sum g^2 - (sum g)^2 / m, for each row.
     spread = slope.square().sum(dim=-1) - slope.sum(dim=-1).square() / m
     return Expected(score.detach(), (2 / (m * (m + 2)) * spread.clamp(min=0)).sqrt())

@@ -1,21 +1,26 @@
 """The learning order: which PCs of a recording an optimized Y captures first, and at which score.
 
-Y starts as normal noise, n samples by p units, and follows the gradient of a score. Where steps are small and
-along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path is known. With
-K_x = X X', K_y = Y Y' and F the scores of X at unit total variance:
+Y starts as normal noise, n samples by p units, and follows the gradient of a score. If steps are small and
+along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path has a closed form.
+With K_x = X X', K_y = Y Y', both of X and Y centered, and F the PC scores of X scaled to ||F|| = 1:
 
-- CKA: the gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. Such a flow, Y' = K_x Y - b(a) K_y Y in a
-  clock a of its own, is of Riccati's kind: K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E with E = exp(a K_x) and
-  Q' = b(a) exp(2 a K_x). Whatever b is, Y has the column space of exp(a K_x) Y0, and captured variance
-  depends on nothing else.
-- Linear regression: the gradient 2 (I - H) K_x Y (Y'Y)^-1, H the projector on Y, leaves Y'Y as it is. With
-  Y'Y taken as a multiple of I it moves the column space as CKA does; only the score at a given clock differs.
-- NBS: the gradient is F P - nbs Y / ||Y|| over ||Y||, P the polar factor of F'Y. With F'Y0 = H P that of
-  F'(Y0 + tau F P) = (H + tau F'F) P is P again: Y stays on the ray Y0 + tau F P.
+- CKA. The gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. With the time a rescaled along the path,
+  the flow is Y' = K_x Y - b(a) K_y Y, a matrix Riccati equation for K_y. Its solution is
 
-An angle of a score has the path of the score. What Y0 contributes to the first two are sums over many normal
-numbers, replaced by their limits. Adam is no gradient flow: it brings all entries of a step to about one
-size, so that next to few strong PCs the weaker ones rise earlier than predicted, and the strongest later.
+      K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E,   E = exp(a K_x),   Q' = b(a) exp(2 a K_x),   Q(0) = 0.
+
+  Whatever b is, Y has the column space of exp(a K_x) Y0, and captured variance depends on nothing else.
+- Linear regression. The gradient 2 (I - H) K_x Y (Y'Y)^-1 / ||X||^2, with H the projector on the columns of
+  Y, is orthogonal to Y, so that Y'Y stays as it is. If Y'Y is a multiple of I, the column space moves as with
+  CKA; only the score at a given a differs.
+- NBS. The gradient is (F P - nbs Y / ||Y||) / ||Y||, with P the polar factor of F'Y. If F'Y0 = H P with H
+  positive semidefinite, then F'(Y0 + tau F P) = (H + tau F'F) P has the same polar factor P: up to its
+  length, Y stays on the ray Y0 + tau F P.
+
+The angular form of a score has the path of the score. For CKA and linear regression, sums over many normal
+numbers of Y0 are replaced by their limits. Adam is not a gradient flow: it scales all entries of a step to
+about one size, so that next to a few strong PCs the weaker ones rise earlier than predicted, and the
+strongest later.
 """
 
 from __future__ import annotations
@@ -49,17 +54,18 @@ ASSUMPTIONS = {
     "procrustes_angular": _RAY,
     "linreg": _LINREG,
 }
-"""The measures whose learning order is predicted, and what is assumed."""
+"""The measures whose learning order can be predicted, and what the prediction assumes."""
 
 
 @dataclass(frozen=True)
 class StartGradient:
-    """What one small step along the gradient does to each PC, at random starts.
+    """The effect of a small step along the gradient on each PC, at R random starts.
 
     Attributes
     ----------
     captured : array, (R, K)
-        Rate of the captured variance of each PC, along the gradient scaled to root mean square 1.
+        Change of each PC's captured variance per unit step along the gradient, which is scaled to root mean
+        square 1.
     """
 
     captured: FloatArray
@@ -80,8 +86,9 @@ class Prediction:
     spectrum : array, (K,)
         Explained variance ratio of each PC.
     score : array, (T,)
-        From that of the start to the target.
+        Rising from the score of the start to the target.
     captured_variance : array, (T, K)
+        Of each PC at each score.
     assumption : str
     """
 
@@ -92,7 +99,7 @@ class Prediction:
     assumption: str
 
     def half_capture(self) -> FloatArray:
-        """Return the score at which each PC is half captured, (K,); NaN where it is not by the target."""
+        """Return the score at which each PC is half captured, (K,); NaN if not before the target."""
         half: FloatArray = half_capture(self.score[:, None], self.captured_variance[:, None])[0]
         return half
 
@@ -104,11 +111,11 @@ class Comparison:
     Attributes
     ----------
     median_difference, largest_difference : float
-        Of |predicted - run| over the leading PCs that hold 80 % of the variance, where both have a value.
+        Of |predicted - run| over the leading PCs that hold 80 % of the variance, if both have a value.
     rank_correlation : float
-        Spearman's, over all PCs where both have a value.
+        Spearman correlation over all PCs for which both have a value.
     never_predicted, never_run, never_both : int
-        PCs not half captured by the target.
+        Number of PCs that are not half captured before the target, in the prediction, in the runs, in both.
     """
 
     median_difference: float
@@ -122,20 +129,21 @@ class Comparison:
 def gradient_at_start(
     X: ArrayLike, measure: str | Measure, seeds: Sequence[int] = (0,), *, units: int | None = None
 ) -> StartGradient:
-    """Return how fast each PC of X starts to be captured, from the gradient at random starts.
+    """Return how fast the captured variance of each PC rises at first, from the gradient at random starts.
 
-    With G the gradient at Y0 (of a distance, its negative), b_i the regression of PC u_i on Y0 and e_i its
-    residual: the rate of captured variance is 2 e_i'G b_i.
+    With G the gradient at Y0 (for a distance, its negative), b_i the coefficients of the regression of the
+    unit vector u_i of PC i on Y0, and e_i its residual, the captured variance of PC i rises at the rate
+    2 e_i'G b_i: R2 = 1 - min_b |u_i - Y b|^2, and at the minimum only the change of Y matters.
 
     Parameters
     ----------
     X : array or tensor, (samples, units)
     measure : str or Measure
-        Any differentiable one.
+        Any differentiable measure.
     seeds : sequence of int
-        One start each, those of ``simopt.optimize``.
+        One start each, the same as those of ``simopt.optimize``.
     units : int or None
-        Units of Y; None takes as many as X has.
+        Units of Y; None: as many as X has.
 
     Returns
     -------
@@ -150,18 +158,18 @@ def gradient_at_start(
     """
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     if not chosen.differentiable:
-        raise InputError(f"{chosen.name} has no gradient; the learning order is read off one.")
+        raise InputError(f"{chosen.name} has no gradient, which the learning order is computed from.")
     checks.seeds(seeds)
     reference = Reference.of(X, dtype=torch.float64, device="cpu")
     bound = chosen.bind(reference)
-    axes = reference.scores / reference.variance_ratio.sqrt()
+    axes = reference.scores / reference.variance_ratio.sqrt()  # (n, K), unit vectors u_i
     start = GaussianInit(units=units)
     captured = []
     for seed in seeds:
         Y0 = start([seed], reference.samples, reference.responses.shape[-1])[0].requires_grad_()
         score = chosen.sign * bound(Y0)
         if not score.requires_grad:
-            raise InputError(f"{chosen.name} returned no gradient; the learning order is read off one.")
+            raise InputError(f"{chosen.name} returned no gradient; compute it with torch operations on Y.")
         (slope,) = torch.autograd.grad(score, Y0)
         size = slope.square().mean().sqrt()
         if not 0 < float(size) < np.inf:
@@ -169,7 +177,7 @@ def gradient_at_start(
                 f"{chosen.name}: the gradient at the start of seed {seed} is {float(size):g}."
             )
         slope, centered = linalg.center(slope / size), linalg.center(Y0.detach())
-        weights = linalg.ridge_coefficients(centered, axes)
+        weights = linalg.ridge_coefficients(centered, axes)  # (p, K), b_i
         captured.append(2 * ((axes - centered @ weights) * (slope @ weights)).sum(dim=0))
     return StartGradient(torch.stack(captured).numpy())
 
@@ -185,18 +193,20 @@ def predict(
 ) -> Prediction:
     """Predict captured variance against score along the optimization of a measure, from a spectrum alone.
 
+    See the module's description for the formulas.
+
     Parameters
     ----------
     spectrum : sequence of float, (K,)
-        Variances of the PCs of the recording, in any unit.
+        Variances of the PCs of the recording, in any units.
     samples, units : int
         The shape of Y.
     measure : str
         One of :data:`ASSUMPTIONS`.
     target : float
-        The score up to which the path is followed.
+        The score at which the path ends, between 0 and 1.
     seeds : sequence of int
-        Of the normal Y0 that the rays of NBS start at, over which captured variance is averaged.
+        For NBS: of the normal Y0 at which rays start; captured variance is averaged over them.
 
     Returns
     -------
@@ -205,8 +215,8 @@ def predict(
     Raises
     ------
     InputError
-        Another measure, a spectrum that is none, a shape in which Y captures everything at the start, fewer
-        units than PCs for NBS, or a target that does not lie between the first score and 1.
+        Another measure, an unusable spectrum, a shape in which Y captures everything at the start, fewer
+        units than PCs for NBS, or a target that is not between the first score and 1.
     """
     if measure not in ASSUMPTIONS:
         raise InputError(
@@ -216,7 +226,8 @@ def predict(
     ratio = _ratio(spectrum, samples, units)
     checks.seeds(seeds)
     if not 0 < target < 1:
-        raise InputError(f"target is {target}; a predicted path ends between 0 and 1.")
+        raise InputError(f"target is {target}; give a score between 0 and 1.")
+    # The path is followed in the cosine; angular = 1 - (2/pi) arccos(cosine) = (2/pi) arcsin(cosine).
     angular = measure.endswith("_angular")
     end = float(np.sin(np.pi / 2 * target)) if angular else target
     if ASSUMPTIONS[measure] == _RAY:
@@ -228,7 +239,7 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(f"target is {target}, but {measure} starts at {score[0]:.3g} in this shape.")
+        raise InputError(f"target is {target}, but {measure} of noise is {score[0]:.3g} already; give more.")
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 
@@ -239,8 +250,8 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
     ----------
     prediction : Prediction
     half : array, (K,) or (R, K)
-        As ``Trajectory.half_capture()`` gives it, NaN where never; the median over replicates is taken. Only
-        the leading PCs may be given.
+        As returned by ``Trajectory.half_capture()``, NaN for never; the median over replicates is used. It
+        may hold the leading PCs only.
 
     Returns
     -------
@@ -249,12 +260,13 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
     Raises
     ------
     InputError
-        More PCs than were predicted, or none.
+        No PCs, or more than were predicted.
     """
     runs = np.atleast_2d(np.asarray(half, dtype=np.float64))
     count = runs.shape[-1]
     if not 0 < count <= len(prediction.spectrum):
         raise InputError(f"half captures of {count} PCs; the prediction has {len(prediction.spectrum)}.")
+    # Never counts as later than any score, so that a median over replicates exists.
     run = np.median(np.where(np.isnan(runs), np.inf, runs), axis=0)
     predicted = prediction.half_capture()[:count]
     never_run, never_predicted = ~np.isfinite(run), ~np.isfinite(predicted)

@@ -1,4 +1,7 @@
-"""The paths of gradient flow behind :mod:`simopt.theory.learning`, where the formulas are derived."""
+"""The paths of gradient flow of :mod:`simopt.theory.learning`, which states the equations they solve.
+
+``ratio`` is p_i = lambda_i / sum lambda throughout, (K,): CKA, NBS and R2 do not depend on the scale of X.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,42 @@ from scipy.special import expit, logit
 from simopt.errors import InputError
 from simopt.typing import FloatArray
 
+# Largest change of any PC's captured variance between two points of a path. Half captures then differ by 2e-5
+# from those at steps of 0.0005, and by 1e-4 at steps of 0.02 (CKA, 30 PCs, lambda = k^-1.5).
 _LARGEST_CHANGE = 0.01
-"""By how much captured variance of any PC may move between two points of a predicted path."""
 
+# Step of the clock, times lambda of the last PC, at which the path is at rest: the target is out of reach.
 _LAST_STEP = 1e3
-"""Step of the clock, over 1 / lambda of the last PC, at which all has come to rest below the target."""
 
+# Points of a ray, evenly spaced in the angle of the score. Half captures change by 2e-4 with twice as many,
+# by 5e-4 with half as many (same spectrum).
 _RAY_POINTS = 48
 
 
 def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatArray:
-    """Return the expected captured variance of each PC, (K,), where Y has the column space of exp(a K_x) Y0.
+    """Return the expected captured variance of each PC, (K,), if Y has the column space of exp(a K_x) Y0.
 
-    d_i k / (1 + d_i k) with d_i = exp(2 a lambda_i), lambda_i the explained variance ratio, and k such that
-    the sum over all n - 1 dimensions (d = 1 outside of X) is p: the diagonal of the projector on Y has trace
-    p, and every direction adds d_i times the same part of the inverse of Y'Y in the limit of many of them.
+    It is the diagonal of the projector on Y in the basis of the PCs,
+
+        d_i k / (1 + d_i k),   d_i = exp(2 a p_i) for PC i, d = 1 for directions outside of X,
+
+    with k such that the sum over all n - 1 directions is the trace of the projector, the number of units.
+    This is the limit for many directions, in which all d_i meet the same (Y'Y)^-1.
 
     Parameters
     ----------
     log_gain : array, (K,)
-        ln d.
+        log d.
     samples, units : int
-        n and p.
+        The shape of Y.
     """
+    # In logarithms, as d overflows: expit(log d + log k) = d k / (1 + d k). log k is ``start`` if all d = 1.
     outside, start = samples - 1 - len(log_gain), logit(units / (samples - 1))
 
     def excess(log_k: float) -> float:
         return float(expit(log_gain + log_k).sum() + outside * expit(log_k)) - units
 
+    # With larger d everywhere k must be smaller, by a factor of the largest d at most.
     log_k = brentq(excess, start - log_gain.max() - 1e-9, start + 1e-9, xtol=1e-12)
     captured: FloatArray = expit(log_gain + log_k)
     return captured
@@ -47,12 +58,28 @@ def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatAr
 def along_clock(
     ratio: FloatArray, samples: int, units: int, advance: Callable[[float, FloatArray], float], end: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow exp(a K_x) Y0 until a score is reached, in steps that move no captured variance far.
+    """Follow exp(a K_x) Y0 until a score is reached, in steps that change no captured variance by much.
 
-    ``advance`` takes a step of the clock and the captured variance after it, and returns the score.
+    Parameters
+    ----------
+    ratio : array, (K,)
+        Explained variance ratios.
+    samples, units : int
+        The shape of Y.
+    advance : callable
+        Takes a step of the clock a and the captured variance after it, and returns the score.
+    end : float
+        The score at which the path ends.
+
+    Returns
+    -------
+    score : array, (T,)
+    captured : array, (T, K)
     """
     captured = [captured_variance(0 * ratio, samples, units)]
     score = [advance(0.0, captured[0])]
+    # The first step multiplies the strongest PC by exp(0.02). A step that passes the test below makes
+    # the next one longer by a quarter; one that does not is halved. advance sees steps that pass only.
     clock, step = 0.0, 0.02 / ratio.max()
     while score[-1] < end and step < _LAST_STEP / ratio.min():
         new = captured_variance(2 * (clock + step) * ratio, samples, units)
@@ -62,46 +89,65 @@ def along_clock(
         score.append(advance(step, new))
         captured.append(new)
         clock, step = clock + step, 1.25 * step
-    if len(score) > 1 and score[-1] > end:  # back to the end, on the line between the last two points
+    if len(score) > 1 and score[-1] > end:
+        # The last step went past the end: interpolate between the last two points.
         share = (end - score[-2]) / (score[-1] - score[-2])
         score[-1], captured[-1] = end, captured[-2] + share * (captured[-1] - captured[-2])
     return np.array(score), np.stack(captured)
 
 
 class KernelSums:
-    """K_y along the flow of CKA, by its sums <K_x, K_y> and ||K_y||^2.
+    """The sums <K_x, K_y> and ||K_y||^2 along the flow of CKA, in the limit of many samples and units.
 
-    With R = (I + 2 Y0'QY0)^-1, x_i = e_i^2 tr R and r_i = q_i / e_i^2: direction i has the part
-    w_i = x_i / (1 + 2 r_i x_i) of tr K_y, where tr R is such that tr R + sum 2 r_i w_i = p. Then
-    <K_x, K_y> = sum lambda_i w_i, and ||K_y||^2 is minus the derivative of tr K_y by h at q_i + h e_i^2 / 2.
+    With E = diag(e_i), Q = diag(q_i), R = (I + 2 Y0'QY0)^-1, x_i = e_i^2 tr R and r_i = q_i / e_i^2,
+    direction i contributes to tr K_y
+
+        w_i = x_i / (1 + 2 r_i x_i),   with tr R the solution of tr R + sum 2 r_i w_i = units,
+
+    which is tr R + tr (2 Y0'QY0 R) = tr I. Then <K_x, K_y> = sum lambda_i w_i, and as
+    d/dh K_y = -K_y^2 if q_i becomes q_i + h e_i^2 / 2, ||K_y||^2 = -d/dh tr K_y at h = 0.
+
+    Parameters
+    ----------
+    ratio : array, (K,)
+        Explained variance ratios, lambda at unit total variance.
+    samples, units : int
+        The shape of Y.
     """
 
     def __init__(self, ratio: FloatArray, samples: int, units: int) -> None:
-        # The last entry stands for all directions outside of X together.
+        # The last entry stands for all n - 1 - K directions outside of X, which behave alike.
         self.ratio, self.units = np.append(ratio, 0.0), units
         self.multiplicity = np.append(np.ones(len(ratio)), samples - 1.0 - len(ratio))
-        self.own = float(np.linalg.norm(ratio))
+        self.x_norm = float(np.linalg.norm(ratio))  # ||K_x||_F
         self.clock = 0.0
         self.r: FloatArray = np.zeros(len(self.ratio))
         self.cross, self.power = self._sums(self.clock, self.r)
 
     def advance(self, step: float, _: FloatArray) -> float:
-        """Step r' = b - 2 lambda r, b = <K_x, K_y> / ||K_y||^2, to second order; return the score."""
+        """Step r' = b - 2 lambda r with b = <K_x, K_y> / ||K_y||^2, and return the score.
+
+        The second argument, the captured variance, is not used. The error of a step is of third order: Heun's
+        method for b, and the exact solution for constant b.
+        """
         if step > 0:
             before = self.cross / self.power
             cross, power = self._sums(self.clock + step, self._stepped(step, before))
             self.r = self._stepped(step, (before + cross / power) / 2)
             self.clock += step
             self.cross, self.power = self._sums(self.clock, self.r)
-        return float(self.cross / (self.own * np.sqrt(self.power)))
+        return float(self.cross / (self.x_norm * np.sqrt(self.power)))
 
     def _stepped(self, step: float, b: float) -> FloatArray:
+        # r exp(-rate) + b step (1 - exp(-rate)) / rate, whose last factor is 1 at rate 0, outside of X.
         rate = 2 * self.ratio * step
         mean_decay = np.divide(-np.expm1(-rate), rate, out=np.ones_like(rate), where=rate > 0)
         stepped: FloatArray = self.r * np.exp(-rate) + b * step * mean_decay
         return stepped
 
     def _sums(self, clock: float, r: FloatArray) -> tuple[float, float]:
+        # In logarithms, as e_i^2 overflows: with trace = tr R and double_i = 2 r_i e_i^2, 2 r_i w_i is
+        # trace double_i / (1 + trace double_i).
         log_gain = 2 * clock * self.ratio
         log_double = log_gain + np.log(2 * r, out=np.full_like(r, -np.inf), where=r > 0)
 
@@ -109,11 +155,13 @@ class KernelSums:
             inside = self.multiplicity @ expit(log_trace + log_double)
             return float(np.exp(log_trace) + inside) - self.units
 
+        # tr R is at most units. At the lower end exp(log_trace) and the sum are each at most half of units.
         high = np.log(self.units)
         low = high - np.log(2 * self.multiplicity.sum()) - max(0.0, float(log_double.max()))
         log_trace = brentq(excess, low, high + 1e-9, xtol=1e-12)
         filled, free = expit(log_trace + log_double), expit(-log_trace - log_double)
         w = filled / (2 * r) if r.any() else np.full_like(r, np.exp(log_trace))
+        # -d/dh tr K_y: w^2 at constant tr R, and through the change of tr R the rest.
         change, power = float(self.multiplicity @ (w * free)), float(self.multiplicity @ w**2)
         rest = float(np.exp(log_trace) + self.multiplicity @ (filled * free))
         power += change**2 / rest if rest > 0 else 0.0
@@ -123,12 +171,33 @@ class KernelSums:
 def along_ray(
     ratio: FloatArray, samples: int, units: int, end: float, seeds: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow Y0 + tau F P, whose score is the cosine of an angle that shrinks along it.
+    """Follow the ray Y0 + tau F P of NBS until a score is reached, averaged over normal Y0.
 
-    In the basis of the PCs and P, Y is M = Z P' + tau S, Z the rows of Y0 along the PCs, over normal numbers
-    in the other n - 1 - K directions. What of those is not explained by the p - K units outside of P is a
-    Wishart matrix W with n - 1 - p degrees of freedom, and captured variance is the diagonal of
+    The score is the cosine of an angle that shrinks with tau. With c = ||F'Y0||_*, ||F|| = 1 and F'Y0 = H P,
+
+        nbs = (c + tau) / sqrt(||Y0||^2 + 2 tau c + tau^2),   tan(angle) = sqrt(||Y0||^2 - c^2) / (c + tau).
+
+    In the basis of the PCs for the samples and of P for the units, the K rows of Y along the PCs are
+    M = Z P' + tau S, with Z the rows of Y0 and S the diagonal of sqrt(p_i), next to units - K further columns
+    outside of P. All other rows are normal numbers. Regressing the further columns out of them leaves a
+    Wishart matrix W with n - 1 - units degrees of freedom, and captured variance is the diagonal of
     M (M'M + W)^-1 M'.
+
+    Parameters
+    ----------
+    ratio : array, (K,)
+        Explained variance ratios p_i.
+    samples, units : int
+        The shape of Y.
+    end : float
+        The score at which the path ends.
+    seeds : sequence of int
+        One Y0 each.
+
+    Returns
+    -------
+    score : array, (T,)
+    captured : array, (T, K)
 
     Raises
     ------
@@ -137,14 +206,16 @@ def along_ray(
     """
     count, root = len(ratio), np.sqrt(ratio)
     if units < count:
-        raise InputError(f"the ray of NBS needs at least as many units as PCs; {units} for {count}.")
+        raise InputError(f"{units} units for {count} PCs; a prediction for NBS needs a unit for each PC.")
     draws, nuclear = [], []
     for seed in seeds:
         rng = np.random.default_rng(seed)
         Z = rng.standard_normal((count, units))
+        # The SVD of F'Y0, whose polar factor P is left @ right.
         left, values, right = np.linalg.svd(root[:, None] * Z, full_matrices=False)
         draws.append((Z @ (left @ right).T, _wishart(rng, count, samples - 1 - units)))
         nuclear.append(values.sum())
+    # c, averaged over draws, and the expected ||Y0||^2 of centered normal numbers.
     along, total = float(np.mean(nuclear)), units * (samples - 1.0)
     first = np.arccos(along / np.sqrt(total))
     angles = np.linspace(first, min(first, np.arccos(end)), _RAY_POINTS)
@@ -152,14 +223,21 @@ def along_ray(
     for row, tau in zip(captured, np.sqrt(total - along**2) / np.tan(angles) - along, strict=True):
         for start, W in draws:
             M = start + tau * np.diag(root)
+            # The diagonal of M A^-1 M' with A = L L' is the sum of squares of each column of L^-1 M'.
             triangle = np.linalg.cholesky(M.T @ M + W)
             row += np.square(np.linalg.solve(triangle, M.T)).sum(axis=0) / len(draws)
     return np.cos(angles), captured
 
 
 def _wishart(rng: np.random.Generator, size: int, degrees: int) -> FloatArray:
+    """Return Z Z' of standard normal Z (size, degrees), drawn from at most size^2 numbers.
+
+    By Bartlett's decomposition Z Z' has the distribution of T T', with T lower triangular: normal numbers
+    below the diagonal, and on it the roots of chi-square numbers with degrees, degrees - 1 ... degrees of
+    freedom.
+    """
     Z = rng.standard_normal((size, min(size, degrees)))
-    if degrees >= size:  # Bartlett's triangle
+    if degrees >= size:
         Z = np.tril(Z, -1) + np.diag(np.sqrt(rng.chisquare(degrees - np.arange(size))))
     W: FloatArray = Z @ Z.T
     return W

@@ -1,13 +1,13 @@
-"""Perturbations of one principal component, or of all of Y: as theory sees them, and done to data.
+"""Perturbations of one principal component, or of all of Y: in closed form, and applied to data.
 
-PC i of X = U S V' is s_i u_i. Y is X with s_i (a u_i + b w) in its place, w a unit vector:
+PC i of X = U S V' is s_i u_i. Y is X with s_i (a u_i + b w) in its place, where w is a unit vector:
 
-- ``rotation`` by an angle t, in degrees: a = cos t, b = sin t; 90 replaces the PC;
-- ``scaling`` by an amplitude: a = amplitude, b = 0; 0 removes the PC;
-- ``noise`` of a level: a = 1, b = level, the standard deviation of the noise over that of the PC.
+- ``rotation`` by an angle t, in degrees: a = cos t, b = sin t; 90 degrees replaces the PC;
+- ``scaling`` by an amplitude: a = amplitude, b = 0; amplitude 0 removes the PC;
+- ``noise`` of a level: a = 1, b = level, the standard deviation of the noise divided by that of the PC.
 
-``noise_all`` adds independent noise to all units of Y, of a standard deviation of ``level`` times the root
-mean variance of the units.
+``noise_all`` adds independent noise to all units of Y. Its standard deviation is ``level`` times the square
+root of the mean variance of the units.
 """
 
 from __future__ import annotations
@@ -37,37 +37,40 @@ DEFAULTS: dict[Kind, tuple[float, ...]] = {
 
 
 def check(kind: str, strength: float) -> None:
-    """Refuse a perturbation that does not exist, or a strength out of its range.
+    """Check the name of a perturbation and its strength.
 
     Raises
     ------
     InputError
+        An unknown perturbation, a negative strength, or an angle above 180 degrees.
     """
     checks.one_of(kind, KINDS, "perturbation")
     checks.at_least(strength, 0, f"strength of {kind}")
     if kind == "rotation" and strength > 180:
-        raise InputError(f"strength of rotation is {strength!r}; it is an angle, 0 to 180 degrees.")
+        raise InputError(f"strength of rotation is {strength!r}; give an angle from 0 to 180 degrees.")
 
 
 def mixture(kind: Kind, strength: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """Return a and b of a perturbation of one PC."""
+    """Return a and b of the perturbation s_i (a u_i + b w) of one PC."""
     if kind == "rotation":
         quarters = float(strength) / 90
-        if quarters == round(quarters):  # exactly, where cos and sin are not
+        # cos(pi / 2) is 6e-17 in floating point. With exact values a replaced PC leaves no trace in Y, and a
+        # rotation by 0 leaves X as it is.
+        if quarters == round(quarters):
             return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0))[round(quarters)]
         return math.cos(math.radians(strength)), math.sin(math.radians(strength))
     return (strength, 0.0) if kind == "scaling" else (1.0, strength)
 
 
 def noise_variance(variances: Tensor, units: int, level: float | Tensor) -> Tensor:
-    """Return nu, the expected sum of squares of the noise in one unit: level^2 sum lambda / units."""
+    """Return nu = level^2 sum lambda / units, the expected sum of squares of the noise in one unit."""
     return level**2 * variances.sum() / units
 
 
 def exact_pair(
     variances: Tensor, kind: Kind, strength: float | Tensor, *, units: int, samples: int | None = None
 ) -> Pair:
-    """Return the pair of X and its perturbation by directions exactly orthogonal to all PCs.
+    """Return the pair of X and its perturbation by a direction w that is orthogonal to all PCs.
 
     Parameters
     ----------
@@ -75,14 +78,17 @@ def exact_pair(
         lambda, positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strength : float, or Tensor
-        Degrees, amplitude or level; of scaling and noise also one for each PC, of noise_all each its own Y.
+        Degrees, amplitude, or level. A tensor may hold one strength for each PC (``scaling``, ``noise``), or
+        one for each of several Y (``noise_all``).
     units : int
+        Of X.
     samples : int, optional
-        For the measures that depend on it.
+        For measures that depend on it.
 
     Returns
     -------
-    Pair, with one entry for each PC that is perturbed, or for ``noise_all`` with one entry
+    Pair
+        One entry for each PC that is perturbed; one for each strength with ``noise_all``.
     """
     if kind == "noise_all":
         return Noisy(variances, noise_variance(variances, units, strength), units, samples)
@@ -98,9 +104,9 @@ class Perturbed:
     Attributes
     ----------
     reference : Reference
-        Of X, in all samples or in fewer rows.
+        X, with all samples or in fewer rows.
     of_pc : callable, int -> Tensor (R, rows, p)
-        Y with PC i perturbed, one for each seed; of ``noise_all``, i is not read.
+        Y with PC i perturbed, one for each seed. With ``noise_all``, i is ignored.
     """
 
     reference: Reference
@@ -113,14 +119,14 @@ class Directions:
     Parameters
     ----------
     reference : Reference
-        Of X, (n, p), in float64.
+        X, (n, p), in float64.
     seeds : tuple of int
-        Each draws its own; the numbers do not depend on the other seeds.
+        One draw each, which does not depend on the other seeds.
 
     Raises
     ------
     InputError
-        No seed, or one that is negative.
+        No seed, or a negative one.
     """
 
     def __init__(self, reference: Reference, seeds: tuple[int, ...]) -> None:
@@ -128,27 +134,29 @@ class Directions:
         self.reference = reference
         self.seeds = seeds
         scale = reference.scores * reference.norm  # (n, K)
-        self.values = torch.linalg.vector_norm(scale, dim=0)
-        self.pcs = scale / self.values
+        self.values = torch.linalg.vector_norm(scale, dim=0)  # (K,), s
+        self.pcs = scale / self.values  # (n, K), U
         centered = linalg.center(reference.responses)
         self.axes = (centered.mT @ self.pcs / self.values).mT  # (K, p), V'
 
     def draw(self, i: int) -> Tensor:
-        """Return w for PC i, (R, n)."""
+        """Return w for PC i, (R, n), one for each seed."""
         w = torch.stack([self._normal(seed, i, (self.reference.samples,)) for seed in self.seeds])
         w = w - w.mean(dim=-1, keepdim=True)
-        u = self.pcs[:, i]
+        u = self.pcs[:, i]  # u is centered, so that w stays centered
         w = w - (w @ u)[:, None] * u
         unit: Tensor = w / torch.linalg.vector_norm(w, dim=-1, keepdim=True)
         return unit
 
     def noise(self, nu: Tensor) -> Tensor:
-        """Return noise for all units, (R, n, p), of expected sum of squares nu a unit once centered."""
+        """Return noise for all units, (R, n, p), of expected sum of squares nu per unit after centering."""
         shape = tuple(self.reference.responses.shape)
+        # Streams 0 to K - 1 are those of the PCs. Centering leaves n - 1 degrees of freedom.
         drawn = torch.stack([self._normal(seed, len(self.values), shape) for seed in self.seeds])
         return drawn * (nu / (shape[0] - 1)).sqrt()
 
     def _normal(self, seed: int, stream: int, shape: tuple[int, ...]) -> Tensor:
+        # Seeded by both, the draw of a PC is the same whichever other PCs and seeds are used.
         return torch.from_numpy(np.random.default_rng((seed, stream)).standard_normal(shape))
 
 
@@ -160,9 +168,10 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
     directions : Directions
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strength : float
+        Degrees, amplitude, or level.
     fewer_rows : bool
-        Write X and Y in coordinates of the span of U and w, K + 2 rows: for measures that are blind to
-        rotations of the samples. Not for ``noise_all``.
+        Write X and Y in K + 2 rows instead of n samples, in coordinates of the span of U and w. For measures
+        that do not change under rotations of the samples; ignored with ``noise_all``.
 
     Returns
     -------
@@ -174,9 +183,10 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
         noisy = reference.responses + directions.noise(nu)
         return Perturbed(reference, lambda _: noisy)
     along, across = mixture(kind, strength)
-    from scipy.linalg import helmert  # loaded where it is needed
+    from scipy.linalg import helmert  # imported here: other kinds of perturbation do not need it
 
-    # Orthonormal columns of sum zero, (K + 2, K + 1).
+    # (K + 2, K + 1), orthonormal columns that sum to zero. The K + 1 coordinates, one for each PC and one for
+    # the part of w outside of U, become rows that a measure can center without changing them.
     rows = torch.from_numpy(helmert(len(values) + 2).T.copy()).to(values)
 
     def in_samples(i: int) -> tuple[Tensor, Tensor]:
@@ -184,6 +194,7 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
 
     def in_span(i: int) -> tuple[Tensor, Tensor]:
         w = directions.draw(i)
+        # Only the length of the part outside of U matters: its direction can be turned to one coordinate.
         inside = w @ directions.pcs  # (R, K)
         outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
         return rows[:, i], torch.cat([inside, outside[:, None]], dim=-1) @ rows.mT
@@ -194,7 +205,7 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
 
     def of_pc(i: int) -> Tensor:
         u, w = written(i)
-        change = (along - 1) * u + across * w  # (R, rows)
+        change = (along - 1) * u + across * w  # (R, rows); Y - X is s_i change v_i'
         perturbed: Tensor = reference.responses + values[i] * change[..., None] * axes[i]
         return perturbed
 

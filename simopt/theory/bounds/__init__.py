@@ -1,7 +1,8 @@
-"""Bounds between measures: what the score of one leaves possible for another, for a known spectrum of X.
+"""Proved bounds between measures: the limits of one score at a given other score, for a known spectrum of X.
 
-``between`` gives the best known limits of one measure at levels of another; ``bounds`` lists what it is made
-of, each with its proof where it is computed: ``frontier`` (CKA, NBS) and ``subspace`` (least squares, CCA).
+:func:`between` returns the best limits of one measure at levels of another. It combines the bounds listed by
+:func:`bounds`, whose proofs stand where they are computed: ``frontier`` for CKA and NBS, ``subspace`` for
+linear regression and CCA.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ Curve = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Relation:
-    """A measure as a monotone function of another one.
+    """A measure as a monotone function of a base measure.
 
     Attributes
     ----------
     measure : str
-        Which measure it is a function of: cka, nbs, linreg or cca.
+        The base measure: cka, nbs, linreg or cca.
     forward, inverse : callable
-        From that measure to this one and back, elementwise.
+        From the base measure to this one and back, elementwise.
     rising : bool
-        False for distances and angles.
+        Whether the function rises; it falls for distances and angles.
     formula : str
     """
 
@@ -84,7 +85,7 @@ def measures() -> list[str]:
 
 
 def relation(name: str) -> Relation:
-    """Return of which measure, and how, a measure is a function.
+    """Return a measure as a function of its base measure.
 
     Raises
     ------
@@ -102,7 +103,7 @@ class Bound:
     Attributes
     ----------
     given, implied : str
-        cka, nbs, linreg or cca.
+        Two of cka, nbs, linreg and cca.
     lower, upper : callable
         From scores of the given measure to limits of the implied one; both rise.
     """
@@ -115,11 +116,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a measure, one pair for each level of another; NaN where no Y reaches the level.
+    """Limits of a measure at levels of another.
 
     Attributes
     ----------
     lower, upper : array
+        One number for each level; NaN where no Y reaches the level.
     """
 
     lower: Floats
@@ -127,7 +129,7 @@ class Range:
 
 
 def limits(setting: Setting) -> dict[str, float]:
-    """Return the largest cka, nbs, linreg and cca that any Y of so many units reaches.
+    """Return the largest cka, nbs, linreg and cca that any Y with the setting's units can have.
 
     E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with r = min(q, n - 1): the first r PCs of X. Sharp.
     """
@@ -142,18 +144,22 @@ def limits(setting: Setting) -> dict[str, float]:
 def bounds(setting: Setting) -> tuple[Bound, ...]:
     """Return all bounds between two of cka, nbs, linreg and cca, in both directions.
 
-    Each with its proof, and where it is sharp: where some Y comes as near to the limits as wanted.
+    For each pair: the bound, the idea of its proof, and where it is sharp, that is, where some Y comes
+    arbitrarily close to the limit.
 
-    - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2; nbs^4 <= 1 - (1 - cka^2) / PR_x, and tighter.
-      Majorisation of mu^2; Powers and Stormer; super-fidelity; Uhlmann: see frontier. Sharp from below at
-      cka <= p_1 / (E_K sqrt(r)), one PC, cka = 1; from above up to two PCs, and at cka = 1.
-    - nbs^2 <= linreg <= nbs^2 + P_{r-1}. X'Y = (PX)'Y; the least eigenvalue of P rho P is at least
-      linreg - P_{r-1}. Sharp from below everywhere, from above as all variance of Y goes into one direction.
-    - cka^2 <= sum mu^2 / E_K^2, mu the PCs filled up to linreg; linreg <= cka E_K + P_{r-1}.
-      <K, L> = <PKP, L>, and interlacing; T is at least the least eigenvalue of P rho P. Sharp as the last.
-    - min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1}, k = floor(S).
-      S = sum rho = cca min(p, q); von Neumann on U'PU, whose eigenvalues are rho^2. Sharp from above
-      everywhere, from below where n - 1 >= K + r.
+    - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2, and nbs^4 <= 1 - (1 - cka^2) / PR_x or less.
+      Majorization, Powers and Stormer, super-fidelity, and Uhlmann's theorem: see ``frontier``. Sharp from
+      below at cka <= p_1 / (E_K sqrt(r)), for one PC, and at cka = 1; from above for up to two PCs, and at
+      cka = 1.
+    - nbs^2 <= linreg <= nbs^2 + P_{r-1}. X'Y = (PX)'Y, and the least eigenvalue of P rho P is at least
+      linreg - P_{r-1}. Sharp from below everywhere; from above in the limit in which all variance of Y is in
+      one direction.
+    - cka^2 E_K^2 <= p_1^2 + ... + p_k^2 + (linreg - P_k)^2 with P_k <= linreg < P_{k+1}, and
+      linreg <= cka E_K + P_{r-1}. tr rho sigma = tr P rho P sigma and interlacing; T is at least the least
+      eigenvalue of P rho P. The first is sharp, the second in the same limit as above.
+    - min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1} with k = floor(S).
+      S = sum rho_j = cca min(p, q). Von Neumann's trace inequality for U'PU, whose eigenvalues are rho_j^2.
+      Sharp from above everywhere, from below if n - 1 >= K + r.
     """
     divisor, norm = min(setting.x_units, setting.units), setting.norm
     lowest, most = partial(subspace.lowest_variance, setting), partial(subspace.linreg_under, setting)
@@ -191,15 +197,16 @@ def between(
     levels: ArrayLike,
     x_units: int | None = None,
 ) -> Range:
-    """Return the best known limits of measure b at levels of measure a, over all Y of so many units.
+    """Return the best known limits of measure b at levels of measure a, over all Y with this many units.
 
-    Every chain of :func:`bounds` from a to b is followed, as all of them rise, and the tightest limits are
-    kept; angular forms and distances go through the measure that they are functions of.
+    A chain of :func:`bounds` from a to b, such as cka -> nbs -> linreg, is a bound too, as all limits rise.
+    All chains are followed, and the tightest limits are kept. Angular forms and distances are computed from
+    their base measures.
 
     Parameters
     ----------
     a, b : str
-        Two of :func:`measures`, names of the catalogue.
+        Two of :func:`measures`.
     spectrum : array, (K,)
         Eigenvalues of X'X, X centered, in any scale.
     samples, units : int
@@ -207,7 +214,12 @@ def between(
     levels : array
         Scores of a.
     x_units : int, optional
-        p of X, where it has more units than PCs; cca is divided by min(p, q).
+        p of X, if it has more units than PCs; cca is divided by min(p, q).
+
+    Returns
+    -------
+    Range
+        Of the shape of ``levels``.
 
     Raises
     ------
@@ -215,43 +227,44 @@ def between(
         An unknown measure, or a spectrum that X of this shape cannot have.
     """
     setting = Setting.of(spectrum, samples=samples, units=units, x_units=x_units)
-    given, implied = relation(a), relation(b)
-    known, most = bounds(setting), limits(setting)
+    source, target = relation(a), relation(b)
+    all_bounds, most = bounds(setting), limits(setting)
     scores = np.asarray(levels, dtype=np.float64)
-    level, top = given.inverse(scores), most[given.measure]
-    # A form has no inverse beyond its range: there the way back does not arrive.
-    back = np.abs(given.forward(level) - scores) <= _TIP
+    level, top = source.inverse(scores), most[source.measure]
+    # A form has no inverse outside its range: forward(inverse(score)) is not the score there.
+    back = np.abs(source.forward(level) - scores) <= _TIP
     outside = ~((level >= -_ROUNDING) & (level <= top + _ROUNDING) & back)
     level = np.clip(np.where(outside, 0, level), 0, top)
-    if given.measure == implied.measure:
+    if source.measure == target.measure:
         low, high = level, level
     else:
-        low, high = np.zeros_like(level), np.full_like(level, most[implied.measure])
-        for chain in _chains(given.measure, implied.measure, known):
+        low, high = np.zeros_like(level), np.full_like(level, most[target.measure])
+        for chain in _chains(source.measure, target.measure, all_bounds):
             down, up = level, level
             for bound in chain:
                 cap = most[bound.implied]
                 down, up = np.clip(bound.lower(down), 0, cap), np.clip(bound.upper(up), 0, cap)
             low, high = np.maximum(low, down), np.minimum(high, up)
-    ends = (low, high) if implied.rising else (high, low)
-    lower, upper = (np.where(outside, np.nan, implied.forward(end)) for end in ends)
+    ends = (low, high) if target.rising else (high, low)
+    lower, upper = (np.where(outside, np.nan, target.forward(end)) for end in ends)
     return Range(lower, upper)
 
 
+# Levels may exceed the largest reachable score by rounding.
 _ROUNDING = 1e-9
+# Rounding of an angle or a distance near 0: a score that is off by 1e-15 moves it by the root of that, 4e-8.
 _TIP = 1e-7
-"""Rounding of an angle or a distance near 0, the root of that of its score."""
 
 
 def _chains(
-    start: str, end: str, known: tuple[Bound, ...], seen: tuple[str, ...] = ()
+    start: str, end: str, all_bounds: tuple[Bound, ...], seen: tuple[str, ...] = ()
 ) -> Iterator[tuple[Bound, ...]]:
-    """All ways from one measure to another that visit none twice."""
-    for bound in known:
+    """Yield all chains of bounds from one measure to another that visit no measure twice."""
+    for bound in all_bounds:
         if bound.given != start or bound.implied in seen:
             continue
         if bound.implied == end:
             yield (bound,)
         else:
-            for rest in _chains(bound.implied, end, known, (*seen, start)):
+            for rest in _chains(bound.implied, end, all_bounds, (*seen, start)):
                 yield (bound, *rest)

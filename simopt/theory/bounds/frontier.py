@@ -1,6 +1,28 @@
-"""CKA against NBS for a known X and a free Y: T = c ||rho|| m, with c = cka and m = ||sigma||_F unknown.
+"""Bounds between CKA and NBS, for a known spectrum of X and a free Y of rank at most r.
 
-Every function rises with its argument, and takes and gives arrays of levels.
+rho and sigma are the density matrices of X and Y (:class:`~simopt.theory.bounds.setting.Setting`). With
+c = cka and m = ||sigma||_F, which is unknown,
+
+    T = tr rho sigma = c ||rho||_F m = c E_K m,    nbs = F(rho, sigma) = tr (rho^1/2 sigma rho^1/2)^1/2,
+
+so nbs is the root fidelity of two quantum states, and their inequalities apply. All functions take and return
+arrays of levels, elementwise, and do not fall as their argument rises.
+
+References
+----------
+.. [1] Harvey, S. E., Larsen, B. W. & Williams, A. H. (2023). Duality of Bures and shape distances with
+   implications for comparing neural representations. arXiv:2311.11436
+.. [2] Uhlmann, A. (1976). The "transition probability" in the state space of a *-algebra. Reports on
+   Mathematical Physics 9, 273-279. doi:10.1016/0034-4877(76)90060-4
+.. [3] Powers, R. T. & Stormer, E. (1970). Free states of the canonical anticommutation relations.
+   Communications in Mathematical Physics 16, 1-33. doi:10.1007/BF01645492
+.. [4] Fuchs, C. A. & van de Graaf, J. (1999). Cryptographic distinguishability measures for
+   quantum-mechanical states. IEEE Transactions on Information Theory 45, 1216-1227. doi:10.1109/18.761271
+.. [5] Miszczak, J. A., Puchala, Z., Horodecki, P., Uhlmann, A. & Zyczkowski, K. (2009). Sub- and
+   super-fidelity as bounds for quantum fidelity. Quantum Information and Computation 9, 103-130.
+   arXiv:0805.2037
+.. [6] Horn, A. (1950). On the singular values of a product of completely continuous operators. Proceedings
+   of the National Academy of Sciences 36, 374-375. doi:10.1073/pnas.36.7.374
 """
 
 from __future__ import annotations
@@ -15,85 +37,95 @@ from simopt.theory.bounds.setting import greatest, least, unit
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats, Setting
 
+# How many j the third limit of nbs_upper is taken at, evenly spaced in their logarithm. Any set of j gives a
+# bound. With 32 it is within 0.0015 of the limit over all j, with 8 within 0.023 (200 PCs, power laws and
+# exponential spectra, 100 units).
 _CUTS = 32
 
 
 def smallest_norm(setting: Setting, cka: Floats) -> Floats:
-    """Return the smallest ||sigma||_F at which a CKA of c is possible.
+    """Return the smallest ||sigma||_F with which a CKA of c is possible.
 
-    m = 1 / (sqrt(r) cos(phi - theta)) with theta = arccos(c E_K / E_r) and phi the angle between (p_1 .. p_r)
-    and the flat spectrum, and 1 / sqrt(r) where theta >= phi.
+    m = 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. theta = arccos(c E_K / E_r),
+    and phi is the angle between (p_1 .. p_r) and the flat spectrum.
 
-    Proof: tr rho sigma <= sum p_i b_i (von Neumann), b the spectrum of sigma, so b lies within theta of
-    (p_1 .. p_r). On sum b = 1, 1 / ||b|| is sqrt(r) times the cosine to the flat spectrum, and the
-    nearest b is on the arc between the two. Sharp: that b on the PCs of X.
+    Proof: let b be the spectrum of sigma. tr rho sigma <= sum p_i b_i (von Neumann), so b is within an angle
+    theta of (p_1 .. p_r). For sum b = 1, 1 / ||b|| is sqrt(r) times the cosine of the angle between b and the
+    flat spectrum, and the b nearest to flat lies on the arc between the two. Sharp: that b on the PCs of X.
     """
     count = setting.common
-    own = setting.norms[count]
-    flat = np.arccos(unit(setting.variance[count] / (np.sqrt(setting.rank) * own)))
-    angle = np.arccos(unit(cka * setting.norm / own))
+    x_norm = setting.norms[count]  # E_r
+    flat = np.arccos(unit(setting.variance[count] / (np.sqrt(setting.rank) * x_norm)))  # phi
+    angle = np.arccos(unit(cka * setting.norm / x_norm))  # theta
     norm: Floats = 1 / (np.sqrt(setting.rank) * np.cos(np.maximum(flat - angle, 0)))
     return norm
 
 
 def nbs_lower(setting: Setting, cka: Floats) -> Floats:
-    """Return a lower limit of NBS at a given CKA, the larger one of two.
+    """Return a lower limit of NBS at a given CKA: the larger one of two.
 
-    nbs^2 >= m G^2, G = sum_j sqrt(M_j - M_{j-1}), M_j = E_j cos(phi_j - theta) as long as phi_j > theta and
-    c E_K from then on, with cos(theta) = c E_K / E_r, cos(phi_j) = E_j / E_r, m from :func:`smallest_norm`;
-    and nbs^2 >= 1 - sqrt(N (1 - c^2)) E_K, N = min(K + r, n - 1).
+    1. nbs^2 >= m G^2 with G = sum_j sqrt(M_j - M_{j-1}) and m from :func:`smallest_norm`. M_j is
+       E_j cos(phi_j - theta) as long as phi_j > theta, and c E_K for larger j, with cos(theta) = c E_K / E_r
+       and cos(phi_j) = E_j / E_r.
+    2. nbs^2 >= 1 - sqrt(N (1 - c^2)) E_K with N = min(K + r, n - 1).
 
-    Proof of the first: the singular values mu of rho^1/2 sigma^1/2 have mu^2 weakly majorised by p_i b_i
-    (Horn), b the spectrum of sigma, and sum mu^2 = T = c E_K m. As b lies within theta of (p_1 .. p_r), its
-    product with the first j of them is at most m E_j cos(phi_j - theta). M is concave in j and sum sqrt
-    Schur-concave, so nbs is smallest where these limits are met; the result grows with m. It implies
-    nbs^2 >= c E_K / sqrt(r), as G^2 >= c E_K.
-    Proof of the second: tr A + tr B - 2 F(A, B) <= ||A - B||_1 (Powers and Stormer 1970; Fuchs and van de
-    Graaf 1999) at A = rho and B = kappa sigma, kappa = c E_K / m, where ||A - B||_F^2 = E_K^2 (1 - c^2) and
-    the rank is at most N; F(A, B) = sqrt(kappa) nbs, and (1 + kappa - D) / (2 sqrt(kappa)) >= sqrt(1 - D).
-    Sharp for one PC, for c <= p_1 / (E_K sqrt(r)) where K + r < n, and at the largest CKA.
+    Proof of 1: let mu be the singular values of rho^1/2 sigma^1/2 and b the spectrum of sigma. Then
+    nbs = sum mu, sum mu^2 = T = c E_K m, and mu^2 is weakly majorized by p_i b_i [6]_. As b is within theta
+    of (p_1 .. p_r), sum over i <= j of p_i b_i is at most m E_j cos(phi_j - theta) = m M_j. M is concave in j,
+    and a sum of square roots is Schur-concave, so nbs is smallest if mu_1^2 + ... + mu_j^2 = m M_j for every
+    j. The result grows with m. It implies nbs^2 >= c E_K / sqrt(r), as G^2 >= c E_K.
+
+    Proof of 2: tr A + tr B - 2 F(A, B) <= ||A - B||_1 [3]_ [4]_. Take A = rho and B = kappa sigma with
+    kappa = c E_K / m: then ||A - B||_F^2 = E_K^2 (1 - c^2), its rank is at most N, so that
+    ||A - B||_1 <= D = sqrt(N (1 - c^2)) E_K. With F(A, B) = sqrt(kappa) nbs this gives
+    nbs >= (1 + kappa - D) / (2 sqrt(kappa)) >= sqrt(1 - D), the least value over kappa.
+
+    Sharp for one PC, for c <= p_1 / (E_K sqrt(r)) if K + r < n, and at the largest CKA.
     """
     level = unit(cka)
     count = setting.common
-    own = setting.norms[count]
-    angle = np.arccos(unit(level * setting.norm / own))[..., None]
-    place = np.arccos(unit(setting.norms[: count + 1] / own))
+    x_norm = setting.norms[count]  # E_r
+    angle = np.arccos(unit(level * setting.norm / x_norm))[..., None]  # theta, (..., 1)
+    place = np.arccos(unit(setting.norms[: count + 1] / x_norm))  # phi_j, (d + 1,)
+    # M_j, (..., d + 1); its differences are mu_j^2 / m at the minimum of nbs.
     inside = setting.norms[: count + 1] * np.cos(np.maximum(place - angle, 0))
-    inside = np.where(place > angle, inside, np.cos(angle) * own)
+    inside = np.where(place > angle, inside, np.cos(angle) * x_norm)
     greedy = np.sqrt(np.maximum(np.diff(inside, axis=-1), 0)).sum(axis=-1)
     first = smallest_norm(setting, level) * greedy**2
     rank = min(setting.components + setting.rank, setting.samples - 1)
+    # 1 - c^2 as a product keeps its digits next to c = 1.
     second = 1 - setting.norm * np.sqrt(rank * (1 - level) * (1 + level))
     return unit(np.maximum(first, second)) ** 0.5
 
 
 def nbs_upper(setting: Setting, cka: Floats) -> Floats:
-    """Return an upper limit of NBS at a given CKA, the smallest one of four.
+    """Return an upper limit of NBS at a given CKA: the smallest one of four.
 
     With A = c E_K, B^2 = 1 - E_K^2 and d = min(K, r):
 
-    - nbs^2 <= max over m in [1 / sqrt(r), 1] of min(d A m, A m + B sqrt(1 - m^2)), the bound of ranks and the
-      super-fidelity; without the first and with all m it is nbs^4 <= 1 - (1 - c^2) / PR_x. The terms rise
-      and have one peak, so the maximum is at m = max(A / sqrt(A^2 + B^2), B / sqrt((d-1)^2 A^2 + B^2),
-      1 / sqrt(r)).
-    - nbs <= 1 - (sqrt(p_1 + E_K sqrt(1 - c^2)) - sqrt(p_1))^2 / 2. Proof: factors with AA' = rho, BB' = sigma
-      and ||A - B||_F^2 = 2 - 2 nbs = e^2 exist (Uhlmann); E_K sqrt(1 - c^2) <= ||rho - sigma||_F
-      <= ||A - B||_F ||A + B||_2 <= e (2 sqrt(p_1) + e).
-    - nbs <= sqrt(min(j, r) A) + sqrt(1 - P_j) for every j: the nuclear norm of the first j PCs with Y, by
-      Cauchy-Schwarz, and that of the others.
-    - nbs <= sqrt(P_r), as rank Y <= r.
+    1. nbs^2 <= max over m in [1 / sqrt(r), 1] of min(d A m, A m + B sqrt(1 - m^2)). The first term is
+       (sum mu)^2 <= d sum mu^2 = d T, the second is the super-fidelity [5]_. Over all m and without the first
+       term this is nbs^4 <= 1 - (1 - c^2) / PR_x. The first term rises with m and the second has one peak, so
+       the maximum is at m = max(A / sqrt(A^2 + B^2), B / sqrt((d - 1)^2 A^2 + B^2), 1 / sqrt(r)): the peak,
+       the crossing of the two terms, or the lower end.
+    2. nbs <= 1 - (sqrt(p_1 + E_K sqrt(1 - c^2)) - sqrt(p_1))^2 / 2. Proof: there are factors with AA' = rho,
+       BB' = sigma and ||A - B||_F^2 = 2 - 2 nbs = e^2 [2]_, and
+       E_K sqrt(1 - c^2) <= ||rho - sigma||_F <= ||A - B||_F ||A + B||_2 <= e (2 sqrt(p_1) + e).
+    3. nbs <= sqrt(min(j, r) A) + sqrt(1 - P_j) for every j. Proof: the nuclear norm of the first j PCs with Y
+       by Cauchy-Schwarz, plus that of the other PCs with Y.
+    4. nbs <= sqrt(P_r), as the rank of Y is at most r.
 
-    Not exact in general, and no convex problem: pinching Y to the PCs of X raises NBS, but CKA too, and with
-    two PCs a Y turned out of them is above every Y on them. Sharp for one PC, at c = 1, and for two PCs where
-    m = A / sqrt(A^2 + B^2) is that of a Y in their span.
+    Not exact in general. The maximum is not a convex problem: pinching Y to the PCs of X raises NBS, but it
+    raises CKA too, and with two PCs some Y outside of their span are above every Y inside. Sharp for one PC,
+    at c = 1, and for two PCs if m = A / sqrt(A^2 + B^2) is that of a Y in their span.
     """
     level = unit(cka)
     A = level * setting.norm
     B = math.sqrt(max(1 - setting.norm**2, 0))
-    C = (setting.common - 1) * A
+    C = (setting.common - 1) * A  # the two terms of 1 cross where C m = B sqrt(1 - m^2)
     peak, crossing = np.hypot(A, B), np.hypot(C, B)
     m = np.maximum(np.maximum(_ratio(A, peak), _ratio(B, crossing)), 1 / np.sqrt(setting.rank))
-    # sqrt(1 - m^2), not from m: it counts where m is 1 to rounding.
+    # sqrt(1 - m^2), computed without m: next to m = 1 the difference would lose its digits.
     beside = np.minimum(np.minimum(_ratio(B, peak, 1), _ratio(C, crossing, 1)), np.sqrt(1 - 1 / setting.rank))
     squared = np.minimum(setting.common * A * m, A * m + B * beside)
     top = setting.share[0]
@@ -106,12 +138,12 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
 
 
 def cka_lower(setting: Setting, nbs: Floats) -> Floats:
-    """Return a lower limit of CKA at a given NBS: where :func:`nbs_upper` first reaches it."""
+    """Return a lower limit of CKA at a given NBS: the least CKA at which :func:`nbs_upper` reaches it."""
     return least(lambda level: nbs_upper(setting, level), np.asarray(nbs), highest_cka(setting))
 
 
 def cka_upper(setting: Setting, nbs: Floats) -> Floats:
-    """Return an upper limit of CKA at a given NBS: where :func:`nbs_lower` passes it."""
+    """Return an upper limit of CKA at a given NBS: the largest CKA whose :func:`nbs_lower` is not above it."""
     return greatest(lambda level: nbs_lower(setting, level), np.asarray(nbs), highest_cka(setting))
 
 

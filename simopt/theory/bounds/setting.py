@@ -1,4 +1,4 @@
-"""What the bounds take as given: the spectrum of X, and how many samples and units there are."""
+"""The arguments of all bounds: the spectrum of X, and the numbers of samples and units."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """X known by its spectrum, Y free.
+    """An X of known spectrum; Y is free.
 
-    rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are density matrices; every bound speaks
-    of them. rho has the eigenvalues p_i; m = ||sigma||_F is unknown.
+    rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are positive semidefinite with trace 1,
+    that is, density matrices. All bounds are stated for them. rho has the eigenvalues p_i; m = ||sigma||_F is
+    unknown.
 
     Attributes
     ----------
     share : array, (K,)
         p_i = lambda_i / sum lambda, descending, all positive.
-    samples : int, n
-    units : int, q
-        Of Y.
-    x_units : int, p
-        Of X; cca is divided by min(p, q).
+    samples : int
+        n.
+    units : int
+        q, of Y.
+    x_units : int
+        p, of X; cca is divided by min(p, q).
     """
 
     share: Floats
@@ -44,12 +46,21 @@ class Setting:
 
     @classmethod
     def of(cls, spectrum: ArrayLike, *, samples: int, units: int, x_units: int | None = None) -> Setting:
-        """Return the setting of eigenvalues in any order and scale; zeros are left out.
+        """Return the setting for eigenvalues in any order and scale; zeros are left out.
+
+        Parameters
+        ----------
+        spectrum : array, (K,)
+            Eigenvalues of X'X, X centered.
+        samples, units : int
+            n, and q of Y.
+        x_units : int, optional
+            p of X; None: as many as PCs.
 
         Raises
         ------
         InputError
-            A spectrum that is not one of X'X with so many samples and units.
+            A spectrum that X of this shape cannot have.
         """
         checks.whole(samples, 3, "samples")
         checks.whole(units, 1, "units")
@@ -63,12 +74,12 @@ class Setting:
 
     @property
     def rank(self) -> int:
-        """R = min(q, n - 1), the largest rank of Y."""
+        """The largest rank of Y, r = min(q, n - 1); centering takes one dimension."""
         return min(self.units, self.samples - 1)
 
     @property
     def common(self) -> int:
-        """D = min(K, r), the largest number of canonical correlations."""
+        """The largest number of canonical correlations, d = min(K, r)."""
         return min(self.components, self.rank)
 
     @cached_property
@@ -92,7 +103,7 @@ class Setting:
         return float(self.norms[-1])
 
     def variance_of(self, count: int) -> float:
-        """P_count, which is 1 from K on."""
+        """P_count, which is exactly 1 from K on."""
         return 1.0 if count >= self.components else float(self.variance[count])
 
 
@@ -103,25 +114,28 @@ def unit(values: Floats) -> Floats:
 
 
 def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
-    """Return, for each value v, the smallest x in [0, top] where a rising function reaches v.
+    """Return, for each value v, the smallest x in [0, top] at which a rising function reaches v.
 
-    By bisection, the end of the last interval that lies below; ``top`` where v is not reached.
+    By bisection. Of the last interval the lower end is returned, so that rounding makes a lower limit no
+    larger. ``top`` where v is not reached.
     """
     low, _ = _bisected(lambda x: function(x) >= values, np.full_like(values, top))
     return np.where(function(np.full_like(values, top)) < values, top, low)
 
 
 def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
-    """Return, for each value v, the largest x in [0, top] where a rising function has not passed v.
+    """Return, for each value v, the largest x in [0, top] at which a rising function has not passed v.
 
-    By bisection, the end of the last interval that lies above; 0 where the function starts above v.
+    By bisection. Of the last interval the upper end is returned, so that rounding makes an upper limit no
+    smaller. 0 where the function is above v everywhere.
     """
     return _bisected(lambda x: function(x) > values, np.full_like(values, top))[1]
 
 
 def _bisected(beyond: Callable[[Floats], npt.NDArray[np.bool_]], high: Floats) -> tuple[Floats, Floats]:
-    """Return the last interval, from 0 to ``high`` at first, around where ``beyond`` becomes true."""
+    """Return the last interval of a bisection between 0 and ``high`` for where ``beyond`` becomes true."""
     low = np.zeros_like(high)
+    # 60 halvings leave 1e-18 of the range, less than float64 resolves.
     for _ in range(60):
         middle = (low + high) / 2
         there = beyond(middle)
@@ -130,4 +144,5 @@ def _bisected(beyond: Callable[[Floats], npt.NDArray[np.bool_]], high: Floats) -
 
 
 def _running(values: Floats) -> Floats:
+    """Return the sums of the first 0, 1, ... K values, (K + 1,)."""
     return np.append(0.0, np.cumsum(values))

@@ -1,7 +1,9 @@
-"""Least squares and CCA against each other and against CKA and NBS: P the projector onto the columns of Y.
+"""Bounds of linear regression and CCA, with each other and with CKA and NBS.
 
-linreg is tr(P rho), X from Y on all samples; cca is S / min(p, q) with S = sum of canonical correlations.
-Every function rises with its argument, and takes and gives arrays of levels.
+With P the projector onto the columns of Y, linreg = tr P rho (X predicted from Y, without held-out samples),
+and cca = S / min(p, q) with S the sum of the canonical correlations. E_j, P_j, p_j, m, T and r are those of
+:mod:`~simopt.theory.bounds.setting` and :mod:`~simopt.theory.bounds.frontier`. All functions take and return
+arrays of levels, elementwise, and do not fall as their argument rises.
 """
 
 from __future__ import annotations
@@ -33,9 +35,12 @@ def linreg_over_nbs(nbs: Floats) -> Floats:
 def cka_under_linreg(setting: Setting, linreg: Floats) -> Floats:
     """Return the largest CKA at a given linreg.
 
-    sqrt(p_1^2 + ... + p_k^2 + (linreg - P_k)^2) / E_K with P_k <= linreg < P_{k+1}. Proof: <K, L> = <PKP, L>
-    <= ||PKP|| ||L||; the eigenvalues of P rho P are at most p_j (Cauchy) and sum to linreg, and their squares
-    have the largest sum when the first are full. Sharp: Y Y' = PKP, P on the first k PCs and a part of one.
+    sqrt(p_1^2 + ... + p_k^2 + (linreg - P_k)^2) / E_K with P_k <= linreg < P_{k+1}.
+
+    Proof: P sigma P = sigma, so tr rho sigma = tr P rho P sigma <= ||P rho P||_F ||sigma||_F. The eigenvalues
+    of P rho P are at most p_j (Cauchy interlacing) and sum to linreg; the sum of their squares is largest if
+    the first ones are equal to p_j. Sharp: sigma proportional to P rho P, with P onto the first k PCs and a
+    direction that overlaps with PC k + 1.
     """
     level = unit(linreg)
     k = _full(setting.variance, level)
@@ -51,20 +56,20 @@ def linreg_over_cka(setting: Setting, cka: Floats) -> Floats:
 
 
 def lowest_variance(setting: Setting, linreg: Floats) -> Floats:
-    """Return max(linreg - P_{r-1}, 0), the least that P rho P has in any direction of a Y of rank r.
+    """Return e = max(linreg - P_{r-1}, 0), a lower limit of P rho P in every direction of a Y of rank r.
 
-    r = min(q, n - 1). Its eigenvalues sum to linreg, and all but the last to at most P_{r-1}. With e the
-    result, nbs^2 >= e, since sigma^1/2 rho sigma^1/2 >= e sigma and the root is operator monotone; and
-    cka >= e / E_K, since T >= e and m <= 1. 0 where Y is wider than X's rank. Sharp as all of Y's variance
-    goes into that direction.
+    The eigenvalues of P rho P sum to linreg, and all but the last sum to at most P_{r-1}. It follows that
+    nbs^2 >= e, since sigma^1/2 rho sigma^1/2 >= e sigma and the square root is operator monotone; and that
+    cka >= e / E_K, since T >= e and m <= 1. e is 0 if r exceeds the rank of X. Sharp in the limit in which
+    all variance of Y lies in that last direction.
     """
     return unit(unit(linreg) - setting.variance_of(setting.rank - 1))
 
 
 def linreg_under(setting: Setting, variance: Floats) -> Floats:
-    """Return min(P_r, P_{r-1} + v), the largest linreg where v is nbs^2 or cka E_K.
+    """Return min(P_r, P_{r-1} + v), the largest linreg, with v either nbs^2 or cka E_K.
 
-    The inverse of :func:`lowest_variance`: 1 where Y is wider than X's rank. Sharp, as that is.
+    The inverse of :func:`lowest_variance`, and sharp where that is. 1 if r exceeds the rank of X.
     """
     limit: Floats = np.minimum(
         setting.variance_of(setting.rank - 1) + variance, setting.variance_of(setting.rank)
@@ -73,11 +78,14 @@ def linreg_under(setting: Setting, variance: Floats) -> Floats:
 
 
 def linreg_upper(setting: Setting, total: Floats) -> Floats:
-    """Return the largest linreg at a given sum of canonical correlations S.
+    """Return the largest linreg at a given sum S of canonical correlations.
 
-    P_k + (S - k)^2 p_{k+1}, k = floor(S). Proof: linreg = tr(diag(p) M), M = U'PU with the eigenvalues
-    rho_j^2, at most sum p_j rho_j^2, both descending (von Neumann), which is convex in rho in [0, 1]: full
-    first. Sharp: rho_j of the j-th PC each.
+    P_k + (S - k)^2 p_{k+1} with k = floor(S).
+
+    Proof: linreg = tr diag(p) M with M = U'PU, whose eigenvalues are the squared canonical correlations
+    rho_j^2. So linreg <= sum p_j rho_j^2 with both descending (von Neumann). This is convex in the rho_j, and
+    for rho_j in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. Sharp: rho_j the
+    correlation of PC j with a unit of Y of its own.
     """
     total = np.clip(total, 0, setting.common)
     k = np.minimum(np.floor(total).astype(int), setting.components - 1)
@@ -85,17 +93,19 @@ def linreg_upper(setting: Setting, total: Floats) -> Floats:
 
 
 def linreg_lower(setting: Setting, total: Floats) -> Floats:
-    """Return the smallest linreg at a given sum of canonical correlations S.
+    """Return the smallest linreg at a given sum S of canonical correlations.
 
-    min of sum p_j rho_j^2 over rho in [0, 1] with sum S, on the d = min(K, r) smallest PCs, by the same trace
-    inequality from below: rho_j = min(1, tau / p_j). With the a smallest PCs full it is their sum plus
-    (S - a)^2 / H_a, H_a the sum of 1 / p_j over the others of the d. Sharp where n - 1 >= K + r.
+    By the same trace inequality from below, it is the least sum p_j rho_j^2 over rho in [0, 1] with sum S, on
+    the d = min(K, r) smallest PCs. The minimum is at rho_j = min(1, tau / p_j) with one tau for all: if the a
+    smallest PCs have rho_j = 1, it is the sum of their p_j plus (S - a)^2 / H_a, with H_a the sum of 1 / p_j
+    over the other d - a. Sharp if n - 1 >= K + r.
     """
     d = setting.common
     total = np.clip(total, 0, d)
     rising = setting.share[::-1][:d]
     inverse = np.append(np.cumsum(1 / rising[::-1])[::-1], 0.0)  # (d + 1,), H_a
     full = np.arange(d)
+    # The S at which one more PC reaches rho = 1: then tau = p_a, and the others sum to p_a H_a.
     ends = full + rising * inverse[:-1]
     a = np.minimum(np.searchsorted(ends, total, side="left"), d - 1)
     below = np.append(0.0, np.cumsum(rising))[a]
@@ -108,10 +118,11 @@ def correlations_lower(setting: Setting, linreg: Floats) -> Floats:
 
 
 def correlations_upper(setting: Setting, linreg: Floats) -> Floats:
-    """Return the largest sum of canonical correlations at a given linreg. Sharp as :func:`linreg_lower`."""
+    """Return the largest sum of canonical correlations at a given linreg; sharp as :func:`linreg_lower`."""
     return greatest(lambda total: linreg_lower(setting, total), np.asarray(linreg), float(setting.common))
 
 
 def _full(running: Floats, level: Floats) -> npt.NDArray[np.intp]:
+    """Return the k with running[k] <= level < running[k + 1]; at most K - 1, so that k + 1 exists."""
     index: npt.NDArray[np.intp] = np.searchsorted(running, level, side="right") - 1
     return index.clip(0, len(running) - 2)
