@@ -15,8 +15,9 @@ not at the level even then.
 
 The figures given for the constants of this module, of :mod:`~simopt.ranges.starts` and of
 :mod:`~simopt.ranges.tangent` are changes of the area found for cka and procrustes_angular (float32, 11
-levels, 50 steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. Another seed changes the
-area by up to 0.08 %: smaller differences are noise.
+levels, 50 steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. The area is that between
+the extremes at the levels or, for what the last round does, that of the outline through all points. Another
+seed changes it by up to 0.08 %: smaller differences are noise.
 """
 
 from __future__ import annotations
@@ -81,12 +82,12 @@ class Options:
     """
 
     units: int | None = None
-    starts: int = 4
-    steps: int = 100
-    rounds: int = 3
-    between: int = 3
-    rate: float = 0.3
-    tolerance: float = 1e-4
+    starts: int = 4  # 2 in place of 3 lose up to 0.2 % of area
+    steps: int = 100  # twice as many as 50 gain 0.2 to 0.3 %
+    rounds: int = 3  # 1 in place of 2 loses 0.7 to 0.8 %, 3 gain 0.1 to 0.2 %
+    between: int = 3  # without the round between levels the outline loses 0.8 to 0.9 %
+    rate: float = 0.3  # half changes areas by -0.04 to 0.2 %, double loses 0.2 %
+    tolerance: float = 1e-4  # 1e-3 finds 0.5 % more, with extremes up to 9e-4 away from their levels
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -268,7 +269,8 @@ class Boundary(Stepwise):
     def _from_neighbors(self) -> list[Problem]:
         """Start each problem from the best Y of its level and of its neighbors, where there are any."""
         has_extreme = self.best_merit.isfinite().tolist()
-        # Starts are better from round to round, and steps shorter: 1/2, 1/3 ... of the first round's.
+        # Starts get better from round to round, and steps shorter: 1/2, 1/3 ... of those of the first round.
+        # At constant rate 0.2 to 0.4 % of area are lost.
         rate = self.options.rate / (1 + self.round)
         problems = []
         for row in range(len(has_extreme)):
@@ -288,7 +290,8 @@ class Boundary(Stepwise):
         In the first and the last gap the start is the inner level: at an end of the range Y is X or noise,
         and gradients vanish there. From the inner level the path towards X passes saddles, one for each PC
         that its Y lacks. Problems in these gaps, and problems at levels of the sought measure, therefore have
-        a structure as a second start.
+        a structure as a second start. On the two datasets that gains 0.02 % of the outline's area, for 17 %
+        more scores.
         """
         problems = []
         extremes = _table(self.best_scores[:, 1])

@@ -273,7 +273,8 @@ def _places(pieces: int, first: bool, last: bool) -> list[tuple[float, float]]:
 
     Next to an end of the levels, at a distance d from it, Y is about sqrt(d) away from a Y of that end, as
     scores change with the square of a step there. Places at squares of even shares are therefore evenly
-    spaced in Y, and steps are as long as the roots of the distances.
+    spaced in Y, and steps are as long as the roots of the distances. For cka and procrustes_angular neither
+    shows: with even places, or with full steps, the area changes by 0.03 % at most.
 
     Parameters
     ----------

@@ -179,7 +179,9 @@ class Search(Stepwise):
         constraint = _Constraint(self._averaged(part, flat[row, constrained], violation))
         # To first order, direction * b at the level itself would be larger by mu (level - a). Where that is
         # negative, the violation has been of use, and the merit takes it off twice. Where it is positive,
-        # nothing is added: the merit would count on an estimate instead of a score.
+        # nothing is added: the merit would count on an estimate instead of a score. With weight 0 or 1 in
+        # place of 2 an extreme ended at 0.9 of the tolerance from its level; weight 4 lost up to 0.1 % of
+        # area.
         loss = (constraint.multiplier(objective) * violation).nan_to_num().clamp(max=0)
         self._keep(part, scores, violation.abs(), direction * scores[row, 1 - constrained] + 2 * loss)
         if self.step < self.steps:
@@ -231,6 +233,8 @@ class Search(Stepwise):
         # scale of Y, as Adam's means need. Adam divides entry by entry, so its direction is no longer
         # orthogonal to g, and P is applied again.
         step = constraint.tangent(self._adam(part, constraint.tangent(objective) * norm))
+        # Steps shrink to 0 within a round. At constant length they end around the extreme, not at it, which
+        # costs 1.5 % of area.
         cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
         # Adam's entries are about 1, and its norm about sqrt(N): the step is about rate * |Y| long.
         step = step * (cosine * self._rate[part, None]) * norm / math.sqrt(step.shape[-1])
@@ -242,7 +246,8 @@ class Search(Stepwise):
         usable = move.isfinite().all(dim=-1, keepdim=True)
         Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
         if self._scale_free:
-            # Gradients are then orthogonal to Y, and steps would make Y longer without end.
+            # Gradients are then orthogonal to Y, and steps would make Y longer without end, to no effect on the
+            # scores: areas without this line differ by no more than those of another seed.
             Y = Y * (self.norm[part] / torch.linalg.matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 

@@ -31,20 +31,20 @@ def search(a: str, b: str, levels: list[float], data: np.ndarray = X, **options:
 
 
 def test_functions_of_each_other_give_a_curve() -> None:
-    found = search("nbs", "procrustes_angular", LEVELS, tolerance=1e-6, rounds=1, between=0)
+    extremes = search("nbs", "procrustes_angular", LEVELS, tolerance=1e-6, rounds=1, between=0)
     exact = 1 - 2 / math.pi * np.arccos(LEVELS)
-    np.testing.assert_allclose(found.value, np.column_stack([exact, exact]), atol=3e-6)
-    assert found.feasibility.max() <= 1e-6
+    np.testing.assert_allclose(extremes.value, np.column_stack([exact, exact]), atol=3e-6)
+    assert extremes.feasibility.max() <= 1e-6
 
 
 def test_the_tolerance_is_not_spent_on_the_extreme() -> None:
-    found = search("nbs", "procrustes_angular", LEVELS, tolerance=0.01, rounds=1, between=0)
-    assert found.feasibility.max() < 1e-5
+    extremes = search("nbs", "procrustes_angular", LEVELS, tolerance=0.01, rounds=1, between=0)
+    assert extremes.feasibility.max() < 1e-5
 
 
 def test_one_measure_under_two_names_gives_the_diagonal() -> None:
-    found = search("cka", "rsa_correlation_corr", LEVELS, tolerance=1e-6, rounds=1, between=0)
-    np.testing.assert_allclose(found.value, np.column_stack([LEVELS, LEVELS]), atol=3e-6)
+    extremes = search("cka", "rsa_correlation_corr", LEVELS, tolerance=1e-6, rounds=1, between=0)
+    np.testing.assert_allclose(extremes.value, np.column_stack([LEVELS, LEVELS]), atol=3e-6)
 
 
 @pytest.mark.parametrize("units", [2, 6])
@@ -52,15 +52,15 @@ def test_rank_one(units: int) -> None:
     """With X = s u v', cka = nbs^2 tr G / ||G||, G = Y'Y: least for rank one, most for G next to even."""
     data = np.outer(X[:, 0], [1.0, -2.0, 0.5])
     levels = np.array([0.2, 0.6, 0.8])
-    found = search("nbs", "cka", levels.tolist(), data, units=units, tolerance=1e-6, between=0)
+    extremes = search("nbs", "cka", levels.tolist(), data, units=units, tolerance=1e-6, between=0)
     square = levels**2
     even = np.sqrt(
         np.maximum(square, 1 / units) ** 2 + (1 - np.maximum(square, 1 / units)) ** 2 / (units - 1)
     )
-    np.testing.assert_allclose(found.value[:, 0], square, atol=2e-4)
-    np.testing.assert_allclose(found.value[:, 1], square / even, atol=2e-4)
-    assert (found.value[:, 0] >= square - 1e-5).all()
-    assert (found.value[:, 1] <= square / even + 1e-5).all()
+    np.testing.assert_allclose(extremes.value[:, 0], square, atol=2e-4)
+    np.testing.assert_allclose(extremes.value[:, 1], square / even, atol=2e-4)
+    assert (extremes.value[:, 0] >= square - 1e-5).all()
+    assert (extremes.value[:, 1] <= square / even + 1e-5).all()
 
 
 def test_two_pcs() -> None:
@@ -69,9 +69,9 @@ def test_two_pcs() -> None:
     drawn = np.random.default_rng(0).standard_normal((3, 2))
     plane = np.linalg.qr(np.column_stack([np.ones(3), drawn]))[0][:, 1:]
     levels = [0.55, 0.65, 0.75, 0.85, 0.95]
-    found = search("cka", "nbs", levels, plane * np.sqrt([share, 1 - share]), rounds=2, between=0)
+    extremes = search("cka", "nbs", levels, plane * np.sqrt([share, 1 - share]), rounds=2, between=0)
     exact = np.column_stack(two_components(np.array(levels), share))
-    np.testing.assert_allclose(found.value, exact, atol=2e-5)
+    np.testing.assert_allclose(extremes.value, exact, atol=2e-5)
 
 
 def _numpy_scores(flat: np.ndarray, F: np.ndarray, units: int) -> tuple[float, float]:
@@ -93,7 +93,7 @@ def test_scipy_finds_nothing_beyond(level: float, samples: int, fewer: bool) -> 
     boundary = Boundary(Reference.of(data), cka, nbs, [level], options)
     assert boundary.span.fewer == fewer
     boundary.run()
-    found = boundary.extremes()
+    extremes = boundary.extremes()
     for side, sign in ((0, 1.0), (1, -1.0)):
         best = math.inf
         for _ in range(2):
@@ -106,8 +106,8 @@ def test_scipy_finds_nothing_beyond(level: float, samples: int, fewer: bool) -> 
             )
             if abs(_numpy_scores(done.x, F, 2)[0] - level) < 1e-6:
                 best = min(best, done.fun)
-        assert sign * found.value[0, side] <= best + 1e-4
-        assert math.isclose(sign * found.value[0, side], best, abs_tol=2e-3)
+        assert sign * extremes.value[0, side] <= best + 1e-4
+        assert math.isclose(sign * extremes.value[0, side], best, abs_tol=2e-3)
 
 
 @pytest.mark.parametrize("pair", [("cka", "nbs"), ("linreg", "nbs")])
@@ -126,11 +126,11 @@ def test_the_extreme_y_has_the_scores_that_are_said() -> None:
     boundary = Boundary(Reference.of(X), cka, nbs, [0.4, 0.6, 0.8], Options(steps=30))
     assert boundary.span.fewer
     boundary.run()
-    found, Y = boundary.extremes(), boundary.extreme()
+    extremes, Y = boundary.extremes(), boundary.extreme()
     assert Y.shape == (3, 2, 30, 5)
-    np.testing.assert_allclose(nbs.bind(X)(Y), found.value, atol=1e-12)
-    apart = np.abs(cka.bind(X)(Y).numpy() - found.levels[:, None])
-    np.testing.assert_allclose(apart, found.feasibility, atol=1e-12)
+    np.testing.assert_allclose(nbs.bind(X)(Y), extremes.value, atol=1e-12)
+    apart = np.abs(cka.bind(X)(Y).numpy() - extremes.levels[:, None])
+    np.testing.assert_allclose(apart, extremes.feasibility, atol=1e-12)
 
 
 def test_another_seed_finds_the_same() -> None:
@@ -140,10 +140,10 @@ def test_another_seed_finds_the_same() -> None:
 
 
 def test_beyond_reach_nothing_is_found_and_the_distance_is_said() -> None:
-    found = search("nbs", "cka", [0.5, 1.0], np.diag([3.0, 2, 1, 1, 1, 1]), units=1, steps=30, rounds=1)
-    assert np.isfinite(found.value[0]).all()
-    assert np.isnan(found.value[1]).all()
-    assert (found.feasibility[1] > 0.2).all()
+    extremes = search("nbs", "cka", [0.5, 1.0], np.diag([3.0, 2, 1, 1, 1, 1]), units=1, steps=30, rounds=1)
+    assert np.isfinite(extremes.value[0]).all()
+    assert np.isnan(extremes.value[1]).all()
+    assert (extremes.feasibility[1] > 0.2).all()
 
 
 def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
@@ -187,9 +187,9 @@ def test_resumed_where_no_extreme_is_known_gives_the_same() -> None:
 def test_every_level_of_cca_is_found(sought: str) -> None:
     """Its extremes lie on kinks: correlations of zero, where its gradient says the wrong."""
     levels = [0.1, 0.3, 0.5, 0.7, 0.9]
-    found = search("cca", sought, levels, between=0, rounds=2, steps=100)
-    assert np.isfinite(found.value).all()
-    assert found.feasibility.max() <= 1e-4
+    extremes = search("cca", sought, levels, between=0, rounds=2, steps=100)
+    assert np.isfinite(extremes.value).all()
+    assert extremes.feasibility.max() <= 1e-4
 
 
 def test_done_is_done() -> None:
@@ -203,11 +203,11 @@ def test_done_is_done() -> None:
 
 def test_what_cannot_be_searched_is_refused() -> None:
     reference, cka = Reference.of(X), measures.get("cka")
-    with pytest.raises(InputError, match="mutual_knn has no gradient"):
+    with pytest.raises(InputError, match="mutual_knn"):
         Boundary(reference, cka, measures.get("mutual_knn"))
-    with pytest.raises(InputError, match=r"a level is 1.2; cka lies between 0 and 1"):
+    with pytest.raises(InputError, match=r"1\.2.*cka.* 0 and 1"):
         Boundary(reference, cka, measures.get("nbs"), [0.5, 1.2])
-    with pytest.raises(InputError, match=r"expected \(levels,\)"):
+    with pytest.raises(InputError, match=r"\(2, 2\).*\(levels,\)"):
         Boundary(reference, cka, measures.get("nbs"), np.ones((2, 2)))
-    with pytest.raises(InputError, match="starts is 1"):
+    with pytest.raises(InputError, match="starts.* 1"):
         Options(starts=1)

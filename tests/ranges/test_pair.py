@@ -38,17 +38,17 @@ def test_the_region_holds_what_both_searches_passed(ended):
 
 def test_a_close_second_score_is_searched_directly(ended):
     region, across = ended.region(), ended.across_extremes()
-    told = implied(region, 0.9, 1, found=across.value[0].tolist())
-    assert (told.given, told.implied) == ("procrustes_angular", "cka")
-    assert told.low <= across.value[0, 0] + 1e-12
+    implication = implied(region, 0.9, 1, found=across.value[0].tolist())
+    assert (implication.given, implication.implied) == ("procrustes_angular", "cka")
+    assert implication.low <= across.value[0, 0] + 1e-12
     reached = region.points[region.points[:, 1] >= 0.9, 0]
-    assert told.low == pytest.approx(min(reached.min(), across.value[0, 0]))
-    assert told.high == pytest.approx(max(reached.max(), across.value[0, 1]))
+    assert implication.low == pytest.approx(min(reached.min(), across.value[0, 0]))
+    assert implication.high == pytest.approx(max(reached.max(), across.value[0, 1]))
 
 
 def test_what_was_never_reached_implies_nothing(ended):
-    told = implied(ended.region(), 1.5, 0)
-    assert np.isnan([told.low, told.high]).all()
+    implication = implied(ended.region(), 1.5, 0)
+    assert np.isnan([implication.low, implication.high]).all()
 
 
 @pytest.mark.parametrize("options", [OPTIONS, FILLED], ids=["rounds", "filled"])

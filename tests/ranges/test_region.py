@@ -82,8 +82,8 @@ def test_any_pair_of_any_y_is_inside(rng: np.random.Generator) -> None:
     cka, angular = measures.get("cka"), measures.get("procrustes_angular")
     boundary = Boundary(Reference.of(X), cka, angular, LEVELS, Options(steps=60, rounds=2))
     boundary.run()
-    found = Region.of(cka, angular, boundary.extremes())
-    assert found.contains(found.points).all()
+    searched = Region.of(cka, angular, boundary.extremes())
+    assert searched.contains(searched.points).all()
     mixed = [
         X * rng.uniform(0, 2, 5) + size * rng.standard_normal((30, 5)) * rng.uniform(0, 1, 5)
         for size in np.geomspace(0.01, 10, 600)
@@ -92,14 +92,14 @@ def test_any_pair_of_any_y_is_inside(rng: np.random.Generator) -> None:
     pairs = np.column_stack([cka.bind(X)(Y), angular.bind(X)(Y)])
     assert pairs[:, 0].min() < 0.3
     assert pairs[:, 0].max() > 0.95
-    assert found.contains(pairs, slack=2e-3).all()
-    assert found.contain(pairs).contains(pairs).all()
+    assert searched.contains(pairs, slack=2e-3).all()
+    assert searched.contain(pairs).contains(pairs).all()
     square = Square(Reference.of(X), cka, angular, edges(5), SquareOptions(max_steps=150))
     square.run()
     reached = square.reached().points
     assert len(reached) > 2000
-    assert found.contains(reached, slack=3e-3).all()
-    assert found.contain(reached).contains(reached).all()
+    assert searched.contains(reached, slack=3e-3).all()
+    assert searched.contain(reached).contains(reached).all()
 
 
 def test_a_steep_end_is_followed() -> None:
@@ -125,7 +125,7 @@ def test_what_runs_and_targets_reach_lies_inside() -> None:
     pair = [measures.get("cka"), measures.get("procrustes_angular")]
     boundary = Boundary(reference, *pair)
     boundary.run()
-    found = Region.of(*pair, boundary.extremes())
+    searched = Region.of(*pair, boundary.extremes())
     square = Square(reference, *pair, edges(6), SquareOptions(max_steps=600, window=600, tolerance=0))
     square.run()
     reached = [square.reached().points]
@@ -137,8 +137,8 @@ def test_what_runs_and_targets_reach_lies_inside() -> None:
     assert len(points) > 10_000
     assert (points[:, 0] > 0.99).sum() > 500
     assert (points[:, 0] < 0.1).sum() > 500
-    assert found.contains(points, slack=3e-3).all()
-    assert found.contain(points).contains(points).all()
+    assert searched.contains(points, slack=3e-3).all()
+    assert searched.contain(points).contains(points).all()
 
 
 def _ascent(reference: Reference, optimized: Measure, pair: list[Measure], Y: torch.Tensor) -> np.ndarray:
@@ -160,18 +160,18 @@ def test_a_curve_has_no_area() -> None:
     options = Options(steps=60, rounds=1, between=0, tolerance=1e-6)
     boundary = Boundary(Reference.of(X), nbs, angular, LEVELS[1:-1], options)
     boundary.run()
-    found = Region.of(nbs, angular, boundary.extremes())
-    assert 0 <= found.area < 1e-7
-    assert found.verdict() == "coupled"
+    searched = Region.of(nbs, angular, boundary.extremes())
+    assert 0 <= searched.area < 1e-7
+    assert searched.verdict() == "coupled"
 
 
 def test_what_is_no_region_is_refused() -> None:
     cka, nbs = measures.get("cka"), measures.get("nbs")
     nothing = np.full((1, 2), np.nan)
     empty = Extremes(np.ones(1), nothing, nothing, nothing, nothing, np.zeros((0, 2)))
-    with pytest.raises(InputError, match="no Y was found at any level of cka"):
+    with pytest.raises(InputError, match="any level of cka"):
         Region.of(cka, nbs, empty)
-    with pytest.raises(InputError, match="no finite pairs"):
+    with pytest.raises(InputError, match=r"\(.*, 2\)"):
         region(np.zeros(11), np.ones(11)).contain([(0.5, np.nan)])
 
 

@@ -59,23 +59,23 @@ def test_between_levels_problems_stand_where_the_boundary_bends() -> None:
     levels = np.linspace(0, 1, 6)
     lower = np.array([0, 0.02, 0.04, 0.06, 0.1, 1.0])
     upper = np.array([0.9, 0.92, np.nan, 0.95, 0.98, 1.0])
-    found = starts.between(levels, np.column_stack([lower, upper]), 3)
-    across = [each for each in found if each.constrained == 1]
-    assert {(each.side, each.direction, each.begin) for each in across} == {(0, 1.0, 4)}
-    heights = np.array([0.1, *(each.level for each in across), 1.0])
+    problems = starts.between(levels, np.column_stack([lower, upper]), 3)
+    across = [problem for problem in problems if problem.constrained == 1]
+    assert {(problem.side, problem.direction, problem.begin) for problem in across} == {(0, 1.0, 4)}
+    heights = np.array([0.1, *(problem.level for problem in across), 1.0])
     assert len(across) > 10
     assert (np.diff(heights, 2) < 0).all()
-    along = [each for each in found if each.constrained == 0]
+    along = [problem for problem in problems if problem.constrained == 0]
     assert len(along) == 2 * 5 * 3
-    assert all(each.direction == 2 * each.side - 1 for each in along)
-    unknown = [each.begin for each in along if each.side == 1 and 0.2 < each.level < 0.6]
+    assert all(problem.direction == 2 * problem.side - 1 for problem in along)
+    unknown = [problem.begin for problem in along if problem.side == 1 and 0.2 < problem.level < 0.6]
     assert set(unknown) == {1, 3}
     falling = starts.between(levels, 1 - np.column_stack([upper, lower]), 3)
-    assert {(each.side, each.direction, each.begin) for each in falling if each.constrained == 1} == {
-        (1, 1.0, 4)
-    }
+    assert {
+        (problem.side, problem.direction, problem.begin) for problem in falling if problem.constrained == 1
+    } == {(1, 1.0, 4)}
     nothing = starts.between(levels, np.full((6, 2), np.nan), 1)
-    assert {each.begin for each in nothing} == {None}
+    assert {problem.begin for problem in nothing} == {None}
 
 
 @pytest.mark.parametrize("constrained", [0, 1])

@@ -77,8 +77,8 @@ def test_a_problem_may_be_turned_round() -> None:
 def test_scores_of_a_batch_are_those_of_each() -> None:
     Y = near(1.0, 4)
     bounds = [measures.get(name).bind(X) for name in NAMES]
-    each = torch.stack([torch.stack([bound(y) for bound in bounds]) for y in Y])
-    torch.testing.assert_close(evaluate(bounds, Y), each)
+    singly = torch.stack([torch.stack([bound(y) for bound in bounds]) for y in Y])
+    torch.testing.assert_close(evaluate(bounds, Y), singly)
 
 
 def test_scores_of_y_beyond_what_can_be_squared_do_not_count() -> None:

@@ -22,9 +22,9 @@ def test_derived_and_computed_scores_are_the_same(subject, kind, strength):
     form = closed_form(measures.get(name, **options))
     variances = torch.tensor(SPECTRUM, dtype=torch.float64)
     computed = form(exact_pair(variances, kind, strength, units=4))
-    given = np.radians(strength) if kind == "rotation" else strength
+    amount = np.radians(strength) if kind == "rotation" else strength
     derivation = derive(subject, kind)
-    derived = [evaluate(derivation, SPECTRUM, given, index=i, penalty=0.7, units=4) for i in range(4)]
+    derived = [evaluate(derivation, SPECTRUM, amount, index=i, penalty=0.7, units=4) for i in range(4)]
     np.testing.assert_allclose(computed, derived, atol=1e-13)
 
 

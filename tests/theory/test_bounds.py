@@ -71,9 +71,9 @@ def test_scores_of_the_attack_are_those_of_the_catalogue(rng: np.random.Generato
     names = ("cka", "nbs", "linreg", "cca")
     for units in (2, 7):
         Y = rng.standard_normal((SAMPLES - 1, units))
-        found = attack.scores(torch.from_numpy(SHARE), torch.from_numpy(Y)[None])
+        scores = attack.scores(torch.from_numpy(SHARE), torch.from_numpy(Y)[None])
         expected = catalogue(names, SHARE, Y, rng)
-        np.testing.assert_allclose([float(found[name]) for name in names], expected, atol=1e-12)
+        np.testing.assert_allclose([float(scores[name]) for name in names], expected, atol=1e-12)
 
 
 def test_no_bound_breaks_in_2000_pairs_and_the_false_one_does(rng: np.random.Generator) -> None:
@@ -184,14 +184,14 @@ def test_lowest_linreg_of_a_cca_is_that_of_scipy() -> None:
 
     for units, total in itertools.product((2, 4), (0.3, 1.4, 1.95)):
         p = SHARE[::-1][:units]
-        found = minimize(
+        solution = minimize(
             lambda rho, p=p: p @ rho**2,
             np.full(units, total / units),
             bounds=[(0, 1)] * units,
             constraints={"type": "eq", "fun": lambda rho, total=total: rho.sum() - total},
             options={"ftol": 1e-14},
         )
-        assert subspace.linreg_lower(setting(units), np.array(total)) == pytest.approx(found.fun, abs=1e-7)
+        assert subspace.linreg_lower(setting(units), np.array(total)) == pytest.approx(solution.fun, abs=1e-7)
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
@@ -203,9 +203,9 @@ def test_one_pc_is_exact(rank: int, rng: np.random.Generator) -> None:
         cka, nbs = catalogue(("cka", "nbs"), one, diagonal(np.append(np.sqrt(weight), rest)), rng)
         low, high = exact.one_component(np.array(cka), rank)
         assert nbs == pytest.approx(low, abs=1e-12)
-        known = setting(rank, one)
-        assert frontier.nbs_lower(known, np.array(cka)) == pytest.approx(low, abs=1e-12)
-        assert frontier.nbs_upper(known, np.array(cka)) == pytest.approx(high, abs=1e-12)
+        chosen = setting(rank, one)
+        assert frontier.nbs_lower(chosen, np.array(cka)) == pytest.approx(low, abs=1e-12)
+        assert frontier.nbs_upper(chosen, np.array(cka)) == pytest.approx(high, abs=1e-12)
     assert exact.one_component(np.array(0.0), rank) == (0, 0)
     turned = diagonal(np.array([0.6])) + diagonal(np.array([0.8]), first=3)
     cka, nbs = catalogue(("cka", "nbs"), one, turned, rng)
@@ -253,9 +253,9 @@ def test_cka_to_nbs_is_met_at_small_cka(rng: np.random.Generator) -> None:
 
 def test_nbs_limit_keeps_its_digits_at_vanishing_cka() -> None:
     """nbs^2 <= rank cka ||rho|| there, met by equal mu on all PCs; found broken by the attack at m = 1."""
-    known = setting(4, np.array([1 - 3e-5, 1e-5, 1e-5, 1e-5]))
+    chosen = setting(4, np.array([1 - 3e-5, 1e-5, 1e-5, 1e-5]))
     cka = np.array([7e-12, 1e-9])
-    np.testing.assert_allclose(frontier.nbs_upper(known, cka) ** 2, 4 * cka * known.norm, rtol=1e-6)
+    np.testing.assert_allclose(frontier.nbs_upper(chosen, cka) ** 2, 4 * cka * chosen.norm, rtol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -266,12 +266,12 @@ def test_nbs_limit_keeps_its_digits_at_vanishing_cka() -> None:
 )
 def test_limits_rise_and_invert(values: list[float], units: int, pair: tuple[str, str]) -> None:
     a, b = pair
-    known = Setting.of(values, samples=30, units=units)
+    chosen = Setting.of(values, samples=30, units=units)
     there, back = (
-        next(bound for bound in bounds.bounds(known) if (bound.given, bound.implied) == (x, y))
+        next(bound for bound in bounds.bounds(chosen) if (bound.given, bound.implied) == (x, y))
         for x, y in ((a, b), (b, a))
     )
-    most = bounds.limits(known)
+    most = bounds.limits(chosen)
     levels = np.linspace(0, most[a], 41)
     for curve in (there.lower, there.upper):
         assert (np.diff(curve(levels)) >= -1e-12).all()

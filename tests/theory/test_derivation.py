@@ -115,17 +115,22 @@ def expansion_is_close(subject: str, perturbation: str) -> None:
 
 
 def substituted(spectrum, index: int) -> dict[str, float]:
-    total, squares, own, other = spectrum.sum(), (spectrum**2).sum(), spectrum[index], spectrum[index + 1]
+    total, squares, variance, other = (
+        spectrum.sum(),
+        (spectrum**2).sum(),
+        spectrum[index],
+        spectrum[index + 1],
+    )
     return {
-        "p_i": own / total,
-        "q_i": own**2 / squares,
-        "r_i": PENALTY / own,
+        "p_i": variance / total,
+        "q_i": variance**2 / squares,
+        "r_i": PENALTY / variance,
         "D": total**2 / squares,
         "K": len(spectrum),
         "p": len(spectrum),
         "sigma_1": total,
         "sigma_2": squares,
-        "lambda_i": own,
+        "lambda_i": variance,
         "lambda_j": other,
         "rho": PENALTY,
     }
@@ -147,8 +152,10 @@ def ratio_is_that_of_the_losses(subject: str, perturbation: str) -> None:
             )
         )
     values = substituted(spectrum, 1)
-    found = derivation.ratio.subs({symbol: values[symbol.name] for symbol in derivation.ratio.free_symbols})
-    assert abs(float(found)) == pytest.approx(losses[0] / losses[1], rel=3e-3)
+    computed = derivation.ratio.subs(
+        {symbol: values[symbol.name] for symbol in derivation.ratio.free_symbols}
+    )
+    assert abs(float(computed)) == pytest.approx(losses[0] / losses[1], rel=3e-3)
 
 
 @pytest.mark.parametrize(("subject", "perturbation"), FEW)
@@ -243,7 +250,7 @@ def test_a_step_may_use_its_stated_assumptions_only() -> None:
     number = next(at for at, step in enumerate(derivation.steps) if step.of == "X'Y")
     step = derivation.steps[number]
     for assumption in step.assumptions[:3]:
-        left = tuple(each for each in step.assumptions if each != assumption)
+        left = tuple(kept for kept in step.assumptions if kept != assumption)
         steps = (*derivation.steps[:number], replace(step, assumptions=left), *derivation.steps[number + 1 :])
         with pytest.raises(DerivationError, match="X'Y"):
             replace(derivation, steps=steps).verify()
@@ -317,9 +324,16 @@ def test_the_inverse_of_what_is_not_diagonal_is_no_word() -> None:
 def test_assumptions_enter_where_they_are_used() -> None:
     derivation = derive("procrustes_angular", "rotation")
     assert any(
-        "orthogonal to every PC" in str(each) for step in derivation.steps for each in step.assumptions
+        "orthogonal to every PC" in str(assumption)
+        for step in derivation.steps
+        for assumption in step.assumptions
     )
-    near = next(each for step in derivation.steps for each in step.assumptions if "90 degrees" in each.words)
+    near = next(
+        assumption
+        for step in derivation.steps
+        for assumption in step.assumptions
+        if "90 degrees" in assumption.words
+    )
     (user,) = [step for step in derivation.steps if near in step.assumptions]
     assert user.of == "loss"
 
@@ -358,15 +372,15 @@ def test_fewer_pcs_than_units() -> None:
     spectrum = np.array([2.0, 1.0, 0.5])
     X, Y = pair("rotation", spectrum, 1, 0.8)
     wide = [np.column_stack([side, np.zeros((len(side), 2))]) for side in (X, Y)]
-    found = evaluate(derive("cca", "rotation"), spectrum, 0.8, index=1, units=5)
-    assert found == pytest.approx(catalogue("cca", *wide), abs=1e-10)
+    computed = evaluate(derive("cca", "rotation"), spectrum, 0.8, index=1, units=5)
+    assert computed == pytest.approx(catalogue("cca", *wide), abs=1e-10)
     rng = RNG(1)
     basis = orthonormal(rng, 20, 8)
     X = np.column_stack([basis[:, :3] * np.sqrt(spectrum), np.zeros((20, 2))])
     Y = X + np.sqrt(0.3) * basis[:, 3:]
     for subject in ("cka", "linreg", "procrustes_euclidean"):
-        found = evaluate(derive(subject, "noise_all"), spectrum, 0.3, penalty=PENALTY, units=5)
-        assert found == pytest.approx(catalogue(subject, X, Y), abs=1e-10)
+        computed = evaluate(derive(subject, "noise_all"), spectrum, 0.3, penalty=PENALTY, units=5)
+        assert computed == pytest.approx(catalogue(subject, X, Y), abs=1e-10)
 
 
 def test_what_does_not_exist_is_named() -> None:

@@ -74,7 +74,7 @@ def test_text_fits_a_terminal_and_holds_the_results(subject: str, perturbation: 
 def test_every_assumption_is_said_once_where_it_enters() -> None:
     derivation = derive("procrustes_angular", "rotation")
     text = re.sub(r"\s+", " ", render.to_text(derivation))
-    for assumption in {each for step in derivation.steps for each in step.assumptions}:
+    for assumption in {assumption for step in derivation.steps for assumption in step.assumptions}:
         assert text.count(f"Assumed: {assumption.words}.") == 1
     assert text.index("Assumed: t is less than 90 degrees") > text.index("loss: near Y = X")
 

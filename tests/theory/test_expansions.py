@@ -25,8 +25,8 @@ def exact_loss(name, kind, e):
     measure = measures.get(name)
     form = closed_form(measure)
     scores = [
-        form(exact_pair(VARIANCES, kind, GIVEN[kind](each), units=5, samples=30)).reshape(-1)
-        for each in (0.0, e)
+        form(exact_pair(VARIANCES, kind, GIVEN[kind](strength), units=5, samples=30)).reshape(-1)
+        for strength in (0.0, e)
     ]
     return measure.sign * (scores[0] - scores[1])
 
@@ -61,9 +61,9 @@ def test_leading_terms_of_the_paper():
         "cca": (2, torch.full_like(p, 1 / 8)),
     }
     for name, (order, weight) in expected.items():
-        found = expand(closed_form(measures.get(name)), lam, "rotation", units=4, samples=30)
-        assert (found.order == order).all()
-        torch.testing.assert_close(found.leading, weight, atol=1e-12, rtol=0)
+        expansion = expand(closed_form(measures.get(name)), lam, "rotation", units=4, samples=30)
+        assert (expansion.order == order).all()
+        torch.testing.assert_close(expansion.leading, weight, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_a_ridge_penalty_turns_weights_from_lambda_to_its_square():
 
 
 def test_what_a_measure_is_blind_to_has_no_weight():
-    found = expand(closed_form(measures.get("cca")), VARIANCES, "scaling", units=4, samples=30)
-    assert found.order.isnan().all()
-    assert found.leading.isnan().all()
+    expansion = expand(closed_form(measures.get("cca")), VARIANCES, "scaling", units=4, samples=30)
+    assert expansion.order.isnan().all()
+    assert expansion.leading.isnan().all()

@@ -88,8 +88,8 @@ def test_captured_variance_of_the_exponential_against_drawn_matrices(
         row[:] = np.square(basis[:30]).sum(axis=1)
     error = drawn.std(axis=0) / np.sqrt(draws)
     # 1/p is the order of what the limit leaves out
-    found = captured_by(2 * clock * ratio, n, p)
-    assert np.all(np.abs(found - drawn.mean(axis=0)) < 4 * error + 0.3 / p)
+    predicted = captured_by(2 * clock * ratio, n, p)
+    assert np.all(np.abs(predicted - drawn.mean(axis=0)) < 4 * error + 0.3 / p)
     assert captured_by(0 * ratio, n, p) == pytest.approx(np.full(30, p / (n - 1)))
 
 
@@ -148,14 +148,14 @@ def test_small_steps_along_the_gradient_follow_the_prediction(measure: str) -> N
         device="cpu",
     )
     assert run.steps_to(0.95).max() < 1500
-    found = compare(
+    comparison = compare(
         predict(spectrum_of(X), *X.shape, measure, target=0.95, seeds=range(8)), run.half_capture()
     )
-    assert found.median_difference < 0.012
-    assert found.largest_difference < 0.035
-    assert found.rank_correlation > 0.99
-    assert found.never_run - found.never_both <= 3
-    assert found.never_predicted == found.never_both
+    assert comparison.median_difference < 0.012
+    assert comparison.largest_difference < 0.035
+    assert comparison.rank_correlation > 0.99
+    assert comparison.never_run - comparison.never_both <= 3
+    assert comparison.never_predicted == comparison.never_both
 
 
 # Adam is no gradient flow. Measured median differences: 0.014, 0.028, 0.011, 0.010, 0.015.
@@ -166,10 +166,10 @@ ADAM = {"cka": 0.02, "cka_angular": 0.035, "nbs": 0.015, "procrustes_angular": 0
 def test_runs_with_adam_against_the_prediction(measure: str) -> None:
     X = small()
     run = simopt.optimize(X, measure, seeds=range(4), device="cpu")
-    found = compare(predict(spectrum_of(X), *X.shape, measure, seeds=range(4)), run.half_capture())
-    assert found.median_difference < ADAM[measure]
-    assert found.rank_correlation > 0.98
-    assert found.never_run == pytest.approx(found.never_predicted, abs=4)
+    comparison = compare(predict(spectrum_of(X), *X.shape, measure, seeds=range(4)), run.half_capture())
+    assert comparison.median_difference < ADAM[measure]
+    assert comparison.rank_correlation > 0.98
+    assert comparison.never_run == pytest.approx(comparison.never_predicted, abs=4)
 
 
 @pytest.mark.slow
@@ -180,9 +180,9 @@ def test_the_five_recordings_by_their_spectra(dataset: str, measure: str) -> Non
     twin = simopt.load_dataset(dataset, source="surrogate")
     prediction = predict(twin.spectrum(), *twin.samples().shape, measure)
     run = simopt.optimize(twin.responses, measure, device="cpu")
-    found = compare(prediction, run.half_capture())
-    assert found.median_difference < (0.07 if measure.startswith("cka") else 0.02)
-    assert found.rank_correlation > 0.95
+    comparison = compare(prediction, run.half_capture())
+    assert comparison.median_difference < (0.07 if measure.startswith("cka") else 0.02)
+    assert comparison.rank_correlation > 0.95
     if dataset in ("majaj", "mante"):
         assert compare(prediction, numbers.half_capture(dataset, measure)).median_difference < 0.02
 
@@ -191,23 +191,23 @@ def test_the_five_recordings_by_their_spectra(dataset: str, measure: str) -> Non
 def test_majaj_by_small_steps_along_the_gradient() -> None:
     X = simopt.load_dataset("majaj", source="surrogate").samples()
     run = simopt.optimize(X, "cka", optimizer="sgd", lr=1000.0, target=0.97, max_steps=4000, device="cpu")
-    found = compare(predict(spectrum_of(X), *X.shape, "cka", target=0.97), run.half_capture())
-    assert found.median_difference < 0.005
-    assert found.largest_difference < 0.03
+    comparison = compare(predict(spectrum_of(X), *X.shape, "cka", target=0.97), run.half_capture())
+    assert comparison.median_difference < 0.005
+    assert comparison.largest_difference < 0.03
 
 
 @pytest.mark.parametrize("measure", ["cka", "nbs", "linreg", "procrustes_euclidean", "rsa"])
 def test_rates_at_the_start_against_a_small_step(measure: str) -> None:
     X = simopt.load_dataset("gaussian", samples=40, units=6).samples().astype(np.float64)
     reference, chosen, step = Reference.of(X), measures.get(measure), 1e-5
-    found = gradient_at_start(X, measure, [3, 5], units=9)
-    assert found.captured.shape == (2, 6)
+    start = gradient_at_start(X, measure, [3, 5], units=9)
+    assert start.captured.shape == (2, 6)
     Y0 = torch.randn(40, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
     (slope,) = torch.autograd.grad(chosen.sign * chosen(X, Y0), Y0)
     slope = slope / slope.square().mean().sqrt()
     ends = [(Y0.detach() + sign * step * slope) for sign in (1, -1)]
     captured = [captured_variance(Moments(reference, Y)).numpy() for Y in ends]
-    np.testing.assert_allclose(found.captured[1], (captured[0] - captured[1]) / (2 * step), atol=1e-7)
+    np.testing.assert_allclose(start.captured[1], (captured[0] - captured[1]) / (2 * step), atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ def test_rates_at_the_start_against_a_small_step(measure: str) -> None:
 )
 def test_the_gradient_favours_large_pcs_by_a_power_of_their_variance(measure: str, power: float) -> None:
     X = simopt.load_dataset("gaussian", samples=1000, units=60, exponent=1.0).samples()
-    found = gradient_at_start(X, measure, range(4))
-    slope, _ = np.polyfit(np.log(spectrum_of(X)[:20]), np.log(found.captured.mean(axis=0)[:20]), 1)
+    start = gradient_at_start(X, measure, range(4))
+    slope, _ = np.polyfit(np.log(spectrum_of(X)[:20]), np.log(start.captured.mean(axis=0)[:20]), 1)
     assert slope == pytest.approx(power, abs=0.1)
-    assert found.order[:2].tolist() == [0, 1]
+    assert start.order[:2].tolist() == [0, 1]
 
 
 def test_the_first_pc_of_a_run_is_the_fastest_at_its_start() -> None:
@@ -253,13 +253,13 @@ def test_fewer_units_than_pcs_end_below_the_target() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"measure": "cca"}, "learning order of 'cca' is not predicted, only that of cka, cka_angular"),
+        ({"measure": "cca"}, r"'cca'.*cka, cka_angular"),
         ({"spectrum": [1.0, -1.0]}, "finite variances"),
         ({"spectrum": [1.0] * 60}, "60 variances above zero; X with 50 samples has at most 49"),
-        ({"units": 49}, "50 samples and 49 units captures every PC"),
+        ({"units": 49}, "50 samples.* 49 units"),
         ({"measure": "nbs", "units": 2}, r"2 units.*3 PCs"),
-        ({"target": 1.0}, "target is 1.0"),
-        ({"target": 0.1}, "target is 0.1, but cka starts at"),
+        ({"target": 1.0}, r"target.* 1\.0"),
+        ({"target": 0.1}, r"target.* 0\.1\b.*cka"),
         ({"seeds": []}, "seeds is empty"),
     ],
 )
@@ -271,14 +271,14 @@ def test_what_cannot_be_predicted_is_refused(changed: dict, message: str) -> Non
 
 def test_what_has_no_gradient_is_refused() -> None:
     X = small()
-    with pytest.raises(InputError, match="rsa_kendall has no gradient"):
+    with pytest.raises(InputError, match="rsa_kendall"):
         gradient_at_start(X, "rsa_kendall")
     with pytest.raises(InputError, match="seeds is empty"):
         gradient_at_start(X, "cka", [])
-    with pytest.raises(InputError, match="blind returned no gradient"):
+    with pytest.raises(InputError, match="blind .*torch"):
         gradient_at_start(X, FunctionMeasure(name="blind", function=lambda X, Y: float(Y.detach().sum())))
     flat = FunctionMeasure(name="flat", function=lambda X, Y: 0 * Y.sum())
-    with pytest.raises(NumericalError, match="flat: the gradient at the start of seed 0 is 0"):
+    with pytest.raises(NumericalError, match="flat.*seed 0 is 0"):
         gradient_at_start(X, flat)
-    with pytest.raises(InputError, match="half captures of 4 PCs; the prediction has 3"):
+    with pytest.raises(InputError, match=r"4 PCs.* 3\b"):
         compare(predict([3.0, 2.0, 1.0], 50, 20, "cka"), np.zeros(4))

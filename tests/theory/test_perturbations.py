@@ -62,9 +62,9 @@ def test_fewer_rows_have_the_same_rank_where_no_other_direction_is_left():
         assert ((values > 1e-12 * values[:, :1]).sum(dim=1) == 4).all()
 
 
-@pytest.mark.parametrize(("seeds", "told"), [((), "seeds is empty"), ((0, -1), "a seed is -1")])
-def test_seeds_that_cannot_be_are_refused(seeds, told):
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(("seeds", "message"), [((), "seeds is empty"), ((0, -1), "a seed is -1")])
+def test_seeds_that_cannot_be_are_refused(seeds, message):
+    with pytest.raises(InputError, match=message):
         Directions(Reference.of(EXACT.X), seeds)
 
 
@@ -77,11 +77,11 @@ def test_noise_on_all_has_the_variance_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("kind", "strength", "told"),
+    ("kind", "strength", "message"),
     [("turn", 1.0, "perturbation"), ("rotation", 181.0, "180"), ("scaling", -1.0, "at least 0")],
 )
-def test_what_cannot_be_is_refused(kind, strength, told):
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_is_refused(kind, strength, message):
+    with pytest.raises(InputError, match=message):
         check(kind, strength)
 
 

@@ -76,14 +76,14 @@ def test_the_gradient_finds_the_order_and_weight_that_theory_has(X):
         return measures.get("cka")(X, Y)
 
     unknown = FunctionMeasure(name="mine", function=cosine)
-    (known,) = run(X, "cka")
-    (found,) = experiment(X, [unknown], "rotation", (90.0,))
-    assert found.theory is None
-    assert found.local.how == "gradient"
-    np.testing.assert_allclose(found.mean, known.mean, atol=1e-12)
-    np.testing.assert_allclose(found.local.order, 2, atol=0.01)
-    assert found.local.exponent == pytest.approx(2, abs=0.05)
-    assert found.local.effective_components == pytest.approx(known.local.effective_components, rel=0.02)
+    (theory,) = run(X, "cka")
+    (measured,) = experiment(X, [unknown], "rotation", (90.0,))
+    assert measured.theory is None
+    assert measured.local.how == "gradient"
+    np.testing.assert_allclose(measured.mean, theory.mean, atol=1e-12)
+    np.testing.assert_allclose(measured.local.order, 2, atol=0.01)
+    assert measured.local.exponent == pytest.approx(2, abs=0.05)
+    assert measured.local.effective_components == pytest.approx(theory.local.effective_components, rel=0.02)
 
 
 def test_measures_of_other_kinds_have_their_orders(X):
@@ -112,13 +112,13 @@ def test_distances_rise(X):
 def test_what_cannot_be_is_refused(X):
     with pytest.raises(InputError, match=r"13\b.*12 PCs"):
         run(X, "cka", pcs=[13])
-    with pytest.raises(InputError, match="PC 13 is not there"):
+    with pytest.raises(InputError, match=r"13\b.*12 PCs"):
         run(X, "cka", kind="noise_all", pcs=[13])
-    with pytest.raises(InputError, match="pcs is empty"):
+    with pytest.raises(InputError, match="pcs"):
         run(X, "cka", pcs=[])
-    with pytest.raises(InputError, match="180 degrees"):
+    with pytest.raises(InputError, match="181.*180"):
         predict(np.ones(3), [measures.get("cka")], "rotation", (181.0,), units=3, samples=9)
-    with pytest.raises(InputError, match="no closed form"):
+    with pytest.raises(InputError, match="rsa .*dataset="):
         predict(np.ones(3), [measures.get("rsa")], "rotation", (90.0,), units=3, samples=9)
     with pytest.raises(InputError, match="none negative"):
         predict(np.array([1.0, -1.0]), [measures.get("cka")], "rotation", (90.0,), units=3, samples=9)
@@ -129,14 +129,14 @@ def test_what_cannot_be_is_refused(X):
 
 
 def test_progress_is_told(X):
-    told = []
+    calls = []
     run(
         X,
         "cka",
         pcs=[1, 3],
         seeds=[0],
         strengths=(90.0, 45.0),
-        observe=lambda done, of: told.append((done, of)),
+        observe=lambda done, of: calls.append((done, of)),
     )
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert torch.is_grad_enabled()

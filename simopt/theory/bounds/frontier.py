@@ -71,9 +71,9 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
 
     Proof of 1: let mu be the singular values of rho^1/2 sigma^1/2 and b the spectrum of sigma. Then
     nbs = sum mu, sum mu^2 = T = c E_K m, and mu^2 is weakly majorized by p_i b_i [6]_. As b is within theta
-    of (p_1 .. p_r), sum over i <= j of p_i b_i is at most m E_j cos(phi_j - theta) = m M_j. M is concave in j,
-    and a sum of square roots is Schur-concave, so nbs is smallest if mu_1^2 + ... + mu_j^2 = m M_j for every
-    j. The result grows with m. It implies nbs^2 >= c E_K / sqrt(r), as G^2 >= c E_K.
+    of (p_1 .. p_r), the sum of p_i b_i over i <= j is at most m E_j cos(phi_j - theta) = m M_j. M is concave
+    in j, and a sum of square roots is Schur-concave, so nbs is smallest if mu_1^2 + ... + mu_j^2 = m M_j for
+    every j. The result grows with m. It implies nbs^2 >= c E_K / sqrt(r), as G^2 >= c E_K.
 
     Proof of 2: tr A + tr B - 2 F(A, B) <= ||A - B||_1 [3]_ [4]_. Take A = rho and B = kappa sigma with
     kappa = c E_K / m: then ||A - B||_F^2 = E_K^2 (1 - c^2), its rank is at most N, so that
@@ -143,7 +143,7 @@ def cka_lower(setting: Setting, nbs: Floats) -> Floats:
 
 
 def cka_upper(setting: Setting, nbs: Floats) -> Floats:
-    """Return an upper limit of CKA at a given NBS: the largest CKA whose :func:`nbs_lower` is not above it."""
+    """Return an upper limit of CKA at a given NBS: the largest one with :func:`nbs_lower` at most that."""
     return greatest(lambda level: nbs_lower(setting, level), np.asarray(nbs), highest_cka(setting))
 
 
