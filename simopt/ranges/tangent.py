@@ -246,8 +246,8 @@ class Search(Stepwise):
         usable = move.isfinite().all(dim=-1, keepdim=True)
         Y = Y + torch.where(usable, move, 0.0).reshape(Y.shape)
         if self._scale_free:
-            # Gradients are then orthogonal to Y, and steps would make Y longer without end, to no effect on the
-            # scores: areas without this line differ by no more than those of another seed.
+            # Gradients are then orthogonal to Y, and steps would make Y longer without end, to no effect on
+            # the scores. Areas without this line differ by no more than those of another seed.
             Y = Y * (self.norm[part] / torch.linalg.matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 

@@ -115,8 +115,8 @@ def test_what_cannot_be_is_said_in_two_lines(simopt, tmp_path, asked, told):
 def test_derivations_on_screen_and_on_paper(simopt, tmp_path):
     shown = simopt("sensitivity", "--derivation", "measure=[cka,ridge100]", "perturbation=scaling")
     assert shown.returncode == 0, shown.stderr
-    assert "What cka sees of" in shown.stdout
-    assert "What ridge sees of" in shown.stdout
+    assert "Sensitivity of cka to" in shown.stdout
+    assert "Sensitivity of ridge to" in shown.stdout
     written = simopt("sensitivity", "--derivation", "measure=[nbs]", "--write", "paper", "--json")
     assert written.returncode == 0, written.stderr
     assert json.loads(written.stdout)["nbs"]["ratio"] == "lambda_i/lambda_j"

@@ -1,4 +1,8 @@
-"""The checks that the machine makes of a step, each against something other than how the step was made."""
+"""The checks of a step. Each compares its two sides by another method than the one that made the step.
+
+Matrix identities are reduced to words, scalar identities simplified to 0, sums over PCs written out for a few
+PCs, and expansions compared with derivatives of the exact expression.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from simopt.theory.derivation.words import Rules, same
 
 Through: TypeAlias = Literal["nothing", "cosine", "square"]
 
+# Sines and cosines of t as plain symbols: identities in t become rational ones, with s^2 = 1 - c^2.
 _SINE, _COSINE = sp.symbols("s c", real=True)
 _RATIONAL = {sp.sin(t): _SINE, sp.cos(t): _COSINE}
 
@@ -36,53 +41,58 @@ class NuclearNorm(sp.Function):  # type: ignore[misc]
 
 
 def vanishes(expression: sp.Expr) -> bool:
-    """Whether sympy proves an expression to be zero; real symbols under Abs are taken with either sign."""
+    """Whether sympy proves an expression to be zero.
+
+    False means not proved: sympy may fail to simplify an expression that is zero.
+    """
+    # A real symbol under Abs is replaced by x and by -x with x > 0, and both cases must vanish.
     inside = next((part.args[0] for part in expression.atoms(sp.Abs) if part.args[0].is_Symbol), None)
     if inside is not None:
         size = sp.Symbol("x", positive=True)
         return all(vanishes(expression.subs(inside, sign * size)) for sign in (1, -1))
     if expression == 0 or sp.expand(expression) == 0 or _vanishes_rationally(expression):
         return True
-    # Equal roots look equal once what stands under them is factored.
+    # The slowest method comes last. Roots cancel only if the expressions under them are factored alike.
     return bool(sp.simplify(sp.factor(expression, deep=True)) == 0)
 
 
 def _vanishes_rationally(expression: sp.Expr) -> bool:
     """Whether a rational expression, also in sines and cosines, is zero."""
+    # A fraction is zero if its numerator is; expanding is much faster than sp.simplify.
     numerator = sp.expand(sp.fraction(sp.together(expression.xreplace(_RATIONAL)))[0])
     return bool(numerator == 0 or sp.expand(numerator.subs(_SINE, sp.sqrt(1 - _COSINE**2))) == 0)
 
 
 @dataclass(frozen=True)
 class ByWords(Check):
-    """Two products of matrices, or traces of them, reduce to the same words by what the step may use."""
+    """Two products of matrices, or their traces, reduce to the same words by the equations of the step."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "both sides reduce to the same product, for matrices of every size"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        known = definitions(earlier, self.uses)
-        return same(step.before, step.after, Rules([*step.equations, *known.items()]))
+        rules = Rules([*step.equations, *definitions(earlier, self.uses).items()])
+        return same(step.before, step.after, rules)
 
 
 @dataclass(frozen=True)
 class Algebra(Check):
-    """A scalar equality, with what the earlier steps found put in."""
+    """A scalar equality, after substitution of the results of earlier steps."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "the difference of both sides simplifies to 0"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
-        known = definitions(earlier, self.uses)
+        reached = definitions(earlier, self.uses)
         defined = {left: right for left, right in step.equations if not left.is_Matrix}
-        return vanishes((step.before.xreplace(known) - step.after.xreplace(known)).xreplace(defined))
+        return vanishes((step.before.xreplace(reached) - step.after.xreplace(reached)).xreplace(defined))
 
 
 @dataclass(frozen=True)
 class WrittenOut(Check):
-    """A statement about sums or traces over PCs, written out with a symbol for every variance."""
+    """An equality of sums or traces over PCs, written out for a few PCs with one symbol per variance."""
 
     perturbation: Perturbation
     words: ClassVar[str] = "written out entry by entry for 2, 3 and 4 PCs and each choice of i"
@@ -107,6 +117,7 @@ class SingularValues(Check):
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
+        # Three conditions: the matrix is V D V', V is orthonormal, and D is diagonal with these |entries|.
         V, D, rules = self.V, self.D, Rules(step.equations)
         if not isinstance(step.before, NuclearNorm) or not same(step.before.args[0], V * D * V.T, rules):
             return False
@@ -121,10 +132,11 @@ class SingularValues(Check):
 
 @dataclass(frozen=True)
 class Series(Check):
-    """An expansion, compared with the series that sympy computes from the exact expression.
+    """An expansion, compared with the derivatives of the exact expression at strength 0.
 
-    ``through`` undoes what has a branch point at 0: the cosine of an angle, the square of a root. Then the
-    expansion must have a positive leading term.
+    An angle or a root has a branch point at 0, where sympy has no derivatives. ``through`` compares the
+    cosine of the angle or the square of the root instead. Both lose the sign, so the expansion must be
+    positive.
     """
 
     strength: sp.Symbol
@@ -134,6 +146,7 @@ class Series(Check):
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
         """Whether the two sides of the step are equal, given the earlier steps."""
+        # getn() is None where there is no order term: the expansion then is claimed to be exact.
         order, terms = step.after.getn(), step.after.removeO()
         if order is None:
             return vanishes(step.before - terms)
@@ -145,7 +158,7 @@ class Series(Check):
         )
 
     def _agrees(self, exact: sp.Expr, terms: sp.Expr, order: sp.Expr) -> bool:
-        # Half powers of the strength are whole powers of its root.
+        # Half powers of the strength are whole powers of its root x.
         x = sp.Symbol("x", positive=True)
         whole = 1 if terms.is_polynomial(self.strength) else 2
         exact, terms = (
@@ -153,7 +166,8 @@ class Series(Check):
         )
         stop = int(order * whole)
         if self.through != "nothing":
-            # cos(y) and y^2 move by y times as much as a small y does.
+            # The claim is y with an error e of order ``stop``. The error of y^2 and cos(y) is about y e: its
+            # order is higher by that of the leading term of y.
             stop += int(min(part.as_coeff_exponent(x)[1] for part in sp.Add.make_args(terms)))
             if not _positive(terms, x):
                 return False
@@ -161,6 +175,7 @@ class Series(Check):
             exact, terms = (sp.cos(sp.expand(sp.pi / 2 * part)) for part in (exact, terms))
         elif self.through == "square":
             exact, terms = sp.powsimp(exact**2), sp.expand(terms**2)
+        # Equal up to order x^stop: all lower derivatives of the difference vanish at 0.
         return all(vanishes(sp.diff(exact - terms, x, power).subs(x, 0)) for power in range(stop))
 
 

@@ -1,4 +1,7 @@
-"""A derivation on paper: readable text, Markdown, and a LaTeX document."""
+"""Derivations as text for a terminal, as Markdown, and as a LaTeX document.
+
+:func:`_blocks` yields the content once, as kinds of blocks; each output only has a template for each kind.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from simopt.errors import InputError, SimoptError
 from simopt.theory.derivation.setting import PERTURBATIONS, Assumption
 from simopt.theory.derivation.steps import Derivation
 
+# Columns of the terminal text; equations are indented by 6.
 _WIDTH = 100
+# In order of preference, with the options that make them stop at an error instead of asking.
 _ENGINES = {
     "latexmk": ("-pdf", "-interaction=nonstopmode", "-halt-on-error"),
     "pdflatex": ("-interaction=nonstopmode", "-halt-on-error"),
@@ -139,6 +144,7 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
             f"no LaTeX is installed, so {target.name} was not made; {source} was written. Install "
             f"{', '.join(_ENGINES)}, or compile it elsewhere."
         )
+    # In a folder of its own, as LaTeX leaves .aux and .log files.
     with TemporaryDirectory() as folder:
         shutil.copy(source, Path(folder) / "derivation.tex")
         command = [engine, *_ENGINES[engine], "derivation.tex"]
@@ -146,6 +152,7 @@ def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) 
         made = Path(folder) / "derivation.pdf"
         if done.returncode != 0 or not made.is_file():
             printed = done.stdout.decode(errors="replace").splitlines()
+            # LaTeX marks its errors by a leading exclamation mark.
             reason = next((line for line in printed if line.startswith("!")), "no PDF was made")
             raise SimoptError(f"{engine} failed on {source}: {reason}")
         shutil.copy(made, target)
@@ -160,7 +167,7 @@ def tex(expression: sp.Basic) -> str:
 
 
 def _blocks(derivation: Derivation) -> Iterator[tuple[Any, ...]]:
-    """Yield what stands in a derivation, in order: the kind of a block, then its words and expressions."""
+    """Yield the blocks of a derivation in order: the kind of a block, then its words and expressions."""
     yield "title", _title(derivation)
     yield "perturbation", PERTURBATIONS[derivation.perturbation].words
     shown: set[Assumption] = set()
@@ -190,7 +197,7 @@ def _blocks(derivation: Derivation) -> Iterator[tuple[Any, ...]]:
 
 
 def _filled(derivation: Derivation, templates: dict[str, str], escaped: Callable[[str], str]) -> str:
-    """Fill a template for each block; a kind of block without one is left out."""
+    """Return the document: the template of each block, filled. Kinds without a template are left out."""
     document = ""
     for kind, *parts in _blocks(derivation):
         texts = (escaped(part) if isinstance(part, str) else tex(part) for part in parts)
@@ -201,7 +208,7 @@ def _filled(derivation: Derivation, templates: dict[str, str], escaped: Callable
 def _title(derivation: Derivation) -> str:
     changed = {"noise": "noise on PC i", "noise_all": "noise on all of Y"}
     name = derivation.perturbation
-    return f"What {derivation.subject} sees of {changed.get(name, f'{name} of PC i')}"
+    return f"Sensitivity of {derivation.subject} to {changed.get(name, f'{name} of PC i')}"
 
 
 def _equation(left: sp.Basic, right: sp.Basic) -> list[str]:

@@ -1,4 +1,9 @@
-"""From the definition of a measure in X and Y to its score in closed form."""
+"""From the definition of a measure in X and Y to its score in closed form.
+
+The path is the same for all measures. X'X, X'Y and Y'Y are V times a diagonal matrix times V', with Lambda, C
+and G the diagonal matrices. Traces and nuclear norms become sums over their entries. In each sum the PC that
+changes is written separately, and the score follows.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +56,7 @@ from simopt.theory.derivation.steps import Step
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that a score is made of: its definition, and what it is in the three diagonals.
+    """A number in the definition of a score, in four forms that the steps lead through.
 
     Attributes
     ----------
@@ -59,13 +64,13 @@ class Quantity:
     definition : sympy expression
         A trace or a nuclear norm, in X and Y.
     uses : tuple of str
-        The products of matrices that lead to the diagonals.
+        The products of matrices whose diagonal form the reduction uses.
     reduced : sympy expression
-        The same of diagonal matrices.
+        The trace or nuclear norm of diagonal matrices.
     summand : sympy expression
-        What is summed over PCs k.
+        Its term for PC k; the number is the sum over k.
     rest : sympy expression
-        The sum over the PCs that are left as they are.
+        The sum over all PCs but the one that changes.
     """
 
     name: str
@@ -77,16 +82,18 @@ class Quantity:
 
 
 def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
-    """Return every quantity that a score may be made of."""
+    """Return all quantities by name."""
     *_, L, C, G, H = matrices(perturbation.count)
     Q_x, Q_y = bases(perturbation)
     l_k, c_k, g_k = lam[k], c[k], g[k]
     XX, YY, XY = X.T * X, Y.T * Y, X.T * Y
+    # Explained by a regression B: ||X||^2 - ||X - YB||^2 = 2 tr X'YB - tr B'Y'YB.
     projected, explained = sp.Trace(X.T * Q_y * Q_y.T * X), 2 * sp.Trace(XY * B) - sp.Trace(B.T * YY * B)
     aligned = NuclearNorm(L ** sp.Rational(-1, 2) * C * G ** sp.Rational(-1, 2))
     cosine = sp.Abs(c_k) / sp.sqrt(l_k * g_k)
     fitted = 2 * sp.Trace(C * C * H) - sp.Trace(C * C * G * H * H)
     fit = 2 * c_k**2 / (g_k + rho) - c_k**2 * g_k / (g_k + rho) ** 2
+    # Name, definition, products used, in diagonals, summand, sum over the other PCs: see Quantity.
     rows = (
         ("tr X'X", sp.Trace(XX), ("X'X",), sp.Trace(L), l_k, S_1),
         ("tr Y'Y", sp.Trace(YY), ("Y'Y",), sp.Trace(G), g_k, S_1),
@@ -108,7 +115,7 @@ def bases(perturbation: Perturbation) -> tuple[sp.MatrixSymbol, sp.MatrixSymbol]
 
 @dataclass(frozen=True)
 class Subject:
-    """A measure: the quantities it is made of, and how.
+    """A measure as a formula of quantities.
 
     Attributes
     ----------
@@ -116,11 +123,11 @@ class Subject:
     parts : tuple of str
         Names of quantities.
     formula : callable
-        The score, given its parts in this order.
+        The score as a function of the parts, in this order.
     closed : mapping of str to sympy expression
-        The score under each perturbation, in its simplest form.
+        The claimed score under each perturbation, in its simplest form; the steps verify it.
     assumptions : tuple of Assumption
-        Definitions of the symbols of the closed form, and what the definition supposes.
+        Definitions of the symbols of the closed form, and what the definition of the measure assumes.
     """
 
     name: str
@@ -131,8 +138,8 @@ class Subject:
     assumptions: tuple[Assumption, ...] = ()
 
 
-def _cosine(shared: sp.Expr, own: sp.Expr, other: sp.Expr) -> sp.Expr:
-    return shared / sp.sqrt(own * other)
+def _cosine(shared: sp.Expr, of_x: sp.Expr, of_y: sp.Expr) -> sp.Expr:
+    return shared / sp.sqrt(of_x * of_y)
 
 
 def _share(explained: sp.Expr, total: sp.Expr) -> sp.Expr:
@@ -143,6 +150,9 @@ def _sum(summand: sp.Expr) -> sp.Sum:
     return sp.Sum(summand, (k, 1, p))
 
 
+# Expressions that recur in the closed forms below: _squared_noise is (1 + eta^2)^2 - 1, _noisy is the sum of
+# (lambda + nu)^2, and _at_x is the ridge R2 of PC i at Y = X,
+# 2 lambda / (lambda + rho) - lambda^2 / (lambda + rho)^2, in r = rho / lambda.
 _cos, _sin, _level, _l = sp.Abs(sp.cos(t)), sp.sin(t), eta**2, lam[k]
 _squared_noise = 2 * _level + eta**4
 _noisy = sigma_2 + 2 * nu * sigma_1 + p * nu**2
@@ -181,7 +191,7 @@ SUBJECTS = {
             "procrustes_euclidean",
             "Procrustes distance",
             ("tr X'X", "tr Y'Y", "nuclear norm of X'Y"),
-            lambda own, other, nuclear: sp.sqrt(own + other - 2 * nuclear),
+            lambda of_x, of_y, nuclear: sp.sqrt(of_x + of_y - 2 * nuclear),
             {
                 "rotation": sp.sqrt(2 * lambda_i * (1 - _cos)),
                 "scaling": sp.sqrt(lambda_i * (1 - sp.Abs(a)) ** 2),
@@ -252,14 +262,16 @@ def steps_to_score(subject: Subject, perturbation: Perturbation, of: str = "scor
     """Yield the steps from the definition of a score, named ``of``, to its closed form."""
     yield from _products(perturbation)
     yield from _bases_of(subject, perturbation)
-    known = quantities(perturbation)
-    parts = [known[name] for name in subject.parts]
+    every = quantities(perturbation)
+    parts = [every[name] for name in subject.parts]
     for part in parts:
         yield from _to_sum(part, perturbation)
     definition = subject.formula(*(part.definition for part in parts))
     summed = subject.formula(*(_value(part, perturbation) for part in parts))
+    # Assumptions without an equation are conditions on the data and stated here. Definitions of symbols enter
+    # with the closed form that uses them.
     supposed = tuple(assumption for assumption in subject.assumptions if not assumption.equations)
-    rule = f"{subject.words}: the sums are put in"
+    rule = f"{subject.words}: substitute the sums"
     yield Step(of, rule, definition, summed, Algebra(subject.parts), supposed)
     closed = subject.closed[perturbation.name]
     if closed != summed:
@@ -268,6 +280,7 @@ def steps_to_score(subject: Subject, perturbation: Perturbation, of: str = "scor
             for assumption in subject.assumptions
             if not perturbation.whole and any(closed.has(left) for left, _ in assumption.equations)
         )
+        # Sums over PCs do not simplify in symbols: both sides are written out for a few PCs.
         check = WrittenOut(perturbation) if summed.has(sp.Sum) else Algebra()
         yield Step(of, "simplified", summed, closed, check, defined)
 
@@ -276,8 +289,8 @@ def _products(perturbation: Perturbation) -> Iterator[Step]:
     _, V, _, _, L, C, G, _ = matrices(perturbation.count)
     setting = (perturbation.decomposition, perturbation.orthonormal, perturbation.diagonals)
     apart = (*setting[:2], perturbation.apart, perturbation.diagonals)
-    yield Step("X'X", "X is put in; U'U = I", X.T * X, V * L * V.T, ByWords(), setting)
-    yield Step("X'Y", "what is new is orthogonal to U", X.T * Y, V * C * V.T, ByWords(), apart)
+    yield Step("X'X", "substitute X; U'U = I", X.T * X, V * L * V.T, ByWords(), setting)
+    yield Step("X'Y", "the added part is orthogonal to U", X.T * Y, V * C * V.T, ByWords(), apart)
     yield Step("Y'Y", "the mixed terms vanish", Y.T * Y, V * G * V.T, ByWords(), apart)
     check = WrittenOut(perturbation)
     if perturbation.whole:
@@ -290,7 +303,7 @@ def _products(perturbation: Perturbation) -> Iterator[Step]:
 
 
 def _bases_of(subject: Subject, perturbation: Perturbation) -> Iterator[Step]:
-    """Yield what the orthonormal bases of X and Y, or the coefficients of ridge regression, are."""
+    """Yield the orthonormal bases of X and Y, or the coefficients of ridge regression, if there are any."""
     _, V, _, _, L, C, G, H = matrices(perturbation.count)
     half, one, orthonormal = sp.Rational(-1, 2), sp.Identity(perturbation.count), perturbation.orthonormal
     Q_x, Q_y = bases(perturbation)
@@ -300,21 +313,15 @@ def _bases_of(subject: Subject, perturbation: Perturbation) -> Iterator[Step]:
     if subject.name == "linreg":
         basis = Assumption("an orthonormal basis of the columns of Y", (of_y,))
         yield Step("Q'Q", unit, Q_y.T * Q_y, one, ByWords(("Y'Y",)), (basis, orthonormal, *kept))
-        yield Step(
-            "Q'X",
-            "the basis is put in",
-            Q_y.T * X,
-            G**half * C * V.T,
-            ByWords(("X'Y",)),
-            (basis, orthonormal),
-        )
+        used = (basis, orthonormal)
+        yield Step("Q'X", "substitute the basis", Q_y.T * X, G**half * C * V.T, ByWords(("X'Y",)), used)
     if subject.name == "cca":
         basis = Assumption("orthonormal bases of the columns of X and of Y", (of_x, of_y))
         used = (basis, orthonormal, *((FULL_RANK,) if perturbation.whole else ()), *kept)
         yield Step("Q_x'Q_x", unit, Q_x.T * Q_x, one, ByWords(("X'X",)), used)
         yield Step("Q_y'Q_y", unit, Q_y.T * Q_y, one, ByWords(("Y'Y",)), used)
         yield Step(
-            "Q_x'Q_y", "the bases are put in", Q_x.T * Q_y, L**half * C * G**half, ByWords(("X'Y",)), used
+            "Q_x'Q_y", "substitute the bases", Q_x.T * Q_y, L**half * C * G**half, ByWords(("X'Y",)), used
         )
     if subject.name == "ridge":
         inverse = Assumption("H is the inverse of G + rho I, which is diagonal", ((G, H**-1 - rho * one),))
@@ -332,26 +339,28 @@ def _to_sum(part: Quantity, perturbation: Perturbation) -> Iterator[Step]:
     total = sp.Sum(part.summand, (k, 1, perturbation.count))
     if isinstance(part.definition, NuclearNorm):
         (D,) = part.reduced.args
+        # X'Y is V D V'; Q_x'Q_y is D itself.
         axes = V if "X'Y" in part.uses else sp.Identity(perturbation.count)
         norm = NuclearNorm(axes * D * axes.T)
         values = SingularValues(perturbation, axes, D)
-        yield Step(name, f"{part.uses[0]} is put in", part.definition, norm, Algebra(part.uses))
+        yield Step(name, f"substitute {part.uses[0]}", part.definition, norm, Algebra(part.uses))
         yield Step(name, "singular values of V D V' are |d|", norm, total, values, used)
     else:
         if part.definition.has(B):
             words = "B are the coefficients that solve the normal equations"
+            # (Y'Y + rho I) B = Y'X was verified for this B in _bases_of.
             used += (Assumption(words, ((B, V * H * C * V.T),)),)
-        rule = "cyclic in the trace, V'V = I"
+        rule = "the trace is cyclic, V'V = I"
         yield Step(name, rule, part.definition, part.reduced, ByWords(part.uses), used)
         yield Step(name, "the trace of diagonal matrices", part.reduced, total, check)
     value = _value(part, perturbation)
     if value != total:
-        rule = "the entries are put in" if perturbation.whole else "PC i apart from the others"
+        rule = "substitute the entries" if perturbation.whole else "PC i is written separately"
         yield Step(name, rule, total, value, check)
 
 
 def _value(part: Quantity, perturbation: Perturbation) -> sp.Expr:
-    """Return a quantity under a perturbation: the PC i on its own, the others in one sum."""
+    """Return the value of a quantity: PC i plus the sum over the others; with noise on all of Y, one sum."""
     if not perturbation.whole:
         entries = {
             c[k]: perturbation.amplitude * lambda_i,
@@ -359,6 +368,7 @@ def _value(part: Quantity, perturbation: Perturbation) -> sp.Expr:
             lam[k]: lambda_i,
         }
         return part.rest + sp.simplify(part.summand.subs(entries))
+    # Sums of lambda and lambda^2 have names, sigma_1 and sigma_2; other summands stay in a sum.
     noisy = lam[k] + nu
     summand = part.summand.subs({c[k]: lam[k], g[k]: noisy}, simultaneous=True)
     totals = {

@@ -1,4 +1,4 @@
-"""From the score to what a measure sees: the loss, its expansion, the ratio of two PCs, what random w add."""
+"""From the score to the sensitivity: the loss, its expansion, the ratio of two PCs, and the correction."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ from simopt.theory.derivation.setting import (
 )
 from simopt.theory.derivation.steps import Check, Step
 
+# Signs that hold near Y = X, where absolute values can be resolved.
 _NEAR = {
     "rotation": Assumption("t is less than 90 degrees", ((sp.Abs(sp.cos(t)), sp.cos(t)),)),
     "scaling": Assumption("a = 1 - delta is positive", ((sp.Abs(a), 1 - delta), (a, 1 - delta))),
 }
+# Shares and penalties of the two PCs in terms of lambda, and the symbols of PC j for those of PC i.
 _TOTALS = {
     p_i: lambda_i / sigma_1,
     p_j: lambda_j / sigma_1,
@@ -60,14 +62,15 @@ _TOTALS = {
     r_j: rho / lambda_j,
 }
 _OTHER = {p_i: p_j, q_i: q_j, r_i: r_j, lambda_i: lambda_j}
+# Highest power of the strength that the two leading terms may have. The highest that occurs is 4.
 _HIGHEST = 6
-"""Highest power of the strength among which the two leading terms are looked for."""
 
 
 def steps_to_loss(
     result: sp.Expr, perturbation: Perturbation, *, distance: bool, of: str = "loss"
 ) -> Iterator[Step]:
     """Yield the steps from a score to the two leading terms of its loss."""
+    # A distance is 0 at Y = X and is itself the loss; a score loses score(X) - score(Y).
     loss, x, summed = result, perturbation.strength, result.has(sp.Sum)
     check = WrittenOut(perturbation) if summed else Algebra()
     if not distance:
@@ -83,6 +86,7 @@ def steps_to_loss(
         return
     if near is not None and put_in != loss:
         reached = put_in if distance or put_in.has(sp.acos) else _tidied(put_in)
+        # Stated outright for the distance; Algebra verifies it.
         if distance and perturbation.name == "scaling":
             reached = sp.sqrt(lambda_i) * delta
         rule = "near Y = X" if reached != 0 else "the score does not change"
@@ -90,6 +94,7 @@ def steps_to_loss(
         if reached == 0:
             return
         loss = reached
+    # A score is expanded itself, an angle through its cosine, a distance through its square.
     through: Through = "nothing"
     if loss.has(sp.acos):
         (inverse,) = loss.atoms(sp.acos)
@@ -110,20 +115,21 @@ def terms(claim: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, ...]:
     return tuple(coefficients[power] * power for power in ascending if coefficients[power] != 0)
 
 
-def ratio_of_losses(lead: sp.Expr, x: sp.Symbol) -> Step:
+def ratio_of_losses(lead: sp.Expr) -> Step:
     """Return the ratio of the leading losses of PC i and PC j at the same strength."""
-    return _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER), x)
+    return _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER))
 
 
 def ratio_of_noise(lead: sp.Expr) -> Step:
     """Return the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
-    own = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
-    other = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
-    return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", own, other, nu)
+    of_i = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
+    of_j = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
+    return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", of_i, of_j)
 
 
 def loss_of_a_small_share(result: sp.Expr) -> Step:
-    """Return what an angular form loses where the PC has a small share of the variance."""
+    """Return the loss of an angular form for a PC with a small share of the variance."""
+    # 1 - cosine = slope share / 2 to first order, and arccos(1 - u) = sqrt(2 u).
     loss = 1 - result
     share = p_i if loss.has(p_i) else q_i
     (inverse,) = loss.atoms(sp.acos)
@@ -133,8 +139,8 @@ def loss_of_a_small_share(result: sp.Expr) -> Step:
     return Step("loss for a small share", rule, loss, claim, Series(share, "cosine"))
 
 
-def _ratio(rule: str, own: sp.Expr, other: sp.Expr, x: sp.Symbol) -> Step:
-    ratio = own / other
+def _ratio(rule: str, of_i: sp.Expr, of_j: sp.Expr) -> Step:
+    ratio = of_i / of_j
     used = tuple((share, total) for share, total in _TOTALS.items() if ratio.has(share))
     assumptions = (Assumption("shares and penalties of the two PCs", used),) if used else ()
     after = _signed(sp.powsimp(sp.simplify(ratio.xreplace(_TOTALS))))
@@ -156,6 +162,7 @@ def _taylor(expression: sp.Expr, x: sp.Symbol) -> dict[int, sp.Expr]:
 
 def _sum_of_terms(coefficients: dict[int, sp.Expr], x: sp.Symbol, exact: sp.Expr) -> sp.Expr:
     total = sp.Add(*(coefficient * x**power for power, coefficient in coefficients.items()))
+    # An expansion that ends is stated without an order term.
     if not exact.has(sp.Sum) and sp.simplify(total - exact) == 0:
         return total
     return total + sp.Order(x ** (max(coefficients) + 1))
@@ -166,9 +173,10 @@ def _root(inside: sp.Expr, x: sp.Symbol, *, angle: bool) -> sp.Expr:
 
     arccos(1 - u) = sqrt(2 u) (1 + u / 12 + ...).
     """
+    # u = kappa x^low (1 + 2 b x^gap + ...) has the root sqrt(kappa) x^(low / 2) (1 + b x^gap + ...).
     (low, kappa), *next_term = sorted(_taylor(inside, x).items())
     front = 2 / sp.pi * sp.sqrt(2 * kappa) if angle else sp.sqrt(kappa)
-    # Factors 1 + b x^gap: of the root of u, and of the angle.
+    # The pairs (gap, b) of the root of u and, for an angle, of the factor 1 + u / 12.
     bends = [(power - low, coefficient / (2 * kappa)) for power, coefficient in next_term]
     if angle:
         bends.append((low, kappa / 12))
@@ -182,7 +190,7 @@ def _root(inside: sp.Expr, x: sp.Symbol, *, angle: bool) -> sp.Expr:
 
 
 def _tidied(expression: sp.Expr) -> sp.Expr:
-    """Simplify, with sums over the same PCs in one; a sum of equal terms is their number times the term."""
+    """Simplify; sums over the same PCs are merged, and named or evaluated if possible."""
     if not expression.has(sp.Sum):
         return sp.simplify(expression)
     total: sp.Expr = sp.Integer(0)
@@ -208,7 +216,7 @@ def _tidied(expression: sp.Expr) -> sp.Expr:
 
 
 def _signed(product: sp.Expr) -> sp.Expr:
-    """Return a product with its factors written as 1 - x rather than x - 1."""
+    """Return a product with its factors written as 1 - x instead of x - 1, for reading."""
     sign, factors = 1, []
     for factor in sp.Mul.make_args(product):
         base, exponent = factor.as_base_exp()
@@ -239,7 +247,7 @@ _MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
 
 @dataclass(frozen=True)
 class InTheMean(Check):
-    """An expectation: every z_k^2 replaced by its mean, z_i by 0."""
+    """An expectation of an expression that is linear in the z_k^2: each is replaced by its mean, z_i by 0."""
 
     words: ClassVar[str] = "linear in z_k^2, whose mean is put in, for 2, 3 and 4 PCs and each choice of i"
 
@@ -254,22 +262,29 @@ class InTheMean(Check):
 
 
 def steps_to_correction(result: sp.Expr) -> Iterator[Step]:
-    """Yield the steps to the first finite-sample correction of CKA under rotation."""
+    """Yield the steps to the first finite-sample correction of CKA under rotation.
+
+    A random w overlaps with the other PCs: z = U'w is not 0. X'Y and Y'Y are expanded in z, and the mean over
+    w is taken of the numerator and of the squared denominator of the score. The mean of the score differs
+    from the ratio of these means by terms in 1 / (n - 2)^2.
+    """
     sine = sp.sin(t) ** 2
     b = sp.sin(t) * sp.sqrt(lambda_i)
+    # V'X'YV and V'Y'YV with the terms in z = U'w: see simopt.theory.pairs.Tilted.
     mixed = _S * _P + b * _S * overlaps * e.T
-    own = _P * _P + b * _P * overlaps * e.T + b * e * overlaps.T * _P + sine * lambda_i * e * e.T
+    square = _P * _P + b * _P * overlaps * e.T + b * e * overlaps.T * _P + sine * lambda_i * e * e.T
     setting, stay = (_ROTATION.decomposition, _ROTATION.orthonormal, OVERLAPS), "overlaps z = U'w stay"
     cross, other = "X'Y, w not orthogonal", "Y'Y, w not orthogonal"
     yield Step(cross, stay, X.T * Y, _V * mixed * _V.T, ByWords(), setting)
-    yield Step(other, stay, Y.T * Y, _V * own * _V.T, ByWords(), setting)
+    yield Step(other, stay, Y.T * Y, _V * square * _V.T, ByWords(), setting)
+    # Both are linear in the z_k^2, all of which have the mean 1 / (n - 2): the sum becomes S_1 / (n - 2).
     overlap = sp.Sum(lam[k] * z[k] ** 2, (k, 1, K))
     numerator = S_2 + lambda_i**2 * sp.cos(t) ** 2 + lambda_i * sine * overlap
     denominator = S_2 + lambda_i**2 + 2 * lambda_i * sine * overlap
     means = []
     for name, product, definition, inside, total in (
         ("mean of tr X'YY'X", cross, sp.Trace(X.T * Y * Y.T * X), sp.Trace(mixed * mixed.T), numerator),
-        ("mean of tr (Y'Y)^2", other, sp.Trace(Y.T * Y * Y.T * Y), sp.Trace(own * own), denominator),
+        ("mean of tr (Y'Y)^2", other, sp.Trace(Y.T * Y * Y.T * Y), sp.Trace(square * square), denominator),
     ):
         mean = total.xreplace({overlap: S_1 / (n - 2)})
         yield Step(name, "cyclic in the trace", definition, inside, ByWords((product,)), setting[1:2])

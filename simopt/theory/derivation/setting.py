@@ -1,4 +1,4 @@
-"""The setting of a derivation: X and Y in symbols, what is assumed of them, and both written out."""
+"""X and Y in symbols, the assumptions about them, and both written out for a few PCs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sympy as sp
 
 from simopt.theory.derivation.words import Equation, polynomial
 
+# Declared positive or real, so that sympy may simplify roots and absolute values; t and a have either sign.
 n, p, K = sp.symbols("n p K", integer=True, positive=True)
 i, k = sp.symbols("i k", integer=True, positive=True)
 t, a = sp.symbols("t a", real=True)
@@ -21,12 +22,12 @@ z = sp.IndexedBase("z", real=True)
 
 X, Y, B = sp.MatrixSymbol("X", n, p), sp.MatrixSymbol("Y", n, p), sp.MatrixSymbol("B", p, p)
 w, e, overlaps = sp.MatrixSymbol("w", n, 1), sp.MatrixSymbol("e", K, 1), sp.MatrixSymbol("z", K, 1)
-"""The new direction among the samples, the i-th unit vector among the PCs, and U'w."""
+"""The direction w over samples, the unit vector e of PC i over PCs, and the overlaps z = U'w."""
 
 MEANING = {
     t: "angle of the rotation",
     a: "amplitude of PC i, 1 where it is unchanged and 0 where it is removed",
-    delta: "1 - a, how much of the amplitude is taken away",
+    delta: "1 - a, the part of the amplitude that is removed",
     eta: "amplitude of the noise in units of that of PC i",
     nu: "variance of the noise along every unit, in units of lambda",
     rho: "ridge penalty",
@@ -36,7 +37,7 @@ MEANING = {
     sigma_2: "sum of all lambda^2",
     S_1: "sum of the lambda of the other PCs",
     S_2: "sum of the lambda^2 of the other PCs",
-    S_rho: "what the other PCs add to the variance that ridge regression explains",
+    S_rho: "variance of the other PCs that ridge regression explains",
     R_0: "ridge R2 at Y = X",
     p_i: "lambda_i / sum lambda",
     q_i: "lambda_i^2 / sum lambda^2",
@@ -54,7 +55,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Assumption:
-    """Something that is supposed or defined, in words and as the equations that a step may use."""
+    """An assumption or a definition, in words and as the equations that a step may use."""
 
     words: str
     equations: tuple[Equation, ...] = ()
@@ -91,8 +92,8 @@ class Perturbation:
     count : Symbol
         How many directions the sums run over: K, or p where Y = X + N instead.
     decomposition, apart, diagonals : Assumption
-        X and Y by the singular values of X; that what is added has nothing to do with X; and names for the
-        diagonal matrices that are left of X and Y.
+        X and Y by singular vectors; that the added part is orthogonal to X; and names for the diagonal
+        matrices of the products X'X, X'Y and Y'Y.
     """
 
     name: str
@@ -132,6 +133,8 @@ def matrices(count: sp.Symbol) -> tuple[sp.MatrixSymbol, ...]:
     return sp.MatrixSymbol("U", n, count), sp.MatrixSymbol("V", p, count), *diagonal
 
 
+# Entries of S are s_k, and those of P are the same except for PC i. Lambda = S^2, C = S P and G = P^2 plus
+# the noise are then the diagonal forms of X'X, X'Y and Y'Y, and H is the inverse of G + rho I.
 _NAMES = "names for what is diagonal: lambda_k, c_k and g_k are the entries of Lambda, C and G"
 
 
@@ -139,10 +142,10 @@ def _of_one_pc(
     name: str, words: str, amplitude: sp.Expr, noise: sp.Expr, strength: sp.Symbol
 ) -> Perturbation:
     U, V, S, P, L, C, G, _ = matrices(K)
-    moved, own, apart = U * P * V.T, P * P, Assumption("nothing is added to the PC")
+    moved, square, apart = U * P * V.T, P * P, Assumption("nothing is added to the PC")
     if noise != 0:
         moved += noise * sp.sqrt(lambda_i) * w * e.T * V.T
-        own += noise**2 * lambda_i * e * e.T
+        square += noise**2 * lambda_i * e * e.T
         apart = Assumption(
             "the unit vector w is orthogonal to every PC and to the constant",
             ((U.T * w, sp.ZeroMatrix(K, 1)), (w.T * w, sp.Identity(1))),
@@ -152,7 +155,7 @@ def _of_one_pc(
         f"the entry i, which is {amplitude} times that of S",
         ((X, U * S * V.T), (Y, moved)),
     )
-    diagonals = Assumption(_NAMES, ((L, S * S), (C, S * P), (G, own)))
+    diagonals = Assumption(_NAMES, ((L, S * S), (C, S * P), (G, square)))
     return Perturbation(name, words, amplitude, noise, strength, K, decomposition, apart, diagonals)
 
 
@@ -209,10 +212,10 @@ class Explicit:
 
     def __init__(self, perturbation: Perturbation, variances: Sequence[sp.Expr], index: int) -> None:
         self.variances, self.index = variances, index
-        own = variances[index]
+        changed = variances[index]
         others = [*variances[:index], *variances[index + 1 :]]
         self.values = {
-            lambda_i: own,
+            lambda_i: changed,
             S_1: sum(others),
             S_2: sum(v**2 for v in others),
             S_rho: sum(2 * v**2 / (v + rho) - v**3 / (v + rho) ** 2 for v in others),
@@ -220,7 +223,8 @@ class Explicit:
             sigma_2: sum(v**2 for v in variances),
             K: sp.Integer(len(variances)),
         }
-        added = [perturbation.noise**2 * own if at == index else 0 for at in range(len(variances))]
+        # Entry by entry what _of_one_pc and _of_all state of the matrices.
+        added = [perturbation.noise**2 * changed if at == index else 0 for at in range(len(variances))]
         if perturbation.whole:
             added, self.values[p] = [nu] * len(variances), sp.Integer(len(variances))
         S = [sp.sqrt(v) for v in variances]

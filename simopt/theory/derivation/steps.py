@@ -1,4 +1,4 @@
-"""Steps of a derivation: an equality, the rule it follows by, and the check that the machine makes of it."""
+"""Steps of a derivation: an equality, the rule that it follows from, and its check by the machine."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Step:
     Attributes
     ----------
     of : str
-        The quantity that it speaks of. The steps of one quantity make a chain, each from where the last one
-        arrived; the first starts from the definition.
+        Name of the quantity. The steps of one quantity form a chain: the first starts from its definition,
+        each further one from the result of the last.
     rule : str
         Why it holds, in words.
     before, after : sympy expression
-        An ``after`` with an order term claims the equality up to that order.
+        With an order term in ``after``, the equality is claimed up to that order.
     check : Check
     assumptions : tuple of Assumption
-        What it supposes; the check may use nothing else, and the earlier steps.
+        The check may use these and earlier steps, and nothing else.
     """
 
     of: str
@@ -61,14 +61,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Derivation:
-    """Why a measure sees a perturbation as it does, step by step.
+    """The sensitivity of a measure to a perturbation, derived step by step.
 
     Attributes
     ----------
     subject, perturbation : str
     steps : tuple of Step
     definition : sympy expression
-        The measure in X and Y, where the steps of the score start.
+        The measure in X and Y, from which the steps of the score start.
     result : sympy expression
         The score, exactly.
     expansion : tuple of sympy expression
@@ -78,11 +78,11 @@ class Derivation:
         Leading sensitivity to PC i over that to PC j; None where the score does not change. Of noise on all
         of Y: to the same noise variance on PC i alone, over that on PC j alone.
     correction : sympy expression or None
-        What the score gains, to first order in 1 / (n - 2), where w is random and not exactly orthogonal.
+        Change of the mean score, to first order in 1 / (n - 2), if w is random and not exactly orthogonal.
     strength : Symbol
-        What the loss is expanded in.
+        The variable that the loss is expanded in.
     symbols : mapping of Symbol to str
-        What each symbol stands for.
+        Meaning of each symbol.
     """
 
     subject: str
@@ -97,14 +97,14 @@ class Derivation:
     symbols: Mapping[sp.Symbol, str]
 
     def verify(self) -> None:
-        """Have the machine check every step, and that the results are what the steps arrive at.
+        """Check every step, and that the results are those that the steps arrive at.
 
         Raises
         ------
         DerivationError
-            A step does not hold, does not start where the last one of its quantity arrived, the score does
-            not start from the definition or the loss from the score, or the result, the expansion, the ratio
-            or the correction is not what the steps arrive at. It names the step.
+            A step does not hold or does not start from the result of the last step of its quantity; the score
+            does not start from the definition or the loss from the score; or a result is not that of the
+            steps. The message names the step.
         """
         name = f"{self.subject} under {self.perturbation}"
         reached: dict[str, sp.Basic] = {}
@@ -120,6 +120,7 @@ class Derivation:
             if step.of not in reached and not self._starts(step):
                 raise DerivationError(f"{here} does not start from the definition: {step.before}.")
             reached[step.of] = step.after
+        # A claim without steps, or steps without a claim, is an error as well.
         claims = {
             "score": self.result,
             "loss": sp.Add(*self.expansion),
@@ -144,7 +145,7 @@ class Derivation:
 
 
 def definitions(steps: Sequence[Step], quantities: Sequence[str]) -> dict[sp.Basic, sp.Basic]:
-    """Return what the steps arrive at for each of some quantities, by its definition."""
+    """Return the definition of each quantity, mapped to the last result of its steps."""
     first: dict[str, sp.Basic] = {}
     last: dict[str, sp.Basic] = {}
     for step in steps:

@@ -1,4 +1,8 @@
-"""Products of matrices as words, reduced by stated rules: identities that hold for matrices of every size."""
+"""Matrix products as words over letters, reduced by stated rules.
+
+A word stands for a product of matrices and holds for every size of them, so that two products that reduce to
+the same words are equal for matrices of every size.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,11 @@ _Key = TypeVar("_Key")
 
 
 class Rules:
-    """Equations between matrices, as rules to rewrite words with.
+    """Equations between matrices, as rules that rewrite words.
 
-    A matrix on the left is a definition and replaced wherever it occurs; a product of two is replaced where
-    the two stand next to each other, and so is its transpose.
+    An equation whose left side is one matrix is a definition: the matrix is replaced wherever it occurs. If
+    the left side is a product of two matrices, it is replaced wherever the two are neighbors, and so is its
+    transpose. Other equations are ignored.
     """
 
     def __init__(self, equations: Iterable[Equation]) -> None:
@@ -37,15 +42,16 @@ class Rules:
                 continue
             ((word, coefficient),) = polynomial(left).items()
             if coefficient != 1 or len(word) > 2:
-                continue
+                continue  # no definition and no product of two
             if len(word) == 1:
                 self.letters[word[0][0]] = polynomial(right)
             else:
                 self.pairs[word] = polynomial(right)
-                self.pairs[_transposed(word)] = _each_transposed(polynomial(right))
+                self.pairs[_transposed(word)] = _transposed_words(polynomial(right))
 
     def reduce(self, words: Polynomial) -> Polynomial:
-        """Rewrite until no rule applies, and return what is left, without terms that vanish."""
+        """Rewrite until no rule applies; return the words left, without terms whose coefficient is 0."""
+        # A rule may replace a letter or a pair by several words, each of which is reduced in turn.
         reduced: list[tuple[Word, sp.Expr]] = []
         pending = list(words.items())
         while pending:
@@ -61,7 +67,11 @@ class Rules:
         return {word: coefficient for word, coefficient in expanded.items() if coefficient != 0}
 
     def reduce_trace(self, words: Polynomial) -> Polynomial:
-        """Reduce words whose trace is meant: letters may go round, and a word counts as its transpose."""
+        """Reduce words under a trace, which is cyclic.
+
+        Every rotation of a word has the same trace and may allow further rules. The shortest and first in
+        alphabetical order stands for all of them.
+        """
         reduced = []
         for word, coefficient in self.reduce(words).items():
             turns = [self._single(word[at:] + word[:at]) for at in range(max(len(word), 1))]
@@ -74,10 +84,11 @@ class Rules:
         return next(iter(reduced.items())) if len(reduced) == 1 else (word, _ONE)
 
     def _place(self, word: Word) -> tuple[int, int, Polynomial] | None:
-        """Return where a rule applies, from start to stop, and what comes there."""
+        """Return the first place of a word at which a rule applies: start, stop and replacement."""
+        # A power of a defined matrix is taken apart: M^3 becomes its definition times M^2.
         for at, (name, transposed, exponent) in enumerate(word):
             if name in self.letters and exponent >= 1:
-                new = _each_transposed(self.letters[name]) if transposed else self.letters[name]
+                new = _transposed_words(self.letters[name]) if transposed else self.letters[name]
                 rest = ((name, transposed, exponent - 1),) if exponent > 1 else ()
                 return at, at + 1, {other + rest: c for other, c in new.items()}
         for at, pair in enumerate(pairwise(word)):
@@ -94,11 +105,12 @@ def same(left: sp.Basic, right: sp.Basic, rules: Rules) -> bool:
         one, other = (rules.reduce(polynomial(side)) for side in (left, right))
     else:
         one, other = (rules.reduce_trace(_traced(side)) for side in (left, right))
+    # Words that differ are different products: equality needs equal coefficients, word by word.
     return all(sp.simplify(one.get(word, 0) - other.get(word, 0)) == 0 for word in one.keys() | other.keys())
 
 
 def _traced(total: sp.Basic) -> Polynomial:
-    """Return a sum of traces as the words whose trace is meant."""
+    """Return a sum of traces as the polynomial under the trace."""
     terms = []
     for part in sp.Add.make_args(total):
         coefficient, trace = part.as_independent(sp.Trace)
@@ -118,9 +130,10 @@ def polynomial(matrix: sp.Basic) -> Polynomial:
         case sp.ZeroMatrix():
             return {}
         case sp.Transpose():
-            return _each_transposed(polynomial(matrix.arg))
+            return _transposed_words(polynomial(matrix.arg))
         case sp.MatAdd():
             return _collected(term for part in matrix.args for term in polynomial(part).items())
+        # Powers of diagonal matrices, also negative and fractional ones, are letters with an exponent.
         case sp.MatPow() | sp.Inverse():
             if isinstance(matrix.base, sp.MatrixSymbol) and matrix.base.name in DIAGONAL:
                 return {((matrix.base.name, False, matrix.exp),): _ONE}
@@ -147,12 +160,12 @@ def _transposed(word: Word) -> Word:
     return tuple((name, not turned and name not in DIAGONAL, e) for name, turned, e in reversed(word))
 
 
-def _each_transposed(words: Polynomial) -> Polynomial:
+def _transposed_words(words: Polynomial) -> Polynomial:
     return {_transposed(word): coefficient for word, coefficient in words.items()}
 
 
 def _tidy(word: Word) -> Word:
-    """Sort neighboring diagonal matrices, and add their exponents."""
+    """Sort neighboring diagonal matrices, which commute, and add their exponents."""
     letters: list[Letter] = []
     for diagonal, run in groupby(word, key=lambda letter: letter[0] in DIAGONAL):
         if not diagonal:
