@@ -158,7 +158,7 @@ def gradient_at_start(
     """
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     if not chosen.differentiable:
-        raise InputError(f"{chosen.name} has no gradient, which the learning order is computed from.")
+        raise InputError(f"{chosen.name} has no gradient and so no learning order; choose another measure.")
     checks.seeds(seeds)
     reference = Reference.of(X, dtype=torch.float64, device="cpu")
     bound = chosen.bind(reference)
@@ -239,7 +239,7 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(f"target is {target}, but {measure} of noise is {score[0]:.3g} already; give more.")
+        raise InputError(f"target is {target}, but noise scores {measure} {score[0]:.3g}; give a larger one.")
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 

@@ -30,8 +30,8 @@ RNG = np.random.default_rng
 
 def orthonormal(rng, samples: int, columns: int):
     """Columns orthogonal to each other and to the constant."""
-    given = np.column_stack([np.ones(samples), rng.normal(size=(samples, columns))])
-    return np.linalg.qr(given)[0][:, 1:]
+    frame = np.column_stack([np.ones(samples), rng.normal(size=(samples, columns))])
+    return np.linalg.qr(frame)[0][:, 1:]
 
 
 def pair(perturbation: str, spectrum, index: int, strength: float, seed: int = 0):
@@ -97,7 +97,7 @@ def expansion_is_close(subject: str, perturbation: str) -> None:
             return score
         return predicted(subject, perturbation, spectrum, index, unperturbed) - score
 
-    def given(term: sp.Expr, strength: float) -> float:
+    def value_of(term: sp.Expr, strength: float) -> float:
         values = substituted(spectrum, index)
         written = term.replace(
             lambda part: isinstance(part, sp.Sum),
@@ -108,8 +108,8 @@ def expansion_is_close(subject: str, perturbation: str) -> None:
 
     small = 1e-3 if perturbation != "noise_all" else 1e-4
     exact = loss(small)
-    lead = given(derivation.expansion[0], small)
-    both = sum(given(term, small) for term in derivation.expansion)
+    lead = value_of(derivation.expansion[0], small)
+    both = sum(value_of(term, small) for term in derivation.expansion)
     assert lead == pytest.approx(exact, rel=2e-2)
     assert both == pytest.approx(exact, rel=1e-5, abs=1e-12)
 
@@ -138,8 +138,6 @@ def substituted(spectrum, index: int) -> dict[str, float]:
 
 def ratio_is_that_of_the_losses(subject: str, perturbation: str) -> None:
     derivation, spectrum = derive(subject, perturbation), np.array([3.0, 1.1, 0.4, 0.2])
-    if (subject, perturbation) in BLIND:
-        return
     small, kind = 1e-4, "noise" if perturbation == "noise_all" else perturbation
     losses = []
     for index in (1, 2):
@@ -177,7 +175,8 @@ def test_every_derivation(subject: str, perturbation: str) -> None:
     assert (derivation.subject, derivation.perturbation) == (subject, perturbation)
     agrees_with_the_measure(subject, perturbation)
     expansion_is_close(subject, perturbation)
-    ratio_is_that_of_the_losses(subject, perturbation)
+    if (subject, perturbation) not in BLIND:
+        ratio_is_that_of_the_losses(subject, perturbation)
 
 
 def test_known_formulas() -> None:

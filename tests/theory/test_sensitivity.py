@@ -70,7 +70,7 @@ def test_from_a_spectrum_alone_is_the_theory_of_the_data(X):
 
 
 def test_the_gradient_finds_the_order_and_weight_that_theory_has(X):
-    """A measure that is CKA, but not known as such, is asked by its gradient."""
+    """CKA as a function without a closed form: order and weight come from its gradient."""
 
     def cosine(X: Tensor, Y: Tensor) -> Tensor:
         return measures.get("cka")(X, Y)
