@@ -241,8 +241,8 @@ class Boundary(Stepwise):
         """Continue from a :meth:`state`; data, measures, levels and options must be the same."""
         super().restore(state)
         self._points = [state["points"].to(self.best_merit)]
-        # The problems of a round follow from the extremes before it, which the line above the last restored:
-        # _begin builds the same ones, and the state of the search replaces where they stand.
+        # The problems of a round follow from the extremes of the rounds before, which are restored by now:
+        # _begin builds the same problems, and the search continues from the saved state.
         if not self.done:
             self._search = self._begin()
             self._search.restore(state["search"])
