@@ -1,19 +1,20 @@
 """What a similarity score between a model and a brain means.
 
-``score`` compares two datasets and ``compare`` adds null and ceiling. ``optimize`` follows the gradient of a
-score from noise and logs what is captured on the way; ``explain`` reads scores off such runs. ``attribute``,
-``sensitivity``, ``joint`` and ``card`` say what a score depends on. ``measures`` and ``load_dataset`` give
-measures and recordings, ``load_result`` what is stored. Importing the package imports nothing heavy: each
-name is loaded when it is first used.
+``score`` compares two datasets; ``compare`` adds null and noise ceiling. ``optimize`` follows the gradient of
+a score from noise and logs what is captured on the way; ``explain`` interprets scores with such runs.
+``attribute``, ``sensitivity``, ``joint`` and ``card`` show what a score depends on. ``measures`` and
+``load_dataset`` give measures and recordings; ``load_result`` reads stored results. ``import simopt`` loads
+nothing heavy: each name, also of a subpackage such as ``simopt.theory``, is imported when it is first used.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simopt import datasets, measures
+    from simopt import analysis, datasets, measures, optimization, ranges, report, store, theory, workflows  # noqa: F401
     from simopt.datasets import Dataset
     from simopt.datasets import load as load_dataset
     from simopt.measures import score
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
+_DEFINED_IN = {
     "Dataset": ("simopt.datasets", "Dataset"),
     "RunResult": ("simopt.workflows.run", "RunResult"),
     "Trajectory": ("simopt.optimization.trajectory", "Trajectory"),
@@ -64,16 +65,22 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker would take every name to be there
+def _submodules() -> list[str]:
+    # A module directly in this folder must not have the name of a public function: Python would put the
+    # module in its place as soon as anyone imports it.
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+if not TYPE_CHECKING:  # for a type checker, any name would exist
 
     def __getattr__(name: str) -> Any:
-        if name in _HOME:
-            module, attribute = _HOME[name]
+        if name in _DEFINED_IN:
+            module, attribute = _DEFINED_IN[name]
             return getattr(importlib.import_module(module), attribute)
-        if name in ("datasets", "measures"):
+        if name in _submodules():
             return importlib.import_module(f"simopt.{name}")
         raise AttributeError(f"module 'simopt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_submodules()})

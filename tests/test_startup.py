@@ -67,7 +67,7 @@ def test_every_measure_is_a_row(simopt) -> None:
 
 
 def test_completion_loads_what_it_offers_from(tmp_path) -> None:
-    asked = {
+    request = {
         "_SIMOPT_COMPLETE": "complete_bash",
         "COMP_WORDS": "simopt run measure = proc",
         "COMP_CWORD": "4",
@@ -82,7 +82,7 @@ def test_completion_loads_what_it_offers_from(tmp_path) -> None:
         "    print(sorted({*sys.modules} & {'torch', 'h5py', 'hydra', 'scipy', 'matplotlib'}))\n"
     )
     command = [sys.executable, "-c", text]
-    environment = {**ENVIRONMENT, **asked}
+    environment = {**ENVIRONMENT, **request}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert "procrustes_angular" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

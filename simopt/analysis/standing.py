@@ -22,12 +22,15 @@ class Standing:
     null : dict of Null
         By kind; empty where none was drawn.
     ceiling : Ceiling or None
+    degenerate : str or None
+        Why the score means nothing for data of these shapes, if the measure says so.
     """
 
     measure: str
     score: float
     null: Mapping[str, Null] = field(default_factory=dict)
     ceiling: Ceiling | None = None
+    degenerate: str | None = None
 
     @property
     def percentile(self) -> float:
@@ -41,7 +44,7 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        facts: dict[str, Any] = {"score": self.score}
+        facts: dict[str, Any] = {"score": self.score, "degenerate": self.degenerate}
         if self.null:
             facts["null"] = {
                 kind: {

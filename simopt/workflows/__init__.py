@@ -1,1 +1,1 @@
-"""One module a question: a frozen ``Request`` in, a ``Result`` out. No Hydra, no Typer, no rich."""
+"""The workflows, one module each: a frozen ``Request`` in, a ``Result`` out. No Hydra, Typer or rich."""

@@ -1,4 +1,4 @@
-"""Which principal components, samples or units a score hangs on."""
+"""Which principal components, samples or units a score depends on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simopt.datasets import Dataset
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.workflows.compare import same_rows
-from simopt.workflows.data import Data
+from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import OnProgress, Request, measure_node, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import LEFT_OUT
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simopt.measures import Measure
-    from simopt.typing import ArrayLike
 
 PARTS = (*LEFT_OUT, "x-units")
 
@@ -39,7 +38,7 @@ class AttributeRequest(Request["AttributeResult"]):
     Y : Data
     measure : node
     by : {"pcs", "samples", "units", "x-units"}
-        PCs of X, samples, units of Y, units of X.
+        The parts to leave out: PCs of X, samples, units of Y, or units of X.
     """
 
     kind: ClassVar[str] = "attribution"
@@ -56,31 +55,31 @@ class AttributeRequest(Request["AttributeResult"]):
 
     @property
     def function(self) -> str:
-        """The name of the function that leaves out each part."""
+        """The name of the function of :mod:`simopt.analysis.attribution` that leaves out each part."""
         return LEFT_OUT["units" if self.by == "x-units" else self.by]
 
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes the changes."""
+        """Return the dotted names of the code that computes the changes."""
         return [f"simopt.analysis.attribution.{self.function}", str(self.measure["_target_"])]
 
     def read(self, path: Path) -> AttributeResult:
-        """Return the stored attribution of a file."""
+        """Return the attribution that a file stores."""
         return AttributeResult.load(path)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AttributeResult(Result, Attribution):
     """How a score changes without each part of the data.
 
     Attributes
     ----------
     name : str
-        Of Y.
+        The name of Y.
     dataset, source : str
-        Of the recording.
+        The recording, and ``real`` or ``surrogate``.
     about : dict of list
-        What is known of each sample: its time bin and condition where there is time, and its labels; empty
-        for other parts.
+        For ``by="samples"``: the labels of each sample, and its time bin and condition if X has time. Else
+        empty.
     """
 
     kind: ClassVar[str] = "attribution"
@@ -92,17 +91,21 @@ class AttributeResult(Result, Attribution):
 
     @property
     def title(self) -> str:
-        """What was scored against what, and the score."""
+        """Y, the recording, the measure and the score."""
         source = f"{self.dataset} (surrogate)" if self.source == "surrogate" else self.dataset
         return f"{self.name} against {source}: {self.measure} {self.score:.6f}"
 
+    def caveats(self) -> list[str]:
+        """Return why the changes could not be computed as usual, if so."""
+        return [self.reason] if self.reason else []
+
     def values(self) -> Mapping[str, Any]:
-        """Return the changes and what they are of."""
-        shown = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
-        return {**shown, "ranking": self.ranking()}
+        """Return the fields, and the ranking of the parts by the size of their change."""
+        fields = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
+        return {**fields, "ranking": self.ranking()}
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each part, the largest change first."""
+        """Return a row for each part, largest change first."""
         first = {} if self.first_order is None else {"first_order": self.first_order}
         columns: dict[str, Any] = {"share": self.share, "change": self.change, **first, **self.about}
         return [
@@ -111,7 +114,7 @@ class AttributeResult(Result, Attribution):
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw all changes, and return the axes."""
+        """Draw the changes of all parts, and return the axes."""
         from simopt.report.attribution import draw_attribution
 
         return draw_attribution(self, ax, self.title)
@@ -128,16 +131,16 @@ def carry_out(
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
 ) -> AttributeResult:
-    """Find the attribution stored, or make it.
+    """Return the stored attribution, or compute and store it.
 
     Raises
     ------
     InputError
-        Data, a measure or an option that cannot be used.
+        Data, a measure or an option cannot be used.
     InterruptedRunError
-        It was told to stop.
+        ``should_stop`` returned True; nothing is kept.
     StorageError
-        It cannot be stored.
+        The result cannot be stored.
     """
 
     def make() -> Callable[[Stored | None], AttributeResult]:
@@ -162,26 +165,31 @@ def carry_out(
 
         return work
 
-    found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return replace(found, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
+    result, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    # A stored result may have been made under other names of the same measure and the same Y.
+    return replace(result, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
 
 
 def about_samples(dataset: Dataset) -> dict[str, list[Any]]:
-    """Return what is known of each sample: its time bin and condition where there is time, and its labels."""
+    """Return the labels of each sample, and its time bin and condition if the data have time.
+
+    Samples are numbered as :meth:`simopt.datasets.Dataset.samples` flattens them: sample = time bin *
+    conditions + condition. So conditions and labels repeat in each time bin.
+    """
     *leading, conditions, _ = dataset.responses.shape
     bins = leading[0] if leading else 1
-    known: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {}
     if leading:
-        known["time bin"] = np.repeat(np.arange(bins), conditions).tolist()
-        known["condition"] = np.tile(np.arange(conditions), bins).tolist()
+        columns["time bin"] = np.repeat(np.arange(bins), conditions).tolist()
+        columns["condition"] = np.tile(np.arange(conditions), bins).tolist()
     for variable, labels in dataset.labels.items():
-        known[variable] = np.tile(labels, bins).tolist()
-    return known
+        columns[variable] = np.tile(labels, bins).tolist()
+    return columns
 
 
 def attribute(
-    X: ArrayLike | Data,
-    Y: ArrayLike | Data,
+    X: DataLike,
+    Y: DataLike,
     measure: str | Measure = "cka",
     *,
     by: str = "pcs",
@@ -191,23 +199,24 @@ def attribute(
 ) -> AttributeResult:
     """Return how the score of Y against X changes without each PC, sample or unit: ``simopt attribute``.
 
-    change_i = score without part i - full score. Linear measures use closed forms, others are computed again.
+    change_i = score without part i - score of all parts. Linear measures have closed forms; other measures
+    are scored again without each part.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
         The recording.
-    Y : the same
-        The same samples in the same order.
+    Y : array, tensor or Dataset
+        The same samples in the same order; any number of units.
     measure : str or Measure
     by : {"pcs", "samples", "units", "x-units"}
-        PCs of X, samples, units of Y, units of X.
+        The parts to leave out, one at a time: PCs of X, samples, units of Y, or units of X.
     store : path or None
-        A folder: an attribution that is stored there is found. None: nothing is written.
+        A folder. An attribution stored there is read, else computed and stored. None: nothing is written.
     force : bool
-        Compute anew what is stored.
+        Compute again what is stored.
     **options
-        Of the measure, for instance ``form="angular"``.
+        Options of the measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -216,7 +225,9 @@ def attribute(
     Raises
     ------
     InputError
-        Data, a measure or an option that cannot be used.
+        Data, a measure or an option cannot be used.
+    StorageError
+        The result cannot be stored.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The card of a measure: what it is, and what its scores mean on a dataset."""
+"""The card of a measure: its facts, and what its scores mean on a dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simopt.measures import Reference
 from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
-from simopt.report.card import Card, Joint
+from simopt.report.card import Card, Joint, heading
 from simopt.report.tables import summarize
 from simopt.store import shelf
 from simopt.store.config import parsed
@@ -27,7 +27,7 @@ from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows import joint, run, sensitivity
-from simopt.workflows.data import Data
+from simopt.workflows.data import DataLike
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import OnProgress, as_listed, measure_node, name_of, never, quiet
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simopt.measures import Measure
-    from simopt.typing import ArrayLike
 
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = {"starts": 2, "rounds": 2, "steps": 30, "levels": (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
-"""How hard joint ranges are looked for: with three partners on majaj, about 100 s on one core."""
+"""The search of joint ranges on a card: with three partners on majaj, about 100 s on one core."""
 MANY_SECONDS = 60.0
-"""Sensitivities that would take longer are taken of fewer PCs and seeds."""
+"""A sensitivity estimated to take longer is restricted to a few PCs and seeds."""
 
 _HARD_TO_HOLD = ("linreg",)
-"""Of the partners: where PCs leave or enter, the gradient jumps, and short searches at a level end early."""
+"""Partners whose gradient jumps where a PC enters or leaves: a short search at a level of them ends early."""
 _FEW_SEEDS, _FEW_PCS = (0, 1, 2), 12
 _CURVE_POINTS = 101
+"""Points of the exact curve of two measures that are functions of each other."""
 _SHORT = (
-    "joint ranges: from a short search, the true ones are wider; starts=4 rounds=3 steps=100 looks longer"
+    "joint ranges are from a short search, and so too narrow; search longer with starts=4 rounds=3 steps=100"
 )
 
 
@@ -63,13 +63,13 @@ class CardRequest:
     Attributes
     ----------
     run : RunRequest
-        Of the measure on the recording; its ``log``, ``device``, ``dtype`` and ``force`` hold for all parts.
+        The run of the measure on the recording; all parts use its ``log``, ``device``, ``dtype``, ``force``.
     chosen : frozenset of str
-        The keys of the run that were chosen; where there are none, any stored run that is as long will do.
+        The keys of the run that the user set; if none, any stored run that is at least as long is used.
     partners : tuple of str
-        Measures to give joint ranges with.
+        The measures to map joint ranges with.
     search : dict
-        Keys of the search of joint ranges, over :data:`QUICK`.
+        Options of the search of joint ranges, in place of those in :data:`QUICK`.
     """
 
     kind: ClassVar[str] = "card"
@@ -88,37 +88,52 @@ class CardRequest:
 
     @property
     def plain(self) -> bool:
-        """Whether the measure is as the catalogue has it."""
+        """Whether the measure has the options of the catalogue."""
         return as_listed(self.run.measure)
 
     @property
     def key(self) -> str:
-        """The name that joint ranges are stored by: with a hash of options that are not the catalogue's."""
+        """The name of the measure in stored joint ranges, with a hash of options that are not defaults."""
         name = name_of(self.run.measure)
         return name if self.plain else f"{name}-{shelf.digest(catalogue.identity(self.run.measure))[:8]}"
 
     def joint_with(self, partner: str) -> JointRequest:
         """Return the request of the joint range with a partner.
 
-        The partner comes first, as its levels go from 0 to 1; but where levels of it are hard to hold it
-        comes second, if the measure's own go from 0 to 1.
+        The partner comes first: the default levels, 0 to 1, are scores of the first measure. But if a level
+        of the partner is hard to hold, and the measure also ranges from 0 to 1, the measure comes first.
         """
         facts = measures.build(self.run.measure).facts
         turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
-        own = {**self.run.measure, "name": self.key}
-        pair = (own, measure_node(partner)) if turn else (measure_node(partner), own)
-        given = {key: getattr(self.run, key) for key in ("dataset", "device", "dtype", "force")}
-        return JointRequest(measures=pair, log=self.run.log.dir, **given, **{**QUICK, **self.search})
+        measure = {**self.run.measure, "name": self.key}
+        pair = (measure, measure_node(partner)) if turn else (measure_node(partner), measure)
+        shared = {key: getattr(self.run, key) for key in ("dataset", "device", "dtype", "force")}
+        return JointRequest(measures=pair, log=self.run.log.dir, **shared, **{**QUICK, **self.search})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CardResult(Result, Card):
     """The card of a measure."""
 
     kind: ClassVar[str] = "card"
 
+    @property
+    def title(self) -> str:
+        """The measure and the recording."""
+        return heading([self])
+
+    def main_numbers(self) -> list[str]:
+        """Return formula and range of the measure, and the summary of its run."""
+        low, high = self.facts["range"]
+        run = [] if self.summary is None else [self.summary.line()]
+        return [f"{self.facts['formula']}, from {low:.3g} to {high:.3g}", *run]
+
+    def caveats(self) -> list[str]:
+        """Return the notes on how the card was made, and why parts are missing."""
+        return self.remarks()
+
     def table(self) -> list[dict[str, Any]]:
-        """Return what the measure is, a fact a row, and its halves."""
+        """Return the facts of the measure, and the scores at which PCs are half captured, one a row."""
         from simopt.report.card import about_table, half_capture_table
 
         tables = filter(None, (about_table([self]), half_capture_table([self])))
@@ -130,7 +145,7 @@ class CardResult(Result, Card):
         Raises
         ------
         InputError
-            The card has none.
+            The card has no sensitivity.
         """
         from simopt.report.sensitivity import draw_sensitivity
 
@@ -152,30 +167,30 @@ def carry_out(
     ----------
     request : CardRequest
     observe : callable
-        Told what is at work, and how many of its steps are done.
+        Called with the name of the part, the number of its steps done, and the number of all its steps.
     should_stop : callable
-        Asked before each step.
+        Called before each step; True stops.
     reference : Reference, optional
-        Of the recording, where it is decomposed already.
+        The decomposed recording, if there is one already.
 
     Raises
     ------
     InputError
-        Data that cannot be used.
+        The data cannot be used.
     InterruptedRunError
-        It was told to stop; the same request resumes it.
+        ``should_stop`` returned True; the same request resumes the card.
     """
     if reference is None:
         reference = decomposed(request)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SurrogateWarning)  # said when the dataset was loaded
+        warnings.simplefilter("ignore", SurrogateWarning)  # shown when the dataset was loaded
         return _Making(request, reference, observe, should_stop).card()
 
 
 def decomposed(request: CardRequest) -> Reference:
-    """Return the recording, decomposed for the device and precision of the request."""
-    where, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
-    return Reference.of(request.run.dataset.dataset.samples(), dtype=precision, device=where)
+    """Return the recording, decomposed on the device and in the precision of the request."""
+    device, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
+    return Reference.of(request.run.dataset.dataset.samples(), dtype=precision, device=device)
 
 
 class _Making:
@@ -197,11 +212,11 @@ class _Making:
         self.notes += filter(None, [measure.degenerate(samples, units)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        curve = made = None
+        curve = climbed = None
         if self._applies("sensitivity", cost):
             curve = self._part("sensitivity", functools.partial(self._sensitivity, cost))
         if self._can_climb("run", cost):
-            made = self._part("run", self._run)
+            climbed = self._part("run", self._run)
         joints = self._joints() if self._can_climb("joint", cost) else []
         hidden = ("_target_", "_object_", "name", "aliases")
         options = {k: v for k, v in self.request.run.measure.items() if k not in hidden and v is not None}
@@ -216,15 +231,19 @@ class _Making:
             invariances=tried,
             cost=cost,
             sensitivity=curve,
-            run=made,
-            summary=None if made is None else summarize(made),
+            run=climbed,
+            summary=None if climbed is None else summarize(climbed),
             joints=joints,
             missing=self.missing,
             notes=self.notes,
         )
 
     def _part(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return a part, or None with its reason where it cannot be made or stored."""
+        """Return a part; if it cannot be made or stored, None, and note the reason.
+
+        An unexpected error of a user's function is the reason, too; that of a measure of simopt is a bug, and
+        raised.
+        """
         try:
             return make()
         except InterruptedRunError:
@@ -234,15 +253,15 @@ class _Making:
         except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
             if str(self.request.run.measure["_target_"]).startswith("simopt."):
                 raise
-            told = f"{self.measure.name} fails ({type(error).__name__}: {error})"
+            reason = f"{self.measure.name} fails ({type(error).__name__}: {error})"
             if name == "cost":
-                raise InputError(f"{told}; expected a function of two tensors, X and Y.") from error
-            self.missing[name] = f"{told}."
+                raise InputError(f"{reason}; expected a function of two tensors, X and Y.") from error
+            self.missing[name] = f"{reason}."
         return None
 
     def _can_climb(self, part: str, cost: Cost | None) -> bool:
         if part == "joint" and not self.request.partners:
-            self.missing[part] = "left out, as asked"
+            self.missing[part] = "left out as requested"
         elif not self.measure.differentiable:
             self.missing[part] = f"{self.measure.name} has no gradient: it can be scored, not optimized."
         else:
@@ -255,56 +274,58 @@ class _Making:
         return cost is not None
 
     def _steps(self, part: str) -> OnProgress:
-        """Return what is told the steps of a part, under its title on this card."""
+        """Return the observer of a part, which reports it under the name of the measure."""
         title = f"{self.measure.name}: {part}"
         return lambda _, done, total: self.observe(title, done, total)
 
     def _cost(self) -> Cost:
-        tell = self._steps("cost")
-        tell("", 0, 1)
-        found = cost(self.measure, self.reference)
-        tell("", 1, 1)
-        return found
+        observe = self._steps("cost")
+        observe("", 0, 1)
+        timed = cost(self.measure, self.reference)
+        observe("", 1, 1)
+        return timed
 
     def _sensitivity(self, cost: Cost) -> Any:
         pcs = len(self.reference.variance_ratio)
-        few: dict[str, Any] = {}
-        if cost.score.seconds * pcs * 10 > MANY_SECONDS:
-            some = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
-            few = {"pcs": some, "seeds": _FEW_SEEDS}
-            self.notes.append(f"sensitivity: {len(some)} PCs and 3 seeds, as a score takes long")
+        restricted: dict[str, Any] = {}
+        if (
+            cost.score.seconds * pcs * 10 > MANY_SECONDS
+        ):  # the default has 10 seeds, one score each for every PC
+            few_pcs = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
+            restricted = {"pcs": few_pcs, "seeds": _FEW_SEEDS}
+            self.notes.append(f"sensitivity: only {len(few_pcs)} PCs and 3 seeds, as one score takes long")
         request = SensitivityRequest(
             dataset=self.request.run.dataset,
             measures=(self.request.run.measure,),
             log=self.request.run.log.dir,
             force=self.request.run.force,
-            **few,
+            **restricted,
         )
         return sensitivity.carry_out(request, self._steps("sensitivity"), should_stop=self.should_stop)
 
     def _run(self) -> Run:
         request = self._decoding(self.request.run)
-        tell = self._steps("run")
+        observe = self._steps("run")
         fits, among = None, []
         if self.request.plain and not self.request.chosen:
-            fits, among = functools.partial(_will_do, request), stored_runs(request)
+            fits, among = functools.partial(_can_replace, request), stored_runs(request)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DegenerateWarning)  # the card says so
-            found, _ = run.find_or_make(
+            warnings.simplefilter("ignore", DegenerateWarning)  # it is among the notes of the card
+            made, _ = run.find_or_make(
                 request,
-                lambda state: tell("", state.step, request.max_steps),
+                lambda state: observe("", state.step, request.max_steps),
                 should_stop=self.should_stop,
                 reference=self.reference,
                 fits=fits,
                 among=among,
             )
-        return found
+        return made
 
     def _decoding(self, request: RunRequest) -> RunRequest:
-        """Return the run with the standard decoder where there are labels and none was chosen."""
+        """Return the run with the standard decoder, if there are labels and the user chose no decoder."""
         if "decoder" in self.request.chosen:
             if not request.decoder:
-                self.missing["decoding"] = "left out, as asked"
+                self.missing["decoding"] = "left out as requested"
             return request
         if not self.dataset.labels:
             self.missing["decoding"] = f"{self.dataset.name} has no labels to decode."
@@ -312,22 +333,22 @@ class _Making:
         return replace(request, decoder="standard")
 
     def _joints(self) -> list[Joint]:
-        found = [
+        joints = [
             self._part(f"joint range with {partner}", functools.partial(self._joint, partner))
             for partner in self.request.partners
             if partner != self.measure.name
         ]
-        return [each for each in found if each is not None]
+        return [one for one in joints if one is not None]
 
     def _joint(self, partner: str) -> Joint:
         key = self.request.key
         if self.request.plain and {partner, key} <= set(bounds.measures()):
-            given, own = bounds.relation(partner), bounds.relation(key)
-            if given.measure == own.measure:
-                return _exact(partner, given, own)
+            of_partner, of_measure = bounds.relation(partner), bounds.relation(key)
+            if of_partner.measure == of_measure.measure:
+                return _exact(partner, of_partner, of_measure)
         result, effort = self._searched(partner)
         assert result.region is not None
-        # The scores of the partner come first.
+        # On the card the partner's scores come first; the search may have had the other order.
         order = 1 if result.names[0] == partner else -1
         outline = np.concatenate([result.region.lower, result.region.upper[::-1]])
         proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
@@ -344,52 +365,53 @@ class _Making:
         )
 
     def _searched(self, partner: str) -> tuple[JointRange, str]:
-        """Return the region of a stored search, of those the longest one, or of one that is made now."""
+        """Return the joint range of the longest stored search, or else of a new one, and how long it was."""
         request = self.request.joint_with(partner)
         if not self.request.search and not request.force:
             longest = self._longest(request)
             if longest is not None:
                 return longest
-        told = self._steps(f"joint range with {partner}")
-        result = joint.carry_out(request, told, should_stop=self.should_stop)
+        observe = self._steps(f"joint range with {partner}")
+        result = joint.carry_out(request, observe, should_stop=self.should_stop)
         if not self.request.search and _SHORT not in self.notes:
             self.notes.append(_SHORT)
         return result, _effort(request.config())[1]
 
     def _longest(self, request: JointRequest) -> tuple[JointRange, str] | None:
         """Return the longest stored search of a pair on the same data, and how long it was."""
-        found: list[tuple[int, str, Path, bool]] = []
-        for path, about in joint.stored_ranges(request):
-            config = parsed(about.get("config")) or {}
-            if about.get("mode") == "boundary" and config.get("units") is None:
-                first = shelf.parsed(about.get("identity")).get("measures")
-                found.append((*_effort(config), path, first == request.identity["measures"]))
-        for _, told, path, in_order in sorted(found, reverse=True):
+        searches: list[tuple[int, str, Path, bool]] = []
+        for path, attributes in joint.stored_ranges(request):
+            config = parsed(attributes.get("config")) or {}
+            if attributes.get("mode") == "boundary" and config.get("units") is None:
+                measures_there = shelf.parsed(attributes.get("identity")).get("measures")
+                searches.append((*_effort(config), path, measures_there == request.identity["measures"]))
+        for _, effort, path, same_order in sorted(searches, reverse=True):
             result = shelf.if_whole(request.read, path)
             if result is not None:
-                return result.renamed(request.names[:: 1 if in_order else -1]), told
+                return result.renamed(request.names[:: 1 if same_order else -1]), effort
         return None
 
 
-def _will_do(request: RunRequest, found: Run) -> bool:
-    """Return whether a stored run is as long, exact, decoded and often repeated as one made now."""
-    same = request.same(found, "init", "optimizer", "target", "max_steps", "dtype")
-    return same and found.score.shape[1] >= len(request.seeds)
+def _can_replace(request: RunRequest, stored: Run) -> bool:
+    """Return whether a stored run has the options of the request, and at least as many replicates."""
+    same = request.same(stored, "init", "optimizer", "target", "max_steps", "dtype")
+    return same and stored.score.shape[1] >= len(request.seeds)
 
 
 def _effort(config: Mapping[str, Any]) -> tuple[int, str]:
-    """Return how many steps a search of joint ranges takes, and its options."""
+    """Return how many steps a search of joint ranges takes, and its options in words."""
     levels = len(config["levels"] or {*LEVELS, *config["thresholds"]})
     starts, rounds, steps = config["starts"], config["rounds"], config["steps"] or Options.steps
-    told = f"a search at {levels} levels: starts={starts} rounds={rounds} steps={steps}"
-    return levels * starts * rounds * steps, told
+    options = f"a search at {levels} levels: starts={starts} rounds={rounds} steps={steps}"
+    return levels * starts * rounds * steps, options
 
 
-def _exact(partner: str, given: bounds.Relation, own: bounds.Relation) -> Joint:
-    """Return the curve on which the scores of two functions of one measure lie."""
-    inner = np.linspace(0, 1, _CURVE_POINTS)
-    curve: FloatArray = np.column_stack([given.forward(inner), own.forward(inner)])
-    told = f"{partner} is {given.formula}" if partner != given.measure else f"it is {own.formula}"
+def _exact(partner: str, of_partner: bounds.Relation, of_measure: bounds.Relation) -> Joint:
+    """Return the curve on which the scores of two functions f(m), g(m) of the same measure m lie."""
+    m = np.linspace(0, 1, _CURVE_POINTS)
+    curve: FloatArray = np.column_stack([of_partner.forward(m), of_measure.forward(m)])  # (101, 2)
+    is_base = partner == of_partner.measure
+    formula = f"it is {of_measure.formula}" if is_base else f"{partner} is {of_partner.formula}"
     return Joint(
         partner,
         np.concatenate([curve, curve[::-1]]),
@@ -397,14 +419,14 @@ def _exact(partner: str, given: bounds.Relation, own: bounds.Relation) -> Joint:
         curve,
         0.0,
         "exact",
-        f"one is a function of the other: {told}",
+        f"one is a function of the other: {formula}",
         "exact",
     )
 
 
 def card(
     measure: str | Measure,
-    X: ArrayLike | Data,
+    X: DataLike,
     *,
     partners: Sequence[str] = PARTNERS,
     store: str | Path | None = None,
@@ -412,23 +434,23 @@ def card(
     search: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> CardResult:
-    """Say what a measure is and what its scores mean on a recording: ``simopt card``.
+    """Describe a measure and what its scores mean on a recording: ``simopt card``.
 
     Parameters
     ----------
     measure : str or Measure
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording; a Dataset may have labels, which are decoded along the run.
+        The recording. The labels of a Dataset are decoded along the run.
     partners : sequence of str
-        Measures to give joint ranges with.
+        Differentiable measures to map joint ranges with; empty: none.
     store : path or None
-        A folder: parts that are stored there are used, others stored. None: nothing is written.
+        A folder. Parts stored there are read, the others made and stored. None: nothing is written.
     force : bool
-        Make all parts anew.
+        Make all parts again though they are stored.
     search : mapping, optional
-        How joint ranges are looked for: starts, rounds, steps, levels, units.
+        Options of the search of joint ranges: starts, rounds, steps, levels, units.
     **options
-        Of the measure, for instance ``form="angular"``.
+        Options of the measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -437,7 +459,7 @@ def card(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used.
 
     Examples
     --------

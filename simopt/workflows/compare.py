@@ -1,4 +1,4 @@
-"""The scores of data against a recording, each between its null and its ceiling."""
+"""The scores of Y against a recording, each with its null and its noise ceiling."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import nulls
 from simopt.analysis.standing import Standing
 from simopt.datasets import base
-from simopt.errors import InputError, SimoptError
+from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.workflows import result
-from simopt.workflows.data import Data
+from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import Request, measure_nodes, name_of, never, no_influence, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import CEILINGS, NULLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from simopt.typing import ArrayLike
 
 DRAWS = 100
 _KIND = "score"
@@ -40,18 +38,18 @@ class CompareRequest(Request[Standing]):
     Attributes
     ----------
     Y : tuple of Data
-        One for now, each with its label.
+        Exactly one.
     measures : tuple of nodes
     draws : int
-        Unrelated data of each kind to score.
+        Null datasets to score, of each kind of null.
     seed : int
-        Of these.
+        The seed of these draws.
     snr : float or None
-        Signal-to-noise ratio of the recording, for a ceiling in place of single trials.
+        Signal-to-noise ratio of the recording: gives a noise ceiling without single trials.
     ids : str or None
-        The label that names rows.
+        The label that identifies samples; X and Y both have it, with the same values in the same order.
     keep_going : bool
-        Whether a measure that does not apply is left out, with the reason.
+        Whether to skip a measure that does not apply, with the reason, instead of raising.
     """
 
     kind: ClassVar[str] = _KIND
@@ -78,9 +76,9 @@ class CompareRequest(Request[Standing]):
             checks.at_least(self.snr, 0, "snr", strict=True)
 
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes scores, nulls and ceilings."""
-        used = [str(node["_target_"]) for node in self.measures]
-        return [*used, NULLS, CEILINGS if self.snr is None else "simopt.analysis.ceilings.from_snr"]
+        """Return the dotted names of the code that computes scores, nulls and ceilings."""
+        targets = [str(node["_target_"]) for node in self.measures]
+        return [*targets, NULLS, CEILINGS if self.snr is None else "simopt.analysis.ceilings.from_snr"]
 
     def read(self, path: Path) -> Standing:
         """Return the stored score of one pair and one measure."""
@@ -88,28 +86,30 @@ class CompareRequest(Request[Standing]):
         return standing
 
     def fits(self, standing: Standing) -> bool:
-        """Return whether a stored score has as many draws of its null as are asked for."""
+        """Return whether a stored score has at least ``draws`` null scores of each kind."""
         return min((len(null.scores) for null in standing.null.values()), default=0) >= self.draws
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CompareResult(Result):
-    """Scores, with null and ceiling.
+    """Scores with their nulls and noise ceilings.
 
     Attributes
     ----------
     name : str
-        Of Y.
+        The name of Y.
     dataset, source : str
-        Of the recording.
+        The recording, and ``real`` or ``surrogate``.
     standings : list of Standing
-        One a measure.
+        One for each measure.
     skipped : dict of str
         The reason for each measure that was left out.
+    paths : dict of Path
+        By measure, the files that store the scores; empty if nothing is stored.
     path : Path or None
-        The folder of the stored scores; None where nothing is stored.
+        The file, if exactly one score is stored.
     how : str
-        ``found`` where all were stored.
+        ``found`` if all scores were stored before, else ``done``.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -119,52 +119,58 @@ class CompareResult(Result):
     source: str
     standings: list[Standing]
     skipped: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """What was scored against what."""
+        """Y and the recording."""
         return f"{self.name} against {self.dataset} ({self.source})"
 
+    def caveats(self) -> list[str]:
+        """Return for which measures the shapes of X and Y alone decide the score, and which were skipped."""
+        degenerate = {standing.measure: standing.degenerate for standing in self.standings}
+        return [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
+
     def values(self) -> Mapping[str, Any]:
-        """Return scores by measure, and why others are not there."""
-        return {
-            "measures": {each.measure: each.as_json() for each in self.standings},
-            "skipped": self.skipped,
-        }
+        """Return scores by measure, and the reason for each skipped measure."""
+        measures = {standing.measure: standing.as_json() for standing in self.standings}
+        return {"measures": measures, "skipped": self.skipped}
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each measure."""
         return [
             {
-                "measure": each.measure,
-                "score": each.score,
-                "null_mean": each.null["unrelated"].mean if each.null else None,
-                "null_95": each.end if each.null else None,
-                "percentile": each.percentile if each.null else None,
-                "ceiling": None if each.ceiling is None else each.ceiling.value,
+                "measure": standing.measure,
+                "score": standing.score,
+                "null_mean": standing.null["unrelated"].mean if standing.null else None,
+                "null_95": standing.end if standing.null else None,
+                "percentile": standing.percentile if standing.null else None,
+                "ceiling": None if standing.ceiling is None else standing.ceiling.value,
             }
-            for each in self.standings
+            for standing in self.standings
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw each score with its null and its ceiling, and return the axes."""
+        """Draw each score with its null and noise ceiling, and return the axes."""
         from simopt.report.standing import draw_standings
 
         return draw_standings(self.standings, ax, self.title)
 
 
 class ScoreFile:
-    """The file of one pair and one measure."""
+    """The file of one score, which ``compare`` stores for each measure."""
 
     @staticmethod
     def load(path: Path) -> CompareResult:
-        """Return the score of a file as a comparison of one measure."""
-        about = analysis.attributes(path)
+        """Return the score in a file as a comparison with one measure."""
+        attributes = analysis.attributes(path)
+        standing: Standing = result.read(path, _KIND, Standing)
         return CompareResult(
-            name=str(about["y"]),
-            dataset=str(about["dataset"]),
-            source=str(about["source"]),
-            standings=[result.read(path, _KIND, Standing)],
+            name=str(attributes["y"]),
+            dataset=str(attributes["dataset"]),
+            source=str(attributes["source"]),
+            standings=[standing],
+            paths={standing.measure: path},
             path=path,
             how="found",
         )
@@ -177,38 +183,41 @@ def carry_out(
     wait: bool = False,
     reference: Reference | None = None,
 ) -> CompareResult:
-    """Find the scores that are stored, compute the others, and return them with null and ceiling.
+    """Return the scores with nulls and ceilings: those that are stored are read, the others computed.
 
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used.
     StorageError
         A score cannot be stored.
     """
-    # Each measure is stored and found by itself; those that are missing are computed together, as all score
-    # the same draws.
+    # Each score has its own file, so that any set of measures finds what another set has stored. The missing
+    # ones are computed together: all measures score the same null draws, which are made only once.
     requests = {name_of(node): replace(request, measures=(node,)) for node in request.measures}
     missing = [
-        each.measures[0] for each in requests.values() if request.force or shelf.find(each, each.fits) is None
+        one.measures[0] for one in requests.values() if request.force or shelf.find(one, one.fits) is None
     ]
-    told = steps(request.Y[0].shown, quiet, should_stop)
-    computed, skipped = _compute(request, missing, reference, told) if missing else ({}, {})
-    found = {
-        name: _found_or_stored(each, computed.get(name), should_stop if wait else None)
-        for name, each in requests.items()
+    observe = steps(request.Y[0].shown, quiet, should_stop)
+    computed, skipped = _compute(request, missing, reference, observe) if missing else ({}, {})
+    scored = {
+        name: _found_or_stored(one, computed.get(name), should_stop if wait else None)
+        for name, one in requests.items()
         if name not in skipped
     }
-    path = next(iter(requests.values())).path
+    paths = {name: path for name in scored if (path := requests[name].path) is not None}
     return CompareResult(
         name=request.Y[0].shown,
         dataset=request.dataset.name,
         source=request.dataset.origin,
-        # Measures of one formula are stored once, under the name of whichever came first.
-        standings=[replace(_first(one, request.draws), measure=name) for name, (one, _) in found.items()],
+        # Two names of the same formula share one file, which has the name that was scored first.
+        standings=[
+            replace(_first(standing, request.draws), measure=name) for name, (standing, _) in scored.items()
+        ],
         skipped=skipped,
-        path=None if path is None else path.parent,
-        how="found" if {how for _, how in found.values()} == {"found"} else "done",
+        paths=paths,
+        path=next(iter(paths.values())) if len(paths) == 1 else None,
+        how="found" if {how for _, how in scored.values()} == {"found"} else "done",
     )
 
 
@@ -216,7 +225,8 @@ def _found_or_stored(
     request: CompareRequest, computed: Standing | None, wait: Callable[[], bool] | None
 ) -> tuple[Standing, str]:
     def keep(before: Stored | None) -> Standing:
-        # What was stored a moment ago may have been replaced by a score with fewer draws.
+        # A score found above may have been replaced since, by another process that drew fewer nulls: then
+        # `computed` is None, and it is computed here.
         (node,) = request.measures
         standing = computed or _compute(request, [node], None, lambda done, total: None)[0][name_of(node)]
         request.write(result.packed(standing, y=request.Y[0].shown))
@@ -226,9 +236,9 @@ def _found_or_stored(
 
 
 def _first(standing: Standing, draws: int) -> Standing:
-    """Return a score with the first draws of its null: those of a smaller number are the same."""
-    null = standing.null.items() if draws else ()
-    return replace(standing, null={kind: replace(each, scores=each.scores[:draws]) for kind, each in null})
+    """Return a score with the first ``draws`` scores of its nulls: draw i does not depend on their number."""
+    nulls = standing.null.items() if draws else ()
+    return replace(standing, null={kind: replace(null, scores=null.scores[:draws]) for kind, null in nulls})
 
 
 def _compute(
@@ -237,7 +247,7 @@ def _compute(
     reference: Reference | None,
     observe: Callable[[int, int], None],
 ) -> tuple[dict[str, Standing], dict[str, str]]:
-    """Return the scores of some measures by name, and the reason for each that does not apply."""
+    """Return the scores of measures by name, and the reason for each measure that does not apply."""
     X, Y = request.dataset.dataset, request.Y[0].dataset
     same_rows(X, Y, request.ids)
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
@@ -263,29 +273,35 @@ def _compute(
         else:
             skipped[name] = f"undefined for these data ({score})"
     conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
-    held = list(chosen.values())
+    usable = list(chosen.values())
     null = {}
-    if request.draws and held:
+    if request.draws and usable:
         options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
-        null = nulls(reference, y, held, **options, observe=observe)
+        null = nulls(reference, y, usable, **options, observe=observe)
     limits: dict[str, Ceiling] = {}
     if request.snr is not None:
-        limits = ceilings.from_snr(x, request.snr, held)
-    elif X.trials is not None and held:
-        limits = ceilings.from_trials(X.trials, held)
+        limits = ceilings.from_snr(x, request.snr, usable)
+    elif X.trials is not None and usable:
+        limits = ceilings.from_trials(X.trials, usable)
     return {
-        name: Standing(name, scores[name], null.get(measure.name, {}), limits.get(measure.name))
+        name: Standing(
+            name,
+            scores[name],
+            null.get(measure.name, {}),
+            limits.get(measure.name),
+            measure.degenerate(*y.shape),
+        )
         for name, measure in chosen.items()
     }, skipped
 
 
 def same_rows(X: Any, Y: Any, ids: str | None) -> None:
-    """Refuse data whose rows are not those of the recording, by ``ids`` and all labels that both have.
+    """Refuse Y whose samples are not those of X, judged by ``ids`` and all labels that both have.
 
     Raises
     ------
     InputError
-        Other rows, or one side has no label ``ids``.
+        The number of samples or a label differs, or X or Y has no label ``ids``.
     """
     for dataset in (X, Y):
         if ids is not None:
@@ -294,15 +310,15 @@ def same_rows(X: Any, Y: Any, ids: str | None) -> None:
 
 
 def labeled(Y: Any) -> list[Data]:
-    """Return data with their labels: of a mapping its keys, of anything else their own name."""
+    """Return the data and their names in tables: the keys of a mapping, else the name of the dataset."""
     if isinstance(Y, Mapping):
         return [replace(Data.of(data, str(name)), label=str(name)) for name, data in Y.items()]
     return [Data.of(Y, "Y")]
 
 
 def compare(
-    X: ArrayLike | Data,
-    Y: ArrayLike | Data | Mapping[str, Any],
+    X: DataLike,
+    Y: DataLike | Mapping[str, DataLike],
     measures: str | Sequence[str | Measure] = ("cka",),
     *,
     draws: int = DRAWS,
@@ -313,29 +329,29 @@ def compare(
     force: bool = False,
     **options: Any,
 ) -> CompareResult:
-    """Score Y against the recording X, in float64, with null and ceiling: what ``simopt score`` prints.
+    """Score Y against the recording X in float64, with null and noise ceiling: ``simopt score`` prints this.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording.
-    Y : the same, or a mapping of one by its name
+        The recording. With the single trials of a Dataset (``trials``) each score has a noise ceiling.
+    Y : array, tensor or Dataset, or dict of one by its name
         The same samples in the same order; any number of units.
-    measures : sequence of str or Measure
-    draws : int
-        Unrelated data of each kind to score; 0: none.
+    measures : str, Measure, or sequence of them
+    draws : int, default 100
+        Null datasets to score, of each kind of null; 0: none.
     seed : int
-        Of these.
+        The seed of these draws.
     snr : float or None
-        Signal-to-noise ratio of X, for a ceiling where there are no single trials.
+        Signal-to-noise ratio of X, greater than 0: gives a noise ceiling without single trials.
     ids : str or None
-        A label that names the rows of both.
+        A label of both datasets that identifies samples: it must agree sample by sample.
     store : path or None
-        A folder: scores that are stored there are found, others stored. None: nothing is written.
+        A folder. Scores stored there are read, the others computed and stored. None: nothing is written.
     force : bool
-        Compute anew what is stored.
+        Compute again what is stored.
     **options
-        Of the measures, for instance ``form="angular"``.
+        Options of the measures, for instance ``form="angular"``.
 
     Returns
     -------
@@ -344,7 +360,14 @@ def compare(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used.
+    StorageError
+        A score cannot be stored.
+
+    Warns
+    -----
+    DegenerateWarning
+        The shapes of X and Y alone decide the score of a measure.
 
     Examples
     --------
@@ -367,4 +390,8 @@ def compare(
         log=store,
         force=force,
     )
-    return carry_out(request)
+    result = carry_out(request)
+    for standing in result.standings:
+        if standing.degenerate is not None:
+            warn(f"{standing.measure}: {standing.degenerate}", DegenerateWarning)
+    return result

@@ -1,4 +1,4 @@
-"""The data that a request is about: described now, loaded when they are needed."""
+"""The data of a request: described when the request is made, loaded only when they are needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
@@ -15,36 +15,41 @@ from simopt.errors import InputError
 from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike
 
-_KEPT_BYTES = 2**30
-_kept: dict[str, Dataset] = {}
-"""Datasets that this process has loaded, by what they are: jobs on the same data load them once."""
+DataLike: TypeAlias = "Data | Dataset | ArrayLike"
+"""What public functions take for X and Y: a Dataset, or an array, tensor, pandas or xarray object."""
+
+_CACHE_BYTES = 2**30
+_cache: dict[str, Dataset] = {}
+"""Datasets that this process has loaded, by identity and name: jobs on the same data load them once."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset, as a configuration names it or as a caller holds it.
+    """A dataset that a configuration names, or that the caller passed in.
 
     Attributes
     ----------
     node : dict
-        Of the configuration; empty for data that are given.
+        The configuration node; empty if the caller passed the data in.
     given : Dataset or None
+        The data that the caller passed in.
     label : str or None
-        What tables and figures call the data; None: their own name.
+        The name in tables and figures; None: that of the dataset.
     """
 
     node: Mapping[str, Any]
     given: Dataset | None = field(default=None, repr=False)
     label: str | None = None
+    _hash_of: Callable[[Path], str] = field(default_factory=FileHashes, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, data: Data | Dataset | Mapping[str, Any] | ArrayLike, name: str = "X") -> Data:
-        """Return data as they come: a dataset, the node of one, or an array (samples, units) or 3-D.
+        """Return the description of a Dataset, of a configuration node, or of an array.
 
         Raises
         ------
         InputError
-            An unknown option, or an array that no measure can use.
+            An unknown option, or an array that is no recording: see :func:`simopt.checks.responses`.
         """
         if isinstance(data, Data):
             return data
@@ -54,34 +59,34 @@ class Data:
             return cls(catalogue.node("dataset", data))
         if isinstance(data, str | Path):
             raise InputError(
-                f"{name} is {str(data)!r}; give an array or a Dataset, as simopt.load_dataset returns it."
+                f"{name} is the text {str(data)!r}; give an array, or a Dataset from simopt.load_dataset."
             )
         return cls({}, Dataset(name, checks.responses(data, name)))
 
     @classmethod
     def named(cls, reference: str, ids: str | None = None, **options: Any) -> Data:
-        """Return a dataset of the catalogue, or of a file, with options over its defaults.
+        """Return the description of a dataset of the catalogue or of a file.
 
         Parameters
         ----------
         reference : str
             A name of ``simopt datasets``, or a path.
         ids : str, optional
-            The label that names the rows of a file.
+            The label of a file that identifies its samples.
         **options
-            Of the dataset. A file keeps its constant units unless they say otherwise.
+            Options of the dataset, in place of its defaults. Constant units of a file are kept by default.
 
         Raises
         ------
         InputError
-            Neither a dataset nor a file, or an unknown option.
+            ``reference`` is neither a dataset nor a file, or an option is unknown.
         """
         path = checks.expanded(reference, "the recording")
         if path.exists():
-            usual: dict[str, Any] = {"path": str(path.resolve()), "constant_units": "keep"}
+            defaults: dict[str, Any] = {"path": str(path.resolve()), "constant_units": "keep"}
             if ids is not None:
-                usual["labels"] = [ids]
-            return cls(catalogue.node("dataset", "file", **{**usual, **options}))
+                defaults["labels"] = [ids]
+            return cls(catalogue.node("dataset", "file", **{**defaults, **options}))
         if reference in datasets.names() and reference != "file":
             return cls(catalogue.node("dataset", reference, **options))
         if path.suffix:
@@ -90,12 +95,12 @@ class Data:
 
     @cached_property
     def loader(self) -> Loader:
-        """What loads the dataset; its options are checked when it is built."""
+        """The loader of the dataset; building it checks the options."""
         return datasets.build(self.node)
 
     @property
     def name(self) -> str:
-        """The name that the dataset has."""
+        """The name of the dataset."""
         return self.loader.title if self.given is None else self.given.name
 
     @property
@@ -105,31 +110,35 @@ class Data:
 
     @property
     def shown(self) -> str:
-        """What tables and figures call the data."""
+        """The name in tables and figures."""
         return self.name if self.label is None else self.label
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The dataset itself, loaded once in a process (of those loaded, the latest gigabyte is kept)."""
+        """The dataset, loaded once in a process; the most recently used ones, up to 1 GiB, stay in memory."""
         if self.given is not None:
             return self.given
-        key = json.dumps(self.loader.identity(FileHashes()), sort_keys=True) + self.name
-        dataset = _kept.pop(key) if key in _kept else self.loader.load()
-        _kept[key] = dataset
-        while len(_kept) > 1 and sum(each.responses.nbytes for each in _kept.values()) > _KEPT_BYTES:
-            del _kept[next(iter(_kept))]
+        key = json.dumps(self.loader.identity(self._hash_of), sort_keys=True) + self.name
+        # Taking it out and putting it back moves it to the end: the first one is the least recently used.
+        dataset = _cache.pop(key) if key in _cache else self.loader.load()
+        _cache[key] = dataset
+        while len(_cache) > 1 and sum(data.responses.nbytes for data in _cache.values()) > _CACHE_BYTES:
+            del _cache[next(iter(_cache))]
         return dataset
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return what the data are, as plain values, without loading them.
+        """Return plain values that identify the data, without loading a file or generating a surrogate.
 
         Parameters
         ----------
         hash_of : callable
             Returns the hash of a file's content.
         """
+        # `dataset` asks for the same hashes: a FileHashes remembers those of unchanged files, so that a
+        # recording of gigabytes is hashed once and not twice.
+        object.__setattr__(self, "_hash_of", hash_of)
         if self.given is not None:
             trials = self.given.trials
-            single = {} if trials is None else {"trials": trials.data_hash()}
-            return {"data_hash": self.given.data_hash(), **single}
+            single_trials = {} if trials is None else {"trials": trials.data_hash()}
+            return {"data_hash": self.given.data_hash(), **single_trials}
         return self.loader.identity(hash_of)

@@ -1,4 +1,4 @@
-"""What theory alone says of scores: derivations, proved bounds, and the order in which PCs are learned."""
+"""Results of theory: derivations, proved bounds, and the predicted order in which PCs are learned."""
 
 from __future__ import annotations
 
@@ -26,47 +26,58 @@ from simopt.workflows.run_request import RunRequest, stored_runs
 from simopt.workflows.sensitivity_request import SensitivityRequest
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""The scores of one measure at which it is said what they prove about another."""
-_STARTS = (0, 1, 2)
+"""The scores of one measure for which the proved limits of another are computed."""
+_SEEDS = (0, 1, 2)
+"""Seeds of the random starts over which a prediction is averaged."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DerivationResult(Result):
-    """Derivations of closed forms, every step checked."""
+    """Derivations of closed forms, every step verified by computer algebra."""
 
     derivations: list[Derivation]
+
+    @property
+    def title(self) -> str:
+        """The perturbation and the measures; no dataset is involved."""
+        perturbation = self.derivations[0].perturbation
+        return f"score after {perturbation}, derived: {', '.join(one.subject for one in self.derivations)}"
+
+    def main_numbers(self) -> list[str]:
+        """Return the closed form of each score."""
+        return [f"{derivation.subject} = {derivation.result}" for derivation in self.derivations]
 
     def values(self) -> Mapping[str, Any]:
         """Return the results, as expressions that sympy reads, and the steps."""
         return {
-            each.subject: {
-                "perturbation": each.perturbation,
-                "score": str(each.result),
-                "loss": [str(term) for term in each.expansion],
-                "ratio": None if each.ratio is None else str(each.ratio),
-                "correction": None if each.correction is None else str(each.correction),
+            derivation.subject: {
+                "perturbation": derivation.perturbation,
+                "score": str(derivation.result),
+                "loss": [str(term) for term in derivation.expansion],
+                "ratio": None if derivation.ratio is None else str(derivation.ratio),
+                "correction": None if derivation.correction is None else str(derivation.correction),
                 "steps": [
                     {"of": step.of, "rule": step.rule, "before": str(step.before), "after": str(step.after)}
-                    for step in each.steps
+                    for step in derivation.steps
                 ],
             }
-            for each in self.derivations
+            for derivation in self.derivations
         }
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each step of each derivation."""
         return [
-            {"subject": each.subject, "of": step.of, "rule": step.rule, "after": str(step.after)}
-            for each in self.derivations
-            for step in each.steps
+            {"subject": derivation.subject, "of": step.of, "rule": step.rule, "after": str(step.after)}
+            for derivation in self.derivations
+            for step in derivation.steps
         ]
 
     def texts(self) -> Iterator[str]:
-        """Give each derivation as text for a terminal."""
+        """Yield each derivation as text for a terminal."""
         return map(derived.to_text, self.derivations)
 
     def write(self, folder: Path) -> list[str]:
-        """Write Markdown, LaTeX, and where a LaTeX is installed PDF; say what was written.
+        """Write Markdown, LaTeX, and PDF if a LaTeX is installed; return what was written, one line a file.
 
         Raises
         ------
@@ -76,64 +87,75 @@ class DerivationResult(Result):
         markdown, latex, pdf = (folder / f"derivation.{suffix}" for suffix in ("md", "tex", "pdf"))
         with writing(folder):
             put(markdown, "\n\n".join(map(derived.to_markdown, self.derivations)).encode())
-            told = [f"written: {markdown}", f"written: {latex}"]
+            written = [f"written: {markdown}", f"written: {latex}"]
             try:
-                return [*told, f"written: {derived.write_pdf(self.derivations, pdf)}"]
-            except InputError as error:  # no LaTeX is installed
-                return [*told, str(error)]
+                return [*written, f"written: {derived.write_pdf(self.derivations, pdf)}"]
+            except InputError as error:  # no LaTeX is installed; the .tex is written before that is noticed
+                return [*written, str(error)]
 
 
 def derivation(request: SensitivityRequest) -> DerivationResult:
-    """Return the derivation of each measure under the perturbation that is asked for.
+    """Return the derivation of the score of each measure under the perturbation of the request.
 
     Raises
     ------
     InputError
-        A measure that nothing is derived of.
+        A measure has no derivation.
     """
-    subjects = [_subject(_listed(node)) for node in request.measures]
-    return DerivationResult([derived.derive(each, request.perturbation) for each in subjects])
+    subjects = [_subject(_default_name(node)) for node in request.measures]
+    return DerivationResult([derived.derive(subject, request.perturbation) for subject in subjects])
 
 
-def _listed(node: Mapping[str, Any]) -> str:
-    """Return the name of a measure that is as the catalogue has it.
+def _default_name(node: Mapping[str, Any]) -> str:
+    """Return the name of a measure with the options of the catalogue.
 
     Raises
     ------
     InputError
-        It has options of its own: what is known of the name does not hold for it.
+        It has other options: theory is only for the defaults.
     """
     if not as_listed(node):
-        raise InputError(f"{name_of(node)} with options of its own: nothing is derived or proved of it.")
+        raise InputError(
+            f"{name_of(node)} has options: derivations and bounds are for its default options only."
+        )
     return name_of(node)
 
 
 def _subject(name: str) -> str:
     if name.startswith("ridge") and name.removeprefix("ridge").isdigit():
         return "ridge"
-    known = derived.subjects()
-    if name not in known:
-        raise InputError(f"{name}: no derivation; there are: {', '.join(known)} (ridge1 and so on as ridge).")
+    subjects = derived.subjects()
+    if name not in subjects:
+        raise InputError(
+            f"{name}: no derivation; there are: {', '.join(subjects)} (ridge1 and so on as ridge)."
+        )
     return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoundsResult(Result):
-    """What a score of one measure proves about another, on the spectrum of a recording.
+    """The scores of one measure that a score of another proves, for the spectrum of a recording.
 
     Attributes
     ----------
     dataset, source : str
+        The recording, and ``real`` or ``surrogate``.
     pairs : list of (given, implied, Range)
-        Between what the second lies at :data:`LEVELS` of the first; NaN where no Y reaches the level.
+        The limits of the implied measure at :data:`LEVELS` of the given one; NaN if no Y reaches the level.
     """
 
     dataset: str
     source: str
     pairs: list[tuple[str, str, Range]]
 
+    @property
+    def title(self) -> str:
+        """The recording and the measures."""
+        names = ", ".join(dict.fromkeys(given for given, _, _ in self.pairs))
+        return f"proved bounds on {self.dataset} ({self.source}): {names}"
+
     def values(self) -> Mapping[str, Any]:
-        """Return the limits of each ordered pair; null where no Y reaches the level."""
+        """Return the limits of each ordered pair; null if no Y reaches the level."""
         pairs = [
             {"given": given, "implied": implied, "lower": limits.lower, "upper": limits.upper}
             for given, implied, limits in self.pairs
@@ -150,18 +172,20 @@ class BoundsResult(Result):
 
 
 def bounds(request: SensitivityRequest) -> BoundsResult:
-    """Return what a score of each measure proves about each other one.
+    """Return the scores of each measure that a score of each other one proves.
 
     Raises
     ------
     InputError
-        Fewer than two measures, one that nothing is proved of, or data that cannot be used.
+        Fewer than two measures, a measure without proved bounds, or data that cannot be used.
     """
-    names = [_listed(node) for node in request.measures]
+    names = [_default_name(node) for node in request.measures]
     for name in names:
-        proved.relation(name)
+        proved.relation(name)  # raises InputError if nothing is proved
     if len(names) < 2:
-        raise InputError("--bounds needs two measures or more, for instance measure=[cka,nbs].")
+        raise InputError(
+            f"bounds need at least two measures, for instance measure=cka,nbs; {names[0]} is one."
+        )
     dataset = request.dataset.dataset
     samples, units = dataset.samples().shape
     sizes = {"samples": samples, "units": units, "x_units": units}
@@ -174,19 +198,20 @@ def bounds(request: SensitivityRequest) -> BoundsResult:
 
 @dataclass(frozen=True)
 class Learned:
-    """What is predicted of one measure, and what a stored run did.
+    """The prediction for one measure, and a stored run of it.
 
     Attributes
     ----------
     measure : str
     start : StartGradient or None
-        None without a gradient.
+        None if the measure has no gradient.
     prediction : Prediction or None
     refusal : str
-        Why nothing is predicted; empty where something is.
+        Why there is no prediction; else empty.
     run : Run or None
-        A finished one of this measure on the same data.
+        A finished run of this measure on the same data.
     comparison : Comparison or None
+        Of prediction and run, if there are both.
     """
 
     measure: str
@@ -197,7 +222,7 @@ class Learned:
     comparison: Comparison | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; PCs are counted from 1, never is null."""
+        """Return plain values; PCs are numbered from 1, and null stands for a PC that is never captured."""
         differences = ("median_difference", "largest_difference", "rank_correlation")
         return {
             "first_pcs": None if self.start is None else self.start.order[:10] + 1,
@@ -210,40 +235,69 @@ class Learned:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LearningResult(Result):
-    """The predicted order in which PCs are learned, beside the runs that are stored."""
+    """The predicted order in which PCs are learned, and stored runs to compare it with.
+
+    Attributes
+    ----------
+    dataset, source : str
+        The recording, and ``real`` or ``surrogate``.
+    spectrum : array, (K,)
+        The explained variance ratio of each PC.
+    learned : list of Learned
+        One for each measure.
+    """
 
     dataset: str
     source: str
     spectrum: FloatArray
     learned: list[Learned] = field(default_factory=list)
 
+    @property
+    def title(self) -> str:
+        """The recording and the measures."""
+        names = ", ".join(learned.measure for learned in self.learned)
+        return f"order in which PCs of {self.dataset} ({self.source}) are learned: {names}"
+
+    def main_numbers(self) -> list[str]:
+        """Return which PCs each measure learns first, or why nothing is predicted."""
+        return [
+            f"{learned.measure}: {learned.refusal or 'no prediction'}"
+            if learned.start is None
+            else f"{learned.measure} learns PCs {', '.join(map(str, learned.start.order[:5] + 1))} first"
+            for learned in self.learned
+        ]
+
+    def caveats(self) -> list[str]:
+        """Return why some measures have no prediction."""
+        return [f"{learned.measure}: {learned.refusal}" for learned in self.learned if learned.refusal]
+
     def values(self) -> Mapping[str, Any]:
-        """Return what is predicted, by measure."""
-        found = {each.measure: each.as_json() for each in self.learned}
-        return {"dataset": self.dataset, "source": self.source, "measures": found}
+        """Return the predictions by measure."""
+        measures = {learned.measure: learned.as_json() for learned in self.learned}
+        return {"dataset": self.dataset, "source": self.source, "measures": measures}
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each measure and PC: the score at half capture, predicted and of a stored run."""
         rows = []
-        for each in self.learned:
-            predicted = None if each.prediction is None else each.prediction.half_capture()
-            run = None if each.run is None else median_half_capture(each.run)
+        for learned in self.learned:
+            predicted = None if learned.prediction is None else learned.prediction.half_capture()
+            run = None if learned.run is None else median_half_capture(learned.run)
             for k in range(len(self.spectrum)):
                 half = None if predicted is None else float(predicted[k])
                 of_run = None if run is None else float(run[k])
-                rows.append({"measure": each.measure, "pc": k + 1, "predicted": half, "run": of_run})
+                rows.append({"measure": learned.measure, "pc": k + 1, "predicted": half, "run": of_run})
         return rows
 
 
 def learning(request: SensitivityRequest) -> LearningResult:
-    """Predict, for each measure, which PCs are learned first and where each is half captured.
+    """Predict, for each measure, which PCs are learned first and at which score each is half captured.
 
     Raises
     ------
     InputError
-        Data that cannot be used.
+        The data cannot be used.
     """
     dataset = request.dataset.dataset
     learned = [_learned(request, node) for node in request.measures]
@@ -257,8 +311,8 @@ def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
     start = prediction = comparison = None
     refusal = ""
     try:
-        start = gradient_at_start(X, request.built()[name], _STARTS)
-        prediction = predict(dataset.spectrum(), samples, units, _listed(node), seeds=_STARTS)
+        start = gradient_at_start(X, request.built()[name], _SEEDS)
+        prediction = predict(dataset.spectrum(), samples, units, _default_name(node), seeds=_SEEDS)
     except SimoptError as error:
         refusal = str(error)
     runs = stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir))

@@ -1,4 +1,4 @@
-"""What a user's scores mean: read off runs on the recording, between a null and a ceiling."""
+"""What the scores of Y mean, by what optimized data have captured of X when they reach the same score."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from simopt.store import shelf
 from simopt.store.reader import Run
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest, same_rows
-from simopt.workflows.data import Data
+from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import distinct_names, measure_nodes, name_of, never
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest, stored_runs
@@ -36,33 +36,31 @@ from simopt.workflows.run_request import RunRequest, stored_runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simopt.typing import ArrayLike
-
     Watch = Callable[[RunRequest], AbstractContextManager[Callable[[State], None]]]
 
 DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
-"""The measures that are explained unless others are named."""
+"""The default measures."""
 SEEDS = (0, 1, 2)
-"""The replicates of runs that are made to be read."""
-_TRIALS = "dataset.repetitions=keep keeps them where there are any, --snr gives a bound without."
+"""The default seeds of the runs: three replicates each."""
+_NO_TRIALS = "if its file has them, add dataset.repetitions=keep; otherwise --snr VALUE gives a ceiling."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainRequest:
-    """What is to be explained.
+    """The scores to explain, and the runs to explain them with.
 
     Attributes
     ----------
     X, Y : Data
         The recording, and the user's data.
     runs : tuple of RunRequest
-        One a measure, on the recording: a stored run that has what is needed is taken in its place.
+        One for each measure, on the recording. A stored run that goes at least as far replaces it.
     draws : int
-        Unrelated data of each kind to score.
+        Null datasets to score, of each kind of null.
     snr : float or None
-        Signal-to-noise ratio of the recording, for a ceiling in place of single trials.
+        Signal-to-noise ratio of the recording: gives a noise ceiling without single trials.
     ids : str or None
-        The label that names rows.
+        The label that identifies samples.
     """
 
     kind: ClassVar[str] = "explanation"
@@ -76,55 +74,58 @@ class ExplainRequest:
 
     def __post_init__(self) -> None:
         checks.whole(self.draws, 1, "draws")
-        distinct_names([each.measure for each in self.runs])
+        distinct_names([one.measure for one in self.runs])
 
     @classmethod
     def of(
         cls,
         X: Data,
         Y: Data,
-        usual: RunRequest,
-        chosen: Sequence[Mapping[str, Any]],
+        template: RunRequest,
+        nodes: Sequence[Mapping[str, Any]],
         *,
         decoded: bool,
         **options: Any,
     ) -> ExplainRequest:
-        """Return the request of some measures; the runs are like a usual one.
+        """Return the request of the measures ``nodes``, each with a run that is otherwise like ``template``.
 
-        Where the recording has labels, they are decoded as is standard, unless the decoder was chosen:
-        ``decoded``.
+        Unless the caller chose a decoder (``decoded``), the standard one decodes the labels of X.
         """
         ids = options.get("ids")
-        runs = tuple(replace(usual, measure=node, dataset=X) for node in chosen)
+        runs = tuple(replace(template, measure=node, dataset=X) for node in nodes)
         if not decoded:
-            # ids are names of rows, one of a kind
+            # The label `ids` has another value for each sample: there is nothing to decode.
             decodable = [label for label in X.dataset.labels if label != ids]
             variables = {} if ids is None else {"variables": decodable}
             decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
-            runs = tuple(replace(each, decoder=decoder) for each in runs)
+            runs = tuple(replace(one, decoder=decoder) for one in runs)
         return cls(X=X, Y=Y, runs=runs, **options)
 
     def fits(self, request: RunRequest) -> Callable[[Run], bool]:
-        """Return the question whether a finished run goes as far as is needed, decoded if need be."""
+        """Return the test whether a finished run can replace the requested one.
 
-        def fits(found: Run) -> bool:
-            at_target = found.attributes["stop_reason"] == StopReason.TARGET.value
-            steps = shelf.parsed(found.attributes["identity"]).get("max_steps", 0)
-            return request.same(found, "target", "init") and (at_target or steps >= request.max_steps)
+        It can if it has the same target, start and decoder, and reached the target or had as many steps. The
+        optimizer and the seeds may differ: what counts is what was captured at each score.
+        """
+
+        def fits(stored: Run) -> bool:
+            at_target = stored.attributes["stop_reason"] == StopReason.TARGET.value
+            steps = shelf.parsed(stored.attributes["identity"]).get("max_steps", 0)
+            return request.same(stored, "target", "init") and (at_target or steps >= request.max_steps)
 
         return fits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ExplainResult(Result, Explanation):
-    """What scores mean.
+    """What the scores of Y mean.
 
     Attributes
     ----------
     name : str
-        Of Y.
+        The name of Y.
     path : None
-        The runs that were read are stored, each by itself.
+        An explanation has no file of its own: its runs and scores have.
     """
 
     kind: ClassVar[str] = "explanation"
@@ -133,11 +134,15 @@ class ExplainResult(Result, Explanation):
 
     @property
     def title(self) -> str:
-        """What was scored against what."""
+        """Y and the recording."""
         return f"{self.name} against {self.dataset} ({self.source})"
 
+    def caveats(self) -> list[str]:
+        """Return the advice on the measures."""
+        return self.advice
+
     def sentences(self) -> list[str]:
-        """Return in words what each score means, and what Y itself has of the recording."""
+        """Return in words what each score means, and what Y itself captures of the recording."""
         from simopt.report.explanation import own_sentence, sentences
 
         return [*sentences(self), own_sentence(self)]
@@ -146,26 +151,26 @@ class ExplainResult(Result, Explanation):
         """Return a row for each measure."""
         return [
             {
-                "measure": each.standing.measure,
-                "score": each.standing.score,
-                "percentile": each.standing.percentile,
-                "steps": each.reading.steps,
-                "pcs": int(each.reading.half.sum()),
-                "verdict": each.verdict.kind,
-                "reason": each.verdict.reason,
+                "measure": explained.standing.measure,
+                "score": explained.standing.score,
+                "percentile": explained.standing.percentile,
+                "steps": explained.reading.steps,
+                "pcs": int(explained.reading.half.sum()),
+                "verdict": explained.verdict.kind,
+                "reason": explained.verdict.reason,
             }
-            for each in self.explained
+            for explained in self.explained
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw each score with its null and its ceiling, and return the axes."""
+        """Draw each score with its null and noise ceiling, and return the axes."""
         from simopt.report.standing import draw_standings
 
-        return draw_standings([each.standing for each in self.explained], ax, self.title)
+        return draw_standings([explained.standing for explained in self.explained], ax, self.title)
 
 
 def missing(request: ExplainRequest) -> list[RunRequest]:
-    """Return the runs that are not stored, nor others that fit."""
+    """Return the runs that have to be made: neither they nor others that fit are stored."""
     return [
         one
         for one in request.runs
@@ -179,30 +184,32 @@ def carry_out(
     *,
     should_stop: Callable[[], bool] = never,
 ) -> ExplainResult:
-    """Find or make the runs, and read the scores off them.
+    """Find or make one run for each measure, and read off it what the score of Y means.
 
     Parameters
     ----------
     request : ExplainRequest
     watch : callable
-        Gives a context with an observer for each run.
+        Returns a context for each run, which gives the function that is called with its logged states.
     should_stop : callable
-        Asked before each step of a run.
+        Called before each step of a run; True stops it.
 
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used, or a measure has no gradient.
     InterruptedRunError
-        It was told to stop; the same request resumes the run.
+        ``should_stop`` returned True; the same request resumes the run.
     """
     X, Y = request.X.dataset, request.Y.dataset
     same_rows(X, Y, request.ids)
     chosen = {name_of(one.measure): measures.build(one.measure) for one in request.runs}
     for measure in chosen.values():
         if not measure.differentiable:
-            raise InputError(f"{measure.name} has no gradient: no run shows what its scores mean.")
-    # In float64, for scores; runs take it in their own precision: X is decomposed once.
+            raise InputError(
+                f"{measure.name} has no gradient, so no run can show what its scores mean; leave it out."
+            )
+    # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
     reference = Reference.of(X.samples().astype(np.float64))
     runs: dict[str, Run] = {}
     for one in request.runs:
@@ -230,17 +237,19 @@ def carry_out(
         reference=reference,
     ).standings
     own = _own(request, reference)
-    explained = [_explained(request, each, chosen[each.measure], runs[each.measure]) for each in standings]
-    limited = any(each.ceiling is not None for each in standings)
-    decoded = next((each.reference_decoding for each in runs.values() if each.reference_decoding), {})
+    explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
+    limited = any(standing.ceiling is not None for standing in standings)
+    decoded = next((made.reference_decoding for made in runs.values() if made.reference_decoding), {})
     ratio = reference.variance_ratio.numpy()
     y = Y.samples().astype(np.float64)
-    found = defects.find(
+    lacking = defects.find(
         ratio,
         own.captured,
         samples=len(y),
         units=y.shape[1],
-        percentiles={each.measure: each.percentile for each in standings},
+        percentiles={standing.measure: standing.percentile for standing in standings},
+        # The participation ratio of Y, (sum lambda)^2 / sum lambda^2: the squares of these values, lambda_i,
+        # sum to 1.
         dimensions=float(1 / np.sum(principal_components(y).values ** 4)),
         decoding={
             variable: (own.decoding[variable], float(facts["accuracy"]), float(facts["chance"]))
@@ -258,9 +267,9 @@ def carry_out(
         reference=decoded,
         own=own,
         explained=explained,
-        no_ceiling="" if limited else f"{X.name} has no single trials; {_TRIALS}",
-        defects=found,
-        advice=advise([each.verdict for each in explained]),
+        no_ceiling="" if limited else f"{X.name} has no single trials; {_NO_TRIALS}",
+        defects=lacking,
+        advice=advise([one.verdict for one in explained]),
     )
 
 
@@ -273,26 +282,27 @@ def _own(request: ExplainRequest, reference: Reference) -> Own:
     decoding = {}
     if node:
         responses = Y.samples().reshape(*X.responses.shape[:-1], -1)
-        found = run_decoding.build(node, X).decode(responses)
-        decoding = {variable: each.accuracy for variable, each in found.items()}
+        decoded = run_decoding.build(node, X).decode(responses)
+        decoding = {variable: outcome.accuracy for variable, outcome in decoded.items()}
     return Own(captured, mask, decoding)
 
 
-def _explained(request: ExplainRequest, standing: Standing, measure: Measure, found: Run) -> Explained:
-    facts, good = measure.facts, good_scores(found)
+def _explained(request: ExplainRequest, standing: Standing, measure: Measure, made: Run) -> Explained:
+    facts, good = measure.facts, good_scores(made)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
+    # Not that of `standing`: an older file of a score does not hold it.
     weakness = measure.degenerate(*request.Y.dataset.samples().shape)
-    target = float(found.score[-1].mean())
+    target = float(made.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
     units = request.runs[0].init.get("units") or request.X.dataset.responses.shape[-1]
-    reading = read_at(found, standing.score, measure.sign)
-    return Explained(standing, units, reading, good, found.path, verdict)
+    reading = read_at(made, standing.score, measure.sign)
+    return Explained(standing, units, reading, good, made.path, verdict)
 
 
 def explain(
-    X: ArrayLike | Data,
-    Y: ArrayLike | Data,
+    X: DataLike,
+    Y: DataLike,
     measures: str | Sequence[str | Measure] = DEFAULT,
     *,
     draws: int = DRAWS,
@@ -306,30 +316,32 @@ def explain(
     force: bool = False,
     **options: Any,
 ) -> ExplainResult:
-    """Interpret the scores of Y: what an optimized dataset has captured of X at the same scores.
+    """Interpret the scores of Y by what optimized data have captured of X at the same scores.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording; a Dataset may have labels, which are decoded.
-    Y : the same
-        The same samples in the same order.
-    measures : sequence of str or Measure
-        With a gradient.
-    draws : int
-        Unrelated data of each kind to score.
+        The recording. The labels of a Dataset are decoded.
+    Y : array, tensor or Dataset
+        The same samples in the same order; any number of units.
+    measures : str, Measure, or sequence of them
+        Differentiable ones: the others cannot be optimized.
+    draws : int, default 100
+        Null datasets to score, of each kind of null; at least 1.
     snr : float or None
-        Signal-to-noise ratio of X, for a ceiling where there are no single trials.
+        Signal-to-noise ratio of X, greater than 0: gives a noise ceiling without single trials.
     ids : str or None
-        A label that names the rows of both.
-    seeds, target, max_steps, decoder
-        Of the runs, as :func:`simopt.optimize` has them; decoder None: ``standard`` where there are labels.
+        A label of both datasets that identifies samples: it must agree sample by sample.
+    seeds, target, max_steps
+        Of the runs: see :func:`simopt.optimize`.
+    decoder : {"standard", "published"} or None
+        None: ``standard`` if X has labels.
     store : path or None
-        A folder: runs that are stored there are read, others made and stored. None: nothing is written.
+        A folder. Runs stored there are read, the others made and stored. None: nothing is written.
     force : bool
-        Make the runs anew.
+        Make the runs again though they are stored.
     **options
-        Of the measures, for instance ``form="angular"``.
+        Options of the measures, for instance ``form="angular"``.
 
     Returns
     -------
@@ -338,7 +350,11 @@ def explain(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used, or a measure has no gradient.
+    RunFailedError
+        The score of a run became NaN or infinite, or memory ran out.
+    StorageError
+        A run cannot be stored.
 
     Examples
     --------
@@ -349,15 +365,15 @@ def explain(
     >>> result.table()[0]["measure"]
     'cka'
     """
-    usual = RunRequest(
+    template = RunRequest(
         dataset=X, seeds=seeds, target=target, max_steps=max_steps, decoder=decoder, force=force, log=store
     )
     nodes = measure_nodes(measures, **options)
     return carry_out(
         ExplainRequest.of(
-            usual.dataset,
+            template.dataset,
             Data.of(Y, "Y"),
-            usual,
+            template,
             nodes,
             decoded=decoder is not None,
             draws=draws,

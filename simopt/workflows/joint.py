@@ -27,7 +27,7 @@ from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
 from simopt.theory import bounds
 from simopt.typing import FloatArray
-from simopt.workflows.data import Data
+from simopt.workflows.data import DataLike
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -45,17 +45,16 @@ from simopt.workflows.run_request import RunRequest, stored_runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simopt.typing import ArrayLike
-
 PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_corr", "ridge100_cv5", "linreg")
-"""The measures of the paper, arXiv 2407.07059."""
+"""The measures of the paper, arXiv:2407.07059."""
 MODES = ("boundary", "square")
-_PROVED_AT = 101
+_PROVED_LEVELS = 101
+"""Levels of the first measure at which proved limits are computed: for figures, so any fine grid does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointRequest(Request[JointRange]):
-    """The joint range of two measures; ``configs/joint.yaml`` explains the keys."""
+    """The joint range of two measures. ``configs/joint.yaml`` explains the keys."""
 
     kind: ClassVar[str] = ANALYSIS
 
@@ -84,7 +83,7 @@ class JointRequest(Request[JointRange]):
         self._set("measures", measure_nodes(self.measures))
         if len(self.names) != 2:
             raise InputError(
-                f"a joint range is of two measures; {', '.join(self.names) or 'none'} are given."
+                f"measures is {', '.join(self.names) or 'empty'}; a joint range needs two, such as cka,nbs."
             )
         checks.one_of(self.mode, MODES, "mode of joint")
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
@@ -98,24 +97,24 @@ class JointRequest(Request[JointRange]):
         return tuple(name_of(node) for node in self.measures)
 
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes the range."""
+        """Return the dotted names of the code that computes the range."""
         return ["simopt.ranges", *(str(node["_target_"]) for node in self.measures)]
 
     def read(self, path: Path) -> JointRange:
-        """Return the stored range of a file."""
+        """Return the joint range that a file stores."""
         return read(path)
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of a search that is not finished."""
+        """Return the last checkpoint of an unfinished search; None if there is none."""
         return analysis.unfinished(path, ANALYSIS)
 
     def built(self) -> tuple[Measure, Measure]:
-        """Return the two measures.
+        """Return the two measures, under the names of the request.
 
         Raises
         ------
         InputError
-            An option out of its range, or a measure without a gradient.
+            An option is out of its range, or a measure has no gradient.
         """
         a, b = (
             replace(measures.build(node), name=name)
@@ -125,12 +124,12 @@ class JointRequest(Request[JointRange]):
         return a, b
 
     def check(self) -> None:
-        """Build all that needs no data, and refuse what cannot be used.
+        """Check all options by building what needs no data.
 
         Raises
         ------
         InputError
-            An option out of its range, or a measure without a gradient.
+            An option is out of its range, or a measure has no gradient.
         """
         a, b = self.built()
         self.options()
@@ -142,84 +141,96 @@ class JointRequest(Request[JointRange]):
         super().check()
 
     def options(self) -> Options:
-        """Return how the boundary is looked for."""
-        chosen = _chosen(steps=self.steps, rate=self.rate)
-        return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **chosen)
+        """Return the options of the search for the boundary."""
+        optional = _not_none(steps=self.steps, rate=self.rate)
+        return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **optional)
 
     def square_options(self) -> SquareOptions:
-        """Return how targets are pursued."""
-        chosen = _chosen(loss=self.loss, max_steps=self.steps, rate=self.rate)
-        return SquareOptions(seed=self.seed, **chosen)
+        """Return the options of the optimizations towards a grid of target pairs."""
+        optional = _not_none(loss=self.loss, max_steps=self.steps, rate=self.rate)
+        return SquareOptions(seed=self.seed, **optional)
 
     def levels_of(self, a: Measure) -> list[float]:
-        """Return the levels of the first measure.
+        """Return the levels of the first measure, ascending.
 
         Raises
         ------
         InputError
-            None are given, and its range is not 0 to 1.
+            ``levels`` is None, and 1 is not the best score: there are no default levels.
         """
         if self.levels is not None:
             return sorted(set(self.levels))
         if not (a.facts.larger_is_closer and a.facts.high == 1):
-            raise InputError(f"levels of {a.name} are to be given, as levels=[...]: its range is not 0 to 1.")
+            raise InputError(f"{a.name} needs levels=[...], a list of its scores: its range is not 0 to 1.")
         return sorted({*LEVELS, *self.thresholds_of(a, self.thresholds)})
 
-    def thresholds_of(self, measure: Measure, given: Sequence[float] | None) -> list[float]:
-        """Return the thresholds of a measure: its own, or those of both where it is a score up to 1.
+    def thresholds_of(self, measure: Measure, thresholds: Sequence[float] | None) -> list[float]:
+        """Return the thresholds of a measure; None: those of the first measure, if 1 is the best score.
 
         Raises
         ------
         InputError
-            One below the range of the measure.
+            A threshold is below the range of the measure.
         """
-        if given is None:
-            given = self.thresholds if measure.facts.larger_is_closer and measure.facts.high == 1 else ()
-        for threshold in given:
+        if thresholds is None:
+            thresholds = self.thresholds if measure.facts.larger_is_closer and measure.facts.high == 1 else ()
+        for threshold in thresholds:
             checks.at_least(threshold, measure.facts.low, f"threshold of {measure.name}")
-        return list(given)
+        return list(thresholds)
 
 
-def _chosen(**options: Any) -> dict[str, Any]:
+def _not_none(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JointResult(Result, JointRange):
     """The joint range of two measures."""
 
     kind: ClassVar[str] = ANALYSIS
 
+    @property
+    def title(self) -> str:
+        """The measures and the recording."""
+        return f"joint range of {' and '.join(self.names)} on {self.dataset} ({self.source})"
+
+    def main_numbers(self) -> list[str]:
+        """Return area, verdict and implications of a region, or the scores reached at each target."""
+        if self.region is None:
+            return super().main_numbers()
+        verdict = f", {self.verdict}" if self.verdict else ""
+        return [f"area {self.region.area:.4f}{verdict}", *filter(None, [self.sentence()])]
+
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each level of the first measure, or for each target."""
+        """Return a row for each level of the first measure, or for each pair of targets."""
         a, b = self.names
         if self.region is not None:
             columns = zip(self.region.levels, self.region.b_min, self.region.b_max, strict=True)
             return [
-                {a: float(at), f"least {b}": float(low), f"largest {b}": float(high)}
-                for at, low, high in columns
+                {a: float(level), f"least {b}": float(low), f"largest {b}": float(high)}
+                for level, low, high in columns
             ]
         if self.square is None:
             return []
-        pairs = zip(self.square.targets, self.square.end, strict=True)
+        pairs = zip(self.square.targets.tolist(), self.square.end.tolist(), strict=True)
         return [
-            {f"target {a}": float(t[0]), f"target {b}": float(t[1]), a: float(e[0]), b: float(e[1])}
-            for t, e in pairs
+            {f"target {a}": target_a, f"target {b}": target_b, a: end_a, b: end_b}
+            for (target_a, target_b), (end_a, end_b) in pairs
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the region, or the targets, and return the axes."""
+        """Draw the region, or the targets and what was reached, and return the axes."""
         from simopt.report.joint import draw_joint
 
         return draw_joint(self, ax)
 
     @classmethod
     def load(cls, path: Path) -> JointResult:
-        """Return the joint range of a file."""
+        """Return the joint range in a file."""
         return cls.of(read(path))
 
     def content(self) -> Stored:
-        """Return what the file holds."""
+        """Return the content of the file."""
         return content(self)
 
 
@@ -230,37 +241,38 @@ def carry_out(
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
 ) -> JointResult:
-    """Find, resume or make the joint range of two measures.
+    """Return the stored joint range of two measures, resume an unfinished search, or make it.
 
     Parameters
     ----------
     request : JointRequest
     observe : callable
-        Told which pair is at work, and how many of its steps are done.
+        Called with the names of the measures, the number of steps done, and the number of all steps.
     should_stop : callable
-        Asked before each step; True interrupts the search, which can be resumed.
+        Called before each step; True interrupts the search, which can be resumed.
     wait : bool
-        Wait for another process that is at work on the same range, in place of refusing.
+        Whether to wait while another process works on the same range, instead of raising.
 
     Raises
     ------
     InputError
-        Data or options that cannot be used.
+        Data or options cannot be used.
     InterruptedRunError
-        It was told to stop; the same request resumes it.
+        ``should_stop`` returned True; the same request resumes the search.
     StorageError
-        A result cannot be written; a RunBusyError where another process is at it, and ``wait`` is false.
+        The result cannot be written; RunBusyError: another process works on it, and ``wait`` is False.
     """
 
     def make() -> Callable[[Stored | None], JointRange]:
         return _Search(request, observe, should_stop).run
 
-    found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    return _widened(request, replace(JointResult.of(found.renamed(request.names)), how=how))
+    stored, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    # It may have been stored under other names of the same two measures.
+    return _widened(request, replace(JointResult.of(stored.renamed(request.names)), how=how))
 
 
 class _Search:
-    """One process's search of one pair."""
+    """The search for the joint range of one pair of measures."""
 
     def __init__(self, request: JointRequest, observe: OnProgress, should_stop: Callable[[], bool]) -> None:
         request.check()
@@ -284,14 +296,14 @@ class _Search:
         return PairSearch(reference, self.a, self.b, levels, across, request.options())
 
     def run(self, before: Stored | None) -> JointRange:
-        """Carry out the search from its start, or from the checkpoint that a file holds."""
+        """Carry out the search from its start, or from the last checkpoint ``before``."""
         if before is not None:
             with resuming_errors(self.request.path):
                 self.search.restore(resumed(before))
         if not self.search.run(lambda *_: self._pass(), self.should_stop):
             self._checkpoint(layout.INTERRUPTED)
-            place = self.title if self.request.path is None else self.request.path.parent
-            raise InterruptedRunError(f"{place}: interrupted; the same command resumes it.")
+            where = self.title if self.request.path is None else self.request.path.parent
+            raise InterruptedRunError(f"{where}: interrupted; rerun the same command to resume.")
         result = self._result()
         self.request.write(content(result))
         return result
@@ -336,35 +348,38 @@ class _Search:
 
 
 def _implied(request: JointRequest, search: PairSearch, region: Region) -> list[Implied]:
+    """Return which scores of one measure a threshold of the other implies, with what is proved."""
     across = search.across_extremes()
-    told = [implied(region, each, 0) for each in request.thresholds_of(search.a, request.thresholds)]
-    for at, threshold in enumerate(search.thresholds):
-        found = [] if across is None else across.value[at].tolist()
-        told.append(implied(region, threshold, 1, found=found))
-    return [_with_proof(request, each) for each in told]
+    ranges = [implied(region, level, 0) for level in request.thresholds_of(search.a, request.thresholds)]
+    for i, threshold in enumerate(search.thresholds):
+        scores_of_a = [] if across is None else across.value[i].tolist()
+        ranges.append(implied(region, threshold, 1, found=scores_of_a))
+    return [_with_proof(request, each_range) for each_range in ranges]
 
 
-def _with_proof(request: JointRequest, told: Implied) -> Implied:
-    proved = _limits(request, told.given, told.implied, [told.threshold])
+def _with_proof(request: JointRequest, searched: Implied) -> Implied:
+    proved = _limits(request, searched.given, searched.implied, [searched.threshold])
     if proved is None:
-        return told
-    limits = proved.lower[0], proved.upper[0]
-    if not np.isfinite(limits).all():
-        return told
-    # The closer one is, the closer the other must be: beyond the threshold the far limit holds.
-    ends = (float(limits[0]), 1.0) if bounds.relation(told.implied).rising else (0.0, float(limits[1]))
-    return replace(told, proved=ends)
+        return searched
+    lower, upper = float(proved.lower[0]), float(proved.upper[0])
+    if not np.isfinite((lower, upper)).all():
+        return searched
+    # The limits are those at the threshold; the condition is "at the threshold or closer". The worst score
+    # that is possible gets closer with the given score, so that its limit at the threshold holds beyond it
+    # too. The best score that is possible ends at Y = X: 1, or 0 for distances.
+    ends = (lower, 1.0) if bounds.relation(searched.implied).rising else (0.0, upper)
+    return replace(searched, proved=ends)
 
 
 def _proved(request: JointRequest, region: Region) -> FloatArray | None:
-    """Return levels of a, and the proved limits of b there, (101, 3); None where nothing is known."""
-    levels = np.linspace(region.levels[0], region.levels[-1], _PROVED_AT)
-    found = _limits(request, *region.names, levels)
-    return None if found is None else np.column_stack([levels, found.lower, found.upper])
+    """Return levels of a and the proved limits of b there, (101, 3); None if nothing is proved."""
+    levels = np.linspace(region.levels[0], region.levels[-1], _PROVED_LEVELS)
+    limits = _limits(request, *region.names, levels)
+    return None if limits is None else np.column_stack([levels, limits.lower, limits.upper])
 
 
 def _limits(request: JointRequest, a: str, b: str, levels: Any) -> bounds.Range | None:
-    """Return what is proved of b at levels of a; None of measures with options of their own, or others."""
+    """Return the proved limits of b at levels of a; None if a or b has none, or options of its own."""
     if not ({a, b} <= set(bounds.measures()) and all(map(as_listed, request.measures))):
         return None
     dataset = request.dataset.dataset
@@ -374,13 +389,15 @@ def _limits(request: JointRequest, a: str, b: str, levels: Any) -> bounds.Range 
 
 
 def _widened(request: JointRequest, result: JointResult) -> JointResult:
-    """Widen a region by the scores of stored runs and square searches on the same data."""
+    """Widen a region to contain the scores of stored runs and square searches on the same data.
+
+    A search finds an inner approximation of the region. Every pair of scores that some Y has belongs to it.
+    """
     if result.region is None or not request.contain or request.path is None:
         return result
     targets = list(_stored_targets(request, result))
-    passed = [_tracked_pairs(request), *(each.points for each in targets)]
-    points: FloatArray = np.concatenate(passed)
-    points = points[np.isfinite(points).all(axis=1)]
+    points: FloatArray = np.concatenate([_tracked_pairs(request), *(reached.points for reached in targets)])
+    points = points[np.isfinite(points).all(axis=1)]  # (N, 2)
     outside = int((~result.region.contains(points)).sum()) if len(points) else 0
     region = result.region.contain(points) if outside else result.region
     square = targets[-1] if targets else None
@@ -388,62 +405,65 @@ def _widened(request: JointRequest, result: JointResult) -> JointResult:
 
 
 def _tracked_pairs(request: JointRequest) -> FloatArray:
-    """Return the pairs of scores, (N, 2), of stored runs of one measure that track the other."""
-    found: list[FloatArray] = [np.empty((0, 2))]
+    """Return the pairs of scores (a, b), (N, 2), of stored runs of one measure that track the other."""
+    tracked: list[FloatArray] = [np.empty((0, 2))]
     (node_a, node_b), (a, b) = request.measures, request.names
     for node, other, order in ((node_a, b, 1), (node_b, a, -1)):
         for path in stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir)):
             run = shelf.if_whole(reader.finished, path)
             if run is not None and other in run.tracked:
-                pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)
-                found.append(pairs[:, ::order])
-    return np.concatenate(found)
+                pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)  # (T * R, 2)
+                tracked.append(pairs[:, ::order])  # of a run of b, b comes first: turned round
+    return np.concatenate(tracked)
 
 
 def stored_ranges(request: JointRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Give the files of finished ranges of the same two measures on the same data, and their attributes."""
+    """Yield the files of finished ranges of the same two measures on the same data, and their attributes."""
     return stored_alike(request, _subject)
 
 
 def _subject(identity: Mapping[str, Any]) -> list[Any]:
+    """Return what two comparable ranges have in common: recording, measures in any order, and revision."""
     revision = identity.get("revisions", {}).get("simopt.ranges")
     pair = sorted(json.dumps(node, sort_keys=True) for node in identity.get("measures", []))
     return [identity.get("dataset"), pair, revision]
 
 
 def _stored_targets(request: JointRequest, result: JointRange) -> Iterator[Reached]:
-    """Give what stored square searches of this pair on these data reached, (a, b) in this order."""
-    for path, about in stored_ranges(request):
-        other = shelf.if_whole(read, path) if about.get("mode") == "square" else None
+    """Yield what stored square searches of this pair on these data reached, as (a, b) in this order."""
+    for path, attributes in stored_ranges(request):
+        other = shelf.if_whole(read, path) if attributes.get("mode") == "square" else None
         if other is not None and other.square is not None:
-            # Names may be aliases: what was stored says which measure came first.
-            first = shelf.parsed(about.get("identity")).get("measures")
-            yield other.square if first == request.identity["measures"] else other.square.turned()
+            # The stored identity says which measure came first; the stored names may be aliases.
+            measures_there = shelf.parsed(attributes.get("identity")).get("measures")
+            same_order = measures_there == request.identity["measures"]
+            yield other.square if same_order else other.square.turned()
 
 
 def joint(
-    X: ArrayLike | Data,
+    X: DataLike,
     measures: Sequence[str | Measure] = ("cka", "procrustes_angular"),
     *,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
 ) -> JointResult:
-    """Map the pairs of scores of two measures that one Y can have: ``simopt joint``.
+    """Map which scores of two measures can occur together in one Y: ``simopt joint``.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
         The recording.
     measures : pair of str or Measure
+        Differentiable ones: a and b.
     store : path or None
-        A folder: a range that is stored there is found, an unfinished search resumed. None: nothing is
-        written.
+        A folder. A joint range stored there is read, an unfinished search resumed. None: nothing is written.
     force : bool
-        Search anew.
+        Search again though the range is stored.
     **options
-        The keys of ``simopt joint``: mode, levels, thresholds, thresholds_b, units, starts, rounds, steps,
-        per_side, loss, rate, seed, contain, decode, keep, device, dtype. :class:`JointRequest` has them.
+        The fields of :class:`JointRequest` and keys of ``simopt joint``: mode, levels, thresholds,
+        thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed, contain, decode, keep, device,
+        dtype.
 
     Returns
     -------
@@ -452,7 +472,9 @@ def joint(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used, or a measure has no gradient.
+    StorageError
+        The result cannot be written.
 
     Examples
     --------
@@ -462,7 +484,7 @@ def joint(
     >>> 0 < result.region.area < 1
     True
     """
-    known = {each.name for each in fields(JointRequest)} - {"dataset", "measures", "log", "force"}
+    keys = {field.name for field in fields(JointRequest)} - {"dataset", "measures", "log", "force"}
     for key in options:
-        checks.one_of(key, known, "option of joint")
+        checks.one_of(key, keys, "option of joint")
     return carry_out(JointRequest(dataset=X, measures=measures, log=store, force=force, **options))

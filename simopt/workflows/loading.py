@@ -13,7 +13,7 @@ from simopt.store.errors import reading_errors
 if TYPE_CHECKING:
     from simopt.workflows.result import Result
 
-_HOMES = {
+_CLASSES = {
     "run": ("run", "RunResult"),
     "sensitivity": ("sensitivity", "SensitivityResult"),
     "joint": ("joint", "JointResult"),
@@ -23,16 +23,16 @@ _HOMES = {
     "explanation": ("explain", "ExplainResult"),
     "card": ("card", "CardResult"),
 }
-"""The class of each kind of file; it is imported where a file asks for it."""
+"""The module and class for each kind of file; imported only when such a file is read."""
 
 
 def load_result(path: str | Path) -> Result:
-    """Return the result that a file holds: one of a command, or of ``save``.
+    """Return a stored result: written by a command, by ``store=``, or by ``save``.
 
     Parameters
     ----------
     path : path
-        An HDF5 file: run.h5, sensitivity.h5, joint.h5, attribution.h5, score.h5, or what ``save`` wrote.
+        An HDF5 file: run.h5, sensitivity.h5, joint.h5, attribution.h5, score.h5, or one that ``save`` wrote.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def load_result(path: str | Path) -> Result:
     Raises
     ------
     StorageError
-        It cannot be read, or holds no result of simopt.
+        The file cannot be read, or is not a result of simopt.
 
     Examples
     --------
@@ -52,11 +52,12 @@ def load_result(path: str | Path) -> Result:
     >>> simopt.load_result(saved).step.tolist()
     [0, 1, 2, 3]
     """
-    place = Path(path)
-    with reading_errors(place, "result of simopt"):
-        kind = analysis.text(analysis.attributes(place).get("analysis", "run"))
-        if kind not in _HOMES:
-            raise StorageError(f"{place}: holds {kind!r}; there are: {', '.join(_HOMES)}.")
-        module, name = _HOMES[kind]
-        found: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(place)
-        return found
+    file = Path(path)
+    with reading_errors(file, "result of simopt"):
+        # A run file has no attribute "analysis"; the file of every other kind has.
+        kind = analysis.text(analysis.attributes(file).get("analysis", "run"))
+        if kind not in _CLASSES:
+            raise StorageError(f"{file}: its kind is {kind!r}; simopt reads {', '.join(_CLASSES)}.")
+        module, name = _CLASSES[kind]
+        result: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(file)
+        return result

@@ -1,4 +1,9 @@
-"""What a workflow is asked with: a frozen request that knows before any work what its result depends on."""
+"""Requests: frozen descriptions of a result, whose identity is known before any work is done.
+
+The identity is a nested dict of plain values: everything that changes the result, with data as content
+hashes or recipes. Its SHA-256 names the folder of the stored result, which is therefore found without loading
+data and without torch.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +28,36 @@ from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
 OnProgress = Callable[[str, int, int], None]
-"""Called as work goes on: with its title, how many of its steps are done, and how many there are."""
+"""Called as work goes on, with a title, the number of steps done, and the number of all steps."""
 
 
 def quiet(title: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 def never() -> bool:
-    """Return False: nobody asks to stop."""
+    """Return False: never stop."""
     return False
 
 
 def no_influence(default: Any) -> Any:
-    """Return a field of a request that changes no result, and so is no part of its identity."""
+    """Return a field that does not change the result, and therefore does not enter the identity."""
     return field(default=default, metadata={"identity": False})
 
 
 def steps(
     title: str, observe: OnProgress, should_stop: Callable[[], bool] = never
 ) -> Callable[[int, int], None]:
-    """Return what is told the steps of one work: it hands them on, and ends a work that cannot be resumed."""
+    """Return a function to call after each step: it reports progress, and raises if work has to stop.
+
+    For work that keeps no checkpoint: raising loses what was done.
+    """
 
     def step(done: int, total: int) -> None:
         if should_stop():
-            raise InterruptedRunError(f"{title}: interrupted; the same command begins again.")
+            raise InterruptedRunError(
+                f"{title}: interrupted; the same command starts again from the beginning."
+            )
         observe(title, done, total)
 
     return step
@@ -75,20 +85,20 @@ class Log:
 
 @dataclass(frozen=True, kw_only=True)
 class Request(ABC, Generic[Content]):
-    """What is asked of a workflow: keys and names are checked when it is made, data when they are loaded.
+    """Base of all requests: names and options are checked when it is made, data when they are loaded.
 
     Attributes
     ----------
     dataset : Data
         The recording X.
     force : bool
-        Whether the result is made anew though it is stored.
+        Whether to compute the result again though it is stored.
     log : Log
-        Also a mapping of its keys, or the folder alone: None stores nothing.
+        Also accepted: a mapping with the fields of Log, or the folder alone; None stores nothing.
     """
 
     kind: ClassVar[str]
-    """Names the file, the folder and the command."""
+    """Names the file and the folder of the result."""
     log_type: ClassVar[type[Log]] = Log
 
     dataset: Any
@@ -97,72 +107,79 @@ class Request(ABC, Generic[Content]):
 
     def __post_init__(self) -> None:
         self._set("dataset", Data.of(self.dataset))
+        if not isinstance(self.log, Log | Mapping | str | Path | None):
+            raise InputError(f"store is {self.log!r}; give a folder as text or pathlib.Path, or None.")
         if not isinstance(self.log, Log):
-            given = self.log if isinstance(self.log, Mapping) else {"dir": self.log}
-            self._set("log", self.log_type(**given))
+            options = self.log if isinstance(self.log, Mapping) else {"dir": self.log}
+            self._set("log", self.log_type(**options))
         checks.flag(self.force, "force")
 
     def _set(self, name: str, value: Any) -> None:
-        """Give a field the value that stands for what was handed in."""
+        """Set a field of the frozen dataclass, in ``__post_init__`` only."""
         object.__setattr__(self, name, value)
 
     @abstractmethod
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes the numbers of the result."""
+        """Return the dotted names of the code that computes the numbers of the result.
+
+        A name whose revision (:func:`simopt.catalogue.revision`) is raised gives other identities, so that
+        results of the former code are not found.
+        """
 
     @abstractmethod
     def read(self, path: Path) -> Content:
-        """Return the finished result that a file holds.
+        """Return the finished result in a file.
 
         Raises
         ------
         StorageError
-            It holds none.
+            The file is broken, unfinished, or of another kind.
         """
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return what the file holds where the result is to be resumed from it."""
+        """Return the content of a file from which the result can be resumed; None if it cannot."""
         return None
 
     def write(self, content: Stored, status: str = layout.FINISHED) -> None:
-        """Write the file of the result, with what it is of and comes from; nothing where nothing is stored.
+        """Write the file of the result, with the attributes of :meth:`about`; do nothing without a folder.
 
         Raises
         ------
         StorageError
-            It cannot be written.
+            The file cannot be written.
         """
         if self.path is not None:
             stored = replace(content, attributes={**self.about(), **content.attributes})
             analysis.write(self.path, self.kind, stored, status)
 
     def check(self) -> None:
-        """Build all that needs no data, and refuse what cannot be used.
+        """Check all options by building what needs no data.
 
         Raises
         ------
         InputError
-            An option out of its range, or a name that leads nowhere.
+            An option is out of its range, or a name cannot be found.
         """
         if self.dataset.given is None:
             _ = self.dataset.loader
 
     @property
     def folder(self) -> str:
-        """The name of the folder of results of this kind, below that of the dataset."""
+        """The folder of results of this kind, inside that of the dataset."""
         return self.kind
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What changes the result, as plain values.
+        """Everything that changes the result, as plain values.
 
-        Fields at null, false or empty do not enter: a key that is added later with such a default leaves
-        the ids of stored results as they are.
+        Fields that are None, False or empty are left out. So a field that is added in a later version, with
+        such a default, leaves the ids of stored results as they are.
         """
         hashes = FileHashes(None if self.log.dir is None else Path(self.log.dir).expanduser())
-        found: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes)}
+        identity: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes)}
+        # Revision 1 is left out for the same reason: code that gets a revision keeps its stored results.
         raised = {name: number for name, number in self._revisions().items() if number != 1}
-        return {**found, "revisions": raised} if raised else found
+        return {**identity, "revisions": raised} if raised else identity
 
     def _revisions(self) -> dict[str, int]:
         return {name: catalogue.revision(name) for name in self.revises()}
@@ -177,11 +194,12 @@ class Request(ABC, Generic[Content]):
         """The file of the result; None where nothing is stored."""
         if self.log.dir is None:
             return None
+        # "<lambda>" or "f.<locals>.g": the name does not identify the code.
         nameless = next((name for name in self.revises() if "<" in name), None)
         if nameless is not None:
             raise InputError(
-                f"{nameless} has no name by which its results could be found again; define it in a module, "
-                "or store nothing."
+                f"{nameless} has no name by which its results could be found again; define it at the top of "
+                "a module, or store nothing (store=None, log.dir=null)."
             )
         data: Data = self.dataset
         name = f"{self.kind}.h5"
@@ -189,11 +207,11 @@ class Request(ABC, Generic[Content]):
 
     def config(self) -> dict[str, Any]:
         """Return the request as a configuration: plain values by key."""
-        found: dict[str, Any] = _config(self)
-        return found
+        config: dict[str, Any] = _config(self)
+        return config
 
     def about(self) -> dict[str, Any]:
-        """Return the attributes of every stored result: what it is of, how and by what it was made."""
+        """Return the attributes of the stored file: dataset, configuration, identity, and provenance."""
         return {
             "dataset": self.dataset.name,
             "source": self.dataset.origin,
@@ -209,34 +227,39 @@ class Request(ABC, Generic[Content]):
 def stored_alike(
     request: Request[Any], subject: Callable[[Mapping[str, Any]], Any]
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Give the finished files of the same kind of result on the same subject, and their attributes.
+    """Yield the finished files of the same kind on the same subject as the request, and their attributes.
 
     Parameters
     ----------
     request : Request
     subject : callable
-        Takes from an identity what has to agree, as plain values: names alone do not say what a result is of.
+        Returns the part of an identity that has to be equal. The name of the folder is not enough: different
+        data or measures can have the same name.
     """
     if request.path is None:
         return
+    # As JSON text, because that turned tuples into lists in the stored identity.
     wanted = json.dumps(subject(request.identity), sort_keys=True)
     for path in sorted(request.path.parent.parent.glob(f"*/{request.path.name}")):
-        about = shelf.if_whole(analysis.attributes, path) or {}
-        identity = shelf.parsed(about.get("identity"))
-        if about.get("status") == layout.FINISHED and json.dumps(subject(identity), sort_keys=True) == wanted:
-            yield path, about
+        attributes = shelf.if_whole(analysis.attributes, path) or {}
+        identity = shelf.parsed(attributes.get("identity"))
+        same = json.dumps(subject(identity), sort_keys=True) == wanted
+        if same and attributes.get("status") == layout.FINISHED:
+            yield path, attributes
 
 
 def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for each in fields(node):
-        value = getattr(node, each.name)
-        if each.metadata.get("identity", True) and catalogue.is_set(plain := _entering(value, hashes)):
-            found[each.name] = plain
-    return found
+    """Return the fields of a dataclass that enter an identity, as plain values."""
+    identity: dict[str, Any] = {}
+    for field_ in fields(node):
+        value = getattr(node, field_.name)
+        if field_.metadata.get("identity", True) and catalogue.is_set(plain := _plain(value, hashes)):
+            identity[field_.name] = plain
+    return identity
 
 
-def _entering(value: Any, hashes: FileHashes) -> Any:
+def _plain(value: Any, hashes: FileHashes) -> Any:
+    """Return one value of a request as an identity holds it."""
     if isinstance(value, Data):
         return value.identity(hashes)
     if is_dataclass(value):
@@ -244,72 +267,79 @@ def _entering(value: Any, hashes: FileHashes) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
             return catalogue.identity(value)
-        return {str(key): _entering(each, hashes) for key, each in value.items()}
+        return {str(key): _plain(item, hashes) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_entering(each, hashes) for each in value]
+        return [_plain(item, hashes) for item in value]
     return checks.as_identity(value)
 
 
 def _config(value: Any) -> Any:
-    value = _of_numpy(value)
+    """Return a value of a request as JSON and YAML hold it."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, Data):
         return dict(value.node) if value.given is None else {"name": value.name}
     if is_dataclass(value):
-        return {each.name: _config(getattr(value, each.name)) for each in fields(value)}
+        return {field_.name: _config(getattr(value, field_.name)) for field_ in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _config(each) for key, each in value.items() if key != "_object_"}
-    return [_config(each) for each in value] if isinstance(value, list | tuple) else value
+        return {str(key): _config(item) for key, item in value.items() if key != "_object_"}
+    return [_config(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _of_numpy(value: Any) -> Any:
-    """Return numbers and arrays of numpy as JSON and YAML take them."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
+    """Return the configuration node of a measure.
 
-
-def measure_node(given: Any, **options: Any) -> dict[str, Any]:
-    """Return the node of a measure: of its name, of a node, or of a measure that a caller holds.
+    Parameters
+    ----------
+    measure : str, mapping or Measure
+        A name of the catalogue, a node, or a measure itself.
+    **options
+        Options in place of those of the name or node; a Measure takes none.
 
     Raises
     ------
     InputError
-        An unknown name or option, or options over a measure whose own are fixed.
+        An unknown name or option, or options for a Measure.
     """
-    if isinstance(given, str | Mapping):
-        node = catalogue.node("measure", given, **options)
-    elif not all(hasattr(given, name) for name in ("bind", "facts", "name")):
-        raise InputError(f"measure is {given!r}; give a name of simopt.measures.names(), or a measure.")
+    if isinstance(measure, str | Mapping):
+        node = catalogue.node("measure", measure, **options)
+    elif not all(hasattr(measure, name) for name in ("bind", "facts", "name")):
+        raise InputError(f"measure is {measure!r}; give a name of simopt.measures.names(), or a measure.")
     elif options:
         raise InputError(
-            f"{given.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+            f"{measure.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
         )
     else:
-        node = _of_object(given)
+        node = _of_object(measure)
     checks.folder_name(name_of(node), "measure name")
     return node
 
 
 def name_of(node: Mapping[str, Any]) -> str:
-    """Return the name of a measure's node: of a function of the user's own that has none, the function's."""
+    """Return the name of a measure's node; a user's function without a name has that of the function."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
 
 
-def measure_nodes(given: Any, **options: Any) -> tuple[dict[str, Any], ...]:
-    """Return the nodes of one measure or several, with options over those of each.
+def measure_nodes(measures: Any, **options: Any) -> tuple[dict[str, Any], ...]:
+    """Return the nodes of one measure or of several, all with the same options.
 
     Raises
     ------
     InputError
-        As :func:`measure_node`, or two have one name.
+        See :func:`measure_node`; or two measures have the same name.
     """
-    chosen = given if isinstance(given, list | tuple) else [given]
-    nodes = tuple(measure_node(each, **options) for each in chosen)
+    listed = measures if isinstance(measures, list | tuple) else [measures]
+    nodes = tuple(measure_node(measure, **options) for measure in listed)
     distinct_names(nodes)
     return nodes
 
 
 def as_listed(node: Mapping[str, Any]) -> bool:
-    """Return whether a measure is as the catalogue has it under its name: what is proved of it then holds."""
+    """Return whether a measure has the options of the catalogue's measure of this name.
+
+    Closed forms and bounds are proved for those options only.
+    """
     name = name_of(node)
     return catalogue.has("measure", name) and catalogue.identity(node) == catalogue.identity(
         catalogue.read("measure", name)
@@ -317,11 +347,12 @@ def as_listed(node: Mapping[str, Any]) -> bool:
 
 
 def _of_object(measure: Any) -> dict[str, Any]:
-    options = {each.name: getattr(measure, each.name) for each in fields(measure)}
+    """Return the node of a Measure: the name of its code, its options, and the Measure itself."""
+    options = {field_.name: getattr(measure, field_.name) for field_ in fields(measure)}
     function = options.pop("function", None)
-    kind = type(measure) if function is None else function
-    called = getattr(kind, "__qualname__", f"<{type(kind).__name__}>")
-    node = {"_target_": f"{kind.__module__}.{called}", **options, "_object_": measure}
+    code = type(measure) if function is None else function
+    name = getattr(code, "__qualname__", f"<{type(code).__name__}>")
+    node = {"_target_": f"{code.__module__}.{name}", **options, "_object_": measure}
     if function is not None:
         node |= node.pop("options")
     node.pop("aliases", None)
@@ -329,7 +360,7 @@ def _of_object(measure: Any) -> dict[str, Any]:
 
 
 def distinct_names(nodes: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse measures of which two have one name.
+    """Check that no two measures have the same name.
 
     Raises
     ------
@@ -339,4 +370,4 @@ def distinct_names(nodes: Sequence[Mapping[str, Any]]) -> None:
     names = [name_of(node) for node in nodes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice.")
+        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")

@@ -1,10 +1,11 @@
-"""What every result can do beside holding its fields."""
+"""What every result can do besides holding its fields."""
 
 from __future__ import annotations
 
 import html
+import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,127 +21,160 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """The version of the keys of JSON: keys are added, never renamed."""
-_MOST_ROWS = 30
+_HTML_ROWS = 30
+_REPR_NUMBERS = 3
+"""Lines of numbers in ``repr``; with the title above and the path below it has five lines at most."""
+_REPR_WIDTH = 110
 _FIELDS = "fields"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result(ABC):
-    """A result of a workflow: saved, shown as a table, drawn, or handed on as plain values.
+    """A result of a workflow: it can be saved, shown as a table, drawn, or converted to plain values.
+
+    Subclasses are dataclasses with ``repr=False``: the generated ``__repr__`` would print whole arrays.
 
     Attributes
     ----------
     path : Path or None
-        Where it is stored; None where it is not.
+        The file that stores it; None if it is not stored.
     how : str
-        ``done``, ``resumed``, or ``found``: it was stored.
+        ``done`` (computed now), ``resumed`` (continued from a checkpoint) or ``found`` (it was stored).
     """
 
     kind: ClassVar[str]
-    """What its file says it holds."""
+    """The kind of result that its file declares."""
 
     path: Path | None = None
     how: str = "done"
 
     @classmethod
-    def of(cls, found: Any, **more: Any) -> Self:
-        """Return the result that has the fields of a dataclass, and more."""
-        return cls(**{each.name: getattr(found, each.name) for each in fields(found)}, **more)
+    def of(cls, content: Any, **more: Any) -> Self:
+        """Return the result that has the fields of the dataclass ``content``, and more."""
+        return cls(**{field.name: getattr(content, field.name) for field in fields(content)}, **more)
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The question, the measures and the dataset with its source, in one line."""
+
+    def main_numbers(self) -> list[str]:
+        """Return the main numbers, most important first, one line each; by default the rows of the table."""
+        return [
+            ", ".join(f"{key} {_cell(value)}" for key, value in row.items() if value is not None)
+            for row in self.table()
+        ]
+
+    def caveats(self) -> list[str]:
+        """Return what has to be known before the numbers are used, one sentence each; empty if nothing."""
+        return []
 
     def values(self) -> Mapping[str, Any]:
-        """Return what :meth:`as_json` gives, but for the version; by default of the class of the fields."""
-        found: Mapping[str, Any] = super().as_json()  # type: ignore[misc]
-        return found
+        """Return the values of :meth:`as_json` without ``schema``; by default those of the fields' class."""
+        plain: Mapping[str, Any] = super().as_json()  # type: ignore[misc]
+        return plain
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values with the version of their keys, ``schema``; what is not finite is None."""
-        told: dict[str, Any] = as_plain({"schema": SCHEMA, **self.values()})
-        return told
+        """Return plain values and ``schema``, the version of their keys; NaN and infinity become None."""
+        plain: dict[str, Any] = as_plain({"schema": SCHEMA, **self.values()})
+        return plain
 
     @abstractmethod
     def table(self) -> list[dict[str, Any]]:
-        """Return plain rows, a dict each, as pandas.DataFrame and xarray take them."""
+        """Return the result as rows, one dict of plain values each, for pandas.DataFrame or xarray."""
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw what the figure of the command shows, and return the axes.
+        """Draw the figure that the command saves, and return the axes.
 
         Raises
         ------
         InputError
-            A result of theory other than curves, which has no figure.
+            The result has no figure: bounds, derivations and learning order have none.
         """
         raise InputError(f"{type(self).__name__} has no figure; table() has its rows.")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Return the result that a file of :meth:`save` holds.
+        """Return the result in a file that :meth:`save` wrote.
 
         Raises
         ------
         StorageError
-            It holds none.
+            The file is broken, unfinished, or holds another kind of result.
         """
-        found: Self = read(path, cls.kind, cls)
-        return found
+        result: Self = read(path, cls.kind, cls)
+        return result
 
     def content(self) -> Stored:
-        """Return what a file of the result holds: by default its fields, one by one."""
+        """Return the content of the result's file: by default all its fields."""
         return packed(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write the result into an HDF5 file, that :func:`simopt.load_result` reads; return its path.
+        """Write the result to an HDF5 file, which :func:`simopt.load_result` reads, and return its path.
 
         Raises
         ------
         InputError
-            A result of theory, which has no file.
+            The result has no file format: bounds, derivations and learning order have none.
         StorageError
-            It cannot be written; an older file stays as it was.
+            The file cannot be written; an older file at this path stays as it was.
         """
         if not hasattr(self, "kind"):
-            raise InputError(
-                f"{type(self).__name__} is of theory: it is not stored; as_json() has its values."
-            )
+            raise InputError(f"{type(self).__name__} cannot be saved; as_json() has its values.")
         return analysis.write(Path(path), self.kind, self.content())
 
+    def __repr__(self) -> str:
+        """Return at most five lines: the title, the main numbers, and the file."""
+        numbers = self.main_numbers()
+        if len(numbers) > _REPR_NUMBERS:
+            numbers = [*numbers[: _REPR_NUMBERS - 1], f"... {len(numbers) - _REPR_NUMBERS + 1} more"]
+        lines = [f"{type(self).__name__}: {self.title}", *numbers]
+        # shorten() also replaces line breaks, which names from files may contain.
+        lines = [textwrap.shorten(line, _REPR_WIDTH, placeholder=" ...") for line in lines]
+        if self.path is not None:
+            lines.append(f"{self.how}: {self.path}")
+        return "\n  ".join(lines)
+
     def _repr_html_(self) -> str:
-        rows = self.table()
-        if not rows:
-            return f"<p>{html.escape(type(self).__name__)}: empty</p>"
-        heads = "".join(f"<th>{html.escape(str(key))}</th>" for key in rows[0])
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(_shown(cell))}</td>' for cell in row.values())}</tr>"
-            for row in rows[:_MOST_ROWS]
-        )
-        more = f"<caption>{len(rows) - _MOST_ROWS} more rows</caption>" if len(rows) > _MOST_ROWS else ""
-        return f"<table>{more}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        """Return what a notebook shows: the title, the first rows of the table, and the caveats."""
+        rows, caveats = self.table(), self.caveats()
+        if len(rows) > _HTML_ROWS:
+            caveats = [f"{len(rows) - _HTML_ROWS} more rows in table()", *caveats]
+        heads = _tagged("th", rows[0] if rows else ())
+        body = "".join(f"<tr>{_tagged('td', row.values())}</tr>" for row in rows[:_HTML_ROWS])
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<div>{_tagged('h4', [self.title])}{table}{_tagged('p', caveats)}</div>"
 
 
-def _shown(value: Any) -> str:
+def _tagged(tag: str, values: Iterable[Any]) -> str:
+    return "".join(f"<{tag}>{html.escape(_cell(value))}</{tag}>" for value in values)
+
+
+def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def packed(found: Any, **attributes: Any) -> Stored:
-    """Return a file of a dataclass: arrays by the names of its fields, the rest as JSON."""
-    structure, arrays = pack(found, _FIELDS)
+def packed(content: Any, **attributes: Any) -> Stored:
+    """Return the file of a dataclass: one array for each array in its fields, all other values as JSON."""
+    structure, arrays = pack(content, _FIELDS)
     return Stored({**attributes, _FIELDS: structure}, arrays)
 
 
 def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
-    """Return the dataclass that a file of :func:`packed` holds.
+    """Return the dataclass in a file of :func:`packed`.
 
     Parameters
     ----------
     path : Path
     kind : str
-        What the file says it holds.
+        The kind that the file has to declare.
     fields_of : type
-        The class.
+        The class of the dataclass.
 
     Raises
     ------
     StorageError
-        It holds something else.
+        The file is broken, unfinished, or of another kind.
     """
 
     def take(stored: Stored) -> Any:

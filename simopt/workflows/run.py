@@ -1,9 +1,9 @@
-"""One optimization: from noise up to a score, and what the synthetic dataset has captured on the way."""
+"""One optimization: noise Y follows the gradient of a score, and what it captures of X is logged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,7 @@ from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
-from simopt.workflows.data import Data
+from simopt.workflows.data import DataLike
 from simopt.workflows.request import measure_node, never
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simopt.measures import Measure, Reference
-    from simopt.typing import ArrayLike
     from simopt.workflows.session import OnState
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult(Result, Trajectory):
-    """A run: its trajectory, and all else that its file holds.
+    """A run: its trajectory, and everything else in its file.
 
     Attributes
     ----------
     run : Run
+        The content of the run file: attributes, tracked scores, decoding, nulls.
 
     Examples
     --------
@@ -46,45 +46,64 @@ class RunResult(Result, Trajectory):
 
     kind: ClassVar[str] = "run"
 
-    run: Run = field(repr=False)
+    run: Run
 
     @classmethod
     def of_run(cls, run: Run, how: str = "found") -> RunResult:
         """Return the result of a run."""
-        told = str(run.attributes["stop_reason"])
-        known = {reason.value: reason for reason in StopReason}
+        stop_reason = str(run.attributes["stop_reason"])
+        reasons = {reason.value: reason for reason in StopReason}
+        # A run that was just made has its file's content in memory; one that was read has only its path.
         if run.content is None:
             Y = None if run.path is None else reader.final(run.path)
         else:
-            kept = run.content.arrays.get(layout.FINAL_Y.path)
-            Y = None if kept is None else kept.data
+            final = run.content.arrays.get(layout.FINAL_Y.path)
+            Y = None if final is None else final.data
         return cls(
             step=run.step,
             score=run.score,
             captured_variance=run.captured_variance,
             Y=Y,
             variance_ratio=run.pc_variance,
-            stop_reason=known.get(told, told),
+            stop_reason=reasons.get(stop_reason, stop_reason),  # text: of a failed run, the error
             sign=int(run.attributes["sign"]),
             run=run,
             path=run.path,
             how=how,
         )
 
+    @property
+    def title(self) -> str:
+        """The measure, the dataset and the number of replicates."""
+        dataset, source = self.run.attributes["dataset"], self.run.attributes["source"]
+        return f"{self.run.measure} on {dataset} ({source}), {self.score.shape[1]} replicate(s) of Y"
+
+    def main_numbers(self) -> list[str]:
+        """Return steps, final score and why the run stopped; and the half captures of some PCs."""
+        from simopt.report.tables import PCS, summarize
+
+        summary = summarize(self.run)
+        halves = zip(PCS, summary.rounded_halves(PCS), strict=True)
+        captures = ", ".join(f"PC {pc} {half.worded('never')}" for pc, half in halves if half is not None)
+        return [
+            f"{summary.steps} steps, final score {summary.final_score:.4f} ({summary.stop_reason})",
+            f"score at half capture: {captures}",
+        ]
+
     def values(self) -> Mapping[str, Any]:
-        """Return the run in one row, by key."""
+        """Return the summary of the run."""
         from simopt.report.tables import summarize
 
         return {"outcome": self.how, **summarize(self.run).as_json()}
 
     def line(self) -> str:
-        """Return the run in one line."""
+        """Return the summary of the run in one line."""
         from simopt.report.tables import summarize
 
         return summarize(self.run).line()
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each replicate and logged state: its step and its scores."""
+        """Return a row for each replicate and logged state: seed, step, and score of each measure."""
         seeds = np.ravel(self.run.attributes["seeds"]).tolist()
         return [
             {"seed": seed, "step": step, self.run.measure: float(self.score[t, r])}
@@ -101,18 +120,18 @@ class RunResult(Result, Trajectory):
 
     @classmethod
     def load(cls, path: Path) -> RunResult:
-        """Return the run of a run file, also of one that is not finished."""
+        """Return the run in a run file, also an unfinished one."""
         return cls.of_run(reader.read(path))
 
     def save(self, path: str | Path) -> Path:
-        """Write the run file to another place, and return it."""
-        place, stored = Path(path), self.run.content
+        """Write a copy of the run file, and return its path."""
+        copy, stored = Path(path), self.run.content
         if stored is None:
             assert self.run.path is not None
             with image.opened(self.run.path) as file:
                 stored = image.content(file)
-        image.write(place, stored)
-        return place
+        image.write(copy, stored)
+        return copy
 
 
 def find_or_make(
@@ -125,21 +144,21 @@ def find_or_make(
     fits: Callable[[Run], bool] | None = None,
     among: Iterable[Path] = (),
 ) -> tuple[Run, str]:
-    """Find a run finished, resume it, or make it.
+    """Return a stored run, resume an unfinished one, or make it.
 
     Parameters
     ----------
     request : RunRequest
     observe : callable
-        Is handed every logged state.
+        Called with each logged state.
     should_stop : callable
-        Asked before each step; True interrupts the run, which can be resumed.
+        Called before each step; True interrupts the run, which can be resumed.
     wait : bool
-        Wait for another process that is at work on the same run, in place of refusing.
+        Whether to wait while another process works on the same run, instead of raising.
     reference : Reference, optional
-        Of the dataset, where it is decomposed already.
+        The decomposed recording, if there is one already.
     fits, among
-        As :func:`simopt.store.shelf.find_or_make` has them.
+        See :func:`simopt.store.shelf.find_or_make`.
 
     Returns
     -------
@@ -150,22 +169,21 @@ def find_or_make(
     Raises
     ------
     InputError
-        Something in the request or the data cannot be used.
+        An option or the data cannot be used.
     StorageError
-        The run file cannot be written; a RunBusyError where another process is writing it.
+        The run file cannot be written; RunBusyError: another process is writing it, and ``wait`` is False.
     RunFailedError
-        The optimization failed; the run file says so.
+        The optimization failed; the run file has the reason.
     InterruptedRunError
-        It was told to stop; the same request resumes it.
+        ``should_stop`` returned True; the same request resumes the run.
     """
 
     def make() -> Callable[[Stored | None], Run]:
-        from simopt.workflows import session  # loads torch, which a run that is found needs not
+        from simopt.workflows import session  # loads torch, which a stored run does not need
 
         return session.Session(request, observe, should_stop, reference).run
 
-    waiting = should_stop if wait else None
-    return shelf.find_or_make(request, make, fits, among=among, wait=waiting)
+    return shelf.find_or_make(request, make, fits, among=among, wait=should_stop if wait else None)
 
 
 def carry_out(
@@ -175,12 +193,12 @@ def carry_out(
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
 ) -> RunResult:
-    """Return the result of a run, as :func:`find_or_make` gets it."""
+    """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""
     return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop, wait=wait))
 
 
 def optimize(
-    X: ArrayLike | Data,
+    X: DataLike,
     measure: str | Measure = "cka",
     *,
     optimizer: str = "adam",
@@ -200,47 +218,49 @@ def optimize(
     force: bool = False,
     **options: Any,
 ) -> RunResult:
-    """Optimize synthetic datasets towards a recording, and log what they capture of it.
+    """Optimize synthetic datasets Y towards the recording X, and log what they capture of it.
 
     Each seed gives one replicate: Y starts as noise and follows the gradient of score(X, Y) with respect to
-    Y until it reaches ``target`` or ``max_steps`` (arXiv 2407.07059, sec. 3).
+    Y until the score reaches ``target``, or for ``max_steps`` steps [1]_.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording.
+        The recording. The labels of a Dataset can be decoded along the run.
     measure : str or Measure
-        A name of ``simopt.measures.names()`` or a measure.
-    optimizer : str
-        ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``lbfgs``.
+        A name of ``simopt.measures.names()`` or a measure; it has to be differentiable.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop", "lbfgs"}
     lr : float or None
-        Its learning rate, in the units of Y (Y0 has standard deviation 1); None: its own default, 0.1 for
-        ``adam``.
+        The learning rate, in the units of Y (Y starts with standard deviation 1); None: the default of the
+        optimizer, 0.1 for ``adam``.
     target : float
-        A replicate stops at this score.
+        The score at which a replicate stops.
     max_steps : int
+        The largest number of optimizer steps.
     seeds : sequence of int
-    init : str
-        ``gaussian``.
+        One replicate for each seed, from 0 to 2^63 - 1.
+    init : {"gaussian"}
+        The distribution of the noise.
     track : sequence of str
-        Measures whose scores are logged as well.
+        More measures to log; they have no influence on the optimization.
     nulls : int
-        At the end: so many scores of unrelated data of each kind, and the ceiling where there are trials.
+        At the end, score so many null datasets of each kind, and estimate the noise ceiling if there are
+        single trials.
     attribute : sequence of {"pcs", "samples", "units"}
-        At the end: how the score changes without each of these.
-    decoder : str or None
-        ``standard`` or ``published``: decodes the labels of a Dataset along the run.
+        At the end, compute how the score changes without each of these.
+    decoder : {"standard", "published"} or None
+        Decodes the labels of a Dataset from Y along the run.
     store : path or None
-        A folder. A run that is stored there is found, an unfinished one resumed. None: nothing is written.
+        A folder. A run stored there is read, an unfinished one resumed. None: nothing is written.
     device : str
         ``auto`` (cuda, then mps, then cpu) or a torch device.
     dtype : {"float32", "float64"}
     tf32 : bool
-        On cuda, take products of float32 matrices in TF32: faster, to about three digits.
+        On cuda, multiply float32 matrices in TF32: faster, but with about three significant digits.
     force : bool
-        Make the run anew though it is stored.
+        Make the run again though it is stored.
     **options
-        Of a measure given by name, for instance ``conditions=72`` for ``linreg_cv5``.
+        Options of a measure given by name, for instance ``conditions=72`` for ``linreg_cv5``.
 
     Returns
     -------
@@ -249,11 +269,20 @@ def optimize(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used.
     RunFailedError
         The score became NaN or infinite, or memory ran out.
     StorageError
-        The run cannot be written.
+        The run file cannot be written.
+
+    Warns
+    -----
+    DegenerateWarning
+        The shapes of X and Y alone decide the score.
+
+    References
+    ----------
+    .. [1] arXiv:2407.07059, section 3.
 
     Examples
     --------
@@ -265,12 +294,12 @@ def optimize(
     >>> result.half_capture().shape
     (1, 8)
     """
-    given = {} if lr is None else {"lr": lr}
+    optimizer_options = {} if lr is None else {"lr": lr}
     return carry_out(
         RunRequest(
             dataset=X,
             measure=measure_node(measure, **options),
-            optimizer=catalogue.node("optimizer", optimizer, **given),
+            optimizer=catalogue.node("optimizer", optimizer, **optimizer_options),
             target=target,
             max_steps=max_steps,
             seeds=seeds,

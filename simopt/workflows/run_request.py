@@ -1,4 +1,4 @@
-"""What a run is asked with, and which stored runs are of the same recording and measure."""
+"""The request of a run, and the stored runs of the same recording and measure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
-"""What has a revision of its own, by its dotted name."""
+"""Dotted names under which revisions are counted."""
 LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
-"""What can be left out, to see what a score hangs on, and the function of simopt.analysis.attribution."""
+"""The parts that an attribution can leave out, and the function of simopt.analysis.attribution for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,13 @@ class RunLogging(Log):
     Attributes
     ----------
     every : int
-        Every so many steps a state is logged.
+        Log every so many steps.
     score_step : float
-        Of these only where a score has moved this far since the last one logged; 0: all.
+        Of these states, log only those where a score has moved this far since the last one; 0: all.
     checkpoint_seconds : float
-        The file is replaced this often, or less often where writing it takes long.
+        Seconds between checkpoints; more if writing one takes long.
     final : bool
-        Whether the last Y is kept.
+        Whether to keep the final Y.
     """
 
     every: int = 1
@@ -65,10 +65,10 @@ class RunLogging(Log):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest(Request[Run]):
-    """One run; the attributes are the keys of ``simopt run``, which ``configs/run.yaml`` explains.
+    """One run. The attributes are the keys of ``simopt run``; ``configs/run.yaml`` explains them.
 
-    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a node with
-    ``_target_``; ``measure`` also a measure.
+    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a configuration node
+    with ``_target_``; ``measure`` also takes a Measure.
     """
 
     kind: ClassVar[str] = "run"
@@ -108,33 +108,33 @@ class RunRequest(Request[Run]):
 
     @property
     def folder(self) -> str:
-        """Runs lie in a folder of their measure."""
+        """The folder of the runs with this measure, inside that of the dataset."""
         return name_of(self.measure)
 
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes the numbers of the run."""
-        used = [RUN, str(self.measure["_target_"])]
-        used += [str(measure_node(name)["_target_"]) for name in self.track]
-        used += [NULLS, CEILINGS] if self.nulls else []
-        used += [f"simopt.analysis.attribution.{LEFT_OUT[part]}" for part in self.attribute]
-        used += [str(self.decoder["_target_"])] if self.decoder else []
-        return list(dict.fromkeys(used))
+        """Return the dotted names of the code that computes the numbers of the run."""
+        names = [RUN, str(self.measure["_target_"])]
+        names += [str(measure_node(name)["_target_"]) for name in self.track]
+        names += [NULLS, CEILINGS] if self.nulls else []
+        names += [f"simopt.analysis.attribution.{LEFT_OUT[part]}" for part in self.attribute]
+        names += [str(self.decoder["_target_"])] if self.decoder else []
+        return list(dict.fromkeys(names))
 
     def read(self, path: Path) -> Run:
-        """Return the finished run of a file."""
+        """Return the finished run in a file."""
         return reader.finished(path)
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of a run that is not finished."""
+        """Return the last checkpoint of an unfinished run; None if there is none."""
         return reader.unfinished(path)
 
     def built(self) -> tuple[Measure, dict[str, Measure], OptimizerFactory, GaussianInit]:
-        """Return the measure, the tracked ones by name, the optimizer's factory, and what makes Y0.
+        """Return the measure, the tracked ones by name, the optimizer's factory, and the start of Y.
 
         Raises
         ------
         InputError
-            An option out of its range, or a name that leads nowhere.
+            An option is out of its range, or a name cannot be found.
         """
         from simopt import measures
         from simopt.optimization import init
@@ -144,12 +144,12 @@ class RunRequest(Request[Run]):
         return measures.build(self.measure), tracked, factory, init.build(self.init)
 
     def check(self) -> None:
-        """Build all that needs no data, and refuse what cannot be used.
+        """Check all options by building what needs no data.
 
         Raises
         ------
         InputError
-            An option out of its range, a measure without a gradient, or a name that leads nowhere.
+            An option is out of its range, a measure has no gradient, or a name cannot be found.
         """
         from simopt.analysis.decoding import Decoder
         from simopt.optimization.setup import check
@@ -160,18 +160,19 @@ class RunRequest(Request[Run]):
             catalogue.build(self.decoder, "decoder", Decoder)
         super().check()
 
-    def same(self, found: Run, *keys: str) -> bool:
-        """Return whether a run has the same values of some keys, and is decoded alike if this one is."""
-        made_with = shelf.parsed(found.attributes["identity"])
-        wanted = [*keys, "decoder"] if self.decoder else keys
-        return all(made_with.get(key) == self.identity.get(key) for key in wanted)
+    def same(self, stored: Run, *keys: str) -> bool:
+        """Return whether a stored run has the same values of some keys, and the decoder, if this has one."""
+        identity = shelf.parsed(stored.attributes["identity"])
+        compared = [*keys, "decoder"] if self.decoder else keys
+        return all(identity.get(key) == self.identity.get(key) for key in compared)
 
 
 def stored_runs(request: RunRequest) -> list[Path]:
-    """Return the finished runs on the same recording with the same measure, of most replicates first."""
-    found = [(-np.size(about["seeds"]), path) for path, about in stored_alike(request, _subject)]
-    return [path for _, path in sorted(found)]
+    """Return the finished runs on the same recording with the same measure, most replicates first."""
+    runs = [(-np.size(attributes["seeds"]), path) for path, attributes in stored_alike(request, _subject)]
+    return [path for _, path in sorted(runs)]
 
 
 def _subject(identity: Mapping[str, Any]) -> list[Any]:
+    """Return what two comparable runs have in common: recording, measure, and revision of the optimizer."""
     return [*map(identity.get, ("dataset", "measure")), identity.get("revisions", {}).get(RUN)]

@@ -1,4 +1,4 @@
-"""Which principal components a score depends on: by experiment and theory, by proof, and along a run."""
+"""Which principal components a score depends on, by experiment and by theory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
-from simopt.workflows.data import Data
+from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import OnProgress, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
@@ -27,45 +27,67 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simopt.measures import Measure
-    from simopt.typing import ArrayLike
 
 
-@dataclass(frozen=True)
+_SHOWN_PCS = 5
+
+
+@dataclass(frozen=True, repr=False)
 class SensitivityResult(Result, Sensitivities):
     """The scores after each PC is perturbed, in theory and in experiment."""
 
     kind: ClassVar[str] = ANALYSIS
 
+    @property
+    def title(self) -> str:
+        """The perturbation, the recording and the measures."""
+        names = ", ".join([curve.measure for curve in self.curves])
+        return f"{self.perturbation} of the PCs of {self.dataset} ({self.source}): {names}"
+
+    def main_numbers(self) -> list[str]:
+        """Return the scores of each measure after a perturbation of the first PCs, at the first strength."""
+        lines = []
+        for curve in self.curves:
+            scores = curve.theory if curve.mean is None else curve.mean
+            if scores is not None:
+                shown = ", ".join(f"{score:.4f}" for score in scores[0, :_SHOWN_PCS])
+                lines.append(f"{curve.measure} after strength {self.strengths[0]:g}, PC 1 first: {shown}")
+        return lines
+
+    def caveats(self) -> list[str]:
+        """Return which measures were skipped, and why."""
+        return [f"{name}: {reason}" for name, reason in self.skipped.items()]
+
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each measure, strength and PC."""
-        whole = self.perturbation == "noise_all"
+        """Return a row for each measure, strength and PC; under ``noise_all`` one for all PCs."""
+        all_pcs = self.perturbation == "noise_all"
         return [
             {
                 "measure": curve.measure,
                 "strength": strength,
-                "pc": None if whole else k + 1,
-                "variance_ratio": None if whole else float(self.variance_ratio[k]),
+                "pc": None if all_pcs else k + 1,
+                "variance_ratio": None if all_pcs else float(self.variance_ratio[k]),
                 "theory": None if curve.theory is None else float(curve.theory[s, k]),
                 "experiment": None if curve.mean is None else float(curve.mean[s, k]),
             }
             for curve in self.curves
             for s, strength in enumerate(self.strengths)
-            for k in range(1 if whole else len(self.variance_ratio))
+            for k in range(1 if all_pcs else len(self.variance_ratio))
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the first strength: theory as lines, experiments as dots; return the axes."""
+        """Draw the first strength, theory as lines and experiments as dots, and return the axes."""
         from simopt.report.sensitivity import draw_sensitivity
 
         return draw_sensitivity(self, ax)
 
     @classmethod
     def load(cls, path: Path) -> SensitivityResult:
-        """Return the sensitivities of a file."""
+        """Return the sensitivities in a file."""
         return cls.of(read(path))
 
     def content(self) -> Stored:
-        """Return what the file holds."""
+        """Return the content of the file."""
         return content(self)
 
 
@@ -76,16 +98,16 @@ def carry_out(
     should_stop: Callable[[], bool] = never,
     wait: bool = False,
 ) -> SensitivityResult:
-    """Find the stored result, or perturb and score; of a spectrum alone nothing is stored.
+    """Return the stored sensitivities, or compute and store them; those of a spectrum alone are not stored.
 
     Raises
     ------
     InputError
-        Data or an option that cannot be used, or a measure that does not apply.
+        Data or an option cannot be used, or a measure does not apply.
     InterruptedRunError
-        It was told to stop.
+        ``should_stop`` returned True; nothing is kept.
     StorageError
-        The result cannot be written; a RunBusyError where another process is at it, and ``wait`` is false.
+        The result cannot be written; RunBusyError: another process works on it, and ``wait`` is False.
     """
     if request.spectrum is not None:
         return SensitivityResult.of(_from_spectrum(request))
@@ -98,7 +120,7 @@ def carry_out(
 
         def work(before: Stored | None) -> Sensitivities:
             curves, skipped = _curves(request, X, chosen, steps("perturbing", observe, should_stop))
-            found = Sensitivities(
+            result = Sensitivities(
                 dataset=dataset.name,
                 source=dataset.source,
                 perturbation=request.perturbation,
@@ -110,25 +132,25 @@ def carry_out(
                 path=request.path,
                 how="done",
             )
-            request.write(content(found))
-            return found
+            request.write(content(result))
+            return result
 
         return work
 
-    found, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
-    named = _renamed(request, found) if how == "found" else found
+    result, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    named = _renamed(request, result) if how == "found" else result
     return replace(SensitivityResult.of(named), how=how)
 
 
-def _renamed(request: SensitivityRequest, found: Sensitivities) -> Sensitivities:
-    """Return what was found under the names of the request: it may have been stored under aliases."""
-    if found.path is None:
-        return found
-    stored = parsed(analysis.attributes(found.path).get("config")) or {}
-    names = dict(zip(map(name_of, stored["measures"]), map(name_of, request.measures), strict=True))
-    curves = [replace(curve, measure=names[curve.measure]) for curve in found.curves]
-    skipped = {names[name]: reason for name, reason in found.skipped.items()}
-    return replace(found, curves=curves, skipped=skipped)
+def _renamed(request: SensitivityRequest, stored: Sensitivities) -> Sensitivities:
+    """Return a stored result with the measures' names in the request: it may be stored under aliases."""
+    if stored.path is None:
+        return stored
+    config = parsed(analysis.attributes(stored.path).get("config")) or {}
+    names = dict(zip(map(name_of, config["measures"]), map(name_of, request.measures), strict=True))
+    curves = [replace(curve, measure=names[curve.measure]) for curve in stored.curves]
+    skipped = {names[name]: reason for name, reason in stored.skipped.items()}
+    return replace(stored, curves=curves, skipped=skipped)
 
 
 def _curves(
@@ -141,22 +163,22 @@ def _curves(
     kind: Any = request.perturbation
     if not request.keep_going:
         return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}
-    found, skipped = [], {}
+    curves, skipped = [], {}
     for name, measure in chosen.items():
         try:
-            found += experiment(X, [measure], kind, request.strengths, **options)
+            curves += experiment(X, [measure], kind, request.strengths, **options)
         except InterruptedRunError:
             raise
         except SimoptError as error:
             skipped[name] = str(error)
-    return found, skipped
+    return curves, skipped
 
 
 def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
     path = Path(str(request.spectrum)).expanduser()
     variances = _spectrum(path)
     if request.units is None or request.samples is None:
-        raise InputError("spectrum=FILE needs samples=N and units=N: how many the data have.")
+        raise InputError("spectrum=FILE needs samples=N and units=N, the shape of the data.")
     kind: Any = request.perturbation
     sizes = {"units": request.units, "samples": request.samples}
     curves = predict(variances, list(request.built().values()), kind, request.strengths, **sizes)
@@ -167,7 +189,7 @@ def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
 
 
 def _spectrum(path: Path) -> FloatArray:
-    """Return the numbers of the last column of a csv, one PC a row, with or without a line of names."""
+    """Return the nonzero numbers in the last column of a csv, one PC a row, with or without a header."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -178,7 +200,7 @@ def _spectrum(path: Path) -> FloatArray:
         cells = cells[1:]
     wrong = next((cell for cell in cells if not _is_number(cell)), None)
     if wrong is not None or not cells:
-        raise InputError(f"{path}: {wrong!r} is no number; expected a csv with one PC's variance a row.")
+        raise InputError(f"{path}: {wrong!r} is no number; expected a csv with the variance of one PC a row.")
     return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
 
 
@@ -191,7 +213,7 @@ def _is_number(text: str) -> bool:
 
 
 def sensitivity(
-    X: ArrayLike | Data,
+    X: DataLike | None,
     measures: str | Sequence[str | Measure] = DEFAULT,
     *,
     what: str = "experiment",
@@ -203,30 +225,34 @@ def sensitivity(
     force: bool = False,
     **options: Any,
 ) -> Result:
-    """Return which PCs of X the scores depend on: ``simopt sensitivity``.
+    """Show which PCs of X the scores depend on: ``simopt sensitivity``.
 
     Parameters
     ----------
     X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording; of no account for ``what="derivation"``, which takes None.
-    measures : sequence of str or Measure
+        The recording. ``what="derivation"`` needs none: None.
+    measures : str, Measure, or sequence of them
     what : {"experiment", "learning", "bounds", "derivation"}
-        ``experiment``: each PC is perturbed, and the scores are set beside what theory says. ``learning``:
-        which PCs are learned first, beside the runs in ``store``. ``bounds``: what a score of one measure
-        proves about another. ``derivation``: the closed forms, derived.
+        ``experiment``: scores after a perturbation of each PC, measured and by theory. ``learning``: which
+        PCs are captured first, predicted, and in the runs stored in ``store``. ``bounds``: which scores of
+        one measure a score of another proves. ``derivation``: the closed forms, step by step.
     perturbation : {"rotation", "scaling", "noise", "noise_all"}
+        What is done to PC i, the column s_i u_i of X = U S V': rotation of u_i by an angle towards a random
+        direction; scaling of s_i; noise on the PC; ``noise_all``: noise on all units of Y.
     strength : float or sequence of float, or None
-        Degrees, amplitude or level; None: 90, 0, 1, or (0.25, 0.5, 1, 2).
+        Rotation: degrees, 0 to 180 (None: 90). Scaling: factor (None: 0, which removes the PC). Noise:
+        standard deviation over that of the PC (None: 1). ``noise_all``: standard deviation over the root mean
+        variance of the units (None: 0.25, 0.5, 1, 2).
     seeds : sequence of int
-        One random direction each for every PC.
+        Each seed gives one random direction for every PC.
     pcs : sequence of int or None
         The PCs to perturb, from 1; None: all.
     store : path or None
-        A folder: a result that is stored there is found. None: nothing is written.
+        A folder. A result stored there is read, else computed and stored. None: nothing is written.
     force : bool
-        Compute anew what is stored.
+        Compute again what is stored.
     **options
-        Of the measures, for instance ``form="angular"``.
+        Options of the measures, for instance ``form="angular"``.
 
     Returns
     -------
@@ -235,7 +261,9 @@ def sensitivity(
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used, or a measure does not apply.
+    StorageError
+        The result cannot be written.
 
     Examples
     --------
@@ -252,6 +280,8 @@ def sensitivity(
         "derivation": derivations.derivation,
     }
     checks.one_of(what, kinds, "what")
+    if X is None and what != "derivation":
+        raise InputError(f'X is None; what="{what}" needs a recording: an array or a Dataset.')
     request = SensitivityRequest(
         dataset=Data({}) if X is None else X,
         measures=measure_nodes(measures, **options),

@@ -1,4 +1,4 @@
-"""What sensitivities, and what theory says of scores, are asked with."""
+"""The request of sensitivities, bounds, derivations and the order of learning."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from simopt.theory.perturbations import DEFAULTS, KINDS, check
 from simopt.workflows.request import Request, measure_nodes, name_of, no_influence
 
 DEFAULT = ("cka", "nbs", "procrustes_angular")
-"""The measures that are perturbed unless others are named."""
+"""The default measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityRequest(Request[Sensitivities]):
-    """The scores after each PC is perturbed; the keys are those of ``simopt sensitivity``.
+    """The scores after each PC is perturbed. The attributes are the keys of ``simopt sensitivity``.
 
     Attributes
     ----------
     measures : tuple of nodes
-    perturbation : str
+    perturbation : {"rotation", "scaling", "noise", "noise_all"}
     strength : float, sequence of float, or None
-        Degrees, amplitude or level; None: the default of the perturbation.
+        Degrees (rotation), factor (scaling) or noise level; None: the default of the perturbation.
     seeds : sequence of int
+        One random direction for every PC and seed.
     pcs : sequence of int, or None
-        From 1; None: all.
+        The PCs to perturb, from 1; None: all.
     spectrum : str or None
-        A csv of explained variances, in place of data: theory alone, and nothing is stored.
+        A csv of explained variances instead of data: only theory is evaluated, and nothing is stored.
     samples, units : int or None
-        With ``spectrum``: how many the data have.
+        With ``spectrum``: the numbers of samples and units.
     keep_going : bool
-        Whether a measure that does not apply is left out, with the reason.
+        Whether to skip a measure that does not apply, with the reason, instead of raising.
     """
 
     kind: ClassVar[str] = ANALYSIS
@@ -64,7 +65,7 @@ class SensitivityRequest(Request[Sensitivities]):
                 checks.whole(getattr(self, size), 1, size)
 
     def revises(self) -> list[str]:
-        """Return the dotted names of what computes the scores."""
+        """Return the dotted names of the code that computes the scores."""
         return ["simopt.theory.sensitivity.experiment", *(str(node["_target_"]) for node in self.measures)]
 
     @property
@@ -73,7 +74,7 @@ class SensitivityRequest(Request[Sensitivities]):
         return list(self.strength)
 
     def read(self, path: Path) -> Sensitivities:
-        """Return the stored sensitivities of a file."""
+        """Return the sensitivities that a file stores."""
         return read(path)
 
     def built(self) -> dict[str, Measure]:
@@ -82,28 +83,28 @@ class SensitivityRequest(Request[Sensitivities]):
         Raises
         ------
         InputError
-            An option out of its range.
+            An option is out of its range.
         """
         return {name_of(node): measures.build(node) for node in self.measures}
 
     def check(self) -> None:
-        """Build all that needs no data, and refuse what cannot be used.
+        """Check all options by building what needs no data.
 
         Raises
         ------
         InputError
-            An option out of its range.
+            An option is out of its range.
         """
         self.built()
         if self.spectrum is None:
             super().check()
 
 
-def _strengths(perturbation: str, given: Any) -> tuple[float, ...]:
-    values = DEFAULTS[perturbation] if given is None else given  # type: ignore[index]
+def _strengths(perturbation: str, strength: Any) -> tuple[float, ...]:
+    values = DEFAULTS[perturbation] if strength is None else strength  # type: ignore[index]
     listed = list(values) if isinstance(values, list | tuple) else [values]
     if not listed:
         raise InputError("strength is empty; give a number, or a list of them.")
-    for strength in listed:
-        check(perturbation, strength)
-    return tuple(float(strength) for strength in listed)
+    for value in listed:
+        check(perturbation, value)
+    return tuple(map(float, listed))

@@ -1,4 +1,4 @@
-"""The work on one run: data and measures at hand, the ascent, what is logged of it, and its file."""
+"""The work on one run: the optimization, its log, its checkpoints, and its file."""
 
 from __future__ import annotations
 
@@ -46,27 +46,28 @@ OnState = Callable[[State], None]
 """Called with each logged state of a run."""
 
 _WRITING_SHARE = 20
-"""Between two checkpoints lies so many times the time that writing one took: writing takes 5 % at most."""
+"""The pause between checkpoints, at least, in units of the time to write one: writing takes at most 5 %."""
 _LARGE_BYTES = 10**9
+"""A log of this size gives a warning: it is kept in memory, and written whole at each checkpoint."""
 
 
 class Session:
-    """One process's work on one run.
+    """The work on one run in one process.
 
     Parameters
     ----------
     request : RunRequest
     observe : callable
-        Told each state.
+        Called with each state.
     should_stop : callable
-        Asked before each step.
+        Called before each step; True stops the run.
     reference : Reference, optional
-        Of the dataset, where it is decomposed already.
+        The decomposed recording, if there is one already.
 
     Raises
     ------
     InputError
-        Data, a name or an option that cannot be used.
+        Data, a name or an option cannot be used.
     RunFailedError
         Memory ran out.
     """
@@ -108,27 +109,29 @@ class Session:
 
     @devices.memory_errors()
     def run(self, before: Stored | None) -> Run:
-        """Carry out the run from its start, or from the checkpoint that a file holds."""
+        """Carry out the run from its start, or from the last checkpoint ``before``."""
         request = self.request
         self.started = self.saved = time.monotonic()
         ratio = self.reference.variance_ratio.cpu().numpy()
         header = Header(self._attributes(), ratio, len(request.seeds), tuple(request.track))
-        self._say_if_large(header)
+        self._warn_if_large(header)
         if before is not None:
             with resuming_errors(request.path):
                 self.ascent.restore(resumed(before))
                 if self.decoding is not None:
                     self.decoding.restore(reader.of(before, request.path))
-            kept = {name: before.attributes[name] for name in ("created", "wall_seconds")}
-            self.seconds_before = float(kept["wall_seconds"])
-            header = replace(header, attributes={**header.attributes, **kept})
+            # The file says when the run was first started, and for how long all its processes worked.
+            first = {name: before.attributes[name] for name in ("created", "wall_seconds")}
+            self.seconds_before = float(first["wall_seconds"])
+            header = replace(header, attributes={**header.attributes, **first})
         self.log = RunLog(header, before)
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
         self.unwritten = before is None
         if before is not None and request.path is not None:
-            again = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
-            image.write(request.path, replace(before, attributes={**before.attributes, **again}))
+            # It is running again: the status of the checkpoint may be interrupted or failed.
+            running = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
+            image.write(request.path, replace(before, attributes={**before.attributes, **running}))
         try:
             with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)
@@ -139,7 +142,7 @@ class Session:
         if reason is StopReason.INTERRUPTED:
             raise InterruptedRunError(
                 f"{request.path or self.measure.name}: interrupted at step {self.ascent.step}; "
-                "the same command resumes it."
+                "rerun the same command to resume."
             )
         return replace(reader.of(stored, request.path), content=stored)
 
@@ -158,20 +161,21 @@ class Session:
             **self.request.about(),
         }
 
-    def _say_if_large(self, header: Header) -> None:
+    def _warn_if_large(self, header: Header) -> None:
         log = self.request.log
-        most = header.row_bytes() * (1 + self.request.max_steps // log.every)
-        if most > _LARGE_BYTES and not log.score_step:
+        size = header.row_bytes() * (1 + self.request.max_steps // log.every)
+        if size > _LARGE_BYTES and not log.score_step:
             warn(
-                f"{most / 1e9:.1f} GB of scores and captured variance are kept in memory: log.every=10, "
-                "log.score_step=0.01 or fewer seeds at a time take less.",
+                f"scores and captured variance will take up to {size / 1e9:.1f} GB of memory; log less with "
+                "log.every=10, log.score_step=0.01, or fewer seeds.",
                 LargeResultWarning,
             )
 
     def _stop(self) -> bool:
         self.stopped = self.should_stop()
         if self.unwritten:
-            # Only now: who has asked once catches signals, which from here on wait for the end of a step.
+            # Not before the first call: a command that has asked once has its signal handlers in place, so an
+            # interrupt from here on waits for the end of a step and finds a file to finish.
             self._write({})
         return self.stopped
 
@@ -181,7 +185,7 @@ class Session:
             self._checkpoint(layout.RUNNING)
         self.observe(state)
         if self.stopped:
-            return  # the run that goes on from here sees this state first, and logs it if it is to be
+            return  # the resumed run starts with this state, and logs it then
         if not self.thinning.keeps(state):
             return
         row: dict[Entry, Any] = {layout.STEP: state.step, layout.SCORE: state.score.cpu().numpy()}
@@ -192,7 +196,7 @@ class Session:
             self.decoding.observe(state, self.ascent.synthetic(state.moments.Y))
 
     def _checkpoint(self, status: str, **attributes: Any) -> Stored:
-        """Replace the file by what there is now, from which the run can be resumed."""
+        """Replace the file by the present log and optimizer state, from which the run can be resumed."""
         begun = time.monotonic()
         stored = self._write({}, self.ascent.state(), status=status, **attributes)
         self.saved = time.monotonic()
@@ -211,7 +215,7 @@ class Session:
     def _stored(
         self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
     ) -> Stored:
-        """Return the file as it is now: with all rows, and what is decoded of them."""
+        """Return the content of the file as of now: all rows of the log, and what was decoded."""
         decoded = {} if self.decoding is None else self.decoding.results()
         seconds = self.seconds_before + time.monotonic() - self.started
         return self.log.stored({"wall_seconds": seconds, **attributes}, {**decoded, **results}, state)
@@ -225,19 +229,19 @@ class Session:
         return self._write(self._results(), status=layout.FINISHED, **end)
 
     def _fail(self, error: Exception) -> None:
-        """Say in the file that the run failed: with all rows, or with its checkpoint where there is one."""
+        """Write a file that says that the run failed, with the last checkpoint if that can be resumed."""
         path = self.request.path
         if path is None:
             return
-        known = isinstance(error, SimoptError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, SimoptError) else f"{type(error).__name__}: {error}"
         failed = self._stored({}, status=layout.FAILED, stop_reason=reason, finished=now())
-        # What can be resumed stays: memory or a disk that was full may have room the next time.
+        # The checkpoint is kept if another try may succeed, as after a full memory or disk. A score that is
+        # NaN would be NaN again: that error has no cause, unlike the one that wraps an error of memory.
         diverged = isinstance(error, RunFailedError) and error.__cause__ is None
-        kept = None if diverged else shelf.if_whole(reader.unfinished, path)
-        if kept is not None:
-            failed = replace(kept, attributes={**kept.attributes, **failed.attributes})
-        # Where it cannot be written, the last whole file stays: the error itself is what is told.
+        resumable = None if diverged else shelf.if_whole(reader.unfinished, path)
+        if resumable is not None:
+            failed = replace(resumable, attributes={**resumable.attributes, **failed.attributes})
+        # If this cannot be written either, the last whole file stays, and the caller raises the first error.
         with contextlib.suppress(StorageError, MemoryError):
             image.write(path, failed)
 
@@ -258,22 +262,22 @@ class Session:
         return results | self._standing() if request.nulls else results
 
     def _attribution(self, part: str, Y: np.ndarray) -> dict[str, Array]:
-        """Return how the score of each Y (R, samples, units) changes without each part, (R, m)."""
+        """Return how the score of each Y (R, samples, units) changes without each of m parts, (R, m)."""
         leave_out: Callable[..., Attribution] = getattr(attribution, LEFT_OUT[part])
-        found = [leave_out(self.dataset.samples(), y, self.measure) for y in Y]
-        changes = np.stack([each.change for each in found])
-        scores = np.array([each.score for each in found])
-        return layout.attribution(part).at(changes, route=found[0].route, score=scores)
+        replicates = [leave_out(self.dataset.samples(), y, self.measure) for y in Y]
+        changes = np.stack([replicate.change for replicate in replicates])  # (R, m)
+        scores = np.array([replicate.score for replicate in replicates])
+        return layout.attribution(part).at(changes, route=replicates[0].route, score=scores)
 
     def _standing(self) -> dict[str, Array]:
-        """Return the scores of data with the spectrum of the recording, and its ceiling if it has trials."""
+        """Return null scores of data with the spectrum of X, and the noise ceiling if X has single trials."""
         dataset, measure = self.dataset, self.measure
         X = dataset.samples()
         conditions = dataset.responses.shape[1] if dataset.responses.ndim == 3 else None
         drawn = nulls(X, X, [measure], draws=self.request.nulls, conditions=conditions)[measure.name]
         results: dict[str, Array] = {}
-        for kind, each in drawn.items():
-            results |= layout.null(kind).at(each.scores)
+        for kind, null in drawn.items():
+            results |= layout.null(kind).at(null.scores)
         if dataset.trials is not None:
             ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
             results |= layout.CEILING.at(

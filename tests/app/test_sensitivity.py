@@ -38,7 +38,7 @@ def test_an_interrupt_while_all_measures_are_tried_stores_nothing(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     asked = replace(requests.sensitivity([*GAUSSIAN, "measure=[cka,nbs]"]), keep_going=True)  # as measure=all
     done = []
-    with pytest.raises(InterruptedRunError, match="interrupted; the same command begins again"):
+    with pytest.raises(InterruptedRunError, match="interrupted"):
         carry_out(asked, lambda *at: done.append(at), should_stop=lambda: len(done) > 2)
     assert not list(tmp_path.rglob("*.h5"))
 

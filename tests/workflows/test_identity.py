@@ -1,10 +1,13 @@
-"""What names a stored result: what changes it, and nothing else; known before any work is done."""
+"""The identity of a stored result: all that changes the result and nothing else, known before any work."""
 
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +19,10 @@ from simopt.datasets import Dataset
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
 from simopt.measures import FunctionMeasure
+from simopt.store.hashes import FileHashes
 from simopt.workflows.attribute import AttributeRequest
 from simopt.workflows.compare import CompareRequest
+from simopt.workflows.data import Data
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import Request
 from simopt.workflows.run import find_or_make
@@ -63,17 +68,49 @@ def test_the_content_of_a_file_counts_and_its_path_does_not(tmp_path: Path) -> N
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_the_code_of_a_function_of_ones_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_users_function_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    found = []
+    code = []
     for number in (1, 2):
-        name = f"own_measure_{number}"
+        name = f"user_measure_{number}"
         (tmp_path / f"{name}.py").write_text(f"def score(X, Y):\n    return {number} * (X * Y).sum()\n")
         identity = requests.run([*BASE, f"measure._target_={name}.score"]).identity["measure"]
-        found.append(identity.pop("code"))
-    assert found == [f"def score(X, Y):\n    return {number} * (X * Y).sum()\n" for number in (1, 2)]
+        code.append(identity.pop("code"))
+    assert code == [f"def score(X, Y):\n    return {number} * (X * Y).sum()\n" for number in (1, 2)]
     assert catalogue.source_of("torch.dist") == ""
     assert catalogue.source_of("json.dumps").startswith("def dumps(")
+
+
+def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = np.random.default_rng(0).standard_normal((10, 3))
+    np.save(tmp_path / "x.npy", data)
+    hashed: list[str] = []
+    digest_of = hashlib.file_digest
+
+    def counted(handle: Any, name: str) -> Any:
+        hashed.append(handle.name)
+        return digest_of(handle, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    for log in (str(tmp_path / "outputs"), None):
+        hashed.clear()
+        request = requests.run(["dataset=file", f"dataset.path='{tmp_path / 'x.npy'}'"])
+        request = replace(request, log=log)
+        assert request.digest
+        np.testing.assert_array_equal(request.dataset.dataset.responses, data)
+        assert [Path(name).name for name in hashed] == ["x.npy"]
+
+
+def test_a_file_that_changed_after_its_identity_was_asked_for_is_loaded_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "x.npy"
+    data = np.random.default_rng(0).standard_normal((10, 3))
+    np.save(file, data)
+    first, second = (Data.named(str(file)) for _ in range(2))
+    assert first.identity(FileHashes()) == second.identity(FileHashes())
+    np.save(file, np.vstack([data, data]))
+    assert first.dataset.responses.shape == (20, 3)
+    np.save(file, data)
+    assert second.dataset.responses.shape == (10, 3)
 
 
 def test_data_that_a_caller_holds_count_by_their_content() -> None:
@@ -111,19 +148,19 @@ def defaults() -> dict[str, Callable[[], Request]]:
 
 def test_the_ids_of_stored_results_stay_as_they_are() -> None:
     """An id that changes makes stored results unfindable; where numbers change, raise a revision."""
-    found = {name: make().path.parent.name for name, make in defaults().items()}
-    assert found == json.loads(IDS.read_text())
+    ids = {name: make().path.parent.name for name, make in defaults().items()}
+    assert ids == json.loads(IDS.read_text())
 
 
 def test_a_raised_revision_is_another_id_and_the_old_result_is_not_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [*BASE, "max_steps=2", f"log.dir='{tmp_path}'"]
-    before = requests.run(given)
+    overrides = [*BASE, "max_steps=2", f"log.dir='{tmp_path}'"]
+    before = requests.run(overrides)
     old = before.digest
-    assert [find_or_make(requests.run(given))[1] for _ in range(2)] == ["done", "found"]
+    assert [find_or_make(requests.run(overrides))[1] for _ in range(2)] == ["done", "found"]
     monkeypatch.setitem(catalogue.REVISIONS, str(before.measure["_target_"]), 2)
-    after = requests.run(given)
+    after = requests.run(overrides)
     assert after.digest != old
     assert find_or_make(after)[1] == "done"
 
@@ -155,15 +192,15 @@ def test_where_a_run_lies_is_known_without_torch(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_stored_is_found_without_torch_in_half_a_second(simopt, tmp_path: Path) -> None:
-    asked = ["run", "dataset=mante", "max_steps=2", "--json"]
-    assert json.loads(simopt(*asked).stdout)["outcome"] == "done"
+    command = ["run", "dataset=mante", "max_steps=2", "--json"]
+    assert json.loads(simopt(*command).stdout)["outcome"] == "done"
     text = (
         "import json, sys, time\n"
         "from typer.testing import CliRunner\n"
         "from simopt.app.cli import app\n"
         "for _ in range(2):  # the first call imports\n"
         "    began = time.process_time()\n"
-        f"    done = CliRunner().invoke(app, {asked!r})\n"
+        f"    done = CliRunner().invoke(app, {command!r})\n"
         "    seconds = time.process_time() - began\n"
         "assert 'torch' not in sys.modules\n"
         "print(json.dumps([json.loads(done.stdout)['outcome'], seconds]))\n"
@@ -173,12 +210,12 @@ def test_a_run_that_is_stored_is_found_without_torch_in_half_a_second(simopt, tm
     assert seconds < 0.5
 
 
-def test_an_option_of_ones_own_function_counts_whatever_its_default(
+def test_an_option_of_a_users_function_counts_whatever_its_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "own_option.py").write_text("def score(X, Y, center=True):\n    return (X * Y).sum()\n")
-    node = {"_target_": "own_option.score"}
+    (tmp_path / "user_option.py").write_text("def score(X, Y, center=True):\n    return (X * Y).sum()\n")
+    node = {"_target_": "user_option.score"}
     X = np.random.default_rng(0).standard_normal((5, 2))
     digests = {RunRequest(dataset=X, measure={**node, **more}).digest for more in ({}, {"center": False})}
     assert len(digests) == 2
@@ -194,16 +231,16 @@ def test_numbers_that_are_equal_are_the_same_option() -> None:
 def test_single_trials_count() -> None:
     X = np.random.default_rng(0).standard_normal((5, 2))
     trials = Trials(np.repeat(X, 2, axis=0), np.repeat(np.arange(5), 2))
-    requests_ = [RunRequest(dataset=Dataset("X", X, trials=each)) for each in (None, trials)]
-    assert requests_[0].digest != requests_[1].digest
+    without, with_trials = (RunRequest(dataset=Dataset("X", X, trials=held)) for held in (None, trials))
+    assert without.digest != with_trials.digest
 
 
 def test_a_function_without_a_name_is_used_and_not_stored(tmp_path: Path) -> None:
     X = np.random.default_rng(0).standard_normal((6, 2))
-    own = FunctionMeasure(name="own", function=lambda X, Y: -((X - Y) ** 2).sum((-1, -2)))
-    assert len(simopt.optimize(X, own, max_steps=2).score) == 3
-    with pytest.raises(InputError, match="has no name by which its results could be found again"):
-        simopt.optimize(X, own, max_steps=2, store=tmp_path)
+    measure = FunctionMeasure(name="mine", function=lambda X, Y: -((X - Y) ** 2).sum((-1, -2)))
+    assert len(simopt.optimize(X, measure, max_steps=2).score) == 3
+    with pytest.raises(InputError, match="<lambda> has no name"):
+        simopt.optimize(X, measure, max_steps=2, store=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,9 +248,9 @@ def test_what_was_stored_under_an_alias_has_the_names_that_are_asked_for(tmp_pat
     X = np.random.default_rng(0).standard_normal((20, 4)) * [4, 3, 2, 1]
     alias = ("cka-linear-gretton", "nbs")
     square = {"mode": "square", "per_side": 2, "steps": 5, "store": tmp_path}
-    made, found = simopt.joint(X, ("cka", "nbs"), **square), simopt.joint(X, alias, **square)
-    assert (made.how, found.how, found.names) == ("done", "found", alias)
-    np.testing.assert_array_equal(made.square.end, found.square.end)
+    made, again = simopt.joint(X, ("cka", "nbs"), **square), simopt.joint(X, alias, **square)
+    assert (made.how, again.how, again.names) == ("done", "found", alias)
+    np.testing.assert_array_equal(made.square.end, again.square.end)
     short = {"levels": [0.3, 0.6, 0.9], "starts": 2, "rounds": 1, "steps": 5, "store": tmp_path}
     for pair, order in ((alias, 1), (alias[::-1], -1)):
         np.testing.assert_array_equal(simopt.joint(X, pair, **short).square.end, made.square.end[:, ::order])
@@ -222,8 +259,8 @@ def test_what_was_stored_under_an_alias_has_the_names_that_are_asked_for(tmp_pat
     assert (again.how, [curve.measure for curve in again.curves]) == ("found", list(alias))
 
 
-def test_labels_that_name_rows_are_looked_at_though_a_score_is_stored(tmp_path: Path) -> None:
+def test_labels_that_identify_samples_are_checked_though_a_score_is_stored(tmp_path: Path) -> None:
     X, Y = np.random.default_rng(0).standard_normal((2, 9, 3))
     simopt.compare(X, Y, draws=2, store=tmp_path)
-    with pytest.raises(InputError, match="Unknown label of X 'bogus'"):
+    with pytest.raises(InputError, match="'bogus'"):
         simopt.compare(X, Y, draws=2, ids="bogus", store=tmp_path)

@@ -1,4 +1,4 @@
-"""The command line and Python answer alike: ``--json`` prints what ``as_json`` returns."""
+"""The command line and Python give the same results: ``--json`` prints what ``as_json`` returns."""
 
 import json
 from collections.abc import Callable
@@ -64,18 +64,18 @@ CASES: dict[str, tuple[list[str], Callable[[Any, Any], Result]]] = {
     ),
 }
 ELSEWHERE = {"path", "wall_seconds", "created", "finished", "run", "cost"}
-"""Keys of what differs by where and when a result is made: Python stores nothing here. Of a run, its file."""
+"""Keys that differ by where and when a result is made: Python stores nothing here. ``run`` is a run's file."""
 
 
 def compared(value: Any) -> Any:
     """Return JSON without what differs by place and time; the contents of a run inside a card stay."""
     if isinstance(value, dict):
         return {
-            key: compared(each)
-            for key, each in value.items()
-            if key not in ELSEWHERE or (key == "run" and isinstance(each, dict))
+            key: compared(item)
+            for key, item in value.items()
+            if key not in ELSEWHERE or (key == "run" and isinstance(item, dict))
         }
-    return [compared(each) for each in value] if isinstance(value, list) else value
+    return [compared(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture
@@ -95,6 +95,6 @@ def test_json_of_the_command_is_json_of_the_call(simopt, tmp_path: Path, files, 
     done = simopt(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     X = package.load_dataset("file", path=str(tmp_path / "recording.h5"), constant_units="keep")
-    told = call(X, files[1]).as_json()
-    assert told["schema"] == 1
-    assert compared(json.loads(done.stdout)) == compared(told)
+    values = call(X, files[1]).as_json()
+    assert values["schema"] == 1
+    assert compared(json.loads(done.stdout)) == compared(values)

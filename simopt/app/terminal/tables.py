@@ -105,6 +105,8 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 def scores_table(result: CompareResult) -> Table:
     """Return scores, where they stand, and the reason for each that was not computed."""
     note = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
+    for standing in result.standings:
+        note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
     heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
