@@ -44,7 +44,9 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        facts: dict[str, Any] = {"score": self.score, "degenerate": self.degenerate}
+        facts: dict[str, Any] = {"score": self.score}
+        if self.degenerate is not None:
+            facts["degenerate"] = self.degenerate
         if self.null:
             facts["null"] = {
                 kind: {

@@ -14,6 +14,7 @@ from simopt.workflows.result import Result
 
 FILE = ["dataset=file", "dataset.path=recording.h5"]
 PAIR = ["recording.h5", "model.npy"]
+WIDE = np.random.default_rng(1).standard_normal((40, 45))
 QUICK = {"levels": [0.3, 0.6], "steps": 3, "starts": 2, "rounds": 1}
 CASES: dict[str, tuple[list[str], Callable[[Any, Any], Result]]] = {
     "score": (
@@ -23,6 +24,10 @@ CASES: dict[str, tuple[list[str], Callable[[Any, Any], Result]]] = {
     "score with options": (
         ["score", *PAIR, "measure=cka", "measure.form=angular", "--draws", "5", "--snr", "2"],
         lambda X, Y: package.compare(X, Y, draws=5, snr=2.0, form="angular"),
+    ),
+    "score that the shapes decide": (
+        ["score", "recording.h5", "wide.npy", "measure=linreg", "--draws", "5"],
+        lambda X, Y: package.compare(X, WIDE, "linreg", draws=5),
     ),
     "run": (
         ["run", *FILE, "max_steps=3", "seeds=[0,1]", "track=[nbs]", "nulls=3", "decoder=standard"],
@@ -64,7 +69,7 @@ CASES: dict[str, tuple[list[str], Callable[[Any, Any], Result]]] = {
     ),
 }
 ELSEWHERE = {"path", "wall_seconds", "created", "finished", "run", "cost"}
-"""Keys that differ by where and when a result is made: Python stores nothing here. ``run`` is a run's file."""
+"""Keys that differ by where and when a result is made. Of a run, ``run`` is its file."""
 
 
 def compared(value: Any) -> Any:
@@ -86,9 +91,11 @@ def files(tmp_path: Path, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     with h5py.File(tmp_path / "recording.h5", "w") as file:
         file["responses"], file["labels/side"] = X, labels
     np.save(tmp_path / "model.npy", Y)
+    np.save(tmp_path / "wide.npy", WIDE)
     return X, Y
 
 
+@pytest.mark.filterwarnings("ignore::simopt.errors.DegenerateWarning")
 @pytest.mark.parametrize("case", CASES)
 def test_json_of_the_command_is_json_of_the_call(simopt, tmp_path: Path, files, case: str) -> None:
     arguments, call = CASES[case]
@@ -98,3 +105,8 @@ def test_json_of_the_command_is_json_of_the_call(simopt, tmp_path: Path, files, 
     values = call(X, files[1]).as_json()
     assert values["schema"] == 1
     assert compared(json.loads(done.stdout)) == compared(values)
+
+
+def test_a_score_that_the_shapes_decide_is_noted_under_the_table(simopt, files) -> None:
+    assert "R2 is 1" in simopt("score", "recording.h5", "wide.npy", "measure=linreg,cka").stdout
+    assert "R2 is 1" not in simopt("score", "recording.h5", "model.npy", "measure=linreg,cka").stdout
