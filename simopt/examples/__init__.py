@@ -1,1 +1,1 @@
-"""Scripts that show what the package does: they import only ``simopt`` itself."""
+"""Scripts that show how to use the package. They import only ``simopt`` itself."""

@@ -1,8 +1,8 @@
 """Show a synthetic dataset Y becoming a recording X, in the first two principal components of X.
 
-Above, the samples of X in grey and those of Y in color; below, how much of PCs 1, 2, 5 and 10 is captured.
-Most measures ignore rotations and the scale of Y, so in each frame Y is turned onto X by orthogonal
-Procrustes and has its total variance. Frames are evenly spaced in score, not in steps.
+Top: the samples of X in grey and those of Y in color. Bottom: captured variance of PCs 1, 2, 5 and 10 against
+the score. Most measures ignore rotations and the scale of Y, so in each frame Y is aligned to X: rotated by
+orthogonal Procrustes, and scaled to the total variance of X. Frames are evenly spaced in score, not in steps.
 
     python -m simopt.examples.animate majaj cka procrustes_angular --file majaj.gif
 """
@@ -31,16 +31,16 @@ CURVES = (1, 2, 5, 10)
 """The PCs whose captured variance is drawn."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 ENOUGH = 0.99
-"""Of the way from the score of noise to that of X itself, where a run ends."""
+"""A run ends at this share of the way from the score of noise to that of X itself."""
 MOST_SAMPLES = 1000
-"""Drawn of more, at random."""
+"""Of more samples, so many are drawn, chosen at random."""
 RATE = 10
-"""Frames a second."""
+"""Frames per second."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One state: step, score, Y in two PCs of X (samples, 2), and the captured variance of some PCs."""
+    """One state: step, score, Y in two PCs of X (samples, 2), and the captured variance of PCs (K,)."""
 
     step: int
     score: float
@@ -49,25 +49,26 @@ class Shot:
 
 
 class View:
-    """The recording X (samples, units) in its principal components, and a Y turned onto it."""
+    """The recording X (samples, units) in its principal components, and Y aligned to it."""
 
     def __init__(self, X: Array) -> None:
         left, values, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
-        self.scores = left * (values / np.linalg.norm(values))
+        self.scores = left * (values / np.linalg.norm(values))  # (samples, K), total variance 1
         self.variance_ratio = np.square(values) / np.square(values).sum()
         self.pcs = [pc for pc in CURVES if pc <= len(values)]
         self.axes = left[:, [pc - 1 for pc in self.pcs]]
 
     def shot(self, step: int, score: float, Y: Array) -> Shot:
-        """Return a state of Y (samples, units): with Y'X = U S V', the rotation nearest to X is Y U V'."""
+        """Return a state of Y (samples, units): with Y'X = U S V', Y U V' is the rotation of Y closest to X."""
         Y = Y - Y.mean(axis=0)
         left, _, right = np.linalg.svd(Y.T @ self.scores, full_matrices=False)
         basis, _ = np.linalg.qr(Y)
+        # The R2 of predicting the unit vector u_i from Y is the squared length of its projection on span(Y).
         captured = np.square(basis.T @ self.axes).sum(axis=0)
         return Shot(step, score, (Y @ left @ right[:, :2]) / np.linalg.norm(Y), captured)
 
 
-def climb(X: Array, measure: str, view: View, frames: int, steps: int, lr: float) -> list[Shot]:
+def follow_gradient(X: Array, measure: str, view: View, frames: int, steps: int, lr: float) -> list[Shot]:
     """Follow the gradient of a measure from noise, and return a state for each frame."""
     chosen = simopt.measures.get(measure)
     recording = torch.as_tensor(X, dtype=torch.float32)
@@ -81,7 +82,8 @@ def climb(X: Array, measure: str, view: View, frames: int, steps: int, lr: float
         (Y.grad,) = torch.autograd.grad(-chosen.sign * score, Y)
         first, last = (kept[0].score, kept[-1].score) if kept else (score.item(), np.inf)
         done = step == steps or chosen.sign * (score.item() - first - ENOUGH * (best - first)) >= 0
-        # More states than frames are kept, as a run may end far from the score of X.
+        # Three times as many states as frames are kept over the whole way to the score of X: a run that ends
+        # early, after a third of it, still has enough.
         if done or abs(score.item() - last) * 3 * frames >= abs(best - first):
             kept.append(view.shot(step, score.item(), Y.detach().numpy().astype(np.float64)))
         if done:
@@ -93,7 +95,7 @@ def climb(X: Array, measure: str, view: View, frames: int, steps: int, lr: float
 
 
 class Panel:
-    """One measure: the samples above, the captured variance of some PCs below."""
+    """The two axes of one measure: samples at the top, captured variance at the bottom."""
 
     def __init__(self, above: Axes, below: Axes, name: str, shots: list[Shot], view: View) -> None:
         self.above, self.name, self.shots = above, name, shots
@@ -112,7 +114,7 @@ class Panel:
         self.show(0)
 
     def color(self, label: str, values: npt.NDArray[np.generic]) -> None:
-        """Color the samples by a label: few classes each in its own, many or a quantity along a scale."""
+        """Color the samples by a label: up to 8 classes by one color each, other values by a color scale."""
         classes, codes = np.unique(values, return_inverse=True)
         few = len(classes) <= len(COLORS)
         scale = ListedColormap(COLORS[: len(classes)]) if few else mpl.colormaps["viridis"]
@@ -125,7 +127,7 @@ class Panel:
             self.above.figure.colorbar(self.points, ax=self.above, label=label, shrink=0.6)
 
     def show(self, index: int) -> None:
-        """Bring the panel to a frame."""
+        """Show a frame."""
         shown = self.shots[: index + 1]
         self.points.set_offsets(shown[-1].points[self.rows])
         for curve, captured in zip(self.curves, np.array([shot.captured for shot in shown]).T, strict=True):
@@ -134,7 +136,7 @@ class Panel:
 
 
 def save(panels: Sequence[Panel], figure: Figure, frames: int, file: Path) -> None:
-    """Write the frames into a GIF, or an MP4 where ffmpeg is installed; the last one stays for a second."""
+    """Write the frames to a GIF, or to an MP4 (needs ffmpeg); the last frame stays for a second."""
 
     def show(index: int) -> list[Artist]:
         for panel in panels:
@@ -142,14 +144,14 @@ def save(panels: Sequence[Panel], figure: Figure, frames: int, file: Path) -> No
         return []
 
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, so that nothing moves but the samples
+    figure.set_layout_engine("none")  # lay out only once: else the axes would move from frame to frame
     order = [*range(frames), *[frames - 1] * (RATE - 1)]
     writer = PillowWriter(fps=RATE) if file.suffix == ".gif" else FFMpegWriter(fps=RATE)
     FuncAnimation(figure, show, frames=order).save(file, writer=writer)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Optimize for each measure and write the animation."""
+    """Optimize Y for each measure, and write the animation."""
     parser = argparse.ArgumentParser(prog="python -m simopt.examples.animate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("dataset", help="a name of `simopt datasets`, or a file")
@@ -158,8 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--file", type=Path, default=Path("animation.gif"), help=".gif or .mp4")
     parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--color", metavar="LABEL", help="a label of the dataset; default: its first one")
-    parser.add_argument("--steps", type=int, default=1000, help="at most so many, default: %(default)s")
+    parser.add_argument("--color", metavar="LABEL", help="a label of the dataset; default: the first")
+    parser.add_argument(
+        "--steps", type=int, default=1000, help="largest number of steps, default: %(default)s"
+    )
     parser.add_argument("--lr", type=float, default=0.02, help="learning rate of Adam, default: %(default)s")
     options = parser.parse_args(arguments)
     if options.file.suffix not in (".gif", ".mp4"):
@@ -173,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     label = options.color or next(iter(dataset.labels), None)
     if label and label not in dataset.labels:
         parser.error(
-            f"--color is {label}; {dataset.name} has the labels: {', '.join(dataset.labels) or 'none'}"
+            f"--color is {label}; the labels of {dataset.name} are: {', '.join(dataset.labels) or 'none'}"
         )
     X = np.asarray(dataset.responses, dtype=np.float64).reshape(-1, dataset.responses.shape[-1])
     view = View(X)
@@ -183,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     axes = figure.subplots(2, count, squeeze=False, height_ratios=(3.4, 1))
     panels = []
     for name, (above, below) in zip(options.measures, axes.T, strict=True):
-        shots = climb(X, name, view, options.frames, options.steps, options.lr)
+        shots = follow_gradient(X, name, view, options.frames, options.steps, options.lr)
         panels.append(Panel(above, below, name, shots, view))
         if label:
             values = np.asarray(dataset.labels[label])

@@ -1,4 +1,4 @@
-"""Optimize noise towards a recording, and say at which score each of its first PCs is captured.
+"""Optimize noise towards a recording, and print at which score its first PCs are half captured.
 
 Run it with ``python -m simopt.examples.quickstart``.
 """
@@ -9,7 +9,7 @@ import simopt
 
 
 def main() -> None:
-    """Score noise against a recording, optimize it, and print what it captures on the way."""
+    """Score noise against a recording, optimize it, and print what it captures at which score."""
     X = simopt.load_dataset("ultrametric").responses  # (samples, units)
     noise = np.random.default_rng(0).standard_normal(X.shape)
     for name in ("cka", "nbs"):

@@ -92,8 +92,7 @@ class AttributeResult(Result, Attribution):
     @property
     def title(self) -> str:
         """Y, the recording, the measure and the score."""
-        source = f"{self.dataset} (surrogate)" if self.source == "surrogate" else self.dataset
-        return f"{self.name} against {source}: {self.measure} {self.score:.6f}"
+        return f"{self.name} against {self.dataset} ({self.source}): {self.measure} {self.score:.6f}"
 
     def caveats(self) -> list[str]:
         """Return why the changes could not be computed as usual, if so."""

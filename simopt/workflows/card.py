@@ -184,7 +184,7 @@ def carry_out(
         reference = decomposed(request)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SurrogateWarning)  # shown when the dataset was loaded
-        return _Making(request, reference, observe, should_stop).card()
+        return _CardMaker(request, reference, observe, should_stop).card()
 
 
 def decomposed(request: CardRequest) -> Reference:
@@ -193,8 +193,8 @@ def decomposed(request: CardRequest) -> Reference:
     return Reference.of(request.run.dataset.dataset.samples(), dtype=precision, device=device)
 
 
-class _Making:
-    """The making of one card."""
+class _CardMaker:
+    """Finds or makes the parts of one card, and collects the reasons for those that are missing."""
 
     def __init__(
         self, request: CardRequest, reference: Reference, observe: OnProgress, should_stop: Callable[[], bool]
@@ -212,12 +212,12 @@ class _Making:
         self.notes += filter(None, [measure.degenerate(samples, units)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        curve = climbed = None
+        curve = optimized = None
         if self._applies("sensitivity", cost):
             curve = self._part("sensitivity", functools.partial(self._sensitivity, cost))
-        if self._can_climb("run", cost):
-            climbed = self._part("run", self._run)
-        joints = self._joints() if self._can_climb("joint", cost) else []
+        if self._can_optimize("run", cost):
+            optimized = self._part("run", self._run)
+        joints = self._joints() if self._can_optimize("joint", cost) else []
         hidden = ("_target_", "_object_", "name", "aliases")
         options = {k: v for k, v in self.request.run.measure.items() if k not in hidden and v is not None}
         return CardResult(
@@ -231,8 +231,8 @@ class _Making:
             invariances=tried,
             cost=cost,
             sensitivity=curve,
-            run=climbed,
-            summary=None if climbed is None else summarize(climbed),
+            run=optimized,
+            summary=None if optimized is None else summarize(optimized),
             joints=joints,
             missing=self.missing,
             notes=self.notes,
@@ -259,7 +259,7 @@ class _Making:
             self.missing[name] = f"{reason}."
         return None
 
-    def _can_climb(self, part: str, cost: Cost | None) -> bool:
+    def _can_optimize(self, part: str, cost: Cost | None) -> bool:
         if part == "joint" and not self.request.partners:
             self.missing[part] = "left out as requested"
         elif not self.measure.differentiable:
@@ -270,7 +270,7 @@ class _Making:
 
     def _applies(self, part: str, cost: Cost | None) -> bool:
         if cost is None:
-            self.missing[part] = f"{self.measure.name} does not apply, as cost says."
+            self.missing[part] = f"{self.measure.name} does not apply: see cost."
         return cost is not None
 
     def _steps(self, part: str) -> OnProgress:
@@ -288,9 +288,8 @@ class _Making:
     def _sensitivity(self, cost: Cost) -> Any:
         pcs = len(self.reference.variance_ratio)
         restricted: dict[str, Any] = {}
-        if (
-            cost.score.seconds * pcs * 10 > MANY_SECONDS
-        ):  # the default has 10 seeds, one score each for every PC
+        # By default every PC is scored once for each of 10 seeds.
+        if cost.score.seconds * pcs * 10 > MANY_SECONDS:
             few_pcs = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
             restricted = {"pcs": few_pcs, "seeds": _FEW_SEEDS}
             self.notes.append(f"sensitivity: only {len(few_pcs)} PCs and 3 seeds, as one score takes long")
@@ -306,6 +305,7 @@ class _Making:
     def _run(self) -> Run:
         request = self._decoding(self.request.run)
         observe = self._steps("run")
+        # With options or keys of the user's own, only the very run that was requested is used.
         fits, among = None, []
         if self.request.plain and not self.request.chosen:
             fits, among = functools.partial(_can_replace, request), stored_runs(request)
@@ -350,6 +350,7 @@ class _Making:
         assert result.region is not None
         # On the card the partner's scores come first; the search may have had the other order.
         order = 1 if result.names[0] == partner else -1
+        # Along the lower boundary and back along the upper one: a closed polygon.
         outline = np.concatenate([result.region.lower, result.region.upper[::-1]])
         proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
         return Joint(
@@ -382,6 +383,7 @@ class _Making:
         searches: list[tuple[int, str, Path, bool]] = []
         for path, attributes in joint.stored_ranges(request):
             config = parsed(attributes.get("config")) or {}
+            # The number of units changes the region: on the card, Y has as many as X.
             if attributes.get("mode") == "boundary" and config.get("units") is None:
                 measures_there = shelf.parsed(attributes.get("identity")).get("measures")
                 searches.append((*_effort(config), path, measures_there == request.identity["measures"]))

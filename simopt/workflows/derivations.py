@@ -310,6 +310,7 @@ def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
     samples, units = X.shape
     start = prediction = comparison = None
     refusal = ""
+    # predict() needs a closed form; a measure without one still has `start`.
     try:
         start = gradient_at_start(X, request.built()[name], _SEEDS)
         prediction = predict(dataset.spectrum(), samples, units, _default_name(node), seeds=_SEEDS)

@@ -280,8 +280,8 @@ class _Search:
         self.a, self.b = request.built()
         self.title = " and ".join(request.names)
         self.observe, self.should_stop = observe, should_stop
-        where, precision = devices.choose(request.device, request.dtype)
-        reference = Reference.of(self.dataset.samples(), dtype=precision, device=where)
+        device, precision = devices.choose(request.device, request.dtype)
+        reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
         self.search = self._search(reference)
         self.saved = time.monotonic()
 
@@ -300,7 +300,7 @@ class _Search:
         if before is not None:
             with resuming_errors(self.request.path):
                 self.search.restore(resumed(before))
-        if not self.search.run(lambda *_: self._pass(), self.should_stop):
+        if not self.search.run(lambda *_: self._after_step(), self.should_stop):
             self._checkpoint(layout.INTERRUPTED)
             where = self.title if self.request.path is None else self.request.path.parent
             raise InterruptedRunError(f"{where}: interrupted; rerun the same command to resume.")
@@ -313,7 +313,7 @@ class _Search:
         self.request.write(Stored({}, arrays, groups), status)
         self.saved = time.monotonic()
 
-    def _pass(self) -> None:
+    def _after_step(self) -> None:
         if time.monotonic() - self.saved >= self.request.checkpoint_seconds:
             self._checkpoint(layout.RUNNING)
         search = self.search
@@ -354,7 +354,7 @@ def _implied(request: JointRequest, search: PairSearch, region: Region) -> list[
     for i, threshold in enumerate(search.thresholds):
         scores_of_a = [] if across is None else across.value[i].tolist()
         ranges.append(implied(region, threshold, 1, found=scores_of_a))
-    return [_with_proof(request, each_range) for each_range in ranges]
+    return [_with_proof(request, searched) for searched in ranges]
 
 
 def _with_proof(request: JointRequest, searched: Implied) -> Implied:
@@ -391,7 +391,7 @@ def _limits(request: JointRequest, a: str, b: str, levels: Any) -> bounds.Range 
 def _widened(request: JointRequest, result: JointResult) -> JointResult:
     """Widen a region to contain the scores of stored runs and square searches on the same data.
 
-    A search finds an inner approximation of the region. Every pair of scores that some Y has belongs to it.
+    Every pair of scores that some Y has belongs to the region, and the search may not have found it.
     """
     if result.region is None or not request.contain or request.path is None:
         return result

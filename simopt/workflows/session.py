@@ -82,14 +82,14 @@ class Session:
     ) -> None:
         self.request = request
         self.observe, self.should_stop, self.stopped = observe, should_stop, False
-        where, precision = devices.choose(request.device, request.dtype, tf32=request.tf32)
+        device, precision = devices.choose(request.device, request.dtype, tf32=request.tf32)
         self.measure, tracked, factory, start = request.built()
         self.dataset = request.dataset.dataset
         self.decoding = run_decoding.build(request.decoder, self.dataset) if request.decoder else None
         X = self.dataset.samples()
         if reference is None:
-            reference = Reference.of(X, dtype=precision, device=where)
-        self.reference = reference.to(precision, where)
+            reference = Reference.of(X, dtype=precision, device=device)
+        self.reference = reference.to(precision, device)
         self.ascent = setup.prepare(
             self.reference,
             self.measure,
@@ -125,6 +125,7 @@ class Session:
             self.seconds_before = float(first["wall_seconds"])
             header = replace(header, attributes={**header.attributes, **first})
         self.log = RunLog(header, before)
+        # Thinning goes on from the last logged score, so a resumed run logs what an uninterrupted one does.
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
         self.unwritten = before is None
@@ -180,6 +181,8 @@ class Session:
         return self.stopped
 
     def _observe(self, state: State) -> None:
+        # Before this state is logged, because a run that resumes from the checkpoint begins with it. Only if
+        # the optimizer stands at this state (settled), and not for the last one, whose file follows at once.
         due = time.monotonic() - self.saved >= self.pause
         if due and state.settled and not state.last and self.request.path is not None:
             self._checkpoint(layout.RUNNING)

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 from PIL import Image
 
-from simopt.examples.animate import View, climb, main
+from simopt.examples.animate import View, follow_gradient, main
 
 
 def test_the_file_is_a_gif_of_so_many_frames(tmp_path):
@@ -18,7 +18,7 @@ def test_the_file_is_a_gif_of_so_many_frames(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--file", "a.png"], "a .gif or .mp4 file"), (["--frames", "1"], "at least 2"),
-     (["--color", "level9"], "ultrametric has the labels: level1")],
+     (["--color", "level9"], "--color is level9; the labels of ultrametric are: level1")],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
@@ -30,7 +30,7 @@ def test_what_cannot_be_shown_is_refused(arguments, message, capsys):
 def test_frames_are_evenly_spaced_in_score_and_end_at_the_recording(measure, rng):
     X = rng.normal(size=(40, 6)) * [6, 5, 4, 1, 1, 1]
     view = View(X)
-    shots = climb(X, measure, view, frames=6, steps=1000, lr=0.02)
+    shots = follow_gradient(X, measure, view, frames=6, steps=1000, lr=0.02)
     scores = [shot.score for shot in shots]
     np.testing.assert_allclose(scores, np.linspace(scores[0], scores[-1], 6), atol=0.05)
     gaps = [np.linalg.norm(shot.points - view.scores[:, :2]) for shot in shots]
