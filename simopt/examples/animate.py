@@ -59,7 +59,7 @@ class View:
         self.axes = left[:, [pc - 1 for pc in self.pcs]]
 
     def shot(self, step: int, score: float, Y: Array) -> Shot:
-        """Return a state of Y (samples, units): with Y'X = U S V', Y U V' is the rotation of Y closest to X."""
+        """Return a state of Y (samples, units): with Y'X = U S V', the rotation closest to X is Y U V'."""
         Y = Y - Y.mean(axis=0)
         left, _, right = np.linalg.svd(Y.T @ self.scores, full_matrices=False)
         basis, _ = np.linalg.qr(Y)

@@ -167,7 +167,7 @@ def test_bounds_on_a_spectrum(simopt):
         (["--derivation", "measure=[rsa]"], "rsa: no derivation; there are: cka"),
         (["--derivation", "--learning"], "one at a time"),
         (["--write", "d"], "goes with --derivation"),
-        (["--bounds", "measure=[cka]"], "two measures or more"),
+        (["--bounds", "measure=[cka]"], "two measures"),
         (["--bounds", "measure=[cka,rsa]"], "Unknown measure with bounds 'rsa'"),
     ],
 )
