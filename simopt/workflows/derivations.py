@@ -261,12 +261,11 @@ class LearningResult(Result):
         return f"order in which PCs of {self.dataset} ({self.source}) are learned: {names}"
 
     def main_numbers(self) -> list[str]:
-        """Return which PCs each measure learns first, or why nothing is predicted."""
+        """Return which PCs each measure with a gradient learns first."""
         return [
-            f"{learned.measure}: {learned.refusal or 'no prediction'}"
-            if learned.start is None
-            else f"{learned.measure} learns PCs {', '.join(map(str, learned.start.order[:5] + 1))} first"
+            f"{learned.measure} learns PCs {', '.join(map(str, learned.start.order[:5] + 1))} first"
             for learned in self.learned
+            if learned.start is not None
         ]
 
     def caveats(self) -> list[str]:
