@@ -1,19 +1,36 @@
 """Surrogates: Gaussian data with a given PC spectrum and shape, and planted labels.
 
-The surrogate of a recording has its published spectrum exactly. What lies along the principal components is
-drawn anew: U is Gaussian, made orthonormal, with prescribed overlaps with the class contrasts of the task
-variables. Nothing else of the recording is in it, and its labels are synthetic.
+The surrogate of a recording, X = U diag(s) V', has exactly the published explained variance ratios
+p_i = s_i^2 / sum s^2. The scores along the PCs are random: U is Gaussian, made orthonormal, and V is a random
+orthonormal basis. The labels are synthetic. They can be decoded because U has prescribed overlaps with the
+class contrasts of each task variable. Nothing else of the recording is in its surrogate: no dependence
+between samples, no tuning of single units, no noise correlations.
 
-The overlaps and the scale, in ``planted`` and ``scale`` of each recording, are calibrated on what is
-published of decoding: the accuracy of the published decoder on the recording itself and, for majaj and mante,
-on Y along the runs of cka and procrustes_angular. The overlaps decide how accuracy grows with the score. The
-scale matters to a decoder that does not standardize only: the smaller, the stronger its penalty.
-``tests/analysis/test_twin_decoding.py`` holds both against the published numbers.
+The overlaps (``planted`` of each recording) and the scale of the responses (``scale``) are calibrated by
+trial against published decoding results: the accuracy of the published decoder on each recording, and for
+majaj and mante also its accuracy on Y along the runs of ``cka`` and ``procrustes_angular``. The two have
+separate effects:
+
+- The overlaps set how accuracy grows with the score. Optimization captures the PCs of X roughly in the order
+  of their variance, so a variable planted in the first PCs can be decoded at a lower score than one planted
+  in later PCs.
+- The scale only matters to a decoder that does not standardize its input. The published decoder penalizes
+  the squared weights, and smaller responses need larger weights: the smaller the scale, the stronger the
+  penalty.
+
+``tests/analysis/test_twin_decoding.py`` compares the surrogates with the published numbers: within 0.03 in
+accuracy on the recordings, and within 0.06 (median) along runs.
+
+References
+----------
+Cloos et al. 2025, Differentiable Optimization of Similarity Scores Between Models and Brains,
+arXiv:2407.07059: the published spectra, decoder and decoding results.
 """
 
 from __future__ import annotations
 
 import csv
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -27,23 +44,23 @@ from simopt.typing import FloatArray, LabelArray
 
 @dataclass(frozen=True)
 class Planted:
-    """A task variable and where it is planted.
+    """A task variable, and the PCs that carry it.
 
-    Variables are planted one after the other: what is said of one is said of the part of its class contrasts
-    that the variables before it do not explain.
+    A variable of k classes is represented by k - 1 orthonormal class contrasts. Variables are planted one
+    after the other; ``strength`` refers to the part of the contrasts that earlier variables do not explain.
 
     Attributes
     ----------
     variable : str
     labels : array, (conditions,)
     strength : float, 0 to 1
-        How much of the variance of a class contrast lies in the PCs: its R2 when predicted from all of them.
-        A variable of k classes has k - 1 contrasts; PCs take them by turns.
+        The share of a contrast's variance that lies in the PCs: its R2 when predicted from all of them.
     center, width : float
-        Of a contrast, the part in PC i is proportional to exp(-(ln i - ln center)^2 / (2 width^2)), times
-        what the variables before have left of that PC.
+        R2 of a contrast from PC i alone is proportional to exp(-(ln i - ln center)^2 / (2 width^2)), times
+        the share of that PC which earlier variables left free. ``center`` is the number of a PC, counted from
+        1, and need not be whole; ``width`` is in units of ln i.
     decay : float, 0 to 1
-        By how much the strength of the last contrast is below that of the first, as a share of it.
+        The strength falls linearly over the contrasts, from ``strength`` to ``strength (1 - decay)``.
     """
 
     variable: str
@@ -55,50 +72,70 @@ class Planted:
 
     def contrasts(self) -> FloatArray:
         """Return an orthonormal basis of the centered class indicators, (conditions, classes - 1)."""
+        # One column for each class, 1 on its conditions. The centered columns add up to zero, so any k - 1 of
+        # them span the contrasts; the last one is left out.
         classes = np.unique(self.labels)
         indicators = (self.labels[:, None] == classes).astype(np.float64)
         basis, _ = np.linalg.qr((indicators - indicators.mean(axis=0))[:, :-1])
         return basis
 
     def overlaps(self, contrasts: int, free: FloatArray) -> FloatArray:
-        """Return the overlap of each contrast with each PC, (contrasts, K), of which parts (K,) are free."""
+        """Return the correlation of each contrast with each PC, (contrasts, K).
+
+        Parameters
+        ----------
+        contrasts : int
+        free : array, (K,)
+            The share of each PC that earlier variables left free, 0 to 1.
+        """
         pcs = len(free)
         weights = free * np.exp(-((np.log(np.arange(1, pcs + 1) / self.center) / self.width) ** 2) / 2)
         out = np.zeros((contrasts, pcs))
         for k in range(contrasts):
-            own = weights[k::contrasts]
+            # PCs k, k + contrasts, k + 2 contrasts, ... carry contrast k: no PC carries two contrasts of a
+            # variable. The squares of a row add up to the R2 of its contrast from all PCs.
+            share = weights[k::contrasts]
             strength = self.strength * (1 - self.decay * k / max(contrasts - 1, 1))
-            out[k, k::contrasts] = np.sqrt(strength * own / own.sum())
+            out[k, k::contrasts] = np.sqrt(strength * share / share.sum())
         return out
 
 
 def spectrum_file(name: str) -> Traversable:
-    """Return the csv of the published spectrum of a recording."""
+    """Return the csv file with the published spectrum of a recording."""
     return resources.files("simopt.datasets") / "spectra" / f"{name}.csv"
 
 
 def published_spectrum(name: str) -> FloatArray:
-    """Return the published explained variance ratios of a recording, (K,), descending, of sum 1."""
+    """Return the published explained variance ratios of a recording, (K,), descending, with sum 1."""
     lines = spectrum_file(name).read_text(encoding="utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return normalized([float(row["explained_variance_ratio"]) for row in rows], name)
 
 
 def normalized(spectrum: Sequence[float], name: str) -> FloatArray:
-    """Return a spectrum as explained variance ratios, (K,), descending, of sum 1.
+    """Return a spectrum as explained variance ratios, (K,), descending, with sum 1.
+
+    Parameters
+    ----------
+    spectrum : sequence of float
+        Variances of the PCs, in any unit and order.
+    name : str
+        Name of the dataset, for error messages.
 
     Raises
     ------
     InputError
-        Empty, or a value that is not finite and positive.
+        The spectrum is empty, or a value is not finite and positive.
     """
     try:
         values = np.asarray(spectrum, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
         values = np.empty(0)
     if values.ndim != 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
-        raise InputError(f"spectrum of {name}: expected a list of finite, positive variances.")
-    values = np.sort(values / values.max())[::-1]
+        raise InputError(
+            f"spectrum of {name} is {reprlib.repr(spectrum)}; expected a list of finite, positive variances."
+        )
+    values = np.sort(values / values.max())[::-1]  # divided first, so that the sum cannot overflow
     ratios: FloatArray = values / values.sum()
     return ratios
 
@@ -109,48 +146,63 @@ def gaussian_responses(
     rng: np.random.Generator,
     planted: Sequence[Planted] = (),
 ) -> FloatArray:
-    """Draw responses with a spectrum: X = U diag(s) V', s_i^2 = p_i x (samples x units).
+    """Draw responses with a given spectrum, X = U diag(s) V' with s_i^2 = p_i x samples x units.
 
     Parameters
     ----------
     spectrum : array, (K,)
-        Explained variance ratios p; K at most units and at most samples - 1.
+        Explained variance ratios p, with sum 1. K is at most the number of units, and at most samples - 1
+        minus the number of planted contrasts.
     shape : (samples, units) or (time, condition, unit)
     rng : Generator
     planted : sequence of Planted
-        Over the conditions (samples, where there is no time); constant over time.
+        Task variables with one label for each condition (each sample if there is no time axis). What is
+        planted is constant over time.
 
     Returns
     -------
-    array of float64, ``shape``, column means 0, mean square 1
+    array of float64, ``shape``
+        Every unit has mean 0 over samples; the mean square of all values is 1.
 
     Raises
     ------
     InputError
-        More PCs than the shape can hold, or variables planted too strongly into the same ones.
+        The shape cannot hold so many PCs, or variables are planted too strongly into the same PCs.
     """
     from threadpoolctl import threadpool_limits
 
     *leading, units = shape
     samples = int(np.prod(leading))
     count = len(spectrum)
-    if count > min(units, samples - 1):
+    # Centering takes one dimension of the samples, and G below must be orthogonal to every contrast.
+    needed = count + 1 + sum(len(np.unique(variable.labels)) - 1 for variable in planted)
+    if count > units or needed > samples:
         raise InputError(
-            f"A spectrum of {count} PCs needs at least {count} units and {count + 1} samples; "
+            f"A spectrum of {count} PCs needs at least {count} units and {needed} samples; "
             f"the shape is {samples} samples x {units} units."
         )
-    # One thread: with several, the last bits, and with them the hash and the name of a run, vary by machine.
+    # With several threads the order of additions, and so the last bits of the data and their hash, would
+    # depend on the machine.
     with threadpool_limits(1):
-        left = _left(rng.standard_normal((samples, count)), planted)
-        right, _ = np.linalg.qr(rng.standard_normal((units, count)))
+        left = _left(rng.standard_normal((samples, count)), planted)  # U, (samples, K)
+        right, _ = np.linalg.qr(rng.standard_normal((units, count)))  # V, (units, K)
         responses: FloatArray = (left * np.sqrt(spectrum * samples * units)) @ right.T
     return responses.reshape(shape)
 
 
 def _left(drawn: FloatArray, planted: Sequence[Planted]) -> FloatArray:
-    """Return centered, orthonormal U (samples, K) whose overlaps A with the contrasts C are those planted.
+    """Return U, (samples, K), centered and orthonormal, with C'U = A: the planted overlaps.
 
-    C is orthonormal too, and so is G, apart from it: U = C A + G (I - A'A)^1/2 has U'U = I exactly.
+    C, (samples, contrasts), holds the orthonormal class contrasts of all variables, and A, (contrasts, K),
+    their overlaps with the PCs. With G, (samples, K), orthonormal and C'G = 0,
+
+        U = C A + G (I - A'A)^1/2    gives    U'U = A'A + (I - A'A) = I    and    C'U = A.
+
+    Parameters
+    ----------
+    drawn : array, (samples, K)
+        Standard normal numbers, from which G is made.
+    planted : sequence of Planted
     """
     samples, count = drawn.shape
     drawn = drawn - drawn.mean(axis=0)
@@ -160,18 +212,23 @@ def _left(drawn: FloatArray, planted: Sequence[Planted]) -> FloatArray:
     A = np.zeros((0, count))
     for variable in planted:
         basis = variable.contrasts()
-        repeated = np.tile(basis, (samples // len(basis), 1))
-        rest, _ = np.linalg.qr(repeated - C @ (C.T @ repeated))
-        # QR leaves the sign of a column open; contrasts keep theirs.
+        repeated = np.tile(basis, (samples // len(basis), 1))  # the same at every time; time is outermost
+        rest, _ = np.linalg.qr(repeated - C @ (C.T @ repeated))  # without what earlier variables explain
+        # QR may flip the sign of a column. Undo it: overlaps are positive by construction, and refer to the
+        # contrast as it was.
         rest *= np.sign(np.sum(rest * repeated, axis=0))
-        free = np.clip(1 - np.sum(A**2, axis=0), 0, 1)
+        free = np.clip(1 - np.sum(A**2, axis=0), 0, 1)  # 1 - R2 of each PC from the contrasts so far, (K,)
         A = np.vstack([A, variable.overlaps(basis.shape[1], free)])
         C = np.hstack([C, rest])
-    values, vectors = np.linalg.eigh(np.eye(count) - A.T @ A)
-    if values[0] < -1e-9:
+    # No combination of PCs can be predicted from the contrasts with an R2 above 1, so A'A must not exceed I.
+    # Variables in the same PCs can add up to more. Rounding alone takes an eigenvalue slightly below 0.
+    eigenvalues, eigenvectors = np.linalg.eigh(np.eye(count) - A.T @ A)
+    if eigenvalues[0] < -1e-9:
         names = ", ".join(variable.variable for variable in planted)
-        raise InputError(f"{names}: planted too strongly into the same PCs.")
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    rest, _ = np.linalg.qr(drawn - C @ (C.T @ drawn))
-    left: FloatArray = C @ A + rest @ root
+        raise InputError(
+            f"{names}: planted too strongly into the same PCs; lower a strength, or move a center."
+        )
+    root = (eigenvectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ eigenvectors.T  # (I - A'A)^1/2, (K, K)
+    G, _ = np.linalg.qr(drawn - C @ (C.T @ drawn))
+    left: FloatArray = C @ A + G @ root
     return left

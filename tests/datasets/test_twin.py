@@ -46,10 +46,10 @@ def explained(contrast: np.ndarray, U: np.ndarray) -> np.ndarray:
     return (U.T @ contrast) ** 2 / np.sum(contrast**2)
 
 
-def test_gaussian_responses_are_centred_and_hold_what_was_planted(rng: np.random.Generator) -> None:
+def test_gaussian_responses_are_centered_and_hold_what_was_planted(rng: np.random.Generator) -> None:
     labels = np.repeat([0, 1, 2], [12, 10, 8])
     spectrum = np.array([0.4, 0.3, 0.2, 0.1])
-    planted = [Planted("group", labels, strength=0.8, centre=2, width=0.5, decay=0.5)]
+    planted = [Planted("group", labels, strength=0.8, center=2, width=0.5, decay=0.5)]
     X = gaussian_responses(spectrum, (2, 30, 5), rng, planted)
     flat = X.reshape(60, 5)
     np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-12)
@@ -59,8 +59,8 @@ def test_gaussian_responses_are_centred_and_hold_what_was_planted(rng: np.random
     weights = np.exp(-((np.log(np.arange(1, 5) / 2) / 0.5) ** 2) / 2)
     for k, contrast in enumerate(planted[0].contrasts().T):
         parts = explained(np.tile(contrast, 2), U)
-        own = weights[k::2] / weights[k::2].sum()
-        np.testing.assert_allclose(parts[k::2], (0.8, 0.4)[k] * own, atol=1e-12)
+        share = weights[k::2] / weights[k::2].sum()
+        np.testing.assert_allclose(parts[k::2], (0.8, 0.4)[k] * share, atol=1e-12)
         np.testing.assert_allclose(parts[1 - k :: 2], 0, atol=1e-12)
 
 
@@ -68,8 +68,8 @@ def test_a_later_variable_is_planted_by_what_the_earlier_ones_leave(rng: np.rand
     first, second = np.repeat([0, 1], 20), np.tile([0, 0, 0, 1], 10)
     second[first == 1] = 1 - second[first == 1]  # related to the first
     planted = [
-        Planted("first", first, strength=0.9, centre=1, width=0.1),
-        Planted("second", second, strength=0.3, centre=3, width=0.1),
+        Planted("first", first, strength=0.9, center=1, width=0.1),
+        Planted("second", second, strength=0.3, center=3, width=0.1),
     ]
     U = pcs(gaussian_responses(np.array([0.4, 0.3, 0.2, 0.1]), (40, 6), rng, planted))[:, :4]
     c, d = (variable.contrasts()[:, 0] for variable in planted)
@@ -80,18 +80,27 @@ def test_a_later_variable_is_planted_by_what_the_earlier_ones_leave(rng: np.rand
 
 def test_what_cannot_be_planted_is_refused(rng: np.random.Generator) -> None:
     first, second = np.repeat([0, 1], 20), np.tile([0, 1], 20)
-    planted = [Planted(name, x, 0.9, centre=1.5, width=1) for name, x in (("a", first), ("b", second))]
-    with pytest.raises(InputError, match="a, b: planted too strongly into the same PCs"):
+    planted = [Planted(name, x, 0.9, center=1.5, width=1) for name, x in (("a", first), ("b", second))]
+    with pytest.raises(InputError, match="a, b: .*strength"):
         gaussian_responses(np.array([0.5, 0.3, 0.2]), (40, 6), rng, planted)
+
+
+def test_pcs_and_contrasts_need_as_many_samples_together(rng: np.random.Generator) -> None:
+    planted = [Planted("side", np.arange(6) % 2, 0.5, center=1, width=1)]
+    spectrum = np.array([0.4, 0.3, 0.2, 0.1])
+    X = gaussian_responses(spectrum, (6, 5), rng, planted)
+    np.testing.assert_allclose(np.linalg.svd(X, compute_uv=False)[:4] ** 2 / 30, spectrum)
+    with pytest.raises(InputError, match="4 PCs .*4 units and 6 samples.*5 samples x 5 units"):
+        gaussian_responses(spectrum, (5, 5), rng, [Planted("side", np.arange(5) % 2, 0.5, 1, 1)])
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"spectrum": [1.0, -1.0]}, "finite, positive"),
-        ({"spectrum": []}, "finite, positive"),
-        ({"spectrum": [1.0] * 60}, "60 PCs needs at least 60 units and 61 samples"),
-        ({"samples": 2}, "at least 3"),
+        ({"spectrum": [1.0, -1.0]}, r"spectrum of gaussian is \[1.0, -1.0\]"),
+        ({"spectrum": []}, r"spectrum of gaussian is \[\]"),
+        ({"spectrum": [1.0] * 60}, "60 PCs .*60 units and 61 samples.*500 samples x 50 units"),
+        ({"samples": 2}, "samples of gaussian is 2; .*3"),
         ({"units": 0}, "units of gaussian is 0"),
     ],
 )
@@ -100,9 +109,9 @@ def test_gaussians_that_cannot_be(options: dict, says: str) -> None:
         simopt.load_dataset("gaussian", **options)
 
 
-def test_gaussian_has_the_spectrum_asked_for() -> None:
-    given = simopt.load_dataset("gaussian", samples=40, units=6, spectrum=[1, 3, 4])
-    np.testing.assert_allclose(given.spectrum(), [0.5, 0.375, 0.125])
+def test_gaussian_has_the_spectrum_of_its_options() -> None:
+    listed = simopt.load_dataset("gaussian", samples=40, units=6, spectrum=[1, 3, 4])
+    np.testing.assert_allclose(listed.spectrum(), [0.5, 0.375, 0.125])
     power_law = simopt.load_dataset("gaussian", samples=40, units=4, exponent=2).spectrum()
     np.testing.assert_allclose(power_law / power_law[0], [1, 1 / 4, 1 / 9, 1 / 16])
 
