@@ -1,6 +1,6 @@
-"""Datasets: ``load`` one by name, ``names`` lists them.
+"""Datasets by name: ``names`` lists them, ``load`` loads one.
 
-A new dataset is one file here and one yaml in ``configs/dataset/``.
+To add a dataset, write one module here and one yaml in ``configs/dataset/``.
 
 >>> from simopt import datasets
 >>> "ultrametric" in datasets.names()
@@ -36,7 +36,19 @@ def names() -> list[str]:
 
 
 def load(name: str, source: str = "auto", **options: Any) -> Dataset:
-    """Return a dataset by name: what :func:`loader` loads.
+    """Load a dataset by name.
+
+    Parameters
+    ----------
+    name, source, **options
+        As in :func:`loader`.
+
+    Raises
+    ------
+    InputError
+        No such dataset or option, or data that cannot be used.
+    FetchError
+        ``source="real"``, and the recording can be neither found nor downloaded.
 
     Examples
     --------
@@ -56,10 +68,11 @@ def loader(name: str, source: str = "auto", **options: Any) -> Loader:
     name : str
         One of :func:`names`.
     source : {"auto", "real", "surrogate"}
-        For the published recordings: ``auto``, the default, takes the real one where it is at hand, else
-        the surrogate with a :class:`~simopt.errors.SurrogateWarning`.
+        For the published recordings. ``auto`` takes the real recording if it is in the cache, else its
+        surrogate with a :class:`~simopt.errors.SurrogateWarning`; ``real`` downloads the recording if
+        necessary.
     **options
-        Over the dataset's defaults, for instance ``path="x.npy"`` for ``file``.
+        Options of the dataset that replace its defaults, for instance ``path="x.npy"`` for ``file``.
 
     Raises
     ------
@@ -73,9 +86,9 @@ def loader(name: str, source: str = "auto", **options: Any) -> Loader:
 
 
 def build(node: Node) -> Loader:
-    """Return the loader that a configuration node describes."""
-    built: Loader = catalogue.build(node, "dataset", Loader)
-    return built
+    """Return the loader that a configuration node describes: ``_target_``, ``name`` and options."""
+    loader: Loader = catalogue.build(node, "dataset", Loader)
+    return loader
 
 
 def recording(name: str) -> Recording:
@@ -86,17 +99,21 @@ def recording(name: str) -> Recording:
     InputError
         No dataset of this name, or one that is not a recording.
     """
-    built = {each: loader(each) for each in names() if each != "file"}
-    recordings = {each: found for each, found in built.items() if isinstance(found, Recording)}
+    loaders = {dataset: loader(dataset) for dataset in names() if dataset != "file"}  # which needs a path
+    recordings = {dataset: built for dataset, built in loaders.items() if isinstance(built, Recording)}
     checks.one_of(name, recordings, "recording")
     return recordings[name]
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return what a dataset says of itself without its data being read, as plain values.
+    """Return the facts that are known of a dataset without reading a recording, as plain values.
 
-    ``source`` is what ``source=auto`` takes now: ``real``, ``surrogate``, or ``generated`` for data without
-    an original.
+    Returns
+    -------
+    dict
+        ``name``, ``shape``, ``labels``, ``size`` of the download, ``licence``, ``citation``, and ``source``:
+        what ``source=auto`` would take now, ``real`` or ``surrogate``, or ``generated`` for data that imitate
+        no recording. Of ``file`` nothing is known but its name.
     """
     card: dict[str, Any] = {
         "name": name,
@@ -109,17 +126,17 @@ def describe(name: str) -> dict[str, Any]:
     }
     if name == "file":
         return card
-    found = loader(name)
-    if isinstance(found, Recording):
+    described = loader(name)
+    if isinstance(described, Recording):
         return card | {
-            "shape": list(found.shape),
-            "labels": [planted.variable for planted in found.planted()],
-            "source": found.origin,
-            "size": ", ".join(file.size for file in found.files),
-            "licence": found.licence,
-            "citation": found.citation,
+            "shape": list(described.shape),
+            "labels": [planted.variable for planted in described.planted()],
+            "source": described.origin,
+            "size": ", ".join(file.size for file in described.files),
+            "licence": described.licence,
+            "citation": described.citation,
         }
-    dataset = found.load()
+    dataset = described.load()
     return card | {
         "shape": list(dataset.responses.shape),
         "labels": list(dataset.labels),

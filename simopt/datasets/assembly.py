@@ -1,4 +1,15 @@
-"""Brain-Score assemblies: netCDF4 files of units x presentations, averaged while they are read."""
+"""Brain-Score assemblies: netCDF4 files of units x presentations, averaged while they are read.
+
+An assembly is an ``xarray.DataArray`` that xarray wrote to netCDF4, which is HDF5. Its layout:
+
+- One array of numbers, with the dimensions neuroid (unit), presentation and possibly time_bin in any order.
+  Its name differs between files: ``data``, the assembly's name, or ``__xarray_dataarray_variable__``.
+- Coordinates: arrays along one dimension, such as ``image_id`` of a presentation or ``region`` of a neuroid.
+  xarray cannot store a pandas MultiIndex, so its levels are stored as coordinates one by one.
+- The names of dimensions are those of the HDF5 dimension scales attached to each axis.
+
+The labels of the stimuli may be missing from the assembly; they are then in a csv of the stimulus set.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +36,30 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 STIMULUS = ("stimulus_id", "image_id")
+"""Names of the column of stimulus ids: the current one, and the one of older files."""
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
-_BLOCK = 2**24  # numbers of presentations in memory at once: 128 MB
+_BLOCK = 2**24  # values of single presentations in memory at once: 128 MB in float64
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
 
 
 def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
-    """Return a file of Brain-Score's public store; ``earlier`` is another address it was published at."""
+    """Return a file of Brain-Score's public store.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file in the store and in the cache.
+    sha1 : str
+        The published hash.
+    size : str
+        Approximate size, for display.
+    earlier : str
+        The address at which the file was published before, for errors.
+    """
     return Remote(
         name=name,
         url=_STORE + name,
-        by_hand=f"{earlier} had the same file; or load it once with the package brainscore_vision and take "
+        by_hand=f"{earlier} had the same file; or load it once with the package brainscore_vision and copy "
         f"{name} from its folder ~/.brainio.",
         hash=f"sha1:{sha1}",
         size=size,
@@ -44,14 +68,14 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
 
 @dataclass(frozen=True, kw_only=True)
 class AssemblyRecording(Recording):
-    """A recording whose files are an assembly and the table of its stimuli, in this order.
+    """A recording with two files: an assembly, and the table of its stimuli.
 
     Parameters
     ----------
     region : str
         One of ``regions``; ``all`` takes every unit.
     repetitions : {"average", "keep"}
-        ``keep`` adds the single trials.
+        ``keep`` also keeps the single trials.
     """
 
     region: str = "all"
@@ -60,7 +84,7 @@ class AssemblyRecording(Recording):
     licence = "not stated; public Brain-Score assembly"
     regions: ClassVar[tuple[str, ...]]
     variables: ClassVar[tuple[tuple[str, str], ...]]
-    """Task variables, each with its name in the files."""
+    """Pairs of a task variable and its name in the files."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,7 +92,10 @@ class AssemblyRecording(Recording):
         checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the indices of time, (start, stop), of each bin: the only one, where there is no time."""
+        """Return the range of time indices, (start, stop), of each bin of the dataset.
+
+        By default the recording has one time, or no time axis.
+        """
         if assembly.length("time_bin") != 1:
             raise InputError(
                 f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} has one."
@@ -78,15 +105,15 @@ class AssemblyRecording(Recording):
     def read(self, folder: Path) -> Dataset:
         """Read the recording from the folder that holds its files.
 
-        The labels are the assembly's own where it has them, else those of the table of stimuli.
+        A label is taken from the assembly if it is in there, else from the table of stimuli.
 
         Raises
         ------
         InputError
-            A file that is missing, broken, or of another layout; a window or bin that the recording has not.
+            A file is missing, broken, or of another layout, or the recording does not have the window or bin.
         """
-        data, table = (folder / file.name for file in self.files)
-        with opened(data) as assembly:
+        recording, table = (folder / file.name for file in self.files)
+        with opened(recording) as assembly:
             bins = self.bins(assembly)
             stimuli, units = assembly.stimuli(), assembly.units(self.region)
             labels = assembly.labels(dict(self.variables), stimuli, table)
@@ -104,9 +131,9 @@ class Stimuli:
     Attributes
     ----------
     ids : array, (conditions,)
-        Ascending: this is the order of the conditions, whatever the order of presentation was.
+        In ascending order. This is the order of the conditions, whatever the order of presentation was.
     condition : array of int, (presentations,)
-        Which of them each presentation showed.
+        The index in ``ids`` of the stimulus that each presentation showed.
     """
 
     ids: LabelArray
@@ -115,17 +142,17 @@ class Stimuli:
 
 @dataclass(frozen=True)
 class Assembly:
-    """An open assembly; :func:`opened` makes one.
+    """An open assembly, as :func:`opened` returns it.
 
     Attributes
     ----------
     path : Path
     content : Content
+        The array, not read yet.
     dims : tuple of str
-        The dimensions of its array in the order of the file: presentation, neuroid, and time_bin where there
-        is time.
+        Names of the array's dimensions, in its order: presentation, neuroid, and possibly time_bin.
     coordinates : dict of h5py.Dataset
-        By name: the datasets in the group of the array, and those in the root.
+        The datasets in the group of the array and in the root, by name.
     """
 
     path: Path
@@ -134,65 +161,66 @@ class Assembly:
     coordinates: Mapping[str, h5py.Dataset]
 
     def length(self, dimension: str) -> int:
-        """Return how long a dimension is; 1 where there is no such dimension."""
+        """Return the length of a dimension, 1 if the array does not have it."""
         shape = self.content.array.shape
         return int(shape[self.dims.index(dimension)]) if dimension in self.dims else 1
 
     def coordinate(self, name: str, dimension: str) -> LabelArray:
-        """Return a coordinate, one value for each index of a dimension: text or numbers.
+        """Return a coordinate: one value, text or number, for each index of a dimension.
 
         Raises
         ------
         InputError
-            There is none of this name, or it belongs to another dimension.
+            There is no coordinate of this name, or it belongs to another dimension.
         """
-        found = self.coordinates.get(name)
-        if found is None or dimensions(found)[:1] not in (("",), (dimension,)):
-            raise InputError(f"{self.path}: has no coordinate {name!r} of its dimension {dimension!r}.")
-        values = as_labels(stored(found, self.path), f"{self.path}: {name!r}")
+        coordinate = self.coordinates.get(name)
+        # The first dimension decides: text may be stored as a matrix of characters with a second dimension.
+        # A coordinate without a scale ("") is accepted, and its length checked.
+        if coordinate is None or dimensions(coordinate)[:1] not in (("",), (dimension,)):
+            raise InputError(f"{self.path}: expected a coordinate {name!r} of dimension {dimension!r}.")
+        values = as_labels(stored(coordinate, self.path), f"{self.path}: {name!r}")
         check_length(values, self.length(dimension), f"{self.path}: {name!r}", f"of dimension {dimension!r}")
         return values
 
     def stimuli(self) -> Stimuli:
-        """Return the stimuli, ascending by ``stimulus_id`` (``image_id`` in older files)."""
+        """Return the stimuli in ascending order of their ids."""
         name = next((name for name in STIMULUS if name in self.coordinates), STIMULUS[-1])
         ids, condition = np.unique(self.coordinate(name, "presentation"), return_inverse=True)
         return Stimuli(ids, condition.reshape(-1))
 
     def units(self, region: str) -> LabelArray:
-        """Return the indices of the units of a region in the order of the file; ``all`` takes every unit.
+        """Return the indices of the units of a region, ascending; ``all`` takes every unit.
 
         Raises
         ------
         InputError
-            No unit lies in this region.
+            No unit is in this region.
         """
         if region == "all":
             return np.arange(self.length("neuroid"))
         regions = self.coordinate("region", "neuroid")
         units = np.flatnonzero(regions == region)
         if units.size == 0:
-            raise InputError(
-                f"{self.path}: no unit of {region}; it holds {', '.join(map(str, np.unique(regions)))}."
-            )
+            present = ", ".join(map(str, np.unique(regions)))
+            raise InputError(f"{self.path}: no unit in region {region}; there are units in {present}.")
         return units
 
     def labels(self, variables: Mapping[str, str], stimuli: Stimuli, table: Path) -> dict[str, LabelArray]:
-        """Return labels by task variable, (conditions,) each.
+        """Return the labels of the conditions by task variable, (conditions,) each.
 
         Parameters
         ----------
         variables : mapping
-            The name of each task variable in the file. The assembly's own coordinate is taken where it has
-            one, else the column of the table of stimuli, which is not opened before.
+            From task variables to their names in the files. A coordinate of the assembly is taken first, else
+            a column of the table of stimuli, which is opened only then.
         stimuli : Stimuli
         table : Path
-            CSV of the stimulus set.
+            The csv of the stimulus set.
 
         Raises
         ------
         InputError
-            A variable is found in neither, or changes between repetitions of a stimulus.
+            A variable is in neither file, or differs between repetitions of a stimulus.
         """
         labels = {}
         for variable, name in variables.items():
@@ -212,15 +240,15 @@ class Assembly:
     ) -> tuple[FloatArray, Trials | None]:
         """Average the presentations of each stimulus at each time, then the times of each bin.
 
-        The file is read some units at a time, so that no more than that is in memory of the presentations.
-        NaN and fill values are left out of the averages.
+        The file is read a few units at a time, so that the single presentations of all units are never in
+        memory together. NaN and fill values are left out of the averages.
 
         Parameters
         ----------
         stimuli : Stimuli
         units : array of int, ascending
         bins : sequence of (start, stop)
-            Indices of time; each bin starts where the one before it stops.
+            Ranges of time indices; each bin starts where the one before it stops.
         keep : bool
             Whether to return the single presentations as well.
 
@@ -228,47 +256,51 @@ class Assembly:
         -------
         responses : array of float64, (bins, conditions, units)
         trials : Trials or None
-            (bins, presentations, units), in the order of the file; float32 where the file is.
+            (bins, presentations, units), in the order of the file; float32 if the file has no more digits.
 
         Raises
         ------
         InputError
-            Every repetition of a stimulus is missing in a unit; one is, and ``keep`` is true.
+            In a unit every repetition of a stimulus is missing; or one is missing, and ``keep`` is true.
         """
         condition, first = stimuli.condition, bins[0][0]
         times = np.arange(first, bins[-1][1])
+        # Averages are float64. Single presentations are by far the largest array: keep the file's precision.
         dtype = self.content.array.dtype
-        exact = np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
+        precision = np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
         responses = np.empty((len(bins), len(stimuli.ids), len(units)))
-        kept = np.empty((len(bins), len(condition), len(units)), dtype=exact) if keep else None
+        trials = np.empty((len(bins), len(condition), len(units)), dtype=precision) if keep else None
         step = max(1, _BLOCK // (len(times) * len(condition)))
         for start in range(0, len(units), step):
-            some = slice(start, start + step)
-            values = self._values(times, units[some])
-            means, counts = condition_means(values, condition)
+            block = slice(start, start + step)
+            values = self._values(times, units[block])  # (time, presentation, unit)
+            means, counts = condition_means(values, condition)  # (time, condition, unit)
             empty = np.argwhere(np.isnan(values) if keep else counts == 0)
             if len(empty):
-                place, unit = empty[0][-2:]
-                which = (
+                row, unit = empty[0][-2:]
+                missing = (
                     "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
                     "such values out."
                     if keep
-                    else f"any repetition of stimulus {stimuli.ids[place]}."
+                    else f"any repetition of stimulus {stimuli.ids[row]}."
                 )
-                number = units[some][unit]
-                known = "neuroid_id" in self.coordinates
-                which_unit = self.coordinate("neuroid_id", "neuroid")[number] if known else f"number {number}"
-                raise InputError(f"{self.path}: unit {which_unit} has no value in {which}")
+                number = units[block][unit]
+                has_ids = "neuroid_id" in self.coordinates
+                unit_id = self.coordinate("neuroid_id", "neuroid")[number] if has_ids else f"number {number}"
+                raise InputError(f"{self.path}: unit {unit_id} has no value in {missing}")
+            # Presentations are averaged before times: where one lacks a value at one time only, each time is
+            # still the mean of what is there, and all times of a bin weigh the same.
             for index, (begin, end) in enumerate(bins):
-                inside = slice(begin - first, end - first)
-                responses[index, :, some] = means[inside].mean(axis=0)
-                if kept is not None:
-                    kept[index, :, some] = values[inside].mean(axis=0)
-        return responses, None if kept is None else Trials(kept, condition)
+                in_bin = slice(begin - first, end - first)
+                responses[index, :, block] = means[in_bin].mean(axis=0)
+                if trials is not None:
+                    trials[index, :, block] = values[in_bin].mean(axis=0)
+        return responses, None if trials is None else Trials(trials, condition)
 
     def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
-        """Return what the file holds of some times and units, (time, presentation, unit), missing as NaN."""
-        chosen = {"time_bin": times, "neuroid": units, "presentation": np.arange(self.length("presentation"))}
+        """Read the values at some times of some units, (time, presentation, unit), missing ones as NaN."""
+        presentations = np.arange(self.length("presentation"))
+        chosen = {"time_bin": times, "neuroid": units, "presentation": presentations}
         values = self.content.take([chosen[name] for name in self.dims]).astype(np.float64)
         order = [self.dims.index(name) for name in _DIMENSIONS if name in self.dims]
         return values.transpose(order).reshape(len(times), -1, len(units))
@@ -278,48 +310,51 @@ class Assembly:
 def opened(path: Path) -> Iterator[Assembly]:
     """Open an assembly for the ``with`` block.
 
-    The data is the one array of numbers with two or more dimensions that is no coordinate; the names of its
-    dimensions are those of the scales it refers to, and coordinates (levels of a MultiIndex are stored flat)
-    are arrays along one of them. Links out of the file are not followed.
+    The responses are the only array of numbers with two or more dimensions that is not a coordinate. Links to
+    other files are not followed.
 
     Raises
     ------
     InputError
-        No such file, a broken one (also when that shows only while it is read), or another layout.
+        There is no such file, it is broken (also if that shows only while it is read), or has another layout.
     """
-    with formats.opened(path, formats.Wanted(labels=())) as content:
+    with formats.opened(path, formats.Options(labels=())) as content:
         array: Any = content.array
         dims = dimensions(array) if isinstance(array, h5py.Dataset) else ()
-        known = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
-        if not known or len(set(dims)) < len(dims) or 0 in array.shape:
+        expected = set(dims) <= set(_DIMENSIONS) and {"presentation", "neuroid"} <= set(dims)
+        if not expected or len(set(dims)) < len(dims) or 0 in array.shape:
             raise InputError(
                 f"{path}: its array has dimensions ({', '.join(dims)}) and shape {array.shape}; "
-                f"expected {', '.join(_DIMENSIONS)} in any order, time_bin only where there is time."
+                f"expected {', '.join(_DIMENSIONS)} in any order, or without time_bin."
             )
+        # xarray may write into a group: names in it go before those in the root.
         coordinates = datasets_inside(array.file) | datasets_inside(array.parent)
         yield Assembly(path, content, dims, coordinates)
 
 
 def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
-    """Return one column of the CSV of a stimulus set, (conditions,), in the order of ``ids``.
+    """Return one column of the csv of a stimulus set, (conditions,), in the order of ``ids``.
 
     Raises
     ------
     InputError
-        No such file or column, a stimulus that is missing, there twice or without a value.
+        There is no such file or column; or a stimulus is missing, there twice, or without a value.
     """
+    formats.check(path, (".csv",))
     with formats.readable(path):
         header, rows = rows_of(path, [*STIMULUS, name])
     key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
     for needed in (key, name):
         if needed not in header:
-            raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
-    ids_of, values_of = header.index(key), header.index(name)
-    values = {row[ids_of]: row[values_of] for _, row in rows}
-    count = Counter(row[ids_of] for _, row in rows)
+            raise InputError(f"{path}: no column {needed!r}; there are: {', '.join(header)[:200]}.")
+    id_column, value_column = header.index(key), header.index(name)
+    values = {row[id_column]: row[value_column] for _, row in rows}
+    counts = Counter(row[id_column] for _, row in rows)
     for stimulus in map(str, ids):
-        if count[stimulus] > 1:
-            raise InputError(f"{path}: stimulus {stimulus!r} is there more than once.")
+        if counts[stimulus] > 1:
+            raise InputError(f"{path}: {counts[stimulus]} rows for stimulus {stimulus!r}; expected one.")
         if not values.get(stimulus):
-            raise InputError(f"{path}: has no {name} for stimulus {stimulus!r} of the recording.")
+            raise InputError(
+                f"{path}: no {name} for stimulus {stimulus!r} of the recording; expected a value."
+            )
     return np.array([values[str(stimulus)] for stimulus in ids])

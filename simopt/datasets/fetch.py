@@ -1,8 +1,14 @@
-"""Files of the published recordings: where they are kept, how they come there, and what is checked.
+"""The cache of the published recordings: download, locking and hashes of their files.
 
-A download is written into another folder, checked, and moved: what carries the name of a file is the whole
-file. ``checksums.json`` in the folder of a dataset holds SHA-256 and size, as they first came, of the files
-whose hash nobody published.
+A download is atomic: the file is written into the subfolder ``.part``, its hash is checked, and it is then
+moved to its name. A file that has its name is therefore complete, also after a crash.
+
+Hashes: a published hash is compared with at every load. If none is published, the SHA-256 and size of the
+first download are recorded in ``checksums.json`` in the dataset's folder, and later loads and downloads are
+compared with that record.
+
+Locking: a process holds ``.lock`` in the dataset's folder while it downloads or writes ``checksums.json``.
+Reading needs no lock, because files appear by a rename and never change afterwards.
 """
 
 from __future__ import annotations
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
 CHECKSUMS = "checksums.json"
 _LOCK = ".lock"
 _PART = ".part"
-_TIMEOUT = 30  # seconds without an answer or a byte
-_CHUNK = 2**16
+_TIMEOUT = 30  # seconds to wait for a connection, and for each next byte; a slow download may take longer
+_CHUNK = 2**16  # bytes between two reports to the progress bar
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,16 @@ class Remote:
     Attributes
     ----------
     name : str
-        How it is called in the folder of its dataset.
+        Its name in the folder of the dataset.
     url : str or None
-        None where there is no public source.
+        None if there is no public source.
     by_hand : str
-        Where a person finds it, and what to do with it.
+        How a person gets the file if it cannot be downloaded; shown in errors.
     hash : str or None
-        Published hash, ``sha1:...`` or ``sha256:...``; None where none is published: then the first
-        download is recorded and compared with from then on.
+        The published hash, ``sha1:...`` or ``sha256:...``. None if none is published: the hash of the first
+        download is then recorded, and later files are compared with it.
     size : str
-        About, for people: ``304 MB``.
+        Approximate size for display, for instance ``304 MB``.
     """
 
     name: str
@@ -58,161 +64,176 @@ class Remote:
 
 
 class ProgressBar(Protocol):
-    """What a download reports to: the part of tqdm's interface that pooch uses.
+    """The part of tqdm's interface that pooch calls during a download.
 
-    One bar serves all files, one after the other. ``total`` is set at the start of each, 0 where the server
-    does not say; ``close`` comes at the end of each, also of one that fails, and may come twice.
+    The same bar serves all files, one after the other. At the start of a file ``total`` is set to its size in
+    bytes, or 0 if the server does not tell it. ``close`` is called at the end of every file, also of one that
+    failed, and may be called twice.
     """
 
     total: int
 
     def update(self, n: int, /) -> object:
-        """Add ``n`` bytes."""
+        """Count ``n`` more bytes."""
 
     def reset(self) -> object:
-        """Go back to 0 bytes."""
+        """Start again from 0 bytes."""
 
     def close(self) -> object:
-        """End the file."""
+        """Note that the file has ended."""
 
 
 def folder(dataset: str) -> Path:
-    """Return the folder of a dataset, which need not exist.
+    """Return the folder of a dataset; it need not exist.
 
-    It lies in ``$SIMOPT_DATA``, or in the user's cache where that is not set.
+    The folder is inside ``$SIMOPT_DATA``, or inside the user's cache if that variable is not set.
 
     Raises
     ------
     InputError
-        A name that cannot be a folder; a ``~`` in ``SIMOPT_DATA`` that leads nowhere.
+        The name cannot be that of a folder, or ``SIMOPT_DATA`` starts with the home of an unknown user.
     """
     checks.folder_name(dataset, "dataset")
-    given = os.environ.get("SIMOPT_DATA")
-    if not given:
+    root = os.environ.get("SIMOPT_DATA")
+    if not root:
         import pooch
 
         return Path(pooch.os_cache("simopt")) / dataset
     try:
-        return Path(given).expanduser().absolute() / dataset
+        return Path(root).expanduser().absolute() / dataset
     except RuntimeError as error:
-        raise InputError(f"SIMOPT_DATA is {given!r}, in a home that cannot be found.") from error
+        raise InputError(f"SIMOPT_DATA is {root!r}; there is no such user. Give an absolute path.") from error
 
 
 def cached(dataset: str, files: tuple[Remote, ...]) -> bool:
-    """Whether all files of a dataset are there; what is in them is not looked at."""
-    here = folder(dataset)
+    """Whether all files of a dataset are in the cache; their content is not checked."""
+    cache = folder(dataset)
     try:
-        return all((here / file.name).is_file() for file in files)
-    except OSError:  # the folder may not be looked into
+        return all((cache / file.name).is_file() for file in files)
+    except OSError:  # no permission to search the folder
         return False
 
 
 def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | None = None) -> Path:
-    """Download what is missing of a dataset, check all of it, and return its folder.
+    """Download the files of a dataset that are missing, check all files, and return their folder.
 
-    Of several processes one downloads and the others wait for it. A folder that cannot be written will do
-    where all files are in it.
+    If several processes call this at once, one downloads and the others wait. A read-only folder is enough if
+    all files are in it.
 
     Parameters
     ----------
     dataset : str
     files : tuple of Remote
     progress : ProgressBar or None
-        Told how far each download is; None is silent.
+        Told how far each download is; None shows nothing.
 
     Raises
     ------
     InputError
-        A file, in the folder or just downloaded, has another hash than was published or recorded.
+        The hash of a file, in the folder or just downloaded, is not the published or recorded one.
     FetchError
-        No public source, no network, no such page, no space, or a folder that cannot be used.
+        A file has no public source or cannot be downloaded, the disk is full, or the folder cannot be used.
     """
-    here = folder(dataset)
+    cache = folder(dataset)
     try:
+        # First refuse what can never be downloaded, before the other files are downloaded in vain.
         for file in files:
-            if file.url is None and not (here / file.name).is_file():
-                here.mkdir(parents=True, exist_ok=True)  # for the file to be put there
-                raise _unobtainable(f"{dataset}: {file.name} has no public source.", file, here)
+            if file.url is None and not (cache / file.name).is_file():
+                cache.mkdir(parents=True, exist_ok=True)  # so that the user only has to copy the file there
+                raise _unobtainable(f"{dataset}: {file.name} has no public source.", file, cache)
         for file in files:
-            path = here / file.name
+            path = cache / file.name
             if not path.is_file():
-                with _alone(here):
-                    if not path.is_file():
+                with _locked(cache):
+                    if not path.is_file():  # another process may have downloaded it while this one waited
                         _download(path, file, progress)
             digest = _check(path, file, path)
-            if file.hash is None and file.name not in _recorded(here) and os.access(here, os.W_OK):
-                with _alone(here):
+            if file.hash is None and file.name not in _recorded(cache) and os.access(cache, os.W_OK):
+                with _locked(cache):
+                    # Read the record again under the lock: other processes may have added files to it.
                     entry = {"sha256": digest, "size": path.stat().st_size}
-                    _record(here, {**_recorded(here), file.name: entry})
+                    _record(cache, {**_recorded(cache), file.name: entry})
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "no space left" if full else f"{error.strerror or error}: {error.filename or here}"
+        why = "no space left" if full else f"{error.strerror or error}: {error.filename or cache}"
         raise FetchError(
-            f"{here}: the folder cannot be used ({why}).\n"
-            "SIMOPT_DATA=FOLDER keeps the recordings in another folder."
+            f"{cache}: the folder cannot be used ({why}).\n"
+            "Set SIMOPT_DATA=FOLDER to keep the recordings in another folder."
         ) from error
-    return here
+    return cache
 
 
 def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...]) -> None:
-    """Take back what :func:`fetch` kept of files that turned out to be broken.
+    """Undo what :func:`fetch` recorded of files that turned out to be broken when they were read.
 
-    Of those whose hash nobody published, the records go, and the files that were ``downloaded`` just now:
-    else a broken first download would be what every later one is compared with.
+    Files with a published hash stay, as their hash was right. Of the others the recorded hashes are deleted,
+    and also those files that were ``downloaded`` just now. Otherwise every later download would be compared
+    with the hash of a broken file.
+
+    Parameters
+    ----------
+    dataset : str
+    files : tuple of Remote
+    downloaded : tuple of str
+        Names of the files that this process downloaded; a file that was put there by hand is never deleted.
     """
-    here = folder(dataset)
+    cache = folder(dataset)
     unpublished = {file.name for file in files if file.hash is None}
-    with contextlib.suppress(OSError), _alone(here):
-        _record(here, {name: entry for name, entry in _recorded(here).items() if name not in unpublished})
+    with contextlib.suppress(OSError), _locked(cache):
+        _record(cache, {name: entry for name, entry in _recorded(cache).items() if name not in unpublished})
         for name in unpublished & set(downloaded):
-            (here / name).unlink(missing_ok=True)
+            (cache / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _alone(here: Path) -> Iterator[None]:
+def _locked(cache: Path) -> Iterator[None]:
+    """Hold the lock of a dataset's folder; the operating system frees it if the process is killed."""
     import filelock
 
-    here.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(here / _LOCK):
+    cache.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(cache / _LOCK):
         yield
 
 
-def _unobtainable(problem: str, file: Remote, here: Path) -> FetchError:
+def _unobtainable(problem: str, file: Remote, cache: Path) -> FetchError:
     by_hand = file.by_hand.strip().rstrip(".")
     return FetchError(
-        f"{problem}\nBy hand: {by_hand}. It belongs at {here / file.name}; "
+        f"{problem}\nBy hand: {by_hand}. Put it at {cache / file.name}; "
         "dataset.source=surrogate works without it."
     )
 
 
 def _download(path: Path, file: Remote, progress: ProgressBar | None) -> None:
-    """Download a file into a folder of its own, check it, and move it to its place."""
+    """Download a file into the subfolder ``.part``, check it, and move it to ``path``; needs the lock."""
     import pooch
     import requests
 
-    answers: list[requests.Response] = []
+    responses: list[requests.Response] = []
 
-    def admit(answer: requests.Response, **_: Any) -> None:
-        answers.append(answer)
-        answer.raw.enforce_content_length = True  # urllib3 1 would take a part for the whole
-        if answer.is_redirect:
+    def admit(response: requests.Response, **_: Any) -> None:
+        """Refuse a response that is not the file, before its body is read."""
+        responses.append(response)
+        response.raw.enforce_content_length = True  # urllib3 1 takes a connection that broke off for the end
+        if response.is_redirect:
             return
-        if answer.status_code != 200:
-            raise requests.RequestException(f"HTTP {answer.status_code} {answer.reason}".strip())
-        if answer.headers.get("Content-Type", "").startswith("text/html"):
-            raise requests.RequestException("the server sent a web page instead")
+        if response.status_code != 200:
+            raise requests.RequestException(f"HTTP {response.status_code} {response.reason}".strip())
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            # A login page or a page with a download button, which would otherwise be kept as the file.
+            raise requests.RequestException("the server sent a web page instead of the file")
 
     download = pooch.HTTPDownloader(
         progressbar=progress or False,
         chunk_size=_CHUNK,
         timeout=_TIMEOUT,
         hooks={"response": admit},
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity"},  # a compressed body would have another length than the file
     )
-    pooch.get_logger().setLevel("WARNING")  # it prints the hash of every file
-    part = path.parent / _PART
-    shutil.rmtree(part, ignore_errors=True)  # which a killed process may have left
+    pooch.get_logger().setLevel("WARNING")  # at its default level it prints the hash of every file
+    part = path.parent / _PART  # in the same file system as the file, so that the move below is atomic
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed; the lock is ours
     try:
+        # known_hash=None: _check compares the hash, and words the error.
         pooch.retrieve(file.url, known_hash=None, fname=file.name, path=part, downloader=download)
         if not (part / file.name).stat().st_size:
             raise requests.ConnectionError("0 bytes arrived")
@@ -224,48 +245,63 @@ def _download(path: Path, file: Remote, progress: ProgressBar | None) -> None:
         problem = f"{file.name} could not be downloaded from {file.url} ({_reason(error)})."
         raise _unobtainable(problem, file, path.parent) from error
     finally:
-        for answer in answers:
-            answer.close()
+        for response in responses:  # requests does not close one whose hook raised
+            response.close()
         shutil.rmtree(part, ignore_errors=True)
         if progress is not None:
             progress.close()
 
 
 def _reason(error: Exception) -> str:
-    """Return the first plain words in a chain of exceptions about a connection."""
+    """Return what went wrong with a connection, in plain words.
+
+    requests wraps the error of urllib3, and that the error of the socket: only the innermost says "connection
+    refused" without addresses of objects.
+    """
     link: BaseException = error
     while True:
         if isinstance(link, TimeoutError):
             return f"no answer for {_TIMEOUT} s"
         if isinstance(link, OSError) and link.strerror:
             return link.strerror[:120]
-        below = link.__cause__ or link.__context__
-        if below is None:
+        cause = link.__cause__ or link.__context__
+        if cause is None:
             return str(link).rstrip(".")[:120] or type(link).__name__
-        link = below
+        link = cause
 
 
 def _check(at: Path, file: Remote, path: Path) -> str:
-    """Return the hexadecimal hash of a file that lies at ``at`` and belongs at ``path``, or refuse it."""
+    """Return the hash of a file in hexadecimal, or refuse a file of another hash than expected.
+
+    Parameters
+    ----------
+    at : Path
+        Where the file is now: in ``.part`` if it was just downloaded.
+    file : Remote
+    path : Path
+        Where the file belongs; its folder has the recorded hashes.
+    """
     recorded = None if file.hash else _recorded(path.parent).get(file.name)
     expected = file.hash or (f"sha256:{recorded['sha256']}" if recorded else "")
     algorithm = expected.partition(":")[0] or "sha256"
     with at.open("rb") as handle:
+        # Some of the published hashes are SHA-1, which Python builds for FIPS allow only by this flag.
         digest = hashlib.file_digest(handle, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    found = f"{algorithm}:{digest.hexdigest()}"
-    if expected and found != expected.lower():
+    actual = f"{algorithm}:{digest.hexdigest()}"
+    if expected and actual != expected.lower():
         fresh = at != path
         raise InputError(
             f"{path}: {'the download' if fresh else 'the file'} is not the one that was "
-            f"{'published' if file.hash else 'first here'}: expected {expected}, found {found}.\n"
-            + ("Nothing was kept: fetch it again" if fresh else "Delete it and fetch it again")
+            f"{'published' if file.hash else 'recorded first'}: expected {expected}, found {actual}.\n"
+            + ("It was not kept: fetch it again" if fresh else "Delete it and fetch it again")
             + ("." if file.hash else f", or delete {path.with_name(CHECKSUMS)} to accept the new one.")
         )
     return digest.hexdigest()
 
 
-def _recorded(here: Path) -> dict[str, dict[str, Any]]:
-    path = here / CHECKSUMS
+def _recorded(cache: Path) -> dict[str, dict[str, Any]]:
+    """Return the recorded SHA-256 and size of the files without a published hash, by name."""
+    path = cache / CHECKSUMS
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -276,18 +312,19 @@ def _recorded(here: Path) -> dict[str, dict[str, Any]]:
         isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
     ):
         raise InputError(
-            f"{path}: not a readable record of hashes.\nDelete it: the files beside it are recorded anew."
+            f"{path}: not a readable record of hashes.\nDelete it; the next load records the hashes anew."
         )
     return content
 
 
-def _record(here: Path, content: dict[str, dict[str, Any]]) -> None:
+def _record(cache: Path, content: dict[str, dict[str, Any]]) -> None:
+    """Write ``checksums.json`` atomically, or delete it if it would be empty; needs the lock."""
     if not content:
-        (here / CHECKSUMS).unlink(missing_ok=True)
+        (cache / CHECKSUMS).unlink(missing_ok=True)
         return
-    part = here / f".{CHECKSUMS}.part"
+    part = cache / f".{CHECKSUMS}.part"
     try:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(here / CHECKSUMS)
+        part.replace(cache / CHECKSUMS)
     finally:
         part.unlink(missing_ok=True)

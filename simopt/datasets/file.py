@@ -20,50 +20,56 @@ CONSTANT_UNITS = ("error", "drop", "keep")
 STANDARDIZE = ("none", "units")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class File(Loader):
     """A recording in a file.
 
-    Units and conditions are selected while the file is read, then repetitions are averaged, constant units
-    looked for, and the responses standardized and reduced, in this order.
+    The steps, in this order: select units and conditions while the file is read, average repetitions, treat
+    constant units, standardize, reduce to principal components.
 
     Parameters
     ----------
     path : str
-        npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb. A csv may have a header: the first row, if it
-        holds no number, or a column of labels, or counts 0, 1, 2, ...
+        An npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb file. The first row of a csv or tsv is read
+        as a header if it holds no number, names a column of ``labels``, or counts 0, 1, 2, ...
     title : str
-        How tables and folders call the recording; empty takes the file's name.
+        Name of the recording in tables and folders; empty: the name of the file without its suffix.
     key : str or None
-        The array of an npz, h5, mat (``struct.field``) or nc. None takes ``responses``, or the only one
-        there.
+        Name of the array in an npz, h5, mat (``struct.field``) or nc. None takes ``responses``, or the only
+        array there is.
     axes : str, sequence of str, or None
-        What the array's axes are, in its own order: time, condition (or sample, trial), repeat, unit. None
-        takes the attribute ``axes`` of an h5 or the dimensions of an nc, else (sample, unit) or (time,
-        condition, unit).
+        Names of the array's axes, in the order of the array: time, condition (or sample, or trial), repeat,
+        unit. None takes the attribute ``axes`` of an h5 or the dimensions of an nc, else (sample, unit) or
+        (time, condition, unit).
     labels : str, sequence of str, or None
-        Names of the arrays or columns with one value a condition; an h5 group of them; or a second file, csv,
-        tsv, parquet, npy, npz or h5. None takes the group ``labels`` where there is one, of an nwb all
-        columns of trials that hold text or whole numbers.
+        The labels, one value for each condition: names of arrays or columns of the file; the name of a group
+        in an h5; or the path of a second file, csv, tsv, parquet, npy, npz or h5. None takes the group
+        ``labels`` if there is one; of an nwb, all columns of trials with text or whole numbers.
     average : str, sequence of str, or None
-        Labels: all samples with the same combination of them are averaged into one condition, in sorted
-        order.
+        Names of labels. Samples with the same combination of these labels are averaged into one condition;
+        the conditions are in sorted order.
     repetitions : {"average", "keep"}
-        ``keep`` keeps the single trials behind the averages as well.
+        ``keep`` also keeps the single trials behind the averages.
     units, conditions : str, sequence of int, mapping, or None
-        Which to take: indices, a slice ``"0:50"``, the name of a mask, or ``{variable: values}``. For
-        conditions the variables are the labels, for units any array of an npz, h5, mat or nc, and the columns
-        of the table of units of an nwb.
+        Which units or conditions to select: indices, a slice ``"0:50"``, the name of a mask, or ``{variable:
+        values}``. The variables of conditions are the labels. Those of units are the arrays of an npz, h5,
+        mat or nc, or the columns of the table of units of an nwb.
     constant_units : {"error", "drop", "keep"}
         What to do with units that never vary.
     standardize : {"none", "units"}
         ``units``: mean 0 and standard deviation 1 over samples in each unit.
     components : int, float or None
-        Keep this many principal components, or as many as hold this share of the variance.
+        The number of principal components to keep, or (a float up to 1) the least share of the variance that
+        they explain together.
     align, window, bin : str, sequence of float, float
-        Of an nwb: spikes are counted in bins of ``bin`` ms (None: one bin) over ``window`` = (start, stop) ms
-        around the time in the column ``align`` of trials. That a unit was not observed all the time
-        (``obs_intervals``) is not looked at.
+        For an nwb: spikes are counted in bins of ``bin`` ms (None: one bin) over ``window`` = (start, stop)
+        ms around the time in the column ``align`` of trials (None: ``start_time``). Times at which a unit was
+        not observed (``obs_intervals``) are not taken into account.
+
+    Raises
+    ------
+    InputError
+        An option has a value that it cannot have for any file.
     """
 
     path: str
@@ -101,14 +107,14 @@ class File(Loader):
             checks.at_least(self.components, 0, "components of file", strict=True)
             if self.components > 1:
                 raise InputError(
-                    f"components of file is {self.components}; a share of the variance is at most 1, a "
-                    "number of components is whole."
+                    f"components of file is {self.components}; expected a share of the variance up to 1, or "
+                    "a whole number of components."
                 )
         elif self.components is not None:
             checks.whole(self.components, 1, "components of file")
-        given = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
-        if given and Path(self.path).suffix.lower() != ".nwb":
-            raise InputError(f"{self.path}: {', '.join(given)} can be set for an nwb file only.")
+        nwb_only = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
+        if nwb_only and Path(self.path).suffix.lower() != ".nwb":
+            raise InputError(f"{self.path}: {', '.join(nwb_only)} can be set for an nwb file only.")
         if self.bin is not None:
             checks.at_least(self.bin, 0, "bin of file", strict=True)
         if self.window is not None:
@@ -116,19 +122,21 @@ class File(Loader):
 
     @property
     def origin(self) -> Source:
-        """Always recorded, or handed in."""
+        """Always ``real``: recorded, or passed in."""
         return "real"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return kind and hash of the file, the same of a file of labels, and the options.
+        """Return the kind and hash of the file and of its file of labels, and the options.
 
-        The kind is the suffix, by which the reader is chosen. An npy of labels gives the variable its name.
+        The kind is the suffix, as it decides which reader is used. An npy of labels has its name in the
+        identity, because that names the variable.
         """
         path, table = checks.expanded(self.path, "path of file"), self._table()
         formats.check(path)
         files: dict[str, Any] = {"kind": _kind(path), "content": hash_of(path)}
         if table is None:
-            # An empty list is no labels; None lets the file say.
+            # An empty list means no labels, None those that the file has. Both are left out of a recipe, so
+            # a key of its own tells them apart.
             files |= {"labels": self.labels, "unlabeled": self.labels is not None and not self.labels}
         else:
             formats.check(table, formats.LABEL_FILES)
@@ -137,10 +145,10 @@ class File(Loader):
         return self.recipe(**files, **self.options("path", "title", "labels"))
 
     def _table(self) -> Path | None:
-        """Return the file that holds the labels, if they have one of their own."""
+        """Return the path of the second file that holds the labels, if ``labels`` is one."""
         labels = self.labels
-        apart = isinstance(labels, str) and Path(labels).suffix.lower() in formats.LABEL_FILES
-        return checks.expanded(str(labels), "labels of file") if apart else None
+        is_path = isinstance(labels, str) and Path(labels).suffix.lower() in formats.LABEL_FILES
+        return checks.expanded(str(labels), "labels of file") if is_path else None
 
     def load(self) -> Dataset:
         """Read the file.
@@ -148,13 +156,14 @@ class File(Loader):
         Raises
         ------
         InputError
-            No such file, another format, a broken file, no such key or label, an option that does not fit,
-            or data that cannot be used.
+            There is no such file, key or label; the file is broken or of another format; an option does not
+            fit its content; or its data cannot be used (NaN, too few samples, constant units).
         """
         path = checks.expanded(self.path, "path of file")
         name = str(path)
         array, labels = self._read(path, name)
         responses, trials, labels = self._averaged(array, labels, name)
+        # NaN are refused only now: missing repetitions have been averaged over, and units may be selected.
         responses = checks.responses(responses, name)
         responses, trials = self._varying(responses, trials, name)
         if self.standardize == "units":
@@ -164,23 +173,26 @@ class File(Loader):
         return Dataset(name=self.title, responses=responses, labels=labels, source="real", trials=trials)
 
     def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
-        """Return what is selected, (time or 1, condition, repeat or 1, unit) less the axes not there."""
+        """Return the selected responses, ([time,] condition, repeat, unit), and the labels of the conditions.
+
+        Without repetitions in the file, repeat has length 1.
+        """
         table = self._table()
-        wanted = formats.Wanted(
+        options = formats.Options(
             key=self.key,
             labels=() if table else self.labels,
             align=self.align,
             window=self.window,
             bin=self.bin,
         )
-        with formats.opened(path, wanted) as content:
+        with formats.opened(path, options) as content:
             array = content.array
-            # A few zeros of its dtype are refused as the array itself would be, before it is read.
+            # Refuse an unusable dtype before the array is read: check a few zeros of that dtype in its place.
             checks.responses(np.zeros((checks.MIN_SAMPLES, 1), dtype=array.dtype), name)
             axes = self._axes(content, name)
             size = dict(zip(axes, array.shape, strict=True))
             if 0 in array.shape:
-                raise InputError(f"{name} has shape {array.shape}: 0 samples or units.")
+                raise InputError(f"{name} has shape {array.shape}: 0 samples or units, and no responses.")
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
@@ -203,25 +215,39 @@ class File(Loader):
             try:
                 return preprocess.named_axes(content.axes, shape, name)
             except InputError as error:
-                raise InputError(f"{error} The file says so; dataset.axes=[...] says otherwise.") from error
+                raise InputError(f"{error} The file says so; dataset.axes=[...] overrides it.") from error
         if len(shape) not in (2, 3):
             raise InputError(
                 f"{name} has shape {shape}; expected (samples, units) or (time, condition, unit), or "
                 "dataset.axes=[...] with a name for each axis."
             )
-        return ("time", "condition", "unit")[-len(shape) :]
+        return ("time", "condition", "unit")[-len(shape) :]  # two dimensions have no time
 
     def _averaged(
         self, array: LabelArray, labels: dict[str, LabelArray], name: str
     ) -> tuple[FloatArray, Trials | None, dict[str, LabelArray]]:
-        """Return means over repeats of (..., condition, repeat, unit), trials if wanted, and labels."""
+        """Average repeats, and samples of equal labels.
+
+        Parameters
+        ----------
+        array : array, (..., condition, repeat, unit)
+        labels : dict of array, (conditions,)
+        name : str
+
+        Returns
+        -------
+        responses : array, (..., condition, unit)
+        trials : Trials or None
+        labels : dict of array
+            Those that are the same for all samples that were averaged.
+        """
         *_, conditions, repeats, units = array.shape
-        flat = array.reshape(*array.shape[:-3], conditions * repeats, units)
+        flat = array.reshape(*array.shape[:-3], conditions * repeats, units)  # (..., trial, unit)
         if repeats == 1 and self.average is None:
             if self.repetitions == "average":
                 return flat, None, labels
             raise InputError(
-                f"{name}: there are no repetitions to keep; name them, as in "
+                f"{name}: there are no repetitions to keep; say which they are, as in "
                 "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
             )
         condition: Indices = np.repeat(np.arange(conditions), repeats)
@@ -229,33 +255,36 @@ class File(Loader):
             names = [self.average] if isinstance(self.average, str) else self.average
             for label in names:
                 checks.one_of(label, labels, f"label of {name}:")
-            groups = preprocess.combine({label: labels[label] for label in names})
-            first = np.unique(groups, return_index=True)[1]
-            alike = [label for label, values in labels.items() if (values[first][groups] == values).all()]
-            labels = {label: labels[label][first] for label in alike}
+            groups = preprocess.combine({label: labels[label] for label in names})  # (conditions,)
+            first = np.unique(groups, return_index=True)[1]  # the first sample of each group
+            # A label that varies within a group, such as a number of trials, has no value for the average.
+            constant = [label for label, values in labels.items() if (values[first][groups] == values).all()]
+            labels = {label: labels[label][first] for label in constant}
             condition = groups[condition]
         single = flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float64)
         responses = preprocess.average(single, condition, name)
         if self.repetitions == "average":
             return responses, None, labels
-        there = ~np.isnan(single).all(axis=(*range(single.ndim - 2), -1))
-        single = single[..., there, :]
+        # Conditions with fewer repetitions are filled up with NaN: leave out what is NaN throughout.
+        present = ~np.isnan(single).all(axis=(*range(single.ndim - 2), -1))
+        single = single[..., present, :]
         if np.isnan(single).any():
             raise InputError(
                 f"{name}: some repetitions are NaN in part, and cannot be kept; dataset.repetitions=average "
-                "averages the rest."
+                "averages the values that are not NaN."
             )
-        return responses, Trials(single, condition[there]), labels
+        return responses, Trials(single, condition[present]), labels
 
     def _varying(
         self, responses: FloatArray, trials: Trials | None, name: str
     ) -> tuple[FloatArray, Trials | None]:
+        """Treat the units that never vary, as ``constant_units`` says."""
         constant = preprocess.constant(responses)
         if not constant.any() or self.constant_units == "keep":
             return responses, trials
         if self.constant_units == "drop" and not constant.all():
             return preprocess.both(lambda x: x[..., ~constant], responses, trials)
-        remedy = "" if constant.all() else "; dataset.constant_units=drop leaves them out"
+        remedy = "" if constant.all() else "; dataset.constant_units=drop leaves such units out"
         raise InputError(
             f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
             f"{int(np.argmax(constant))}{remedy}."
@@ -263,5 +292,6 @@ class File(Loader):
 
 
 def _kind(path: Path) -> str:
+    """Return the suffix of a file, one for all names of the same format."""
     suffix = path.suffix.lower()
     return ".h5" if suffix == ".hdf5" else suffix

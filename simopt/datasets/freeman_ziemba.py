@@ -22,19 +22,24 @@ _STIMULI = "stimulus_FreemanZiemba2013_aperture-public.csv"
 class FreemanZiemba(AssemblyRecording):
     """Responses to 135 images of textures and spectrally matched noise, repetitions averaged.
 
-    Spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin; the images are in the
-    order of their ids, the units in that of the file. Labels: ``texture_type`` (noise, texture) and
-    ``texture_family`` (15).
+    Responses are spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin. Images are
+    in the order of their ids, units in the order of the file. Labels: ``texture_type`` (2 classes, noise and
+    texture) and ``texture_family`` (15 classes).
 
     Parameters
     ----------
     region : {"all", "V1", "V2"}
-        205, 102 or 103 units.
-    window : (first, last), ms after the image
-    bin : int, ms
-        Divides the window.
+        All 205 units, 102 of V1, or 103 of V2.
+    window : (first, last)
+        In ms from the onset of the image, whole numbers.
+    bin : int
+        Width of a bin in ms; must divide the window.
     repetitions : {"average", "keep"}
-        ``keep`` adds the 2700 single trials.
+        ``keep`` also keeps the 2700 single trials.
+
+    References
+    ----------
+    Freeman, Ziemba, Heeger, Simoncelli & Movshon 2013, doi:10.1038/nn.3402.
     """
 
     window: Sequence[int] = (0, 300)
@@ -45,7 +50,7 @@ class FreemanZiemba(AssemblyRecording):
     shape = (2, 135, 205)
     citation = (
         "Freeman, Ziemba, Heeger, Simoncelli & Movshon 2013, Nat. Neurosci. 16:974: A functional and "
-        "perceptual signature of the second visual area in primates"
+        "perceptual signature of the second visual area in primates, doi:10.1038/nn.3402"
     )
     files = (
         remote(
@@ -68,29 +73,37 @@ class FreemanZiemba(AssemblyRecording):
         preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
-        """Texture or noise, by turns."""
+        """Return the texture type, noise and texture alternating."""
+        # By trial: the published decoder reaches the published accuracy, 0.61, within 0.03.
         return [Planted("texture_type", np.arange(135) % 2, strength=0.5, center=6, width=1)]
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the bins of the window among those of the recording."""
+        """Return the range of time indices, (start, stop), of each bin of the window.
+
+        Raises
+        ------
+        InputError
+            The file's time bins are no times in ms or leave gaps, or the window or bin does not fit them.
+        """
         starts = assembly.coordinate("time_bin_start", "time_bin")
         ends = assembly.coordinate("time_bin_end", "time_bin")
         if starts.dtype.kind not in "iuf" or ends.dtype.kind not in "iuf" or not (starts < ends).all():
-            raise InputError(f"{assembly.path}: time_bin_start and time_bin_end are not times in ms.")
+            raise InputError(f"{assembly.path}: time_bin_start is not before time_bin_end, both in ms.")
         if not (starts[1:] == ends[:-1]).all():
-            raise InputError(f"{assembly.path}: its time bins do not follow each other without a gap.")
-        edges = np.append(starts, ends[-1])
+            raise InputError(f"{assembly.path}: time_bin_end of a bin is not time_bin_start of the next.")
+        edges = np.append(starts, ends[-1])  # bin i of the file is [edges[i], edges[i + 1]) ms
         first, last = self.window
         if first < edges[0] or last > edges[-1]:
             raise InputError(
                 f"window of {self.name} is [{first}, {last}] ms; the recording has {edges[0]:g} to "
                 f"{edges[-1]:g} ms."
             )
-        wanted = np.arange(first, last + 1, self.bin)
-        at = np.searchsorted(edges, wanted)
-        if (edges[at] != wanted).any():
+        borders = np.arange(first, last + 1, self.bin)
+        # A border of the dataset's bins must be an edge of the file's bins, as these cannot be split.
+        indices = np.searchsorted(edges, borders)
+        if (edges[indices] != borders).any():
             raise InputError(
                 f"window [{first}, {last}] and bin {self.bin} ms of {self.name} do not fall on the bins of "
                 f"the recording, which are {np.max(ends - starts):g} ms long and start at {edges[0]:g} ms."
             )
-        return [(int(start), int(stop)) for start, stop in itertools.pairwise(at)]
+        return [(int(start), int(stop)) for start, stop in itertools.pairwise(indices)]

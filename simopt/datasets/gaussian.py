@@ -1,4 +1,4 @@
-"""Gaussian data of any given spectrum, or of the spectrum and shape of another dataset."""
+"""Gaussian data with a given spectrum, or with the spectrum and shape of another dataset."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, Source
 
 _SAMPLES, _UNITS, _EXPONENT = 500, 50, 1.0
-_LONGEST_NAME = 120
+_LONGEST_NAME = 120  # characters; a folder of results has this name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Gaussian(Loader):
-    """Responses whose principal components have exactly the variances asked for.
+    """Gaussian responses whose principal components have exactly the given variances.
 
     Parameters
     ----------
     samples, units : int or None
         None: 500 and 50.
     spectrum : sequence of float, or None
-        Variances of the PCs, in any unit; None takes the power law i^-exponent over all units.
+        Variances of the PCs, in any unit. None: the power law i^-exponent for all PCs of this shape.
     exponent : float or None
         None: 1.
     twin_of : str, mapping or None
-        The dataset whose spectrum, shape and time axis to take, in place of the options above: what is
-        then left of it is its spectrum. A dataset's name, the path of a file, or a mapping with ``name``
-        or ``_target_`` and options.
+        A dataset whose spectrum, shape and time axis to take instead of the options above. The result has the
+        spectrum of that dataset and nothing else of it. Give the dataset's name, the path of a file, or a
+        mapping with ``name`` or ``_target_`` and options.
     source : {"auto", "real", "surrogate"}
-        Which one of a published recording ``twin_of`` names; a mapping says it itself.
+        The source of the recording that ``twin_of`` names; in a mapping, ``source`` is one of its options.
     seed : int
     """
 
@@ -60,28 +60,29 @@ class Gaussian(Loader):
             if self.source != "auto":
                 raise InputError(f"source of {self.name} is {self.source!r}; only twin_of has a source.")
             return
-        own = ("samples", "units", "spectrum", "exponent")
-        given = [option for option in own if getattr(self, option) is not None]
-        if given:
+        replaced = ("samples", "units", "spectrum", "exponent")
+        conflicting = [option for option in replaced if getattr(self, option) is not None]
+        if conflicting:
             raise InputError(
-                f"{self.name}: {', '.join(given)} cannot be set with twin_of, which takes spectrum and shape "
-                "from another dataset."
+                f"{self.name}: {', '.join(conflicting)} cannot be set with twin_of, which takes spectrum and "
+                "shape from another dataset."
             )
 
     @property
     def title(self) -> str:
-        """``name``, of a twin ``name_other``."""
+        """``name``; of a twin ``name_other``, where ``other`` is the title of the other dataset."""
         if self.twin_of is None:
             return self.name
+        # The title of the other dataset is free text; as part of the name of a folder it must be tame.
         return re.sub(r"[^\w.+-]+", "_", f"{self.name}_{self._other(self.twin_of).title}")[:_LONGEST_NAME]
 
     @property
     def origin(self) -> Source:
-        """Always generated, also as the twin of a real recording."""
+        """Always ``surrogate``: generated, also as the twin of a real recording."""
         return "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return seed, shape and spectrum; of a twin the seed, and the identity of the other dataset."""
+        """Return seed, shape and spectrum, or for a twin the seed and the identity of the other dataset."""
         if self.twin_of is not None:
             return self.recipe(seed=self.seed, twin_of=self._other(self.twin_of).identity(hash_of))
         samples, units = self._shape
@@ -103,12 +104,12 @@ class Gaussian(Loader):
         return _EXPONENT if self.exponent is None else self.exponent
 
     def load(self) -> Dataset:
-        """Draw the responses: the same for the same seed.
+        """Draw the responses; the same seed gives the same responses.
 
         Raises
         ------
         InputError
-            The dataset of ``twin_of`` cannot be loaded.
+            The dataset that ``twin_of`` names cannot be loaded.
         """
         if self.twin_of is not None:
             return self._twin(self.twin_of)
@@ -121,12 +122,13 @@ class Gaussian(Loader):
 
     def _spectrum(self) -> FloatArray:
         samples, units = self._shape
+        # Centered samples have rank at most samples - 1, and so many PCs.
         power_law = np.arange(1, min(units, samples - 1) + 1) ** -float(self._exponent)
         return normalized(list(power_law) if self.spectrum is None else self.spectrum, self.name)
 
     def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:
         other = self._other(twin_of).load()
-        # Not the numbers that a surrogate of the same seed is drawn from: those would give its own PCs again.
+        # A surrogate is drawn from default_rng(seed): from the same numbers its twin would get the same PCs.
         rng = np.random.default_rng([self.seed, 1])
         return Dataset(
             name=self.title,
@@ -136,17 +138,18 @@ class Gaussian(Loader):
         )
 
     def _other(self, twin_of: str | Mapping[str, Any]) -> Loader:
+        """Return the loader of the dataset that ``twin_of`` names."""
         from simopt import catalogue, datasets
 
         if isinstance(twin_of, Mapping):
             if self.source != "auto":
-                raise InputError(f"{self.name}: source belongs into the mapping that is twin_of.")
-            known = {} if "_target_" in twin_of else catalogue.read("dataset", str(twin_of.get("name")))
-            return datasets.build({**known, **twin_of})
+                raise InputError(f"{self.name}: twin_of is a mapping; put source into it: twin_of.source=...")
+            defaults = {} if "_target_" in twin_of else catalogue.read("dataset", str(twin_of.get("name")))
+            return datasets.build({**defaults, **twin_of})
         if not isinstance(twin_of, str):
             raise InputError(f"twin_of of {self.name} is {twin_of!r}; expected a name, a path or a mapping.")
         if twin_of == "file":
-            raise InputError(f"{self.name}: twin_of=file lacks a path; give the path itself as twin_of.")
+            raise InputError(f"{self.name}: twin_of=file has no path; give the path itself as twin_of.")
         if twin_of not in datasets.names() and Path(twin_of).suffix:
             return datasets.loader("file", source=self.source, path=twin_of)
         return datasets.loader(twin_of, source=self.source)

@@ -21,10 +21,12 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 MONKEYS = {"ar": "PFC data 1", "fe": "PFC data 2"}
-CONDITIONS = 72  # 2 contexts x 6 motion x 6 colour coherences
+CONDITIONS = 72  # 2 contexts x 6 motion x 6 color coherences
 
 _ARCHIVE = "PFC data.zip"
-_LARGEST = 500_000_000  # bytes of one unit's file, unpacked; 2000 trials of 751 ms are 12 MB
+# Bytes of the unpacked file of a unit: 2000 trials of 751 ms are 12 MB in float64. A far larger file is not
+# one of the recording, and could fill the memory.
+_LARGEST = 500_000_000
 _VARIABLES = ("targ_dir", "stim_dir", "stim_col2dir", "context", "correct")
 
 
@@ -32,17 +34,22 @@ _VARIABLES = ("targ_dir", "stim_dir", "stim_col2dir", "context", "correct")
 class Mante(Recording):
     """Condition averages of a context-dependent decision on moving, colored dots.
 
-    The recording holds one file a unit, with its trials, 751 ms of the dots at 1 ms. As published: the
-    trials of the same choice, motion coherence, colour coherence and context are averaged; conditions with
-    an error are left out, which leaves the right choice of each of 2 contexts x 6 motion x 6 colour
-    coherences; bins are means (spikes per ms) and the samples after the last whole bin are dropped; units
-    without all 72 conditions are left out. Sessions differ in their coherences: the levels are matched by
-    rank. Conditions are in the order of choice, then motion, colour, context, each ascending as in the
-    files; units in the order of their file names.
+    The recording has one file for each unit with its trials, 751 ms of the dots in steps of 1 ms. The
+    preprocessing is the published one, in this order:
+
+    1. Trials of the same choice, motion coherence, color coherence and context are averaged. A condition with
+       an error trial is left out. What remains is the right choice in each of 2 contexts x 6 motion x 6 color
+       coherences.
+    2. A bin is the mean over its steps (spikes per ms); steps after the last whole bin are dropped.
+    3. Units without all 72 conditions are left out.
+
+    Sessions differ in their coherences, so conditions of different units are matched by the rank of their
+    coherences. Conditions are in the order of choice, then motion, color, context, each ascending as in the
+    files. Units are in the order of their file names.
 
     Labels: ``choice`` and the median splits ``motion`` and ``colour`` are 0 where the files have negative
-    values, 1 where positive; ``context`` is 0 where motion decides (1 in the files), 1 where colour does (-1
-    there).
+    values and 1 where they have positive ones. ``context`` is 0 where motion decides (1 in the files) and 1
+    where color decides (-1 in the files).
 
     Single trials cannot be kept: the units come from different sessions, so no trial has all of them.
 
@@ -50,7 +57,11 @@ class Mante(Recording):
     ----------
     monkey : {"ar", "fe"}
     bin : int
-        Milliseconds.
+        Width of a bin in ms.
+
+    References
+    ----------
+    Mante, Sussillo, Shenoy & Newsome 2013, doi:10.1038/nature12742.
     """
 
     monkey: str = "ar"
@@ -59,15 +70,15 @@ class Mante(Recording):
     shape = (15, 72, 727)
     citation = (
         "Mante, Sussillo, Shenoy & Newsome 2013, Nature 503:78: Context-dependent computation by recurrent "
-        "dynamics in prefrontal cortex"
+        "dynamics in prefrontal cortex, doi:10.1038/nature12742"
     )
     licence = "not stated; published by the authors for download"
-    scale = 0.015
+    scale = 0.015  # by trial, together with the strengths below: see twin
     files = (
         Remote(
             name=_ARCHIVE,
             url="https://www.ini.uzh.ch/dam/jcr:ca4213cf-1692-4c3d-8aeb-d4c5081d2fd1/PFC%20data.zip",
-            by_hand="download it with a browser, or ask the authors for it; it is not to be unpacked",
+            by_hand="download it with a browser, or ask the authors for it; do not unpack it",
         ),
     )
 
@@ -77,24 +88,29 @@ class Mante(Recording):
         checks.whole(self.bin, 1, f"bin of {self.name}")
 
     def planted(self) -> Sequence[Planted]:
-        """2 contexts x 6 motion x 6 colour coherences, correct choices only; coherences by median split."""
-        context, motion, colour = (axis.ravel() for axis in np.indices((2, 6, 6)))
-        motion, colour = motion // 3, colour // 3
-        choice = np.where(context == 0, motion, colour)
+        """Return the variables of 2 contexts x 6 motion x 6 color coherences, all choices correct.
+
+        Coherences are split at their median.
+        """
+        context, motion, color = (axis.ravel() for axis in np.indices((2, 6, 6)))
+        motion, color = motion // 3, color // 3
+        choice = np.where(context == 0, motion, color)
+        # By trial: accuracy 0.89 for context within 0.03 on the recording, and for all four variables within
+        # 0.06 (median) of the published accuracies along runs of cka and procrustes_angular.
         return [
             Planted("context", context, strength=0.94, center=4.353, width=0.06),
             Planted("choice", choice, strength=0.755, center=0.627, width=0.214),
             Planted("motion", motion, strength=0.4, center=1.854, width=0.189),
-            Planted("colour", colour, strength=0.694, center=8.746, width=0.394),
+            Planted("colour", color, strength=0.694, center=8.746, width=0.394),
         ]
 
     def read(self, folder: Path) -> Dataset:
-        """Read the units of one monkey out of the archive, one after the other, without unpacking it.
+        """Read the units of one monkey from the archive, one after the other, without unpacking it.
 
         Raises
         ------
         InputError
-            Not the published archive, a broken one, or no unit has all conditions.
+            The archive is broken or not the published one, or no unit has all conditions.
         """
         path = folder / _ARCHIVE
         units: list[FloatArray] = []
@@ -109,7 +125,7 @@ class Mante(Recording):
                 raise InputError(f"{what}: its {CONDITIONS} conditions are not those of the units before it.")
             if units and rates.shape != units[0].shape:
                 raise InputError(
-                    f"{what}: has {rates.shape[1]} bins, the units before it {units[0].shape[1]}."
+                    f"{what}: has {rates.shape[1]} bins; expected {units[0].shape[1]}, as units before it."
                 )
             units.append(rates)
             expected = ranks
@@ -117,20 +133,22 @@ class Mante(Recording):
             raise InputError(
                 f"{path}: none of the {count} units of monkey {self.monkey} has all {CONDITIONS} conditions."
             )
-        choice, motion, colour, context = expected.T
-        labels = {"choice": choice, "context": 1 - context, "motion": motion // 3, "colour": colour // 3}
+        choice, motion, color, context = expected.T
+        labels = {"choice": choice, "context": 1 - context, "motion": motion // 3, "colour": color // 3}
+        # (unit, condition, bin) -> (bin, condition, unit)
         return self.dataset(np.ascontiguousarray(np.stack(units).transpose(2, 1, 0)), labels)
 
 
 def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Yield title and content of the ``.mat`` files of one folder of the archive, sorted by name."""
-    found = False
+    """Yield title and content of the ``.mat`` files in one folder of the archive, sorted by name."""
+    empty = True
     try:
         with zipfile.ZipFile(path) as archive:
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
                 name = PurePosixPath(member.filename)
                 if name.is_absolute() or ".." in name.parts:
-                    raise InputError(f"{path}: holds {member.filename!r}, which leads out of the archive.")
+                    raise InputError(f"{path}: holds {member.filename!r}, a path out of the archive.")
+                # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
                 if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
                     continue
                 if member.file_size > _LARGEST:
@@ -138,18 +156,25 @@ def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
                         f"{path}: {name.name} would unpack to {member.file_size} bytes; "
                         f"a unit has at most {_LARGEST}."
                     )
-                found = True
+                empty = False
                 yield f"{path}: {name.name}", archive.read(member)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-        raise InputError(f"{path}: not a readable zip file ({error}).") from error
-    if not found:
-        raise InputError(f"{path}: holds no .mat file in a folder {folder!r}.")
+        raise InputError(f"{path}: not a readable zip file ({error}); download it again.") from error
+    if empty:
+        raise InputError(f"{path}: holds no .mat file in a folder {folder!r}, as the published one does.")
 
 
 def _averages(content: bytes, what: str, width: int) -> tuple[FloatArray, FloatArray]:
-    """Return the conditions of a unit without errors, (conditions, 4), and its rates, (conditions, bins)."""
+    """Return the conditions of a unit without error trials, and its mean responses in them.
+
+    Returns
+    -------
+    conditions : array, (conditions, 4)
+        Choice, motion, color and context.
+    rates : array, (conditions, bins)
+    """
     names = ("unit.response", "unit.time", *(f"unit.task_variable.{name}" for name in _VARIABLES))
     response, time, *columns = (
         _real(value, name, what)
@@ -162,39 +187,43 @@ def _averages(content: bytes, what: str, width: int) -> tuple[FloatArray, FloatA
             f"the task variables have {', '.join(str(column.size) for column in columns)}."
         )
     if not np.isfinite(response).all():
-        raise InputError(f"{what}: response holds NaN or infinite values.")
-    binned = _binned(response, time.ravel(), width, what)
+        raise InputError(f"{what}: response holds NaN or infinite values; expected numbers of spikes.")
+    binned = _binned(response, time.ravel(), width, what)  # (trials, bins)
     *variables, correct = (column.ravel() for column in columns)
-    conditions, of = np.unique(np.stack(variables, axis=1), axis=0, return_inverse=True)
-    same = of.ravel() == np.arange(len(conditions))[:, None]
-    right = ~(same & (correct != 1)).any(axis=1)
-    return conditions[right], (same[right] / same[right].sum(axis=1, keepdims=True)) @ binned
+    conditions, condition = np.unique(np.stack(variables, axis=1), axis=0, return_inverse=True)
+    # Which trials are of which condition, (conditions, trials). Rows divided by their sums average trials.
+    members = condition.ravel() == np.arange(len(conditions))[:, None]
+    right = ~(members & (correct != 1)).any(axis=1)
+    return conditions[right], (members[right] / members[right].sum(axis=1, keepdims=True)) @ binned
 
 
 def _real(value: LabelArray | str, name: str, what: str) -> FloatArray:
+    """Return a matrix in float64, or refuse what is none."""
     if isinstance(value, str) or value.dtype.kind not in "fiub" or value.ndim != 2:
-        raise InputError(f"{what}: {name} is not a matrix of numbers.")
+        kind = "text" if isinstance(value, str) else f"{value.dtype} of shape {value.shape}"
+        raise InputError(f"{what}: {name} is {kind}; expected a matrix of numbers.")
     return value.astype(np.float64, copy=False)
 
 
 def _binned(response: FloatArray, time: FloatArray, width: int, what: str) -> FloatArray:
+    """Return the mean response in bins of ``width`` ms, (trials, bins), from (trials, samples)."""
     steps = 1000 * np.diff(time)
     if not len(steps) or not np.allclose(steps, steps[0], atol=1e-3) or not steps[0] > 0:
-        raise InputError(f"{what}: time does not go up in equal steps.")
-    per = max(round(width / steps[0]), 1)
-    if abs(per * steps[0] - width) > 1e-3 * width or per > len(time):
+        raise InputError(f"{what}: time does not go up in equal steps, in s, as it must.")
+    length = max(round(width / steps[0]), 1)  # samples in a bin
+    if abs(length * steps[0] - width) > 1e-3 * width or length > len(time):
         raise InputError(
             f"{what}: a bin of {width} ms does not fit {len(time)} samples of {steps[0]:g} ms; "
             "dataset.bin must be a multiple of the step."
         )
-    bins = len(time) // per
-    # MATLAB keeps a column together, so that one sample of all trials is contiguous.
-    binned: FloatArray = response.T[: bins * per].reshape(bins, per, len(response)).mean(axis=1)
+    bins = len(time) // length
+    # MATLAB stores matrices by columns: the transpose is contiguous, and reshaping it does not copy.
+    binned: FloatArray = response.T[: bins * length].reshape(bins, length, len(response)).mean(axis=1)
     return binned.T
 
 
 def _ranks(conditions: FloatArray) -> LabelArray | None:
-    """Return each variable's levels as 0, 1, ..., (72, 4), or None where this is not the full set."""
+    """Return the rank of each variable's value among its levels, (72, 4); None if a condition is missing."""
     if len(conditions) != CONDITIONS:
         return None
     ranks = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in conditions.T], axis=1)

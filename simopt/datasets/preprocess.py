@@ -1,4 +1,19 @@
-"""What is done to responses between a file and a dataset: order, select, average, standardize, reduce."""
+"""What is done to responses between a file and a dataset.
+
+The order of the steps is fixed, because they do not commute:
+
+1. Select units and conditions while the file is read. What is not selected may hold NaN or never vary, and
+   need not fit into memory.
+2. Order the axes as (time, condition, repeat, unit).
+3. Average repeats, and trials of equal labels. NaN are left out of an average, so they are missing trials;
+   they are refused only in what is left after it.
+4. Drop constant units. Single trials may vary where their averages do not, so averages decide.
+5. Standardize units over the averages. Trial-to-trial noise has no part in the scale.
+6. Reduce to principal components of what the steps above return: standardized units weigh equally in them.
+
+Single trials that are kept go through the same maps as the averages from step 4 on, so that their average
+stays the responses.
+"""
 
 from __future__ import annotations
 
@@ -20,44 +35,45 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 
 AXES = ("time", "condition", "repeat", "unit")
 _SYNONYMS = {"sample": "condition", "trial": "condition"}
-_BLOCK = 1 << 22  # bytes read at once of an array that is not wanted whole
-_LONGEST = 1e12  # ms of a window
+_BLOCK = 1 << 22  # bytes read at once of an array of which a part is selected; the peak is a few blocks
+_LONGEST = 1e12  # ms of a window, 30 years; larger numbers are mistakes, and could overflow later
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 
 
 def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ...]:
-    """Return the axes of an array by their names in :data:`AXES`, in the array's own order.
+    """Return the names of an array's axes, those of :data:`AXES`, in the order of the array.
 
     Parameters
     ----------
     axes : str or sequence of str
-        ``"time,condition,unit"`` or ``[time, condition, unit]``; ``sample`` and ``trial`` are conditions.
+        ``"time,condition,unit"`` or ``[time, condition, unit]``. ``sample`` and ``trial`` mean ``condition``.
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     name : str
-        How errors call the array.
+        Name of the array, for error messages.
 
     Raises
     ------
     InputError
-        An unknown axis, one named twice, no ``condition`` or ``unit``, or another number of axes.
+        An axis is unknown or named twice, ``condition`` or ``unit`` is missing, or the array has another
+        number of axes.
     """
-    given = axes.split(",") if isinstance(axes, str) else axes
-    if not isinstance(given, Iterable) or not all(isinstance(part, str) for part in given):
+    entries = axes.split(",") if isinstance(axes, str) else axes
+    if not isinstance(entries, Iterable) or not all(isinstance(entry, str) for entry in entries):
         raise InputError(f"{name}: axes is {axes!r}; expected names, such as [time,condition,unit].")
-    parts = [part.strip() for part in given]
+    parts = [entry.strip() for entry in entries]
     for part in parts:
         checks.one_of(part, (*AXES, *_SYNONYMS), f"axis of {name}:")
     names = tuple(_SYNONYMS.get(part, part) for part in parts)
     if len(set(names)) < len(names):
         raise InputError(
-            f"{name}: axes {parts} name an axis twice (sample and trial mean condition; the repetitions of a "
-            "condition are called repeat)."
+            f"{name}: axes {parts} name an axis twice (sample and trial mean condition); call the "
+            "repetitions of a condition repeat."
         )
     for needed in ("unit", "condition"):
         if needed not in names:
             raise InputError(
-                f"{name}: axes {parts} lack {needed}; the time bins of one long recording are called sample."
+                f"{name}: axes {parts} lack {needed}; call the time bins of one continuous recording sample."
             )
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
@@ -65,17 +81,17 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
 
 
 def check_window(window: Any, width: float | None, name: str, *, whole: bool = False) -> None:
-    """Refuse a window that is not (start, stop) in ms, ascending, or a bin that does not divide it.
+    """Refuse a window that is not (start, stop) in ms with start < stop, or a bin that does not divide it.
 
     Parameters
     ----------
     window : any
     width : float or None
-        Of a bin in ms; None: the window is one bin.
+        Width of a bin in ms; None: the whole window is one bin.
     name : str
-        How errors call the dataset.
+        Name of the dataset, for error messages.
     whole : bool
-        Whether all must be whole numbers.
+        Whether start and stop must be whole numbers.
     """
     kinds = int if whole else int | float
     pair = isinstance(window, list | tuple) and len(window) == 2
@@ -86,43 +102,45 @@ def check_window(window: Any, width: float | None, name: str, *, whole: bool = F
     start, stop = window
     checks.at_least(stop, start, f"stop of window of {name}", strict=True)
     bins = (stop - start) / (stop - start if width is None else width)
+    # Relative tolerance: widths such as 0.1 ms have no exact binary representation.
     if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
         widths = range(1, min(stop - start, 1000) + 1) if whole else ()
         fitting = ", ".join(str(k) for k in widths if not (stop - start) % k)
-        these = f"; these do: {fitting}" if whole else ""
+        choices = f"; these do: {fitting}" if whole else ""
         raise InputError(
-            f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{these}."
+            f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{choices}."
         )
 
 
 def select(
     selection: Selection | None, size: int, variable: Callable[[str], LabelArray], what: str
 ) -> Indices:
-    """Return the indices along an axis that a selection means, (chosen,).
+    """Return the indices along an axis that a selection stands for, (selected,).
 
     Parameters
     ----------
     selection : str, sequence of int, mapping, or None
-        Indices, in the order wanted; a slice, ``"0:50"``; the name of a variable that is true for those
-        wanted; or ``{variable: values}``, several of which must all hold. None takes all.
+        Indices, in the order in which to return them; a slice, ``"0:50"``; the name of a mask, a variable
+        that is 1 for the selected and 0 for the others; or ``{variable: values}``, where all conditions must
+        hold. None selects all.
     size : int
         Length of the axis.
     variable : callable
-        From a name to the values of a variable along the axis, (size,).
+        Maps a name to the values of a variable along the axis, (size,).
     what : str
-        How errors call what is selected, for instance ``units of data.npy``.
+        What is selected, for error messages: ``units of data.npy``.
 
     Raises
     ------
     InputError
-        An index, value or variable that is not there, or nothing is left.
+        There is no such index, value or variable, or nothing is selected.
     """
     if selection is None:
         return np.arange(size)
     if isinstance(selection, Mapping):
         keep = np.ones(size, dtype=bool)
-        for name, wanted in selection.items():
-            keep &= _holds(_along(variable, str(name), size, what), wanted, f"{name} of {what}")
+        for name, accepted in selection.items():
+            keep &= _is_among(_along(variable, str(name), size, what), accepted, f"{name} of {what}")
         chosen = np.flatnonzero(keep)
     elif isinstance(selection, str):
         chosen = _named(selection, size, variable, what)
@@ -136,14 +154,15 @@ def select(
             if index not in range(size):
                 raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
         if len(set(selection)) < len(selection):
-            raise InputError(f"{what}: {list(selection)!r} holds an index twice.")
+            raise InputError(f"{what}: {list(selection)!r} holds an index twice; name each index once.")
         chosen = np.array(selection, dtype=np.intp)
     if chosen.size == 0:
-        raise InputError(f"{what}: {selection!r} selects none of the {size}.")
+        raise InputError(f"{what}: {selection!r} selects none of the {size}; select at least one.")
     return chosen
 
 
 def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: str) -> LabelArray:
+    """Return a variable, and say in errors what it was to select."""
     try:
         values = variable(name)
     except InputError as error:
@@ -152,20 +171,26 @@ def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: st
     return values
 
 
-def _holds(values: LabelArray, wanted: object, what: str) -> npt.NDArray[np.bool_]:
-    listed = list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
-    present = np.array([_key(value) for value in values.tolist()])
-    for value in listed:
-        if _key(value) not in present:
-            raise checks.unknown(_key(value), set(present.tolist()), f"value for {what}:")
-    return np.isin(present, [_key(value) for value in listed])
+def _is_among(values: LabelArray, accepted: object, what: str) -> npt.NDArray[np.bool_]:
+    """Return for each value whether it is one of those accepted, (size,); each of these must occur."""
+    listed = (
+        list(accepted) if isinstance(accepted, Sequence) and not isinstance(accepted, str) else [accepted]
+    )
+    sought = [_as_text(value) for value in listed]
+    present = np.array([_as_text(value) for value in values.tolist()])
+    for value in sought:
+        if value not in present:
+            raise checks.unknown(value, set(present.tolist()), f"value for {what}:")
+    return np.isin(present, sought)
 
 
-def _key(value: object) -> str:
+def _as_text(value: object) -> str:
+    """Return a value as text, so that ``depth: 3`` finds 3, 3.0 and "3", whatever the file stores."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _named(selection: str, size: int, variable: Callable[[str], LabelArray], what: str) -> Indices:
+    """Return the indices that a slice or the name of a mask selects."""
     match = _SLICE.fullmatch(selection)
     if match is None:
         mask = _along(variable, selection, size, what)
@@ -176,86 +201,112 @@ def _named(selection: str, size: int, variable: Callable[[str], LabelArray], wha
         return np.flatnonzero(mask)
     parts = slice(*(None if part is None else int(part) for part in match.groups()))
     if parts.step == 0:
-        raise InputError(f"{what}: the slice {selection!r} has step 0.")
+        raise InputError(f"{what}: the slice {selection!r} has step 0; expected another step.")
     return np.arange(size)[parts]
 
 
 def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
-    """Return a copy of what indices along each axis select, reading little more than that.
+    """Return a copy of the part of an array that indices along each axis select: ``array[np.ix_(*chosen)]``.
+
+    Little more than the selected part is read or held in memory.
 
     Parameters
     ----------
     array : array, memory map or HDF5 dataset
     chosen : sequence of array of int
-        One for each axis.
+        Indices along each axis, at least one, in any order.
+
+    Returns
+    -------
+    array, (len(chosen[0]), len(chosen[1]), ...)
     """
     shape = tuple(indices.size for indices in chosen)
-    if 0 in shape:
-        return np.zeros(shape)
     bounds = [slice(int(indices.min()), int(indices.max()) + 1) for indices in chosen]
     if all((np.diff(indices) == 1).all() for indices in chosen):
         return np.array(array[tuple(bounds)])
-    # Blocks are whole chunks of an HDF5 dataset, each read once.
+    # h5py's own indexing by lists is slow for many indices and wants them ascending. Instead read the
+    # bounding box of the selection in blocks along one axis, and select in memory. HDF5 decompresses a chunk
+    # as a whole, so a block consists of whole chunks, each of which is read once. The axis with most chunks
+    # gives the smallest blocks. An array without chunks is in C order: its first axis is the one to cut.
     chunks = getattr(array, "chunks", None) or (1, *array.shape[1:])
-    along = int(np.argmax([-(-n // c) for n, c in zip(array.shape, chunks, strict=True)]))
-    others = math.prod(b.stop - b.start for axis, b in enumerate(bounds) if axis != along)
+    along = int(np.argmax([-(-length // chunk) for length, chunk in zip(array.shape, chunks, strict=True)]))
+    others = math.prod(bound.stop - bound.start for axis, bound in enumerate(bounds) if axis != along)
     step = max(1, _BLOCK // (array.dtype.itemsize * others * chunks[along])) * chunks[along]
     out = np.empty(shape, dtype=array.dtype)
     for start in range(bounds[along].start // step * step, bounds[along].stop, step):
-        inside = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
-        if inside.size == 0:
+        # Which rows of the result are in this block; the selection may be in any order.
+        rows = np.flatnonzero((chosen[along] >= start) & (chosen[along] < start + step))
+        if rows.size == 0:
             continue
         bounds[along] = slice(start, start + step)
-        part = array[tuple(bounds)]
+        block = array[tuple(bounds)]
         for axis, indices in enumerate(chosen):
-            part = np.take(part, (indices[inside] if axis == along else indices) - bounds[axis].start, axis)
-        out[(slice(None),) * along + (inside,)] = part
+            block = np.take(block, (indices[rows] if axis == along else indices) - bounds[axis].start, axis)
+        out[(slice(None),) * along + (rows,)] = block
     return out
 
 
 def as_labels(values: Any, what: str) -> LabelArray:
-    """Return labels as whole numbers where they are, else as text or numbers, (conditions,).
+    """Return labels as int64 if they are whole numbers, else as text or as they are, (conditions,).
+
+    Formats store the same labels in different ways; here they become equal.
+
+    Parameters
+    ----------
+    values : array or sequence
+        Numbers, booleans, text, bytes in UTF-8, or a matrix of single characters.
+    what : str
+        Name of the file and the label, for error messages.
 
     Raises
     ------
     InputError
-        Missing values, or what is neither numbers nor text.
+        A value is missing, or neither a number nor text.
     """
     array = np.asarray(values)
-    if array.dtype == "S1" and array.ndim == 2:
+    if array.dtype == "S1" and array.ndim == 2:  # netCDF 3 has no strings: a row of characters is a text
         array = np.ascontiguousarray(array).view(f"S{array.shape[1]}")
-    if array.dtype.kind == "O":
+    if array.dtype.kind == "O":  # text of variable length, as HDF5 and parquet give it
         array = np.array(
             [item.decode() if isinstance(item, bytes) else item for item in array.ravel().tolist()]
         )
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8")
     if array.dtype.kind not in "iufbU":
-        raise InputError(f"{what} has dtype {array.dtype}; expected numbers or text, and none missing.")
+        raise InputError(f"{what} has dtype {array.dtype}; expected numbers or text, none missing.")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise InputError(f"{what} holds NaN or infinite values; every condition needs one.")
+            raise InputError(f"{what} holds NaN or infinite values; every condition needs a label.")
+        # MATLAB and csv files hold whole numbers as doubles. Beyond 2^53 doubles skip whole numbers.
         if (array == np.rint(array)).all() and (np.abs(array) < 2**53).all():
             array = array.astype(np.int64)
+    # A vector in MATLAB is a matrix with one row or column.
     return array.reshape(-1) if array.ndim == 2 and 1 in array.shape else array
 
 
 def combine(labels: Mapping[str, LabelArray]) -> Indices:
-    """Return which combination of labels each trial has, (trial,), numbered in sorted order from 0."""
+    """Return the number of the combination of labels that each trial has, (trial,).
+
+    Combinations are numbered from 0 in sorted order; the first label is the most significant.
+    """
     codes = [np.unique(values, return_inverse=True)[1] for values in labels.values()]
     return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
 
 
 def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
-    """Return the mean over the trials of each condition, NaN left out, (..., condition, unit).
+    """Return the mean over the trials of each condition without the NaN, (..., condition, unit).
 
     Parameters
     ----------
     responses : array, (..., trial, unit)
     condition : array of int, (trial,)
-        From 0, each at least once.
+        The condition of each trial. Every number up to the largest must occur.
     name : str
-        How errors call the responses.
+        Name of the responses, for error messages.
+
+    Returns
+    -------
+    array of the dtype of ``responses``
 
     Raises
     ------
@@ -264,53 +315,58 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
     """
     mean, counts = condition_means(responses, condition)
     if not counts.all():
-        *_, group, unit = (int(i) for i in np.argwhere(counts == 0)[0])
-        raise InputError(f"{name}: every repetition of condition {group} is NaN in unit {unit}.")
+        *_, empty, unit = (int(index) for index in np.argwhere(counts == 0)[0])
+        raise InputError(
+            f"{name}: every repetition of condition {empty} is NaN in unit {unit}; leave out one of the two."
+        )
     averaged: FloatArray = mean.astype(responses.dtype)
     return averaged
 
 
 def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which units never vary over samples, (unit,)."""
-    still: npt.NDArray[np.bool_] = np.ptp(checks.flatten(responses), axis=0) == 0
-    return still
+    """Return for each unit whether its responses are the same in all samples, (unit,)."""
+    # Not the variance: rounding of the mean makes that of a constant such as 0.1 greater than 0.
+    unchanged: npt.NDArray[np.bool_] = np.ptp(checks.flatten(responses), axis=0) == 0
+    return unchanged
 
 
 def standardize(responses: FloatArray, trials: Trials | None = None) -> tuple[FloatArray, Trials | None]:
-    """Return responses of mean 0 and standard deviation 1 over samples in each unit; constant ones become 0.
+    """Return responses with mean 0 and standard deviation 1 over samples in each unit.
+
+    Constant units become 0.
 
     Parameters
     ----------
     responses : array, (samples, units) or (time, condition, unit)
     trials : Trials, optional
-        Shifted and scaled as the responses are, so that their average stays the responses.
+        Shifted and scaled like the responses, so that their average stays the responses.
     """
     flat = checks.flatten(responses)
     mean = flat.mean(axis=0, dtype=np.float64)
     deviation = flat.std(axis=0, dtype=np.float64)
-    deviation[constant(responses)] = np.inf
+    deviation[constant(responses)] = np.inf  # (x - mean) / inf = 0
     return both(lambda x: ((x - mean) / deviation).astype(x.dtype), responses, trials)
 
 
 def reduce(
     responses: FloatArray, components: int | float, name: str, trials: Trials | None = None
 ) -> tuple[FloatArray, Trials | None]:
-    """Return the coordinates along the first principal components, centered, (..., component).
+    """Return the scores of the first principal components, centered, (..., component).
 
     Parameters
     ----------
     responses : array, (samples, units) or (time, condition, unit)
     components : int, or float up to 1
-        How many, or the least share of the variance that they hold together.
+        The number of components, or the least share of the variance that they must explain together.
     name : str
-        How errors call the responses.
+        Name of the responses, for error messages.
     trials : Trials, optional
-        Taken along the same components.
+        Projected onto the same components.
 
     Raises
     ------
     InputError
-        More components than there are.
+        The responses have fewer components.
     """
     from simopt.components import principal_components  # which imports torch
 
@@ -319,15 +375,19 @@ def reduce(
     pcs = principal_components(flat)
     if isinstance(components, float):
         share = np.cumsum(pcs.values**2)
+        # The share that exactly k components hold must give k, also when the sum is rounded down. The last
+        # value is left out: a share of 1 takes all components even if they add up to slightly less.
         count = int(np.searchsorted(share[:-1], components - 1e-12)) + 1
     else:
         count = components
     if count > len(pcs.values):
         raise InputError(f"{name} has {len(pcs.values)} principal components; dataset.components is {count}.")
     mean = flat.mean(axis=0, dtype=np.float64)
+    # X = U diag(s) V' and scores = U diag(s), up to a factor: X' scores = V diag(s^2) is V, (units, count),
+    # once its columns are divided by their lengths.
     axes = (flat - mean).T @ pcs.scores[:, :count]
     axes /= np.linalg.norm(axes, axis=0)
-    # A component has no sign of its own: the unit that weighs most is made positive.
+    # The sign of a component is arbitrary. Make its largest loading positive: the same on every machine.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
     return both(lambda x: ((x - mean) @ axes).astype(x.dtype), responses, trials)
 
@@ -335,6 +395,6 @@ def reduce(
 def both(
     change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
 ) -> tuple[FloatArray, Trials | None]:
-    """Return responses and their trials, if there are any, changed alike."""
+    """Apply the same map over units to the responses and to their single trials, if there are any."""
     changed = None if trials is None else Trials(change(trials.responses), trials.condition)
     return change(responses), changed

@@ -1,4 +1,4 @@
-"""The published recordings: the real data where it can be had, their surrogate otherwise."""
+"""The published recordings: the real data if they are in the cache or can be fetched, else a surrogate."""
 
 from __future__ import annotations
 
@@ -30,20 +30,21 @@ class Recording(Loader):
     Parameters
     ----------
     source : {"auto", "real", "surrogate"}
-        ``real`` downloads the recording if need be; ``auto`` takes it where it is in the cache, else the
-        surrogate with a warning: no run starts a download that nobody asked for.
+        ``real`` takes the recording, and downloads it if it is not in the cache. ``auto`` takes the recording
+        if it is in the cache, else the surrogate with a warning; it never downloads.
     seed : int
-        Of the surrogate.
+        Seed of the surrogate.
     """
 
     source: str = "auto"
     seed: int = 0
 
-    shape: ClassVar[tuple[int, ...]]
+    shape: ClassVar[tuple[int, ...]]  # of the published responses and of the surrogate
     citation: ClassVar[str]
     licence: ClassVar[str]
-    scale: ClassVar[float] = 1.0  # root mean square of the surrogate's responses
-    files: ClassVar[tuple[Remote, ...]]
+    # Root mean square of the surrogate's responses. It matters to decoders that do not standardize: see twin.
+    scale: ClassVar[float] = 1.0
+    files: ClassVar[tuple[Remote, ...]]  # all that ``read`` needs
 
     def __post_init__(self) -> None:
         checks.one_of(self.source, SOURCES, f"source of {self.name}")
@@ -51,7 +52,7 @@ class Recording(Loader):
 
     @abstractmethod
     def planted(self) -> Sequence[Planted]:
-        """The task variables of the surrogate, and how strongly each is planted in which PCs."""
+        """Return the surrogate's task variables: their labels, and how much of each lies in which PCs."""
 
     @abstractmethod
     def read(self, folder: Path) -> Dataset:
@@ -59,19 +60,19 @@ class Recording(Loader):
 
     @property
     def available(self) -> bool:
-        """Whether the real recording is in the cache."""
+        """Whether all files of the real recording are in the cache."""
         return fetch.cached(self.name, self.files)
 
     @property
     def origin(self) -> Source:
-        """``auto`` is the recording where it is in the cache now."""
+        """The source that ``load`` will take; for ``auto`` it depends on the cache."""
         return "real" if self.source == "real" or (self.source == "auto" and self.available) else "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return the hashes of the recording's files with its options, or what the surrogate is drawn from.
+        """Return the hashes of the recording's files with the options, or what determines the surrogate.
 
-        Published hashes are taken without looking at the files. ``source=real`` downloads the recording where
-        a file has no published hash and is not there.
+        A published hash is taken without reading the file: ``load`` refuses a file of another hash. If a file
+        has no published hash and is not in the cache, ``source=real`` downloads the recording here.
 
         Raises
         ------
@@ -80,6 +81,7 @@ class Recording(Loader):
         """
         if self.origin == "surrogate":
             self._refuse_options()
+            # All that determines the surrogate but the code; changes of the code increase ``revision``.
             planted = json.dumps([checks.as_plain(asdict(variable)) for variable in self.planted()])
             return self.recipe(
                 seed=self.seed,
@@ -95,13 +97,18 @@ class Recording(Loader):
         return self.recipe(files=hashes, **self.options("source", "seed"))
 
     def real(self, progress: ProgressBar | None = None) -> Dataset:
-        """Download what is missing of the real recording, check all of it, and read it.
+        """Download the files that are missing, check all files, and read the real recording.
+
+        Parameters
+        ----------
+        progress : ProgressBar, optional
+            Told how far each download is.
 
         Raises
         ------
         InputError
-            A file in the cache or just downloaded is not what it should be, or the options do not fit it. Of
-            a broken download nothing is kept.
+            A file has another hash or layout than expected, or the options do not fit the recording. A broken
+            download is not kept.
         FetchError
             The recording can be neither found nor downloaded.
         """
@@ -110,12 +117,14 @@ class Recording(Loader):
         try:
             return self.read(folder)
         except InputError:
+            # Either the files are broken or the options do not fit them. Only if the default options can read
+            # the files were the options at fault, and then the files and their recorded hashes stay.
             if not (self._altered() and self._readable(folder)):
                 fetch.forget(self.name, self.files, missing)
             raise
 
     def _readable(self, folder: Path) -> bool:
-        """Whether the files can be read with the default options: then they are sound."""
+        """Whether the files can be read with the default options, so that they are not broken."""
         try:
             type(self)(name=self.name).read(folder)
         except InputError:
@@ -128,10 +137,10 @@ class Recording(Loader):
         Raises
         ------
         InputError
-            A file in the cache is not what it should be; options of the real recording were given and the
-            surrogate is taken.
+            A file in the cache has another hash or layout than expected; or the surrogate would be taken, and
+            an option is set that only the real recording has.
         FetchError
-            ``source`` is ``real`` and the recording can be neither found nor downloaded.
+            ``source`` is ``real``, and the recording can be neither found nor downloaded.
         """
         if self.origin == "real":
             return self.real()
@@ -139,8 +148,8 @@ class Recording(Loader):
         if self.source == "auto":
             warn(
                 f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
-                f"labels, not the recording. `simopt datasets fetch {self.name}` gets the recording; "
-                "dataset.source=surrogate takes the surrogate on purpose.",
+                f"labels, not the recording. `simopt datasets fetch {self.name}` downloads the recording; "
+                "dataset.source=surrogate takes the surrogate without this warning.",
                 SurrogateWarning,
             )
         return self.surrogate()
@@ -148,26 +157,26 @@ class Recording(Loader):
     def dataset(
         self, responses: FloatArray, labels: Mapping[str, LabelArray], trials: Trials | None = None
     ) -> Dataset:
-        """Return what was read of the recording as a dataset."""
+        """Return responses and labels of the real recording as a dataset with its name and citation."""
         return Dataset(self.name, responses, labels, "real", self.citation, trials)
 
     def _refuse_options(self) -> None:
-        """Refuse options of the real recording where the surrogate is taken."""
-        altered = self._altered()
-        if altered:
+        """Refuse options that only the real recording has, before its surrogate is taken."""
+        if altered := self._altered():
             raise InputError(
-                f"{self.name}: {', '.join(altered)} can be set for the real recording only, and this would "
-                f"take its surrogate. `simopt datasets fetch {self.name}` gets the recording."
+                f"{self.name}: {', '.join(altered)} can be set for the real recording only, but here its "
+                f"surrogate would be taken. `simopt datasets fetch {self.name}` downloads the recording."
             )
 
     def _altered(self) -> list[str]:
-        """Return which options of the real recording are not at their defaults."""
-        options = self.options("source", "seed")
-        usual = checks.as_plain(type(self)(name=self.name).options())
-        return [name for name in options if checks.as_plain(options[name]) != usual[name]]
+        """Return the names of the options of the real recording that are not at their defaults."""
+        # As plain values: (0, 300) of a default equals [0, 300] of a yaml.
+        options = checks.as_plain(self.options("source", "seed"))
+        defaults = checks.as_plain(type(self)(name=self.name).options())
+        return [name for name in options if options[name] != defaults[name]]
 
     def surrogate(self) -> Dataset:
-        """Generate the surrogate: the same for the same seed."""
+        """Generate the surrogate; the same seed gives the same data."""
         planted = self.planted()
         responses = self.scale * gaussian_responses(
             published_spectrum(self.name), self.shape, np.random.default_rng(self.seed), planted

@@ -23,21 +23,24 @@ _FILE = "siegel.h5"
 class Siegel(Recording):
     """Condition averages of a context-dependent decision on moving, colored dots.
 
-    The recording is not public. Those who have it put one HDF5 file, ``siegel.h5``, into the folder of the
-    cache::
+    The recording is not public. If you have it, put one HDF5 file, ``siegel.h5``, into the cache's folder::
 
-        responses            (time, condition, unit)  numbers, finite; published: 8 x 59 x 278, bins of 50 ms,
+        responses            (time, condition, unit)  finite numbers; published: 8 x 59 x 278, bins of 50 ms,
                                                       0-500 ms of the stimulus, PCs that hold 99 % of FEF
         labels/<variable>    (condition,)             numbers or text; published: context, response, colour,
                                                       direction
 
-    Attributes are free, and not read.
+    Attributes are not read.
+
+    References
+    ----------
+    Siegel, Buschman & Miller 2015, doi:10.1126/science.aab0551.
     """
 
     shape = (8, 59, 278)
     citation = (
         "Siegel, Buschman & Miller 2015, Science 348:1352: Cortical information flow during flexible "
-        "sensorimotor decisions"
+        "sensorimotor decisions, doi:10.1126/science.aab0551"
     )
     licence = "not public"
     files = (
@@ -50,7 +53,8 @@ class Siegel(Recording):
     )
 
     def planted(self) -> Sequence[Planted]:
-        """Four crossed binary variables over 59 conditions."""
+        """Return four crossed binary variables over 59 conditions."""
+        # By trial: accuracy 0.865 for context within 0.03. No accuracy of the other three is compared.
         condition = np.arange(59)
         return [
             Planted("context", condition % 2, strength=0.7, center=5, width=0.3),
@@ -60,15 +64,15 @@ class Siegel(Recording):
         ]
 
     def read(self, folder: Path) -> Dataset:
-        """Read the owner's file.
+        """Read ``siegel.h5``.
 
         Raises
         ------
         InputError
-            No such file, or one that is not laid out as above.
+            There is no such file, or it is not laid out as described above.
         """
         path = folder / _FILE
-        with formats.opened(path, formats.Wanted(key="responses", labels="labels")) as content:
+        with formats.opened(path, formats.Options(key="responses", labels="labels")) as content:
             responses = checks.responses(np.asarray(content.array), f"{path}: responses")
         if responses.ndim != 3:
             raise InputError(

@@ -1,4 +1,10 @@
-"""Ultrametric: binary codes grown along a tree, so that classes nest."""
+"""Ultrametric: binary codes grown along a tree, so that classes are nested.
+
+References
+----------
+Cloos et al. 2025, Differentiable Optimization of Similarity Scores Between Models and Brains,
+arXiv:2407.07059.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +25,14 @@ from simopt.typing import Source
 class Ultrametric(Loader):
     """The leaves of a tree of binary codes.
 
-    The root is a random binary code. At each level every node has ``branching`` children, each a copy of it
-    in which every unit is drawn anew (0 or 1 with equal chance) with probability ``resample``.
+    The root is a random binary code. At each level every node has ``branching`` children. A child is a copy
+    of its parent in which each unit is drawn again, 0 or 1 with equal chance, with probability ``resample``.
+    Two leaves are therefore the more alike, the later their last common ancestor.
 
     Parameters
     ----------
     branching : sequence of int
-        Children of a node, by level; their product is the number of samples.
+        Number of children of a node at each level; their product is the number of samples.
     units : int
     resample : float, 0 to 1
     seed : int
@@ -44,11 +51,11 @@ class Ultrametric(Loader):
         checks.whole(self.seed, 0, f"seed of {self.name}")
         checks.at_least(self.resample, 0, f"resample of {self.name}")
         if self.resample > 1:
-            raise InputError(f"resample of {self.name} is {self.resample}; it is a probability, at most 1.")
+            raise InputError(f"resample of {self.name} is {self.resample}; expected a probability, 0 to 1.")
 
     @property
     def origin(self) -> Source:
-        """Always generated."""
+        """Always ``surrogate``: generated."""
         return "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
@@ -56,7 +63,10 @@ class Ultrametric(Loader):
         return self.recipe(**self.options())
 
     def load(self) -> Dataset:
-        """Grow the tree; labels ``level1``, ``level2``, ... name the ancestor of a leaf at each level."""
+        """Grow the tree; the labels ``level1``, ``level2``, ... number the ancestors of each leaf by level.
+
+        The last level has no label: each leaf would be a class of its own.
+        """
         rng = np.random.default_rng(self.seed)
         codes = rng.integers(0, 2, size=(1, self.units))
         for width in self.branching:
@@ -64,11 +74,12 @@ class Ultrametric(Loader):
             fresh = rng.integers(0, 2, size=codes.shape)
             codes = np.where(rng.random(codes.shape) < self.resample, fresh, codes)
         leaf = np.arange(len(codes))
-        below = [len(codes) // int(np.prod(self.branching[: k + 1])) for k in range(len(self.branching) - 1)]
+        levels = range(1, len(self.branching))
         return Dataset(
             name=self.name,
             responses=codes.astype(np.float64),
-            labels={f"level{k + 1}": leaf // size for k, size in enumerate(below)},
+            # The leaves below a node are adjacent, and every node of a level has equally many.
+            labels={f"level{k}": leaf // int(np.prod(self.branching[k:])) for k in levels},
             source="surrogate",
             citation="Cloos et al. 2025, Differentiable Optimization of Similarity Scores (ultrametric data)",
         )

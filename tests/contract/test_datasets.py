@@ -41,44 +41,46 @@ def _surrogate(name: str) -> dict:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_without_files_auto_falls_back_with_a_warning_and_real_says_what_to_do(name: str) -> None:
-    with pytest.warns(SurrogateWarning, match=f"{name} is a SURROGATE"):
+    with pytest.warns(SurrogateWarning, match=f"{name} .*SURROGATE"):
         dataset = simopt.load_dataset(name)
     assert dataset.source == "surrogate"
     assert dataset.citation.startswith("Surrogate of: ")
-    with pytest.raises(FetchError, match="By hand: (?s:.*)dataset.source=surrogate works without it"):
+    with pytest.raises(FetchError, match="By hand: (?s:.*)dataset.source=surrogate"):
         simopt.load_dataset(name, source="real")
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
+OPTIONS = {"majaj": ("region", "V4"), "freeman_ziemba": ("region", "V1")}
+OPTIONS |= {"mante": ("bin", 25), "hatsopoulos": ("bin", 25)}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_options_of_the_recording_are_refused_for_its_surrogate(name: str) -> None:
-    node = catalogue.read("dataset", name)
-    own = [option for option in node if option not in ("_target_", "name", "source", "seed")]
-    if name == "siegel":
-        assert own == []
-        return
-    option, other = {
-        "majaj": ("region", "V4"),
-        "freeman_ziemba": ("region", "V1"),
-        "mante": ("bin", 25),
-        "hatsopoulos": ("bin", 25),
-    }[name]
-    assert option in own
+    option, other = OPTIONS[name]
     for source in ("auto", "surrogate"):
-        with pytest.raises(InputError, match=f"{name}: {option} can be set for the real recording only"):
+        with pytest.raises(InputError, match=f"{name}: {option} .*fetch {name}"):
             simopt.load_dataset(name, source=source, **{option: other})
 
 
-@pytest.mark.parametrize("name", datasets.names())
+def test_every_recording_with_options_of_its_own_is_tested_with_one() -> None:
+    common = {"_target_", "name", "source", "seed"}
+    assert set(OPTIONS) == {name for name in RECORDINGS if set(catalogue.read("dataset", name)) - common}
+
+
+def test_of_a_file_only_the_name_is_known() -> None:
+    card = datasets.describe("file")
+    assert (card["name"], card["shape"], card["labels"]) == ("file", None, [])
+
+
+@pytest.mark.parametrize("name", GENERATED)
 def test_descriptions_are_those_of_the_data(name: str) -> None:
     card = datasets.describe(name)
     assert card["name"] == name
-    if name == "file":
-        return
     dataset = datasets.build({**catalogue.read("dataset", name), **_surrogate(name)}).load()
     assert card["shape"] == list(dataset.responses.shape)
     assert card["labels"] == list(dataset.labels)
     assert card["source"] == ("surrogate" if name in RECORDINGS else "generated")
-    assert all(card[key] for key in ("licence", "size", "citation")) or name not in RECORDINGS
+    if name in RECORDINGS:
+        assert all(card[key] for key in ("licence", "size", "citation"))
 
 
 def test_only_recordings_have_files_to_fetch() -> None:

@@ -68,10 +68,10 @@ def write(
     **layout,
 ) -> Path:
     """Write values, (time_bin, presentation, neuroid), in another order of dimensions."""
-    given = {"dtype": values.dtype.str, **layout}
+    layout = {"dtype": values.dtype.str, **layout}
     with h5py.File(path, "w") as file:
         sizes = {dimension: values.shape[DIMS.index(dimension)] for dimension in order}
-        data = create(file, sizes, coordinates, **given)
+        data = create(file, sizes, coordinates, **layout)
         data[...] = values.transpose([DIMS.index(dimension) for dimension in order])
         for name, value in attributes.items():
             data.attrs[name] = value

@@ -55,19 +55,19 @@ def _store(group: h5py.Group, name: str, value: object) -> None:
 def mante_unit(seed: int, trials: int = 600, samples: int = 101, **changes) -> dict:
     """The struct `unit` of one file: random spikes in random conditions, 10 % of the choices wrong."""
     rng = np.random.default_rng(seed)
-    motion, colour = (rng.choice(COHERENCES, trials) for _ in range(2))
+    motion, color = (rng.choice(COHERENCES, trials) for _ in range(2))
     context = rng.choice([1, -1], trials)
     full = np.stack(np.meshgrid(COHERENCES, COHERENCES, [1, -1], indexing="ij")).reshape(3, 72)
-    motion[:72], colour[:72], context[:72] = full
-    right = np.sign(np.where(context == 1, motion, colour))
+    motion[:72], color[:72], context[:72] = full
+    right = np.sign(np.where(context == 1, motion, color))
     correct = np.where(np.arange(trials) < 72, 1, rng.random(trials) > 0.1)
     variables = {
         "stim_dir": motion,
-        "stim_col": np.abs(colour),
+        "stim_col": np.abs(color),
         "targ_dir": np.where(correct == 1, right, -right),
         "context": context,
         "correct": correct,
-        "stim_col2dir": colour,
+        "stim_col2dir": color,
         "stim_trial": np.arange(1, trials + 1),
     }
     unit = {

@@ -46,9 +46,9 @@ def expected(values: np.ndarray, units: list[int], bins: list[tuple[int, int]]) 
 
 
 def read(path: Path, region: str = "all", bins: list = BINS, **options):
-    with opened(path) as found:
-        stimuli = found.stimuli()
-        return found.responses(stimuli, found.units(region), bins, **options)
+    with opened(path) as file:
+        stimuli = file.stimuli()
+        return file.responses(stimuli, file.units(region), bins, **options)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_every_layout_gives_the_averages(
     monkeypatch.setattr(preprocess, "_BLOCK", block)
     values = recording(rng)
     path = write(tmp_path / "a.nc", values, coordinates(), order=order, **layout)
-    with opened(path) as found:
-        assert found.stimuli().ids.tolist() == ["a1", "b7", "é9"]
-        assert found.dims == order
-        assert [found.length(name) for name in order] == list(found.content.array.shape)
+    with opened(path) as file:
+        assert file.stimuli().ids.tolist() == ["a1", "b7", "é9"]
+        assert file.dims == order
+        assert [file.length(name) for name in order] == list(file.content.array.shape)
     responses, trials = read(path)
     assert trials is None
     np.testing.assert_allclose(responses, expected(values, list(range(UNITS)), BINS), rtol=1e-12)
@@ -91,8 +91,8 @@ def test_every_layout_gives_the_averages(
 def test_a_file_without_time(tmp_path: Path, rng: np.random.Generator) -> None:
     values = recording(rng)[:1]
     path = tmp_path / "a.nc"
-    given = {name: value for name, value in coordinates().items() if value[0] != "time_bin"}
-    write(path, values, given)
+    timeless = {name: value for name, value in coordinates().items() if value[0] != "time_bin"}
+    write(path, values, timeless)
     with h5py.File(path, "r+") as file:
         flat, scales = file["data"][:, 0], [file["neuroid"], file["presentation"]]
         del file["data"]
@@ -123,11 +123,11 @@ def test_fill_values_are_left_out_and_scales_applied(
         stored[cell], meant[cell] = value, np.nan
     path = write(tmp_path / "a.nc", stored, coordinates(), attributes=attributes)
     np.testing.assert_allclose(read(path)[0], expected(meant, list(range(UNITS)), BINS), rtol=1e-6)
-    with pytest.raises(InputError, match="a.nc: unit unit0 has no value in some rep.*repetitions=average"):
+    with pytest.raises(InputError, match="a.nc: .*unit0 .*repetitions=average"):
         read(path, bins=[(5, 6)], keep=True)
     stored[3, SHOWN == 1, 4] = value
     write(path, stored, coordinates(), attributes=attributes)
-    with pytest.raises(InputError, match="a.nc: unit unit4 has no value in any repetition of stimulus a1"):
+    with pytest.raises(InputError, match="a.nc: .*unit4 .*a1"):
         read(path)
     assert read(path, bins=[(0, 3)])[0].shape == (1, 3, UNITS)
 
@@ -146,31 +146,31 @@ def test_labels_come_from_the_assembly_then_from_the_table(tmp_path: Path, rng: 
         tmp_path / "s.csv",
         [*rows, {"id": 5, "image_id": "a1", "size": 6}, {"id": 6, "image_id": "x", "size": 6}],
     )
-    with opened(path) as found:
-        stimuli = found.stimuli()
-        labels = found.labels({"type": "kind", "size": "size"}, stimuli, csv)
+    with opened(path) as file:
+        stimuli = file.stimuli()
+        labels = file.labels({"type": "kind", "size": "size"}, stimuli, csv)
         assert {name: values.tolist() for name, values in labels.items()} == {
             "type": ["texture", "noise", "noise"],
             "size": ["6", "5", "7"],
         }
-        assert list(found.labels({"type": "kind"}, stimuli, tmp_path / "none.csv")) == ["type"]
-        with pytest.raises(InputError, match="a.nc: 'repetition' is not the same in all repetitions of"):
-            found.labels({"type": "repetition"}, stimuli, csv)
-        with pytest.raises(InputError, match="s.csv: has no column 'shape'; it has: id, image_id, size"):
-            found.labels({"type": "shape"}, stimuli, csv)
-        with pytest.raises(InputError, match="no unit of V4; it holds V1, V2"):
-            found.units("V4")
+        assert list(file.labels({"type": "kind"}, stimuli, tmp_path / "none.csv")) == ["type"]
+        with pytest.raises(InputError, match="a.nc: 'repetition' .*é9"):
+            file.labels({"type": "repetition"}, stimuli, csv)
+        with pytest.raises(InputError, match="s.csv: .*'shape'.*: id, image_id, size"):
+            file.labels({"type": "shape"}, stimuli, csv)
+        with pytest.raises(InputError, match="a.nc: .*V4.*V1, V2"):
+            file.units("V4")
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"image_id,kind\na,x\n", "has no kind for stimulus 'b' of the recording"),
-        (b"image_id,kind\na,x\nb,\n", "has no kind for stimulus 'b'"),
-        (b"image_id,kind\na,x\nb\n", "row 3 has 1 cells and the first row 2"),
-        (b"image_id,kind\na,x\nb,y\nb,y\n", "stimulus 'b' is there more than once"),
-        (b"image_id,other\na,x\n", "has no column 'kind'; it has: image_id, other"),
-        (b"name,kind\na,x\n", "has no column 'image_id'"),
+        (b"image_id,kind\na,x\n", "no kind .*'b'"),
+        (b"image_id,kind\na,x\nb,\n", "no kind .*'b'"),
+        (b"image_id,kind\na,x\nb\n", "row 3 .*1 cells.* 2"),
+        (b"image_id,kind\na,x\nb,y\nb,y\n", "2 rows .*'b'"),
+        (b"image_id,other\na,x\n", "'kind'.*: image_id, other"),
+        (b"name,kind\na,x\n", "'image_id'.*: name, kind"),
         (b"", "is empty"),
         (b"image_id,kind\n\xff\xfe,x\n", "not a readable .csv"),
         (b'image_id,kind\na,"' + b"x" * 200_000 + b'"\n', "not a readable .csv"),
@@ -187,7 +187,7 @@ def test_tables_with_a_mark_and_newer_names(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_bytes("\ufeffstimulus_id,image_id,kind\n2,b,y\n1,a,x\n".encode())
     assert column(path, "kind", np.array([1, 2])).tolist() == ["x", "y"]
-    with pytest.raises(InputError, match="not a readable .csv"):
+    with pytest.raises(InputError, match="none.csv: there is no such file"):
         column(tmp_path / "none.csv", "kind", np.array(["a"]))
 
 
@@ -265,14 +265,14 @@ def text_fill(file: h5py.File) -> None:
         (text_data, "no array of two or three"),
         (
             flat_identities,
-            r"'image_id' has shape \(3,\); expected one value for each of the 9 of dimension 'presentation'",
+            r"'image_id' has shape \(3,\).* 9 .*'presentation'",
         ),
-        (other_dimension, "no coordinate 'image_id' of its dimension 'presentation'"),
-        (odd_identities, "'image_id' has dtype .* expected numbers or text"),
+        (other_dimension, "'image_id' .*'presentation'"),
+        (odd_identities, "'image_id' has dtype .*f4"),
         (bad_text, "not a readable .nc file"),
-        (group_for_identities, "no coordinate 'image_id' of its dimension 'presentation'"),
-        (outside_identities, "no coordinate 'image_id'"),
-        (text_fill, "data: the attribute _FillValue is not a number"),
+        (group_for_identities, "'image_id' .*'presentation'"),
+        (outside_identities, "'image_id' .*'presentation'"),
+        (text_fill, "data: .*_FillValue is 'nothing'"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -289,7 +289,7 @@ def test_arrays_that_lie_outside_the_file_are_not_read(tmp_path: Path, rng: np.r
     (tmp_path / "secret").write_bytes(bytes(8 * 9 * UNITS * TIMES))
     with h5py.File(tmp_path / "a.nc", "w") as file:
         file.create_dataset("data", (9, 5), "<f8", external=[(str(tmp_path / "secret"), 0, 360)])
-    with pytest.raises(InputError, match="keeps its numbers in other files"):
+    with pytest.raises(InputError, match="a.nc: /data .*other files"):
         read(tmp_path / "a.nc")
 
 

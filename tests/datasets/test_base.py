@@ -1,11 +1,14 @@
-"""Single trials: their averages and split halves; rows of two datasets that belong together."""
+"""Datasets: how they print; averages and split halves of single trials; rows of two datasets that match."""
 
+import html
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from simopt import datasets
 from simopt.datasets import Dataset, Trials
 from simopt.datasets.base import same_rows
 from simopt.errors import InputError
@@ -46,7 +49,7 @@ def test_halves_share_no_trial_and_are_equally_large(rng: np.random.Generator) -
 
 
 def test_two_trials_of_each_condition_are_needed() -> None:
-    with pytest.raises(InputError, match=r"condition 2 has 1 trial\(s\); split halves need at least 2"):
+    with pytest.raises(InputError, match=r"condition 2 has 1 trial.* 2 "):
         Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)
     with pytest.raises(InputError, match="condition 1 has no trial"):
         Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()
@@ -59,20 +62,76 @@ def test_counts_and_lists_become_arrays_of_numbers() -> None:
     assert len(dataset.spectrum()) == 2
     exact = Dataset("X", np.array(counts, float), {"side": np.array(["left", "right", "left", "right"])})
     assert dataset.data_hash() == exact.data_hash()
-    with pytest.raises(InputError, match=r"X: label 'side' has shape \(3,\); expected .* 4 conditions"):
+    with pytest.raises(InputError, match=r"X: label 'side' has shape \(3,\).* 4 conditions"):
         replace(dataset, labels={"side": [0, 1, 0]})
 
 
-def test_rows_that_differ_are_told_from_rows_in_another_order() -> None:
+def test_rows_that_differ_and_rows_in_another_order() -> None:
     X = Dataset("X", np.arange(12.0).reshape(4, 3), {"image": np.array(["a", "b", "c", "d"])})
     same_rows(X, replace(X, labels={}))
     same_rows(X, replace(X, labels={"image": np.array(["a", "b", "c", "d"]), "other": np.arange(4)}))
-    numbers, text = (replace(X, labels={"image": each}) for each in (np.arange(4), list("0123")))
+    numbers, text = (replace(X, labels={"image": labels}) for labels in (np.arange(4), list("0123")))
     same_rows(numbers, text)
-    with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .* another order"):
+    with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .*another order: .*image"):
         same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
-    with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows differ"):
+    with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows"):
         same_rows(X, replace(X, labels={"image": np.array(["a", "b", "e", "d"])}))
+
+
+def cells(page: str) -> dict[str, str]:
+    """Return the rows of a table of two columns, and check that nothing but the table is in it."""
+    rows = re.findall("<tr><th>([^<>]*)</th><td>([^<>]*)</td></tr>", page)
+    assert (
+        page
+        == f"<table><tbody>{''.join(f'<tr><th>{k}</th><td>{v}</td></tr>' for k, v in rows)}</tbody></table>"
+    )
+    return {key: html.unescape(value) for key, value in rows}
+
+
+def test_a_dataset_prints_in_one_line_and_as_a_table() -> None:
+    single = Trials(np.arange(24.0).reshape(2, 6, 2), np.repeat(np.arange(3), 2))
+    labels = {"side": ["l", "r", "l"], "object": np.array([1.0, None, "x"], dtype=object)}
+    dataset = Dataset("IT & V4", single.average(), labels, "real", "Doe <2020>", single)
+    assert repr(dataset) == (
+        "<Dataset 'IT & V4': source real; shape 2 times x 3 conditions x 2 units; "
+        "labels 'side' (2 classes), 'object' (3 classes); trials 6>"
+    )
+    assert cells(dataset._repr_html_()) == {
+        "name": "IT & V4",
+        "source": "real",
+        "shape": "2 times x 3 conditions x 2 units",
+        "labels": "'side' (2 classes), 'object' (3 classes)",
+        "trials": "6",
+        "citation": "Doe <2020>",
+    }
+
+
+def test_what_a_dataset_lacks_is_not_printed_and_long_lists_of_labels_are_cut() -> None:
+    plain = Dataset("<b>x\n</b>", np.arange(12.0).reshape(4, 3), source="surrogate")
+    assert repr(plain) == r"<Dataset '<b>x\n</b>': source surrogate; shape 4 samples x 3 units>"
+    table = cells(plain._repr_html_())
+    assert table == {"name": "<b>x\n</b>", "source": "surrogate", "shape": "4 samples x 3 units"}
+    many = replace(plain, name="x", labels={f"label {k}\n<i>": np.arange(4) for k in range(100)})
+    assert "\n" not in repr(many)
+    assert repr(many).endswith(r"'label 5\n<i>' (4 classes), 94 more>")
+    assert cells(many._repr_html_())["labels"].endswith("94 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("file", {"path": "a folder/x.npy"}, "File(name='file', path='a folder/x.npy', title='x')"),
+        ("gaussian", {}, "Gaussian(name='gaussian')"),
+        ("gaussian", {"units": 3, "seed": 3}, "Gaussian(name='gaussian', units=3, seed=3)"),
+        ("siegel", {"source": "real"}, "Siegel(name='siegel', source='real', seed=0)"),
+    ],
+)
+def test_loaders_print_the_options_that_are_set(name: str, options: dict, expected: str) -> None:
+    assert repr(datasets.loader(name, **options)) == expected
+
+
+def test_long_options_of_loaders_are_cut() -> None:
+    assert len(repr(datasets.loader("gaussian", spectrum=list(range(1, 1000))))) < 300
 
 
 class Frame:

@@ -43,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         how, body = self.path.rpartition("/")[2], self.server.body
-        self.server.asked[how] += 1
+        self.server.requests[how] += 1
         if how == "hangup":
             return
         if how == "silent":
@@ -78,7 +78,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "*")
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.asked, server.stopped = Counter(), threading.Event()
+        server.requests, server.stopped = Counter(), threading.Event()
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -124,7 +124,7 @@ def test_the_folder_is_below_simopt_data_or_in_the_cache(monkeypatch, tmp_path: 
 
 
 def test_folders_that_cannot_be_named(monkeypatch) -> None:
-    with pytest.raises(InputError, match="dataset '../x' cannot be the name of a folder"):
+    with pytest.raises(InputError, match=r"dataset '\.\./x'"):
         folder("../x")
     monkeypatch.setenv("SIMOPT_DATA", "~no_such_user_here/x")
     with pytest.raises(InputError, match="SIMOPT_DATA is '~no_such_user_here/x'"):
@@ -140,7 +140,7 @@ def test_a_file_comes_once(here: Path, remote, server, capfd, how: str, hash: st
     assert fetch("rec", (file,)) == here
     assert cached("rec", (file,))
     assert (here / "a.nc").read_bytes() == BODY
-    assert server.asked[how] == 1
+    assert server.requests[how] == 1
     assert content(here) == {"mine.txt", "a.nc"} | (set() if hash else {"checksums.json"})
     assert capfd.readouterr() == ("", "")
 
@@ -152,11 +152,11 @@ def test_a_folder_is_made_and_only_what_is_missing_comes(here: Path, remote, ser
     (here / "a.nc").unlink()
     assert not cached("rec", files)
     fetch("rec", files)
-    assert server.asked == {"plain": 2, "second": 1}
+    assert server.requests == {"plain": 2, "second": 1}
 
 
 def test_files_that_came_stay_when_the_next_one_fails(here: Path, remote) -> None:
-    with pytest.raises(FetchError, match=r"b.nc could not be downloaded .*HTTP 404"):
+    with pytest.raises(FetchError, match=r"b.nc .*HTTP 404"):
         fetch("rec", (remote(hash=None), remote("404", name="b.nc")))
     assert content(here) == {"mine.txt", "a.nc", "checksums.json"}
     assert list(json.loads((here / "checksums.json").read_bytes())) == ["a.nc"]
@@ -168,8 +168,8 @@ def test_files_that_came_stay_when_the_next_one_fails(here: Path, remote) -> Non
         ("404", "HTTP 404 Not Found"),
         ("503", "HTTP 503 Service Unavailable"),
         ("202", "HTTP 202 Accepted"),
-        ("page", "the server sent a web page instead"),
-        ("hangup", "Remote end closed connection without response"),
+        ("page", "web page"),
+        ("hangup", "Remote end closed connection"),
         ("truncated", "152600 more expected"),
         ("empty", "0 bytes arrived"),
         ("odd", "many"),
@@ -178,16 +178,13 @@ def test_files_that_came_stay_when_the_next_one_fails(here: Path, remote) -> Non
 )
 def test_downloads_that_fail(monkeypatch, here: Path, remote, how: str, says: str) -> None:
     monkeypatch.setattr(fetching, "_TIMEOUT", 0.3)
-    with pytest.raises(
-        FetchError, match=rf"a.nc could not be downloaded from http.*\(.*({says}).*\)"
-    ) as caught:
+    with pytest.raises(FetchError, match=rf"a.nc .* http.*\(.*({says}).*\)") as caught:
         fetch("rec", (remote(how, hash=None),))
     first, second = str(caught.value).splitlines()
     assert "object at 0x" not in first
-    assert second == (
-        f"By hand: ask the authors for a.nc. It belongs at {here / 'a.nc'}; "
-        "dataset.source=surrogate works without it."
-    )
+    assert second.startswith("By hand: ask the authors for a.nc. ")
+    assert str(here / "a.nc") in second
+    assert "dataset.source=surrogate" in second
     assert content(here) == {"mine.txt"}
 
 
@@ -215,19 +212,17 @@ def test_a_server_that_is_not_there(here: Path, server, monkeypatch, address: st
 
 def test_without_a_public_source_nothing_else_is_downloaded_first(here: Path, remote, server) -> None:
     closed = Remote(name="b.h5", url=None, by_hand="owners write it")
-    with pytest.raises(FetchError, match=rf"rec: b.h5 has no public source.\nBy hand: .*{here / 'b.h5'}"):
+    with pytest.raises(FetchError, match=rf"rec: b.h5 .*\nBy hand: owners write it. .*{here / 'b.h5'}"):
         fetch("rec", (remote(), closed))
-    assert not server.asked
+    assert not server.requests
     (here / "b.h5").write_bytes(b"owned")
     assert fetch("rec", (remote(), closed)) == here
 
 
 def test_a_download_of_another_hash_than_published(here: Path, remote, server) -> None:
     server.body = BODY[::-1]
-    found = hashlib.sha1(server.body).hexdigest()
-    with pytest.raises(
-        InputError, match=f"download is not .* published: expected {SHA1}, found sha1:{found}.\n"
-    ):
+    actual = hashlib.sha1(server.body).hexdigest()
+    with pytest.raises(InputError, match=f"a.nc: .*published: expected {SHA1}, found sha1:{actual}.\n"):
         fetch("rec", (remote(),))
     assert content(here) == {"mine.txt"}
     server.body = BODY
@@ -235,10 +230,10 @@ def test_a_download_of_another_hash_than_published(here: Path, remote, server) -
 
 
 def test_a_file_that_changes_in_the_folder(here: Path, remote) -> None:
-    for hash, remedy in ((SHA1, "Delete it and fetch it again."), (None, "checksums.json to accept the new")):
+    for hash, remedy in ((SHA1, "Delete it"), (None, "Delete it .*checksums.json")):
         fetch("rec", (remote(hash=hash),))
         (here / "a.nc").write_bytes(BODY[:-1])
-        with pytest.raises(InputError, match=f"the file is not .*expected sha.*, found sha.*\n.*{remedy}"):
+        with pytest.raises(InputError, match=f"a.nc: .*expected sha.*, found sha.*\n.*{remedy}"):
             fetch("rec", (remote(hash=hash),))
         assert (here / "a.nc").read_bytes() == BODY[:-1]
         (here / "a.nc").unlink()
@@ -251,13 +246,13 @@ def test_the_first_download_is_recorded_and_a_second_compared_with_it(here: Path
     assert json.loads(record.read_bytes()) == {"a.nc": {"sha256": SHA256, "size": len(BODY)}}
     (here / "a.nc").unlink()
     server.body = b"another"
-    found = hashlib.sha256(b"another").hexdigest()
-    with pytest.raises(InputError, match=f"first here: expected sha256:{SHA256}, found sha256:{found}"):
+    actual = hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(InputError, match=f"a.nc: .*expected sha256:{SHA256}, found sha256:{actual}"):
         fetch("rec", (file,))
     assert content(here) == {"mine.txt", "checksums.json"}
     record.unlink()
     fetch("rec", (file,))
-    assert json.loads(record.read_bytes())["a.nc"]["sha256"] == found
+    assert json.loads(record.read_bytes())["a.nc"]["sha256"] == actual
 
 
 def test_a_file_placed_by_hand_counts_as_the_first_download(here: Path, remote, server) -> None:
@@ -265,53 +260,57 @@ def test_a_file_placed_by_hand_counts_as_the_first_download(here: Path, remote, 
     for file in files:
         (here / file.name).write_bytes(BODY)
     fetch("rec", files)
-    assert not server.asked
+    assert not server.requests
     assert list(json.loads((here / "checksums.json").read_bytes())) == ["a.nc"]
     (here / "a.nc").write_bytes(b"changed")
-    with pytest.raises(InputError, match="a.nc: the file is not the one that was first here"):
+    with pytest.raises(InputError, match=f"a.nc: the file .*expected sha256:{SHA256}"):
         fetch("rec", files)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"a.nc": 1}', '{"a.nc": {}}', "[" * 100_000, "\xff"])
 def test_a_broken_record_is_refused(here: Path, remote, text: str) -> None:
     (here / "checksums.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match="checksums.json: not a readable record of hashes.\nDelete it"):
+    with pytest.raises(InputError, match="checksums.json: .*\nDelete it"):
         fetch("rec", (remote(hash=None),))
     assert content(here) == {"mine.txt", "checksums.json"}
 
 
 class Bar:
-    """Remembers what it is told."""
+    """A progress bar that records its calls."""
 
     total = -1
 
     def __init__(self, fail: BaseException | None = None) -> None:
-        self.said, self.fail = [], fail
+        self.calls, self.fail = [], fail
 
     def update(self, n: int) -> None:
-        self.said.append(n)
+        self.calls.append(n)
         if self.fail:
             raise self.fail
 
     def reset(self) -> None:
-        self.said.clear()
+        self.calls.clear()
 
     def close(self) -> None:
-        self.said.append("closed")
+        self.calls.append("closed")
 
 
-def test_progress_is_told(here: Path, remote) -> None:
+def test_progress_is_reported(here: Path, remote) -> None:
     bar = Bar()
     fetch("rec", (remote(),), progress=bar)
     assert bar.total == len(BODY)
-    assert bar.said[:2] == [len(BODY), "closed"]
+    assert bar.calls[:2] == [len(BODY), "closed"]
 
 
 @pytest.mark.parametrize(
     ("fail", "raised", "says"),
     [
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (OSError(errno.ENOSPC, "No space left on device"), FetchError, "rec: .*no space left.*\nSIMOPT_DATA"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            FetchError,
+            "rec: .*no space left.*\n.*SIMOPT_DATA=FOLDER",
+        ),
     ],
     ids=["interrupt", "full"],
 )
@@ -319,7 +318,7 @@ def test_a_download_that_stops_halfway_leaves_nothing(here: Path, remote, fail, 
     bar = Bar(fail)
     with pytest.raises(raised, match=says):
         fetch("rec", (remote(),), progress=bar)
-    assert bar.said[-1] == "closed"
+    assert bar.calls[-1] == "closed"
     assert content(here) == {"mine.txt"}
     assert fetch("rec", (remote(),)) == here
 
@@ -340,11 +339,11 @@ def test_of_two_processes_one_downloads(here: Path, remote, server) -> None:
         f"print(fetch('rec', (Remote('a.nc', {file.url!r}, 'ask'),)))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
-        while not server.asked["slow"] and other.poll() is None:
+        while not server.requests["slow"] and other.poll() is None:
             time.sleep(0.01)
         assert fetch("rec", (file,)) == here
         assert other.communicate(timeout=60)[0] == f"{here}\n"
-    assert server.asked == {"slow": 1}
+    assert server.requests == {"slow": 1}
     assert content(here) == {"mine.txt", "a.nc", "checksums.json"}
 
 
@@ -363,13 +362,13 @@ def test_of_many_threads_one_downloads(here: Path, remote, server) -> None:
     for thread in threads:
         thread.join()
     assert not failed
-    assert server.asked == {"slow": 1}
+    assert server.requests == {"slow": 1}
 
 
 def test_a_folder_that_cannot_be_made(here: Path, monkeypatch, remote) -> None:
     monkeypatch.setenv("SIMOPT_DATA", str(here / "mine.txt"))
     assert not cached("rec", (remote(),))
-    with pytest.raises(FetchError, match="mine.txt/rec: the folder cannot be used .*\nSIMOPT_DATA=FOLDER"):
+    with pytest.raises(FetchError, match="mine.txt/rec: .*\n.*SIMOPT_DATA=FOLDER"):
         fetch("rec", (remote(),))
     assert content(here) == {"mine.txt"}
 
@@ -378,7 +377,7 @@ def test_a_folder_that_cannot_be_written(here: Path, remote) -> None:
     here.chmod(0o500)
     if os.access(here, os.W_OK):
         pytest.skip("this user may write anywhere")
-    with pytest.raises(FetchError, match="rec: the folder cannot be used .Permission denied.*\nSIMOPT_DATA"):
+    with pytest.raises(FetchError, match="rec: .*Permission denied.*\n.*SIMOPT_DATA=FOLDER"):
         fetch("rec", (remote(),))
 
 
@@ -387,11 +386,11 @@ def test_a_shared_folder_may_be_read_only(here: Path, remote, monkeypatch) -> No
     monkeypatch.setattr(fetching.os, "access", lambda path, mode: False)
     assert fetch("rec", (remote(hash=None),)) == here
     assert {path.name for path in here.iterdir()} == {"mine.txt", "a.nc"}
-    with pytest.raises(InputError, match="the file is not the one that was published"):
+    with pytest.raises(InputError, match="a.nc: the file .*published"):
         fetch("rec", (remote(hash="sha256:" + "0" * 64),))
 
 
-def test_what_turned_out_broken_is_taken_back(here: Path, remote) -> None:
+def test_records_of_broken_files_are_forgotten(here: Path, remote) -> None:
     """The record of a file nobody published a hash of, and the file if it was just downloaded."""
     files = remote(), remote(name="b.nc", hash=None), remote(name="c.nc", hash=None)
     (here / "c.nc").write_bytes(BODY)

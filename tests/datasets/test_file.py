@@ -85,15 +85,13 @@ def test_integers_and_booleans_are_numbers(tmp_path: Path) -> None:
 
 def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
     path = npy(tmp_path, CONSTANT)
-    with pytest.raises(
-        InputError, match="1 of 5 units never vary, the first is column 2; dataset.constant_units=drop"
-    ):
+    with pytest.raises(InputError, match="data.npy: 1 of 5 units .*column 2; dataset.constant_units=drop"):
         load(path)
     assert load(path, constant_units="drop").responses.shape == (20, 4)
     assert load(path, constant_units="keep").responses.shape == (20, 5)
-    with pytest.raises(InputError, match="Unknown constant_units"):
+    with pytest.raises(InputError, match="constant_units of file 'ignore'.*drop"):
         load(path, constant_units="ignore")
-    with pytest.raises(InputError, match="5 of 5 units never vary, the first is column 0.$"):
+    with pytest.raises(InputError, match="data.npy: 5 of 5 units .*column 0.$"):
         load(npy(tmp_path, np.ones((20, 5))), constant_units="drop")
 
 
@@ -103,12 +101,12 @@ def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
         (WITH_NAN, "20 NaN or infinite"),
         (GOOD[:1], "1 sample"),
         (GOOD[:2], "2 sample"),
-        (GOOD[:, 0], "expected .samples, units."),
-        (GOOD.reshape(2, 2, 5, 5), "expected .samples, units."),
+        (GOOD[:, 0], r"\(20,\); .*.samples, units."),
+        (GOOD.reshape(2, 2, 5, 5), r"\(2, 2, 5, 5\); .*.samples, units."),
         (np.zeros((0, 5)), "0 sample"),
         (GOOD.astype(str), "dtype <U"),
         (GOOD + 1j, "complex128"),
-        (np.zeros(20, dtype=[("a", "f4")]), "expected real numbers"),
+        (np.zeros(20, dtype=[("a", "f4")]), "dtype .*f4"),
     ],
     ids=str,
 )
@@ -134,7 +132,7 @@ def test_objects_are_never_loaded(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"data.{kind}"
     with path.open("wb") as handle:
         np.save(handle, array, allow_pickle=True) if kind == "npy" else np.savez(handle, responses=array)
-    with pytest.raises(InputError, match="Python objects, which are never loaded"):
+    with pytest.raises(InputError, match=f"data.{kind}: .*Python objects"):
         load(path)
     assert not sprung.exists()
 
@@ -146,7 +144,7 @@ def test_objects_are_never_loaded(tmp_path: Path, kind: str) -> None:
 def test_what_is_no_such_file(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"data{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match=f"data{suffix}: not a readable {suffix}"):
         load(path)
 
 
@@ -159,25 +157,25 @@ def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
     ]
     whole = path.read_bytes()
     path.write_bytes(whole[: int(part * len(whole))])
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match=f"data.{kind}: not a readable .{kind}"):
         load(path)
 
 
 def test_h5_layouts_that_cannot_be_used(tmp_path: Path) -> None:
     cases = [
-        ({"a": GOOD, "b": GOOD}, "holds 2 arrays .a, b.; say which one"),
-        ({"a": np.arange(3)}, "no array of two or three dimensions"),
+        ({"a": GOOD, "b": GOOD}, r"2 arrays .a, b.; .*dataset.key=NAME"),
+        ({"a": np.arange(3)}, "no array .*two or three"),
         ({"responses": GOOD, "labels__x": np.arange(19)}, r"label 'x' has shape .19,."),
-        ({"responses": GOOD, "labels": np.arange(20)}, "no group 'labels'"),
-        ({"responses": GOOD, "labels__deep__x": np.arange(20)}, "labels/deep is not a dataset"),
+        ({"responses": GOOD, "labels": np.arange(20)}, r"'labels' .*dataset.labels=\[labels\]"),
+        ({"responses": GOOD, "labels__deep__x": np.arange(20)}, "labels/deep "),
         ({"responses": [["a", "b"]] * 20}, "Python objects"),
     ]
     for content, says in cases:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=f"data.h5: .*{says}|data.h5 .*{says}"):
             load(h5(tmp_path, **content))
-    with pytest.raises(InputError, match="Unknown key 'responces'; the nearest: responses"):
+    with pytest.raises(InputError, match="data.h5: .*key 'responces'.*: responses"):
         load(h5(tmp_path, responses=GOOD), key="responces")
-    with pytest.raises(InputError, match="no group 'own'"):
+    with pytest.raises(InputError, match="data.h5: .*group 'own'.*: responses"):
         load(h5(tmp_path, responses=GOOD), labels="own")
 
 
@@ -185,14 +183,14 @@ def test_links_out_of_an_h5_are_not_followed(tmp_path: Path) -> None:
     outside = h5(tmp_path, secret=GOOD).rename(tmp_path / "outside.h5")
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["responses"] = h5py.ExternalLink(str(outside), "secret")
-    for options in ({}, {"key": "responses"}):
-        with pytest.raises(InputError):
+    for options, says in (({}, "no array"), ({"key": "responses"}, "key 'responses'")):
+        with pytest.raises(InputError, match=f"data.h5: .*{says}"):
             load(tmp_path / "data.h5", **options)
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("data.xls", "unknown kind of file '.xls'"), ("none.npy", "no such file"), ("", "unknown kind")],
+    [("data.xls", "data.xls: .*'.xls'"), ("none.npy", "none.npy: .*no such file"), ("", "''; expected .npy")],
 )
 def test_paths_that_lead_nowhere(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
@@ -257,10 +255,10 @@ def test_missing_repeats_are_left_out(tmp_path: Path) -> None:
     single[1, 0, 0, 2] = np.nan
     path = npy(tmp_path, single)
     np.testing.assert_allclose(load(path, axes=axes).responses, np.nanmean(single, axis=2), atol=1e-12)
-    with pytest.raises(InputError, match="NaN in part, and cannot be kept; dataset.repetitions=average"):
+    with pytest.raises(InputError, match="data.npy: .*NaN .*dataset.repetitions=average"):
         load(path, axes=axes, repetitions="keep")
     single[1, 0, :, 2] = np.nan
-    with pytest.raises(InputError, match="every repetition of condition 0 is NaN in unit 2"):
+    with pytest.raises(InputError, match="data.npy: .*condition 0 is NaN in unit 2"):
         load(npy(tmp_path, single), axes=axes)
 
 
@@ -327,9 +325,9 @@ def test_a_selection_of_a_large_file_is_read_alone(tmp_path: Path, kind: str) ->
     assert peak < 0.6 * large.nbytes
 
 
-def test_standardised_and_reduced_after_units_are_dropped(tmp_path: Path) -> None:
+def test_standardized_and_reduced_after_units_are_dropped(tmp_path: Path) -> None:
     path = npy(tmp_path, np.where(np.arange(5) == 2, 1.0, SINGLE))
-    options = {"axes": "time,condition,repeat,unit", "repetitions": "keep", "standardise": "units"}
+    options = {"axes": "time,condition,repeat,unit", "repetitions": "keep", "standardize": "units"}
     dataset = load(path, constant_units="drop", **options)
     assert dataset.responses.shape == (2, 6, 4)
     np.testing.assert_allclose(dataset.samples().std(axis=0), 1)
@@ -344,23 +342,23 @@ def test_standardised_and_reduced_after_units_are_dropped(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"repetitions": "keep"}, "there are no repetitions to keep"),
-        ({"repetitions": "all"}, "Unknown repetitions of file 'all'"),
-        ({"standardise": "all"}, "Unknown standardise of file 'all'"),
-        ({"average": "objct"}, "Unknown label of .*data.h5: 'objct'; the nearest: object"),
+        ({"repetitions": "keep"}, r"data.h5: .*dataset.average=\[LABEL\]"),
+        ({"repetitions": "all"}, "repetitions of file 'all'.* average, keep"),
+        ({"standardize": "all"}, "standardize of file 'all'.* none, units"),
+        ({"average": "objct"}, "label of .*data.h5: 'objct'.* object"),
         ({"average": 3}, "average of file is 3"),
         ({"labels": {"a": 1}}, "labels of file is"),
-        ({"conditions": {"objct": 1}}, "conditions of .*data.h5: Unknown label 'objct'"),
-        ({"conditions": {"object": "cat"}}, "Unknown value for object.*'cat'; the nearest: car"),
-        ({"units": "0:0"}, "units of .*data.h5: '0:0' selects none of the 5"),
+        ({"conditions": {"objct": 1}}, "conditions of .*data.h5: .*label 'objct'.* object"),
+        ({"conditions": {"object": "cat"}}, "object of conditions of .*data.h5: 'cat'.* car"),
+        ({"units": "0:0"}, "units of .*data.h5: '0:0' .* 5"),
         ({"components": 0}, "components of file is 0"),
-        ({"components": 1.5}, "components of file is 1.5; a share"),
-        ({"components": 0.0}, "greater than 0"),
+        ({"components": 1.5}, "components of file is 1.5; .*share"),
+        ({"components": 0.0}, "components of file is 0.0; .*greater than 0"),
         ({"components": True}, "components of file is True"),
         ({"components": "many"}, "components of file is 'many'"),
-        ({"components": 6}, "data.h5 has 5 principal components; dataset.components is 6"),
-        ({"window": [0, 1], "bin": 1}, "window, bin can be set for an nwb file only"),
-        ({"axes": [["unit"]]}, "expected names, such as"),
+        ({"components": 6}, "data.h5 has 5 .*dataset.components is 6"),
+        ({"window": [0, 1], "bin": 1}, "data.h5: window, bin .*nwb"),
+        ({"axes": [["unit"]]}, r"axes is \[\['unit'\]\]; .*condition"),
         ({"labels": "labels.csv"}, "labels.csv: there is no such file"),
     ],
     ids=str,
@@ -375,12 +373,12 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict, says: str) -> No
     [
         ({"window": [0]}, r"window of file is \[0\]"),
         ({"window": 500}, "window of file is 500"),
-        ({"window": [5, 0]}, "stop of window of file is 0; it must be a number greater than 5"),
-        ({"window": ["a", 0]}, r"window of file is \['a', 0\]; expected \[START,STOP\] in ms"),
+        ({"window": [5, 0]}, "stop of window of file is 0; .*greater than 5"),
+        ({"window": ["a", 0]}, r"window of file is \['a', 0\]; .*\[START,STOP\] in ms"),
         ({"window": [float("nan"), 0]}, r"window of file is \[nan, 0\]"),
         ({"window": [0, 500], "bin": 0}, "bin of file is 0"),
-        ({"window": [0, 500], "bin": 70}, "bin of file is 70; it does not divide the window of 500 ms"),
-        ({"window": [0, 500], "bin": 900}, "does not divide"),
+        ({"window": [0, 500], "bin": 70}, "bin of file is 70; .*500 ms"),
+        ({"window": [0, 500], "bin": 900}, "bin of file is 900; .*500 ms"),
     ],
     ids=str,
 )
@@ -401,7 +399,7 @@ def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None
             "dataset.conditions={object:[car,face,kiwi]}",
             "dataset.units=0:4",
             "dataset.components=0.99",
-            "dataset.standardise=units",
+            "dataset.standardize=units",
         ]
     )
     dataset = request.dataset.dataset

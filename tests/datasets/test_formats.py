@@ -201,7 +201,7 @@ def test_parquet_columns_and_the_index_of_pandas(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(InputError, match=r'parquet needs pyarrow: pip install "simopt\[formats\]"'):
+    with pytest.raises(InputError, match=r'x.parquet: .*pyarrow: pip install "simopt\[formats\]"'):
         load(tmp_path / "x.parquet")
 
 
@@ -222,7 +222,7 @@ def test_spikes_of_an_nwb_are_counted_around_events(tmp_path: Path) -> None:
     averaged = load(path, window=[0, 200], labels="cue", average="cue", bin=50, constant_units="drop")
     assert averaged.responses.shape[1:] == (2, 2)
     assert averaged.responses[:, 0].sum(axis=0).tolist() == [pytest.approx(4 / 3), pytest.approx(2 / 3)]
-    with pytest.raises(InputError, match="NaN or infinite"):
+    with pytest.raises(InputError, match="x.nwb holds .*NaN"):
         load(path, window=[0, 200])
     with h5py.File(path, "a") as file:
         file["processing/rates"] = FLAT
@@ -344,7 +344,7 @@ def renamed(path: Path, suffix: str) -> Path:
 
 NAN = np.where(np.arange(4) == 1, np.nan, FLAT)
 BAD = {
-    "folder": (folder, {}, "this is a folder"),
+    "folder": (folder, {}, "folder"),
     "npy named npz": (lambda p: renamed(p, ".npz"), {}, "not a readable .npz"),
     "npy named mat": (lambda p: renamed(p, ".mat"), {}, "x.mat: not a"),
     "npy named nc": (lambda p: renamed(p, ".nc"), {}, "not a readable .nc"),
@@ -352,73 +352,81 @@ BAD = {
     "npy named parquet": (lambda p: renamed(p, ".parquet"), {}, "not a readable .parquet"),
     "npy named nwb": (lambda p: renamed(p, ".nwb"), {}, "not a readable .nwb"),
     "password": (encrypted, {}, "not a readable .npz.*encrypted"),
-    "one dimension": (lambda p: npy(p, FLAT[0]), {}, r"shape \(4,\); expected .samples, units"),
-    "no units": (lambda p: npy(p, FLAT[:, :0]), {}, "0 samples or units"),
+    "one dimension": (lambda p: npy(p, FLAT[0]), {}, r"shape \(4,\); .*.samples, units"),
+    "no units": (lambda p: npy(p, FLAT[:, :0]), {}, r"shape \(8, 0\)"),
     "complex": (lambda p: npy(p, FLAT + 1j), {}, "complex128"),
     "complex mat": (lambda p: mat5(p, responses=FLAT + 1j), {}, "complex128"),
     "NaN": (lambda p: npy(p, NAN), {}, "8 NaN or infinite"),
     "dates": (lambda p: npy(p, FLAT.astype("M8[s]")), {}, "datetime64"),
-    "too large": (huge, {}, "of which 0 MB are stored"),
-    "external": (external, {}, "keeps its numbers in other files"),
-    "virtual": (virtual, {}, "keeps its numbers in other files"),
+    "too large": (huge, {}, "/responses .* 0 MB"),
+    "external": (external, {}, "/responses .*other files"),
+    "virtual": (virtual, {}, "/responses .*other files"),
     "ragged h5": (ragged_h5, {}, "Python objects"),
-    "axes attribute": (lambda p: h5(p, "x,y", responses=FLAT), {}, "'x'.*The file says so; dataset.axes"),
-    "axes attribute, count": (lambda p: h5(p, "time,condition,unit", responses=FLAT), {}, "names 3"),
-    "axes option": (lambda p: npy(p, FLAT), {"axes": ["time", "condition", "unit"]}, "names 3"),
+    "axes attribute": (lambda p: h5(p, "x,y", responses=FLAT), {}, "'x'.*dataset.axes"),
+    "axes attribute, count": (lambda p: h5(p, "time,condition,unit", responses=FLAT), {}, " names 3"),
+    "axes option": (lambda p: npy(p, FLAT), {"axes": ["time", "condition", "unit"]}, " names 3"),
     "label one too few": (
         lambda p: h5(p, responses=FLAT, labels__x=np.arange(7)),
         {},
-        r"x.h5: label 'x' has shape \(7,\); expected one value for each of the 8",
+        r"x.h5: label 'x' has shape \(7,\).* 8 ",
     ),
     "label NaN": (lambda p: h5(p, responses=FLAT, labels__x=NAN[:, 1]), {}, "label 'x' holds NaN"),
-    "label of an npy": (lambda p: npy(p, FLAT), {"labels": ["x"]}, "an npy holds no labels"),
-    "label not there": (lambda p: npz(p, responses=FLAT), {"labels": ["x"]}, "Unknown label 'x'"),
-    "mat label not there": (mat5, {"labels": ["objct"]}, "Unknown array 'objct'; the nearest: object"),
-    "key of an npy": (lambda p: npy(p, FLAT), {"key": "x"}, "leave dataset.key out"),
-    "two in an npz": (lambda p: npz(p, a=FLAT, b=FLAT, c=WORDS), {}, r"holds 2 arrays \(a, b\)"),
-    "two in a mat": (lambda p: mat5(p, a=FLAT, b=FLAT), {}, r"holds 2 arrays \(a, b\)"),
-    "none in a mat": (lambda p: mat5(p, a="text", b=3.0), {}, "no array of two or three"),
+    "label of an npy": (lambda p: npy(p, FLAT), {"labels": ["x"]}, "dataset.labels=FILE.csv"),
+    "label not there": (lambda p: npz(p, responses=FLAT), {"labels": ["x"]}, "label 'x'.* responses"),
+    "mat label not there": (mat5, {"labels": ["objct"]}, "array 'objct'.* object"),
+    "key of an npy": (lambda p: npy(p, FLAT), {"key": "x"}, "dataset.key=x"),
+    "two in an npz": (
+        lambda p: npz(p, a=FLAT, b=FLAT, c=WORDS),
+        {},
+        r"2 arrays \(a, b\); .*dataset.key=NAME",
+    ),
+    "two in a mat": (lambda p: mat5(p, a=FLAT, b=FLAT), {}, r"2 arrays \(a, b\); .*dataset.key=NAME"),
+    "none in a mat": (lambda p: mat5(p, a="text", b=3.0), {}, "no array .*two or three"),
     "cells in a mat": (lambda p: mat5(p, a=np.array([FLAT, "x"], dtype=object)), {"key": "a"}, "cell"),
-    "empty csv": (lambda p: table(p, ""), {}, "x.csv: is empty"),
-    "header only": (lambda p: table(p, "a,b\n"), {}, "a header and no rows"),
-    "ragged csv": (lambda p: table(p, "a,b\n1,2\n1,2,3\n"), {}, "row 3 has 3 cells and the first row 2"),
+    "empty csv": (lambda p: table(p, ""), {}, "x.csv: .*empty"),
+    "header only": (lambda p: table(p, "a,b\n"), {}, "header .*no rows"),
+    "ragged csv": (lambda p: table(p, "a,b\n1,2\n1,2,3\n"), {}, "row 3 .*3 cells.* 2"),
     "text cell": (lambda p: table(p, "a,b\n1,2\n1,x\n"), {}, r"row 3, column b is 'x'.*dataset.labels=\[b\]"),
     "text in the first row": (lambda p: table(p, "1,x\n1,2\n"), {}, "row 1, column 2 is 'x'"),
-    "semicolons": (lambda p: table(p, "a;b\n1;2\n"), {}, "separated by semicolons"),
-    "decimal commas": (lambda p: table(p, "a;b\n1,5;2,5\n"), {}, "separated by semicolons"),
-    "tabs in a csv": (lambda p: table(p, "a\tb\n1\t2\n"), {}, "separated by semicolons or tabs"),
+    "semicolons": (lambda p: table(p, "a;b\n1;2\n"), {}, "semicolons.*commas"),
+    "decimal commas": (lambda p: table(p, "a;b\n1,5;2,5\n"), {}, "semicolons.*commas"),
+    "tabs in a csv": (lambda p: table(p, "a\tb\n1\t2\n"), {}, "tabs.*commas"),
     "no such column": (lambda p: table(p, csv_rows()), {"labels": ["objects"]}, "nearest: object"),
-    "a column twice": (lambda p: table(p, "a,a,b\n1,2,3\n"), {"labels": ["a"]}, "2 columns are called 'a'"),
-    "all columns labels": (lambda p: table(p, "a\n1\n2\n3\n"), {"labels": ["a"]}, "0 samples or units"),
+    "a column twice": (lambda p: table(p, "a,a,b\n1,2,3\n"), {"labels": ["a"]}, "2 columns .*'a'"),
+    "all columns labels": (lambda p: table(p, "a\n1\n2\n3\n"), {"labels": ["a"]}, r"shape \(0, 0\)"),
     "utf-16": (lambda p: table(p, csv_rows(), encoding="utf-16"), {}, "not a readable .csv"),
-    "no names": (lambda p: table(p, "1,2\n3,4\n"), {"labels": ["a"]}, "no names: there is no column 'a'"),
+    "no names": (lambda p: table(p, "1,2\n3,4\n"), {"labels": ["a"]}, "no column 'a'"),
     "a row left empty": (lambda p: table(p, "a,b\n1,2\n,\n3,5\n4,4\n"), {}, "2 NaN or infinite"),
     "zeros": (lambda p: table(p, "a,b\n\0,\0\n"), {}, "not"),
-    "parquet text": (parquet, {}, r"column object holds string, not numbers.*labels=\[object\]"),
+    "parquet text": (parquet, {}, r"column object holds string.*labels=\[object\]"),
     "parquet label": (parquet, {"labels": ["objct"]}, "nearest: object"),
     "parquet missing label": (
         lambda p: parquet(p, {"a": [1.0, 2, 3], "b": ["x", None, "y"]}),
         {"labels": ["b"]},
-        "none missing",
+        "label 'b' has dtype object; .*missing",
     ),
-    "nc text only": (lambda p: nc3(p, ("a", "b"), np.full((2, 2), b"x")), {}, "no array of two"),
+    "nc text only": (lambda p: nc3(p, ("a", "b"), np.full((2, 2), b"x")), {}, "no array .*two"),
     "nc label": (nc3, {"labels": ["objct"]}, "nearest: object"),
     "nwb without window": (nwb, {}, r"dataset.window=\[START,STOP\], in ms"),
-    "nwb without spikes": (lambda p: nwb(p, **{"units/spike_times": None}), {}, "no units/spike_times"),
+    "nwb without spikes": (
+        lambda p: nwb(p, **{"units/spike_times": None}),
+        {},
+        "no units/spike_times.*dataset.key=NAME",
+    ),
     "nwb without units": (
         lambda p: nwb(p, **{"units/spike_times": np.zeros(0), "units/spike_times_index": np.zeros(0)}),
         {"window": [0, 1]},
-        "0 samples or units",
+        r"shape \(1, 1, 0\)",
     ),
     "nwb index": (
         lambda p: nwb(p, **{"units/spike_times_index": np.array([6, 3, 9])}),
         {"window": [0, 1]},
-        "does not divide",
+        "units/spike_times_index does not divide units/spike_times",
     ),
-    "nwb column": (nwb, {"window": [0, 1], "align": "go_tim"}, "Unknown column of trials 'go_tim'.*go_time"),
+    "nwb column": (nwb, {"window": [0, 1], "align": "go_tim"}, "column of trials 'go_tim'.*go_time"),
     "nwb label": (nwb, {"window": [0, 1], "labels": ["chioce"]}, "nearest: choice"),
     "nwb mask": (nwb, {"window": [0, 1], "units": {"qualty": "good"}}, "nearest: quality"),
-    "unit mask of an npy": (lambda p: npy(p, FLAT), {"units": "it"}, "units of .*no variable 'it'"),
+    "unit mask of an npy": (lambda p: npy(p, FLAT), {"units": "it"}, "units of .*'it'.*0:50"),
 }
 
 
@@ -439,10 +447,10 @@ def test_files_that_cannot_be_used_are_named_with_what_is_wrong(tmp_path: Path, 
         (
             "l.csv",
             b"object\ncar\n",
-            r"l.csv: label 'object' has shape \(1,\); expected one value for each of the 8",
+            r"l.csv: label 'object' has shape \(1,\).* 8 ",
         ),
-        ("l.csv", b"a,a\n1,2\n", "must name every column"),
-        ("l.csv", b"1,2\n3,4\n", "must name every column"),
+        ("l.csv", b"a,a\n1,2\n", r"l.csv: .*name .*\['a', 'a'\]"),
+        ("l.csv", b"1,2\n3,4\n", "l.csv: .*name .*'', ''"),
         ("l.npz", b"PK\x03\x04", "l.npz: not a readable"),
         ("l.h5", b"\x89HDF\r\n\x1a\n", "l.h5: not a readable"),
     ],
@@ -479,14 +487,14 @@ def test_files_cut_short_or_damaged_never_end_in_a_traceback(
 def test_objects_in_a_file_of_labels_are_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "l.npy", np.array([{}] * 8, dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="l.npy: not a readable .npy file.*never loaded"):
+    with pytest.raises(InputError, match="l.npy: not a readable .npy file.*Python objects"):
         load(tmp_path / "x.npy", labels=str(tmp_path / "l.npy"))
 
 
 def test_an_npy_is_mapped_and_an_h5_not_read_before_it_is_selected(tmp_path: Path) -> None:
-    with formats.opened(npy(tmp_path, X), formats.Wanted()) as content:
+    with formats.opened(npy(tmp_path, X), formats.Options()) as content:
         assert isinstance(content.array, np.memmap)
-    with formats.opened(h5(tmp_path, responses=X), formats.Wanted()) as content:
+    with formats.opened(h5(tmp_path, responses=X), formats.Options()) as content:
         assert isinstance(content.array, h5py.Dataset)
 
 
@@ -495,5 +503,5 @@ def test_a_zip_bomb_is_no_reason_to_die(tmp_path: Path) -> None:
     text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999, 99999999), }".ljust(117) + b"\n"
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("responses.npy", header + text)
-    with pytest.raises(InputError, match="not a readable .npz"):
+    with pytest.raises(InputError, match="x.npz: not a readable .npz"):
         load(tmp_path / "x.npz")

@@ -22,7 +22,7 @@ def spikes(rng: np.random.Generator) -> np.ndarray:
     return (rng.random((300, len(SHOWN), len(REGIONS))) < 0.1).astype(float)
 
 
-def files(folder: Path, spikes: np.ndarray, *, own: bool = False, start: int = 0, **layout) -> Path:
+def files(folder: Path, spikes: np.ndarray, *, in_assembly: bool = False, start: int = 0, **layout) -> Path:
     times = np.arange(start, start + len(spikes))
     coordinates = {
         "image_id": ("presentation", np.array(STIMULI)[SHOWN]),
@@ -32,7 +32,7 @@ def files(folder: Path, spikes: np.ndarray, *, own: bool = False, start: int = 0
         "time_bin_start": ("time_bin", times),
         "time_bin_end": ("time_bin", times + 1),
     }
-    if own:
+    if in_assembly:
         coordinates["texture_type"] = ("presentation", np.array(TYPES)[SHOWN])
         coordinates["texture_family"] = ("presentation", np.array(FAMILIES)[SHOWN])
     else:
@@ -53,17 +53,19 @@ def averages(spikes: np.ndarray, width: int) -> np.ndarray:
     return per_ms.reshape(-1, width, *per_ms.shape[1:]).mean(axis=1)
 
 
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("in_assembly", [False, True])
 @pytest.mark.parametrize(
     "order", [("neuroid", "time_bin", "presentation"), ("presentation", "time_bin", "neuroid")]
 )
-def test_published_preprocessing(tmp_path: Path, spikes: np.ndarray, own: bool, order: tuple) -> None:
-    dataset = read(files(tmp_path, spikes, own=own, order=order))
+def test_published_preprocessing(tmp_path: Path, spikes: np.ndarray, in_assembly: bool, order: tuple) -> None:
+    dataset = read(files(tmp_path, spikes, in_assembly=in_assembly, order=order))
     assert (dataset.name, dataset.source, dataset.trials) == ("freeman_ziemba", "real", None)
     assert dataset.responses.shape == (2, 6, 7)
     np.testing.assert_allclose(dataset.responses, averages(spikes, 150), rtol=1e-12)
     assert dataset.labels["texture_type"].tolist() == [TYPES[k] for k in SORTED]
-    assert dataset.labels["texture_family"].tolist() == [(int if own else str)(FAMILIES[k]) for k in SORTED]
+    assert dataset.labels["texture_family"].tolist() == [
+        (int if in_assembly else str)(FAMILIES[k]) for k in SORTED
+    ]
     assert dataset.citation.startswith("Freeman")
 
 
@@ -97,17 +99,17 @@ def test_single_trials(tmp_path: Path, spikes: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"region": "v1"}, "Unknown region of freeman_ziemba 'v1'; the nearest"),
-        ({"region": "IT"}, "there are: V1, V2, all"),
-        ({"repetitions": "sum"}, "Unknown repetitions .*there are: average, keep"),
-        ({"bin": 7}, "bin of freeman_ziemba is 7; .* window of 300 ms; these do: 1, 2, 3, 4, 5, 6, 10"),
+        ({"region": "v1"}, "region of freeman_ziemba 'v1'.* V1"),
+        ({"region": "IT"}, "'IT'.* V1, V2, all"),
+        ({"repetitions": "sum"}, "repetitions .*'sum'.* average, keep"),
+        ({"bin": 7}, "bin of freeman_ziemba is 7; .*300 ms.*: 1, 2, 3, 4, 5, 6, 10"),
         ({"bin": 0}, "bin of freeman_ziemba is 0"),
         ({"bin": 2.5}, "bin of freeman_ziemba is 2.5"),
-        ({"window": [0]}, r"window of freeman_ziemba is \[0\]; expected \[START,STOP\] in whole ms"),
+        ({"window": [0]}, r"window of freeman_ziemba is \[0\]; .*\[START,STOP\] .*whole ms"),
         ({"window": "ab"}, "window of freeman_ziemba is 'ab'"),
         ({"window": None}, "window of freeman_ziemba is None"),
-        ({"window": [150, 150]}, "stop of window .* is 150; .* greater than 150"),
-        ({"window": [0, "300"]}, "expected .START,STOP. in whole ms"),
+        ({"window": [150, 150]}, "stop of window .* is 150; .* 150"),
+        ({"window": [0, "300"]}, r"window .*\[0, '300'\]; .*whole ms"),
     ],
 )
 def test_options_that_cannot_be(options: dict, says: str) -> None:
@@ -117,13 +119,11 @@ def test_options_that_cannot_be(options: dict, says: str) -> None:
 
 def test_windows_that_the_recording_has_not(tmp_path: Path, spikes: np.ndarray) -> None:
     files(tmp_path, spikes, start=10)
-    with pytest.raises(
-        InputError, match=r"window of freeman_ziemba is \[0, 300\] ms; the recording has 10 to 310"
-    ):
+    with pytest.raises(InputError, match=r"window of freeman_ziemba is \[0, 300\] ms.* 10 to 310"):
         read(tmp_path)
-    with pytest.raises(InputError, match=r"is \[20, 320\] ms; the recording has 10 to 310 ms"):
+    with pytest.raises(InputError, match=r"is \[20, 320\] ms.* 10 to 310 ms"):
         read(tmp_path, window=[20, 320])
-    with pytest.raises(InputError, match=r"is \[-20, 280\] ms; the recording has 10 to 310 ms"):
+    with pytest.raises(InputError, match=r"is \[-20, 280\] ms.* 10 to 310 ms"):
         read(tmp_path, window=[-20, 280])
     assert read(tmp_path, window=[10, 310]).responses.shape == (2, 6, 7)
 
@@ -131,9 +131,7 @@ def test_windows_that_the_recording_has_not(tmp_path: Path, spikes: np.ndarray) 
 def test_the_surrogate_has_no_options_of_the_recording() -> None:
     same = simopt.load_dataset("freeman_ziemba", source="surrogate", window=[0, 300], region="all")
     assert same.responses.shape == (2, 135, 205)
-    with pytest.raises(
-        InputError, match="freeman_ziemba: region, window can be set for the real recording only"
-    ):
+    with pytest.raises(InputError, match="freeman_ziemba: region, window .*fetch freeman_ziemba"):
         simopt.load_dataset("freeman_ziemba", source="surrogate", region="V1", window=[0, 150])
 
 
@@ -142,22 +140,25 @@ def test_tables_that_do_not_fit(tmp_path: Path, spikes: np.ndarray, missing: str
     files(tmp_path, spikes)
     path = tmp_path / "stimulus_FreemanZiemba2013_aperture-public.csv"
     path.write_text(path.read_text().replace(missing, "other"))
-    with pytest.raises(InputError, match=f"aperture-public.csv: has no column '{missing}'"):
+    with pytest.raises(InputError, match=f"aperture-public.csv: .*'{missing}'"):
         read(tmp_path)
     path.unlink()
-    with pytest.raises(InputError, match="aperture-public.csv: not a readable .csv"):
+    with pytest.raises(InputError, match="aperture-public.csv: there is no such file"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"time_bin_end": np.arange(300)}, "time_bin_start and time_bin_end are not times in ms"),
-        ({"time_bin_end": np.arange(300) + 2}, "time bins do not follow each other"),
-        ({"time_bin_start": np.array(["a"] * 300)}, "are not times in ms"),
+        ({"time_bin_end": np.arange(300)}, "public.nc: time_bin_start .*time_bin_end"),
+        (
+            {"time_bin_end": np.arange(300) + 2},
+            "public.nc: time_bin_end .*time_bin_start",
+        ),
+        ({"time_bin_start": np.array(["a"] * 300)}, "public.nc: time_bin_start .*time_bin_end"),
         (
             {"time_bin_start": np.arange(300) * 20.0, "time_bin_end": np.arange(1, 301) * 20.0},
-            r"window \[0, 300\] and bin 150 ms .* are 20 ms long and start at 0 ms",
+            r"window \[0, 300\] and bin 150 ms .* 20 ms .* 0 ms",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Hatsopoulos2007 out of its MATLAB 7.3 file: spikes counted, smoothed and binned from each onset."""
+"""Hatsopoulos2007 from its MATLAB 7.3 file: spikes counted, smoothed and binned from each onset."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def load(folder: Path, spikes: object = SPIKES, onsets: object = ONSETS, **optio
 
 
 def in_order() -> list[tuple[float, int]]:
-    return sorted((float(onset), target) for target, each in enumerate(ONSETS) for onset in each.ravel())
+    return sorted((float(onset), target) for target, onsets in enumerate(ONSETS) for onset in onsets.ravel())
 
 
 def test_counts_without_smoothing(tmp_path: Path) -> None:
@@ -64,22 +64,22 @@ def test_other_windows_and_bins(tmp_path: Path) -> None:
 
 def test_the_defaults_of_the_yaml_are_no_change() -> None:
     assert simopt.load_dataset("hatsopoulos", source="surrogate").responses.shape == (10, 395, 141)
-    with pytest.raises(InputError, match="window can be set for the real recording only"):
+    with pytest.raises(InputError, match="hatsopoulos: window .*fetch hatsopoulos"):
         simopt.load_dataset("hatsopoulos", source="surrogate", window=[0, 400])
 
 
 WRONG = np.array([[1.0, np.nan, 3.0]])
 NONE = np.zeros((0, 0))
 BAD = [
-    ({"spikes": [[TRAINS[0], WRONG]]}, r"spikes\{1\}\{2\} holds 1 times that are NaN"),
+    ({"spikes": [[TRAINS[0], WRONG]]}, r"spikes\{1\}\{2\} holds 1 times"),
     ({"spikes": [[TRAINS[0], np.ones((2, 2))]]}, r"spikes\{1\}\{2\} is not a vector of times"),
     ({"spikes": ["text"]}, r"spikes\{1\} is not a vector of times"),
     ({"spikes": [[], NONE]}, "spikes holds no unit with spikes"),
     ({"spikes": []}, "spikes holds no unit with spikes"),
-    ({"spikes": TRAINS[0]}, r"spikes is an array of shape \(1, 900\); expected a cell array"),
+    ({"spikes": TRAINS[0]}, r"spikes is .*\(1, 900\).* cell array"),
     ({"spikes": {"a": TRAINS[0]}}, "spikes is a struct"),
     ({"spikes": [{"a": TRAINS[0]}]}, "spikes is a struct"),
-    ({"onsets": ONSETS[:7]}, "stmv_cell has 7 cells; expected one for each of 8 targets"),
+    ({"onsets": ONSETS[:7]}, "stmv_cell has 7 cells.* 8 targets"),
     ({"onsets": [*ONSETS[:7], WRONG]}, r"stmv_cell\{8\} holds 1 times"),
     ({"onsets": [ONSETS[0], *[NONE] * 7]}, r"stmv_cell has 1 reach\(es\)"),
     ({"onsets": [NONE] * 8}, r"stmv_cell has 0 reach\(es\)"),
@@ -119,7 +119,7 @@ def test_options_that_do_not_fit_leave_the_file_and_its_hash(
 def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
     reader = Hatsopoulos(name="hatsopoulos")
     path = tmp_path / HATSOPOULOS
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match=f"{HATSOPOULOS}: there is no such file"):
         reader.read(tmp_path)
     mat73(path, spikes=SPIKES)
     with pytest.raises(InputError, match="Unknown array 'stmv_cell'"):
@@ -135,9 +135,9 @@ def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"window": [500, 0]}, "stop of window of hatsopoulos is 0; .* greater than 500"),
-        ({"window": [0, 250, 500]}, "expected .START,STOP. in whole ms"),
-        ({"window": [0, 0.5]}, "expected .START,STOP. in whole ms"),
+        ({"window": [500, 0]}, "stop of window of hatsopoulos is 0; .* 500"),
+        ({"window": [0, 250, 500]}, r"window .*\[0, 250, 500\]; .*whole ms"),
+        ({"window": [0, 0.5]}, r"window .*\[0, 0.5\]; .*whole ms"),
         ({"window": None}, "window of hatsopoulos is None"),
         ({"window": "ab"}, "window of hatsopoulos is 'ab'"),
         (

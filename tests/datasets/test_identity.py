@@ -1,4 +1,4 @@
-"""Titles, origins and identities: known before the data are, and as different as the data."""
+"""Titles, origins and identities: they need no data, and differ exactly when the data do."""
 
 import copy
 import hashlib
@@ -107,7 +107,7 @@ read = st.fixed_dictionaries(
         "conditions": st.sampled_from([None, "0:9", {"object": [0, 1]}, {"object": [0, 1], "side": 1}]),
         "average": st.sampled_from([None, ["object"], "side"]),
         "repetitions": st.sampled_from(["average", "keep"]),
-        "standardise": st.sampled_from(["none", "units"]),
+        "standardize": st.sampled_from(["none", "units"]),
         "components": st.sampled_from([None, 1, 1.0, 2]),
         "constant_units": st.sampled_from(["error", "drop"]),
     },
@@ -147,7 +147,7 @@ def test_what_is_read_differs_only_where_identities_do(tmp_path_factory, first: 
         ({"conditions": "0:9"}, {}),
         ({"components": 1}, {"components": 1.0}),
         ({"average": "object"}, {"average": "object", "repetitions": "keep"}),
-        ({"standardise": "units"}, {}),
+        ({"standardize": "units"}, {}),
     ],
 )
 def test_options_that_change_what_is_read(tmp_path: Path, monkeypatch, first: dict, second: dict) -> None:
@@ -203,16 +203,16 @@ def test_a_twin_is_that_of_the_other_dataset_however_it_is_named(tmp_path: Path)
     node = identity("gaussian", twin_of={"name": "file", "path": paths[0], "title": "another"})
     assert by_path == renamed == node
     assert by_path != identity("gaussian", twin_of={"name": "file", "path": paths[0], "units": [0, 1]})
-    with pytest.raises(InputError, match="region can be set for the real recording only"):
+    with pytest.raises(InputError, match="majaj: region .*fetch majaj"):
         identity("gaussian", twin_of={"name": "majaj", "region": "V4"})
 
 
 def test_a_surrogate_is_its_recipe() -> None:
-    known = [identity(name, source="surrogate") for name in ("majaj", "siegel")]
-    known += [identity("majaj", source="surrogate", seed=1)]
-    assert len(set(known)) == 3
-    assert identity("majaj") == known[0]
-    recipe = json.loads(known[0])
+    identities = [identity(name, source="surrogate") for name in ("majaj", "siegel")]
+    identities += [identity("majaj", source="surrogate", seed=1)]
+    assert len(set(identities)) == 3
+    assert identity("majaj") == identities[0]
+    recipe = json.loads(identities[0])
     text = (Path(datasets.__file__).parent / "spectra" / "majaj.csv").read_bytes()
     assert recipe["spectrum"] == hashlib.sha256(text).hexdigest()
     assert recipe["recipe"] == "simopt.datasets.majaj.Majaj"
@@ -244,16 +244,16 @@ def test_published_hashes_stand_for_a_recording_before_it_is_here(monkeypatch) -
         raise AssertionError
 
     monkeypatch.setattr(fetch, "fetch", never)
-    found = json.loads(identity("majaj", source="real"))
-    assert found["files"]["assy_dicarlo_MajajHong2015_public.nc"].startswith("sha1:13d28ca0")
-    assert (found["region"], found["repetitions"]) == ("IT", "average")
+    recipe = json.loads(identity("majaj", source="real"))
+    assert recipe["files"]["assy_dicarlo_MajajHong2015_public.nc"].startswith("sha1:13d28ca0")
+    assert (recipe["region"], recipe["repetitions"]) == ("IT", "average")
     assert identity("majaj", source="real") == identity("majaj", source="real", seed=5)
     assert identity("majaj", source="real") != identity("majaj", source="real", region="V4")
 
 
 def test_files_without_a_published_hash_are_hashed(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SIMOPT_DATA", str(tmp_path))
-    with pytest.raises(FetchError, match="siegel.h5 has no public source"):
+    with pytest.raises(FetchError, match="siegel: siegel.h5 "):
         identity("siegel", source="real")
     surrogate = identity("siegel")
     (tmp_path / "siegel" / "siegel.h5").write_bytes(b"first")
@@ -266,7 +266,7 @@ def test_files_without_a_published_hash_are_hashed(tmp_path: Path, monkeypatch) 
 
 @dataclass(frozen=True, kw_only=True)
 class Mine(Loader):
-    """A loader that says nothing but its data."""
+    """A loader that only loads its data: no title, origin or identity of its own."""
 
     offset: float = 0.0
 
@@ -274,7 +274,7 @@ class Mine(Loader):
         return Dataset("mine", X * (1 + self.offset))
 
 
-def test_a_loader_that_says_nothing_is_its_data() -> None:
+def test_a_loader_without_an_identity_is_its_data() -> None:
     first, same, other = Mine(name="a"), Mine(name="b"), Mine(name="a", offset=1.0)
     assert first.origin == "real"
     assert first.identity(hash_of) == same.identity(hash_of) != other.identity(hash_of)
@@ -304,12 +304,12 @@ datasets.recording_module.gaussian_responses = never
 formats.opened = never
 base.Dataset.__init__ = never
 hash_of = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
-found = [datasets.loader(name) for name in datasets.names() if name != "file"]
-found += [datasets.loader("file", path="x.h5"), datasets.loader("gaussian", twin_of="majaj")]
-found += [datasets.loader("gaussian", twin_of="x.h5"), datasets.loader("majaj", source="real")]
-said = [(each.title, each.origin, json.dumps(each.identity(hash_of))) for each in found]
+loaders = [datasets.loader(name) for name in datasets.names() if name != "file"]
+loaders += [datasets.loader("file", path="x.h5"), datasets.loader("gaussian", twin_of="majaj")]
+loaders += [datasets.loader("gaussian", twin_of="x.h5"), datasets.loader("majaj", source="real")]
+facts = [(repr(x), x.title, x.origin, json.dumps(x.identity(hash_of))) for x in loaders]
 assert "torch" not in sys.modules
-print(json.dumps([title for title, _, _ in said]))
+print(json.dumps([title for _, title, _, _ in facts]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -318,7 +318,7 @@ print(json.dumps([title for title, _, _ in said]))
 
 
 @pytest.mark.parametrize("name", datasets.names())
-def test_datasets_are_what_their_loaders_said(tmp_path: Path, name: str) -> None:
+def test_titles_and_origins_are_those_of_the_data(tmp_path: Path, name: str) -> None:
     recording(tmp_path)
     path = str(tmp_path / "x.h5")
     nodes = [{} if name != "file" else {"path": path}]

@@ -24,7 +24,7 @@ def rates(rng: np.random.Generator) -> np.ndarray:
 
 
 def files(
-    folder: Path, rates: np.ndarray, own: tuple[str, ...] = (), identity: str = "image_id", **layout
+    folder: Path, rates: np.ndarray, in_assembly: tuple[str, ...] = (), identity: str = "image_id", **layout
 ) -> Path:
     columns = {
         "category_name": CATEGORIES,
@@ -35,11 +35,15 @@ def files(
         "neuroid_id": ("neuroid", np.array([f"Chabo_L_M_{k}" for k in range(len(REGIONS))])),
         "region": ("neuroid", REGIONS),
         "time_bin_start": ("time_bin", 70 + np.arange(len(rates))),
-        **{name: ("presentation", np.array(columns[name])[SHOWN]) for name in own},
+        **{name: ("presentation", np.array(columns[name])[SHOWN]) for name in in_assembly},
     }
     write(folder / NAME, rates, coordinates, **{"name": "dicarlo.MajajHong2015.public", **layout})
     rows = [
-        {"id": k, "image_id": image, **{name: columns[name][k] for name in columns if name not in own}}
+        {
+            "id": k,
+            "image_id": image,
+            **{name: columns[name][k] for name in columns if name not in in_assembly},
+        }
         for k, image in enumerate(IMAGES)
     ]
     table(folder / "stimulus_hvm-public.csv", rows)
@@ -50,15 +54,15 @@ def read(folder: Path, **options) -> simopt.datasets.Dataset:
     return Majaj(name="majaj", **options).read(folder)
 
 
-@pytest.mark.parametrize("own", [(), ("category_name",), ("category_name", "object_name")])
+@pytest.mark.parametrize("in_assembly", [(), ("category_name",), ("category_name", "object_name")])
 @pytest.mark.parametrize(
     "order", [("neuroid", "presentation", "time_bin"), ("presentation", "time_bin", "neuroid")]
 )
 @pytest.mark.parametrize("identity", ["image_id", "stimulus_id"])
 def test_published_preprocessing(
-    tmp_path: Path, rates: np.ndarray, own: tuple, order: tuple, identity: str
+    tmp_path: Path, rates: np.ndarray, in_assembly: tuple, order: tuple, identity: str
 ) -> None:
-    dataset = read(files(tmp_path, rates, own, identity, order=order))
+    dataset = read(files(tmp_path, rates, in_assembly, identity, order=order))
     single = rates[0].astype(float)
     means = np.stack([single[k == SHOWN].mean(axis=0) for k in SORTED])
     assert (dataset.source, dataset.trials, dataset.responses.dtype) == ("real", None, np.float64)
@@ -84,22 +88,20 @@ def test_repetitions_without_a_value(tmp_path: Path, rates: np.ndarray) -> None:
     np.testing.assert_allclose(
         dataset.responses[SORTED.tolist().index(0), 1], rates[0, [1, 6], 2].mean(), rtol=1e-6
     )
-    with pytest.raises(InputError, match="unit Chabo_L_M_2 has no value in some repetitions"):
+    with pytest.raises(InputError, match=f"{NAME}: .*Chabo_L_M_2 .*repetitions=average"):
         read(tmp_path, repetitions="keep")
     assert read(tmp_path, repetitions="keep", region="V4").trials.responses.shape == (len(SHOWN), 2)
     rates[0, [1, 6], 2] = np.nan
-    with pytest.raises(
-        InputError, match=f"{NAME}: unit Chabo_L_M_2 has no value in any repetition of stimulus c8"
-    ):
+    with pytest.raises(InputError, match=f"{NAME}: .*Chabo_L_M_2 .*c8"):
         read(files(tmp_path, rates))
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"region": "V1"}, "Unknown region of majaj 'V1'; the nearest: V4"),
-        ({"region": "FEF"}, "there are: IT, V4, all"),
-        ({"repetitions": "single"}, "Unknown repetitions of majaj 'single'"),
+        ({"region": "V1"}, "region of majaj 'V1'.* V4"),
+        ({"region": "FEF"}, "region of majaj 'FEF'.* IT, V4, all"),
+        ({"repetitions": "single"}, "repetitions of majaj 'single'"),
     ],
 )
 def test_options_that_cannot_be(options: dict, says: str) -> None:
@@ -108,7 +110,7 @@ def test_options_that_cannot_be(options: dict, says: str) -> None:
 
 
 def test_files_of_another_recording(tmp_path: Path, rates: np.ndarray) -> None:
-    with pytest.raises(InputError, match=f"{NAME}: holds 2 time bins; majaj has one"):
+    with pytest.raises(InputError, match=f"{NAME}: .*2 time bins.*majaj"):
         read(files(tmp_path, np.repeat(rates, 2, axis=0)))
     (tmp_path / NAME).unlink()
     with pytest.raises(InputError, match=f"{NAME}: there is no such file"):
@@ -116,7 +118,7 @@ def test_files_of_another_recording(tmp_path: Path, rates: np.ndarray) -> None:
 
 
 def test_the_surrogate_has_no_options_of_the_recording() -> None:
-    with pytest.raises(InputError, match="majaj: region can be set for the real recording only"):
+    with pytest.raises(InputError, match="majaj: region .*fetch majaj"):
         simopt.load_dataset("majaj", source="surrogate", region="V4")
 
 

@@ -1,4 +1,4 @@
-"""Mante2013 out of its archive: the published averages, and every archive that is not it."""
+"""Mante2013 from its archive: the published averages, and every archive that is not the published one."""
 
 import struct
 from pathlib import Path
@@ -107,17 +107,17 @@ BAD_UNITS = [
     (lacking("response"), "ar1.mat: there is no unit.response"),
     (lacking("time"), "ar1.mat: there is no unit.time"),
     (lacking("correct"), "ar1.mat: there is no unit.task_variable.correct"),
-    (changed(context=np.ones((5, 1))), "600 trials x 101 samples, but time has 101 .*600, 600, 600, 5, 600"),
-    (changed(context="motion"), "unit.task_variable.context is not a matrix of numbers"),
-    (mante_unit(0, time=np.arange(100) / 1000), "time has 100 values"),
-    (mante_unit(0, time=np.arange(101.0) ** 2), "time does not go up in equal steps"),
-    (mante_unit(0, time=np.zeros(101)), "time does not go up in equal steps"),
-    (mante_unit(0, time=np.arange(101) * 0.003), "50 ms does not fit 101 samples of 3 ms"),
-    (mante_unit(0, response=np.zeros((600, 101, 2))), "unit.response is not a matrix of numbers"),
-    (mante_unit(0, response=NAN), "response holds NaN"),
+    (changed(context=np.ones((5, 1))), "ar1.mat: .*600 trials x 101 samples.* 101 .*600, 600, 600, 5, 600"),
+    (changed(context="motion"), "ar1.mat: unit.task_variable.context is text"),
+    (mante_unit(0, time=np.arange(100) / 1000), "ar1.mat: .*time has 100 values"),
+    (mante_unit(0, time=np.arange(101.0) ** 2), "ar1.mat: time .*equal steps, in s"),
+    (mante_unit(0, time=np.zeros(101)), "ar1.mat: time .*equal steps"),
+    (mante_unit(0, time=np.arange(101) * 0.003), "50 ms .*101 samples of 3 ms; dataset.bin"),
+    (mante_unit(0, response=np.zeros((600, 101, 2))), r"unit.response is .*\(600, 101, 2\)"),
+    (mante_unit(0, response=NAN), "ar1.mat: response .*NaN"),
     (mante_unit(0, response=np.array([[1, "a"]], dtype=object)), "cell array of 2"),
-    (mante_unit(0, trials=72, samples=49), "a bin of 50 ms does not fit"),
-    (without(mante_unit(0), np.arange(600) > 0), "none of the 1 units of monkey ar has all 72"),
+    (mante_unit(0, trials=72, samples=49), "50 ms .*49 samples of 1 ms"),
+    (without(mante_unit(0), np.arange(600) > 0), "1 units of monkey ar .*72"),
     (5.0, "ar1.mat: there is no unit.response"),
 ]
 
@@ -131,12 +131,12 @@ def test_units_that_cannot_be_used(tmp_path: Path, unit: object, says: str) -> N
 
 def test_units_that_do_not_go_together(tmp_path: Path) -> None:
     mante_zip(tmp_path, member(ar1=mante_unit(0), ar2=mante_unit(1, samples=151)))
-    with pytest.raises(InputError, match="ar2.mat: has 3 bins, the units before it 2"):
+    with pytest.raises(InputError, match="ar2.mat: .*3 bins.* 2"):
         load(tmp_path)
     turned = mante_unit(1)
     turned["task_variable"]["targ_dir"] = -turned["task_variable"]["targ_dir"]
     mante_zip(tmp_path, member(ar1=mante_unit(0), ar2=turned))
-    with pytest.raises(InputError, match="ar2.mat: its 72 conditions are not those"):
+    with pytest.raises(InputError, match="ar2.mat: .*72 conditions"):
         load(tmp_path)
 
 
@@ -145,22 +145,22 @@ def test_names_that_lead_out_of_the_archive(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     mante_zip(folder, {name: mat5(unit=mante_unit(0)), **member(ar2=mante_unit(1))})
-    with pytest.raises(InputError, match="leads out of the archive"):
+    with pytest.raises(InputError, match=f"PFC data.zip: .*{name!r}"):
         load(folder)
     assert [path.name for path in tmp_path.rglob("*.mat")] == []
 
 
-def test_archives_that_are_not_it(tmp_path: Path) -> None:
+def test_archives_that_are_not_the_published_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="PFC data.zip: there is no such file"):
         load(tmp_path)
     mante_zip(tmp_path, {"PFC data/PFC data 2/fe1.mat": mat5(unit=mante_unit(0)), "a.txt": b""})
-    with pytest.raises(InputError, match="PFC data.zip: holds no .mat file in a folder 'PFC data 1'"):
+    with pytest.raises(InputError, match="PFC data.zip: .*'PFC data 1'"):
         load(tmp_path)
     path = mante_zip(tmp_path, {f"{FOLDER}/ar1.mat": b"not a mat file"})
     with pytest.raises(InputError, match="PFC data.zip: ar1.mat: not a MAT file"):
         load(tmp_path)
     path.write_bytes(b"PK\x03\x04 no zip")
-    with pytest.raises(InputError, match="not a readable zip file"):
+    with pytest.raises(InputError, match="PFC data.zip: not a readable zip file"):
         load(tmp_path)
 
 
@@ -177,12 +177,12 @@ def test_truncated_corrupted_encrypted_and_swollen_archives(tmp_path: Path) -> N
         with pytest.raises(InputError, match="PFC data.zip: not a readable zip file"):
             load(tmp_path)
     path.write_bytes(whole[: directory + 24] + struct.pack("<I", 600_000_000) + whole[directory + 28 :])
-    with pytest.raises(InputError, match="ar1.mat would unpack to 600000000 bytes"):
+    with pytest.raises(InputError, match="PFC data.zip: ar1.mat .*600000000 bytes.* 500000000"):
         load(tmp_path)
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(InputError, match="Unknown monkey of mante 'al'"):
+    with pytest.raises(InputError, match="monkey of mante 'al'.* ar"):
         simopt.load_dataset("mante", source="surrogate", monkey="al")
     with pytest.raises(InputError, match="bin of mante is 0"):
         simopt.load_dataset("mante", source="surrogate", bin=0)

@@ -55,9 +55,9 @@ KINDS = pytest.mark.parametrize("kind", ["5", "7", "7.3"])
 def test_arrays_come_as_matlab_shows_them(tmp_path: Path, kind: str) -> None:
     path = written(tmp_path, kind, **VARIABLES)
     for name in ("x", "cube", "single", "mask", "vector", "empty"):
-        found = matfile.read(path, name)
-        np.testing.assert_array_equal(found, VARIABLES[name])
-        assert found.dtype == VARIABLES[name].dtype
+        array = matfile.read(path, name)
+        np.testing.assert_array_equal(array, VARIABLES[name])
+        assert array.dtype == VARIABLES[name].dtype
     np.testing.assert_array_equal(matfile.read(path, "group.data"), MATRIX.T)
     assert matfile.read(path, "group.deep.n") == 3
     assert matfile.read(path, "text") == "héllo"
@@ -126,9 +126,9 @@ def test_big_endian_files_give_native_numbers(tmp_path: Path) -> None:
     body = b"".join(element(kind, data, ">") for kind, data in contents)
     path = tmp_path / "big.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI" + element(14, body, ">"))
-    found = matfile.read(path, "x")
-    np.testing.assert_array_equal(found, scipy.io.loadmat(path)["x"])
-    assert found.dtype == np.float64
+    array = matfile.read(path, "x")
+    np.testing.assert_array_equal(array, scipy.io.loadmat(path)["x"])
+    assert array.dtype == np.float64
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -153,14 +153,14 @@ def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> N
         + stored(4, 2, b"text", (4, short))
         + stored(4, 3, b"wide", (4, wide))
     )
-    known = scipy.io.loadmat(path, mat_dtype=True, variable_names=["whole", "mask"])
+    by_scipy = scipy.io.loadmat(path, mat_dtype=True, variable_names=["whole", "mask"])
     for name in ("whole", "mask"):
-        np.testing.assert_array_equal(matfile.read(path, name), known[name])
-        assert matfile.read(path, name).dtype == known[name].dtype.newbyteorder("=")
+        np.testing.assert_array_equal(matfile.read(path, name), by_scipy[name])
+        assert matfile.read(path, name).dtype == by_scipy[name].dtype.newbyteorder("=")
     assert matfile.read(path, "whole").tolist() == [[1.0, 0.0, 255.0]]
     assert matfile.read(path, "pair").tolist() == [[complex(1, np.inf), 2 + 2j]]
     assert matfile.read(path, "text") == "éß"
-    with pytest.raises(InputError, match="a text with characters beyond 16 bits"):
+    with pytest.raises(InputError, match="a.mat: .*wide: .*16 bits"):
         matfile.read(path, "wide")
 
 
@@ -168,12 +168,12 @@ def test_numbers_and_text_as_matlab_stores_them(tmp_path: Path, order: str) -> N
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("nah", "Unknown array 'nah'"),
-        ("xx", "nearest: x"),
-        ("group", "group is a struct; there is: data, deep, text"),
-        ("group.nah", "there is no group.nah; there is: data"),
-        ("x.y", "there is no x.y"),
-        ("nested", "cell array of 4; expected numbers or text"),
+        ("nah", "array 'nah'"),
+        ("xx", "array 'xx'.* x"),
+        ("group", "group is a struct.*: data, deep, text"),
+        ("group.nah", "no group.nah.*: data"),
+        ("x.y", "no x.y"),
+        ("nested", "nested .*cell array of 4"),
     ],
 )
 def test_names_that_lead_nowhere(tmp_path: Path, kind: str, name: str, says: str) -> None:
@@ -183,8 +183,8 @@ def test_names_that_lead_nowhere(tmp_path: Path, kind: str, name: str, says: str
 
 @KINDS
 def test_cells_refuses_what_is_none(tmp_path: Path, kind: str) -> None:
-    for name, says in (("x", r"an array of shape \(5, 7\)"), ("text", "text")):
-        with pytest.raises(InputError, match=f"{name} is {says}; expected a cell array"):
+    for name, says in (("x", r".*\(5, 7\)"), ("text", "text")):
+        with pytest.raises(InputError, match=f"{kind}.mat: {name} is {says}.*cell array"):
             matfile.cells(written(tmp_path, kind, **VARIABLES), name)
 
 
@@ -200,12 +200,12 @@ def test_objects_functions_and_links_are_refused(tmp_path: Path) -> None:
         huge = file.create_group("sparse")
         huge.attrs["MATLAB_sparse"], huge["jc"] = np.uint64(10**9), np.zeros(1001, dtype="u8")
     for name, says in (
-        ("f", "neither numbers nor text .function_handle."),
-        ("t", "neither numbers nor text .string."),
-        ("c", "a cell array that holds itself"),
-        ("link", "Unknown array 'link'"),
-        ("raw", "kept in other files"),
-        ("sparse", "too large to be made dense"),
+        ("f", "f .*function_handle"),
+        ("t", "t .*string"),
+        ("c", "c .*cell array .*itself"),
+        ("link", "array 'link'"),
+        ("raw", "raw .*other files"),
+        ("sparse", "sparse .*1000000000, 1000"),
     ):
         with pytest.raises(InputError, match=f"a.mat: .*{says}"):
             matfile.read(path, name)
@@ -226,11 +226,11 @@ def test_functions_and_objects_of_version_5_are_refused(tmp_path: Path) -> None:
     header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     path = tmp_path / "a.mat"
     for content, says in (
-        (matrix(16, b"x", number), "x is neither numbers nor text .function"),
-        (matrix(3, b"x", element(1, b"mine"), *fields), "x is neither numbers nor text .object"),
-        (matrix(16, b"x", element(9, bytes(8))), "not a readable MAT file .an array of other parts"),
-        (matrix(1, b"x", number, number), "not a readable MAT file .an array of other parts"),
-        (matrix(6, b"x", number), "not a readable MAT file .an array of other parts"),
+        (matrix(16, b"x", number), "x .*function"),
+        (matrix(3, b"x", element(1, b"mine"), *fields), "x .*object"),
+        (matrix(16, b"x", element(9, bytes(8))), "not a readable MAT file .x: "),
+        (matrix(1, b"x", number, number), "not a readable MAT file .x: "),
+        (matrix(6, b"x", number), "not a readable MAT file .x: "),
         (matrix(200, b"x", element(9, bytes(8))), "not a readable MAT file"),
     ):
         path.write_bytes(header + content)
@@ -265,25 +265,30 @@ def test_a_compressed_variable_without_its_checksum_is_refused(tmp_path: Path) -
     whole = mat5(x=MATRIX)
     shorter = struct.pack("<I", struct.unpack_from("<I", whole, 132)[0] - 2)
     (tmp_path / "a.mat").write_bytes(whole[:132] + shorter + whole[136:-2])
-    with pytest.raises(InputError, match="a.mat: not a readable MAT file .a compressed variable is broken"):
+    with pytest.raises(InputError, match="a.mat: not a readable MAT file .x: .*checksum"):
         matfile.read(tmp_path / "a.mat", "x")
 
 
 def test_text_of_more_rows_than_characters_is_refused(tmp_path: Path) -> None:
     whole = scipy_file(x="hello")
     (tmp_path / "a.mat").write_bytes(whole.replace(struct.pack("<ii", 1, 5), struct.pack("<ii", 2000, 5)))
-    with pytest.raises(InputError, match="a.mat: not a readable MAT file"):
+    with pytest.raises(InputError, match=r"a.mat: not a readable MAT file .x: .*\(2000, 5\)"):
         matfile.read(tmp_path / "a.mat", "x")
 
 
-@KINDS
-def test_flipped_bytes_never_end_in_anything_but_an_input_error(tmp_path: Path, kind: str) -> None:
+# HDF5 takes ten times as long to open a file.
+@pytest.mark.parametrize(
+    ("kind", "flips"), [("5", 300), ("7", 300), ("7.3", 60), pytest.param("7.3", 300, marks=pytest.mark.slow)]
+)
+def test_flipped_bytes_never_end_in_anything_but_an_input_error(
+    tmp_path: Path, kind: str, flips: int
+) -> None:
     variables = {"x": MATRIX, "c": NESTED, "group": {"data": MATRIX}, "text": "hello"}
     if kind != "7.3":
         variables["s"] = scipy.sparse.csc_array(np.eye(4))
     path = written(tmp_path, kind, **variables)
     whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
-    for _ in range(300):
+    for _ in range(flips):
         broken = bytearray(whole)
         broken[rng.integers(len(whole))] = rng.integers(256)
         path.write_bytes(broken)
@@ -292,7 +297,7 @@ def test_flipped_bytes_never_end_in_anything_but_an_input_error(tmp_path: Path, 
                 matfile.cells(path, name) if name == "c" else matfile.read(path, name)
             except InputError:
                 refused += 1
-    assert refused > 300
+    assert refused > flips
 
 
 @pytest.mark.parametrize(
@@ -300,7 +305,7 @@ def test_flipped_bytes_never_end_in_anything_but_an_input_error(tmp_path: Path, 
 )
 def test_what_is_no_mat_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(content)
-    with pytest.raises(InputError, match="not a MAT file of MATLAB 5 to 7.3"):
+    with pytest.raises(InputError, match="a.mat: not a MAT file"):
         matfile.read(tmp_path / "a.mat", "x")
     with pytest.raises(InputError, match="there is no such file"):
         matfile.read(tmp_path, "x")

@@ -33,14 +33,14 @@ def test_axes_by_name(axes: object, expected: tuple[str, ...]) -> None:
     [
         ("time,condition,neuron", "axis of x: 'neuron'"),
         ("time,condition,uint", "the nearest: unit"),
-        ("condition,condition,unit", "name an axis twice"),
-        ("condition,trial,unit", "repetitions of a condition are called repeat"),
-        ("time,unit", "lack condition; the time bins of one long recording are called sample"),
+        ("condition,condition,unit", r"\['condition', 'condition', 'unit'\] .*twice"),
+        ("condition,trial,unit", r"\['condition', 'trial', 'unit'\] .*repeat"),
+        ("time,unit", "lack condition; .*sample"),
         ("time,repeat,condition", "lack unit"),
-        ("condition,unit", r"shape \(2, 3, 4\), 3 axes; dataset.axes names 2"),
+        ("condition,unit", r"x has shape \(2, 3, 4\), 3 axes; dataset.axes names 2"),
         ("", "axis of x: ''"),
-        ([0, 1, 2], "expected names, such as"),
-        (3, "expected names, such as"),
+        ([0, 1, 2], r"axes is \[0, 1, 2\]; .*\[time,condition,unit\]"),
+        (3, r"axes is 3; .*\[time,condition,unit\]"),
     ],
 )
 def test_axes_that_make_no_sense(axes: object, says: str) -> None:
@@ -78,22 +78,22 @@ def lookup(name: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("selection", "says"),
     [
-        ([5], "no index 5; they run from 0 to 4"),
-        ([-1], "no index -1"),
-        ([1, 1], "holds an index twice"),
-        ([0.5], "expected indices"),
-        ([True], "expected indices"),
-        (50, "cannot select 50"),
-        ([], "selects none of the 5"),
-        ("3:3", "selects none"),
-        ("::0", "has step 0"),
-        ("regoin", "Unknown variable 'regoin'; the nearest: region"),
-        ("depth", "depth is no mask"),
-        ("region", "region is no mask"),
-        ("short", r"short has shape \(2,\); expected one value for each of the 5 units of x"),
-        ({"region": "V2"}, "Unknown value for region of units of x: 'V2'; the nearest: V"),
-        ({"region": "V1", "depth": 1}, "selects none"),
-        ({"layer": 4}, "Unknown variable 'layer'"),
+        ([5], "index 5; .*0 to 4"),
+        ([-1], "index -1; .*0 to 4"),
+        ([1, 1], r"\[1, 1\] .*twice"),
+        ([0.5], r"\[0.5\]; .*\[0,2\]"),
+        ([True], r"\[True\]; .*\[0,2\]"),
+        (50, r" 50; .*\[0,2\]"),
+        ([], r"\[\] selects none of the 5"),
+        ("3:3", "'3:3' selects none of the 5"),
+        ("::0", "'::0' has step 0"),
+        ("regoin", "variable 'regoin'.* region"),
+        ("depth", "depth .*mask.*{depth: VALUE}"),
+        ("region", "region .*mask.*{region: VALUE}"),
+        ("short", r"short has shape \(2,\).* 5 units of x"),
+        ({"region": "V2"}, "region of units of x: 'V2'.* V"),
+        ({"region": "V1", "depth": 1}, "'V1', .*1} selects none of the 5"),
+        ({"layer": 4}, "variable 'layer'"),
     ],
 )
 def test_selections_that_cannot_be(selection: object, says: str) -> None:
@@ -136,7 +136,7 @@ def test_a_selection_costs_no_more_memory_than_a_few_blocks(tmp_path: Path, chun
 def test_averages_over_unsorted_conditions_leave_nan_out() -> None:
     responses = np.array([[1.0, 10], [2, np.nan], [3, 30], [6, 60]])
     condition = np.array([1, 0, 1, 0])
-    with pytest.raises(InputError, match="every repetition of condition 0 is NaN in unit 1"):
+    with pytest.raises(InputError, match="x: .*condition 0 is NaN in unit 1"):
         preprocess.average(responses[:3], condition[:3], "x")
     np.testing.assert_array_equal(preprocess.average(responses, condition, "x"), [[4, 60], [2, 20]])
     timed = np.stack([responses, 2 * responses]).astype(np.float32)
@@ -156,16 +156,16 @@ def trials(rng: np.random.Generator) -> tuple[np.ndarray, Trials]:
     return preprocess.average(single, condition, "x"), Trials(single, condition)
 
 
-def test_standardised_units_and_their_trials(rng: np.random.Generator) -> None:
+def test_standardized_units_and_their_trials(rng: np.random.Generator) -> None:
     responses, single = trials(rng)
     responses[..., 2] = 0.1
     single.responses[..., 2] = 0.1
-    scaled, kept = preprocess.standardise(responses, single)
+    scaled, kept = preprocess.standardize(responses, single)
     flat = scaled.reshape(-1, 6)
     np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(flat.std(axis=0), [1, 1, 0, 1, 1, 1])
     np.testing.assert_allclose(kept.average(), scaled, atol=1e-12)
-    assert preprocess.standardise(responses.astype(np.float32))[0].dtype == np.float32
+    assert preprocess.standardize(responses.astype(np.float32))[0].dtype == np.float32
 
 
 def test_components_keep_distances_variance_and_the_average_of_trials(rng: np.random.Generator) -> None:
@@ -187,9 +187,9 @@ def test_components_keep_distances_variance_and_the_average_of_trials(rng: np.ra
     for k in range(6):
         assert preprocess.reduce(responses, float(share[k]), "x")[0].shape[-1] == k + 1
         assert preprocess.reduce(responses, float(share[k]) - 1e-6, "x")[0].shape[-1] == k + 1
-    with pytest.raises(InputError, match="x has 6 principal components; dataset.components is 7"):
+    with pytest.raises(InputError, match="x has 6 .*dataset.components is 7"):
         preprocess.reduce(responses, 7, "x")
-    with pytest.raises(InputError, match="the same in all 8 samples"):
+    with pytest.raises(InputError, match="x .*8 samples"):
         preprocess.reduce(np.ones((2, 4, 6)), 1, "x")
 
 
@@ -217,7 +217,7 @@ def test_labels_are_whole_numbers_or_text(values: object, expected: list) -> Non
         ([1.0, np.nan], "holds NaN"),
         ([1j, 2], "dtype complex128"),
         (["a", None], "dtype object"),
-        (np.zeros(2, dtype=[("a", "f4")]), "expected numbers or text"),
+        (np.zeros(2, dtype=[("a", "f4")]), "dtype .*f4"),
         (np.array(["2020-01-01"], dtype="M8[D]"), "datetime64"),
     ],
 )

@@ -43,18 +43,18 @@ def test_there_is_no_public_source() -> None:
 
 NAN = np.where(RESPONSES > 2, np.nan, RESPONSES)
 BAD = [
-    ({"responses": None}, "Unknown key 'responses'"),
-    ({"responses": RESPONSES[0]}, r"responses has shape \(6, 5\); expected \(time, condition, unit\)"),
-    ({"responses": RESPONSES[0, 0]}, r"responses has shape \(5,\); expected"),
+    ({"responses": None}, "key 'responses'"),
+    ({"responses": RESPONSES[0]}, r"responses has shape \(6, 5\); .*\(time, condition, unit\)"),
+    ({"responses": RESPONSES[0, 0]}, r"responses has shape \(5,\); "),
     ({"responses": NAN}, "responses holds .* NaN"),
     (
         {"responses": RESPONSES.transpose(1, 0, 2)},
-        r"label 'context' has shape \(6,\); .* each of the 4 conditions",
+        r"label 'context' has shape \(6,\); .* 4 conditions",
     ),
     ({"responses": np.array([[[b"a"]]])}, "responses"),
-    ({"labels": {}}, "no group 'labels'"),
+    ({"labels": {}}, "group 'labels'.*: responses"),
     ({"labels": {"context": np.arange(5)}}, r"label 'context' has shape \(5,\)"),
-    ({"labels": {"deep/context": np.arange(6)}}, "labels/deep is not a dataset"),
+    ({"labels": {"deep/context": np.arange(6)}}, "labels/deep "),
 ]
 
 
@@ -70,7 +70,7 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
     write(tmp_path, responses=None)
     with h5py.File(tmp_path / "siegel.h5", "r+") as file:
         file["responses"] = h5py.ExternalLink("other.h5", "responses")
-    with pytest.raises(InputError, match="siegel.h5: Unknown key 'responses'"):
+    with pytest.raises(InputError, match="siegel.h5: .*key 'responses'"):
         load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Files of arrays: npy, npz and mat."""
+"""Readers of files of arrays: npy, npz and mat."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import matfile
-from simopt.datasets.formats.content import Content, Wanted, choose, find, one_array
+from simopt.datasets.formats.content import Content, Options, choose, find, one_array
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 
 
-def npy(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
-    """Map the array of an npy file."""
-    one_array(path, wanted)
-    if wanted.labels:
-        raise InputError(f"{path}: an npy holds no labels; name a file of them, as dataset.labels=FILE.csv.")
+def npy(path: Path, options: Options, stack: ExitStack) -> Content:
+    """Map the array of an npy file into memory, so that only what is selected is read."""
+    one_array(path, options)
+    if options.labels:
+        raise InputError(f"{path}: an npy holds no labels; name a file of labels: dataset.labels=FILE.csv.")
     return Content(array=np.lib.format.open_memmap(path, mode="r"))
 
 
 def npz_archive(path: Path, stack: ExitStack) -> Any:
-    """Open an npz until the stack closes; an npy of that name is refused."""
-    archive = np.load(stack.enter_context(path.open("rb")))
+    """Open an npz until the stack closes."""
+    archive = np.load(stack.enter_context(path.open("rb")))  # which never unpickles objects by default
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise TypeError("it is an npy")
+        raise TypeError("it is an npy, or no file of numpy")
+    # Each member is unpacked as a whole: refuse one that unpacks to far more than it takes up.
     for member in archive.zip.infolist() if archive.zip else ():
         checks.unpacked(member.file_size, member.compress_size, f"{path}: {member.filename}")
     return stack.enter_context(archive)
 
 
-def npz(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
+def npz(path: Path, options: Options, stack: ExitStack) -> Content:
     """Find the array and the labels of an npz file."""
     archive = npz_archive(path, stack)
     names, read = dict.fromkeys(archive.files), archive.__getitem__
@@ -41,17 +42,17 @@ def npz(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
     def is_matrix(name: str) -> bool:
         try:
             return bool(len(names) == 1 or read(name).ndim >= 2)
-        except ValueError:  # Python objects, such as names of units
+        except ValueError:  # an array of Python objects, such as names of units, which is never loaded
             return False
 
-    key, rest = find(path, wanted, names, read, is_matrix)
+    key, rest = find(path, options, names, read, is_matrix)
     return Content(array=archive[key], **rest)
 
 
-def mat(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
+def mat(path: Path, options: Options, stack: ExitStack) -> Content:
     """Read the array and the labels of a MAT file, version 5 or 7.3."""
-    names = wanted.named
-    key = wanted.key or choose(None, [name for name in matfile.arrays(path) if name not in names], path)
+    names = options.label_names
+    key = options.key or choose(None, [name for name in matfile.arrays(path) if name not in names], path)
     array, *labels = matfile.read_all(path, [key, *names])
     return Content(
         array=np.asarray(array),

@@ -1,4 +1,4 @@
-"""What a reader finds in a file, and how it finds an array or labels among others."""
+"""What a reader returns, and how it finds the array and the labels among the arrays of a file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Array: TypeAlias = "LabelArray | h5py.Dataset"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which part of a file: the options of ``dataset=file`` that a reader needs, see there."""
+class Options:
+    """The options of :class:`~simopt.datasets.file.File` that decide which part of a file is read."""
 
     key: str | None = None
     labels: str | Sequence[str] | None = None
@@ -29,13 +29,13 @@ class Wanted:
     bin: float | None = None
 
     @property
-    def named(self) -> list[str]:
-        """The labels as a list of names; none where the file is to say."""
+    def label_names(self) -> list[str]:
+        """The names of labels that the options give, as a list."""
         return [self.labels] if isinstance(self.labels, str) else list(self.labels or ())
 
 
 def _no_variable(name: str) -> LabelArray:
-    raise InputError(f"there is no variable {name!r} along this axis; select by index, as in '0:50'.")
+    raise InputError(f"the file has no variable {name!r} along this axis; select by index, as in '0:50'.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +45,15 @@ class Content:
     Attributes
     ----------
     array : array, memory map or HDF5 dataset
+        As it is stored; :meth:`take` decodes it.
     labels : dict of array
+        By task variable.
     axes : sequence of str or None
-        Names of the array's axes, where the file gives them; not checked.
+        Names of the array's axes if the file has them; not checked.
     variable : callable
-        From a name to an array of the file that may say which units are meant.
+        Maps a name to an array of the file by which units can be selected.
     decode : callable
-        From what is stored to what it stands for.
+        Maps stored values to those they stand for (netCDF: packed and missing values).
     """
 
     array: Array
@@ -61,20 +63,20 @@ class Content:
     decode: Callable[[LabelArray], LabelArray] = np.asarray
 
     def take(self, chosen: Sequence[Indices]) -> LabelArray:
-        """Return what the indices along each axis select; see :func:`~simopt.datasets.preprocess.take`."""
+        """Return the decoded values that indices along each axis select, as ``preprocess.take`` does."""
         return self.decode(take(self.array, chosen))
 
 
-def one_array(path: Path, wanted: Wanted) -> None:
-    """Refuse a key for a format that holds one array."""
-    if wanted.key is not None:
-        raise InputError(f"{path}: holds one array only; leave dataset.key out.")
+def one_array(path: Path, options: Options) -> None:
+    """Refuse a key for a format that holds one array only."""
+    if options.key is not None:
+        raise InputError(f"{path}: holds one array only; leave dataset.key={options.key} out.")
 
 
 def choose(key: str | None, present: Any, path: Path) -> str:
-    """Return the name of the array to take: the one asked for, ``responses``, or the only one."""
+    """Return the name of the array to read: ``key`` if it is set, else ``responses`` or the only one."""
     if key is not None:
-        if key.strip("/") not in present:
+        if key.strip("/") not in present:  # HDF5 names may be written with a leading slash
             raise unknown(key, present, "key", path)
         return key.strip("/")
     if "responses" in present:
@@ -82,34 +84,46 @@ def choose(key: str | None, present: Any, path: Path) -> str:
     if len(present) == 1:
         return str(present[0])
     if not present:
-        raise InputError(f"{path}: holds no array of two or three dimensions.")
+        raise InputError(f"{path}: holds no array of two or three dimensions; expected (samples, units).")
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
-        "say which one with dataset.key=NAME."
+        "say which one to read with dataset.key=NAME."
     )
 
 
 def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dict[str, str]:
-    """Return which array of a file holds each task variable."""
+    """Return the name of the array of the file for each task variable.
+
+    Parameters
+    ----------
+    present : collection of str
+        Names of the arrays, those in a group as ``group/name`` (HDF5) or ``struct.name`` (MATLAB).
+    labels : str, sequence of str, or None
+        The name of a group or array; names of arrays, possibly in the group ``labels``; None: the group
+        ``labels``, if there is one.
+    path : Path
+    """
     if labels is None or isinstance(labels, str):
         group = (labels or "labels").strip("/")
+        # Members of a group are called group/name in HDF5 and npz, and group.name in a struct of MATLAB.
         members = {
             name[len(group) + 1 :]: name for name in present if name.startswith((f"{group}/", f"{group}."))
         }
         if labels is not None and not members and group not in present:
-            raise InputError(f"{path}: there is no group {group!r} of labels.")
+            raise InputError(
+                f"{path}: there is no group {group!r} of labels; there are: {', '.join(sorted(present)[:8])}."
+            )
         for member in members:
             if "/" in member:
                 raise InputError(
-                    f"{path}: {group}/{member.partition('/')[0]} is not a dataset; labels are one dataset a "
-                    "variable."
+                    f"{path}: {group}/{member.partition('/')[0]} is not a dataset; expected one dataset for "
+                    "each label."
                 )
         return members or ({group.rpartition("/")[2]: group} if labels else {})
     chosen = {}
-    for label in labels:
-        name = next(
-            (n for n in (label.strip("/"), f"labels/{label}", f"labels.{label}") if n in present), None
-        )
+    for label in labels:  # an array of this full name goes before a member of the group ``labels``
+        places = (label.strip("/"), f"labels/{label}", f"labels.{label}")
+        name = next((place for place in places if place in present), None)
         if name is None:
             raise unknown(label, present, "label", path)
         chosen[label.strip("/").rpartition("/")[2]] = name
@@ -118,46 +132,47 @@ def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dic
 
 def find(
     path: Path,
-    wanted: Wanted,
+    options: Options,
     present: Mapping[str, Any],
     read: Callable[[str], Any],
     is_matrix: Callable[[str], bool],
 ) -> tuple[str, dict[str, Any]]:
-    """Find the array among the arrays of a file, and read the labels.
+    """Find the responses among the arrays of a file, and read the labels.
 
     Parameters
     ----------
     path : Path
-    wanted : Wanted
+    options : Options
     present : mapping
-        By the names of the arrays.
+        The arrays of the file, by name.
     read : callable
-        From a name to numbers or text.
+        Maps the name of an array to its numbers or text.
     is_matrix : callable
-        Whether an array of no given name may be the one that is meant.
+        Whether the array of a name may be the responses, if no key says which array is.
 
     Returns
     -------
     key : str
-        Of the array.
+        Name of the array of responses.
     rest : dict
         ``labels`` and ``variable`` of :class:`Content`.
     """
-    labels = labeled(present, wanted.labels, path)
+    labels = labeled(present, options.labels, path)
+    # A key may name any array, also one that is a label as well; without a key only matrices are considered.
     matrices = [name for name in present if name not in labels.values() and is_matrix(name)]
-    key = choose(wanted.key, present if wanted.key else matrices, path)
+    key = choose(options.key, present if options.key else matrices, path)
     return key, {"labels": named_labels(labels, read, path), "variable": variable_of(present, read)}
 
 
 def named_labels(labels: Mapping[str, str], read: Callable[[str], Any], path: Path) -> dict[str, LabelArray]:
-    """Read the labels, each from the array that holds it."""
+    """Read each label from the array of its name in ``labels``."""
     return {label: as_labels(read(name), f"{path}: label {label!r}") for label, name in labels.items()}
 
 
 def variable_of(
     present: Any, read: Callable[[str], Any], what: str = "variable"
 ) -> Callable[[str], LabelArray]:
-    """Return what gives the variables of a file as labels, to select by."""
+    """Return a function that reads a variable by its name, to select units or conditions by it."""
 
     def variable(name: str) -> LabelArray:
         checks.one_of(name, present, what)
@@ -167,5 +182,5 @@ def variable_of(
 
 
 def unknown(name: str, present: Any, what: str, path: Path) -> InputError:
-    """Word the error for a name that a file does not hold."""
+    """Return the error for a name that a file does not hold, with the nearest names that it does hold."""
     return InputError(f"{path}: {checks.unknown(name, present, what)}")

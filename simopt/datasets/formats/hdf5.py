@@ -1,4 +1,4 @@
-"""HDF5 files, and what other formats built on HDF5 need of them."""
+"""Reader of HDF5 files, and helpers for formats built on HDF5 (netCDF4, NWB, Brain-Score assemblies)."""
 
 from __future__ import annotations
 
@@ -12,60 +12,67 @@ import h5py
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.formats.content import Content, Wanted, find
+from simopt.datasets.formats.content import Content, Options, find
 from simopt.errors import InputError
 
 
-def h5(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
+def h5(path: Path, options: Options, stack: ExitStack) -> Content:
     """Find the array, its axes and the labels of an HDF5 file."""
     file = stack.enter_context(h5py.File(path, "r"))
-    inside = datasets_inside(file)
-    if wanted.labels is None and "labels" in inside:
+    datasets = datasets_inside(file)
+    if options.labels is None and "labels" in datasets:
         raise InputError(
-            f"{path}: there is no group 'labels' of labels; an array is named in a list: "
+            f"{path}: 'labels' is an array, not a group of labels; to use it as a label, name it in a list: "
             "dataset.labels=[labels]."
         )
-    read = partial(dataset_in, inside, path)
-    key, rest = find(path, wanted, inside, read, lambda name: inside[name].ndim >= 2)
-    array = in_this_file(inside[key], path)
-    return Content(array=array, axes=_own_axes(file, inside[key]), **rest)
+    read = partial(dataset_in, datasets, path)
+    key, rest = find(path, options, datasets, read, lambda name: datasets[name].ndim >= 2)
+    array = in_this_file(datasets[key], path)
+    return Content(array=array, axes=_axes_attribute(file, datasets[key]), **rest)
 
 
 def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a file by name, those behind links to elsewhere not among them."""
-    found: dict[str, h5py.Dataset] = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    return found
+    """Return the datasets in a file or group by name, except those behind soft and external links.
+
+    External links are not followed, so that a file cannot make simopt read others.
+    """
+    items: dict[str, h5py.Dataset] = {}
+    # visititems visits hard links only, each object once.
+    file.visititems(lambda name, item: items.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return items
 
 
 def in_this_file(item: h5py.Dataset, path: Path) -> h5py.Dataset:
-    """Refuse a dataset whose numbers lie in other files, or nowhere."""
+    """Refuse a dataset whose numbers are in other files, or were hardly ever written."""
     if item.external or item.is_virtual:
-        raise InputError(f"{path}: {item.name} keeps its numbers in other files, which are not followed.")
+        raise InputError(f"{path}: {item.name} keeps its numbers in other files; copy them into this one.")
+    # A dataset may have any shape without being written: reading it would fill the memory with zeros.
     checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
     return item
 
 
 def stored(item: h5py.Dataset, path: Path) -> Any:
-    """Return the numbers, the text or, of text of a fixed length, the bytes of a dataset."""
+    """Return the values of a dataset: numbers, text of variable length as str, of fixed length as bytes."""
+    # Text of fixed length comes as bytes, which as_labels decodes.
     text = h5py.check_string_dtype(item.dtype)
-    here = in_this_file(item, path)
-    return here.asstr("utf-8")[()] if text is not None and text.length is None else here[()]
+    dataset = in_this_file(item, path)
+    return dataset.asstr("utf-8")[()] if text is not None and text.length is None else dataset[()]
 
 
-def dataset_in(inside: Mapping[str, h5py.Dataset], path: Path, name: str) -> Any:
+def dataset_in(datasets: Mapping[str, h5py.Dataset], path: Path, name: str) -> Any:
     """Return the numbers or the text of the dataset of a name."""
-    return stored(inside[name], path)
+    return stored(datasets[name], path)
 
 
-def _own_axes(file: h5py.File, item: h5py.Dataset) -> list[str] | None:
-    """Return the attribute ``axes`` of a dataset, or of its file where that fits it in number."""
+def _axes_attribute(file: h5py.File, item: h5py.Dataset) -> list[str] | None:
+    """Return the attribute ``axes`` of a dataset, else that of its file if it names as many axes.
+
+    The attribute is a text with commas or an array of text; both may be bytes.
+    """
     for holder in (item, file):
-        value = holder.attrs.get("axes")
-        if value is None:
-            continue
-        value = value.decode() if isinstance(value, bytes) else value
-        names = value.split(",") if isinstance(value, str) else np.ravel(value).tolist()
-        if holder is item or len(names) == item.ndim:
-            return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+        texts = np.ravel(holder.attrs.get("axes", [])).tolist()
+        names = ",".join(x.decode() if isinstance(x, bytes) else str(x) for x in texts).split(",")
+        # An attribute of the file describes its main array, and may not fit the one that is read.
+        if texts and (holder is item or len(names) == item.ndim):
+            return names
     return None

@@ -1,4 +1,13 @@
-"""netCDF, classic or on HDF5: its variables, and what their numbers stand for."""
+"""Reader of netCDF files, classic (version 3) or on HDF5 (version 4).
+
+Both versions are read without the netCDF4 library, which is not a dependency. What matters of the format:
+
+- Version 4 is HDF5. A dimension is an HDF5 dimension scale attached to an axis of a variable.
+- Missing values are marked by the attributes ``_FillValue`` and ``missing_value``, which refer to the stored
+  numbers, before unpacking. Where a float was never written it is netCDF's default fill value.
+- Packed values are small integers q that stand for ``q * scale_factor + add_offset``.
+- xarray names coordinates, which are not data, in the attribute ``coordinates`` of what they describe.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +20,25 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt.datasets.formats.content import Content, Wanted, find
+from simopt.datasets.formats.content import Content, Options, find
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, in_this_file
 from simopt.datasets.preprocess import AXES
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-_UNWRITTEN = 9.969209968386869e36  # what netCDF puts where nothing was written
+_UNWRITTEN = 9.969209968386869e36  # NC_FILL_FLOAT and NC_FILL_DOUBLE of netcdf.h: 15 * 2^119
 _MISSING = ("_FillValue", "missing_value")
 _PACKED = ("scale_factor", "add_offset")
 
 
-def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
-    """Find the variable and the labels of a netCDF file, classic or on HDF5."""
+def nc(path: Path, options: Options, stack: ExitStack) -> Content:
+    """Find the array, its axes and the labels of a netCDF file, classic or on HDF5."""
     with path.open("rb") as handle:
         classic = handle.read(3) == b"CDF"
     if classic:
         from scipy.io import netcdf_file
 
+        # A memory map could not be closed while arrays of it are in use. Classic files are read as a whole.
         variables = stack.enter_context(netcdf_file(path, "r", mmap=False)).variables
         present = {name: variable.data for name, variable in variables.items()}
         attributes = {name: vars(variable) for name, variable in variables.items()}
@@ -37,19 +47,21 @@ def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
         present = datasets_inside(stack.enter_context(h5py.File(path, "r")))
         attributes = {name: variable.attrs for name, variable in present.items()}
         read = partial(dataset_in, present, path)
-    lists = (held.get("coordinates", b"") for held in attributes.values())
-    described = " ".join(one.decode() if isinstance(one, bytes) else str(one) for one in lists).split()
+    listings = (values.get("coordinates", b"") for values in attributes.values())
+    text = " ".join(names.decode() if isinstance(names, bytes) else str(names) for names in listings)
+    coordinates = text.split()
 
     def is_matrix(name: str) -> bool:
-        return name not in described and present[name].ndim >= 2 and present[name].dtype.kind in "fiub"
+        return name not in coordinates and present[name].ndim >= 2 and present[name].dtype.kind in "fiub"
 
-    key, rest = find(path, wanted, present, read, is_matrix)
+    key, rest = find(path, options, present, read, is_matrix)
     if classic:
         array, axes = present[key], variables[key].dimensions
     else:
         array, axes = in_this_file(present[key], path), dimensions(present[key])
     return Content(
         array=array,
+        # Dimensions may have any name (neuron, bin): only those that are names of axes say what an axis is.
         axes=axes if set(axes) <= {*AXES, "sample", "trial"} else None,
         decode=partial(decoded, attributes=attributes[key], what=f"{path}: {key}"),
         **rest,
@@ -57,38 +69,46 @@ def nc(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
 
 
 def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
-    """Return the name of each dimension of a variable, empty where it has none."""
+    """Return the name of each dimension of a variable, empty if no dimension scale is attached."""
     return tuple(str(scales[0].name).rpartition("/")[2] if len(scales) else "" for scales in variable.dims)
 
 
 def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> LabelArray:
-    """Return what netCDF values stand for: missing ones as NaN, scaled ones in their unit.
+    """Return the values that stored netCDF numbers stand for: missing ones as NaN, packed ones unpacked.
 
     Parameters
     ----------
     stored : array of numbers
     attributes : mapping
-        Of the variable.
+        The attributes of the variable.
     what : str
-        How errors call the variable.
+        Name of the file and the variable, for error messages.
+
+    Returns
+    -------
+    array
+        ``stored`` itself if nothing is missing or packed; else floats.
 
     Raises
     ------
     InputError
-        An attribute that says which values are missing, or how they are scaled, is not a number.
+        An attribute that marks missing values or says how values are packed is not a number.
     """
-    known = {name: np.ravel(attributes[name]) for name in (*_MISSING, *_PACKED) if name in attributes}
-    for name, value in known.items():
+    numbers = {name: np.ravel(attributes[name]) for name in (*_MISSING, *_PACKED) if name in attributes}
+    for name, value in numbers.items():
         if value.dtype.kind not in "iuf":
-            raise InputError(f"{what}: the attribute {name} is not a number.")
-    missing = [known[name] for name in _MISSING if name in known]
-    missing += [np.array([_UNWRITTEN], dtype=stored.dtype)] if stored.dtype.kind == "f" else []
-    holes = np.isin(stored, np.concatenate(missing)) if missing else np.zeros(1, dtype=bool)
-    packed = any(name in known for name in _PACKED)
-    if not holes.any() and not packed:
+            raise InputError(f"{what}: the attribute {name} is {attributes[name]!r}; expected a number.")
+    markers = [numbers[name] for name in _MISSING if name in numbers]
+    markers += [np.array([_UNWRITTEN], dtype=stored.dtype)] if stored.dtype.kind == "f" else []
+    # Missing values are looked for before unpacking, as the markers are stored numbers. A marker NaN matches
+    # nothing, and stays NaN.
+    missing = np.isin(stored, np.concatenate(markers)) if markers else np.zeros(1, dtype=bool)
+    packed = any(name in numbers for name in _PACKED)
+    if not missing.any() and not packed:
         return stored
+    # astype also copies: the values are changed in place below. Integers have no NaN.
     values = stored if stored.dtype.kind == "f" and not packed else stored.astype(np.float64)
     if packed:
-        values *= known.get("scale_factor", np.ones(1))[0]
-        values += known.get("add_offset", np.zeros(1))[0]
-    return np.where(holes, np.nan, values).astype(values.dtype)
+        values *= numbers.get("scale_factor", np.ones(1))[0]
+        values += numbers.get("add_offset", np.zeros(1))[0]
+    return np.where(missing, np.nan, values).astype(values.dtype)

@@ -1,4 +1,14 @@
-"""Neurodata Without Borders: the spikes of a table of units, counted around an event of every trial."""
+"""Reader of NWB files (Neurodata Without Borders): spikes counted around an event of every trial.
+
+NWB is HDF5. A table is a group with one dataset for each column. A column with several values in each row
+(ragged) is one long dataset, and a second one with the suffix ``_index`` says where the values of each row
+end. So ``units/spike_times`` holds the spikes of all units one after the other, and
+``units/spike_times_index`` the end of each unit's spikes.
+
+References
+----------
+Rubel et al. 2022, doi:10.7554/eLife.78362.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +20,39 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from simopt.datasets.formats.content import Content, Wanted, named_labels, unknown, variable_of
+from simopt.datasets.formats.content import Content, Options, named_labels, unknown, variable_of
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, h5
 from simopt.errors import InputError
 from simopt.typing import FloatArray
 
 
-def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
-    """Count the spikes of the sorted units around an event of every trial; NaN where a trial lacks it."""
-    if wanted.key is not None:
-        return h5(path, wanted, stack)
-    inside = datasets_inside(stack.enter_context(h5py.File(path, "r")))
+def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
+    """Count the spikes of the sorted units around an event of every trial.
+
+    The array is (time, condition, unit), each trial a condition; NaN for trials without the event. With a key
+    the file is read as any HDF5 file.
+    """
+    if options.key is not None:
+        return h5(path, options, stack)
+    datasets = datasets_inside(stack.enter_context(h5py.File(path, "r")))
     for name in ("units/spike_times", "units/spike_times_index", "intervals/trials/start_time"):
-        if name not in inside:
-            raise InputError(f"{path}: there is no {name}; another array is named by dataset.key=NAME.")
-    units, trials = _table(inside, "units"), _table(inside, "intervals/trials")
-    names, align = wanted.named, wanted.align or "start_time"
-    if wanted.labels is None:  # all columns of one value a trial that is text or a whole number
-        columns = {name: inside[trials[name]] for name in trials if name != "id"}
+        if name not in datasets:
+            raise InputError(f"{path}: there is no {name}; dataset.key=NAME reads another array.")
+    units, trials = _table(datasets, "units"), _table(datasets, "intervals/trials")
+    names, align = options.label_names, options.align or "start_time"
+    if options.labels is None:  # all columns with text or whole numbers: floats are times rather than classes
+        columns = {name: datasets[trials[name]] for name in trials if name != "id"}
         text = {name for name, column in columns.items() if h5py.check_string_dtype(column.dtype)}
         names = [n for n, x in columns.items() if x.ndim == 1 and (n in text or x.dtype.kind in "iub")]
     for name in (align, *names):
         if name not in trials:
             raise unknown(name, trials, "column of trials", path)
-    if wanted.window is None:
-        raise InputError(f"{path}: say which part of a trial: dataset.window=[START,STOP], in ms.")
-    start, stop = wanted.window
-    edges = np.linspace(start, stop, round((stop - start) / (wanted.bin or stop - start)) + 1) / 1000
-    read = partial(dataset_in, inside, path)
+    if options.window is None:
+        raise InputError(f"{path}: set dataset.window=[START,STOP], in ms around {align}.")
+    start, stop = options.window
+    bins = round((stop - start) / (options.bin or stop - start))
+    edges = np.linspace(start, stop, bins + 1) / 1000  # in s, as all times of NWB
+    read = partial(dataset_in, datasets, path)
     events = np.asarray(read(trials[align]), dtype=np.float64)
     ends = np.asarray(read("units/spike_times_index"), dtype=np.int64)
     spikes = np.asarray(read("units/spike_times"), dtype=np.float64)
@@ -52,18 +67,29 @@ def nwb(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
 
 
 def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray) -> FloatArray:
-    """Return spike counts, (time, trial, unit), in the half-open bins between edges around events, in s."""
-    held = ~np.isnan(events)
+    """Return spike counts, (time, trial, unit), in half-open bins around events.
+
+    Parameters
+    ----------
+    spikes : sequence of array
+        Spike times of each unit in s, in any order.
+    events : array, (trial,)
+        In s; NaN where a trial has none, and its counts are NaN.
+    edges : array, (time + 1,)
+        Of the bins, in s from the event.
+    """
+    present = ~np.isnan(events)
     counts = np.full((len(edges) - 1, len(events), len(spikes)), np.nan)
     for unit, times in enumerate(spikes):
-        before = np.searchsorted(np.sort(times), events[held] + edges[:, None])
-        counts[:, held, unit] = np.diff(before, axis=0)
+        # The number of spikes before each edge, (edge, trial); its differences are the counts.
+        before = np.searchsorted(np.sort(times), events[present] + edges[:, None])
+        counts[:, present, unit] = np.diff(before, axis=0)
     return counts
 
 
-def _table(inside: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
-    """Return the datasets of an NWB table that have one value a row, by column name."""
-    names = {name.removeprefix(f"{group}/") for name in inside if name.startswith(f"{group}/")}
+def _table(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
+    """Return the names of the datasets of an NWB table with one value in each row, by column."""
+    names = {name.removeprefix(f"{group}/") for name in datasets if name.startswith(f"{group}/")}
     ragged = {name for name in names if f"{name}_index" in names}
-    left_out = ragged | {f"{name}_index" for name in ragged}
-    return {name: f"{group}/{name}" for name in sorted(names - left_out) if "/" not in name}
+    skipped = ragged | {f"{name}_index" for name in ragged}
+    return {name: f"{group}/{name}" for name in sorted(names - skipped) if "/" not in name}

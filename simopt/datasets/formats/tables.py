@@ -1,4 +1,4 @@
-"""Tables, a row a sample: csv, tsv and parquet."""
+"""Readers of tables with one row for each sample: csv, tsv and parquet."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from typing import Any
 import numpy as np
 
 from simopt import checks
-from simopt.datasets.formats.content import Content, Wanted, one_array, unknown
+from simopt.datasets.formats.content import Content, Options, one_array, unknown
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 
-def csv_or_tsv(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
-    """Read the numbers of a table of text; columns named as labels are labels."""
-    header, rows = rows_of(path, wanted.named)
+def csv_or_tsv(path: Path, options: Options, stack: ExitStack) -> Content:
+    """Read a csv or tsv: the columns named in ``options.labels`` as labels, the others as numbers."""
+    header, rows = rows_of(path, options.label_names)
     if not rows:
-        raise InputError(f"{path}: holds a header and no rows.")
+        raise InputError(f"{path}: holds a header and no rows; expected one row for each sample.")
     columns = list(zip(*(row for _, row in rows), strict=True))
 
     def numbers(column: int) -> FloatArray:
         try:
+            # An empty cell is a missing repetition: NaN, which averages leave out.
             return np.array([float(cell or "nan") for cell in columns[column]])
         except ValueError:
             line, cell = next(
@@ -34,38 +35,63 @@ def csv_or_tsv(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
             )
         name = header[column] or str(column + 1)
         raise InputError(
-            f"{path}: row {line}, column {name} is {cell[:40]!r}, not a number; a column of labels is named: "
+            f"{path}: row {line}, column {name} is {cell[:40]!r}, not a number; if it holds labels, name it: "
             f"dataset.labels=[{name}]."
         )
 
-    return _content(path, wanted, header, numbers, lambda column: _typed(columns[column]))
+    return _content(path, options, header, numbers, lambda column: _typed(columns[column]))
 
 
 def _content(
     path: Path,
-    wanted: Wanted,
+    options: Options,
     header: Sequence[str],
     numbers: Callable[[int], FloatArray],
     values: Callable[[int], Any],
 ) -> Content:
-    """Return the columns named as labels, by ``values`` of their indices, and the others as an array."""
-    one_array(path, wanted)
-    where = {name: _column(name, header, path) for name in wanted.named}
-    kept = [numbers(column) for column in range(len(header)) if column not in where.values()]
+    """Return the columns of a table as responses and labels.
+
+    Parameters
+    ----------
+    path : Path
+    options : Options
+        Its ``labels`` are names of columns; every other column is a unit.
+    header : sequence of str
+        Names of the columns, empty where they have none.
+    numbers, values : callable
+        Map the index of a column to its values: as numbers, or as they are.
+    """
+    one_array(path, options)
+    columns = {name: _column(name, header, path) for name in options.label_names}
+    units = [numbers(column) for column in range(len(header)) if column not in columns.values()]
     return Content(
-        array=np.stack(kept, axis=1) if kept else np.zeros((0, 0)),
-        labels={name: as_labels(values(column), f"{path}: label {name!r}") for name, column in where.items()},
+        array=np.stack(units, axis=1) if units else np.zeros((0, 0)),
+        labels={name: as_labels(values(i), f"{path}: label {name!r}") for name, i in columns.items()},
     )
 
 
 def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header of a table of text (empty names: none) and the rows, with their line numbers."""
+    """Return the header of a csv or tsv and its rows, each with its line number in the file.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str
+        If the first row holds one of these, it is the header.
+
+    Returns
+    -------
+    header : list of str
+        Empty names if the file has no header.
+    rows : list of (int, list of str)
+    """
+    # The suffix decides on the delimiter; a file with another one is refused below.
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as handle:
+    with path.open(encoding="utf-8-sig", newline="") as handle:  # Excel writes a byte order mark first
         reader = csv.reader(handle, delimiter=delimiter)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     if not rows:
-        raise InputError(f"{path}: is empty.")
+        raise InputError(f"{path}: is empty; expected one row for each sample.")
     first = rows[0][1]
     if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
         raise InputError(
@@ -74,7 +100,9 @@ def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int
         )
     for line, row in rows:
         if len(row) != len(first):
-            raise InputError(f"{path}: row {line} has {len(row)} cells and the first row {len(first)}.")
+            raise InputError(f"{path}: row {line} has {len(row)} cells; expected {len(first)} as in row 1.")
+    # A header holds no number, or 0, 1, 2, ... as pandas numbers columns. With two columns, 0 and 1 could as
+    # well be data.
     numbered = len(first) > 2 and first == [str(i) for i in range(len(first))]
     titled = numbered or set(names) & set(first) or not any(_is_number(cell) for cell in first)
     return (first, rows[1:]) if titled else ([""] * len(first), rows)
@@ -90,7 +118,7 @@ def _is_number(cell: str) -> bool:
 
 def _column(name: str, header: Sequence[str], path: Path) -> int:
     if not any(header):
-        raise InputError(f"{path}: the first row holds numbers, no names: there is no column {name!r}.")
+        raise InputError(f"{path}: there is no header, so no column {name!r}; add a first row of names.")
     if name not in header:
         raise unknown(name, [n for n in header if n], "column", path)
     if header.count(name) > 1:
@@ -99,10 +127,10 @@ def _column(name: str, header: Sequence[str], path: Path) -> int:
 
 
 def text_columns(path: Path) -> dict[str, LabelArray]:
-    """Return every column of a table of text by the name in its first row."""
+    """Return the columns of a csv or tsv by the names in its first row, as numbers or text."""
     header, rows = rows_of(path, ())
     if not all(header) or len(set(header)) < len(header):
-        raise InputError(f"{path}: the first row must name every column of labels, each once.")
+        raise InputError(f"{path}: row 1 must name every column, each once; it is {header!s:.80}.")
     return {name: _typed([row[column] for _, row in rows]) for column, name in enumerate(header)}
 
 
@@ -111,32 +139,36 @@ def _typed(cells: Sequence[str]) -> LabelArray:
     return array.astype(np.float64) if array.size and all(map(_is_number, cells)) else array
 
 
-def parquet(path: Path, wanted: Wanted, stack: ExitStack) -> Content:
-    """Read the numbers of a parquet file; columns named as labels are labels."""
+def parquet(path: Path, options: Options, stack: ExitStack) -> Content:
+    """Read a parquet: the columns named in ``options.labels`` as labels, the others as numbers."""
     columns = parquet_columns(path)
 
-    def numbers(place: int) -> FloatArray:
-        name, column = columns[place]
+    def numbers(index: int) -> FloatArray:
+        name, column = columns[index]
         kind = str(column.type)
         if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool")):
             raise InputError(
-                f"{path}: column {name} holds {kind}, not numbers; a column of labels is named: "
+                f"{path}: column {name} holds {kind}, not numbers; if it holds labels, name it: "
                 f"dataset.labels=[{name}]."
             )
         return np.asarray(column.to_numpy(), dtype=np.float64)
 
-    return _content(path, wanted, [name for name, _ in columns], numbers, lambda i: columns[i][1].to_pylist())
+    return _content(
+        path, options, [name for name, _ in columns], numbers, lambda i: columns[i][1].to_pylist()
+    )
 
 
 def parquet_columns(path: Path) -> list[tuple[str, Any]]:
-    """Return the columns of a parquet file by name, less an index that pandas stored."""
+    """Return names and columns of a parquet file, without the index that pandas stores as a column."""
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise InputError(f'{path}: parquet needs pyarrow: pip install "simopt[formats]".') from error
     with parquet.ParquetFile(path) as file:
+        # Before reading: a few bytes of run lengths can stand for more entries than fit into memory.
         entries = file.metadata.num_rows * file.metadata.num_columns
         checks.unpacked(8 * entries, path.stat().st_size, f"{path}: a table of {entries} entries")
         table = file.read()
+    # pandas lists the columns of its index; a plain range is a dict there, and no column.
     index = (table.schema.pandas_metadata or {}).get("index_columns", [])
     return [item for item in zip(table.column_names, table.columns, strict=True) if item[0] not in index]

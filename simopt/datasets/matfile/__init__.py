@@ -1,4 +1,8 @@
-"""MAT files of MATLAB 5 to 7.3: the numbers and the text in them, and nothing else."""
+"""Reader of MAT files of MATLAB 5 to 7.3: numbers and text, and nothing else.
+
+There are two formats. Up to version 7.2 (``save -v7``, MATLAB's default) a file is a sequence of variables in
+MATLAB's own binary format, usually compressed. Version 7.3 is HDF5.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +22,22 @@ from simopt.typing import LabelArray
 
 __all__ = ["Cell", "arrays", "cells", "read", "read_all"]
 
-# Version 7.3: HDF5 after 512 bytes of text.
+# A file of version 7.3 starts with 512 bytes of text, HDF5's user block; the signature of HDF5 follows. HDF5
+# without that text is read, too.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK = 512
 
 
 def arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the numeric arrays of a file, by name, mostly without reading them.
+    """Return the shapes of the numeric arrays of a file, by name, without reading more than necessary.
 
-    Arrays at the top level and those one struct deep, as ``struct.field``. In MATLAB every number is a
-    matrix: those with at most one dimension longer than 1 (numbers and vectors) are left out.
+    Arrays at the top level are included, and fields of a struct there, as ``struct.field``. In MATLAB numbers
+    and vectors are matrices, too: arrays with at most one dimension longer than 1 are left out.
 
     Raises
     ------
     InputError
-        No such file, or not a MAT file, or a broken one.
+        There is no such file, or it is broken or no MAT file.
     """
     with _opened(path, str(path)) as file:
         return {name: shape for name, shape in file.shapes() if sum(n > 1 for n in shape) > 1}
@@ -45,32 +50,32 @@ def read(path: Path, name: str) -> LabelArray | str:
     ----------
     path : Path
     name : str
-        Of a variable, or of the field of a struct: ``struct.field``.
+        Name of a variable, or of a field of a struct: ``struct.field``.
 
     Returns
     -------
     array or str
-        Numbers and logicals in their own type; a row of characters as str; rows of characters, and a cell
-        array of texts, as an array of str.
+        Numbers and logicals in the type that they have in MATLAB; a row of characters as str; several rows of
+        characters, or a cell array of text, as an array of str.
 
     Raises
     ------
     InputError
-        No such file or name, a broken file, or what is neither numbers nor text: a cell array, a struct, a
-        MATLAB object, a function handle.
+        There is no such file or name, the file is broken, or the variable is neither numbers nor text: a cell
+        array, a struct, a MATLAB object, or a function handle.
     """
     return read_all(path, [name])[0]
 
 
 def read_all(source: Path | BinaryIO, names: Sequence[str], title: str = "") -> list[LabelArray | str]:
-    """Return several arrays or texts as :func:`read` does, opening the file once.
+    """Return several arrays or texts as :func:`read` does, and open the file only once.
 
     Parameters
     ----------
     source : Path or binary file
     names : sequence of str
     title : str
-        How errors call the file; of a path, the path.
+        Name of the file, for error messages; empty: its path.
     """
     title = title or str(source)
     with _opened(source, title) as file:
@@ -78,22 +83,23 @@ def read_all(source: Path | BinaryIO, names: Sequence[str], title: str = "") -> 
 
 
 def cells(path: Path, name: str) -> list[Cell]:
-    """Return a cell array as a list in MATLAB's order (first dimension first), cells in it as lists too.
+    """Return a cell array as a list in MATLAB's order, first dimension first; nested cells become lists.
 
     Raises
     ------
     InputError
-        As for :func:`read`; what has this name is not a cell array.
+        As for :func:`read`; or the variable is not a cell array.
     """
     with _opened(path, str(path)) as file:
         value = file.value(name)
     if isinstance(value, list):
         return value
-    found = "text" if isinstance(value, str) else f"an array of shape {value.shape}"
-    raise InputError(f"{path}: {name} is {found}; expected a cell array.")
+    kind = "text" if isinstance(value, str) else f"an array of shape {value.shape}"
+    raise InputError(f"{path}: {name} is {kind}; expected a cell array.")
 
 
 def _flat(value: Cell, what: str) -> LabelArray | str:
+    """Return a cell array of text as an array of str, and refuse any other cell array."""
     if not isinstance(value, list):
         return value
     if value and all(isinstance(item, str) for item in value):
@@ -103,11 +109,13 @@ def _flat(value: Cell, what: str) -> LabelArray | str:
 
 @contextmanager
 def _opened(source: Path | BinaryIO, title: str) -> Iterator[Mat5 | Mat73]:
+    """Open a file by its version; every error of a parser in the ``with`` block becomes an InputError."""
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"{title}: there is no such file.")
     try:
         with ExitStack() as stack:
             handle = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            # HDF5 itself would look for its signature at 0, 512, 1024, 2048 ...; MATLAB writes it at 512.
             head = handle.read(_USER_BLOCK + len(_HDF5))
             handle.seek(0)
             if _HDF5 in (head[: len(_HDF5)], head[_USER_BLOCK:]):
@@ -116,7 +124,7 @@ def _opened(source: Path | BinaryIO, title: str) -> Iterator[Mat5 | Mat73]:
                 yield Mat5(handle, title)
     except InputError:
         raise
-    # Broken bytes lead HDF5, zlib, struct and numpy to exceptions of every kind.
+    # Broken bytes lead HDF5, zlib, struct, numpy and scipy to exceptions of every kind.
     except Exception as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(f"{title}: not a readable MAT file ({reason}).") from error

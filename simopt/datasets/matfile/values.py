@@ -1,4 +1,4 @@
-"""What both kinds of MAT files hold: numbers, text, and cells of them."""
+"""The values of MAT files of either format: numbers, text, and cell arrays of them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,45 @@ from simopt.typing import LabelArray
 
 Cell: TypeAlias = "LabelArray | str | list[Cell]"
 
-DEPTH = 16  # cells in cells; more is a circle
-NUMERIC = {"double": "f8", "single": "f4", "logical": "?", "sparse": "f8"}
-NUMERIC |= {f"{u}int{8 * n}": f"{u or 'i'}{n}" for u in ("", "u") for n in (1, 2, 4, 8)}
-_LARGEST = 50_000_000  # elements up to which a sparse matrix is made dense
+DEPTH = 16  # levels of cells in cells; more are a reference to a cell that holds itself
+NUMERIC = {"double", "single", "logical", "sparse"}
+NUMERIC |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+"""MATLAB's names of its numeric classes."""
+_LARGEST = 50_000_000  # elements of a sparse matrix that is made dense: 400 MB in float64
 
 
 def dense(
     values: LabelArray, rows: LabelArray, starts: LabelArray, shape: tuple[int, ...], what: str
 ) -> LabelArray:
-    """Return a sparse matrix in full; column j holds the elements from ``starts[j]`` to ``starts[j + 1]``."""
+    """Return a sparse matrix, stored by columns (CSC), as a dense array.
+
+    Parameters
+    ----------
+    values, rows : array, (elements,)
+        The nonzero elements, column after column, and the row of each.
+    starts : array, (columns + 1,)
+        Column j has the elements ``starts[j]`` to ``starts[j + 1]``.
+    shape : (rows, columns)
+    what : str
+        Name of the file and the array, for error messages.
+    """
     if math.prod(shape) > _LARGEST:
-        raise InputError(f"{what} is a sparse matrix of shape {shape}, too large to be made dense.")
-    counts, used = np.diff(starts), int(starts[-1])
+        raise InputError(f"{what} is sparse, of shape {shape}; at most {_LARGEST} elements can be read.")
+    counts, used = np.diff(starts), int(starts[-1])  # MATLAB may allocate more elements than it uses
     sound = starts[0] == 0 and counts.min(initial=0) >= 0 and used <= min(len(rows), len(values))
     if not sound or rows[:used].min(initial=0) < 0:
-        raise ValueError("a sparse matrix is broken")
+        raise ValueError("a sparse matrix whose columns or rows are out of range")
     full = np.zeros(shape, dtype=values.dtype)
     full[rows[:used], np.repeat(np.arange(shape[1]), counts)] = values[:used]
     return full
 
 
 def lines(rows: list[str]) -> LabelArray | str:
-    """Return a row of characters as text, several as an array of text without the padding."""
+    """Return one row of characters as str, several as an array of str without the blanks that pad them."""
     return rows[0] if len(rows) == 1 else np.array([row.rstrip() for row in rows])
 
 
 def listed(names: Iterable[str]) -> str:
-    """Word what there is in place of a name that is not."""
+    """Return the end of an error message about a missing name: the names that there are."""
     shown = list(names)[:8]
     return f"; there is: {', '.join(shown)}" if shown else ""

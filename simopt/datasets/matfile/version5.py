@@ -1,7 +1,22 @@
-"""MAT files of version 5 to 7.2, of which little is read before it is wanted: scipy reads what is sound.
+"""MAT files of version 5 to 7.2: checked here, then read by scipy.
 
-scipy's reader trusts the sizes in a file, and ends the process on some that are wrong. So every variable is
-unpacked and its parts are measured before scipy sees it.
+scipy's reader trusts the sizes in a file. In a damaged file it may read beyond a buffer and crash the
+process. So every variable is decompressed and its structure checked before scipy reads it. Variables that are
+not read are never decompressed beyond their first bytes.
+
+The format: 128 bytes of header, which end with the version and the letters IM or MI, which tell the byte
+order. Then follow data elements, one for each variable. An element is a tag of 8 bytes (type and number of
+bytes, uint32 each) and its data, padded to a multiple of 8 bytes:
+
+- Small elements of up to 4 bytes are stored in the tag: 2 bytes of type, 2 bytes of size, 4 bytes of data.
+- An element of type miCOMPRESSED holds another element, compressed by zlib. It alone is not padded.
+- An element of type miMATRIX is an array. Its data are elements again: flags and class, dimensions, name, and
+  then what the class needs: numbers, or further arrays for cells and structs. Opaque objects have no
+  dimensions.
+
+References
+----------
+MathWorks, MAT-File Format.
 """
 
 from __future__ import annotations
@@ -21,20 +36,21 @@ from simopt.datasets.matfile.values import DEPTH, Cell, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-# The numbers of MathWorks' "MAT-File Format".
 _HEADER = 128
-_GLANCE = 4096  # bytes that hold flags, dimensions and name of a variable
-_UTF16 = {4, 17}  # units of 16 bits
+_GLANCE = 4096  # bytes: a variable's flags, dimensions and name (at most 63 characters) take fewer
+# Types of data elements.
+_UTF16 = {4, 17}  # text is stored as uint16 or UTF-16, both in units of 16 bits
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
-_TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 16, 17, 18}
+_TYPES = set(range(1, 19)) - {8, 10, 11, _COMPRESSED}  # inside a matrix; 8, 10 and 11 are reserved
+# Classes of arrays: sparse, double, single and the integers are numeric.
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
 _NUMERIC = range(5, 16)
-_COMPLEX = 0x800
-_MOST_DIMENSIONS = 32
+_COMPLEX = 0x800  # flag of an array with imaginary parts
+_MOST_DIMENSIONS = 32  # the limit of scipy's reader
 
 
 class _Header(NamedTuple):
-    """What an array is, and the data elements that follow."""
+    """The class, shape and name of an array, and the data elements that follow them."""
 
     kind: int
     imaginary: bool
@@ -53,60 +69,64 @@ class Mat5:
         self.order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(self.header[124:], "")
         if not self.order:
             raise InputError(
-                f"{title}: not a MAT file of MATLAB 5 to 7.3 (`save -v7` writes one), or cut off."
+                f"{title}: not a MAT file of MATLAB 5 to 7.3, or cut off; `save -v7` writes such a file."
             )
         self.variables = dict(self._scan())
         self.last: dict[str, Any] = {}
 
     def _scan(self) -> Iterator[tuple[str, tuple[_Header, int]]]:
-        """Yield the name of each variable with its header and where it lies."""
+        """Yield the name of each variable with its header and its position in the file."""
         end = self.handle.seek(0, 2)
-        at = _HEADER
-        while at < end:
-            header = _header(memoryview(self._content(at, _GLANCE)), self.order, 3)
-            if header.name:  # MATLAB keeps the workspace of its functions under no name
-                yield header.name, (header, at)
-            self.handle.seek(at)
-            at += 8 + self._tag(self.handle.read(8))[1]
-            if at > end:
-                raise ValueError(f"it ends {at - end} bytes too early")
+        position = _HEADER
+        while position < end:
+            header = _header(memoryview(self._content(position, _GLANCE)), self.order, 3)
+            if header.name:  # MATLAB stores the workspace of function handles as a variable without a name
+                yield header.name, (header, position)
+            self.handle.seek(position)
+            position += 8 + self._tag(self.handle.read(8))[1]
+            if position > end:
+                raise ValueError(f"it ends {position - end} bytes too early")
 
     def _tag(self, data: bytes) -> tuple[int, int]:
         kind, size = struct.unpack(f"{self.order}II", data)
         return kind, size
 
-    def _content(self, at: int, limit: int | None = None) -> bytes:
-        """Return what the variable at this place holds, or the start of it: at most ``limit`` bytes."""
-        self.handle.seek(at)
+    def _content(self, position: int, limit: int | None = None) -> bytes:
+        """Return the data of the variable at a position, decompressed; at most its first ``limit`` bytes."""
+        self.handle.seek(position)
         kind, size = self._tag(self.handle.read(8))
         packed = self.handle.read(min(size, limit or size))
         if kind == _MATRIX:
             return packed
         if kind != _COMPRESSED:
-            raise ValueError(f"a variable of type {kind}")
+            raise ValueError(f"it has an element of type {kind} where a variable is expected")
         inflate = zlib.decompressobj()
         kind, size = self._tag(inflate.decompress(packed, 8))
         if kind != _MATRIX:
-            raise ValueError(f"a compressed variable of type {kind}")
+            raise ValueError(f"it has a compressed element of type {kind} where a variable is expected")
         if limit is None:
             checks.unpacked(size, len(packed), f"{self.title}: a variable")
+        # One byte more than there should be: zlib compares its checksum only at the end of the stream.
         content = inflate.decompress(inflate.unconsumed_tail, limit or size + 1)
-        # Only at the end of the stream has its checksum been compared.
         if limit is None and not (len(content) == size and inflate.eof):
-            raise ValueError("a compressed variable is broken")
+            raise ValueError("its compressed data have another length than stated, or a wrong checksum")
         return content
 
     def _whole(self, name: str) -> Any:
-        """Return a variable with all it holds; the last one is kept, for the other fields of a struct."""
+        """Return a variable as scipy reads it; keep the last one, as other fields of it may be read next."""
         from scipy.io import loadmat
 
         if name not in self.last:
-            content = self._content(self.variables[name][1])
-            imaginary = _measure(memoryview(content), self.order)
+            try:
+                content = self._content(self.variables[name][1])
+                imaginary = _check_structure(memoryview(content), self.order)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
             tag = struct.pack(f"{self.order}II", _MATRIX, len(content))
-            # With mat_dtype, which gives numbers the type they have in MATLAB, scipy drops imaginary parts.
-            file = io.BytesIO(self.header + tag + content)
-            # By default scipy takes text in units of 16 bits for bytes.
+            file = io.BytesIO(self.header + tag + content)  # a file of this variable alone, not compressed
+            # mat_dtype: MATLAB stores doubles that are whole numbers as integers, and this makes them doubles
+            # again. But with it scipy drops imaginary parts. uint16_codec: by default scipy decodes text that
+            # is stored in units of 16 bits as single bytes.
             codec = {"<": "utf-16-le", ">": "utf-16-be"}[self.order]
             self.last = {name: loadmat(file, mat_dtype=not imaginary, uint16_codec=codec)[name]}
         return self.last[name]
@@ -128,100 +148,111 @@ class Mat5:
             raise InputError(f"{self.title}: {checks.unknown(name, self.variables, 'array')}")
         value = self._whole(top)
         for field in fields:
-            known = _fields(value)
-            if field not in known:
-                raise InputError(f"{self.title}: there is no {name}{listed(known)}.")
-            value = known[field]
+            members = _fields(value)
+            if field not in members:
+                raise InputError(f"{self.title}: there is no {name}{listed(members)}.")
+            value = members[field]
         return _plain(value, f"{self.title}: {name}")
 
 
 def _header(view: memoryview, order: str, most: int | None = None) -> _Header:
-    """Read flags, shape and name of an array; of its data elements at most ``most`` are looked at."""
+    """Return the header of an array from its data; at most ``most`` of its elements are looked at."""
     parts = list(itertools.islice(_parts(view, order), most))
     if len(parts) < 3 or parts[0][0] != _UINT32 or len(parts[0][1]) != 8:
-        raise ValueError("an array without its flags, shape or name")
+        raise ValueError("an array lacks its flags, shape or name")
     (flags,) = struct.unpack(f"{order}I", parts[0][1][:4])
-    kind, shape = flags & 0xFF, (1, 1)
-    if kind != _OPAQUE:  # which has no shape
+    kind, shape = flags & 0xFF, (1, 1)  # the lowest byte is the class
+    if kind != _OPAQUE:  # opaque objects have no dimensions
         type_, dimensions = parts.pop(1)
         shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
         if type_ not in (_INT32, _UINT32) or not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0:
-            raise ValueError(f"an array of shape {shape}")
+            raise ValueError(f"an array has the shape {shape}, which no array can have")
     return _Header(kind, bool(flags & _COMPLEX), shape, bytes(parts[1][1]).decode("latin-1"), parts[2:])
 
 
-def _measure(view: memoryview, order: str, depth: int = 0) -> bool:
-    """Refuse an array that is not of the parts that its class has, and return whether it has imaginary parts.
+def _check_structure(view: memoryview, order: str, depth: int = 0) -> bool:
+    """Refuse an array that does not consist of the elements that its class needs, recursively.
+
+    This is what keeps scipy from crashing: it then never looks for an element that is not there.
 
     Parameters
     ----------
     view : memoryview
-        What the array holds, without its own tag.
+        The data of the array, without its own tag.
     order : {"<", ">"}
     depth : int
-        How many arrays hold this one.
+        How many arrays contain this one.
+
+    Returns
+    -------
+    bool
+        Whether this array or one inside it has imaginary parts.
     """
     if not view:
         return False  # an empty matrix
     kind, imaginary, shape, _, parts = _header(view, order)
+    # After the header come ``leaves`` elements of data, then ``children`` arrays. A struct has the width of a
+    # field name and the names, an object also its class; a sparse matrix has rows, column starts, and values.
     data = {_CELL: 0, _STRUCT: 2, _OBJECT: 3, _CHAR: 1, _SPARSE: 3 + imaginary, _FUNCTION: 0, _OPAQUE: 2}
-    before = data.get(kind, 1 + imaginary)
-    inside = {_CELL: math.prod(shape), _FUNCTION: 1, _OPAQUE: 1}.get(kind, 0)
+    leaves = data.get(kind, 1 + imaginary)
+    children = {_CELL: math.prod(shape), _FUNCTION: 1, _OPAQUE: 1}.get(kind, 0)
     if kind in (_STRUCT, _OBJECT):
-        (_, width), (_, names) = parts[before - 2 : before]
-        inside = math.prod(shape) * (len(names) // struct.unpack(f"{order}i", width)[0])
-    fits = all((type_ == _MATRIX) == (i >= before) for i, (type_, _) in enumerate(parts))
-    if not fits or len(parts) != before + inside or depth > DEPTH:
-        raise ValueError(f"an array of other parts than its class has, or more than {DEPTH} in each other")
+        (_, width), (_, names) = parts[leaves - 2 : leaves]
+        children = math.prod(shape) * (len(names) // struct.unpack(f"{order}i", width)[0])
+    fits = all((type_ == _MATRIX) == (i >= leaves) for i, (type_, _) in enumerate(parts))
+    if not fits or len(parts) != leaves + children or depth > DEPTH:
+        raise ValueError(f"an array lacks parts that its class needs, or is nested more than {DEPTH} deep")
     if kind == _CHAR and _has_surrogates(*parts[0], order):
-        raise ValueError("a text with characters beyond 16 bits, which scipy reads as others")
-    # An empty text may have any shape: scipy fills it with blanks.
-    if kind == _CHAR and math.prod(max(n, 1) for n in shape) > len(view):
-        raise ValueError(f"a text of shape {shape} in {len(view)} bytes")
-    return any([imaginary, *(_measure(child, order, depth + 1) for _, child in parts[before:])])
+        raise ValueError("a text holds characters beyond 16 bits, such as emoji, which scipy reads wrongly")
+    # scipy makes a text of this shape, padded with blanks, however few characters there are.
+    if kind == _CHAR and math.prod(max(length, 1) for length in shape) > len(view):
+        raise ValueError(f"a text of shape {shape} is stored in {len(view)} bytes")
+    return any([imaginary, *(_check_structure(child, order, depth + 1) for _, child in parts[leaves:])])
 
 
 def _has_surrogates(type_: int, text: memoryview, order: str) -> bool:
+    """Whether a text has surrogates, the pairs by which UTF-16 stores characters beyond 16 bits."""
     units = np.frombuffer(text, f"{order}u2") if type_ in _UTF16 and len(text) % 2 == 0 else np.array([])
     return bool(((units >= 0xD800) & (units < 0xE000)).any())
 
 
 def _parts(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """Yield type and bytes of the data elements in a matrix, one after the other."""
-    at = 0
-    while at < len(view):
-        (word,) = struct.unpack_from(f"{order}I", view, at)
-        if word >> 16:  # up to 4 bytes are kept in the tag
-            kind, size, start, end = word & 0xFFFF, word >> 16, at + 4, at + 8
+    position = 0
+    while position < len(view):
+        (word,) = struct.unpack_from(f"{order}I", view, position)
+        if word >> 16:  # a small element: size in the upper half of the word, type in the lower
+            kind, size, start, end = word & 0xFFFF, word >> 16, position + 4, position + 8
         else:
-            kind, start = word, at + 8
-            (size,) = struct.unpack_from(f"{order}I", view, at + 4)
-            end = start + size + -size % 8
-        at = end
+            kind, start = word, position + 8
+            (size,) = struct.unpack_from(f"{order}I", view, position + 4)
+            end = start + size + -size % 8  # -size % 8 bytes of padding
+        position = end
         if kind not in _TYPES or start + size > min(end, len(view)):
-            raise ValueError("an element is of no known type, or longer than what holds it")
+            raise ValueError("an element has an unknown type, or is longer than the array that holds it")
         yield kind, view[start : start + size]
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """Return the fields of a single struct."""
+    """Return the fields of a struct by name; of anything else, also of an array of structs, none."""
     names = getattr(value.dtype, "names", None)
     return {} if not names or value.size != 1 else {name: value.flat[0][name] for name in names}
 
 
 def _plain(value: Any, what: str, depth: int = 0) -> Cell:
+    """Return what scipy read as numbers, text or a list of them, or refuse it."""
     from scipy.io.matlab import MatlabFunction, MatlabObject, MatlabOpaque
     from scipy.sparse import issparse
 
     if isinstance(value, MatlabFunction | MatlabObject | MatlabOpaque):
         kind = type(value).__name__.removeprefix("Matlab").lower()
-        raise InputError(f"{what} is neither numbers nor text ({kind}).")
+        raise InputError(f"{what} is neither numbers nor text ({kind}); save it as a matrix.")
     if issparse(value):
         return dense(value.data, value.indices, value.indptr, value.shape, what)
     if value.dtype.names:
-        raise InputError(f"{what} is a struct{listed(_fields(value))}.")
+        raise InputError(f"{what} is a struct: name a field of it{listed(_fields(value))}.")
     if value.dtype.kind == "O":
-        return [_plain(item, what, depth + 1) for item in value.ravel(order="F")]
+        return [_plain(item, what, depth + 1) for item in value.ravel(order="F")]  # MATLAB's order
     if value.dtype.kind == "U":
         return lines([str(row) for row in value]) if value.size else ""
     numbers: LabelArray = value.astype(value.dtype.newbyteorder("="), copy=False)

@@ -1,4 +1,16 @@
-"""MAT files of version 7.3, which is HDF5 with the dimensions of every array in the other order."""
+"""MAT files of version 7.3, which are HDF5.
+
+How MATLAB uses HDF5:
+
+- Arrays are stored by columns, so HDF5 shows their dimensions in reverse order: arrays are transposed here.
+- The attribute ``MATLAB_class`` names the class; logicals are stored as uint8, text as uint16.
+- An empty array has the attribute ``MATLAB_empty`` and holds its shape in place of numbers.
+- A struct is a group. A cell array is a dataset of references to datasets in the group ``#refs#``.
+- A sparse matrix is a group with the number of rows in the attribute ``MATLAB_sparse``, and the datasets
+  ``ir`` (row indices), ``jc`` (starts of columns) and ``data`` (values). The first and the last are absent if
+  all values are zero.
+- Complex numbers have the fields ``real`` and ``imag``.
+"""
 
 from __future__ import annotations
 
@@ -35,32 +47,34 @@ class Mat73:
         """Return numbers, text or cells by name, ``struct.field`` of a field."""
         item: Any = self.file
         for part in name.split("."):
-            known = dict(self._children(item)) if isinstance(item, h5py.Group) else {}
-            if part not in known and item is self.file:
-                raise InputError(f"{self.title}: {checks.unknown(name, known, 'array')}")
-            if part not in known:
-                raise InputError(f"{self.title}: there is no {name}{listed(known)}.")
-            item = known[part]
+            members = dict(self._children(item)) if isinstance(item, h5py.Group) else {}
+            if part not in members and item is self.file:
+                raise InputError(f"{self.title}: {checks.unknown(name, members, 'array')}")
+            if part not in members:
+                raise InputError(f"{self.title}: there is no {name}{listed(members)}.")
+            item = members[part]
         return self._plain(item, name, 0)
 
     def _children(self, group: h5py.Group) -> Iterator[tuple[str, Any]]:
+        """Yield names and items of a group, those of MATLAB itself left out."""
         for name in group:
-            # Links to elsewhere are not followed; #refs# and #subsystem# are MATLAB's own.
+            # Soft and external links are not followed. #refs# and #subsystem# hold cells and objects.
             if isinstance(group.get(name, getlink=True), h5py.HardLink) and not name.startswith("#"):
                 yield name, group[name]
 
     def _plain(self, item: Any, name: str, depth: int) -> Cell:
+        """Return an item of the file as numbers, text or a list of them, or refuse it."""
         what = f"{self.title}: {name}"
         kind = _kind(item)
         if "MATLAB_sparse" in item.attrs:
             return self._sparse(item, what)
         if isinstance(item, h5py.Group):
-            raise InputError(f"{what} is a struct{listed(list(item))}.")
+            raise InputError(f"{what} is a struct: name a field of it{listed(list(item))}.")
         if "MATLAB_object_decode" in item.attrs or kind not in {*NUMERIC, "char", "cell", ""}:
-            raise InputError(f"{what} is neither numbers nor text ({kind or 'object'}).")
+            raise InputError(f"{what} is neither numbers nor text ({kind or 'object'}); save it as a matrix.")
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
-            if depth > DEPTH:
+            if depth > DEPTH:  # references may form a circle
                 raise InputError(f"{what} is a cell array that holds itself, or more than {DEPTH} deep.")
             references = () if empty else _content(item).ravel()
             return [self._plain(self.file[reference], name, depth + 1) for reference in references]
@@ -72,45 +86,51 @@ class Mat73:
         return np.zeros(_shape(item)) if empty else _numbers(item).T
 
     def _sparse(self, group: h5py.Group, what: str) -> LabelArray:
+        """Return a sparse matrix as a dense array."""
         parts = dict(self._children(group))
         starts = _content(parts["jc"]).astype(np.int64)
         rows, values = np.zeros(0, dtype=np.int64), np.zeros(0)
-        if "data" in parts:  # else there are zeros only
+        if "data" in parts:  # absent if all elements are zero
             rows, values = _content(parts["ir"]).astype(np.int64), _numbers(parts["data"])
         values = values.astype(bool) if _kind(group) == "logical" else values
         return dense(values, rows, starts, (int(group.attrs["MATLAB_sparse"]), len(starts) - 1), what)
 
 
 def _kind(item: Any) -> str:
+    """Return the name of an item's class in MATLAB, empty if it has none."""
     kind = item.attrs.get("MATLAB_class", b"")
     return kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
 
 
 def _is_numeric(item: h5py.Dataset) -> bool:
+    """Whether a dataset holds numbers or logicals, also one without MATLAB's attributes."""
+    # Objects, such as tables and strings, are stored as integers that point into #subsystem#.
     number = item.dtype.kind in "fiub" or item.dtype.names == ("real", "imag")
     return number and _kind(item) in {*NUMERIC, ""} and "MATLAB_object_decode" not in item.attrs
 
 
 def _shape(item: h5py.Dataset) -> tuple[int, ...]:
-    """Return the shape as MATLAB shows it; an empty array holds its shape in place of numbers."""
+    """Return the shape of an array as MATLAB shows it."""
     if "MATLAB_empty" not in item.attrs:
         return tuple(item.shape[::-1])
     shape = tuple(int(n) for n in item[()].ravel())
     if 0 not in shape:
-        raise ValueError(f"an empty array of shape {shape}")
+        raise ValueError(f"an array marked as empty has the shape {shape}")
     return shape
 
 
 def _content(item: h5py.Dataset) -> LabelArray:
+    """Return what a dataset stores, dimensions in HDF5's order."""
     if item.external or item.is_virtual:
-        raise ValueError("numbers kept in other files, which are not followed")
+        raise ValueError(f"{item.name} keeps its numbers in other files, which are not read")
     checks.unpacked(item.nbytes, item.id.get_storage_size(), str(item.name))
     return np.asarray(item[()])
 
 
 def _numbers(item: h5py.Dataset) -> LabelArray:
+    """Return the numbers of a dataset in the type that they have in MATLAB, in the machine's byte order."""
     values = _content(item)
     if item.dtype.names:
         return np.asarray(values["real"] + 1j * values["imag"])
-    kept = np.dtype(bool) if _kind(item) == "logical" else values.dtype.newbyteorder("=")
-    return values.astype(kept, copy=False)
+    dtype = np.dtype(bool) if _kind(item) == "logical" else values.dtype.newbyteorder("=")
+    return values.astype(dtype, copy=False)
