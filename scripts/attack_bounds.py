@@ -1,14 +1,16 @@
-"""Try to break the bounds of ``simopt.theory.bounds``: adversarial random pairs, then gradients.
+"""Try to break the bounds of ``simopt.theory.bounds``: adversarial random pairs, then gradient ascent.
 
-X = diag(sqrt(p)) in the space of the centered samples, without loss of generality, as all scores ignore
-rotations of samples and of units. For each bound: how many pairs were tried, the worst margin (above 0:
-broken) and the smallest gap (how near to sharp), of pairs where neither the given score nor the limit is next
-to the end of its range. What is given counts as known to 1e-12.
+X = diag(sqrt(p)) in the space of the centered samples. This loses no generality, because all scores ignore
+rotations of samples and of units. For each bound the script prints how many pairs were tried, the worst
+margin (above 0: the bound is broken), and the smallest gap (how nearly the bound is reached) among pairs
+where neither the given score nor the limit is close to an end of its range. Given scores are taken as known
+to 1e-12.
 
-Besides the bounds of the package there are those of CKA and NBS where both spectra are known. With
-rho = XX' / tr XX' and sigma = YY' / tr YY', T = tr(rho sigma) = cka / sqrt(PR_x PR_y) and
-nbs = tr (rho^1/2 sigma rho^1/2)^1/2, the root fidelity of two quantum states; mu_i are the singular values
-of rho^1/2 sigma^1/2, T = sum mu_i^2 and nbs = sum mu_i. ``participation`` is false and is there to be broken.
+Besides the bounds of the package, the script attacks bounds between CKA and NBS for known spectra of X and
+Y. With rho = XX' / tr XX' and sigma = YY' / tr YY', T = tr(rho sigma) = cka / sqrt(PR_x PR_y) and nbs =
+tr (rho^1/2 sigma rho^1/2)^1/2, the root fidelity of two quantum states; mu_i are the singular values of
+rho^1/2 sigma^1/2, T = sum mu_i^2 and nbs = sum mu_i. ``participation`` is not a bound: it checks that the
+attack can break a false one.
 
     python scripts/attack_bounds.py [--pairs 100000] [--starts 8] [--steps 150] [--seed 0] [--json]
 """
@@ -37,7 +39,7 @@ PAIRS = [(a, b) for a in CORE for b in CORE if a != b]
 
 @dataclass
 class Tally:
-    """What became of one bound."""
+    """How one bound fared: pairs tried, worst margin, smallest gap."""
 
     tried: int = 0
     worst: float = -np.inf
@@ -51,16 +53,16 @@ class Tally:
 
 
 def inner(level: Floats, most: float) -> npt.NDArray[np.bool_]:
-    """Whether a level is not next to an end of its range."""
+    """Whether a level is at least 2 % of its range away from both ends."""
     return (level > 0.02 * most) & (level < 0.98 * most)
 
 
 def scores(share: Tensor, Y: Tensor) -> dict[str, Tensor]:
-    """All that the bounds speak of, (B,) each, for p (B, K) or (K,) and Y (B, N, q)."""
+    """Return all quantities in the bounds, (B,) each, for p (B, K) or (K,) and Y (B, N, q)."""
     K, q = share.shape[-1], Y.shape[-1]
     left, values, _ = torch.linalg.svd(Y, full_matrices=False)
     inside = values > 1e-10 * values[..., :1]
-    values = values * inside  # what is too small to count for the rank is left out of Y
+    values = values * inside  # leave out of Y what is too small to count towards its rank
     basis = left[..., :K, :] * inside[..., None, :]
     cross = share.sqrt()[..., :, None] * basis * values[..., None, :]
     total = values.square().sum(-1)
@@ -110,7 +112,7 @@ def participation(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
 
     The spectrum 1 - e and a flat tail e / N against Y of the flat tail alone: nbs^2 = e and
     cka = e / sqrt(N (1 - e)^2 + e^2), so that min(PR) cka, with PR_x = 1 / ((1 - e)^2 + e^2 / N), falls
-    below nbs^2 as N grows. It stands here to be broken by the attack.
+    below nbs^2 as N grows. It is here so that the attack has a false bound to break.
     """
     return np.minimum(x_ratio, y_ratio) * np.asarray(cka)
 
@@ -123,8 +125,10 @@ def super_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats) -> Floats:
 
     Source: Miszczak et al. 2009, Sub- and super-fidelity as bounds for quantum fidelity.
     """
-    room: Floats = np.maximum(1 - 1 / np.asarray(x_ratio), 0) * np.maximum(1 - 1 / np.asarray(y_ratio), 0)
-    return overlap(cka, x_ratio, y_ratio) + room**0.5
+    mixedness: Floats = np.maximum(1 - 1 / np.asarray(x_ratio), 0) * np.maximum(
+        1 - 1 / np.asarray(y_ratio), 0
+    )
+    return overlap(cka, x_ratio, y_ratio) + mixedness**0.5
 
 
 def sub_fidelity(cka: Floats, x_ratio: Floats, y_ratio: Floats, fourth: Floats) -> Floats:
@@ -175,7 +179,7 @@ def spectrum(rng: np.random.Generator, K: int) -> Floats:
 
 
 def datasets(rng: np.random.Generator, share: Floats, N: int, q: int, B: int) -> Floats:
-    """Y (B, N, q) of one adversarial family."""
+    """Return Y, (B, N, q), of an adversarial family drawn at random."""
     K = len(share)
     X = np.zeros((B, N, q))
     d = min(K, q)
@@ -189,19 +193,19 @@ def datasets(rng: np.random.Generator, share: Floats, N: int, q: int, B: int) ->
         return noise * 10 ** rng.uniform(-4, 0, size=(B, N, 1))
     if kind == 2:
         return X + size * noise / np.sqrt(N * q)
-    if kind == 3:  # PCs of X, some of them, and noise out of its span
+    if kind == 3:  # some of the PCs of X, and noise outside of their span
         noise[:, :K] = 0
         return X * rng.integers(2, size=(B, 1, q)) + size * noise / np.sqrt(N * q)
     if kind == 4:  # amplitudes p^a
         out = np.zeros((B, N, q))
         out[:, range(d), range(d)] = share[:d] ** rng.uniform(-1, 3, size=(B, 1))
         return out
-    if kind == 5:  # each PC turned towards a direction of its own
+    if kind == 5:  # each PC rotated towards a direction outside of the span of X
         angle = rng.uniform(0, np.pi / 2, size=(B, d)) * rng.integers(2, size=(B, d))
         out = X.copy()
         out[:, range(d), range(d)] *= np.cos(angle)
-        room = min(d, N - K)
-        out[:, range(K, K + room), range(room)] = np.sqrt(share[:room]) * np.sin(angle[:, :room])
+        outside = min(d, N - K)
+        out[:, range(K, K + outside), range(outside)] = np.sqrt(share[:outside]) * np.sin(angle[:, :outside])
         return out
     if kind == 6:  # few singular values, clustered, in a random frame
         left = np.linalg.qr(noise)[0] if q <= N else np.linalg.qr(noise.swapaxes(1, 2))[0].swapaxes(1, 2)
@@ -211,12 +215,12 @@ def datasets(rng: np.random.Generator, share: Floats, N: int, q: int, B: int) ->
         first = rng.integers(d)
         out[:, range(first, d), range(first, d)] = 1
         return out + (rng.random() < 0.5) * size * 1e-3 * noise
-    out = np.zeros((B, N, q))  # the first PCs and a flat rest out of the span
+    out = np.zeros((B, N, q))  # the first PCs, and a flat rest outside of the span
     k = rng.integers(1, d + 1)
     out[:, range(k), range(k)] = np.sqrt(share[:k])
-    room = min(q - k, N - K)
-    if room > 0:
-        out[:, range(K, K + room), range(k, k + room)] = rng.uniform(0, 1, size=(B, 1))
+    outside = min(q - k, N - K)
+    if outside > 0:
+        out[:, range(K, K + outside), range(k, k + outside)] = rng.uniform(0, 1, size=(B, 1))
     return out
 
 
@@ -232,40 +236,40 @@ def random_attack(pairs: int, rng: np.random.Generator, batch: int = 250) -> dic
         q = int(rng.integers(1, N + 4))
         share = spectrum(rng, K)
         Y = datasets(rng, share, N, q, B)
-        found = {k: v.numpy() for k, v in scores(torch.from_numpy(share), torch.from_numpy(Y)).items()}
-        check_known_x(tallies, share, N + 1, q, found)
+        quantities = {k: v.numpy() for k, v in scores(torch.from_numpy(share), torch.from_numpy(Y)).items()}
+        check_known_x(tallies, share, N + 1, q, quantities)
         for name in GENERAL:
-            margins = general_margins(name, found)
-            tallies[name].add(margins, inner(found["cka"], 1) & inner(found["nbs"], 1))
+            margins = general_margins(name, quantities)
+            tallies[name].add(margins, inner(quantities["cka"], 1) & inner(quantities["nbs"], 1))
         done += B
     return tallies
 
 
 def check_known_x(
-    tallies: dict[str, Tally], share: Floats, samples: int, units: int, found: dict[str, Floats]
+    tallies: dict[str, Tally], share: Floats, samples: int, units: int, quantities: dict[str, Floats]
 ) -> None:
     most = bounds.limits(Setting.of(share, samples=samples, units=units))
     for a, b in PAIRS:
-        levels = np.concatenate([found[a] - ROUNDING, found[a] + ROUNDING])
+        levels = np.concatenate([quantities[a] - ROUNDING, quantities[a] + ROUNDING])
         limits = bounds.between(a, b, share, samples=samples, units=units, levels=levels)
-        B = len(found[a])
+        B = len(quantities[a])
         for side, margins, limit in (
-            ("lower", limits.lower[:B] - found[b], limits.lower[:B]),
-            ("upper", found[b] - limits.upper[B:], limits.upper[B:]),
+            ("lower", limits.lower[:B] - quantities[b], limits.lower[:B]),
+            ("upper", quantities[b] - limits.upper[B:], limits.upper[B:]),
         ):
-            tallies[f"{a} -> {b}, {side}"].add(margins, inner(found[a], most[a]) & inner(limit, most[b]))
+            tallies[f"{a} -> {b}, {side}"].add(margins, inner(quantities[a], most[a]) & inner(limit, most[b]))
 
 
-def general_margins(name: str, found: dict[str, Floats]) -> Floats:
+def general_margins(name: str, quantities: dict[str, Floats]) -> Floats:
     """How far nbs^2 lies outside of a limit with both spectra known, (B,)."""
     features, limit, side = GENERAL[name]
-    values = [found[feature] for feature in features]
+    values = [quantities[feature] for feature in features]
     nearby = [
         limit(*(v * (1 + sign * ROUNDING * (i == j)) for j, v in enumerate(values)))
         for i in range(len(values))
         for sign in (-1, 1)
     ]
-    return side * found["nbs"] ** 2 - np.max(side * np.array(nearby), axis=0)
+    return side * quantities["nbs"] ** 2 - np.max(side * np.array(nearby), axis=0)
 
 
 def curves(
@@ -312,13 +316,15 @@ def _climb(
         for group in optimizer.param_groups:
             group["lr"] = 0.03 * (1 - step / steps) + 1e-4
         share = torch.softmax(logits, dim=-1).sort(dim=-1, descending=True).values
-        found = scores(share, Y)
+        quantities = scores(share, Y)
         if isinstance(target, str):
-            value, objective = _general(target, found)
+            value, objective = _general(target, quantities)
         else:
-            value, objective = _known_x(share, found, target, N + 1, q)
+            value, objective = _known_x(share, quantities, target, N + 1, q)
         seen.append(value)
-        within.append(np.all([inner(found[s].detach().numpy(), 1) for s in ("cka", "nbs", "linreg")], axis=0))
+        within.append(
+            np.all([inner(quantities[s].detach().numpy(), 1) for s in ("cka", "nbs", "linreg")], axis=0)
+        )
         optimizer.zero_grad()
         (-objective.sum()).backward()
         for parameter in (logits, Y):
@@ -328,43 +334,47 @@ def _climb(
     return np.concatenate(seen), np.concatenate(within)
 
 
-def _general(name: str, found: dict[str, Tensor]) -> tuple[Floats, Tensor]:
+def _general(name: str, quantities: dict[str, Tensor]) -> tuple[Floats, Tensor]:
     features, limit, side = GENERAL[name]
-    known = {feature: found[feature].detach().numpy() for feature in ("nbs", *features)}
-    values = [known[feature] for feature in features]
-    score = found["nbs"].square()
+    detached = {feature: quantities[feature].detach().numpy() for feature in ("nbs", *features)}
+    values = [detached[feature] for feature in features]
+    score = quantities["nbs"].square()
     objective = side * score
     for i, feature in enumerate(features):
         step = 0.0 if feature == "rank" else 1e-7
         up, down = ([v + s * step * (i == j) for j, v in enumerate(values)] for s in (1, -1))
         slope = (limit(*up) - limit(*down)) / 2e-7
-        objective = objective - side * torch.from_numpy(np.asarray(slope)) * found[feature]
-    return general_margins(name, known), objective
+        objective = objective - side * torch.from_numpy(np.asarray(slope)) * quantities[feature]
+    return general_margins(name, detached), objective
 
 
 def _known_x(
-    share: Tensor, found: dict[str, Tensor], index: int, samples: int, q: int
+    share: Tensor, quantities: dict[str, Tensor], index: int, samples: int, q: int
 ) -> tuple[Floats, Tensor]:
     p = share.detach().numpy()
     margin, slopes, turns = [], [], np.zeros_like(p)
     a, b, side, _ = list(curves(p[0], samples, q))[index]
-    given = found[a].detach().numpy()
+    given_scores = quantities[a].detach().numpy()
 
     def limit(row: Floats, levels: Floats) -> Floats:
         return list(curves(row, samples, q))[index][3](levels)
 
     for i, row in enumerate(p):
         h = 1e-6
-        safe, up, down = limit(row, np.array([given[i] + side * ROUNDING, given[i] + h, given[i] - h]))
-        margin.append(side * (float(found[b][i].detach()) - safe))
+        safe, up, down = limit(
+            row, np.array([given_scores[i] + side * ROUNDING, given_scores[i] + h, given_scores[i] - h])
+        )
+        margin.append(side * (float(quantities[b][i].detach()) - safe))
         slopes.append((up - down) / (2 * h))
         for j in range(len(row)):
             step = h * row[j] * np.eye(len(row))[j]
-            turns[i, j] = (limit(row + step, given[i : i + 1]) - limit(row - step, given[i : i + 1]))[0] / (
-                2 * h * row[j]
-            )
+            turns[i, j] = (
+                limit(row + step, given_scores[i : i + 1]) - limit(row - step, given_scores[i : i + 1])
+            )[0] / (2 * h * row[j])
     objective = (
-        found[b] - torch.tensor(np.array(slopes)) * found[a] - (torch.from_numpy(turns) * share).sum(-1)
+        quantities[b]
+        - torch.tensor(np.array(slopes)) * quantities[a]
+        - (torch.from_numpy(turns) * share).sum(-1)
     )
     return np.array(margin), side * objective
 
@@ -383,15 +393,15 @@ def main() -> None:
     results = {"random": random_attack(options.pairs, np.random.default_rng(options.seed))}
     results["gradient"] = gradient_attack(options.starts, options.steps, options.seed)
     plain = {
-        attack: {name: vars(tally) for name, tally in found.items()} for attack, found in results.items()
+        attack: {name: vars(tally) for name, tally in tallies.items()} for attack, tallies in results.items()
     }
     plain["seconds"] = {"all": time.perf_counter() - start}
     if options.json:
         print(json.dumps(plain, indent=2))
         return
-    for attack, found in results.items():
+    for attack, tallies in results.items():
         print(f"\n{attack:30}{'tried':>10}{'worst margin':>16}{'smallest gap':>16}")
-        for name, tally in found.items():
+        for name, tally in tallies.items():
             print(f"{name:30}{tally.tried:>10}{tally.worst:>16.2e}{tally.gap:>16.2e}")
     print(json.dumps(plain))
 

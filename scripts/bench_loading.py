@@ -1,11 +1,11 @@
-"""Time and memory of loading FreemanZiemba2013, from a file of its size.
+"""Time and memory of loading a file with the size and layout of FreemanZiemba2013.
 
-Writes random spikes as 205 units x 300 ms x 2700 presentations of float64 (1.33 GB) into a temporary
-folder and loads them in a fresh process, once for each layout:
+Writes random spikes of 205 units x 300 ms x 2700 presentations in float64 (1.33 GB) into a temporary folder,
+and loads them in a new process, once for each layout:
 
-contiguous    what the published file is, by its size: netCDF's default without compression
-compressed    gzip 1, as Brain-Score's packaging writes now: netCDF chunks of about 4 MB
-transposed    the same, presentations first
+contiguous    netCDF's default without compression: to judge by its size, the layout of the published file
+compressed    gzip level 1 in chunks of about 4 MB, as Brain-Score's packaging writes now
+transposed    as compressed, with presentations as the first dimension
 
     python scripts/bench_loading.py [--layouts contiguous compressed transposed] [--keep] [--json]
 """

@@ -1,9 +1,10 @@
-"""What becomes of damaged files: run files, finished and with the state to resume from, and stored results.
+"""Damage stored files, and count how reading them ends.
 
-Bits are turned, files cut, pieces lost, overwritten, and zeroed: each whole block of 512 and of 4,096 bytes
-once, then blocks at random places. Every damaged file is read in a process of its own by all that reads it.
-Right is to refuse it with a StorageError. Wrong is to read it as if nothing had happened, to end in an error
-of another kind, to crash, and to hang. What leaves all bytes as they were is harmless.
+The files are run files, finished and with the state to resume from, and results of other commands. Each block
+of 512 and of 4,096 bytes is zeroed once. Then damages at random positions follow: bits are flipped, files cut
+off, and pieces lost, overwritten or zeroed. Every damaged file is read in a separate process by every
+function that reads such files. The right outcome is a StorageError. Wrong is to read the file as if it were
+whole, another kind of error, a crash, or a hang. A damage that leaves all bytes as they were is harmless.
 
     python scripts/damages.py [--damages 20000] [--seed 0] [--json]
 """
@@ -39,18 +40,18 @@ from simopt.workflows.run import find_or_make
 from simopt.workflows.run_request import RunRequest
 
 _TOGETHER = 100
-"""So many damages are judged in one process; one that crashes or hangs ends it, and the next goes on."""
-_PATIENCE = 20.0
+"""Damages read in one process; if one of them crashes or hangs it, another process does the rest."""
+_PATIENCE = 20.0  # seconds after which a process counts as hanging
 READERS: dict[str, list[Callable[[Path], object]]] = {
     "run": [reader.read, reader.final, reader.finished, simopt.load_result],
     "running": [reader.read, reader.final, reader.unfinished],
 }
-"""What reads a run file; of the other results :func:`simopt.load_result` does."""
+"""Functions that read a run file; all other results are read by :func:`simopt.load_result`."""
 
 
 @dataclass
 class Sample:
-    """A whole file."""
+    """A file that is not damaged."""
 
     name: str
     whole: bytes
@@ -88,12 +89,12 @@ def samples(folder: Path) -> list[Sample]:
 
 def _one(path: Path | None) -> bytes:
     assert path is not None
-    (found,) = [path] if path.is_file() else path.rglob("*.h5")
-    return found.read_bytes()
+    (file,) = [path] if path.is_file() else path.rglob("*.h5")
+    return file.read_bytes()
 
 
 def _running(run: RunRequest) -> bytes:
-    """Return the file of a run that ended in the middle, as a kill leaves it."""
+    """Return the file of a run that stopped in the middle, as if it had been killed."""
 
     def end(state: State) -> None:
         if state.step == 15:
@@ -108,7 +109,7 @@ def _running(run: RunRequest) -> bytes:
 
 
 def judged(path: Path, name: str) -> str:
-    """Say what reading a file came to: refused by all that reads it, read by some, or another error."""
+    """Return how reading a file ended: refused by all readers, read by some, or another error."""
     refusals = []
     readers = READERS.get(name, [simopt.load_result])
     for read in readers:
@@ -122,7 +123,7 @@ def judged(path: Path, name: str) -> str:
 
 
 def changes(sample: Sample, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Give the damages of a file, so many in all."""
+    """Yield ``count`` damaged copies of a file, each with its kind of damage."""
     chance = random.Random(f"{seed} {sample.name}")
     for whole in zeroed_blocks(sample.whole):
         yield "a whole block zeroed", whole
@@ -134,46 +135,46 @@ def changes(sample: Sample, count: int, seed: int) -> Iterator[tuple[str, bytes]
 
 
 def campaign(count: int, seed: int) -> Counter[tuple[str, str, str]]:
-    """Damage files, and count what was seen by file and kind of damage."""
+    """Damage files, and count outcomes by file and kind of damage."""
     seen: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory(dir=memory()) as name:
         folder = Path(name)
-        found = samples(folder)
-        for sample in found:
+        files = samples(folder)
+        for sample in files:
             path = folder / f"{sample.name}.h5"
             path.write_bytes(sample.whole)
             if not judged(path, sample.name).startswith("read"):
                 raise SystemExit(f"{sample.name} cannot be read undamaged.")
-            todo = list(changes(sample, -(-count // len(found)), seed))
+            todo = list(changes(sample, -(-count // len(files)), seed))
             for kind, verdict in _verdicts(path, sample, todo):
                 seen[sample.name, kind, verdict] += 1
     return seen
 
 
 def _verdicts(path: Path, sample: Sample, todo: list[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
-    at = 0
-    while at < len(todo):
-        some = todo[at : at + _TOGETHER]
+    done = 0
+    while done < len(todo):
+        batch = todo[done : done + _TOGETHER]
 
-        def work(result: Path, some: list[tuple[str, bytes]] = some) -> None:
+        def work(result: Path, batch: list[tuple[str, bytes]] = batch) -> None:
             with result.open("w") as said:
-                for _, content in some:
+                for _, content in batch:
                     path.write_bytes(content)
                     harmless = content == sample.whole
-                    told = "harmless" if harmless else judged(path, sample.name)
-                    print(" ".join(told.split()), file=said, flush=True)
+                    outcome = "harmless" if harmless else judged(path, sample.name)
+                    print(" ".join(outcome.split()), file=said, flush=True)
 
         with alone(work, _PATIENCE) as (code, said):
             verdicts = said.splitlines()
-        if code and len(verdicts) < len(some):
+        if code and len(verdicts) < len(batch):
             verdicts.append("wrong: hangs" if code == -9 else f"wrong: ends the process by {code}")
-        for (kind, _), verdict in zip(some, verdicts, strict=False):
+        for (kind, _), verdict in zip(batch, verdicts, strict=False):
             yield kind, f"wrong: {verdict}" if verdict.startswith("read") else verdict
-        at += len(verdicts)
+        done += len(verdicts)
 
 
 def main() -> int:
-    """Damage files, and print what was seen."""
+    """Damage files, and print a table of outcomes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--damages", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -183,7 +184,7 @@ def main() -> int:
     if options.json:
         print(json.dumps([[*what, count] for what, count in seen.items()]))
     else:
-        table = Table("file", "damage", "what came of it", "times", title=f"{seen.total()} damages")
+        table = Table("file", "damage", "outcome", "times", title=f"{seen.total()} damages")
         for what, count in sorted(seen.items()):
             table.add_row(*what, str(count))
         Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,14 +1,15 @@
-"""How far rounding carries a run: the same run in float32 and in float64, step by step.
+"""How much rounding changes a run: compare the same run in float32 and in float64, step by step.
 
-For each measure on each surrogate, with the same seed (Y0 is the same to float32's rounding):
+For each measure on each surrogate, with the same seed (Y0 is the same up to float32's rounding):
 
-largest, median      absolute difference of the two scores at the same step, over the steps that both made
+largest, median      absolute difference of the two scores at the same step, over the steps of both runs
 half captures        largest and median absolute difference of the score at which a PC was half captured, over
-                     the PCs that both runs half captured; ``apart``: PCs that only one of them did
-steps                to the target in float32 and in float64; "-" where the step limit came first
-Y                    the relative difference of the two Y at the end, where both made as many steps
+                     the PCs that both runs half captured; ``apart``: PCs that only one run half captured
+steps                to the target in float32 and in float64; "-" if the step limit was reached first
+Y                    relative difference of the two final Y, if both runs made equally many steps
 
-Mante goes a few steps only, majaj to the target; ``--steps`` for others. A line on stderr follows every run.
+By default runs on mante make a few steps only, and runs on majaj go on to the target; ``--steps`` changes
+both. A line on stderr follows every run.
 
     python scripts/drift.py [--datasets majaj mante] [--measures ...] [--steps 1000] [--seed 0] [--json]
 """
@@ -51,8 +52,8 @@ def differences(single: Trajectory, double: Trajectory) -> dict[str, Any]:
     one, other = single.half_capture()[0], double.half_capture()[0]
     captured = np.abs(one - other)[np.isfinite(one) & np.isfinite(other)]
     steps = [float(run.steps_to(TARGET)[0]) for run in (single, double)]
-    alike = len(single.step) == len(double.step)
-    apart = np.linalg.norm(single.Y - double.Y) / np.linalg.norm(double.Y) if alike else math.nan
+    equally_long = len(single.step) == len(double.step)
+    apart = np.linalg.norm(single.Y - double.Y) / np.linalg.norm(double.Y) if equally_long else math.nan
     return {
         "steps": both - 1,
         "score_largest": float(score.max()),
@@ -61,7 +62,7 @@ def differences(single: Trajectory, double: Trajectory) -> dict[str, Any]:
         "half_capture_largest": float(captured.max()) if len(captured) else None,
         "half_capture_median": float(np.median(captured)) if len(captured) else None,
         "half_captured_by_one": int((np.isfinite(one) != np.isfinite(other)).sum()),
-        "steps_to_target": [None if math.isnan(each) else int(each) for each in steps],
+        "steps_to_target": [None if math.isnan(step) else int(step) for step in steps],
         "Y": None if math.isnan(apart) else float(apart),
     }
 
@@ -91,7 +92,7 @@ def shown(row: dict[str, Any]) -> list[str]:
         number(row["half_capture_largest"]),
         number(row["half_capture_median"]),
         str(row["half_captured_by_one"]),
-        " ".join("-" if each is None else str(each) for each in row["steps_to_target"]),
+        " ".join("-" if step is None else str(step) for step in row["steps_to_target"]),
         number(row["Y"]),
     ]
 
@@ -102,7 +103,7 @@ def main() -> None:
     )
     parser.add_argument("--datasets", nargs="+", default=list(STEPS))
     parser.add_argument("--measures", nargs="+", default=list(MEASURES))
-    parser.add_argument("--steps", type=int, help="at most; default: 1000, of mante 20")
+    parser.add_argument("--steps", type=int, help="step limit; default: 1000, for mante 20")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

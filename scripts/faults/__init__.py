@@ -1,1 +1,1 @@
-"""The faults of ``scripts/chaos.py``, by kind: how each is made, and what may have come of it."""
+"""The faults of ``scripts/chaos.py``, by kind: how to cause each of them, and which outcomes are right."""

@@ -1,4 +1,4 @@
-"""The commands of the campaign, what they leave undisturbed, and how what a fault left compares with it."""
+"""The commands of the campaign, their undisturbed results, and comparisons of disturbed results with them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORK = {
     ),
     "sensitivity": ("sensitivity", "measure=cka,nbs", "seeds=[0,1,2,3]", *_DATA),
 }  # fmt: skip
-"""The commands that store something; where is added by :func:`arguments`."""
+"""The commands that store results; :func:`arguments` adds the folder."""
 _MEMORY = Path("/dev/shm")
 LASTING = {layout.LOCK_FILE, layout.RUN_FILE, "joint.h5", "sensitivity.h5"}
 
@@ -44,21 +44,21 @@ Arrays = dict[str, bytes]
 
 @dataclass
 class Verdict:
-    """What was seen of one fault, and what of it should not be."""
+    """The outcome of one fault: what was seen, which results were lost, and what was reported wrongly."""
 
     seen: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     misreported: list[str] = field(default_factory=list)
 
-    def told(self, problem: str) -> None:
-        """Note a problem of what a person was told, if there is one."""
+    def misreport(self, problem: str) -> None:
+        """Record a problem with what the command reported; empty: there is none."""
         if problem:
             self.misreported.append(problem)
 
 
 @dataclass
 class Bench:
-    """What commands leave that nothing disturbs: their files by path, and how long they take."""
+    """The undisturbed commands: their files by path, and how long they take."""
 
     folder: Path
     results: dict[str, dict[str, Arrays]]
@@ -67,27 +67,27 @@ class Bench:
     mounts: bool
 
     def path(self, work: str) -> Path:
-        """Return one file that a command leaves."""
+        """Return the first file that a command writes."""
         return self.folder / work / next(iter(self.results[work]))
 
 
 Fault = Callable[[random.Random, Bench, Path], Verdict]
-"""Makes a fault in a folder, and says what was seen of it."""
+"""Causes a fault in a folder, and returns its outcome."""
 
 
 def arguments(work: str, folder: Path) -> list[str]:
-    """Return a command line whose results go to a folder."""
+    """Return the command line of a command that writes its results into a folder."""
     return [*WORK[work], f"log.dir='{folder}'"]
 
 
 def report_arguments(stored: Path, folder: Path) -> list[str]:
-    """Return the command line of a report of all that is stored, written to a folder."""
+    """Return the command line of a report on all results in ``stored``, written into a folder."""
     files = ["--csv", str(folder / "csv"), "--latex", str(folder / "t.tex"), "--html", str(folder / "p.html")]
     return ["report", str(stored), *files, "--figures", str(folder / "figures"), "--format", "png"]
 
 
 def prepare(folder: Path) -> Bench:
-    """Carry out every command once, undisturbed."""
+    """Run every command once, undisturbed."""
     results, seconds = {}, {}
     session._WRITING_SHARE = 0  # a checkpoint at every step, however long it takes
     for work in WORK:
@@ -117,16 +117,16 @@ def stored(folder: Path) -> dict[str, Arrays]:
 
 
 def arrays(path: Path) -> Arrays:
-    """Return all arrays of a file as bytes, after their shape."""
-    found: Arrays = {}
+    """Return all arrays of a file, by name, as the text of their shape followed by their bytes."""
+    content: Arrays = {}
 
     def take(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            found[name] = str(node.shape).encode() + np.asarray(node[()]).tobytes()
+            content[name] = str(node.shape).encode() + np.asarray(node[()]).tobytes()
 
     with h5py.File(path, "r") as file:
         file.visititems(take)
-    return found
+    return content
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -144,7 +144,7 @@ def read(path: Path) -> str:
     Raises
     ------
     StorageError
-        It cannot be.
+        It cannot be read.
     """
     if path.name == layout.RUN_FILE:
         return reader.read(path).status
@@ -156,9 +156,10 @@ def read(path: Path) -> str:
 
 
 def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[str]:
-    """Compare what a disturbed command left with the undisturbed, and count rows and states of files.
+    """Compare the files of a disturbed command with the undisturbed ones, and count rows by file.
 
-    What calls itself finished has to be the whole result; rows of others have to be its first.
+    A file with the status finished must hold the whole result, any other run file its first rows. The count
+    of a finished file is -1.
     """
     rows: Counter[str] = Counter()
     for path in sorted(folder.rglob("*.h5")):
@@ -183,10 +184,10 @@ def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[st
 
 
 def resumed(work: str, folder: Path, bench: Bench, verdict: Verdict, *, seen: Counter[str]) -> None:
-    """Give the same command again, and compare all that it leaves with the undisturbed."""
+    """Run the same command again, and compare all its files with the undisturbed ones."""
     before = {path: path.stat().st_ino for path in folder.rglob("*.h5") if _finished(folder, path, seen)}
     ended = call(arguments(work, folder))
-    verdict.told(ended.wrong(0))
+    verdict.misreport(ended.wrong(0))
     if stored(folder) != bench.results[work]:
         verdict.lost.append(f"after {work} again: other numbers, or none")
     for path, inode in before.items():
@@ -207,7 +208,7 @@ def _litter(path: Path) -> bool:
 
 @contextlib.contextmanager
 def small_disk(kilobytes: int, folder: Path) -> Iterator[Path]:
-    """Give a file system of a size, of its own."""
+    """Mount a file system of a given size."""
     folder.mkdir(parents=True, exist_ok=True)
     _mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder))
     try:
@@ -218,7 +219,7 @@ def small_disk(kilobytes: int, folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[Path]:
-    """Make a folder read-only, to root as well."""
+    """Make a folder read-only, also for root."""
     _mount("--bind", str(folder), str(folder))
     try:
         _mount("-o", "remount,ro,bind", str(folder))
@@ -228,7 +229,7 @@ def read_only(folder: Path) -> Iterator[Path]:
 
 
 def resize(folder: Path, kilobytes: int) -> None:
-    """Give a small disk more room."""
+    """Change the size of a file system of :func:`small_disk`."""
     _mount("-o", f"remount,size={kilobytes}k", str(folder))
 
 
@@ -252,10 +253,10 @@ def _can_mount() -> bool:
 
 
 def memory() -> Path | None:
-    """Return where files live in memory, if anywhere: a kill leaves the same there, and no disk is slow."""
+    """Return a folder in memory, if there is one: faster than a disk, and a kill leaves the same files."""
     return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
 def instant(chance: random.Random, seconds: float) -> float:
-    """Draw an instant in the life of a command, a little of it beyond its usual end."""
+    """Draw a time in s at which to disturb a command, up to a little after its usual end."""
     return chance.uniform(0, 1.05 * seconds)

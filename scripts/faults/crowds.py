@@ -1,4 +1,4 @@
-"""Many processes on one folder, a clock that goes back, and downloads that break off or lose their cache."""
+"""Faults of many processes in one folder, of a clock that runs backwards, and of interrupted downloads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UTC = datetime.UTC
 
 
 def crowd(work: str) -> Fault:
-    """Return the fault: several processes give the same command at about the same time."""
+    """Return the fault: several processes run the same command at about the same time."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -45,7 +45,7 @@ def crowd(work: str) -> Fault:
             verdict.seen.append(f"exit code {ended.code}")
             busy = ended.code == 1 and "another process is at work" in ended.said
             if ended.code != -signal.SIGKILL and not busy:
-                verdict.told(ended.wrong(0))
+                verdict.misreport(ended.wrong(0))
         rows = look(folder, bench.results[work], verdict)
         resumed(work, folder, bench, verdict, seen=rows)
         return verdict
@@ -54,14 +54,14 @@ def crowd(work: str) -> Fault:
 
 
 def clock(work: str) -> Fault:
-    """Return the fault: every look at the clock shows an earlier time than the one before."""
+    """Return the fault: every reading of the clock is earlier than the one before."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
         step = chance.choice([1.0, 3600.0, 1e6])
         first = call(arguments(work, folder), lambda: _turn_back(step))
         verdict.seen.append(f"exit code {first.code}")
-        verdict.told(first.wrong(0))
+        verdict.misreport(first.wrong(0))
         if stored(folder) != bench.results[work]:
             verdict.lost.append("other numbers, or none")
         future = time.time() + step
@@ -131,7 +131,7 @@ def serve() -> tuple[int, int]:
 
 
 def download(port: int, what: str) -> Fault:
-    """Return the fault: a download that is cut or stalls, that a signal ends, or whose cache is wiped."""
+    """Return the fault: a download is cut off, stalls, or is ended by a signal, or its cache is deleted."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -140,20 +140,22 @@ def download(port: int, what: str) -> Fault:
         seconds = chance.uniform(0, 0.6)
         if hasattr(signal, what):
             ended = command.after(seconds, getattr(signal, what))
-            verdict.told(ended.wrong(0, 130 if what != "SIGKILL" else -signal.SIGKILL))
+            verdict.misreport(ended.wrong(0, 130 if what != "SIGKILL" else -signal.SIGKILL))
         else:
             if what == "wiped":
                 time.sleep(seconds)
                 shutil.rmtree(folder, ignore_errors=True)
             ended = command.end()
-            verdict.told(ended.wrong(*((0, 1, 2) if what == "wiped" else (1,))))
+            verdict.misreport(ended.wrong(*((0, 1, 2) if what == "wiped" else (1,))))
         verdict.seen.append(f"exit code {ended.code}")
         kept = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
         for path in kept:
             if path.name != fetch.CHECKSUMS and path.read_bytes() != BODY:
                 verdict.misreported.append(f"half of {path.name}")
         whole = {path: path.stat().st_ino for path in kept if path.name != fetch.CHECKSUMS}
-        verdict.told(call(["datasets", "fetch", "majaj"], lambda: _redirect(port, "plain", folder)).wrong(0))
+        verdict.misreport(
+            call(["datasets", "fetch", "majaj"], lambda: _redirect(port, "plain", folder)).wrong(0)
+        )
         if any(not path.exists() or path.stat().st_ino != inode for path, inode in whole.items()):
             verdict.lost.append("a whole file was downloaded again")
         left = sorted(path.name for path in (folder / "majaj").iterdir())

@@ -1,4 +1,4 @@
-"""Files that were cut, in which something was overwritten, or of another schema."""
+"""Faults of files: damaged, or of another schema."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BLOCKS = (512, 4096)
 
 
 def _bit(chance: random.Random, whole: bytes) -> bytes:
-    at = chance.randrange(8 * len(whole))
-    return _over(whole, at // 8, bytes([whole[at // 8] ^ 1 << at % 8]))
+    position = chance.randrange(8 * len(whole))
+    return _over(whole, position // 8, bytes([whole[position // 8] ^ 1 << position % 8]))
 
 
 def _cut(chance: random.Random, whole: bytes) -> bytes:
@@ -27,8 +27,8 @@ def _cut(chance: random.Random, whole: bytes) -> bytes:
 
 
 def _lost(chance: random.Random, whole: bytes) -> bytes:
-    at = chance.randrange(len(whole))
-    return whole[:at] + whole[at + chance.randint(1, 4096) :]
+    position = chance.randrange(len(whole))
+    return whole[:position] + whole[position + chance.randint(1, 4096) :]
 
 
 def _garbage(chance: random.Random, whole: bytes) -> bytes:
@@ -39,9 +39,9 @@ def _zeros(chance: random.Random, whole: bytes) -> bytes:
     return _over(whole, chance.randrange(len(whole)), bytes(chance.choice(BLOCKS)))
 
 
-def _over(whole: bytes, at: int, data: bytes) -> bytes:
-    """Return bytes of the same length, some of them overwritten."""
-    return whole[:at] + data[: len(whole) - at] + whole[at + len(data) :]
+def _over(whole: bytes, position: int, data: bytes) -> bytes:
+    """Return ``whole`` with ``data`` written over it at a position; the length stays the same."""
+    return whole[:position] + data[: len(whole) - position] + whole[position + len(data) :]
 
 
 DAMAGES: dict[str, Damage] = {
@@ -54,14 +54,14 @@ DAMAGES: dict[str, Damage] = {
 
 
 def zeroed_blocks(whole: bytes) -> Iterator[bytes]:
-    """Give a file once with each whole block of zeros, as a disk that lost it leaves it."""
+    """Yield a file once for each of its blocks, with that block zeroed, as after a lost block of a disk."""
     for size in BLOCKS:
-        for at in range(0, len(whole), size):
-            yield _over(whole, at, bytes(size))
+        for position in range(0, len(whole), size):
+            yield _over(whole, position, bytes(size))
 
 
 def damaged(work: str) -> Callable[[int], Fault]:
-    """Return, by number, the fault: a file damaged; then the same command, which makes it again."""
+    """Return faults by number: a file is damaged, then the same command runs and must make it again."""
 
     def of_kind(number: int) -> Fault:
         kind = list(DAMAGES)[number % len(DAMAGES)]
@@ -78,7 +78,7 @@ def damaged(work: str) -> Callable[[int], Fault]:
                 verdict.misreported.append(f"{kind}: a damaged file is read")
             except StorageError:
                 verdict.seen.append("refused")
-            verdict.told(call(arguments(work, folder)).wrong(0))
+            verdict.misreport(call(arguments(work, folder)).wrong(0))
             if arrays(path) != arrays(bench.path(work)):
                 verdict.lost.append(f"{kind}: made again, to other numbers")
             return verdict
@@ -89,7 +89,7 @@ def damaged(work: str) -> Callable[[int], Fault]:
 
 
 def other_schema(work: str) -> Fault:
-    """Return the fault: a file of a later schema, which neither command nor report may touch or trust."""
+    """Return the fault: a file has a later schema, and neither command nor report may change or use it."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -99,11 +99,11 @@ def other_schema(work: str) -> Fault:
         later = {"schema": chance.randint(layout.SCHEMA + 1, 100), "status": chance.choice(layout.STATUSES)}
         image.write(path, replace(stored, attributes={**stored.attributes, **later}))
         before = path.read_bytes()
-        for asked in (arguments(work, folder), ["report", str(folder), "--figures", str(folder / "f")]):
-            ended = call(asked)
-            verdict.told(ended.wrong(1))
+        for command in (arguments(work, folder), ["report", str(folder), "--figures", str(folder / "f")]):
+            ended = call(command)
+            verdict.misreport(ended.wrong(1))
             if "schema" not in ended.said:
-                verdict.misreported.append(f"{asked[0]} does not name the schema: {ended.said.strip()}")
+                verdict.misreported.append(f"{command[0]} does not name the schema: {ended.said.strip()}")
         if path.read_bytes() != before:
             verdict.lost.append("a file of a later schema was written over")
         return verdict
@@ -112,7 +112,7 @@ def other_schema(work: str) -> Fault:
 
 
 def _copied(work: str, bench: Bench, folder: Path) -> Path:
-    """Copy the file of a command to its place below another folder."""
+    """Copy the file of a command to the same relative path in another folder."""
     path = folder / bench.path(work).relative_to(bench.folder / work)
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(bench.path(work), path)

@@ -1,4 +1,4 @@
-"""Disks that fill up, and folders that cannot be written."""
+"""Faults of full disks, and of folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _FULL = ("no space left", "file too large", "cannot be written", "disk quota")
 
 
 def full(work: str) -> Callable[[int], Fault]:
-    """Return, by number, the fault: the disk fills up at one of some sizes; with more room all ends well."""
+    """Return faults by number: a disk of some size fills up; with more space the command must finish."""
 
     def of_size(number: int) -> Fault:
         def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
             verdict = Verdict()
             needed = sum(path.stat().st_size for path in (bench.folder / work).rglob("*.h5")) // 1024
-            # While a file is replaced, the old and the new one are there: from too little for one on.
+            # While a file is replaced, both versions exist. The smallest size does not hold one of them.
             size = 4 + number % SIZES * max(SIZES, 8 * needed) // SIZES
             with small_disk(size, folder) as disk:
                 ended = call(arguments(work, disk))
@@ -54,7 +54,7 @@ def full(work: str) -> Callable[[int], Fault]:
 
 
 def limited(work: str) -> Fault:
-    """Return the fault: no file may grow beyond a size (RLIMIT_FSIZE), which needs no file system."""
+    """Return the fault: no file may grow beyond a size (RLIMIT_FSIZE), which needs no mount."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -75,7 +75,7 @@ def limited(work: str) -> Fault:
 
 
 def full_report(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
-    """Have the disk fill up during a report."""
+    """Fill the disk up during a report."""
     verdict = Verdict()
     needed = sum(map(len, bench.reported.values())) // 1024
     with small_disk(chance.randint(4, 2 * needed), folder) as disk:
@@ -91,7 +91,7 @@ def full_report(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
 
 
 def not_writable(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
-    """Give a command a read-only folder, empty or with its results."""
+    """Run a command on a read-only folder, empty or with its results."""
     verdict = Verdict()
     folder.mkdir(parents=True, exist_ok=True)
     work = chance.choice([*WORK, "report"])
@@ -100,11 +100,13 @@ def not_writable(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         shutil.copytree(bench.folder / work, folder, dirs_exist_ok=True)
     before = contents(folder)
     with read_only(folder):
-        asked = report_arguments(bench.folder, folder) if work == "report" else arguments(work, folder)
-        ended = call(asked)
+        command = report_arguments(bench.folder, folder) if work == "report" else arguments(work, folder)
+        ended = call(command)
         verdict.seen.append(f"{work}{' of a finished result' if kept else ''}: exit code {ended.code}")
-        found = kept and work not in ("sweep", "report")  # these two write beside what they find
-        verdict.told(ended.wrong(*((0,) if found else (0, 1, 2) if kept and work == "sweep" else (1, 2))))
+        reads_only = kept and work not in ("sweep", "report")  # these two write even if all results exist
+        verdict.misreport(
+            ended.wrong(*((0,) if reads_only else (0, 1, 2) if kept and work == "sweep" else (1, 2)))
+        )
         if ended.code and "cannot be written" not in ended.said and "read-only" not in ended.said.lower():
             verdict.misreported.append(f"{work} does not say why: {ended.said.strip()}")
     if contents(folder) != before:
@@ -113,7 +115,7 @@ def not_writable(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
 
 
 def removed(work: str) -> Fault:
-    """Return the fault: the folder of the results is removed during a command."""
+    """Return the fault: the folder of the results is deleted during a command."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -122,7 +124,7 @@ def removed(work: str) -> Fault:
         shutil.rmtree(folder, ignore_errors=True)
         ended = command.end()
         verdict.seen.append(f"exit code {ended.code}")
-        verdict.told(ended.wrong(0, 1, 2))
+        verdict.misreport(ended.wrong(0, 1, 2))
         rows = look(folder, bench.results[work], verdict)
         if ended.code == 0 and set(rows.values()) != {-1}:
             verdict.seen.append("removed after its end")
@@ -140,6 +142,6 @@ def _wait(command: Command, seconds: float) -> None:
 
 def _judge_full(code: int, wrong: str, said: str, verdict: Verdict) -> None:
     verdict.seen.append(f"exit code {code}")
-    verdict.told(wrong)
+    verdict.misreport(wrong)
     if code and not wrong and not any(words in said.lower() for words in _FULL):
         verdict.misreported.append(f"does not say why: {' '.join(said.split())[-300:]}")

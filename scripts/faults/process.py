@@ -1,7 +1,7 @@
 """Commands of simopt as processes that can be killed.
 
-All are forks of this process, which has imported everything: a start costs milliseconds, and a signal at a
-random instant falls into the work, not into imports. ``fresh`` starts an interpreter, as a person does.
+All are forks of this process, which has imported everything. So a start takes milliseconds, and a signal at a
+random time hits the work rather than the imports. ``fresh`` starts a new interpreter, as a user does.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 
 from simopt.app import cli
 
-PATIENCE = 120.0  # seconds, after which a command hangs
+PATIENCE = 120.0  # seconds after which a command counts as hanging
 _POLL = 0.001
 _OUTPUTS = {1: "out", 2: "err"}
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, minus the signal that killed it, and what it said."""
+    """How a command ended: its exit code (negative: the signal that killed it), stdout and stderr."""
 
     code: int
     printed: str
@@ -37,17 +37,17 @@ class Ended:
     hung: bool
 
     def wrong(self, *allowed: int) -> str:
-        """Say what a person was told wrongly: a traceback, a hang, another exit code than those allowed."""
+        """Return what is wrong: a hang, a traceback, or another exit code than ``allowed``; else nothing."""
         if self.hung:
             return f"no end after {PATIENCE:.0f} s"
-        told = " ".join(self.said.split())[-300:]
+        end = " ".join(self.said.split())[-300:]
         if "Traceback" in self.said or "unexpected " in self.said:
-            return f"not in our words: {told}"
-        return "" if self.code in allowed else f"exit code {self.code}: {told}"
+            return f"an unexpected error: {end}"
+        return "" if self.code in allowed else f"exit code {self.code}: {end}"
 
 
 class Process:
-    """A fork of this process at work, with a folder of its own for what it prints."""
+    """A fork of this process that does some work; its outputs go into a temporary folder."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self.place = Path(tempfile.mkdtemp())
@@ -58,15 +58,15 @@ class Process:
             _carry_out(work, self.place)
 
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended yet."""
         return os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def send(self, number: int) -> None:
-        """Send a signal; one that has ended takes no notice."""
+        """Send a signal; if the process has ended, nothing happens."""
         os.kill(self.process, number)
 
     def end(self, patience: float = PATIENCE) -> Ended:
-        """Wait for the end; what hangs is killed."""
+        """Wait for the end of the process, and kill it if it hangs."""
         late = time.monotonic() + patience
         while self.running() and time.monotonic() < late:
             time.sleep(_POLL)
@@ -79,26 +79,26 @@ class Process:
         return Ended(os.waitstatus_to_exitcode(status), printed, said, hung)
 
     def after(self, seconds: float, number: int) -> Ended:
-        """Send a signal after some time, or earlier if it has ended by then, and wait for the end."""
+        """Send a signal after some seconds, or as soon as the process has ended, and wait for its end."""
         self.wait(lambda: False, seconds)
         self.send(number)
         return self.end()
 
     def wait(self, until: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Wait until something holds, for some seconds, or until the end if that is earlier."""
+        """Wait until a condition holds, at most some seconds or until the process ends."""
         late = time.monotonic() + seconds
         while self.running() and time.monotonic() < late and not until():
             time.sleep(min(_POLL, seconds))
 
 
 class Command(Process):
-    """A command of simopt at work.
+    """A command of simopt, run in a fork of this process.
 
     Parameters
     ----------
     arguments : sequence of str
     before : callable
-        What the process does first.
+        Called in the process before the command.
     """
 
     def __init__(self, arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> None:
@@ -111,12 +111,12 @@ class Command(Process):
 
 
 def call(arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> Ended:
-    """Carry out a command to its end."""
+    """Run a command to its end."""
     return Command(arguments, before).end()
 
 
 def fresh(arguments: Sequence[str], seconds: float, number: int) -> Ended:
-    """Carry out a command in a new interpreter, and send it a signal after some time."""
+    """Run a command in a new interpreter, and send it a signal after some seconds."""
     command = [sys.executable, "-m", "simopt.app.cli", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -127,7 +127,7 @@ def fresh(arguments: Sequence[str], seconds: float, number: int) -> Ended:
 
 
 def warm(arguments: Sequence[str], before: Callable[[], object] = lambda: None) -> Ended:
-    """Carry out a command in a fork, and import into this process whatever it imported."""
+    """Run a command in a fork, and import into this process every module that it imported."""
     with tempfile.TemporaryDirectory() as name:
         names = Path(name) / "modules"
 
@@ -145,9 +145,9 @@ def warm(arguments: Sequence[str], before: Callable[[], object] = lambda: None) 
 
 @contextlib.contextmanager
 def alone(work: Callable[[Path], None], patience: float = PATIENCE / 4) -> Iterator[tuple[int, str]]:
-    """Carry out a function in a process of its own; give its exit code and what it wrote to its file.
+    """Run a function in a separate process, and yield its exit code and what it wrote into its file.
 
-    One that takes longer than ``patience`` seconds is killed.
+    The process is killed if it takes longer than ``patience`` seconds.
     """
     with tempfile.TemporaryDirectory() as name:
         result = Path(name) / "result"

@@ -1,4 +1,4 @@
-"""Signals at random instants of run, sweep, joint, sensitivity and report."""
+"""Faults of signals, at random times during run, sweep, joint, sensitivity and report."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from simopt.errors import StorageError
 from simopt.store import layout, reader
 
 INTERRUPTED = 130
-_STARTUP = 3.0  # seconds that an interpreter takes to import everything, about
+_STARTUP = 3.0  # about the seconds that an interpreter takes to import everything
 
 
 def during(work: str, number: int) -> Fault:
-    """Return the fault: a signal during a command that stores something, then the same command again."""
+    """Return the fault: a signal during a command that stores results, then the same command again."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -47,7 +47,7 @@ def during(work: str, number: int) -> Fault:
 
 
 def at_start(number: int) -> Fault:
-    """Return the fault: a signal to a new interpreter, its imports included."""
+    """Return the fault: a signal to a new interpreter, possibly during its imports."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
@@ -64,20 +64,22 @@ def at_start(number: int) -> Fault:
 
 
 def during_report(number: int) -> Fault:
-    """Return the fault: a signal during a report; no half-written file may carry its name."""
+    """Return the fault: a signal during a report, which must not leave partly written files."""
 
     def fault(chance: random.Random, bench: Bench, folder: Path) -> Verdict:
         verdict = Verdict()
-        asked = report_arguments(bench.folder, folder)
-        _judge(Command(asked).after(instant(chance, bench.seconds["report"]), number), number, None, verdict)
+        command = report_arguments(bench.folder, folder)
+        _judge(
+            Command(command).after(instant(chance, bench.seconds["report"]), number), number, None, verdict
+        )
         for name, content in contents(folder).items():
             if name in bench.reported and content != bench.reported[name]:
                 verdict.misreported.append(f"half of {name}")
-        verdict.told(call(asked).wrong(0))
-        left = contents(folder)
-        if left.keys() - bench.reported.keys():
-            verdict.misreported.append(f"left for good: {sorted(left.keys() - bench.reported.keys())}")
-        if any(left.get(name) != content for name, content in bench.reported.items()):
+        verdict.misreport(call(command).wrong(0))
+        after = contents(folder)
+        if after.keys() - bench.reported.keys():
+            verdict.misreported.append(f"left for good: {sorted(after.keys() - bench.reported.keys())}")
+        if any(after.get(name) != content for name, content in bench.reported.items()):
             verdict.lost.append("after report again: other files, or none")
         return verdict
 
@@ -95,9 +97,9 @@ def _rows(folder: Path) -> Counter[str]:
 
 
 def _judge(ended: Ended, number: int, folder: Path | None, verdict: Verdict) -> None:
-    """Compare the exit code with what became of the work."""
+    """Compare the exit code with the status of the files."""
     verdict.seen.append(f"exit code {ended.code}")
-    verdict.told(ended.wrong(0, -number if number == signal.SIGKILL else INTERRUPTED))
+    verdict.misreport(ended.wrong(0, -number if number == signal.SIGKILL else INTERRUPTED))
     if folder is None or ended.code == -signal.SIGKILL:
         return
     states = _states(folder)
