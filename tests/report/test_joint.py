@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import simopt
@@ -18,6 +19,7 @@ from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
 from simopt.report import joint
 from simopt.report.joint import MOST_DOTS, draw_joint, save_joint, save_matrix
+from simopt.report.style import look
 
 LEVELS = np.linspace(0, 1, 5)
 NO_POINTS = np.empty((0, 2))
@@ -103,6 +105,9 @@ def test_the_region_its_extremes_and_their_spread() -> None:
     np.testing.assert_allclose(bars(ax)[:, 0], marks)
     np.testing.assert_allclose(bars(ax)[:, 1, 1] - sides, [0.1, -0.1] * 5)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("cka", "nbs")
+    a, b = (look(name)["color"] for name in ("cka", "nbs"))
+    assert (ax.xaxis.label.get_color(), ax.yaxis.label.get_color()) == (a, b)
+    assert to_hex(ax.patches[0].get_facecolor()) == ax.get_lines()[0].get_color() == b
     assert ax.get_xlim() == ax.get_ylim() == pytest.approx((-0.03, 1.03))
 
 

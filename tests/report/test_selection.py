@@ -127,5 +127,5 @@ def test_figures_show_every_measure_before_a_second_run_of_one() -> None:
     assert [(each.dataset, each.measure) for each in shown] == [
         ("d (real)", "cka"), ("d (real)", "nbs"), ("e (real)", "cka"),
     ]  # fmt: skip
-    assert told == ["figures show 2 of 3 runs of d (real); filter them, as measure=cka."]
+    assert told == ["figures show 2 of 3 runs of d (real); choose with filters, as measure=cka."]
     assert drawn(runs, 3)[1] == []
