@@ -46,7 +46,7 @@ def test_labels_say_what_pools_of_a_measure_differ_in() -> None:
 @pytest.mark.parametrize(
     ("options", "labels"),
     [
-        # Two options that differ are both named; of more, the fewest that do, those of nodes such as init first.
+        # Two options that differ are both named; of more, the fewest that do, of init before others.
         ([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}], ["c=2", "c=3"]),
         ([{"a": 1, "b": {"c": 2}}, {"a": 2, "b": {"c": 3}}], ["a=1, c=2", "a=2, c=3"]),
         ([{"a": k, "b": k, "init": {"units": k}} for k in (1, None)], ["units=1, ...", "units=null, ..."]),

@@ -200,7 +200,7 @@ def thin(columns: FloatArray, most: int) -> np.ndarray:
 
 def score_plots(runs: Sequence[Run], points: int) -> Iterator[Plot]:
     """Yield score against step, for each dataset and source: means over replicates and their range."""
-    for dataset, pools, part in _parts(runs):
+    for dataset, pools, part in _parts(pool(runs)):
         plot = Plot(f"{dataset}: score against step{part}", "step", "score")
         curves = []
         for curve in pools:
@@ -254,11 +254,11 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
     A marker is the mean over the replicates that half captured the PC, a bar their range. A PC that none half
     captured has no marker, nor has a half capture that is not above noise; the sentence counts both.
     """
-    for dataset, pools, part in _parts(runs):
+    for dataset, pools, part in _parts(pool(runs)):
         title = f"{dataset}: score at half capture of each PC{part}"
         ratios = np.concatenate([curve.pc_variance for curve in pools])
         plot = Plot(title, "explained variance ratio of the PC", "score at half capture", ratios)
-        sentences = []
+        sentences, by_noise = [], []
         for curve in pools:
             halves, (color, _, symbol) = (
                 curve.half_capture_above_noise,
@@ -279,10 +279,14 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
             as_noise = curve.no_higher_than_noise
             never = int(np.isnan(mean).sum()) - as_noise
             drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
-            noise = f", {as_noise} more by noise as well" if as_noise else ""
-            up_to = f"up to score {curve.final_score:.3f}"
-            sentences.append(f"{curve.label}: {never} of {len(mean)} PCs{drawn}, {up_to}{noise}")
+            sentences.append(
+                f"{curve.label}: {never} of {len(mean)} PCs{drawn}, up to score {curve.final_score:.3f}"
+            )
+            if as_noise:
+                by_noise.append(f"{curve.label}: {as_noise} PCs")
         plot.sentence = f"Never half captured, so without a mark: {'; '.join(sentences)}."
+        if by_noise:
+            plot.sentence += f" Half captured by noise as well, so without a mark: {'; '.join(by_noise)}."
         yield plot
 
 
@@ -295,10 +299,11 @@ def decoding_plots(runs: Sequence[Run], good_scores: GoodScores) -> Iterator[Plo
     good_scores : mapping
         By the id() of a run and by variable, from all rows of its file.
     """
-    decoded = [run for run in runs if run.decoding and len(run.decoding_step)]
-    for variable in sorted({name for run in decoded for name in run.decoding}):
-        for dataset, pools, part in _parts([run for run in decoded if variable in run.decoding]):
-            members = [run for curve in pools for run in curve.runs]
+    # All runs are pooled, so that a curve has the label and the look that it has in the other plots.
+    curves = pool(runs)
+    for variable in sorted({name for curve in curves for name in curve.variables}):
+        for dataset, pools, part in _parts([curve for curve in curves if variable in curve.variables]):
+            members = [run for curve in pools for run in curve.runs if variable in run.decoding]
             kinds = {int(run.reference_decoding[variable]["classes"]) for run in members}
             what = "R2" if kinds == {0} else "accuracy"
             plot = Plot(f"{dataset}: decoding of {variable}{part}", "score", what)
@@ -348,10 +353,10 @@ def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tup
         yield some, f", {what}{first + 1} to {first + len(some)} of {count}" if count > most else ""
 
 
-def _parts(runs: Sequence[Run]) -> Iterator[tuple[str, list[Pool], str]]:
+def _parts(curves: Sequence[Pool]) -> Iterator[tuple[str, list[Pool], str]]:
     """Yield the curves of each dataset and source, MOST_CURVES at a time, and which of how many these are."""
-    pools = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
-    for dataset, group in groupby(pools, key=lambda curve: curve.dataset):
+    ordered = sorted(curves, key=lambda curve: (curve.dataset, curve.measure))
+    for dataset, group in groupby(ordered, key=lambda curve: curve.dataset):
         for some, part in pages(list(group), MOST_CURVES):
             yield dataset, some, part
 
