@@ -141,9 +141,8 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         "chance": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle=":"),
         "good score (90 %)": Line2D([], [], color=_GUIDE, marker="o", markersize=4, linestyle="none"),
     }
-    return grid.with_legend(
-        {**_handles([curve for _, group, _ in panels for curve in group], order), **guides}
-    )
+    curves = [curve for _, group, _ in panels for curve in group]
+    return grid.with_legend({**_handles(curves, order), **guides})
 
 
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
@@ -237,18 +236,15 @@ def _recordings(
     groups: dict[tuple[str, str], list[Pool]] = {}
     for curve in sorted(pools, key=lambda curve: _place(_name(curve), DATASETS)):
         groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
-    same_name: dict[str, list[str]] = {}
-    for dataset, data in groups:
-        same_name.setdefault(dataset, []).append(data)
     recordings: dict[str, list[Pool]] = {}
-    for (dataset, data), group in groups.items():
-        name, hashes = dataset, same_name[dataset]
-        if len(hashes) > 1:
-            details = differences([groups[dataset, other][0].runs[0] for other in hashes], "dataset.")
-            name = f"{dataset}, data {details[hashes.index(data)]}"
+    for key, group in groups.items():
+        name, rivals = key[0], [other for other in groups if other[0] == key[0]]
+        if len(rivals) > 1:
+            details = differences([groups[rival][0].runs[0] for rival in rivals], "dataset.")
+            name += f", data {details[rivals.index(key)]}"
         columns = by_rank(group)
-        ranked = sorted(columns, key=lambda key: (key[0], _place(key[1], order)))
-        recordings[name] = [columns[key] for key in _shown(ranked, f"curves of {name}", left_out)]
+        ranked = sorted(columns, key=lambda column: (column[0], _place(column[1], order)))
+        recordings[name] = [columns[column] for column in _shown(ranked, f"curves of {name}", left_out)]
     return recordings
 
 
@@ -263,9 +259,8 @@ def _caption(name: str, curves: Mapping[tuple[int, str], Pool]) -> str:
     by_words: dict[str, list[str]] = {}
     for curve in curves.values():
         by_words.setdefault(curve.noise_words(), []).append(curve.label)
-    if len(by_words) == 1:
-        return f"{name}: {next(iter(by_words))}"
-    entries = [f"{words} ({', '.join(labels)})" for words, labels in by_words.items()]
+    several = len(by_words) > 1
+    entries = [f"{words} ({', '.join(of)})" if several else words for words, of in by_words.items()]
     return f"{name}: {'; '.join(entries)}"
 
 

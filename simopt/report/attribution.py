@@ -40,11 +40,8 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
         place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
         label = f"{attribution.part}, by rank"
     away = change if attribution.larger_is_closer else -change
-    closer = look(attribution.measure)["color"]
-    for chosen, name, color in (
-        (away <= 0, "brings X and Y closer", closer),
-        (away > 0, "keeps X and Y apart", _APART),
-    ):
+    colors = {"brings X and Y closer": look(attribution.measure)["color"], "keeps X and Y apart": _APART}
+    for chosen, (name, color) in zip((away <= 0, away > 0), colors.items(), strict=True):
         some = chosen & defined
         if some.any():
             ax.vlines(place[some], 0, change[some], color=color, linewidth=0.8)

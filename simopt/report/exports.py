@@ -19,6 +19,7 @@ import numpy as np
 from simopt.checks import as_plain
 from simopt.errors import InputError
 from simopt.report import Collected, spread
+from simopt.report.panels import SHOWN_PCS, shown_pcs
 from simopt.report.tables import Rounded, Summary, rounded, standard_error
 from simopt.store.errors import writing
 from simopt.store.reader import Run
@@ -33,9 +34,6 @@ Rows = Iterable[Sequence[Any]]
 
 LATEX_ROWS = 45
 """The rows of a LaTeX table that fit on a page; more are continued in the next table."""
-
-PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-"""The principal components in tables of half captures and in captured_variance.csv, numbered from 1."""
 
 MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 1_000_000
 """The most and the fewest logged states of a run in captured_variance.csv, and the most rows of the file.
@@ -63,7 +61,7 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
 
     - ``runs``: a run and replicate;
     - ``trajectories``: a replicate and logged state;
-    - ``captured_variance``: a replicate, logged state and PC, of the PCs in :data:`PCS` and of at most
+    - ``captured_variance``: a replicate, logged state and PC, of the PCs that figures show and of at most
       :data:`MOST_STATES` states, evenly spaced, first and last among them; fewer where the file would have
       more than :data:`CAPTURED_ROWS` rows, but at least :data:`FEWEST_STATES`;
     - ``half_capture``: a replicate and PC;
@@ -91,7 +89,7 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
     if every < 1:
         raise InputError(f"every is {every}; give 1 for all logged states, 2 for every second one ...")
     runs, summaries = collected.runs, collected.summaries
-    rows_of_state = max(1, len(PCS) * sum(run.score.shape[1] for run in runs))
+    rows_of_state = max(1, len(SHOWN_PCS) * sum(run.score.shape[1] for run in runs))
     states = max(FEWEST_STATES, min(MOST_STATES, CAPTURED_ROWS // rows_of_state))
     tracked = sorted({name for run in runs for name in run.tracked})
     files: dict[str, tuple[str, Iterable[Rows]]] = {
@@ -155,7 +153,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     InputError
         The file cannot be written.
     """
-    pcs = [pc for pc in PCS if any(pc <= summary.halves.shape[1] for summary in summaries)]
+    pcs = shown_pcs(max((summary.halves.shape[1] for summary in summaries), default=0))
     runs, halves = [], []
     for summary in summaries:
         dataset = f"{summary.dataset} ({summary.source})"
@@ -262,7 +260,7 @@ def _trajectory_rows(run: Run, tracked: Sequence[str], every: int) -> Rows:
 
 def _captured_rows(run: Run, most: int) -> Rows:
     states = spread(len(run.step), most)
-    pcs = [pc for pc in PCS if pc <= len(run.pc_variance)]
+    pcs = shown_pcs(len(run.pc_variance))
     captured = run.captured_variance[:, :, [pc - 1 for pc in pcs]]
     for r, labels in enumerate(_labels(run)):
         for state in states:

@@ -1,13 +1,12 @@
 """Pools: runs that differ only in their seeds, drawn as one curve with a band.
 
-Half captures that say nothing are left out of what is drawn. Two things make one say nothing, for a Y of this
-width that is pure noise has as much:
+Figures leave out a half capture that pure noise of the same width has as well. That is the case where
 
-- Its score is not above what the starts of the run score, which are pure noise.
-- The captured variance at which it counts, the midpoint of the start's value and 1, is not above the 95th
-  percentile of what noise captures. For n samples and q units, noise with independent normal entries spans a
-  random q-dimensional subspace of the n - 1 dimensions of centered data. Its captured variance of any PC is
-  then distributed as Beta(q / 2, (n - 1 - q) / 2), whose mean is q / (n - 1).
+- its score is not above the scores of the starts, which are pure noise; or
+- the captured variance that counts as half, the midpoint of the start's value and 1, is not above the 95th
+  percentile of what noise captures. With n samples and q units, noise of independent normal entries spans a
+  random q-dimensional subspace of the n - 1 dimensions of centered data. So its captured variance of any PC
+  is distributed as Beta(q / 2, (n - 1 - q) / 2), with mean q / (n - 1).
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ MOST_LEVELS = 300
 _LONGEST, _MOST_ENTRIES = 20_000, 2000
 # Labels stay short: at most two options, with values of at most 16 characters, chosen among the first 20.
 _NAMED, _SHORT, _CONSIDERED = 2, 16, 20
+# Their options are named before others.
 _NODES = ("measure", "dataset", "init", "optimizer")
 _BY_CHANCE = 0.95
 
@@ -395,43 +395,37 @@ def differences(runs: Sequence[Run], node: str = "") -> list[str]:
     """
     read = [settings(run) for run in runs]
     configs = [config for config in read if config is not None and None not in read]
-    keys = sorted({key for config in configs for key in config if key.startswith(node)}, key=_importance)
+    keys = {key for config in configs for key in config if key.startswith(node)}
     values = {key: [config.get(key, "none") for config in configs] for key in keys}
     differing = [key for key in keys if len({*values[key]}) > 1]
+    differing.sort(key=lambda key: (key.partition(".")[0] not in _NODES, key))
     short = [key for key in differing if max(map(len, values[key])) <= _SHORT][:_CONSIDERED]
     counts = range(len(short), 0, -1) if len(differing) <= _NAMED else range(1, _NAMED + 1)
     for chosen in itertools.chain.from_iterable(itertools.combinations(short, count) for count in counts):
         if len({*zip(*(values[key] for key in chosen), strict=True)}) == len(runs):
-            more = ["..."] if len(chosen) < len(differing) else []
             names = [key.partition(".")[2] or key for key in chosen]
-            return [
-                ", ".join(
-                    [*(f"{name}={values[key][at]}" for name, key in zip(names, chosen, strict=True)), *more]
-                )
-                for at in range(len(runs))
+            words = [
+                [f"{name}={value}" for value in values[key]] for name, key in zip(names, chosen, strict=True)
             ]
+            words += [["..."] * len(runs)] if len(chosen) < len(differing) else []
+            return [", ".join(options) for options in zip(*words, strict=True)]
     order = sorted(range(len(runs)), key=lambda at: str(runs[at].path))
     return [f"no. {order.index(at) + 1}" for at in range(len(runs))]
 
 
-def _importance(key: str) -> tuple[int, str]:
-    """Return where an option comes in the order in which options are named."""
-    name = key.partition(".")[0]
-    return (_NODES.index(name) if name in _NODES else len(_NODES)), key
-
-
 def _shape(run: Run) -> tuple[int, int] | None:
-    """Return the samples and units of the last Y of a run; None where it was not kept, or not stored yet."""
-    if run.content is not None and layout.FINAL_Y.path in run.content.arrays:
-        _, samples, units = run.content.arrays[layout.FINAL_Y.path].data.shape
-        return samples, units
+    """Return the samples and units of the last Y of a run; None where no last Y is stored."""
+    path = layout.FINAL_Y.path
     try:
-        # Only the shape is read: Y itself may be larger than all else in the file.
-        with image.opened(run.path) as file:  # type: ignore[arg-type]
-            _, samples, units = file[layout.FINAL_Y.path].shape
-            return int(samples), int(units)
+        if run.content is not None:
+            _, samples, units = run.content.arrays[path].data.shape
+        else:
+            # Only the shape is read: Y itself may be larger than all else in the file.
+            with image.opened(run.path) as file:  # type: ignore[arg-type]
+                _, samples, units = file[path].shape
     except (*UNREADABLE, SimoptError):
         return None
+    return (samples, units) if samples > 1 else None
 
 
 def _finite(values: FloatArray) -> FloatArray:

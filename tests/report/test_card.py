@@ -97,7 +97,7 @@ def test_the_page_is_written_and_text_stays_text(tmp_path):
     assert "&lt;script&gt;alert(1)" in page
     assert "demo (surrogate)" in page
     assert save_page(cards, tmp_path / "d.html").read_text() == page
-    with pytest.raises(InputError, match=r"ends in \.html"):
+    with pytest.raises(InputError, match=r"c\.pdf: .*\.html"):
         save_page(cards, tmp_path / "c.pdf")
 
 

@@ -232,7 +232,7 @@ def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     for save in (save_joint, lambda shown, path: save_matrix([shown], path)):
-        with pytest.raises(InputError, match="a figure is"):
+        with pytest.raises(InputError, match=r"f\.doc: .*\.svg"):
             save(result(region()), tmp_path / "f.doc")
 
 
@@ -300,7 +300,7 @@ def test_a_missing_pair_leaves_its_place_empty(tmp_path: Path, saved: list[Figur
 
 def test_pairs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     pairs = [("cka", "nbs"), ("rsa", "cka")]
-    with pytest.raises(InputError, match="a region of rsa and cka among cka, nbs, rsa"):
+    with pytest.raises(InputError, match="rsa and cka .*cka, nbs, rsa"):
         save_matrix([result(region(names=names)) for names in pairs], tmp_path / "f.png")
-    with pytest.raises(InputError, match="no region among cka, nbs"):
+    with pytest.raises(InputError, match="cka, nbs"):
         save_matrix([square()], tmp_path / "f.png")

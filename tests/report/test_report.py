@@ -165,9 +165,9 @@ def test_filters_choose_runs_and_the_measures_of_analyses(tmp_path: Path) -> Non
     assert (len(found.runs), found.sensitivities, found.joints) == (2, [], [])
     assert len(collect([tmp_path]).runs) == 3
     assert collect([tmp_path], {"status": ["finished"], "measure": ["cka"], "dataset": ["m*e"]}).sensitivities
-    with pytest.raises(InputError, match="Unknown dataset 'manta'; the nearest: mante"):
+    with pytest.raises(InputError, match="'manta'.* mante"):
         collect([tmp_path], {"dataset": ["manta"]})
-    with pytest.raises(InputError, match="Unknown status 'failed'; the nearest: finished"):
+    with pytest.raises(InputError, match="'failed'.* finished"):
         collect([tmp_path], {"dataset": ["mante"], "measure": ["nbs"], "status": ["failed"]})
 
 

@@ -30,15 +30,10 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
     plots = [plot for result in tables.sensitivities(cards) for plot in sensitivity_plots(result)]
     document.add("sensitivity", "Sensitivity to single PCs", plots, sources)
     runs = [card.run for card in cards if card.run is not None]
-    good_scores = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
+    scores = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
     for section, title, drawn, table in (
         ("half-capture", "Half capture of PCs", half_capture_plots(runs), tables.half_capture_table(cards)),
-        (
-            "decoding",
-            "Decoding against score",
-            decoding_plots(runs, good_scores),
-            tables.good_score_table(cards),
-        ),
+        ("decoding", "Decoding against score", decoding_plots(runs, scores), tables.good_score_table(cards)),
         ("joint", "Joint ranges", joint_plots(cards), tables.joint_table(cards)),
     ):
         parts: list[Part] = [*drawn, *([] if table is None else [table])]
