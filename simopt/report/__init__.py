@@ -98,7 +98,7 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
                 lines.append(str(error))
                 continue
-            seen.append(facts)
+            seen.append(facts)  # before the filters, whose error names what there is
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
                     remedy = "run the command that made it again"
@@ -147,7 +147,7 @@ def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
         The file cannot be read, or its parts do not fit each other.
     """
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a hostile file may hold values that overflow
             return read(path)
     except StorageError:
         raise

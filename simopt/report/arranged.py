@@ -42,7 +42,7 @@ MOST = 12
 
 _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
-_ACROSS = 5
+_ACROSS = 5  # columns, one for each dataset of the paper
 _FILTERS = "dataset=majaj measure=cka"
 _GUIDE = "#444444"
 Content = TypeVar("Content")
@@ -129,6 +129,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         for name, group in _recordings(pools, left_out, order).items()
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
+    # The first variable of every dataset comes first, as in the paper; others follow in new rows.
     panels.sort(key=lambda panel: panel[2] != VARIABLES.get(_name(panel[1][0]), panel[1][0].variables[0]))
     panels = _shown(panels, "panels", left_out)
     grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
@@ -161,7 +162,7 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
             continue
         curve = curves[key]
         draw_pcs(curve, ax).locator_params(axis="x", nbins=3)
-        if curve.label != key[1]:
+        if curve.label != key[1]:  # the column's title has the measure, but not its options
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
             ax.text(0.96, 0.06, plain(curve.label), transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
         is_top = not any(key in other for _, other in rows[:row])

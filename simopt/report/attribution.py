@@ -39,6 +39,7 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
         place = np.empty(len(change))
         place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
         label = f"{attribution.part}, by rank"
+    # Without a part that brings X and Y closer, they are further apart: a lower score, or a larger distance.
     away = change if attribution.larger_is_closer else -change
     colors = {"brings X and Y closer": look(attribution.measure)["color"], "keeps X and Y apart": _APART}
     for chosen, (name, color) in zip((away <= 0, away > 0), colors.items(), strict=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,13 +36,14 @@ Rows = Iterable[Sequence[Any]]
 LATEX_ROWS = 45
 """The rows of a LaTeX table that fit on a page; more are continued in the next table."""
 
-MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 1_000_000
+MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 500_000
 """The most and the fewest logged states of a run in captured_variance.csv, and the most rows of the file.
 
-A million rows take some 100 MB. All 727 PCs in 760 states of a run on the largest recording would be 552,520
-rows a replicate.
+So many rows are some 40 MB and take a few seconds. All 727 PCs in 760 states of a run on the largest
+recording would be 552,520 rows a replicate.
 """
 
+_FLOATS = (float, np.floating)
 _REPLICATE = "dataset source measure run replicate seed "
 _PROVENANCE = "simopt_version created finished wall_seconds device dtype config_hash data_hash git"
 _LATEX = {
@@ -328,7 +330,7 @@ def _joint_rows(result: JointRange) -> Rows:
 def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
     with (
         writing(path),
-        whole(path) as unfinished,
+        whole(path) as unfinished,  # an older file is replaced only by a whole one
         # The path of a run and the text in its file may contain bytes that are not UTF-8.
         unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
@@ -340,6 +342,4 @@ def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
 
 def _fields(row: Sequence[Any]) -> list[Any]:
     """Return the fields of a row, None for what is not finite."""
-    return [
-        None if isinstance(value, float | np.floating) and not np.isfinite(value) else value for value in row
-    ]
+    return [None if isinstance(value, _FLOATS) and not math.isfinite(value) else value for value in row]

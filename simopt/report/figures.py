@@ -67,7 +67,7 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
 
 
 def _scores(pools: Sequence[Pool]) -> Figure:
-    rows = -(-len(pools) // 2)
+    rows = -(-len(pools) // 2)  # of the legend, for which the figure grows
     figure = Figure(figsize=(COLUMN, 2.3 + 0.13 * rows), layout="constrained")
     ax = draw_score(pools, figure.subplots())
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))

@@ -96,6 +96,7 @@ def save_joint(result: JointRange, path: Path) -> Path:
         title += f"\narea {area:{'.3f' if area < _LARGE else '.1e'}}{verdict}"
     figure.suptitle(plain(title))
     handles = legend_handles([ax])
+    # The figure is square; title and legend lie in what it is taller.
     rows = -(-len(handles) // 2) + title.count("\n")
     figure.set_size_inches(COLUMN, COLUMN + 0.1 + 0.18 * rows)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
@@ -144,12 +145,14 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
             axis.label.set_fontsize(7)
         ax.set_title(result.verdict or "", fontsize=7, pad=3)
+        # A panel has labels where no panel of its row is further left, or none of its column further down.
         left = not any((other, b) in drawn for other in names[:column])
         bottom = not any((a, other) in drawn for other in names[row + 2 :])
         ax.tick_params(labelleft=left, labelbottom=bottom)
         _name_axes(ax, (a, b), (labels[a] if bottom else "", labels[b] if left else ""))
     figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
     handles = legend_handles(figure.axes)
+    # The upper triangle of the panels is empty, unless there is only one panel.
     place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
     if count == 1:
         place = {"loc": "outside lower center"}
@@ -200,6 +203,7 @@ def _draw_region(
         _draw_bounds(ax, *bounds, limits[1], scale)
     ends = np.column_stack([region.b_min, region.b_max])  # (levels, 2)
     at = np.column_stack([region.levels, region.levels])
+    # Other starts ended above the least value and below the largest, by at most the spread.
     inside = ends + np.array([1.0, -1.0]) * region.spread
     spread = np.isfinite(ends) & np.isfinite(region.spread)
     ax.vlines(at[spread], ends[spread], inside[spread], color=color, linewidth=1.0 * scale, zorder=2.4)
@@ -214,7 +218,7 @@ def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, sc
     for side, end in ((proved.lower, limits[0]), (proved.upper, limits[1])):
         ax.fill_between(levels, side, end, **hatch, zorder=1.4, label=label)
         ax.plot(levels, side, "--", color=INK, linewidth=1.0 * scale, zorder=2.3)
-        label = "_"
+        label = "_"  # only the first of both sides is in the legend
 
 
 def _draw_targets(ax: Axes, square: Reached) -> None:

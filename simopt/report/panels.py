@@ -149,6 +149,7 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     ax.xaxis.set_minor_formatter(NullFormatter())
     _labeled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
     ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    # The strip has one tick, in its middle.
     ax.set_yticks([*ticks, (high + top) / 2], [*(f"{tick:g}" for tick in ticks), "never"])
     ax.set_ylim(low, top)
     return ax

@@ -27,6 +27,7 @@ def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title:
     ax = style.axes(ax)
     for row, standing in enumerate(standings):
         for place, (kind, null) in enumerate(standing.null.items()):
+            # Up to three kinds of nulls lie above, on and below the line of the score.
             height = np.full(len(null.scores), row + 0.12 * (place - 1))
             ax.plot(null.scores, height, "|", color=_SHADES[kind], markersize=6, label=f"null: {kind}")
         if standing.ceiling is not None:

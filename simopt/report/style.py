@@ -149,8 +149,9 @@ class Panels:
     def __init__(self, count: int, columns: int, height: float) -> None:
         self.columns = min(columns, count)
         rows = -(-count // self.columns)
+        # At least an inch a column, and 0.8 for the labels on the left.
         self.width = COLUMN if self.columns == 1 else max(PAGE, self.columns + 0.8)
-        self.height = rows * (height + 0.45)
+        self.height = rows * (height + 0.45)  # 0.45 for the title and the labels below
         self.figure = Figure(figsize=(self.width, self.height), layout="constrained")
         axes = self.figure.subplots(rows, self.columns, squeeze=False).ravel()
         for ax in axes[count:]:
@@ -218,6 +219,7 @@ def save(figure: Figure, path: Path) -> Path:
     """
     check_suffix(path)
     FigureCanvasAgg(figure)
+    # 42 is TrueType, 3 would be Type 3. Without a fixed salt the names inside an SVG are random.
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
     with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
         figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])

@@ -357,7 +357,7 @@ def test_every_plot_has_a_sentence_and_a_table_of_its_numbers(drawn):
     browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     assert all(holder.find_elements("css selector", "td") for holder in holders)
     for plot in browser.find_elements("css selector", ".plot"):
-        for name in ("aria-labeledby", "aria-describedby"):
+        for name in ("aria-labelledby", "aria-describedby"):  # the first is HTML's spelling, also in America
             target = browser.find_element("id", plot.get_attribute(name))
             assert len(target.get_attribute("textContent")) > 10
     half = browser.find_elements("css selector", ".data")[4]

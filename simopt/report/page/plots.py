@@ -99,7 +99,7 @@ class Plot(Part):
             self.figure.update_xaxes(type="log")
             positive = log_x[log_x > 0]
             if len(positive) and positive.max() >= 100 * positive.min():
-                self.figure.update_xaxes(dtick=1)
+                self.figure.update_xaxes(dtick=1)  # labels at powers of ten only, over two of them or more
 
     def table(self, caption: str, columns: Mapping[str, FloatArray]) -> None:
         """Add a table of columns by name."""
@@ -124,6 +124,7 @@ class Plot(Part):
             style["line"] = {"color": color, "dash": dash}
         if "markers" in mode:
             style["marker"] = {"color": color, "symbol": symbol}
+        # Single precision halves the page, and is finer than any dot.
         self.figure.add_scatter(
             name=label(name), x=np.asarray(x, np.float32), y=np.asarray(y, np.float32), mode=mode,
             showlegend=legend, legendgroup=group, **style,
@@ -265,7 +266,7 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
                 trace_look(curve.measure, curve.variant),
             )
             mean, spread = mean_reached(halves), band(halves, axis=0)
-            at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)
+            at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)  # PCs, from 0
             ratio, half, low, high = (v[at] for v in (curve.pc_variance, mean, spread.low, spread.high))
             missing = (~np.isfinite(curve.half_capture)).sum(axis=0)
             table = {"PC": at + 1, plot.xlabel: ratio, plot.ylabel: half, "least": low, "largest": high}

@@ -31,6 +31,7 @@ def save(document: Document, path: Path) -> Path:
     """
     checks.suffix(path, ".html")
     environment = Environment(loader=PackageLoader("simopt.report", "page"), autoescape=True)
+    # NaN is not JSON: the page must fail here, and not in the browser.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     package = resources.files(__package__)
     plotly = resources.files("plotly").joinpath("package_data", "plotly.min.js")

@@ -110,6 +110,7 @@ class _About:
 
 
 def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodScore]]) -> list[Comparison]:
+    # From all logged states: collected runs may be thinned, and then lack the step that reached the target.
     steps = {run.path: steps_to(run.step, run.score, TARGET) for run in collected.whole()}
     rows: list[Comparison] = []
     accuracies: dict[tuple[str, ...], Comparison] = {}

@@ -24,6 +24,7 @@ _UNREADABLE = "its configuration cannot be read"
 _LONGEST = 40
 _LARGEST = 10**15
 _MISSING = "not set"
+# The learning rate of the published runs, whatever the catalogue's default is.
 _LR = 0.1
 _FREE = {
     "dataset": {"source", "seed"},
