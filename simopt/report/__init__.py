@@ -26,25 +26,27 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-_ROOM = 100_000_000
-"""Bytes of captured variance that are kept of all runs together; beyond, of each run fewer rows."""
+_BUDGET = 100_000_000
+"""Bytes of captured variance that all runs together may take in memory; larger runs are thinned."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What could be read and passed the filters, and a line for each file that could not be read.
+    """The stored results that passed the filters, and a line for each file that could not be read.
 
     Attributes
     ----------
     runs : list of Run
-        Of many runs with thinned rows, enough to draw, and half captures from all; :meth:`whole` gives them
-        with all rows.
+        Large runs have only some of their logged states, enough to draw, and half captures from all of them;
+        :meth:`whole` gives all states.
     broken : list of str
+        A line for each file that could not be read.
     summaries : list of Summary
-        Of the same runs, from all their rows.
-    sensitivities, joints : list of Result
+        Of the same runs, from all logged states.
+    sensitivities : list of Sensitivities
+    joints : list of JointRange
     thinned : set of Path
-        The runs that have fewer rows here than in their files.
+        The runs that have fewer states here than in their files.
     remarks : list of str
         A line for each result that is not finished, or of an older revision.
     """
@@ -58,22 +60,22 @@ class Collected:
     remarks: list[str] = field(default_factory=list)
 
     def whole(self) -> Iterator[Run]:
-        """Give the runs with all rows, one after the other; thinned ones are read again."""
+        """Yield the runs with all logged states, one after the other; thinned ones are read again."""
         for run in self.runs:
             yield _run(run.path) if run.path in self.thinned else run
 
 
-def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: int = _ROOM) -> Collected:
+def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget: int = _BUDGET) -> Collected:
     """Read every run file and stored analysis at and below some paths.
 
     Parameters
     ----------
     paths : sequence of Path
     filters : mapping of lists of str
-        By key, as :func:`simopt.report.selection.parse` gives them. Of a sensitivity the measures that fit
-        are kept, of joint ranges the pairs that hold one that fits.
-    room : int
-        Bytes of captured variance to keep in memory.
+        By key, as :func:`simopt.report.selection.parse` returns them. A sensitivity keeps the measures that
+        match; a joint range is kept if one of its two measures matches.
+    budget : int
+        Bytes of captured variance to keep in memory, of all runs together.
 
     Raises
     ------
@@ -93,19 +95,19 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
                 content, facts = _defensively(read, path)
                 _check_names(path, facts)
             except StorageError as error:
-                told = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
-                told.append(str(error))
+                lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
+                lines.append(str(error))
                 continue
-            seen.append(facts)
+            seen.append(facts)  # before the filters, whose error names what there is
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
-                    remedy = "the command that made it makes it anew"
+                    remedy = "run the command that made it again"
                     collected.remarks.append(
                         f"{path}: of an older revision ({', '.join(revised)}); {remedy}."
                     )
                 yield content
 
-    share = room // max(1, len(files["run"]))
+    share = budget // max(1, len(files["run"]))
     for run, summary in kept("run", _summarized):
         thinned = _thin(run, share)
         if len(thinned.step) < len(run.step):
@@ -114,12 +116,14 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
             collected.thinned.add(run.path)
         collected.runs.append(thinned)
         collected.summaries.append(summary)
-    wanted = filters.get("measure", ["*"])
-    for found in kept("sensitivity", _sensitivity):
+    patterns = filters.get("measure", ["*"])
+    for result in kept("sensitivity", _sensitivity):
         curves = [
-            each for each in found.curves if any(fits("measure", name, each.measure) for name in wanted)
+            curve
+            for curve in result.curves
+            if any(fits("measure", pattern, curve.measure) for pattern in patterns)
         ]
-        collected.sensitivities.append(replace(found, curves=curves))
+        collected.sensitivities.append(replace(result, curves=curves))
     collected.joints.extend(kept("joint", _joint))
     if not any(
         (collected.runs, collected.sensitivities, collected.joints, collected.broken, collected.remarks)
@@ -129,15 +133,21 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), room: 
 
 
 def figures_folder(paths: Sequence[Path]) -> Path:
-    """Return where figures go unless told otherwise: ``figures`` in the first folder."""
+    """Return where figures go by default: the folder ``figures`` in the first of some folders."""
     first = paths[0]
     return (first.parent if first.is_file() else first) / "figures"
 
 
 def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
-    """Read a file that may hold anything: what goes wrong is the file's fault, and says so."""
+    """Read a file that may contain anything; every failure is reported as a fault of the file.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be read, or its parts do not fit each other.
+    """
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a hostile file may hold values that overflow
             return read(path)
     except StorageError:
         raise
@@ -145,15 +155,15 @@ def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
         raise StorageError(f"{path}: too large to read.") from error
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{path}: holds what does not fit together ({reason}).") from error
+        raise StorageError(f"{path}: damaged; its parts do not fit together ({reason}).") from error
 
 
 def _check_names(path: Path, facts: Facts) -> None:
-    """Refuse names that a terminal would obey instead of showing them, and those that no font can show."""
+    """Refuse names with control characters, which a terminal would execute, or bytes that are not UTF-8."""
     for name in itertools.chain.from_iterable(facts.values()):
         if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
             raise StorageError(
-                f"{path}: the name {name!r} holds control characters, or bytes that are no UTF-8."
+                f"{path}: the name {name!r} contains control characters, or bytes that are not UTF-8."
             )
 
 
@@ -172,7 +182,7 @@ def _summarized(path: Path) -> tuple[tuple[Run, Summary], Facts]:
 
 
 def _run(path: Path) -> Run:
-    """Read a run whose arrays fit each other; decoding beyond its last row is left out."""
+    """Read a run and check that its arrays fit each other; decoding after its last state is left out."""
     run = reader.read(path)
     T, R, K = run.captured_variance.shape
     shapes = {"score": (run.score, (T, R)), "pc_variance": (run.pc_variance, (K,)), "step": (run.step, (T,))}
@@ -188,32 +198,35 @@ def _run(path: Path) -> Run:
     return _with_decoded(run, np.isin(run.decoding_step, run.step))
 
 
-def _with_decoded(run: Run, rows: np.ndarray) -> Run:
-    """Return the run with some of its decoded rows."""
-    decoding = {name: values[rows] for name, values in run.decoding.items()}
-    return replace(run, decoding_step=run.decoding_step[rows], decoding=decoding)
+def _with_decoded(run: Run, states: np.ndarray) -> Run:
+    """Return the run with some of its decoded states."""
+    decoding = {name: values[states] for name, values in run.decoding.items()}
+    return replace(run, decoding_step=run.decoding_step[states], decoding=decoding)
 
 
-def _thin(run: Run, room: int) -> Run:
-    """Keep evenly spaced rows, and of them half for decoded ones, so that captured variance fits a room."""
+def _thin(run: Run, budget: int) -> Run:
+    """Return a run with evenly spaced states, so that captured variance takes at most ``budget`` bytes.
+
+    At most half of the states kept are decoded ones. Four are kept in any case.
+    """
     T, R, K = run.captured_variance.shape
-    most = max(4, room // max(1, R * K * run.captured_variance.itemsize))
+    most = max(4, budget // max(1, R * K * run.captured_variance.itemsize))
     if most >= T:
         return run
     decoded = np.searchsorted(run.step, run.decoding_step)
-    entries = _spread(len(decoded), most // 2)
-    rows = np.union1d(_spread(T, most - len(entries)), decoded[entries])
+    entries = spread(len(decoded), most // 2)
+    states = np.union1d(spread(T, most - len(entries)), decoded[entries])
     return replace(
         _with_decoded(run, entries),
-        step=run.step[rows],
-        score=run.score[rows],
-        captured_variance=run.captured_variance[rows],
-        tracked={name: scores[rows] for name, scores in run.tracked.items()},
+        step=run.step[states],
+        score=run.score[states],
+        captured_variance=run.captured_variance[states],
+        tracked={name: scores[states] for name, scores in run.tracked.items()},
     )
 
 
-def _spread(length: int, most: int) -> np.ndarray:
-    """Return at most so many places of a sequence, evenly spaced, first and last among them."""
+def spread(length: int, most: int) -> np.ndarray:
+    """Return at most ``most`` indices of a sequence, evenly spaced, first and last among them."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
 
 
@@ -234,7 +247,7 @@ def _joint(path: Path) -> tuple[JointRange, Facts]:
     from simopt.ranges.result import read
 
     result = read(path)
-    result.as_json()  # all that tables and files take from it
+    result.as_json()  # raises for arrays that do not fit: tables and files show nothing else
     return result, _analysis_facts(result, result.names)
 
 

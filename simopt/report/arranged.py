@@ -1,10 +1,10 @@
-"""The paper's figures in their published arrangement, drawn from whatever is stored (arXiv 2407.07059)."""
+"""The figures of arXiv 2407.07059 in their published arrangement, drawn from whatever is stored."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
-from simopt.report.pools import Pool, by_rank, pool
+from simopt.report.pools import Pool, by_rank, differences, pool
 from simopt.report.sensitivity import draw_sensitivity
 from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
 
 MEASURES = ("cka", "cka_angular", "nbs", "procrustes_angular", "linreg", "ridge100_cv5")
-"""Those of the paper, in its order; others come after, by name."""
+"""The measures of the paper, in its order; other measures follow, by name."""
 SENSITIVE = ("cka", "nbs", "procrustes_angular")
 """The measures whose sensitivity the paper shows."""
 VARIABLES = {
@@ -35,14 +35,14 @@ VARIABLES = {
     "majaj": "category",
     "freeman_ziemba": "texture_type",
 }
-"""The task variable of each dataset that comes first."""
+"""The task variable of each dataset whose panel comes first."""
 DATASETS = tuple(VARIABLES)
 MOST = 12
-"""Of measures, of datasets and of panels a figure shows at most so many."""
+"""The most measures, datasets and panels of a figure: more would be too small to read on a page."""
 
 _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
-_ACROSS = 5
+_ACROSS = 5  # columns, one for each dataset of the paper
 _FILTERS = "dataset=majaj measure=cka"
 _GUIDE = "#444444"
 Content = TypeVar("Content")
@@ -56,7 +56,7 @@ def save_arranged(
     folder: Path,
     suffixes: Sequence[str] = (".png",),
 ) -> tuple[list[Path], list[str]]:
-    """Draw the paper's figures, of each source ``NAME_SOURCE``; one with nothing to show is not made.
+    """Draw the paper's figures for each source, as ``NAME_SOURCE``; a figure without content is not made.
 
     ``decoding_vs_score`` (fig. 3), ``pcs_vs_score`` (fig. 4), ``half_capture_vs_variance`` (fig. 5),
     ``sensitivity`` (fig. 6), ``joint_ranges`` (fig. 7), ``ridge_lambda`` (fig. S2).
@@ -73,7 +73,7 @@ def save_arranged(
     -------
     paths : list of Path
     left_out : list of str
-        A line for whatever a figure had no room for.
+        A line for what a figure does not show.
 
     Raises
     ------
@@ -92,12 +92,12 @@ def save_arranged(
     ]
     written: list[Path] = []
     left_out: list[str] = []
-    for source in sorted({each.source for _, content in figures for each in content}):
+    for source in sorted({entry.source for _, content in figures for entry in content}):
         for draw, content in figures:
             name = draw.__name__
             lines: list[str] = []
-            there = [entry for entry in content if entry.source == source]
-            figure = draw(there, lines) if there else None
+            of_source = [entry for entry in content if entry.source == source]
+            figure = draw(of_source, lines) if of_source else None
             left_out += [f"{name} ({source}): {line}" for line in lines]
             if figure is not None:
                 written += [save(figure, folder / f"{stem(name, source)}{suffix}") for suffix in suffixes]
@@ -105,12 +105,15 @@ def save_arranged(
 
 
 def decoding_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
-    """Return decoding accuracy against score, a panel a dataset and variable, all measures."""
+    """Return decoding accuracy against score, a panel for each dataset and variable, with all measures."""
     return _decoding([curve for curve in pools if curve.variables], left_out)
 
 
 def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
-    """Return the same of cross-validated ridge regression alone, a curve a lambda; there are several."""
+    """Return decoding accuracy against score for cross-validated ridge regression, a curve for each lambda.
+
+    Datasets with one lambda only are left out.
+    """
     names = {curve.measure for curve in pools if _RIDGE.fullmatch(curve.measure)}
     order = sorted(names, key=lambda name: int(name.removeprefix("ridge").removesuffix("_cv5")))
     lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
@@ -126,12 +129,12 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         for name, group in _recordings(pools, left_out, order).items()
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
+    # The first variable of every dataset comes first, as in the paper; others follow in new rows.
     panels.sort(key=lambda panel: panel[2] != VARIABLES.get(_name(panel[1][0]), panel[1][0].variables[0]))
     panels = _shown(panels, "panels", left_out)
-    looks = _looks([curve for _, group, _ in panels for curve in group], order)
     grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
-        draw_decoding(group, variable, ax, looks).set_ylabel("decoding accuracy")
+        draw_decoding(group, variable, ax).set_ylabel("decoding accuracy")
         grid.set_title(ax, f"{name}\n{variable}")
     grid.leave_outer_labels()
     guides = {
@@ -139,51 +142,56 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         "chance": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle=":"),
         "good score (90 %)": Line2D([], [], color=_GUIDE, marker="o", markersize=4, linestyle="none"),
     }
-    return grid.with_legend({**_handles(looks), **guides})
+    curves = [curve for _, group, _ in panels for curve in group]
+    return grid.with_legend({**_handles(curves, order), **guides})
 
 
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
-    """Return captured variance of some PCs against score: a row a dataset, a column a measure."""
+    """Return captured variance of some PCs against score, a row a dataset and a column a measure."""
     recordings = _recordings(pools, left_out)
     rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
-    keys = {key for _, there in rows for key in there}
+    keys = {key for _, curves in rows for key in curves}
     columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
     columns = _shown(columns, "measures", left_out)
     grid = Panels(len(rows) * len(columns), len(columns), 1.05)
     for at, ax in enumerate(grid.axes):
         row, column = divmod(at, len(columns))
-        (name, there), key = rows[row], columns[column]
-        if key not in there:
+        (name, curves), key = rows[row], columns[column]
+        if key not in curves:
             ax.set_visible(False)
             continue
-        curve = there[key]
+        curve = curves[key]
         draw_pcs(curve, ax).locator_params(axis="x", nbins=3)
-        if curve.label != key[1]:
+        if curve.label != key[1]:  # the column's title has the measure, but not its options
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
             ax.text(0.96, 0.06, plain(curve.label), transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
         is_top = not any(key in other for _, other in rows[:row])
         grid.set_title(ax, key[1] if is_top else "")
-        is_left = not any(other in there for other in columns[:column])
+        is_left = not any(other in curves for other in columns[:column])
         ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")) if is_left else "")
         ax.tick_params(labelleft=is_left)
         if row + 1 < len(rows) and key in rows[row + 1][1]:
             ax.set_xlabel("")
-    return grid.with_legend(legend_handles(grid.axes))
+    return grid.with_legend(legend_handles(grid.axes), [_caption(name, curves) for name, curves in rows])
 
 
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
-    """Return the score at half capture against explained variance ratio, a panel a dataset, all measures."""
+    """Return score at half capture against explained variance ratio, a panel for each dataset."""
     panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
-    looks = _looks([curve for _, group in panels for curve in group])
+    curves = [curve for _, group in panels for curve in group]
     grid = Panels(len(panels), 3, 1.7)
     for ax, (name, group) in zip(grid.axes, panels, strict=True):
-        grid.set_title(draw_half_capture(group, ax, looks), name)
+        grid.set_title(draw_half_capture(group, ax), name)
+    for curve in curves:
+        if count := curve.no_higher_than_noise:
+            name = f"{curve.dataset}, {curve.label}"
+            left_out.append(f"{name}: noise half captures {count} PCs as well, so they have no mark.")
     grid.leave_outer_labels()
-    return grid.with_legend(_handles(looks, line=False))
+    return grid.with_legend(_handles(curves, line=False))
 
 
 def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure | None:
-    """Return scores after perturbing single PCs against their variance, a panel a dataset."""
+    """Return scores after perturbing single PCs against their variance, a panel for each dataset."""
     usable = [result for result in results if result.curves and result.perturbation != "noise_all"]
     best: dict[str, Sensitivities] = {}
     for result in sorted(usable, key=_published, reverse=True):
@@ -199,18 +207,17 @@ def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure
     names = {curve.measure for result in panels for curve in result.curves}
     ordered = sorted(names, key=lambda name: _place(name, MEASURES))
     chosen = [name for name in ordered if name in SENSITIVE] or ordered[:MOST]
-    looks = {name: at for at, name in enumerate(chosen)}
     grid = Panels(len(panels), 3, 1.5)
     for ax, result in zip(grid.axes, panels, strict=True):
-        curves = [curve for curve in result.curves if curve.measure in looks]
+        curves = [curve for curve in result.curves if curve.measure in chosen]
         strength = result.strengths.index(_ANGLE) if _ANGLE in result.strengths else 0
-        draw_sensitivity(replace(result, curves=curves), ax, strength=strength, looks=looks)
+        draw_sensitivity(replace(result, curves=curves), ax, strength=strength, legend=False)
     grid.leave_outer_labels()
-    return grid.with_legend(_handles(looks))
+    return grid.with_legend({plain(name): Line2D([], [], **look(name)) for name in chosen})
 
 
 def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure | None:
-    """Return which scores of two measures can occur together, a panel a pair and dataset."""
+    """Return which scores of two measures can occur together, a panel for each pair and dataset."""
     usable = [result for result in results if result.region is not None or result.square is not None]
     usable.sort(key=lambda result: (_place(result.dataset, DATASETS), result.names, result.mode))
     panels = _shown(usable, "pairs", left_out)
@@ -226,35 +233,48 @@ def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure |
 def _recordings(
     pools: Sequence[Pool], left_out: list[str], order: Sequence[str] = MEASURES
 ) -> dict[str, list[Pool]]:
-    """Return the pools by recording, in the paper's order; data that differ under one name are told apart."""
+    """Return the pools by recording, in the paper's order; different data of one name are told apart."""
     groups: dict[tuple[str, str], list[Pool]] = {}
     for curve in sorted(pools, key=lambda curve: _place(_name(curve), DATASETS)):
         groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
-    names = [dataset for dataset, _ in groups]
     recordings: dict[str, list[Pool]] = {}
-    for (dataset, data), group in groups.items():
-        name = dataset if names.count(dataset) == 1 else f"{dataset}, data {data[:6]}"
+    for key, group in groups.items():
+        name, rivals = key[0], [other for other in groups if other[0] == key[0]]
+        if len(rivals) > 1:
+            details = differences([groups[rival][0].runs[0] for rival in rivals], "dataset.")
+            name += f", data {details[rivals.index(key)]}"
         columns = by_rank(group)
-        ranked = sorted(columns, key=lambda key: (key[0], _place(key[1], order)))
-        recordings[name] = [columns[key] for key in _shown(ranked, f"curves of {name}", left_out)]
+        ranked = sorted(columns, key=lambda column: (column[0], _place(column[1], order)))
+        recordings[name] = [columns[column] for column in _shown(ranked, f"curves of {name}", left_out)]
     return recordings
 
 
-def _looks(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, int]:
-    """Return the number of each label, by which it looks the same in all panels."""
-    ranked = sorted(pools, key=lambda curve: (_place(curve.measure, order), curve.label != curve.measure))
-    return {label: at for at, label in enumerate(dict.fromkeys(curve.label for curve in ranked))}
-
-
 def _published(result: Sensitivities) -> tuple[bool, bool, int, int]:
-    """Return how near a result is to what the paper shows: every PC rotated by 90 degrees."""
+    """Return how close a result is to the paper's, every PC rotated by 90 degrees; larger is closer."""
     shown = sum(curve.measure in SENSITIVE for curve in result.curves)
     return result.perturbation == "rotation", _ANGLE in result.strengths, shown, result.seeds
 
 
-def _handles(looks: dict[str, int], *, line: bool = True) -> dict[str, Line2D]:
-    styles = {label: look(at) | ({} if line else {"linestyle": "none"}) for label, at in looks.items()}
-    return {plain(label): Line2D([], [], **style) for label, style in styles.items()}
+def _caption(name: str, curves: Mapping[tuple[int, str], Pool]) -> str:
+    """Return samples, units, seeds and noise floor of a recording; measures with the same share an entry."""
+    by_words: dict[str, list[str]] = {}
+    for curve in curves.values():
+        by_words.setdefault(curve.noise_words(), []).append(curve.label)
+    several = len(by_words) > 1
+    entries = [f"{words} ({', '.join(of)})" if several else words for words, of in by_words.items()]
+    return f"{name}: {'; '.join(entries)}"
+
+
+def _handles(
+    pools: Sequence[Pool], order: Sequence[str] = MEASURES, *, line: bool = True
+) -> dict[str, Line2D]:
+    """Return a legend's entry for each label, in the order of the measures."""
+    ranked = sorted(pools, key=lambda curve: (_place(curve.measure, order), curve.label))
+    style = {} if line else {"linestyle": "none"}
+    return {
+        plain(curve.label): Line2D([], [], **{**look(curve.measure, curve.variant), **style})
+        for curve in ranked
+    }
 
 
 def _name(curve: Pool) -> str:
@@ -267,5 +287,5 @@ def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
 
 def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
     if len(content) > MOST:
-        left_out.append(f"{MOST} of {len(content)} {what} are shown; filter them, as {_FILTERS}.")
+        left_out.append(f"{MOST} of {len(content)} {what} are shown; choose with filters, as {_FILTERS}.")
     return content[:MOST]

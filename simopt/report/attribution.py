@@ -9,16 +9,23 @@ from matplotlib.axes import Axes
 
 from simopt.analysis.attribution import Attribution
 from simopt.report import style
-from simopt.report.style import CYCLE, plain
+from simopt.report.style import INK, look, plain
 
-_COLORS = {"brings X and Y closer": CYCLE[0], "keeps X and Y apart": CYCLE[1]}
+_APART = "#999999"
 
 
 def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the change of the score without each part, in two colors by what the part does.
+    """Draw the change of the score without each part of the data.
 
-    PCs in their order, on a logarithmic axis; samples and units by rank, from the lowest change to the
-    highest. Undefined changes are left out. The first-order changes of units are small black dots.
+    Parts that bring X and Y closer have the color of the measure, others are gray. PCs are in their order, on
+    a logarithmic axis; samples and units are ranked from the lowest change to the highest. Undefined changes
+    are left out. The first-order changes of units are small black dots.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    ax : Axes, optional
+    title : str
     """
     ax = style.axes(ax)
     change = attribution.change
@@ -32,15 +39,17 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
         place = np.empty(len(change))
         place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
         label = f"{attribution.part}, by rank"
+    # Without a part that brings X and Y closer, they are further apart: a lower score, or a larger distance.
     away = change if attribution.larger_is_closer else -change
-    for chosen, (name, color) in zip((away <= 0, away > 0), _COLORS.items(), strict=True):
+    colors = {"brings X and Y closer": look(attribution.measure)["color"], "keeps X and Y apart": _APART}
+    for chosen, (name, color) in zip((away <= 0, away > 0), colors.items(), strict=True):
         some = chosen & defined
         if some.any():
             ax.vlines(place[some], 0, change[some], color=color, linewidth=0.8)
             ax.plot(place[some], change[some], "o", color=color, markersize=3, label=name)
     if attribution.first_order is not None:
-        ax.plot(place, attribution.first_order, ".", color="#000000", markersize=2, label="first order")
-    ax.axhline(0, color="#000000", linewidth=0.6)
+        ax.plot(place, attribution.first_order, ".", color=INK, markersize=2, label="first order")
+    ax.axhline(0, color=INK, linewidth=0.6)
     ax.set(xlabel=label, ylabel="change of the score without it")
     ax.set_title(plain(title), fontsize="small", wrap=True)
     ax.legend(frameon=False, fontsize="small")

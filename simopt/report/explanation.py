@@ -1,4 +1,4 @@
-"""An explanation in words."""
+"""The sentences of an explanation."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from simopt.analysis.explanation import Explained, Explanation
 from simopt.typing import FloatArray
 
 _SHOWN = 5
+"""The most ranges of PCs that a sentence lists."""
 
 
 def sentences(explanation: Explanation) -> Iterator[str]:
-    """Yield what each score means, measure by measure."""
-    for each in explanation.explained:
-        yield _sentence(each, explanation)
+    """Yield a sentence for each measure on what its score means."""
+    for explained in explanation.explained:
+        yield _sentence(explained, explanation)
 
 
 def own_sentence(explanation: Explanation) -> str:
-    """Return what the user's data have of the recording."""
-    own = explanation.own
-    captures = f"captures {_captured(own.mask, explanation, explanation.units)}"
-    return f"Your Y {captures}{_decodes(own.decoding, {})}."
+    """Return a sentence on which PCs and task variables of the recording the user's Y captures."""
+    captured = _captured(explanation.own.mask, explanation, explanation.units)
+    return f"Your Y captures {captured}{_decodes(explanation.own.decoding, {})}."
 
 
-def _sentence(each: Explained, explanation: Explanation) -> str:
-    reading, standing = each.reading, each.standing
+def _sentence(explained: Explained, explanation: Explanation) -> str:
+    reading, standing = explained.reading, explained.standing
     if reading.below_noise:
         reached = f"noise scores {reading.start:.3f} itself"
     elif reading.reached:
         reached = f"noise reaches it after {reading.steps:.0f} steps"
     else:
         reached = f"optimized noise ends before it, at {reading.end:.3f}"
-    captured = _captured(reading.half, explanation, each.units)
+    captured = _captured(reading.half, explanation, explained.units)
     text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimized Y has then captured {captured}"
     text += _decodes(reading.decoding, explanation.reference)
     if standing.ceiling is not None:
@@ -66,11 +66,11 @@ def _pcs(mask: npt.NDArray[np.bool_], ratio: FloatArray) -> str:
 
 
 def _decodes(decoding: Mapping[str, float], reference: Mapping[str, Mapping[str, Any]]) -> str:
-    told = []
+    accuracies = []
     for variable, accuracy in decoding.items():
         facts = reference.get(variable)
         beside = ""
         if facts is not None:
             beside = f" (recording {float(facts['accuracy']):.2f}, chance {float(facts['chance']):.2f})"
-        told.append(f"{variable} at {accuracy:.2f}{beside}")
-    return f" and decodes {', '.join(told)}" if told else ""
+        accuracies.append(f"{variable} at {accuracy:.2f}{beside}")
+    return f" and decodes {', '.join(accuracies)}" if accuracies else ""

@@ -1,13 +1,15 @@
 """Reports for other programs: tidy CSV files, LaTeX tables, plain values for JSON.
 
-CSV files hold every number as it was stored; LaTeX tables round means over replicates to the first digit of
-their standard error. All columns of one file are always there, and a field is empty where there is no number.
+CSV files have every number as it was stored: read back in its own precision it is the same. A file always has
+all its columns, and a field without a number is empty. LaTeX tables round means over replicates to the first
+digit of their standard error.
 """
 
 from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +19,8 @@ import numpy as np
 
 from simopt.checks import as_plain
 from simopt.errors import InputError
-from simopt.report import Collected
+from simopt.report import Collected, spread
+from simopt.report.panels import SHOWN_PCS, shown_pcs
 from simopt.report.tables import Rounded, Summary, rounded, standard_error
 from simopt.store.errors import writing
 from simopt.store.reader import Run
@@ -31,38 +34,52 @@ if TYPE_CHECKING:
 Rows = Iterable[Sequence[Any]]
 
 LATEX_ROWS = 45
-"""Rows of a LaTeX table that fit on a page; more are continued in the next table."""
+"""The rows of a LaTeX table that fit on a page; more are continued in the next table."""
 
-LATEX_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-"""The principal components in the LaTeX table of half captures, from 1."""
+MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 500_000
+"""The most and the fewest logged states of a run in captured_variance.csv, and the most rows of the file.
 
+So many rows are some 40 MB and take a few seconds. All 727 PCs in 760 states of a run on the largest
+recording would be 552,520 rows a replicate.
+"""
+
+_FLOATS = (float, np.floating)
 _REPLICATE = "dataset source measure run replicate seed "
 _PROVENANCE = "simopt_version created finished wall_seconds device dtype config_hash data_hash git"
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$",
-    "[": "{[}", "*": "{*}",  # at the head of a row, the \\ before it would take them for its own
+    "[": "{[}", "*": "{*}",  # at the head of a row, the \\ before it would read them as its arguments
 }  # fmt: skip
 _LATEX_PRINTS = {*map(chr, range(0x180)), *"–—‘’“”…"} - set("ĦħĸĿŀŉŦŧſ")
-"""What pdflatex finds in fonts of encoding T1 without more packages."""
+"""The characters that pdflatex finds in fonts of encoding T1 without further packages."""
 
 
 def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
-    """Write six tidy CSV files into a folder and return their paths.
+    """Write seven tidy CSV files into a folder and return their paths.
 
-    ``runs`` (a row a run and replicate), ``trajectories`` (and logged step), ``half_capture`` (and PC),
-    ``decoding`` (and variable and decoded step), ``sensitivity`` (a row a measure, strength and PC) and
-    ``joint`` (a row a level, target or point of a proved bound, by its ``part``). A file without rows has
-    its header.
+    Their rows are:
+
+    - ``runs``: a run and replicate;
+    - ``trajectories``: a replicate and logged state;
+    - ``captured_variance``: a replicate, logged state and PC, of the PCs that figures show and of at most
+      :data:`MOST_STATES` states, evenly spaced, first and last among them; fewer where the file would have
+      more than :data:`CAPTURED_ROWS` rows, but at least :data:`FEWEST_STATES`;
+    - ``half_capture``: a replicate and PC;
+    - ``decoding``: a replicate, task variable and decoded state;
+    - ``sensitivity``: a measure, strength and PC;
+    - ``joint``: a level, target or point of a proved bound, as ``part`` says.
+
+    A file without rows has its header.
 
     Parameters
     ----------
     collected : Collected
     folder : Path
-        Made if need be.
+        Created if it does not exist.
     every : int, >= 1
-        Of trajectories, so many logged states to a row; the last one is always there.
+        Trajectories have only every so many logged states, and the last one.
 
     Raises
     ------
@@ -72,8 +89,10 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
         A run could not be read a second time.
     """
     if every < 1:
-        raise InputError(f"every is {every}; a trajectory is thinned to every 1st, 2nd ... state.")
+        raise InputError(f"every is {every}; give 1 for all logged states, 2 for every second one ...")
     runs, summaries = collected.runs, collected.summaries
+    rows_of_state = max(1, len(SHOWN_PCS) * sum(run.score.shape[1] for run in runs))
+    states = max(FEWEST_STATES, min(MOST_STATES, CAPTURED_ROWS // rows_of_state))
     tracked = sorted({name for run in runs for name in run.tracked})
     files: dict[str, tuple[str, Iterable[Rows]]] = {
         "runs": (
@@ -83,6 +102,10 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
         "trajectories": (
             f"{_REPLICATE} step score",
             (_trajectory_rows(run, tracked, every) for run in collected.whole()),
+        ),
+        "captured_variance": (
+            f"{_REPLICATE} step score pc captured_variance",
+            (_captured_rows(run, states) for run in collected.whole()),
         ),
         "half_capture": (f"{_REPLICATE} pc variance_ratio half_capture", map(_half_rows, runs, summaries)),
         "decoding": (
@@ -112,7 +135,7 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
 
 
 def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
-    """Write ``published.csv``, the paper's numbers beside those found, into a folder and return its path.
+    """Write ``published.csv``, the paper's numbers beside those of stored runs, and return its path.
 
     Raises
     ------
@@ -125,14 +148,14 @@ def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
 
 
 def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
-    """Write a table of runs and one of half captures, for LaTeX with booktabs, and return the path.
+    """Write a LaTeX table of runs and one of half captures, with booktabs, and return the path.
 
     Raises
     ------
     InputError
         The file cannot be written.
     """
-    pcs = [pc for pc in LATEX_PCS if any(pc <= summary.halves.shape[1] for summary in summaries)]
+    pcs = shown_pcs(max((summary.halves.shape[1] for summary in summaries), default=0))
     runs, halves = [], []
     for summary in summaries:
         dataset = f"{summary.dataset} ({summary.source})"
@@ -163,7 +186,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
 
 
 def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) -> dict[str, Any]:
-    """Return what was collected, and how it compares with the paper, as plain values; null: not finite."""
+    """Return what was collected, and how it compares with the paper, as plain values; null is not finite."""
     content: dict[str, Any] = {
         "runs": [summary.as_json() for summary in collected.summaries],
         "sensitivities": [result.as_json() for result in collected.sensitivities],
@@ -177,11 +200,11 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it stands.
+    """Return text that LaTeX prints as it is.
 
-    Control characters become spaces, and letters that its usual fonts lack their code, as in U+4E2D.
+    Control characters become spaces. Letters that its usual fonts lack become their code, such as U+4E2D.
     """
-    return "".join(_LATEX.get(each) or _printed(each) for each in text)
+    return "".join(_LATEX.get(character) or _printed(character) for character in text)
 
 
 def _printed(character: str) -> str:
@@ -191,7 +214,7 @@ def _printed(character: str) -> str:
 
 
 def _latex_tables(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table, shrunk to the width of the text if need be; beyond a page of rows, several of them."""
+    """Return tables of at most LATEX_ROWS rows, shrunk to the width of the text if they are wider."""
     columns = "lll" + "r" * (len(header) - 3)
     lines: list[str] = []
     for first in range(0, max(len(rows), 1), LATEX_ROWS):
@@ -213,7 +236,7 @@ def _latex_number(number: Rounded, none: str) -> str:
 
 
 def _labels(run: Run) -> Iterator[tuple[Any, ...]]:
-    """Give the first columns of every replicate."""
+    """Yield the first columns of every replicate."""
     name = (run.attributes["dataset"], run.attributes["source"], run.measure, run.run_id)
     for r, seed in enumerate(run.attributes["seeds"].tolist()):
         yield (*name, r, seed)
@@ -228,13 +251,24 @@ def _run_rows(run: Run, summary: Summary) -> Rows:
 
 
 def _trajectory_rows(run: Run, tracked: Sequence[str], every: int) -> Rows:
-    kept = sorted({*range(0, len(run.step), every), *range(len(run.step))[-1:]})
-    steps = run.step[kept].tolist()
-    none = [None] * len(kept)
+    states = sorted({*range(0, len(run.step), every), *range(len(run.step))[-1:]})
+    steps = run.step[states].tolist()
+    none = [None] * len(states)
     for r, labels in enumerate(_labels(run)):
-        watched = [run.tracked[name][kept, r].tolist() if name in run.tracked else none for name in tracked]
-        for numbers in zip(steps, run.score[kept, r].tolist(), *watched, strict=True):
+        scores = [run.tracked[name][states, r].tolist() if name in run.tracked else none for name in tracked]
+        for numbers in zip(steps, run.score[states, r].tolist(), *scores, strict=True):
             yield labels + numbers
+
+
+def _captured_rows(run: Run, most: int) -> Rows:
+    states = spread(len(run.step), most)
+    pcs = shown_pcs(len(run.pc_variance))
+    captured = run.captured_variance[:, :, [pc - 1 for pc in pcs]]
+    for r, labels in enumerate(_labels(run)):
+        for state in states:
+            at = (int(run.step[state]), float(run.score[state, r]))
+            # As float32, which prints with as few digits as it needs.
+            yield from ((*labels, *at, pc, value) for pc, value in zip(pcs, captured[state, r], strict=True))
 
 
 def _half_rows(run: Run, summary: Summary) -> Rows:
@@ -257,7 +291,7 @@ def _decoding_rows(run: Run, summary: Summary) -> Rows:
 
 
 def _sensitivity_rows(result: Sensitivities) -> Rows:
-    """Give a row for each measure, strength and PC; under noise on all of Y, one without a PC."""
+    """Yield a row for each measure, strength and PC; noise on all of Y has empty fields for the PC."""
     on_all = result.perturbation == "noise_all"
     pcs = [(None, None)] if on_all else list(enumerate(result.variance_ratio, start=1))
     for curve in result.curves:
@@ -296,8 +330,8 @@ def _joint_rows(result: JointRange) -> Rows:
 def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
     with (
         writing(path),
-        whole(path) as unfinished,
-        # The path of a run, and text in its file, may hold bytes that are no UTF-8.
+        whole(path) as unfinished,  # an older file is replaced only by a whole one
+        # The path of a run and the text in its file may contain bytes that are not UTF-8.
         unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
@@ -307,7 +341,5 @@ def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
 
 
 def _fields(row: Sequence[Any]) -> list[Any]:
-    """Leave a field empty where there is no number; others are written so that they read back the same."""
-    return [
-        None if isinstance(value, float | np.floating) and not np.isfinite(value) else value for value in row
-    ]
+    """Return the fields of a row, None for what is not finite."""
+    return [None if isinstance(value, _FLOATS) and not math.isfinite(value) else value for value in row]

@@ -1,4 +1,4 @@
-"""Figures of stored runs, one dataset and source a file: real and surrogate never mix."""
+"""Figures of stored runs, one dataset and source a file: real and surrogate data are never in one figure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simopt.report import style
-from simopt.report.panels import draw_pcs, draw_score
+from simopt.report.panels import draw_pcs, draw_score, shown_pcs
 from simopt.report.pools import Pool, pool
-from simopt.report.style import COLUMN, CYCLE, PAPER
+from simopt.report.style import COLUMN, INK, PAPER
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -22,7 +22,7 @@ from simopt.typing import FloatArray
 def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
     ax = style.axes(ax)
-    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=CYCLE[0], markersize=3, linewidth=0.8)
+    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=INK, markersize=3, linewidth=0.8)
     ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
     return ax
 
@@ -41,7 +41,7 @@ def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
 
 @mpl.rc_context(PAPER)
 def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = (".png",)) -> list[Path]:
-    """Draw the two figures for each dataset and source, a line a pool of runs, and return their paths.
+    """Draw ``NAME_score`` and ``NAME_captured`` for each dataset and source, and return their paths.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
 
 
 def _scores(pools: Sequence[Pool]) -> Figure:
-    rows = -(-len(pools) // 2)
+    rows = -(-len(pools) // 2)  # of the legend, for which the figure grows
     figure = Figure(figsize=(COLUMN, 2.3 + 0.13 * rows), layout="constrained")
     ax = draw_score(pools, figure.subplots())
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))
@@ -75,11 +75,16 @@ def _scores(pools: Sequence[Pool]) -> Figure:
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:
-    grid = style.Panels(len(pools), 3, 1.9)
+    grid = style.Panels(len(pools), 3, 2.0)
+    shares: dict[str, set[str]] = {}
     for ax, curve in zip(grid.axes, pools, strict=True):
         draw_pcs(curve, ax)
+        facts = curve.noise_words().replace(", noise", "\nnoise")
+        grid.set_title(ax, f"{curve.dataset}, {curve.label}\n{facts}")
+        for pc in shown_pcs(len(curve.pc_variance)):
+            shares.setdefault(f"PC {pc}", set()).add(f" ({100 * curve.pc_variance[pc - 1]:.2g}%)")
     grid.leave_outer_labels()
-    shares = 100 * pools[0].pc_variance
-    handles = style.legend_handles(grid.axes[:1])
-    ratios = [f"{label} ({shares[int(label.removeprefix('PC ')) - 1]:.2g}%)" for label in handles]
-    return grid.with_legend(dict(zip(ratios, handles.values(), strict=True)))
+    # Data of one name may differ, and with them the explained variance; the legend then names the PC alone.
+    ratios = {name: "".join(values) for name, values in shares.items() if len(values) == 1}
+    handles = style.legend_handles(grid.axes)
+    return grid.with_legend({name + ratios.get(name, ""): handle for name, handle in handles.items()})

@@ -1,7 +1,9 @@
 """Figures of joint ranges: which scores of two measures were found together, and what is proved of them.
 
-Every part has a color of its own and, for print in grey, a form of its own: the region is filled, proved
-bounds are dashed with what they rule out hatched, targets are hollow squares.
+A region and its extremes have the color of the measure on the y axis: they show which of its scores occur at
+a score of the other one. The labels of the axes have the colors of their measures. The parts also differ in
+form, for print in gray: the region is filled, proved bounds are dashed, what they rule out is hatched, and
+targets are hollow squares.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from simopt.errors import InputError
 from simopt.report import style
-from simopt.report.style import COLUMN, CYCLE, PAGE, PAPER, legend_handles, plain, save
+from simopt.report.style import COLUMN, INK, PAGE, PAPER, legend_handles, look, plain, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,24 +34,30 @@ if TYPE_CHECKING:
     Limits = tuple[float, float]
 
 MOST_DOTS = 2000
-"""As many of the other pairs reached are drawn."""
+"""The most of the other pairs reached that are drawn; of more, a random choice."""
 
-_REGION, _TARGETS = CYCLE[:2]
-_PROVED, _DOTS, _HATCH, _GUIDE = "#000000", "#444444", "#cccccc", "#444444"
+_DOTS, _HATCH, _GUIDE = "#444444", "#cccccc", "#444444"
 _MARGIN = 0.03
 _GUIDES = (0.9,)
+# An area from here on is written with an exponent, and an axis that would be so many times longer than the
+# distances of interest is cut.
 _LARGE = 1000.0
+# Scores of regression have no lower end; below -1 they only say that the prediction is useless.
 _LEAST = -1.0
 
 
 def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
-    """Draw all that was found of two measures: the region with its extremes and bounds, targets, other pairs.
+    """Draw the scores of two measures that were found together.
 
-    The bar at an extreme is its spread over the starts, towards the inside. Guide lines are at the thresholds
-    of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are drawn. Scores have
-    an axis from 0 to 1, or as far as they go beyond, but not under -1; distances as far as they go, but where
-    they are more than 1000 times the largest level of a, or the largest minimum of b, not beyond twice that.
-    An axis that is cut says so.
+    These are the region with its extremes and proved bounds, targets, and other pairs reached. The bar at an
+    extreme is its spread over the starts, towards the inside of the region. Guide lines are at
+    the thresholds of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are
+    drawn. :func:`axis_limits` says where axes end; an axis that is cut says so in its label.
+
+    Parameters
+    ----------
+    result : JointRange
+    ax : Axes, optional
     """
     ax = style.axes(ax)
     region, square, others = result.region, result.square, result.stored
@@ -59,7 +67,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
         _draw_region(ax, result, region, _limits(region, pairs))
     elif square is not None:
         ax.set(xlim=axis_limits(targets[:, 0], 1), ylim=axis_limits(targets[:, 1], 1))
-        ax.set(xlabel=plain(result.names[0]), ylabel=plain(result.names[1]))
+        _name_axes(ax, result.names, [*map(plain, result.names)])
         _draw_guides(ax, (_GUIDES, _GUIDES))
     if len(others):
         _draw_others(ax, others)
@@ -70,9 +78,9 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
 
 @mpl.rc_context(PAPER)
 def save_joint(result: JointRange, path: Path) -> Path:
-    """Draw what was found of two measures into a PNG, PDF or SVG by its suffix, and return the path.
+    """Draw the scores of two measures into a PNG, PDF or SVG file by its suffix, and return the path.
 
-    Area and verdict of a region are in the title.
+    The title has the area and the verdict of a region.
 
     Raises
     ------
@@ -88,6 +96,7 @@ def save_joint(result: JointRange, path: Path) -> Path:
         title += f"\narea {area:{'.3f' if area < _LARGE else '.1e'}}{verdict}"
     figure.suptitle(plain(title))
     handles = legend_handles([ax])
+    # The figure is square; title and legend lie in what it is taller.
     rows = -(-len(handles) // 2) + title.count("\n")
     figure.set_size_inches(COLUMN, COLUMN + 0.1 + 0.18 * rows)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
@@ -96,15 +105,15 @@ def save_joint(result: JointRange, path: Path) -> Path:
 
 @mpl.rc_context(PAPER)
 def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
-    """Draw the regions of all pairs as a lower triangle of panels into a PNG, PDF or SVG; return the path.
+    """Draw the regions of all pairs into a PNG, PDF or SVG file, and return the path.
 
-    A column has the scores of one measure, a row those of another; each panel is headed by its verdict. A
-    pair without a region leaves its place empty.
+    The panels form a lower triangle. A column has one measure on its x axes, a row one on its y axes. The
+    title of a panel is its verdict. The place of a pair without a region stays empty.
 
     Parameters
     ----------
     results : sequence of JointRange
-        Of one dataset. The measures come in the order in which the pairs name them.
+        Of one dataset. The measures are in the order in which the pairs name them.
     path : Path
 
     Raises
@@ -115,9 +124,9 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
     names = list(dict.fromkeys(name for result in results for name in result.names))
     drawn = {result.names: (result, result.region) for result in results if result.region is not None}
     pairs = list(itertools.combinations(names, 2))
-    strange = [pair for pair in drawn if pair not in pairs]
-    if strange or not drawn:
-        what = f"a region of {' and '.join(strange[0])}" if strange else "no region"
+    out_of_order = [pair for pair in drawn if pair not in pairs]
+    if out_of_order or not drawn:
+        what = f"a region of {' and '.join(out_of_order[0])}" if out_of_order else "no region"
         raise InputError(f"there is {what} among {', '.join(names)}; give pairs in the order of the names.")
     limits, labels = _common_axes(drawn)
     count = len(names) - 1
@@ -136,12 +145,14 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
             axis.label.set_fontsize(7)
         ax.set_title(result.verdict or "", fontsize=7, pad=3)
+        # A panel has labels where no panel of its row is further left, or none of its column further down.
         left = not any((other, b) in drawn for other in names[:column])
         bottom = not any((a, other) in drawn for other in names[row + 2 :])
         ax.tick_params(labelleft=left, labelbottom=bottom)
-        ax.set(xlabel=labels[a] if bottom else "", ylabel=labels[b] if left else "")
+        _name_axes(ax, (a, b), (labels[a] if bottom else "", labels[b] if left else ""))
     figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
     handles = legend_handles(figure.axes)
+    # The upper triangle of the panels is empty, unless there is only one panel.
     place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
     if count == 1:
         place = {"loc": "outside lower center"}
@@ -150,26 +161,27 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
 
 
 def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -> Limits:
-    """Return the ends of an axis on which some values stand, with a margin.
+    """Return the ends of an axis that shows some values, with a margin.
 
     Parameters
     ----------
     values : array, (N,)
-        Those that are not finite do not count; one at least is.
+        Values that are not finite do not count; at least one is finite.
     sign : int
-        1 for scores: from 0 to 1, or as far as they go beyond, but not under -1. -1 for distances: as far as
-        they go, but where they are more than 1000 times the largest of ``near``, not beyond twice that.
+        1 for scores: the axis goes from 0 to 1, or further to hold all values, but not below -1. -1 for
+        distances: it holds all values, but where the largest is more than 1000 times the largest of ``near``,
+        it ends at twice that.
     near : array, optional
-        Distances that are to be told apart.
+        Distances that the axis must not squeeze together.
     """
-    known = values[np.isfinite(values)]
+    shown = values[np.isfinite(values)]
     if sign > 0:
-        known = np.concatenate([np.maximum(known, _LEAST), [0.0, 1.0]])
+        shown = np.concatenate([np.maximum(shown, _LEAST), [0.0, 1.0]])
     elif near is not None:
         most = float(near[np.isfinite(near)].max(initial=0.0))
-        if 0 < _LARGE * most < known.max():
-            known = np.minimum(known, 2 * most)
-    low, high = float(known.min()), float(known.max())
+        if 0 < _LARGE * most < shown.max():
+            shown = np.minimum(shown, 2 * most)
+    low, high = float(shown.min()), float(shown.max())
     margin = _MARGIN * ((high - low) or 1.0)
     return low - margin, high + margin
 
@@ -177,25 +189,27 @@ def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -
 def _draw_region(
     ax: Axes, result: JointRange, region: Region, limits: tuple[Limits, Limits], scale: float = 1.0
 ) -> None:
-    """Draw the region, its extremes, bounds and guides; ``scale`` is that of lines and marks."""
-    outline = _outline(region)
+    """Draw the region, its extremes, bounds and guides; ``scale`` multiplies the sizes of lines and marks."""
+    outline, color = _outline(region), look(region.names[1])["color"]
     labels = [_axis_label(region.names[i], outline[:, i], limits[i]) for i in range(2)]
-    ax.set(xlim=limits[0], ylim=limits[1], xlabel=labels[0], ylabel=labels[1])
-    ax.fill(*outline.T, facecolor=_REGION, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
+    ax.set(xlim=limits[0], ylim=limits[1])
+    _name_axes(ax, region.names, labels)
+    ax.fill(*outline.T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
     closed = np.concatenate([outline, outline[:1]])
-    ax.plot(*closed.T, color=_REGION, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
+    ax.plot(*closed.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
     _draw_guides(ax, result.thresholds())
     bounds = result.proved_range()
     if bounds is not None:
         _draw_bounds(ax, *bounds, limits[1], scale)
-    sides = np.column_stack([region.b_min, region.b_max])
+    ends = np.column_stack([region.b_min, region.b_max])  # (levels, 2)
     at = np.column_stack([region.levels, region.levels])
-    inside = sides + np.array([1.0, -1.0]) * region.spread
-    known = np.isfinite(sides) & np.isfinite(region.spread)
-    ax.vlines(at[known], sides[known], inside[known], color=_REGION, linewidth=1.0 * scale, zorder=2.4)
-    defined = np.isfinite(sides)
-    marks: dict[str, Any] = {"color": _REGION, "markersize": 4 * scale, "markeredgewidth": 0, "zorder": 2.6}
-    ax.plot(at[defined], sides[defined], "D", **marks, label="extremes, spread over starts")
+    # Other starts ended above the least value and below the largest, by at most the spread.
+    inside = ends + np.array([1.0, -1.0]) * region.spread
+    spread = np.isfinite(ends) & np.isfinite(region.spread)
+    ax.vlines(at[spread], ends[spread], inside[spread], color=color, linewidth=1.0 * scale, zorder=2.4)
+    defined = np.isfinite(ends)
+    marks: dict[str, Any] = {"color": color, "markersize": 4 * scale, "markeredgewidth": 0, "zorder": 2.6}
+    ax.plot(at[defined], ends[defined], "D", **marks, label="extremes, spread over starts")
 
 
 def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, scale: float) -> None:
@@ -203,15 +217,15 @@ def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, sc
     label = "ruled out by proof"
     for side, end in ((proved.lower, limits[0]), (proved.upper, limits[1])):
         ax.fill_between(levels, side, end, **hatch, zorder=1.4, label=label)
-        ax.plot(levels, side, "--", color=_PROVED, linewidth=1.0 * scale, zorder=2.3)
-        label = "_"
+        ax.plot(levels, side, "--", color=INK, linewidth=1.0 * scale, zorder=2.3)
+        label = "_"  # only the first of both sides is in the legend
 
 
 def _draw_targets(ax: Axes, square: Reached) -> None:
     for target, end in zip(square.targets, square.end, strict=True):
-        ax.plot(*np.array([target, end]).T, color=_TARGETS, linewidth=0.6, alpha=0.7, zorder=3)
-    ax.plot(*square.targets.T, "s", color=_TARGETS, mfc="#ffffff", markersize=5, zorder=3.2, label="targets")
-    ax.plot(*square.end.T, "o", color=_TARGETS, markersize=3, zorder=3.4, label="where they ended")
+        ax.plot(*np.array([target, end]).T, color=INK, linewidth=0.6, alpha=0.7, zorder=3)
+    ax.plot(*square.targets.T, "s", color=INK, mfc="#ffffff", markersize=5, zorder=3.2, label="targets")
+    ax.plot(*square.end.T, "o", color=INK, markersize=3, zorder=3.4, label="where they ended")
 
 
 def _draw_others(ax: Axes, pairs: FloatArray) -> None:
@@ -230,8 +244,14 @@ def _draw_guides(ax: Axes, guides: tuple[Sequence[float], Sequence[float]]) -> N
             label = "_"
 
 
+def _name_axes(ax: Axes, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Label the axes of two measures, each in the color of its measure."""
+    ax.set_xlabel(labels[0], color=look(names[0])["color"])
+    ax.set_ylabel(labels[1], color=look(names[1])["color"])
+
+
 def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
-    """Return the name, and how far the values go where the axis is cut."""
+    """Return the label of an axis: the name, and where the axis is cut, how far the values go."""
     name = plain(name)
     if values.min() < limits[0]:
         return f"{name}\n(down to {values.min():.0e})"
@@ -239,7 +259,7 @@ def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
 
 
 def _limits(region: Region, pairs: FloatArray) -> tuple[Limits, Limits]:
-    """Return the limits of both axes, on which some pairs of scores, (N, 2), stand."""
+    """Return the limits of both axes that show some pairs of scores, (N, 2)."""
     return (
         axis_limits(pairs[:, 0], region.signs[0], region.levels),
         axis_limits(pairs[:, 1], region.signs[1], region.b_min),
@@ -249,7 +269,7 @@ def _limits(region: Region, pairs: FloatArray) -> tuple[Limits, Limits]:
 def _common_axes(
     drawn: Mapping[tuple[str, str], tuple[JointRange, Region]],
 ) -> tuple[dict[str, Limits], dict[str, str]]:
-    """Return limits of each measure that hold all its regions, and the label of its axes."""
+    """Return for each measure the limits that hold all its regions, and the label of its axes."""
     limits: dict[str, Limits] = {}
     values: dict[str, list[FloatArray]] = {}
     for pair, (result, region) in drawn.items():
@@ -262,7 +282,7 @@ def _common_axes(
 
 
 def _with_bounds(region: Region, result: JointRange) -> FloatArray:
-    """Return the pairs of scores around a region, and those on its proved bounds, (N, 2)."""
+    """Return the pairs of scores on the outline of a region and on its proved bounds, (N, 2)."""
     proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
     return np.concatenate([_outline(region), proved[:, [0, 1]], proved[:, [0, 2]]])
 

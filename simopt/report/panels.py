@@ -1,22 +1,22 @@
-"""Single panels: each draws on the Axes it is given, or new ones, and returns them.
+"""Single panels: each draws on the Axes it is given, or on new ones, and returns them.
 
-A line is the mean over replicates, a band their range. ``looks`` numbers the curves by label, so that one
-measure looks the same in all panels of a figure; without it they are numbered in the order given.
+A line is the mean over replicates, a band their range from the least to the largest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from simopt.analysis.defects import noise_level
 from simopt.report import style
 from simopt.report.pools import Band, Pool, along, band
-from simopt.report.style import look, plain
+from simopt.report.style import INK, STYLES, look, plain
 from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
+NOISE_LABEL = "noise: units / (samples - 1)"
+
 _BAND, _GUIDE = 0.2, "#444444"
+# Shares of the range of scores: the margin beyond the data, and the strip for PCs that were never captured.
 _MARGIN, _STRIP = 0.03, 0.3
 
-Looks = Mapping[str, int]
 
-
-def draw_score(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | None = None) -> Axes:
+def draw_score(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     """Draw score against step, one line a pool.
 
     Parameters
@@ -39,22 +40,20 @@ def draw_score(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | Non
     pools : sequence of Pool
         Of one dataset and source.
     ax : Axes, optional
-    looks : mapping of int, optional
     """
     ax = style.axes(ax)
-    for index, pool in enumerate(pools):
+    for pool in pools:
         steps, scores = pool.over_steps()
-        _curve(ax, steps, band(scores), _number(looks, pool, index), plain(pool.label))
+        _curve(ax, steps, band(scores), look(pool.measure, pool.variant), plain(pool.label))
     return _labeled(ax, "step", "score", pools[0].dataset)
 
 
-def draw_decoding(
-    pools: Sequence[Pool], variable: str, ax: Axes | None = None, looks: Looks | None = None
-) -> Axes:
-    """Draw how well a task variable is decoded against score, one line a pool.
+def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy with which a task variable is decoded against score, one line a pool.
 
-    Lines across: the accuracy from the recording, dashed, and chance, dotted. A dot on a curve is its good
-    score, the median over replicates, where accuracy has risen by nine tenths from chance to the recording's.
+    Horizontal lines are the accuracy from the recording (dashed) and chance (dotted). A marker on a curve is
+    its good score, the median over replicates: accuracy first reaches 90 % of the recording's gain over
+    chance.
 
     Parameters
     ----------
@@ -62,20 +61,19 @@ def draw_decoding(
         Of one dataset and source; those without the variable are left out.
     variable : str
     ax : Axes, optional
-    looks : mapping of int, optional
     """
     ax = style.axes(ax)
     reference = None
-    for index, pool in enumerate(pools):
+    for pool in pools:
         if variable not in pool.variables:
             continue
         reference = reference or pool.reference(variable)
-        number = _number(looks, pool, index)
+        drawn = look(pool.measure, pool.variant)
         levels, accuracy = pool.decoding(variable)
-        _curve(ax, levels, band(accuracy), number, plain(pool.label))
+        _curve(ax, levels, band(accuracy), drawn, plain(pool.label))
         good = pool.good_score(variable)
         if good is not None and np.isfinite(good.score):
-            dot = {**look(number), "linestyle": "none"}
+            dot = {**drawn, "linestyle": "none"}
             ax.plot(good.score, good.level, **dot, markersize=4, zorder=3, label="_good score")
     if reference is not None:
         for value, line, name in zip(reference, ("--", ":"), ("recording", "chance"), strict=True):
@@ -84,92 +82,99 @@ def draw_decoding(
 
 
 def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
-    """Draw the captured variance of some PCs against score; the lines are labeled by PC."""
+    """Draw the captured variance of some PCs against score, and of noise; the lines are labeled by PC."""
     ax = style.axes(ax)
-    _captured(ax, *pool.captured(shown_pcs(len(pool.pc_variance))))
+    _captured(ax, *pool.captured(shown_pcs(len(pool.pc_variance))), pool.noise_floor)
     return _labeled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
 def draw_trajectory(
     trajectory: Trajectory, ax: Axes | None = None, against: Literal["score", "step"] = "score"
 ) -> Axes:
-    """Draw a run in memory: captured variance of some PCs against score, or score against step."""
+    """Draw a run in memory: captured variance of some PCs against score, or score against step.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    ax : Axes, optional
+    against : {"score", "step"}
+    """
     ax = style.axes(ax)
     if against == "step":
-        _curve(ax, trajectory.step, band(trajectory.score), 0, "score")
+        _curve(ax, trajectory.step, band(trajectory.score), {"color": INK}, "score")
         return _labeled(ax, "step", "score", "")
     shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
     curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]
-    _captured(ax, *along(curves, trajectory.sign))
+    Y = trajectory.Y
+    floor = trajectory.captured_variance[0].mean() if Y is None else noise_level(*Y.shape[1:])
+    _captured(ax, *along(curves, trajectory.sign), float(floor))
     ax.legend()
     return _labeled(ax, "score", "captured variance", "")
 
 
-def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None, looks: Looks | None = None) -> Axes:
+def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     """Draw the score at which each PC is half captured against its explained variance ratio, a marker a PC.
 
-    The mean over the replicates that got there, and a bar from the least to the largest. A PC that some
-    replicate never half captured has a tick in the strip at the top, which has a row for each pool.
+    A marker is the mean over the replicates that half captured the PC, a bar their range. A PC that some
+    replicate never half captured has a tick in the strip at the top, which has a row for each pool. Half
+    captures that are not above noise have no mark.
 
     Parameters
     ----------
     pools : sequence of Pool
         Of one dataset and source.
     ax : Axes, optional
-    looks : mapping of int, optional
     """
     ax = style.axes(ax)
-    reached = [band(pool.half_capture, axis=0) for pool in pools]
-    low, high = _range([each.low for each in reached], [each.high for each in reached])
+    halves = [pool.half_capture_above_noise for pool in pools]
+    ranges = [band(half, axis=0) for half in halves]
+    low, high = _range([spread.low for spread in ranges], [spread.high for spread in ranges])
     top = high + _STRIP * (high - low)
-    rows = np.linspace(top, high, 2 * len(pools) + 1)[1::2]
-    for index, (pool, spread) in enumerate(zip(pools, reached, strict=True)):
-        marks = {**look(_number(looks, pool, index)), "linestyle": "none"}
-        half, ratio = pool.half_capture, pool.pc_variance
-        mean = mean_reached(half)
-        there = np.isfinite(mean)
+    rows = np.linspace(top, high, 2 * len(pools) + 1)[1::2]  # the middle of the row of each pool
+    for pool, half, spread, row in zip(pools, halves, ranges, rows, strict=True):
+        marks = {**look(pool.measure, pool.variant), "linestyle": "none"}
+        ratio, mean = pool.pc_variance, mean_reached(half)
+        reached = np.isfinite(mean)
         if pool.replicates > 1:
-            bars = ratio[there], spread.low[there], spread.high[there]
+            bars = ratio[reached], spread.low[reached], spread.high[reached]
             ax.vlines(*bars, color=marks["color"], linewidth=0.5, label=f"_range {pool.label}")
-        ax.plot(ratio[there], mean[there], **marks, markersize=2, markeredgewidth=0, label=plain(pool.label))
-        never = ratio[~np.isfinite(half).all(axis=0)]
+        label = plain(pool.label)
+        ax.plot(ratio[reached], mean[reached], **marks, markersize=2, markeredgewidth=0, label=label)
+        never = ratio[~np.isfinite(pool.half_capture).all(axis=0)]
         dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": marks["color"]}
-        ax.plot(never, np.full(len(never), rows[index]), "|", **dashes, label=f"_never {pool.label}")
+        ax.plot(never, np.full(len(never), row), "|", **dashes, label=f"_never {pool.label}")
     ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
     _labeled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
     ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    # The strip has one tick, in its middle.
     ax.set_yticks([*ticks, (high + top) / 2], [*(f"{tick:g}" for tick in ticks), "never"])
     ax.set_ylim(low, top)
     return ax
 
 
 def shown_pcs(count: int) -> list[int]:
-    """Return which of so many PCs are shown, from 1."""
+    """Return the PCs of ``count`` that are shown, numbered from 1."""
     return [pc for pc in SHOWN_PCS if pc <= count]
 
 
-def _captured(ax: Axes, levels: FloatArray, captured: FloatArray) -> None:
+def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, noise_floor: float) -> None:
     """Draw the captured variance, (G, R, k), of the first k of the PCs shown at levels of score, (G,)."""
     spread = band(captured)
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(SHOWN_PCS)))
     for at, (pc, color) in enumerate(zip(SHOWN_PCS[: captured.shape[2]], colors, strict=False)):
-        ax.fill_between(levels, spread.low[:, at], spread.high[:, at], color=color, alpha=_BAND, linewidth=0)
-        linestyle = look(at)["linestyle"]
-        ax.plot(levels, spread.mean[:, at], color=color, linestyle=linestyle, label=f"PC {pc}")
+        drawn = {"color": color, "linestyle": STYLES[at % len(STYLES)]}
+        one = Band(spread.mean[:, at], spread.low[:, at], spread.high[:, at])
+        _curve(ax, levels, one, drawn, f"PC {pc}")
+    ax.axhline(noise_floor, color=_GUIDE, linewidth=0.7, linestyle=":", zorder=1, label=NOISE_LABEL)
     ax.set_ylim(-0.03, 1.03)
 
 
-def _curve(ax: Axes, x: FloatArray, values: Band, number: int, label: str) -> None:
-    line = {**look(number), "marker": "none"}
-    ax.fill_between(x, values.low, values.high, color=line["color"], alpha=_BAND, linewidth=0)
-    ax.plot(x, values.mean, **line, label=label)
-
-
-def _number(looks: Looks | None, pool: Pool, index: int) -> int:
-    return index if looks is None else looks[pool.label]
+def _curve(ax: Axes, x: FloatArray, values: Band, drawn: Mapping[str, Any], label: str) -> None:
+    ax.fill_between(x, values.low, values.high, color=drawn["color"], alpha=_BAND, linewidth=0)
+    ax.plot(x, values.mean, **{**drawn, "marker": "none"}, label=label)
 
 
 def _labeled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
@@ -179,7 +184,7 @@ def _labeled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
 
 def _range(lows: Sequence[FloatArray], highs: Sequence[FloatArray]) -> tuple[float, float]:
     """Return limits that hold all values, and for scores 0 to 1 at least."""
-    known = np.concatenate([np.concatenate(lows), np.concatenate(highs), [0.0, 1.0]])
-    known = known[np.isfinite(known)]
-    margin = _MARGIN * (known.max() - known.min())
-    return float(known.min() - margin), float(known.max() + margin)
+    values = np.concatenate([*lows, *highs, [0.0, 1.0]])
+    values = values[np.isfinite(values)]
+    margin = _MARGIN * np.ptp(values)
+    return float(values.min() - margin), float(values.max() + margin)

@@ -1,4 +1,13 @@
-"""Runs that differ in nothing but their seeds, put together: one curve, with a band."""
+"""Pools: runs that differ only in their seeds, drawn as one curve with a band.
+
+Figures leave out a half capture that pure noise of the same width has as well. That is the case where
+
+- its score is not above the scores of the starts, which are pure noise; or
+- the captured variance that counts as half, the midpoint of the start's value and 1, is not above the 95th
+  percentile of what noise captures. With n samples and q units, noise of independent normal entries spans a
+  random q-dimensional subspace of the n - 1 dimensions of centered data. So its captured variance of any PC
+  is distributed as Beta(q / 2, (n - 1 - q) / 2), with mean q / (n - 1).
+"""
 
 from __future__ import annotations
 
@@ -11,20 +20,29 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from scipy.special import betaincinv
 
+from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
+from simopt.errors import SimoptError
 from simopt.report.stored_config import parsed
 from simopt.report.tables import half_captures
-from simopt.store import layout
+from simopt.store import image, layout
+from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 MOST_LEVELS = 300
-"""Beyond so many levels of score, a grid keeps one in each of so many equal parts of its range."""
+"""The most levels of score on a grid. Of more, one is kept in each of so many equal parts of their range."""
 
-_LONGEST, _MOST_ENTRIES, _NAMED = 20_000, 2000, 2
-_SHORT = 16
-_HASH = 6
+# A stored configuration may hold anything, so its size and its number of entries are bounded: a long run of
+# YAML aliases would otherwise take minutes and all memory.
+_LONGEST, _MOST_ENTRIES = 20_000, 2000
+# Labels stay short: at most two options, with values of at most 16 characters, chosen among the first 20.
+_NAMED, _SHORT, _CONSIDERED = 2, 16, 20
+# Their options are named before others.
+_NODES = ("measure", "dataset", "init", "optimizer")
+_BY_CHANCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -44,17 +62,20 @@ class Band:
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs of one measure on one recording that differ in their seeds alone.
+    """Runs of one measure on one recording that differ only in their seeds.
 
     Attributes
     ----------
     runs : tuple of Run
     label : str
-        The measure, and where other pools of the dataset have the same, what tells this one from them.
+        The measure. Where the dataset has several pools of it, also the options in which this one differs.
+    variant : int
+        Which of the pools of this measure on its dataset, from 0, in the order of their labels.
     """
 
     runs: tuple[Run, ...]
     label: str
+    variant: int = 0
 
     @property
     def dataset(self) -> str:
@@ -68,7 +89,7 @@ class Pool:
 
     @property
     def data_hash(self) -> str:
-        """What tells recordings of one name apart."""
+        """The hash of the data, by which recordings of one name are told apart."""
         return str(self.runs[0].attributes.get("data_hash", ""))
 
     @property
@@ -84,17 +105,17 @@ class Pool:
     @property
     def variables(self) -> list[str]:
         """The task variables that were decoded along a run, and from its recording."""
-        found = {name: None for run in self.runs for name in run.decoding if len(run.decoding_step)}
-        return [name for name in found if self.reference(name) is not None]
+        names = {name: None for run in self.runs for name in run.decoding if len(run.decoding_step)}
+        return [name for name in names if self.reference(name) is not None]
 
     @cached_property
     def places(self) -> tuple[tuple[Run, int], ...]:
         """The run and column of each replicate; one seed in several runs is one replicate."""
-        found: dict[str, tuple[Run, int]] = {}
+        by_seed: dict[str, tuple[Run, int]] = {}
         for run in self.runs:
             for column, seed in enumerate(run.attributes["seeds"]):
-                found.setdefault(str(seed), (run, column))
-        return tuple(found.values())
+                by_seed.setdefault(str(seed), (run, column))
+        return tuple(by_seed.values())
 
     @property
     def replicates(self) -> int:
@@ -112,6 +133,32 @@ class Pool:
         """The mean of the last scores over replicates."""
         return float(np.mean([run.score[-1, column] for run, column in self.places]))
 
+    @cached_property
+    def shape(self) -> tuple[int, int] | None:
+        """The samples and units of Y, from the last Y of a run; None where no run has kept it."""
+        return next(filter(None, map(_shape, self.runs)), None)
+
+    @cached_property
+    def noise_floor(self) -> float:
+        """The captured variance that noise is expected to have of any PC.
+
+        units / (samples - 1), at most 1. Where the shape of Y is not known, the mean over PCs and replicates
+        of what the starts capture, which estimates it.
+        """
+        return float(self._started.mean()) if self.shape is None else noise_level(*self.shape)
+
+    def noise_words(self) -> str:
+        """Return the noise floor in words, with samples, units and the number of seeds."""
+        seeds = f"{self.replicates} seed{'s' if self.replicates > 1 else ''}"
+        if self.shape is None:
+            return f"{seeds}, noise floor about {self.noise_floor:.2g} (captured at the start)"
+        return f"{self.shape[0]} samples, {self.shape[1]} units, {seeds}, noise floor {self.noise_floor:.2g}"
+
+    @cached_property
+    def _started(self) -> FloatArray:
+        """The captured variance at the start, (R, K)."""
+        return np.stack([run.captured_variance[0, column] for run, column in self.places]).astype(float)
+
     def reference(self, variable: str) -> tuple[float, float] | None:
         """Return accuracy and chance of a variable decoded from the recording; None where it was not."""
         for run in self.runs:
@@ -121,9 +168,9 @@ class Pool:
         return None
 
     def over_steps(self) -> tuple[np.ndarray, FloatArray]:
-        """Return the logged steps of all replicates (T,), and the scores there (T, R), NaN where not logged.
+        """Return the logged steps of all replicates (T,) and the scores there (T, R), NaN after a run's end.
 
-        Between its own logged steps a score is interpolated.
+        Between the logged steps of a run its score is interpolated.
         """
         steps = _thinned(np.unique(np.concatenate([run.step for run in self.runs])).astype(float))
         scores = [
@@ -163,18 +210,38 @@ class Pool:
         halves = {id(run): half_captures(run) for run in self.runs}
         return np.stack([halves[id(run)][column] for run, column in self.places])
 
+    @cached_property
+    def half_capture_above_noise(self) -> FloatArray:
+        """The score at half capture, (R, K); NaN also where noise of this width has as much."""
+        starts = self.sign * np.array([run.score[0, column] for run, column in self.places])
+        by_score = self.sign * self.half_capture > starts.max()  # (R, K)
+        captured_by_noise = float(np.quantile(self._started, _BY_CHANCE))
+        if self.shape is not None:
+            samples, units = self.shape
+            # As many units as dimensions capture everything; the beta distribution ends there.
+            left = max(samples - 1 - units, 0)
+            captured_by_noise = betaincinv(units / 2, left / 2, _BY_CHANCE) if left else 1.0
+        by_captured = (1 + self._started) / 2 > captured_by_noise  # (R, K)
+        return np.where(by_score & by_captured, self.half_capture, np.nan)
+
+    @property
+    def no_higher_than_noise(self) -> int:
+        """How many PCs are half captured by some replicate, but by none above noise."""
+        reached, above = np.isfinite(self.half_capture), np.isfinite(self.half_capture_above_noise)
+        return int((reached.any(axis=0) & ~above.any(axis=0)).sum())
+
     def good_score(
-        self, variable: str, known: Mapping[int, Mapping[str, GoodScore]] | None = None
+        self, variable: str, stored: Mapping[int, Mapping[str, GoodScore]] | None = None
     ) -> GoodScore | None:
         """Return the good score of a variable over all replicates; None where no run defines it.
 
         Parameters
         ----------
         variable : str
-        known : mapping, optional
-            Good scores by the id() of a run and by variable; without it they come from the rows of the runs.
+        stored : mapping, optional
+            Good scores by the id() of a run and by variable; by default they come from the rows of the runs.
         """
-        scores = self._good_scores if known is None else known
+        scores = self._good_scores if stored is None else stored
         of_runs = {id(run): scores.get(id(run), {}).get(variable) for run in self.runs}
         defined = next((good for good in of_runs.values() if good is not None), None)
         if defined is None:
@@ -191,11 +258,11 @@ class Pool:
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:
-    """Put runs that differ in nothing but their seeds together, in the order in which they come.
+    """Put runs together that differ only in their seeds, in the order in which they come.
 
     They share dataset, source, data, measure, and all of the stored configuration except seeds, log, device
-    and force. A run whose configuration cannot be read stays alone; one without a single row is left out.
-    Where a seed was run twice, the finished run counts.
+    and force. A run whose configuration cannot be read has a pool to itself. A run without logged states is
+    left out. Where a seed was run twice, the finished run counts.
 
     Parameters
     ----------
@@ -209,18 +276,26 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
     groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
     for key, same in alike.items():
         for run in same:
-            known = settings(run) if len(same) > 1 else None
-            groups[key, id(run) if known is None else frozenset(known.items())].append(run)
+            # Reading a configuration takes time, and a run without a rival needs none.
+            config = settings(run) if len(same) > 1 else None
+            groups[key, id(run) if config is None else frozenset(config.items())].append(run)
     order = {id(run): at for at, run in enumerate(runs)}
-    ordered = sorted(groups.values(), key=lambda group: order[id(group[0])])
-    finished_first = [
-        tuple(sorted(group, key=lambda run: run.status != layout.FINISHED)) for group in ordered
-    ]
-    return [Pool(group, label) for group, label in zip(finished_first, _labels(finished_first), strict=True)]
+    pools: list[Pool] = []
+    rivals: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for at, group in enumerate(sorted(groups.values(), key=lambda group: order[id(group[0])])):
+        finished_first = sorted(group, key=lambda run: run.status != layout.FINISHED)
+        pools.append(Pool(tuple(finished_first), group[0].measure))
+        rivals[group[0].dataset, group[0].measure].append(at)
+    for places in rivals.values():
+        if len(places) > 1:
+            details = differences([pools[at].runs[0] for at in places])
+            for variant, (detail, at) in enumerate(sorted(zip(details, places, strict=True))):
+                pools[at] = replace(pools[at], label=f"{pools[at].measure} {detail}", variant=variant)
+    return pools
 
 
 def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
-    """Return pools of one dataset by which pool of its measure each is, from 0, and by this measure."""
+    """Return pools of one dataset by their rank among those of their measure, from 0, and by measure."""
     counts: Counter[str] = Counter()
     ranked: dict[tuple[int, str], Pool] = {}
     for curve in pools:
@@ -231,17 +306,17 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
 
 def band(values: FloatArray, axis: int = 1) -> Band:
     """Return the mean over replicates and their range, without the axis of replicates."""
-    known = np.ma.masked_invalid(values)
-    enough = 2 * known.count(axis=axis) >= values.shape[axis]
-    mean, low, high = known.mean(axis=axis), known.min(axis=axis), known.max(axis=axis)
+    finite = np.ma.masked_invalid(values)
+    enough = 2 * finite.count(axis=axis) >= values.shape[axis]
+    mean, low, high = finite.mean(axis=axis), finite.min(axis=axis), finite.max(axis=axis)
     return Band(np.where(enough, mean.filled(np.nan), np.nan), low.filled(np.nan), high.filled(np.nan))
 
 
 def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tuple[FloatArray, FloatArray]:
     """Put curves of several replicates on one grid of scores.
 
-    At each level a curve has the state in which it first passes the level, by linear interpolation between
-    logged states, as :func:`simopt.optimization.captured.first_passage` has it; NaN where it never does.
+    At each level a curve has the state at which it first passes the level, interpolated linearly between
+    logged states as in :func:`simopt.optimization.trajectory.first_passage`; NaN where it never does.
 
     Parameters
     ----------
@@ -256,9 +331,11 @@ def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tup
         All scores that no earlier one of their curve surpasses, in the order in which they are passed.
     values : array, (G, R, k)
     """
-    records = [np.maximum.accumulate(_known(sign * score)) for score, _ in curves]
-    every = np.concatenate([np.empty(0), *records])
-    levels = _thinned(np.unique(every[np.isfinite(every)]))
+    # The record of a curve is its highest score so far. It rises, so a level is found in it by bisection, at
+    # the first state that is at least as high.
+    records = [np.maximum.accumulate(_finite(sign * score)) for score, _ in curves]
+    passed_scores = np.concatenate([np.empty(0), *records])
+    levels = _thinned(np.unique(passed_scores[np.isfinite(passed_scores)]))
     width = curves[0][1].shape[1] if curves else 0
     placed = np.full((len(levels), len(curves), width), np.nan)
     for r, ((score, values), record) in enumerate(zip(curves, records, strict=True)):
@@ -266,7 +343,8 @@ def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tup
         passed = np.flatnonzero((first < len(record)) & (levels >= record[:1].max(initial=-np.inf)))
         at = first[passed]
         before = np.maximum(at - 1, 0)
-        low, high = _known(sign * score)[before], record[at]
+        # From the score just before, not from the record before: the curve may have fallen in between.
+        low, high = _finite(sign * score)[before], record[at]
         there = np.isfinite(low) & (high > low)
         fraction = np.divide(levels[passed] - low, high - low, out=np.ones(len(at)), where=there)
         placed[passed, r] = values[before] + fraction[:, None] * (values[at] - values[before])
@@ -289,62 +367,75 @@ def _flat(text: str) -> Mapping[str, str] | None:
     content = parsed(text)
     if content is None:
         return None
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     open_nodes: list[tuple[str, Any]] = [(str(key), value) for key, value in content.items()]
     for _ in range(_MOST_ENTRIES):  # aliases may nest without an end
         if not open_nodes:
-            return MappingProxyType(found)
+            return MappingProxyType(flat)
         key, value = open_nodes.pop()
         if isinstance(value, (dict, list)) and value:
             inner = value.items() if isinstance(value, dict) else enumerate(value)
-            open_nodes += [(f"{key}.{name}", each) for name, each in itertools.islice(inner, _MOST_ENTRIES)]
+            open_nodes += [(f"{key}.{name}", item) for name, item in itertools.islice(inner, _MOST_ENTRIES)]
         else:
-            found[key] = str(value)
+            flat[key] = "null" if value is None else str(value)
     return None
 
 
-def _labels(pools: Sequence[tuple[Run, ...]]) -> list[str]:
-    """Return the measure of each pool, and what tells it from others of this measure on its dataset."""
-    labels = [group[0].measure for group in pools]
-    rivals: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for at, group in enumerate(pools):
-        rivals[group[0].dataset, group[0].measure].append(at)
-    for places in rivals.values():
-        if len(places) == 1:
-            continue
-        known = [settings(pools[at][0]) for at in places]
-        details = [""] if None in known else _differences([each or {} for each in known])
-        if len({*details}) < len(places) or "" in details:
-            details = [pools[at][0].run_id.rpartition("-")[2][:_HASH] for at in places]
-        for at, detail in zip(places, details, strict=True):
-            labels[at] += f" {detail}"
-    return labels
+def differences(runs: Sequence[Run], node: str = "") -> list[str]:
+    """Return in words what tells runs apart: ``lr=0.1``, or ``no. 1`` where no options do.
+
+    The options are those that differ: all of them if they are few, otherwise the fewest that tell all runs
+    apart, followed by dots. Numbers are in the order of the runs' paths.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    node : str
+        Only options below it count, for instance ``dataset.``.
+    """
+    read = [settings(run) for run in runs]
+    configs = [config for config in read if config is not None and None not in read]
+    keys = {key for config in configs for key in config if key.startswith(node)}
+    values = {key: [config.get(key, "none") for config in configs] for key in keys}
+    differing = [key for key in keys if len({*values[key]}) > 1]
+    differing.sort(key=lambda key: (key.partition(".")[0] not in _NODES, key))
+    short = [key for key in differing if max(map(len, values[key])) <= _SHORT][:_CONSIDERED]
+    counts = range(len(short), 0, -1) if len(differing) <= _NAMED else range(1, _NAMED + 1)
+    for chosen in itertools.chain.from_iterable(itertools.combinations(short, count) for count in counts):
+        if len({*zip(*(values[key] for key in chosen), strict=True)}) == len(runs):
+            names = [key.partition(".")[2] or key for key in chosen]
+            words = [
+                [f"{name}={value}" for value in values[key]] for name, key in zip(names, chosen, strict=True)
+            ]
+            words += [["..."] * len(runs)] if len(chosen) < len(differing) else []
+            return [", ".join(options) for options in zip(*words, strict=True)]
+    order = sorted(range(len(runs)), key=lambda at: str(runs[at].path))
+    return [f"no. {order.index(at) + 1}" for at in range(len(runs))]
 
 
-def _differences(known: Sequence[Mapping[str, str]]) -> list[str]:
-    """Name the few entries in which configurations differ, or say nothing where there are too many."""
-    keys = sorted(
-        {key for each in known for key in each if any(other.get(key) != each[key] for other in known)}
-    )
-    if not 0 < len(keys) <= _NAMED:
-        return [""] * len(known)
-    told = [[each.get(key, "none") for key in keys] for each in known]
-    if max(len(value) for values in told for value in values) > _SHORT:
-        return [""] * len(known)
-    names = [key.rpartition(".")[2] for key in keys]
-    return [
-        ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) for values in told
-    ]
+def _shape(run: Run) -> tuple[int, int] | None:
+    """Return the samples and units of the last Y of a run; None where no last Y is stored."""
+    path = layout.FINAL_Y.path
+    try:
+        if run.content is not None:
+            _, samples, units = run.content.arrays[path].data.shape
+        else:
+            # Only the shape is read: Y itself may be larger than all else in the file.
+            with image.opened(run.path) as file:  # type: ignore[arg-type]
+                _, samples, units = file[path].shape
+    except (*UNREADABLE, SimoptError):
+        return None
+    return (samples, units) if samples > 1 else None
 
 
-def _known(values: FloatArray) -> FloatArray:
-    """Put what is no number before all scores."""
-    known: FloatArray = np.where(np.isfinite(values), values, -np.inf)
-    return known
+def _finite(values: FloatArray) -> FloatArray:
+    """Return values with -inf, which is below all scores, for what is not finite."""
+    finite: FloatArray = np.where(np.isfinite(values), values, -np.inf)
+    return finite
 
 
 def _thinned(levels: FloatArray) -> FloatArray:
-    """Keep of many sorted values the first in each of so many equal parts of their range, and the last."""
+    """Return the first of sorted values in each of MOST_LEVELS equal parts of their range, and the last."""
     if len(levels) <= MOST_LEVELS:
         return levels
     part = (levels - levels[0]) / (levels[-1] - levels[0]) * (MOST_LEVELS - 1)

@@ -1,4 +1,4 @@
-"""What a report is about: files by folder, file or pattern, and of those what filters leave."""
+"""The selection of a report: files by folder, path or pattern, and filters on what they contain."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
 
 KEYS = ("dataset", "measure", "source", "status", "run")
-"""What can be filtered by."""
+"""The keys of filters."""
 
 ANALYSES = ("sensitivity", "joint")
-"""The analyses a report shows; each is stored in files of its name."""
+"""The analyses that a report shows; the files of an analysis have its name."""
 
 Facts = Mapping[str, Sequence[str]]
-"""Names by key: of a file what it holds, of filters what is wanted."""
+"""Names by key: for a file the names in it, for filters the names and patterns to keep."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Where to look, and what to keep of what is there; filters hold patterns by key."""
+    """The files and folders to look in, and filters: patterns by key."""
 
     places: list[Path]
     filters: dict[str, list[str]] = field(default_factory=dict)
 
 
 def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selection:
-    """Tell folders, files and patterns of them from filters ``KEY=VALUE``.
+    """Separate paths and patterns of paths from filters ``KEY=VALUE``.
 
-    A path that reads as a filter is written with its folder: ``./measure=cka``.
+    A path that looks like a filter is written with its folder: ``./measure=cka``.
 
     Parameters
     ----------
     arguments : sequence of str
-        Patterns are those of :mod:`glob`, ``**`` among them. The value of a filter is a name, a pattern as
-        ``ridge*``, or several: ``cka,nbs`` or ``[cka,nbs]``.
+        Patterns are those of :mod:`glob`, including ``**``. The value of a filter is a name, a pattern such
+        as ``ridge*``, or several of them: ``cka,nbs`` or ``[cka,nbs]``.
     default : Path
-        Where to look if no place is given.
+        The folder to look in where the arguments have no path.
 
     Raises
     ------
     InputError
-        An unknown key, a filter without a value, a path that is not there, or a pattern that fits nothing.
+        An unknown key, a filter without a value, or a pattern that matches no path.
     """
     places: list[Path] = []
     filters: dict[str, list[str]] = {}
@@ -71,18 +71,19 @@ def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selectio
 
 def _places(argument: str) -> list[Path]:
     path = checks.expanded(argument, "the place")
+    # A path that exists is taken as it is, even if it contains characters of patterns.
     if path.exists() or not glob.has_magic(argument):
         return [path]
-    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
-    if not found:
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+    if not matches:
         raise InputError(
-            f"No file or folder fits {argument!r}; write patterns in quotes, as 'outputs/*/cka'."
+            f"No file or folder fits {argument!r}; write patterns in quotes, for instance 'outputs/*/cka'."
         )
-    return [Path(each) for each in found]
+    return [Path(match) for match in matches]
 
 
 def find(places: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return the files at and below some places by what they hold, ``run`` or an analysis, each once.
+    """Return the files at and below some places by kind, ``run`` or an analysis, each file once.
 
     Raises
     ------
@@ -90,23 +91,24 @@ def find(places: Sequence[Path]) -> dict[str, list[Path]]:
         A place does not exist.
     """
     named = {layout.RUN_FILE: "run", **{f"{analysis}.h5": analysis for analysis in ANALYSES}}
-    found: dict[str, dict[Path, Path]] = {kind: {} for kind in named.values()}
+    # By resolved path, so that a file that is reached through a link as well counts once.
+    files: dict[str, dict[Path, Path]] = {kind: {} for kind in named.values()}
     for place in places:
         if not place.exists():
             raise InputError(f"{place}: there is no such file or folder.")
         if place.is_file():
-            found[_kind(place)].setdefault(place.resolve(), place)
+            files[_kind(place)].setdefault(place.resolve(), place)
             continue
-        # os.walk leaves out what vanishes meanwhile or cannot be looked at.
+        # os.walk skips folders that are deleted meanwhile or may not be read, where Path.rglob would raise.
         for folder, _, names in sorted(os.walk(place)):
             for name in named.keys() & names:
                 path = Path(folder, name)
-                found[named[name]].setdefault(path.resolve(), path)
-    return {kind: sorted(paths.values()) for kind, paths in found.items()}
+                files[named[name]].setdefault(path.resolve(), path)
+    return {kind: sorted(paths.values()) for kind, paths in files.items()}
 
 
 def _kind(path: Path) -> str:
-    """Return what a file says it holds; one that cannot be asked is read, and refused, as a run."""
+    """Return the kind of a file; a damaged one counts as a run, whose reader then refuses it."""
     try:
         with image.opened(path) as file:
             analysis = image.attributes_of(file).get("analysis")
@@ -116,37 +118,43 @@ def _kind(path: Path) -> str:
 
 
 def keeps(filters: Facts, facts: Facts) -> bool:
-    """Return whether what a file holds passes all filters: one of its names fits one of those wanted."""
+    """Return whether a file passes all filters: of each key a name matches one of the patterns."""
     return all(
-        any(fits(key, wanted, name) for wanted in names for name in facts[key])
-        for key, names in filters.items()
+        any(fits(key, pattern, name) for pattern in patterns for name in facts[key])
+        for key, patterns in filters.items()
     )
 
 
-def fits(key: str, wanted: str, name: str) -> bool:
-    """Return whether a name is, or has the pattern, that is wanted; a run is also told by its hash."""
-    if key == "run" and name.rpartition("-")[2].startswith(wanted):
+def fits(key: str, pattern: str, name: str) -> bool:
+    """Return whether a name matches a pattern; the name of a run also by the beginning of its hash."""
+    if key == "run" and name.rpartition("-")[2].startswith(pattern):
         return True
-    return fnmatchcase(name, wanted)
+    return fnmatchcase(name, pattern)
 
 
 def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
-    """Word the error for filters that leave nothing: the name that is nowhere, or that they never meet."""
+    """Return the error for filters that match nothing: no file has a name, or none has all of them."""
     files = list(seen)
-    for key, names in filters.items():
-        there = {name for facts in files for name in facts[key]}
-        for wanted in names:
-            if not any(fits(key, wanted, name) for name in there):
-                return checks.unknown(wanted, there, key)
-    asked = " ".join(f"{key}={','.join(names)}" for key, names in filters.items())
-    return InputError(f"No stored run or analysis fits {asked}, though each name occurs; drop a filter.")
+    for key, patterns in filters.items():
+        names = {name for facts in files for name in facts[key]}
+        for pattern in patterns:
+            if not any(fits(key, pattern, name) for name in names):
+                return checks.unknown(pattern, names, key)
+    text = " ".join(f"{key}={','.join(patterns)}" for key, patterns in filters.items())
+    return InputError(f"No stored run or analysis fits {text}, though each name occurs; drop a filter.")
 
 
 def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
-    """Return the runs that figures can show, of each dataset so many curves, and a line where some are out.
+    """Return the runs that figures show, and a line for each dataset of which some are left out.
 
-    Runs that differ in their seeds alone are one curve. The first curve of every measure comes first, then
+    Runs that differ only in their seeds are one curve. The first curve of every measure comes first, then
     the second of every measure.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    most : int
+        The most curves of a dataset.
     """
     shown: list[Run] = []
     left_out: list[str] = []
@@ -160,6 +168,6 @@ def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
         if len(ranked) > most:
             count = sum(len(curve.runs) for curve in curves)
             left_out.append(
-                f"figures show {len(kept)} of {count} runs of {dataset}; filter them, as measure=cka."
+                f"figures show {len(kept)} of {count} runs of {dataset}; choose with filters, as measure=cka."
             )
     return shown, left_out

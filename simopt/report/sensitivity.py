@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ NOISE_LABEL = "noise over signal, standard deviations"
 
 
 def strength_label(perturbation: str, strength: float) -> str:
-    """Return a perturbation with its strength, as ``rotation 90°``."""
+    """Return a perturbation with its strength, for instance ``rotation 90°``."""
     return f"{perturbation} {strength:g}{'°' if perturbation == 'rotation' else ''}"
 
 
@@ -31,11 +30,12 @@ def draw_sensitivity(
     ax: Axes | None = None,
     *,
     strength: int = 0,
-    looks: Mapping[str, int] | None = None,
+    legend: bool = True,
 ) -> Axes:
-    """Draw one strength: theory as a line, its band for random directions, experiments as dots.
+    """Draw one strength: theory as a line, its band over random directions, experiments as markers.
 
-    Noise on all of Y is drawn at all its strengths at once, and not against the variance of a PC.
+    The band is the expected score and two standard deviations on either side. Noise on all of Y is drawn at
+    all its strengths at once, against the strength and not against the variance of a PC.
 
     Parameters
     ----------
@@ -43,17 +43,16 @@ def draw_sensitivity(
     ax : Axes, optional
         By default new ones.
     strength : int
-        Which of the strengths.
-    looks : mapping of int, optional
-        Numbers of the measures, by which they look the same in several panels; otherwise in the order given.
+        The index of one of the strengths.
+    legend : bool
     """
     ax = style.axes(ax)
     on_all = result.perturbation == "noise_all"
     at = np.array(result.strengths) if on_all else result.variance_ratio
     cells = (slice(None), 0) if on_all else strength
     order = np.argsort(at)
-    for index, curve in enumerate(result.curves):
-        drawn = look(index if looks is None else looks[curve.measure])
+    for curve in result.curves:
+        drawn = look(curve.measure)
         line, dots = {**drawn, "marker": "none"}, {**drawn, "linestyle": "none"}
         if curve.theory is not None:
             ax.plot(at[order], curve.theory[cells][order], **line)
@@ -72,14 +71,16 @@ def draw_sensitivity(
         title += f"\n{strength_label(result.perturbation, result.strengths[strength])}"
     ax.set(xlabel=NOISE_LABEL if on_all else RATIO_LABEL, ylabel="score")
     ax.set_title(plain(title), wrap=True)
-    if looks is None:
+    if legend:
         ax.legend()
     return ax
 
 
 @mpl.rc_context(PAPER)
 def save_sensitivity(result: Sensitivities, path: Path) -> Path:
-    """Draw one panel a strength, for noise on all PCs one of all, into a PNG, PDF or SVG; return the path.
+    """Draw a panel for each strength into a PNG, PDF or SVG file, and return the path.
+
+    Noise on all of Y has one panel with all strengths.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Figures of scores between null and ceiling."""
+"""Figures of scores between the null and the noise ceiling."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from matplotlib.axes import Axes
 
 from simopt.analysis.standing import Standing
 from simopt.report import style
-from simopt.report.style import CYCLE, plain
+from simopt.report.style import INK, look, plain
 
-_SCORE, _CEILING = CYCLE[1:3]
 _SHADES = {"unrelated": "#555555", "shuffled": "#999999", "gaussian": "#c4c4c4"}
 
 
 def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw each score on a line of its own, with the scores of unrelated data and the noise ceiling."""
+    """Draw a row for each score, in the color of its measure, with the null's scores and the noise ceiling.
+
+    Parameters
+    ----------
+    standings : sequence of Standing
+    ax : Axes, optional
+    title : str
+    """
     ax = style.axes(ax)
     for row, standing in enumerate(standings):
         for place, (kind, null) in enumerate(standing.null.items()):
+            # Up to three kinds of nulls lie above, on and below the line of the score.
             height = np.full(len(null.scores), row + 0.12 * (place - 1))
             ax.plot(null.scores, height, "|", color=_SHADES[kind], markersize=6, label=f"null: {kind}")
         if standing.ceiling is not None:
-            ax.plot(standing.ceiling.interval, [row, row], color=_CEILING, linewidth=3, alpha=0.5)
-            ax.plot(standing.ceiling.value, row, "s", color=_CEILING, markersize=6, label="ceiling")
-        ax.plot(standing.score, row, "o", color=_SCORE, markersize=7, label="score")
+            ax.plot(standing.ceiling.interval, [row, row], color=INK, linewidth=3, alpha=0.3)
+            ax.plot(standing.ceiling.value, row, "s", color=INK, mfc="#ffffff", markersize=6, label="ceiling")
+        ax.plot(standing.score, row, "o", color=look(standing.measure)["color"], markersize=7, label="score")
     ax.set_yticks(range(len(standings)), [plain(standing.measure) for standing in standings])
     ax.set(xlabel="score", title=plain(title), ylim=(len(standings) - 0.5, -0.5))
     handles = style.legend_handles([ax])

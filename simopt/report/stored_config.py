@@ -1,4 +1,4 @@
-"""The configuration that a run or an analysis was made with, read as data: its file may hold anything."""
+"""The stored configuration of a run or an analysis, read as plain data: its file may contain anything."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any
 from simopt.store import config
 
 APART = ("seeds", "log", "device", "cuda_graphs", "force")
-"""Entries that change no result, or make another replicate of it: they are left out."""
+"""Entries that are left out: they do not change a result, or only make another replicate of it."""
 
 _BLOCK = re.compile(rf"^(?:{'|'.join(APART)}):.*\n?(?:[ -].*\n?)*", re.MULTILINE)
 
 
 def parsed(text: str) -> dict[Any, Any] | None:
-    """Return a configuration without the entries of :data:`APART`; None where it is none. Not to be changed.
+    """Return a configuration without the entries in :data:`APART`; None where the text is none.
+
+    The result is cached, so it must not be changed.
 
     Parameters
     ----------
     text : str
-        YAML; whatever it says, nothing but plain values is made of it.
+        YAML. It is read into plain values only, whatever tags it has.
     """
-    return _parsed(_BLOCK.sub("", text))  # so that seeds in separate files are parsed once
+    # The entries are cut out of the text, so that runs that differ only in their seeds are parsed once.
+    return _parsed(_BLOCK.sub("", text))
 
 
 @lru_cache(maxsize=1024)

@@ -1,9 +1,13 @@
-"""How figures look: sized for a paper, told apart without color, the same bytes from the same numbers."""
+"""The look of all figures: sized for print, readable in gray, the same bytes from the same numbers.
+
+A measure has one color, line style and marker, in every figure and on every page: they come from its name.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -19,17 +23,38 @@ from simopt.store.errors import writing
 from simopt.store.whole import whole
 
 COLUMN, PAGE = 3.5, 7.2
-"""Inches of a column and of a page's text."""
-CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
+"""The width of a column and of a page's text, in inches."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""The colors of measures: the palette of Okabe and Ito (2008), safe for color-blind readers."""
+INK = "#000000"
+"""The color of what belongs to no measure."""
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+# 7 colors, 4 line styles and 9 markers have no common divisor, so that 7 * 4 * 9 numbers in a row give as
+# many different combinations.
+_LOOKS = len(COLORS) * len(STYLES) * len(MARKERS)
+# The place of a name decides its look, so new measures go to the end. The first seven, those of the default
+# sets and of the paper, have a color each, and so have the five cross-validated ridge regressions.
+_MEASURES = """
+cka nbs procrustes_angular linreg ridge100_cv5 cka_angular rsa_correlation_corr
+ridge1_cv5 ridge10_cv5 ridge1000_cv5 ridge10000_cv5 ridge_cv linreg_cv5 rsa
+cca svcca pwcca cca_angle pls25 pls_singular_value nbs_squared
+procrustes_angle procrustes_euclidean procrustes_normalized shape_angular shape_euclidean permutation_angular
+permutation_euclidean cka_debiased cka_rbf cka_polynomial distance_correlation rv_adjusted ensd ridge1 ridge10
+ridge100 ridge1000 ridge10000 rsa_euclidean rsa_spearman rsa_kendall rsa_cosine rsa_cosine_cov rsa_corr_cov
+rsa_bures rsa_crossnobis rsa_mahalanobis rsa_distance rsm_norm_difference second_order_cosine aligned_cosine
+eigenspace_overlap gulp hard_correlation_match soft_correlation_match pairwise_matching
+soft_matching_correlation soft_matching_distance mutual_knn cycle_knn lcs_knn jaccard_knn cknna
+rank_similarity magnitude_difference uniformity_difference concentricity_difference function
+""".split()  # noqa: SIM905, a list of as many strings would fill a page
 SUFFIXES = (".png", ".pdf", ".svg")
 
 PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
 """Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
 
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
-"""Inches: a line in a legend with its spaces, a letter, from line to line, and a letter of a title."""
+"""Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
+lines, and a letter of a panel's title. They belong to the font sizes of PAPER; change them together."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -38,67 +63,95 @@ _REPEATABLE = {
 }
 
 
-def look(index: int) -> dict[str, Any]:
-    """Return color, line style and marker of the curve with this number, from 0.
+def place(measure: str) -> int:
+    """Return the number of a measure, which decides its look; outside the catalogue a hash of its name."""
+    if measure in _MEASURES:
+        return _MEASURES.index(measure)
+    # Not hash(), which differs from one process to the next.
+    return len(_MEASURES) + zlib.crc32(measure.encode("utf-8", "replace")) % (_LOOKS - len(_MEASURES))
 
-    Style and marker alone, so also in grey, are another pair for each of 36 numbers in a row.
+
+def look(measure: str, variant: int = 0) -> dict[str, Any]:
+    """Return color, line style and marker of a measure.
+
+    Parameters
+    ----------
+    measure : str
+    variant : int
+        Which of several runs of the measure, from 0: they share a color, and differ in style and marker.
     """
+    number = place(measure)
     return {
-        "color": CYCLE[index % len(CYCLE)],
-        "linestyle": STYLES[index % len(STYLES)],
-        "marker": MARKERS[index % len(MARKERS)],
+        "color": COLORS[number % len(COLORS)],
+        "linestyle": STYLES[(number + variant) % len(STYLES)],
+        "marker": MARKERS[(number + variant) % len(MARKERS)],
     }
 
 
 def plain(text: str) -> str:
-    """Return text for matplotlib, which takes what stands between dollars as a formula, and hides ``_``."""
+    """Return text that matplotlib shows as it is.
+
+    It would set what stands between dollars as a formula, and leave out labels that begin with ``_``.
+    """
     shown = text.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def stem(*parts: str) -> str:
-    """Return a file name of parts that may hold anything."""
+    """Return a file name made of some names, without characters that a file system may refuse."""
     return re.sub(r"[^\w.+-]", "_", "_".join(parts)).lstrip(".")
 
 
 def check_suffixes(suffixes: Iterable[str]) -> None:
-    """Refuse kinds of files that are no figures, before anything is computed."""
+    """Refuse file types that are not for figures; called before anything is computed.
+
+    Raises
+    ------
+    InputError
+    """
     for suffix in suffixes:
         check_suffix(Path(f"figure{suffix}"))
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file that is no figure, before anything is computed."""
+    """Refuse a file whose type is not for figures; called before anything is computed.
+
+    Raises
+    ------
+    InputError
+    """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
 
 
 def axes(ax: Axes | None) -> Axes:
-    """Return the Axes, or new ones of a figure of pyplot, as notebooks show it."""
+    """Return the Axes, or those of a new pyplot figure, which notebooks show by themselves."""
     if ax is None:
-        from matplotlib import pyplot  # picks a backend
+        from matplotlib import pyplot  # imported late: it picks a backend, which may open a display
 
         _, ax = pyplot.subplots(layout="constrained")
     return ax
 
 
 class Panels:
-    """A figure of panels, a column or a page wide; a page too narrow for its columns is widened.
+    """A figure of panels: one is as wide as a column, several as a page, or wider for more than 6 columns.
 
     Parameters
     ----------
     count : int
+        How many panels.
     columns : int
-        At most so many.
+        How many panels a row has at most.
     height : float
-        Of a panel, in inches.
+        The height of a panel, in inches.
     """
 
     def __init__(self, count: int, columns: int, height: float) -> None:
         self.columns = min(columns, count)
         rows = -(-count // self.columns)
+        # At least an inch a column, and 0.8 for the labels on the left.
         self.width = COLUMN if self.columns == 1 else max(PAGE, self.columns + 0.8)
-        self.height = rows * (height + 0.45)
+        self.height = rows * (height + 0.45)  # 0.45 for the title and the labels below
         self.figure = Figure(figsize=(self.width, self.height), layout="constrained")
         axes = self.figure.subplots(rows, self.columns, squeeze=False).ravel()
         for ax in axes[count:]:
@@ -106,30 +159,38 @@ class Panels:
         self.axes: list[Axes] = list(axes[:count])
 
     def set_title(self, ax: Axes, title: str) -> None:
-        """Set a title in as many lines as the width of the panel takes."""
+        """Set a title, broken into lines that fit the width of a panel."""
         letters = int((self.width / self.columns - 0.08) / _TITLE_LETTER)
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 
     def leave_outer_labels(self) -> None:
-        """Leave labels of axes to the panels on the left and at the bottom."""
+        """Keep the labels of axes only on the left and at the bottom."""
         for at, ax in enumerate(self.axes):
             if at + self.columns < len(self.axes):
                 ax.set_xlabel("")
             if at % self.columns:
                 ax.set_ylabel("")
 
-    def with_legend(self, handles: Mapping[str, Artist]) -> Figure:
-        """Add a legend below the panels, for which the figure grows, and return the figure."""
+    def with_legend(self, handles: Mapping[str, Artist], caption: Sequence[str] = ()) -> Figure:
+        """Add a legend below the panels, under the lines of a caption, and return the figure, which grows."""
         longest = max(map(len, handles), default=0)
         columns = max(1, min(len(handles), int(self.width / (_LEGEND_HANDLE + _LETTER * longest))))
-        self.figure.set_size_inches(self.width, self.height + _LINE * -(-len(handles) // columns))
-        self.figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+        lines = [part for line in caption for part in wrap(line, int(self.width / _LETTER))]
+        rows = -(-len(handles) // columns) + len(lines)
+        self.figure.set_size_inches(self.width, self.height + _LINE * rows)
+        self.figure.legend(
+            handles.values(),
+            handles,
+            loc="outside lower center",
+            ncols=columns,
+            title=plain("\n".join(lines)),
+        )
         return self.figure
 
 
 def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
-    """Return what is labeled in some Axes, by label, the first of each."""
+    """Return the labeled artists of some Axes by label; of several with one label, the first."""
     handles: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -145,11 +206,11 @@ def save_panel(draw: Callable[[Axes], object], path: Path, width: float, height:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure, PNG, PDF or SVG by its suffix, its folder made if need be, and return the path.
+    """Write a figure as PNG, PDF or SVG by its suffix, create its folder, and return the path.
 
-    The same figure is the same bytes, whenever and by whichever process it is written: there is no date in
-    it, and the names inside an SVG do not come by chance. It looks the same on every machine: a PDF holds its
-    fonts, as TrueType, which journals ask for; an SVG, which can hold none, has outlines for letters.
+    The same figure gives the same bytes at any time and in any process: it has no date, and the names inside
+    an SVG are not random. It looks the same on every machine: a PDF contains its fonts (as TrueType, which
+    journals ask for), and an SVG, which cannot contain fonts, has letters as outlines.
 
     Raises
     ------
@@ -158,6 +219,7 @@ def save(figure: Figure, path: Path) -> Path:
     """
     check_suffix(path)
     FigureCanvasAgg(figure)
+    # 42 is TrueType, 3 would be Type 3. Without a fixed salt the names inside an SVG are random.
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
     with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
         figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])

@@ -1,4 +1,4 @@
-"""The work of ``simopt report``: what is stored, read, drawn, exported, and compared with the paper."""
+"""The work of ``simopt report``: stored results are read, drawn, exported, and compared with the paper."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _MOST_DRAWN = 12
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files are wanted; None: not written.
+    """The files to write; None stands for a file that is not written.
 
     Attributes
     ----------
     figures : Path or None
-        A folder; None: ``figures`` beside what is reported.
+        A folder; None for ``figures`` in the first folder that is reported.
     suffixes : sequence of str
-        Of figures: ``.png``, ``.pdf``, ``.svg``.
+        The types of figures: ``.png``, ``.pdf``, ``.svg``.
     csv : Path or None
         A folder.
     every : int
-        In trajectories.csv, only every so many states.
+        In trajectories.csv, only every so many logged states.
     latex, html : Path or None
     published : bool
-        Compare with the paper.
+        Whether to compare with the numbers of the paper.
     """
 
     figures: Path | None = None
@@ -46,15 +46,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found and written.
+    """What was read, and the files that were written.
 
     Attributes
     ----------
     found : Collected
     compared : list of Comparison or None
+        None where nothing was to be compared.
     figures, files : list of Path
     left_out : list of str
-        A line for whatever figures and comparisons leave out, is not finished or of an older revision.
+        A line for each thing that figures or comparisons leave out, and for each result that is not finished
+        or of an older revision.
     """
 
     found: Collected
@@ -65,40 +67,49 @@ class Report:
 
 
 def report(selected: Sequence[str], wanted: Wanted) -> Report:
-    """Read what is selected, and write what is wanted.
+    """Read the selected results and write the files that are wanted.
+
+    Parameters
+    ----------
+    selected : sequence of str
+        Paths, patterns and filters, as :func:`simopt.report.selection.parse` reads them.
+    wanted : Wanted
 
     Raises
     ------
     InputError
         A name, path or filter that cannot be used, or a file that cannot be written.
     """
+    # File types are checked first: reading hundreds of runs takes a while.
     check_suffixes(wanted.suffixes)
     checks.suffix(wanted.latex, ".tex")
     checks.suffix(wanted.html, ".html")
-    asked = selection.parse(selected)
-    found = collect(asked.places, asked.filters)
-    drawn, left_out = selection.drawn(found.runs, _MOST_DRAWN)
-    folder = wanted.figures or figures_folder(asked.places)
+    request = selection.parse(selected)
+    collected = collect(request.places, request.filters)
+    drawn, left_out = selection.drawn(collected.runs, _MOST_DRAWN)
+    folder = wanted.figures or figures_folder(request.places)
     figures = save_figures(drawn, folder, wanted.suffixes)
-    arranged, crowded = save_arranged(drawn, found.sensitivities, found.joints, folder, wanted.suffixes)
-    compared, unlike = compare(found) if wanted.published else (None, [])
+    arranged, crowded = save_arranged(
+        drawn, collected.sensitivities, collected.joints, folder, wanted.suffixes
+    )
+    compared, unlike = compare(collected) if wanted.published else (None, [])
     return Report(
-        found,
+        collected,
         compared,
         figures + arranged,
-        _files(found, compared, wanted),
-        [*left_out, *crowded, *unlike, *found.remarks],
+        _files(collected, compared, wanted),
+        [*left_out, *crowded, *unlike, *collected.remarks],
     )
 
 
-def _files(found: Collected, compared: list[Comparison] | None, wanted: Wanted) -> list[Path]:
-    files = [] if wanted.csv is None else exports.save_csv(found, wanted.csv, wanted.every)
+def _files(collected: Collected, compared: list[Comparison] | None, wanted: Wanted) -> list[Path]:
+    files = [] if wanted.csv is None else exports.save_csv(collected, wanted.csv, wanted.every)
     if wanted.csv is not None and compared is not None:
         files.append(exports.save_published(compared, wanted.csv))
     if wanted.latex is not None:
-        files.append(exports.save_latex(found.summaries, wanted.latex))
+        files.append(exports.save_latex(collected.summaries, wanted.latex))
     if wanted.html is not None:
         from simopt.report.page import save_page  # loads torch, for analyses
 
-        files.append(save_page(found, wanted.html))
+        files.append(save_page(collected, wanted.html))
     return files

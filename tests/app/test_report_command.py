@@ -49,7 +49,7 @@ def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert told["published"] == []
     assert all((tmp_path / path).exists() for path in told["files"])
-    assert len(told["files"]) == 8
+    assert len(told["files"]) == 9
     with (tmp_path / "data" / "sensitivity.csv").open() as file:
         assert {row["measure"] for row in csv.DictReader(file)} == {"nbs"}
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from simopt.store import layout
+from simopt.store.image import Array, Stored
 from simopt.store.reader import Run
 
 CONFIG = """measure:
@@ -35,9 +37,14 @@ def made(
     T: int = 9,
     K: int = 6,
     decoded: tuple[str, ...] = (),
+    shape: tuple[int, int] | None = None,
     **attributes,
 ) -> Run:
-    """Return a run whose score rises evenly, later seeds from higher; PC k is captured as score^k."""
+    """Return a run whose score rises evenly, later seeds from higher; PC k is captured as score^k.
+
+    With a ``shape``, samples and units, it has kept a last Y.
+    """
+    last = {} if shape is None else {layout.FINAL_Y.path: Array(np.empty((len(seeds), *shape)), "R n q")}
     score = np.linspace(0.05 * np.array(seeds, float), 0.95, T)
     ratio = 0.5 ** np.arange(1, K + 1)
     written = "\n".join(f"- {seed}" for seed in seeds)
@@ -62,4 +69,5 @@ def made(
         reference_decoding={
             variable: {"accuracy": 0.9, "chance": 0.5, "classes": 2, "folds": 5} for variable in decoded
         },
+        content=Stored({}, last),
     )  # fmt: skip

@@ -1,11 +1,13 @@
 """The paper's figures in their published arrangement."""
 
+import functools
+import re
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import simopt
 from simopt import measures
@@ -13,6 +15,7 @@ from simopt.analysis.sensitivity import Sensitivities
 from simopt.errors import InputError
 from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
+from simopt.report import arranged
 from simopt.report.arranged import (
     MOST,
     decoding_vs_score,
@@ -23,9 +26,10 @@ from simopt.report.arranged import (
     save_arranged,
     sensitivity,
 )
+from simopt.report.panels import NOISE_LABEL
 from simopt.report.pools import pool
 from simopt.report.style import PAPER
-from simopt.theory.sensitivity import experiment
+from simopt.theory.sensitivity import Sensitivity, experiment
 from tests.report.runs import made
 
 DATA = simopt.load_dataset("gaussian", samples=30, units=4)
@@ -40,10 +44,15 @@ def legend(figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@functools.cache
+def curves_of(kind: str, strengths: tuple[float, ...], names: tuple[str, ...]) -> list[Sensitivity]:
+    return experiment(DATA.samples(), [measures.get(name) for name in names], kind, strengths, seeds=[0])
+
+
 def sensitive(
     dataset: str = "majaj", kind: str = "rotation", strengths=(30.0, 90.0), names=NAMES
 ) -> Sensitivities:
-    curves = experiment(DATA.samples(), [measures.get(name) for name in names], kind, strengths, seeds=[0])
+    curves = curves_of(kind, strengths, names)
     return Sensitivities(
         dataset, "surrogate", kind, list(strengths), 1, DATA.spectrum(), curves, {}, None, "found"
     )
@@ -85,6 +94,19 @@ def test_pcs_have_a_row_a_dataset_and_a_column_a_measure() -> None:
     assert (left.x0 < top.x0, left.y1 < top.y0) == (True, True)
 
 
+def test_captured_variance_is_captioned_with_samples_units_seeds_and_noise_floor() -> None:
+    runs = [made(seeds=(0, 1), shape=(30, 4)), made("nbs", seeds=(0, 1), shape=(30, 4))]
+    runs += [made("nbs", lr=0.05, shape=(30, 6)), made(dataset="e", shape=(41, 10))]
+    figure = pcs_vs_score(pool(runs), [])
+    assert figure is not None
+    assert " ".join(figure.legends[0].get_title().get_text().split()) == (
+        "d (real): 30 samples, 4 units, 2 seeds, noise floor 0.14 (cka, nbs lr=0.1); "
+        "30 samples, 6 units, 1 seed, noise floor 0.21 (nbs lr=0.05) "
+        "e (real): 41 samples, 10 units, 1 seed, noise floor 0.25"
+    )
+    assert NOISE_LABEL in legend(figure)
+
+
 def test_a_second_configuration_of_a_measure_has_a_column_of_its_own() -> None:
     figure = pcs_vs_score(pool([made(), made(lr=0.05), made("nbs")]), [])
     assert figure is not None
@@ -95,20 +117,20 @@ def test_a_second_configuration_of_a_measure_has_a_column_of_its_own() -> None:
 def test_data_that_differ_under_one_name_have_panels_of_their_own() -> None:
     figure = half_capture_vs_variance(pool([made(), made(data="bb22")]), [])
     assert figure is not None
-    assert titles(figure) == ["d (real), data aa11", "d (real), data bb22"]
+    assert titles(figure) == ["d (real), data no. 1", "d (real), data no. 2"]
 
 
 def test_sensitivity_shows_the_measures_of_the_paper_at_90_degrees() -> None:
-    told: list[str] = []
-    found = [sensitive("aaa"), sensitive(), sensitive(kind="scaling", strengths=(0.0,))]
-    figure = sensitivity(found, told)
+    lines: list[str] = []
+    results = [sensitive("aaa"), sensitive(), sensitive(kind="scaling", strengths=(0.0,))]
+    figure = sensitivity(results, lines)
     assert figure is not None
     assert titles(figure) == ["majaj (surrogate)\nrotation 90°", "aaa (surrogate)\nrotation 90°"]
     assert legend(figure) == ["cka", "procrustes_angular"]
     theory = figure.axes[0].get_lines()[0].get_ydata()
-    curve = next(curve for curve in found[1].curves if curve.measure == "procrustes_angular")
+    curve = next(curve for curve in results[1].curves if curve.measure == "procrustes_angular")
     np.testing.assert_allclose(theory, curve.theory[1][np.argsort(DATA.spectrum())])
-    assert told == ["one perturbation of each dataset is shown, 1 more are stored."]
+    assert lines == ["one perturbation of each dataset is shown, 1 more are stored."]
     other = sensitivity([sensitive(names=("linreg",))], [])
     assert other is not None
     assert legend(other) == ["linreg"]
@@ -136,44 +158,56 @@ def test_lambdas_come_by_size() -> None:
     assert ridge_lambda(pool(runs[:1]), []) is None
 
 
-def test_a_file_a_source_and_none_without_content(tmp_path: Path) -> None:
-    runs = [made(decoded=("a",)), made(source="surrogate")]
-    written, told = save_arranged(runs, [], [joint(source="drawn")], tmp_path, (".svg", ".pdf"))
+def test_a_file_a_source_and_none_without_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: dict[str, list[str]] = {}
+
+    def keep(figure: Figure, path: Path) -> Path:
+        texts[path.name] = [text.get_text() for text in figure.findobj(mpl.text.Text)]
+        return path
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arranged, "save", keep)
+        runs = [made(decoded=("a",)), made(source="surrogate")]
+        written, lines = save_arranged(runs, [], [joint(source="drawn")], tmp_path, (".svg", ".pdf"))
     names = [
         "decoding_vs_score_real", "half_capture_vs_variance_real", "half_capture_vs_variance_surrogate",
         "joint_ranges_drawn", "pcs_vs_score_real", "pcs_vs_score_surrogate",
     ]  # fmt: skip
-    assert sorted(path.name for path in written) == sorted(
-        f"{name}{end}" for name in names for end in (".svg", ".pdf")
-    )
-    assert told == []
-    for path in written:
-        if path.suffix == ".svg":
-            source = path.stem.rpartition("_")[2]
-            others = {"(real)", "(surrogate)", "(drawn)"} - {f"({source})"}
-            assert f"({source})" in path.read_text()
-            assert not any(other in path.read_text() for other in others)
+    expected = [f"{name}{suffix}" for name in names for suffix in (".pdf", ".svg")]
+    assert sorted(path.name for path in written) == sorted(texts) == expected
+    assert lines == []
+    for name, shown in texts.items():
+        source = Path(name).stem.rpartition("_")[2]
+        named = re.findall(r"\((real|surrogate|drawn)\)", " ".join(shown).replace("\n", " "))
+        assert {*named} == {source}
+    written, _ = save_arranged([], [], [joint()], tmp_path, (".svg", ".pdf"))
+    assert [path.read_bytes()[:5] for path in written] == [b"<?xml", b"%PDF-"]
 
 
 def test_what_there_is_no_room_for_is_told(tmp_path: Path) -> None:
     runs = [made(f"m{at:02}", dataset="majaj") for at in range(MOST + 2)]
-    figure = half_capture_vs_variance(pool(runs), told := [])
+    figure = half_capture_vs_variance(pool(runs), lines := [])
     assert figure is not None
     assert legend(figure) == [f"m{at:02}" for at in range(MOST)]
-    assert told == ["12 of 14 curves of majaj (real) are shown; filter them, as dataset=majaj measure=cka."]
-    figure = half_capture_vs_variance(pool([made(dataset=f"d{at:02}") for at in range(MOST + 1)]), told := [])
+    (line,) = lines
+    assert re.search(r"12 of 14 curves of majaj \(real\).* measure=cka", line)
+    figure = half_capture_vs_variance(
+        pool([made(dataset=f"d{at:02}") for at in range(MOST + 1)]), lines := []
+    )
     assert figure is not None
     assert len(figure.axes) == MOST
-    assert told == ["12 of 13 datasets are shown; filter them, as dataset=majaj measure=cka."]
+    (line,) = lines
+    assert re.search("12 of 13 datasets .* measure=cka", line)
 
 
 def test_nothing_is_no_figure(tmp_path: Path) -> None:
     assert save_arranged([], [], [], tmp_path) == ([], [])
-    with pytest.raises(InputError, match="a figure is"):
+    with pytest.raises(InputError, match=r"\.bmp: .*\.svg"):
         save_arranged([], [], [], tmp_path, (".bmp",))
 
 
-def test_no_text_of_a_figure_is_cut_off_or_over_another() -> None:
+@pytest.mark.parametrize("draw", [decoding_vs_score, pcs_vs_score, half_capture_vs_variance])
+def test_no_text_of_a_figure_is_cut_off_or_over_another(draw) -> None:
     names = (
         "cka",
         "procrustes_angular",
@@ -188,16 +222,16 @@ def test_no_text_of_a_figure_is_cut_off_or_over_another() -> None:
         for name in names
         for d in ("freeman_ziemba", "mante")
     ]
-    for draw in (decoding_vs_score, pcs_vs_score, half_capture_vs_variance):
-        with mpl.rc_context(PAPER):
-            figure = draw(pool(runs), [])
-        assert figure is not None
-        FigureCanvasAgg(figure).draw()
-        whole = figure.bbox
-        boxes = [text.get_window_extent() for text in [*figure.legends, *(ax.title for ax in figure.axes)]
-                 if not hasattr(text, "get_text") or text.get_text()]  # fmt: skip
-        boxes += [ax.yaxis.label.get_window_extent() for ax in figure.axes if ax.get_ylabel()]
-        for at, box in enumerate(boxes):
-            assert whole.x0 <= box.x0 <= box.x1 <= whole.x1
-            assert whole.y0 <= box.y0 <= box.y1 <= whole.y1
-            assert not any(box.overlaps(other) for other in boxes[:at])
+    with mpl.rc_context(PAPER):
+        figure = draw(pool(runs), [])
+    assert figure is not None
+    figure.draw_without_rendering()
+    whole = figure.bbox
+    # The legend of pcs_vs_score has a caption as its title.
+    boxes = [text.get_window_extent() for text in [*figure.legends, *(ax.title for ax in figure.axes)]
+             if not hasattr(text, "get_text") or text.get_text()]  # fmt: skip
+    boxes += [ax.yaxis.label.get_window_extent() for ax in figure.axes if ax.get_ylabel()]
+    for at, box in enumerate(boxes):
+        assert whole.x0 <= box.x0 <= box.x1 <= whole.x1
+        assert whole.y0 <= box.y0 <= box.y1 <= whole.y1
+        assert not any(box.overlaps(other) for other in boxes[:at])

@@ -69,8 +69,8 @@ def test_files(tmp_path: Path, suffix: str, starts: bytes) -> None:
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a figure is a .png, .pdf or .svg file"):
+    with pytest.raises(InputError, match=r"figure\.bmp: .*\.svg"):
         save_attribution(made_up(), "", tmp_path / "figure.bmp")
     (tmp_path / "taken").touch()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="taken"):
         save_attribution(made_up(), "", tmp_path / "taken" / "figure.png")

@@ -25,6 +25,9 @@ from simopt.report.card import (
     time_worded,
 )
 from simopt.report.card.page import joint_plots, save_page
+from simopt.report.page.analyses import sensitivity_plots
+from simopt.report.page.plots import decoding_plots, half_capture_plots, score_plots
+from simopt.report.style import look
 from simopt.report.tables import rounded, summarize
 from simopt.theory.sensitivity import Local, Sensitivity
 from tests.report.runs import made
@@ -33,7 +36,7 @@ STAYS = ("permutation", "orthogonal")
 
 
 def card(name="cka", **changes):
-    found = [
+    invariances = [
         Invariance(kind, side, 0.0 if kind in STAYS else 0.25, kind in STAYS, kind in STAYS)
         for side in ("X", "Y")
         for kind in INVARIANCES
@@ -44,7 +47,9 @@ def card(name="cka", **changes):
     )
     facts = measures.describe(measures.get("cka"))
     cost = Cost(Timed(0.0123, 7), Timed(2.5, 1), 40, 5, "cpu", "float32", 1)
-    made = Card(name, "demo", "surrogate", 40, 5, facts, {"kernel": "linear"}, found, cost, joints=[joint])
+    made = Card(
+        name, "demo", "surrogate", 40, 5, facts, {"kernel": "linear"}, invariances, cost, joints=[joint]
+    )
     return replace(made, missing={"run": "asked not to"}, **changes)
 
 
@@ -92,7 +97,7 @@ def test_the_page_is_written_and_text_stays_text(tmp_path):
     assert "&lt;script&gt;alert(1)" in page
     assert "demo (surrogate)" in page
     assert save_page(cards, tmp_path / "d.html").read_text() == page
-    with pytest.raises(InputError, match=r"ends in \.html"):
+    with pytest.raises(InputError, match=r"c\.pdf: .*\.html"):
         save_page(cards, tmp_path / "c.pdf")
 
 
@@ -127,3 +132,32 @@ def test_half_captures_and_good_scores_have_a_column_a_card():
     assert good_score_table([card("nbs"), ran]).rows == [["a", "-", ran.good_score("a")]]
     assert half_capture_table([card()]) is None
     assert good_score_table([card()]) is None
+
+
+def test_half_captures_that_noise_has_as_well_are_called_noise():
+    run = made(seeds=(0, 3))  # the second start scores 0.15
+    run = replace(run, half_capture=np.array([[0.1, 0.4, 0.1, 0.4, np.nan, 0.4]] * 2))
+    table = half_capture_table([card(run=run, summary=summarize(run))])
+    cells = {str(row[0]).split()[0]: str(row[1]) for row in table.rows}
+    assert [cells[pc] for pc in "1235"] == ["noise", "0.400 ± 0", "noise", "never"]
+    assert "noise: " in table.note
+
+
+def test_a_measure_has_one_color_in_every_plot_of_a_card():
+    cards = [card("nbs", sensitivity=curve("nbs", 3)), card("linreg", sensitivity=curve("linreg", 3))]
+    ran = [made(c.measure, decoded=("a",)) for c in cards]
+    cards = [replace(c, run=run, summary=summarize(run)) for c, run in zip(cards, ran, strict=True)]
+    drawn = [
+        *joint_plots(cards[1:]),
+        *half_capture_plots(ran),
+        *decoding_plots(ran, {}),
+        *score_plots(ran, 9),
+    ]
+    drawn += [plot for result in sensitivities(cards) for plot in sensitivity_plots(result)]
+    colors = {}
+    for plot in drawn:
+        for trace in plot.figure.data:
+            measure = trace.name.split(",")[0]
+            if measure in ("nbs", "linreg"):
+                colors.setdefault(measure, set()).update({trace.line.color, trace.marker.color} - {None})
+    assert colors == {name: {look(name)["color"]} for name in ("nbs", "linreg")}

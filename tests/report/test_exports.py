@@ -7,9 +7,11 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
+import simopt
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
 from simopt.ranges.boundary import Extremes
@@ -17,12 +19,13 @@ from simopt.ranges.pair import Implied
 from simopt.ranges.region import Region
 from simopt.ranges.result import JointRange
 from simopt.ranges.square import Reached, Settled
-from simopt.report import Collected
+from simopt.report import Collected, collect, exports
 from simopt.report.exports import LATEX_ROWS, as_json, escape_latex, save_csv, save_latex
 from simopt.report.tables import summarize
 from simopt.store.layout import ATTRIBUTES
 from simopt.store.reader import Run
 from simopt.theory.sensitivity import Local, Sensitivity
+from tests.report.runs import made
 
 NASTY = '<b>&"50%_#{$}\\~^,\n'
 
@@ -97,7 +100,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_a_row_a_run_and_replicate(tmp_path: Path) -> None:
     written = save_csv(collected(made_up(), made_up("nbs", "real-fedcba987654")), tmp_path / "new")
-    names = ("runs", "trajectories", "half_capture", "decoding", "sensitivity", "joint")
+    names = ("runs", "trajectories", "captured_variance", "half_capture", "decoding", "sensitivity", "joint")
     assert [path.name for path in written] == [f"{name}.csv" for name in names]
     rows = read(tmp_path / "new" / "runs.csv")
     told = [
@@ -126,6 +129,40 @@ def test_trajectories_read_back_the_same_and_are_thinned(tmp_path: Path) -> None
     assert [row["step"] for row in read(tmp_path / "trajectories.csv")] == ["0", "5"] * 4
     with pytest.raises(InputError, match="every is 0"):
         save_csv(found, tmp_path, every=0)
+
+
+def test_captured_variance_reads_back_as_the_file_has_it(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).standard_normal((30, 12)) * np.arange(12, 0, -1)
+    path = simopt.optimize(X, max_steps=6, seeds=(3, 5), store=tmp_path).path
+    save_csv(collect([tmp_path]), tmp_path)
+    rows = read(tmp_path / "captured_variance.csv")
+    with h5py.File(path) as file:
+        step, score = file["trajectory/step"][()], file["trajectory/score"][()]
+        captured = file["trajectory/captured_variance"][()]
+    assert len(rows) == captured.shape[0] * 2 * 4
+    for row in rows:
+        t, r = step.tolist().index(int(row["step"])), (3, 5).index(int(row["seed"]))
+        assert float(row["score"]) == score[t, r]
+        assert np.float32(row["captured_variance"]) == captured[t, r, int(row["pc"]) - 1]
+    assert len({(row["seed"], row["step"], row["pc"]) for row in rows}) == len(rows)
+    assert {row["pc"] for row in rows} == {"1", "2", "5", "10"}
+
+
+@pytest.mark.parametrize(("most", "states"), [(10**6, 300), (9000, 200), (100, 20)])
+def test_captured_variance_is_thinned_to_a_bounded_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, states: int
+) -> None:
+    monkeypatch.setattr(exports, "CAPTURED_ROWS", most)
+    runs = [made(seeds=(0, 1), T=1000), made("nbs", seeds=(0, 1, 2), T=5)]
+    save_csv(Collected(runs, [], [summarize(run) for run in runs]), tmp_path)
+    steps: dict[tuple[str, str, str], list[int]] = {}
+    for row in read(tmp_path / "captured_variance.csv"):
+        steps.setdefault((row["measure"], row["seed"], row["pc"]), []).append(int(row["step"]))
+    counts = {(name, seed): len(steps[name, seed, pc]) for name, seed, pc in steps}
+    assert counts == {**{("cka", seed): states for seed in "01"}, **{("nbs", seed): 5 for seed in "012"}}
+    assert steps["cka", "1", "2"][:1] + steps["cka", "1", "2"][-1:] == [0, 999]
+    gaps = np.diff(steps["cka", "1", "2"])
+    assert gaps.max() - gaps.min() <= 1  # evenly spaced
 
 
 def test_decoding_has_its_levels_and_good_scores(tmp_path: Path) -> None:
@@ -237,5 +274,5 @@ def test_nothing_but_headers_where_nothing_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("write", [save_csv, lambda found, path: save_latex(found.summaries, path / "x.tex")])
 def test_places_that_cannot_be_written(tmp_path: Path, write) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="taken"):
         write(collected(made_up()), tmp_path / "taken")

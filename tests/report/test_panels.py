@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import simopt
 from simopt.optimization.trajectory import StopReason, Trajectory, half_capture
 from simopt.report.panels import (
+    NOISE_LABEL,
     draw_decoding,
     draw_half_capture,
     draw_pcs,
@@ -16,6 +18,7 @@ from simopt.report.panels import (
     draw_trajectory,
 )
 from simopt.report.pools import pool
+from simopt.store import reader
 from tests.report.runs import made
 
 
@@ -38,7 +41,7 @@ def test_scores_are_a_mean_and_a_range() -> None:
 
 def test_pcs_are_drawn_by_score_and_only_those_there_are() -> None:
     ax = draw_pcs(pool([made()])[0], Figure().subplots())
-    assert ax.get_legend_handles_labels()[1] == ["PC 1", "PC 2", "PC 5"]
+    assert ax.get_legend_handles_labels()[1] == ["PC 1", "PC 2", "PC 5", NOISE_LABEL]
     x, y = lines(ax)["PC 2"].get_xydata().T
     np.testing.assert_allclose(y, x**2, atol=1e-7)
     assert ax.get_title() == "d (real), cka"
@@ -90,18 +93,68 @@ def test_names_that_look_like_formulas_stay_text(tmp_path) -> None:
 
 @pytest.mark.parametrize("draw", [draw_score, draw_half_capture])
 def test_a_measure_looks_the_same_wherever_it_is_drawn(draw) -> None:
-    looks = {"nbs": 0, "cka": 5}
-    one = draw(pool([made("cka"), made("nbs")]), Figure().subplots(), looks)
-    other = draw(pool([made("cka")]), Figure().subplots(), looks)
+    one = draw(pool([made("cka"), made("nbs")]), Figure().subplots())
+    other = draw(pool([made("linreg"), made("cka")]), Figure().subplots())
     first, second = lines(one)["cka"], lines(other)["cka"]
     assert first.get_color() == second.get_color() != lines(one)["nbs"].get_color()
     assert (first.get_linestyle(), first.get_marker()) == (second.get_linestyle(), second.get_marker())
 
 
+def test_two_runs_of_a_measure_share_its_color_and_differ_in_style() -> None:
+    drawn = lines(draw_score(pool([made(), made(lr=0.05)]), Figure().subplots()))
+    one, other = drawn["cka lr=0.1"], drawn["cka lr=0.05"]
+    assert one.get_color() == other.get_color()
+    assert one.get_linestyle() != other.get_linestyle()
+
+
+def test_the_noise_floor_is_units_over_samples_less_one(tmp_path) -> None:
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    result = simopt.optimize(X, max_steps=2, seeds=(0, 1), store=tmp_path)
+    (curve,) = pool([reader.read(result.path)])
+    assert curve.shape == (30, 4)
+    assert curve.noise_words() == "30 samples, 4 units, 2 seeds, noise floor 0.14"
+    for ax in (draw_pcs(curve, Figure().subplots()), draw_trajectory(result, Figure().subplots())):
+        np.testing.assert_allclose(lines(ax)[NOISE_LABEL].get_ydata(), 4 / 29)
+    unknown = pool([made(seeds=(0, 3))])[0]  # no file, so no last Y
+    floor = lines(draw_pcs(unknown, Figure().subplots()))[NOISE_LABEL].get_ydata()
+    np.testing.assert_allclose(floor, (0.15 ** np.arange(1, 7)).mean() / 2)  # what the starts capture
+    assert "2 seeds" in unknown.noise_words()
+
+
+def test_half_captures_no_higher_than_noise_have_no_mark() -> None:
+    half = np.array([[0.5, 0.05, np.nan, 0.4, 0.4, 0.4], [0.6, 0.7, np.nan, 0.04, 0.4, 0.4]])
+    run = replace(made(seeds=(0, 1)), half_capture=half)
+    (curve,) = pool([run])
+    # The second start scores 0.05: what is half captured at 0.05 or below, noise has as well.
+    above = np.isfinite(curve.half_capture_above_noise)
+    assert above.astype(int).tolist() == [[1, 0, 0, 1, 1, 1], [1, 1, 0, 0, 1, 1]]
+    assert curve.no_higher_than_noise == 0  # of each PC that was half captured, one replicate was above
+    drawn = lines(draw_half_capture([curve], Figure().subplots()))
+    assert drawn["cka"].get_xdata().tolist() == run.pc_variance[[0, 1, 3, 4, 5]].tolist()
+    np.testing.assert_allclose(drawn["cka"].get_ydata(), [0.55, 0.7, 0.4, 0.4, 0.4])
+    assert drawn["_never cka"].get_xdata().tolist() == run.pc_variance[[2]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("samples", "units", "above"), [(200, 10, True), (40, 9, True), (20, 18, False), (20, 30, False)]
+)
+def test_noise_of_many_units_half_captures_every_pc(samples: int, units: int, above: bool) -> None:
+    (curve,) = pool([made(T=40, shape=(samples, units))])
+    assert np.isfinite(curve.half_capture).sum() == 6
+    assert np.isfinite(curve.half_capture_above_noise).sum() == 6 * above
+    assert curve.no_higher_than_noise == 6 * (not above)
+    noise = np.random.default_rng(0).standard_normal((400, samples, units))
+    basis = np.linalg.qr(noise - noise.mean(axis=1, keepdims=True))[0][:, :, : samples - 1]
+    pc = np.linspace(-1, 1, samples)
+    captured = np.square(pc / np.linalg.norm(pc) @ basis).sum(axis=1)  # of one PC, by 400 draws of noise
+    assert (np.mean(captured >= 0.5) < 0.05) == above  # the midpoint of what the start captures, 0, and 1
+    assert captured.mean() == pytest.approx(curve.noise_floor, abs=0.02)
+
+
 def test_a_run_in_memory_is_drawn_as_a_stored_one() -> None:
     run = made(seeds=(0, 2), T=30)
     trajectory = Trajectory(
-        run.step, run.score, run.captured_variance, np.empty(0), run.pc_variance, StopReason.TARGET
+        run.step, run.score, run.captured_variance, None, run.pc_variance, StopReason.TARGET
     )
     stored, drawn = (
         draw_pcs(pool([run])[0], Figure().subplots()),

@@ -1,15 +1,17 @@
 """Runs that differ in their seeds alone are one curve, on one grid of scores."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simopt.optimization.trajectory import first_passage
-from simopt.report.pools import MOST_LEVELS, along, band, pool, settings
+from simopt.report.pools import MOST_LEVELS, along, band, differences, pool, settings
 from tests.report.runs import made
 
 
@@ -33,10 +35,36 @@ def test_whatever_else_differs_is_another_pool(other: dict) -> None:
 
 def test_labels_say_what_pools_of_a_measure_differ_in() -> None:
     runs = [made(), made(seeds=(1,)), made(lr=0.05), made("nbs")]
-    assert [each.label for each in pool(runs)] == ["cka lr=0.1", "cka lr=0.05", "nbs"]
+    assert [(curve.label, curve.variant) for curve in pool(runs)] == [
+        ("cka lr=0.1", 1), ("cka lr=0.05", 0), ("nbs", 0),
+    ]  # fmt: skip
     unread = [replace(made(config=None), path=made().path.parent.parent / f"real-{name}" / "run.h5")
               for name in ("0123456789ab", "fedcba987654")]  # fmt: skip
-    assert [each.label for each in pool(unread)] == ["cka 012345", "cka fedcba"]
+    assert [curve.label for curve in pool(unread)] == ["cka no. 1", "cka no. 2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        # Two options that differ are both named; of more, the fewest that do, of init before others.
+        ([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}], ["c=2", "c=3"]),
+        ([{"a": 1, "b": {"c": 2}}, {"a": 2, "b": {"c": 3}}], ["a=1, c=2", "a=2, c=3"]),
+        ([{"a": k, "b": k, "init": {"units": k}} for k in (1, None)], ["units=1, ...", "units=null, ..."]),
+        ([{"a": i, "b": j, "c": i + j} for i in (0, 1) for j in (0, 1)],
+         [f"a={i}, b={j}, ..." for i in (0, 1) for j in (0, 1)]),
+        ([{"a": 1}, {}], ["a=1", "a=none"]),
+        ([{"a": "x" * 40}, {"a": "y" * 40}], ["no. 1", "no. 2"]),
+        ([{"a": "x" * 40, "b": 1}, {"a": "y" * 40, "b": 2}], ["b=1, ...", "b=2, ..."]),
+    ],
+)  # fmt: skip
+def test_the_options_that_tell_runs_apart_are_named(options: list[dict], labels: list[str]) -> None:
+    runs = [
+        replace(made(config=yaml.safe_dump(option)), path=Path(f"{at:012x}/run.h5"))
+        for at, option in enumerate(options)
+    ]
+    assert differences(runs) == labels
+    assert [curve.label for curve in pool(runs)] == [f"cka {label}" for label in labels]
+    assert differences(runs[::-1]) == labels[::-1]
 
 
 def test_a_seed_that_was_run_twice_counts_once_and_as_finished() -> None:
@@ -62,10 +90,10 @@ def test_a_config_may_hold_anything(text) -> None:
 
 
 def test_settings_leave_out_what_does_not_change_a_result() -> None:
-    known = settings(made(seeds=(3,)))
-    assert known is not None
-    assert known["optimizer.lr"] == "0.1"
-    assert not {"seeds.0", "log.dir", "device", "force"} & set(known)
+    config = settings(made(seeds=(3,)))
+    assert config is not None
+    assert config["optimizer.lr"] == "0.1"
+    assert not {"seeds.0", "log.dir", "device", "force"} & set(config)
     flow = settings(made(config="{seeds: [0], log: {dir: x}, target: 0.9}"))
     assert flow == {"target": "0.9"}
 
@@ -91,8 +119,8 @@ def test_between_logged_states_it_is_interpolated_as_half_captures_are() -> None
     np.testing.assert_allclose(placed[:, 0, 0], [0, 0.1, 0.2, 0.5 + 0.4 * 0.25 / 0.45, 0.9, np.nan])
     assert np.isnan(placed[:, 1, 0]).tolist() == [True, False, False, False, False, False]
     at = levels.tolist().index(0.2)
-    wanted = first_passage(values, score[:, None, None], np.array([[0.2]]))  # of values, where score passes
-    np.testing.assert_allclose(placed[at, 0, 0], wanted[0, 0])
+    expected = first_passage(values, score[:, None, None], np.array([[0.2]]))  # of values, where score passes
+    np.testing.assert_allclose(placed[at, 0, 0], expected[0, 0])
 
 
 def test_distances_are_passed_from_above() -> None:
@@ -146,7 +174,7 @@ def test_half_captures_of_all_replicates() -> None:
 
 def test_the_band_is_the_range_and_the_mean_that_of_at_least_half() -> None:
     values = np.array([[1.0, 3.0, np.nan, np.nan], [1.0, np.nan, np.nan, np.nan], [np.nan] * 4, [0, 1, 2, 3]])
-    found = band(values)
-    np.testing.assert_array_equal(found.mean, [2, np.nan, np.nan, 1.5])
-    np.testing.assert_array_equal(found.low, [1, 1, np.nan, 0])
-    np.testing.assert_array_equal(found.high, [3, 1, np.nan, 3])
+    spread = band(values)
+    np.testing.assert_array_equal(spread.mean, [2, np.nan, np.nan, 1.5])
+    np.testing.assert_array_equal(spread.low, [1, 1, np.nan, 0])
+    np.testing.assert_array_equal(spread.high, [3, 1, np.nan, 3])

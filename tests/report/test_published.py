@@ -142,7 +142,7 @@ def test_known_shifts_are_found() -> None:
     assert found[MEDIAN].difference == pytest.approx(0.03)
     assert found[LARGEST].difference == pytest.approx(0.03)
     assert (found[MEDIAN].published, found[MEDIAN].here) == (None, None)
-    assert found[MEDIAN].note == "27 of 38 PCs captured on both sides, 0 on one side only"
+    assert found[MEDIAN].note == "27 of 38 PCs captured in both, 0 in one only"
     assert (found[STEPS].published, found[STEPS].here, found[STEPS].difference) == (80, 84, 4)
 
 
@@ -155,7 +155,7 @@ def test_the_largest_difference_names_its_pc_and_one_sided_pcs_are_counted() -> 
     assert found[LARGEST].published == numbers.half_capture("majaj", "nbs")[6]
     assert found[LARGEST].note == "PC 7"
     assert found[MEDIAN].difference == 0
-    assert found[MEDIAN].note == "37 of 38 PCs captured on both sides, 1 on one side only"
+    assert found[MEDIAN].note == "37 of 38 PCs captured in both, 1 in one only"
     assert found[NEVER].difference == 1
 
 
@@ -230,7 +230,7 @@ def test_runs_of_something_else_and_unfinished_ones_are_left_out() -> None:
         [],
         [
             "not compared (runs: 1): d is no recording of the paper",
-            "not compared (runs: 1): of siegel the published runs at hand are cka, procrustes_angular",
+            "not compared (runs: 1): on siegel the published runs at hand are cka, procrustes_angular",
             "not compared (runs: 1): its status is interrupted",
             "not compared (runs: 2): it did not reach 0.99",
         ],

@@ -165,9 +165,9 @@ def test_filters_choose_runs_and_the_measures_of_analyses(tmp_path: Path) -> Non
     assert (len(found.runs), found.sensitivities, found.joints) == (2, [], [])
     assert len(collect([tmp_path]).runs) == 3
     assert collect([tmp_path], {"status": ["finished"], "measure": ["cka"], "dataset": ["m*e"]}).sensitivities
-    with pytest.raises(InputError, match="Unknown dataset 'manta'; the nearest: mante"):
+    with pytest.raises(InputError, match="'manta'.* mante"):
         collect([tmp_path], {"dataset": ["manta"]})
-    with pytest.raises(InputError, match="Unknown status 'failed'; the nearest: finished"):
+    with pytest.raises(InputError, match="'failed'.* finished"):
         collect([tmp_path], {"dataset": ["mante"], "measure": ["nbs"], "status": ["failed"]})
 
 
@@ -215,10 +215,10 @@ def _half_decoded(file: h5py.File) -> None:
         (_replace("summary/half_capture", np.ones(50)), r"half_capture is float64 \(50,\); expected"),
         (_replace("trajectory/score", np.full((45, 1), b"1")), r"score is \|S1"),
         (_replace("trajectory/captured_variance", np.ones((45, 2, 50), "f4")), "score is float64"),
-        (_replace("trajectory/captured_variance", np.ones(45, "f4")), "fit together"),
+        (_replace("trajectory/captured_variance", np.ones(45, "f4")), r"b.run\.h5"),
         (_huge, "hardly anything was ever written"),
         (_controls, "control characters"),
-        (_no_text, r"'cka\\udcff' holds .* bytes that are no UTF-8"),
+        (_no_text, r"'cka\\udcff' .*UTF-8"),
         (_half_decoded, "could not convert string to float: 'high'"),
     ],
 )
@@ -257,7 +257,7 @@ def test_many_rows_are_thinned_and_read_again_where_all_are_wanted(tmp_path: Pat
         attributes = {"accuracy": 0.9, "chance": 0.1, "classes": 2, "folds": 5}
         file.create_dataset("reference/decoding/a", data=np.ones(1)).attrs.update(attributes)
     whole = collect([tmp_path])
-    few = collect([tmp_path], room=10 * 50 * 4)
+    few = collect([tmp_path], budget=10 * 50 * 4)
     assert (whole.thinned, few.thinned) == (set(), {path})
     (all_rows,), (rows,) = whole.runs, few.runs
     assert len(rows.step) <= 10 < len(all_rows.step)
@@ -273,7 +273,7 @@ def test_half_captures_of_thinned_runs_are_those_of_all_rows(tmp_path: Path) -> 
     with h5py.File(stored(tmp_path / "run.h5"), "r+") as file:
         del file["summary/half_capture"]
     (whole,) = collect([tmp_path]).runs
-    few = collect([tmp_path], room=5 * 50 * 4)
+    few = collect([tmp_path], budget=5 * 50 * 4)
     assert whole.half_capture is None
     assert len(few.runs[0].step) <= 5
     np.testing.assert_array_equal(few.runs[0].half_capture, summarize(whole).halves)

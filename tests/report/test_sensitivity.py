@@ -56,5 +56,5 @@ def test_every_strength_is_in_the_file(tmp_path, kind):
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(InputError, match="a figure is"):
+    with pytest.raises(InputError, match=r"f\.doc: .*\.svg"):
         save_sensitivity(result(CURVES), tmp_path / "f.doc")

@@ -11,6 +11,7 @@ from simopt.analysis.nulls import Null
 from simopt.analysis.standing import Standing
 from simopt.errors import InputError
 from simopt.report.standing import draw_standings, save_standings
+from simopt.report.style import look
 
 NULL = Null("unrelated", np.array([0.1, 0.2, 0.3]), True)
 CEILING = Ceiling("cka", 0.9, 0.85, np.empty(0), np.nan, (0.88, 0.92), "given SNR")
@@ -27,6 +28,8 @@ def test_scores_nulls_and_ceilings_are_where_they_belong() -> None:
         "null: unrelated", "ceiling", "score",
     ]  # fmt: skip
     assert drawn["ceiling"] == [[0.9, 0]]
+    scores = [line.get_color() for line in ax.get_lines() if line.get_label() == "score"]
+    assert scores == [look("cka")["color"], look("nbs")["color"]]
     assert [x for x, _ in drawn["null: unrelated"]] == [0.1, 0.2, 0.3]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["cka", "nbs"]
 
@@ -38,7 +41,7 @@ def test_names_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
 
 def test_a_file_of_its_suffix(tmp_path: Path) -> None:
     assert save_standings(STANDINGS, "x", tmp_path / "a" / "s.svg").read_text().startswith("<?xml")
-    with pytest.raises(InputError, match=r"s\.txt: a figure is"):
+    with pytest.raises(InputError, match=r"s\.txt: .*\.svg"):
         save_standings(STANDINGS, "x", tmp_path / "s.txt")
 
 

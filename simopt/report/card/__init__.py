@@ -1,4 +1,4 @@
-"""The card of a measure: what it is, and what its scores mean on a dataset, as data and as tables."""
+"""The card of a measure: its properties, and what its scores mean on a dataset, as data and as tables."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.checks import as_plain
 from simopt.report.document import Number, Table
+from simopt.report.pools import pool
 from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -22,24 +25,25 @@ SHOWN_PCS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
 
 @dataclass(frozen=True)
 class Joint:
-    """Which scores occur together with those of another measure.
+    """The scores of a measure that occur together with those of another one.
 
     Attributes
     ----------
     partner : str
+        The other measure.
     outline : array, (N, 2)
-        Around the region found, scores of the partner first; of a measure that is a function of the other,
-        a line there and back.
+        The outline of the region found, with scores of the partner first. Where one measure is a function of
+        the other, a line there and back.
     lower, upper : array, (P, 2)
-        Scores of the partner, and what is proved of the measure there; empty where nothing is.
+        Scores of the partner, and the proved bound of the measure there; empty where none is proved.
     area : float
     verdict : str
-        Independent, coupled, asymmetric, or exact: one is a function of the other; empty where none is
-        given.
+        ``independent``, ``coupled``, ``asymmetric``, or ``exact`` where one is a function of the other; empty
+        where there is none.
     sentence : str
-        What one score says of the other.
+        What one score implies about the other.
     effort : str
-        How hard it was looked for.
+        How the region was searched for, for instance with how many steps.
     path : Path or None
     """
 
@@ -54,7 +58,7 @@ class Joint:
     path: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; null for what is not finite."""
+        """Return plain values; what is not finite is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
         proved = {"proved_lower": self.lower, "proved_upper": self.upper}
         plain: dict[str, Any] = as_plain({**shown, **proved, "verdict": self.verdict or None})
@@ -71,19 +75,19 @@ class Card:
     dataset, source : str
     samples, units : int
     facts : dict
-        As :func:`simopt.measures.describe` gives them.
+        Those of :func:`simopt.measures.describe`.
     options : dict
-        The parameters of its form.
+        The options of the measure.
     invariances : list of Invariance
     cost : Cost or None
-    sensitivity : Result or None
-        Of this measure alone, every PC replaced in turn.
+    sensitivity : Sensitivities or None
+        Of this measure alone, with each PC replaced in turn.
     run, summary : Run and Summary, or None
     joints : list of Joint
     missing : dict of str
-        For each part that is not there, the reason.
+        The reason for each part that the card lacks.
     notes : list of str
-        How it was made, and what is to be known of it.
+        How the card was made, and what limits it.
     """
 
     measure: str
@@ -103,11 +107,11 @@ class Card:
     notes: list[str] = field(default_factory=list)
 
     def about(self) -> Iterator[tuple[str, str]]:
-        """Give what the measure is, in words, a name and a value each."""
+        """Yield the properties of the measure in words, each with its name."""
         facts = self.facts
         low, high = facts["range"]
-        # Of a function of the user's own nothing is declared, so its range and direction are not known.
-        undeclared = bool(self.invariances) and all(each.declared is None for each in self.invariances)
+        # A function of the user's own declares nothing, so its range and direction are unknown.
+        undeclared = bool(self.invariances) and all(tested.declared is None for tested in self.invariances)
         closer = "larger" if facts["larger_is_closer"] else "smaller"
         yield "family", facts["family"]
         yield "formula", facts["formula"]
@@ -119,39 +123,39 @@ class Card:
         yield "aliases", ", ".join(facts["aliases"]) or "none"
 
     def disagreements(self) -> list[str]:
-        """Return in words where what was found is not what is declared."""
+        """Return a line for each invariance that a test contradicts."""
         return [
-            f"{each.kind.replace('_', ' ')} of {each.side}: declared to "
-            f"{'leave' if each.declared else 'change'} the score, changed it by at most {each.change:.1e}"
-            for each in self.invariances
-            if not each.agrees
+            f"{tested.kind.replace('_', ' ')} of {tested.side}: declared to "
+            f"{'leave' if tested.declared else 'change'} the score, changed it by at most {tested.change:.1e}"
+            for tested in self.invariances
+            if not tested.agrees
         ]
 
     def good_score(self, variable: str) -> str:
-        """Return in words the score at which a label can be decoded."""
+        """Return in words the score from which on a label can be decoded."""
         if self.run is None or self.summary is None or variable not in self.run.decoding:
             return "-"
         good = self.summary.good_scores.get(variable)
         return "not defined" if good is None else good.worded()
 
     def joint_sentence(self, partner: str) -> str:
-        """Return what is known of joint scores with another measure."""
-        found = next((each for each in self.joints if each.partner == partner), None)
-        if found is None:
+        """Return verdict and sentence on the joint scores with another measure."""
+        joint = next((joint for joint in self.joints if joint.partner == partner), None)
+        if joint is None:
             return "itself" if partner == self.measure else "-"
-        verdict = f"{found.verdict}: " if found.verdict else ""
-        return f"{verdict}{found.sentence or 'no threshold is known for it'}"
+        verdict = f"{joint.verdict}: " if joint.verdict else ""
+        return f"{verdict}{joint.sentence or 'no threshold is known for it'}"
 
     def remarks(self) -> list[str]:
-        """Return notes and the reasons for what is missing, a line each."""
-        told = [f"{self.measure}: {note}" for note in self.notes]
+        """Return a line for each note and for each missing part."""
+        lines = [f"{self.measure}: {note}" for note in self.notes]
         for part, reason in self.missing.items():
-            own = reason.startswith(self.measure)
-            told.append(f"{part}: {reason}" if own else f"{self.measure}, {part}: {reason}")
-        return told
+            names_measure = reason.startswith(self.measure)
+            lines.append(f"{part}: {reason}" if names_measure else f"{self.measure}, {part}: {reason}")
+        return lines
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; null for what is not there."""
+        """Return plain values; what is missing is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
         plain: dict[str, Any] = as_plain(
             {
@@ -184,23 +188,23 @@ _DIRECTIONS = {"y_to_x": "X is predicted from Y", "x_to_y": "Y is predicted from
 
 
 def heading(cards: Sequence[Card]) -> str:
-    """Return the title of cards side by side, a surrogate marked as such."""
+    """Return the title of cards side by side: measures, dataset and source."""
     return f"{' and '.join(card.measure for card in cards)} on {cards[0].dataset} ({cards[0].source})"
 
 
 def about_table(cards: Sequence[Card]) -> Table:
-    """Return what the measures are."""
-    facts = [dict(card.about()) for card in cards]
-    rows = [[key, *(each[key] for each in facts)] for key in facts[0]]
+    """Return the properties of the measures, a column for each card."""
+    columns = [dict(card.about()) for card in cards]
+    rows = [[key, *(column[key] for column in columns)] for key in columns[0]]
     return Table("about", heading(cards), "", _heads("", cards), rows)
 
 
 def invariance_table(cards: Sequence[Card]) -> Table:
-    """Return what became of each kind of transformation of each side."""
+    """Return how the score changes under each kind of transformation of X and of Y."""
     kinds = dict.fromkeys(invariance.kind for card in cards for invariance in card.invariances)
-    tried = [{(i.kind, i.side): i for i in card.invariances} for card in cards]
+    tested = [{(i.kind, i.side): i for i in card.invariances} for card in cards]
     rows = [
-        [kind.replace("_", " "), *(_invariance_cell(of.get((kind, side))) for of in tried for side in SIDES)]
+        [kind.replace("_", " "), *(_invariance_cell(of.get((kind, side))) for of in tested for side in SIDES)]
         for kind in kinds
     ]
     heads = ["transformation", *(f"{card.measure}, of {side}" for card in cards for side in SIDES)]
@@ -209,28 +213,30 @@ def invariance_table(cards: Sequence[Card]) -> Table:
 
 
 def half_capture_table(cards: Sequence[Card]) -> Table | None:
-    """Return the scores at half capture of some PCs, and how the runs ended; None where there is no run."""
+    """Return the scores at half capture of some PCs, and the last scores; None where no card has a run."""
     ratio = next((card.run.pc_variance for card in cards if card.run is not None), None)
     if ratio is None:
         return None
     pcs = [pc for pc in SHOWN_PCS if pc <= len(ratio)]
     heads = [*(Number(f"{pc} ({ratio[pc - 1]:.1%})", pc) for pc in pcs)]
     heads += [Number("last score"), Number("PCs never half captured")]
-    columns = [_half_cells(card.summary, pcs) for card in cards]
+    columns = [_half_cells(card, pcs) for card in cards]
     rows = [list(row) for row in zip(heads, *columns, strict=True)]
-    note = "the score at which a PC is half captured by noise that climbs the score; means over replicates"
+    note = "the score at which optimized noise half captures a PC, means over replicates"
+    if any("noise" in row for row in rows):
+        note += "; noise: noise half captures the PC without optimization as well"
     return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
 
 
 def good_score_table(cards: Sequence[Card]) -> Table | None:
-    """Return the scores at which labels can be decoded; None where none were decoded."""
+    """Return the scores from which on labels can be decoded; None where no label was decoded."""
     variables = dict.fromkeys(name for card in cards if card.run is not None for name in card.run.decoding)
     rows = [[name, *(card.good_score(name) for card in cards)] for name in variables]
     return Table("good-table", "Good scores", GOOD_NOTE, _heads("label", cards), rows) if rows else None
 
 
 def joint_table(cards: Sequence[Card]) -> Table | None:
-    """Return what is known of joint scores with other measures; None where nothing is."""
+    """Return verdicts and sentences on joint scores with other measures; None where there are none."""
     rows = [[name, *(card.joint_sentence(name) for card in cards)] for name in partners(cards)]
     efforts = "; ".join(
         dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")
@@ -240,38 +246,39 @@ def joint_table(cards: Sequence[Card]) -> Table | None:
 
 
 def cost_table(cards: Sequence[Card]) -> Table:
-    """Return how long a score takes, and of which data, where and how that was measured."""
+    """Return how long a score takes, and on which data and machine that was measured."""
     costs = [card.cost for card in cards]
     growths = [card.facts["cost"] for card in cards]
     rows = [
         ["a score", *("-" if cost is None else time_worded(cost.score) for cost in costs)],
         ["with gradient", *("-" if cost is None else time_worded(cost.gradient) for cost in costs)],
-        ["growth", *("growth unknown" if each == "unknown" else f"grows as {each}" for each in growths)],
+        ["growth", *("growth unknown" if cost == "unknown" else f"grows as {cost}" for cost in growths)],
     ]
-    known = next((cost for cost in costs if cost is not None), None)
+    first = next((cost for cost in costs if cost is not None), None)
     note = ""
-    if known is not None:
-        threads = "1 thread" if known.threads == 1 else f"{known.threads} threads"
-        note = f"{known.samples} x {known.units}, {known.dtype} on {known.device}, {threads}"
+    if first is not None:
+        threads = "1 thread" if first.threads == 1 else f"{first.threads} threads"
+        note = f"{first.samples} x {first.units}, {first.dtype} on {first.device}, {threads}"
     return Table("costs", "Cost", note, _heads("", cards), rows)
 
 
 def partners(cards: Sequence[Card]) -> list[str]:
-    """Return the measures that joint ranges are given with."""
+    """Return the other measures of all joint ranges."""
     return list(dict.fromkeys(joint.partner for card in cards for joint in card.joints))
 
 
 def time_worded(timed: Timed | None) -> str:
-    """Return a time with two digits, and what it is of."""
+    """Return a time with two digits and its unit."""
     if timed is None:
         return "no gradient"
-    unit, factor = next(each for each in _UNITS if timed.seconds * each[1] >= 1 or each[0] == "us")
+    # The largest unit of which the time has at least one; microseconds for anything shorter.
+    unit, factor = next((unit for unit in _UNITS if timed.seconds * unit[1] >= 1), _UNITS[-1])
     once = " (one call)" if timed.calls == 1 else ""
     return f"{float(f'{timed.seconds * factor:.2g}'):g} {unit}{once}"
 
 
 def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
-    """Return the sensitivities of all cards in one; each by itself where not all are of as many seeds."""
+    """Return the sensitivities of all cards as one; separately where their numbers of seeds differ."""
     results = [card.sensitivity for card in cards if card.sensitivity is not None]
     if len({result.seeds for result in results}) != 1:
         return results
@@ -285,25 +292,31 @@ def _heads(first: str, cards: Sequence[Card]) -> list[str]:
     return [first, *(card.measure for card in cards)]
 
 
-def _half_cells(summary: Summary | None, pcs: Sequence[int]) -> list[Number]:
-    """Return the scores at half capture, the last one, and the share that never was."""
-    if summary is None:
+def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
+    """Return the scores at half capture, the last one, and the share of PCs that were never half captured."""
+    run, summary = card.run, card.summary
+    if run is None or summary is None:
         return [Number("-")] * (len(pcs) + 2)
-    cells = [
-        Number(half.worded("never"), float(half.value or "nan")) if half else Number("-")
-        for half in summary.rounded_halves(pcs)
-    ]
+    cells = []
+    above_noise = [curve.half_capture_above_noise for curve in pool([run])]  # none without a logged state
+    for pc, half in zip(pcs, summary.rounded_halves(pcs), strict=True):
+        if half is None:
+            cells.append(Number("-"))
+        elif half.count and all(np.isnan(values[:, pc - 1]).all() for values in above_noise):
+            cells.append(Number("noise"))
+        else:
+            cells.append(Number(half.worded("never"), float(half.value or "nan")))
     return [*cells, Number(rounded(summary.scores).worded()), Number(f"{summary.never_captured:.0%}")]
 
 
-def _invariance_cell(tried: Invariance | None) -> Number:
-    """Say whether the score stays, and whether that is declared."""
-    if tried is None:
+def _invariance_cell(tested: Invariance | None) -> Number:
+    """Return whether the score stays the same, and what is declared where that differs."""
+    if tested is None:
         return Number("-")
-    if not math.isfinite(tried.change):
+    if not math.isfinite(tested.change):
         text = "undefined"
     else:
-        text = "stays" if tried.holds else f"changes by {tried.change:.2g}"
-    if not tried.agrees:
-        text += f", declared to {'stay' if tried.declared else 'change'}"
-    return Number(text, tried.change)
+        text = "stays" if tested.holds else f"changes by {tested.change:.2g}"
+    if not tested.agrees:
+        text += f", declared to {'stay' if tested.declared else 'change'}"
+    return Number(text, tested.change)

@@ -1,4 +1,4 @@
-"""Cards as one HTML page that loads nothing: a column for each card, their curves in the same axes."""
+"""Cards as one HTML page that loads nothing: tables with a column for each card, their curves in one plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simopt.report.card import Card
 from simopt.report.document import Document, Facts, Paragraph, Part
 from simopt.report.page import render
 from simopt.report.page.analyses import sensitivity_plots
-from simopt.report.page.plots import COLORS, Plot, decoding_plots, half_capture_plots
+from simopt.report.page.plots import Plot, decoding_plots, half_capture_plots, trace_look
 
 
 def save_page(cards: Sequence[Card], path: Path) -> Path:
@@ -30,10 +30,10 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
     plots = [plot for result in tables.sensitivities(cards) for plot in sensitivity_plots(result)]
     document.add("sensitivity", "Sensitivity to single PCs", plots, sources)
     runs = [card.run for card in cards if card.run is not None]
-    known = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
+    scores = {id(card.run): card.summary.good_scores for card in cards if card.summary is not None}
     for section, title, drawn, table in (
         ("half-capture", "Half capture of PCs", half_capture_plots(runs), tables.half_capture_table(cards)),
-        ("decoding", "Decoding against score", decoding_plots(runs, known), tables.good_score_table(cards)),
+        ("decoding", "Decoding against score", decoding_plots(runs, scores), tables.good_score_table(cards)),
         ("joint", "Joint ranges", joint_plots(cards), tables.joint_table(cards)),
     ):
         parts: list[Part] = [*drawn, *([] if table is None else [table])]
@@ -47,13 +47,13 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
 
 
 def joint_plots(cards: Sequence[Card]) -> Iterator[Plot]:
-    """Yield, for each partner, the regions of all cards with what is proved of them."""
+    """Yield a plot for each partner: the regions of all cards, with their proved bounds."""
     dataset = f"{cards[0].dataset} ({cards[0].source})"
     for partner in tables.partners(cards):
         plot = Plot(f"{dataset}: scores found together with {partner}", partner, "score")
         sentences = []
-        for index, card in enumerate(cards):
-            color, name = COLORS[index % len(COLORS)], f"{card.measure} with {partner}"
+        for card in cards:
+            color, name = trace_look(card.measure)[0], f"{card.measure} with {partner}"
             for joint in (joint for joint in card.joints if joint.partner == partner):
                 x, y = joint.outline.T
                 plot.table(f"{name}, outline", {partner: x, card.measure: y})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from simopt.errors import InputError, StorageError
 from simopt.report import Collected
 from simopt.report.document import Details, Document, Link, Paragraph, Part, Table, marked
+from simopt.report.pools import pool
 from simopt.report.tables import Summary, good_scores_table, runs_table
 from simopt.store import analysis
 from simopt.store.reader import Run
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
 
 _OPEN = 4
-"""Up to as many runs are shown unfolded."""
+"""The most runs that are shown unfolded."""
 _NAMED = 4
-"""As many datasets are named in the title."""
+"""The most datasets that the title names."""
 
 
 def save_page(collected: Collected, path: Path) -> Path:
-    """Write the page, its folder made if need be, and return its path.
+    """Write the page, create its folder if there is none, and return its path.
 
     Parameters
     ----------
@@ -65,7 +66,11 @@ def save_page(collected: Collected, path: Path) -> Path:
         decoded = [source for run, source in zip(runs, sources, strict=True) if run.decoding]
         document.add("decoding", "Decoding against score", _decoding(runs, summaries), decoded)
     _add_analyses(document, collected)
-    single = [_run(number, *pair, points, opened=len(runs) <= _OPEN) for number, pair in enumerate(chosen, 1)]
+    labels = {id(run): curve.label for curve in pool(runs) for run in curve.runs}
+    single = [
+        _run(number, run, summary, labels.get(id(run), run.measure), points, opened=len(runs) <= _OPEN)
+        for number, (run, summary) in enumerate(chosen, 1)
+    ]
     document.add("each", "Each run: captured variance, config, provenance", single, sources)
     return render.save(document, path)
 
@@ -87,7 +92,7 @@ def _decoding(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[Par
 
 
 def _add_analyses(document: Document, collected: Collected) -> None:
-    """Add the plots of analyses, and what each comes from; plots link to it."""
+    """Add the plots of analyses, and a box with config and provenance of each, to which its plots link."""
     boxes: list[Details] = []
 
     def parts(result: Sensitivities | JointRange, what: str, drawn: Sequence[plots.Plot]) -> Iterator[Part]:
@@ -119,17 +124,17 @@ def _origin(heading: str, path: Path | None) -> Sequence[Part]:
         return [Paragraph(str(error), alarm=True)]
 
 
-def _run(number: int, run: Run, summary: Summary, points: int, *, opened: bool) -> Details:
+def _run(number: int, run: Run, summary: Summary, label: str, points: int, *, opened: bool) -> Details:
     heading = f"{run.dataset}, {run.measure}, {summary.run}"
     note = f"{summary.steps} steps, score {summary.final_score:.4f}; {summary.status}: {summary.stop_reason}"
-    drawn = [plots.captured_plot(run, summary, points)] if len(run.step) else []
+    drawn = [plots.captured_plot(run, summary, label, points)] if len(run.step) else []
     assert run.path is not None  # it was read from a file
     parts = [*drawn, *origin(heading, run.path, run.attributes)]
     return Details(heading, parts, f"run-{number}", note, opened)
 
 
 def _title(collected: Collected, runs: Sequence[Run]) -> str:
-    """Return how many runs of which data, surrogates named as such."""
+    """Return the title: how many runs and analyses of which datasets, with their sources."""
     analyses: list[Sensitivities | JointRange] = [*collected.sensitivities, *collected.joints]
     counts = [
         (len(runs), "run", "runs"),
@@ -137,7 +142,7 @@ def _title(collected: Collected, runs: Sequence[Run]) -> str:
         (len(collected.joints), "joint range", "joint ranges"),
     ]
     counted = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
-    names = [run.dataset for run in runs] + [f"{each.dataset} ({each.source})" for each in analyses]
+    names = [run.dataset for run in runs] + [f"{result.dataset} ({result.source})" for result in analyses]
     names = list(dict.fromkeys(names))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     on = f" on {', '.join(names[:_NAMED])}{more}" if names else ""

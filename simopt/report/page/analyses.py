@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simopt.report.joint import axis_limits
-from simopt.report.page.plots import COLORS, DASHES, INK, MOST_POINTS, THEME, Plot, error_bars, pages, thin
+from simopt.report.page.plots import MOST_POINTS, THEME, Plot, error_bars, pages, thin, trace_look
 from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
+from simopt.report.style import INK
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     Cells = int | tuple[slice, int]
 
 _MOST_MEASURES = 10
-"""In one plot; more are continued in the next one."""
+"""The most measures of one plot; more are continued in the next one."""
 
 
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
-    """Yield a plot for each strength, of noise on all PCs one: theory as a line, experiments as dots."""
+    """Yield a plot for each strength, one for noise on all of Y: theory as a line, experiments as markers."""
     title = f"{result.dataset} ({result.source})"
     for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
         some = replace(
@@ -46,7 +47,7 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
 
 
 def joint_plot(result: JointRange) -> Plot | None:
-    """Return the region of two measures with its bounds and targets; None where nothing of it was found."""
+    """Return the region of two measures with its bounds and targets; None where there is neither."""
     if result.region is None and result.square is None:
         return None
     data = f"{result.dataset} ({result.source})"
@@ -75,11 +76,11 @@ def joint_plot(result: JointRange) -> Plot | None:
 
 
 def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells) -> None:
-    """Add the curves of all measures; ``cells`` are those of an array (S, K) that stand at ``at``."""
+    """Add the curves of all measures; ``cells`` selects the values at ``at`` from arrays (S, K)."""
     sentences = []
     order = np.argsort(at, kind="stable")
-    for index, curve in enumerate(result.curves):
-        color, dash = COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
+    for curve in result.curves:
+        color, dash, symbol = trace_look(curve.measure)
         columns = {plot.xlabel: at[order]}
         for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
             if values is not None:
@@ -102,7 +103,7 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells)
         if "experiment" in shown:
             bars = error_bars(color, shown[deviation])
             name, mean = f"{group}, experiment", shown["experiment"]
-            plot.trace(name, x, mean, color, mode="markers", group=group, error_y=bars)
+            plot.trace(name, x, mean, color, mode="markers", symbol=symbol, group=group, error_y=bars)
         sentences.append(_curve_sentence(curve, cells, result))
     skipped = "".join(f" {name} does not apply: {reason}" for name, reason in result.skipped.items())
     plot.sentence = f"{'; '.join(sentences)}.{skipped}"
@@ -128,17 +129,18 @@ def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> 
 
 def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     a, b = region.names
+    color = trace_look(b)[0]
     outline = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
     plot.table(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
-    plot.area("region found", outline, COLORS[0])
+    plot.area("region found", outline, color)
     spread = region.spread.T
     table = {a: region.levels, f"least {b}": region.b_min, f"largest {b}": region.b_max}
     table |= {"spread of the least": spread[0], "spread of the largest": spread[1]}
     plot.table(f"{plot.title}, extremes", table)
     for side, values in enumerate((region.b_min, region.b_max)):
         plot.trace(
-            "extremes, spread over starts", region.levels, values, COLORS[0], mode="markers",
-            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(COLORS[0], spread[side]),
+            "extremes, spread over starts", region.levels, values, color, mode="markers",
+            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(color, spread[side]),
         )  # fmt: skip
     proved = result.proved_range()
     if proved is not None:
@@ -154,8 +156,8 @@ def _add_targets(plot: Plot, square: Reached) -> None:
     table = {f"target {plot.xlabel}": a, f"target {plot.ylabel}": b}
     table |= {f"reached {plot.xlabel}": end_a, f"reached {plot.ylabel}": end_b}
     plot.table(f"{plot.title}, targets", table)
-    plot.trace("targets", a, b, COLORS[1], mode="markers", symbol="square-open")
-    plot.trace("where they ended", end_a, end_b, COLORS[1], mode="markers")
+    plot.trace("targets", a, b, INK, mode="markers", symbol="square-open")
+    plot.trace("where they ended", end_a, end_b, INK, mode="markers")
 
 
 def _joint_sentence(result: JointRange) -> str:

@@ -110,10 +110,10 @@
       return rising ? by : -by;
     });
     table.tBodies[0].append(...rows);
-    table.querySelectorAll("th").forEach((each) => each.setAttribute("aria-sort", "none"));
+    table.querySelectorAll("th").forEach((other) => other.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const told = document.getElementById(`${table.id}-sorted`);
-    told.textContent = `Sorted by ${head.textContent}, ${rising ? "ascending" : "descending"}`;
+    const status = document.getElementById(`${table.id}-sorted`);
+    status.textContent = `Sorted by ${head.textContent}, ${rising ? "ascending" : "descending"}`;
   };
   document.querySelectorAll(".sortable th").forEach((head) => {
     head.querySelector("button").addEventListener("click", () => sort(head.closest("table"), head));

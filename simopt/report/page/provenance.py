@@ -1,4 +1,4 @@
-"""Where a run or an analysis comes from, as names and values for the page."""
+"""Config and provenance of a run or an analysis on the page."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from simopt.store import shelf
 
 
 def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> list[Details]:
-    """Return the config and the provenance, both folded.
+    """Return the config and the provenance of a result as two folded boxes.
 
     Parameters
     ----------
     heading : str
-        What it is the origin of.
+        The heading of the result.
     path : Path
         Its file.
     attributes : mapping
-        Of its file, whatever they hold.
+        The attributes of the file, which may contain anything.
     """
     pairs = [("file", path), *_pairs(attributes)]
     return [

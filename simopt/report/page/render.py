@@ -1,6 +1,6 @@
-"""A document as one HTML file that loads nothing; the same content, the same bytes.
+"""A document as one HTML file that loads nothing; the same content gives the same bytes.
 
-The content security policy allows no address, and no script but the two of the page, by their hashes.
+The content security policy allows no address, and only the two scripts of the page, by their hashes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from simopt.store.whole import put
 
 
 def save(document: Document, path: Path) -> Path:
-    """Write a page, its folder made if need be, and return its path.
+    """Write a page, create its folder if there is none, and return its path.
 
     Raises
     ------
@@ -31,9 +31,11 @@ def save(document: Document, path: Path) -> Path:
     """
     checks.suffix(path, ".html")
     environment = Environment(loader=PackageLoader("simopt.report", "page"), autoescape=True)
+    # NaN is not JSON: the page must fail here, and not in the browser.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     package = resources.files(__package__)
     plotly = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+    # A "</script" inside a script would end it early; in JavaScript "<\\/" is the same text.
     scripts = [
         Markup(file.read_text("utf-8").replace("</script", "<\\/script"))
         for file in (plotly, package.joinpath("page.js"))

@@ -28,20 +28,26 @@ __all__ = ["Comparison", "compare"]
 
 _RUN = {"first_score": "first score", "steps": STEPS, "never_captured": NEVER}
 _ROTATION, _ANGLE = "rotation", 90.0
-_GIVEN, _LEVEL, _OTHER = "cka", 0.9, "procrustes_angular"
+_FIRST, _LEVEL, _OTHER = "cka", 0.9, "procrustes_angular"
 
 
 def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
     """Compare runs and analyses with the paper; return the rows, and lines on what is left out and why.
 
-    Runs count that were made as the published ones (:func:`simopt.report.published.comparable.unlike`), all
-    seeds of one configuration together. Half captures are compared on the PCs that hold 80 % of the
-    variance. The good scores of the published curves are taken by the rule of these, from the published
-    accuracy of the recording, which is at hand for one variable of each recording.
+    Runs are compared if they were made as the published ones
+    (:func:`simopt.report.published.comparable.unlike`), all seeds of one configuration together. Half
+    captures are compared on the PCs that hold 80 % of the variance. Good scores of the published curves are
+    computed here, by the same rule as those of stored runs; this needs the published accuracy from the
+    recording, which is known for one variable of each recording.
 
     Parameters
     ----------
     collected : Collected
+
+    Returns
+    -------
+    rows : list of Comparison
+    left_out : list of str
 
     Raises
     ------
@@ -79,7 +85,7 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
 
 @dataclass(frozen=True)
 class _About:
-    """What the rows of one pool or analysis share."""
+    """The fields that all rows of one pool or analysis share."""
 
     dataset: str
     source: str
@@ -94,16 +100,17 @@ class _About:
         note: str = "",
         replicates: Sequence[float] | FloatArray = (),
     ) -> Comparison:
-        sides = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
+        words = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
         never = math.isnan(published.value), math.isnan(here)
-        notes = (self.note, sides.get(never, ""), published.note, note)
+        notes = (self.note, words.get(never, ""), published.note, note)
         return Comparison(
             self.dataset, self.source, self.measure, what, published.value, here, here - published.value,
-            published.origin, "; ".join(filter(None, notes)), tuple(float(each) for each in replicates),
+            published.origin, "; ".join(filter(None, notes)), tuple(map(float, replicates)),
         )  # fmt: skip
 
 
 def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodScore]]) -> list[Comparison]:
+    # From all logged states: collected runs may be thinned, and then lack the step that reached the target.
     steps = {run.path: steps_to(run.step, run.score, TARGET) for run in collected.whole()}
     rows: list[Comparison] = []
     accuracies: dict[tuple[str, ...], Comparison] = {}
@@ -127,44 +134,46 @@ def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodSc
                 good = curve.good_score(variable, good_scores)
                 score, per_seed = (math.nan, ()) if good is None else (good.score, good.per_seed)
                 rows.append(about.row(f"{GOOD}, {variable}", published, score, decoder, per_seed))
-            known, accuracy = curve.reference(variable), numbers.figure(dataset, "accuracy", variable)
-            if known is not None and accuracy is not None:
-                of = replace(about, measure="", note="")
-                row = of.row(f"accuracy of the recording, {variable}", accuracy, known[0], decoder)
+            reference, accuracy = curve.reference(variable), numbers.figure(dataset, "accuracy", variable)
+            if reference is not None and accuracy is not None:
+                of_recording = replace(about, measure="", note="")
+                what = f"accuracy of the recording, {variable}"
+                row = of_recording.row(what, accuracy, reference[0], decoder)
+                # Every pool of a recording has this row; it is shown once.
                 accuracies.setdefault((dataset, curve.source, curve.data_hash, variable, decoder), row)
     return [*rows, *accuracies.values()]
 
 
 def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
-    """Give the median difference and the largest one, of the means over the replicates that got there."""
+    """Yield the median and the largest difference of half captures, means over replicates that have them."""
     published = numbers.half_capture(about.dataset, about.measure)[: halves.shape[1]]
     if not len(published):
         return
     here = mean_reached(halves[:, : len(published)])
     both = np.flatnonzero(~np.isnan(here) & ~np.isnan(published))
     one = int((np.isnan(here) != np.isnan(published)).sum())
-    counted = f"{len(both)} of {len(published)} PCs captured on both sides, {one} on one side only"
-    apart = np.abs(here - published)[both]
+    counted = f"{len(both)} of {len(published)} PCs captured in both, {one} in one only"
+    difference = np.abs(here - published)[both]
     yield Comparison(
         about.dataset, about.source, about.measure, MEDIAN, None, None,
-        float(np.median(apart)) if len(both) else None, "data",
+        float(np.median(difference)) if len(both) else None, "data",
         "; ".join(filter(None, (about.note, counted))),
     )  # fmt: skip
     if len(both):
-        k = int(both[apart.argmax()])
+        k = int(both[difference.argmax()])
         largest = Number(float(published[k]), "data")
         yield about.row(LARGEST, largest, float(here[k]), f"PC {k + 1}", halves[:, k])
 
 
-def _of_sensitivity(found: Sensitivities) -> Iterator[Comparison]:
-    if found.perturbation != _ROTATION or _ANGLE not in found.strengths or not len(found.variance_ratio):
+def _of_sensitivity(result: Sensitivities) -> Iterator[Comparison]:
+    if result.perturbation != _ROTATION or _ANGLE not in result.strengths or not len(result.variance_ratio):
         return
-    at = found.strengths.index(_ANGLE)
-    for curve in found.curves:
-        published = numbers.figure(found.dataset, "sensitivity", curve.measure)
+    at = result.strengths.index(_ANGLE)
+    for curve in result.curves:
+        published = numbers.figure(result.dataset, "sensitivity", curve.measure)
         if published is None:
             continue
-        about = _About(found.dataset, found.source, curve.measure)
+        about = _About(result.dataset, result.source, curve.measure)
         theory = math.nan if curve.theory is None else float(curve.theory[at, 0])
         note = "" if math.isnan(theory) else f"theory {theory:.3f}"
         drawn = np.ravel([] if curve.experiment is None else curve.experiment[at, 0])
@@ -172,9 +181,9 @@ def _of_sensitivity(found: Sensitivities) -> Iterator[Comparison]:
         yield about.row(f"sensitivity, PC 1 at {_ANGLE:g} degrees", published, here, note, drawn)
 
 
-def _of_joint(found: JointRange) -> Iterator[Comparison]:
-    published = numbers.figure(found.dataset, "lowest", _OTHER)
-    for told in found.implied:
-        if published is not None and (told.given, told.threshold, told.implied) == (_GIVEN, _LEVEL, _OTHER):
-            about = _About(found.dataset, found.source, _OTHER)
-            yield about.row(f"joint, lowest along {_GIVEN} = {_LEVEL:g}", published, told.low)
+def _of_joint(result: JointRange) -> Iterator[Comparison]:
+    published = numbers.figure(result.dataset, "lowest", _OTHER)
+    for line in result.implied:
+        if published is not None and (line.given, line.threshold, line.implied) == (_FIRST, _LEVEL, _OTHER):
+            about = _About(result.dataset, result.source, _OTHER)
+            yield about.row(f"joint, lowest along {_FIRST} = {_LEVEL:g}", published, line.low)

@@ -1,4 +1,4 @@
-"""Whether a stored run or analysis was made as the published ones: its configuration, read as data."""
+"""Whether a stored run or analysis was made as the published ones, read from its stored configuration."""
 
 from __future__ import annotations
 
@@ -19,39 +19,42 @@ if TYPE_CHECKING:
 Config = Mapping[str, Any]
 
 _UNREADABLE = "its configuration cannot be read"
+# A stored value may be anything. A note shows at most 40 characters of it, and no number above 10**15: the
+# digits of a long integer could fill the screen, and Python refuses to print more than 4300 of them.
 _LONGEST = 40
 _LARGEST = 10**15
 _MISSING = "not set"
+# The learning rate of the published runs, whatever the catalogue's default is.
 _LR = 0.1
 _FREE = {
     "dataset": {"source", "seed"},
     "optimizer": {"fused"},
     "decoder": {"seed", "variables", "score_step"},
 }
-"""Of each node of a configuration what may be other than published."""
+"""The options of each node that may differ from the published ones."""
 
 
 def unlike(run: Run) -> str:
-    """Return in what a run is not as published, in words; empty if in nothing.
+    """Return in words the first difference of a run from the published ones; empty if there is none.
 
-    The paper: its recordings as preprocessed there, Adam of learning rate 0.1, a standard normal start of
-    X's shape, up to a score of 0.99.
+    The published runs are on the recordings as preprocessed there, with Adam at learning rate 0.1, from a
+    standard normal start of X's shape up to a score of 0.99.
     """
     dataset = str(run.attributes["dataset"])
     if dataset not in numbers.datasets():
         return f"{dataset} is no recording of the paper"
     if (dataset, run.measure) not in numbers.runs():
-        known = ", ".join(measure for name, measure in numbers.runs() if name == dataset)
-        return f"of {dataset} the published runs at hand are {known}"
+        names = ", ".join(measure for name, measure in numbers.runs() if name == dataset)
+        return f"on {dataset} the published runs at hand are {names}"
     stored = _config(run.attributes)
     if stored is None:
         return _UNREADABLE
     expected = {"dataset": dataset, "measure": run.measure, "optimizer": "adam", "init": "gaussian"}
-    told = [text for node, name in expected.items() for text in _unlike(stored, node, name)]
-    if told:
-        return told[0]
+    reasons = [reason for node, name in expected.items() for reason in _unlike(stored, node, name)]
+    if reasons:
+        return reasons[0]
     if stored.get("target") != numbers.TARGET:
-        return _told("target", stored.get("target"), numbers.TARGET)
+        return _words("target", stored.get("target"), numbers.TARGET)
     if run.status != layout.FINISHED:
         return f"its status is {run.status}"
     if not len(run.score) or not (run.score[-1] >= numbers.TARGET).all():
@@ -59,15 +62,15 @@ def unlike(run: Run) -> str:
     return ""
 
 
-def unlike_analysis(found: Sensitivities | JointRange) -> str:
-    """Return why the data of a stored analysis are not those of the paper, in words; empty if they are."""
-    name = found.dataset
+def unlike_analysis(result: Sensitivities | JointRange) -> str:
+    """Return in words why the data of a stored analysis are not those of the paper; empty if they are."""
+    name = result.dataset
     if name not in numbers.datasets():
         return f"{name} is no recording of the paper"
-    if found.path is None:
+    if result.path is None:
         return ""
     try:
-        stored = _config(analysis.attributes(found.path))
+        stored = _config(analysis.attributes(result.path))
     except StorageError:
         stored = None
     if stored is None:
@@ -76,7 +79,7 @@ def unlike_analysis(found: Sensitivities | JointRange) -> str:
 
 
 def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, Any]]:
-    """Return the options of a node that are other than published: what is stored, and what is published.
+    """Return the options of a node that differ from the published ones, as (stored value, published value).
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
         A whole configuration.
     node : {"dataset", "measure", "optimizer", "init", "decoder"}
     name : str
-        Of the catalogue's entry that is as published.
+        The name of the published choice in the catalogue.
     """
     here = stored.get(node)
     if not isinstance(here, dict):
@@ -99,10 +102,11 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
 
 
 def decoder_note(attributes: Mapping[str, Any]) -> str:
-    """Return in what the decoder of a run was not the published one; empty if in nothing."""
+    """Return the options in which the decoder of a run differs from the published one; empty if in none."""
     stored = _config(attributes) or {}
-    told = [f"{key} {_plain(here)}" for key, (here, _) in differences(stored, "decoder", "published").items()]
-    return f"decoder here: {', '.join(told)}" if told else ""
+    options = differences(stored, "decoder", "published")
+    words = [f"{key} {_plain(here)}" for key, (here, _) in options.items()]
+    return f"decoder here: {', '.join(words)}" if words else ""
 
 
 def _config(attributes: Mapping[str, Any]) -> Config | None:
@@ -111,15 +115,15 @@ def _config(attributes: Mapping[str, Any]) -> Config | None:
 
 def _unlike(stored: Config, node: str, name: str) -> Iterator[str]:
     for key, (here, there) in differences(stored, node, name).items():
-        yield _told(f"{node}.{key}" if key else node, here, there)
+        yield _words(f"{node}.{key}" if key else node, here, there)
 
 
-def _told(what: str, here: object, there: object) -> str:
+def _words(what: str, here: object, there: object) -> str:
     return f"{what} is {_plain(here)}, published {_plain(there)}"
 
 
 def _plain(value: object) -> str:
-    """Return a stored value as a few printable characters."""
+    """Return a stored value as at most _LONGEST printable characters and dots."""
     large = isinstance(value, int | float) and abs(value) > _LARGEST
     if large or not isinstance(value, str | bool | int | float | None):
         return "something else"

@@ -1,4 +1,4 @@
-"""One published number beside the one found here."""
+"""One published number beside that of stored runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GOOD = "good score"
 MEDIAN = "half capture, PCs of 80 % of the variance: median |difference|"
 LARGEST = "half capture, PCs of 80 % of the variance: largest difference"
 COUNTS = (STEPS, NEVER)
-"""What is counted; all else is a score or an accuracy."""
+"""The numbers that are counts; all others are scores or accuracies."""
 
 HEADER = (
     "dataset", "source", "measure", "what", "published", "here", "difference", "origin", "replicates", "note",
@@ -21,24 +21,25 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published number beside the one found here.
+    """One published number beside that of stored runs.
 
     Attributes
     ----------
     dataset, source : str
     measure : str
-        Empty for what is a matter of the recording alone.
+        Empty for a number of the recording alone.
     what : str
     published, here : float or None
         Scores, accuracies, numbers of steps or PCs. ``here`` is the mean over the replicates that have a
-        number; of good scores their median. NaN: never reached; None: no single number.
+        number, or for good scores their median. NaN where never reached, None where no single number is.
     difference : float or None
-        here - published, or what ``what`` says; NaN where one of the two was never reached.
+        here - published, or as ``what`` says; NaN where one of the two was never reached.
     origin : str
-        Of the published number: ``data`` (computed from published data), ``rounded data``, or ``by eye``.
+        The origin of the published number: ``data`` (computed from published data), ``rounded data``, or
+        ``by eye``.
     note : str
     replicates : tuple of float
-        The numbers of the single replicates, where there are such.
+        The numbers of the single replicates, if there are any.
     """
 
     dataset: str
@@ -54,7 +55,7 @@ class Comparison:
 
 
 def csv_rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[Any, ...]]:
-    """Give a row for each comparison, in the order of :data:`HEADER`."""
-    for each in comparisons:
-        fields = vars(each) | {"replicates": len(each.replicates) or None}
+    """Yield a row for each comparison, with the columns of :data:`HEADER`."""
+    for comparison in comparisons:
+        fields = vars(comparison) | {"replicates": len(comparison.replicates) or None}
         yield tuple(fields[name] for name in HEADER)

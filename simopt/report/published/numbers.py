@@ -1,7 +1,7 @@
-"""The published numbers that are at hand: tables of this folder, each saying in its head where it is from.
+"""The published numbers: tables in this folder, whose first lines say where they are from.
 
 Runs, half captures and decoding along runs are data of the project site of arXiv 2407.07059
-(nacloos/diffscore-site, MIT licence); what was read by eye from a figure, or rounded, says so.
+(nacloos/diffscore-site, MIT license). Numbers that are rounded, or read by eye from a figure, are marked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TARGET = 0.99
 """The score at which the published runs stop."""
 
 _CHANCE = {"majaj": 1 / 8, "hatsopoulos": 1 / 8}
-"""What the published rule takes for chance, 1/2 on the other recordings."""
+"""Chance in the published rule for good scores; on the other recordings it is 1/2."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Number:
     origin : str
         ``data``: computed from published data; ``rounded data``; ``by eye``: read from a figure.
     note : str
-        What else there is to know of it.
+        A remark, for instance that the curve begins above the level; may be empty.
     """
 
     value: float
@@ -47,7 +47,7 @@ class Number:
 
 @functools.cache
 def table(name: Table) -> tuple[dict[str, str], ...]:
-    """Return the rows of a table, by the names of its columns; an empty field is not known, or never."""
+    """Return the rows of a table by the names of its columns; an empty field is unknown, or never reached."""
     text = (resources.files(__name__.rpartition(".")[0]) / f"{name}.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
@@ -63,7 +63,7 @@ def datasets() -> set[str]:
 
 
 def runs() -> dict[tuple[str, str], dict[str, float]]:
-    """Return what is known of each run, by dataset and measure: first_score, steps, never_captured."""
+    """Return the known numbers of each run, by dataset and measure: first_score, steps, never_captured."""
     return {
         (row["dataset"], row["measure"]): {
             key: float(value) for key, value in row.items() if key not in ("dataset", "measure") and value
@@ -73,23 +73,23 @@ def runs() -> dict[tuple[str, str], dict[str, float]]:
 
 
 def half_capture(dataset: str, measure: str) -> FloatArray:
-    """Return the score at half capture of each PC of those that hold 80 % of the variance, (K,); NaN: never.
+    """Return the score at half capture of the PCs that hold 80 % of the variance, (K,); NaN if never reached.
 
-    Empty where none are at hand.
+    Empty where nothing is published.
     """
     rows = _rows("half_capture", dataset=dataset, measure=measure)
     return np.array([float(row["score"] or "nan") for row in rows])
 
 
 def decoding(dataset: str, measure: str, variable: str) -> tuple[FloatArray, FloatArray]:
-    """Return score and accuracy along a run, (T,) each; the first two rows are of the same state."""
+    """Return score and accuracy along a run, (T,) each; the first two entries are the same state."""
     rows = _rows("decoding", dataset=dataset, measure=measure, variable=variable)
     score, accuracy = (np.array([float(row[key]) for row in rows]) for key in ("score", "accuracy"))
     return score, accuracy
 
 
 def figure(dataset: str, what: str, of: str) -> Number | None:
-    """Return a number of the table ``figures``; None if it is not there.
+    """Return a number from the table ``figures``; None where it has none.
 
     Parameters
     ----------
@@ -105,11 +105,12 @@ def figure(dataset: str, what: str, of: str) -> Number | None:
 
 @functools.cache
 def good_score(dataset: str, measure: str, variable: str) -> Number | None:
-    """Return the good score of a published run, NaN where it never gets there.
+    """Return the good score of a published run, NaN where it is never reached.
 
-    By :func:`simopt.analysis.good_score.good_score`, from the second row on; its origin is that of the
-    recording's accuracy. None where that or the curve is not at hand.
+    It is computed by :func:`simopt.analysis.good_score.good_score` and has the origin of the recording's
+    accuracy. None where that accuracy or the curve is not published.
     """
+    # Without the first entry, which is the start once more.
     score, accuracy = (values[1:, None] for values in decoding(dataset, measure, variable))
     reference = figure(dataset, "accuracy", variable)
     if reference is None or not len(score):
