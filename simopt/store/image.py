@@ -36,6 +36,9 @@ _BLOCK_BYTES = 2**20
 _SUPERBLOCK_VERSION = 8
 """The place of the version of the superblock: 0 in files of schema 1, which may have no checksum."""
 
+_SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
+"""Attributes by which HDF5 stores dimension scales: references between datasets, made anew in every image."""
+
 
 @dataclass(frozen=True)
 class Array:
@@ -50,12 +53,15 @@ class Array:
         More attributes of the dataset.
     packed : bool
         Whether it is compressed.
+    scale : bool
+        Whether it is an HDF5 dimension scale: the coordinates of the axis that it names, (length of the axis,).
     """
 
     data: npt.NDArray[Any]
     axes: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     packed: bool = False
+    scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,25 @@ def _image(content: Stored) -> bytes:
             packing = {"compression": "gzip", "shuffle": True} if array.packed else {}
             dataset = file.create_dataset(name, data=array.data, **packing)
             _set(dataset, {"axes": array.axes, **array.attributes})
+        _attach_scales(file, content.arrays)
         for name, attributes in content.groups.items():
             _set(file.require_group(name), attributes)
         file.flush()
         return bytes(file.id.get_file_image())
+
+
+def _attach_scales(file: h5py.File, arrays: Mapping[str, Array]) -> None:
+    """Name the dimensions of the datasets by the scales of their axes, as netCDF-4 does, so that xarray reads them."""
+    scales = {array.axes: file[path] for path, array in arrays.items() if array.scale}
+    for scale in scales.values():
+        scale.make_scale(scale.name.rpartition("/")[2])
+    for path, array in arrays.items():
+        axes = array.axes.split()
+        # netCDF-4 readers refuse a dataset of which some dimensions have a scale and others have none.
+        if not array.scale and scales.keys() >= set(axes):
+            for dimension, axis in zip(file[path].dims, axes):
+                dimension.label = scales[axis].name.rpartition("/")[2]
+                dimension.attach_scale(scales[axis])
 
 
 def _set(node: Any, attributes: Mapping[str, Any]) -> None:
@@ -168,7 +189,7 @@ def _refuse_claims(name: str, node: Any) -> None:
 
 def attributes_of(node: Any) -> dict[str, Any]:
     """Return the attributes of a file, group or dataset as plain values and arrays, sorted by name."""
-    return {name: _plain(node.attrs[name]) for name in sorted(node.attrs)}
+    return {name: _plain(node.attrs[name]) for name in sorted(node.attrs) if name not in _SCALE_ATTRIBUTES}
 
 
 def _plain(value: Any) -> Any:
@@ -189,7 +210,8 @@ def content(file: h5py.File, skip: tuple[str, ...] = ()) -> Stored:
             groups[name] = attributes_of(node)
         elif not name.startswith(skip or "\0"):
             attributes = attributes_of(node)
-            arrays[name] = Array(node[()], str(attributes.pop("axes", "")), attributes)
+            axes = str(attributes.pop("axes", ""))
+            arrays[name] = Array(node[()], axes, attributes, scale=node.is_scale)
 
     file.visititems(visit)
     return Stored(attributes_of(file), arrays, groups)

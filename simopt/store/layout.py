@@ -79,20 +79,25 @@ class Entry:
     path: str
     dtype: str | None
     axes: str
+    scale: bool = False
 
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
         """Return data as the file holds them, by their path."""
         packed = self.path == FINAL_Y.path
-        return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed)}
+        return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed, self.scale)}
 
 
+REPLICATE = Entry("replicate", "i8", "R", scale=True)
+"""The seed of each replicate."""
+PC = Entry("pc", "i8", "K", scale=True)
+"""The number of each principal component of the recording, from 1."""
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")
-STEP = Entry("trajectory/step", "i8", "T")
+STEP = Entry("trajectory/step", "i8", "T", scale=True)
 SCORE = Entry("trajectory/score", "f8", "T R")
 CAPTURED_VARIANCE = Entry("trajectory/captured_variance", "f4", "T R K")
 HALF_CAPTURE = Entry("summary/half_capture", "f8", "R K")
 STEPS_TO_TARGET = Entry("summary/steps_to_target", "f8", "R")
-DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D")
+DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D", scale=True)
 FINAL_Y = Entry("final/Y", None, "R n q")
 """In the precision of the run."""
 

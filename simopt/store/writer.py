@@ -98,8 +98,11 @@ class RunLog:
         state : mapping, optional
             Of the optimization, where the run is to be resumed from here.
         """
-        arrays = layout.PC_VARIANCE.at(self.header.pc_variance)
-        arrays |= {entry.path: Array(self.logged(entry), entry.axes) for entry in self._logged}
+        variance = self.header.pc_variance
+        arrays = layout.REPLICATE.at(self.header.attributes["seeds"]) | layout.PC_VARIANCE.at(variance)
+        arrays |= layout.PC.at(np.arange(1, len(variance) + 1))
+        for entry in self._logged:
+            arrays |= entry.at(self.logged(entry))
         arrays |= results
         parts, groups = ({}, {}) if state is None else checkpoint(state)
         return Stored({**self.header.attributes, **attributes}, arrays | parts, groups)

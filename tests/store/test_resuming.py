@@ -6,7 +6,7 @@ import itertools
 import os
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 ADAM = pytest.mark.parametrize("request_of", ["adam"], indirect=True)
 """How a run ends does not depend on what it optimizes."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """A forked child has none of the threads of OpenMP and waits for them without end: let it need none."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=OPTIONS)

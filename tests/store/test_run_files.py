@@ -90,6 +90,8 @@ def test_the_layout_is_the_documented_one(path: Path) -> None:
         assert file["final/Y"].compression == "gzip"
         assert file["trajectory/captured_variance"].attrs["axes"] == b"T R K"
     assert shapes == {
+        "replicate": ((R,), "<i8"),
+        "pc": ((K,), "<i8"),
         "reference/pc_variance": ((K,), "<f8"),
         "trajectory/step": ((3,), "<i8"),
         "trajectory/score": ((3, R), "<f8"),
@@ -104,6 +106,62 @@ def test_the_layout_is_the_documented_one(path: Path) -> None:
         "reference/decoding/choice": ((3,), "<f8"),
         "reference/null/unrelated": ((4,), "<f8"),
     }
+
+
+SCALED = {
+    "trajectory/score": ["trajectory/step", "replicate"],
+    "trajectory/captured_variance": ["trajectory/step", "replicate", "pc"],
+    "trajectory/tracked/nbs": ["trajectory/step", "replicate"],
+    "trajectory/decoding/choice": ["trajectory/decoding/step", "replicate"],
+    "summary/half_capture": ["replicate", "pc"],
+    "summary/steps_to_target": ["replicate"],
+    "reference/pc_variance": ["pc"],
+}
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_dimensions_are_named_by_scales(path: Path, steps: int) -> None:
+    image.write(path, stored(steps))
+    scales: dict[str, list[str]] = {}
+
+    def take(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        attached = [] if isinstance(node, h5py.Group) else [list(dim.values()) for dim in node.dims]
+        if any(attached):
+            scales[name] = [scale.name[1:] for (scale,) in attached]  # exactly one scale for every dimension
+            assert [dim.label for dim in node.dims] == [path.rpartition("/")[2] for path in scales[name]]
+            assert [len(scale) for (scale,) in attached] == list(node.shape)
+
+    with h5py.File(path) as file:
+        file.visititems(take)
+        assert file["replicate"][()].tolist() == ATTRIBUTES["seeds"].tolist()
+        assert file["pc"][()].tolist() == list(range(1, K + 1))
+    assert scales == SCALED
+
+
+def test_scales_are_kept_when_a_file_is_read_and_written_again(path: Path) -> None:
+    written = path.read_bytes()
+    with image.opened(path) as file:
+        content = image.content(file)
+    assert {name for name, array in content.arrays.items() if array.scale} == {
+        "replicate", "pc", "trajectory/step", "trajectory/decoding/step",
+    }  # fmt: skip
+    assert not any("DIMENSION_LIST" in array.attributes for array in content.arrays.values())
+    image.write(path, stored())
+    assert path.read_bytes() == written  # references between datasets are the same in every image
+    image.write(path, content)
+    with h5py.File(path) as file:
+        assert file["trajectory/captured_variance"].dims[2].label == "pc"
+
+
+def test_xarray_reads_a_run_file_with_its_dimensions(path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    with xarray.open_dataset(path, group="trajectory", engine="h5netcdf") as trajectory:
+        assert dict(trajectory.sizes) == {"step": 3, "replicate": R, "pc": K}
+        assert trajectory["captured_variance"].dims == ("step", "replicate", "pc")
+        assert trajectory["step"].values.tolist() == [0, 1, 2]
+    with xarray.open_dataset(path, group="summary", engine="h5netcdf") as summary:
+        assert summary["half_capture"].dims == ("replicate", "pc")
 
 
 def test_results_beside_the_rows(path: Path) -> None:
