@@ -1,1 +1,1 @@
-"""The optimization: noise Y0 follows the gradient of a score."""
+"""The optimization: gradient ascent of a similarity score from noise Y0."""

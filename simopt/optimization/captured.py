@@ -12,24 +12,42 @@ from simopt.measures.moments import Moments, Reference
 def captured_variance(moments: Moments) -> Tensor:
     """Return the captured variance of every PC of X, (..., K).
 
-    R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, x_i the i-th principal-component scores of X and b_i their
-    least-squares regression on the centered Y; in [0, 1] (arXiv 2407.07059, sec. 4.1). It is 1 for every PC
-    when Y has as many units as there are samples, less one.
+    R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, where x_i (n,) holds the scores of PC i and b_i (q,) is its
+    least-squares regression on the centered Y. It is 1 for every PC when Y has at least n - 1 units.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of Y (..., n, q) and a recording with K PCs of nonzero variance.
+
+    Returns
+    -------
+    Tensor, (..., K)
+        In [0, 1], for each PC in order of descending variance, without a gradient.
+
+    References
+    ----------
+    Cloos et al. 2024, arXiv 2407.07059, sec. 4.1.
     """
-    known = moments.detached()
-    reference, units = known.reference, known.Y.shape[-1]
+    # R2_i = ||B'f_i||^2 / ||f_i||^2 for any orthonormal basis B (n, rank) of Y's columns, f_i column i of the
+    # PC scores F (n, K), and ||f_i||^2 = p_i, the variance ratio. Three routes, the cheapest that is
+    # accurate:
+    moments = moments.detached()
+    reference, units = moments.reference, moments.Y.shape[-1]
     if units < reference.samples - 1:
-        explained, condition = known.explained
+        # 1. Normal equations: ||B'f_i||^2 = f_i'Y (Y'Y)^-1 Y'f_i. They square the condition number of Y.
+        explained, condition = moments.explained
         if linalg.trustworthy(condition):
             return (explained / reference.variance_ratio).clamp(0, 1)
         if linalg.full_rank(condition):
-            triangle = torch.linalg.qr(known.centered, mode="r")[1]
-            # Q'F of Y = QR, without Q: it costs as much again as R.
-            along = torch.linalg.solve_triangular(triangle.mT, known.cross.mT, upper=False)
-            return _share(along, reference)
-    return _share(linalg.column_space(known.centered).mT @ reference.scores, reference)
+            # 2. Y = QR: B'F = Q'F = R'^-1 Y'F. Q itself is not formed; it would double the cost.
+            triangle = torch.linalg.qr(moments.centered, mode="r")[1]  # (..., q, q), R
+            along = torch.linalg.solve_triangular(triangle.mT, moments.cross.mT, upper=False)  # (..., q, K)
+            return _explained_share(along, reference)
+    # 3. Rank-deficient or wide Y: B by singular value decomposition, without directions of zero variance.
+    return _explained_share(linalg.column_space(moments.centered).mT @ reference.scores, reference)
 
 
-def _share(along: Tensor, reference: Reference) -> Tensor:
-    """Return ||b_i||^2 over the variance of PC i, b_i its coordinates in an orthonormal basis of Y."""
+def _explained_share(along: Tensor, reference: Reference) -> Tensor:
+    """Return ||B'f_i||^2 / p_i, (..., K), from B'F (..., rank, K)."""
     return (along.square().sum(dim=-2) / reference.variance_ratio).clamp(0, 1)

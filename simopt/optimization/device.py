@@ -1,4 +1,4 @@
-"""Where and in which precision a run computes."""
+"""The device and the precision of a run."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from simopt import checks
 from simopt.errors import InputError, RunFailedError
 
 DTYPES = ("float32", "float64")
-
-
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""Parts of the messages of plain RuntimeErrors by which CUDA, torch's CPU allocator and cuBLAS report it."""
 
 
 def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
-    """Return the device and dtype of these names.
+    """Return the torch device and dtype that two names stand for.
 
     Parameters
     ----------
     device : str
-        ``auto`` takes cuda, then mps, then cpu, whichever is there (and can compute in ``dtype``); or any
-        torch device.
+        A torch device; or ``auto``: the first of cuda, mps and cpu that exists and can compute in ``dtype``.
     dtype : {"float32", "float64"}
     tf32 : bool
-        Whether :func:`matrix_products` are to be taken in TF32.
+        Whether the run will use :func:`matrix_products` in TF32.
 
     Raises
     ------
     InputError
-        There is no such device or dtype, or the device cannot compute in it; or TF32 is asked for where there
-        is none.
+        There is no such device or dtype; the device cannot compute in the dtype; or TF32 is requested for
+        float64 or without a CUDA device.
     """
     chosen, precision = _choose(device, dtype)
     if tf32 and dtype != "float32":
-        raise InputError(f"tf32=true rounds products of float32; dtype is {dtype}. Give one of them up.")
+        raise InputError(
+            f"tf32=true rounds products of float32, but dtype is {dtype}; use tf32=false or dtype=float32."
+        )
     if tf32 and chosen.type != "cuda":
         raise InputError(f"tf32=true needs a CUDA device; device={device} is {chosen} here. Use tf32=false.")
     return chosen, precision
@@ -52,27 +52,30 @@ def _choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
         return torch.device("mps" if metal else "cpu"), precision
     try:
         chosen = torch.device(device)
+        # torch accepts names of devices that are not there, and mps without float64: only an allocation
+        # tells.
         torch.zeros(1, dtype=precision, device=chosen)
     except (RuntimeError, TypeError, AssertionError) as error:
         raise InputError(
             f"device {device!r} cannot be used in {dtype} here ({str(error).splitlines()[0]}); "
-            "device=auto takes what there is."
+            "device=auto chooses one that can."
         ) from error
     return chosen, precision
 
 
 @contextlib.contextmanager
 def matrix_products(*, tf32: bool) -> Iterator[None]:
-    """Set how CUDA multiplies float32 matrices, and set it back at the end.
+    """Set how CUDA multiplies float32 matrices, and restore the former setting at the end.
 
     Parameters
     ----------
     tf32 : bool
-        True: factors are rounded to TF32, 10 bits after the point in place of 23, on cards that have it.
-        False: they are not, whatever the process has set.
+        True: GPUs that have TF32 round both factors to it, 10 bits of mantissa instead of 23.
+        False: full float32 products, whatever the process has set before.
     """
     matmul = torch.backends.cuda.matmul
-    newer = hasattr(matmul, "fp32_precision")  # torch 2.9; the other name may not be read once it is set
+    # torch 2.9 renamed the setting; reading the old name raises an error once the new one has been set.
+    newer = hasattr(matmul, "fp32_precision")
     name = "fp32_precision" if newer else "allow_tf32"
     before = getattr(matmul, name)
     setattr(matmul, name, ("tf32" if tf32 else "ieee") if newer else tf32)
@@ -84,7 +87,7 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Word in one way what Python, numpy and torch's allocators say when memory runs out.
+    """Turn the memory errors of Python, numpy and torch's allocators into one error with a remedy.
 
     Raises
     ------

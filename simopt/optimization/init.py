@@ -1,4 +1,4 @@
-"""Where an optimization starts: the synthetic dataset Y0."""
+"""The start of an optimization: the synthetic dataset Y0."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from simopt.typing import Node
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianInit:
-    """Independent normal entries.
+    """Independent Gaussian entries with mean 0.
 
     Parameters
     ----------
     scale : float, > 0
-        Their standard deviation.
+        Standard deviation of the entries.
     units : int or None
-        Units of Y; None takes as many as the recording has.
+        Number of units of Y; None: as many as the recording has.
     """
 
     scale: float = 1.0
@@ -38,10 +38,20 @@ class GaussianInit:
     ) -> Tensor:
         """Return Y0 for each seed, (R, samples, units), on the CPU.
 
-        A replicate depends on its own seed alone, not on the batch or the device, and on the dtype only in
-        its rounding; float64 unless given.
+        A replicate depends on its own seed alone, not on the other seeds or the device; another dtype only
+        rounds the same numbers.
+
+        Parameters
+        ----------
+        seeds : sequence of int, length R
+        samples, units : int
+            Of the recording.
+        dtype : torch.dtype, optional
+            None: float64.
         """
         width = units if self.units is None else self.units
+        # One generator a replicate, drawing in float64 on the CPU: torch draws other numbers on a GPU and in
+        # float32, and a shared generator would make a replicate depend on those before it.
         Y0 = torch.empty(len(seeds), samples, width, dtype=dtype or torch.float64)
         for replicate, seed in zip(Y0, seeds, strict=True):
             generator = torch.Generator().manual_seed(seed)
@@ -51,38 +61,38 @@ class GaussianInit:
 
 
 def build(node: Node) -> GaussianInit:
-    """Return what makes Y0, as a configuration node describes it.
+    """Return the function that makes Y0, from its configuration node.
 
     Raises
     ------
     InputError
-        As :func:`simopt.catalogue.build`; or it makes something that cannot be called.
+        As :func:`simopt.catalogue.build`; or the result cannot be called.
     """
-    made: GaussianInit = catalogue.build(node, "init")
-    if not callable(made):
+    init: GaussianInit = catalogue.build(node, "init")
+    if not callable(init):
         raise InputError(
-            f"init: _target_ {node['_target_']!r} gives a {type(made).__name__}, which cannot be called "
+            f"init: _target_ {node['_target_']!r} gives a {type(init).__name__}, which cannot be called "
             "with seeds, samples, units and dtype."
         )
-    return made
+    return init
 
 
 def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype) -> Tensor:
-    """Return Y0, (R, samples, units of its own), and see that it is one.
+    """Return Y0, (R, samples, units of Y), and check its shape.
 
     Raises
     ------
     InputError
-        It cannot be called so, or returns something else.
+        ``init`` does not take these arguments, or does not return a tensor of this shape.
     """
     try:
         Y0 = init(seeds, samples, units, dtype)
     except TypeError as error:
         raise InputError(f"init: {error}.") from error
     if not isinstance(Y0, torch.Tensor) or Y0.ndim != 3 or Y0.shape[:2] != (len(seeds), samples):
-        given = f"shape {tuple(Y0.shape)}" if isinstance(Y0, torch.Tensor) else f"type {type(Y0).__name__}"
+        what = f"shape {tuple(Y0.shape)}" if isinstance(Y0, torch.Tensor) else f"type {type(Y0).__name__}"
         raise InputError(
-            f"init returned a Y0 of {given}; it must be a tensor ({len(seeds)}, {samples}, units) for "
+            f"init returned a Y0 of {what}; it must be a tensor ({len(seeds)}, {samples}, units) for "
             f"{len(seeds)} seeds and {samples} samples."
         )
     return Y0

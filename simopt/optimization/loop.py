@@ -18,32 +18,36 @@ from simopt.optimization.trajectory import StopReason
 from simopt.typing import OptimizerFactory
 
 _READ_EVERY = 16
-"""Steps between two readings of the scores where reading them makes the host wait for an accelerator."""
+"""Steps between two readings of the scores on an accelerator, where each is a host synchronization. Larger
+values synchronize less often, but compute and discard up to that many steps after the state that ends the
+run."""
 
 
 class Ascent:
-    """A batch of optimizations of one bound measure, one replicate each.
+    """R optimizations of one measure, run together as a batch.
 
     Parameters
     ----------
     bound : BoundMeasure
+        The measure with the recording's side computed.
     Y0 : Tensor, (R, samples, units)
+        The start; it is copied.
     optimizer : callable
         Makes a torch optimizer from a list of parameters; see :class:`Replicates`.
     target : float, or sequence of R floats
-        A replicate that reaches this score, or its own (a distance: from above), is kept as it is while the
-        others go on.
+        One target for all replicates, or one for each. A replicate that reaches its target (a distance: from
+        above) stays as it is while the others go on.
     max_steps : int
     rows : Span, optional
-        What ``bound`` and ``Y0`` were reduced by.
+        The span by which ``bound`` and ``Y0`` were reduced to fewer rows than samples.
     read_every : int, optional
-        Scores are read every so many steps, and the states handed over then; they are the same. None: 1 on a
-        CPU, and 16 elsewhere. Always 1 with an optimizer that needs a closure.
+        Number of steps between two readings of the scores. Observers see the same states, only later. None: 1
+        on a CPU, 16 elsewhere. Always 1 with an optimizer that needs a closure.
 
     Raises
     ------
     InputError
-        The optimizer refuses its options, ``read_every`` is less than 1, or there are not R targets.
+        The optimizer refuses its options, ``read_every`` is less than 1, or the number of targets is not R.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class Ascent:
 
     @property
     def step(self) -> int:
-        """How many updates were made."""
+        """Number of updates made."""
         return self._replicates.step
 
     def run(
@@ -78,20 +82,21 @@ class Ascent:
         should_stop: Callable[[], bool] = lambda: False,
         every: int = 1,
     ) -> StopReason:
-        """Follow the gradient from the current step on.
+        """Follow the gradient from the current step until the run ends.
 
         Parameters
         ----------
         observe : callable
-            Is handed every ``every``-th state, the first and the last.
+            Called with each state whose step is a multiple of ``every``, and with the last one.
         should_stop : callable
-            Asked at each settled state; True stops the run with :attr:`StopReason.INTERRUPTED`.
-        every : int
+            Called at each settled state; if it returns True the run ends with
+            :attr:`StopReason.INTERRUPTED`.
+        every : int, >= 1
 
         Returns
         -------
         StopReason
-            :attr:`StopReason.NOT_FINITE` is returned before the state that is not finite is observed.
+            With :attr:`StopReason.NOT_FINITE` the last state is not observed.
         """
         if self.read_every == 1:
             states = each_step(self._replicates, self._max_steps)
@@ -101,17 +106,19 @@ class Ascent:
             state = next(states)  # one step
             reason = self._ended(state, should_stop)
             if reason is not None:
-                # The run stands at the state that ended it.
+                # Y is that of the state that ended the run, but steps of the same block may be counted beyond
+                # it.
                 self._replicates.step = state.step
                 if reason is not StopReason.NOT_FINITE:
                     observe(replace(state, last=True, settled=True))
                 return reason
             if state.step % every == 0:
                 observe(state)
-            del state  # its moments are not needed beside those of the next one
+            del state  # free its moments before those of the next state are computed
 
     def _ended(self, state: State, should_stop: Callable[[], bool]) -> StopReason | None:
-        """Say why the run ends at a state, or None where it goes on."""
+        """Return why the run ends at a state; None if it goes on."""
+        # NaN compares as not below the target, so finiteness is checked first.
         if not state.score.isfinite().all():
             return StopReason.NOT_FINITE
         if not self._replicates.below(state.score).any():
@@ -121,20 +128,20 @@ class Ascent:
         return StopReason.INTERRUPTED if state.settled and should_stop() else None
 
     def synthetic(self, Y: Tensor | None = None) -> Tensor:
-        """Return Y, or that of a state, (R, samples, units), with all samples if the run has fewer rows."""
+        """Return the current Y, or the Y of a state, with all samples, (R, samples, units)."""
         Y = self.Y if Y is None else Y
         return Y if self.rows is None else self.rows.expand(Y)
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming needs: the step, Y, and the optimizers' states."""
+        """Return what resuming needs: the step, Y and the optimizers' states, not copied."""
         return self._replicates.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the run where :meth:`state` was taken.
+        """Continue from a state that :meth:`state` returned.
 
         Raises
         ------
         ValueError, KeyError, RuntimeError
-            The state is not of this run: other shapes, or of an optimizer with other options.
+            The state belongs to another run: other shapes, or other options of the optimizer.
         """
         self._replicates.restore(state)

@@ -1,4 +1,4 @@
-"""Optimizers that take their options, or say why they do not."""
+"""Making torch optimizers, with errors that name the option at fault."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from simopt.typing import OptimizerFactory
 
 
 def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Return the optimizer of some parameters.
+    """Return a torch optimizer of some parameters.
 
     Raises
     ------
     InputError
-        It refuses its options, or is none.
+        The factory refuses its options, or returns something that is no torch optimizer.
     """
     try:
         made = optimizer(parameters)
     except MemoryError:
         raise
-    # What is named as an optimizer may be anything.
+    # The factory may be any Python object that a user has named, so any exception is possible.
     except Exception as error:
         raise InputError(f"optimizer: {error}") from error
     if not isinstance(made, torch.optim.Optimizer):
@@ -30,7 +30,7 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
 
 
 def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
-    """Return the optimizer of one number, to look at before there is anything to optimize.
+    """Return an optimizer of one number, to check its options and read its type before there is any data.
 
     Raises
     ------

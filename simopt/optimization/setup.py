@@ -1,4 +1,4 @@
-"""From a recording, a measure and an optimizer to an ascent at its start."""
+"""Checks of the options of a run, and the ascent at its start."""
 
 from __future__ import annotations
 
@@ -28,17 +28,36 @@ def prepare(
     max_steps: int,
     tracked: Iterable[Measure] = (),
 ) -> Ascent:
-    """Return an ascent at its start, in fewer rows where that changes nothing; first check what is given.
+    """Return an ascent at step 0, in fewer rows than samples where that gives the same run.
+
+    Parameters
+    ----------
+    reference : Reference
+        The recording, on the device and in the dtype of the run.
+    measure : Measure
+        Whose score is optimized.
+    init : callable
+        Makes Y0; see :class:`simopt.optimization.init.GaussianInit`.
+    optimizer : callable
+        Makes a torch optimizer from a list of parameters.
+    seeds : sequence of int, length R
+    units : int
+        Of the recording; Y has as many unless ``init`` says otherwise.
+    target : float
+        Score at which a replicate stops.
+    max_steps : int
+    tracked : iterable of Measure
+        Measures that are only evaluated. They decide with the others whether fewer rows are possible.
 
     Raises
     ------
     InputError
-        As :func:`check`; or a user's function returned a score without a gradient, or no Y0.
+        As :func:`check`; or a user's function returned a score without a gradient, or an invalid Y0.
 
     Warns
     -----
     DegenerateWarning
-        The measure cannot tell datasets of this shape apart.
+        The measure gives nearly the same score to all datasets of this shape.
     """
     check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
     seeds, target, max_steps = [int(seed) for seed in seeds], float(target), int(max_steps)
@@ -50,6 +69,7 @@ def prepare(
     if rows is not None:
         reference, Y0 = rows.reference, rows.reduce(Y0)
     ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows)
+    # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimized; track it instead.")
     return ascent
@@ -58,12 +78,12 @@ def prepare(
 def check(
     measure: Measure, optimizer: OptimizerFactory, *, seeds: Sequence[int], target: float, max_steps: int
 ) -> None:
-    """Check what can be checked without data.
+    """Check all options that can be checked without data.
 
     Raises
     ------
     InputError
-        Seeds, a target or a step limit that cannot be, a measure without a gradient, or options that the
+        Seeds, a target or a step limit out of range; a measure without a gradient; options that the
         optimizer refuses.
     """
     checks.seeds(seeds)
@@ -72,6 +92,7 @@ def check(
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
     low, high = measure.facts.low, measure.facts.high
+    # A target beyond the other end of the range is allowed: it is reached at step 0.
     beyond = target > high if measure.sign > 0 else target < low
     if beyond:
         raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
@@ -81,5 +102,5 @@ def check(
 
 
 def not_finite(ascent: Ascent, measure: str) -> str:
-    """Word the failure of a run whose score left the finite numbers."""
+    """Return the message for a run whose score became NaN or infinite."""
     return f"{measure}: the score was NaN or infinite at step {ascent.step}; a smaller optimizer.lr may help."

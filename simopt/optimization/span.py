@@ -1,11 +1,12 @@
-"""Fewer rows, exactly: Y in coordinates of the span of X and of directions outside of it.
+"""Runs in fewer rows than samples, without approximation: Y in coordinates of the span of X and Y0.
 
-A score that is blind to rotations of the centered samples (QX, QY score what X, Y score) knows Y by X'Y and
-Y'Y alone. Any such pair of matrices occurs in the span of X's K PCs and of as many further directions as Y
-has units, so K + q + 1 rows hold all that Y can be, however many samples there are.
+Some scores do not change when the centered samples of both datasets are rotated: s(QX, QY) = s(X, Y) for
+every orthogonal Q. Such a score depends on Y (n, q) only through X'Y and Y'Y. Every possible pair of these
+two matrices already occurs in a space of K + q dimensions: X's K PCs and q directions orthogonal to them.
+With one more row for the mean, K + q + 1 rows are enough, however large n is.
 
-The gradient of such a score lies in the span of the columns of X and Y. An optimizer that commutes with
-rotations, as SGD with or without momentum does, therefore never leaves the span of X and Y0.
+The gradient of such a score lies in the span of the columns of X and Y. SGD with or without momentum adds up
+gradients, so Y never leaves the span of X and Y0.
 """
 
 from __future__ import annotations
@@ -21,37 +22,39 @@ from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
 _SEED = 20240707
+"""Of the random rotation of the rows. Results of runs in fewer rows depend on it in their rounding."""
 _BATCHED_UP_TO = 100_000
-"""Entries of one Y from which on a CPU takes the Y of a batch one by one, each within its caches."""
+"""Entries of one Y (400 kB in float32) from which on a CPU evaluates replicates one by one, so that the
+matrices of one stay in its caches; smaller ones are evaluated as a batch, which saves calls."""
 
 
 class Span:
     """Orthonormal coordinates of the span of X and Y0, and the rows in which Y is kept.
 
-    With B (n, K + m) an orthonormal basis of the span, and H (K + m + 1, K + m) orthonormal columns of sum
-    zero, Y is kept as H B'Y. Column sums are zero in both, so that what centers samples leaves rows as they
-    are. H is turned at random: an optimizer that treats entries one by one then meets entries of one size, as
-    it does among samples.
+    B (n, K + m) is an orthonormal basis of the span: the K PCs of X and m directions orthogonal to them, all
+    orthogonal to the constant vector. H (K + m + 1, K + m) has orthonormal columns that sum to zero. The
+    reduced Y is Z = H B'Y, (K + m + 1, q). It keeps all inner products, Z'Z = Y'Y of the centered Y, because
+    H'H = I; and its columns still sum to zero, so centering it again changes nothing.
 
     Parameters
     ----------
     reference : Reference
         Of X, (n, p), with K PCs.
     Y0 : Tensor, (..., n, q)
-        Its part outside of X spans the other directions. Its column means, of no matter to the scores, are
-        kept apart.
+        Its part outside of X spans the m other directions. Its column means, which no score here depends on,
+        are stored and added again by :meth:`expand`.
     fewer : bool
-        False keeps Y in its n samples; X's PCs and the other directions are known all the same.
+        False keeps Y in its n samples; only the basis B is computed.
 
     Attributes
     ----------
     reference : Reference
-        Of X in the rows that are used, (K + m + 1, p) or (n, p).
+        Of X in the rows in use, (K + m + 1, p) or (n, p).
     fewer : bool
     amplitude : Tensor, (K,)
         Singular values of the centered X.
     outside : int
-        Directions outside of X, m = min(q, n - 1 - K).
+        Number of directions outside of X, m = min(q, n - 1 - K).
     """
 
     def __init__(self, reference: Reference, Y0: Tensor, fewer: bool = True) -> None:
@@ -65,48 +68,53 @@ class Span:
         self.outside = min(Y0.shape[-1], samples - 1 - count)
         self._mean = Y0.mean(dim=-2, keepdim=True)
         rest = Y0[..., : self.outside]
-        # Where X all but holds Y0, the first pass leaves rounding errors; the second makes them orthogonal.
+        # Gram-Schmidt against the PCs, twice: if Y0 lies almost in the span of X, the first remainder is
+        # rounding error that is not orthogonal to the PCs. After the second pass it is.
         for _ in range(2):
             rest = linalg.center(rest)
             rest = torch.linalg.qr(rest - pcs @ (pcs.mT @ rest))[0]
         self._basis = torch.cat([pcs.expand(*rest.shape[:-2], -1, -1), rest], dim=-1)  # (..., n, K + m)
         self._rows = self._basis
         if fewer:
+            # Rows are rotated at random: in an axis-aligned basis the entries of one row would all be large
+            # or all small, and an optimizer that scales each entry separately would behave differently than
+            # on samples.
             self._rows = _random_rows(count + self.outside).to(pcs)
             X = self._rows[:, :count] @ (pcs.mT @ linalg.center(reference.responses.double()))
             self.reference = Reference.of(X, dtype=reference.scores.dtype, device=pcs.device)
 
     def place(self, coordinates: Tensor) -> Tensor:
-        """Return Y (..., rows, q) of its coordinates (..., K + m, q) along the PCs and outside."""
+        """Return Y (..., rows, q) from its coordinates (..., K + m, q) in the basis B."""
         return (self._rows @ coordinates.to(self._rows)).to(self.reference.scores.dtype)
 
     def reduce(self, Y: Tensor) -> Tensor:
-        """Return Y (..., n, q) in the rows that are used; what it has outside of the span is lost."""
+        """Return Y (..., n, q) in the rows in use, H B'Y; any part of Y outside of the span is dropped."""
         if not self.fewer:
             return Y.to(self.reference.scores)
         return self.place(self._basis.mT @ linalg.center(Y.to(self._basis)))
 
     def expand(self, Y: Tensor) -> Tensor:
-        """Return Y (..., n, q) with all samples, its column means those of Y0."""
+        """Return Y with all samples, B H'Z + column means of Y0, (..., n, q), from Z (..., rows, q)."""
         if not self.fewer:
             return Y
         return (self._basis @ (self._rows.mT @ Y.to(self._basis)) + self._mean).to(Y.dtype)
 
 
 def rows_suffice(reference: Reference, units: int, measures: Iterable[Measure]) -> bool:
-    """Whether the rows of a span are fewer than the samples, and no measure tells the difference."""
+    """Return whether a span has fewer rows than there are samples, and no measure tells the difference."""
     rows = len(reference.variance_ratio) + units + 1
-    has_float64 = reference.scores.device.type != "mps"
+    has_float64 = reference.scores.device.type != "mps"  # Span computes its basis in float64
     blind = all(measure.facts.sample_rotations for measure in measures)
     return rows < reference.samples and has_float64 and blind
 
 
 def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimizer: OptimizerFactory) -> bool:
-    """Whether a run needs fewer rows than samples, and nothing in it tells the difference.
+    """Return whether a run can use fewer rows than samples and give the same numbers.
 
-    That holds for scores blind to rotations of the samples and for gradient descent with or without momentum,
-    which commutes with them. L-BFGS would too, but torch's scales its first step by the sum of the absolute
-    entries of the gradient, which a rotation changes; weight decay would shrink the column means.
+    All measures must be invariant to rotations of the samples, and the optimizer must commute with rotations.
+    SGD with or without momentum does. Adam does not, since it scales each entry separately. L-BFGS would, but
+    torch's version scales its first step by the sum of the gradient's absolute entries, which a rotation
+    changes. Weight decay is excluded, since it would also shrink the column means, which are left out here.
     """
     if not rows_suffice(reference, Y0.shape[-1], measures):
         return False
@@ -117,14 +125,15 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
 
 
 def parts(Y: Tensor) -> list[slice]:
-    """Return the slices of a batch (R, n, q) that are evaluated together."""
+    """Return the slices of a batch Y (R, n, q) whose replicates are evaluated together."""
     if Y.device.type == "cpu" and Y.shape[-2] * Y.shape[-1] >= _BATCHED_UP_TO:
         return [slice(r, r + 1) for r in range(len(Y))]
     return [slice(0, len(Y))]
 
 
 def _random_rows(size: int) -> Tensor:
-    """Return orthonormal columns of sum zero, (size + 1, size), turned at random, in float64."""
+    """Return a random matrix with orthonormal columns that sum to zero, (size + 1, size), in float64."""
     generator = torch.Generator().manual_seed(_SEED)
     draw = torch.randn(size + 1, size, dtype=torch.float64, generator=generator)
+    # The Q of a centered matrix is centered up to rounding; centering it once more removes the rounding.
     return linalg.center(torch.linalg.qr(linalg.center(draw))[0])

@@ -1,4 +1,4 @@
-"""What the loop shows an observer, and which of it is logged."""
+"""The state of a run that observers see, and the rule by which states are logged."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ class State:
     Attributes
     ----------
     step : int
+        Number of updates made; 0 at the start.
     score : Tensor, (R,)
         On the host.
     moments : Moments
-        Of Y (R, samples, units), without a gradient; its products are computed once for all observers.
+        Of Y (R, samples, units), without a gradient. Its products are computed once and shared by all
+        observers.
     last : bool
-        Whether the run ends here.
+        True at the state that ends the run.
     settled : bool
-        Whether :meth:`Ascent.state`, taken now, resumes at this step. Where scores are read every k steps,
-        the ascent stands at the last of them.
+        True if :meth:`Ascent.state` taken now would resume at this step. Where scores are read every k
+        steps, Y has already moved on to the last of them, and only that state is settled.
     """
 
     step: int
@@ -37,15 +39,15 @@ class State:
 
 
 class Thinning:
-    """Which states of a run are logged: by how far the scores have moved.
+    """Decides which states of a run are logged: those at which a score has moved far enough.
 
     Parameters
     ----------
     score_step : float, >= 0
-        A state is logged when the score of any replicate differs by this much from that of the last logged
-        one; so are the first and the last. 0 logs all.
+        A state is logged when the score of any replicate differs by at least this much from its score at
+        the last logged state. The first and the last state are always logged. 0: log every state.
     last : array, (R,), or None
-        The scores of the last logged state, where a run is gone on with.
+        Scores of the last logged state where a run is resumed; None at the start of a run.
     """
 
     def __init__(self, score_step: float, last: FloatArray | None = None) -> None:
@@ -53,7 +55,7 @@ class Thinning:
         self._last = last
 
     def keeps(self, state: State) -> bool:
-        """Say whether a state is logged; the next ones are then measured against it."""
+        """Return whether to log a state; if so, later states are compared with it."""
         if self.score_step == 0:
             return True
         score = state.score.double().numpy()

@@ -1,6 +1,7 @@
-"""Two ways from one state of a run to the next: the scores are read at each step, or every k steps.
+"""Two ways to step through a run: read the scores at every step, or only every k steps.
 
-To read a score makes the host wait for an accelerator. Both ways yield the same states, on a CPU to the bit.
+Reading a score on an accelerator is a host synchronization: the host waits until all queued work is done.
+Both ways yield the same states, on a CPU to the last bit.
 """
 
 from __future__ import annotations
@@ -16,27 +17,31 @@ from simopt.optimization.replicates import Evaluation, Replicates
 from simopt.optimization.state import State
 
 _BLOCK_BYTES = 2**28
-"""What the moments of states whose scores are not read yet may hold, but for those of the last one."""
+"""Memory (256 MB) for the moments that a block keeps until its scores are read. A block that needs more ends
+early; its last state does not count, since it is needed for the update anyway."""
 
 
 def each_step(replicates: Replicates, max_steps: int) -> Iterator[State]:
     """Yield the states one by one; a replicate at its target gets no gradient and stays where it is."""
     below = [True] * len(replicates.Y)
     while True:
+        # A gradient is needed only for replicates below their targets, and not at the state that ends the
+        # run.
         moving = [replicates.step < max_steps and open_ for open_ in below]
         at = replicates.evaluate(replicates.Y, moving)
         score = at.score.cpu()
+        # Whether the target is reached at this very state is known only after the evaluation.
         below = replicates.below(score).tolist()
         yield State(at.step, score, at.moments)
         gradients = [gradient if open_ else None for gradient, open_ in zip(at.gradients, below, strict=True)]
-        del at  # its moments are not needed beside those of the next state
+        del at  # free its moments before those of the next state are computed
         replicates.update(gradients)
         del gradients
 
 
 @dataclass
 class _Unread:
-    """A state whose scores are still on the device; its moments only if they may be shown."""
+    """A state whose scores are still on the device; without moments if no observer will see it."""
 
     step: int
     score: Tensor
@@ -46,18 +51,21 @@ class _Unread:
 def every_kth_step(replicates: Replicates, max_steps: int, k: int, every: int) -> Iterator[State]:
     """Evaluate k states without reading a score, then read all scores and yield the states one by one.
 
-    A replicate at its target is kept as it is, and all of them are where a score is not finite. So the run
-    stands at the state that ends it, whatever was computed after. An error is raised after the states before
-    it, and therefore only if none of them ended the run.
+    The device itself freezes a replicate that has reached its target, and freezes all replicates once a score
+    is not finite. So Y stays at the state that ends the run, even if later steps of its block were computed.
+
+    An error in step s is raised after the states before s have been yielded, and only if none of them ended
+    the run: a run that reads every score would not have come to step s.
 
     Parameters
     ----------
     replicates : Replicates
     max_steps : int
     k : int
+        Steps between two readings.
     every : int
-        The caller shows the states whose step this divides. A block of k steps that has one ends with one,
-        so that an observer sees a settled state.
+        The caller shows observers the states whose step is a multiple of this. A block of k steps that
+        contains such a state ends with one, because only the last state of a block is settled.
     """
     while True:
         block: list[_Unread] = []
@@ -67,22 +75,24 @@ def every_kth_step(replicates: Replicates, max_steps: int, k: int, every: int) -
         except Exception as raised:
             error = raised
         if block:
+            # The consumer stops iterating at the state that ends the run; the lines below then never run.
             yield from _read(block, settled=error is None)
         if error is not None:
             raise error
         _move(replicates, last)
-        del block, last  # their moments are not needed beside those of the next block
+        del block, last  # free their moments before those of the next block are computed
 
 
 def _evaluate_block(
     block: list[_Unread], replicates: Replicates, max_steps: int, k: int, every: int
 ) -> Evaluation:
-    """Add the next k states to a block, and return the last one, which no update has left yet."""
+    """Append the next k states to a block, and return the last one; no update has been made after it."""
     end = min(replicates.step + k - 1, max_steps)
-    shown = end - end % every
+    shown = end - end % every  # the last step up to ``end`` that observers see
     end = shown if replicates.step <= shown else end
     held = 0
     while True:
+        # A copy of Y: the update below changes Y in place, and the moments of this state refer to the copy.
         at = replicates.evaluate(replicates.Y.clone(), [replicates.step < max_steps] * len(replicates.Y))
         if block and block[-1].step % every:
             block[-1].moments = None
@@ -92,20 +102,22 @@ def _evaluate_block(
         if at.step >= end or held > _BLOCK_BYTES:
             return at
         _move(replicates, at)
-        del at  # its gradients are not needed beside the next state
+        del at  # free its gradients before the next state is computed
 
 
 def _move(replicates: Replicates, at: Evaluation) -> None:
-    """Update the replicates that are below their targets, if all scores are finite; read no value."""
+    """Update the replicates that are below their targets, if all scores are finite, without a host sync."""
+    # Update all replicates, then put back those that must not move: a choice by ``if`` would read the scores.
     replicates.update(at.gradients)
-    going_on = replicates.below(at.score) & at.score.isfinite().all()
-    torch.where(going_on[:, None, None], replicates.Y, at.moments.Y, out=replicates.Y)
+    moving = replicates.below(at.score) & at.score.isfinite().all()  # (R,)
+    torch.where(moving[:, None, None], replicates.Y, at.moments.Y, out=replicates.Y)
 
 
 def _read(block: list[_Unread], *, settled: bool) -> Iterator[State]:
-    """Read the scores of a block at once, and yield its states; the replicates may stand at the last one."""
-    scores = torch.stack([state.score for state in block]).cpu()
+    """Read the scores of a block in one transfer, and yield its states; only the last one may be settled."""
+    scores = torch.stack([state.score for state in block]).cpu()  # (states, R)
     for i, (state, score) in enumerate(zip(block, scores, strict=True)):
-        # Moments that were dropped are needed only where the run ends: nothing has moved since.
+        # A state without moments is looked at only if it ends the run. All replicates are then frozen, so the
+        # next state that has moments has the same Y.
         moments = next(later.moments for later in block[i:] if later.moments is not None)
         yield State(state.step, score, moments, settled=settled and state is block[-1])

@@ -1,4 +1,4 @@
-"""Everything logged along one run, and what is read off it. Imports no torch."""
+"""The states logged along one run, and the numbers read off them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class StopReason(enum.Enum):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The logged states of R replicates over T steps.
+    """The T logged states of R replicates.
 
     Attributes
     ----------
     step : array of int, (T,)
-        Updates made so far; the first is 0, the start.
+        Number of updates made before each logged state; the first is 0.
     score : array, (T, R)
         A replicate that reached the target keeps its score while the others go on.
     captured_variance : array, (T, R, K)
-        In [0, 1], for each PC of the recording of nonzero variance, descending.
+        In [0, 1], for each PC of the recording with nonzero variance, in order of descending variance.
     Y : array, (R, samples, units), or None
-        The synthetic datasets at the end; None where they were not kept.
+        The synthetic datasets at the end; None if they were not kept.
     variance_ratio : array, (K,)
-        The explained variance ratio of each PC of the recording.
+        The explained variance ratio of each PC of the recording; they sum to 1.
     stop_reason : StopReason or str
-        Of a failed run, what failed.
+        Text for a failed run: the error.
     sign : int
-        -1 where the measure is a distance.
+        1 for a similarity, -1 for a distance.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Trajectory:
     sign: int = 1
 
     def half_capture(self) -> FloatArray:
-        """Return the score at which each PC is half captured, (R, K); NaN where it never is."""
+        """Return the score at which each PC is half captured, (R, K); NaN if it never is."""
         return half_capture(self.score, self.captured_variance)
 
     def steps_to(self, score: float) -> FloatArray:
@@ -69,13 +69,17 @@ class Trajectory:
 def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
     """Return the score at which each PC is half captured, (R, K).
 
-    The first score at which captured variance reaches the midpoint of its start value and 1, by linear
-    interpolation between logged steps; NaN where it is never reached (arXiv 2407.07059, fig. 5).
+    That is the first score at which captured variance reaches the midpoint between its start value and 1,
+    by linear interpolation between logged states; NaN if it never does.
 
     Parameters
     ----------
     score : array, (T, R)
     captured : array, (T, R, K)
+
+    References
+    ----------
+    Cloos et al. 2024, arXiv 2407.07059, fig. 5.
     """
     return first_passage(score, captured, (captured[0] + 1) / 2)
 
@@ -83,17 +87,21 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
 def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> FloatArray:
     """Return the score at which values first reach a level, (R, K), by linear interpolation; NaN if never.
 
+    Only the first passage counts: values may fall below the level again later.
+
     Parameters
     ----------
     score : array, (T, R)
     values : array, (T, R, K)
     level : array, (R, K)
     """
-    reached = values >= level
-    first = reached.argmax(axis=0)  # (R, K)
+    reached = values >= level  # (T, R, K)
+    first = reached.argmax(axis=0)  # (R, K); 0 also where the level is never reached, see below
     before = np.maximum(first - 1, 0)
     replicate, column = np.indices(first.shape)
     low, high = values[before, replicate, column], values[first, replicate, column]
+    # low == high only if the level is reached at the first state (the passage is at its score) or never
+    # (NaN).
     fraction = np.divide(level - low, high - low, out=np.zeros_like(level), where=high > low)
     at_low, at_high = score[before, replicate], score[first, replicate]
     passage: FloatArray = np.where(reached.any(axis=0), at_low + fraction * (at_high - at_low), np.nan)
@@ -101,9 +109,15 @@ def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> F
 
 
 def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:
-    """Return the first logged step at which each replicate's score reaches ``target``, (R,); NaN if never.
+    """Return the first logged step at which each replicate's score reaches a target, (R,); NaN if never.
 
-    ``sign`` is -1 for a distance, which reaches it from above.
+    Parameters
+    ----------
+    step : array of int, (T,)
+    score : array, (T, R)
+    target : float
+    sign : int
+        1 for a similarity; -1 for a distance, which reaches the target from above.
     """
     reached = sign * score >= sign * target
     return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)

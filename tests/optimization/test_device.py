@@ -27,7 +27,7 @@ def setting() -> Iterator[None]:
 def test_what_there_is() -> None:
     assert device.choose("cpu", "float64") == (torch.device("cpu"), torch.float64)
     assert device.choose("auto", "float32")[1] is torch.float32
-    with pytest.raises(InputError, match="device 'gpu' cannot be used in float32 here"):
+    with pytest.raises(InputError, match="'gpu' .*float32"):
         device.choose("gpu", "float32")
     with pytest.raises(InputError, match="dtype"):
         device.choose("cpu", "float16")
@@ -40,11 +40,11 @@ def test_auto_takes_a_gpu_where_there_is_one(dtype: str, monkeypatch) -> None:
 
 
 def test_tf32_is_refused_where_it_would_do_nothing(monkeypatch) -> None:
-    with pytest.raises(InputError, match="tf32=true needs a CUDA device; device=cpu is cpu here"):
+    with pytest.raises(InputError, match="tf32=true .*device=cpu"):
         device.choose("cpu", "float32", tf32=True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device.choose("auto", "float32", tf32=True) == (torch.device("cuda"), torch.float32)
-    with pytest.raises(InputError, match="tf32=true rounds products of float32; dtype is float64"):
+    with pytest.raises(InputError, match="tf32=true .*float64"):
         device.choose("auto", "float64", tf32=True)
 
 
@@ -107,7 +107,10 @@ def test_a_gpu_rounds_only_if_asked() -> None:
     ],
 )
 def test_memory_that_runs_out_is_a_failed_run(error: Exception) -> None:
-    with pytest.raises(RunFailedError, match="out of memory; fewer seeds") as raised, device.memory_errors():
+    with (
+        pytest.raises(RunFailedError, match="out of memory.*dtype=float32") as raised,
+        device.memory_errors(),
+    ):
         raise error
     assert raised.value.__cause__ is error
 

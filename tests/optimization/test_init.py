@@ -21,9 +21,9 @@ def test_each_replicate_depends_on_its_own_seed_alone() -> None:
 @pytest.mark.parametrize(
     ("init", "says"),
     [
-        (lambda seeds, samples, units, dtype: None, "a Y0 of type NoneType"),
-        (lambda seeds, samples, units, dtype: torch.ones(samples, units), r"a Y0 of shape \(5, 8\)"),
-        (lambda seeds, samples, units, dtype: torch.ones(2, samples, units), r"tensor \(1, 5, units\)"),
+        (lambda seeds, samples, units, dtype: None, "Y0 .*NoneType"),
+        (lambda seeds, samples, units, dtype: torch.ones(samples, units), r"Y0 .*\(5, 8\)"),
+        (lambda seeds, samples, units, dtype: torch.ones(2, samples, units), r"\(1, 5, units\)"),
         (lambda seeds: torch.ones(1), "init: .* takes 1 positional argument"),
     ],
 )  # fmt: skip
@@ -33,12 +33,12 @@ def test_what_is_no_start(init: Callable, says: str) -> None:
 
 
 def test_what_cannot_be_called() -> None:
-    with pytest.raises(InputError, match="'pathlib.Path' gives a PosixPath, which cannot be called"):
+    with pytest.raises(InputError, match="init: .*'pathlib.Path'.*PosixPath"):
         inits.build({"_target_": "pathlib.Path"})
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "says"), [(list, "gives a list, not a torch"), (torch.load, "optimizer: ")]
+    ("optimizer", "says"), [(list, "list.*torch.optim.Optimizer"), (torch.load, "optimizer: ")]
 )
 def test_what_is_no_optimizer(optimizer: Callable, says: str) -> None:
     with pytest.raises(InputError, match=says):

@@ -57,16 +57,16 @@ def start(folder: Path, *arguments: str, **environment: str) -> None:
 def bits(folder: Path, measure: str) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     """Return dtype, shape and bytes of every dataset of the run file of a measure."""
     (path,) = folder.glob(f"*/{measure}/*/run.h5")
-    found: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
+    datasets: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
 
     def take(name: str, node: h5py.Group | h5py.Dataset) -> None:
         if isinstance(node, h5py.Dataset):
             array = np.asarray(node[()])
-            found[name] = (array.dtype.str, array.shape, array.tobytes())
+            datasets[name] = (array.dtype.str, array.shape, array.tobytes())
 
     with h5py.File(path) as file:
         file.visititems(take)
-    return found
+    return datasets
 
 
 def interrupt(request: RunRequest, step: int) -> None:
@@ -181,12 +181,12 @@ def test_another_device_drifts_within_bounds(
     double: dict[str, Trajectory], measure: str, dtype: str, device: str
 ) -> None:
     bounds = ALLOWED[device] * np.array(DRIFT[dtype, measure])
-    found = apart(ascended(measure, device, dtype, otherwise=True), double[measure])
-    assert (np.array(found) <= bounds).all(), (found, bounds)
+    drift = apart(ascended(measure, device, dtype, otherwise=True), double[measure])
+    assert (np.array(drift) <= bounds).all(), (drift, bounds)
 
 
 @pytest.mark.parametrize("measure", [measure for dtype, measure in DRIFT if dtype == "float32"])
 def test_float32_drifts_from_float64_within_bounds(double: dict[str, Trajectory], measure: str) -> None:
-    found = apart(ascended(measure, "cpu", "float32"), double[measure])
-    assert (np.array(found) <= ALLOWED["cpu"] * np.array(DRIFT["float32", measure])).all(), found
-    assert found[0] > 1e-9  # the two runs are not one
+    drift = apart(ascended(measure, "cpu", "float32"), double[measure])
+    assert (np.array(drift) <= ALLOWED["cpu"] * np.array(DRIFT["float32", measure])).all(), drift
+    assert drift[0] > 1e-9  # the two runs are not one

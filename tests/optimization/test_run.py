@@ -86,13 +86,13 @@ def test_linreg_warns_when_it_starts_high(rng: np.random.Generator) -> None:
         ({"measure": "ckaa"}, "nearest: cka"),
         ({"optimizer": "adm"}, "Unknown optimizer"),
         ({"lr": -1.0}, "optimizer: Invalid learning rate"),
-        ({"target": 1.5}, "cka lies between 0 and 1"),
+        ({"target": 1.5}, r"target is 1\.5; cka .*0 and 1"),
         ({"target": float("nan")}, "target is nan"),
         ({"max_steps": -1}, "max_steps is -1"),
-        ({"seeds": ()}, "seeds is empty"),
-        ({"seeds": (1, 1)}, "holds a seed twice"),
+        ({"seeds": ()}, "seeds.*empty"),
+        ({"seeds": (1, 1)}, r"seeds \[1, 1\]"),
         ({"seeds": (-1,)}, "a seed is -1"),
-        ({"seeds": (2**63,)}, "a seed is 9223372036854775808; it must be at most"),
+        ({"seeds": (2**63,)}, "9223372036854775808.*at most"),
         ({"init": "zeros"}, "Unknown init"),
         ({"dtype": "float16"}, "Unknown dtype"),
         ({"device": "toaster"}, "device 'toaster' cannot be used"),
@@ -104,7 +104,7 @@ def test_options_that_cannot_be_used(X: np.ndarray, options: dict, says: str) ->
 
 
 def test_a_run_that_blows_up_says_so(X: np.ndarray) -> None:
-    with pytest.raises(RunFailedError, match="NaN or infinite at step 1; a smaller optimizer.lr"):
+    with pytest.raises(RunFailedError, match="NaN.*step 1.*optimizer.lr"):
         simopt.optimize(X, lr=1e30)
 
 
@@ -113,10 +113,10 @@ def test_a_distance_is_optimized_downwards(X: np.ndarray) -> None:
     assert trajectory.stop_reason is StopReason.TARGET
     assert trajectory.score[0, 0] > 1 > 0.2 >= trajectory.score[-1, 0]
     assert trajectory.steps_to(0.5) < trajectory.steps_to(0.2) == trajectory.step[-1]
-    with pytest.raises(InputError, match="procrustes_angle lies between 0 and"):
+    with pytest.raises(InputError, match=r"target is -0\.1; procrustes_angle .*0 and"):
         simopt.optimize(X, "procrustes_angle", target=-0.1)
 
 
 def test_a_measure_without_a_gradient_is_refused(X: np.ndarray) -> None:
-    with pytest.raises(InputError, match="rsa_spearman has no gradient and cannot be optimized; track it"):
+    with pytest.raises(InputError, match="rsa_spearman .*gradient.*track"):
         simopt.optimize(X, "rsa_spearman")
