@@ -1,1 +1,1 @@
-"""Run files: one HDF5 file a run, written by one process, readable at any instant."""
+"""Stored results: one HDF5 file each, written by one process and readable at any time."""

@@ -1,4 +1,4 @@
-"""Files of analyses: arrays by path, attributes, a status; whole or not there."""
+"""Files of analyses: arrays and attributes by path, and a status. Every write is atomic."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ Content = TypeVar("Content")
 
 
 def write(path: Path, analysis: str, content: Stored, status: str = layout.FINISHED) -> Path:
-    """Write a file of an analysis in the place of any old one.
+    """Write a file of an analysis, replacing an older one, and return its path.
+
+    Parameters
+    ----------
+    path : Path
+    analysis : str
+        The kind of analysis, for instance ``sensitivity``.
+    content : Stored
+    status : str
+        One of ``layout.STATUSES``.
 
     Raises
     ------
     StorageError
-        It cannot be written; nothing is left of it, and an older one stays as it was.
+        The file cannot be written. An older file is left unchanged.
     """
     about = {"schema": layout.SCHEMA, "analysis": analysis, "status": status, **content.attributes}
     image.write(path, Stored(about, content.arrays, content.groups))
@@ -33,20 +42,20 @@ def write(path: Path, analysis: str, content: Stored, status: str = layout.FINIS
 
 
 def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Content:
-    """Read a finished file of an analysis, and return what is taken from it.
+    """Read the file of a finished analysis.
 
     Parameters
     ----------
     path : Path
     analysis : str
-        Which.
+        The kind that is expected.
     take : callable
-        Makes a result of what the file holds, whatever that is.
+        Makes the result from the content. What it raises on unexpected content becomes a StorageError.
 
     Raises
     ------
     StorageError
-        Another kind of file, of another schema version, not finished, or broken.
+        The file is of another kind or schema version, is not finished, or is damaged.
     """
     with _opened(path, analysis) as (file, status):
         if status != layout.FINISHED:
@@ -55,14 +64,14 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
 
 
 def unfinished(path: Path, analysis: str) -> Stored | None:
-    """Return what a file of an analysis holds that is not finished; None where there is none.
+    """Return the content of the file of an unfinished analysis; None if it is finished or does not exist.
 
     Raises
     ------
     OtherSchemaError
-        Another version reads the file.
+        A later version of simopt wrote the file.
     StorageError
-        It cannot be read.
+        The file cannot be read.
     """
     if not path.exists():
         return None
@@ -71,38 +80,38 @@ def unfinished(path: Path, analysis: str) -> Stored | None:
 
 
 def attributes(path: Path) -> dict[str, Any]:
-    """Return the attributes of a file of any analysis, sorted by name, and read nothing else of it.
+    """Return the attributes of a file of any analysis, sorted by name, without reading its arrays.
 
     Raises
     ------
     StorageError
-        It cannot be read.
+        The file cannot be read.
     """
     with reading_errors(path, "file of an analysis"), image.opened(path) as file:
         return image.attributes_of(file)
 
 
 def text(value: object) -> str:
-    """Return what has to be text.
+    """Return a value that must be text.
 
     Raises
     ------
     TypeError
-        It is none.
+        It is not a str.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} stands where text should")
+        raise TypeError(f"expected text, found {value!r}")
     return value
 
 
 @contextlib.contextmanager
 def _opened(path: Path, analysis: str) -> Iterator[tuple[h5py.File, str]]:
-    """Open a file of an analysis, and give it with its status."""
+    """Open the file of an analysis of one kind, and yield it with its status."""
     with reading_errors(path, f"file of {analysis}"), image.opened(path) as file:
         about = image.attributes_of(file)
         kind, schema = about.get("analysis"), about.get("schema")
         if kind != analysis:
             raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
         layout.check_schema(path, analysis, schema)
-        # Those of schema 1 are all finished.
+        # Schema 1 had no status: only finished analyses were stored.
         yield file, text(about.get("status", layout.FINISHED))

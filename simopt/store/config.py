@@ -1,4 +1,4 @@
-"""The configuration that a file holds, read as data: it may say anything."""
+"""Reading the configuration that a file holds; its text is untrusted."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import yaml
 
-# PyYAML lets the errors of its constructors through: a KeyError of `!!bool maybe`, an AttributeError of
-# `!!timestamp never`, an IndexError of `!!int ''`.
+# safe_load raises more than YAMLError: its constructors raise KeyError for `!!bool maybe`, AttributeError for
+# `!!timestamp never`, IndexError for `!!int ''`, and nested brackets reach the recursion limit.
 _UNREADABLE = (
     yaml.YAMLError, LookupError, AttributeError, ValueError, TypeError, ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
 def parsed(text: object) -> dict[Any, Any] | None:
-    """Return a configuration from its YAML, nothing but plain values; None where it is none."""
+    """Return a configuration of plain values from YAML; None if the text is not a mapping in YAML."""
     try:
         content = yaml.safe_load(text)  # type: ignore[arg-type]
     except _UNREADABLE:

@@ -1,4 +1,4 @@
-"""What the operating system and HDF5 say of a file, in one line of ours."""
+"""One-line messages for the errors of the operating system and of HDF5."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from simopt.errors import InputError, StorageError
 
 UNREADABLE = (OSError, LookupError, RuntimeError, ArithmeticError, ValueError, TypeError, AttributeError)
-"""What comes of reading what is not there, or not of the kind that is expected."""
+"""Errors that reading a missing, damaged or unexpected file can raise in h5py, numpy and simopt's readers."""
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Word what comes of writing a file, or of reading an own one.
+    """Turn errors while writing or reading a file of simopt into a StorageError that names the file.
 
     Raises
     ------
     StorageError
-        It cannot be written or read.
+        The file cannot be written or read.
     """
     try:
         yield
@@ -32,12 +32,18 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: Path, remedy: str = "") -> Iterator[None]:
-    """Word what comes of writing a file or folder that a user has named.
+    """Turn errors while writing a file or folder that the user has named into an InputError.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        Appended to the message, for instance ``"; choose another folder"``.
 
     Raises
     ------
     InputError
-        It cannot be written.
+        The file or folder cannot be written.
     """
     try:
         yield
@@ -47,12 +53,18 @@ def writing(path: Path, remedy: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading_errors(path: Path, what: str) -> Iterator[None]:
-    """Word what comes of reading a file that may hold anything; ``what`` it should be.
+    """Turn errors while reading a file of unknown content into a StorageError.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What the file should be, for instance ``"run file"``.
 
     Raises
     ------
     StorageError
-        It cannot be read, or holds something else.
+        The file cannot be read, or holds something else.
     """
     try:
         yield
@@ -66,12 +78,12 @@ def reading_errors(path: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def resuming_errors(path: Path | None) -> Iterator[None]:
-    """Word what comes of taking up the state of a checkpoint.
+    """Turn errors while restoring a checkpoint into a StorageError.
 
     Raises
     ------
     StorageError
-        It is of another kind.
+        The checkpoint does not fit this run.
     """
     try:
         yield
@@ -83,6 +95,8 @@ def resuming_errors(path: Path | None) -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> str:
+    """Return the operating system's words for an error number, or the first line of the error's message."""
+    # HDF5 hides the number in its text ("errno = 28"), and its messages run over many lines.
     number = getattr(error, "errno", None)
     text = str(error)
     if not number and "errno = " in text:

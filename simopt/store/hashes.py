@@ -1,4 +1,8 @@
-"""SHA-256 of files, remembered: a recording of gigabytes is not read to find that its result is stored."""
+"""SHA-256 of files, cached on disk.
+
+The identity of a result includes the hash of its data file. The cache spares reading a recording of gigabytes
+only to find that its result is already stored.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,22 @@ from simopt.store.whole import put
 
 FILE = ".hashes.json"
 _SETTLED_NS = 2 * 10**9
-"""A file that changed so shortly ago may change once more within one tick of its clock: not remembered."""
+"""Only files older than 2 s are cached on disk. A file system stores times of change in ticks (2 s on FAT): a
+younger file might change again within the same tick and keep its size, and the cache would not notice."""
 
 
 class FileHashes:
-    """The hash of a file's content, looked up by its path, size, time of change and inode.
+    """Returns the hash of a file's content, cached by path, size, modification time and inode.
 
     Parameters
     ----------
     folder : Path, optional
-        Where the hashes are kept between processes, in :data:`FILE`; None: nowhere.
+        Folder of the cache file :data:`FILE`; None: no cache between processes.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file = None if folder is None else folder / FILE
-        self._known: dict[str, str] = {}
+        self._cached: dict[str, str] = {}
 
     def __call__(self, path: Path) -> str:
         """Return the SHA-256 of the content of a file, in hexadecimal.
@@ -35,38 +40,39 @@ class FileHashes:
         Raises
         ------
         InputError
-            It cannot be read.
+            The file cannot be read.
         """
         try:
             about = path.stat()
             key = json.dumps([str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ino])
-            remembered = self._known.get(key) or self._read().get(key)
-            if remembered is None:
+            digest = self._cached.get(key) or self._read().get(key)
+            if digest is None:
                 with path.open("rb") as handle:
-                    remembered = hashlib.file_digest(handle, "sha256").hexdigest()
+                    digest = hashlib.file_digest(handle, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()}).") from error
-        self._known[key] = remembered
+        self._cached[key] = digest
         if time.time_ns() - about.st_mtime_ns > _SETTLED_NS:
-            self._remember(key, remembered)
-        return remembered
+            self._store(key, digest)
+        return digest
 
     def _read(self) -> dict[str, str]:
         if self._file is None:
             return {}
         try:
             content = json.loads(self._file.read_bytes())
-        except (OSError, ValueError, RecursionError):  # it is made anew
+        except (OSError, ValueError, RecursionError):  # missing or damaged: the next write replaces it
             return {}
         if not isinstance(content, dict):
             return {}
         return {key: value for key, value in content.items() if isinstance(value, str) and len(value) == 64}
 
-    def _remember(self, key: str, value: str) -> None:
+    def _store(self, key: str, value: str) -> None:
         if self._file is None or not self._file.parent.is_dir():
             return
-        kept = self._read()
-        if kept.get(key) != value:
-            # A folder that cannot be written costs time, and no result.
+        stored = self._read()
+        if stored.get(key) != value:
+            # The cache only saves time: a folder that cannot be written must not fail the command. Two
+            # processes may overwrite each other's entry; it is then computed again.
             with contextlib.suppress(OSError):
-                put(self._file, json.dumps({**kept, key: value}, indent=0).encode())
+                put(self._file, json.dumps({**stored, key: value}, indent=0).encode())

@@ -1,10 +1,12 @@
-"""A whole HDF5 file: built in memory, sealed with a checksum, and checked before HDF5 reads it.
+"""HDF5 files built in memory, written atomically with a SHA-256, and verified before HDF5 reads them.
 
-HDF5 never writes to disk here, since HDF5 2.0 does not survive a full disk. The image is built in memory and
-written by ordinary file I/O. Its format is that of HDF5 1.10, whose metadata carry checksums. Behind the last
-byte that HDF5 knows of stands one SHA-256 of all bytes before it: other readers pass it over, and a program
-that changes the file through HDF5 takes it away. HDF5's own checksums do not cover a block of zeros, and
-HDF5 may hang on a damaged file: so the SHA-256 is compared before HDF5 sees the file.
+HDF5 never writes to disk here, because HDF5 2.0 does not survive a failed write (disk full). The image of the
+file is built in memory and written by ordinary file I/O.
+
+The format is that of HDF5 1.10. A SHA-256 of the whole image follows the last byte that HDF5 uses. Other
+readers ignore it. A program that changes the file through HDF5 truncates it there and so removes the
+checksum. HDF5's own checksums are not enough: they do not detect a chunk overwritten by zeros, and HDF5 can
+hang on a damaged file. So the SHA-256 is compared before HDF5 sees the file.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ _SEALS: dict[bytes, Callable[[], Any]] = {
     _SEAL: hashlib.sha256,
     b"\nsimopt BLAKE2b-128 ": lambda: hashlib.blake2b(digest_size=16),
 }
-"""What stands before the hexadecimal digits of a checksum; files of schema 1 have BLAKE2b."""
+"""The marks before the hexadecimal digits of a checksum, with its algorithm. Files of schema 1 have
+BLAKE2b."""
 _BLOCK_BYTES = 2**20
+"""A file is hashed in pieces of 1 MB, so that verifying it does not need memory of its size."""
 _SUPERBLOCK_VERSION = 8
-"""The place of the version of the superblock: 0 in files of schema 1, which may have no checksum."""
+"""Offset of the byte with the version of the superblock. It is 0 in files of schema 1, which need no
+checksum, and not 0 in the format of HDF5 1.10, so a file that lost its checksum cannot pass for one of schema
+1."""
 
 _SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
-"""Attributes by which HDF5 stores dimension scales: references between datasets, made anew in every image."""
+"""Attributes by which HDF5 stores dimension scales: references between datasets, made again for every image."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,13 @@ class Array:
     ----------
     data : array
     axes : str
-        Their names, parted by spaces.
+        Names of the axes, separated by spaces; stored as the attribute ``axes``.
     attributes : mapping
         More attributes of the dataset.
     packed : bool
-        Whether it is compressed.
+        Whether to compress it.
     scale : bool
-        Whether it is an HDF5 dimension scale: the coordinates of the axis that it names, (length of the axis,).
+        Whether it is an HDF5 dimension scale: the 1-D coordinates of the axis that ``axes`` names.
     """
 
     data: npt.NDArray[Any]
@@ -66,16 +72,16 @@ class Array:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds.
+    """The content of a file.
 
     Attributes
     ----------
     attributes : dict
-        Of the whole file.
+        Attributes of the root group.
     arrays : dict of Array
-        By path, for instance ``measures/cka/theory``.
+        The datasets by path, for instance ``measures/cka/theory``.
     groups : dict of dict
-        Attributes of groups, by path, for instance ``measures/cka``.
+        The attributes of other groups by path, for instance ``measures/cka``.
     """
 
     attributes: dict[str, Any]
@@ -84,12 +90,12 @@ class Stored:
 
 
 def write(path: Path, content: Stored) -> None:
-    """Write a file in the place of any old one: all of it, or nothing.
+    """Write a file atomically, replacing an older one.
 
     Raises
     ------
     StorageError
-        It cannot be written; nothing is left of it, and an older one stays as it was.
+        The file cannot be written. An older file is left unchanged.
     """
     with storage_errors(path):
         image = _image(content)
@@ -97,8 +103,10 @@ def write(path: Path, content: Stored) -> None:
 
 
 def _image(content: Stored) -> bytes:
+    """Return the bytes of an HDF5 file; the same content gives the same bytes."""
     size = sum(array.data.nbytes for array in content.arrays.values())
-    # Memory grows by block_size: in one step for most files, in place of thousands.
+    # The in-memory file grows in steps of block_size. One step of about the final size avoids thousands of
+    # reallocations; without a backing store HDF5 opens no file on disk.
     memory = {"driver": "core", "backing_store": False, "block_size": 2**16 + size}
     with h5py.File("image", "w", libver=("v110", "v110"), **memory) as file:
         _set(file, content.attributes)
@@ -114,26 +122,29 @@ def _image(content: Stored) -> bytes:
 
 
 def _attach_scales(file: h5py.File, arrays: Mapping[str, Array]) -> None:
-    """Name the dimensions of the datasets by the scales of their axes, as netCDF-4 does, so that xarray reads them."""
+    """Attach dimension scales to the datasets that have their axes, as netCDF-4 does for xarray to read."""
     scales = {array.axes: file[path] for path, array in arrays.items() if array.scale}
     for scale in scales.values():
         scale.make_scale(scale.name.rpartition("/")[2])
     for path, array in arrays.items():
         axes = array.axes.split()
-        # netCDF-4 readers refuse a dataset of which some dimensions have a scale and others have none.
-        if not array.scale and scales.keys() >= set(axes):
-            for dimension, axis in zip(file[path].dims, axes):
+        # netCDF-4 readers refuse a dataset of which some dimensions have a scale and others have none. The
+        # arrays of an optimizer's state name no axes; they stay without scales.
+        if axes and not array.scale and scales.keys() >= set(axes):
+            for dimension, axis in zip(file[path].dims, axes, strict=True):
                 dimension.label = scales[axis].name.rpartition("/")[2]
                 dimension.attach_scale(scales[axis])
 
 
 def _set(node: Any, attributes: Mapping[str, Any]) -> None:
-    """Set attributes; text gets a fixed length, which lies inside the checksummed metadata."""
+    """Set attributes; text has a fixed length, since HDF5 has no checksum for text of variable length."""
     for name, value in attributes.items():
         texts = [value] if isinstance(value, str) else value
         if isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
+            # surrogateescape: file names on Linux may hold bytes that are not UTF-8, and must come back as
+            # they are.
             encoded = np.array([text.encode("utf-8", "surrogateescape") for text in texts])
-            length = max(1, encoded.dtype.itemsize)
+            length = max(1, encoded.dtype.itemsize)  # HDF5 has no text of length 0
             data = encoded[0] if isinstance(value, str) else encoded
             kind = h5py.string_dtype("utf-8", length)
             node.attrs.create(name, np.array(data, dtype=f"S{length}"), dtype=kind)
@@ -143,19 +154,19 @@ def _set(node: Any, attributes: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading, once it is seen that it is whole and claims no more than is stored.
-
-    A process that replaces the file meanwhile does not disturb: what was checked is what is read.
+    """Open a file for reading after its checksum and the sizes of its datasets have been checked.
 
     Raises
     ------
     StorageError
-        It holds something else than was written.
+        The file is damaged.
     InputError
-        It says that it holds far more than is stored, which would fill the memory.
+        A dataset claims far more bytes than the file stores and would fill the memory.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
+    # One handle for the check and for HDF5: if another process replaces the file in between, the handle still
+    # refers to the file that was checked.
     with path.open("rb") as handle:
         _verify(handle, path)
         with h5py.File(handle, "r") as file:
@@ -164,9 +175,11 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _verify(handle: IO[bytes], path: Path) -> None:
+    """Compare a file with the checksum at its end."""
     size = os.fstat(handle.fileno()).st_size
     for mark, algorithm in _SEALS.items():
         digest = algorithm()
+        # The seal is the mark, two hexadecimal digits for each byte of the digest, and a newline.
         end = max(0, size - len(mark) - 2 * digest.digest_size - 1)
         handle.seek(end)
         seal = handle.read()
@@ -175,7 +188,7 @@ def _verify(handle: IO[bytes], path: Path) -> None:
             for start in range(0, end, _BLOCK_BYTES):
                 digest.update(handle.read(min(_BLOCK_BYTES, end - start)))
             if seal != mark + digest.hexdigest().encode() + b"\n":
-                raise StorageError(f"{path}: damaged; what it holds is not what was written.")
+                raise StorageError(f"{path}: damaged; its content does not match its checksum.")
             return
     handle.seek(_SUPERBLOCK_VERSION)
     if handle.read(1) != b"\0":
@@ -194,21 +207,21 @@ def attributes_of(node: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "SO":
-        return [_plain(each) for each in value.tolist()]
+        return [_plain(item) for item in value.tolist()]
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return value.item() if isinstance(value, np.generic) else value
 
 
 def content(file: h5py.File, skip: tuple[str, ...] = ()) -> Stored:
-    """Return what an open file holds, without the datasets whose paths begin with one of ``skip``."""
+    """Return the content of an open file, except datasets whose paths start with an entry of ``skip``."""
     arrays: dict[str, Array] = {}
     groups: dict[str, dict[str, Any]] = {}
 
     def visit(name: str, node: Any) -> None:
         if not isinstance(node, h5py.Dataset):
             groups[name] = attributes_of(node)
-        elif not name.startswith(skip or "\0"):
+        elif not name.startswith(skip or "\0"):  # no path holds a null byte
             attributes = attributes_of(node)
             axes = str(attributes.pop("axes", ""))
             arrays[name] = Array(node[()], axes, attributes, scale=node.is_scale)

@@ -1,9 +1,13 @@
-"""The layout of a run file: every name, dtype, axes and unit, and the schema version.
+"""The layout of a run file: names, dtypes, axes and units of its datasets, and the schema version.
 
-T logged states, D of them decoded, R replicates, K principal components, B time bins, n samples, q units of
-Y. All scores, captured variances and accuracies are dimensionless. The datasets of decoding are in files of
-runs that have a decoder. The file is replaced as a whole at each checkpoint; while the run is not finished,
-the group ``resume`` holds the state of the optimization.
+Axes: T logged states, D decoded states, R replicates, K principal components of the recording, B time bins,
+n samples, q units of Y. All scores, captured variances and accuracies are dimensionless.
+
+The datasets ``replicate``, ``pc`` and ``step`` are HDF5 dimension scales of the axes R, K, T and D. xarray
+reads a group with its dimensions: ``xarray.open_dataset(path, group="trajectory", engine="h5netcdf")``.
+
+Only runs with a decoder have the datasets of decoding. The file is replaced as a whole at each checkpoint.
+While the run is not finished, the group ``resume`` holds the state of the optimization.
 """
 
 from __future__ import annotations
@@ -19,11 +23,12 @@ from simopt.store.image import Array
 
 SCHEMA = 2
 SCHEMAS = (1, 2)
-"""The versions that are read; files of schema 1 have no ``identity``."""
+"""Versions that can be read. Files of schema 1 have no attribute ``identity``."""
 RUN_FILE = "run.h5"
 LOCK_FILE = ".lock"
 RESUME = "resume"
-"""The group with the state of an optimization that is not finished; its attribute ``state`` is JSON."""
+"""Group with the state of an unfinished optimization; the attribute ``state`` is JSON that refers to its
+arrays."""
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED)
@@ -53,28 +58,39 @@ ATTRIBUTES = {
 }
 
 DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
-"""Of every dataset of :func:`reference_decoding`."""
+"""Attributes of every dataset of :func:`reference_decoding`."""
 
 
-def check_schema(path: Path, what: str, found: object) -> None:
-    """Refuse a file of another schema version.
+def check_schema(path: Path, what: str, schema: object) -> None:
+    """Refuse a file whose schema version cannot be read.
 
     Raises
     ------
     OtherSchemaError
-        It is a later one.
+        A later version of simopt wrote the file, so it must not be replaced.
     StorageError
-        It is none.
+        The value is not a schema version.
     """
-    if found not in SCHEMAS:
-        later = isinstance(found, int) and found > SCHEMA
+    if schema not in SCHEMAS:
+        later = isinstance(schema, int) and schema > SCHEMA
         kind = OtherSchemaError if later else StorageError
-        raise kind(f"{path}: {what} of schema {found!r}; this version of simopt reads schema {SCHEMA}.")
+        raise kind(f"{path}: {what} of schema {schema!r}; this version of simopt reads schema {SCHEMA}.")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset of the file: its path, dtype (None: that of the data), and axes."""
+    """A dataset of the file.
+
+    Attributes
+    ----------
+    path : str
+    dtype : str or None
+        None: the dtype of the data.
+    axes : str
+        Names of the axes, separated by spaces.
+    scale : bool
+        Whether it is the HDF5 dimension scale of its axis.
+    """
 
     path: str
     dtype: str | None
@@ -82,7 +98,7 @@ class Entry:
     scale: bool = False
 
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
-        """Return data as the file holds them, by their path."""
+        """Return data as the file stores it, as a dict with the path as its key."""
         packed = self.path == FINAL_Y.path
         return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed, self.scale)}
 
@@ -94,41 +110,43 @@ PC = Entry("pc", "i8", "K", scale=True)
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")
 STEP = Entry("trajectory/step", "i8", "T", scale=True)
 SCORE = Entry("trajectory/score", "f8", "T R")
+# float32 halves what is the largest dataset of most runs; its values are in [0, 1].
 CAPTURED_VARIANCE = Entry("trajectory/captured_variance", "f4", "T R K")
 HALF_CAPTURE = Entry("summary/half_capture", "f8", "R K")
 STEPS_TO_TARGET = Entry("summary/steps_to_target", "f8", "R")
 DECODING_STEP = Entry("trajectory/decoding/step", "i8", "D", scale=True)
 FINAL_Y = Entry("final/Y", None, "R n q")
-"""In the precision of the run."""
+"""The last Y, in the dtype of the run."""
 
 
 def tracked(measure: str) -> Entry:
-    """The scores of a measure that was only watched."""
+    """The scores of a measure that was evaluated along the run but not optimized."""
     return Entry(f"trajectory/tracked/{measure}", "f8", "T R")
 
 
 def decoding(variable: str) -> Entry:
-    """The accuracy (of a continuous variable R2) with which a task variable is decoded from Y."""
+    """Accuracy (R2 of a continuous variable) of decoding a task variable from Y."""
     return Entry(f"trajectory/decoding/{variable}", "f8", "D R")
 
 
 def reference_decoding(variable: str) -> Entry:
-    """The same from X in each time bin, with the attributes DECODING_ATTRIBUTES."""
+    """The same from X in each time bin (B,), with the attributes DECODING_ATTRIBUTES."""
     return Entry(f"reference/decoding/{variable}", "f8", "B")
 
 
 CEILING = Entry("reference/ceiling", "f8", "splits")
-"""Split-half scores of the recording, with attributes ``value`` (what its noise-free responses would score),
-``replicate``, ``interval`` and ``correction``; in files of runs with ``nulls`` on recordings with trials."""
+"""Split-half scores of the recording, in runs with ``nulls`` on recordings with single trials. The attributes
+``value`` (the score of its noise-free responses), ``replicate``, ``interval`` and ``correction`` are those of
+:class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:
-    """Scores of data with the spectrum of the recording and no relation to it, in runs with ``nulls``."""
+    """Scores of random data with the spectrum of the recording, in runs with ``nulls``."""
     return Entry(f"reference/null/{kind}", "f8", "draws")
 
 
 def good_score(variable: str) -> Entry:
-    """The score at which a task variable is decodable from Y; NaN: never."""
+    """The score from which on a task variable is decodable from Y; NaN: never."""
     return Entry(f"summary/good_score/{variable}", "f8", "R")
 
 

@@ -1,4 +1,4 @@
-"""What every stored result says of where it comes from."""
+"""Provenance that every stored result records: versions, time and commit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from simopt import __version__
 
 
 def now() -> str:
-    """Return the time, ISO 8601, UTC."""
+    """Return the current time, ISO 8601 in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def provenance() -> dict[str, str]:
-    """Return version, time, versions of what it stands on (JSON) and commit, by the names of a run file."""
+    """Return the attributes simopt_version, created, versions (JSON) and git of a stored result."""
     return {
         "simopt_version": __version__,
         "created": now(),
@@ -33,6 +33,7 @@ def provenance() -> dict[str, str]:
 
 
 def _git_commit() -> str:
+    """Return the commit of the simopt checkout; empty for an installed package or without git."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""Reading run files: as data, and defensively."""
+"""Reading run files, whose content is not trusted."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from simopt.store.shelf import at_work
 from simopt.typing import FloatArray
 
 _SINCE_2 = {"identity": "", "revisions": "", "sign": 1}
-"""Attributes that files of schema 1 lack."""
+"""Values of the attributes that files of schema 1 do not have."""
 CRASHED = "crashed"
-"""What a run is called whose file says running while no process holds its folder."""
+"""Status of a run whose file says running while no process holds the lock of its folder."""
 
 
 @dataclass(frozen=True)
@@ -32,31 +32,31 @@ class Run:
     Attributes
     ----------
     path : Path or None
-        None where nothing is stored.
+        None if the run is not stored.
     attributes : dict
-        By the names of ``layout.ATTRIBUTES``.
+        With the keys of ``layout.ATTRIBUTES``.
     status : str
-        As stored, or ``crashed``.
+        One of ``layout.STATUSES``, or ``crashed``.
     pc_variance : array, (K,)
     step : array of int, (T,)
     score : array, (T, R)
     captured_variance : array, (T, R, K)
     tracked : dict of array, (T, R)
     half_capture : array, (R, K), or None
-        None while the run is not finished.
+        None while the run is unfinished.
     decoding_step : array of int, (D,)
         The logged steps at which Y was decoded; empty without a decoder.
     decoding : dict of array, (D, R)
-        Accuracy by task variable, R2 where it is continuous.
+        Accuracy by task variable; R2 for continuous ones.
     reference_decoding : dict of dict
-        By task variable what was decoded from the recording: ``accuracy``, ``chance``, ``classes`` (0:
-        continuous), ``folds``, and ``over_time`` (B,), in each time bin.
+        Decoding from the recording, by task variable: ``accuracy``, ``chance``, ``classes`` (0: continuous),
+        ``folds``, and ``over_time`` (B,), the accuracy in each time bin.
     null : dict of array, (draws,)
         Scores of data unrelated to the recording, by kind.
     attribution : dict of array, (R, m)
-        How the last score changes without each part, by kind of part.
+        Change of the last score without each PC, sample or unit, by kind of part.
     content : Stored or None
-        All of the file, where the run was made by this process.
+        The content of the whole file, if this process made the run.
     """
 
     path: Path | None
@@ -98,27 +98,27 @@ class Run:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the run files at and below some paths, sorted, each once."""
-    found: set[Path] = set()
+    """Return the run files at and below some paths, sorted and without duplicates."""
+    files: set[Path] = set()
     for path in paths:
-        found.update([path] if path.is_file() else path.rglob(layout.RUN_FILE))
-    return sorted(found)
+        files.update([path] if path.is_file() else path.rglob(layout.RUN_FILE))
+    return sorted(files)
 
 
 def read(path: Path) -> Run:
-    """Read a run file, also of a run that goes on: as it was at its last checkpoint.
+    """Read a run file. Of an unfinished run, it holds the states up to the last checkpoint.
 
     Raises
     ------
     StorageError
-        Not a run file, of another schema version, or broken.
+        The file is not a run file, is of another schema version, or is damaged.
     """
     with _opened(path) as file:
         return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
 
 
 def final(path: Path) -> FloatArray | None:
-    """Return the last Y of a run, (R, samples, units); None where it was not kept.
+    """Return the last Y of a run, (R, samples, units); None if it was not kept.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def final(path: Path) -> FloatArray | None:
 
 
 def finished(path: Path) -> Run:
-    """Read a run file of a finished run.
+    """Read the run file of a finished run.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def finished(path: Path) -> Run:
 
 
 def unfinished(path: Path) -> Stored | None:
-    """Return what the file of a run holds that can be resumed from it; None where none can.
+    """Return the content of a run file from which the run can be resumed; None if it holds no checkpoint.
 
     Raises
     ------
@@ -159,17 +159,24 @@ def unfinished(path: Path) -> Stored | None:
 
 
 def of(stored: Stored, path: Path | None) -> Run:
-    """Return the run that a file holds.
+    """Return the run with this content.
+
+    Parameters
+    ----------
+    stored : Stored
+    path : Path or None
+        Of the run file; None if the run is not stored.
 
     Raises
     ------
     LookupError, TypeError
-        Something is missing, or is no text where text should be.
+        A dataset or attribute is missing, or an attribute that must be text is not.
     """
     about = {**_SINCE_2, **stored.attributes}
     for name, kind in layout.ATTRIBUTES.items():
         if kind.startswith("text"):
             text(about[name])
+    # A killed process cannot change the status in its file, but its lock is gone.
     running = about["status"] == layout.RUNNING and path is not None
     arrays = {name: array.data for name, array in stored.arrays.items()}
 
@@ -180,7 +187,8 @@ def of(stored: Stored, path: Path | None) -> Run:
     step, score, captured = (
         arrays[entry.path] for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE)
     )
-    # In files of schema 1 a killed process may have left some datasets longer than others.
+    # In files of schema 1, which grew row by row, a killed process may have left datasets of different
+    # lengths, and zeros for steps that were not written yet: only rows with increasing steps are complete.
     increasing = np.logical_and.accumulate(np.diff(step, prepend=-1) > 0)
     complete = min(int(increasing.sum()), *map(len, (score, captured, *tracked.values())))
     reference = {name.rpartition("/")[2]: name for name in arrays if name.startswith("reference/decoding/")}

@@ -1,4 +1,4 @@
-"""Where results lie, and the one way to get one: found, resumed, or made by one process at a time."""
+"""Paths of stored results, and finding, resuming or making one under a lock."""
 
 from __future__ import annotations
 
@@ -23,59 +23,61 @@ Content = TypeVar("Content")
 
 _ID_LENGTH = 12
 _POLL_SECONDS = 0.5
+"""Between two calls of ``wait`` while another process holds the lock."""
 _READER_SECONDS = 0.5
-"""A reader that asks whether a run is at work holds its lock for a moment."""
+"""How long to wait for the lock before another process counts as at work: :func:`at_work`, which readers
+call, takes the lock for a moment."""
 
 
 class Stores(Protocol[ResultType]):
-    """What is asked for: where its result lies, and how it is read."""
+    """A request: where its result is stored, and how it is read."""
 
     @property
     def path(self) -> Path | None:
-        """The file of the result; None where nothing is stored."""
+        """The file of the result; None if the result is not to be stored."""
 
     @property
     def force(self) -> bool:
-        """Whether the result is made anew though it is stored."""
+        """Whether to make the result again even if it is stored."""
 
     def read(self, path: Path) -> ResultType:
-        """Return a finished result of its kind; a StorageError where the file holds none."""
+        """Return the finished result in a file, or raise a StorageError."""
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return what the file holds where its result is to be resumed from it."""
+        """Return the content of a file from which the result can be resumed; None if it cannot."""
 
 
 def digest(identity: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of plain values, in hexadecimal.
+    """Return the SHA-256 of plain values (numbers, text, lists, mappings), in hexadecimal.
 
     Raises
     ------
     InputError
-        A value that is not plain, as a function is.
+        A value is not plain, for instance a function.
     """
     try:
         text = json.dumps(identity, sort_keys=True)
     except TypeError as error:
-        raise InputError(f"this cannot be stored: an option is no plain value ({error}).") from error
+        raise InputError(f"cannot be stored: an option is not a plain value ({error}).") from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parsed(identity: object) -> Mapping[str, Any]:
-    """Return the plain values of an identity that a file holds as JSON; empty where it holds none."""
+    """Return the values of an identity that a file holds as JSON; empty if it is not a JSON object."""
     try:
-        known = json.loads(identity) if isinstance(identity, str) else identity
+        values = json.loads(identity) if isinstance(identity, str) else identity
     except ValueError:
         return {}
-    return known if isinstance(known, Mapping) else {}
+    return values if isinstance(values, Mapping) else {}
 
 
 def place(root: str | Path, dataset: str, kind: str, origin: str, identity: str, file: str) -> Path:
-    """Return ``<root>/<dataset>/<kind>/<origin>-<hash>/<file>``; nothing is made.
+    """Return the path ``<root>/<dataset>/<kind>/<origin>-<hash>/<file>``, without creating it.
 
     Raises
     ------
     InputError
-        A name that cannot be a folder.
+        A name cannot be the name of a folder.
     """
     checks.folder_name(dataset, "dataset name")
     checks.folder_name(kind, "name")
@@ -96,38 +98,41 @@ def find_or_make(
     ----------
     request : Stores
     make : callable
-        Loads and checks what is needed, before a folder is made, and returns the function that makes the
-        result and writes its file. That one is handed what an unfinished file holds, or None.
+        Loads and checks the inputs and returns a function. That function is called under the lock with the
+        content of an unfinished file, or None; it makes the result, writes its file and returns it.
     fits : callable, optional
-        Whether a stored result has what is needed; None: the one of the request itself does.
-    among : iterable of path
-        More files that may hold one that fits; the first one that does is taken.
+        Returns whether a stored result can be used. None: any finished result of the request can.
+    among : iterable of Path
+        Further files to look at; the first whose result fits is used.
     wait : callable, optional
-        Where another process is at work on the same result, wait for it until this returns True; None:
-        refuse.
+        If another process is making the same result, it is polled until it returns True (stop waiting).
+        None: do not wait.
 
     Raises
     ------
     RunBusyError
-        Another process is at work on it, and ``wait`` is None.
+        Another process is making the same result, and ``wait`` is None.
     InterruptedRunError
-        It was told to stop while it waited.
+        ``wait`` returned True.
     InputError
         The folder cannot be written.
     """
     path = request.path
     if path is None:
         return make()(None), "done"
-    found = None if request.force else find(request, fits, among)
-    if found is not None:
+    # Looking needs no lock: a file is replaced atomically, so it is either the old or the new one as a whole.
+    result = None if request.force else find(request, fits, among)
+    if result is not None:
         tidy(path.parent)
-        return found, "found"
+        return result, "found"
+    # Inputs are checked before the folder exists, so that a mistake leaves no empty folder behind.
     work = make()
     make_folder(path.parent)
     with alone(path.parent, wait):
-        found = None if request.force else find(request, fits)
-        if found is not None:
-            return found, "found"
+        # Look again: another process may have finished the result while this one waited for the lock.
+        result = None if request.force else find(request, fits)
+        if result is not None:
+            return result, "found"
         before = None if request.force else if_whole(request.unfinished, path)
         return work(before), "done" if before is None else "resumed"
 
@@ -135,27 +140,27 @@ def find_or_make(
 def find(
     request: Stores[ResultType], fits: Callable[[ResultType], bool] | None = None, among: Iterable[Path] = ()
 ) -> ResultType | None:
-    """Return the stored result of a request, or of the files ``among`` the first that fits; None: neither."""
-    own = [] if request.path is None else [request.path]
-    for path in [*own, *among]:
+    """Return the stored result of a request, or else the first that fits of the files ``among``; or None."""
+    requested = [] if request.path is None else [request.path]
+    for path in [*requested, *among]:
         try:
             result = if_whole(request.read, path) if path.exists() else None
         except OtherSchemaError:
-            if path in own:
+            if path in requested:
                 raise
-            continue  # one of many that might have done
+            continue  # one of many candidates
         if result is not None and (fits is None or fits(result)):
             return result
     return None
 
 
 def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
-    """Return what a function reads from a file; None where there is none or a broken one, to be made again.
+    """Return what a function reads from a file; None if the file is missing or damaged and can be replaced.
 
     Raises
     ------
     OtherSchemaError
-        Another version reads the file.
+        A later version of simopt wrote the file, which must not be replaced.
     """
     try:
         return reading(path)
@@ -166,7 +171,7 @@ def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, and see that files can be made there.
+    """Create a folder for results, and check that files can be created in it.
 
     Raises
     ------
@@ -175,6 +180,7 @@ def make_folder(folder: Path) -> None:
     """
     with writing(folder, "; choose another folder with log.dir=FOLDER"):
         folder.mkdir(parents=True, exist_ok=True)
+        # Only writing tells: permissions, quotas and read-only file systems are not all in the mode bits.
         probe = folder / ".probe"
         probe.touch()
         probe.unlink(missing_ok=True)
@@ -182,10 +188,23 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Hold the lock of a folder; where it is taken, wait until told to stop, or refuse.
+    """Hold the lock of a folder, and remove temporary files that a killed process left in it.
 
-    What a killed process left unfinished there is removed.
+    Parameters
+    ----------
+    folder : Path
+    wait : callable, optional
+        As in :func:`find_or_make`.
+
+    Raises
+    ------
+    RunBusyError
+        Another process holds the lock, and ``wait`` is None.
+    InterruptedRunError
+        ``wait`` returned True.
     """
+    # The operating system releases the lock when its process ends, however it ends. A file with a process id
+    # in it would stay after a kill.
     lock = filelock.FileLock(folder / layout.LOCK_FILE)
     while True:
         try:
@@ -199,6 +218,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
                     f"{folder}: interrupted while another process was at work."
                 ) from error
     try:
+        # Whoever holds the lock is the only writer, so every temporary file here is left over.
         for left in folder.glob(f"{UNFINISHED}*"):
             left.unlink(missing_ok=True)
         yield
@@ -215,12 +235,12 @@ def at_work(folder: Path) -> bool:
             return False
     except filelock.Timeout:
         return True
-    except OSError:  # a folder that cannot be written has no writer
+    except OSError:  # the lock file cannot be opened for writing, so no process can hold it
         return False
 
 
 def tidy(folder: Path) -> None:
-    """Remove what a kill left beside a finished result, unless a process is at work there."""
+    """Remove temporary files that a killed process left beside a finished result, unless one is at work."""
     if any(folder.glob(f"{UNFINISHED}*")):
         with contextlib.suppress(OSError, StorageError), alone(folder):
             pass

@@ -1,4 +1,9 @@
-"""Nested values as JSON and arrays: what an HDF5 file can hold of an optimizer's state, or of a result."""
+"""Nested Python values as JSON and arrays, so that an HDF5 file can hold an optimizer's state or a result.
+
+Every value becomes a JSON object with one key that names its type. An array is replaced by its path in the
+file: a list of 0.1 and a tensor becomes ``{"list": [{"value": 0.1}, {"tensor": "resume/1"}]}``. So all types
+come back as they were, also keys that are numbers, and nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from simopt.store.layout import RESUME
 
 
 def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
-    """Return nested values as JSON, and the arrays in them by paths below ``place``.
+    """Return nested values as JSON, and the arrays in them by their paths.
 
     Parameters
     ----------
@@ -26,27 +31,28 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
         Dataclasses, dicts with keys of text or numbers, lists, tuples, arrays, tensors, numbers, text, paths
         and None.
     place : str
-        A group of the file.
+        The group of the file below which the arrays are stored.
 
     Raises
     ------
     StorageError
-        A value of another kind.
+        A value of another type.
     """
     arrays: dict[str, Array] = {}
 
     def walk(node: Any, at: str) -> Any:
         if dataclasses.is_dataclass(node) and not isinstance(node, type):
-            node = {each.name: getattr(node, each.name) for each in dataclasses.fields(node)}
-        if hasattr(node, "detach"):
+            node = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        if hasattr(node, "detach"):  # a tensor; this module does not import torch
             return {"tensor": keep(node.detach().cpu().numpy(), at)}
         if isinstance(node, np.ndarray) and node.dtype.kind in "fiub":
             return {"array": keep(node, at)}
         if isinstance(node, Mapping):
-            return {"dict": [[key, walk(each, f"{at}/{_name(key)}")] for key, each in node.items()]}
+            # Pairs, not a JSON object, whose keys could only be text: torch numbers the parameters.
+            return {"dict": [[key, walk(item, f"{at}/{_name(key)}")] for key, item in node.items()]}
         if isinstance(node, list | tuple):
             kind = "list" if isinstance(node, list) else "tuple"
-            return {kind: [walk(each, f"{at}/{i}") for i, each in enumerate(node)]}
+            return {kind: [walk(item, f"{at}/{i}") for i, item in enumerate(node)]}
         if isinstance(node, np.ndarray | np.generic):
             return walk(node.tolist(), at)
         if node is None or isinstance(node, bool | int | float | str | Path):
@@ -54,7 +60,7 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
         raise StorageError(f"A file cannot hold a {type(node).__name__} ({at}).")
 
     def keep(array: Any, at: str) -> str:
-        while at in arrays:
+        while at in arrays:  # different keys may have the same name in the file
             at += "_"
         arrays[at] = Array(array, "")
         return at
@@ -63,23 +69,24 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
 
 
 def checkpoint(state: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
-    """Return the arrays and the group of a file that hold the state of an optimization."""
+    """Return the arrays and the group with which a file holds the state of an optimization."""
     structure, arrays = pack(state, RESUME)
     return arrays, {RESUME: {"state": structure}}
 
 
 def resumed(before: Stored) -> Any:
-    """Return the state that was handed to :func:`checkpoint`.
+    """Return the state that :func:`checkpoint` was given, from the content of a file.
 
     Raises
     ------
     LookupError, TypeError, ValueError
-        The file holds none.
+        The file holds no such state.
     """
     return unpack(before.groups[RESUME]["state"], before.arrays)
 
 
 def _name(key: object) -> str:
+    """Return a key as a name in an HDF5 path, in which ``/`` and ``.`` have a meaning."""
     return str(key).replace("/", "_").replace(".", "_") or "_"
 
 
@@ -89,21 +96,21 @@ def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
     Raises
     ------
     LookupError, TypeError, ValueError
-        The structure is not one of :func:`pack`, or an array is missing.
+        The structure was not made by :func:`pack`, or an array is missing.
     """
 
     def walk(node: Any) -> Any:
         ((kind, content),) = node.items()
         if kind == "tensor":
-            import torch  # what is no state of an optimizer needs none
+            import torch  # only here: reading results must not load torch
 
             return torch.from_numpy(np.array(arrays[content].data))
         if kind == "array":
             return arrays[content].data
         if kind == "dict":
-            return {key: walk(each) for key, each in content}
+            return {key: walk(item) for key, item in content}
         if kind in ("list", "tuple"):
-            items = [walk(each) for each in content]
+            items = [walk(item) for item in content]
             return items if kind == "list" else tuple(items)
         return content
 
@@ -111,30 +118,36 @@ def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
 
 
 def build(hint: Any, value: Any) -> Any:
-    """Return a dataclass, or what else an annotation names, of what :func:`unpack` gives.
+    """Return a value of an annotated type from the plain values that :func:`unpack` returns.
+
+    Parameters
+    ----------
+    hint : type or annotation
+        A dataclass, a plain type, ``Path``, or list, tuple, Mapping and optional of these.
+    value : object
 
     Raises
     ------
     LookupError, TypeError, ValueError
-        A field that is missing, unknown, or of another type.
+        A field is missing, unknown, or of another type.
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return build(next(each for each in inner if each is not type(None)), value)
+        return build(next(member for member in inner if member is not type(None)), value)
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
-        return hint(**{name: build(hints[name], each) for name, each in value.items()})  # type: ignore[operator]
+        return hint(**{name: build(hints[name], item) for name, item in value.items()})  # type: ignore[operator]
     if origin is list:
-        return [build(inner[0], each) for each in value]
+        return [build(inner[0], item) for item in value]
     if origin is tuple:
         kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(build(each, item) for each, item in zip(kinds, value, strict=True))
+        return tuple(build(kind, item) for kind, item in zip(kinds, value, strict=True))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: build(inner[1], each) for key, each in value.items()}
+        return {key: build(inner[1], item) for key, item in value.items()}
     if hint is float and isinstance(value, int):
         return float(value)
     if hint in (str, int, float, bool) and not isinstance(value, hint):
-        raise TypeError(f"{value!r} stands where a {hint.__name__} should")
+        raise TypeError(f"expected {hint.__name__}, found {value!r}")
     return Path(value) if hint is Path else value

@@ -1,4 +1,4 @@
-"""The rows of a run, kept in memory, and the file that is made of them at each checkpoint."""
+"""The log of a run, kept in memory, and the content of the file that is made from it at each checkpoint."""
 
 from __future__ import annotations
 
@@ -15,11 +15,24 @@ from simopt.store.state import checkpoint
 from simopt.typing import FloatArray
 
 _FIRST_ROWS = 64
+"""Capacity of a new log; it doubles when it is full."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a run before it starts; ``attributes`` by the names of layout.ATTRIBUTES."""
+    """The facts of a run that are known before it starts.
+
+    Attributes
+    ----------
+    attributes : mapping
+        With the keys of ``layout.ATTRIBUTES``; ``seeds`` holds R of them.
+    pc_variance : array, (K,)
+        Explained variance ratio of each PC of the recording.
+    replicates : int
+        R.
+    tracked : tuple of str
+        Names of the measures that are evaluated but not optimized.
+    """
 
     attributes: Mapping[str, Any]
     pc_variance: FloatArray  # (K,)
@@ -27,7 +40,7 @@ class Header:
     tracked: tuple[str, ...] = ()
 
     def rows(self) -> dict[Entry, tuple[int, ...]]:
-        """Return the datasets that grow along T, with the shape of one row."""
+        """Return the datasets with the axis T, each with the shape of one row."""
         r, k = self.replicates, len(self.pc_variance)
         grown: dict[Entry, tuple[int, ...]] = {
             layout.STEP: (),
@@ -37,7 +50,7 @@ class Header:
         return grown | {layout.tracked(name): (r,) for name in self.tracked}
 
     def row_bytes(self) -> int:
-        """Return the memory that one logged state takes."""
+        """Return the memory of one logged state, in bytes."""
         return sum(
             int(np.prod(shape, dtype=int)) * np.dtype(entry.dtype).itemsize
             for entry, shape in self.rows().items()
@@ -45,19 +58,20 @@ class Header:
 
 
 class RunLog:
-    """What is logged of one run.
+    """The logged states of one run.
 
     Parameters
     ----------
     header : Header
     before : Stored, optional
-        What the file of an earlier session holds, whose rows are kept.
+        Content of the file of an earlier session; its logged states are kept.
     """
 
     def __init__(self, header: Header, before: Stored | None = None) -> None:
         self.header = header
         self._rows = 0
-        # Arrays that double, not a list of rows: small blocks between large tensors would fragment the heap.
+        # Arrays that double in capacity instead of a list of rows: many small arrays allocated between the
+        # large tensors of a run would fragment the heap, and the process would keep growing.
         self._logged = {
             entry: np.empty((_FIRST_ROWS, *shape), entry.dtype) for entry, shape in header.rows().items()
         }
@@ -67,7 +81,7 @@ class RunLog:
             self._rows = len(self._logged[layout.STEP])
 
     def append(self, row: Mapping[Entry, Any]) -> None:
-        """Take one logged state."""
+        """Append one logged state, given as one row for each dataset of :meth:`Header.rows`."""
         for entry, logged in self._logged.items():
             if self._rows == len(logged):
                 grown = np.empty((max(_FIRST_ROWS, 2 * self._rows), *logged.shape[1:]), logged.dtype)
@@ -77,7 +91,7 @@ class RunLog:
         self._rows += 1
 
     def logged(self, entry: Entry) -> FloatArray:
-        """Return what was logged so far of one of the datasets that grow."""
+        """Return the rows logged so far of one dataset, (T, ...), as a view."""
         rows: FloatArray = self._logged[entry][: self._rows]
         return rows
 
@@ -87,16 +101,16 @@ class RunLog:
         results: Mapping[str, Array],
         state: Mapping[str, Any] | None = None,
     ) -> Stored:
-        """Return the file as it is now.
+        """Return the content of the file at this moment.
 
         Parameters
         ----------
         attributes : mapping
-            Over those of the header.
+            Replace those of the header.
         results : mapping of Array
-            Datasets beside the rows, by path.
+            Datasets beside the logged states, by path.
         state : mapping, optional
-            Of the optimization, where the run is to be resumed from here.
+            State of the optimization, if the run is to be resumed from here.
         """
         variance = self.header.pc_variance
         arrays = layout.REPLICATE.at(self.header.attributes["seeds"]) | layout.PC_VARIANCE.at(variance)

@@ -22,19 +22,19 @@ def as_stored(stored: Stored) -> Stored:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = analysis.write(tmp_path / "deep" / "a.h5", "sensitivity", CONTENT)
-    found = analysis.read(path, "sensitivity", as_stored)
-    np.testing.assert_array_equal(found.arrays["measures/cka/theory"].data, np.arange(6.0).reshape(2, 3))
-    assert found.arrays["measures/cka/theory"].axes == "S K"
-    assert found.groups["measures/cka"] == {"at_self": 1.0, "how": "closed form"}
+    content = analysis.read(path, "sensitivity", as_stored)
+    np.testing.assert_array_equal(content.arrays["measures/cka/theory"].data, np.arange(6.0).reshape(2, 3))
+    assert content.arrays["measures/cka/theory"].axes == "S K"
+    assert content.groups["measures/cka"] == {"at_self": 1.0, "how": "closed form"}
     assert analysis.attributes(path)["analysis"] == "sensitivity"
-    assert list(found.attributes["seeds"]) == [1, 2]
+    assert list(content.attributes["seeds"]) == [1, 2]
     assert analysis.unfinished(path, "sensitivity") is None
-    assert [each.name for each in path.parent.iterdir()] == ["a.h5"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.h5"]
 
 
 def test_what_is_not_finished_is_no_result(tmp_path: Path) -> None:
     path = analysis.write(tmp_path / "a.h5", "joint", CONTENT, layout.INTERRUPTED)
-    with pytest.raises(StorageError, match="interrupted, not finished; the command that made it resumes it"):
+    with pytest.raises(StorageError, match=r"a\.h5: interrupted, not finished"):
         analysis.read(path, "joint", as_stored)
     before = analysis.unfinished(path, "joint")
     assert before is not None
@@ -49,10 +49,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         lambda: analysis.read(path, "sensitivity", as_stored),
         lambda: analysis.unfinished(path, "sensitivity"),
     ):
-        with pytest.raises(StorageError, match="holds 'joint'; expected 'sensitivity'"):
+        with pytest.raises(StorageError, match="'joint'.*'sensitivity'"):
             read()
     image.write(path, Stored({"schema": 1}))
-    with pytest.raises(StorageError, match="holds None; expected 'joint'"):
+    with pytest.raises(StorageError, match="None.*'joint'"):
         analysis.read(path, "joint", as_stored)
     with pytest.raises(
         StorageError, match=r"none\.h5: not a readable file of joint \(no such file or directory\)"
@@ -65,9 +65,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 )
 def test_another_schema(tmp_path: Path, schema: object, error: type[StorageError]) -> None:
     path = analysis.write(tmp_path / "a.h5", "joint", Stored({"schema": schema}))
-    with pytest.raises(
-        StorageError, match=f"joint of schema {schema!r}; this version of simopt reads"
-    ) as caught:
+    with pytest.raises(StorageError, match=f"joint of schema {schema!r}") as caught:
         analysis.read(path, "joint", as_stored)
     assert type(caught.value) is error
 
@@ -80,7 +78,7 @@ def test_a_file_of_schema_1_has_no_status_and_is_finished(tmp_path: Path) -> Non
 @pytest.mark.parametrize("status", [5, 0.5, np.ones(2)], ids=str)
 def test_a_status_that_is_no_text(tmp_path: Path, status: object) -> None:
     path = analysis.write(tmp_path / "a.h5", "joint", Stored({"status": status}))
-    with pytest.raises(StorageError, match="stands where text should"):
+    with pytest.raises(StorageError, match=r"a\.h5.*expected text"):
         analysis.read(path, "joint", as_stored)
 
 

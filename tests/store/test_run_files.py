@@ -206,7 +206,7 @@ def test_an_unfinished_run_can_be_resumed_from_its_file_where_it_has_a_state(pat
     before = reader.unfinished(path)
     assert unpack(before.groups[layout.RESUME]["state"], before.arrays) == {"step": 2}
     assert reader.unfinished(folder / "none.h5") is None
-    with pytest.raises(StorageError, match="the run is interrupted, not finished"):
+    with pytest.raises(StorageError, match=r"run\.h5: .*interrupted"):
         reader.finished(path)
 
 
@@ -229,7 +229,7 @@ def test_run_files_are_found_each_once(path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("status", 5), ("measure", np.ones(3)), ("config", 0.5)])
 def test_attributes_that_should_be_text(path: Path, name: str, value: object) -> None:
     image.write(path, stored(**{name: value}))
-    with pytest.raises(StorageError, match="stands where text should"):
+    with pytest.raises(StorageError, match=r"run\.h5.*expected text, found"):
         reader.read(path)
 
 
@@ -252,9 +252,7 @@ def test_files_that_are_no_runs(path: Path) -> None:
         for schema, error in ((99, OtherSchemaError), (0, StorageError), (None, StorageError)):
             attributes = {} if schema is None else {"schema": schema}
             image.write(path, Stored(attributes))
-            with pytest.raises(
-                StorageError, match=f"a run of schema {schema}; this version of simopt reads"
-            ) as caught:
+            with pytest.raises(StorageError, match=f"run of schema {schema};") as caught:
                 read(path)
             assert type(caught.value) is error
         path.write_bytes(b"no hdf5")

@@ -39,10 +39,10 @@ def maker(path: Path | None, number: int = 7) -> Callable[[], Callable[[Stored |
     """Make a number: what was there before of it, and more."""
 
     def work(before: Stored | None) -> int:
-        told = number + (0 if before is None else int(before.attributes["number"]))
+        total = number + (0 if before is None else int(before.attributes["number"]))
         if path is not None:
-            stored(path, told)
-        return told
+            stored(path, total)
+        return total
 
     return lambda: work
 
@@ -107,18 +107,18 @@ def test_another_file_that_fits_is_taken(path: Path) -> None:
 
 def test_who_cannot_wait_is_refused_and_who_waits_can_be_stopped(path: Path) -> None:
     path.parent.mkdir()
-    asked = []
+    calls = []
     with filelock.FileLock(path.parent / layout.LOCK_FILE):
         assert shelf.at_work(path.parent)
-        with pytest.raises(RunBusyError, match="another process is at work"):
+        with pytest.raises(RunBusyError, match=str(path.parent)):
             shelf.find_or_make(Request(path), maker(path))
-        with pytest.raises(InterruptedRunError, match="interrupted while another process was at work"):
+        with pytest.raises(InterruptedRunError, match=str(path.parent)):
             shelf.find_or_make(
-                Request(path), maker(path), wait=lambda: bool(asked.append(0) or len(asked) > 1)
+                Request(path), maker(path), wait=lambda: bool(calls.append(0) or len(calls) > 1)
             )
         stored(path, 5)
         assert shelf.find_or_make(Request(path), never) == (5, "found")
-    assert len(asked) == 2
+    assert len(calls) == 2
     assert not shelf.at_work(path.parent)
     assert not shelf.at_work(path.parent / "none")
 
@@ -148,11 +148,11 @@ def test_processes_that_start_at_once_make_one_result(path: Path) -> None:
 
 
 def test_what_a_kill_left_is_cleared_away(path: Path) -> None:
-    for asked in (maker(path), never):
+    for make in (maker(path), never):
         path.parent.mkdir(exist_ok=True)
         left = path.parent / f"{UNFINISHED}1-joint.h5"
         left.touch()
-        shelf.find_or_make(Request(path), asked)
+        shelf.find_or_make(Request(path), make)
         assert not left.exists()
     left.touch()
     with filelock.FileLock(path.parent / layout.LOCK_FILE):
@@ -168,7 +168,7 @@ def test_what_cannot_be_used_is_said_before_a_folder_is_made(path: Path) -> None
         shelf.find_or_make(Request(path), refuse)
     assert not path.parent.exists()
     path.parent.touch()
-    with pytest.raises(InputError, match="choose another folder with log.dir=FOLDER"):
+    with pytest.raises(InputError, match="log.dir=FOLDER"):
         shelf.find_or_make(Request(path), maker(path))
 
 
@@ -184,10 +184,10 @@ def test_the_lock_is_given_back_after_an_error(path: Path) -> None:
 def test_places_and_identities() -> None:
     assert shelf.digest({"a": 1, "b": [None, "x"]}) == shelf.digest({"b": [None, "x"], "a": 1})
     assert shelf.digest({"a": 1}) != shelf.digest({"a": 2})
-    with pytest.raises(InputError, match="an option is no plain value"):
+    with pytest.raises(InputError, match="plain value.*function"):
         shelf.digest({"a": never})
-    found = shelf.place("~/out", "majaj", "cka", "real", "0123456789abcdef", "run.h5")
-    assert found == Path("~/out/majaj/cka/real-0123456789ab/run.h5").expanduser()
+    path = shelf.place("~/out", "majaj", "cka", "real", "0123456789abcdef", "run.h5")
+    assert path == Path("~/out/majaj/cka/real-0123456789ab/run.h5").expanduser()
     with pytest.raises(InputError):
         shelf.place("out", "../majaj", "cka", "real", "0", "run.h5")
     assert shelf.parsed('{"a": 1}') == shelf.parsed({"a": 1}) == {"a": 1}

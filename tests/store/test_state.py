@@ -67,8 +67,8 @@ def test_what_is_packed_comes_back_through_a_file(tmp_path_factory: Any, value: 
     structure, parts = pack([value], "resume")
     image.write(path, Stored({}, parts, {"resume": {"state": structure}}))
     with image.opened(path) as file:
-        found = image.content(file)
-    assert same([value], unpack(found.groups["resume"]["state"], found.arrays))
+        content = image.content(file)
+    assert same([value], unpack(content.groups["resume"]["state"], content.arrays))
 
 
 def test_an_optimizer_goes_on_from_its_packed_state() -> None:
@@ -81,10 +81,10 @@ def test_an_optimizer_goes_on_from_its_packed_state() -> None:
     Y = torch.ones(3, requires_grad=True)
     adam = torch.optim.Adam([Y], lr=0.1)
     steps(adam, Y, 3)
-    found = unpack(*pack({"Y": Y, "adam": adam.state_dict()}, "resume"))
-    again = found["Y"].clone().requires_grad_()
+    unpacked = unpack(*pack({"Y": Y, "adam": adam.state_dict()}, "resume"))
+    again = unpacked["Y"].clone().requires_grad_()
     other = torch.optim.Adam([again], lr=0.1)
-    other.load_state_dict(found["adam"])
+    other.load_state_dict(unpacked["adam"])
     steps(adam, Y, 3)
     steps(other, again, 3)
     assert torch.equal(Y, again)
@@ -131,13 +131,13 @@ OUTER = Outer(
 
 
 def test_dataclasses_are_built_by_their_annotations() -> None:
-    found = build(Outer, unpack(*pack(OUTER, "fields")))
-    assert isinstance(found.parts[0], Inner)
-    assert found.parts == OUTER.parts
-    assert found.path == OUTER.path
-    np.testing.assert_array_equal(found.by_name["x/y"].weights, np.arange(3))
-    np.testing.assert_array_equal(found.numbers["z"], np.eye(2))
-    assert np.isnan(found.ratio)
+    built = build(Outer, unpack(*pack(OUTER, "fields")))
+    assert isinstance(built.parts[0], Inner)
+    assert built.parts == OUTER.parts
+    assert built.path == OUTER.path
+    np.testing.assert_array_equal(built.by_name["x/y"].weights, np.arange(3))
+    np.testing.assert_array_equal(built.numbers["z"], np.eye(2))
+    assert np.isnan(built.ratio)
     assert build(Outer, {"title": "t", "parts": [], "by_name": {}, "ratio": 2}).ratio == 2.0
 
 

@@ -24,8 +24,8 @@ def test_what_a_kill_left_goes_and_what_another_process_writes_stays(tmp_path: P
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     left, others = (tmp_path / f"{UNFINISHED}{number}-a[1].png" for number in (dead.pid, os.getppid()))
-    for each in (left, others):
-        each.touch()
+    for path in (left, others):
+        path.touch()
     put(tmp_path / "a[1].png", b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "a[1].png"])
 
