@@ -1,4 +1,8 @@
-"""Which measures say something on a recording: by the distance between chance and decodability."""
+"""Which measures are informative on a recording.
+
+A measure is informative if labels become decodable at scores that unrelated data do not reach, and before the
+best score.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,27 @@ from simopt.analysis.good_score import GoodScore
 
 DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
 NEAR_THE_TOP = 0.1
-"""A measure is saturated where its null ends within this share of the way from worst to best."""
+"""A measure is saturated if the null's 95th percentile is within this share of its range from the best
+score."""
 HEADROOM = 0.05
-"""A variable must be decodable with more than this share of the way from the null to the best left."""
+"""Share of the way from the null to the best score. A measure is blind if a variable becomes decodable only
+within the last part of this size."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one measure is good for on one recording.
+    """Whether one measure is informative on one recording.
 
     Attributes
     ----------
     measure : str
     kind : {"discriminates", "blind", "saturated"}
     gap : float
-        From the end of the null to the score at which a variable is decodable, the smallest over variables
-        and as a share of the way from the null to the best score; NaN where none is, or no best.
+        Distance from the null's 95th percentile to the score from which on a variable is decodable, as a
+        share of the distance to the best score; the smallest over variables. NaN if no variable is decodable
+        or the measure has no best score.
     reason : str
+        Without a full stop.
     """
 
     measure: str
@@ -49,26 +57,31 @@ def judge(
 ) -> Verdict:
     """Judge a measure on a recording.
 
-    Saturated: the measure calls itself degenerate for such shapes, or unrelated data score within
-    :data:`NEAR_THE_TOP` of the best of a range that has both ends. Blind: some variable is not decodable even
-    at the end of a run, or only within :data:`HEADROOM` of the best or above the noise ceiling, or is so at
-    scores that unrelated data reach. Else it discriminates, the better the larger the gap.
+    The first rule that applies decides:
+
+    - Saturated: the measure is degenerate for data of these shapes, or unrelated data score within
+      :data:`NEAR_THE_TOP` of the best score.
+    - Blind: a variable is not decodable even at the end of the runs; or it is decodable already at scores
+    that
+      unrelated data reach; or it is decodable only within :data:`HEADROOM` of the best score, or only above
+      the noise ceiling.
+    - Discriminates otherwise, the better the larger the gap.
 
     Parameters
     ----------
     measure : str
     null_end : float
-        The score that 95 % of unrelated data do not pass.
+        The null's 95th percentile (of a distance the 5th).
     best, worst : float
-        Ends of the measure's range; either may be infinite for an unbounded one.
+        Ends of the measure's range; infinite if there is none.
     good : mapping of str to GoodScore
-        By variable; empty where the recording has none that can be decoded.
+        By variable; empty if the recording has none that can be decoded.
     target : float
-        Where the runs ended.
+        The score at which the runs ended.
     degenerate : str, optional
-        Why the measure means nothing for data of these shapes.
+        Why the measure is meaningless for data of these shapes.
     ceiling : float, optional
-        Of the recording, where it is known.
+        Noise ceiling of the recording, if it is known.
     """
 
     def verdict(kind: str, reason: str, gap: float = math.nan) -> Verdict:
@@ -81,13 +94,14 @@ def judge(
     unrelated = f"unrelated data score up to {null_end:.3f}"
     if to_best <= near:
         return verdict(SATURATED, f"{unrelated} of {best:g}")
-    unseen = [variable for variable, each in good.items() if np.isnan(each.score)]
-    if unseen:
-        return verdict(BLIND, f"{', '.join(unseen)} not decodable even at {target:.3f}")
+    never = [variable for variable, goal in good.items() if np.isnan(goal.score)]
+    if never:
+        return verdict(BLIND, f"{', '.join(never)} not decodable even at {target:.3f}")
     if not good:
         return verdict(DISCRIMINATES, unrelated)
     sign = 1 if best > null_end else -1
-    beyond = {variable: sign * (each.score - null_end) for variable, each in good.items()}
+    # Distance of each good score from the null, positive towards the best score, also for distances.
+    beyond = {variable: sign * (goal.score - null_end) for variable, goal in good.items()}
     first, last = min(beyond, key=beyond.__getitem__), max(beyond, key=beyond.__getitem__)
     bottom, top = good[first].score, good[last].score
     gap = beyond[first] / to_best if np.isfinite(best) else math.nan
@@ -102,11 +116,14 @@ def judge(
 
 
 def advise(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return what to do, a sentence for each kind of verdict there is, the best measures first."""
+    """Return advice, one sentence for each measure: those that discriminate first, by their gaps."""
     lines = []
     by_kind = {
-        kind: [each for each in verdicts if each.kind == kind] for kind in (DISCRIMINATES, BLIND, SATURATED)
+        kind: [verdict for verdict in verdicts if verdict.kind == kind]
+        for kind in (DISCRIMINATES, BLIND, SATURATED)
     }
+    # Without a gap nothing ranks two measures: the order of the arguments must not look like a
+    # recommendation.
     unranked = [verdict for verdict in by_kind[DISCRIMINATES] if np.isnan(verdict.gap)]
     ranked = [verdict for verdict in by_kind[DISCRIMINATES] if not np.isnan(verdict.gap)]
     ranked.sort(key=lambda verdict: -verdict.gap)
@@ -116,7 +133,10 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
     lines += [f"{verdict.measure} can be used: {verdict.reason}." for verdict in unranked]
     if len(unranked) > 1:
         names = ", ".join(verdict.measure for verdict in unranked)
-        lines.append(f"Nothing ranks {names}: that takes a decoded label, and a largest score.")
-    lines += [f"A high {each.measure} does not show the task here: {each.reason}." for each in by_kind[BLIND]]
-    lines += [f"Do not read {each.measure} here: {each.reason}." for each in by_kind[SATURATED]]
+        lines.append(f"Nothing ranks {names}: that takes a decodable label and a measure with a best score.")
+    lines += [
+        f"Here a high {verdict.measure} does not imply that labels can be decoded: {verdict.reason}."
+        for verdict in by_kind[BLIND]
+    ]
+    lines += [f"Do not interpret {verdict.measure} here: {verdict.reason}." for verdict in by_kind[SATURATED]]
     return lines

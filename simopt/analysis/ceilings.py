@@ -1,4 +1,4 @@
-"""Noise ceilings: what the noise-free responses themselves would score against a noisy recording."""
+"""Noise ceilings: the score of the noise-free responses against a noisy recording."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from simopt.typing import ArrayLike, FloatArray, LabelArray
 
 _QUANTILES = (0.025, 0.975)
 _STEPS, _SIMULATED = 6, 4
-"""Of the deconvolution: how many, and of how many simulations the mean is taken."""
+"""Steps of the deconvolution, and number of simulated noises over which each step averages."""
 _SATURATED = 1e-9
+"""Simulated halves closer than this to the best score leave no distance to calibrate by."""
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """How close a measure lets anything come to a noisy recording.
+    """The noise ceiling of a recording for one measure.
 
     Attributes
     ----------
     measure : str
     value : float
-        The mean score of the noise-free responses Y against the recording X.
+        Mean score of the noise-free responses against the recording: the ceiling for a model.
     replicate : float
-        The mean score of a second recording, of as many trials and as noisy as the first.
+        Mean score of a second recording with as many trials and as much noise as the first.
     halves : array, (splits,)
-        The scores of one half of the trials against the other, as they are; empty where there are none.
+        Scores of one half of the trials against the other, uncorrected; empty without trials.
     expected_halves : float
-        The mean that ``halves`` would have if the model behind ``value`` were right; the ratio of the two
-        distances from the best score has been made up for. NaN where there are no halves.
+        Mean score of simulated halves. Where it differs from the mean of ``halves``, the model of signal and
+        noise is off, and ``value`` has been calibrated for it. NaN without trials.
     interval : (float, float)
-        Where the score of the noise-free responses falls for 95 % of simulated recordings. How far the
-        signal behind them is off is not in it.
+        The central 95 % of the scores of the noise-free responses over simulated recordings. It does not
+        include the error of the estimated signal.
     correction : str
-        How ``value`` was made from recordings noisier than the one it is about.
+        How ``value`` was estimated.
     """
 
     measure: str
@@ -56,33 +57,34 @@ class Ceiling:
 def from_trials(
     trials: Trials, measures: Sequence[Measure], *, splits: int = 50, seed: int = 0
 ) -> dict[str, Ceiling]:
-    """Estimate noise ceilings from repeated trials, for any measure, distances included.
+    """Estimate noise ceilings from repeated trials, for any measure, including distances.
 
-    Half of the trials is noisier than the recording, and its other half than the truth. Spearman-Brown
-    corrects correlations for it: a signal of variance 1 and trials of noise variance c have correlation
-    r_k = 1 / (1 + c / k) between averages of k, hence c from r_(T/2), and sqrt(r_T) with the truth. Scores
-    of whole datasets do not follow it: noise in many units adds PCs, and overlaps of its own. But it is the
-    same idea that is used here: determine signal and noise, then say what they score. Noise is resampled from
-    the deviations of trials from their mean, times sqrt(c / (c - 1)) for c trials, with random signs. The
-    signal is the average with its spectrum deconvolved (:func:`simopt.analysis.nulls.deconvolve`): the same
-    PCs, the total variance that is left without the noise, and PC variances to which the noise, added
-    again, gives the spectrum of the average. For one unit this is Spearman-Brown.
+    Correlations have the Spearman-Brown formula. For a signal of variance 1 and trials with noise of variance
+    c, averages of k trials correlate with r_k = 1 / (1 + c / k). Halves of T trials give r_(T/2) and hence c;
+    the full average then correlates with the signal by sqrt(r_T). Scores of whole datasets do not follow this
+    formula, since noise in many units adds PCs. So signal and noise are estimated and then scored:
 
-    Scores of halves are both observed and simulated. Where they differ, the model is off, most often because
-    large PCs of noise were taken for signal in part; so the simulated distances from the best score are
-    multiplied by the ratio of the observed one to the simulated one, of the halves. In simulations with noise
-    in few directions that takes about half of the error away, or more.
+    - Noise: deviations of single trials from the mean of their condition, times sqrt(m / (m - 1)) for m
+      trials, which makes their variance unbiased; resampled with random signs.
+    - Signal: the PCs of the average over trials. Their variances are deconvolved
+      (:func:`simopt.analysis.nulls.deconvolve`): their sum is the variance of the average without that of the
+      noise, and with noise added they give the spectrum of the average. For one unit this is Spearman-Brown.
 
-    What is assumed: trials are independent, and noise has the same distribution in all conditions.
+    Scores of halves are both observed and simulated. If they differ, the model is off, most often because
+    large PCs of the noise were partly taken for signal. The simulated distances from the best score are then
+    multiplied by the ratio of observed to simulated distance of the halves. In simulations with noise in few
+    directions this removes about half of the error or more.
+
+    Assumptions: trials are independent, and noise has the same distribution in all conditions.
 
     Parameters
     ----------
     trials : Trials
         At least 2 of each condition.
     measures : sequence of Measure
-        Of different names.
-    splits : int
-        Random halves, and simulated recordings.
+        With different names.
+    splits : int, >= 1
+        Number of random halves, and of simulated recordings.
     seed : int
 
     Returns
@@ -92,12 +94,20 @@ def from_trials(
     Raises
     ------
     InputError
-        A condition with a single trial; trials that differ so much that no signal is left; a measure that
-        cannot score them.
+        A condition has a single trial; trials differ so much that no signal is left; a measure cannot score
+        them.
+
+    References
+    ----------
+    Spearman 1910, Correlation calculated from faulty data, doi:10.1111/j.2044-8295.1910.tb00206.x.
+    Brown 1910, Some experimental results in the correlation of mental abilities,
+    doi:10.1111/j.2044-8295.1910.tb00207.x.
     """
     checks.whole(splits, 1, "splits of the noise ceiling")
     checks.whole(seed, 0, "seed of the noise ceiling")
     trials = Trials(trials.responses.astype(np.float64), trials.condition)
+    # One stream for everything: splits, deconvolution and simulations, in this order. Another order would
+    # change every stored ceiling.
     rng = stream(seed, 0)
     halves = np.array([_scores(measures, *trials.halves(_seed(rng))) for _ in range(splits)])
     model = _Model.of(trials, rng)
@@ -105,9 +115,10 @@ def from_trials(
     for _ in range(splits):
         first, second = model.recording(rng), model.recording(rng)
         average = first.average()
+        # A recording against the noise-free signal, against a second recording, and half against half.
         pairs = (average, model.signal), (average, second.average()), first.halves(_seed(rng))
         simulated.append([_scores(measures, *pair) for pair in pairs])
-    values, replicates, expected = np.array(simulated).swapaxes(0, 1)
+    values, replicates, expected = np.array(simulated).swapaxes(0, 1)  # (splits, m) each
     values, replicates = _calibrated(measures, values, replicates, halves, expected)
     correction = "deconvolved signal, calibrated by halves"
     return _ceilings(measures, values, replicates, halves, expected, correction)
@@ -120,34 +131,39 @@ def _calibrated(
     halves: FloatArray,
     expected: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Scale distances from the best score, (splits, m), by that of the halves over that expected of them."""
-    best = np.array([each.facts.high if each.facts.larger_is_closer else each.facts.low for each in measures])
+    """Multiply distances from the best score by the ratio of observed to simulated distance of the halves.
+
+    All arrays have shape (splits, m) for m measures. Measures without a best score are left as they are.
+    """
+    facts = [measure.facts for measure in measures]
+    best = np.array([fact.high if fact.larger_is_closer else fact.low for fact in facts])  # (m,)
     observed, modeled = best - halves.mean(axis=0), best - expected.mean(axis=0)
-    known = np.isfinite(best) & (np.abs(modeled) > _SATURATED)
-    factor = np.divide(observed, modeled, out=np.ones_like(best), where=known)
-    anchor = np.where(known, best, 0.0)
+    usable = np.isfinite(best) & (np.abs(modeled) > _SATURATED)
+    factor = np.divide(observed, modeled, out=np.ones_like(best), where=usable)
+    # Factor 1 about the anchor 0 leaves scores unchanged; about an infinite best score it would give NaN.
+    anchor = np.where(usable, best, 0.0)
     return anchor - factor * (anchor - values), anchor - factor * (anchor - replicates)
 
 
 def from_snr(
     X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20, seed: int = 0
 ) -> dict[str, Ceiling]:
-    """Bound the scores that a recording of a given signal-to-noise ratio allows, where there are no repeats.
+    """Return the noise ceilings that a signal-to-noise ratio implies, for recordings without single trials.
 
-    X is taken for the signal. The recording is X + noise, independent Gaussian in every sample and unit, of
-    variance var(x_u) / snr in unit u. A recording is no signal: its own noise makes its spectrum flatter, so
-    this is what the ratio implies for a signal like X, not an estimate of the ceiling of X.
+    X is used as the signal. Recordings are simulated as X + noise, with independent Gaussian noise of
+    variance var(x_u) / snr in unit u. Since X already contains noise, its spectrum is flatter than that of
+    the true signal. So this is the ceiling of a signal like X, not an estimate of the ceiling of X.
 
     Parameters
     ----------
     X : array or tensor, (samples, units) or (time, condition, unit)
     snr : float, > 0
-        Variance of the signal over that of the noise that is left in the recording (in the average of
-        trials, where it averages them).
+        Variance of the signal over the variance of the noise that remains in the recording (if the recording
+        is an average over trials: in the average).
     measures : sequence of Measure
-        Of different names.
-    draws : int
-        Simulated recordings.
+        With different names.
+    draws : int, >= 1
+        Number of simulated recordings.
     seed : int
 
     Returns
@@ -157,20 +173,20 @@ def from_snr(
     Raises
     ------
     InputError
-        Data that no measure can use; snr not positive; a measure that cannot score them.
+        Invalid data; ``snr`` is not positive; a measure cannot score the data.
     """
     checks.at_least(snr, 0, "snr of the noise ceiling", strict=True)
     checks.whole(draws, 1, "draws of the noise ceiling")
     checks.whole(seed, 0, "seed of the noise ceiling")
     signal = checks.flatten(checks.responses(X, "X")).astype(np.float64)
     checks.varying(signal, "X")
-    scale = signal.std(axis=0) / np.sqrt(snr)
+    scale = signal.std(axis=0) / np.sqrt(snr)  # of the noise in each unit, (units,)
     rng = stream(seed, 0)
     simulated = []
     for _ in range(draws):
         first, second = (signal + scale * rng.standard_normal(signal.shape) for _ in range(2))
         simulated.append([_scores(measures, first, other) for other in (signal, second)])
-    values, replicates = np.array(simulated).swapaxes(0, 1)
+    values, replicates = np.array(simulated).swapaxes(0, 1)  # (draws, m) each
     none = np.empty((0, len(measures)))
     return _ceilings(measures, values, replicates, none, none, "given SNR")
 
@@ -199,7 +215,7 @@ def _ceilings(
 
 
 def _scores(measures: Sequence[Measure], X: FloatArray, Y: FloatArray) -> list[float]:
-    """Return the score of Y against the recording X by each measure."""
+    """Return the score of Y against the recording X for each measure."""
     reference = Reference.of(checks.flatten(X))
     other = torch.from_numpy(checks.flatten(Y))
     with torch.no_grad():
@@ -212,7 +228,16 @@ def _seed(rng: np.random.Generator) -> int:
 
 @dataclass(frozen=True)
 class _Model:
-    """Signal and noise of a recording: the signal (..., condition, unit), the noise (..., trial, unit)."""
+    """Estimated signal and noise of a recording.
+
+    Attributes
+    ----------
+    signal : array, (..., condition, unit)
+    noise : array, (..., trial, unit)
+        Deviations of the trials from the signal, scaled to unbiased variance.
+    condition : array of int, (trial,)
+        The condition of each trial.
+    """
 
     signal: FloatArray
     noise: FloatArray
@@ -220,27 +245,32 @@ class _Model:
 
     @classmethod
     def of(cls, trials: Trials, rng: np.random.Generator) -> _Model:
-        average, of = trials.average(), trials.condition
-        counts = np.bincount(of)[of]
-        noise = (trials.responses - average[..., of, :]) * np.sqrt(counts / (counts - 1))[:, None]
-        model = cls(average, noise, of)
-        return cls(model._deconvolved(average, rng), noise, of)
+        average, condition = trials.average(), trials.condition
+        counts = np.bincount(condition)[condition]  # number of trials with the condition of each trial
+        # Deviations from a mean of m trials have (m - 1) / m of the variance of the noise.
+        noise = (trials.responses - average[..., condition, :]) * np.sqrt(counts / (counts - 1))[:, None]
+        model = cls(average, noise, condition)
+        return cls(model._deconvolved(average, rng), noise, condition)
 
     def _noise(self, rng: np.random.Generator) -> FloatArray:
+        """Return as many noises as there are trials: each that of a random trial, with a random sign."""
         chosen = rng.integers(len(self.condition), size=len(self.condition))
         drawn: FloatArray = self.noise[..., chosen, :] * rng.choice([-1.0, 1.0], size=(len(chosen), 1))
         return drawn
 
     def recording(self, rng: np.random.Generator) -> Trials:
-        """Return as many trials as there are, each the signal and the noise of some trial."""
+        """Return a simulated recording with the same number of trials of each condition."""
         return Trials(self.signal[..., self.condition, :] + self._noise(rng), self.condition)
 
     def _deconvolved(self, average: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return the average over trials with the PC variances of the signal."""
         samples = checks.flatten(average)
         mean = samples.mean(axis=0)
         left, values, axes = nonzero_svd(samples - mean)
         observed = values**2
         averages = (Trials(self._noise(rng), self.condition).average() for _ in range(_SIMULATED))
+        # The same noises in every step of the deconvolution, so that its simulated spectra differ by the
+        # signal only.
         noises = [noise - noise.mean(axis=0) for noise in map(checks.flatten, averages)]
         total = float(observed.sum()) - self._noise_power(samples.shape[0])
         if total <= 0:
@@ -252,6 +282,7 @@ class _Model:
         def simulate(variances: FloatArray) -> FloatArray:
             signal = (left * np.sqrt(variances)) @ axes
             noisy = (signal + noise for noise in noises)
+            # Z'Z and ZZ' have the same nonzero eigenvalues; the smaller one is used.
             grams = [Z.T @ Z if Z.shape[0] > Z.shape[1] else Z @ Z.T for Z in noisy]
             mean: FloatArray = eigenvalues(np.stack(grams)).mean(axis=0)[: len(observed)]
             return mean
@@ -260,7 +291,12 @@ class _Model:
         return restored.reshape(average.shape)
 
     def _noise_power(self, samples: int) -> float:
-        """Return the expected sum of squares of the noise in the average, centered over its samples."""
+        """Return the expected sum of squares of the noise in the average, centered over its samples.
+
+        The average over the m trials of a condition holds 1 / m of each trial's noise. Independent noises
+        then add up to sum ||noise||^2 / m^2 over trials. Centering over samples subtracts the part in the
+        mean.
+        """
         bins = self.noise.reshape(-1, *self.noise.shape[-2:])
         power = np.square(bins).sum(axis=(0, 2)) - np.square(bins.sum(axis=0)).sum(axis=1) / samples
         trials = np.bincount(self.condition)[self.condition]

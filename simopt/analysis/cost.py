@@ -1,4 +1,4 @@
-"""What one score of a measure takes, with and without its gradient, as measured here and now."""
+"""Measured time of one score of a measure, with and without its gradient."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 
 REPEATS, SECONDS = 7, 0.5
+"""Default number of timed calls, and the time in seconds after which no further call is started."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class Timed:
     Attributes
     ----------
     seconds : float
-        The median.
+        Median over calls.
     calls : int
-        Of how many: of those after the first, or of the first alone, not warmed up, where it took too long.
+        Number of calls in the median. The first call is a warm-up and does not count, unless it took so long
+        that it is the only one.
     """
 
     seconds: float
@@ -35,18 +37,18 @@ class Timed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one score takes, X bound before.
+    """The time of one score, without the work on X that is done once.
 
     Attributes
     ----------
     score : Timed
     gradient : Timed or None
-        The score with its gradient; None where there is none.
+        The score with its gradient; None for a measure without a gradient.
     samples, units : int
         Of Y.
     device, dtype : str
     threads : int
-        That torch uses on the CPU.
+        Number of threads that torch uses on the CPU.
     """
 
     score: Timed
@@ -61,9 +63,10 @@ class Cost:
         """Return plain values, times in seconds."""
         plain = dict(vars(self))
         for name in ("score", "gradient"):
-            one = plain.pop(name)
+            time_ = plain.pop(name)
             plain |= {
-                f"{name}_{key}": None if one is None else getattr(one, key) for key in ("seconds", "calls")
+                f"{name}_{key}": None if time_ is None else getattr(time_, key)
+                for key in ("seconds", "calls")
             }
         return plain
 
@@ -75,11 +78,12 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seco
     ----------
     measure : Measure
     reference : Reference
-        On the device and in the dtype that count.
+        On the device and in the dtype to be timed.
     repeats : int, >= 1
-        Calls after the first one, of which the median is taken.
+        Number of timed calls after the warm-up.
     seconds : float
-        No call is begun that, by the first one, would end later than this; then the first one counts.
+        No call is started that would end later than this if it took as long as the first. If that leaves no
+        timed call, the first call counts.
 
     Raises
     ------
@@ -99,6 +103,7 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seco
         leaf = Y.detach().requires_grad_()
         torch.autograd.grad(bound(leaf), leaf)
 
+    # A user's function may claim a gradient and detach its input: one evaluation finds out.
     climbs = measure.differentiable and bound(Y.detach().requires_grad_()).requires_grad
     device = reference.scores.device
     return Cost(
@@ -113,7 +118,7 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seco
 
 
 def timed(work: Callable[[], object], device: torch.device, repeats: int, seconds: float) -> Timed:
-    """Return the median time of calls after a first one, or the time of that one where it takes too long."""
+    """Return the median time of the calls after the first, or the time of the first if it took too long."""
     begun = time.perf_counter()
     first = _once(work, device)
     taken: list[float] = []
@@ -133,6 +138,7 @@ def _once(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _wait_for(device: torch.device) -> None:
+    """Wait for queued work: kernels on an accelerator run after the call that started them has returned."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""Decoding of task variables: how well a linear classifier reads a label from responses."""
+"""Decoding of task variables by linear classifiers and ridge regression."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 _MOST_CLASSES = 10
-"""Distinct values up to which floating-point labels are classes."""
+"""Floating-point labels with at most this many distinct values are classes."""
 _MOST_ITERATIONS = 2**31 - 1
-"""The largest number that scikit-learn's L-BFGS counts to."""
+"""scikit-learn's L-BFGS counts iterations in a 32-bit integer."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Decoding:
     Attributes
     ----------
     accuracy : float
-        Mean over time bins and folds; of a continuous variable R2, which may be negative.
+        Mean over time bins and folds, in [0, 1]; for a continuous variable R2, which may be negative.
     over_time : array, (time,)
-        Mean over folds in each time bin; one value where there is no time.
+        Accuracy in each time bin; one value for responses without time.
     chance : float
-        The share of the most frequent class; 0 for a continuous variable.
+        Share of the most frequent class; 0 for a continuous variable.
     classes : int
-        0 for a continuous variable.
+        Number of classes; 0 for a continuous variable.
     folds : int
     """
 
@@ -46,14 +46,14 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decoded of every dataset with the same conditions: one variable, and its folds.
+    """One variable and its folds, shared by all datasets with the same conditions.
 
     Attributes
     ----------
     labels : array, (conditions,)
-        Numbers of the classes in sorted order, or the values of a continuous variable.
+        Class numbers, in the sorted order of the classes; or the values of a continuous variable.
     splits : tuple of pairs of array
-        The conditions of training and of test, fold by fold.
+        Indices of the training and the test conditions of each fold.
     chance, classes : float, int
         As in :class:`Decoding`.
     """
@@ -66,34 +66,34 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """A linear decoder, cross-validated over conditions, in each time bin by itself.
+    """A linear decoder, cross-validated over conditions, separately in each time bin.
 
-    Classes are decoded by multinomial logistic regression with an L2 penalty, in stratified folds. A variable
-    is continuous, and decoded by ridge regression, when its labels are floating-point numbers, not all of
-    them whole, with more than 10 distinct values. Its score is 1 - sum (y - prediction)^2 /
-    sum (y - mean of the training folds)^2, over the conditions of all folds.
+    Classes are decoded by multinomial logistic regression with an L2 penalty in stratified folds. A variable
+    is continuous if its labels are floating-point numbers with more than 10 distinct values, not all of them
+    integers. It is decoded by ridge regression and scored by R2 over the conditions of all folds,
+    1 - sum (y - prediction)^2 / sum (y - mean y of the training folds)^2.
 
     Parameters
     ----------
     standardize : bool
-        Scale every unit to mean 0 and variance 1 by the training folds, so that the penalty means the same
-        whatever the responses are measured in. The published decoder did not.
-    penalty : float
-        Inverse strength C of the penalty: the loss is ||w||^2 / 2 + C times the summed log loss, or C / 2
-        times the summed squares.
-    folds : int
-        At most as many as the rarest class has conditions, or groups where there are groups.
+        Scale every unit to mean 0 and variance 1 on the training folds, so that the effect of the penalty
+        does not depend on the unit of measurement. The published decoder did not standardize.
+    penalty : float, > 0
+        Inverse strength C of the penalty. The loss is ||w||^2 / 2 + C * summed log loss for classes, and
+        ||w||^2 / 2 + C / 2 * summed squared errors for continuous variables.
+    folds : int, >= 2
+        At most the number of conditions of the rarest class, and at most the number of groups if there are.
     seed : int
         Of the shuffle that makes the folds.
-    max_iter : int
-        Of L-BFGS; a fit that has not converged by then is used as it is.
+    max_iter : int, >= 1
+        Iterations of L-BFGS. A fit that has not converged by then is used as it is.
     variables : sequence of str, optional
-        Along a run: the labels to decode; all but ``groups`` if None.
+        Along a run: the labels to decode. None: all except ``groups``.
     groups : str, optional
         Along a run: the label whose values stay together in a fold.
-    score_step : float
-        Along a run: decode where a score has moved this far since the state decoded last, and the first and
-        the last state; 0: every logged state.
+    score_step : float, >= 0
+        Along a run: decode the first and the last state, and each state at which a score has moved by this
+        much since the last decoded one. 0: every logged state.
     """
 
     standardize: bool = True
@@ -118,7 +118,7 @@ class Decoder:
             )
 
     def decode(self, responses: FloatArray, labels: LabelArray, groups: LabelArray | None = None) -> Decoding:
-        """Return how well the labels are read from the responses, cross-validated over conditions.
+        """Decode labels from responses, cross-validated over conditions.
 
         Parameters
         ----------
@@ -137,11 +137,18 @@ class Decoder:
     def plan(self, labels: LabelArray, conditions: int, groups: LabelArray | None = None) -> Plan:
         """Check labels and make their folds.
 
+        Parameters
+        ----------
+        labels : array, (conditions,)
+        conditions : int
+            Of the responses.
+        groups : array, (conditions,), optional
+
         Raises
         ------
         InputError
-            Labels or groups of another length; labels that are not finite, or all the same; a class with
-            fewer conditions than folds, or fewer groups than folds; training folds with one class only.
+            Labels or groups of another length; labels that are not finite, or all equal; a class with fewer
+            conditions than folds, or fewer groups than folds; a training fold with one class only.
         """
         labels = _per_condition(labels, conditions, "labels to decode")
         if groups is not None:
@@ -167,28 +174,36 @@ class Decoder:
                 f"{self.folds} folds; {_fewer_folds(int(counts.min()))}"
             )
         splits = self._splits(codes, groups, continuous=False)
+        # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
-            raise InputError("a training fold holds one class only; the groups and the labels coincide.")
+            raise InputError("a training fold has one class only, because groups and labels coincide.")
         return Plan(codes, splits, float(counts.max() / counts.sum()), len(values))
 
     def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
-        """Decode the variable of a plan from responses, as :meth:`decode` does.
+        """Decode the variable of a plan from responses.
+
+        Parameters
+        ----------
+        plan : Plan
+        responses : array, (conditions, units) or (time, condition, unit)
 
         Raises
         ------
         InputError
             The responses are not finite.
         """
+        # scikit-learn is slow to import: only commands that decode load it.
         from sklearn import config_context
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
 
         if not np.isfinite(responses).all():
-            raise InputError("the responses to decode hold NaN or infinite values.")
+            raise InputError("the responses to decode hold NaN or infinite values; remove them first.")
+        # (time, condition, unit); responses without time are one bin.
         bins = responses if responses.ndim == 3 else responses[None]
         score = self._accuracy if plan.classes else self._r2
-        # The matrix products of a fit are so small that several threads make it up to ten times slower, and
-        # to look at the same data and options in every fit takes up to a tenth of the time.
+        # The matrix products of a fit are so small that several threads make it up to ten times slower. The
+        # checks of data and options that scikit-learn repeats in every fit take up to a tenth of the time.
         unchecked = config_context(assume_finite=True, skip_parameter_validation=True)
         with warnings.catch_warnings(), threadpool_limits(1), unchecked:
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -206,11 +221,13 @@ class Decoder:
         return float(np.mean(accuracies))
 
     def _r2(self, plan: Plan, responses: FloatArray) -> float:
-        """Return R2 in one time bin, over the conditions of all folds."""
+        """Return R2 in one time bin, over the conditions of all folds together."""
         from sklearn.linear_model import Ridge
 
         residual = total = 0.0
         for train, test, labels, expected in self._folds(plan, responses.astype(np.float64)):
+            # Ridge minimizes squared errors + alpha ||w||^2; with alpha = 1 / C that is the loss of the
+            # class.
             model = Ridge(alpha=1 / self.penalty).fit(train, labels)
             residual += float(np.sum((expected - model.predict(test)) ** 2))
             total += float(np.sum((expected - labels.mean()) ** 2))
@@ -219,21 +236,23 @@ class Decoder:
     def _folds(
         self, plan: Plan, responses: FloatArray
     ) -> Iterator[tuple[FloatArray, FloatArray, LabelArray, LabelArray]]:
-        """Yield the responses of the training and of the test conditions, and the labels of both."""
+        """Yield the training and test responses (conditions, units) of each fold, and the labels of both."""
         from sklearn.preprocessing import StandardScaler
 
         for train, test in plan.splits:
-            known, unknown = responses[train], responses[test]
+            training, held_out = responses[train], responses[test]
             if self.standardize:
-                scaler = StandardScaler().fit(known)
-                known, unknown = scaler.transform(known), scaler.transform(unknown)
-            yield known, unknown, plan.labels[train], plan.labels[test]
+                scaler = StandardScaler().fit(training)
+                training, held_out = scaler.transform(training), scaler.transform(held_out)
+            yield training, held_out, plan.labels[train], plan.labels[test]
 
     def _splits(
         self, labels: LabelArray, groups: LabelArray | None, *, continuous: bool
     ) -> tuple[tuple[LabelArray, LabelArray], ...]:
         from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+        # Shuffled, because conditions are often sorted by label. GroupKFold places whole groups by their
+        # sizes; its folds do not depend on the seed.
         shuffled = {"shuffle": True, "random_state": self.seed}
         if continuous:
             kind = KFold(self.folds, **shuffled) if groups is None else GroupKFold(self.folds)
@@ -243,7 +262,7 @@ class Decoder:
 
 
 def is_continuous(labels: LabelArray) -> bool:
-    """Whether labels are decoded by regression; the rule is stated in :class:`Decoder`."""
+    """Return whether labels are decoded by regression; :class:`Decoder` states the rule."""
     return bool(
         np.issubdtype(labels.dtype, np.floating)
         and len(np.unique(labels)) > _MOST_CLASSES
@@ -261,7 +280,7 @@ def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise InputError(
-            f"{what} hold {int((~np.isfinite(array)).sum())} NaN or infinite value(s); leave them out."
+            f"{what} hold {int((~np.isfinite(array)).sum())} NaN or infinite value(s); remove them first."
         )
     return array
 
@@ -271,18 +290,19 @@ def _fewer_folds(most: int) -> str:
 
 
 PUBLISHED = Decoder(standardize=False, max_iter=200)
-"""The decoder of the published runs: no scaling, C = 1, 200 iterations, 5 folds."""
+"""The decoder of the published runs (arXiv 2407.07059): no scaling, C = 1, 200 iterations, 5 folds. Its
+accuracy depends on the scale of the responses."""
 
 
 def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Return for each label of a dataset how well it is decoded from the responses themselves.
+    """Decode each label of a dataset from the responses themselves.
 
     Returns
     -------
     dict of dict
-        ``accuracy`` (standardized), ``accuracy_published`` (:data:`PUBLISHED`), ``chance``, ``classes``,
-        ``folds`` (fewer than 5 where a class has fewer conditions), ``over_time`` (standardized, one value a
-        time bin); or the ``reason`` why a label cannot be decoded.
+        For each label ``accuracy`` and ``over_time`` (one value for each time bin) of the standard decoder,
+        ``accuracy_published`` of :data:`PUBLISHED`, ``chance``, ``classes`` and ``folds``; or the ``reason``
+        why the label cannot be decoded.
     """
     results: dict[str, dict[str, Any]] = {}
     for variable, labels in dataset.labels.items():
@@ -299,7 +319,7 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def standard_plan(labels: LabelArray, conditions: int) -> Plan:
-    """Return the plan of the standard decoder, of fewer folds than 5 where a class has fewer conditions.
+    """Return the plan of the standard decoder, with fewer than 5 folds if a class has fewer conditions.
 
     Raises
     ------

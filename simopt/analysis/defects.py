@@ -1,4 +1,4 @@
-"""What a dataset lacks of a recording, by stated rules: missing components, noise, labels, rows."""
+"""Rules that name what a dataset lacks of a recording: missing components, noise, labels, sample order."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy.typing as npt
 
 from simopt.typing import FloatArray
 
-NEXT = 5
-"""A PC is missing if it is not captured while four in five of the next weaker ones are."""
-MISSING_SHARE = 0.8
+NEXT, MISSING_SHARE = 5, 0.8
+"""A PC counts as missing if it is not captured, but at least this share of the next so many weaker PCs is."""
 UNDECODED = 0.25
-"""A variable is missing if its accuracy rises from chance by less than this share of the recording's rise."""
+"""A variable counts as missing if accuracy gains less than this share of the recording's gain over chance."""
 DECODABLE = 0.1
-"""Rise over chance that a recording must show for a variable to be judged."""
+"""A variable is judged only if the recording's accuracy exceeds chance by at least this much."""
 FIT = 0.8
-"""A profile explains captured variance if it leaves less than 1 - FIT of its spread."""
+"""A profile describes captured variance if it explains at least this share of its sum of squares about the
+mean."""
 BY_CHANCE = 95.0
-"""Percentile of the null up to which a score says nothing."""
+"""Percentile of the null up to which a score does not tell Y from unrelated data."""
 VACUOUS = 0.9
-"""Captured variance by noise from which on captured variance says nothing."""
+"""If noise of Y's shape captures this much of every PC, captured variance is not informative."""
 STRUCTURED = 0.5
-"""Data are no noise if they have less than this share of the effective dimensions of noise."""
+"""Data with less than this share of the effective dimensions of noise are not noise."""
 
 
 @dataclass(frozen=True)
 class Defect:
-    """One thing that is wrong.
+    """One defect of a dataset.
 
     Attributes
     ----------
     kind : str
         ``rows``, ``components``, ``noise``, ``truncated`` or ``label``.
     text : str
-        What is wrong, and the rule by which it was found.
+        What is wrong, with the numbers behind it.
     """
 
     kind: str
@@ -44,19 +44,21 @@ class Defect:
 
 
 def noise_level(samples: int, units: int) -> float:
-    """Return the expected captured variance of every PC by noise, units / (samples - 1), at most 1."""
+    """Return the mean captured variance of every PC by noise, units / (samples - 1), at most 1."""
+    # A random subspace of q of the n - 1 dimensions of centered samples holds on average q / (n - 1) of the
+    # squared length of any fixed vector.
     return min(1.0, units / (samples - 1))
 
 
 def says_nothing(samples: int, units: int) -> bool:
-    """Whether data of this shape capture nearly all variance of anything."""
+    """Return whether noise of this shape already captures nearly all variance of every PC."""
     return noise_level(samples, units) >= VACUOUS
 
 
 def is_captured(captured: FloatArray, samples: int, units: int) -> npt.NDArray[np.bool_]:
-    """Return which PCs are captured: past the midpoint of what noise captures and 1, (K,).
+    """Return which PCs are captured: above the midpoint between the level of noise and 1, (K,).
 
-    None are where captured variance says nothing.
+    If :func:`says_nothing` holds for the shape of Y, no PC counts as captured.
     """
     if says_nothing(samples, units):
         return np.zeros(len(captured), dtype=bool)
@@ -74,7 +76,7 @@ def find(
     dimensions: float,
     decoding: Mapping[str, tuple[float, float, float]],
 ) -> list[Defect]:
-    """Return what is wrong with Y, the most serious first.
+    """Return the defects of Y, the most serious first.
 
     Parameters
     ----------
@@ -85,14 +87,17 @@ def find(
     samples, units : int
         Of Y.
     percentiles : mapping of str to float
-        Of each score of Y within the scores of unrelated data, 0 to 100.
+        Percentile of each score of Y in its null, 0 to 100, by measure.
     dimensions : float
         Participation ratio of Y, (sum lambda)^2 / sum lambda^2.
     decoding : mapping of str to (accuracy of Y, accuracy of X, chance)
+        By variable.
     """
+    # Data that no measure tells from unrelated data have one defect; the other rules would only list
+    # symptoms.
     if percentiles and max(percentiles.values()) <= BY_CHANCE:
         return [_unrelated(samples, units, dimensions)]
-    found = []
+    defects = []
     if not says_nothing(samples, units):
         mask = is_captured(captured, samples, units)
         holes = _holes(mask)
@@ -101,8 +106,8 @@ def find(
                 f"PC {_listed(holes)} of the recording missing, {variance_ratio[holes].sum():.1%} of its "
                 "variance, though weaker ones are captured."
             )
-            found.append(Defect("components", text))
-        found += _profile(variance_ratio, captured, noise_level(samples, units), holes)
+            defects.append(Defect("components", text))
+        defects += _profile(variance_ratio, captured, noise_level(samples, units), holes)
     for variable, (accuracy, reference, chance) in decoding.items():
         rise = reference - chance
         if rise >= DECODABLE and accuracy - chance < UNDECODED * rise:
@@ -110,24 +115,26 @@ def find(
                 f"{variable} cannot be decoded: accuracy {accuracy:.2f}, recording {reference:.2f}, "
                 f"chance {chance:.2f}."
             )
-            found.append(Defect("label", text))
-    return found
+            defects.append(Defect("label", text))
+    return defects
 
 
 def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
-    # The expected participation ratio of independent noise (Marchenko-Pastur).
+    """Tell shuffled samples from noise: a shuffle keeps the spectrum, and few data have that of noise."""
+    # Participation ratio of n x q independent entries: for the Marchenko-Pastur law with ratio q / n it is
+    # q / (1 + q / n).
     noise = samples * units / (samples + units)
     if dimensions < STRUCTURED * noise:
         text = (
-            "no score is above those of unrelated data, yet Y is no noise "
-            f"({dimensions:.1f} effective dimensions, noise has {noise:.0f}): are its rows in another order?"
+            "no score is above those of unrelated data, but Y is not noise: it has "
+            f"{dimensions:.1f} effective dimensions, noise has {noise:.0f}. Are its samples in another order?"
         )
         return Defect("rows", text)
-    return Defect("noise", "no score is above those of unrelated data, and Y looks like noise itself.")
+    return Defect("noise", "no score is above those of unrelated data, and Y itself looks like noise.")
 
 
 def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
-    """Return the PCs, from 0, that are not captured while most of the next weaker ones are."""
+    """Return the indices of PCs that are not captured although most of the next weaker PCs are."""
     after = {pc: mask[pc + 1 : pc + 1 + NEXT] for pc in np.flatnonzero(~mask)}
     holes = [pc for pc, weaker in after.items() if len(weaker) and weaker.mean() >= MISSING_SHARE]
     return np.array(holes, dtype=int)
@@ -136,36 +143,43 @@ def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
 def _profile(
     variance_ratio: FloatArray, captured: FloatArray, floor: float, holes: np.ndarray
 ) -> list[Defect]:
-    """Tell noise from truncation: captured variance that fades with the variance of a PC, or breaks off."""
+    """Tell added noise from truncation by the profile of captured variance over PCs.
+
+    With isotropic noise of variance s in every dimension, captured variance of a PC with variance ratio p is
+    p / (p + s): it fades with p. If only the first PCs are kept, it breaks off. Both models fall to the level
+    that noise captures by chance. The one with the smaller squared error is reported if it fits.
+    """
+    # Holes are reported by themselves; with them neither profile would fit.
     kept = np.delete(np.arange(len(captured)), holes)
     ratio, seen = variance_ratio[kept], captured[kept]
     spread = np.square(seen - seen.mean()).sum()
     if len(kept) < 3 or seen.min() > 0.95 or spread == 0:
-        return []
+        return []  # too few PCs for a profile, or all of them captured
+    # A grid of noise levels, 10 decades at 40 a decade: fine enough, since one level changes by 6 %.
     levels = ratio.max() * np.logspace(-8, 2, 401)
-    fading = floor + (1 - floor) * ratio / (ratio + levels[:, None])
+    fading = floor + (1 - floor) * ratio / (ratio + levels[:, None])  # (levels, PCs)
     left_fading = np.square(fading - seen).sum(axis=1)
     noise = levels[left_fading.argmin()]
     breaks = np.arange(1, len(kept))
-    steps = np.where(np.arange(len(kept)) < breaks[:, None], 1.0, floor)
+    steps = np.where(np.arange(len(kept)) < breaks[:, None], 1.0, floor)  # (breaks, PCs)
     left_steps = np.square(steps - seen).sum(axis=1)
     if min(left_fading.min(), left_steps.min()) > (1 - FIT) * spread:
         return []
     if left_fading.min() <= left_steps.min():
         text = (
-            "captured variance fades with the variance of a PC as with added noise of "
-            f"{noise:.2g} of the recording's variance in every dimension (signal to noise "
-            f"{1 / (noise * len(captured)):.2g})."
+            "Y looks like the recording plus isotropic noise: the weaker a PC, the less of it is captured "
+            f"(estimated signal-to-noise ratio {1 / (noise * len(captured)):.2g})."
         )
         return [Defect("noise", text)]
     seen_up_to = int(breaks[left_steps.argmin()])
     text = (
         f"only the first {kept[seen_up_to]} of {len(captured)} PCs are captured, "
-        f"{ratio[:seen_up_to].sum():.1%} of the variance; the rest is at the level of noise."
+        f"{ratio[:seen_up_to].sum():.1%} of the variance; the others only at the level of noise."
     )
     return [Defect("truncated", text)]
 
 
 def _listed(pcs: np.ndarray) -> str:
+    """Return the numbers of PCs, from 1, as text; at most six of them."""
     shown = ", ".join(str(pc + 1) for pc in pcs[:6])
     return shown if len(pcs) <= 6 else f"{shown} and {len(pcs) - 6} more"

@@ -1,4 +1,4 @@
-"""What is said of a user's data beside a recording, as values."""
+"""The result of explaining a user's data against a recording, as values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "defects", "adv
 
 @dataclass(frozen=True)
 class Own:
-    """The user's data themselves.
+    """What the user's data themselves have of the recording.
 
     Attributes
     ----------
@@ -33,6 +33,7 @@ class Own:
     mask : array of bool, (K,)
         Which PCs are captured.
     decoding : dict of float
+        Accuracy of each task variable.
     """
 
     captured: FloatArray
@@ -42,7 +43,21 @@ class Own:
 
 @dataclass(frozen=True)
 class Explained:
-    """One measure: where the score stands, and what an optimized dataset, of so many units, has at it."""
+    """One measure: the score and its null, and a dataset optimized to the same score.
+
+    Attributes
+    ----------
+    standing : Standing
+    units : int
+        Of the optimized dataset.
+    reading : Reading
+        What the optimized dataset has at the user's score.
+    good : dict of GoodScore
+        By task variable.
+    run : Path or None
+        File of the optimization.
+    verdict : Verdict
+    """
 
     standing: Standing
     units: int
@@ -54,7 +69,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is said of a recording and a user's data.
+    """The comparison of a user's data with a recording.
 
     Attributes
     ----------
@@ -66,11 +81,11 @@ class Explanation:
         Of the user's data.
     variance_ratio : array, (K,)
     reference : dict of dict
-        By task variable what was decoded from the recording.
+        Decoding from the recording, by task variable.
     own : Own
     explained : list of Explained
     no_ceiling : str
-        Why there is none; empty where there is one.
+        Why there is no noise ceiling; empty if there is one.
     defects : list of Defect
     advice : list of str
     """
@@ -98,32 +113,30 @@ class Explanation:
             variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES}
             for variable, facts in self.reference.items()
         }
-        own = _what_it_has(self.own.captured, self.own.mask, self.own.decoding)
+        user_data = _content(self.own.captured, self.own.mask, self.own.decoding)
         shown = {name: getattr(self, name) for name in _SHOWN}
-        measures = {each.standing.measure: _measure(each) for each in self.explained}
+        measures = {explained.standing.measure: _measure(explained) for explained in self.explained}
         plain: dict[str, Any] = checks.as_plain(
-            {**shown, "reference": reference, "own": own, "measures": measures}
+            {**shown, "reference": reference, "own": user_data, "measures": measures}
         )
         return plain
 
 
-def _measure(each: Explained) -> dict[str, Any]:
-    reading, verdict = each.reading, each.verdict
+def _measure(explained: Explained) -> dict[str, Any]:
+    reading, verdict = explained.reading, explained.verdict
     return {
-        **each.standing.as_json(),
+        **explained.standing.as_json(),
         "steps": reading.steps,
         "noise": reading.start,
         "end": reading.end,
-        **_what_it_has(reading.captured, reading.half, reading.decoding),
-        "good_score": {variable: good.as_json() for variable, good in each.good.items()},
+        **_content(reading.captured, reading.half, reading.decoding),
+        "good_score": {variable: good.as_json() for variable, good in explained.good.items()},
         "verdict": verdict.kind,
         "gap": verdict.gap,
         "reason": verdict.reason,
-        "run": each.run,
+        "run": explained.run,
     }
 
 
-def _what_it_has(
-    captured: FloatArray, mask: npt.NDArray[np.bool_], decoding: dict[str, float]
-) -> dict[str, Any]:
+def _content(captured: FloatArray, mask: npt.NDArray[np.bool_], decoding: dict[str, float]) -> dict[str, Any]:
     return {"captured_variance": captured, "pcs": np.flatnonzero(mask) + 1, "decoding": decoding}

@@ -1,4 +1,4 @@
-"""What the Y at the ends of a joint range have of the recording."""
+"""Captured variance and decoding of the datasets at the ends of a joint range."""
 
 from __future__ import annotations
 
@@ -23,33 +23,36 @@ class Extremes:
     Attributes
     ----------
     captured : array, (L, 2, K)
-        R2 of each PC of X predicted from Y; NaN where there is no Y.
+        R2 of each PC of X predicted from Y; NaN if there is no Y.
     decoding : dict of array, (L, 2)
-        Accuracy of each label, R2 of continuous ones; empty where none was asked for.
+        Accuracy of each label, R2 of continuous ones; empty if no labels were requested.
     """
 
     captured: FloatArray
     decoding: dict[str, FloatArray] = field(default_factory=dict)
 
     def half_captured(self, spectrum: FloatArray) -> FloatArray:
-        """Return the share of X's variance in PCs that are captured by half or more, (L, 2)."""
+        """Return the share of X's variance in PCs with captured variance of at least 1/2, (L, 2).
+
+        Parameters
+        ----------
+        spectrum : array, (K,)
+            Variances of X's PCs, in any unit.
+        """
         share: FloatArray = (np.nan_to_num(self.captured) >= 0.5) @ (spectrum / spectrum.sum())
         return np.where(np.isnan(self.captured[..., 0]), np.nan, share)
 
 
 def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = MappingProxyType({})) -> Extremes:
-    """Say what extreme Y, (L, 2, n, q), NaN where there is none, captured and what can be decoded from them.
+    """Return the captured variance of extreme Y, and the accuracy with which labels are decoded from them.
 
     Parameters
     ----------
     Y : Tensor, (L, 2, n, q)
+        At L levels the datasets of minimal and of maximal score; NaN if there is none.
     X : array, (n, p) or (time, condition, unit)
     labels : mapping of array over conditions
-        Decoded as ``simopt datasets show`` decodes those of the recording.
-
-    Returns
-    -------
-    Extremes
+        Decoded with :func:`simopt.analysis.decoding.standard_plan`, as those of the recording are.
 
     Raises
     ------
@@ -57,6 +60,7 @@ def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = Mapping
         Labels that cannot be decoded.
     """
     *time, conditions, units = X.shape
+    # Float64, whatever dtype the search used.
     reference = Reference.of(X.reshape(-1, units), dtype=torch.float64, device="cpu")
     Y = Y.detach().cpu().double()
     plans = {label: standard_plan(values, conditions) for label, values in labels.items()}

@@ -1,4 +1,4 @@
-"""What a good score is: where along a run a task variable becomes decodable."""
+"""Good scores: the score along a run from which on a task variable is decodable."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 SHARE = 0.9
-"""Of the way from chance to the accuracy of the recording, from which on a variable counts as decodable."""
+"""A variable counts as decodable once accuracy has gained this share of the recording's gain over chance."""
 
 
 @dataclass(frozen=True)
 class GoodScore:
-    """The score at which a variable can be decoded nearly as well as from the recording.
+    """The score from which on a variable can be decoded nearly as well as from the recording.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class GoodScore:
     level : float
         The accuracy that counts as decodable.
     per_seed : array, (R,)
-        NaN where a replicate never reached the level.
+        The good score of each replicate; NaN if it never reached the level.
     """
 
     variable: str
@@ -36,29 +36,31 @@ class GoodScore:
 
     @property
     def never(self) -> int:
-        """How many replicates never reached the level."""
+        """Number of replicates that never reached the level."""
         return int(np.isnan(self.per_seed).sum())
 
     @property
     def score(self) -> float:
-        """The median over replicates; one that never reached the level counts as beyond all, NaN."""
-        ordered = np.sort(self.per_seed)  # NaN last
+        """The median over replicates; NaN if it falls on a replicate that never reached the level."""
+        # np.median would be NaN for any NaN. Sorted to the end, as larger than every score, NaN counts as one
+        # value among others.
+        ordered = np.sort(self.per_seed)
         middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
         return float(middle.mean())
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The least and the largest over replicates; NaN where one never reached the level."""
+        """The smallest and the largest over replicates; the largest is NaN if one never reached the level."""
         return float(np.fmin.reduce(self.per_seed)), float(np.max(self.per_seed))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values: null for never."""
+        """Return it as JSON values; null for never."""
         shown = {"level": self.level, "score": self.score, "per_seed": self.per_seed}
         plain: dict[str, Any] = checks.as_plain(shown)
         return plain
 
     def worded(self) -> str:
-        """Return it in a few words."""
+        """Return it as a short text, for instance ``0.812 (0.790 to 0.840)``."""
         count, (low, high) = len(self.per_seed), self.interval
         if np.isnan(self.score):
             return "never" if self.never == count else f"never in {self.never} of {count}"
@@ -67,47 +69,47 @@ class GoodScore:
 
 
 def decodable(chance: float, reference: float, share: float = SHARE) -> float:
-    """Return the accuracy that counts as decodable, chance + share (reference - chance)."""
+    """Return the accuracy that counts as decodable, chance + share * (reference - chance)."""
     return chance + share * (reference - chance)
 
 
 def good_score(
     score: FloatArray, accuracy: FloatArray, chance: float, reference: float, share: float = SHARE
 ) -> FloatArray:
-    """Return the score at which accuracy is :func:`decodable`, (R,); NaN if never.
+    """Return the score at which accuracy first reaches :func:`decodable`, (R,); NaN if never.
 
-    The first passage along the run, by linear interpolation between decoded states.
+    Scores between decoded states are interpolated linearly.
 
     Parameters
     ----------
-    score : array, (D, R)
-    accuracy : array, (D, R)
-        At the same states.
+    score, accuracy : array, (D, R)
+        At D decoded states of R replicates.
     chance, reference : float
-        Accuracy of guessing, and from the recording itself.
+        Accuracy of guessing, and of decoding from the recording itself.
     share : float, > 0
 
     Raises
     ------
     InputError
-        The recording itself is not decoded above chance, or a share that is not positive.
+        The recording itself is not decoded above chance, or ``share`` is not positive.
     """
     checks.at_least(share, 0, "share", strict=True)
     if reference <= chance:
         raise InputError(
             f"the recording itself is decoded at {reference:.3f}, chance is {chance:.3f}: no score is good."
         )
+    # first_passage expects values (D, R, K): one level for each replicate, K = 1.
     level = np.full((score.shape[1], 1), decodable(chance, reference, share))
     return first_passage(score, accuracy[..., None], level)[:, 0]
 
 
 def good_scores(run: Run) -> dict[str, GoodScore]:
-    """Return the good score of every variable that was decoded along a run and from its recording."""
-    found = {}
+    """Return the good scores of all variables that are decoded from the recording above chance."""
+    scores = {}
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]
         chance, reference = float(facts["chance"]), float(facts["accuracy"])
         if reference > chance:
             passage = good_score(run.decoding_score, accuracy, chance, reference)
-            found[variable] = GoodScore(variable, decodable(chance, reference), passage)
-    return found
+            scores[variable] = GoodScore(variable, decodable(chance, reference), passage)
+    return scores

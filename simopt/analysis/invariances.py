@@ -1,4 +1,4 @@
-"""Which transformations of one side's units leave a score as it is: tried, whatever the measure declares."""
+"""Numerical tests of which transformations of the units of X or Y leave a score unchanged."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from simopt.measures.base import INVARIANCES
 SIDES = ("X", "Y")
 DRAWS = 10
 EXACT = 1e-6
-"""The largest change, relative to scores beyond 1, that is none: rounding, or the end of an iteration."""
+"""Changes up to this count as rounding or the tolerance of an iterative measure. Absolute for scores up to 1,
+relative for larger ones."""
 
 _SAMPLES, _X_UNITS, _Y_UNITS = 30, 5, 4
 _SPECTRUM = (3.0, 2.0, 1.0, 0.5, 0.2)
+"""Standard deviations of the units of X."""
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """What one kind of transformation of one side did to the score.
+    """The effect of one kind of transformation of X or of Y on a score.
 
     Attributes
     ----------
@@ -35,11 +37,11 @@ class Invariance:
     side : str
         X or Y.
     change : float
-        The largest absolute change over the draws; NaN where a score is not finite.
+        Largest absolute change of the score over the draws; NaN if a score is not finite.
     holds : bool
-        Whether that is rounding.
+        Whether the change is at most rounding.
     declared : bool or None
-        Whether the measure says that the score stays; None where it declares nothing.
+        Whether the measure declares the invariance; None if it declares nothing (a user's function).
     """
 
     kind: str
@@ -50,24 +52,24 @@ class Invariance:
 
     @property
     def agrees(self) -> bool:
-        """Whether what was found is what is declared."""
+        """Whether the test agrees with the declaration, or nothing is declared."""
         return self.declared is None or self.declared == self.holds
 
 
 def invariances(measure: Measure, draws: int = DRAWS, seed: int = 0) -> list[Invariance]:
-    """Try every transformation of X and of Y on random related data, in float64.
+    """Test every kind of transformation of X and of Y on random related data, in float64.
 
     Parameters
     ----------
     measure : Measure
     draws : int, >= 1
-        Pairs of 30 samples, of 5 and 4 units, and transformations, for each kind and side.
+        Number of random pairs (30 samples, 5 units of X, 4 of Y) and transformations for each kind.
     seed : int
 
     Raises
     ------
     InputError
-        The measure does not apply to such data, or says why it needs others.
+        The measure does not apply to such data.
     """
     checks.whole(draws, 1, "draws")
     checks.whole(seed, 0, "seed")
@@ -82,7 +84,7 @@ def invariances(measure: Measure, draws: int = DRAWS, seed: int = 0) -> list[Inv
 
 
 def _largest_change(measure: Measure, kind: str, side: str, draws: int, seed: int) -> tuple[float, float]:
-    """Return the largest change, and the largest that is rounding."""
+    """Return the largest change of the score, and the largest change that counts as rounding."""
     rng = np.random.default_rng(seed)
     change, size = 0.0, 1.0
     for _ in range(draws):
@@ -95,7 +97,7 @@ def _largest_change(measure: Measure, kind: str, side: str, draws: int, seed: in
         try:
             after = float(measure(X, Y))
         except SimoptError:
-            after = math.nan  # defined before and not after: the transformation matters
+            after = math.nan  # defined before but not after: not invariant
         if not (math.isfinite(before) and math.isfinite(after)):
             return math.nan, EXACT
         change, size = max(change, abs(after - before)), max(size, abs(before))
@@ -103,7 +105,7 @@ def _largest_change(measure: Measure, kind: str, side: str, draws: int, seed: in
 
 
 def related(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return X (30, 5) and Y (30, 4), half of whose variance comes from X."""
+    """Return X (30, 5) and Y (30, 4), a random linear map of X plus noise."""
     X = _draw(rng, _SAMPLES, _X_UNITS) * torch.tensor(_SPECTRUM, dtype=torch.float64)
     return X, X @ _draw(rng, _X_UNITS, _Y_UNITS) + _draw(rng, _SAMPLES, _Y_UNITS)
 
@@ -141,7 +143,8 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _orthogonal(rng: np.random.Generator, size: int) -> Tensor:
     Q, R = torch.linalg.qr(_draw(rng, size, size))
-    # Q alone is always a rotation, or never one, by the parity of its size.
+    # LAPACK's Q is a product of Householder reflections: its determinant has the same sign in every draw.
+    # With the signs of R's diagonal, rotations and reflections both occur.
     orthogonal: Tensor = Q * R.diagonal().sign()
     return orthogonal
 

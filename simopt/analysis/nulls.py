@@ -1,4 +1,4 @@
-"""What a score is worth: the scores of data that have nothing to do with the recording."""
+"""Nulls: the scores of data that are unrelated to the recording."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from simopt.typing import ArrayLike, FloatArray
 
 KINDS = ("unrelated", "shuffled", "gaussian")
 _BATCH = 2**25
-"""Numbers (256 MB of float64) that the draws scored at once may take."""
+"""Memory of the draws that are scored at once, in numbers of float64 (256 MB)."""
 
 _COPIES = 4
-"""Arrays of a draw's size, or samples x samples, that scoring one draw holds at a time."""
+"""Arrays of the size of a draw, or samples x samples, that scoring one draw needs at the same time."""
 
-_SHARE = 0.95
+_LEVEL = 0.95
 
-_OWN = 20250407
-"""What sets the random numbers of nulls and ceilings apart from those of anyone else."""
+_STREAM_KEY = 20250407
+"""Part of the seed of nulls and ceilings, so that their random numbers differ from those of users' own
+code."""
 
 _STEPS, _MOST, _LEAST, _SIMULATED = 2, 16, 2, 1000
-"""Of the deconvolution: how many, and the mean of how many simulations: as many as make a thousand PCs."""
+"""Of the deconvolution: its steps, and the bounds on the number of simulations over which each step averages.
+Between the bounds, so many are used that together they have 1000 PCs."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,32 @@ class Null:
 
     @property
     def end(self) -> float:
-        """The score that 95 % of the null do not pass, interpolated linearly."""
-        return float(np.quantile(self.scores, _SHARE if self.larger_is_closer else 1 - _SHARE))
+        """The 95th percentile of the null (of a distance the 5th), interpolated linearly."""
+        return float(np.quantile(self.scores, _LEVEL if self.larger_is_closer else 1 - _LEVEL))
 
     def percentile(self, score: float) -> float:
-        """Return where a score ranks in the null, in (0, 100): 100 is closer than all of it.
+        """Return the percentile of a score in the null, in (0, 100); large values are close to X.
 
-        100 (b + t / 2 + 1 / 2) / (draws + 1), of b draws less close and t ties: the middle of the score's
-        rank among draws + 1 values. It is uniform over its levels where the score is a draw of the null
-        itself. NaN where the score, or any of the null, is undefined.
+        With b draws less close and t ties it is 100 (b + t / 2 + 1 / 2) / (draws + 1): the middle of the
+        ranks that the score can have among draws + 1 values. If the score is itself a draw of the null, it is
+        uniformly distributed over its levels. NaN if the score, or any score of the null, is NaN.
         """
         ties = float((self.scores == score).sum())
         return 100 * (self._less_close(score) + ties / 2 + 0.5) / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
-        """Return (c + 1) / (draws + 1), of c draws at least as close: a valid p-value, never 0.
+        """Return the p-value of a score: (c + 1) / (draws + 1), with c draws at least as close.
 
-        NaN where the score, or any of the null, is undefined.
+        It is valid for any number of draws and never 0. NaN if the score, or any score of the null, is NaN.
+
+        References
+        ----------
+        Phipson & Smyth 2010, Permutation p-values should never be zero, arXiv 1603.05766.
         """
         return (len(self.scores) - self._less_close(score) + 1) / (len(self.scores) + 1)
 
     def _less_close(self, score: float) -> float:
+        """Return the number of draws that are less close to X than a score."""
         if np.isnan(score) or np.isnan(self.scores).any():
             return float("nan")
         less = self.scores < score if self.larger_is_closer else self.scores > score
@@ -90,37 +97,41 @@ def nulls(
     conditions: int | None = None,
     observe: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Null]]:
-    """Score data unrelated to X that share with Y what has no say in its relation to X.
+    """Score random data that are unrelated to X but resemble Y.
 
-    ``unrelated``: exactly the spectrum of Y. With Y = U S V' after centering, U is drawn anew from the Haar
-    measure on orthonormal sample directions orthogonal to the constant one; S, V and the mean stay.
-    ``shuffled``: the rows of Y in random order. ``gaussian``: independent Gaussian samples with the mean and
-    the PCs of Y, of population variances from which samples have, on average, the spectrum of Y
-    (:func:`deconvolve`): their own spectrum varies. The sample variances themselves would not do, since
-    sampling spreads a spectrum, and would do so a second time.
+    ``unrelated``: data with exactly the spectrum of Y. With Y = U S V' after centering, U is replaced by a
+    Haar-distributed matrix with orthonormal columns orthogonal to the constant vector; S, V and the mean
+    stay.
 
-    The percentile of an unrelated Gaussian Y is uniform in the first two by symmetry, whatever X is, and
-    approximately so in the third. Samples that depend on each other (time bins) are not exchangeable: there,
-    give ``conditions`` and trust ``shuffled``.
+    ``shuffled``: the samples of Y in random order.
+
+    ``gaussian``: independent Gaussian samples with the mean and the PCs of Y. Their population variances are
+    chosen such that samples of this size have the spectrum of Y on average (:func:`deconvolve`). Using the
+    sample variances of Y instead would spread the spectrum twice: once in Y, and again in each draw.
+
+    For independent Gaussian samples unrelated to X, the percentile of Y is uniform under ``unrelated`` and
+    ``shuffled`` by symmetry, whatever X is, and approximately so under ``gaussian``. Samples that depend on
+    each other, such as time bins, are not exchangeable: give ``conditions``, and use only ``shuffled``.
 
     Parameters
     ----------
     X : array, tensor or Reference, (samples, units) or (time, condition, unit)
-        The recording, decomposed in float64 where it is a Reference.
+        The recording; a Reference must be in float64.
     Y : array or tensor, (samples, units) or (time, condition, unit)
         The same samples in the same order.
     measures : sequence of Measure
-        Of different names. All of them score the same draws.
+        With different names. All of them score the same draws.
     kinds : sequence of {"unrelated", "shuffled", "gaussian"}
-        The draws of a kind do not depend on which others are asked for.
-    draws : int
+        The draws of one kind do not depend on the other kinds in the list.
+    draws : int, >= 1
+        Number of draws of each kind.
     seed : int
     conditions : int or None
-        Shuffle this many conditions, all their time bins together (samples are time x condition, time
-        outermost): the time course, and its autocorrelation, stay. None: those of a Y in three dimensions;
-        every sample by itself otherwise.
+        Shuffle this many conditions with all their time bins together (samples are time x condition, time
+        outermost), which keeps each time course and its autocorrelation. None: the number of conditions of a
+        3-D Y; for a 2-D Y every sample is shuffled separately.
     observe : function of (done, total), optional
-        Told how many of the draws of all kinds are scored, before each batch of them.
+        Called before each batch with the number of draws scored so far, over all kinds.
 
     Returns
     -------
@@ -129,9 +140,8 @@ def nulls(
     Raises
     ------
     InputError
-        Data that no measure can use, a kind that does not exist, conditions that do not divide the samples.
-        A measure that cannot score X and Y themselves raises its own error before anything is drawn: leave
-        it out of ``measures``.
+        Invalid data, an unknown kind, or a number of conditions that does not divide the samples. A measure
+        that cannot score X and Y raises its own error before anything is drawn.
     """
     for kind in kinds:
         checks.one_of(kind, KINDS, "kind of null")
@@ -145,16 +155,18 @@ def nulls(
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
             raise InputError(
-                f"{len(y)} samples are not {conditions} conditions of as many time bins each; give the "
-                "number of conditions, or none to shuffle samples."
+                f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
+                "number of conditions that divides the samples, or none to shuffle single samples."
             )
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:
-        score(torch.from_numpy(y))
+        score(torch.from_numpy(y))  # raises for a measure that cannot score these data
     samples, units = y.shape
+    # A score may need arrays of the size of a draw, (n, q), or of a kernel, (n, n).
     at_once = max(1, _BATCH // (_COPIES * samples * max(samples, units)))
     results: dict[str, dict[str, Null]] = {measure.name: {} for measure in measures}
     for number, kind in enumerate(kinds):
+        # A stream for each kind: its draws do not depend on which other kinds are requested.
         draw = _drawing(kind, y, stream(seed, 1 + KINDS.index(kind)), conditions)
         scores = []
         for start in range(0, draws, at_once):
@@ -172,23 +184,28 @@ def nulls(
 def _drawing(
     kind: str, Y: FloatArray, rng: np.random.Generator, conditions: int | None
 ) -> Callable[[int], FloatArray]:
-    """Return the function that draws the next (count, n, q) of a kind: the same in batches of any size."""
+    """Return a function that draws the next (count, n, q) data of a kind.
+
+    Random numbers are drawn in the order of the draws, so the result does not depend on the sizes of batches.
+    """
     samples, units = Y.shape
     if kind == "shuffled":
-        blocks = Y.reshape(-1, conditions or samples, units)
+        blocks = Y.reshape(-1, conditions or samples, units)  # (time, condition, unit); one bin without time
         return lambda count: np.stack(
             [blocks[:, rng.permutation(blocks.shape[1])].reshape(Y.shape) for _ in range(count)]
         )
     mean = Y.mean(axis=0)
     _, values, axes = nonzero_svd(Y - mean)
-    root = values[:, None] * axes
+    root = values[:, None] * axes  # (k, q), S V'
     if kind == "gaussian":
         count = max(_LEAST, min(_MOST, _SIMULATED // len(root)))
         white = rng.standard_normal((count, samples, len(root)))
         white -= white.mean(axis=1, keepdims=True)
-        grams = white.mT @ white
+        grams = white.mT @ white  # (count, k, k)
 
         def simulate(variances: FloatArray) -> FloatArray:
+            # Samples Z D with white Z and D = diag(sqrt(variances)) have the scatter matrix D Z'Z D. The same
+            # Z in every step: the steps then change the spectrum, not its sampling noise.
             scale = np.sqrt(variances)
             mean_spectrum: FloatArray = eigenvalues(scale[:, None] * grams * scale).mean(axis=0)
             return mean_spectrum
@@ -197,59 +214,80 @@ def _drawing(
         variances = deconvolve(observed, simulate, float(observed.sum()) / (samples - 1), _STEPS)
         root = np.sqrt(variances)[:, None] * axes
         return lambda count: rng.standard_normal((count, samples, len(root))) @ root + mean
+    # (count, n, k) @ (k, q): U S V' with a new U.
     return lambda count: haar(rng.standard_normal((count, samples, len(root)))) @ root + mean
 
 
 def stream(seed: int, number: int) -> np.random.Generator:
-    """Return random numbers that no recording was made of.
+    """Return a random generator for nulls and ceilings.
 
-    ``default_rng(seed)``, and with a zero appended it is the same, may have drawn the recording itself.
+    A user may have drawn the recording itself with ``default_rng(seed)``, which gives the same numbers as
+    ``default_rng([seed, 0])``. The key makes the seed differ from both; else a null could repeat the
+    recording.
     """
-    return np.random.default_rng([seed, number, _OWN])
+    return np.random.default_rng([seed, number, _STREAM_KEY])
 
 
 def deconvolve(
     observed: FloatArray, simulate: Callable[[FloatArray], FloatArray], total: float, steps: int
 ) -> FloatArray:
-    """Return the variances lambda (k,) of sum ``total`` whose simulated spectrum resembles the observed one.
+    """Return variances lambda (k,) with a given sum whose simulated spectrum resembles an observed one.
 
-    lambda_i <- lambda_i observed_i / simulated_i, from the observed spectrum itself (as Richardson 1972 and
-    Lucy 1974 do for images). A few steps: a spectrum that no variances have on average, and every single one
-    is such, drives them apart without end.
+    The iteration starts at the observed spectrum: lambda_i <- lambda_i * observed_i / simulated_i, then
+    rescaled to the sum. It is the multiplicative update of Richardson-Lucy deconvolution. Only a few steps
+    are used: a single observed spectrum is not an expected spectrum of any variances, and many steps would
+    fit its sampling noise.
 
     Parameters
     ----------
     observed : array, (k,), descending
     simulate : function
-        The expected spectrum (k,), descending, at variances (k,).
+        Returns the expected spectrum (k,), descending, for variances (k,).
     total : float
+        Sum of the variances.
     steps : int
+
+    References
+    ----------
+    Richardson 1972, doi:10.1364/JOSA.62.000055. Lucy 1974, doi:10.1086/111605.
     """
     variances: FloatArray = observed * (total / observed.sum())
     for _ in range(steps):
         simulated = simulate(variances)
+        # A simulated eigenvalue may be zero up to rounding; the floor avoids dividing by it.
         variances = variances * observed / np.maximum(simulated, np.finfo(np.float64).eps * simulated[0])
         variances = variances * (total / variances.sum())
     return variances
 
 
 def nonzero_svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return U (n, k), s (k,) and V' (k, p) of a matrix of float64 (n, p), without zero singular values."""
+    """Return U (n, k), s (k,) and V' (k, p) of a float64 matrix (n, p), without zero singular values."""
     left, values, axes = (part.numpy() for part in torch.linalg.svd(torch.from_numpy(matrix), False))
     keep = values > np.finfo(np.float64).eps * max(matrix.shape) * values[0]
     return left[:, keep], values[keep], axes[keep]
 
 
 def eigenvalues(gram: FloatArray) -> FloatArray:
-    """Return the eigenvalues (..., k) of symmetric matrices, descending."""
+    """Return the eigenvalues of symmetric matrices (..., k, k), descending, (..., k)."""
     values: FloatArray = np.asarray(torch.linalg.eigvalsh(torch.from_numpy(gram)).flip(-1))
     return values
 
 
 def haar(drawn: FloatArray) -> FloatArray:
-    """Return Haar-distributed orthonormal columns of mean 0, made of Gaussian entries (..., n, k), k < n."""
+    """Return Haar-distributed matrices with orthonormal columns of mean 0, (..., n, k).
+
+    Parameters
+    ----------
+    drawn : array, (..., n, k)
+        Independent standard normal entries, k < n.
+
+    References
+    ----------
+    Mezzadri 2007, How to generate random matrices from the classical compact groups, arXiv math-ph/0609050.
+    """
     left, right = torch.linalg.qr(torch.from_numpy(drawn - drawn.mean(axis=-2, keepdims=True)))
-    # QR chooses signs by the entries; with a positive diagonal they are those of the Haar measure.
+    # QR is unique only with a positive diagonal of R. LAPACK's signs depend on the entries, and its Q is not
+    # Haar-distributed until the signs are moved from R to Q.
     signs = torch.sign(right.diagonal(dim1=-2, dim2=-1))
     columns: FloatArray = (left * signs[..., None, :]).numpy()
     return columns

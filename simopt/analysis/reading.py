@@ -1,4 +1,4 @@
-"""Reading a score off a run: what a dataset that was optimized up to it has of the recording."""
+"""A run at one score: what the optimized dataset has of the recording when it reaches it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Reading:
-    """A run at one score, mean over replicates.
+    """A run at one score, as the mean over replicates.
 
     Attributes
     ----------
     score : float
     start, end : float
-        Scores of the noise that the run started from, and of its last state.
+        Scores of the noise at the start of the run, and of its last state.
     steps : float
-        Updates until the score was reached, the median; NaN where a replicate never reached it.
+        Number of updates until the score was reached, median over replicates; NaN if one never reached it.
     captured : array, (K,)
-        Captured variance of each PC of the recording at that score.
+        Captured variance of each PC of the recording at this score.
     half : array of bool, (K,)
-        Which PCs were half captured by then, in most replicates.
+        Which PCs are half captured at this score in more than half of the replicates.
     decoding : dict of float
-        Accuracy of each task variable at that score.
+        Accuracy of each task variable at this score.
     """
 
     score: float
@@ -41,17 +41,17 @@ class Reading:
 
     @property
     def reached(self) -> bool:
-        """Whether every replicate came to this score; one that did not is read at its end."""
+        """Whether every replicate reached this score. One that did not is read at its last state."""
         return not np.isnan(self.steps)
 
     @property
     def below_noise(self) -> bool:
-        """Whether noise scores as much already."""
+        """Whether the noise at the start already scores as much."""
         return self.steps == 0
 
 
 def read_at(run: Run, score: float, sign: int = 1) -> Reading:
-    """Read a run at a score: where each replicate first reached it, between logged states linearly.
+    """Return a run at the point where each replicate first reached a score, interpolated linearly.
 
     Parameters
     ----------
@@ -59,19 +59,21 @@ def read_at(run: Run, score: float, sign: int = 1) -> Reading:
         With at least one logged state.
     score : float
     sign : int
-        -1 where the measure is a distance.
+        1 for a similarity, -1 for a distance.
     """
-    before, after, weight = _place(run.score, score, sign)
+    before, after, weight = _first_passage(run.score, score, sign)
     replicate = np.arange(run.score.shape[1])
-    low, high = run.captured_variance[before, replicate], run.captured_variance[after, replicate]
+    low, high = run.captured_variance[before, replicate], run.captured_variance[after, replicate]  # (R, K)
     captured = low + weight[:, None] * (high - low)  # (R, K)
     midpoint = (run.captured_variance[0] + 1) / 2
+    # Half capture once reached counts, even if captured variance fell below the midpoint again.
     passed = np.maximum.accumulate(run.captured_variance >= midpoint, axis=0)[before, replicate]
     half = (passed | (captured >= midpoint)).mean(axis=0) > 0.5
     steps = steps_to(run.step, run.score, score, sign)
     decoding = {}
     if len(run.decoding_step):
-        first, second, share = _place(run.decoding_score, score, sign)
+        # Fewer states are decoded than logged: they have their own interpolation.
+        first, second, share = _first_passage(run.decoding_score, score, sign)
         for variable, accuracy in run.decoding.items():
             left, right = accuracy[first, replicate], accuracy[second, replicate]
             decoding[variable] = float(np.mean(left + share * (right - left)))
@@ -86,20 +88,26 @@ def read_at(run: Run, score: float, sign: int = 1) -> Reading:
     )
 
 
-def _place(scores: FloatArray, score: float, sign: int) -> tuple[np.ndarray, np.ndarray, FloatArray]:
-    """Return the states before and after the first passage, (R,), and the weight of the later one."""
+def _first_passage(scores: FloatArray, score: float, sign: int) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """Return the states before and after scores (T, R) first reach a score, and the weight of the later one.
+
+    All three have shape (R,). A replicate that never reaches the score is read at its last state.
+    """
     reached = sign * scores >= sign * score
     last, ever = len(scores) - 1, reached.any(axis=0)
     after = np.where(ever, reached.argmax(axis=0), last)
     before = np.where(ever, np.maximum(after - 1, 0), last)
     replicate = np.arange(scores.shape[1])
     low, high = scores[before, replicate], scores[after, replicate]
+    # Equal scores (the first state, or the last of a replicate that never arrives) leave nothing to
+    # interpolate.
     weight = np.divide(score - low, high - low, out=np.zeros_like(low), where=high != low)
     return before, after, weight
 
 
 def median_half_capture(run: Run) -> FloatArray:
-    """Return the half captures of a finished run, (K,): medians over replicates, NaN for never."""
+    """Return the half captures of a finished run, (K,), as medians over replicates; NaN for never."""
+    # Never counts as later than every score, so a PC that most replicates capture has a finite median.
     half = np.where(np.isnan(run.half_capture), np.inf, run.half_capture)  # type: ignore[arg-type]
     middle: FloatArray = np.median(half, axis=0)
     return np.where(np.isinf(middle), np.nan, middle)

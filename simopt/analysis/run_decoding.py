@@ -1,4 +1,4 @@
-"""Decoding along a run: which variables, at which logged states, and what was found so far."""
+"""Decoding of task variables along a run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from simopt.typing import FloatArray
 
 
 class RunDecoding:
-    """What a decoder finds in the logged states of one run.
+    """Decodes task variables from the logged states of one run, and keeps the accuracies.
 
     Parameters
     ----------
     decoder : Decoder
     dataset : Dataset
+        The recording, with labels.
 
     Raises
     ------
     InputError
-        A dataset without labels; a label that is not there, or that the decoder refuses.
+        The dataset has no labels, lacks a requested one, or has one that the decoder refuses.
     """
 
     def __init__(self, decoder: Decoder, dataset: Dataset) -> None:
@@ -43,7 +44,7 @@ class RunDecoding:
         self._reference: dict[str, Decoding] = {}
 
     def observe(self, state: State, Y: Tensor) -> None:
-        """Decode a logged state, Y (R, samples, units), if its score has moved far enough."""
+        """Decode a logged state with Y (R, samples, units), if its score has moved by ``score_step``."""
         if not self._thinning.keeps(state):
             return
         if not self._reference:
@@ -51,12 +52,12 @@ class RunDecoding:
         shape = self.dataset.responses.shape[:-1]
         self._step.append(state.step)
         self._score.append(state.score.cpu().double().numpy())
-        found = [self.decode(each.reshape(*shape, -1)) for each in Y.cpu().numpy()]
+        decoded = [self.decode(replicate.reshape(*shape, -1)) for replicate in Y.cpu().numpy()]
         for variable, rows in self._accuracy.items():
-            rows.append([each[variable].accuracy for each in found])
+            rows.append([decodings[variable].accuracy for decodings in decoded])
 
     def restore(self, run: Run) -> None:
-        """Take up what was decoded of a run that goes on."""
+        """Continue from the decoded states of a run that is resumed."""
         self._step = run.decoding_step.tolist()
         if not self._step:
             return
@@ -66,38 +67,39 @@ class RunDecoding:
         self._reference = self.decode(self.dataset.responses)
 
     def results(self) -> dict[str, Array]:
-        """Return the datasets of the run file by path; none before the first state was decoded."""
+        """Return the datasets of the run file by path; none before the first state is decoded."""
         if not self._reference:
             return {}
-        found = layout.DECODING_STEP.at(self._step)
+        datasets = layout.DECODING_STEP.at(self._step)
         for variable, rows in self._accuracy.items():
             decoding = self._reference[variable]
             facts = {name: getattr(decoding, name) for name in layout.DECODING_ATTRIBUTES}
-            found |= layout.decoding(variable).at(rows)
-            found |= layout.reference_decoding(variable).at(decoding.over_time, **facts)
-        return found
+            datasets |= layout.decoding(variable).at(rows)
+            datasets |= layout.reference_decoding(variable).at(decoding.over_time, **facts)
+        return datasets
 
     def decode(self, responses: FloatArray) -> dict[str, Decoding]:
-        """Decode all variables from responses of the conditions, and time bins, of the recording."""
+        """Decode all variables from responses with the conditions (and time bins) of the recording."""
         return {variable: self.decoder.carry_out(plan, responses) for variable, plan in self.plans.items()}
 
 
 def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
-    """Return the decoding of a run, of the node ``decoder`` of its configuration.
+    """Return the decoding of a run from the node ``decoder`` of its configuration.
 
     Raises
     ------
     InputError
-        As :class:`RunDecoding`, or an option of the decoder.
+        As :class:`RunDecoding`; or an option of the decoder is invalid.
     """
     return RunDecoding(catalogue.build(node, "decoder", Decoder), dataset)
 
 
 def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
+    """Check the labels to decode, and return their folds: the same in every state, so that states compare."""
     labels = dataset.labels
     if not labels:
         raise InputError(
-            f"decoder: {dataset.name} has no labels to decode; give it some, or use decoder=none."
+            f"decoder: {dataset.name} has no labels to decode; add labels to it, or use decoder=none."
         )
     chosen = [name for name in labels if name != decoder.groups]
     if decoder.variables is not None:
@@ -109,6 +111,7 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
     groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:
+        # Labels name datasets beside ``step`` in the group of the file.
         if name == "step" or "/" in name or name.strip(".") == "":
             raise InputError(f"label {name!r} cannot name a dataset of the run file; rename it to decode it.")
         try:

@@ -1,4 +1,4 @@
-"""What was found of the sensitivity of measures to the PCs of a recording, and the file that keeps it."""
+"""Results on the sensitivity of measures to the PCs of a recording, and their file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from simopt.typing import FloatArray
 
 ANALYSIS = "sensitivity"
 _CURVES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
-"""Axes of the arrays of a measure, each of which may be missing."""
+"""Arrays of a measure with their axes: S strengths, K PCs, R seeds. Each may be missing."""
 _ABOUT = ("dataset", "source", "perturbation", "seeds")
 
 
 @dataclass(frozen=True)
 class Sensitivities:
-    """What was found.
+    """The sensitivity of several measures to the PCs of a recording.
 
     Attributes
     ----------
     dataset, source : str
-        Of a spectrum alone its file's name, and ``spectrum``.
+        For a spectrum without a recording: the name of its file, and ``spectrum``.
+    perturbation : str
+        Kind of change of each PC.
+    strengths : list of S floats
+        Strengths of the perturbation, in its own unit (degrees for a rotation).
+    seeds : int
+        Number of experiments, R.
     variance_ratio : array, (K,)
     curves : list of Sensitivity
+        One for each measure.
     skipped : dict of str
         The reason for each measure that does not apply.
     path : Path or None
@@ -50,7 +57,7 @@ class Sensitivities:
     how: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; of one strength, lists over PCs, else lists of them."""
+        """Return JSON values. Curves are lists over PCs for one strength, lists of such lists for several."""
         plain: dict[str, Any] = checks.as_plain(
             {
                 "dataset": self.dataset,
@@ -81,7 +88,7 @@ def _curve(curve: Sensitivity) -> dict[str, Any]:
 
 
 def content(result: Sensitivities) -> Stored:
-    """Return the file of a result."""
+    """Return the content of the file of a result."""
     arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
     groups = {}
     for curve in result.curves:
@@ -109,7 +116,7 @@ def read(path: Path) -> Sensitivities:
     Raises
     ------
     StorageError
-        Not a readable result.
+        The file is not a readable result.
     """
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 
@@ -120,9 +127,9 @@ def _result(stored: Stored, path: Path) -> Sensitivities:
     for name in about["measures"]:
         place = f"measures/{name}"
         facts = stored.groups[place] | {key: arrays[f"{place}/{key}"] for key in ("order", "weight")}
-        local = Local(**{each.name: facts[each.name] for each in fields(Local)})
-        found = {key: arrays.get(f"{place}/{key}") for key in _CURVES}
-        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **found))
+        local = Local(**{field.name: facts[field.name] for field in fields(Local)})
+        present = {key: arrays.get(f"{place}/{key}") for key in _CURVES}
+        curves.append(Sensitivity(measure=name, at_self=facts["at_self"], local=local, **present))
     skipped = {
         place.partition("/")[2]: facts["reason"]
         for place, facts in stored.groups.items()

@@ -1,4 +1,4 @@
-"""Where a score stands: among the scores of unrelated data, and below the ceiling of the recording."""
+"""A score with its null and the noise ceiling of the recording."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from simopt.analysis.nulls import Null
 
 @dataclass(frozen=True)
 class Standing:
-    """A score, its null of each kind, and its ceiling where one is known.
+    """A score, its null of each kind, and the noise ceiling if it is known.
 
     Attributes
     ----------
     measure : str
     score : float
     null : dict of Null
-        By kind; empty where none was drawn.
+        By kind; empty if none was drawn.
     ceiling : Ceiling or None
     degenerate : str or None
         Why the score means nothing for data of these shapes, if the measure says so.
@@ -34,16 +34,16 @@ class Standing:
 
     @property
     def percentile(self) -> float:
-        """Where the score ranks among those of unrelated data, 0 to 100; NaN where none were drawn."""
+        """Percentile of the score in the null of unrelated data, 0 to 100; NaN if none was drawn."""
         return self.null["unrelated"].percentile(self.score) if self.null else math.nan
 
     @property
     def end(self) -> float:
-        """The score that 95 % of unrelated data do not pass; NaN where none were drawn."""
+        """The null's 95th percentile (of a distance the 5th); NaN if no null was drawn."""
         return self.null["unrelated"].end if self.null else math.nan
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return JSON values; facts that are not known are left out."""
         facts: dict[str, Any] = {"score": self.score}
         if self.degenerate is not None:
             facts["degenerate"] = self.degenerate

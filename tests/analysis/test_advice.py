@@ -57,8 +57,7 @@ def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
     lines = advise(verdicts)
     assert lines[0].startswith("Use b: unrelated data score up to 0.200, v0 is decodable from 0.900")
     assert [line.split()[0] for line in lines[1:3]] == ["a", "e"]
-    assert "high c does" in lines[3]
-    assert "read d here" in lines[4]
+    assert all(f" {name} " in line for name, line in zip("cd", lines[3:5], strict=True))
 
 
 def test_without_a_label_the_order_of_the_measures_decides_nothing() -> None:

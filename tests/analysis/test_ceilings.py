@@ -58,9 +58,9 @@ def test_the_ceiling_is_the_score_of_the_known_signal(snr: float, trials: int, b
     rng = np.random.default_rng(0)
     signal = power_law((200, 30), rng)
     value, replicate = truth(signal, trials, snr, rng)
-    found = from_trials(record(signal, trials, snr, rng), get(*NAMES), splits=10)
+    ceilings = from_trials(record(signal, trials, snr, rng), get(*NAMES), splits=10)
     for name in COSINES:
-        ceiling = found[name]
+        ceiling = ceilings[name]
         assert ceiling.value == pytest.approx(value[name], abs=bar), name
         assert ceiling.replicate == pytest.approx(replicate[name], abs=1.5 * bar), name
         halves = ceiling.halves.mean()
@@ -68,17 +68,17 @@ def test_the_ceiling_is_the_score_of_the_known_signal(snr: float, trials: int, b
         assert abs(ceiling.value - value[name]) < abs(halves - value[name])
         if name in ("procrustes_angular", "linreg"):
             assert abs(ceiling.value - value[name]) < abs(spearman_brown - value[name])
-    assert found["procrustes_euclidean"].value == pytest.approx(value["procrustes_euclidean"], rel=bar)
+    assert ceilings["procrustes_euclidean"].value == pytest.approx(value["procrustes_euclidean"], rel=bar)
 
 
 def test_for_one_unit_it_is_spearman_brown() -> None:
     # cka, linreg and nbs^2 are the squared correlation there, whose ceiling is 1 / (1 + c / T).
     rng = np.random.default_rng(1)
     trials = record(power_law((3000, 1), rng), 4, 0.5, rng)
-    found = from_trials(trials, get("cka", "linreg", "nbs"), splits=10)
-    reliability = found["nbs"].halves.mean()
+    ceilings = from_trials(trials, get("cka", "linreg", "nbs"), splits=10)
+    reliability = ceilings["nbs"].halves.mean()
     corrected = 2 * reliability / (1 + reliability)
-    for ceiling, power in ((found["cka"], 2), (found["linreg"], 2), (found["nbs"], 1)):
+    for ceiling, power in ((ceilings["cka"], 2), (ceilings["linreg"], 2), (ceilings["nbs"], 1)):
         assert ceiling.value == pytest.approx(corrected ** (power / 2), abs=0.01)
         assert ceiling.value == pytest.approx((1 / (1 + 1 / 2)) ** (power / 2), abs=0.02)
         assert ceiling.replicate == pytest.approx(corrected**power, abs=0.01)
@@ -89,10 +89,10 @@ def test_more_units_than_samples() -> None:
     spectrum = 1 / np.arange(1, 40)
     signal = gaussian_responses(spectrum / spectrum.sum(), (40, 60), rng)
     value, _ = truth(signal, 4, 1.0, rng)
-    found = from_trials(record(signal, 4, 1.0, rng), get(*NAMES), splits=10)
+    ceilings = from_trials(record(signal, 4, 1.0, rng), get(*NAMES), splits=10)
     for name in COSINES:
-        assert found[name].value == pytest.approx(value[name], abs=0.02), name
-    assert found["linreg"].value == pytest.approx(1)
+        assert ceilings[name].value == pytest.approx(value[name], abs=0.02), name
+    assert ceilings["linreg"].value == pytest.approx(1)
 
 
 def test_responses_with_time_and_unequal_numbers_of_trials() -> None:
@@ -101,10 +101,10 @@ def test_responses_with_time_and_unequal_numbers_of_trials() -> None:
     condition = np.repeat(np.arange(50), rng.integers(2, 7, 50))
     repeated = signal[:, condition, :]
     trials = Trials((repeated + noise(repeated.shape, 0.5, rng)).astype(np.float32), condition)
-    found = from_trials(trials, get("cka", "nbs"), splits=20)
+    ceilings = from_trials(trials, get("cka", "nbs"), splits=20)
     counts = np.bincount(condition)[:, None]
     flat = signal.reshape(-1, 10)
-    for name, ceiling in found.items():
+    for name, ceiling in ceilings.items():
         scores = [
             measures.score(
                 (signal + noise(signal.shape, 0.5, rng) / np.sqrt(counts)).reshape(-1, 10), flat, name
@@ -138,11 +138,11 @@ def test_noise_in_few_directions_shows_in_the_halves_and_is_made_up_for(monkeypa
 
     true = np.mean([measures.score(trials().average(), signal, "cka") for _ in range(20)])
     recordings = [trials() for _ in range(5)]
-    calibrated = [from_trials(each, get("cka"), splits=8)["cka"].value for each in recordings]
+    calibrated = [from_trials(recording, get("cka"), splits=8)["cka"].value for recording in recordings]
     monkeypatch.setattr("simopt.analysis.ceilings._calibrated", lambda measures, *of: of[:2])
-    plain = [from_trials(each, get("cka"), splits=8)["cka"] for each in recordings]
-    assert np.mean([each.halves.mean() - each.expected_halves for each in plain]) > 0.03
-    error = np.mean([each.value for each in plain]) - true
+    plain = [from_trials(recording, get("cka"), splits=8)["cka"] for recording in recordings]
+    assert np.mean([ceiling.halves.mean() - ceiling.expected_halves for ceiling in plain]) > 0.03
+    error = np.mean([ceiling.value for ceiling in plain]) - true
     assert error < -0.03
     assert abs(np.mean(calibrated) - true) < 0.6 * abs(error)
 
@@ -157,11 +157,11 @@ def test_the_same_seed_gives_the_same_ceiling(rng: np.random.Generator) -> None:
 
 def test_a_ceiling_from_snr_has_a_closed_form_for_one_unit(rng: np.random.Generator) -> None:
     signal = power_law((4000, 1), rng) * 7 + 100
-    found = from_snr(signal, 3.0, get("cka", "nbs", "linreg"))
+    ceilings = from_snr(signal, 3.0, get("cka", "nbs", "linreg"))
     for name, power in (("cka", 2), ("linreg", 2), ("nbs", 1)):
-        assert found[name].value == pytest.approx(0.75 ** (power / 2), abs=0.01)
-        assert found[name].replicate == pytest.approx(0.75**power, abs=0.015)
-        assert found[name].interval[0] < found[name].value < found[name].interval[1]
+        assert ceilings[name].value == pytest.approx(0.75 ** (power / 2), abs=0.01)
+        assert ceilings[name].replicate == pytest.approx(0.75**power, abs=0.015)
+        assert ceilings[name].interval[0] < ceilings[name].value < ceilings[name].interval[1]
 
 
 def test_noise_from_snr_is_as_large_in_every_unit_as_its_signal(rng: np.random.Generator) -> None:

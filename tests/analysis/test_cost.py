@@ -40,10 +40,10 @@ def test_the_first_call_does_not_count_unless_it_is_the_only_one():
         calls.append(1)
         busy(0.05 if len(calls) == 1 else 0.001)()
 
-    found = timed(work, CPU, repeats=5, seconds=10)
-    assert found.calls == 5
+    measured = timed(work, CPU, repeats=5, seconds=10)
+    assert measured.calls == 5
     assert len(calls) == 6
-    assert found.seconds < 0.05
+    assert measured.seconds < 0.05
     once = timed(busy(0.02), CPU, repeats=5, seconds=0.01)
     assert once.calls == 1
     assert once.seconds >= 0.02
@@ -51,12 +51,12 @@ def test_the_first_call_does_not_count_unless_it_is_the_only_one():
 
 def test_the_cost_of_measures(rng):
     reference = Reference.of(rng.standard_normal((60, 8)), dtype=torch.float32)
-    found = cost(measures.get("cka"), reference, repeats=3)
-    assert (found.samples, found.units, found.dtype, found.device) == (60, 8, "float32", "cpu")
-    assert found.threads == torch.get_num_threads()
-    assert found.score.seconds > 0
-    assert found.gradient.seconds > 0
-    assert found.as_json()["gradient_seconds"] == found.gradient.seconds
+    measured = cost(measures.get("cka"), reference, repeats=3)
+    assert (measured.samples, measured.units, measured.dtype, measured.device) == (60, 8, "float32", "cpu")
+    assert measured.threads == torch.get_num_threads()
+    assert measured.score.seconds > 0
+    assert measured.gradient.seconds > 0
+    assert measured.as_json()["gradient_seconds"] == measured.gradient.seconds
     ranks = cost(measures.get("rsa_spearman"), reference, repeats=1)
     assert ranks.gradient is None
     assert ranks.as_json()["gradient_calls"] is None
@@ -74,16 +74,16 @@ def test_the_gradient_is_timed_with_the_score(rng):
             busy(0.03)()
             return out.expand(ctx.shape)
 
-    own = FunctionMeasure(name="own", function=lambda X, Y: Slow.apply(Y))
-    found = cost(own, Reference.of(rng.standard_normal((10, 3))), repeats=2)
-    assert found.gradient.seconds >= 0.03 > found.score.seconds
+    function = FunctionMeasure(name="own", function=lambda X, Y: Slow.apply(Y))
+    measured = cost(function, Reference.of(rng.standard_normal((10, 3))), repeats=2)
+    assert measured.gradient.seconds >= 0.03 > measured.score.seconds
 
 
 def test_a_function_without_a_gradient_is_timed_without(rng):
-    own = FunctionMeasure(name="own", function=lambda X, Y: float(Y.detach().sum()))
-    found = cost(own, Reference.of(rng.standard_normal((10, 3))), repeats=1)
-    assert found.score.calls == 1
-    assert found.gradient is None
+    function = FunctionMeasure(name="own", function=lambda X, Y: float(Y.detach().sum()))
+    measured = cost(function, Reference.of(rng.standard_normal((10, 3))), repeats=1)
+    assert measured.score.calls == 1
+    assert measured.gradient is None
 
 
 def test_more_samples_cost_more(rng):

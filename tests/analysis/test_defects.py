@@ -23,19 +23,19 @@ def recording(rng: np.random.Generator) -> np.ndarray:
     return (X + means[LABELS]) @ np.linalg.qr(rng.standard_normal((UNITS, UNITS)))[0]
 
 
-def found(X: np.ndarray, Y: np.ndarray, percentile: float = 100.0) -> list[defects.Defect]:
+def defects_of(X: np.ndarray, Y: np.ndarray, percentile: float = 100.0) -> list[defects.Defect]:
     reference = Reference.of(X)
     captured = captured_variance(Moments(reference, torch.from_numpy(Y))).numpy()
     ratio = principal_components(X).values ** 2
-    own = principal_components(Y).values ** 2
-    accuracy = [Decoder().decode(each, LABELS).accuracy for each in (Y, X)]
+    y_ratio = principal_components(Y).values ** 2
+    accuracy = [Decoder().decode(data, LABELS).accuracy for data in (Y, X)]
     return defects.find(
         ratio,
         captured,
         samples=len(Y),
         units=Y.shape[1],
         percentiles={"cka": percentile},
-        dimensions=float(1 / np.sum(own**2)),
+        dimensions=float(1 / np.sum(y_ratio**2)),
         decoding={"class": (accuracy[0], accuracy[1], 1 / CLASSES)},
     )
 
@@ -48,13 +48,13 @@ def without(X: np.ndarray, pcs: list[int]) -> np.ndarray:
 
 def test_nothing_is_wrong_with_a_rotated_and_scaled_copy(rng: np.random.Generator) -> None:
     X = recording(rng)
-    assert found(X, 5 * X @ np.linalg.qr(rng.standard_normal((UNITS, UNITS)))[0] + 3) == []
+    assert defects_of(X, 5 * X @ np.linalg.qr(rng.standard_normal((UNITS, UNITS)))[0] + 3) == []
 
 
 @pytest.mark.parametrize("pcs", [[0], [2], [1, 9]], ids=str)
 def test_components_that_were_removed(pcs: list[int], rng: np.random.Generator) -> None:
     X = recording(rng)
-    first = found(X, without(X, pcs) @ rng.standard_normal((UNITS, UNITS)))[0]
+    first = defects_of(X, without(X, pcs) @ rng.standard_normal((UNITS, UNITS)))[0]
     assert first.kind == "components"
     assert f"PC {', '.join(str(pc + 1) for pc in pcs)} of the recording" in first.text
 
@@ -63,23 +63,23 @@ def test_components_that_were_removed(pcs: list[int], rng: np.random.Generator) 
 def test_noise_that_was_added(noise: float, rng: np.random.Generator) -> None:
     X = recording(rng)
     scale = noise * np.sqrt(np.square(X - X.mean(axis=0)).sum() / X.size)
-    kinds = found(X, X + scale * rng.standard_normal(X.shape))
-    assert kinds[0].kind == "noise"
-    told = float(kinds[0].text.rpartition("noise ")[2].split(")")[0])
-    assert told == pytest.approx(noise**-2, rel=0.25)
+    first = defects_of(X, X + scale * rng.standard_normal(X.shape))[0]
+    assert first.kind == "noise"
+    snr = float(first.text.rpartition("ratio ")[2].removesuffix(")."))
+    assert snr == pytest.approx(noise**-2, rel=0.25)
 
 
 def test_only_the_first_components(rng: np.random.Generator) -> None:
     X = recording(rng)
     Y = without(X, list(range(8, UNITS)))[:, :20] + 1e-6 * rng.standard_normal((SAMPLES, 20))
-    (first, *_) = found(X, Y)
+    (first, *_) = defects_of(X, Y)
     assert (first.kind, first.text[:22]) == ("truncated", "only the first 8 of 30")
 
 
 def test_only_the_first_components_and_one_of_them_missing(rng: np.random.Generator) -> None:
     X = recording(rng)
     Y = without(X, [2, *range(10, UNITS)])[:, :20] + 1e-6 * rng.standard_normal((SAMPLES, 20))
-    missing, truncated, *_ = found(X, Y)
+    missing, truncated, *_ = defects_of(X, Y)
     ratio = principal_components(X).values ** 2
     assert missing.text.startswith("PC 3 of the recording missing")
     assert truncated.text.startswith("only the first 10 of 30 PCs are captured")
@@ -90,7 +90,7 @@ def test_labels_that_were_scrambled(rng: np.random.Generator) -> None:
     X = recording(rng)
     means = np.stack([X[LABELS == label].mean(axis=0) for label in range(CLASSES)])
     Y = X - means[LABELS] + means[rng.permutation(LABELS)]
-    kinds = [each.kind for each in found(X, Y)]
+    kinds = [defect.kind for defect in defects_of(X, Y)]
     assert "label" in kinds
     assert "rows" not in kinds
 
@@ -98,8 +98,10 @@ def test_labels_that_were_scrambled(rng: np.random.Generator) -> None:
 def test_rows_that_were_shuffled_are_told_from_noise(rng: np.random.Generator) -> None:
     X = recording(rng)
     X = X + 5 * rng.standard_normal((SAMPLES, 1)) * X[0]  # a strong dimension
-    assert [each.kind for each in found(X, rng.permutation(X), percentile=40.0)] == ["rows"]
-    assert [each.kind for each in found(X, rng.standard_normal(X.shape), percentile=40.0)] == ["noise"]
+    assert [defect.kind for defect in defects_of(X, rng.permutation(X), percentile=40.0)] == ["rows"]
+    assert [defect.kind for defect in defects_of(X, rng.standard_normal(X.shape), percentile=40.0)] == [
+        "noise"
+    ]
 
 
 def test_captured_variance_says_nothing_with_as_many_units_as_samples(rng: np.random.Generator) -> None:
@@ -107,7 +109,7 @@ def test_captured_variance_says_nothing_with_as_many_units_as_samples(rng: np.ra
     assert not defects.says_nothing(100, 80)
     assert not defects.is_captured(np.ones(5), 21, 132).any()
     X = recording(rng)[:30]
-    found = defects.find(
+    none = defects.find(
         principal_components(X).values ** 2,
         np.linspace(1, 0.9, 29),
         samples=30,
@@ -116,7 +118,7 @@ def test_captured_variance_says_nothing_with_as_many_units_as_samples(rng: np.ra
         dimensions=10.0,
         decoding={"class": (0.9, 0.9, 0.25)},
     )
-    assert found == []
+    assert none == []
 
 
 def test_captured_is_past_the_midpoint_of_noise_and_one() -> None:

@@ -16,17 +16,19 @@ def test_x_itself_captures_and_decodes_as_the_recording_does():
     left, values, right = torch.linalg.svd(without_first, full_matrices=False)
     without_first = left[:, 1:] * values[1:] @ right[1:]
     Y = torch.stack([torch.stack([X, without_first]), torch.stack([nothing, X])])
-    found = inspect(Y, dataset.responses, dataset.labels)
-    np.testing.assert_allclose(found.captured[0, 0], 1, atol=1e-9)
-    np.testing.assert_allclose(found.captured[0, 1], [0, *[1] * (found.captured.shape[-1] - 1)], atol=1e-9)
-    assert np.isnan(found.captured[1, 0]).all()
-    own = reference_decoding(dataset)
-    assert found.decoding.keys() == own.keys() != set()
-    for label, accuracy in found.decoding.items():
-        assert accuracy[0, 0] == own[label]["accuracy"]
+    extremes = inspect(Y, dataset.responses, dataset.labels)
+    np.testing.assert_allclose(extremes.captured[0, 0], 1, atol=1e-9)
+    np.testing.assert_allclose(
+        extremes.captured[0, 1], [0, *[1] * (extremes.captured.shape[-1] - 1)], atol=1e-9
+    )
+    assert np.isnan(extremes.captured[1, 0]).all()
+    reference = reference_decoding(dataset)
+    assert extremes.decoding.keys() == reference.keys() != set()
+    for label, accuracy in extremes.decoding.items():
+        assert accuracy[0, 0] == reference[label]["accuracy"]
         assert np.isnan(accuracy[1, 0])
     spectrum = dataset.spectrum()
-    share = found.half_captured(spectrum)
+    share = extremes.half_captured(spectrum)
     np.testing.assert_allclose([share[0, 0], share[0, 1]], [1, 1 - spectrum[0]], atol=1e-12)
     assert np.isnan(share[1, 0])
 

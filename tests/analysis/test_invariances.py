@@ -54,43 +54,46 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("function", "known"), KNOWN, ids=lambda value: getattr(value, "__name__", ""))
-def test_known_invariances_are_found_on_both_sides(function, known):
-    found = invariances(FunctionMeasure(name="own", function=function))
-    assert len(found) == 2 * len(INVARIANCES)
+@pytest.mark.parametrize(("function", "expected"), KNOWN, ids=lambda value: getattr(value, "__name__", ""))
+def test_known_invariances_are_found_on_both_sides(function, expected):
+    results = invariances(FunctionMeasure(name="own", function=function))
+    assert len(results) == 2 * len(INVARIANCES)
     for side in ("X", "Y"):
-        assert {each.kind for each in found if each.side == side and each.holds} == known
-    assert all(each.declared is None and each.agrees for each in found)
-    changed = [each.change for each in found if not each.holds]
+        assert {result.kind for result in results if result.side == side and result.holds} == expected
+    assert all(result.declared is None and result.agrees for result in results)
+    changed = [result.change for result in results if not result.holds]
     assert min(changed) > 1e-3
 
 
 def test_sides_are_told_apart():
-    found = invariances(FunctionMeasure(name="own", function=lambda X, Y: X.sum() + (Y - Y.mean(0)).norm()))
-    holds = {side: {each.kind for each in found if each.side == side and each.holds} for side in ("X", "Y")}
+    results = invariances(FunctionMeasure(name="own", function=lambda X, Y: X.sum() + (Y - Y.mean(0)).norm()))
+    holds = {
+        side: {result.kind for result in results if result.side == side and result.holds}
+        for side in ("X", "Y")
+    }
     assert holds == {"X": {"permutation"}, "Y": ROTATIONS | {"translation"}}
 
 
 @pytest.mark.parametrize("name", ["cka", "linreg", "procrustes_euclidean", "rsa", "mutual_knn"])
 def test_what_the_catalogue_declares_is_what_is_found(name):
-    found = invariances(measures.get(name))
-    assert all(each.agrees for each in found)
-    assert any(each.holds for each in found)
-    assert not all(each.holds for each in found)
+    results = invariances(measures.get(name))
+    assert all(result.agrees for result in results)
+    assert any(result.holds for result in results)
+    assert not all(result.holds for result in results)
 
 
 def test_a_false_declaration_is_a_disagreement(monkeypatch):
     cka = measures.get("cka")
-    told = cka.facts.__class__(**{**cka.facts.__dict__, "invariant_y": frozenset(INVARIANCES)})
-    monkeypatch.setattr(type(cka), "facts", property(lambda self: told))
-    wrong = {(each.kind, each.side) for each in invariances(cka) if not each.agrees}
+    facts = cka.facts.__class__(**{**cka.facts.__dict__, "invariant_y": frozenset(INVARIANCES)})
+    monkeypatch.setattr(type(cka), "facts", property(lambda self: facts))
+    wrong = {(result.kind, result.side) for result in invariances(cka) if not result.agrees}
     assert wrong == {("column_scaling", "Y"), ("invertible_linear", "Y"), ("affine", "Y")}
 
 
 def test_a_score_that_is_not_finite_does_not_stay():
-    found = invariances(FunctionMeasure(name="own", function=lambda X, Y: Y.mean() * math.nan))
-    assert not any(each.holds for each in found)
-    assert checks.as_plain(found[0])["change"] is None
+    results = invariances(FunctionMeasure(name="own", function=lambda X, Y: Y.mean() * math.nan))
+    assert not any(result.holds for result in results)
+    assert checks.as_plain(results[0])["change"] is None
 
 
 def test_a_seed_gives_the_same_changes_and_more_draws_no_smaller_ones():
@@ -118,10 +121,10 @@ def test_transformations_are_what_they_are_called(rng):
         assert not torch.allclose(A, B)
 
 
-@pytest.mark.parametrize("asked", [{"draws": 0}, {"seed": -1}])
-def test_what_is_refused(asked):
-    with pytest.raises(InputError, match=next(iter(asked))):
-        invariances(measures.get("cka"), **asked)
+@pytest.mark.parametrize("options", [{"draws": 0}, {"seed": -1}])
+def test_what_is_refused(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        invariances(measures.get("cka"), **options)
 
 
 def test_a_measure_that_needs_more_says_so():

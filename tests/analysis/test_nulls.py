@@ -44,9 +44,9 @@ def least_uniform(samples: int, units: int, kind: str, pairs: int, draws: int) -
     percentiles: dict[str, list[float]] = {name: [] for name in NAMES}
     for pair in range(pairs):
         X, Y = (decaying(rng, samples, units) for _ in range(2))
-        found = nulls(X, Y, chosen, kinds=[kind], draws=draws, seed=pair)
+        by_measure = nulls(X, Y, chosen, kinds=[kind], draws=draws, seed=pair)
         for measure in chosen:
-            percentile = found[measure.name][kind].percentile(measures.score(X, Y, measure))
+            percentile = by_measure[measure.name][kind].percentile(measures.score(X, Y, measure))
             spread = rng.uniform(-0.5, 0.5) / (draws + 1)
             percentiles[measure.name].append(percentile / 100 + spread)
     return len(NAMES) * min(float(kstest(values, "uniform").pvalue) for values in percentiles.values())
@@ -88,8 +88,8 @@ def test_cka_of_unrelated_data_follows_from_the_participation_ratios(rng: np.ran
     # E ||F'U S||^2 = ||F||^2 ||S||^2 / (n - 1) for U of random directions orthogonal to the constant one.
     X, Y = decaying(rng, 50, 7), decaying(rng, 50, 12)
     expected = np.sqrt(participation(X) * participation(Y)) / 49
-    found = nulls(X, Y, get("cka"), kinds=["unrelated", "shuffled"], draws=400)["cka"]
-    for null in found.values():
+    by_kind = nulls(X, Y, get("cka"), kinds=["unrelated", "shuffled"], draws=400)["cka"]
+    for null in by_kind.values():
         assert null.mean == pytest.approx(expected, abs=4 * null.scores.std() / np.sqrt(400))
 
 
@@ -162,8 +162,8 @@ def test_deconvolved_variances_simulate_to_the_observed() -> None:
     # A blur that is linear and known: the answer is exact.
     blur = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
     truth = np.array([5.0, 2.0, 1.0])
-    found = deconvolve(blur @ truth, lambda variances: blur @ variances, truth.sum(), steps=60)
-    np.testing.assert_allclose(found, truth, rtol=1e-6)
+    restored = deconvolve(blur @ truth, lambda variances: blur @ variances, truth.sum(), steps=60)
+    np.testing.assert_allclose(restored, truth, rtol=1e-6)
 
 
 def test_percentiles_count_ranks_and_ties() -> None:

@@ -67,12 +67,12 @@ def test_a_distance_is_passed_from_above() -> None:
 
 
 def test_the_good_score_is_where_accuracy_passes_nine_tenths_of_the_way() -> None:
-    found = good_scores(run())["category"]
-    assert found.level == pytest.approx(0.79)
+    good = good_scores(run())["category"]
+    assert good.level == pytest.approx(0.79)
     # replicate 0: 0.9 of the way from 0.25 to 0.85, so 0.9 of the way from score 0 to 0.9
-    np.testing.assert_allclose(found.per_seed, [0.81, np.nan])
-    assert found.never == 1
-    assert found.worded() == "never in 1 of 2"
+    np.testing.assert_allclose(good.per_seed, [0.81, np.nan])
+    assert good.never == 1
+    assert good.worded() == "never in 1 of 2"
     np.testing.assert_allclose(
         good_score(SCORE[[0, 3]], ACCURACY, 0.25, 0.85, share=0.3), [0.27, 0.2 + 0.18 / 0.2 * 0.8]
     )

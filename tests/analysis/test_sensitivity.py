@@ -51,5 +51,5 @@ def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
     kept = {name: array for name, array in stored.arrays.items() if not name.startswith(part)}
     groups = {name: about for name, about in stored.groups.items() if name != part}
     analysis.write(path, ANALYSIS, replace(stored, arrays=kept, groups=groups))
-    with pytest.raises(StorageError, match="sensitivity.h5: not a readable file of sensitivity"):
+    with pytest.raises(StorageError, match=r"sensitivity\.h5: "):
         read(path)

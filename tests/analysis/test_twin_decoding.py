@@ -22,14 +22,15 @@ REFERENCE = [
     ("mante", "context", 0.89),
     ("siegel", "context", 0.865),
 ]
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+LEVELS = (0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
+"""Scores at which a run is decoded here; the slow test below decodes whole runs."""
 
 
 @pytest.mark.parametrize(("name", "variable", "published"), REFERENCE)
 def test_reference_accuracy(name: str, variable: str, published: float) -> None:
     dataset = simopt.load_dataset(name, source="surrogate")
-    found = PUBLISHED.decode(dataset.responses, dataset.labels[variable])
-    assert found.accuracy == pytest.approx(published, abs=0.03)
+    decoded = PUBLISHED.decode(dataset.responses, dataset.labels[variable])
+    assert decoded.accuracy == pytest.approx(published, abs=0.03)
 
 
 def along_a_run(name: str, measure: str, variables: list[str]) -> dict[str, list[tuple[float, float]]]:
@@ -38,7 +39,7 @@ def along_a_run(name: str, measure: str, variables: list[str]) -> dict[str, list
     reference = Reference.of(dataset.samples().astype(np.float32))
     bound = measures.get(measure).bind(reference)
     optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
-    found: dict[str, list[tuple[float, float]]] = {variable: [] for variable in variables}
+    curves: dict[str, list[tuple[float, float]]] = {variable: [] for variable in variables}
     levels = list(LEVELS)
 
     def decode(state: State) -> None:
@@ -50,10 +51,10 @@ def along_a_run(name: str, measure: str, variables: list[str]) -> dict[str, list
         Y = state.moments.Y[0].numpy().reshape(*dataset.responses.shape[:-1], -1)
         for variable in variables:
             accuracy = PUBLISHED.decode(Y, dataset.labels[variable]).accuracy
-            found[variable].append((score, accuracy))
+            curves[variable].append((score, accuracy))
 
     Ascent(bound, GaussianInit()([0], *dataset.samples().shape), optimizer, 0.99, 300).run(decode)
-    return found
+    return curves
 
 
 def apart(points: tuple[np.ndarray, np.ndarray], curve: tuple[np.ndarray, np.ndarray]) -> float:
@@ -64,7 +65,7 @@ def apart(points: tuple[np.ndarray, np.ndarray], curve: tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("measure", ["cka", "procrustes_angular"])
 def test_accuracy_along_a_run_at_equal_score(measure: str) -> None:
     scores, accuracies = np.array(along_a_run("majaj", measure, ["category"])["category"]).T
-    assert len(scores) >= 8
+    assert len(scores) >= 5
     assert apart((scores, accuracies), numbers.decoding("majaj", measure, "category")) <= 0.06
 
 
@@ -79,10 +80,10 @@ def test_a_run_with_the_published_decoder(name: str, measure: str, variables: li
     run = simopt.optimize(dataset, measure, decoder="published").run
     assert set(run.decoding) == set(variables)
     scores = run.decoding_score[:, 0]
-    past = scores >= LEVELS[0]
+    past = scores >= 0.1
     assert past.sum() >= 10
-    found = {
+    distances = {
         variable: apart((scores[past], accuracy[past, 0]), numbers.decoding(name, measure, variable))
         for variable, accuracy in run.decoding.items()
     }
-    assert max(found.values()) <= 0.06, found
+    assert max(distances.values()) <= 0.06, distances

@@ -1,7 +1,7 @@
-"""Attribution: what a score becomes without one principal component of X, one sample, or one unit.
+"""Attribution: how a score changes without one principal component of X, one sample, or one unit.
 
-Every change is exact: the score of the data without that part, less the score. Where a formula gives all of
-them at once it is used; the others are scored anew, one by one. ``route`` says which.
+Every change is exact: the score of the data without the part, minus the full score. Where a formula gives the
+scores without every part at once, it is used. Other scores are recomputed one by one. ``route`` says which.
 """
 
 from __future__ import annotations
@@ -38,28 +38,29 @@ Route = Literal["closed form", "downdate", "refit"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much of a score hangs on each part of the data.
+    """How a score changes without each part of the data.
 
     Attributes
     ----------
     part : {"PC", "sample", "unit of X", "unit of Y"}
     measure : str
     larger_is_closer : bool
-        Whether a negative change means that the part brought X and Y closer.
+        True: a negative change means that the part brings X and Y closer. False for distances.
     score : float
-        Of all the data.
+        The score of all data.
     change : array, (m,)
-        The score without each part, less ``score``; NaN where that is undefined.
+        The score without each part, minus ``score``; NaN if undefined.
     share : array, (m,)
-        The share of each part in the variance: PCs and units in that of their side, samples in that of X.
+        Share of each part in the variance: PCs and samples in that of X, units in that of their dataset.
     route : {"closed form", "downdate", "refit"}
+        How the scores without the parts were computed; a downdate is a rank-one update that removes a sample.
     refitted : int
-        How many of the m were computed anew: all by ``refit``; otherwise those for which the formula would
-        lose digits.
+        How many of the m scores were recomputed: all with ``refit``, otherwise those for which the formula
+        would lose digits.
     first_order : array, (m,), or None
-        Units of Y only: the first-order change; None where the score has no gradient.
+        Units of Y only: the first-order change. None if the score has no gradient.
     reason : str or None
-        Why the first undefined change is undefined.
+        The first reason why a change is undefined.
     """
 
     part: Part
@@ -74,7 +75,7 @@ class Attribution:
     reason: str | None = None
 
     def ranking(self) -> npt.NDArray[np.int64]:
-        """Return the parts by size of the change, largest first, (m,); undefined ones come last."""
+        """Return the indices of the parts, largest absolute change first, (m,); undefined ones come last."""
         return np.argsort(-np.nan_to_num(np.abs(self.change), nan=-1.0), kind="stable")
 
 
@@ -88,16 +89,16 @@ def leave_one_pc(
 ) -> Attribution:
     """Return how the score changes without each principal component of X.
 
-    What is scored is X less its projection on the PC, the other PCs in their scale. A formula serves linear
-    cka, nbs and their forms, and linreg and ridge without folds. Any other measure is bound to the PCs that
-    remain, one score a PC, without a new decomposition.
+    X is scored without its projection on the PC; the scale of the other PCs stays. Linear cka, nbs and their
+    forms, and linreg and ridge without folds, have a closed form. Other measures are recomputed from the
+    remaining PCs, one score for each PC, without a new decomposition.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
     measure : str or Measure
     observe : function of (done, total), optional
-        Called after each score that is computed anew.
+        Called after each recomputed score.
     **options
         Over the measure's defaults.
 
@@ -110,13 +111,13 @@ def leave_one_pc(
     reference = Reference.of(pair.x)
     if len(reference.variance_ratio) < 2:
         raise InputError("X has one principal component only: without it nothing is left to score.")
-    known = scores_without_each_component(pair.measure, Moments(reference, pair.y))
+    by_formula = scores_without_each_component(pair.measure, Moments(reference, pair.y))
 
     def refit(i: int) -> float:
         return float(pair.measure.bind(without_component(reference, i))(pair.y))
 
     share = reference.variance_ratio.numpy()
-    return pair.attribution("PC", "closed form", known, refit, share, observe)
+    return pair.attribution("PC", "closed form", by_formula, refit, share, observe)
 
 
 def leave_one_sample(
@@ -130,9 +131,9 @@ def leave_one_sample(
 ) -> Attribution:
     """Return how the score changes when one sample is deleted from X and Y, for each sample.
 
-    Downdates serve linear cka in all estimators, nbs and the Procrustes forms, linreg and ridge without
-    folds, rv_adjusted and ensd: together they take about as long as three scores. Any other measure is
-    scored anew without each sample, which takes n times as long as one score, X's decomposition included.
+    Linear cka with every estimator, nbs and the Procrustes forms, linreg and ridge without folds, rv_adjusted
+    and ensd use rank-one downdates. All n scores then take about as long as three. Other measures are
+    recomputed without each sample, which takes n times as long as one score with the decomposition of X.
 
     Parameters
     ----------
@@ -140,31 +141,31 @@ def leave_one_sample(
         Samples are time x condition, time outermost.
     measure : str or Measure
     route : {"auto", "refit"}
-        ``refit`` takes no downdates.
+        ``refit`` recomputes every score.
     observe : function of (done, total), optional
-        Called after each score that is computed anew.
+        Called after each recomputed score.
     **options
         Over the measure's defaults.
 
     Raises
     ------
     InputError
-        Data or a measure that :func:`simopt.score` refuses; fewer than 4 samples; no sample can be left
-        out, as where the measure needs a multiple of ``conditions`` samples.
+        Data or a measure that :func:`simopt.score` refuses; fewer than 4 samples; the score is undefined
+        without any sample, for instance if the measure needs a multiple of ``conditions`` samples.
     """
     checks.one_of(route, ("auto", "refit"), "route")
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     n = len(x)
     if n < checks.MIN_SAMPLES + 1:
-        raise InputError(f"X has {n} samples; without one of them too few are left: at least 4 are needed.")
+        raise InputError(f"X has {n} samples; leaving one out needs at least 4.")
     side = Side.of(x)
-    known = scores_without_each(pair.measure, side, Side.of(y)) if route == "auto" else None
+    by_formula = scores_without_each(pair.measure, side, Side.of(y)) if route == "auto" else None
 
     def refit(j: int) -> float:
         return measures.score(np.delete(x, j, axis=0), np.delete(y, j, axis=0), pair.measure)
 
-    return pair.attribution("sample", "downdate", known, refit, side.squares.numpy(), observe)
+    return pair.attribution("sample", "downdate", by_formula, refit, side.squares.numpy(), observe)
 
 
 def leave_one_unit(
@@ -178,12 +179,12 @@ def leave_one_unit(
 ) -> Attribution:
     """Return how the score changes without each unit of Y, or of X.
 
-    ``first_order`` is the change that the gradient G promises, -sum_i G_iu y_iu: y the centered responses
-    where the measure ignores offsets, the raw ones elsewhere. It is the slope at the start of the way to a
-    unit's absence, and scores are curved along it: kernels hold a unit squared. It is 0 for measures that
-    ignore the scale of single units (linreg, cca): to them a unit matters until it is gone entirely.
+    ``first_order`` is the linear prediction from the gradient G, -sum_i G_iu y_iu. The y are centered if the
+    measure ignores offsets, raw otherwise. It can differ from the exact change, because scores are nonlinear
+    in the scale of a unit (kernels contain it squared). It is 0 for measures that ignore the scale of single
+    units (linreg, cca): for them a unit has its full effect at any scale but 0.
 
-    A formula serves linear cka and nbs and their forms; any other measure is scored anew without each unit.
+    Linear cka, nbs and their forms have a closed form; other measures are recomputed without each unit.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def leave_one_unit(
     side : {"X", "Y"}
         Whose units.
     observe : function of (done, total), optional
-        Called after each score that is computed anew.
+        Called after each recomputed score.
     **options
         Over the measure's defaults.
 
@@ -204,16 +205,16 @@ def leave_one_unit(
     checks.one_of(side, ("X", "Y"), "side")
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
-    own, other = (x, y) if side == "X" else (y, x)
-    if own.shape[1] < 2:
+    dataset, other = (x, y) if side == "X" else (y, x)
+    if dataset.shape[1] < 2:
         raise InputError(f"{side} has one unit only: without it nothing is left to score.")
-    units = Side.of(own, keep_units=True)
-    known = scores_without_each_unit(pair.measure, units, Side.of(other))
+    units = Side.of(dataset, keep_units=True)
+    by_formula = scores_without_each_unit(pair.measure, units, Side.of(other))
     share = units.rows.square().sum(dim=0).numpy()
-    bound = pair.measure.bind(x)
+    bound = pair.measure.bind(x)  # X stays the same without a unit of Y: its side is computed once
 
     def refit(u: int) -> float:
-        kept = np.delete(own, u, axis=1)
+        kept = np.delete(dataset, u, axis=1)
         if side == "X":
             return measures.score(kept, y, pair.measure)
         checks.varying(kept, "Y")
@@ -221,23 +222,26 @@ def leave_one_unit(
 
     part: Part = "unit of X" if side == "X" else "unit of Y"
     slopes = _slopes(bound, pair.y) if side == "Y" and pair.measure.differentiable else None
-    return pair.attribution(part, "closed form", known, refit, share, observe, slopes)
+    return pair.attribution(part, "closed form", by_formula, refit, share, observe, slopes)
 
 
 def _slopes(bound: BoundMeasure, Y: Tensor) -> FloatArray | None:
-    """Return the first-order change without each unit of Y, (q,); None where the score has no gradient."""
+    """Return the first-order change without each unit of Y, (q,); None if the score has no gradient."""
     leaf = Y.clone().requires_grad_()
     score = bound(leaf)
     if not score.requires_grad:
         return None
     (grad,) = torch.autograd.grad(score, leaf)
+    # Shrinking unit u by a factor 1 - e changes y_u by -e y_u, and the score by -e sum_i G_iu y_iu; e = 1
+    # removes it. With offsets ignored, a constant unit is as good as none, so the unit is shrunk towards its
+    # mean.
     away = Y - Y.mean(dim=0) if "translation" in bound.measure.facts.invariant_y else Y
     slopes: FloatArray = -(grad * away).sum(dim=0).numpy()
     return slopes
 
 
 def named(part: Part, index: int) -> str:
-    """Return how a part is called: PCs count from 1, samples and units are indices, from 0."""
+    """Return the name of a part: PCs are numbered from 1, samples and units from 0."""
     return f"{part} {index + 1 if part == 'PC' else index}"
 
 
@@ -263,14 +267,28 @@ class _Pair:
         self,
         part: Part,
         formula: Route,
-        known: Tensor | None,
+        by_formula: Tensor | None,
         refit: Callable[[int], float],
         share: FloatArray,
         observe: OnStep | None,
         first_order: FloatArray | None = None,
     ) -> Attribution:
-        """Compute anew what no formula gave."""
-        scores = np.full(len(share), np.nan) if known is None else known.detach().numpy().copy()
+        """Return the attribution, after recomputing the scores that the formula left as NaN.
+
+        Parameters
+        ----------
+        part : str
+        formula : str
+            Name of the route if there is a formula.
+        by_formula : Tensor, (m,), or None
+        refit : callable
+            Returns the score without part i.
+        share : array, (m,)
+        observe : callable, optional
+        first_order : array, (m,), optional
+        """
+        scores = np.full(len(share), np.nan) if by_formula is None else by_formula.detach().numpy().copy()
+        # Formulas mark with NaN what they cannot give accurately; a NaN that stays is an undefined score.
         left = np.flatnonzero(~np.isfinite(scores)).tolist()
         reasons = []
         for done, i in enumerate(left, start=1):
@@ -294,7 +312,7 @@ class _Pair:
             score=self.score,
             change=scores - self.score,
             share=share,
-            route="refit" if known is None else formula,
+            route="refit" if by_formula is None else formula,
             refitted=len(left),
             first_order=first_order,
             reason=reason,

@@ -1,4 +1,8 @@
-"""Scores with one principal component of X, or one unit, taken away, for all at once where sums allow it."""
+"""Scores without one principal component of X, or without one unit, for all of them at once.
+
+Notation: F (n, K) the PC scores of X scaled to unit total variance, so F'F = diag(p) with the variance ratios
+p; C = F'Y (K, q). Without PC i, row i of C and entry i of p are left out.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ from simopt.measures.regression import Regression
 
 
 def without_component(reference: Reference, component: int) -> Reference:
-    """Return the reference whose responses lack one principal component, the others in their scale.
+    """Return the reference without one principal component; the scale of the others is unchanged.
 
-    With t its scores, X - t (t'X) / t't.
+    With t (n,) the scores of the component, the responses are X - t (t'X) / t't.
     """
     keep = torch.ones_like(reference.variance_ratio, dtype=torch.bool)
     keep[component] = False
@@ -24,7 +28,7 @@ def without_component(reference: Reference, component: int) -> Reference:
     t = reference.scores[:, component]
     mean = reference.responses.mean(dim=0)
     rest = reference.responses - mean
-    # Twice: what rounding leaves of a large PC would count as one of its own.
+    # Twice: the rounding error that one projection leaves of a large PC would count as a PC of its own.
     for _ in range(2):
         rest = rest - torch.outer(t, t @ rest) / t.square().sum()
     return Reference(
@@ -36,33 +40,40 @@ def without_component(reference: Reference, component: int) -> Reference:
 
 
 def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor | None:
-    """Return the score without PC i, (K,), NaN where it has to be computed anew; None: no formula."""
+    """Return the score without each PC, (K,).
+
+    Entries are NaN where the formula would lose digits and the score must be recomputed. None if there is no
+    formula for the measure.
+    """
     p = moments.reference.variance_ratio
     if isinstance(measure, Regression) and measure.folds is None:
         return fitted(measure, lambda: _predicted(measure, moments), lambda: _predicting(measure, moments))
     if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
         return None
     if measure.comparison == "bures":
+        # nbs = ||C||_* / sqrt(||F||^2 ||Y||^2). Row i of C is removed by C - e_i (e_i'C), a change of rank
+        # one.
         left = others(p)
         eye = torch.eye(len(p), dtype=p.dtype)
         nuclear = nuclear_norms_without(moments.cross, eye, moments.cross)
         return shaped(measure.form, trusted(nuclear / (moments.total * left).sqrt(), left))
     if measure.estimator != "biased":
         return None
+    # cka = ||C||_F^2 / (||F'F||_F ||Y'Y||_F), and ||F'F||_F^2 = sum p_i^2: every term is a sum over PCs.
     cross, small = moments.cross_and_small
-    own = others(p.square()).sqrt() * torch.linalg.matrix_norm(small)
-    return shaped(measure.form, others(cross.square().sum(dim=1)) / own)
+    norms = others(p.square()).sqrt() * torch.linalg.matrix_norm(small)
+    return shaped(measure.form, others(cross.square().sum(dim=1)) / norms)
 
 
 def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tensor | None:
-    """Return the score without unit u of one side, (units,), NaN where it has to be computed anew.
+    """Return the score without each unit of one dataset, (units,).
 
-    None where there is no formula. The columns of ``side.rows`` are the units; which side is X does not
-    matter to the measures that have one.
+    The columns of ``side.rows`` are the units. The measures with a formula are symmetric, so it does not
+    matter which dataset is X. NaN and None as for :func:`scores_without_each_component`.
     """
     if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
         return None
-    Z = side.rows
+    Z = side.rows  # (n, units)
     cross = other.rows.mT @ Z
     if measure.comparison == "bures":
         left = others(Z.square().sum(dim=0))
@@ -70,16 +81,21 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
         return shaped(measure.form, trusted(nuclear_norms_without(cross, cross.mT, eye) / left.sqrt(), left))
     if measure.estimator != "biased":
         return None
+    # ||Z'Z||_F^2 without row and column u of Z'Z; entry (u, u) is in both and was subtracted twice.
     gram = Z.mT @ Z
     whole = gram.square().sum()
-    own = whole - 2 * gram.square().sum(dim=0) + gram.diagonal().square()
+    reduced = whole - 2 * gram.square().sum(dim=0) + gram.diagonal().square()
     size = torch.linalg.matrix_norm(other.rows.mT @ other.rows)
-    score = others(cross.square().sum(dim=0)) / (own.clamp(min=0).sqrt() * size)
-    return shaped(measure.form, trusted(score, own / whole))
+    score = others(cross.square().sum(dim=0)) / (reduced.clamp(min=0).sqrt() * size)
+    return shaped(measure.form, trusted(score, reduced / whole))
 
 
 def others(values: Tensor) -> Tensor:
-    """Return for each entry the sum of all others, (m,), without the loss of digits of a difference."""
+    """Return for each entry the sum of all others, (m,).
+
+    Sums of those before and of those after are added. The total less the entry would lose digits where one
+    entry holds nearly all of the total.
+    """
     zero = values.new_zeros(1)
     before = torch.cat([zero, values[:-1]]).cumsum(dim=0)
     after = torch.cat([zero, values.flip(0)[:-1]]).cumsum(dim=0).flip(0)
@@ -87,25 +103,35 @@ def others(values: Tensor) -> Tensor:
 
 
 def _predicted(measure: Regression, moments: Moments) -> Tensor:
-    """Each PC is a target by itself: its part of <T, P> and of ||P||^2 goes with it."""
+    """Return the statistic of X without each PC, predicted from Y, (K,).
+
+    Targets are fitted separately, so <T, P>, ||P||^2 and ||T||^2 are sums over PCs. With Y = U diag(s) V',
+    the part of PC i is sum_k w_k (u_k'f_i)^2 for <T, P>, and with w_k^2 for ||P||^2; w_k = s_k^2 / (s_k^2 +
+    lambda).
+    """
     U, s = Side.of(moments.Y.numpy()).axes()
-    UT = (U.mT @ moments.reference.scores).square()
+    UT = (U.mT @ moments.reference.scores).square()  # (rank, K)
     kept = s.square() / (s.square() + measure.penalty)
     return _statistic(measure, kept @ UT, kept.square() @ UT, moments.reference.variance_ratio)
 
 
 def _predicting(measure: Regression, moments: Moments) -> Tensor:
-    """PCs are orthogonal predictors: each explains its part of Y by itself."""
+    """Return the statistic of Y predicted from X without each PC, (K,).
+
+    PCs are orthogonal predictors, so the ridge fit on all of them is the sum of the fits on each.
+    """
     p = moments.reference.variance_ratio
-    held = moments.reference.norm**2 * p
-    kept = held / (held + measure.penalty)
-    explained = moments.cross.square().sum(dim=1) / p
+    squared_lengths = moments.reference.norm**2 * p  # of the PC scores in the scale of X
+    kept = squared_lengths / (squared_lengths + measure.penalty)
+    explained = moments.cross.square().sum(dim=1) / p  # sum of squares of Y along each PC, (K,)
+    # Y loses nothing with a PC of X: others() of these equal parts is the whole total for every PC.
     total = moments.total / (len(p) - 1) * torch.ones_like(p)
     return _statistic(measure, kept * explained, kept.square() * explained, total)
 
 
 def _statistic(measure: Regression, overlap: Tensor, power: Tensor, total: Tensor) -> Tensor:
+    """Return R2 or correlation without each PC, from the parts of <T, P>, ||P||^2, ||T||^2, all (K,)."""
     overlap, power, total = others(overlap), others(power), others(total)
     if measure.statistic == "r2":
-        return (2 * overlap - power) / total
+        return (2 * overlap - power) / total  # 1 - ||T - P||^2 / ||T||^2
     return torch.where(power > 0, overlap / (total * power.clamp(min=1e-300)).sqrt(), 0.0)

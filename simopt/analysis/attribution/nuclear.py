@@ -1,4 +1,4 @@
-"""Nuclear norms of one matrix after many changes of rank one, without a decomposition for each."""
+"""Nuclear norms of a matrix after many separate rank-one changes, with one decomposition in all."""
 
 from __future__ import annotations
 
@@ -8,40 +8,48 @@ import torch
 from torch import Tensor
 
 _STEP = 0.28
-"""Of the trapezoidal rule in ln t: its error is exp(-pi^2 / step), 5e-16."""
+"""Step h of the trapezoidal rule in ln t. In a strip of half width pi/2 its error is about exp(-pi^2 / h) =
+5e-16, so a larger step loses digits and a smaller one only takes longer."""
 _LOWEST, _HIGHEST = 1e-14, 1e5
-"""Where the nodes end, in units of the largest singular value; what lies above is summed in closed form."""
+"""The first and last node, in units of the largest singular value. The part of the integral below the first
+is smaller than rounding. The tail above the last is added in closed form, to first order in 1 / t^2."""
 
 
 def nuclear_norms_without(matrix: Tensor, left: Tensor, right: Tensor, weight: float = 1.0) -> Tensor:
     """Return ||A - w l_j r_j'||_* for every j, (m,), to about 1e-13 of the largest singular value.
 
-    The sum of singular values is an integral of a determinant: with D(t) = det(t^2 + A A'),
+    From int_0^inf ln(1 + s^2 / t^2) dt = pi s for every singular value s, with D(t) = det(t^2 + A A'),
 
-        ||A - w l r'||_* - ||A||_* = (1/pi) int_0^inf ln(D_new(t) / D(t)) dt,
+        ||A - w l r'||_* - ||A||_* = (1/pi) int_0^inf ln(D_new(t) / D(t)) dt.
 
-    and by the determinant lemma the ratio is a sum of squares of three numbers for each j and t:
+    By the matrix determinant lemma the ratio needs three numbers for each j and t:
 
-        (1 - w b)^2 + w^2 t^2 a c,
+        D_new / D = (1 - w b)^2 + w^2 t^2 a c,
         a = l' (t^2 + A A')^-1 l,  c = r' (t^2 + A'A)^-1 r,  b = l' (t^2 + A A')^-1 A r.
 
-    In ln t the integrand is analytic in a strip of half width pi/2, where the trapezoidal rule converges
-    geometrically, whatever the singular values are.
+    As a function of ln t the integrand is analytic in a strip of half width pi/2, whatever the singular
+    values are. There the trapezoidal rule converges geometrically.
 
     Parameters
     ----------
     matrix : Tensor of float64, (k, q), A
-    left : Tensor, (m, k), l
-    right : Tensor, (m, q), r
-    weight : float, w
+    left : Tensor, (m, k)
+        Rows l_j.
+    right : Tensor, (m, q)
+        Rows r_j.
+    weight : float
+        w.
 
-    Notes
-    -----
-    The first formula is int_0^inf ln(1 + s^2 / t^2) dt = pi s, summed over singular values s.
+    References
+    ----------
+    Trefethen & Weideman 2014, The exponentially convergent trapezoidal rule, doi:10.1137/130932132.
     """
     U, values, Vt = torch.linalg.svd(matrix, full_matrices=False)
+    # Coordinates of l and r along the singular vectors, (m, r), turn a, b, c into sums over singular values.
     u, v = left @ U, right @ Vt.mT
-    # Parts outside the singular vectors, where A is zero.
+    # The parts of l and r orthogonal to all singular vectors, where A is zero, add ||.||^2 / t^2 to a and c.
+    # They are computed from the vectors themselves: ||l||^2 - ||u||^2 would lose all digits where they are
+    # small.
     u_apart = (left - u @ U.mT).square().sum(dim=1, keepdim=True)
     v_apart = (right - v @ Vt).square().sum(dim=1, keepdim=True)
     lengths: Tensor = torch.linalg.vector_norm(left, dim=1) * torch.linalg.vector_norm(right, dim=1)
@@ -51,14 +59,17 @@ def nuclear_norms_without(matrix: Tensor, left: Tensor, right: Tensor, weight: f
     count = math.ceil(math.log(_HIGHEST / _LOWEST) / _STEP)
     t = scale * _LOWEST * torch.exp(_STEP * torch.arange(count, dtype=matrix.dtype))  # (T,)
     resolvent = 1 / (values[:, None].square() + t.square())  # (r, T)
-    a = u.square() @ resolvent + u_apart / t.square()
+    a = u.square() @ resolvent + u_apart / t.square()  # (m, T)
     c = v.square() @ resolvent + v_apart / t.square()
     b = weight * ((u * values * v) @ resolvent)
     squares = weight**2 * t.square() * a * c
     ratio = (1 - b).square() + squares
+    # log1p of ratio - 1 = b (b - 2) + squares (with w in b) keeps the digits of small changes; near 0, where
+    # it would cancel, the logarithm of the sum of squares is accurate.
     logarithm = torch.where(ratio < 0.5, ratio.clamp(min=1e-300).log(), torch.log1p(b * (b - 2) + squares))
-    inside = (logarithm * t).sum(dim=1)
-    # ln ratio -> (||A_new||_F^2 - ||A||_F^2) / t^2 beyond the last node: a geometric series.
+    inside = (logarithm * t).sum(dim=1)  # dt = t d(ln t)
+    # For large t, ln ratio -> (||A_new||_F^2 - ||A||_F^2) / t^2. Summed over the nodes beyond the last one,
+    # with ratio exp(-h) between them, that is a geometric series.
     growth = weight**2 * lengths.square() - 2 * weight * (u * values * v).sum(dim=1)
     beyond = growth / (t[-1] * math.expm1(_STEP))
     out: Tensor = values.sum() + (inside + beyond) * (_STEP / math.pi)

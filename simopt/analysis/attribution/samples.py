@@ -1,11 +1,14 @@
-"""Scores with one sample deleted, for all samples at once, from the moments of all of them.
+"""Scores with one sample deleted, for all samples at once, by rank-one downdates of the moments.
 
-Deleting sample j of n moves the means as well: with centered rows x_j and y_j and a = n / (n - 1),
+Deleting sample j of n also moves the means. With centered rows x_j, y_j and a = n / (n - 1), the moments
+about the new means are
 
-    X'Y -> X'Y - a x_j y_j',    X'X -> X'X - a x_j x_j',    Y'Y -> Y'Y - a y_j y_j'.
+    X'Y - a x_j y_j',    X'X - a x_j x_j',    Y'Y - a y_j y_j'.
 
-Norms, nuclear norms and residuals of these follow from products that are computed once. What is left of a sum
-loses digits where the sample held nearly all of it: such samples come back as NaN, to be scored anew.
+(The other samples have the mean -x_j / (n - 1), and (n - 1) x_j y_j' / (n - 1)^2 is subtracted for it.)
+Norms, nuclear norms and residuals of these follow from products that are computed once. If a sample holds
+nearly all of a sum, the difference loses digits. The score is then NaN, and the caller recomputes it without
+the sample.
 """
 
 from __future__ import annotations
@@ -28,19 +31,21 @@ from simopt.theory.closed_forms import DISTANCES
 from simopt.typing import FloatArray, Form
 
 _LEFT = 1e-6
-"""The least share of a sum of squares that must be left for its digits to be trusted."""
+"""Smallest share of a sum that must remain after a downdate. Rounding errors of 2e-16 of the sum are then at
+most 2e-10 of the rest."""
 _HIGH_LEVERAGE = 0.25
-"""Samples that leave their own prediction more freedom than this are never scored anew for the condition."""
+"""Upper bound on the share 1 - a h of a sample's own residual below which a regression is recomputed, however
+badly conditioned the predictors are: without a bound, bad condition would have every sample recomputed."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One dataset as centered rows.
+    """One dataset, centered and scaled, with the quantities that downdates need.
 
     Attributes
     ----------
     rows : Tensor of float64, (n, r)
-        Of unit Frobenius norm; their inner products are those of the responses.
+        Of unit Frobenius norm, with the inner products of the centered responses up to scale.
     norm : float
         Frobenius norm of the centered responses.
     squares : Tensor, (n,)
@@ -53,7 +58,16 @@ class Side:
 
     @classmethod
     def of(cls, array: FloatArray, *, keep_units: bool = False) -> Side:
-        """Center and scale responses (n, units), which vary; more units than samples are rotated into n."""
+        """Return the side of responses (n, units) that are not constant.
+
+        Parameters
+        ----------
+        array : array, (n, units)
+        keep_units : bool
+            True keeps one column for each unit. False rotates more units than samples into at most n columns,
+            which changes no inner product of samples.
+        """
+        # Division by the largest entry first: squares of responses near the limits of float64 would overflow.
         scale = float(abs(array).max())
         centered = linalg.center(torch.from_numpy(array.astype("float64") / scale))
         size = float(torch.linalg.matrix_norm(centered))
@@ -75,18 +89,22 @@ class Side:
 
     @property
     def totals(self) -> Tensor:
-        """The sum of squares without each sample, of a whole of 1, (n,)."""
+        """The total sum of squares without each sample, 1 - a ||row||^2, (n,); 1 with all samples."""
         return 1 - self.weight * self.squares
 
     def axes(self) -> tuple[Tensor, Tensor]:
-        """Return U (n, rank) and s (rank,) of the responses = norm x rows, without zero singular values."""
+        """Return U (n, rank) and s (rank,) of the centered responses, without zero singular values."""
         left, values, _ = linalg.svd(self.rows)
         keep = values > torch.finfo(values.dtype).eps * max(self.rows.shape) * values[0]
         return left[:, keep], values[keep] * self.norm
 
 
 def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
-    """Return the score without sample j, (n,), NaN where it has to be computed anew; None: no formula."""
+    """Return the score without each sample, (n,).
+
+    Entries are NaN where a downdate would lose digits and the score must be recomputed. None if there is no
+    formula for the measure, or fewer than 6 samples.
+    """
     if X.samples < 6:
         return None
     if isinstance(measure, KernelSimilarity) and measure.kernel == "linear":
@@ -100,41 +118,54 @@ def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
     if isinstance(measure, SharedDimensions):
         return _cosine(X, Y) * _participation(X, Y)
     if isinstance(measure, AdjustedRV) and measure.adjustment == "ghaziri":
+        # The expected RV of unrelated data is sqrt(PR_x PR_y) / (m - 1), here with m = n - 1 samples.
         expected = _participation(X, Y) / (X.samples - 2)
         return (_cosine(X, Y) - expected) / (1 - expected)
     return None
 
 
 def shaped(form: Form, score: Tensor) -> Tensor:
-    """Return the form of scores; NaN next to 1 where an angle would magnify their last digits."""
+    """Return the form of scores; angles of scores within 1e-6 of 1 are NaN.
+
+    arccos(1 - x) is about sqrt(2 x), so an error of the score is divided by sqrt(2 x) in the angle.
+    """
     if form in ("score", "squared"):
         return forms.apply(form, score)
     return forms.apply(form, torch.where(1 - score > _LEFT, score, math.nan))
 
 
 def fitted(measure: Regression, of_x: Callable[[], Tensor], of_y: Callable[[], Tensor]) -> Tensor:
-    """Return the form of the fits of X on Y, of Y on X, or of their mean, as the measure's direction says."""
-    ways = {"y_to_x": [of_x], "x_to_y": [of_y]}.get(measure.direction, [of_x, of_y])
-    return shaped(measure.form, torch.stack([way() for way in ways]).mean(dim=0))
+    """Return the form of the score of predicting X, of predicting Y, or of their mean, by the direction."""
+    scores = {"y_to_x": [of_x], "x_to_y": [of_y]}.get(measure.direction, [of_x, of_y])
+    return shaped(measure.form, torch.stack([score() for score in scores]).mean(dim=0))
 
 
 def trusted(value: Tensor, left: Tensor) -> Tensor:
-    """Return values, NaN where too little is left of the sums they come from."""
+    """Return values, NaN where the remaining share of the sums they come from is too small."""
     return torch.where(left > _LEFT, value, math.nan)
 
 
 def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor, float]:
-    """Return the inner products of the linear kernels without each sample, (n,), and of the whole ones."""
+    """Return <K, L> of the linear kernels K = P P', L = Q Q' without each sample, (n,), and with all.
+
+    biased:        ||P'Q - a p_j q_j'||_F^2 = ||P'Q||^2 - 2 a p_j'(P'Q) q_j + a^2 ||p_j||^2 ||q_j||^2.
+    zero_diagonal: the same less sum_i k_ii l_ii over the remaining samples, about their own means.
+    debiased:      the unbiased HSIC of the kernels without diagonals, n (n - 3) times.
+    """
     n, m, a = P.samples, P.samples - 1, P.weight
     cross = P.rows.mT @ Q.rows
     chain = _dot(P.rows @ cross, Q.rows)  # p_j' P'Q q_j
     both = P.squares * Q.squares
     whole = cross.square().sum()
     if estimator == "debiased":
-        # Kernels without diagonal k_il = p_i'p_l; the estimator is blind to where the rows are centered.
-        p_sum, q_sum = -P.squares, -Q.squares  # sums of their rows
+        # Kernels k_il = p_i'p_l with diagonal 0. The estimator does not depend on the means, so the rows stay
+        # centered on all n samples. They sum to 0, so row i of the kernel sums to -||p_i||^2.
+        p_sum, q_sum = -P.squares, -Q.squares
+        # <K, L> without row and column j.
         inner = whole - both.sum() - 2 * (chain - both)
+        # Sums of all entries of K and of L without row and column j.
         totals = (p_sum.sum() - 2 * p_sum) * (q_sum.sum() - 2 * q_sum)
+        # sum over i != j of (row sum i of K - k_ij) (row sum i of L - l_ij), multiplied out.
         chained = (
             both.sum()
             - p_sum * q_sum
@@ -145,7 +176,9 @@ def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor,
         return inner + totals / ((m - 1) * (m - 2)) - 2 / (m - 2) * chained, float(whole)
     inner = whole - 2 * a * chain + a**2 * both
     if estimator == "zero_diagonal":
-        # Rows about the mean of the others: p_i + p_j / (n - 1), of square P_i + 2 p_i'p_j / m + P_j / m^2.
+        # About the mean of the others, row i is p_i + p_j / m, m = n - 1, with squared norm
+        # P_i + 2 p_i'p_j / m + P_j / m^2, P_i = ||p_i||^2. The products with those of Q are summed over all i
+        # (terms with sum_i p_i = 0 drop out); for i = j the sum has a^4 P_j Q_j too much.
         inner = inner - (
             both.sum()
             + 2 / m * (Q.rows @ (Q.rows.mT @ P.squares) + P.rows @ (P.rows.mT @ Q.squares))
@@ -157,20 +190,20 @@ def _product(P: Side, Q: Side, estimator: Estimator = "biased") -> tuple[Tensor,
 
 
 def _cosine(X: Side, Y: Side, estimator: Estimator = "biased") -> Tensor:
-    own, own_whole = _product(X, X, estimator)
-    other, other_whole = _product(Y, Y, estimator)
+    x_norm, x_whole = _product(X, X, estimator)  # ||K||^2 without each sample, and with all
+    y_norm, y_whole = _product(Y, Y, estimator)
     inner, _ = _product(X, Y, estimator)
-    left = torch.minimum(own / own_whole, other / other_whole)
-    return trusted(inner / (own.clamp(min=0) * other.clamp(min=0)).sqrt(), left)
+    left = torch.minimum(x_norm / x_whole, y_norm / y_whole)
+    return trusted(inner / (x_norm.clamp(min=0) * y_norm.clamp(min=0)).sqrt(), left)
 
 
 def _participation(X: Side, Y: Side) -> Tensor:
-    """Return sqrt(PR_x PR_y) without each sample, (n,)."""
-    own, other = _product(X, X)[0], _product(Y, Y)[0]
-    return X.totals * Y.totals / (own * other).sqrt()
+    """Return sqrt(PR_x PR_y) without each sample, (n,), with PR = (tr K)^2 / ||K||^2."""
+    return X.totals * Y.totals / (_product(X, X)[0] * _product(Y, Y)[0]).sqrt()
 
 
 def _nuclear(X: Side, Y: Side) -> Tensor:
+    """Return ||X'Y||_* without each sample, (n,)."""
     return nuclear_norms_without(X.rows.mT @ Y.rows, X.rows, Y.rows, X.weight)
 
 
@@ -180,38 +213,47 @@ def _bures(X: Side, Y: Side) -> Tensor:
 
 
 def _procrustes(measure: Procrustes, X: Side, Y: Side) -> Tensor:
+    # Squared distance: ||X||^2 + ||Y||^2 - 2 ||X'Y||_*, which loses digits where the two sides nearly agree.
     if measure.normalized:
         cosine = _bures(X, Y)
         squared = 2 - 2 * trusted(cosine, 1 - cosine)
     else:
-        own, other = X.norm**2 * X.totals, Y.norm**2 * Y.totals
-        squared = own + other - 2 * X.norm * Y.norm * _nuclear(X, Y)
+        powers = X.norm**2 * X.totals + Y.norm**2 * Y.totals
+        squared = powers - 2 * X.norm * Y.norm * _nuclear(X, Y)
         squared = trusted(squared, squared / (X.norm**2 + Y.norm**2))
     form, *_ = DISTANCES[measure.form]
     return form(squared)
 
 
 def _regression(measure: Regression, predictors: Side, targets: Side) -> Tensor:
-    """Return the statistic of targets T on predictors A without each sample, (n,).
+    """Return the statistic of targets T predicted from A without each sample, (n,).
 
     With G = A'A + lambda I, coefficients W = G^-1 A'T, prediction p_j = W'a_j, residual e_j = t_j - p_j,
-    g = G^-1 a_j, h = a_j'g and c = a / (1 - a h), W becomes W - c g e_j' (Sherman & Morrison 1950), and
+    g = G^-1 a_j, leverage h = a_j'g and c = a / (1 - a h), the Sherman-Morrison formula turns W into
+    W - c g e_j', and
 
-        <T, P>  becomes  <T, P> - c p_j'e_j - a t_j'p_j + a c h t_j'e_j
-        ||P||^2 becomes  ||P||^2 - 2 c g'A'A W e_j + c^2 g'A'A g ||e_j||^2 - a ||p_j - c h e_j||^2.
+        <T, P>  into  <T, P> - c p_j'e_j - a t_j'p_j + a c h t_j'e_j
+        ||P||^2 into  ||P||^2 - 2 c g'A'A W e_j + c^2 g'A'A g ||e_j||^2 - a ||p_j - c h e_j||^2.
+
+    References
+    ----------
+    Sherman & Morrison 1950, doi:10.1214/aoms/1177729893.
     """
     a = targets.weight
-    U, values = predictors.axes()
+    U, values = predictors.axes()  # (n, rank), (rank,)
     T = targets.rows
     total = targets.totals
     if measure.penalty == 0 and len(values) == targets.samples - 1:
+        # The predictors span all centered samples, also without one: the fit is perfect.
         return trusted(torch.ones_like(total), total)
+    # In the singular vectors of A = U S V', A G^-1 A' = U diag(kept) U'. So P = U kept U'T, row j of
+    # ``twice`` is g'A'A W, h = sum_k u_jk^2 kept_k, and g'A'A g = sum_k u_jk^2 kept_k^2.
     kept = values.square() / (values.square() + measure.penalty)
     UT = U.mT @ T
-    P, twice = (U * kept) @ UT, (U * kept.square()) @ UT
+    P, twice = (U * kept) @ UT, (U * kept.square()) @ UT  # (n, targets)
     E = T - P
     h = U.square() @ kept
-    free = 1 - a * h
+    free = 1 - a * h  # share of the sample's own residual; 0 if the fit passes through the sample
     c = a / free
     overlap_whole = kept @ UT.square().sum(dim=1)
     power_whole = kept.square() @ UT.square().sum(dim=1)
@@ -222,7 +264,8 @@ def _regression(measure: Regression, predictors: Side, targets: Side) -> Tensor:
         + c.square() * (U.square() @ kept.square()) * _dot(E, E)
         - a * (P - (c * h)[:, None] * E).square().sum(dim=1)
     )
-    # The residual is off by eps times the condition of A; a sample of high leverage magnifies it by 1 / free.
+    # Residuals have errors of eps times the condition number of A, and c magnifies them by 1 / free. To keep
+    # 8 digits, free must be at least 1e8 times that error.
     condition = float(values[0]) / math.sqrt(float(values[-1]) ** 2 + measure.penalty)
     least = min(max(_LEFT, 1e8 * torch.finfo(T.dtype).eps * condition), _HIGH_LEVERAGE)
     left = torch.minimum(torch.where(free > least, 1.0, 0.0), torch.minimum(total, predictors.totals))
