@@ -1,7 +1,8 @@
-"""How far one optimization step is from the matrix products it cannot do without.
+"""Time of one optimization step, relative to the matrix products that it needs at least (its floor).
 
-For each measure: the median time of a step (score, gradient, update; float32) over that of its floor, timed
-by turns in one process; ``logged`` adds the captured variance of every PC. Floors, for X (n, p) and Y (n, q):
+For each measure: the median time of a step (score, gradient, update; float32) divided by the median time of
+its floor. Both are timed alternately in one process; ``logged`` adds the captured variance of every PC.
+Floors, for X (n, p) and Y (n, q):
 
     cka                      X'Y, Y'Y, X A, Y B
     nbs, procrustes_angular  X'Y, X A; without the polar factor of a p x q matrix, which ``svd ms`` gives: the
@@ -11,9 +12,9 @@ by turns in one process; ``logged`` adds the captured variance of every PC. Floo
                              from its Cholesky factor and six products of min(n / 5, q) rows with q x q: two
                              from fit to prediction, four back
 
-Times are of one replicate: with R of them, the time of the batch over R. ``--textbook`` times one step of the
-formulas as they stand, by autograd: kernels through the singular value decomposition of n x n Gram matrices,
-regressions through solvers on the samples. A line on stderr follows every row.
+Times are for one replicate: the time of a batch of R replicates is divided by R. ``--textbook`` also times
+one step of the plain formulas with autograd: kernels by singular value decomposition of n x n Gram matrices,
+regressions by solvers on the samples. Every row is also printed to stderr as it is finished.
 
     python scripts/bench.py [--datasets majaj mante] [--measures ...] [--replicates 1 16] [--seconds 5]
                             [--textbook] [--json]
@@ -68,7 +69,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 def floor(measure: str, X: Tensor, Y: Tensor) -> Callable[[], object]:
     cross, units = X.mT @ Y, Y.shape[-1]
-    own = torch.eye(units) + Y.mT @ Y / len(X)
+    square = torch.eye(units) + Y.mT @ Y / len(X)
     rows = Y[..., : min(len(X) // FOLDS, units), :].contiguous()
 
     def products() -> None:
@@ -77,14 +78,14 @@ def floor(measure: str, X: Tensor, Y: Tensor) -> Callable[[], object]:
         if measure in ("nbs", "procrustes_angular"):
             return
         Y.mT @ Y
-        Y @ own
+        Y @ square
         if measure == "linreg":
-            torch.linalg.cholesky_ex(own)
+            torch.linalg.cholesky_ex(square)
         if measure == "ridge100_cv5":
             for _ in range(FOLDS):
-                torch.cholesky_inverse(torch.linalg.cholesky_ex(own)[0])
+                torch.cholesky_inverse(torch.linalg.cholesky_ex(square)[0])
                 for _ in range(4):
-                    rows @ own
+                    rows @ square
                 for _ in range(2):
                     rows.mT @ rows
 
@@ -182,11 +183,11 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for measure in options.measures:
             for replicates in options.replicates:
                 Y0 = GaussianInit()(range(replicates), *samples.shape)
-                found = row(dataset, measure, reference, Y0, options.seconds)
+                result = row(dataset, measure, reference, Y0, options.seconds)
                 if options.textbook and replicates == 1:
-                    found["textbook_ms"] = textbook_step(measure, reference.scores, Y0[0].float())
-                print(json.dumps(found), file=sys.stderr, flush=True)
-                yield found
+                    result["textbook_ms"] = textbook_step(measure, reference.scores, Y0[0].float())
+                print(json.dumps(result), file=sys.stderr, flush=True)
+                yield result
 
 
 def main() -> None:
@@ -199,9 +200,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    found = list(rows(options))
+    results = list(rows(options))
     if options.json:
-        print(json.dumps({"threads": torch.get_num_threads(), "dtype": "float32", "rows": found}))
+        print(json.dumps({"threads": torch.get_num_threads(), "dtype": "float32", "rows": results}))
         return
     table = Table(title=f"float32, {torch.get_num_threads()} threads, ms of one replicate")
     columns = (
@@ -217,7 +218,7 @@ def main() -> None:
         table.add_column(name)
     for name in ("replicates", *(title for title, _ in columns)):
         table.add_column(name, justify="right")
-    for line in found:
+    for line in results:
         values = (line.get(key) for _, key in columns)
         cells = ("" if value is None else f"{value:.2f}" for value in values)
         table.add_row(line["dataset"], line["measure"], str(line["replicates"]), *cells)

@@ -1,9 +1,9 @@
-"""How well a device is used: replicate-steps a second by size of the batch, and the share of its peak.
+"""Utilization of a device in float32: replicate-steps per second by batch size, and their share of its peak.
 
-Float32. Steps are counted as they are logged (score and captured variance of every state). The peak is the
-best rate of a large matrix product on the same device just before. A step's share of it counts the products
-over the samples that its gradient needs and nothing else: for cka, linreg and ridge100_cv5 X'Y, Y'Y, X A and
-Y B, for nbs and procrustes_angular X'Y and X A.
+Logged steps are counted (with score and captured variance of every state). The peak is the best rate of a
+large matrix product, measured on the same device just before. The share counts only the products over samples
+that the gradient needs: X'Y, Y'Y, X A and Y B for cka, linreg and ridge100_cv5, and X'Y and X A for nbs and
+procrustes_angular.
 
     python scripts/bench_device.py [--device auto] [--datasets ultrametric majaj] [--measures ...]
                                    [--replicates 1 4 16 64] [--seconds 5] [--json]
@@ -58,7 +58,7 @@ def peak(where: torch.device) -> float:
 
 
 class Clock:
-    """An observer that reads what is logged, and measures the time from the end of the warm-up on."""
+    """An observer that reads each state as a log would, and takes the time from the end of the warm-up on."""
 
     def __init__(self, where: torch.device, seconds: float) -> None:
         self.where, self.seconds = where, seconds
@@ -108,11 +108,11 @@ def rows(options: argparse.Namespace, where: torch.device) -> Iterator[dict[str,
             for replicates in options.replicates:
                 Y0 = GaussianInit()(range(replicates), *samples.shape)
                 highest = peak(where)
-                found = row(measure, reference, Y0, options.seconds)
-                share = found["operations_per_second"] / highest
-                found = {"dataset": dataset, **found, "peak": highest, "share_of_peak": share}
-                print(json.dumps(found), file=sys.stderr, flush=True)
-                yield found
+                result = row(measure, reference, Y0, options.seconds)
+                share = result["operations_per_second"] / highest
+                result = {"dataset": dataset, **result, "peak": highest, "share_of_peak": share}
+                print(json.dumps(result), file=sys.stderr, flush=True)
+                yield result
 
 
 def main() -> None:
@@ -129,17 +129,17 @@ def main() -> None:
     warnings.simplefilter("ignore", simopt.errors.SurrogateWarning)
     where, _ = devices.choose(options.device, "float32")
     with devices.matrix_products(tf32=False):
-        found = list(rows(options, where))
+        results = list(rows(options, where))
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else str(where)
     if options.json:
-        print(json.dumps({"device": name, "threads": torch.get_num_threads(), "rows": found}))
+        print(json.dumps({"device": name, "threads": torch.get_num_threads(), "rows": results}))
         return
     table = Table(title=f"{name}, float32, TF32 off, as logged")
     for title in ("dataset", "measure"):
         table.add_column(title)
     for title in ("replicates", "replicate-steps / s", "Gflop/s", "% of peak"):
         table.add_column(title, justify="right")
-    for line in found:
+    for line in results:
         table.add_row(
             line["dataset"],
             line["measure"],

@@ -1,8 +1,7 @@
-"""Time of one score and its gradient, against the obvious implementation with autograd.
+"""Time of one score and its gradient, compared with a direct implementation of the formula with autograd.
 
-Float32, median over repeats taken by turns in one process, X bound beforehand. The obvious implementation is
-what a paper's formula becomes when it is typed into torch: whole kernel matrices, autograd through svd and
-pinv.
+Float32, median over repeats, both timed alternately in one process, with X bound beforehand. The direct
+implementation forms whole kernel matrices and differentiates through svd and pinv.
 
     python scripts/bench_measures.py [--repeats 5] [--json] [NAME ...]
 """

@@ -1,7 +1,7 @@
-"""Peak memory of runs, each in a process of its own: what it takes above the import of torch, and in all.
+"""Peak memory of runs, each in a separate process: in total, and above the memory after importing torch.
 
-``mante``: the surrogate, captured variance at every step, at two numbers of steps. ``large``: 100,000 samples
-of 1,000 units in float32, from a file made in a temporary folder, 20 steps.
+``mante``: the surrogate with captured variance at every step, for two numbers of steps. ``large``: 20 steps
+on 100,000 samples of 1,000 units in float32, from a file in a temporary folder.
 
     python scripts/bench_memory.py [--only mante|large] [--json]
 """

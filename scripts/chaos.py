@@ -1,9 +1,9 @@
-"""A campaign of faults against simopt: what is lost, and what is reported wrongly.
+"""A fault-injection campaign against simopt: signals, full disks, damaged files, concurrent processes.
 
-Lost: results or rows that were promised are not there, or the same command does not come to the numbers of an
-undisturbed run, bit for bit. Misreported: an exit code, a status or a message does not say what happened, a
-broken file is read as if it were whole, a half-written one carries its name, or a temporary one is left for
-good. Exits with 1 where there is one of these.
+Each fault is checked for two kinds of failure. Lost: stored results or logged states are missing, or
+repeating the command does not give the numbers of an undisturbed run, bit for bit. Misreported: an exit code,
+a status or a message is wrong, a damaged file is read as if it were intact, a partial file has the final
+name, or a temporary file is never removed. The exit code is 1 if there is any failure.
 
     python scripts/chaos.py [--faults 1000] [--seed 0] [--jobs 2] [--only KIND,...] [--json]
 """
@@ -39,7 +39,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: its share of all, how one is made, and whether it needs to mount file systems."""
+    """A kind of fault: its number in 1000 faults, how to make one, and whether it must mount file systems."""
 
     name: str
     share: int
@@ -49,7 +49,7 @@ class Kind:
 
 @dataclass
 class Row:
-    """What was seen of the faults of a kind."""
+    """The outcomes of all faults of one kind."""
 
     faults: int = 0
     seen: Counter[str] = field(default_factory=Counter)
@@ -59,33 +59,33 @@ class Row:
 
 
 def kinds(port: int) -> list[Kind]:
-    """Return all kinds; the shares of a campaign of 1000 faults, about."""
+    """Return all kinds of faults; their shares add up to about 1000."""
 
     def always(fault: Fault) -> Callable[[int], Fault]:
         return lambda number: fault
 
-    found: list[Kind] = []
+    every: list[Kind] = []
     for work, share in (("run", 40), ("sweep", 16), ("joint", 16), ("sensitivity", 12)):
-        found += [Kind(f"{work} {n.name}", share, always(signals.during(work, n))) for n in SIGNALS]
-    found += [Kind(f"report {n.name}", 12, always(signals.during_report(n))) for n in SIGNALS]
-    found += [Kind(f"start {n.name}", 5, always(signals.at_start(n))) for n in SIGNALS]
+        every += [Kind(f"{work} {n.name}", share, always(signals.during(work, n))) for n in SIGNALS]
+    every += [Kind(f"report {n.name}", 12, always(signals.during_report(n))) for n in SIGNALS]
+    every += [Kind(f"start {n.name}", 5, always(signals.at_start(n))) for n in SIGNALS]
     for what in (*(n.name for n in SIGNALS), "cut", "stall", "wiped"):
-        found.append(
+        every.append(
             Kind(f"download {what}", 3 if what == "stall" else 8, always(crowds.download(port, what)))
         )
     for work, share in (("run", 20), ("sweep", 6), ("joint", 10), ("sensitivity", 6)):
-        found.append(Kind(f"disk full {work}", share, disks.full(work), mounts=True))
-        found.append(Kind(f"file limit {work}", share // 2, always(disks.limited(work))))
-    found.append(Kind("disk full report", 12, always(disks.full_report), mounts=True))
-    found.append(Kind("read-only", 12, always(disks.not_writable), mounts=True))
-    found += [Kind(f"damaged {work}", 20, damage.damaged(work)) for work in WORK if work != "sweep"]
-    found += [
+        every.append(Kind(f"disk full {work}", share, disks.full(work), mounts=True))
+        every.append(Kind(f"file limit {work}", share // 2, always(disks.limited(work))))
+    every.append(Kind("disk full report", 12, always(disks.full_report), mounts=True))
+    every.append(Kind("read-only", 12, always(disks.not_writable), mounts=True))
+    every += [Kind(f"damaged {work}", 20, damage.damaged(work)) for work in WORK if work != "sweep"]
+    every += [
         Kind(f"schema {work}", 4, always(damage.other_schema(work))) for work in WORK if work != "sweep"
     ]
-    found += [Kind(f"clock {work}", 4, always(crowds.clock(work))) for work in WORK]
-    found += [Kind(f"crowd {work}", 6, always(crowds.crowd(work))) for work in WORK]
-    found += [Kind(f"removed {work}", 8, always(disks.removed(work))) for work in WORK]
-    return found
+    every += [Kind(f"clock {work}", 4, always(crowds.clock(work))) for work in WORK]
+    every += [Kind(f"crowd {work}", 6, always(crowds.crowd(work))) for work in WORK]
+    every += [Kind(f"removed {work}", 8, always(disks.removed(work))) for work in WORK]
+    return every
 
 
 _bench: Bench
@@ -93,7 +93,7 @@ _kinds: dict[str, Kind]
 
 
 def trial(name: str, number: int, seed: int) -> tuple[str, Verdict]:
-    """Make one fault, in a folder of its own."""
+    """Make one fault in a separate folder."""
     folder = Path(tempfile.mkdtemp(dir=memory()))
     try:
         return name, _kinds[name].make(number)(random.Random(f"{seed} {name} {number}"), _bench, folder / "o")
@@ -104,13 +104,14 @@ def trial(name: str, number: int, seed: int) -> tuple[str, Verdict]:
 
 
 def campaign(faults: int | None, seed: int, jobs: int, only: list[str]) -> dict[str, Row]:
-    """Make faults of all kinds, or of those whose names begin with one of ``only``; count what was seen."""
+    """Make faults of all kinds, or of those whose names start with one of ``only``, and count the
+    outcomes."""
     global _bench, _kinds
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory(dir=memory()) as name, crowds.served() as port:
         _bench = prepare(Path(name) / "whole")
         chosen = [
-            kind for kind in kinds(port) if not only or any(kind.name.startswith(each) for each in only)
+            kind for kind in kinds(port) if not only or any(kind.name.startswith(start) for start in only)
         ]
         _kinds = {kind.name: kind for kind in chosen}
         shares = sum(kind.share for kind in chosen)
@@ -125,7 +126,7 @@ def campaign(faults: int | None, seed: int, jobs: int, only: list[str]) -> dict[
             todo += [(kind.name, number * step, seed) for number in range(count)]
         random.Random(seed).shuffle(todo)
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
-            for done in as_completed([pool.submit(trial, *each) for each in todo]):
+            for done in as_completed([pool.submit(trial, *arguments) for arguments in todo]):
                 kind, verdict = done.result()
                 row = rows[kind]
                 row.faults += 1
@@ -138,8 +139,8 @@ def campaign(faults: int | None, seed: int, jobs: int, only: list[str]) -> dict[
 def shown(rows: dict[str, Row], seconds: float) -> Table:
     """Return the rows as a table."""
     totals = [
-        sum(each)
-        for each in zip(*((r.faults, len(r.lost), len(r.misreported)) for r in rows.values()), strict=True)
+        sum(column)
+        for column in zip(*((r.faults, len(r.lost), len(r.misreported)) for r in rows.values()), strict=True)
     ]
     table = Table(title=f"{totals[0]} faults in {seconds:.0f} s: {totals[1]} lost, {totals[2]} misreported")
     table.add_column("fault")
@@ -153,19 +154,21 @@ def shown(rows: dict[str, Row], seconds: float) -> Table:
 
 
 def main() -> int:
-    """Carry out a campaign and print what came of it."""
+    """Carry out a campaign and print its outcomes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--faults", type=int, default=None, help="so many in all, about")
+    parser.add_argument("--faults", type=int, default=None, help="approximate number of faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="kinds, by the beginnings of their names")
+    parser.add_argument("--only", default="", help="only kinds whose names start like one of these")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     begun = time.perf_counter()
     rows = campaign(
-        options.faults, options.seed, options.jobs, [each for each in options.only.split(",") if each]
+        options.faults, options.seed, options.jobs, [name for name in options.only.split(",") if name]
     )
-    problems = [f"{name}: {each}" for name, row in rows.items() for each in (*row.lost, *row.misreported)]
+    problems = [
+        f"{name}: {problem}" for name, row in rows.items() for problem in (*row.lost, *row.misreported)
+    ]
     if options.json:
         print(json.dumps({name: {**vars(row), "seen": dict(row.seen)} for name, row in rows.items()}))
     else:

@@ -1,11 +1,12 @@
-"""What becomes of killed runs: SIGKILL at random instants, then the same run again until it finishes.
+"""SIGKILL at random instants of runs, which are then repeated until they finish.
 
 A third of the instants are uniform over the life of the process, a third over the time after the first write
-of the file, and a third fall into a write, of which there is one at every step. The processes are forks of
-this one, which has imported all; for ``--fresh`` kills they are new interpreters with the command line, in
-the second half of their usual life or a little later. After every kill the run file, where there is one, must
-be readable and hold the first rows of an undisturbed run; at the end all arrays must equal that run's, bit
-for bit. Exits with 1 where one does not.
+of the file, and a third fall into a write (there is one at every step). The processes are forks of this one,
+which has imported everything. With ``--fresh`` they are new interpreters running the command line, killed
+between half and one and a half times their usual duration.
+
+After every kill the run file, if there is one, must be readable and hold the first states of an undisturbed
+run. At the end all arrays must equal those of that run, bit for bit. The exit code is 1 if any check fails.
 
     python scripts/kills.py [--kills 1000] [--fresh 50] [--jobs 1] [--seed 0] [--json]
 """
@@ -55,7 +56,7 @@ MOST_KILLS = 3  # of one run
 
 @dataclass
 class Undisturbed:
-    """One of the runs: what asks for it, what it leaves, and how long it takes."""
+    """A run that was not killed: its request, its arrays, and how long it takes."""
 
     arguments: tuple[str, ...]
     request: RunRequest
@@ -72,23 +73,23 @@ _runs: list[Undisturbed]
 
 
 def undisturbed(arguments: tuple[str, ...], folder: Path, *, new: bool) -> Undisturbed:
-    """Carry a run out, and once more for its time; ``new``: also in a new interpreter."""
+    """Carry out a run, then repeat it to measure its time; with ``new`` also in a new interpreter."""
     request = requests.run(arguments)
     request = replace(request, log=replace(request.log, dir=str(folder)))
     find_or_make(request)
     begun = time.perf_counter()
     find_or_make(replace(request, force=True))
     assert request.path is not None
-    found = Undisturbed(arguments, request, arrays(request.path), time.perf_counter() - begun)
+    run = Undisturbed(arguments, request, arrays(request.path), time.perf_counter() - begun)
     if new:
         begun = time.perf_counter()
         fresh(["run", *arguments, f"log.dir='{folder / 'fresh'}'"], 600, 0)
-        found.fresh_seconds = time.perf_counter() - begun
-    return found
+        run.fresh_seconds = time.perf_counter() - begun
+    return run
 
 
 def killed(chance: random.Random, run: Undisturbed, folder: Path) -> Ended:
-    """Carry a run out in a fork, and kill it at a random instant."""
+    """Carry out a run in a fork, and kill it at a random instant."""
     request = run.within(folder)
     process = Process(lambda: find_or_make(request))
     path = request.path
@@ -105,7 +106,7 @@ def killed(chance: random.Random, run: Undisturbed, folder: Path) -> Ended:
 
 
 def _stamp(path: Path) -> int:
-    """Tell one run file from the next that takes its place; 0 where there is none."""
+    """Return the time of change of a run file, which every replacement changes; 0 if there is no file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -113,7 +114,7 @@ def _stamp(path: Path) -> int:
 
 
 def state_after_kill(path: Path, whole: Arrays) -> str:
-    """Say what the kill left: no file, a status, unreadable, or rows that are not the undisturbed run's."""
+    """Return what the kill left: no file, a status, an unreadable file, or rows that differ."""
     if not path.exists():
         return "no file"
     try:
@@ -133,7 +134,7 @@ def state_after_kill(path: Path, whole: Arrays) -> str:
 
 
 def trial(number: int, seed: int, new: bool) -> Counter[str]:
-    """Kill one run up to three times, let it finish, and count what was seen."""
+    """Kill one run up to three times, let it finish, and count the outcomes."""
     seen: Counter[str] = Counter()
     chance = random.Random(f"{seed} {number} {new}")
     run = _runs[number % len(_runs)]
@@ -166,13 +167,13 @@ def trial(number: int, seed: int, new: bool) -> Counter[str]:
 
 
 def campaign(kills: int, fresh_kills: int, seed: int, jobs: int) -> Counter[str]:
-    """Kill so many processes, and count what was seen."""
+    """Kill this many processes, and count the outcomes."""
     global _runs
     session._WRITING_SHARE = 0  # a checkpoint at every step, however long it takes
     seen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=memory()) as name:
         new = fresh_kills > 0
-        _runs = [undisturbed(each, Path(name), new=new) for each in RUNS.values()]
+        _runs = [undisturbed(arguments, Path(name), new=new) for arguments in RUNS.values()]
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
             for of_this_kind, wanted in ((False, kills), (True, fresh_kills)):
                 for counted in _until(wanted, of_this_kind, seed, pool):
@@ -191,7 +192,7 @@ def _until(kills: int, new: bool, seed: int, pool: ProcessPoolExecutor) -> Itera
 
 
 def main() -> int:
-    """Kill, and print what was seen."""
+    """Carry out a campaign and print its outcomes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--fresh", type=int, default=50)

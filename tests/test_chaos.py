@@ -15,22 +15,22 @@ def campaign(script: str, *options: str) -> Any:
     command = [sys.executable, str(SCRIPTS / script), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout
-    return told
+    return report
 
 
 def test_damaged_files_are_refused() -> None:
-    told = campaign("damages.py", "--damages=600", "--seed=2")
-    assert sum(count for *_, count in told) >= 600
-    assert {verdict for _, _, verdict, _ in told} <= {"refused", "harmless"}
-    assert len({name for name, *_ in told}) == 6
+    report = campaign("damages.py", "--damages=600", "--seed=2")
+    assert sum(count for *_, count in report) >= 600
+    assert {verdict for _, _, verdict, _ in report} <= {"refused", "harmless"}
+    assert len({name for name, *_ in report}) == 6
 
 
 def faults(*options: str) -> dict[str, Any]:
     rows: dict[str, Any] = campaign("chaos.py", *options)
     assert not [
-        f"{name}: {each}" for name, row in rows.items() for each in (*row["lost"], *row["misreported"])
+        f"{name}: {problem}" for name, row in rows.items() for problem in (*row["lost"], *row["misreported"])
     ]
     return rows
 
