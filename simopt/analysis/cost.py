@@ -63,11 +63,8 @@ class Cost:
         """Return plain values, times in seconds."""
         plain = dict(vars(self))
         for name in ("score", "gradient"):
-            time_ = plain.pop(name)
-            plain |= {
-                f"{name}_{key}": None if time_ is None else getattr(time_, key)
-                for key in ("seconds", "calls")
-            }
+            timed_call = plain.pop(name)  # None without a gradient
+            plain |= {f"{name}_{key}": getattr(timed_call, key, None) for key in ("seconds", "calls")}
         return plain
 
 

@@ -32,34 +32,27 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
         There is no such device or dtype; the device cannot compute in the dtype; or TF32 is requested for
         float64 or without a CUDA device.
     """
-    chosen, precision = _choose(device, dtype)
+    checks.one_of(dtype, DTYPES, "dtype")
+    precision: torch.dtype = getattr(torch, dtype)
+    if device == "auto":
+        metal = torch.backends.mps.is_available() and dtype == "float32"
+        chosen = torch.device("cuda" if torch.cuda.is_available() else "mps" if metal else "cpu")
+    else:
+        try:
+            chosen = torch.device(device)
+            # torch accepts devices that do not exist, and mps with float64: only an allocation tells.
+            torch.zeros(1, dtype=precision, device=chosen)
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise InputError(
+                f"device {device!r} cannot be used in {dtype} here ({str(error).splitlines()[0]}); "
+                "device=auto chooses one that can."
+            ) from error
     if tf32 and dtype != "float32":
         raise InputError(
             f"tf32=true rounds products of float32, but dtype is {dtype}; use tf32=false or dtype=float32."
         )
     if tf32 and chosen.type != "cuda":
         raise InputError(f"tf32=true needs a CUDA device; device={device} is {chosen} here. Use tf32=false.")
-    return chosen, precision
-
-
-def _choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    checks.one_of(dtype, DTYPES, "dtype")
-    precision: torch.dtype = getattr(torch, dtype)
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda"), precision
-        metal = torch.backends.mps.is_available() and dtype == "float32"
-        return torch.device("mps" if metal else "cpu"), precision
-    try:
-        chosen = torch.device(device)
-        # torch accepts names of devices that are not there, and mps without float64: only an allocation
-        # tells.
-        torch.zeros(1, dtype=precision, device=chosen)
-    except (RuntimeError, TypeError, AssertionError) as error:
-        raise InputError(
-            f"device {device!r} cannot be used in {dtype} here ({str(error).splitlines()[0]}); "
-            "device=auto chooses one that can."
-        ) from error
     return chosen, precision
 
 

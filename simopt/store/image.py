@@ -43,7 +43,7 @@ checksum, and not 0 in the format of HDF5 1.10, so a file that lost its checksum
 1."""
 
 _SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
-"""Attributes by which HDF5 stores dimension scales: references between datasets, made again for every image."""
+"""Attributes by which HDF5 stores dimension scales; they refer to datasets and are made for every image."""
 
 
 @dataclass(frozen=True)
