@@ -43,12 +43,13 @@ def wording(form: Form, formula: str) -> str:
 
 def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
     """Return the facts that depend on the form of a score in [low, 1]: range, value at Y = X, direction."""
+    widest = math.acos(max(low, -1))  # the largest angle, of the lowest score; R2 may be below -1
     ends = {
         "score": (low, 1.0),
         "squared": (0.0, max(1.0, low**2)),
-        "angular": (1 - 2 / math.pi * math.acos(max(low, -1)), 1.0),
-        "angle": (0.0, math.acos(max(low, -1))),
-        "angle_normalized": (0.0, 2 / math.pi * math.acos(max(low, -1))),
+        "angular": (1 - 2 / math.pi * widest, 1.0),
+        "angle": (0.0, widest),
+        "angle_normalized": (0.0, 2 / math.pi * widest),
     }[form]
     distance = form in DISTANCES
     return {"low": ends[0], "high": ends[1], "at_self": float(not distance), "larger_is_closer": not distance}
