@@ -121,7 +121,7 @@ def test_refusals(rng: np.random.Generator) -> None:
     for noise in ("full", "diagonal"):
         with pytest.raises(InputError, match=r"unit 1|unit 0"):
             simopt.score(X, np.hstack([twice[:, :1], twice[:, :1]]), get(noise=noise))
-    with pytest.raises(InputError, match="rsa_crossnobis: Y: .*noise=none"):
+    with pytest.raises(InputError, match="Y: .*noise=none"):
         simopt.score(X, twice, get())
     assert simopt.score(twice, twice, get(noise="none")) == pytest.approx(1)
     with pytest.raises(InputError, match="unit 2 .*linear combination"):
