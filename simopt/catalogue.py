@@ -1,7 +1,7 @@
-"""The yaml catalogue: which measures, datasets, optimizers there are, and how to build one.
+"""The yaml catalogue of measures, datasets, optimizers and decoders, and how to build one of them.
 
-A yaml names a class in ``_target_`` and its options; this module reads it plainly, without Hydra, so that
-a notebook and the command line build the same object from the same file.
+A yaml names a class in ``_target_`` and lists its options. It is read here without Hydra, so that Python and
+the command line build the same object from the same file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from simopt.typing import Node
 
 _NAMES = ("name", "aliases")
 _COMPLETE = ("measure", "dataset", "decoder", "init")
-"""Groups whose yamls list every option of their classes: options are checked without importing these."""
+"""Groups whose yamls list every option of their classes: options are checked without an import."""
 
 FORMER_NAMES = {
     "angle_normalised": "angle_normalized",
@@ -33,22 +33,22 @@ FORMER_NAMES = {
     "procrustes_normalised": "procrustes_normalized",
     "standardise": "standardize",
 }
-"""British spellings of measures, options and values that are still read, and what they are called now."""
+"""Former British spellings of measures, options and values, which are still read, and their current names."""
 
 REVISIONS: dict[str, int] = {}
-"""The dotted name of what computes numbers, and its revision where that is not 1.
+"""Revisions other than 1 of classes and functions that compute stored numbers, by dotted name.
 
-Whoever changes the numbers raises the revision, so that results stored before are not taken for new ones.
+Raise the revision when the numbers change: results that were stored before are then recomputed.
 """
 
 
 def revision(name: str) -> int:
-    """Return the revision of the class or function of this dotted name: 1 unless its numbers have changed."""
+    """Return the revision of the class or function with this dotted name: 1 unless its numbers changed."""
     return REVISIONS.get(name, 1)
 
 
 def outdated(revisions: Mapping[str, Any]) -> list[str]:
-    """Return what has been revised since numbers were made, of the revisions by which they were made."""
+    """Return which of these revisions, by which a result was made, are older than the current ones."""
     return [
         f"{name} {number}, now {revision(name)}"
         for name, number in revisions.items()
@@ -57,7 +57,7 @@ def outdated(revisions: Mapping[str, Any]) -> list[str]:
 
 
 def current(name: str) -> str:
-    """Return the name that a measure, an option or a value has now; warn where a former one is used."""
+    """Return the current name of a measure, option or value; warn if the name is a former one."""
     renamed = FORMER_NAMES.get(name)
     if renamed is not None:
         warn_renamed(name, renamed)
@@ -65,9 +65,9 @@ def current(name: str) -> str:
 
 
 def _renamed(node: Node) -> dict[str, Any]:
-    """Return a node of one of simopt's classes with the names that its options and values have now.
+    """Return a node of a class of simopt with the current names of its options and values.
 
-    An option under its former name was chosen by the user, so it replaces the default under the new one.
+    An option under its former name was set by the user, so it replaces the default under the current name.
     """
     if not str(node.get("_target_")).startswith("simopt."):
         return dict(node)
@@ -80,16 +80,18 @@ def _renamed(node: Node) -> dict[str, Any]:
 
 
 def config_dir() -> Path:
-    """Return the folder of configs: inside the installed package, or beside it in a checkout."""
+    """Return the folder ``configs``: inside the installed package, or next to it in a checkout."""
     package = Path(__file__).resolve().parent
+    # The wheel has configs inside the package, a checkout next to it.
     for folder in (package / "configs", package.parent / "configs"):
         if (folder / "run.yaml").is_file():
             return folder
-    raise InputError(f"No configs beside {package}: the installation is incomplete; install simopt again.")
+    raise InputError(f"There is no folder configs in or next to {package}: reinstall simopt.")
 
 
 def root(command: str) -> dict[str, Any]:
-    """Return the yaml of a command's own configuration: ``run``, ``joint`` or ``sensitivity``."""
+    """Return the yaml of the configuration of a command: ``run``, ``joint`` or ``sensitivity``."""
+    # A copy, as callers change what they get and the parsed file is cached.
     return copy.deepcopy(_parse(config_dir() / f"{command}.yaml"))
 
 
@@ -99,7 +101,7 @@ def names(group: str) -> list[str]:
 
 
 def aliases(group: str) -> dict[str, str]:
-    """Return the aliases in a group, each with the name of the entry it belongs to."""
+    """Return the aliases in a group and the names of the entries that they belong to."""
     folder = config_dir() / group
     return {
         alias: name for name in names(group) for alias in _parse(folder / f"{name}.yaml").get("aliases", {})
@@ -112,80 +114,77 @@ def has(group: str, name: str) -> bool:
 
 
 def read(group: str, name: str) -> dict[str, Any]:
-    """Return the yaml of one entry, found by its name, or by an alias and then with the options of that.
+    """Return the yaml of an entry by its name; by an alias, with the options of the alias.
 
-    ``aliases`` of a yaml maps an alias to the options that make it: ``{cka-linear-song: {estimator: song}}``.
+    In a yaml ``aliases`` maps an alias to its options: ``{cka-linear-lange: {estimator: zero_diagonal}}``.
 
     Raises
     ------
     InputError
-        There is no such name; the nearest ones are given.
+        There is no such name; the error lists the nearest ones.
     """
-    name, known = current(name), names(group)
-    if name in known:
+    name, entries = current(name), names(group)
+    if name in entries:
         return _load(group, name)
     owner = aliases(group).get(name)
     if owner is not None:
         node = _load(group, owner)
         return {**node, **node["aliases"][name], "name": name}
-    raise checks.unknown(name, [*known, *aliases(group)], group)
+    raise checks.unknown(name, [*entries, *aliases(group)], group)
 
 
-def node(group: str, given: str | Node, **options: Any) -> dict[str, Any]:
-    """Return the node of an entry, or a node as it is given, with options over it, once its keys are checked.
+def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
+    """Return the node of an entry with ``options`` set, after checking the names of its options.
 
-    Nothing is built and, but for a class or function of the user's own, nothing is imported: what the options
-    may be is known when the entry is built.
+    Nothing is built, and nothing is imported except a user's own class or function. The values of the options
+    are checked when the entry is built.
 
     Parameters
     ----------
     group : str
         For instance ``measure``.
-    given : str or mapping
+    entry : str or mapping
         A name, or a node with ``_target_``.
     **options
 
     Raises
     ------
     InputError
-        An unknown name or option.
+        The name or an option is unknown.
     """
-    if isinstance(given, str):
-        given = read(group, given)
-    elif not isinstance(given, Mapping):
-        raise InputError(f"{group} is {given!r}; choose one with {group}=NAME.")
-    chosen = _renamed({**given, **options})
-    if "_object_" in given and not options:
-        return chosen  # a measure that a caller holds
+    if isinstance(entry, str):
+        entry = read(group, entry)
+    elif not isinstance(entry, Mapping):
+        raise InputError(f"{group} is {entry!r}; choose one with {group}=NAME.")
+    chosen = _renamed({**entry, **options})
+    if "_object_" in entry and not options:
+        return chosen  # a measure that was built before
     target = chosen.get("_target_")
-    known = _keys(group).get(target) if isinstance(target, str) and group in _COMPLETE else None
+    keys = _keys(group).get(target) if isinstance(target, str) and group in _COMPLETE else None
     title = f"{group} {chosen.get('name', '')}".rstrip()
-    if known is not None:
-        for option in chosen:
-            if option not in known:
-                valid = [name for name in known if name not in ("_target_", *_NAMES)]
-                raise InputError(f"{title} has no option {option!r}; it has: {', '.join(valid) or 'none'}.")
+    if keys is not None:
+        _refuse_unknown(chosen, keys, title)
     elif group in _COMPLETE:
-        own = {key: value for key, value in chosen.items() if key not in ("_target_", "_partial_", *_NAMES)}
-        check_options(locate(target, group), own, title, partial=group == "measure")
+        arguments = {key: chosen[key] for key in chosen if key not in ("_target_", "_partial_", *_NAMES)}
+        check_options(locate(target, group), arguments, title, partial=group == "measure")
     return chosen
 
 
 def identity(node: Node) -> dict[str, Any]:
-    """Return what of a node changes a result: its class, its options, and the code behind them.
+    """Return the part of a node that changes a result: its class, its options, and its code.
 
-    Names do not enter, nor do options of simopt and torch at null, false or empty: so one that is added later
-    leaves the ids of stored results as they are. Of a class or function of the user's own all options enter,
-    whatever their defaults are, and its source; of others a revision that is not 1.
+    The name is left out, and so are options of simopt and torch that are null, false or empty: an option with
+    such a default can be added later without changing the ids of stored results. For a user's own class or
+    function all options are included, and its source code; for others their revision if it is not 1.
     """
     target = str(node.get("_target_"))
-    own = target.partition(".")[0] not in ("simopt", "torch")
+    is_users = target.partition(".")[0] not in ("simopt", "torch")
     options = {
         key: checks.as_identity(value)
         for key, value in node.items()
-        if key not in ("_partial_", "_object_", *_NAMES) and (own or is_set(value))
+        if key not in ("_partial_", "_object_", *_NAMES) and (is_users or is_set(value))
     }
-    if own and (code := source_of(target, node.get("_object_"))):
+    if is_users and (code := source_of(target, node.get("_object_"))):
         options["code"] = code
     if revision(target) != 1:
         options["revision"] = revision(target)
@@ -193,23 +192,23 @@ def identity(node: Node) -> dict[str, Any]:
 
 
 def is_set(value: object) -> bool:
-    """Return whether a value is neither null, nor false, nor empty."""
+    """Return whether a value is neither None nor False nor empty."""
     empty = isinstance(value, str | list | tuple | Mapping) and not value
     return value is not None and value is not False and not empty
 
 
-def source_of(target: str, held: Any = None) -> str:
-    """Return the source of a class or function of the user's own; empty where there is none.
+def source_of(target: str, built: Any = None) -> str:
+    """Return the source code of a user's class or function; empty if there is none, as in a notebook.
 
     Parameters
     ----------
     target : str
         Its dotted name.
-    held : object
-        A measure of that class, or made of that function, where a caller holds one.
+    built : object, optional
+        A measure that was built from it, if there is one.
     """
     try:
-        code = locate(target, "code") if held is None else getattr(held, "function", type(held))
+        code = locate(target, "code") if built is None else getattr(built, "function", type(built))
         return inspect.getsource(code)
     except (OSError, TypeError):
         return ""
@@ -217,13 +216,13 @@ def source_of(target: str, held: Any = None) -> str:
 
 @functools.cache
 def _keys(group: str) -> dict[str, list[str]]:
-    """Return the keys of the nodes of a group, by the class that they name."""
-    known: dict[str, list[str]] = {}
+    """Return the keys of all yamls of a group, by the class in their ``_target_``."""
+    keys: dict[str, list[str]] = {}
     for name in names(group):
         entry = _parse(config_dir() / group / f"{name}.yaml")
         if name != "function" and "_target_" in entry:
-            known.setdefault(entry["_target_"], []).extend(entry)
-    return {target: list(dict.fromkeys(keys)) for target, keys in known.items()}
+            keys.setdefault(entry["_target_"], []).extend(entry)
+    return {target: list(dict.fromkeys(repeated)) for target, repeated in keys.items()}
 
 
 def _load(group: str, name: str) -> dict[str, Any]:
@@ -236,26 +235,27 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def build(node: Node, what: str, kind: type | None = None, *, partial: bool = False) -> Any:
-    """Call what ``_target_`` names with the other entries of a node as its options.
+    """Call the class or function that ``_target_`` names with the other entries of a node as its options.
 
     Parameters
     ----------
     node : mapping
         ``_target_`` is the dotted path of a class or function.
     what : str
-        How errors call it, for instance ``measure``.
+        What errors call it, for instance ``measure``.
     kind : type, optional
-        What ``_target_`` has to be a class of; anything else is refused before it is called.
+        ``_target_`` must be a subclass of it; anything else is refused before it is called.
     partial : bool
-        Return it with the options bound, to be called later; a node may say so by ``_partial_: true``.
+        Return it with the options bound, to be called later; the node may have ``_partial_: true`` then.
 
     Raises
     ------
     InputError
-        The path leads nowhere or to another kind, an option is unknown, missing or refused, or
-        ``_partial_`` stands where nothing is called later.
+        ``_target_`` cannot be imported or is of another kind; an option is unknown, missing or invalid; or
+        ``_partial_`` is set although ``partial`` is false.
     """
     options = {key: value for key, value in _renamed(node).items() if key not in ("_target_", "_partial_")}
+    # "???" is how Hydra marks a value that has to be set.
     missing = next((key for key, value in options.items() if isinstance(value, str) and value == "???"), None)
     if missing is not None:
         raise InputError(f"{what}.{missing} has no value; give one with {what}.{missing}=VALUE.")
@@ -266,7 +266,7 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
         )
     title = f"{what} {options.get('name', target.__name__)}"
     if not partial and node.get("_partial_"):
-        raise InputError(f"{title}: _partial_ is {node['_partial_']!r}; only an optimizer is called later.")
+        raise InputError(f"{title}: _partial_ is {node['_partial_']!r}; only an optimizer may be partial.")
     check_options(target, options, title, partial=partial)
     try:
         return functools.partial(target, **options) if partial else target(**options)
@@ -280,7 +280,7 @@ def locate(path: object, what: str) -> Callable[..., Any]:
     Raises
     ------
     InputError
-        The path leads nowhere.
+        It cannot be imported, or is not a class or function.
     """
     if not isinstance(path, str) or "." not in path or not all(map(str.isidentifier, path.split("."))):
         raise InputError(f"{what}: _target_ is {path!r}; it must be the dotted path of a class or function.")
@@ -289,7 +289,7 @@ def locate(path: object, what: str) -> Callable[..., Any]:
         target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{what}: _target_ {path!r} cannot be imported ({error}).") from error
-    # A module of the user's own may end in anything while it is imported.
+    # A user's module may raise anything while it is imported.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{what}: _target_ {path!r} cannot be imported ({reason}).") from error
@@ -299,25 +299,31 @@ def locate(path: object, what: str) -> Callable[..., Any]:
 
 
 def check_options(target: Callable[..., Any], options: Node, title: str, *, partial: bool) -> None:
-    """Refuse options that are no parameters of a class or function, where it tells them.
+    """Refuse options that are not parameters of a class or function, if it has a signature.
 
     Parameters
     ----------
     target : callable
     options : mapping
     title : str
-        How the error calls it.
+        What the error calls it.
     partial : bool
-        Whether parameters without a default are given later: they are not offered.
+        Whether parameters without a default are passed later; the error does not list them.
     """
     try:
         parameters = inspect.signature(target).parameters
-    except (ValueError, TypeError):  # some of Python's own have none
+    except (ValueError, TypeError):  # some built-ins have no signature
         return
+    # A function with **options accepts every name.
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    hidden = {name for name, p in parameters.items() if partial and p.default is p.empty} | set(_NAMES)
+    passed_later = [name for name, p in parameters.items() if partial and p.default is p.empty]
+    _refuse_unknown(options, parameters, title, passed_later)
+
+
+def _refuse_unknown(options: Node, valid: Collection[str], title: str, hidden: Sequence[str] = ()) -> None:
+    """Refuse an option that is not ``valid``; the error lists the valid ones except ``hidden``."""
     for option in options:
-        if option not in parameters:
-            valid = [name for name in parameters if name not in hidden]
-            raise InputError(f"{title} has no option {option!r}; it has: {', '.join(valid) or 'none'}.")
+        if option not in valid:
+            shown = ", ".join(name for name in valid if name not in ("_target_", *_NAMES, *hidden))
+            raise InputError(f"{title} has no option {option!r}; it has: {shown or 'none'}.")

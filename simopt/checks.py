@@ -1,4 +1,4 @@
-"""The one place that words errors of shape, dtype, finiteness, range and choice."""
+"""Checks of data and options: shape, dtype, finiteness, range, choice. Every one raises InputError."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ from typing import Any
 import numpy as np
 
 from simopt.errors import InputError
-from simopt.typing import ArrayLike, FloatArray
+from simopt.typing import ArrayLike, FloatArray, Responses
 
 MIN_SAMPLES = 3
-_SHOWN = 14
+_NAMES_SHOWN = 14
+"""How many valid names an error lists if none is close to the unknown one."""
 _LARGEST_SEED = 2**63 - 1
-"""Files keep seeds in 64 bits."""
+"""Run files store seeds as signed 64-bit integers."""
 LARGEST_SHUFFLE_SEED = 2**32 - 1
-"""The largest seed of a shuffle by scikit-learn."""
+"""scikit-learn seeds its shuffles with unsigned 32-bit integers."""
 _MOST_NUMBERS = 2**44
-_LARGE, _TIGHT = 2**28, 200
-"""Bytes that anybody has room for, and how many times smaller than its numbers a recording may be stored."""
+"""128 TiB in float64: above this a shape is a mistake, not a dataset."""
+_ALWAYS_LOADED, _MOST_COMPRESSED = 2**28, 200
+"""Up to 256 MiB are read whatever a file's compression; above, at most 200 bytes for each byte stored."""
 
 
-def responses(value: ArrayLike, name: str = "X") -> FloatArray:
-    """Return a recording as a finite floating-point array, or say what is wrong with it.
+def samples_of(value: Responses) -> ArrayLike:
+    """Return the (samples, units) of a Dataset or other object with ``samples()``; all else unchanged."""
+    # A column called "samples" of a table is an attribute too, but not a method.
+    samples = getattr(value, "samples", None)
+    array: ArrayLike = samples() if callable(samples) else value  # type: ignore[assignment]
+    return array
+
+
+def responses(value: Responses, name: str = "X") -> FloatArray:
+    """Return responses as a finite floating-point array.
 
     Parameters
     ----------
-    value : array or tensor, (samples, units) or (time, condition, unit)
-        Any real numeric dtype; integers and booleans become float64.
+    value : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        Any real numeric dtype; integers and booleans become float64. A Dataset becomes (samples, units).
     name : str
-        How the error calls it.
+        What the error calls it.
 
     Returns
     -------
@@ -42,9 +52,9 @@ def responses(value: ArrayLike, name: str = "X") -> FloatArray:
     Raises
     ------
     InputError
-        Not numeric, not 2-D or 3-D, empty, fewer than 3 samples, NaN or infinite.
+        The data is not numeric, not 2-D or 3-D, empty, of fewer than 3 samples, or not finite.
     """
-    array = _numeric(value, name)
+    array = _numeric(samples_of(value), name)
     if array.ndim not in (2, 3):
         raise InputError(
             f"{name} has shape {array.shape}; expected (samples, units) or (time, condition, unit)."
@@ -56,9 +66,9 @@ def responses(value: ArrayLike, name: str = "X") -> FloatArray:
         raise InputError(f"{name} has {samples} sample(s) in shape {array.shape}; at least 3 are needed.")
     finite = np.isfinite(array)
     if not finite.all():
-        bad = tuple(int(i) for i in np.argwhere(~finite)[0])
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
-            f"{name} holds {int((~finite).sum())} NaN or infinite value(s), the first at index {bad}; "
+            f"{name} holds {int((~finite).sum())} NaN or infinite value(s), the first at index {first}; "
             "remove or replace them first."
         )
     return array
@@ -67,7 +77,7 @@ def responses(value: ArrayLike, name: str = "X") -> FloatArray:
 def _numeric(value: ArrayLike, name: str) -> FloatArray:
     if hasattr(value, "detach"):
         tensor = value.detach().cpu()
-        # numpy has no bfloat16
+        # numpy has no bfloat16, so half precision is widened before the conversion.
         value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
     if np.ma.is_masked(value):
         raise InputError(f"{name} has masked values; remove or replace them first.")
@@ -75,6 +85,7 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
         array = np.asarray(value)
     except ValueError as error:
         raise InputError(f"{name} is not a rectangular array: {error}.") from error
+    # An object array may hold numbers beside text; numpy cannot tell them apart.
     if array.dtype.kind == "O":
         raise InputError(f"{name} holds Python objects (dtype object); simopt reads numbers only.")
     if array.dtype.kind not in "fiub":
@@ -90,76 +101,82 @@ def flatten(array: FloatArray) -> FloatArray:
 
 
 def varying(array: FloatArray, name: str = "X") -> None:
-    """Refuse responses, (samples, units), that do not vary over the samples at all."""
+    """Refuse responses (samples, units) that are the same in all samples."""
     if not np.ptp(array, axis=0).any():
         raise InputError(f"{name} is the same in all {array.shape[0]} samples: no score is defined.")
 
 
 def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatArray:
-    """Return the variances of the PCs of X, or eigenvalues of X'X, (K,), descending; zeros are left out.
+    """Return the variances of the PCs of X, or the eigenvalues of X'X, (K,), descending, without zeros.
 
     Parameters
     ----------
-    value : array, in any order and unit
+    value : array
+        Variances in any order and unit.
     samples : int
+        Number of samples of X.
     units : int, optional
-        Of X; None: as many as PCs at least.
+        Number of units of X; None sets no limit.
 
     Raises
     ------
     InputError
-        Not a list of finite numbers, one below zero, all zero, or more than X of this shape can have.
+        A value is not finite or negative, all are zero, or there are more than X of this shape can have.
     """
     values = _numeric(value, "The spectrum").astype(np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise InputError("The spectrum must be a list of finite variances, none negative and not all zero.")
-    kept: FloatArray = np.sort(values[values > 0])[::-1].copy()
+    positive: FloatArray = np.sort(values[values > 0])[::-1].copy()
+    # Centering takes one dimension, so n samples have at most n - 1 PCs.
     most = samples - 1 if units is None else min(samples - 1, units)
-    if len(kept) > most:
-        of = "" if units is None else f" and {units} units"
+    if len(positive) > most:
+        and_units = "" if units is None else f" and {units} units"
         raise InputError(
-            f"The spectrum has {len(kept)} variances above zero; X with {samples} samples{of} has at most "
-            f"{most}."
+            f"The spectrum has {len(positive)} variances above zero; X with {samples} samples{and_units} has "
+            f"at most {most}."
         )
-    return kept
+    return positive
 
 
 def unpacked(size: int, stored: int, what: str) -> None:
-    """Refuse bytes that take up hardly any of a file: a claim, or zeros packed to fill a memory.
+    """Refuse an array that would be far larger in memory than it is in its file.
+
+    Its shape is then wrong, or it is zeros that were compressed to exhaust the memory of whoever reads them.
 
     Parameters
     ----------
     size, stored : int
         Bytes in memory and in the file.
     what : str
+        What the error calls it.
     """
-    if size > _LARGE and size > _TIGHT * stored:
+    if size > _ALWAYS_LOADED and size > _MOST_COMPRESSED * stored:
         raise InputError(
-            f"{what} says it holds {size / 2**30:.3g} GB, of which {stored / 2**20:.2g} MB are stored: "
+            f"{what} says it holds {size / 2**30:.3g} GB, but only {stored / 2**20:.2g} MB are stored: "
             "hardly anything was ever written to it."
         )
 
 
 def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
-    """Refuse two flattened datasets, (samples, units), whose sample counts differ."""
+    """Refuse X and Y (..., samples, units) that differ in their number of samples."""
     if x_shape[-2] != y_shape[-2]:
         raise InputError(
             f"X has {x_shape[-2]} samples and Y has {y_shape[-2]} (shapes {tuple(x_shape)} and "
-            f"{tuple(y_shape)}); row i of both must be the same sample."
+            f"{tuple(y_shape)}); both must have the same samples in the same order."
         )
 
 
-def pair(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return two datasets that can be scored, in float64, (samples, units).
+def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
+    """Return X and Y ready to be scored: float64, (samples, units).
 
     Parameters
     ----------
-    X, Y : array or tensor, (samples, units) or (time, condition, unit)
+    X, Y : array, tensor or Dataset, (samples, units) or (time, condition, unit)
 
     Raises
     ------
     InputError
-        As :func:`responses`; or other numbers of samples, or a dataset that does not vary.
+        As :func:`responses`; or X and Y differ in their number of samples, or one of them is constant.
     """
     x, y = (flatten(responses(data, name)).astype(np.float64) for data, name in ((X, "X"), (Y, "Y")))
     same_samples(x.shape, y.shape)
@@ -169,12 +186,13 @@ def pair(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
-    """Word the error for a name that is not among ``choices``, nearest ones first."""
+    """Return the error for a name that is not among ``choices``; it lists the nearest names, or all."""
     names = sorted(choices)
     nearest = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if nearest:
         return InputError(f"Unknown {what} {value!r}; the nearest: {', '.join(nearest)}.")
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + more
     return InputError(f"Unknown {what} {value!r}; there are: {shown}.")
 
 
@@ -186,7 +204,8 @@ def one_of(value: str, choices: Iterable[str], what: str) -> None:
 
 
 def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
-    """Refuse a number that is not finite or lies below ``low`` (or at it, when ``strict``)."""
+    """Refuse what is not a finite number of at least ``low`` (greater than it if ``strict``)."""
+    # bool is a subclass of int: True would pass as 1.
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not _finite(value) or value < low or (strict and value == low):
         relation = "greater than" if strict else "at least"
@@ -196,12 +215,12 @@ def at_least(value: float, low: float, what: str, *, strict: bool = False) -> No
 def _finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer larger than any float
         return False
 
 
 def numbers(values: Sequence[float], what: str) -> tuple[float, ...]:
-    """Return a list of finite numbers as a tuple of floats, or refuse it."""
+    """Return a list of finite numbers as a tuple of floats; refuse anything else."""
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise InputError(f"{what} is {values!r}; expected a list of numbers, for instance {what}=[0.5].")
@@ -209,19 +228,19 @@ def numbers(values: Sequence[float], what: str) -> tuple[float, ...]:
 
 
 def names(values: Sequence[str], what: str) -> None:
-    """Refuse what is no list of names."""
+    """Refuse what is not a list of names."""
     if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise InputError(f"{what} is {values!r}; expected a list of names.")
 
 
 def holdable(shape: Sequence[int], what: str) -> None:
-    """Refuse a shape of more numbers than any machine holds."""
+    """Refuse a shape with more numbers than any machine can hold."""
     if math.prod(shape) > _MOST_NUMBERS:
-        raise InputError(f"{what} has shape {tuple(shape)}, more numbers than any machine holds.")
+        raise InputError(f"{what} has shape {tuple(shape)}, more numbers than any machine can hold.")
 
 
 def whole(value: int, low: int, what: str, high: int | None = None) -> None:
-    """Refuse what is not an integer of at least ``low``, and at most ``high``."""
+    """Refuse what is not an integer from ``low`` to ``high``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
     if high is not None and value > high:
@@ -229,7 +248,7 @@ def whole(value: int, low: int, what: str, high: int | None = None) -> None:
 
 
 def seeds(values: Sequence[int]) -> None:
-    """Refuse seeds of which there is none, or one that is no whole number from 0 to 2^63 - 1."""
+    """Refuse what is not a list of at least one seed, whole numbers from 0 to 2^63 - 1."""
     if np.ndim(values) != 1:
         raise InputError(f"seeds is {values!r}; give a list, for instance seeds=[0].")
     if len(values) == 0:
@@ -239,72 +258,73 @@ def seeds(values: Sequence[int]) -> None:
 
 
 def flag(value: bool, what: str) -> None:
-    """Refuse what is neither true nor false, as a word is that stands for one of them."""
+    """Refuse what is not a bool, such as the text "no"."""
     if not isinstance(value, bool):
-        raise InputError(f"{what} is {value!r}; it is true or false.")
+        raise InputError(f"{what} is {value!r}; it must be true or false.")
 
 
-def suffix(path: Path | None, wanted: str) -> None:
-    """Refuse a file to write, if there is one, whose name ends in something else."""
-    if path is not None and path.suffix.lower() != wanted:
-        raise InputError(f"{path}: give a file that ends in {wanted}.")
+def suffix(path: Path | None, required: str) -> None:
+    """Refuse the path of a file to write that does not end in ``required``; None passes."""
+    if path is not None and path.suffix.lower() != required:
+        raise InputError(f"{path}: give a file that ends in {required}.")
 
 
 def expanded(path: str | Path, what: str) -> Path:
-    """Return a path with ``~`` written out.
+    """Return a path with ``~`` expanded.
 
     Raises
     ------
     InputError
-        There is no such user, no file can have this name, or its folder may not be looked into.
+        There is no such user, no file can have this name, or permission is denied.
     """
     try:
-        found = Path(path).expanduser()
+        full = Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(f"{what} is {str(path)!r}; there is no such user.") from error
     try:
-        found.exists()
-        named = "\0" not in str(path)
+        full.exists()
+        possible = "\0" not in str(path)
     except PermissionError as error:
         raise InputError(f"{what} is {str(path)!r}; you have no permission to look there.") from error
-    except (OSError, ValueError):  # too long, or not to be encoded
-        named = False
-    if not named:
+    except (OSError, ValueError):  # too long, or not encodable
+        possible = False
+    if not possible:
         raise InputError(f"{what} is {str(path)!r}; no file or folder can have this name.")
-    return found
+    return full
 
 
 def folder_name(value: str, what: str) -> None:
-    """Refuse a name that would not stay one folder below another."""
-    fits = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
-    if not fits or value.startswith(".") or set(value) & set("/\\:"):
+    """Refuse a name that cannot name a single folder, for instance because it holds a slash."""
+    valid = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
+    if not valid or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder.")
 
 
 def as_identity(value: Any) -> Any:
-    """Return a value as identities have it: numbers of numpy as Python's, and 1.0 as 1."""
+    """Return a value as it enters the hash of a request: numpy numbers as Python's, and 1.0 as 1."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {key: as_identity(each) for key, each in value.items()}
+        return {key: as_identity(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_identity(each) for each in value]
+        return [as_identity(item) for item in value]
+    # A yaml, the command line and Python may each write 1 or 1.0 for the same option.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def as_plain(value: Any) -> Any:
-    """Return what strict JSON holds: lists, dicts, numbers and text; None for what is not finite.
+    """Return a value as strict JSON can store it: lists, dicts, numbers and text.
 
-    A dataclass becomes a dict of its fields.
+    A dataclass becomes a dict of its fields. NaN and infinity become None.
     """
     if isinstance(value, np.ndarray | np.generic):
         return as_plain(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): as_plain(each) for key, each in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_plain(each) for each in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

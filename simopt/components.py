@@ -1,4 +1,4 @@
-"""Principal components of a recording, decomposed in float64 whatever dtype the data came in."""
+"""Principal components of a recording, computed in float64 for data of any dtype."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from simopt.typing import FloatArray
 
 _WHOLE_UP_TO = 2**24
+"""Entries up to which a recording is copied to float64 (128 MiB) and decomposed at once."""
 _BLOCK = 2**22
-"""Entries up to which a recording is decomposed as it is, and entries of the blocks of a larger one."""
+"""Entries of the blocks (32 MiB) in which a larger one is read."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class Components:
     Attributes
     ----------
     scores : array, (n, K)
-        U S of the centered responses, descending, scaled to unit total variance.
+        U S of the centered responses X = U S V', descending, divided by ``norm``.
     values : array of float64, (K,)
-        Norms of the scores, sqrt(lambda_i / sum lambda).
+        Norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), with lambda_i = s_i^2.
     norm : float
-        Frobenius norm of the centered responses.
+        Frobenius norm of the centered responses, sqrt(sum lambda).
     """
 
     scores: FloatArray
@@ -36,34 +37,50 @@ class Components:
 
 
 def principal_components(array: FloatArray, dtype: npt.DTypeLike = np.float64) -> Components:
-    """Return the principal components of responses (n, p), which vary, with scores in ``dtype``.
+    """Return the principal components of responses (n, p).
 
-    A singular value counts as zero up to eps max(n, p) s_1, eps that of the dtype the data came in. A large
-    recording is never copied: its triangular factor is gathered from blocks. Where it has more samples than
-    units, its scores are then orthogonal to eps s_1 / s_i only, eps that of float64.
+    A large recording is never copied as a whole: the triangular factor R of its QR decomposition is updated
+    block by block.
+
+    Parameters
+    ----------
+    array : array of float32 or float64, (n, p)
+        Not constant.
+    dtype : dtype
+        Of the scores.
+
+    Returns
+    -------
+    Components
+        Singular values up to eps max(n, p) s_1, with eps of the dtype of ``array``, count as zero. For a
+        large recording with n > p the scores are orthogonal to eps s_1 / s_i only, with eps of float64.
     """
+    # Dividing by the largest entry keeps squares from overflowing or underflowing.
     scale = max(float(array.max()), -float(array.min()))
     mean = array.mean(axis=0, dtype=np.float64) / scale
     axes = None
     if array.size <= _WHOLE_UP_TO:
         left, values, _ = _svd(array.astype(np.float64) / scale - mean)
     elif array.shape[0] <= array.shape[1]:
-        # X = L Q has the left singular vectors of L; one block of units after the other.
+        # n <= p: with X' = Q R, X = R' Q' has the left singular vectors and the singular values of R', (n,
+        # n).
         blocks = (
-            (array[:, some].astype(np.float64) / scale - mean[some]).T for some in _parts(*array.T.shape)
+            (array[:, part].astype(np.float64) / scale - mean[part]).T for part in _parts(*array.T.shape)
         )
         left, values, _ = _svd(_triangle(blocks).T)
     else:
-        blocks = (array[some].astype(np.float64) / scale - mean for some in _parts(*array.shape))
+        # n > p: X = Q R has the right singular vectors V and the singular values of R, (p, p).
+        blocks = (array[part].astype(np.float64) / scale - mean for part in _parts(*array.shape))
         left, values, axes = _svd(_triangle(blocks))
     keep = values > np.finfo(array.dtype).eps * max(array.shape) * values[0]
     total = float(np.linalg.norm(values[keep]))
     unit = values[keep] / total
     if axes is None:
         return Components((left[:, keep] * unit).astype(dtype, copy=False), unit, scale * total)
+    # U S = X V, again block by block: U itself was never formed.
     scores = np.empty((len(array), len(unit)), dtype)
-    for some in _parts(*array.shape):
-        scores[some] = (array[some].astype(np.float64) / scale - mean) @ (axes[:, keep] / total)
+    for part in _parts(*array.shape):
+        scores[part] = (array[part].astype(np.float64) / scale - mean) @ (axes[:, keep] / total)
     return Components(scores, unit, scale * total)
 
 
@@ -73,12 +90,16 @@ def _svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _parts(rows: int, columns: int) -> Iterator[slice]:
+    # At least ``columns`` rows: each QR includes the (columns, columns) triangle, which should not dominate.
     step = max(columns, _BLOCK // columns)
     return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def _triangle(blocks: Iterator[FloatArray]) -> FloatArray:
-    """Return R of the QR decomposition of all rows of all blocks."""
+    """Return R, (p, p), of the QR decomposition of all blocks (m, p) below each other.
+
+    R of [A; B] is R of [R_A; B], as [A; B] = diag(Q_A, I) [R_A; B].
+    """
     triangle = torch.from_numpy(next(blocks).copy())
     for block in blocks:
         triangle = torch.linalg.qr(torch.cat([triangle, torch.from_numpy(block)]), mode="r")[1]

@@ -1,4 +1,4 @@
-"""The exceptions of simopt: what went wrong, and whose turn it is to act."""
+"""The exceptions and warnings that simopt raises."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import warnings
 from typing import ClassVar
 
 _LONGEST = 2000
-"""Characters of a message, of which what is quoted may have a million."""
+"""Most characters of a message: it may quote a value from a file that has a million."""
 
 
 class SimoptError(Exception):
-    """Base of all errors that simopt raises on purpose.
+    """Base class of the errors that simopt raises.
 
-    ``exit_code`` is what the command line returns: 1 when the work failed, 2 when the input or the
-    configuration was wrong, 130 when it was interrupted. Messages quote names from files: what a terminal
-    would obey in them is shown as an escape, and there are two lines at most.
+    ``exit_code`` is the exit code of the command line: 1 if the work failed, 2 if the input or the
+    configuration was wrong, 130 if it was interrupted. A message has two lines at most. It may quote names
+    from files, so control characters are shown as escapes: a terminal would execute them.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        """Return the message, fit to be shown."""
+        """Return the message, shortened and without control characters."""
         text = super().__str__()
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-        first, newline, rest = text.partition("\n")
+        first, newline, rest = text.partition("\n")  # a line break of simopt; any other is escaped
         return _shown(first) + newline + _shown(rest)
 
 
 class InputError(SimoptError, ValueError):
-    """Data, an option or a name that was handed in cannot be used."""
+    """Data, an option or a name is invalid."""
 
     exit_code = 2
 
 
 class NumericalError(SimoptError, ArithmeticError):
-    """A computation left the finite numbers."""
+    """A computation gave NaN or infinite values."""
 
 
 class StorageError(SimoptError, OSError):
-    """A run could not be written or read: no space, no permission, a broken file, a second writer."""
+    """A stored result cannot be written or read: disk full, no permission, or a damaged file."""
 
 
 class OtherSchemaError(StorageError):
-    """A file is of a schema that this version does not read; another version does, so it is left alone."""
+    """A file has a schema that only another version of simopt reads; it is left unchanged."""
 
 
 class UnfinishedError(StorageError):
-    """A file holds a result that is not finished; the command that made it resumes it."""
+    """A file holds an unfinished result; the command that made it resumes it."""
 
 
 class RunBusyError(StorageError):
-    """Another process is at work on the same run."""
+    """Another process is working on the same run."""
 
 
 class FetchError(SimoptError):
@@ -60,31 +60,31 @@ class FetchError(SimoptError):
 
 
 class RunFailedError(SimoptError):
-    """An optimization stopped for a reason other than its target, its step limit or an interrupt."""
+    """An optimization stopped before its target or step limit, and was not interrupted."""
 
 
 class InterruptedRunError(SimoptError):
-    """An optimization was stopped from outside and can be resumed."""
+    """An optimization was interrupted and can be resumed."""
 
     exit_code = 130
 
 
 class SurrogateWarning(UserWarning):
-    """A dataset is a surrogate, not the recording whose name it carries."""
+    """A dataset is a surrogate, not the recording of that name."""
 
 
 class LargeResultWarning(UserWarning):
-    """What is to be logged takes a lot of memory."""
+    """The values to be logged take a lot of memory."""
 
 
 class DegenerateWarning(UserWarning):
-    """A measure cannot tell datasets of this shape apart."""
+    """A measure gives every dataset of this shape the same score."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line outside of simopt that led here."""
+    """Warn at the line outside of simopt that called it."""
     level, frame = 2, sys._getframe(1)
-    # A context manager that decorates a function puts a frame of contextlib around it.
+    # A context manager used as a decorator adds a frame of contextlib; skip it too.
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
         ("simopt.", "contextlib")
     ):
@@ -93,8 +93,8 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def warn_renamed(former: str, current: str) -> None:
-    """Warn that a name that is still read has been replaced."""
-    warn(f"{former} is now called {current}; the old name ends with the next release.", DeprecationWarning)
+    """Warn that a name is deprecated and say its current name."""
+    warn(f"{former} is now called {current}; the next release will not read {former}.", DeprecationWarning)
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Functions whose gradient is a formula of their own: none differentiates through a factorization."""
+"""A decorator for functions with a hand-written gradient, so that none differentiates a factorization."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from torch.autograd.function import once_differentiable
 Inputs = ParamSpec("Inputs")
 Result = TypeVar("Result")
 Saved: TypeAlias = "tuple[Any, ...]"
-"""Tensors and numbers that a gradient needs."""
+"""Tensors and numbers that the gradient needs."""
 
 
 def with_gradient(
     gradient: Callable[..., Any], outputs: int = 1
 ) -> Callable[[Callable[Inputs, tuple[Result, Saved]]], Callable[Inputs, Result]]:
-    """Make a differentiable function of one that returns its result and what the gradient needs.
+    """Attach a gradient to a function that returns (result, values saved for the gradient).
 
     Parameters
     ----------
     gradient : callable
-        Takes the gradients with respect to the outputs, then the tensors that the function saved, then
-        what else it saved. Returns the gradients with respect to the inputs; inputs left out at the end are
-        constant.
+        It is called with the gradients with respect to the outputs, then the saved tensors, then the other
+        saved values. It returns the gradients with respect to the inputs. Inputs at the end for which it
+        returns none are constant.
     outputs : int
-        How many of the outputs, the first ones, have a gradient.
+        Number of outputs, from the first, that have a gradient.
 
     Returns
     -------
     callable
-        Decorates a function that returns (result, saved). The decorated one returns the result, takes its
-        arguments by position only and can be differentiated once.
+        The decorator. The decorated function returns the result alone, takes its arguments by position
+        only, and can be differentiated once, not twice.
     """
 
     def decorate(function: Callable[Inputs, tuple[Result, Saved]]) -> Callable[Inputs, Result]:
@@ -44,6 +44,7 @@ def with_gradient(
             @staticmethod
             def forward(ctx: Any, *inputs: Any) -> Result:
                 result, saved = evaluate(*inputs)
+                # Tensors saved through torch are freed with the graph and checked for in-place changes.
                 ctx.save_for_backward(*(part for part in saved if isinstance(part, Tensor)))
                 ctx.numbers = [part for part in saved if not isinstance(part, Tensor)]
                 ctx.inputs = len(inputs)
@@ -54,9 +55,10 @@ def with_gradient(
             @staticmethod
             @once_differentiable
             def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-                found = gradient(*grads[:outputs], *ctx.saved_tensors, *ctx.numbers)
-                found = found if isinstance(found, tuple) else (found,)
-                return (*found, *[None] * (ctx.inputs - len(found)))
+                pulled = gradient(*grads[:outputs], *ctx.saved_tensors, *ctx.numbers)
+                pulled = pulled if isinstance(pulled, tuple) else (pulled,)
+                # torch wants one gradient for each input, None for a constant one.
+                return (*pulled, *[None] * (ctx.inputs - len(pulled)))
 
         @functools.wraps(function)
         def call(*inputs: Inputs.args, **options: Inputs.kwargs) -> Result:

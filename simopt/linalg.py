@@ -1,7 +1,8 @@
-"""Differentiable primitives, stable where the textbook ones are not.
+"""Differentiable matrix functions that stay accurate at repeated and zero singular values.
 
-Shapes: n samples, q units of Y, r columns of the reference factor; ``...`` are batch dimensions.
-Every backward pass is written by hand: none differentiates through a factorisation.
+Shapes: n samples, q units of Y, r columns of a factor of X; ``...`` are batch dimensions. G is the gradient
+of the loss with respect to an output. Every backward pass is written by hand: those of torch through a
+factorization divide by differences of singular values, which is NaN where two are equal.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from simopt.errors import NumericalError, warn_renamed
 from simopt.gradients import Saved, with_gradient
 
 _LARGEST_SCALE = 1.69770248526
-_TRUSTED_CONDITION = {4: 3e4, 8: 1e6}  # by the bytes of a number
-_FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}  # of A'A
+"""Largest stable scale of a Newton-Schulz step. It maps a singular value of 1 to 0.1; sqrt(3) gives 0."""
+_TRUSTED_CONDITION = {4: 3e4, 8: 1e6}
+"""Condition of A'A, by bytes of a number, up to which normal equations are used; see :func:`trustworthy`."""
+_FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}
+"""Condition of A'A, by bytes of a number, up to which A has full rank: about 0.1 / eps and 0.02 / eps."""
 
 
 def _less_mean(matrix: Tensor) -> Tensor:
     return matrix - matrix.mean(dim=-2, keepdim=True)
 
 
+# Centering is the symmetric projection H = I - 11'/n, so the gradient with respect to A is H G.
 @with_gradient(_less_mean)
 def center(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Subtract the mean over samples, (..., n, q)."""
@@ -31,7 +36,7 @@ def center(matrix: Tensor) -> tuple[Tensor, Saved]:
 
 
 def __getattr__(name: str) -> Any:
-    """Give ``centre``, the former name of :func:`center`, for one release."""
+    """Return :func:`center` under its former name ``centre``, for one release."""
     if name != "centre":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warn_renamed("linalg.centre", "linalg.center")
@@ -39,7 +44,7 @@ def __getattr__(name: str) -> Any:
 
 
 def double_center(matrix: Tensor) -> Tensor:
-    """Subtract the means of rows and of columns of symmetric A, (..., n, n)."""
+    """Return H A H, (..., n, n), of symmetric A, with H = I - 11'/n."""
     return center(center(matrix).mT)
 
 
@@ -51,17 +56,18 @@ def _gram_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
 def gram(matrix: Tensor) -> tuple[Tensor, Saved]:
     """Return A'A, (..., q, q), of A (..., n, q).
 
-    The gradient A (G + G') is one matrix product, where the product rule alone would take two.
+    The gradient A (G + G') takes one matrix product; differentiating A.mT @ A would take two.
     """
     return matrix.mT @ matrix, (matrix,)
 
 
 def _products_gradient(cross_grad: Tensor, gram_grad: Tensor, centered: Tensor, factor: Tensor) -> Tensor:
-    grad = factor @ cross_grad
-    own = gram_grad + gram_grad.mT
-    if grad.ndim == 3:  # one pass over the samples less than a product and a sum
-        return grad.baddbmm_(centered, own)
-    return grad.add_(centered @ own)
+    # d<G_1, F'A> = <F G_1, dA>, d<G_2, A'A> = <A (G_2 + G_2'), dA>.
+    grad = factor @ cross_grad  # (..., n, q)
+    symmetric = gram_grad + gram_grad.mT
+    if grad.ndim == 3:  # adds the product in place: one pass over (n, q) less
+        return grad.baddbmm_(centered, symmetric)
+    return grad.add_(centered @ symmetric)
 
 
 @with_gradient(_products_gradient, outputs=2)
@@ -72,7 +78,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Constant, its columns centered: then the gradient F G_1 + A (G_2 + G_2') needs no centering.
+        Constant, with centered columns. The gradient F G_1 + A (G_2 + G_2') is then centered already.
     """
     centered = _less_mean(matrix)
     return (factor.mT @ centered, centered.mT @ centered), (centered, factor)
@@ -86,33 +92,42 @@ def _cross_and_total_gradient(
 
 @with_gradient(_cross_and_total_gradient, outputs=2)
 def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centering."""
+    """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centering.
+
+    Parameters
+    ----------
+    matrix : Tensor, (..., n, q), A
+    factor : Tensor, (n, r), F
+        Constant, with centered columns.
+    """
     centered = _less_mean(matrix)
     return (factor.mT @ centered, torch.linalg.matrix_norm(centered).square()), (centered, factor)
 
 
-def _along(grad: Tensor, direction: Tensor) -> Tensor:
-    return grad[..., None, None] * direction
+def _nuclear_norm_gradient(grad: Tensor, polar_factor: Tensor) -> Tensor:
+    return grad[..., None, None] * polar_factor
 
 
-@with_gradient(_along)
+@with_gradient(_nuclear_norm_gradient)
 def _nuclear_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
+    # <U V', U S V'> = tr S.
     factor = polar(matrix)
     return (factor * matrix).sum(dim=(-2, -1)), (factor,)
 
 
 def nuclear_norm(matrix: Tensor) -> Tensor:
-    """Return the sum of singular values, (...), of A (..., m, q).
+    """Return the nuclear norm, the sum of singular values, (...), of A (..., m, q).
 
-    With A = U S V' the gradient is the polar factor U V': exact where all min(m, q) singular values are
-    positive, repeated ones included. At a zero singular value the norm has no derivative and U V' is a
-    subgradient of spectral norm 1, along which the norm rises.
+    With A = U S V' the gradient is the polar factor U V'. It is exact if all min(m, q) singular values are
+    positive, also if some are equal. At a zero singular value the norm has no derivative; U V' is then a
+    subgradient of spectral norm 1, and the norm increases along it.
 
     Raises
     ------
     NumericalError
         A holds NaN or infinite values.
     """
+    # Without a gradient the singular values suffice: about twice as fast on a CPU.
     if matrix.device.type == "cpu" and not (matrix.requires_grad and torch.is_grad_enabled()):
         return singular_values(matrix).sum(dim=-1)
     return _nuclear_norm(matrix)
@@ -121,13 +136,13 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 def polar(matrix: Tensor) -> Tensor:
     """Return the polar factor U V' of A = U S V', (..., m, q); for use inside a hand-written backward.
 
-    On a CPU by the singular value decomposition, which iterations do not beat there; on accelerators by
-    matrix products only (:func:`polar_by_products`).
+    On a CPU it comes from the singular value decomposition. On accelerators, where that is slow and waits for
+    the host, it comes from matrix products (:func:`polar_by_products`).
 
     Raises
     ------
     NumericalError
-        On a CPU: A holds NaN or infinite values. Elsewhere the factor is then NaN.
+        On a CPU: A holds NaN or infinite values. On an accelerator the factor is then NaN.
     """
     if matrix.device.type != "cpu":
         return polar_by_products(matrix)
@@ -136,22 +151,30 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def polar_by_products(matrix: Tensor) -> Tensor:
-    """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without a look at any value.
+    """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without host synchronization.
 
-    X <- a/2 X (3 - a^2 X'X) takes singular values in [l, 1] into [l', 1]; a = sqrt(3 / (1 + l + l^2)) is the
-    best scale, up to the largest that is stable (Chen & Chow 2014, A Stable Scaling of Newton-Schulz). So
-    many steps are done as take l from eps to 1: singular values below eps s_1, which A does not determine,
-    may stay below 1, and a zero stays zero.
+    The step X <- a/2 X (3 I - a^2 X'X) keeps the singular vectors and maps each singular value s to a/2 s (3
+    - a^2 s^2). Singular values in [l, 1] come to lie in [l', 1] with l' > l; the best scale for that is a =
+    sqrt(3 / (1 + l + l^2)), up to the largest stable one. The number of steps is fixed: as many as raise l
+    from eps to 1. Singular values below eps s_1, which rounding has made arbitrary, may stay below 1, and a
+    zero stays zero.
+
+    References
+    ----------
+    Chen & Chow 2014, A Stable Scaling of Newton-Schulz for Improving the Sign Function Computation of a
+    Hermitian Matrix, preprint ANL/MCS-P5059-0114.
     """
     if matrix.shape[-2] < matrix.shape[-1]:
         return polar_by_products(matrix.mT).mT
-    bound = torch.linalg.matrix_norm(matrix.mT @ matrix).sqrt()[..., None, None]  # >= s_1
+    # ||A'A||_F = sqrt(sum s^4) >= s_1^2, closer than ||A||_F; dividing by its root brings all s into [0, 1].
+    bound = torch.linalg.matrix_norm(matrix.mT @ matrix).sqrt()[..., None, None]
     factor = matrix / torch.where(bound > 0, bound, 1.0)
     eps = torch.finfo(matrix.dtype).eps
     low, three = eps, 3 * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     while low < 1 - eps:
         scale = min(math.sqrt(3 / (1 + low + low**2)), _LARGEST_SCALE)
         factor = scale / 2 * (factor @ (three - scale**2 * (factor.mT @ factor)))
+        # s (3 - a^2 s^2) is concave for s > 0, so its least value over [l, 1] is at one of the ends.
         low = min(scale / 2 * end * (3 - (scale * end) ** 2) for end in (low, 1.0))
     return factor
 
@@ -164,19 +187,19 @@ def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     NumericalError
         A holds NaN or infinite values.
     """
-    _finite(matrix)
+    _require_finite(matrix)
     return torch.linalg.svd(matrix, full_matrices=False)
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """Return the singular values of A, descending, (..., min(m, q)), without a gradient: twice as fast.
+    """Return the singular values of A, descending, (..., min(m, q)), without a gradient.
 
     Raises
     ------
     NumericalError
         A holds NaN or infinite values.
     """
-    _finite(matrix)
+    _require_finite(matrix)
     return torch.linalg.svdvals(matrix.detach())
 
 
@@ -188,16 +211,19 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     NumericalError
         A holds NaN or infinite values.
     """
-    _finite(matrix)
+    _require_finite(matrix)
     return torch.linalg.eigh(matrix)
 
 
-def _finite(matrix: Tensor) -> None:
+def _require_finite(matrix: Tensor) -> None:
+    # LAPACK would fail to converge, or return NaN, without naming the reason.
     if not bool(torch.isfinite(matrix).all()):
-        raise NumericalError("A matrix to decompose holds NaN or infinite values.")
+        raise NumericalError("A matrix to decompose holds NaN or infinite values: Y does, or is too large.")
 
 
 def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
+    # d/dc of -(2/pi) arccos c = (2/pi) / sqrt(1 - c^2); (1 - c)(1 + c) does not cancel near c = 1 as 1 - c^2
+    # does.
     inside = cosine.abs() < 1
     sine = torch.sqrt(torch.where(inside, (1 - cosine) * (1 + cosine), 1.0))
     return grad * torch.where(inside, 2 / math.pi / sine, 0.0)
@@ -207,19 +233,21 @@ def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
 def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     """Return 1 - (2/pi) arccos(c), elementwise: 1 at c = 1, 0 at c = 0.
 
-    At |c| >= 1 (c = 1 is the tip of a cone, beyond it is rounding) the gradient is 0, a subgradient.
+    At |c| = 1 the slope is infinite, and |c| > 1 is rounding: the gradient is 0 there.
     """
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
 
 
 def root(squared: Tensor) -> Tensor:
-    """Return the square root, elementwise; at 0, the tip of a cone, and below, it and its gradient are 0."""
+    """Return the square root, elementwise; at 0 and below both it and its gradient are 0."""
+    # The root of 1 stands in at zero: torch.where computes the gradient of both branches, and 0 * inf is NaN.
     zero = squared <= 0
     return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
 
 def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return A^-1 and the 1-norm condition number of A, infinite where A is not positive definite."""
+    # cholesky_ex reports a failure in ``info`` on the device; cholesky would raise, for the whole batch.
     factor, info = torch.linalg.cholesky_ex(matrix)
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     factor = torch.where((info == 0)[..., None, None], factor, identity)
@@ -229,13 +257,14 @@ def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _solve_gradient(grad: Tensor, inverse: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+    # dB = A^-1 (dC - dA B), so <G, dB> = <A^-1 G, dC> - <A^-1 G B', dA>.
     adjoint = inverse @ grad
     return -adjoint @ solution.mT, adjoint
 
 
 @with_gradient(_solve_gradient)
 def solve_spd(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Solve A B = C for symmetric positive definite A, and say how far the answer can be trusted.
+    """Return the solution B of A B = C for symmetric positive definite A, and the condition number of A.
 
     Parameters
     ----------
@@ -246,8 +275,8 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
     -------
     solution : Tensor, (..., q, r)
     condition : Tensor, (...)
-        The 1-norm condition number of A; infinite where A is not positive definite, and then the
-        solution means nothing.
+        The 1-norm condition number ||A||_1 ||A^-1||_1. Infinite where A is not positive definite: the
+        solution is then meaningless.
     """
     inverse, condition = _inverse_spd(matrix)
     solution = inverse @ right
@@ -255,15 +284,17 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
 
 
 def _explained_gradient(grad: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+    # With B = A^-1 C and b_i = c_i' A^-1 c_i: db_i = 2 B_i' dc_i - B_i' dA B_i.
     weighted = solution * grad[..., None, :]
     return -weighted @ solution.mT, 2 * weighted
 
 
 @with_gradient(_explained_gradient)
 def explained(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return c_i' A^-1 c_i for each column of C, (..., r), and the condition of A as :func:`solve_spd` does.
+    """Return c_i' A^-1 c_i for each column of C, (..., r), and the condition number of A, (...).
 
     With A = Y'Y and C = Y'X it is the sum of squares of each column of X that a regression on Y explains.
+    The condition number is that of :func:`solve_spd`.
 
     Parameters
     ----------
@@ -278,15 +309,16 @@ def explained(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
 def _predict_gradient(
     grad: Tensor, inverse: Tensor, weights: Tensor, right: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    pulled = (grad @ right.mT) @ inverse
+    # P = B A^-1 C with W = B A^-1: dP = dB A^-1 C - W dA A^-1 C + W dC.
+    pulled = (grad @ right.mT) @ inverse  # (..., m, q)
     return pulled, -weights.mT @ pulled, weights.mT @ grad
 
 
 @with_gradient(_predict_gradient)
 def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return B A^-1 C, (..., m, r), and the condition of A as :func:`solve_spd` does.
+    """Return B A^-1 C, (..., m, r), and the condition number of A, (...), as :func:`solve_spd` does.
 
-    Every product has m rows: for few rows cheaper than the solution A^-1 C and its gradient.
+    Every product has m rows, so for few rows this is cheaper than B @ ``solve_spd(A, C)`` and its gradient.
 
     Parameters
     ----------
@@ -301,18 +333,20 @@ def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, 
 
 
 def trustworthy(condition: Tensor) -> bool:
-    """Whether normal equations of this condition number are accurate enough to be used.
+    """Whether normal equations with these condition numbers of A'A are accurate enough to be used.
 
-    Up to the bounds a regression score is off by about 1e-5 in float32 and 1e-11 in float64. Beyond them the
-    singular value decomposition of the data matrix takes over (:func:`ridge_coefficients`).
+    The error of R2 grows as eps times the condition number. Up to the bounds it is below about 1e-5 in
+    float32 and 1e-11 in float64. Above them the singular value decomposition of A is used, whose error grows
+    with the square root of that condition number only (:func:`ridge_coefficients`).
     """
     return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
 
 
 def full_rank(condition: Tensor) -> bool:
-    """Whether A'A of this condition number, though not trustworthy, shows that A has full column rank.
+    """Whether these condition numbers of A'A, if not :func:`trustworthy`, show that A has full column rank.
 
-    Then A can be decomposed without looking for its rank. The bounds leave room for the rounding of A'A.
+    A can then be decomposed without determining its rank. A singular A'A has a computed condition number of
+    1 / eps or more; the bounds lie below that, to leave room for the rounding of A'A.
     """
     return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
 
@@ -321,14 +355,20 @@ def _ridge_gradient(
     grad: Tensor, predictors: Tensor, targets: Tensor, left: Tensor, values: Tensor, right: Tensor,
     keep: Tensor, coefficients: Tensor, penalty: float,
 ) -> Tensor:  # fmt: skip
-    inside = torch.where(keep[..., None], right @ grad, 0.0)
-    outside = grad - right.mT @ inside
+    # B = M A'T with M = (A'A + lambda I)^-1, so dB = M dA'(T - A B) - M A' dA B, and with the adjoint Z = M G
+    # the gradient is (T - A B) Z' - A Z B'.
+    # M = V (S^2 + lambda)^-1 V' + (I - V V') / lambda: split G into its parts within and outside of span V.
+    inside = torch.where(keep[..., None], right @ grad, 0.0)  # V'G (..., k, r)
+    outside = grad - right.mT @ inside  # (I - V V') G (..., q, r)
     adjoint = right.mT @ (inside / (values.square() + penalty)[..., None])
     if penalty > 0:
         adjoint = adjoint + outside / penalty
     residual = targets - predictors @ coefficients
     pulled = residual @ adjoint.mT - (predictors @ adjoint) @ coefficients.mT
     if penalty == 0:
+        # Of least norm, B stays within the row space of A: where that turns, B turns with it. This is the
+        # third term of the derivative of a pseudo-inverse, A^+ A^+' dA' ... (I - A^+ A): here A^+' B
+        # (outside)'.
         weighted = torch.where(keep[..., None], right @ coefficients / values[..., None], 0.0)
         pulled = pulled + left @ (weighted @ outside.mT)
     return pulled
@@ -336,37 +376,52 @@ def _ridge_gradient(
 
 @with_gradient(_ridge_gradient)
 def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0) -> tuple[Tensor, Saved]:
-    """Return argmin_B ||T - A B||^2 + penalty ||B||^2, of least norm, for any shape and rank of A.
+    """Return argmin_B ||T - A B||_F^2 + penalty ||B||_F^2, of least norm, for any shape and rank of A.
+
+    With A = U S V' it is B = V S (S^2 + penalty)^-1 U'T, over the nonzero singular values.
 
     Parameters
     ----------
     predictors : Tensor, (..., n, q), A
-        May be wide, padded or rank-deficient: singular values up to eps max(n, q) s_1 count as zero.
+        Of any rank: singular values up to eps max(n, q) s_1 count as zero.
     targets : Tensor, (n, r) or (..., n, r), T
-        Taken as constant by the gradient.
+        Constant.
     penalty : float, >= 0
 
     Returns
     -------
     Tensor, (..., q, r)
-        With the gradient of the pseudo-inverse at constant rank (Golub & Pereyra 1973, eq. 4.12) where
-        the penalty is zero.
+        B. If the penalty is zero, its gradient is that of the pseudo-inverse at constant rank.
+
+    References
+    ----------
+    Golub & Pereyra 1973, The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems Whose
+    Variables Separate (eq. 4.12), doi:10.1137/0710036.
     """
     left, values, right = svd(predictors)
     keep = values > rank_tolerance(values, predictors)
-    safe = torch.where(keep, values, 1.0)
+    safe = torch.where(keep, values, 1.0)  # a divisor also where it is not used
     shrunk = torch.where(keep, safe / (safe.square() + penalty), 0.0)
     coefficients = right.mT @ (shrunk[..., None] * (left.mT @ targets))
     return coefficients, (predictors, targets, left, safe, right, keep, coefficients, penalty)
 
 
 def column_space(matrix: Tensor) -> Tensor:
-    """Return an orthonormal basis of the column space of A (..., n, q), padded with zero columns."""
+    """Return an orthonormal basis of the column space of A (..., n, q), padded with zeros to min(n, q)."""
     left, values, _ = svd(matrix)
     return left * (values > rank_tolerance(values, matrix))[..., None, :]
 
 
 def rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
-    """Return up to what singular values of A (..., n, q), descending, count as zero: eps max(n, q) s_1."""
+    """Return eps max(n, q) s_1, (..., 1): singular values of A (..., n, q) up to it count as zero.
+
+    It bounds the rounding of a decomposition; numpy.linalg.matrix_rank uses the same.
+
+    Parameters
+    ----------
+    values : Tensor, (..., min(n, q))
+        Singular values of A, descending.
+    matrix : Tensor, (..., n, q), A
+    """
     eps = torch.finfo(values.dtype).eps
     return eps * max(matrix.shape[-2:]) * values[..., :1]

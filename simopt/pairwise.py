@@ -1,4 +1,4 @@
-"""Euclidean distances between samples, differentiable, the small ones as exact as the large.
+"""Euclidean distances between samples: differentiable, and accurate also where they are small.
 
 Shapes: n samples, k coordinates; ``...`` are batch dimensions. The backward passes are written by hand.
 """
@@ -11,54 +11,63 @@ from torch import Tensor
 from simopt.gradients import Saved, with_gradient
 
 _MANY_COORDINATES = 16
-_CANCELLED, _MOST_CANCELLED = 0.05, 0.02  # of the squared norms; of all pairs
+"""From here on distances come from one matrix product, ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
+_CANCELLED = 0.05
+"""Below this share of ||z_i||^2 + ||z_j||^2 that difference has lost over a digit, and is computed anew."""
+_MOST_CANCELLED = 0.02
+"""Above this share of pairs all are computed by differences: gathered pairs take (pairs, k) numbers."""
 
 
 def _squared_distances(points: Tensor) -> Tensor:
-    """Return ||z_i - z_j||^2 to rounding of itself, not of ||z_i||^2 + ||z_j||^2.
+    """Return ||z_i - z_j||^2, (..., n, n), each with a small relative error.
 
-    Of many coordinates it is taken by products, and again by differences where those cancel.
+    For many coordinates it is computed by a matrix product, and again by differences where that cancels:
+    the absolute error of the product is about eps (||z_i||^2 + ||z_j||^2), far more than a small distance.
     """
     exact = "donot_use_mm_for_euclid_dist"
     if points.shape[-1] < _MANY_COORDINATES:
         return torch.cdist(points, points, compute_mode=exact).square()
+    # Distances do not depend on the mean; without it the norms, and with them the cancellation, are least.
     centered = points - points.mean(dim=-2, keepdim=True)
-    own = centered.square().sum(dim=-1)
-    squared = (centered @ centered.mT).mul_(-2).add_(own[..., :, None]).add_(own[..., None, :])
-    near = squared < _CANCELLED * (own[..., :, None] + own[..., None, :])
+    lengths = centered.square().sum(dim=-1)  # (..., n)
+    squared = (centered @ centered.mT).mul_(-2).add_(lengths[..., :, None]).add_(lengths[..., None, :])
+    near = squared < _CANCELLED * (lengths[..., :, None] + lengths[..., None, :])
     index = near.nonzero(as_tuple=True)
     if len(index[0]) > _MOST_CANCELLED * near.numel():
         return torch.cdist(points, points, compute_mode=exact).square()
+    # index holds (batch indices ..., i, j) of the pairs to compute again.
     difference = points[(*index[:-2], index[-2])] - points[(*index[:-2], index[-1])]
     squared[index] = difference.square().sum(dim=-1)
     return squared
 
 
 def _pull(weights: Tensor, points: Tensor) -> Tensor:
-    """Return sum_j w_ij (z_i - z_j), (..., n, k), of symmetric weights (..., n, n)."""
+    """Return sum_j w_ij (z_i - z_j) = (W 1)_i z_i - (W Z)_i, (..., n, k), of symmetric W (..., n, n)."""
     return weights.sum(dim=-1, keepdim=True) * points - weights @ points
 
 
 def _squared_gradient(grad: Tensor, points: Tensor) -> Tensor:
+    # d_ij and d_ji both depend on z_i: dL/dz_i = sum_j 2 (G_ij + G_ji) (z_i - z_j).
     return _pull(2 * (grad + grad.mT), points)
 
 
 @with_gradient(_squared_gradient)
 def squared_distances(points: Tensor) -> tuple[Tensor, Saved]:
-    """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k); small ones keep their digits."""
+    """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k), each with a small relative error."""
     return _squared_distances(points), (points,)
 
 
 def _distances_gradient(grad: Tensor, points: Tensor, distances: Tensor) -> Tensor:
+    # The gradient of ||z_i - z_j|| is (z_i - z_j) / ||z_i - z_j||; 0, a subgradient, where z_i = z_j.
     apart = distances > 0
     return _pull(torch.where(apart, grad + grad.mT, 0.0) / torch.where(apart, distances, 1.0), points)
 
 
 @with_gradient(_distances_gradient)
 def distances(points: Tensor) -> tuple[Tensor, Saved]:
-    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k); small ones keep their digits.
+    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k), each with a small relative error.
 
-    At z_i = z_j the distance has no derivative and gives none to the gradient.
+    Where z_i = z_j the distance has no derivative; the pair then adds 0 to the gradient.
     """
-    apart = _squared_distances(points).sqrt_()
-    return apart, (points, apart)
+    result = _squared_distances(points).sqrt_()
+    return result, (points, result)

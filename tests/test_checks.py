@@ -74,7 +74,7 @@ def test_names_and_numbers() -> None:
         with pytest.raises(InputError, match="whole number of at least 1"):
             checks.whole(bad, 1, "x")
     for bad in ("yes", 1, None):
-        with pytest.raises(InputError, match="x is .*; it is true or false"):
+        with pytest.raises(InputError, match="x is .*true or false"):
             checks.flag(bad, "x")
     for bad in ("", ".hidden", "a/b", "..", "a\\b", "x" * 200):
         with pytest.raises(InputError, match="cannot be the name of a folder"):
@@ -86,7 +86,7 @@ def test_a_spectrum_is_sorted_and_zeros_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "says"),
     [
         ([1.0, -1.0], "none negative"),
         ([0.0], "not all zero"),
@@ -95,8 +95,8 @@ def test_a_spectrum_is_sorted_and_zeros_are_left_out() -> None:
         ([1.0, 1.0, 1.0, 1.0], "4 variances above zero; X with 4 samples and 9 units has at most 3"),
     ],
 )
-def test_what_is_no_spectrum_is_refused(value, told) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_spectrum_is_refused(value, says) -> None:
+    with pytest.raises(InputError, match=says):
         checks.spectrum(value, samples=4, units=9)
 
 

@@ -23,13 +23,13 @@ def rotation(size: int) -> torch.Tensor:
 def test_center_gram_and_products() -> None:
     A, F = matrix(2, 7, 3), linalg.center(matrix(7, 4))
     centered = A - A.mean(dim=1, keepdim=True)
-    cross, own = linalg.products(A, F)
+    cross, gram = linalg.products(A, F)
     torch.testing.assert_close(linalg.center(A), centered)
     torch.testing.assert_close(linalg.gram(A), A.mT @ A)
     H = torch.eye(7, dtype=torch.float64) - 1 / 7
     torch.testing.assert_close(linalg.double_center(A @ A.mT), H @ A @ A.mT @ H)
     torch.testing.assert_close(cross, F.mT @ centered)
-    torch.testing.assert_close(own, centered.mT @ centered)
+    torch.testing.assert_close(gram, centered.mT @ centered)
     cross, total = linalg.cross_and_total(A, F)
     torch.testing.assert_close(cross, F.mT @ centered)
     torch.testing.assert_close(total, centered.square().sum(dim=(1, 2)))

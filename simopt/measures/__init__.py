@@ -1,6 +1,6 @@
-"""Similarity measures: ``get`` one by name, ``names`` lists them, ``score`` compares two datasets.
+"""Similarity measures: ``get`` returns one by name, ``names`` lists them, ``score`` compares two datasets.
 
-A new measure is one file here and one yaml in ``configs/measure/``.
+To add a measure, add one module here and one yaml in ``configs/measure/``.
 
 >>> from simopt import measures
 >>> "cka" in measures.names(), measures.get("cka").facts.high
@@ -20,7 +20,7 @@ from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure, Facts, Measure, Score
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
-from simopt.typing import ArrayLike, Node
+from simopt.typing import Node, Responses
 
 __all__ = [
     "BoundMeasure",
@@ -40,13 +40,13 @@ __all__ = [
 
 
 def names(*, aliases: bool = False) -> list[str]:
-    """Return the names of all measures, with ``aliases`` also those of their named variants."""
-    own = [name for name in catalogue.names("measure") if name != "function"]
-    return [*own, *(sorted(catalogue.aliases("measure")) if aliases else ())]
+    """Return the names of all measures; with ``aliases`` also the names of their variants."""
+    primary = [name for name in catalogue.names("measure") if name != "function"]
+    return [*primary, *(sorted(catalogue.aliases("measure")) if aliases else ())]
 
 
 def distinct() -> list[str]:
-    """Return the names of all measures and of those variants that have a formula of their own."""
+    """Return the names of all measures, and of the variants whose formula differs from their measure's."""
     same = {
         alias
         for node in (catalogue.read("measure", name) for name in catalogue.names("measure"))
@@ -57,16 +57,16 @@ def distinct() -> list[str]:
 
 
 def get(name: str, **options: Any) -> Measure:
-    """Return a measure by its name or alias, with options over its defaults.
+    """Return a measure by its name or alias; ``options`` replace its defaults.
 
-    ``get("cka")(X, Y)`` scores X (samples, units) and Y (..., samples, units), both float tensors, and can
-    be differentiated with respect to Y; ``get("cka").bind(X)`` is the fast form for one X. Another package
-    offers a measure as an entry point of the group ``simopt.measures``.
+    ``get("cka")(X, Y)`` scores X (samples, units) and Y (..., samples, units) and is differentiable with
+    respect to Y; ``get("cka").bind(X)`` precomputes what depends on X, to score many Y. Another package can
+    provide a measure as an entry point of the group ``simopt.measures``.
 
     Raises
     ------
     InputError
-        No such measure, no such option, or a value out of range.
+        There is no such measure or option, or a value is out of range.
 
     Examples
     --------
@@ -85,31 +85,31 @@ def get(name: str, **options: Any) -> Measure:
 def build(node: Node) -> Measure:
     """Return the measure that a configuration node describes.
 
-    ``_target_`` names a class of measures, or a function of (X, Y), which becomes one with the other
-    entries as its options.
+    ``_target_`` names a subclass of :class:`Measure`, or a function of (X, Y), which becomes a
+    :class:`FunctionMeasure`. The other entries are its options.
 
     Raises
     ------
     InputError
-        The path leads nowhere, or an option is unknown, missing or refused.
+        ``_target_`` cannot be imported, or an option is unknown, missing or invalid.
     """
-    if "_object_" in node:  # a measure that a caller holds
-        held: Measure = node["_object_"]
-        return held
+    if "_object_" in node:  # a measure that was built before
+        built: Measure = node["_object_"]
+        return built
     target = catalogue.locate(node.get("_target_"), "measure")
     if not isinstance(node.get("name", ""), str):
         raise InputError(f"name of the measure is {node['name']!r}; it must be text.")
     if inspect.isclass(target) and issubclass(target, Measure):
         return catalogue.build(node, "measure")
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
-    given = node.get("name", "function")
-    name = target.__name__ if given == "function" else given
+    name = node.get("name", "function")
+    name = target.__name__ if name == "function" else name
     catalogue.check_options(target, options, f"measure {name}", partial=True)
     return FunctionMeasure(name=name, function=target, options=options)
 
 
 def describe(measure: Measure) -> dict[str, Any]:
-    """Return what a measure says of itself, as plain values; ranges without end are infinite."""
+    """Return the facts of a measure as plain values; an unbounded range has infinite ends."""
     facts = dataclasses.asdict(measure.facts)
     low, high = facts.pop("low"), facts.pop("high")
     return {
@@ -124,36 +124,36 @@ def describe(measure: Measure) -> dict[str, Any]:
 
 
 @overload
-def score(X: ArrayLike, Y: ArrayLike, measure: str | Measure = "cka", **options: Any) -> float: ...
+def score(X: Responses, Y: Responses, measure: str | Measure = "cka", **options: Any) -> float: ...
 @overload
 def score(
-    X: ArrayLike, Y: ArrayLike, measure: Sequence[str | Measure], **options: Any
+    X: Responses, Y: Responses, measure: Sequence[str | Measure], **options: Any
 ) -> dict[str, float]: ...
 def score(
-    X: ArrayLike, Y: ArrayLike, measure: str | Measure | Sequence[str | Measure] = "cka", **options: Any
+    X: Responses, Y: Responses, measure: str | Measure | Sequence[str | Measure] = "cka", **options: Any
 ) -> float | dict[str, float]:
-    """Return the similarity of two datasets, in float64; of several measures, that of each by its name.
+    """Return the similarity of two datasets, computed in float64.
 
     Parameters
     ----------
-    X, Y : array or tensor, (samples, units) or (time, condition, unit)
-        The same samples in the same order; any number of units each. X is the reference: regression
-        predicts X from Y.
+    X, Y : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The same samples in the same order; each may have any number of units. X is the reference:
+        regression predicts X from Y.
     measure : str or Measure, or a sequence of them
     **options
-        Over the defaults of a measure given by name, for instance ``penalty=3`` for ``ridge100``.
+        Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``.
 
     Returns
     -------
     float, or dict of float
-        NaN where the measure is undefined for these data; its range and its value at Y = X are among the
-        measure's ``facts``.
+        One score, or for a sequence of measures a dict from name to score. NaN if the measure is undefined
+        for these data. Its range and its value at Y = X are among the measure's ``facts``.
 
     Raises
     ------
     InputError
-        Data that is not numeric, not finite, constant, of other shape, of under 3 or of unequal samples, or
-        that the measure does not apply to; an unknown measure or option.
+        X or Y is not numeric, not finite, constant, or of another shape; they have fewer than 3 samples or
+        differ in samples; the measure cannot score these data; or a measure or option is unknown.
 
     Examples
     --------
@@ -167,17 +167,18 @@ def score(
     ['cka', 'nbs']
     """
     several = isinstance(measure, Sequence) and not isinstance(measure, str)
-    chosen: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]
+    choices: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]
     x, y = checks.pair(X, Y)
     reference = Reference.of(x)
     scores: dict[str, float] = {}
-    for each in chosen:
-        if not isinstance(each, str) and not hasattr(each, "bind"):
-            raise InputError(f"measure is {each!r}; give a name of simopt.measures.names(), or a measure.")
-        if options and not isinstance(each, str):
+    for choice in choices:
+        named = isinstance(choice, str)
+        if not named and not hasattr(choice, "bind"):
+            raise InputError(f"measure is {choice!r}; give a name of simopt.measures.names(), or a measure.")
+        if options and not named:
             raise InputError(
-                f"{each.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+                f"The options of measure {choice.name} are fixed; give {', '.join(options)} to measures.get."
             )
-        held = get(each, **options) if isinstance(each, str) else each
-        scores[each if isinstance(each, str) else each.name] = float(held.bind(reference)(y))
+        built = get(choice, **options) if named else choice
+        scores[choice if named else choice.name] = float(built.bind(reference)(y))
     return scores if several else next(iter(scores.values()))

@@ -1,8 +1,9 @@
-"""Canonical correlations and their kin: CCA, SVCCA, PWCCA and the singular values of PLS.
+"""Canonical correlations: CCA, SVCCA, PWCCA and the singular values of PLS.
 
-The canonical correlations of X and Y are the singular values of Qx'Qy, Q an orthonormal basis of the centered
-columns. The gradient goes through the basis as a subspace, so that neither repeated correlations nor repeated
-singular values of Y are ever told apart.
+The canonical correlations of X and Y are the singular values of Qx'Qy, where Q is an orthonormal basis of the
+centered columns (n, k). The scores depend on the subspace span Q only, and so does the gradient: it contains
+no difference of two correlations or of two singular values that are both kept, which would be NaN where they
+are equal.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _NORMALIZERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_r
 
 
 def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
-    """Return up to what singular values of the centered Y are rounding, (..., 1).
+    """Return eps max(n, q) (s_1 + ||mean||), (..., 1): singular values of centered Y up to it are rounding.
 
-    eps max(n, q) (s_1 + ||mean||): the error of centering grows with the mean.
+    The mean enters because the rounding error of centering grows with it.
 
     Parameters
     ----------
     values : Tensor, (..., r)
         Singular values of the centered Y, descending.
     Y : Tensor, (..., n, q)
-        As it came.
+        Not centered.
     """
     mean = torch.linalg.vector_norm(Y.detach().mean(dim=-2), dim=-1, keepdim=True)
     return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
@@ -47,18 +48,23 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
 def _basis_gradient(
     grad: Tensor, left: Tensor, values: Tensor, right: Tensor, keep: Tensor, variance: float
 ) -> Tensor:
-    inside = torch.where(keep[..., None, :], grad, 0.0)
-    along = left.mT @ inside
+    inside = torch.where(keep[..., None, :], grad, 0.0)  # G of the columns in use (..., n, r)
+    along = left.mT @ inside  # (..., r, r)
+    # (I - U U') G S^-1 V': the kept directions turn out of span U.
     pulled = ((inside - left @ along) / torch.where(keep, values, 1.0)[..., None, :]) @ right
-    # Row j, column i: a kept u_i turns towards a dropped u_j.
-    own, other = values[..., None, :], values[..., :, None]
-    gap = (own - other) * (own + other)
+    # Entry (j, i): a kept u_i turns towards a dropped u_j at the rate (s_i <u_j, dY v_i> + s_j <u_i, dY v_j>)
+    # / (s_i^2 - s_j^2), the perturbation of eigenvectors of YY'. Rotations among kept u_i leave span U as it
+    # is.
+    kept, dropped = values[..., None, :], values[..., :, None]
+    gap = (kept - dropped) * (kept + dropped)  # s_i^2 - s_j^2 without its cancellation
     largest = values[..., :1]
+    # At a tie of a kept and a dropped value the subspace jumps, and no rate exists.
     tie = torch.finfo(values.dtype).eps * max(left.shape[-2], right.shape[-1]) * largest.square()
     turned = keep[..., None, :] & ~keep[..., :, None] & (gap > tie[..., None])
     turn = torch.where(turned, along / torch.where(turned, gap, 1.0), 0.0)
-    pulled = pulled + left @ ((turn + turn.mT) * own) @ right
+    pulled = pulled + left @ ((turn + turn.mT) * kept) @ right
     if variance == 1:
+        # A column that Y lacks: the direction G asks for is added along v_j, see :func:`basis`.
         lacking = torch.where(keep[..., None, :], 0.0, grad)
         pulled = pulled + (lacking / torch.where(largest > 0, largest, 1.0)[..., None, :]) @ right
     return pulled
@@ -74,44 +80,49 @@ def _basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, 
 
 
 def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Return an orthonormal basis U of the leading part of the centered Y, and which columns are in use.
+    """Return an orthonormal basis U of the leading PCs of the centered Y, and which columns are in use.
 
-    The gradient is that of a function of span U, the same for U R with R orthogonal. With Y = U S V' it is
-    (I - U U') G S^-1 V', and where components are dropped, kept i and dropped j turn into each other with
-    1 / (s_i^2 - s_j^2), 0 at a tie; no difference of two kept values is ever taken.
+    The gradient is right for functions of span U: those that are the same for U R with any orthogonal R. With
+    Y = U S V' it is (I - U U') G S^-1 V'. If components are dropped, a kept u_i and a dropped u_j turn into
+    each other at rates proportional to 1 / (s_i^2 - s_j^2), set to 0 at a tie.
 
     Parameters
     ----------
     moments : Moments
     variance : float, in (0, 1]
-        Below 1 the smallest number of principal components whose share of the variance exceeds it; 1
-        keeps the rank.
+        Below 1: keep the smallest number of PCs whose share of the variance exceeds it. 1: keep all of
+        nonzero variance.
 
     Returns
     -------
     basis : Tensor, (..., n, r), r = min(n, q)
-        Columns not in use are zero. A gradient that asks for the unused ones, at variance 1, says in which
-        direction Y lacks rank: there the score jumps, and the gradient points along, of slope 1 / s_1.
+        Columns that are not in use are zero. At ``variance`` 1 these are directions that Y lacks. Where Y
+        gains one the score jumps, so there is no derivative; the gradient then moves Y towards the direction
+        that the caller's gradient asks for, with slope 1 / s_1.
     keep : Tensor of bool, (..., r)
+        Which columns are in use.
     """
     return _basis(moments.centered, moments.Y, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
-    """Return an orthonormal basis (n, k) of the leading part of the centered X, as :func:`basis` of Y."""
+    """Return an orthonormal basis (n, k) of the leading PCs of the centered X, as :func:`basis` does of Y."""
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
-    left = reference.scores / norms
+    left = reference.scores / norms  # the columns of U S are orthogonal
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
 
 
 def _leading(powers: Tensor, variance: float) -> Tensor:
-    share = powers.cumsum(dim=-1) / powers.sum(dim=-1, keepdim=True)
+    """Return which PCs, (..., r), are the fewest whose share of the variance exceeds ``variance``."""
+    share = powers.cumsum(dim=-1) / powers.sum(dim=-1, keepdim=True)  # of the first i PCs together (..., r)
     before = torch.cat([torch.zeros_like(share[..., :1]), share[..., :-1]], dim=-1)
     return before <= variance
 
 
 def _squared_norm_gradient(grad: Tensor, matrix: Tensor) -> Tensor:
     slope = 2 * matrix
+    # At an unused column the derivative of its square is 0. A subgradient of the nuclear norm stands in: it
+    # asks :func:`basis` for a direction of X that Y lacks.
     unused = (matrix == 0).all(dim=-2, keepdim=True)
     if bool(unused.any()):
         left, _, right = linalg.svd(matrix)
@@ -125,16 +136,17 @@ def _squared_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
 
 
 def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
-    """Return sum rho^power of the canonical correlations, (...).
+    """Return the sum of the canonical correlations rho, or of their squares, (...).
 
-    power 1: ||Qx'Qy||_*; power 2: ||Qx'Qy||_F^2 = tr(Px Py). Where a column of Qy is not in use, the gradient
-    asks for a direction of Qx that Qy lacks.
+    Power 1 is ||Qx'Qy||_*, power 2 is ||Qx'Qy||_F^2 = tr(Px Py) with the projections P = Q Q'. For a column
+    of Qy that is not in use, the gradient is a direction of Qx that Qy lacks.
 
     Parameters
     ----------
-    X_basis : Tensor, (n, k)
-    Y_basis : Tensor, (..., n, r)
-        Orthonormal columns, those not in use zero.
+    X_basis : Tensor, (n, k), Qx
+        Orthonormal columns.
+    Y_basis : Tensor, (..., n, r), Qy
+        Orthonormal columns; those not in use are zero.
     power : {1, 2}
     """
     cross = X_basis.mT @ Y_basis
@@ -153,15 +165,20 @@ class CCA(Measure):
         Divide by min(p, q) of the numbers of units; by sqrt(k_x k_y) of the numbers of components in use;
         or by min(k_x, k_y). Without truncation k is the rank.
     form : {"score", "angle"}
-        The quotient c, or arccos(c) in radians, which needs power 1 and normalizer ranks.
+        The quotient c, or arccos(c) in radians; ``angle`` needs ``power=1`` and ``normalizer=ranks``.
     variance : float, in (0, 1]
-        Below 1 (SVCCA) each side is first cut to the smallest number of principal components whose share of
-        its variance exceeds this. The score jumps where the number changes.
+        Below 1 (SVCCA) X and Y are each reduced to the smallest number of PCs whose share of the variance
+        exceeds this. The score jumps where that number changes.
 
     Raises
     ------
     InputError
-        An option is none of these.
+        An option is out of its range.
+
+    References
+    ----------
+    Hotelling 1936, Relations Between Two Sets of Variates, doi:10.1093/biomet/28.3-4.321.
+    Raghu et al. 2017, SVCCA, arXiv:1706.05806.
     """
 
     power: int = 1
@@ -183,25 +200,25 @@ class CCA(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Blind to any invertible affine map of either side; truncated, to rotation, scale and offset."""
+        """Invariant to invertible affine maps of X and of Y; truncated, to rotation, scale and offset."""
         rho = "sum rho" if self.power == 1 else "sum rho^2"
         formula = f"{rho} / {_NORMALIZERS[self.normalizer]}"
         if self.form == "angle":
             formula = f"arccos({formula})"
         formula += ", rho = singular values of Qx'Qy"
         if self.variance < 1:
-            formula += f", after PCA of each side to over {self.variance:g} of the variance"
-        ignored = AFFINE if self.variance == 1 else ROTATIONAL
+            formula += f", after PCA of X and of Y to over {self.variance:g} of the variance"
+        invariant = AFFINE if self.variance == 1 else ROTATIONAL
         return Facts(
             family="cca",
             formula=formula,
-            source="Raghu et al. 2017, SVCCA"
+            source="Raghu et al. 2017, SVCCA, arXiv:1706.05806"
             if self.variance < 1
-            else "Hotelling 1936, Relations Between Two Sets of Variates",
+            else "Hotelling 1936, Relations Between Two Sets of Variates, doi:10.1093/biomet/28.3-4.321",
             high=math.pi / 2 if self.form == "angle" else 1.0,
             at_self=0.0 if self.form == "angle" else None if self.normalizer == "units" else 1.0,
             larger_is_closer=self.form == "score",
-            **both(ignored),
+            **both(invariant),
             sample_rotations=True,
             relations=self._relations(),
         )
@@ -216,7 +233,7 @@ class CCA(Measure):
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Without truncation, with as many units as samples, Y spans everything."""
+        """Y with as many units as samples spans all samples, unless it is truncated."""
         return None if self.variance < 1 else spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
@@ -227,8 +244,10 @@ class CCA(Measure):
 
         def evaluate(moments: Moments) -> Tensor:
             Y_basis, keep = basis(moments, self.variance)
-            Y_rank = keep.sum(dim=-1)
+            Y_rank = keep.sum(dim=-1)  # (...)
             if self.form == "angle":
+                # ||Q||_F^2 is the rank: of unit norm, Qx and Qy have the cosine sum rho / sqrt(k_x k_y). The
+                # angle comes from their distance, which keeps its digits where the cosine is near 1.
                 Y_unit = Y_basis / Y_rank.to(Y_basis.dtype).sqrt()[..., None, None]
                 return procrustes.angle(procrustes.distance(Y_unit, X_unit))
             total = sum_of_correlations(X_basis, Y_basis, self.power)
@@ -243,19 +262,22 @@ class CCA(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class PWCCA(Measure):
-    """Projection-weighted CCA: correlations weighted by how much of X their canonical variates carry.
+    """Projection-weighted CCA: correlations weighted by how strongly X projects on their canonical variates.
 
-    The variates h_i of X depend on Y, and each turns without bound as its correlation meets another; the
-    weights follow. Not differentiable.
+    Not differentiable: where two correlations meet, their variates in X, and so the weights, jump.
+
+    References
+    ----------
+    Morcos et al. 2018, arXiv:1806.05759.
     """
 
     @property
     def facts(self) -> Facts:
-        """Blind to invertible affine maps of Y; to permutation, common scale and offsets of X."""
+        """Invariant to invertible affine maps of Y, and to permutation, common scale and offsets of X."""
         return Facts(
             family="cca",
             formula="sum_i w_i rho_i / sum_i w_i, w_i = sum_j |<h_i, x_j>|, h_i canonical variates of X",
-            source="Morcos et al. 2018, Insights on representational similarity with canonical correlation",
+            source="Morcos et al. 2018, Insights on representational similarity, arXiv:1806.05759",
             invariant_x=ROTATIONAL - {"orthogonal"},
             invariant_y=AFFINE,
             symmetric=False,
@@ -265,14 +287,14 @@ class PWCCA(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """With as many units as samples Y spans everything."""
+        """Y with as many units as samples spans all samples."""
         return spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Where several correlations are 1 (wide Y) or 0 (X of higher rank than Y) their variates are not
-        unique; the principal axes of X within their span stand for them.
+        unique. The principal axes of X within their span are taken instead.
         """
         X_basis = reference_basis(reference)
         units = X_basis.mT @ linalg.center(reference.responses)  # (K, p)
@@ -280,31 +302,34 @@ class PWCCA(Measure):
         @torch.no_grad()
         def evaluate(moments: Moments) -> Tensor:
             Y_basis, _ = basis(moments)
+            # All K variates of X, also those that Y has no part in (full_matrices), with correlation 0.
             left, rho, _ = torch.linalg.svd(X_basis.mT @ Y_basis, full_matrices=True)
             rho = torch.cat([rho, rho.new_zeros(*rho.shape[:-1], left.shape[-1] - rho.shape[-1])], dim=-1)
-            carried = left.mT @ units
+            projections = left.mT @ units  # <h_i, x_j> (..., K, p)
+            # Correlations within 100 n eps of 1 or of 0 count as equal to it.
             exact = 100 * torch.finfo(rho.dtype).eps * reference.samples
             one, none = rho >= 1 - exact, rho <= exact
-            weights = torch.where(one | none, 0.0, carried.abs().sum(dim=-1))
-            ones = _axes_weight(carried * one[..., None])
-            rest = _axes_weight(carried * none[..., None])
+            weights = torch.where(one | none, 0.0, projections.abs().sum(dim=-1))  # w_i (..., K)
+            ones = _axes_weight(projections * one[..., None])
+            rest = _axes_weight(projections * none[..., None])
             return ((weights * rho).sum(dim=-1) + ones) / (weights.sum(dim=-1) + ones + rest)
 
         return evaluate
 
 
-def _axes_weight(carried: Tensor) -> Tensor:
-    _, values, right = torch.linalg.svd(carried, full_matrices=False)
+def _axes_weight(projections: Tensor) -> Tensor:
+    """Return sum_i w_i, (...), with the principal axes of the rows of ``projections`` as variates."""
+    _, values, right = torch.linalg.svd(projections, full_matrices=False)
     return (values * right.abs().sum(dim=-1)).sum(dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PLSSingularValue(Measure):
-    """The mean singular value of the cross-covariance of X and Y: PLS without its regression."""
+    """The mean singular value of the cross-covariance of X and Y, which partial least squares decomposes."""
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation and offset of either side; proportional to the scale of both."""
+        """Invariant to rotation and offset of X and of Y; proportional to the scale of both."""
         return Facts(
             family="cca",
             formula="||X'Y||_* / ((n - 1) min(p, q))",
@@ -317,6 +342,7 @@ class PLSSingularValue(Measure):
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
+        # ``cross`` is X'Y / ||X||_F up to a rotation of X.
         size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]
         return lambda moments: linalg.nuclear_norm(moments.cross) * (size / min(p, moments.Y.shape[-1]))

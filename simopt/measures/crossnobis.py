@@ -1,12 +1,19 @@
-"""Crossnobis RDMs: distances of conditions, cross-validated over repeats, so that noise adds nothing to them.
+"""Crossnobis RDMs: distances between conditions, cross-validated over repeats so that noise adds no bias.
 
 The samples are repeats x conditions, one repeat after the other with the conditions in the same order. With
-z_i^A condition i in repeat A, whitened, M repeats and q units,
+z_i^A the whitened response to condition i in repeat A, M repeats and q units,
 
     d_ij = 1 / (M (M - 1) q) sum_{A != B} (z_i^A - z_j^A)'(z_i^B - z_j^B)
          = (||t_i - t_j||^2 - sum_A ||z_i^A - z_j^A||^2) / (M (M - 1) q),    t_i = sum_A z_i^A,
 
-which is 0 on average where two conditions differ by noise only, and may be negative.
+as sum_{A != B} a_A'a_B = ||sum_A a_A||^2 - sum_A ||a_A||^2. Its mean is 0 for conditions that differ by noise
+only, so it may be negative. The second line makes it a difference of two squared distances
+(:class:`Embedding`).
+
+References
+----------
+Walther et al. 2016, Reliability of Dissimilarity Measures for Multi-voxel Pattern Analysis,
+doi:10.1016/j.neuroimage.2015.12.012.
 """
 
 from __future__ import annotations
@@ -30,7 +37,7 @@ NOISE: dict[Noise, str] = {
     "full": "S the covariance of the residuals",
     "ledoit_wolf": "S the covariance of the residuals, shrunk towards a multiple of I",
 }
-"""What the units are whitened by; residuals are the differences of repeats from their condition mean."""
+"""The covariance S that whitens the units; residuals are responses less the mean of their condition."""
 
 INVARIANT: dict[Noise, frozenset[str]] = {
     "none": ROTATIONAL,
@@ -41,17 +48,18 @@ INVARIANT: dict[Noise, frozenset[str]] = {
 
 
 def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Embedding:
-    """Return the conditions as an embedding: t_i, and as negative coordinates z_i^A of every repeat.
+    """Return the embedding of the conditions: coordinates t_i, and z_i^A of each repeat as negative ones.
 
     Parameters
     ----------
     responses : Tensor, (..., n, q)
         Not centered.
     repeats : int, >= 2, or None
-        M; None is refused, as nothing tells repeats from conditions.
+        M; None is refused, as the data alone do not tell repeats from conditions.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
+        How the units are whitened, see :data:`NOISE`.
     what : str
-        How errors call the responses.
+        What errors call the responses.
 
     Returns
     -------
@@ -60,42 +68,57 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
     Raises
     ------
     InputError
-        Samples that are no multiple of the repeats, or of fewer than 3 conditions; noise that has no inverse
-        covariance.
+        The samples are not a multiple of the repeats, there are fewer than 3 conditions, or the noise
+        covariance is singular.
     """
     n, q = responses.shape[-2:]
     if repeats is None:
         raise InputError(
-            f"{what}: crossnobis distances need repeats of the conditions; give repeats=M where the {n} "
-            "samples are M repeats x conditions, one repeat after the other."
+            f"{what}: crossnobis distances need repeats of the conditions; give repeats=M if the {n} samples "
+            "are M repeats x conditions, one repeat after the other."
         )
     if n % repeats or n // repeats < 3:
         raise InputError(
             f"{what} has {n} samples, which are not {repeats} repeats of at least 3 conditions, one repeat "
             "after the other."
         )
-    parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)
+    parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)  # (..., M, c, q)
+    # Differences of conditions within a repeat do not depend on its mean, and are more accurate without it.
     centered = linalg.center(parts)
     if noise != "none":
         residuals = (parts - parts.mean(dim=-3, keepdim=True)).flatten(-3, -2)
         triangle = _whitener(residuals, n - n // repeats, noise, responses, what)[..., None, :, :]
+        # z R^-1 has noise covariance I, as S = R'R.
         centered = torch.linalg.solve_triangular(triangle, centered, upper=True, left=False)
-    each = centered.movedim(-3, -2).flatten(-2)  # (..., c, M q)
-    points = torch.cat([centered.sum(dim=-3), each], dim=-1) / math.sqrt(repeats * (repeats - 1) * q)
+    repeat_by_repeat = centered.movedim(-3, -2).flatten(-2)  # z_i^A (..., c, M q)
+    points = torch.cat([centered.sum(dim=-3), repeat_by_repeat], dim=-1)  # (..., c, (M + 1) q)
+    points = points / math.sqrt(repeats * (repeats - 1) * q)
     return Embedding("crossnobis", points, negative=repeats * q)
 
 
 def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, what: str) -> Tensor:
-    """Return upper triangular R, (..., q, q), with S = R'R, of residuals (..., n, q) and their freedom."""
+    """Return upper triangular R, (..., q, q), with S = R'R the noise covariance.
+
+    Parameters
+    ----------
+    residuals : Tensor, (..., n, q)
+    freedom : int
+        Their degrees of freedom: samples less conditions.
+    noise : {"diagonal", "full", "ledoit_wolf"}
+    responses : Tensor, (..., n, q)
+        Set the scale of rounding errors.
+    what : str
+        What errors call the responses.
+    """
     n, q = residuals.shape[-2:]
     if noise == "diagonal":
         spread = torch.linalg.vector_norm(residuals, dim=-2)
         floor = n * torch.finfo(spread.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-2)
-        still = spread.detach() <= floor
-        if bool(still.any()):
+        noiseless = spread.detach() <= floor
+        if bool(noiseless.any()):
             raise InputError(
-                f"{what}: unit {int(torch.nonzero(still)[0, -1])} is the same in every repeat, so it has no "
-                "noise variance to divide by. Remove such units, or take noise=ledoit_wolf or noise=none."
+                f"{what}: unit {int(torch.nonzero(noiseless)[0, -1])} is the same in every repeat, so it has "
+                "no noise variance to divide by. Remove such units, or choose noise=ledoit_wolf or none."
             )
         return torch.diag_embed(spread / math.sqrt(freedom))
     if noise == "ledoit_wolf":
@@ -103,39 +126,46 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         if bool(info.any()):
             raise InputError(
                 f"{what}: the repeats differ too little for a noise covariance, even a shrunk one. "
-                "Take noise=none."
+                "Choose noise=none."
             )
         return triangle
-    remedy = "Take noise=ledoit_wolf or noise=diagonal, or fewer units."
+    remedy = "Choose noise=ledoit_wolf or noise=diagonal, or fewer units."
     if q > freedom:
         raise InputError(
-            f"{what} has {q} units and {freedom} degrees of freedom of the noise (samples less conditions), "
+            f"{what} has {q} units, but {freedom} degrees of freedom of the noise (samples less conditions), "
             f"so the noise covariance is singular. {remedy}"
         )
+    # With residuals E = Q R, E'E = R'R: the factor of S without forming S, which would square the condition.
     triangle = torch.linalg.qr(residuals)[1]
     dependent = dependent_unit(triangle, responses)
     if dependent is not None:
         raise InputError(
-            f"{what}: the noise of unit {dependent} is none, or a combination of that of the units before "
-            f"it, so the noise covariance is singular. {remedy}"
+            f"{what}: unit {dependent} has zero noise variance, or its noise is a linear combination of that "
+            f"of the units before it, so the noise covariance is singular. {remedy}"
         )
     return triangle / math.sqrt(freedom)
 
 
 def _shrunk(residuals: Tensor) -> Tensor:
-    """Return (1 - a) S + a m I, S = R'R / n, (..., q, q), of residuals R (..., n, q) of mean zero.
+    """Return the shrunk covariance (1 - a) S + a m I, (..., q, q), of residuals E (..., n, q) of mean zero.
 
-    m = tr S / q, and a = min(b, d) / d with d = ||S - m I||^2 and b = (sum_k ||r_k||^4 / n - ||S||^2) / n
-    (Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices).
+    S = E'E / n, m = tr S / q and a = min(b, d) / d, with d = ||S - m I||_F^2 = ||S||_F^2 - q m^2 and
+    b = (sum_k ||e_k||^4 / n - ||S||_F^2) / n.
+
+    References
+    ----------
+    Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices,
+    doi:10.1016/S0047-259X(03)00096-4.
     """
     n, q = residuals.shape[-2:]
     S = linalg.gram(residuals) / n
-    mean = torch.diagonal(S, dim1=-2, dim2=-1).mean(dim=-1)
-    square = S.square().sum(dim=(-2, -1))
-    quartic = residuals.square().sum(dim=-1).square().mean(dim=-1)
-    away = square - q * mean.square()
-    # S is m I already, whatever the weight.
-    round_ = away.detach() <= q * torch.finfo(S.dtype).eps * square.detach()
-    weight = torch.where(round_, 1.0, (quartic - square) / n / torch.where(round_, 1.0, away)).clamp(0, 1)
+    mean = torch.diagonal(S, dim1=-2, dim2=-1).mean(dim=-1)  # m (...)
+    square = S.square().sum(dim=(-2, -1))  # ||S||_F^2
+    quartic = residuals.square().sum(dim=-1).square().mean(dim=-1)  # sum_k ||e_k||^4 / n
+    distance = square - q * mean.square()  # d
+    # If d is rounding, S = m I and any weight gives the same.
+    spherical = distance.detach() <= q * torch.finfo(S.dtype).eps * square.detach()
+    weight = (quartic - square) / n / torch.where(spherical, 1.0, distance)
+    weight = torch.where(spherical, 1.0, weight).clamp(0, 1)  # a
     identity = torch.eye(q, dtype=S.dtype, device=S.device)
     return (1 - weight)[..., None, None] * S + (weight * mean)[..., None, None] * identity

@@ -1,4 +1,4 @@
-"""Folds of the samples: contiguous, or contiguous conditions with all their time bins."""
+"""Folds for cross-validation: contiguous samples, or contiguous conditions with all their time bins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from simopt.errors import InputError
 
 @dataclass(frozen=True)
 class Folds:
-    """How samples are divided into test folds; one fold of all samples means no cross-validation.
+    """The division of samples into test folds; one fold of all samples means no cross-validation.
 
     Attributes
     ----------
     sizes : tuple of int, (f,)
+        Test samples of each fold.
     order : Tensor of int, (n,), or None
-        Samples fold by fold; None where they are so already.
+        Indices of the samples, fold by fold; None if the samples are in this order already.
     test_sizes, train_sizes : Tensor, (f,)
+        Numbers of test and train samples, as floats for the algebra.
     """
 
     sizes: tuple[int, ...]
@@ -29,28 +31,44 @@ class Folds:
 
     @classmethod
     def of(cls, samples: int, folds: int | None, conditions: int | None, name: str, like: Tensor) -> Folds:
-        """Divide samples; ``like`` gives the dtype and device of the sizes.
+        """Divide samples into folds.
+
+        Parameters
+        ----------
+        samples : int
+        folds : int or None
+            None: one fold of all samples, for both fit and score.
+        conditions : int or None
+            A number of conditions keeps all time bins of a condition in one fold.
+        name : str
+            Of the measure, for errors.
+        like : Tensor
+            Has the dtype and device of the sizes.
 
         Raises
         ------
         InputError
-            More folds than samples or conditions, or samples that are no multiple of the conditions.
+            There are more folds than samples or conditions, or the samples are not a multiple of the
+            conditions.
         """
         if folds is None:
             everything = torch.tensor([samples], dtype=like.dtype, device=like.device)
             return cls((samples,), None, everything, everything)
-        members = samples if conditions is None else conditions
-        if folds > members:
+        total = samples if conditions is None else conditions
+        if folds > total:
             what = "samples" if conditions is None else "conditions"
             raise InputError(
-                f"{name}: {folds} folds of {members} {what}; there can be at most as many as {what}."
+                f"{name}: {folds} folds of {total} {what}; choose at most as many folds as {what}."
             )
-        counts = [members // folds + (k < members % folds) for k in range(folds)]
+        # As in scikit-learn's KFold: sizes differ by one at most, the larger folds first.
+        counts = [total // folds + (k < total % folds) for k in range(folds)]
         order = None
         if conditions is not None:
             if samples % conditions:
-                raise InputError(f"{name}: {samples} samples are no multiple of {conditions} conditions.")
+                raise InputError(f"{name}: {samples} samples are not a multiple of {conditions} conditions.")
             bins = samples // conditions
+            # Samples are time x condition with time outermost: the folds of the conditions repeat in each
+            # bin.
             fold_of = torch.repeat_interleave(torch.arange(folds), torch.tensor(counts)).repeat(bins)
             order = torch.argsort(fold_of, stable=True).to(like.device)
             counts = [count * bins for count in counts]
@@ -59,25 +77,25 @@ class Folds:
 
     @property
     def whole(self) -> bool:
-        """Whether all samples are fitted and scored."""
+        """Whether the fit and the score use all samples, without cross-validation."""
         return len(self.sizes) == 1
 
     @property
     def smallest_train(self) -> int:
-        """The least number of samples that a fit sees."""
+        """The number of train samples of the largest fold."""
         return sum(self.sizes) if self.whole else sum(self.sizes) - max(self.sizes)
 
     def parts(self, samples: Tensor) -> tuple[Tensor, ...]:
-        """Return the samples (..., n, q) of each fold, f times (..., n_f, q)."""
+        """Return the test samples of each fold, f times (..., n_f, q), of all samples (..., n, q)."""
         ordered = samples if self.order is None else samples.index_select(-2, self.order)
         return torch.split(ordered, list(self.sizes), dim=-2)
 
     def train(self, parts: tuple[Tensor, ...], fold: int) -> Tensor:
-        """Return the samples that the fit of a fold sees, (..., n_train, q)."""
+        """Return the train samples of a fold, (..., n - n_f, q), from the test samples of all folds."""
         if self.whole:
             return parts[0]
         return torch.cat([part for k, part in enumerate(parts) if k != fold], dim=-2)
 
     def train_sum(self, sums: Tensor) -> Tensor:
-        """Return the sums (..., f, q) over the train samples from those over the test samples."""
+        """Return the sums over the train samples of each fold, (..., f, q), from those over test samples."""
         return sums if self.whole else sums.sum(dim=-2, keepdim=True) - sums

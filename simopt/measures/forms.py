@@ -1,4 +1,4 @@
-"""Forms: monotone functions of a cosine-like score, 1 at Y = X; the angles among them are distances."""
+"""Forms of a score that is 1 at Y = X: the score itself, its square, or an angle made of its arccos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ DISTANCES = ("angle", "angle_normalized")
 
 
 def apply(form: Form, score: Tensor) -> Tensor:
-    """Return the form of a score s.
+    """Return a form of a score s, elementwise.
 
     ``score``: s; ``squared``: s^2; ``angular``: 1 - (2/pi) arccos s; ``angle``: arccos s, in radians;
-    ``angle_normalized``: (2/pi) arccos s.
+    ``angle_normalized``: (2/pi) arccos s. The two angles are distances: 0 at s = 1.
     """
     if form == "score":
         return score
     if form == "squared":
         return score.square()
+    # All three angles come from 1 - (2/pi) arccos s, whose gradient is finite at s = 1.
     similarity = linalg.angular(score)
     if form == "angular":
         return similarity
@@ -30,7 +31,7 @@ def apply(form: Form, score: Tensor) -> Tensor:
 
 
 def wording(form: Form, formula: str) -> str:
-    """Write the form around a formula."""
+    """Return the formula of a form of the score with this formula."""
     return {
         "score": formula,
         "squared": f"({formula})^2",
@@ -41,13 +42,14 @@ def wording(form: Form, formula: str) -> str:
 
 
 def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
-    """Return the facts that a form of a score in [low, 1] changes: range, value at Y = X and direction."""
+    """Return the facts that depend on the form of a score in [low, 1]: range, value at Y = X, direction."""
+    widest = math.acos(max(low, -1))  # the largest angle, of the lowest score; R2 may be below -1
     ends = {
         "score": (low, 1.0),
         "squared": (0.0, max(1.0, low**2)),
-        "angular": (1 - 2 / math.pi * math.acos(max(low, -1)), 1.0),
-        "angle": (0.0, math.acos(max(low, -1))),
-        "angle_normalized": (0.0, 2 / math.pi * math.acos(max(low, -1))),
+        "angular": (1 - 2 / math.pi * widest, 1.0),
+        "angle": (0.0, widest),
+        "angle_normalized": (0.0, 2 / math.pi * widest),
     }[form]
     distance = form in DISTANCES
     return {"low": ends[0], "high": ends[1], "at_self": float(not distance), "larger_is_closer": not distance}

@@ -1,4 +1,4 @@
-"""A user's own function of (X, Y) as a measure."""
+"""A measure made of a user's own function of (X, Y)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from simopt.measures.moments import Reference
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionMeasure(Measure):
-    """A function of two tensors X (n, p) and Y (n, q) that returns a number or a tensor of one element.
+    """A measure made of a function.
 
-    It is called once for each Y of a batch. Nothing is known of its range or its invariances, and it can be
-    optimized if what it returns has a gradient.
+    Its range and invariances are unknown. It can be optimized if the value it returns has a gradient.
 
     Parameters
     ----------
     function : callable
+        Takes tensors X (n, p) and Y (n, q) and returns a number or a tensor of one element. It is called once
+        for each Y of a batch.
     options : mapping
-        Passed to it by keyword.
+        Keyword arguments of the function.
     """
 
     function: Callable[..., Any]
@@ -33,7 +34,7 @@ class FunctionMeasure(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Nothing is assumed but that larger is closer."""
+        """Nothing is assumed except that larger is closer."""
         return Facts(
             family="your own",
             formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
@@ -48,12 +49,13 @@ class FunctionMeasure(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the function, looped over the batch."""
+        """Return the function, called for each Y of a batch."""
         return over_batch(lambda Y: self._call(reference.responses, Y))
 
     def _call(self, X: Tensor, Y: Tensor) -> Tensor:
         value = self.function(X, Y, **self.options)
         try:
+            # A tensor keeps its gradient; a plain number becomes a tensor without one.
             score = torch.as_tensor(value, dtype=Y.dtype, device=Y.device)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{self.name} returned a {type(value).__name__}; expected a number.") from error

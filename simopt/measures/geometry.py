@@ -1,7 +1,7 @@
-"""Geometric differences: distances between samples, where they lie, and the space they span.
+"""Geometric comparisons: distances between samples, statistics of their location, and the space they span.
 
-Distances are computed from differences of responses, not from inner products, so an offset costs no digits;
-at distance 0 (the tip of a cone) their gradient is 0.
+Distances between samples are accurate also if the responses have a large mean (:mod:`simopt.pairwise`). Where
+a norm or distance is 0 it has no derivative; its gradient is then 0.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ _ROTATION = frozenset({"permutation", "orthogonal"})
 
 
 def directions(rows: Tensor) -> Tensor:
-    """Scale every row of A (..., n, p) to length 1; a row of zeros stays, with gradient 0."""
+    """Return A (..., n, p) with every row scaled to length 1; a row of zeros stays zero, with gradient 0."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    # Both torch.where are needed: 0 / 0 in the branch that is not taken would still make the gradient NaN.
     zero = length == 0
     return torch.where(zero, 0.0, rows / torch.where(zero, 1.0, length))
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """Return the largest absolute eigenvalue, (...), of symmetric A (..., n, n).
+    """Return the spectral norm, the largest absolute eigenvalue, (...), of symmetric A (..., n, n).
 
-    With v the unit eigenvector it is |v'Av|, whose gradient at fixed v is +- vv', that of the norm wherever
-    the eigenvalue is simple.
+    With v its unit eigenvector it is |v'Av|. The gradient at fixed v, sign(v'Av) vv', is that of the norm
+    wherever the eigenvalue is simple, as v'Av is stationary at an eigenvector.
 
     Raises
     ------
@@ -44,51 +45,64 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     """
     values, vectors = linalg.eigh(matrix.detach())
     largest = values.abs().argmax(dim=-1)[..., None, None]
-    v = vectors.take_along_dim(largest, dim=-1)
+    v = vectors.take_along_dim(largest, dim=-1)  # (..., n, 1)
     return (v.mT @ matrix @ v)[..., 0, 0].abs()
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
-    """Return sqrt(<A, B> / (||A|| ||B||)), (...), of double-centered distances.
+    """Return the distance correlation sqrt(<A, B> / (||A|| ||B||)), (...), of double-centered distances A, B.
 
     Parameters
     ----------
     x : Tensor, (n, n)
-        The double-centered distances of X, divided by their norm.
+        A / ||A||, of the distances of X.
     distances_y : Tensor, (..., n, n)
+        Distances of Y, not centered.
 
     Returns
     -------
     Tensor, (...)
-        In [0, 1] (Székely et al. 2007, eq. 2.8, biased). At 0 the gradient is 0; NaN where Y is constant.
+        In [0, 1], not corrected for bias. At 0 the gradient is 0. NaN if Y is constant.
+
+    References
+    ----------
+    Székely, Rizzo & Bakirov 2007, Measuring and Testing Dependence by Correlation of Distances (eq. 2.8),
+    doi:10.1214/009053607000000505.
     """
-    y = linalg.double_center(distances_y)
+    y = linalg.double_center(distances_y)  # B (..., n, n)
     squared = (x * y).sum(dim=(-2, -1)) / torch.linalg.matrix_norm(y)
     return linalg.root(squared)
 
 
 def uniformity(responses: Tensor) -> Tensor:
-    """Return log mean_ij exp(-2 ||a_i - a_j||^2), i = j included, (...) (Wang & Isola 2020, t = 2)."""
+    """Return log mean_ij exp(-2 ||a_i - a_j||^2), (...), over all n^2 pairs, also i = j.
+
+    References
+    ----------
+    Wang & Isola 2020, arXiv:2005.10242 (t = 2).
+    """
     potential = -2 * pairwise.squared_distances(responses)
+    # In one step, as exp(-2 d^2) underflows where samples are far apart.
     return torch.logsumexp(potential, dim=(-2, -1)) - 2 * math.log(responses.shape[-2])
 
 
 def mean_sample(responses: Tensor) -> Tensor:
-    """Return the mean over samples, (..., 1, p); 0, with gradient 0, where it is 0 to rounding."""
+    """Return the mean over samples, (..., 1, p); exactly 0, with gradient 0, if it is 0 to rounding."""
+    # The mean of centered responses is rounding, so its length and direction would be arbitrary.
     mean = responses.mean(dim=-2, keepdim=True)
     rounding = 8 * torch.finfo(mean.dtype).eps * responses.detach().abs().amax(dim=(-2, -1), keepdim=True)
     return torch.where((mean.abs() <= rounding).all(dim=-1, keepdim=True), 0.0, mean)
 
 
 def magnitude(responses: Tensor) -> Tensor:
-    """Return the length of the mean sample, (...); its gradient is 0 at length 0."""
+    """Return the length of the mean sample, (...); at length 0 the gradient is 0."""
     return torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
 
 
 def concentricity(responses: Tensor) -> Tensor:
-    """Return the mean cosine of the samples with their mean, (...).
+    """Return the mean cosine between the samples and their mean, (...).
 
-    At a mean of 0 it has no limit; there it and its gradient are 0.
+    If the mean is 0 it is undefined; it and its gradient are then 0.
     """
     cosines = (directions(responses) * directions(mean_sample(responses))).sum(dim=-1)
     return cosines.mean(dim=-1)
@@ -103,7 +117,9 @@ _FORMULAS = {
 
 
 def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -> Tensor:
-    inner = left.mT @ grad @ right
+    # Of P = U V', with M = U'GV: U (M - M')/(s_i + s_j) V' within both spans, and (I - U U') G V S^-1 V' and
+    # U S^-1 U' G (I - V V') out of each. All divisors are sums of singular values.
+    inner = left.mT @ grad @ right  # M (..., k, k)
     turned = (inner - inner.mT) / (values[..., :, None] + values[..., None, :])
     from_left = (grad @ right - left @ inner) / values[..., None, :]
     from_right = (left.mT @ grad - inner @ right.mT) / values[..., :, None]
@@ -112,10 +128,10 @@ def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -
 
 @with_gradient(_polar_gradient)
 def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
-    """Return UV', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
+    """Return U V', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
 
-    Its gradient is exact at constant rank and divides by sums s_i + s_j of nonzero singular values only, so
-    repeated ones do no harm.
+    The gradient is exact at constant rank. It divides by sums s_i + s_j of nonzero singular values only, so
+    equal ones need no special case.
 
     Raises
     ------
@@ -124,6 +140,7 @@ def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
     """
     left, values, right = linalg.svd(matrix)
     keep = values > linalg.rank_tolerance(values, matrix)
+    # Directions that are left out become zero columns; 1 in place of their values is a harmless divisor.
     left, right = left * keep[..., None, :], right.mT * keep[..., None, :]
     return left @ right.mT, (left, torch.where(keep, values, 1.0), right)
 
@@ -135,13 +152,19 @@ class DistanceMatrices(Measure):
     Parameters
     ----------
     comparison : {"spectral", "pairs", "correlation"}
-        The spectral norm of the difference of the two n x n matrices; the Euclidean norm of the difference
-        over pairs of samples; or the distance correlation.
+        ``spectral``: the spectral norm of the difference of the two (n, n) distance matrices; ``pairs``: the
+        Euclidean norm of their difference over pairs of samples; ``correlation``: the distance correlation.
 
     Raises
     ------
     InputError
         The comparison is none of these.
+
+    References
+    ----------
+    Yin & Shen 2018, On the Dimensionality of Word Embedding, arXiv:1812.04224.
+    Klabunde et al. 2025, Similarity of Neural Network Models, arXiv:2305.06329.
+    Székely, Rizzo & Bakirov 2007, doi:10.1214/009053607000000505.
     """
 
     comparison: DistanceComparison
@@ -151,12 +174,12 @@ class DistanceMatrices(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric, blind to rotation and offset; the correlation also to scale."""
+        """Symmetric, invariant to rotation and offset; the correlation also to scale."""
         if self.comparison == "correlation":
             return Facts(
                 family="geometry",
                 formula="sqrt(<A, B> / (||A||_F ||B||_F)), A and B double-centered distance matrices",
-                source="Székely, Rizzo & Bakirov 2007, Measuring and Testing Dependence by Correlation",
+                source="Székely et al. 2007, Correlation of Distances, doi:10.1214/009053607000000505",
                 **both(ROTATIONAL),
                 cost="n^2 p",
                 relations=("its square is CKA with the kernel -||x_i - x_j||",),
@@ -165,7 +188,7 @@ class DistanceMatrices(Measure):
         return Facts(
             family="geometry",
             formula="||D_X - D_Y||_2" if spectral else "||D_X - D_Y||_F / sqrt 2",
-            source="Yin & Shen 2018, On the Dimensionality of Word Embedding; Klabunde et al. 2025",
+            source="Yin & Shen 2018, arXiv:1812.04224; Klabunde et al. 2025, arXiv:2305.06329",
             **both(_ROTATION | {"translation"}),
             **distance_facts(math.inf),
             cost="n^2 p + n^3" if spectral else "n^2 p",
@@ -174,29 +197,35 @@ class DistanceMatrices(Measure):
 
     def prepare(self, reference: Reference) -> Score:
         """Compute the distances of X, and return the score as a function of the moments."""
-        x = pairwise.distances(reference.responses)
+        x = pairwise.distances(reference.responses)  # (n, n)
         if self.comparison == "correlation":
-            own = linalg.double_center(x)
-            own = own / torch.linalg.matrix_norm(own)
-            return lambda moments: distance_correlation(own, pairwise.distances(moments.Y))
+            centered = linalg.double_center(x)
+            unit = centered / torch.linalg.matrix_norm(centered)
+            return lambda moments: distance_correlation(unit, pairwise.distances(moments.Y))
         if self.comparison == "spectral":
             return lambda moments: spectral_norm(x - pairwise.distances(moments.Y))
+        # The matrix has each pair of samples twice.
         return lambda moments: torch.linalg.matrix_norm(x - pairwise.distances(moments.Y)) / math.sqrt(2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticDifference(Measure):
-    """How far apart a statistic of X and that of Y are.
+    """The absolute difference of a statistic of X and of Y.
 
     Parameters
     ----------
     statistic : {"uniformity", "magnitude", "concentricity"}
-        How evenly the samples spread; the length of their mean; their mean cosine with it.
+        How evenly the samples are spread; the length of their mean; or their mean cosine with it.
 
     Raises
     ------
     InputError
         The statistic is none of these.
+
+    References
+    ----------
+    Wang & Isola 2020, arXiv:2005.10242.
+    Wang et al. 2022, Towards Understanding the Instability of Network Embedding.
     """
 
     statistic: Statistic
@@ -206,16 +235,16 @@ class StatisticDifference(Measure):
 
     @property
     def facts(self) -> Facts:
-        """A distance of two numbers: 0 for many Y other than X."""
-        ignored = {"uniformity": {"translation"}, "magnitude": (), "concentricity": {"isotropic_scaling"}}
+        """A distance of two numbers: it is 0 for many Y other than X."""
+        invariant = {"uniformity": {"translation"}, "magnitude": (), "concentricity": {"isotropic_scaling"}}
         pairs = self.statistic == "uniformity"
         return Facts(
             family="geometry",
             formula=f"|u(X) - u(Y)|, {_FORMULAS[self.statistic]}",
-            source="Wang & Isola 2020, Alignment and Uniformity on the Hypersphere"
+            source="Wang & Isola 2020, Alignment and Uniformity on the Hypersphere, arXiv:2005.10242"
             if pairs
             else "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
-            **both(_ROTATION.union(ignored[self.statistic])),
+            **both(_ROTATION.union(invariant[self.statistic])),
             **distance_facts(2.0 if self.statistic == "concentricity" else math.inf),
             cost="n^2 p" if pairs else "n p",
         )
@@ -229,41 +258,47 @@ class StatisticDifference(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class EigenspaceOverlap(Measure):
-    """How much of the spaces that the columns of X and of Y span, uncentered, is common."""
+    """The overlap of the column spaces of X and of Y, not centered.
+
+    References
+    ----------
+    May et al. 2019, arXiv:1909.01264.
+    """
 
     @property
     def facts(self) -> Facts:
-        """Range [0, 1], symmetric; blind to any invertible linear map of either side, not to offsets."""
+        """Range [0, 1], symmetric; invariant to invertible linear maps of X and of Y, not to offsets."""
         invariant = ROTATIONAL - {"translation"} | {"column_scaling", "invertible_linear"}
         return Facts(
             family="geometry",
             formula="||U'V||_F^2 / max(p, q), U and V orthonormal bases of the column spaces of X and Y",
-            source="May et al. 2019, On the Downstream Performance of Compressed Word Embeddings",
+            source="May et al. 2019, Downstream Performance of Compressed Word Embeddings, arXiv:1909.01264",
             **both(invariant),
             at_self=None,
             relations=("cca-mean-squared without centering, times min(p, q) / max(p, q)",),
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Y of as many units as samples spans everything."""
+        """Y with as many units as samples spans all samples."""
         if units >= samples:
             return (
-                f"{units} units span all {samples} samples, so the overlap is the rank of X over the larger "
-                "number of units, whatever Y is. Use fewer units."
+                f"{units} units span all {samples} samples, so the overlap is the rank of X divided by the "
+                "larger number of units, whatever Y is. Use fewer units."
             )
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Find a basis of X, and return the score as a function of the moments.
+        """Compute a basis of X, and return the score as a function of the moments.
 
-        ||U'V||^2 = ||U||^2 - ||U - YB||^2 with B the least squares fit; as B is optimal, its gradient is that
-        at fixed B: exact at constant rank of Y.
+        ||U'V||_F^2 = ||U||_F^2 - ||U - Y B||_F^2, with B the least-squares fit of U from Y: the part of U
+        within span Y. As B minimizes the residual, the gradient is that at fixed B, exact at constant rank of
+        Y.
         """
-        basis = linalg.column_space(reference.responses)
+        basis = linalg.column_space(reference.responses)  # U (n, min(n, p)), zero columns beyond the rank
         rank, width = basis.square().sum(), reference.responses.shape[-1]
 
         def score(moments: Moments) -> Tensor:
-            coefficients = linalg.ridge_coefficients(moments.Y.detach(), basis)
+            coefficients = linalg.ridge_coefficients(moments.Y.detach(), basis)  # B (..., q, min(n, p))
             residual = (basis - moments.Y @ coefficients).square().sum(dim=(-2, -1))
             return (rank - residual) / max(width, moments.Y.shape[-1])
 
@@ -272,15 +307,21 @@ class EigenspaceOverlap(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedCosine(Measure):
-    """The mean cosine of the samples of X and Y after the best rotation of X onto Y, uncentered."""
+    """The mean cosine of the samples of X and Y after the best rotation of X onto Y, not centered.
+
+    References
+    ----------
+    Hamilton et al. 2016, arXiv:1605.09096.
+    Klabunde et al. 2025, arXiv:2305.06329.
+    """
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; blind to rotation and scale of either side, not to offsets."""
+        """Symmetric; invariant to rotation and scale of X and of Y, not to offsets."""
         return Facts(
             family="geometry",
             formula="mean_i cos(Q'x_i, y_i), Q = argmin over orthogonal Q of ||XQ - Y||_F",
-            source="Hamilton et al. 2016, Diachronic Word Embeddings; Klabunde et al. 2025",
+            source="Hamilton et al. 2016, Diachronic Word Embeddings, arXiv:1605.09096; Klabunde et al. 2025",
             **both(ROTATIONAL - {"translation"}),
             low=-1.0,
             relations=("with rows of equal length, the uncentered nbs",),
@@ -289,7 +330,8 @@ class AlignedCosine(Measure):
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
-        Q, zero-padded to the wider side, keeps the length of x_i, so only UV' of X'Y is needed.
+        The best rotation is U V' of X'Y = U S V'. If X or Y has fewer units it is padded with zero columns;
+        then Q keeps the length of x_i, so the cosine needs the direction of x_i only.
         """
         x = reference.responses
         rows = directions(x)

@@ -1,4 +1,4 @@
-"""GULP: how differently ridge regressions from X and from Y predict, over all targets of unit norm."""
+"""GULP: how much the predictions of ridge regressions from X and from Y differ, over all targets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def _hat_gradient(
     grad: Tensor, left: Tensor, values: Tensor, right: Tensor, shrunk: Tensor, cross: Tensor,
     X_basis: Tensor, X_shrunk: Tensor, penalty: float,
 ) -> Tensor:  # fmt: skip
-    coefficients = values / (values.square() + penalty)
-    # 4 (I - H) (H - H_x) Y (Y'Y + lambda I)^-1, kept in the columns of U.
+    # 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 with A = U S V' and H = U S^2 (S^2 + lambda)^-1 U'. All
+    # products are with U (n, r); no (n, n) matrix is formed.
+    coefficients = values / (values.square() + penalty)  # of A (A'A + lambda I)^-1 = U S (S^2 + lambda)^-1 V'
+    # (H - H_x) U, then (I - H) of it.
     difference = left * shrunk[..., None, :] - X_basis @ (X_shrunk[:, None] * cross)
     difference = difference - left @ (shrunk[..., :, None] * (left.mT @ difference))
     pulled = 4 * (difference * coefficients[..., None, :]) @ right
@@ -31,7 +33,7 @@ def _hat_gradient(
 def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
     """Return ||H_x - H||_F^2 of two ridge hat matrices, H = A (A'A + lambda I)^-1 A', (...).
 
-    The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 takes no difference of singular values.
+    The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 contains no difference of singular values.
 
     Parameters
     ----------
@@ -42,6 +44,7 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
         Eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
+    # ||H_x||^2 + ||H||^2 - 2 <H_x, H>, where <H_x, H> = sum_ij h_i (u_i'v_j)^2 k_j over both eigenbases.
     left, values, right = linalg.svd(matrix)
     shrunk = values.square() / (values.square() + penalty)
     cross = X_basis.mT @ left
@@ -52,17 +55,21 @@ def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: flo
 
 @dataclass(frozen=True, kw_only=True)
 class GULP(Measure):
-    """The squared GULP distance of X and Y, each centered and of total variance 1.
+    """The squared GULP distance of X and Y, each centered and scaled to total variance 1.
 
     Parameters
     ----------
     penalty : float, >= 0
-        lambda of the ridge regressions, in units of the total variance. 0 compares column spaces alone.
+        lambda of the ridge regressions, in units of the total variance. 0 compares the column spaces only.
 
     Raises
     ------
     InputError
-        A negative penalty.
+        The penalty is negative.
+
+    References
+    ----------
+    Boix-Adsera et al. 2022, arXiv:2210.06545.
     """
 
     penalty: float = 0.01
@@ -72,23 +79,23 @@ class GULP(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation, scale and offset of either side; unpenalised, to any invertible affine map."""
-        ignored = ROTATIONAL if self.penalty > 0 else AFFINE
+        """Invariant to rotation, scale and offset of X and of Y; without a penalty to affine maps."""
+        invariant = ROTATIONAL if self.penalty > 0 else AFFINE
         relation = "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
         if self.penalty == 0:
             relation = "rank X + rank Y - 2 sum rho^2, rho the correlations of cca"
         return Facts(
             family="gulp",
             formula="||X (X'X + lambda I)^-1 X' - Y (Y'Y + lambda I)^-1 Y'||_F^2, ||X||_F = ||Y||_F = 1",
-            source="Boix-Adsera et al. 2022, GULP: a prediction-based metric between representations",
+            source="Boix-Adsera et al. 2022, GULP: a prediction-based metric, arXiv:2210.06545",
             **distance_facts(math.inf),
-            **both(ignored),
+            **both(invariant),
             sample_rotations=True,
             relations=(relation,),
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Without a penalty and with as many units as samples, Y spans everything."""
+        """Y with as many units as samples spans all samples; without a penalty it predicts every target."""
         same = "the distance is rank Y - rank X whatever Y is."
         return None if self.penalty > 0 else spans_all(samples, units, same)
 
@@ -98,13 +105,13 @@ class GULP(Measure):
         if self.penalty == 0:
             return lambda moments: _subspace_distance(X_basis, moments)
         powers = reference.variance_ratio
-        penalty = float(self.penalty)  # torch takes no int beyond 64 bits
-        X_shrunk = powers / (powers + penalty)
+        penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
+        X_shrunk = powers / (powers + penalty)  # eigenvalues of H_x, as lambda_i of X of unit norm is p_i
         return lambda moments: hat_distance(unit(moments.centered), X_basis, X_shrunk, penalty)
 
 
 def _subspace_distance(X_basis: Tensor, moments: Moments) -> Tensor:
-    """Rank X + rank Y - 2 tr(Px Py)."""
+    """Return ||Px - Py||_F^2 = rank X + rank Y - 2 tr(Px Py) of the projections on span X and span Y."""
     Y_basis, keep = cca.basis(moments)
     shared = cca.sum_of_correlations(X_basis, Y_basis, power=2)
     return X_basis.shape[-1] + keep.sum(dim=-1) - 2 * shared

@@ -1,7 +1,7 @@
-"""Comparisons of kernel matrices: CKA in its estimators, and the Bures fidelity (NBS), with their forms.
+"""Comparisons of kernel matrices: CKA with three estimators, and the normalized Bures similarity (NBS).
 
-With linear kernels K = X X' and L = Y Y' both are determined by the small matrices F'Y and Y'Y and by the row
-norms: no samples-by-samples matrix exists. Other kernels need one.
+With linear kernels K = X X' and L = Y Y' both are functions of the small matrices F'Y (K, q) and Y'Y (q, q)
+and of the norms of the samples, so no (n, n) matrix is formed. Other kernels need one.
 """
 
 from __future__ import annotations
@@ -26,45 +26,56 @@ Estimator = Literal["biased", "debiased", "zero_diagonal"]
 
 _HIGHEST_DEGREE = 1000
 _SOURCES = {
-    "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited",
-    "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); Nguyen et al. 2021",
-    "zero_diagonal": "Lange et al. 2023, Deep Networks as Paths (debiased CKA); Smilde et al. 2009 (RV2)",
-    "bures": "Harvey et al. 2023, Duality of Bures and Shape Distances (normalized Bures similarity)",
+    "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations, arXiv:1905.00414",
+    "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); "
+    "Nguyen et al. 2021, arXiv:2010.15327",
+    "zero_diagonal": "Lange et al. 2023, Deep Networks as Paths (debiased CKA); "
+    "Smilde et al. 2009 (RV2), doi:10.1093/bioinformatics/btn634",
+    "bures": "Harvey et al. 2023, Duality of Bures and Shape Distances (NBS), arXiv:2311.11436",
 }
 
 
 def cosine(moments: Moments) -> Tensor:
-    """Return the cosine of the centered linear kernels K and L, (...).
+    """Return linear CKA, the cosine of the centered linear kernels K and L, (...).
 
-    <K, L> / (||K|| ||L||) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), F the scores of X (Kornblith et al.
-    2019, eq. 3). NaN where Y is constant.
+    <K, L> / (||K||_F ||L||_F) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), with F the PC scores of X. NaN if Y is
+    constant.
+
+    References
+    ----------
+    Kornblith et al. 2019, Similarity of Neural Network Representations Revisited (eq. 3), arXiv:1905.00414.
     """
     cross, small = moments.cross_and_small
-    own = torch.linalg.vector_norm(moments.reference.variance_ratio)
-    return cross.square().sum(dim=(-2, -1)) / (own * torch.linalg.matrix_norm(small))
+    # F'F = diag(p), and <F F', Y Y'> = tr(F'Y Y'F) = ||F'Y||_F^2.
+    X_norm = torch.linalg.vector_norm(moments.reference.variance_ratio)
+    return cross.square().sum(dim=(-2, -1)) / (X_norm * torch.linalg.matrix_norm(small))
 
 
 def bures(moments: Moments) -> Tensor:
-    """Return the fidelity of the centered linear kernels over the square root of their traces, (...).
+    """Return NBS, the fidelity of the centered linear kernels divided by the root of their traces, (...).
 
-    tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, as ||F||_F = 1 (Harvey et al. 2023,
-    eq. 7). NaN where Y is constant.
+    tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, with F the PC scores of X, ||F||_F = 1.
+    NaN if Y is constant.
+
+    References
+    ----------
+    Harvey et al. 2023, Duality of Bures and Shape Distances (eq. 7), arXiv:2311.11436.
     """
     return moments.nuclear / moments.cross_and_total[1].sqrt()
 
 
 @dataclass(frozen=True)
-class _Side:
-    """One kernel K (..., n, n), whole or as a factor F (..., n, r) of K = F F', and what is summed of it."""
+class _Kernel:
+    """A kernel K (..., n, n), as a matrix or as a factor A (..., n, r) with K = A A', and sums over it."""
 
-    entries: Tensor  # K or F
+    entries: Tensor  # K or A
     factored: bool
     diagonal: Tensor  # (..., n)
     row_sum: Tensor  # (..., n), without the diagonal
 
     @classmethod
-    def of(cls, entries: Tensor, factored: bool) -> _Side:
-        if factored:
+    def of(cls, entries: Tensor, factored: bool) -> _Kernel:
+        if factored:  # K 1 = A (A'1)
             diagonal = entries.square().sum(dim=-1)
             row_sum = (entries @ entries.sum(dim=-2)[..., None]).squeeze(-1)
         else:
@@ -72,10 +83,17 @@ class _Side:
             row_sum = entries.sum(dim=-1)
         return cls(entries, factored, diagonal, row_sum - diagonal)
 
-    def product(self, other: _Side, estimator: Estimator) -> Tensor:
+    def product(self, other: _Kernel, estimator: Estimator) -> Tensor:
         """Return the inner product of two kernels, (...), up to a factor that cancels in a cosine.
 
-        ``debiased`` is n (n - 3) times the HSIC of Song et al. 2012, eq. 4.
+        ``biased`` is <K, L>, ``zero_diagonal`` leaves out the diagonals. With K and L without their
+        diagonals, ``debiased`` is n (n - 3) times the unbiased HSIC,
+
+            <K, L> + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
+
+        References
+        ----------
+        Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4), JMLR 13:1393-1434.
         """
         inner = self._sum_of_products(other)
         if estimator == "biased":
@@ -84,12 +102,13 @@ class _Side:
         if estimator == "zero_diagonal":
             return inner
         n = self.diagonal.shape[-1]
+        # Row sums are without the diagonal, so 1'K1 is their sum.
         totals = self.row_sum.sum(dim=-1) * other.row_sum.sum(dim=-1)
-        chain = (self.row_sum * other.row_sum).sum(dim=-1)
+        chain = (self.row_sum * other.row_sum).sum(dim=-1)  # 1'K L 1
         return inner + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * chain
 
-    def _sum_of_products(self, other: _Side) -> Tensor:
-        """Return <K, L>, (...), of two factors from the smaller matrices."""
+    def _sum_of_products(self, other: _Kernel) -> Tensor:
+        """Return <K, L>, (...): <A A', B B'> = ||A'B||_F^2, or from (n, n) matrices if these are smaller."""
         one, two = self.entries, other.entries
         if self.factored and min(one.shape[-1], two.shape[-1]) <= one.shape[-2]:
             return (one.mT @ two).square().sum(dim=(-2, -1))
@@ -105,23 +124,31 @@ class KernelSimilarity(Measure):
     Parameters
     ----------
     comparison : {"cosine", "bures"}
-        ``bures`` takes linear kernels with the biased estimator.
+        ``bures`` requires linear kernels and the biased estimator.
     estimator : {"biased", "debiased", "zero_diagonal"}
-        ``biased`` centers the kernels; ``zero_diagonal`` also leaves out their diagonals; ``debiased`` leaves
-        them out of the uncentered kernels and corrects for it, and may be negative.
+        ``biased`` centers the kernels. ``zero_diagonal`` centers them and sets their diagonals to zero.
+        ``debiased`` sets the diagonals of the uncentered kernels to zero and corrects for the mean; it may be
+        negative.
     kernel : {"linear", "rbf", "polynomial"}
-        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centered rows.
+        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centered samples.
     bandwidth : {"median", "median_nonzero", "fixed"}
-        s^2 is ``scale``^2 times the median of squared distances (of all n^2, or off the diagonal), of each
-        side its own; or s is ``scale``.
-    scale, offset : float
+        Of ``rbf``. ``fixed``: s is ``scale``. Otherwise s^2 is ``scale``^2 times the median squared distance,
+        of X and of Y separately, among all n^2 pairs (``median``) or those of two samples
+        (``median_nonzero``).
+    scale : float, > 0
     degree : int, 1 to 1000
+    offset : float, >= 0
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
 
     Raises
     ------
     InputError
-        An option is none of these.
+        An option is out of its range.
+
+    References
+    ----------
+    Kornblith et al. 2019, arXiv:1905.00414. Nguyen et al. 2021, arXiv:2010.15327. Harvey et al. 2023,
+    arXiv:2311.11436. Smilde et al. 2009, doi:10.1093/bioinformatics/btn634.
     """
 
     comparison: Comparison
@@ -139,11 +166,11 @@ class KernelSimilarity(Measure):
         checks.at_least(self.offset, 0, f"offset of {self.name}")
         checks.whole(self.degree, 1, f"degree of {self.name}", _HIGHEST_DEGREE)
         if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
-            raise InputError(f"{self.name}: comparison=bures takes kernel=linear and estimator=biased.")
+            raise InputError(f"{self.name}: comparison=bures requires kernel=linear and estimator=biased.")
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; blind to rotation, offset and, but for fixed bandwidths, scale of either side."""
+        """Symmetric; invariant to rotation, offset and, unless the bandwidth is fixed, scale."""
         fixed = self.kernel == "polynomial" or (self.kernel == "rbf" and self.bandwidth == "fixed")
         invariant = ROTATIONAL - {"isotropic_scaling"} if fixed else ROTATIONAL
         biased = self.estimator == "biased"
@@ -188,7 +215,7 @@ class KernelSimilarity(Measure):
         Raises
         ------
         InputError
-            Fewer than 4 samples for the debiased estimator.
+            There are fewer than 4 samples, for the debiased estimator.
         """
         if self.comparison == "bures":
             return lambda moments: forms.apply(self.form, bures(moments))
@@ -197,44 +224,54 @@ class KernelSimilarity(Measure):
         if self.estimator == "debiased" and reference.samples < 4:
             raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
         linear = self.kernel == "linear"
-        own = self._side(reference.scores if linear else linalg.center(reference.responses))
-        own_norm = own.product(own, self.estimator)
+        K = self._kernel_of(reference.scores if linear else linalg.center(reference.responses))
+        K_square = K.product(K, self.estimator)
 
         def evaluate(moments: Moments) -> Tensor:
-            other = self._side(moments.centered)
-            norms = own_norm * other.product(other, self.estimator)
-            return forms.apply(self.form, own.product(other, self.estimator) / norms.sqrt())
+            L = self._kernel_of(moments.centered)
+            squares = K_square * L.product(L, self.estimator)
+            return forms.apply(self.form, K.product(L, self.estimator) / squares.sqrt())
 
         return evaluate
 
-    def _side(self, data: Tensor) -> _Side:
+    def _kernel_of(self, data: Tensor) -> _Kernel:
+        """Return the kernel of centered responses (..., n, p)."""
         if self.kernel == "linear":
-            return _Side.of(data, factored=True)
+            return _Kernel.of(data, factored=True)
         if self.kernel == "polynomial":
             matrix = (data @ data.mT / data.shape[-1] + float(self.offset)) ** self.degree
         else:
-            squared = pairwise.squared_distances(data)
-            twice: Tensor | float = 2 * float(self.scale) ** 2
+            squared = pairwise.squared_distances(data)  # (..., n, n)
+            twice: Tensor | float = 2 * float(self.scale) ** 2  # 2 s^2
             if self.bandwidth != "fixed":
                 median = median_distance(squared, diagonal=self.bandwidth == "median")
                 twice = twice * median[..., None, None]
             matrix = torch.exp(-squared / twice)
+        # The debiased estimator accounts for the mean itself, after the diagonal has been left out.
         if self.estimator != "debiased":
             matrix = linalg.double_center(matrix)
-        return _Side.of(matrix, factored=False)
+        return _Kernel.of(matrix, factored=False)
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:
-    """Return the median of symmetric dissimilarities (..., n, n) of zero diagonal, (...).
+    """Return the median, (...), of symmetric dissimilarities (..., n, n) with zero diagonal.
 
-    The mean of the two middle values of an even number, among all n^2 entries, or those off the diagonal. It
-    is looked for among one of each pair, as every value off the diagonal is there twice.
+    Parameters
+    ----------
+    squared : Tensor, (..., n, n)
+    diagonal : bool
+        Whether the n zeros of the diagonal count: the median of all n^2 entries, or of those off the
+        diagonal. For an even number of entries it is the mean of the two middle ones.
     """
+    # Only the upper triangle is sorted. Among all entries the n zeros come first, then each pair (i, j)
+    # twice, so the entry of rank k is the pair of rank (k - n) // 2. The values are then read off
+    # ``squared``, which keeps their gradient.
     n = squared.shape[-1]
     i, j = torch.triu_indices(n, n, offset=1, device=squared.device)
     pairs = squared.detach()[..., i, j]
     zeros = n if diagonal else 0
-    count = zeros + 2 * len(i)
+    count = zeros + 2 * len(i)  # entries in all
     middle = [(rank - zeros) // 2 for rank in ((count - 1) // 2, count // 2)]
+    # Positions of the two middle pairs in the list of pairs, (..., 2).
     places = torch.stack([torch.kthvalue(pairs, rank + 1, dim=-1).indices for rank in middle], dim=-1)
     return squared.flatten(start_dim=-2).gather(-1, i[places] * n + j[places]).mean(dim=-1)

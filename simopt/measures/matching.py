@@ -1,8 +1,8 @@
-"""Matching of units: which columns of X and Y belong together, and how alike the matched ones are.
+"""Matching of units: pair the columns of X and of Y, and measure how similar the pairs are.
 
-Every measure here is an optimum over plans that pair columns. With the optimal plan held fixed the score is a
-smooth function of Y that touches it, so the gradient of that function is the gradient of the score wherever
-the plan is unique (envelope theorem), and elsewhere a direction along which the score improves all the same.
+Every score here is an optimum over plans W (p, q) that pair columns. By the envelope theorem its gradient is
+that at the optimal plan, held fixed, wherever that plan is unique. At a tie of several plans the gradient of
+one of them is still a direction along which the score improves.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Columns = Literal["raw", "centered", "unit"]
 Comparison = Literal["euclidean", "angle", "correlation"]
 
 _SOURCES = {
-    "one_to_one": "Li et al. 2016, Convergent Learning; Williams et al. 2021, Generalized Shape Metrics",
-    "transport": "Khosla & Williams 2024, Soft Matching Distance",
-    "many_to_one": "Li et al. 2016, Convergent Learning; Khosla & Williams 2024, Soft Matching Distance",
+    "one_to_one": "Li et al. 2016, arXiv:1511.07543; Williams et al. 2021, arXiv:2110.14739",
+    "transport": "Khosla & Williams 2024, Soft Matching Distance, arXiv:2311.09466",
+    "many_to_one": "Li et al. 2016, arXiv:1511.07543; Khosla & Williams 2024, arXiv:2311.09466",
 }
 _PLANS = {
     "one_to_one": "W one-to-one, min(p,q) ones",
@@ -46,11 +46,12 @@ _INVARIANCES = {
     "centered": frozenset({"permutation", "translation"}),
     "unit": UNITWISE,
 }
-_SMALL_TRANSPORT = 200
+_SMALL_ASSIGNMENT = 200
+"""Transport problems are solved as an assignment of up to this many copies of units, or 4 times the units."""
 
 
 def one_to_one(gain: FloatArray) -> FloatArray:
-    """Return the 0/1 matrix of min(p, q) pairs, no row or column twice, of the largest total gain (p, q)."""
+    """Return the assignment of largest total gain (p, q): a 0/1 matrix of min(p, q) pairs of units."""
     from scipy.optimize import linear_sum_assignment
 
     plan = np.zeros_like(gain)
@@ -59,11 +60,12 @@ def one_to_one(gain: FloatArray) -> FloatArray:
 
 
 def transport(gain: FloatArray) -> FloatArray:
-    """Return W >= 0 of row sums 1/p and column sums 1/q that maximizes sum W_ij gain_ij, gain (p, q).
+    """Return W >= 0 with row sums 1/p and column sums 1/q that maximizes sum W_ij gain_ij, gain (p, q).
 
-    In units of 1/m, m the least common multiple of p and q, a row holds m/p and a column m/q, and some
-    optimum has whole entries. Where m is small it is an assignment of m/p copies of each row to m/q copies of
-    each column, one to one at equal widths; else it is a linear program, whose vertices are whole.
+    With m the least common multiple of p and q, m W has row sums m/p and column sums m/q, which are integers.
+    So some optimal m W has integer entries. If m is small it is an assignment of m/p copies of each row to
+    m/q copies of each column (p = q: one to one). Otherwise it is a linear program, whose vertices are
+    integer.
 
     Raises
     ------
@@ -73,19 +75,20 @@ def transport(gain: FloatArray) -> FloatArray:
     rows, columns = gain.shape
     multiple = math.lcm(rows, columns)
     supply, demand = multiple // rows, multiple // columns
-    if multiple <= max(_SMALL_TRANSPORT, 4 * rows, 4 * columns):
+    if multiple <= max(_SMALL_ASSIGNMENT, 4 * rows, 4 * columns):
         copies = one_to_one(gain.repeat(supply, axis=0).repeat(demand, axis=1))
-        whole = copies.reshape(rows, supply, columns, demand).sum(axis=(1, 3))
+        flow = copies.reshape(rows, supply, columns, demand).sum(axis=(1, 3))
     else:
-        whole = _transport_program(gain, supply, demand)
-    return whole / multiple
+        flow = _transport_program(gain, supply, demand)
+    return flow / multiple
 
 
 def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray:
     from scipy import optimize, sparse
 
-    solve: Any = optimize.linprog  # its stubs know no sparse constraints
+    solve: Any = optimize.linprog  # its type stubs lack sparse constraints
     rows, columns = gain.shape
+    # Of m W, flattened row by row: the first ``rows`` constraints are row sums, the others column sums.
     sums = sparse.vstack(
         [
             sparse.kron(sparse.eye_array(rows), np.ones((1, columns))),
@@ -94,6 +97,7 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         format="csr",
     )
     result = solve(
+        # Scaled to at most 1, so that the tolerances below do not depend on the units of the data.
         -gain.ravel() / (np.abs(gain).max() or 1.0),
         A_eq=sums,
         b_eq=np.r_[np.full(rows, float(supply)), np.full(columns, float(demand))],
@@ -101,16 +105,16 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if result.status != 0:
-        raise NumericalError(
-            f"The soft matching of {rows} and {columns} units was not found: {result.message}"
-        )
+        raise NumericalError(f"The soft matching of {rows} with {columns} units failed: {result.message}")
+    # The simplex method returns a vertex, which is integer up to rounding.
     return np.rint(result.x).reshape(rows, columns)
 
 
 def many_to_one(gain: FloatArray) -> FloatArray:
-    """Return W, of sum 1, with sum W_ij gain_ij the mean of (mean row maximum) and (mean column maximum)."""
+    """Return W with sum 1, such that sum W_ij gain_ij is the mean of the mean row and mean column maximum."""
     rows, columns = gain.shape
     plan = np.zeros_like(gain)
+    # Half of the weight for the best column of each row, half for the best row of each column.
     plan[np.arange(rows), gain.argmax(axis=1)] += 0.5 / rows
     plan[gain.argmax(axis=0), np.arange(columns)] += 0.5 / columns
     return plan
@@ -120,48 +124,57 @@ _SOLVERS = {solve.__name__: solve for solve in (one_to_one, transport, many_to_o
 
 
 def best_plan(gain: Tensor, plan: Plan) -> Tensor:
-    """Return the plan of the largest total gain, (..., p, q), of each gain (..., p, q); without a gradient.
+    """Return the plan of largest total gain, (..., p, q), for each gain (..., p, q); without a gradient.
 
     Raises
     ------
     NumericalError
         The gain holds NaN or infinite values.
     """
+    # scipy solves it on the CPU: on an accelerator every score waits for this copy.
     gains = gain.detach().cpu().double().numpy()
     if not np.isfinite(gains).all():
-        raise NumericalError("A matrix of products of units to match holds NaN or infinite values.")
+        raise NumericalError("Products of units to match hold NaN or infinite values.")
     flat = gains.reshape(-1, *gains.shape[-2:])
-    plans = np.stack([_SOLVERS[plan](one) for one in flat]) if len(flat) else flat
+    plans = np.stack([_SOLVERS[plan](matrix) for matrix in flat]) if len(flat) else flat
     return torch.from_numpy(plans.reshape(gains.shape)).to(gain)
 
 
 def unit_columns(matrix: Tensor) -> Tensor:
-    """Center A (..., n, q) and scale every column to norm 1; a constant column, to rounding, becomes 0.
+    """Return A (..., n, q), centered, with every column scaled to norm 1; a constant column becomes 0.
 
-    There the direction of a column has no derivative. Its gradient is then that of a column divided by the
-    largest norm among its neighbors: along it the column leaves 0 towards what it is matched with.
+    A column is constant if it varies by rounding only. Its direction then has no derivative. Its gradient is
+    set to that of the column divided by the largest norm of all columns, so that a step along it moves the
+    column from 0 towards the unit that it is matched with.
     """
     centered = linalg.center(matrix)
+    # Centering a constant column leaves a few eps of its norm.
     norm = torch.linalg.vector_norm(centered.detach(), dim=-2, keepdim=True)
     rounding = (
         8 * torch.finfo(matrix.dtype).eps * torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
     )
     varies = norm > rounding
     largest = norm.amax(dim=-1, keepdim=True)
-    leaving = (centered - centered.detach()) / torch.where(largest > 0, largest, 1.0)
+    leaving = (centered - centered.detach()) / torch.where(largest > 0, largest, 1.0)  # 0 with a gradient
     scale = torch.where(varies, torch.linalg.vector_norm(centered, dim=-2, keepdim=True), 1.0)
     return torch.where(varies, centered / scale, leaving)
 
 
 def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> Tensor:
-    """Return sqrt(sum W_ij ||x_i - y_j||^2), (...), of the columns of x (n, p) and y (..., n, q).
+    """Return sqrt(sum W_ij ||x_i - y_j||^2), (...), of columns x_i and y_j; at 0 the gradient is 0.
 
-    With ``count_unmatched`` every column of the wider side that a one-to-one plan leaves over is matched to
-    zero. At distance 0 (the tip of a cone) the gradient is 0.
+    Parameters
+    ----------
+    x : Tensor, (n, p)
+    y : Tensor, (..., n, q)
+    plan : Tensor, (..., p, q), W
+    count_unmatched : bool
+        Add the squared norm of every column that a one-to-one plan leaves unmatched, as if matched to zero.
     """
     apart = torch.cdist(x.mT.expand(*y.shape[:-2], -1, -1), y.mT, compute_mode="donot_use_mm_for_euclid_dist")
-    squared = (plan * apart.square()).sum(dim=(-2, -1))
+    squared = (plan * apart.square()).sum(dim=(-2, -1))  # apart is (..., p, q)
     if count_unmatched:
+        # Row and column sums of the plan are 1 for matched columns and 0 for others.
         squared = squared + ((1 - plan.sum(-1)) * x.square().sum(-2)).sum(-1)
         squared = squared + ((1 - plan.sum(-2)) * y.square().sum(-2)).sum(-1)
     return linalg.root(squared)
@@ -169,21 +182,28 @@ def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> T
 
 @dataclass(frozen=True, kw_only=True)
 class Matching(Measure):
-    """The best matching of the units of X with those of Y.
+    """The similarity of the units of X and Y under the best matching.
 
     Parameters
     ----------
     plan : {"one_to_one", "transport", "many_to_one"}
-        An assignment; optimal transport of uniform weights; every unit to its best match, of both sides.
+        An assignment; optimal transport between uniform weights; or each unit of X to its best unit of Y and
+        each unit of Y to its best unit of X.
     columns : {"raw", "centered", "unit"}
-        What is matched: the columns as they are, centered, or centered and of norm 1.
+        Match the columns as they are, centered, or centered and scaled to norm 1.
     comparison : {"euclidean", "angle", "correlation"}
-        A distance, an angle in radians, or the mean correlation of the matched.
+        A distance, an angle in radians, or the mean correlation of matched units.
 
     Raises
     ------
     InputError
-        An option is none of these; or ``correlation`` or ``many_to_one`` without unit columns.
+        An option is none of these; or ``correlation`` or ``many_to_one`` is used without unit columns.
+
+    References
+    ----------
+    Li et al. 2016, Convergent Learning, arXiv:1511.07543.
+    Williams et al. 2021, Generalized Shape Metrics on Neural Representations, arXiv:2110.14739.
+    Khosla & Williams 2024, Soft Matching Distance, arXiv:2311.09466.
     """
 
     plan: Plan
@@ -194,11 +214,11 @@ class Matching(Measure):
         self._check_choices()
         if self.columns != "unit" and (self.comparison == "correlation" or self.plan == "many_to_one"):
             what = "a correlation" if self.comparison == "correlation" else "a many_to_one plan"
-            raise InputError(f"columns of {self.name} is {self.columns!r}; {what} takes columns='unit'.")
+            raise InputError(f"columns of {self.name} is {self.columns!r}; {what} requires columns='unit'.")
 
     @property
     def facts(self) -> Facts:
-        """Symmetric and blind to the order of units; what else it ignores depends on the columns."""
+        """Symmetric and invariant to the order of units; further invariances depend on ``columns``."""
         invariant = _INVARIANCES[self.columns]
         longest = 2.0 if self.columns == "unit" and self.plan != "one_to_one" else math.inf
         if self.comparison == "angle":
@@ -224,13 +244,15 @@ class Matching(Measure):
         return linalg.center(responses) if self.columns == "centered" else responses
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments, with the columns of X made once."""
+        """Return the score as a function of the moments."""
         x = self._columns(reference.responses)
         single = self.plan == "one_to_one"
 
         def score(moments: Moments) -> Tensor:
             y = self._columns(moments.Y)
-            products = x.mT @ y
+            # ||x_i - y_j||^2 = ||x_i||^2 + ||y_j||^2 - 2 x_i'y_j, where the norms are the same for all plans
+            # with these row and column sums: the plan of largest products is that of the least distance.
+            products = x.mT @ y  # (..., p, q)
             plan = best_plan(products, self.plan)
             if self.comparison == "euclidean":
                 return euclidean(x, y, plan, count_unmatched=single)
@@ -238,6 +260,7 @@ class Matching(Measure):
             if self.comparison == "correlation":
                 return total / plan.sum(dim=(-2, -1))
             norms = torch.linalg.matrix_norm(x) * torch.linalg.matrix_norm(y)
+            # x and y weighted by W have norms ||X|| / sqrt(p) and ||Y|| / sqrt(q) under transport.
             mass = 1.0 if single else 1 / math.sqrt(x.shape[-1] * y.shape[-1])
             return forms.apply("angle", total / (mass * norms))
 
@@ -246,10 +269,10 @@ class Matching(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class PairwiseMatching(Measure):
-    """The correlation, on held-out samples, of each unit of Y with its best unit of X on the others.
+    """The held-out correlation of each unit of Y with the unit of X that is best on the train samples.
 
-    The score jumps where the best unit changes, as the held-out samples do not agree with the choice: it is
-    not offered for optimization.
+    Not differentiable: the score jumps where the best unit changes, as its correlation on held-out samples
+    differs.
 
     Parameters
     ----------
@@ -261,6 +284,10 @@ class PairwiseMatching(Measure):
     ------
     InputError
         An option is out of range, or a fold would hold fewer than 2 samples.
+
+    References
+    ----------
+    Li et al. 2016, Convergent Learning, arXiv:1511.07543.
     """
 
     folds: int = 5
@@ -272,11 +299,11 @@ class PairwiseMatching(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Range [-1, 1]; from X to Y; blind to order, offset and positive scale of every unit."""
+        """Range [-1, 1]; from X to Y; invariant to order, offset and positive scale of every unit."""
         return Facts(
             family="matching",
             formula="mean over folds and j of corr(x_m(j), y_j) on the fold, m(j) = argmax_i corr off it",
-            source="Li et al. 2016, Convergent Learning; cross-validated as in neuroaimetrics",
+            source="Li et al. 2016, arXiv:1511.07543; cross-validated as in neuroaimetrics",
             **both(_INVARIANCES["unit"]),
             low=-1.0,
             symmetric=False,
@@ -287,29 +314,29 @@ class PairwiseMatching(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Split the samples, and return the score as a function of the moments."""
+        """Make the folds, and return the score as a function of the moments."""
         from sklearn.model_selection import KFold
 
         samples = reference.samples
         if samples < 2 * self.folds:
             raise InputError(
-                f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one, which "
-                f"has no correlation; use at most {samples // 2} folds."
+                f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one sample, "
+                f"which has no correlation; use at most {samples // 2} folds."
             )
         device = reference.responses.device
         splitter = KFold(self.folds, shuffle=True, random_state=self.seed).split(np.empty((samples, 1)))
         splits = [[torch.from_numpy(part).to(device) for part in split] for split in splitter]
-        own = [[unit_columns(reference.responses[part]) for part in split] for split in splits]
+        X_parts = [[unit_columns(reference.responses[part]) for part in split] for split in splits]
 
         def score(moments: Moments) -> Tensor:
             Y = moments.Y.detach()
             held_out = []
-            for split, sides in zip(splits, own, strict=True):
-                fitted, tested = (
-                    x.mT @ unit_columns(Y[..., part, :]) for part, x in zip(split, sides, strict=True)
+            for split, parts in zip(splits, X_parts, strict=True):
+                train, test = (  # correlations (..., p, q)
+                    x.mT @ unit_columns(Y[..., part, :]) for part, x in zip(split, parts, strict=True)
                 )
-                best = fitted.argmax(dim=-2, keepdim=True)
-                held_out.append(tested.take_along_dim(best, dim=-2).mean(dim=(-2, -1)))
+                best = train.argmax(dim=-2, keepdim=True)  # of X, for each unit of Y (..., 1, q)
+                held_out.append(test.take_along_dim(best, dim=-2).mean(dim=(-2, -1)))
             return torch.stack(held_out).mean(dim=0)
 
         return score

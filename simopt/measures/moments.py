@@ -1,7 +1,8 @@
-"""What the linear measures need to know of X and Y: small matrices, computed once and shared.
+"""The products of X and Y that linear measures depend on, computed once and shared.
 
-A score, the captured variance and every tracked score of one state read the same two products, F'Y and
-Y'Y, from one :class:`Moments`. No samples-by-samples matrix exists.
+With F (n, K) the PC scores of X, most linear measures are functions of F'Y (K, q) and Y'Y (q, q). A score,
+the captured variance and all tracked scores of one Y read them from one :class:`Moments`. No (n, n) matrix is
+formed unless Y has more units than samples.
 """
 
 from __future__ import annotations
@@ -17,31 +18,32 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.components import principal_components
 from simopt.errors import InputError, warn_renamed
-from simopt.typing import ArrayLike, FloatArray
+from simopt.typing import FloatArray, Responses
 
 
 def from_array(array: FloatArray) -> Tensor:
-    """Return a tensor that shares its memory with an array, where torch can share it."""
+    """Return a tensor of an array, without a copy if torch can share the memory."""
+    # torch shares neither read-only memory nor negative strides (a reversed array).
     shared = array.flags.writeable and all(stride >= 0 for stride in array.strides)
     return torch.from_numpy(array if shared else array.copy())
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The recording's side of every comparison, computed once.
+    """X and its principal components, computed once.
 
     Attributes
     ----------
     responses : Tensor, (n, p)
-        As they came, not centered.
+        X as it was passed, not centered.
     scores : Tensor, (n, K)
-        Principal-component scores U S of the centered responses, scaled to unit total variance. Columns
-        are orthogonal, descending, one for each PC of nonzero variance; X X' = scores scores', so they
-        stand for X in every measure that ignores rotations and scale of X.
+        F = U S / ||X||_F of the centered X = U S V': orthogonal columns, descending, one for each PC of
+        nonzero variance, ||F||_F = 1. As X X' = ||X||^2 F F', F replaces X in every measure that is
+        invariant to rotations and scale of X.
     variance_ratio : Tensor, (K,)
-        p_i = lambda_i / sum lambda, the explained variance ratio of each PC.
+        p_i = lambda_i / sum lambda, the explained variance ratio of each PC; also F'F = diag(p).
     norm : float
-        Frobenius norm of the centered responses: ``norm * scores`` has their scale.
+        ||X||_F of the centered responses: ``norm * scores`` has their scale.
     """
 
     responses: Tensor
@@ -52,22 +54,31 @@ class Reference:
     @classmethod
     def of(
         cls,
-        X: ArrayLike | Reference,
+        X: Responses | Reference,
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Reference:
-        """Decompose responses (samples, units), in float64 whatever the dtype they are kept in.
+        """Return the reference of responses X (samples, units), decomposed in float64.
+
+        Parameters
+        ----------
+        X : array, tensor or Dataset, or a Reference, which is returned unchanged
+        dtype : torch.dtype, optional
+            In which the tensors are kept. None keeps float32 or float64 of X, and takes float64 for others.
+        device : torch.device or str, optional
+            None keeps the device of a tensor X.
 
         Raises
         ------
         InputError
-            Not a finite 2-D numeric array of at least 3 samples, or constant.
+            X is not a finite 2-D numeric array of at least 3 samples, or it is constant.
         """
         if isinstance(X, Reference):
             return X
         if isinstance(X, torch.Tensor):
             device = X.device if device is None else device
+            # float16 and bfloat16 are widened by the check below, so they do not decide the dtype.
             dtype = X.dtype if dtype is None and X.dtype in (torch.float32, torch.float64) else dtype
         array = checks.responses(X)
         if array.ndim != 2:
@@ -78,6 +89,7 @@ class Reference:
         checks.varying(array)
         if dtype is None:
             dtype = torch.float32 if array.dtype == np.float32 else torch.float64
+        # The decomposition is in float64; only its result is rounded to the dtype.
         pcs = principal_components(array, np.float32 if dtype == torch.float32 else np.float64)
         return cls(
             responses=from_array(array).to(dtype).to(device),
@@ -87,7 +99,7 @@ class Reference:
         )
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:
-        """Return the reference in a dtype and on a device, as if it had been decomposed for these."""
+        """Return the reference in another dtype or on another device; what was float32 keeps its accuracy."""
         if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
             return self
         tensors = ("responses", "scores", "variance_ratio")
@@ -95,7 +107,7 @@ class Reference:
 
     @property
     def factor(self) -> Tensor:
-        """F (n, K), orthogonal columns, with F F' = X X' for the centered X in its own scale."""
+        """U S of the centered X = U S V', (n, K): ``scores`` at the scale of X; factor factor' = X X'."""
         return self.norm * self.scores
 
     @property
@@ -105,12 +117,13 @@ class Reference:
 
 
 class Moments:
-    """The products of one Y, or a batch of them, with itself and with a reference.
+    """The products of one Y, or a batch of them, with itself and with X, computed when first used.
 
     Parameters
     ----------
     reference : Reference
-    Y : Tensor, (..., n, q), of the reference's dtype and device
+    Y : Tensor, (..., n, q)
+        Of the dtype and device of ``reference``.
     """
 
     def __init__(self, reference: Reference, Y: Tensor) -> None:
@@ -130,12 +143,13 @@ class Moments:
 
     @cached_property
     def products(self) -> tuple[Tensor, Tensor]:
-        """F'Y (..., K, q) and Y'Y (..., q, q), where a measure needs both: their gradients are fused."""
+        """F'Y (..., K, q) and Y'Y (..., q, q) of the centered Y, with one fused gradient."""
         return linalg.products(self.Y, self.reference.scores)
 
     @cached_property
     def cross(self) -> Tensor:
-        """F'Y, (..., K, q)."""
+        """F'Y, (..., K, q); read from a larger product if that is known already."""
+        # It is read from a pair that is there already; no pair is computed for one of its halves only.
         if "products" in self.__dict__:
             return self.products[0]
         if "cross_and_total" in self.__dict__:
@@ -149,12 +163,12 @@ class Moments:
 
     @cached_property
     def kernel(self) -> Tensor:
-        """YY' of the centered Y, (..., n, n): the small side where there are more units than samples."""
+        """YY' of the centered Y, (..., n, n): smaller than Y'Y if there are more units than samples."""
         return linalg.gram(self.centered.mT)
 
     @cached_property
     def cross_and_total(self) -> tuple[Tensor, Tensor]:
-        """F'Y and ||Y||_F^2, where a measure needs both and no other: their gradients are fused."""
+        """F'Y and ||Y||_F^2, with one fused gradient for measures that need these two only."""
         if "products" in self.__dict__:
             return self.cross, self.total
         return linalg.cross_and_total(self.Y, self.reference.scores)
@@ -166,14 +180,18 @@ class Moments:
 
     @cached_property
     def explained(self) -> tuple[Tensor, Tensor]:
-        """F'Y (Y'Y)^-1 Y'F on its diagonal, (..., K), and the condition of Y'Y, (...)."""
-        known = "cross_and_total" in self.__dict__
-        cross, gram = (self.cross, self.gram) if known else self.products
+        """The diagonal of F'Y (Y'Y)^-1 Y'F, (..., K), and the condition number of Y'Y, (...).
+
+        Entry k is the sum of squares of PC k that a regression on Y explains.
+        """
+        # F'Y is not computed twice if another measure of the same Y has asked for it.
+        cross_is_known = "cross_and_total" in self.__dict__
+        cross, gram = (self.cross, self.gram) if cross_is_known else self.products
         return linalg.explained(gram, cross.mT)
 
     @property
     def cross_and_small(self) -> tuple[Tensor, Tensor]:
-        """F'Y, and the smaller one of Y'Y and YY': they have the same trace and norm."""
+        """F'Y, and the smaller of Y'Y and YY': both have the same nonzero eigenvalues, so trace and norm."""
         if self.Y.shape[-1] <= self.Y.shape[-2]:
             return self.products
         return self.cross, self.kernel
@@ -184,31 +202,34 @@ class Moments:
         return self.centered.square().sum(dim=(-2, -1))
 
     def detached(self) -> Moments:
-        """Return the same moments, as far as they are known, without a gradient."""
+        """Return the moments that have been computed so far, without their gradients."""
         twin = Moments(self.reference, self.Y.detach())
-        for name, tensors in self._known().items():
+        for name, tensors in self._computed().items():
             twin._keep(name, [tensor.detach() for tensor in tensors])
         return twin
 
     @classmethod
     def joined(cls, parts: Sequence[Moments], Y: Tensor) -> Moments:
-        """Return the moments of Y (R, n, q) from those of its parts along R; what is large is left out."""
+        """Return the moments of Y (R, n, q) from the moments of its parts along R, without the large ones."""
         if len(parts) == 1:
             return parts[0]
         whole = cls(parts[0].reference, Y.detach())
-        known = [part._known() for part in parts]
-        for name in set(known[0]).intersection(*known) - {"centered", "kernel"}:
-            columns = zip(*(tensors[name] for tensors in known), strict=True)
+        computed = [part._computed() for part in parts]
+        # "centered" and "kernel" are as large as Y or larger: computing them again is better than a copy.
+        for name in set(computed[0]).intersection(*computed) - {"centered", "kernel"}:
+            columns = zip(*(tensors[name] for tensors in computed), strict=True)
             whole._keep(name, [torch.cat(column) for column in columns])
         return whole
 
     @property
     def nbytes(self) -> int:
-        """The memory of Y and of the moments that are known."""
-        return self.Y.nbytes + sum(tensor.nbytes for known in self._known().values() for tensor in known)
+        """The memory of Y and of the moments computed so far, in bytes."""
+        moments = self._computed().values()
+        return self.Y.nbytes + sum(tensor.nbytes for tensors in moments for tensor in tensors)
 
-    def _known(self) -> dict[str, tuple[Tensor, ...]]:
-        """Return what was computed so far: one tensor, or a pair, by name."""
+    def _computed(self) -> dict[str, tuple[Tensor, ...]]:
+        """Return the moments computed so far by name, each as a tuple of one tensor or two."""
+        # cached_property stores its value in the instance's __dict__ under its own name.
         computed = {name: value for name, value in vars(self).items() if name not in ("reference", "Y")}
         return {name: value if isinstance(value, tuple) else (value,) for name, value in computed.items()}
 

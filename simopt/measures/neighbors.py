@@ -1,7 +1,7 @@
-"""Neighborhoods: whether the samples nearest to each sample are the same in X and in Y.
+"""Neighborhoods: whether each sample has the same nearest samples in X and in Y.
 
-Neighbors are the k samples of the largest inner product or cosine with a sample, itself excluded, nothing
-centered. They change by jumps as Y moves, and every score with them: none is offered for optimization.
+The neighbors of a sample are the k other samples with the largest inner product or cosine with it. X and Y
+are not centered. As Y changes continuously its neighbors jump, and so do the scores: none is differentiable.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ _FORMULAS = {
 }
 _SOURCES = {
     **dict.fromkeys(
-        ("mutual", "cycle", "lcs", "cknna"), "Huh et al. 2024, Platonic Representation Hypothesis"
+        ("mutual", "cycle", "lcs", "cknna"),
+        "Huh et al. 2024, Platonic Representation Hypothesis, arXiv:2405.07987",
     ),
-    "jaccard": "Klabunde et al. 2025, Similarity of Neural Network Models (k-NN Jaccard similarity)",
-    "second_order_cosine": "Hamilton et al. 2016, Cultural Shift or Linguistic Drift?",
+    "jaccard": "Klabunde et al. 2025, Similarity of Neural Network Models (k-NN Jaccard), arXiv:2305.06329",
+    "second_order_cosine": "Hamilton et al. 2016, Cultural Shift or Linguistic Drift?, arXiv:1606.02821",
     "rank": "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
 }
 _RELATIONS = {
@@ -50,17 +51,17 @@ _RELATIONS = {
 }
 
 
-class Side(NamedTuple):
-    """Samples as one side sees them.
+class Neighbors(NamedTuple):
+    """The samples of X or of Y with their inner products and nearest neighbors.
 
     Attributes
     ----------
     rows : Tensor, (..., n, p)
-        The responses, scaled to length 1 for the cosine metric; a row of zeros stays.
+        The responses, scaled to length 1 for the cosine metric; a row of zeros stays zero.
     kernel : Tensor, (..., n, n)
-        Their inner products.
+        Inner products of the rows.
     near : Tensor, (..., n, k)
-        The neighbors of each sample, nearest first; of equal ones the earlier sample first.
+        Indices of the neighbors of each sample, nearest first; equally near ones in the order of the samples.
     """
 
     rows: Tensor
@@ -68,46 +69,50 @@ class Side(NamedTuple):
     near: Tensor
 
     @classmethod
-    def of(cls, responses: Tensor, metric: Metric, k: int) -> Side:
-        """Find the k neighbors of each sample of responses (..., n, p)."""
+    def of(cls, responses: Tensor, metric: Metric, k: int) -> Neighbors:
+        """Return the k neighbors of each sample of responses (..., n, p)."""
         rows = directions(responses) if metric == "cosine" else responses
         kernel = rows @ rows.mT
+        # A sample is not its own neighbor: it sorts last.
         itself = torch.eye(kernel.shape[-1], dtype=torch.bool, device=kernel.device)
+        # A stable sort, so that ties are broken in the same way in X and in Y on every machine.
         order = kernel.masked_fill(itself, -math.inf).sort(dim=-1, descending=True, stable=True)
         return cls(rows, kernel, order.indices[..., :k])
 
     @property
     def mask(self) -> Tensor:
-        """Whether sample j is a neighbor of i, (..., n, n)."""
+        """Whether sample j is a neighbor of sample i, (..., n, n)."""
         return torch.zeros_like(self.kernel, dtype=torch.bool).scatter(-1, self.near, True)
 
 
-def meetings(x: Side, y: Side) -> Tensor:
-    """Whether the r-th neighbor in X is the s-th in Y, (..., n, k, k)."""
+def matches(x: Neighbors, y: Neighbors) -> Tensor:
+    """Whether the r-th neighbor of a sample in X is its s-th neighbor in Y, (..., n, k, k)."""
     return x.near[..., :, None] == y.near[..., None, :]
 
 
-def mutual(x: Side, y: Side) -> Tensor:
-    """Return the mean share of neighbors that X and Y have in common, (...)."""
-    shared = meetings(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
+def mutual(x: Neighbors, y: Neighbors) -> Tensor:
+    """Return the mean share of common neighbors, (...)."""
+    shared = matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)  # common neighbors of each sample (..., n)
     return shared.mean(-1) / y.near.shape[-1]
 
 
-def jaccard(x: Side, y: Side) -> Tensor:
-    """Return the mean over samples of common over all neighbors, (...)."""
-    shared = meetings(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
-    return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)
+def jaccard(x: Neighbors, y: Neighbors) -> Tensor:
+    """Return the mean Jaccard index, common neighbors / all neighbors in X or Y, (...)."""
+    shared = matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
+    return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)  # |A u B| = 2 k - |A & B|
 
 
-def cycle(x: Side, y: Side) -> Tensor:
+def cycle(x: Neighbors, y: Neighbors) -> Tensor:
     """Return the fraction of samples i that are X-neighbors of one of their Y-neighbors, (...)."""
-    home = (x.mask.mT & y.mask).any(-1)
-    return home.to(y.kernel.dtype).mean(-1)
+    returns = (x.mask.mT & y.mask).any(-1)  # i in N_X(j) and j in N_Y(i) for some j
+    return returns.to(y.kernel.dtype).mean(-1)
 
 
-def lcs(x: Side, y: Side) -> Tensor:
+def lcs(x: Neighbors, y: Neighbors) -> Tensor:
     """Return the mean length of the longest common subsequence of the ordered neighbors, (...)."""
-    same = meetings(x, y).to(y.kernel.dtype)
+    # Dynamic programming for all samples at once: row r, entry s is the length for the first r and s
+    # neighbors.
+    same = matches(x, y).to(y.kernel.dtype)
     k = same.shape[-1]
     above = [torch.zeros_like(same[..., 0, 0])] * (k + 1)
     for r in range(k):
@@ -119,61 +124,75 @@ def lcs(x: Side, y: Side) -> Tensor:
     return above[k].mean(-1)
 
 
-def rank(x: Side, y: Side) -> Tensor:
-    """Return the mean agreement of the ranks of the common neighbors, 0 for samples with none, (...)."""
-    same = meetings(x, y).to(y.kernel.dtype)
+def rank(x: Neighbors, y: Neighbors) -> Tensor:
+    """Return the mean agreement of the ranks r in X and s in Y of common neighbors, (...).
+
+    Of one sample it is sum 2 / ((1 + |r - s|) (r + s)) over its common neighbors, divided by the largest
+    value that this many can have, 1 + 1/2 + 1/3 + ...; 0 if it has none.
+    """
+    same = matches(x, y).to(y.kernel.dtype)
     ranks = torch.arange(1, same.shape[-1] + 1, dtype=same.dtype, device=same.device)
     r, s = ranks[:, None], ranks
     agreement = (same * (2 / ((1 + (r - s).abs()) * (r + s)))).sum(dim=(-2, -1))
-    harmonic = torch.cumsum(1 / ranks, dim=0)
-    shared = same.sum(dim=(-2, -1)).long()
+    harmonic = torch.cumsum(1 / ranks, dim=0)  # 1 + 1/2 + ... + 1/t at index t - 1
+    shared = same.sum(dim=(-2, -1)).long()  # t (..., n); the clamp is for t = 0, where the agreement is 0
     return (agreement / harmonic[(shared - 1).clamp_min(0)]).mean(-1)
 
 
-def second_order_cosine(x: Side, y: Side) -> Tensor:
-    """Return the mean cosine of the distances to all neighbors of either side, (...).
+def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
+    """Return the mean cosine, (...), of the distances in X and in Y from a sample to its neighbors in X or Y.
 
-    A sample whose neighbors are all at distance 0 on one side counts 0, on both sides 1.
+    A sample whose neighbors all have distance 0 counts 0 if this holds in one of X and Y, and 1 if in both.
     """
     union = x.mask | y.mask
-    a, b = (torch.where(union, _cosine_distances(side), 0.0) for side in (x, y))
+    a, b = (torch.where(union, _cosine_distances(neighbors), 0.0) for neighbors in (x, y))
     norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
     cosine = (a * b).sum(-1) / torch.where(norms > 0, norms, 1.0)
+    # Neighbors in X and Y that all coincide with the sample agree perfectly, though the cosine is 0 / 0.
     alike = (a == 0).all(-1) & (b == 0).all(-1)
     return torch.where(alike, 1.0, cosine).mean(-1)
 
 
-def _cosine_distances(side: Side) -> Tensor:
-    """1 - cosine as half the squared distance of directions: small ones stay exact."""
-    rows = directions(side.rows)
+def _cosine_distances(neighbors: Neighbors) -> Tensor:
+    """Return 1 - cosine, (..., n, n), as ||u - v||^2 / 2 of unit vectors, which is accurate also near 0."""
+    rows = directions(neighbors.rows)
     apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square() / 2
-    zero = (rows == 0).all(-1)
+    zero = (rows == 0).all(-1)  # no direction: cosine 0 with every other
     return torch.where(zero[..., :, None] | zero[..., None, :], 1.0, apart)
 
 
-def cknna(x: Side, y: Side, added: float = 0.0) -> Tensor:
-    """Return CKA of the kernels at common neighbors only, unbiased, (...).
+def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
+    """Return unbiased CKA of the kernels restricted to common neighbors, (...).
 
-    Huh et al. 2024, appendix A, whose code has a number ``added`` to the denominator. 0 where a kernel at its
-    own neighbors has an unbiased HSIC with itself of 0 or less: then there is nothing to relate to.
+    ``added`` is added to the denominator, as the authors' code does. The score is 0 where the unbiased HSIC
+    of one of the kernels with itself, restricted to its neighbors, is not positive: the denominator is then
+    undefined.
+
+    References
+    ----------
+    Huh et al. 2024, Platonic Representation Hypothesis (appendix A), arXiv:2405.07987.
     """
-    both = x.mask & y.mask
+    both = x.mask & y.mask  # (..., n, n)
     shared = _unbiased_hsic(both * x.kernel, both * y.kernel)
-    own = [_unbiased_hsic(kernel, kernel) for kernel in (side.mask * side.kernel for side in (x, y))]
-    defined = (own[0] > 0) & (own[1] > 0)
-    norm = torch.where(own[0] > 0, own[0], 1.0).sqrt() * torch.where(own[1] > 0, own[1], 1.0).sqrt()
+    x_square, y_square = (_unbiased_hsic(K, K) for K in (x.mask * x.kernel, y.mask * y.kernel))
+    defined = (x_square > 0) & (y_square > 0)
+    norm = torch.where(x_square > 0, x_square, 1.0).sqrt() * torch.where(y_square > 0, y_square, 1.0).sqrt()
     return torch.where(defined, shared / (norm + added), 0.0)
 
 
 def _unbiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Song et al. 2012, eq. 5, of K and L of zero diagonal; neither need be symmetric."""
+    """Return the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals, symmetric or not.
+
+    (tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1) / (n (n - 3)) (Song et al. 2012, eq. 5,
+    JMLR 13:1393-1434).
+    """
     n = K.shape[-1]
     trace = (K * L.mT).sum(dim=(-2, -1))
     sums = K.sum(dim=(-2, -1)) * L.sum(dim=(-2, -1)) / ((n - 1) * (n - 2))
     return (trace + sums - 2 * (K.sum(-2) * L.sum(-1)).sum(-1) / (n - 2)) / (n * (n - 3))
 
 
-_COMPARISONS: dict[str, Callable[[Side, Side], Tensor]] = {
+_COMPARISONS: dict[str, Callable[[Neighbors, Neighbors], Tensor]] = {
     compare.__name__: compare for compare in (mutual, cycle, lcs, cknna, jaccard, second_order_cosine, rank)
 }
 
@@ -186,17 +205,22 @@ class Neighborhood(Measure):
     ----------
     comparison : {"mutual", "cycle", "lcs", "cknna", "jaccard", "second_order_cosine", "rank"}
     metric : {"inner", "cosine"}
-        What is near: a large inner product of responses, or of their directions.
+        Whether nearness is the inner product or the cosine of two samples.
     k : int, >= 1
-        How many neighbors; fewer than the samples.
+        Number of neighbors, less than the number of samples.
     added : float, >= 0
-        What is added to the denominator, for ``cknna`` only: 1e-6 in the code of Huh et al. 2024.
+        For ``cknna`` only: added to the denominator; 1e-6 in the code of Huh et al. 2024.
 
     Raises
     ------
     InputError
-        An option is none of these; on binding, k is not below the number of samples, or ``cknna`` has fewer
-        than 4.
+        An option is out of range; or, on binding, k is not below the number of samples, or ``cknna`` has
+        fewer than 4 samples.
+
+    References
+    ----------
+    Huh et al. 2024, arXiv:2405.07987. Klabunde et al. 2025, arXiv:2305.06329. Hamilton et al. 2016,
+    arXiv:1606.02821. Wang et al. 2022, Towards Understanding the Instability of Network Embedding.
     """
 
     comparison: Comparison
@@ -209,14 +233,14 @@ class Neighborhood(Measure):
         checks.whole(self.k, 1, f"k of {self.name}")
         checks.at_least(self.added, 0, f"added of {self.name}")
         if self.added and self.comparison != "cknna":
-            raise InputError(f"added of {self.name} is {self.added!r}; only comparison='cknna' takes it.")
+            raise InputError(f"added of {self.name} is {self.added!r}; only comparison='cknna' uses it.")
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation and positive scale, not to offsets; ``cycle`` and ``cknna`` have a direction."""
+        """Invariant to rotation and positive scale, not to offsets; all but cycle and cknna are symmetric."""
         invariant = frozenset({"permutation", "orthogonal", "isotropic_scaling"})
         if self.added and self.metric == "inner":
-            invariant -= {"isotropic_scaling"}
+            invariant -= {"isotropic_scaling"}  # the numerator scales, the added number does not
         directed = self.comparison in ("cycle", "cknna")
         ends: dict[str, dict[str, Any]] = {
             "cycle": {"at_self": None},
@@ -237,16 +261,22 @@ class Neighborhood(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Find the neighbors in X, and return the score as a function of the moments."""
+        """Find the neighbors in X, and return the score as a function of the moments.
+
+        Raises
+        ------
+        InputError
+            k is not below the number of samples, or ``cknna`` has fewer than 4 samples.
+        """
         if self.k >= reference.samples:
             raise InputError(
-                f"k of {self.name} is {self.k}, but each of {reference.samples} samples has "
+                f"k of {self.name} is {self.k}, but each of {reference.samples} samples has only "
                 f"{reference.samples - 1} others; choose k below {reference.samples}."
             )
-        x = Side.of(reference.responses, self.metric, self.k)
+        x = Neighbors.of(reference.responses, self.metric, self.k)
         if self.comparison == "cknna" and reference.samples < 4:
-            raise InputError(f"{self.name} has {reference.samples} samples; its HSIC takes at least 4.")
+            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
         compare = _COMPARISONS[self.comparison]
         if self.added:
             compare = functools.partial(cknna, added=float(self.added))
-        return lambda moments: compare(x, Side.of(moments.Y.detach(), self.metric, self.k))
+        return lambda moments: compare(x, Neighbors.of(moments.Y.detach(), self.metric, self.k))

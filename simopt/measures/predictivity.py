@@ -1,7 +1,8 @@
-"""Predictivity unit by unit: one correlation or R2 for each predicted unit, then their mean or median.
+"""Predictivity by unit: one correlation or R2 for each predicted unit, then their mean or median.
 
-These are the habits of the benchmark packages, and their fits are those of scikit-learn. They are exact and
-have no gradient here: partial least squares is an iteration, a chosen penalty jumps, a median switches units.
+This is how benchmark packages such as Brain-Score define predictivity; the fits are scikit-learn's. None has
+a gradient here: partial least squares is an iteration, a penalty chosen by cross-validation jumps, and a
+median switches from one unit to another.
 """
 
 from __future__ import annotations
@@ -28,48 +29,55 @@ Direction = Literal["y_to_x", "x_to_y"]
 Standardize = Literal["none", "train", "each"]
 
 PENALTIES = 10.0 ** np.arange(-8, 9)
-"""What ``ridge_cv`` chooses from, by the leave-one-out error within the train samples."""
+"""Penalties from which ``ridge_cv`` chooses, by the leave-one-out error within the train samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictivity(Measure):
-    """How well a regression predicts each unit, over splits of the samples.
+    """The mean or median over units of how well a regression predicts them on held-out samples.
 
     Parameters
     ----------
     model : {"linear", "ridge", "ridge_cv", "pls"}
     penalty : float, >= 0
-        Of ``ridge``, in squared units of the predictors.
+        Penalty of ``ridge``, in squared units of the predictors.
     per_unit : bool
-        Whether ``ridge_cv`` chooses a penalty for each predicted unit, not one for all.
-    components : int
-        Of ``pls``.
+        Whether ``ridge_cv`` chooses one penalty for each predicted unit instead of one for all.
+    components : int, >= 1
+        Components of ``pls``.
     fewer_components : bool
-        Whether ``pls`` may take as many as there are, where there are fewer; otherwise that is an error.
+        Whether ``pls`` takes fewer components if the data have fewer; otherwise that is an error.
     tolerance : float, >= 2.2e-16
-        Where the iteration of ``pls`` stops; at scikit-learn's 1e-6, which the benchmark packages take,
-        scores are good to about 1e-5.
+        Tolerance at which the iteration of ``pls`` stops. At 1e-6, the default of scikit-learn and of the
+        benchmark packages, scores are accurate to about 1e-5.
     scale : bool
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}
-        Folds in order, folds of shuffled samples, or independent random test sets of a tenth.
-    folds : int
-    seed : int
-        Of the shuffling.
+        Folds of contiguous samples, folds of shuffled samples, or random test sets of a tenth of the samples.
+    folds : int, >= 2
+        Number of folds or test sets.
+    seed : int, 0 to 2^32 - 1
+        Of the ``shuffled`` and ``random`` splits.
     standardize : {"none", "train", "each"}
-        Scale the predictors by the train samples' mean and deviation, or train and test each by their own.
+        Standardize the predictors by the mean and standard deviation of the train samples; or the train and
+        the test samples, each by their own.
     statistic : {"pearson", "pearson_squared", "r2"}
     aggregate : {"mean", "median"}
-        Over units; splits are averaged.
+        Over units. Splits are always averaged.
     pooled : bool
-        Whether held-out predictions of all folds are put together before they are scored.
+        Whether the held-out predictions of all folds are concatenated before they are scored.
     direction : {"y_to_x", "x_to_y"}
         ``y_to_x`` predicts X from Y.
 
     Raises
     ------
     InputError
-        A value out of its range.
+        An option is out of its range.
+
+    References
+    ----------
+    Schrimpf et al. 2018, Brain-Score, doi:10.1101/407007.
+    Conwell et al. 2024, doi:10.1038/s41467-024-53147-y.
     """
 
     model: Model = "pls"
@@ -96,17 +104,17 @@ class Predictivity(Measure):
         checks.whole(self.folds, 2, f"folds of {self.name}")
         checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
         if self.pooled and self.splits == "random":
-            raise InputError(f"{self.name}: pooled needs folds, which splits=random does not make.")
+            raise InputError(f"{self.name}: pooled requires splits=contiguous or splits=shuffled.")
 
     @property
     def facts(self) -> Facts:
-        """What it ignores depends on the model; predicted units may be shifted, and scaled one by one."""
+        """The invariances depend on the model; all are invariant to offsets of the predicted units."""
         predicting, predicted = self._invariances()
         x, y = (predicted, predicting) if self.direction == "y_to_x" else (predicting, predicted)
         return Facts(
             family="regression",
             formula=f"{self.aggregate} over units of {self.statistic} of held-out {self.model} predictions",
-            source="Schrimpf et al. 2018, Brain-Score; Conwell et al. 2024 (DeepDive)",
+            source="Schrimpf et al. 2018, Brain-Score, doi:10.1101/407007; Conwell et al. 2024 (DeepDive)",
             invariant_x=x,
             invariant_y=y,
             low={"pearson": -1.0, "pearson_squared": 0.0, "r2": -float("inf")}[self.statistic],
@@ -118,7 +126,9 @@ class Predictivity(Measure):
         )
 
     def _invariances(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the invariances to transformations of the predictors and of the targets."""
         pls = self.model == "pls"
+        # One set of components, or one penalty, for all targets weighs them by their variance.
         coupled = (pls and not self.scale) or (self.model == "ridge_cv" and not self.per_unit)
         predicted = UNITWISE - {"column_scaling"} if coupled else UNITWISE
         if self.model == "linear" and self.standardize != "each":
@@ -133,18 +143,21 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            More folds than samples, or, when it is called, more components than there are.
+            There are more folds than samples; or, when it is called, too few units or samples for the
+            components.
         """
+        # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
         if self.folds > len(X):
             raise InputError(
-                f"{self.name}: {self.folds} folds of {len(X)} samples; at most as many as samples."
+                f"{self.name}: {self.folds} folds of {len(X)} samples; choose at most {len(X)} folds."
             )
         splits = self._splits(len(X))
 
         def score(Y: Tensor) -> Tensor:
-            other = Y.detach().cpu().double().numpy()
-            predictors, targets = (other, X) if self.direction == "y_to_x" else (X, other)
+            Y_array = Y.detach().cpu().double().numpy()
+            predictors, targets = (Y_array, X) if self.direction == "y_to_x" else (X, Y_array)
+            # Held-out targets and their prediction, (n_test, units), for each split.
             pairs = [self._predict(predictors, targets, train, test) for train, test in splits]
             if self.pooled:
                 targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -158,6 +171,7 @@ class Predictivity(Measure):
         from sklearn.model_selection import KFold, ShuffleSplit
 
         splitter = {
+            # 90 % train samples, as in Brain-Score.
             "random": ShuffleSplit(self.folds, train_size=0.9, random_state=self.seed),
             "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
             "contiguous": KFold(self.folds),
@@ -167,11 +181,11 @@ class Predictivity(Measure):
     def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
         if self.standardize != "none":
-            own = held_out if self.standardize == "each" else inputs
-            inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, own)
+            scale_by = held_out if self.standardize == "each" else inputs
+            inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, scale_by)
         model = self._model(inputs)
         with warnings.catch_warnings():
-            # PLS says so when fewer components leave nothing to fit: the prediction is complete by then.
+            # Once the components fit the targets completely, further ones have nothing left to fit.
             warnings.filterwarnings("ignore", message=".*residual is constant")
             predicted = model.fit(inputs, targets[train]).predict(held_out)
         return targets[test], np.asarray(predicted).reshape(len(test), -1)
@@ -190,8 +204,9 @@ class Predictivity(Measure):
         if self.components > most and not self.fewer_components:
             raise InputError(
                 f"{self.name}: {self.components} components need as many units and train samples; there are "
-                f"{inputs.shape[1]} and {inputs.shape[0]}. fewer_components=true takes what there is."
+                f"{inputs.shape[1]} and {inputs.shape[0]}. fewer_components=true uses {most}."
             )
+        # The tolerance ends the iteration; the limit only keeps one that does not converge from running on.
         return PLSRegression(
             min(self.components, most), scale=self.scale, tol=self.tolerance, max_iter=20_000
         )
@@ -202,12 +217,14 @@ class Predictivity(Measure):
             with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
                 return 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
         t, p = targets - targets.mean(axis=0), predicted - predicted.mean(axis=0)
+        # A unit that does not vary, or is predicted as constant, has correlation 0.
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)
         return correlation if self.statistic == "pearson" else correlation**2
 
 
 def _standardized(data: Array, by: Array) -> Array:
-    """Return data (n, p) less the mean, and over the deviation where there is one, of each column."""
+    """Return data (n, p), standardized by the mean and standard deviation of each column of ``by``."""
     deviation = by.std(axis=0)
+    # A constant column is only centered.
     return (data - by.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

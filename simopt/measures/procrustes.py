@@ -1,8 +1,8 @@
-"""Procrustes distances: how far X and Y stay apart when one is rotated onto the other.
+"""Procrustes distances: how far apart X and Y are after the best rotation of one onto the other.
 
-Every form is an increasing function of one number, d = min over orthogonal Q of ||X - Y Q||_F. It is taken
-from the residual of the best rotation rather than from ||X||^2 + ||Y||^2 - 2 ||X'Y||_*, which would lose half
-of the digits next to Y = X.
+Every form is a monotone function of d = min over orthogonal Q of ||X - Y Q||_F. It is computed as the norm of
+the residual X - Y Q, not as the root of ||X||^2 + ||Y||^2 - 2 ||X'Y||_*: near Y = X that difference cancels,
+and half of the digits of d are lost.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from simopt.measures.moments import Moments, Reference
 
 ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
 
-_TIP = 10.0
-"""Distances up to this many eps max(n, p, q) (||X|| + ||Y||) are rounding."""
+_ZERO = 10.0
+"""Distances up to this many eps max(n, p, q) (||X|| + ||Y||) count as 0: their gradient would be noise."""
 
 _FORMULAS = {
     "distance": "{d}",
@@ -40,58 +40,62 @@ _RELATIONS = {
     ("squared", True): ("2 - 2 nbs",),
     ("angle", True): ("arccos(nbs)", "shape_angular at alpha 1"),
     ("disparity", True): ("1 - nbs_squared", "scipy.spatial.procrustes"),
-    ("similarity", True): ("1 - sqrt(2 - 2 nbs) / 2 where the sides are centered",),
+    ("similarity", True): ("1 - sqrt(2 - 2 nbs) / 2 where X and Y are centered",),
 }
 
 
-def _distance_gradient(grad: Tensor, residual: Tensor, distance: Tensor, tip: Tensor) -> Tensor:
-    slope = torch.where(distance > tip, grad / torch.where(distance > tip, distance, 1.0), 0.0)
+def _distance_gradient(grad: Tensor, residual: Tensor, distance: Tensor, zero: Tensor) -> Tensor:
+    # d d = d(d^2) / (2 d) = <A - F P, dA> / d.
+    slope = torch.where(distance > zero, grad / torch.where(distance > zero, distance, 1.0), 0.0)
     return slope[..., None, None] * residual
 
 
 @with_gradient(_distance_gradient)
 def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return min over orthogonal Q of ||F - A Q||_F, the narrower side padded with zero columns, (...).
+    """Return d = min over orthogonal Q of ||F - A Q||_F, (...), the narrower matrix padded with zero columns.
 
-    d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, whose gradient is 2 (A - F P) with P the polar factor of F'A:
-    exact at repeated singular values, a subgradient of the nuclear norm at zero ones. At d = 0, the tip of
-    a cone, the gradient is 0.
+    d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, and its gradient is 2 (A - F P), with P the polar factor of F'A. It
+    is exact at equal singular values of F'A, and a subgradient of the nuclear norm at zero ones. At d = 0 the
+    distance has no derivative and the gradient is 0.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Taken as constant by the gradient.
+        Constant.
 
     Raises
     ------
     NumericalError
         A holds NaN or infinite values.
     """
-    polar = linalg.polar(factor.mT @ matrix)
+    polar = linalg.polar(factor.mT @ matrix)  # P (..., r, q)
     residual = matrix - factor @ polar
-    # The polar factor keeps lengths only from the narrower side into the wider one.
+    # The norm of the residual is d only if F P has the norm of F, that is if P has orthonormal rows (r <= q).
+    # Otherwise P' does, and A is rotated instead.
     narrow = factor.shape[-1] <= matrix.shape[-1]
     apart = torch.linalg.matrix_norm(residual if narrow else factor - matrix @ polar.mT)
     size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
-    tip = _TIP * torch.finfo(matrix.dtype).eps * max(*matrix.shape[-2:], factor.shape[-1]) * size
-    return apart, (residual, apart, tip)
+    zero = _ZERO * torch.finfo(matrix.dtype).eps * max(*matrix.shape[-2:], factor.shape[-1]) * size
+    return apart, (residual, apart, zero)
 
 
 def angle(chord: Tensor) -> Tensor:
-    """Return the angle, elementwise, between points on the unit sphere a chord d in [0, 2] apart.
+    """Return the angle, elementwise, between two points on the unit sphere at distance d in [0, 2].
 
-    2 arcsin(d / 2) = arccos(1 - d^2 / 2), without the loss of digits at small angles.
+    2 arcsin(d / 2) = arccos(1 - d^2 / 2), but accurate also at small angles.
     """
     return 2 * torch.asin((chord / 2).clamp(max=1))
 
 
 def unit(matrix: Tensor) -> Tensor:
-    """Return A / ||A||_F, (..., n, q); NaN where A is zero."""
+    """Return A / ||A||_F, (..., n, q); NaN if A is zero."""
     return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
 
 
 def _uncentered_factor(reference: Reference) -> Tensor:
+    """Return U S of X = U S V', not centered, (n, K), over its nonzero singular values."""
+    # In float64, but with the rank that X has in the precision it was passed in.
     left, values, _ = torch.linalg.svd(reference.responses.double(), full_matrices=False)
     eps = torch.finfo(reference.responses.dtype).eps
     keep = values > eps * max(reference.responses.shape) * values[0]
@@ -100,26 +104,41 @@ def _uncentered_factor(reference: Reference) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Procrustes(Measure):
-    """The distance of X and Y after the best rotation (and reflection) of one onto the other.
+    """The distance of X and Y after the best rotation or reflection of one onto the other.
 
     Parameters
     ----------
     form : {"distance", "squared", "angle", "disparity", "similarity"}
-        With d the distance: d; d^2; and of sides of unit norm, at cosine c = 1 - d^2 / 2: arccos(c) in
-        radians, 1 - c^2, 1 - d / 2 (the one form of which larger is closer).
+        With d the distance: d, or d^2. For X and Y of unit norm, with the cosine c = 1 - d^2 / 2: arccos(c)
+        in radians, 1 - c^2, or 1 - d / 2 (the only form in which larger is closer).
     centered : bool
-        Subtract the mean over samples of each side first.
+        Subtract the mean over samples from X and Y first.
     normalized : bool
-        Divide each side by its Frobenius norm first; the forms angle, disparity and similarity need it.
+        Divide X and Y by their Frobenius norms first; required by ``angle``, ``disparity`` and
+        ``similarity``.
     folds : int >= 2, or None
-        None rotates and scores all samples. Otherwise the mean over contiguous folds of the samples: means
-        and rotation from the others, the form on the fold. Not differentiable: the rotation of the train
-        samples turns without bound as their singular values vanish, and below full rank there is none.
+        None rotates and scores all samples. A number gives the mean over that many contiguous folds; the
+        means and the rotation come from the other folds. Not differentiable: the rotation of the train
+        samples changes without bound as a singular value of X'Y vanishes, and is undefined below full rank.
 
     Raises
     ------
     InputError
-        An option is none of these, a form lacks ``normalized``, or fewer than two folds.
+        An option is none of these, a form lacks ``normalized``, or there are fewer than two folds.
+
+    References
+    ----------
+    Williams et al. 2021, Generalized Shape Metrics on Neural Representations, arXiv:2110.14739.
+
+    Examples
+    --------
+    Rotations do not change the distance. Here Y is X rotated by 90 degrees:
+
+    >>> import torch, simopt
+    >>> X = torch.tensor([[1.0, 0], [-1, 0], [0, 0.5], [0, -0.5]], dtype=torch.float64)
+    >>> turn = torch.tensor([[0.0, 1], [-1, 0]], dtype=torch.float64)
+    >>> round(simopt.measures.get("procrustes_euclidean")(X, X @ turn).item(), 6)
+    0.0
     """
 
     form: ProcrustesForm = "distance"
@@ -131,40 +150,40 @@ class Procrustes(Measure):
         self._check_choices()
         if self.form not in ("distance", "squared") and not self.normalized:
             raise InputError(
-                f"{self.name}: form {self.form!r} compares sides of unit norm; set normalized=true."
+                f"{self.name}: form {self.form!r} requires X and Y of unit norm; set normalized=true."
             )
         if self.folds is not None:
             checks.whole(self.folds, 2, f"folds of {self.name}")
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation of either side; to offsets where centered, to scale where normalized."""
+        """Invariant to rotation of X and of Y; to offsets if centered, to scale if normalized."""
         norms = ", ||X||_F = ||Y||_F = 1" if self.normalized and self.form != "angle" else ""
         formula = _FORMULAS[self.form].format(d="min_Q ||X - Y Q||_F") + norms
         if not self.centered:
             formula += ", not centered"
         if self.folds is not None:
             formula += f", on held-out folds ({self.folds}, contiguous), then averaged"
-        ignored = ROTATIONAL - ({"translation"} if not self.centered else frozenset())
-        ignored -= {"isotropic_scaling"} if not self.normalized else frozenset()
+        invariant = ROTATIONAL - ({"translation"} if not self.centered else frozenset())
+        invariant -= {"isotropic_scaling"} if not self.normalized else frozenset()
         low, high = self._bounds()
         plain = self.folds is None and (self.centered or self.form == "similarity")
         return Facts(
             family="procrustes",
             formula=formula,
-            source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
+            source="Williams et al. 2021, Generalized Shape Metrics, arXiv:2110.14739",
             low=low,
             high=high,
             at_self=1.0 if self.form == "similarity" else 0.0,
             larger_is_closer=self.form == "similarity",
-            **both(ignored),
+            **both(invariant),
             differentiable=self.folds is None,
             cost="n p^2 + p^3",
             relations=_RELATIONS[self.form, self.normalized] if plain else (),
         )
 
     def _bounds(self) -> tuple[float, float]:
-        """Sides rotated onto each other are at most at right angles; held-out parts may be opposite."""
+        """Return the range: X and the rotated Y have a cosine >= 0, but on held-out samples it may be -1."""
         widest = math.sqrt(2) if self.folds is None else 2.0
         if self.form == "similarity":
             return 1 - widest / 2, 1.0
@@ -181,8 +200,8 @@ class Procrustes(Measure):
         Raises
         ------
         InputError
-            More folds than samples. The function raises it where the train samples of a fold do not
-            determine the rotation (samples < units).
+            There are more folds than samples. The score raises it if the train samples of a fold do not
+            determine the rotation (fewer samples than units).
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
@@ -190,14 +209,14 @@ class Procrustes(Measure):
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
         if not self.normalized:
-            return lambda moments: self._shape(distance(self._side(moments), factor))
+            return lambda moments: self._apply_form(distance(self._rows(moments), factor))
         factor = unit(factor)
-        return lambda moments: self._shape(distance(unit(self._side(moments)), factor))
+        return lambda moments: self._apply_form(distance(unit(self._rows(moments)), factor))
 
-    def _side(self, moments: Moments) -> Tensor:
+    def _rows(self, moments: Moments) -> Tensor:
         return moments.centered if self.centered else moments.Y
 
-    def _shape(self, distance: Tensor) -> Tensor:
+    def _apply_form(self, distance: Tensor) -> Tensor:
         if self.form == "angle":
             return angle(distance)
         if self.form == "similarity":
@@ -205,10 +224,12 @@ class Procrustes(Measure):
         if self.form == "distance":
             return distance
         squared = distance.square()
+        # 1 - c^2 = (1 - c)(1 + c) with c = 1 - d^2 / 2.
         return squared if self.form == "squared" else squared * (1 - squared / 4)
 
     def _held_out(self, factor: Tensor, moments: Moments, folds: Folds) -> Tensor:
-        Y = self._side(moments)
+        Y = self._rows(moments)
+        # The rank that X'Y of the train samples should have: the smaller of those of X and Y.
         rank = _rank(linalg.singular_values(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])
         x_parts, y_parts = folds.parts(factor), folds.parts(Y)
         scores = []
@@ -219,19 +240,21 @@ class Procrustes(Measure):
                 x_train, x = x_train - x_mean, x - x_mean
                 y_train, y = y_train - y_mean, y - y_mean
             left, values, right = linalg.svd(x_train.mT @ y_train)
+            # The rotation U V' is unique only if X'Y of the train samples has the rank of X and Y as a whole.
             if bool((_rank(values, max(*Y.shape[-2:], factor.shape[-1])) < rank).any()):
                 raise InputError(
                     f"{self.name}: the {len(x_train)} train samples of a fold do not determine the "
                     f"rotation between {factor.shape[-1]} and {Y.shape[-1]} dimensions; reduce X and Y to "
                     "fewer dimensions, or use folds=null."
                 )
+            # The narrower one is rotated into the space of the wider, so that no length is lost.
             if factor.shape[-1] <= Y.shape[-1]:
                 x = x @ (left @ right)
             else:
                 y = y @ (left @ right).mT
             if self.normalized:
                 x, y = unit(x), unit(y)
-            scores.append(self._shape(torch.linalg.matrix_norm(x - y)))
+            scores.append(self._apply_form(torch.linalg.matrix_norm(x - y)))
         return torch.stack(scores, dim=-1).mean(dim=-1)
 
 

@@ -1,8 +1,9 @@
-"""Representational dissimilarity matrices (RDMs): how unlike each two samples of one dataset are.
+"""Representational dissimilarity matrices (RDMs): the dissimilarity of each two samples of one dataset.
 
-All kinds are squared Euclidean distances of embedded samples Z, or their roots: correlation and cosine those
-of rows of unit norm, Mahalanobis that of whitened units, crossnobis a difference of two. So an RDM D is known
-from Z alone, and so is its kernel -H D H / 2 = Z Z', H = I - 11'/n.
+Every kind of RDM D (n, n) is a matrix of squared Euclidean distances between embedded samples Z (n, k), or of
+their roots. For correlation and cosine the rows of Z have unit norm, for Mahalanobis the units are whitened,
+and crossnobis is a difference of two squared distances. Z therefore determines D, and also the kernel -H D H
+/ 2 = Z Z' with H = I - 11'/n and Z centered.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from simopt.typing import FloatArray
 RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
 
 DIRECTIONAL = frozenset({"correlation", "cosine"})
-"""The kinds that see of a sample only its direction; their dissimilarities lie in [0, 2]."""
+"""The kinds that depend on the direction of a sample only; their dissimilarities lie in [0, 2]."""
 
 FORMULAS: dict[RDM, str] = {
     "sqeuclidean": "d_ij = ||x_i - x_j||^2 / p",
@@ -38,16 +39,14 @@ FORMULAS: dict[RDM, str] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """Samples Z, centered, that stand for an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2.
-
-    For ``euclidean`` d_ij is the root of that.
+    """Centered samples Z that represent an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2; for ``euclidean`` its root.
 
     Attributes
     ----------
     kind : RDM
     points : Tensor, (..., n, k), Z
     negative : int
-        How many coordinates, the last ones, have s_k = -1; the others have 1.
+        The last ``negative`` coordinates have s_k = -1, the others 1.
     """
 
     kind: RDM
@@ -55,7 +54,8 @@ class Embedding:
     negative: int = 0
 
     def kernel(self) -> Tensor:
-        """Return -H D H / 2, (..., n, n); positive semidefinite where no coordinate is negative."""
+        """Return -H D H / 2, (..., n, n); positive semidefinite if no coordinate is negative."""
+        # Of squared distances it is Z Z' itself, as Z is centered; their roots need the matrix D.
         if self.kind == "euclidean":
             return -linalg.double_center(pairwise.distances(self.points)) / 2
         positive, negative = self._parts()
@@ -65,7 +65,7 @@ class Embedding:
     def dissimilarities(self) -> Tensor:
         """Return d_ij for i < j, (..., n (n - 1) / 2), row by row."""
         n = self.points.shape[-2]
-        i, j = torch.triu_indices(n, n, offset=1, device=self.points.device)
+        i, j = torch.triu_indices(n, n, offset=1, device=self.points.device)  # row by row, as scipy's pdist
         if self.kind == "euclidean":
             return pairwise.distances(self.points)[..., i, j]
         positive, negative = self._parts()
@@ -76,11 +76,11 @@ class Embedding:
 
     @cached_property
     def levels(self) -> npt.NDArray[np.int64]:
-        """The places of the dissimilarities among their distinct values, (n (n - 1) / 2,), from 0.
+        """The rank of each dissimilarity among the distinct values, (n (n - 1) / 2,), from 0.
 
-        Two values belong to one level where they differ by rounding only, so that ties of the definition are
-        ties here. Squares and roots have the same order, so where nothing is negative the distances of Z,
-        of one dataset in float64, stand for every kind.
+        Values that differ by rounding only have one rank, so that ties in exact arithmetic are ties here.
+        Squares and roots have the same order, so distances of Z serve for every kind without negative
+        coordinates. Only for one dataset, (n, k), in float64.
         """
         from scipy.spatial import distance
 
@@ -88,24 +88,28 @@ class Embedding:
         values: FloatArray
         if self.negative:
             values = self.dissimilarities().detach().cpu().numpy()
+            # d_ij is a difference of squared distances, each up to 4 max ||z_i||^2, which sets its rounding.
             scale = 4 * float(points.square().sum(dim=-1).max())
         else:
             values = distance.pdist(points.numpy())
             scale = max(values.max(), 1.0 if self.kind in DIRECTIONAL else 0.0)
+        # A sum of k squares is off by up to about k eps of its size; the 16 leaves room for the rounding of
+        # Z.
         tolerance = (16 + points.shape[-1]) * np.finfo(np.float64).eps * scale
         order = np.argsort(values, kind="stable")
-        steps = np.diff(values[order]) > tolerance
-        places = np.empty(len(values), dtype=np.int64)
-        places[order] = np.concatenate([[0], np.cumsum(steps)])
-        return places
+        steps = np.diff(values[order]) > tolerance  # where the sorted values move to the next level
+        levels = np.empty(len(values), dtype=np.int64)
+        levels[order] = np.concatenate([[0], np.cumsum(steps)])
+        return levels
 
     def _parts(self) -> tuple[Tensor, Tensor]:
+        """Return the coordinates that add to the dissimilarities and those that subtract."""
         kept = self.points.shape[-1] - self.negative
         return self.points[..., :kept], self.points[..., kept:]
 
 
 def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False) -> Embedding:
-    """Return the embedded samples of every kind but ``crossnobis``, which has a room of its own.
+    """Return the embedded samples of any kind of RDM but ``crossnobis`` (:func:`crossnobis.embed`).
 
     Parameters
     ----------
@@ -113,41 +117,44 @@ def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False
     responses : Tensor, (..., n, q)
         Not centered.
     what : str
-        How errors call the responses.
+        What errors call the responses.
     center_units : bool
-        Subtract the mean of each unit first, which only the directional kinds can tell.
+        Subtract the mean of each unit first. It changes the directional kinds only.
 
     Returns
     -------
-    Embedding of Z (..., n, q), or (..., n, q + n) where a sample has no direction
+    Embedding
+        Of Z (..., n, q), or (..., n, q + n) if a sample has no direction.
 
     Raises
     ------
     InputError
-        A correlation over a single unit, or a covariance that has no inverse.
+        A correlation RDM of a single unit, or a Mahalanobis RDM with a singular covariance.
     """
     q = responses.shape[-1]
     if kind in DIRECTIONAL:
         points = linalg.center(_directions(kind, responses, what, center_units))
-        # All samples of one direction (two units suffice for that) leave the rounding of their norms.
+        # If all samples have one direction, Z is the rounding of their norms, and scores would be noise. The
+        # entries of Z are at most 1; 64 eps is above what scaling and centering leave.
         spread = points.detach().abs().amax(dim=(-2, -1), keepdim=True)
         return Embedding(kind, torch.where(spread <= 64 * torch.finfo(points.dtype).eps, 0.0, points))
     if kind == "mahalanobis":
         return Embedding(kind, _whitened(responses, what))
     centered = linalg.center(responses)
+    # Squared distances are divided by the number of units.
     return Embedding(kind, centered if kind == "euclidean" else centered / math.sqrt(q))
 
 
 def _directions(kind: RDM, responses: Tensor, what: str, center_units: bool) -> Tensor:
-    """Rows of norm 1/sqrt 2, so that ||z_i - z_j||^2 = 1 - cosine.
+    """Return the samples scaled to norm 1 / sqrt 2, so that ||z_i - z_j||^2 = 1 - cosine.
 
-    A row without a direction (zero, or constant under a correlation) has cosine 0 with every other: it gets
-    an axis of its own.
+    A sample without a direction (zero, or for a correlation the same in all units) shall have cosine 0 with
+    every other. It gets an additional coordinate in which all others are 0.
     """
     q = responses.shape[-1]
     if kind == "correlation" and q == 1:
         raise InputError(
-            f"{what} has 1 unit; a correlation across units needs at least 2: take the euclidean RDM."
+            f"{what} has 1 unit; a correlation across units needs at least 2. Choose rdm=euclidean."
         )
     rows = linalg.center(responses) if center_units else responses
     if kind == "correlation":
@@ -158,41 +165,44 @@ def _directions(kind: RDM, responses: Tensor, what: str, center_units: bool) -> 
     silent = norms.detach() <= rounding
     units = rows / torch.where(silent, 1.0, norms)[..., None]
     if bool(silent.any()):
-        own = torch.diag_embed(silent.to(rows.dtype))
-        units = torch.cat([torch.where(silent[..., None], 0.0, units), own], dim=-1)
+        extra = torch.diag_embed(silent.to(rows.dtype))  # (..., n, n)
+        units = torch.cat([torch.where(silent[..., None], 0.0, units), extra], dim=-1)
     return units / math.sqrt(2)
 
 
 def _whitened(responses: Tensor, what: str) -> Tensor:
-    """Return Q sqrt((n - 1) / q) of the centered Y = Q R: then Z Z' = Y S^-1 Y' / q, S = Y'Y / (n - 1)."""
+    """Return Z = Q sqrt((n - 1) / q) of the centered Y = Q R, (..., n, q).
+
+    With S = Y'Y / (n - 1) = R'R / (n - 1), Z Z' = Y R^-1 R^-1' Y' (n - 1) / q = Y S^-1 Y' / q.
+    """
     n, q = responses.shape[-2:]
     if q >= n - 1:
         raise InputError(
-            f"{what} has {q} units in {n} samples: a Mahalanobis RDM needs fewer than {n - 1} units, as "
-            "beyond that the covariance is singular or puts all samples equally far apart. Take fewer units "
-            "or principal components, or another RDM (sqeuclidean, correlation)."
+            f"{what} has {q} units in {n} samples: a Mahalanobis RDM needs fewer than {n - 1} units; "
+            "otherwise the covariance is singular or makes all dissimilarities equal. Use fewer units, or "
+            "their first PCs, or another RDM (sqeuclidean, correlation)."
         )
     basis, triangle = torch.linalg.qr(linalg.center(responses))
     unit = dependent_unit(triangle, responses)
     if unit is not None:
         raise InputError(
             f"{what}: unit {unit} is constant or a linear combination of the units before it, so the sample "
-            "covariance of the Mahalanobis RDM is singular. Remove such units, or take another RDM "
+            "covariance of the Mahalanobis RDM is singular. Remove such units, or use another RDM "
             "(sqeuclidean, correlation)."
         )
     return basis * math.sqrt((n - 1) / q)
 
 
 def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
-    """Return a unit that is, to rounding, a combination of the units before it, or None.
+    """Return the index of a unit that is, to rounding, a linear combination of the units before it, or None.
 
     Parameters
     ----------
     triangle : Tensor, (..., q, q)
-        R of the QR decomposition of what was made of the responses. Its k-th diagonal entry is what unit k
-        adds to the units before it.
+        R of the QR decomposition of the responses after centering or other projections. The absolute value of
+        its k-th diagonal entry is the norm of what unit k adds to the units before it.
     responses : Tensor, (..., n, q)
-        As they came: centering and projecting round to the norm of a unit here.
+        Before these projections: their rounding errors scale with the norm of a unit here.
     """
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
     size = torch.linalg.vector_norm(responses.detach(), dim=-2)

@@ -1,7 +1,8 @@
-"""Comparisons of two RDMs: linear ones, Bures, and rank correlations.
+"""Comparisons of two RDMs: cosines and correlations, Bures, and rank correlations.
 
-The linear ones and Bures need of an RDM D only its kernel K = -H D H / 2: its diagonal, its trace and its
-product with the other kernel. For few units these come from small matrices, and no RDM exists.
+All but the rank correlations and the norm depend on an RDM D only through its kernel K = -H D H / 2, where H
+= I - 11'/n: the diagonal and trace of K and its product with the other kernel. For few units these come from
+small matrices, so no (n, n) matrix is formed.
 """
 
 from __future__ import annotations
@@ -35,98 +36,105 @@ RANKED = frozenset({"spearman", "tau_a", "tau_b"})
 BURES = frozenset({"bures", "bures_sq_distance"})
 
 
-def compare_with(comparison: Comparison, own: Embedding, like: Tensor) -> Compare:
-    """Return the comparison of the RDM of Y with that of X.
+def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
+    """Return the comparison of RDMs of Y with that of X, as a function of the embedded samples of Y.
 
     Parameters
     ----------
     comparison : str
-    own : Embedding of (n, k), float64
+    X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        Of the dtype and device to compute in.
+        Has the dtype and device in which scores are computed.
     """
     if comparison in RANKED:
-        return rank_comparison(comparison, own)
+        return rank_comparison(comparison, X)
     if comparison in BURES:
-        return BuresComparison(comparison == "bures_sq_distance", own, like)
+        return BuresComparison(comparison == "bures_sq_distance", X, like)
     if comparison == "euclidean_norm":
-        fixed = own.dissimilarities().to(like)
-        return lambda other: torch.linalg.vector_norm(other.dissimilarities() - fixed, dim=-1)
-    return LinearComparison(comparison, own, like)
+        fixed = X.dissimilarities().to(like)
+        return lambda Y: torch.linalg.vector_norm(Y.dissimilarities() - fixed, dim=-1)
+    return LinearComparison(comparison, X, like)
 
 
 class LinearComparison:
     """The cosine of X and Y in one of four inner products of RDMs.
 
-    With the upper triangles v, w and the kernels K, L of two RDMs, their diagonals a, b less the means, and
-    their traces t, s:
+    Let v and w be the upper triangles of two RDMs, K and L their kernels, t and s the traces of these, and a
+    and b their diagonals less the means. As d_ij = K_ii + K_jj - 2 K_ij and K 1 = 0, the inner products are
 
     - cosine: v'w / 2 = <K, L> + (n/2) a'b + t s;
-    - pearson, v and w less their means: <K, L> + (n/2) a'b - t s / (n - 1);
+    - pearson, v and w less their means: v'w / 2 = <K, L> + (n/2) a'b - t s / (n - 1);
     - cosine_cov: <K, L>;
-    - corr_cov, the kernels of the RDMs less their means: <K, L> - t s / (n - 1).
+    - corr_cov, with the kernels of the RDMs less their means: <K, L> - t s / (n - 1).
+
+    All have the form <K, L> + ``spread`` a'b + ``traces`` t s.
 
     Parameters
     ----------
     comparison : {"cosine", "pearson", "cosine_cov", "corr_cov"}
-    own : Embedding of (n, k), float64
+    X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        Of the dtype and device to compute in.
+        Has the dtype and device in which scores are computed.
     """
 
-    def __init__(self, comparison: Comparison, own: Embedding, like: Tensor) -> None:
-        n = own.points.shape[0]
-        self.own, self.like = own, like
-        self.squared = own.kind != "euclidean" and not own.negative
+    def __init__(self, comparison: Comparison, X: Embedding, like: Tensor) -> None:
+        n = X.points.shape[0]
+        self.X, self.like = X, like
+        # K = Z Z' then, so a product of kernels is one of small matrices.
+        self.squared = X.kind != "euclidean" and not X.negative
         self.spread = n / 2 if comparison in ("cosine", "pearson") else 0.0
         self.traces = {"cosine": 1.0, "cosine_cov": 0.0}.get(comparison, -1 / (n - 1))
 
     @cached_property
     def dense(self) -> list[Tensor]:
-        """X's kernel, (n, n), its diagonal less the mean, its trace; scaled so that X with X gives 1."""
-        matrix, diagonal, trace = _dense(self.own, self.traces < 0)
+        """The kernel of X, (n, n), its diagonal less the mean and its trace, scaled: X with X scores 1."""
+        matrix, diagonal, trace = _dense(self.X, self.traces < 0)
         size = self._inner(matrix.square().sum(), diagonal, trace, diagonal, trace).sqrt()
         return [part.to(self.like) for part in (matrix / size, diagonal / size, trace / size)]
 
     @cached_property
     def small(self) -> list[Tensor]:
-        """A factor of X's kernel, (n, r), and its diagonal less the mean and trace, scaled likewise."""
-        lengths = self.own.points.square().sum(dim=-1)
+        """A factor (n, r) of the kernel of X, its diagonal less the mean and its trace, scaled likewise."""
+        lengths = self.X.points.square().sum(dim=-1)  # K_ii (n,)
         diagonal, trace = lengths - lengths.mean(), lengths.sum()
-        factor = _unit_factor(self.own.points)
+        factor = _unit_factor(self.X.points)  # K = trace * factor factor'
         square = linalg.gram(factor).square().sum() * trace.square()
         size = self._inner(square, diagonal, trace, diagonal, trace).sqrt()
         factor = factor * (trace / size).sqrt()
         return [part.to(self.like) for part in (factor, diagonal / size, trace / size)]
 
-    def __call__(self, other: Embedding) -> Tensor:
+    def __call__(self, Y: Embedding) -> Tensor:
         """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
-        points = other.points
-        widest = max(points.shape[-1], self.own.points.shape[-1])
+        points = Y.points
+        widest = max(points.shape[-1], self.X.points.shape[-1])
+        # Products of factors (n, k) cost less than kernels (n, n) only while k is clearly smaller than n.
         if not self.squared or 2 * widest > points.shape[-2]:
             fixed, x_diagonal, x_trace = self.dense
-            matrix, diagonal, trace = _dense(other, self.traces < 0)
+            matrix, diagonal, trace = _dense(Y, self.traces < 0)
             cross, square = (fixed * matrix).sum(dim=(-2, -1)), matrix.square().sum(dim=(-2, -1))
         else:
             factor, x_diagonal, x_trace = self.small
             lengths = points.square().sum(dim=-1)
             diagonal, trace = lengths - lengths.mean(dim=-1, keepdim=True), lengths.sum(dim=-1)
-            product, own = linalg.products(points, factor)
-            cross, square = product.square().sum(dim=(-2, -1)), own.square().sum(dim=(-2, -1))
+            product, gram = linalg.products(points, factor)  # F'Z (..., r, k), Z'Z (..., k, k)
+            # <F F', Z Z'> = ||F'Z||_F^2 and ||Z Z'||_F = ||Z'Z||_F.
+            cross, square = product.square().sum(dim=(-2, -1)), gram.square().sum(dim=(-2, -1))
         size = self._inner(square, diagonal, trace, diagonal, trace).sqrt()
         return self._inner(cross, x_diagonal, x_trace, diagonal, trace) / size
 
     def _inner(self, product: Tensor, a: Tensor, t: Tensor, b: Tensor, s: Tensor) -> Tensor:
+        """Return the inner product, (...), from <K, L>, the diagonals less their means and the traces."""
         return product + self.spread * (a * b).sum(dim=-1) + self.traces * t * s
 
 
 def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the kernel, (..., n, n), its diagonal less the mean, (..., n), and its trace, (...).
 
-    ``centered`` is for comparisons that subtract the product of the traces: it frees the kernel of its trace,
-    t H / (n - 1), instead. For many units the kernel is little else, and the difference would cancel.
+    ``centered`` is for the comparisons that subtract t s / (n - 1). As <H, H> = n - 1, the kernels
+    K - t H / (n - 1) and L - s H / (n - 1), of trace 0, have exactly this inner product. For many units K is
+    almost t H / (n - 1), and subtracting the products of the traces afterwards would cancel.
     """
     matrix = embedding.kernel()
     n = matrix.shape[-1]
@@ -134,7 +142,8 @@ def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor
         centering = torch.eye(n, dtype=matrix.dtype, device=matrix.device) - 1 / n
         trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
         matrix = matrix - (trace / (n - 1))[..., None, None] * centering
-        # Equal dissimilarities leave the rounding of the trace, which is not to be scored.
+        # If all dissimilarities are equal only rounding is left; as zeros it gives NaN instead of a random
+        # score.
         spread = matrix.detach().abs().amax(dim=(-2, -1))
         varies = spread > 8 * torch.finfo(matrix.dtype).eps * trace.detach().abs()
         matrix = torch.where(varies[..., None, None], matrix, 0.0)
@@ -143,40 +152,42 @@ def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor
 
 
 def _unit_factor(points: Tensor) -> Tensor:
-    """Columns of full rank whose products are those of Z (n, k) scaled to unit sum of squares, (n, r)."""
+    """Return F of full rank, (n, r), with F F' = Z Z' / ||Z||_F^2 for centered Z (n, k)."""
     return torch.from_numpy(principal_components(points.cpu().numpy()).scores).to(points)
 
 
 def _root(matrix: Tensor) -> Tensor:
-    """Return B with B B' = A, (..., n, n), of symmetric A without its negative eigenvalues."""
+    """Return B with B B' = A, (..., n, n), of symmetric A, where negative eigenvalues count as 0."""
     values, vectors = linalg.eigh(matrix)
-    floor = matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
+    floor = matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]  # rounding of the eigenvalues
     return vectors * torch.where(values > floor, values, 0.0).sqrt()[..., None, :]
 
 
 def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
+    # A (A'L A)^-1/2 A' / 2, with A'L A = U S^2 U' and axes = A U.
     return grad[..., None, None] / 2 * (axes * inverse[..., None, :]) @ axes.mT
 
 
 @with_gradient(_fidelity_gradient)
 def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return tr (K^1/2 L K^1/2)^1/2, (...), of K = A A' and L, symmetric positive semidefinite.
+    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of positive semidefinite K = A A' and L.
 
-    The gradient A (A'L A)^-1/2 A' / 2 is the same whatever eigenvalues repeat; where some are zero the root
-    has infinite slope and they give none.
+    With L = B B' it is the nuclear norm of A'B. Its gradient with respect to L is A (A'L A)^-1/2 A' / 2, also
+    where eigenvalues are equal. At a zero eigenvalue the root has infinite slope; such directions are left
+    out.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, n), L
     factor : Tensor, (n, r), A
-        Taken as constant by the gradient.
+        Constant.
 
     Raises
     ------
     NumericalError
         L holds NaN or infinite values.
     """
-    left, values, _ = linalg.svd(factor.mT @ _root(matrix))
+    left, values, _ = linalg.svd(factor.mT @ _root(matrix))  # A'B = U S V'
     keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
     inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
     return values.sum(dim=-1), (factor @ left, inverse)
@@ -188,30 +199,32 @@ class BuresComparison:
     Parameters
     ----------
     squared_distance : bool
-    own : Embedding of (n, k), float64
-        The embedded samples of X, no coordinate negative.
+    X : Embedding of (n, k), float64
+        The embedded samples of X, without negative coordinates.
     like : Tensor
-        Of the dtype and device to compute in.
+        Has the dtype and device in which scores are computed.
     """
 
-    def __init__(self, squared_distance: bool, own: Embedding, like: Tensor) -> None:
+    def __init__(self, squared_distance: bool, X: Embedding, like: Tensor) -> None:
         self.squared_distance = squared_distance
-        points = own.points
-        if own.kind == "euclidean":
-            # In float64 throughout: the inverse roots of small eigenvalues need the digits.
-            matrix = own.kernel()
+        points = X.points
+        if X.kind == "euclidean":
+            # Always in float64: the gradient has inverse roots of eigenvalues, which amplify the rounding of
+            # small ones.
+            matrix = X.kernel()
             self.trace = torch.trace(matrix).to(like)
             root = _root(matrix / torch.trace(matrix))
             self.factor = root[:, root.any(dim=0)]
         else:
+            # K = Z Z': the fidelity of Z Z' and W W' is ||Z'W||_*, without a matrix (n, n).
             self.trace = points.square().sum().to(like)
             self.factor = _unit_factor(points).to(like)
 
-    def __call__(self, other: Embedding) -> Tensor:
+    def __call__(self, Y: Embedding) -> Tensor:
         """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
-        points = other.points
-        if other.kind == "euclidean":
-            matrix = other.kernel()
+        points = Y.points
+        if Y.kind == "euclidean":
+            matrix = Y.kernel()
             trace = torch.diagonal(matrix, dim1=-2, dim2=-1).sum(dim=-1)
             common = fidelity(matrix.double(), self.factor).to(trace)
         else:
@@ -222,53 +235,55 @@ class BuresComparison:
         return common / trace.sqrt()
 
 
-def rank_comparison(comparison: Comparison, own: Embedding) -> Compare:
-    """Return a rank correlation of the dissimilarities of X and Y: exact, one Y at a time, no gradient.
+def rank_comparison(comparison: Comparison, X: Embedding) -> Compare:
+    """Return a rank correlation of the dissimilarities of X and Y, computed for one Y at a time, no gradient.
 
     Parameters
     ----------
     comparison : {"spearman", "tau_a", "tau_b"}
-    own : Embedding of (n, k), float64
+    X : Embedding of (n, k), float64
         The embedded samples of X.
     """
     correlate = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
 
-    def compare(other: Embedding) -> Tensor:
-        points = other.points
-        members = (replace(other, points=one) for one in points.reshape(-1, *points.shape[-2:]))
-        scores = [correlate(own.levels, member.levels) for member in members]
+    def compare(Y: Embedding) -> Tensor:
+        points = Y.points
+        members = (replace(Y, points=one_Y) for one_Y in points.reshape(-1, *points.shape[-2:]))
+        scores = [correlate(X.levels, member.levels) for member in members]
         return points.new_tensor(scores).reshape(points.shape[:-2])
 
     return compare
 
 
 Levels = npt.NDArray[np.int64]
-"""Places among distinct values, 0 to the largest, each of them taken."""
+"""The rank of each value among the distinct values, from 0 without gaps."""
 
 
 def spearman(v: Levels, w: Levels) -> float:
-    """Return the correlation of average ranks, in [-1, 1]; NaN where all values of one tie."""
+    """Return Spearman's rho, with average ranks of ties, in [-1, 1]; NaN if all values of v or of w tie."""
     ranks = []
     for values in (v, w):
         counts = np.bincount(values)
-        rank = (np.cumsum(counts) - (counts - 1) / 2)[values]
+        rank = (np.cumsum(counts) - (counts - 1) / 2)[values]  # the last rank of a tie less half its width
         ranks.append(rank - rank.mean())
     size = math.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1]))
     return float(ranks[0] @ ranks[1]) / size if size > 0 else math.nan
 
 
 def tau_a(v: Levels, w: Levels) -> float:
-    """Return (concordant - discordant) / all pairs, in [-1, 1]; 0 where all values of one tie."""
+    """Return Kendall's tau-a, (concordant - discordant) / all pairs; 0 if all values of v or of w tie."""
+    # tau-a = tau-b sqrt(share of pairs untied in v * share of pairs untied in w).
     untied = _untied(v) * _untied(w)
     return tau_b(v, w) * math.sqrt(untied) if untied > 0 else 0.0
 
 
 def tau_b(v: Levels, w: Levels) -> float:
-    """Return tau-a over the root of the untied shares of pairs; NaN where all values of one tie."""
+    """Return Kendall's tau-b, which is corrected for ties, in [-1, 1]; NaN if all values of v or of w tie."""
     from scipy import stats
 
     if _untied(v) * _untied(w) == 0:
         return math.nan
+    # ``method`` concerns the p-value only, which "asymptotic" makes cheap.
     return float(stats.kendalltau(v, w, method="asymptotic").statistic)
 
 

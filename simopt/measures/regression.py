@@ -1,9 +1,14 @@
-"""Linear predictivity: how well a linear or ridge regression from one side predicts the other.
+"""Linear predictivity: how well a linear or ridge regression from one dataset predicts the other.
 
-Fits are made from the small matrices Y'Y and Y'F where their condition allows, which costs two matrix
-products for any number of folds; where it does not (wide, padded, rank-deficient Y) from the singular value
-decomposition of Y. Every score follows from three numbers a fold: T the targets about their train mean and P
-their prediction, <T, P>, ||P||^2 and ||T||^2.
+Notation, for one fold: A and T are the train samples of the predictors and of the targets, a and t the test
+samples, all less the mean of the TRAIN samples. The fit is B = (A'A + lambda I)^-1 A'T and the prediction is
+P = a B. Without folds a = A and t = T. Every score is a function of <t, P>, ||P||^2 and ||t||^2, as
+
+    R2 = 1 - ||t - P||^2 / ||t||^2 = (2 <t, P> - ||P||^2) / ||t||^2.
+
+If X is predicted from Y, these three numbers are computed by one of four routes (:class:`_PredictX`): the
+sums of products over each fold, the test samples one by one, the kernel YY', or the singular value
+decomposition of Y.
 """
 
 from __future__ import annotations
@@ -37,29 +42,36 @@ _FORMULAS = {
 class Regression(Measure):
     """R2 or Pearson correlation of a linear or ridge regression with an intercept, over all entries.
 
+    B = argmin ||T - A B||_F^2 + lambda ||B||_F^2, where A holds the predictors and T the targets, both less
+    their means over the train samples.
+
     Parameters
     ----------
     penalty : float, >= 0
-        lambda of ||T - A B||_F^2 + lambda ||B||_F^2, in squared units of the predictors A; 0 is least
-        squares, of least norm.
+        lambda, in squared units of the predictors; 0 is least squares, with B of least norm.
     folds : int >= 2, or None
-        None fits and scores on all samples. Otherwise the mean score over folds: fitted on the other folds
-        with their means, errors and total sum of squares about the train means.
-    conditions : int or None
-        None folds contiguous samples. A number of conditions folds contiguous conditions, all their time
-        bins together (samples are time x condition, time outermost).
+        None fits and scores on all samples. A number gives the mean score of that many held-out folds, each
+        predicted by a fit to the others.
+    conditions : int >= 2, or None
+        None makes folds of contiguous samples. A number of conditions makes folds of contiguous conditions,
+        which keep all time bins of a condition together (samples are time x condition, time outermost).
     statistic : {"r2", "pearson"}
-        ``pearson`` is the cosine of targets and prediction, both about the train mean.
+        ``pearson`` is the cosine of targets and prediction, both less the train mean of the targets.
     direction : {"y_to_x", "x_to_y", "both"}
-        ``y_to_x`` predicts X from Y; ``both`` is the mean of the two.
+        ``y_to_x`` predicts X from Y; ``both`` is the mean of the two scores.
     baseline : {"train", "test"}
-        The mean about which the total sum of squares of R2 is taken.
+        Whether the total sum of squares of R2 is about the mean of the train or of the test samples.
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
 
     Raises
     ------
     InputError
-        A value out of its range.
+        An option is out of its range.
+
+    References
+    ----------
+    Cloos et al. 2025, Differentiable Optimization of Similarity Scores Between Models and Brains,
+    arXiv:2407.07059.
     """
 
     penalty: float = 0.0
@@ -78,11 +90,11 @@ class Regression(Measure):
         if self.conditions is not None:
             checks.whole(self.conditions, 2, f"conditions of {self.name}")
             if self.folds is None:
-                raise InputError(f"conditions of {self.name} is {self.conditions}, but folds is not given.")
+                raise InputError(f"conditions of {self.name} is {self.conditions}; set folds, too.")
 
     @property
     def facts(self) -> Facts:
-        """The predicted side may be rotated and scaled; the predicting one mapped, unless penalised."""
+        """Invariant to rotation and scale of the targets; without penalty to affine maps of predictors."""
         predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else AFFINE
         both = predicting & ROTATIONAL
         x, y = {
@@ -101,7 +113,7 @@ class Regression(Measure):
         return Facts(
             family="regression",
             formula=f"{forms.wording(self.form, formula)}; {predicts[self.direction]}",
-            source="Cloos et al. 2025, Differentiable Optimization of Similarity Scores (sec. 3)",
+            source="Cloos et al. 2025, Optimization of Similarity Scores, arXiv:2407.07059 (sec. 3)",
             invariant_x=x,
             invariant_y=y,
             symmetric=self.direction == "both",
@@ -112,7 +124,7 @@ class Regression(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Least squares without held-out samples fits noise: it starts at units / (samples - 1)."""
+        """Least squares without held-out samples fits noise: its R2 is about units / (samples - 1)."""
         if self.penalty > 0 or self.folds is not None or self.direction == "x_to_y":
             return None
         share = units / (samples - 1)
@@ -128,66 +140,80 @@ class Regression(Measure):
         Raises
         ------
         InputError
-            More folds than samples allow, or a fold in which X does not vary.
+            There are more folds than samples or conditions, or X does not vary within a fold.
         """
         folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores)
         if self.baseline == "test" and min(folds.sizes) < 2:
-            raise InputError(f"{self.name}: a fold of one sample does not vary about its own mean.")
-        penalty = float(self.penalty)  # torch takes no int beyond 64 bits
-        sides: list[_FromY | _FromX] = []
+            raise InputError(f"{self.name}: a fold of one sample has no variance; use fewer folds.")
+        penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
+        fits: list[_PredictX | _PredictY] = []
         if self.direction != "x_to_y":
-            sides.append(_FromY(reference, folds, penalty, self.name))
+            fits.append(_PredictX(reference, folds, penalty, self.name))
         if self.direction != "y_to_x":
-            sides.append(_FromX(reference, folds, penalty))
+            fits.append(_PredictY(reference, folds, penalty))
 
         def evaluate(moments: Moments) -> Tensor:
-            scores = [self._score(side(moments)).mean(dim=-1) for side in sides]
+            scores = [self._score(fit(moments)).mean(dim=-1) for fit in fits]  # 1 or 2 times (...)
             return forms.apply(self.form, torch.stack(scores).mean(dim=0))
 
         return evaluate
 
     def _score(self, fit: _Fit) -> Tensor:
+        """Return the statistic of each fold, (..., f)."""
         if self.statistic == "pearson":
-            nothing = fit.power <= 0
-            power = torch.where(nothing, 1.0, fit.power)
-            return torch.where(nothing, 0.0, fit.overlap / (fit.total * power).sqrt())
-        gained = 2 * fit.overlap - fit.power
+            # A prediction of 0 has no correlation. Its power is replaced before the division, as the gradient
+            # of both branches of torch.where is computed and 0 times an infinite slope is NaN.
+            zero = fit.power <= 0
+            power = torch.where(zero, 1.0, fit.power)
+            return torch.where(zero, 0.0, fit.overlap / (fit.total * power).sqrt())
+        explained = 2 * fit.overlap - fit.power  # ||t||^2 - ||t - P||^2
         if self.baseline == "train":
-            return gained / fit.total
-        return 1 - (fit.total - gained) / fit.about_test_mean
+            return explained / fit.total
+        return 1 - (fit.total - explained) / fit.about_test_mean
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """What each fold says of a prediction P of targets T, (..., f)."""
+    """The inner products of test targets t and their prediction P, for each fold, (..., f)."""
 
-    overlap: Tensor  # <T, P>
+    overlap: Tensor  # <t, P>
     power: Tensor  # ||P||^2
-    total: Tensor  # ||T||^2, T about the train mean
-    about_test_mean: Tensor  # the same about the mean of the fold itself
+    total: Tensor  # ||t||^2, t less the train mean
+    about_test_mean: Tensor  # the same, but less the mean of the test samples
 
 
-class _FromY:
-    """X predicted from Y.
+class _PredictX:
+    """The fit of X from Y, by the cheapest route that is accurate for this Y (..., n, q).
 
-    P = a (A'A + lambda I)^-1 A'T, with T and A the train rows of X and Y and a the test rows of Y, all about
-    the means of the train rows. The cheapest way is taken (:meth:`_from_all`, :meth:`_from_moments`,
-    :meth:`_from_kernel`), and :meth:`_from_data` where the matrix that it inverts is not well enough
-    conditioned.
+    ==================  =====================================================  ============================
+    route               formula                                                used
+    ==================  =====================================================  ============================
+    ``_without_folds``  P = Y (Y'Y + lambda I)^-1 Y'T                          q <= n, no folds
+    ``_from_moments``   <t, P> = <a't, B>, ||P||^2 = <B, a'a B>, by sums over  q <= n, folds
+                        each fold; by P = a B if a fold has fewer samples
+                        than Y has units
+    ``_from_kernel``    P = a A' (A A' + lambda I)^-1 T                        q > n
+    ``_from_data``      P = a B, with B from the SVD of A                      no other route is accurate
+    ==================  =====================================================  ============================
+
+    The first three invert a matrix whose condition number is the square of that of A. If it is too large
+    (padded, nearly collinear or rank-deficient Y), the SVD of A itself is used, which is slower.
     """
 
     def __init__(self, reference: Reference, folds: Folds, penalty: float, name: str) -> None:
         self.folds, self.penalty = folds, penalty
-        self.parts = folds.parts(reference.scores)
+        # R2 is invariant to rotation and scale of the targets, so the K PC scores stand for the units of X.
+        self.parts = folds.parts(reference.scores)  # f times (n_k, K)
         self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
-        self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]
-        self.total = torch.stack([self._targets(k).square().sum() for k in range(len(self.parts))])
+        self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]  # (f, K)
+        self.total = torch.stack([self._targets(k).square().sum() for k in range(len(self.parts))])  # (f,)
         self.about_test_mean = torch.stack([linalg.center(part).square().sum() for part in self.parts])
         if not bool((self.total > 0).all()):
             raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
 
     def __call__(self, moments: Moments) -> _Fit:
         units = moments.Y.shape[-1]
+        # Without a penalty A'A is singular unless A has more samples than units.
         if self.penalty > 0 or units < self.folds.smallest_train:
             wide = units > sum(self.folds.sizes)
             fit, condition = self._from_kernel(moments) if wide else self._from_moments(moments)
@@ -195,100 +221,117 @@ class _FromY:
                 return fit
         return self._from_data(self.folds.parts(moments.centered))
 
-    def _from_all(self, moments: Moments) -> tuple[_Fit, Tensor]:
-        """All samples are train and test: P = Y B, B = (Y'Y + lambda I)^-1 Y'T."""
+    def _without_folds(self, moments: Moments) -> tuple[_Fit, Tensor]:
+        """Fit and score on all samples: B = (Y'Y + lambda I)^-1 Y'T, with T the scores of X."""
         if self.penalty == 0:
-            explained, condition = (part.unsqueeze(-1) for part in moments.explained)
-            overlap = explained.sum(dim=-2)  # <T, P> = ||P||^2 for a projection
+            explained, condition = (part.unsqueeze(-1) for part in moments.explained)  # (..., K, 1), (..., 1)
+            # P = H T with the projection H = Y (Y'Y)^-1 Y' = H'H, so <T, P> = T'HT = ||P||^2.
+            overlap = explained.sum(dim=-2)  # (..., 1)
             return _Fit(overlap, overlap, self.total, self.about_test_mean), condition
         cross, gram = moments.products
-        gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)
-        B, condition = linalg.solve_spd(self._penalised(gram), right)
+        gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)  # (..., 1, q, q), (..., 1, q, K)
+        B, condition = linalg.solve_spd(self._penalized(gram), right)
         return self._from_coefficients(B, gram, right), condition
 
     def _from_moments(self, moments: Moments) -> tuple[_Fit, Tensor]:
-        """From the sums over each fold: G = sum y y', R = sum y x', s = sum y, t = sum x, of n rows.
+        """Fit each fold from sums over the samples of the folds, which need one pass over Y.
 
-        Over the other folds, of means m and k, sum (y - m)(y - m)' = G_train - s_train m', and
-        sum (y - m)(x - k)' = R_train - s_train k'. Over the fold itself, about these means,
-        sum (y - m)(y - m)' = G - s m' - m s' + n m m', and sum (y - m)(x - k)' = R - s k' - m t' + n m k'.
+        With y, x one sample of Y and of the scores of X, fold k has the sums
+
+            G_k = sum y y' (q, q),  R_k = sum y x' (q, K),  s_k = sum y (q,),  u_k = sum x (K,)
+
+        over its n_k samples. The train samples of fold k are all others, N_k in number, with the sums
+        G - G_k, R - R_k, S = s - s_k and U = u - u_k (G, R, s, u over all samples) and the means m = S / N_k,
+        c = U / N_k. Expanding the products, and with N_k m = S,
+
+            A'A = sum_train (y - m)(y - m)' = (G - G_k) - S m'
+            A'T = sum_train (y - m)(x - c)' = (R - R_k) - S c'
+            a'a = sum_test  (y - m)(y - m)' = G_k - s_k m' - m s_k' + n_k m m'
+            a't = sum_test  (y - m)(x - c)' = R_k - s_k c' - m u_k' + n_k m c'
+
+        Y is centered over all samples first. That changes none of these matrices, but keeps the differences
+        from cancelling where the mean of Y is large.
         """
         if self.folds.whole:
-            return self._from_all(moments)
-        parts = self.folds.parts(moments.centered)
-        gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # (..., f, q, q)
-        right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)
-        y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # (..., f, q)
-        y_train = self.folds.train_sum(y_sum)
-        y_mean = y_train / self.folds.train_sizes[:, None]
-        train_gram = self._penalised(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
+            return self._without_folds(moments)
+        parts = self.folds.parts(moments.centered)  # f times (..., n_k, q)
+        gram = torch.stack([linalg.gram(part) for part in parts], dim=-3)  # G_k (..., f, q, q)
+        right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)  # R_k
+        y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # s_k (..., f, q)
+        y_train = self.folds.train_sum(y_sum)  # S (..., f, q)
+        y_mean = y_train / self.folds.train_sizes[:, None]  # m (..., f, q)
+        train_gram = self._penalized(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
         train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
-        if max(self.folds.sizes) < moments.Y.shape[-1]:  # row by row, as there are fewer rows than units
-            rows = [part - y_mean[..., k, None, :] for k, part in enumerate(parts)]
+        if max(self.folds.sizes) < moments.Y.shape[-1]:
+            # P = a B itself, (n_k, K), costs less than a'a (q, q) if a fold has fewer samples than Y has
+            # units.
+            rows = [part - y_mean[..., k, None, :] for k, part in enumerate(parts)]  # f times (..., n_k, q)
             folds = zip(rows, train_gram.unbind(-3), train_right.unbind(-3), strict=True)
             return self._from_fits([linalg.predict(*fold) for fold in folds])
-        sizes = self.folds.test_sizes[:, None, None]
-        shift = _outer(y_sum, y_mean)
-        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes
-        test_right = (
+        sizes = self.folds.test_sizes[:, None, None]  # n_k (f, 1, 1)
+        shift = _outer(y_sum, y_mean)  # s_k m' (..., f, q, q)
+        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes  # a'a
+        test_right = (  # a't (..., f, q, K)
             right
             - _outer(y_sum, self.train_mean)
             - _outer(y_mean, self.test_sum)
             + _outer(y_mean, self.train_mean) * sizes
         )
-        B, condition = linalg.solve_spd(train_gram, train_right)
+        B, condition = linalg.solve_spd(train_gram, train_right)  # (..., f, q, K), (..., f)
         return self._from_coefficients(B, test_gram, test_right), condition
 
     def _from_kernel(self, moments: Moments) -> tuple[_Fit, Tensor]:
-        """P = a A' (A A' + lambda I)^-1 T, where there are more units than samples.
+        """Fit each fold from YY' (n, n), for Y with more units than samples.
 
-        Both are blocks of (I - 1 w') YY' (I - 1 w')', with w'Y the mean of the train rows.
+        As (A'A + lambda I)^-1 A' = A' (A A' + lambda I)^-1, the prediction is P = a A' (A A' + lambda I)^-1
+        T. With w = 1/N_k at train samples and 0 elsewhere, w'Y is the train mean, and (I - 1 w') Y holds all
+        samples less that mean. So A A' and a A' are blocks of (I - 1 w') YY' (I - 1 w')'.
         """
         kernel, order = moments.kernel, self.folds.order
         if order is not None:
             kernel = kernel[..., order, :][..., order]
-        fold_of = torch.repeat_interleave(torch.tensor(self.folds.sizes)).to(kernel.device)
+        fold_of = torch.repeat_interleave(torch.tensor(self.folds.sizes)).to(kernel.device)  # (n,)
         identity = torch.eye(len(fold_of), dtype=kernel.dtype, device=kernel.device)
         fits = []
         for k, mean in enumerate(self.train_mean):
-            inside = fold_of == k
-            train = torch.ones_like(inside) if self.folds.whole else ~inside
-            centering = identity - train.to(kernel.dtype) / train.sum()
-            rows = (centering @ kernel @ centering.mT)[..., train]
-            own = rows[..., train, :]
-            target = (self.folds.train(self.parts, k) - mean).expand(*own.shape[:-2], -1, -1)
-            weights, condition = linalg.solve_spd(self._penalised(own), target)
-            fits.append((rows[..., inside, :] @ weights, condition))
+            test = fold_of == k
+            train = torch.ones_like(test) if self.folds.whole else ~test
+            centering = identity - train.to(kernel.dtype) / train.sum()  # I - 1 w'
+            columns = (centering @ kernel @ centering.mT)[..., train]  # (..., n, N_k)
+            train_kernel = columns[..., train, :]  # A A' (..., N_k, N_k)
+            target = (self.folds.train(self.parts, k) - mean).expand(*train_kernel.shape[:-2], -1, -1)
+            weights, condition = linalg.solve_spd(self._penalized(train_kernel), target)  # (..., N_k, K)
+            fits.append((columns[..., test, :] @ weights, condition))
         return self._from_fits(fits)
 
     def _from_data(self, parts: tuple[Tensor, ...]) -> _Fit:
-        """P = a B, B of least norm from the singular value decomposition of A, for any shape and rank."""
+        """Fit each fold from the SVD of A, for any shape and rank; B has the least norm."""
         predicted = []
         for k, mean in enumerate(self.train_mean):
             train = self.folds.train(parts, k)
             y_mean = train.mean(dim=-2, keepdim=True)
             target = self.folds.train(self.parts, k) - mean
-            B = linalg.ridge_coefficients(train - y_mean, target, self.penalty)
-            predicted.append((parts[k] - y_mean) @ B)
+            B = linalg.ridge_coefficients(train - y_mean, target, self.penalty)  # (..., q, K)
+            predicted.append((parts[k] - y_mean) @ B)  # (..., n_k, K)
         return self._from_predictions(predicted)
 
     def _targets(self, k: int) -> Tensor:
-        """Return the test rows of X about the mean of the train rows, (n_f, K)."""
+        """Return t: the test samples of X less the mean of the train samples, (n_k, K)."""
         return self.parts[k] - self.train_mean[k]
 
-    def _penalised(self, gram: Tensor) -> Tensor:
+    def _penalized(self, gram: Tensor) -> Tensor:
         if self.penalty == 0:
             return gram
         return gram + self.penalty * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
 
     def _from_coefficients(self, B: Tensor, test_gram: Tensor, test_right: Tensor) -> _Fit:
-        """Of P = a B: <T, P> = <a'T, B> and ||P||^2 = <B, a'a B>, summed over the test rows a."""
-        overlap = (test_right * B).sum(dim=(-2, -1))
+        """Return the fit of P = a B from a'a and a't: <t, P> = <a't, B> and ||P||^2 = <B, a'a B>."""
+        overlap = (test_right * B).sum(dim=(-2, -1))  # (..., f)
         power = (B * (test_gram @ B)).sum(dim=(-2, -1))
         return _Fit(overlap, power, self.total, self.about_test_mean)
 
     def _from_fits(self, fits: Sequence[tuple[Tensor, Tensor]]) -> tuple[_Fit, Tensor]:
-        """Of a prediction and the condition of its normal equations for each fold."""
+        """Return the fit, and the condition numbers (..., f), of a prediction and condition for each fold."""
         predicted, conditions = zip(*fits, strict=True)
         return self._from_predictions(predicted), torch.stack(conditions, dim=-1)
 
@@ -297,17 +340,22 @@ class _FromY:
         return _Fit(overlap, _sums(P.square() for P in predicted), self.total, self.about_test_mean)
 
 
-class _FromX:
-    """Y predicted from X: linear in Y, with coefficients that depend on X alone."""
+class _PredictY:
+    """The fit of Y from X. The prediction is linear in Y, with coefficients that depend on X alone.
+
+    With the SVD A = U S V' of the train samples of X, (A'A + lambda I)^-1 A' = V S (S^2 + lambda)^-1 U'.
+    """
 
     def __init__(self, reference: Reference, folds: Folds, penalty: float) -> None:
         self.folds = folds
         parts = folds.parts(reference.factor)
-        self.predictors, self.solvers = [], []  # f times (n_f, K) and (K, n_train)
+        self.predictors, self.solvers = [], []  # a, f times (n_k, K); (A'A + lambda I)^-1 A', (K, N_k)
         for k, test in enumerate(parts):
             train = folds.train(parts, k)
             mean = train.mean(dim=0)
             left, values, right = torch.linalg.svd(train - mean, full_matrices=False)
+            # Directions that the train samples of X do not span get no weight, as in least squares of least
+            # norm.
             keep = values > linalg.rank_tolerance(values, train)
             shrunk = torch.where(keep, values / (values.square() + penalty), 0.0)
             self.predictors.append(test - mean)
@@ -330,9 +378,10 @@ class _FromX:
 
 
 def _sums(folds: Iterable[Tensor]) -> Tensor:
-    """Return the sum of the entries of each matrix, (..., f), of f times (..., n_f, r)."""
+    """Return the sum of all entries of each matrix, (..., f), of f matrices (..., n_k, r)."""
     return torch.stack([matrix.sum(dim=(-2, -1)) for matrix in folds], dim=-1)
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """Return l r', (..., q, r), of vectors l (..., q) and r (..., r)."""
     return left[..., :, None] * right[..., None, :]

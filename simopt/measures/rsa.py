@@ -1,4 +1,4 @@
-"""Representational similarity analysis: every comparison of every kind of RDM of X and Y."""
+"""Representational similarity analysis: comparisons of representational dissimilarity matrices (RDMs)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_wi
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
 CENTERED = RANKED | {"pearson", "corr_cov"}
-"""The comparisons that see nothing in an RDM whose entries are all equal."""
+"""Comparisons relative to the mean of the RDM: undefined if all its entries are equal."""
 
 _FORMULAS: dict[Comparison, str] = {
     "cosine": "v'w / (||v|| ||w||), v and w the upper triangles",
@@ -32,17 +32,17 @@ _FORMULAS: dict[Comparison, str] = {
     "bures_sq_distance": "tr K + tr L - 2 tr (K^1/2 L K^1/2)^1/2, K = -H D H / 2",
     "euclidean_norm": "||v - w||, v and w the upper triangles",
 }
-_WHITENED = "Diedrichsen et al. 2021, Comparing Representational Geometries (whitened similarity of RDMs)"
-_BURES = "Harvey et al. 2023, Duality of Bures and Shape Distances"
+_WHITENED = "Diedrichsen et al. 2021, Comparing Representational Geometries (whitened), arXiv:2007.02789"
+_BURES = "Harvey et al. 2023, Duality of Bures and Shape Distances, arXiv:2311.11436"
 _SOURCES: dict[Comparison, str] = {
     "cosine_cov": _WHITENED,
     "corr_cov": _WHITENED,
     "bures": _BURES,
     "bures_sq_distance": _BURES,
-    "tau_a": "Nili et al. 2014, A Toolbox for Representational Similarity Analysis",
+    "tau_a": "Nili et al. 2014, A Toolbox for RSA, doi:10.1371/journal.pcbi.1003553",
 }
-_CROSSNOBIS = "Walther et al. 2016, Reliability of Dissimilarity Measures for Multi-voxel Pattern Analysis"
-_RSA = "Kriegeskorte et al. 2008, Representational Similarity Analysis"
+_CROSSNOBIS = "Walther et al. 2016, Multi-voxel Pattern Analysis, doi:10.1016/j.neuroimage.2015.12.012"
+_RSA = "Kriegeskorte et al. 2008, Representational Similarity Analysis, doi:10.3389/neuro.06.004.2008"
 
 _INVARIANT: dict[RDM, frozenset[str]] = {
     "sqeuclidean": ROTATIONAL,
@@ -60,23 +60,30 @@ class RSA(Measure):
     Parameters
     ----------
     rdm : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"}
-        What each two samples are compared by; see :data:`simopt.measures.rdm.FORMULAS`. Crossnobis distances
-        are those of conditions, see :mod:`simopt.measures.crossnobis`.
+        The dissimilarity of two samples, see :data:`simopt.measures.rdm.FORMULAS`. Crossnobis distances are
+        between conditions, see :mod:`simopt.measures.crossnobis`.
     comparison : {"cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov", "bures",
         "bures_sq_distance", "euclidean_norm"}
-        See the formula in :attr:`facts`.
+        How two RDMs are compared; :attr:`facts` has the formula.
     center_units : bool
-        Subtract the mean over samples of each unit first; only the correlation and cosine RDMs can tell.
+        Subtract the mean over samples of each unit first. It changes correlation and cosine RDMs only.
     repeats : int, >= 2, or None
-        For crossnobis: the samples are so many repeats x conditions, one repeat after the other.
+        For crossnobis: the number M of repeats, where the samples are M repeats x conditions, one repeat
+        after the other.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
-        For crossnobis: what the units are whitened by, see :data:`simopt.measures.crossnobis.NOISE`.
+        For crossnobis: how the units are whitened, see :data:`simopt.measures.crossnobis.NOISE`.
 
     Raises
     ------
     InputError
-        An option is none of these; repeats without crossnobis; Bures of a crossnobis RDM, whose kernel is not
-        positive semidefinite.
+        An option is none of these; ``repeats`` is set for another RDM than crossnobis; or the comparison is
+        Bures of a crossnobis RDM, whose kernel is not positive semidefinite.
+
+    References
+    ----------
+    Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008. Nili et al. 2014,
+    doi:10.1371/journal.pcbi.1003553. Walther et al. 2016, doi:10.1016/j.neuroimage.2015.12.012.
+    Diedrichsen et al. 2021, arXiv:2007.02789. Harvey et al. 2023, arXiv:2311.11436.
     """
 
     rdm: RDM
@@ -94,14 +101,15 @@ class RSA(Measure):
         if self.rdm == "crossnobis" and self.comparison in BURES:
             raise InputError(
                 f"comparison of {self.name} is {self.comparison!r}, which needs a positive semidefinite "
-                "kernel; that of a crossnobis RDM is not: take cosine, pearson, cosine_cov or spearman."
+                "kernel; that of a crossnobis RDM is not. Choose cosine, pearson, cosine_cov or spearman."
             )
 
     @property
     def facts(self) -> Facts:
-        """The RDM decides what is ignored, the comparison the range."""
+        """The RDM determines the invariances, the comparison the range."""
         distance = self.comparison in DISTANCES
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
+        # Crossnobis distances may be negative, so their cosine may be too.
         signed = self.comparison in CENTERED or (self.rdm == "crossnobis" and not distance)
         details = f", {NOISE[self.noise]}" if self.rdm == "crossnobis" else ""
         if self.center_units and self.rdm in DIRECTIONAL:
@@ -121,11 +129,12 @@ class RSA(Measure):
         )
 
     def _invariant(self) -> frozenset[str]:
-        ignored = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
+        invariant = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
         if self.center_units and self.rdm in DIRECTIONAL:
-            return ignored | {"translation"}
+            return invariant | {"translation"}
+        # A common scale of the RDM cancels in all comparisons but distances.
         scaled = self.rdm.endswith("euclidean") or (self.rdm == "crossnobis" and self.noise == "none")
-        return ignored - {"isotropic_scaling"} if scaled and self.comparison in DISTANCES else ignored
+        return invariant - {"isotropic_scaling"} if scaled and self.comparison in DISTANCES else invariant
 
     def _cost(self) -> str:
         if self.comparison in RANKED:
@@ -137,7 +146,8 @@ class RSA(Measure):
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Too few units for a direction to vary, or too many for a covariance to be inverted."""
+        """There are too few units for directions to vary, or too many for a covariance to have an inverse."""
+        # Over 2 units a correlation is 1 or -1, and so is a cosine over 1 unit.
         fewest = {"correlation": 3, "cosine": 2}.get(self.rdm, 1)
         if units < fewest:
             return f"{units} unit(s): every entry of a {self.rdm} RDM is 0 or 2, and no gradient moves it."
@@ -150,32 +160,34 @@ class RSA(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments; NaN where a comparison sees nothing in Y's RDM.
+        """Return the score as a function of the moments; NaN if it is undefined for the RDM of Y.
 
         Raises
         ------
         InputError
-            X's RDM is zero, or all its entries are equal and the comparison is relative to their mean; a
-            correlation over a single unit or a singular covariance, of X and later of Y; samples that are
-            not the repeats of conditions that crossnobis distances need.
+            The RDM of X is zero, or all its entries are equal and the comparison is relative to their mean;
+            X, or later Y, has a single unit (correlation) or a singular covariance (Mahalanobis, crossnobis);
+            or the samples are not repeats of conditions (crossnobis).
         """
-        own = self._embed(reference.responses.double(), "X")
+        # The RDM of X is computed once, in float64 whatever the dtype of the scores.
+        X = self._embed(reference.responses.double(), "X")
         if self.comparison in CENTERED:
-            lost = bool(own.levels.max() == 0)
+            undefined = bool(X.levels.max() == 0)
         else:
-            lost = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not own.points.any()
-        if lost:
+            undefined = self.comparison != "euclidean_norm" and self.rdm in DIRECTIONAL and not X.points.any()
+        if undefined:
             raise InputError(
-                f"{self.name}: every two samples of X are equally unlike by the {self.rdm} RDM, so nothing "
-                "can be compared with it. Take another RDM (euclidean, sqeuclidean)."
+                f"{self.name}: all entries of the {self.rdm} RDM of X are equal, so no RDM can be compared "
+                "with it. Use another RDM (euclidean, sqeuclidean)."
             )
-        compare = compare_with(self.comparison, own, reference.scores)
+        compare = compare_with(self.comparison, X, reference.scores)
         if self.comparison in RANKED:
+            # In float64, so that ties are recognized.
             return lambda moments: compare(self._embed(moments.Y.detach().double(), "Y")).to(moments.Y.dtype)
         return lambda moments: compare(self._embed(moments.Y, "Y"))
 
-    def _embed(self, responses: Tensor, side: str) -> Embedding:
-        what = f"{self.name}: {side}"
+    def _embed(self, responses: Tensor, dataset: str) -> Embedding:
+        what = f"{self.name}: {dataset}"
         if self.rdm == "crossnobis":
             return crossnobis.embed(responses, self.repeats, self.noise, what)
         return rdm.embed(self.rdm, responses, what, center_units=self.center_units)

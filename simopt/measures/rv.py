@@ -1,4 +1,4 @@
-"""Adjusted RV coefficients and the effective number of shared dimensions: CKA corrected for dimension."""
+"""CKA corrected for dimension: adjusted RV coefficients and the effective number of shared dimensions."""
 
 from __future__ import annotations
 
@@ -20,25 +20,31 @@ Adjustment = Literal["ghaziri", "maye"]
 def mean_participation(moments: Moments) -> Tensor:
     """Return the geometric mean of the participation ratios of X and Y, (...).
 
-    The ratio (tr G)^2 / tr G^2, with G = Y'Y or YY', is the effective number of PCs.
+    The participation ratio (tr G)^2 / tr G^2, with G = Y'Y or YY', is the effective number of PCs of Y. For X
+    it is 1 / sum p_i^2.
     """
-    small = moments.cross_and_small[1]
+    small = moments.cross_and_small[1]  # Y'Y (..., q, q) or YY' (..., n, n)
     trace = small.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    own = 1 / moments.reference.variance_ratio.square().sum()
-    return (own * (trace.square() / small.square().sum(dim=(-2, -1)))).sqrt()
+    X_ratio = 1 / moments.reference.variance_ratio.square().sum()
+    return (X_ratio * (trace.square() / small.square().sum(dim=(-2, -1)))).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedDimensions(Measure):
-    """The effective number of shared dimensions: CKA times the geometric mean of participation ratios."""
+    """The effective number of shared dimensions: CKA times the geometric mean of the participation ratios.
+
+    References
+    ----------
+    Giaffar et al. 2024, doi:10.1101/2023.07.27.550815.
+    """
 
     @property
     def facts(self) -> Facts:
-        """At Y = X it is the participation ratio of X; it may rise further."""
+        """At Y = X it is the participation ratio of X; other Y may score higher."""
         return Facts(
             family="kernel",
             formula="tr(Y'X X'Y) tr(X'X) tr(Y'Y) / (tr (X'X)^2 tr (Y'Y)^2)",
-            source="Giaffar et al. 2024, The Effective Number of Shared Dimensions Between Paired Datasets",
+            source="Giaffar et al. 2024, Number of Shared Dimensions, doi:10.1101/2023.07.27.550815",
             **both(ROTATIONAL),
             high=float("inf"),
             at_self=None,
@@ -58,13 +64,21 @@ class AdjustedRV(Measure):
     Parameters
     ----------
     adjustment : {"ghaziri", "maye"}
-        ``ghaziri`` takes off the expectation of RV under permutation of samples; ``maye`` adjusts the squared
-        correlation of every pair of units, as R2 is adjusted for degrees of freedom.
+        ``ghaziri`` subtracts the expectation m of RV under permutations of the samples: (RV - m) / (1 - m).
+        ``maye`` adjusts the squared correlation of every pair of units, as R2 is adjusted for degrees of
+        freedom, and needs units that vary.
 
     Raises
     ------
     InputError
-        Another adjustment.
+        The adjustment is none of these.
+
+    References
+    ----------
+    El Ghaziri & Qannari 2015, Measures of association between two datasets; Application to sensory data, Food
+    Quality and Preference 40:116-124.
+    Mayer, Lorent & Horgan 2011, Exploratory Analysis of Multiple Omics Datasets Using the Adjusted RV
+    Coefficient, doi:10.2202/1544-6115.1540.
     """
 
     adjustment: Adjustment = "ghaziri"
@@ -74,14 +88,14 @@ class AdjustedRV(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Ghaziri's is blind to what RV is blind to, Maye's to the scale of single units, not to rotation."""
+        """``ghaziri`` is invariant as RV is; ``maye`` to the scale of single units, not to rotation."""
         invariant = ROTATIONAL
         formula = "(RV - m) / (1 - m), m = sqrt(PR_x PR_y) / (n - 1)"
         source = "El Ghaziri & Qannari 2015, Measures of association between two datasets"
         if self.adjustment == "maye":
             invariant = UNITWISE
             formula = "A_xy / sqrt(A_xx A_yy), A the sum over unit pairs of 1 - (n-1)/(n-2) (1 - r^2)"
-            source = "Mayer, Lorent & Horgan 2011, Exploratory data analysis for multiple omics datasets"
+            source = "Mayer, Lorent & Horgan 2011, Adjusted RV Coefficient, doi:10.2202/1544-6115.1540"
         return Facts(
             family="kernel",
             formula=formula,
@@ -97,7 +111,7 @@ class AdjustedRV(Measure):
         Raises
         ------
         InputError
-            A unit of X that does not vary, for ``maye``.
+            A unit of X is constant, for ``maye``.
         """
         n = reference.samples
         if self.adjustment == "ghaziri":
@@ -107,14 +121,16 @@ class AdjustedRV(Measure):
                 return (cosine(moments) - expected) / (1 - expected)
 
             return ghaziri
-        own = unit_columns(reference.responses)
-        if not bool(own.any(dim=0).all()):
-            raise InputError(f"{self.name}: a unit of X does not vary, so it has no correlation.")
-        own_sum = _adjusted(own.mT @ own, n)
+        # Products of centered columns of norm 1 are correlations.
+        X = unit_columns(reference.responses)
+        constant = (~X.any(dim=0)).nonzero()
+        if len(constant):
+            raise InputError(f"{self.name}: unit {int(constant[0])} of X is constant and has no correlation.")
+        X_sum = _adjusted(X.mT @ X, n)
 
         def maye(moments: Moments) -> Tensor:
-            other = unit_columns(moments.Y)
-            return _adjusted(own.mT @ other, n) / (own_sum * _adjusted(linalg.gram(other), n)).sqrt()
+            Y = unit_columns(moments.Y)
+            return _adjusted(X.mT @ Y, n) / (X_sum * _adjusted(linalg.gram(Y), n)).sqrt()
 
         return maye
 

@@ -1,4 +1,4 @@
-"""Shape metrics: Procrustes distances after partial whitening, from rotations (alpha 1) to CCA (alpha 0)."""
+"""Shape metrics: distances after partial whitening, between Procrustes (alpha 1) and CCA (alpha 0)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ Convention = Literal["netrep", "repsim"]
 Metric = Literal["angular", "euclidean"]
 
 _FLOORS = {"netrep": 1e-7, "repsim": 1e-9}
+"""Floors of the eigenvalues in the packages of these names: of Y'Y in netrep, of Y'Y / n in repsim."""
 
 
 def _clipped_gradient(
     grad: Tensor, values_grad: Tensor, left: Tensor, values: Tensor, right: Tensor, whitened: Tensor,
     floor: float,
 ) -> Tensor:  # fmt: skip
-    inner = left.mT @ grad @ right.mT
+    # Of f(Y) = U h(S) V' with M = U'G V, the gradient within both spans is, entry by entry, (h_i - h_j) /
+    # (s_i - s_j) times the symmetric part of M plus (h_i + h_j) / (s_i + s_j) times its skew part.
+    inner = left.mT @ grad @ right.mT  # M (..., k, k)
     difference, total = _slopes(values, whitened, floor)
-    along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / floor)
+    along = torch.where(values > 0, whitened / torch.where(values > 0, values, 1.0), 1 / floor)  # h_i / s_i
     core = difference * (inner + inner.mT) / 2 + total * (inner - inner.mT) / 2
-    core = core + torch.diag_embed(values_grad)
+    core = core + torch.diag_embed(values_grad)  # ds_i = u_i'dY v_i
     pulled = left @ core @ right
-    # Only the longer side has directions outside of U or of V.
+    # Outside of span U (n > q) or of span V (n < q) the quotient is h_i / s_i, as there the other value is 0.
     if left.shape[-2] > right.shape[-1]:
         pulled = pulled + ((grad @ right.mT - left @ inner) * along[..., None, :]) @ right
     elif left.shape[-2] < right.shape[-1]:
@@ -41,7 +44,11 @@ def _clipped_gradient(
 
 
 def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """(h_i - h_j) / (s_i - s_j) and (h_i + h_j) / (s_i + s_j) of h = min(s / floor, 1), with their limits."""
+    """Return (h_i - h_j) / (s_i - s_j) and (h_i + h_j) / (s_i + s_j), (..., k, k), of h = min(s / floor, 1).
+
+    Both lie in [0, 1 / floor]. For two values on the same side of the floor the first is 0 (above) or 1 /
+    floor (below), whatever their difference, so only values on different sides are divided by it.
+    """
     s_i, s_j = values[..., :, None], values[..., None, :]
     h_i, h_j = whitened[..., :, None], whitened[..., None, :]
     above_i, above_j = s_i > floor, s_j > floor
@@ -57,17 +64,17 @@ def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Ten
 
 @with_gradient(_clipped_gradient, outputs=2)
 def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Whiten with a floor: of Y = U S V', centered, return U min(S / floor, 1) V' and s.
+    """Return U min(S / floor, 1) V' of the centered Y = U S V', and its singular values.
 
-    Above the floor that is the polar factor Y (Y'Y)^-1/2. Singular values that are rounding count as 0. The
-    gradient is the Daleckii-Krein formula for singular values: divided differences of min(s / floor, 1), all
-    within [0, 1 / floor], whose limits at equal values are known; none divides by a difference of values on
-    the same side of the floor. That of s is U diag(G) V', right for functions that treat equal values alike.
+    Where all singular values exceed the floor this is the polar factor Y (Y'Y)^-1/2. Singular values that are
+    rounding count as 0. The gradient is the Daleckii-Krein formula in its version for singular values:
+    divided differences of min(s / floor, 1), see :func:`_slopes`. The gradient of s is U diag(G) V', right
+    for functions of s that do not change if equal values are exchanged.
 
     Parameters
     ----------
     centered, Y : Tensor, (..., n, q)
-        Y centered, and as it came.
+        Y with and without its mean subtracted.
     floor : float, > 0
 
     Returns
@@ -83,26 +90,30 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeMetric(Measure):
-    """Procrustes distance of X and Y after each is whitened in part.
+    """The Procrustes distance of X and Y after partial whitening of each.
 
-    Y = U S V', centered, becomes U (alpha S + (1 - alpha) c) V', up to a floor for small singular values.
+    The centered Y = U S V' becomes U (alpha S + (1 - alpha) c min(S / floor, 1)) V'.
 
     Parameters
     ----------
     alpha : float, 0 to 1
         1 leaves the data as they are, 0 whitens them.
     convention : {"netrep", "repsim"}
-        netrep: c = 1, eigenvalues of Y'Y floored at 1e-7, and the whole rescaled to the variance it had, the
-        narrower side padded with zero columns to the width of the other (they count as floored
-        eigenvalues). repsim: c = sqrt(samples), eigenvalues of Y'Y / samples floored at 1e-9, no rescaling.
+        netrep: c = 1; eigenvalues of Y'Y are floored at 1e-7; the result is rescaled to the variance of Y,
+        with the narrower dataset padded with zero columns, which count as floored eigenvalues. repsim: c =
+        sqrt(samples); eigenvalues of Y'Y / samples are floored at 1e-9; no rescaling.
     metric : {"angular", "euclidean"}
-        arccos(||A'B||_* / (||A|| ||B||)) in radians, or min over orthogonal Q of ||A - B Q||_F, A and B the
-        sides so whitened.
+        With A and B the whitened X and Y: arccos(||A'B||_* / (||A|| ||B||)) in radians, or min over
+        orthogonal Q of ||A - B Q||_F.
 
     Raises
     ------
     InputError
-        alpha outside of 0 to 1, or an option that is none of these.
+        ``alpha`` is outside of 0 to 1, or an option is none of these.
+
+    References
+    ----------
+    Williams et al. 2021, Generalized Shape Metrics on Neural Representations, arXiv:2110.14739.
     """
 
     alpha: float = 0.5
@@ -117,14 +128,14 @@ class ShapeMetric(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Blind to rotation and offset; whitened, to invertible maps unless the variance is restored."""
+        """Invariant to rotation and offset; whitened, to affine maps unless the variance is restored."""
         angular = self.metric == "angular"
         restored = self.convention == "netrep"
-        ignored = ROTATIONAL - {"isotropic_scaling"}
+        invariant = ROTATIONAL - {"isotropic_scaling"}
         if self.alpha == 1 and angular:
-            ignored = ROTATIONAL
+            invariant = ROTATIONAL
         elif self.alpha == 0 and (angular or not restored):
-            ignored = AFFINE
+            invariant = AFFINE
         apart = "arccos(||A'B||_* / (||A||_F ||B||_F))" if angular else "min_Q ||A - B Q||_F"
         whitening = "1" if restored else "sqrt(n)"
         formula = f"{apart}, A = U (a S + (1 - a) {whitening}) V' of X = U S V', B of Y, a = {self.alpha:g}"
@@ -133,9 +144,9 @@ class ShapeMetric(Measure):
         return Facts(
             family="shape",
             formula=formula,
-            source="Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
+            source="Williams et al. 2021, Generalized Shape Metrics, arXiv:2110.14739",
             **distance_facts(math.pi / 2 if angular else math.inf),
-            **both(ignored),
+            **both(invariant),
             sample_rotations=restored,
             relations=self._relations(),
         )
@@ -150,17 +161,20 @@ class ShapeMetric(Measure):
         return ("sqrt(n (rank X + rank Y - 2 sum rho))",) if self.convention == "repsim" else ()
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Fully whitened, Y with as many units as samples spans everything."""
-        same = "whitened, every Y is at the same angle from X."
+        """Fully whitened, every Y that spans all samples has the same angle to X."""
+        same = "whitened, every Y has the same angle to X."
         return None if self.alpha > 0 else spans_all(samples, units, same)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""
         n, p = reference.samples, reference.responses.shape[-1]
         white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
+        # repsim floors the covariance Y'Y / n, so in singular values of Y both c and the floor grow by
+        # sqrt(n).
         floor = math.sqrt(_FLOORS[self.convention] * (1 if self.convention == "netrep" else n))
         factor = reference.factor
-        X_values = torch.linalg.vector_norm(factor, dim=0)
+        X_values = torch.linalg.vector_norm(factor, dim=0)  # singular values of X (K,)
+        # U (alpha S + white min(S / floor, 1)): V does not matter to a Procrustes distance.
         X = factor / X_values * (self.alpha * X_values + white * (X_values / floor).clamp(max=1))
         X_unit = procrustes.unit(X)
 
@@ -171,6 +185,7 @@ class ShapeMetric(Measure):
                 Y = self.alpha * Y + white * whitened
             if self.metric == "angular":
                 return procrustes.angle(procrustes.distance(procrustes.unit(Y), X_unit))
+            # At alpha 1 nothing was whitened, so the variance is unchanged.
             if self.alpha == 1 or self.convention == "repsim":
                 return procrustes.distance(Y, X)
             width = max(p, moments.Y.shape[-1])
@@ -180,9 +195,13 @@ class ShapeMetric(Measure):
         return evaluate
 
     def _restoring(self, values: Tensor, width: int, floor: float) -> Tensor:
-        """Return sqrt(sum l / sum (alpha sqrt(l) + 1 - alpha)^2) over ``width`` floored eigenvalues l."""
-        missing = width - values.shape[-1]
-        root = values.clamp(min=floor)
+        """Return the factor that restores the variance, (...).
+
+        sqrt(sum l / sum (alpha sqrt(l) + 1 - alpha)^2) over ``width`` eigenvalues l, of which those without a
+        singular value in ``values`` are at the floor.
+        """
+        missing = width - values.shape[-1]  # eigenvalues at the floor
+        root = values.clamp(min=floor)  # sqrt(l) (..., k)
         before = root.square().sum(dim=-1) + missing * floor**2
         after = (self.alpha * root + 1 - self.alpha).square().sum(dim=-1)
         after = after + missing * (self.alpha * floor + 1 - self.alpha) ** 2

@@ -309,7 +309,7 @@ X3 = np.random.default_rng(0).standard_normal((3, 2))
         (lambda X, Y: leave_one_sample(X, Y[1:]), "X has 40 samples and Y has 39"),
         (lambda X, Y: leave_one_sample(X, Y, route="slow"), "Unknown route 'slow'"),
         (lambda X, Y: leave_one_sample(X[:4], Y[:4], "cka_debiased"), "undefined without any one sample"),
-        (lambda X, Y: leave_one_sample(X, Y, "linreg_cv5", conditions=10), "no multiple of 10 conditions"),
+        (lambda X, Y: leave_one_sample(X, Y, "linreg_cv5", conditions=10), "multiple of 10 conditions"),
         (lambda X, Y: leave_one_pc(X[:, :1], Y), "X has one principal component only"),
         (lambda X, Y: leave_one_unit(X, Y[:, :1]), "Y has one unit only"),
         (lambda X, Y: leave_one_unit(X[:, :1], Y, side="X"), "X has one unit only"),

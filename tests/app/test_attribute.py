@@ -111,7 +111,10 @@ def test_an_undefined_change_is_said(simopt, pair, tmp_path: Path) -> None:
     [
         (["X.npy", "Y.npy", "measure=nbz"], "the nearest: nbs"),
         (["X.npy", "short.npy"], "X has 40 samples and Y has 39"),
-        (["X.npy", "Y.npy", "measure=linreg_cv5", "measure.conditions=10", "--by", "samples"], "no multiple"),
+        (
+            ["X.npy", "Y.npy", "measure=linreg_cv5", "measure.conditions=10", "--by", "samples"],
+            "10 conditions",
+        ),
     ],
 )
 def test_bad_input(simopt, pair, tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -1,16 +1,22 @@
 """What every measure yaml promises, checked for each: facts, invariances both ways, batches, binding."""
 
+import pickle
+import re
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import simopt
 from simopt import measures
 from simopt.analysis.invariances import related, transformed
+from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.measures.base import INVARIANCES
 from tests.contract import POINTS, params, point, refused
+from tests.oracles import textbook
 
 NAMES = params(POINTS)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -107,6 +113,97 @@ def test_float32_agrees_with_float64(name: str, rng: np.random.Generator) -> Non
     assert single.item() == pytest.approx(measure(X, Y).item(), rel=2e-5, abs=2e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pickled_bound_measure_gives_the_same_score_bit_for_bit(
+    name: str, rng: np.random.Generator
+) -> None:
+    X, Y = related(rng)
+    bound = point(name).bind(X)
+    again = pickle.loads(pickle.dumps(bound))
+    assert torch.equal(again(Y), bound(Y))
+    assert again.measure == bound.measure
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bound_measure_moves_to_another_precision(name: str, rng: np.random.Generator) -> None:
+    X, Y = related(rng)
+    bound = point(name).bind(X)
+    single = bound.to(dtype=torch.float32)
+    score = single(Y.float())
+    assert score.dtype == torch.float32
+    assert score.item() == pytest.approx(bound(Y).item(), rel=2e-5, abs=2e-5)
+    with pytest.raises(InputError, match="torch.float32"):
+        single(Y)
+    assert single.to("cpu", torch.float64)(Y).item() == pytest.approx(bound(Y).item(), rel=2e-5, abs=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
+def test_a_bound_measure_moves_to_no_other_dtype(dtype: torch.dtype) -> None:
+    with pytest.raises(InputError, match=f"{dtype}.*torch.float32 or torch.float64"):
+        measures.get("cka").bind(np.eye(5)).to(dtype=dtype)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_x_with_a_gradient_is_refused(name: str, rng: np.random.Generator) -> None:
+    X, Y = related(rng)
+    measure = point(name)
+    leaf = X.clone().requires_grad_()
+    for bad in (leaf, 2 * leaf):
+        for refused_call in (lambda X=bad: measure(X, Y), lambda X=bad: measure.bind(X)):
+            with pytest.raises(InputError, match=f"{re.escape(name)}.*Y.*X.detach") as caught:
+                refused_call()
+            assert ("swap X and Y" in str(caught.value)) == measure.facts.symmetric
+    with torch.no_grad():
+        assert torch.equal(measure(leaf, Y), measure(X, Y))
+    assert torch.equal(measure(leaf.detach(), Y), measure(X, Y))
+
+
+CENTERING = params(name for name in POINTS if "translation" in point(name).facts.invariant_y)
+LEVELS = [0.0, 0.1, 1e6 / 3]
+"""0.1 and 1e6 / 3 are rounded, and so is the mean of them: centering leaves a few eps."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", CENTERING)
+def test_a_constant_y_is_refused_by_measures_that_center_it(
+    name: str, dtype: torch.dtype, rng: np.random.Generator
+) -> None:
+    X = draw(rng, 30, 5).to(dtype)
+    bound = point(name).bind(X)
+    for level in LEVELS:
+        constant = torch.full((30, 4), level, dtype=dtype) * torch.linspace(0.5, 1.5, 4, dtype=dtype)
+        batch = torch.stack([draw(rng, 30, 4).to(dtype), constant]).requires_grad_()
+        for refused_call, which in (
+            (lambda Y=constant: point(name)(X, Y), "Y"),
+            (lambda Y=constant: bound(Y), "Y"),
+            (lambda Y=batch: bound(Y), r"Y\[1\]"),
+        ):
+            with pytest.raises(InputError, match=f"{re.escape(name)}: {which} is the same in all 30 samples"):
+                refused_call()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_only_the_first_y_is_examined() -> None:
+    bound = measures.get("cka").bind(torch.randn(30, 5)).to("cuda")
+    constant = torch.ones(30, 4, device="cuda")
+    with pytest.raises(InputError, match="cka: Y is the same"):
+        bound(constant)
+    bound(torch.randn(30, 4, device="cuda"))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        score = bound(constant)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert score.isnan()
+
+
+def test_a_large_mean_is_not_a_constant(rng: np.random.Generator) -> None:
+    X, Y = draw(rng, 30, 5), draw(rng, 30, 4)
+    assert measures.get("cka")(X, Y + 1e6).item() == pytest.approx(measures.get("cka")(X, Y).item(), rel=1e-6)
+    padded = torch.cat([Y, torch.full((30, 1), 1e9, dtype=torch.float64)], dim=1)
+    assert measures.get("cka")(X, padded).item() == pytest.approx(measures.get("cka")(X, Y).item(), rel=1e-12)
+
+
 def test_what_a_bound_measure_refuses() -> None:
     bound = measures.get("cka").bind(torch.eye(5))
     with pytest.raises(InputError, match="X has 5 samples and Y has 4"):
@@ -143,16 +240,31 @@ def test_arrays_that_torch_cannot_share_are_copied(rng: np.random.Generator) -> 
     assert measures.get("cka")(X, Y).item() == expected
 
 
+def test_a_dataset_is_scored_as_its_samples() -> None:
+    recording = simopt.load_dataset("mante", source="surrogate")
+    assert recording.responses.ndim == 3
+    X = np.concatenate(list(recording.responses)).astype(np.float64)
+    Y = Dataset("model", recording.responses[:, :, :7] ** 2)
+    flat = X[:, :7] ** 2
+    expected = textbook.MEASURES["cka"](X, flat)
+    assert simopt.score(recording, Y) == pytest.approx(expected, rel=1e-10)
+    assert simopt.score(recording, flat) == simopt.score(X, Y) == simopt.score(recording, Y)
+    assert simopt.score(recording, Y, ["cka", "nbs"])["cka"] == simopt.score(recording, Y)
+    score = measures.get("cka")(recording, Y)
+    assert isinstance(score, torch.Tensor)
+    assert score.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_options_of_a_measure_that_has_its_own_are_refused() -> None:
-    with pytest.raises(InputError, match="ridge1 is a measure with its options fixed; give penalty to"):
+    with pytest.raises(InputError, match="ridge1 .*penalty"):
         measures.score(np.eye(5), np.eye(5), measures.get("ridge1"), penalty=3)
 
 
 def test_distinct_names_differ_in_their_options() -> None:
-    found = set(measures.distinct())
-    assert set(measures.names()) < found
-    assert {"gulp-lambda1", "shape-repsim-alpha0.5-angular"} < found
-    assert not found & {"cka-linear-gretton", "gulp-lambda0.01", "shape-netrep-alpha0.5-angular"}
+    distinct = set(measures.distinct())
+    assert set(measures.names()) < distinct
+    assert {"gulp-lambda1", "shape-repsim-alpha0.5-angular"} < distinct
+    assert not distinct & {"cka-linear-gretton", "gulp-lambda0.01", "shape-netrep-alpha0.5-angular"}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +273,7 @@ def test_distinct_names_differ_in_their_options() -> None:
      ("pls25", "pooled"), ("pls25", "fewer_components"), ("pls25", "per_unit")],
 )  # fmt: skip
 def test_a_word_is_no_truth_value(name: str, option: str) -> None:
-    with pytest.raises(InputError, match=f"{option} of {name} is 'no'; it is true or false"):
+    with pytest.raises(InputError, match=f"{option} of {name} is 'no'"):
         measures.get(name, **{option: "no"})
 
 

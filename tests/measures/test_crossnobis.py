@@ -37,8 +37,8 @@ def test_scores_are_those_of_rsatoolbox(entry: dict) -> None:
         assert simopt.score(X, Y, measure) == pytest.approx(value, rel=1e-9, abs=1e-9), comparison
     for A, value in zip((X, Y), entry["mean_dissimilarity"], strict=True):
         flat = torch.from_numpy(A.reshape(-1, A.shape[-1]))
-        own = crossnobis.embed(flat, entry["repeats"], entry["noise"], "X").dissimilarities().mean()
-        assert own.item() == pytest.approx(value, rel=1e-9)
+        mean = crossnobis.embed(flat, entry["repeats"], entry["noise"], "X").dissimilarities().mean()
+        assert mean.item() == pytest.approx(value, rel=1e-9)
 
 
 @pytest.mark.parametrize("repeats", [2, 3, 5])
@@ -61,13 +61,13 @@ def test_the_named_one(rng: np.random.Generator) -> None:
 def test_noise_adds_nothing_on_average(rng: np.random.Generator) -> None:
     """Conditions that differ by noise only are at 0, others at the squared distance of their means."""
     means = np.array([[0.0, 0, 0], [0, 0, 0], [2, 0, 0]])
-    found = []
+    distances = []
     for _ in range(400):
         A = torch.from_numpy(np.tile(means, (4, 1)) + rng.standard_normal((12, 3)))
-        found.append(crossnobis.embed(A, 4, "none", "X").dissimilarities().numpy())
-    expected, error = np.array([0, 4, 4]) / 3, np.std(found, axis=0) / 20
-    assert (abs(np.mean(found, axis=0) - expected) < 4 * error).all()
-    assert (np.array(found)[:, 0] < 0).any()
+        distances.append(crossnobis.embed(A, 4, "none", "X").dissimilarities().numpy())
+    expected, error = np.array([0, 4, 4]) / 3, np.std(distances, axis=0) / 20
+    assert (abs(np.mean(distances, axis=0) - expected) < 4 * error).all()
+    assert (np.array(distances)[:, 0] < 0).any()
 
 
 @pytest.mark.parametrize("side", ["X", "Y"])
@@ -102,9 +102,7 @@ def test_shrinkage_of_one_unit_and_of_round_noise() -> None:
 
 def test_refusals(rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((12, 3)), rng.standard_normal((12, 4))
-    with pytest.raises(
-        InputError, match="X: crossnobis distances need repeats .* give repeats=M where the 12"
-    ):
+    with pytest.raises(InputError, match="rsa_crossnobis: X: .*repeats=M .* 12 samples"):
         simopt.score(X, Y, "rsa_crossnobis")
     for repeats in (5, 6, 12):
         with pytest.raises(InputError, match=f"12 samples, which are not {repeats} repeats of at least 3"):
@@ -117,16 +115,16 @@ def test_refusals(rng: np.random.Generator) -> None:
         measures.get("rsa_crossnobis", noise="fulll")
     with pytest.raises(InputError, match="needs a positive semidefinite kernel"):
         measures.get("rsa_crossnobis", comparison="bures")
-    with pytest.raises(InputError, match="Y has 7 units and 6 degrees of freedom"):
+    with pytest.raises(InputError, match="Y has 7 units, .* 6 degrees of freedom"):
         simopt.score(X, rng.standard_normal((12, 7)), get(noise="full"))
     twice = np.tile(Y[:6], (2, 1))
     for noise in ("full", "diagonal"):
         with pytest.raises(InputError, match=r"unit 1|unit 0"):
             simopt.score(X, np.hstack([twice[:, :1], twice[:, :1]]), get(noise=noise))
-    with pytest.raises(InputError, match="the repeats differ too little"):
+    with pytest.raises(InputError, match="Y: .*noise=none"):
         simopt.score(X, twice, get())
     assert simopt.score(twice, twice, get(noise="none")) == pytest.approx(1)
-    with pytest.raises(InputError, match="the noise of unit 2 is none, or a combination"):
+    with pytest.raises(InputError, match="unit 2 .*linear combination"):
         simopt.score(X, Y[:, [0, 1, 1]], get(noise="full"))
     assert "singular" in get(noise="full").degenerate(12, 7)
     assert get(noise="full").degenerate(12, 6) is None

@@ -61,10 +61,10 @@ def test_an_option_that_the_function_lacks_is_refused() -> None:
 @pytest.mark.usefixtures("_mine")
 def test_it_is_optimized_like_any_other(tmp_path: Path) -> None:
     overrides = ["dataset=ultrametric", f"log.dir='{tmp_path}'", "seeds=[0,1]", "track=[nbs]", "max_steps=20"]
-    own = carry_out(requests.run([*overrides, "measure._target_=mine.overlap"]))
-    theirs = carry_out(requests.run([*overrides, "measure=cka"]))
-    assert own.path.parent.parent.name == "overlap"
-    np.testing.assert_allclose(own.score, theirs.score, atol=1e-3)
+    by_function = carry_out(requests.run([*overrides, "measure._target_=mine.overlap"]))
+    by_name = carry_out(requests.run([*overrides, "measure=cka"]))
+    assert by_function.path.parent.parent.name == "overlap"
+    np.testing.assert_allclose(by_function.score, by_name.score, atol=1e-3)
 
 
 @pytest.mark.usefixtures("_mine")

@@ -108,8 +108,16 @@ def test_infinite_responses_are_refused() -> None:
         ("permutation_angular", {"plan": "some"}, "Unknown plan of permutation_angular"),
         ("permutation_angular", {"columns": "z"}, "Unknown columns of permutation_angular"),
         ("permutation_angular", {"comparison": "cosine"}, "Unknown comparison of permutation_angular"),
-        ("soft_matching_correlation", {"columns": "raw"}, "a correlation takes columns='unit'"),
-        ("permutation_euclidean", {"plan": "many_to_one"}, "a many_to_one plan takes columns='unit'"),
+        (
+            "soft_matching_correlation",
+            {"columns": "raw"},
+            "columns of soft_matching_correlation is 'raw'; .* columns='unit'",
+        ),
+        (
+            "permutation_euclidean",
+            {"plan": "many_to_one"},
+            "columns of permutation_euclidean is .* many_to_one .* columns='unit'",
+        ),
         ("pairwise_matching", {"folds": 1}, "folds of pairwise_matching is 1"),
         ("pairwise_matching", {"seed": -1}, "seed of pairwise_matching is -1"),
     ],

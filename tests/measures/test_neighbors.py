@@ -32,7 +32,7 @@ def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", MEASURES)
 def test_k_must_leave_a_sample_out(name: str, rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((2, 8, 3))
-    with pytest.raises(InputError, match="is 10, but each of 8 samples has 7 others; choose k below 8"):
+    with pytest.raises(InputError, match=f"k of {name} is 10, .* 8 samples .* 7 .* below 8"):
         simopt.score(X, Y, name)
     with pytest.raises(InputError, match="is 8, but each of 8"):
         simopt.score(X, Y, name, k=8)
@@ -46,7 +46,7 @@ def test_k_must_leave_a_sample_out(name: str, rng: np.random.Generator) -> None:
         ({"k": 2.5}, "k of mutual_knn is 2.5"),
         ({"metric": "euclid"}, "Unknown metric of mutual_knn"),
         ({"added": -1}, "added of mutual_knn is -1"),
-        ({"added": 1e-6}, "only comparison='cknna' takes it"),
+        ({"added": 1e-6}, "added of mutual_knn is .*comparison='cknna'"),
         ({"comparison": "some"}, "Unknown comparison of mutual_knn"),
     ],
 )
@@ -72,7 +72,7 @@ def test_samples_without_a_direction_leave_the_score_finite(name: str, rng: np.r
 
 
 def test_cknna_needs_four_samples() -> None:
-    with pytest.raises(InputError, match="cknna has 3 samples; its HSIC takes at least 4"):
+    with pytest.raises(InputError, match="cknna .*at least 4 samples; X has 3"):
         simopt.score(np.eye(3), np.eye(3), "cknna", k=1)
 
 

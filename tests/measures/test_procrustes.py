@@ -22,7 +22,7 @@ FOLDED = ["procrustes-angular-5fold", "procrustes-euclidean-5fold"]
 def test_agrees_with_the_textbook(name: str, kind: str) -> None:
     X, Y = pair(kind)
     if name in FOLDED and kind == "samples < units":
-        with pytest.raises(InputError, match="12 train samples of a fold do not determine the rotation"):
+        with pytest.raises(InputError, match="12 train samples .*folds=null"):
             simopt.score(X, Y, name)
         return
     assert simopt.score(X, Y, name) == pytest.approx(MEASURES[name](X, Y), rel=1e-9, abs=1e-9)
@@ -83,7 +83,7 @@ def test_options_are_checked(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3))
     with pytest.raises(InputError, match="Unknown form of procrustes_angle 'cosine'"):
         measures.get("procrustes_angle", form="cosine")
-    with pytest.raises(InputError, match="form 'angle' compares sides of unit norm; set normalized=true"):
+    with pytest.raises(InputError, match="form 'angle' .*normalized=true"):
         measures.get("procrustes_euclidean", form="angle")
     with pytest.raises(InputError, match="folds of procrustes_angle is 1"):
         measures.get("procrustes_angle", folds=1)

@@ -7,6 +7,9 @@ import torch
 import simopt
 from simopt import measures
 from simopt.errors import InputError
+from simopt.measures import Moments, Reference
+from simopt.measures.folds import Folds
+from simopt.measures.regression import _PredictX
 from tests.oracles import textbook
 
 
@@ -45,9 +48,9 @@ def test_they_show_what_neighboring_time_bins_leak(rng: np.random.Generator) -> 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"conditions": 7}, "40 samples are no multiple of 7 conditions"),
+        ({"conditions": 7}, "40 samples .* 7 conditions"),
         ({"conditions": 4}, "5 folds of 4 conditions"),
-        ({"folds": None, "conditions": 8}, "folds is not given"),
+        ({"folds": None, "conditions": 8}, "conditions of linreg_cv5 is 8.*folds"),
         ({"statistic": "r"}, "Unknown statistic"),
         ({"direction": "x"}, "Unknown direction"),
         ({"baseline": "none"}, "Unknown baseline"),
@@ -94,6 +97,48 @@ def test_the_small_side_gives_the_same_as_the_large_one(rng: np.random.Generator
     X, Y = rng.standard_normal((30, 5)), rng.standard_normal((30, 40))
     left, values, _ = np.linalg.svd(Y, full_matrices=False)
     assert simopt.score(X, Y, name) == pytest.approx(simopt.score(X, (left * values)[:, :30], name), rel=1e-9)
+
+
+def inner_products(X, Y, penalty: float, splits) -> np.ndarray:
+    """Return <t, P>, ||P||^2 and ||t||^2 for each fold, (3, f), from fits to the samples themselves."""
+    products = []
+    for train, test in splits:
+        x_mean, y_mean = X[train].mean(axis=0), Y[train].mean(axis=0)
+        target = X[test] - x_mean
+        predicted = (Y[test] - y_mean) @ textbook.fit(X[train] - x_mean, Y[train] - y_mean, penalty)
+        products.append([np.sum(target * predicted), np.sum(predicted**2), np.sum(target**2)])
+    return np.array(products).T
+
+
+@pytest.mark.parametrize("folds", ["none", "samples", "conditions"])
+@pytest.mark.parametrize("penalty", [0.0, 5.0])
+@pytest.mark.parametrize("units", [3, 9, 30])
+def test_every_route_of_a_fit_gives_the_same_inner_products(
+    rng: np.random.Generator, units: int, penalty: float, folds: str
+) -> None:
+    """With 9 units a fold has fewer samples (6) than units; with 30, Y has more units than samples."""
+    X, Y = rng.standard_normal((24, 5)), rng.standard_normal((24, units)) + 10
+    reference = Reference.of(X)
+    everything = np.arange(24)
+    condition = everything % 8  # 3 time bins x 8 conditions
+    divide = {
+        "none": (None, None, [everything]),
+        "samples": (4, None, np.array_split(everything, 4)),
+        "conditions": (4, 8, [np.flatnonzero(condition // 2 == k) for k in range(4)]),
+    }
+    number, conditions, tests = divide[folds]
+    splits = [(everything if number is None else np.setdiff1d(everything, test), test) for test in tests]
+    expected = inner_products(X, Y, penalty, splits)
+    route = _PredictX(reference, Folds.of(24, number, conditions, "test", reference.scores), penalty, "test")
+    moments = Moments(reference, torch.from_numpy(Y))
+    fits = {"data": route._from_data(route.folds.parts(moments.centered))}
+    if penalty > 0:
+        fits["kernel"] = route._from_kernel(moments)[0]
+    if penalty > 0 or units < 18:
+        fits["moments"] = route._from_moments(moments)[0]
+    for name, fit in fits.items():
+        products = torch.stack([fit.overlap, fit.power, fit.total]) * reference.norm**2
+        np.testing.assert_allclose(products.numpy(), expected, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 5.0])

@@ -35,9 +35,11 @@ def get(kind: str, comparison: str, **options) -> measures.Measure:
 
 
 def test_every_name_has_a_textbook_version() -> None:
-    own = {name for name in measures.names() if isinstance(measures.get(name), RSA)} - {"rsa_crossnobis"}
-    aliases = {alias for alias, owner in catalogue.aliases("measure").items() if owner in own}
-    assert own | aliases == set(textbook.MEASURES)
+    rsa_names = {name for name in measures.names() if isinstance(measures.get(name), RSA)} - {
+        "rsa_crossnobis"
+    }
+    aliases = {alias for alias, owner in catalogue.aliases("measure").items() if owner in rsa_names}
+    assert rsa_names | aliases == set(textbook.MEASURES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,7 +177,7 @@ def test_many_units_in_float32(comparison: str, rng: np.random.Generator) -> Non
 def test_a_constant_rdm() -> None:
     simplex, Y = np.eye(6), pair("tall")[1][:6]
     for comparison in ("pearson", "spearman", "tau_a", "tau_b", "corr_cov"):
-        with pytest.raises(InputError, match="equally unlike by the euclidean RDM"):
+        with pytest.raises(InputError, match="euclidean RDM of X"):
             simopt.score(simplex, Y, get("euclidean", comparison))
     assert 0 < simopt.score(simplex, Y, get("euclidean", "cosine")) < 1
     assert simopt.score(Y, simplex, "rsa-euclidean-tau_a") == 0
@@ -188,7 +190,7 @@ def test_a_constant_rdm() -> None:
     for comparison in ("cosine", "pearson", "spearman", "cosine_cov", "corr_cov", "bures"):
         assert math.isnan(simopt.score(Y, ascending, get("correlation", comparison)))
     one_way = np.outer(np.arange(1.0, 7), [1.0, 2])
-    with pytest.raises(InputError, match="equally unlike by the cosine RDM"):
+    with pytest.raises(InputError, match="cosine RDM of X"):
         simopt.score(one_way, Y, "rsa-cosine-bures")
 
 
@@ -198,11 +200,11 @@ def test_refusals_and_warnings(rng: np.random.Generator) -> None:
         measures.get("rsa", rdm="euclid")
     with pytest.raises(InputError, match="Unknown comparison of rsa 'kendall'"):
         measures.get("rsa", comparison="kendall")
-    with pytest.raises(InputError, match="center_units of rsa is 'yes'; it is true or false"):
+    with pytest.raises(InputError, match="center_units of rsa is 'yes'"):
         measures.get("rsa", center_units="yes")
     with pytest.raises(InputError, match="rsa: Y has 1 unit; a correlation"):
         simopt.score(X, Y[:, :1], "rsa")
-    with pytest.raises(InputError, match="Y has 11 units in 12 samples: .* fewer than 11 units"):
+    with pytest.raises(InputError, match="Y has 11 units in 12 samples: .* fewer than 11"):
         simopt.score(X, rng.standard_normal((12, 11)), "rsa_mahalanobis")
     for bad in (Y[:, [0, 1, 1, 2]], Y[:, [0, 0]] * [1, 0] + 0.1, Y - Y.mean(axis=1, keepdims=True)):
         with pytest.raises(InputError, match="linear combination of the units before it"):

@@ -87,5 +87,5 @@ def test_options_are_checked() -> None:
 
 
 def test_it_says_when_it_is_degenerate() -> None:
-    assert "at the same angle" in measures.get("shape_angular", alpha=0.0).degenerate(20, 30)
+    assert "the same angle" in measures.get("shape_angular", alpha=0.0).degenerate(20, 30)
     assert measures.get("shape_angular").degenerate(20, 30) is None

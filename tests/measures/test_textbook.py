@@ -48,8 +48,11 @@ KINDS = [
 def test_every_measure_has_a_textbook_version_or_published_values() -> None:
     package = Path(oracles.__file__).parent
     modules = [importlib.import_module(f"tests.oracles.{path.stem}") for path in package.glob("[a-z]*.py")]
-    known = set(ORACLES).union(*(module.MEASURES for module in modules))
-    assert set(measures.names(aliases=True)) - known <= {"pls25", "ridge_cv"}  # their variants are published
+    expected_names = set(ORACLES).union(*(module.MEASURES for module in modules))
+    assert set(measures.names(aliases=True)) - expected_names <= {
+        "pls25",
+        "ridge_cv",
+    }  # their variants are published
 
 
 ARCCOS = ("angular", "angle")
@@ -71,14 +74,14 @@ def lost_in_rounding(name: str, kind: str) -> bool:
     return ("sigma3" in name or "polynomial" in name) and "scale" in kind
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", TEXTBOOK)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in TEXTBOOK for kind in KINDS if not lost_in_rounding(name, kind)],
+)
 def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
     X, Y = pair(kind)
-    if lost_in_rounding(name, kind):
-        return
     if refused(name, kind):
-        with pytest.raises(InputError, match="does not vary about its own mean"):
+        with pytest.raises(InputError, match=f"{name}: a fold of one sample"):
             simopt.score(X, Y, name)
         return
     expected = TEXTBOOK[name](X, Y)
@@ -171,5 +174,5 @@ def test_a_constant_unit_has_no_correlation_for_maye(level: float, rng: np.rando
     Y[:, 1] = level
     expected = TEXTBOOK["rv-adjusted-maye"](X, np.where(Y == level, 0, Y))
     assert simopt.score(X, Y, "rv-adjusted-maye") == pytest.approx(expected, rel=1e-10)
-    with pytest.raises(InputError, match="a unit of X does not vary"):
+    with pytest.raises(InputError, match="rv-adjusted-maye: unit 1 of X"):
         simopt.score(Y, X, "rv-adjusted-maye")

@@ -159,11 +159,8 @@ def test_a_gradient_in_another_memory_order_moves_the_right_entries() -> None:
     """The fused Adam of torch 2.13 takes a transposed gradient for one in order."""
     weights = torch.randn(4, 30, dtype=torch.float64)
     start = ascent(R=1)
-    bound = BoundMeasure(
-        start.bound.measure,
-        start.bound.reference,
-        lambda moments: (moments.Y.mT * weights).sum(dim=(-2, -1)) - 1e3,
-    )
+    bound = BoundMeasure(start.bound.measure, start.bound.reference)
+    bound.evaluate = lambda moments: (moments.Y.mT * weights).sum(dim=(-2, -1)) - 1e3
     optimizer = catalogue.build(catalogue.read("optimizer", "adam"), "optimizer", partial=True)
     loop = Ascent(bound, start.Y, optimizer, 0.999, 1)
     before = loop.Y.clone()
