@@ -20,7 +20,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
 
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
@@ -215,12 +214,14 @@ class Pool:
         """The score at half capture, (R, K); NaN also where noise of this width has as much."""
         starts = self.sign * np.array([run.score[0, column] for run, column in self.places])
         by_score = self.sign * self.half_capture > starts.max()  # (R, K)
-        captured_by_noise = float(np.quantile(self._started, _BY_CHANCE))
+        noise = self._started
         if self.shape is not None:
             samples, units = self.shape
-            # As many units as dimensions capture everything; the beta distribution ends there.
-            left = max(samples - 1 - units, 0)
-            captured_by_noise = betaincinv(units / 2, left / 2, _BY_CHANCE) if left else 1.0
+            # R2 of a PC from q units of noise is Beta(q/2, (n - 1 - q)/2), and 1 where q >= n - 1. Its quantile
+            # comes from draws: the inverse of the incomplete beta function would load scipy for each report.
+            left = samples - 1 - units
+            noise = np.random.default_rng(0).beta(units / 2, left / 2, 10_000) if left > 0 else np.ones(1)
+        captured_by_noise = np.quantile(noise, _BY_CHANCE)
         by_captured = (1 + self._started) / 2 > captured_by_noise  # (R, K)
         return np.where(by_score & by_captured, self.half_capture, np.nan)
 
