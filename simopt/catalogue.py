@@ -170,6 +170,15 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
     return chosen
 
 
+def in_ids(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options under their former names, which enter ids: results stored before are then found."""
+    former = {name: old for old, name in FORMER_NAMES.items()}
+    return {
+        former.get(key, key): former.get(value, value) if isinstance(value, str) else value
+        for key, value in options.items()
+    }
+
+
 def identity(node: Node) -> dict[str, Any]:
     """Return the part of a node that changes a result: its class, its options, and its code.
 
@@ -184,7 +193,9 @@ def identity(node: Node) -> dict[str, Any]:
         for key, value in node.items()
         if key not in ("_partial_", "_object_", *_NAMES) and (is_users or is_set(value))
     }
-    if is_users and (code := source_of(target, node.get("_object_"))):
+    if not is_users:
+        options = in_ids(options)
+    elif code := source_of(target, node.get("_object_")):
         options["code"] = code
     if revision(target) != 1:
         options["revision"] = revision(target)

@@ -83,6 +83,7 @@ class Recording(Loader):
             self._refuse_options()
             # All that determines the surrogate but the code; changes of the code increase ``revision``.
             planted = json.dumps([checks.as_plain(asdict(variable)) for variable in self.planted()])
+            planted = planted.replace('"center"', '"centre"')  # the name that is in the ids of stored results
             return self.recipe(
                 seed=self.seed,
                 shape=self.shape,

@@ -217,8 +217,8 @@ class Pool:
         noise = self._started
         if self.shape is not None:
             samples, units = self.shape
-            # R2 of a PC from q units of noise is Beta(q/2, (n - 1 - q)/2), and 1 where q >= n - 1. Its quantile
-            # comes from draws: the inverse of the incomplete beta function would load scipy for each report.
+            # R2 of a PC from q units of noise is Beta(q/2, (n - 1 - q)/2), and 1 where q >= n - 1. Its
+            # quantile comes from draws: the inverse beta function would load scipy for each report.
             left = samples - 1 - units
             noise = np.random.default_rng(0).beta(units / 2, left / 2, 10_000) if left > 0 else np.ones(1)
         captured_by_noise = np.quantile(noise, _BY_CHANCE)
