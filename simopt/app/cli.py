@@ -42,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # which would take the [a,b] of a help text for markup, and keep its line breaks
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (run, sweep, report, score, explain, attribute, sensitivity, joint, card, measures):
     # Without a short help the list of commands shows a docstring cut after 45 characters.

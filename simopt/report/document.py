@@ -98,7 +98,7 @@ class Code(Part):
 
 @dataclass(frozen=True)
 class Details(Part):
-    """Parts that are folded until they are opened; with an ``id``, a box with a heading that can be linked."""
+    """Parts that are folded until they are opened; with an ``id``, a box with a heading, a link target."""
 
     summary: str
     parts: Sequence[Part]

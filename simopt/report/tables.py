@@ -279,7 +279,7 @@ def summarize(run: Run) -> Summary:
     half = half_captures(run)
     means = mean_reached(half)
     scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)
-    config = stored_config.parsed(str(run.attributes["config"])) or {}
+    config = stored_config.parsed(str(run.attributes.get("config", ""))) or {}
     node = config.get("dataset")
     path = str(node.get("path") or "") if isinstance(node, dict) else ""
     return Summary(
@@ -299,7 +299,7 @@ def summarize(run: Run) -> Summary:
         scores=scores,
         halves=half,
         start=run.captured_variance[0].copy() if len(run.step) else np.full_like(half, np.nan),
-        data=(str(run.attributes["data_hash"]), path),
+        data=(str(run.attributes.get("data_hash", "")), path),
     )
 
 

@@ -145,18 +145,10 @@ def test_an_analysis_that_fails_is_listed_and_the_others_go_on(simopt, mine: Pat
     assert "repeats" in done.stderr
 
 
-def test_an_interrupted_search_goes_on(mine: Path) -> None:
+def test_an_interrupted_search_goes_on(simopt, mine: Path) -> None:
     write(mine, RECIPE.replace("steps=4", "steps=100000 checkpoint_seconds=0"))
-    command = [sys.executable, "-m", "simopt.app.cli", "sweep", "+experiment=all", "--config-dir", "mine"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not list(Path().rglob("joint/*/joint.h5")) and process.poll() is None:
-        assert time.monotonic() < deadline
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    with interrupted_once(lambda: list(Path().rglob("joint/*/joint.h5"))):
+        done = simopt("sweep", "+experiment=all", "--config-dir", "mine")
+    assert done.returncode == 130, done.stderr
     jobs = plan.plan(["+experiment=all"], mine).jobs
     assert [job.todo for job in jobs] == ["found"] * 3 + ["resume"] + ["run"] * 2

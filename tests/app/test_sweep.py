@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from simopt.optimization.state import State
 from simopt.store import reader
 from simopt.workflows import data, run
 from simopt.workflows.request import name_of
-from tests.app.runs import execute
+from tests.app.runs import execute, interrupted_once
 
 SMALL = ["dataset=ultrametric", "max_steps=5"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -234,25 +233,26 @@ def test_bad_input_is_exit_code_2_and_nothing_written(simopt, tmp_path: Path) ->
     assert files(tmp_path) == []
 
 
-def test_an_interrupt_keeps_what_is_done_and_the_same_command_goes_on(here: Path) -> None:
+def test_an_interrupt_keeps_what_is_done_and_the_same_command_goes_on(simopt, here: Path) -> None:
     overrides = ["dataset=ultrametric", "measure=cka,nbs,linreg", "target=1", "max_steps=3,1000000"]
     overrides += ["log.every=1000"]
-    child = start(here, *overrides, "--json")
-    while len(list(here.rglob("run.h5"))) < 2 and child.poll() is None:
-        os.sched_yield()
-    child.send_signal(signal.SIGINT)
-    out, said = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert [row["outcome"] for row in json.loads(out)] == ["done", "interrupted"] + ["not started"] * 4
-    assert "interrupted at step" in said
-    assert "Traceback" not in said
+    with interrupted_once(lambda: len(list(here.rglob("run.h5"))) > 1):
+        done = simopt("sweep", *overrides, "--json")
+    assert done.returncode == 130
+    assert list(outcomes(done).values()) == ["done", "interrupted"] + ["not started"] * 4
+    assert "interrupted at step" in done.stderr
+    assert "Traceback" not in done.stderr
     todo = [job.todo for job in sweep.plan(overrides).jobs]
     assert todo == ["found", "resume", "run", "run", "run", "run"]
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize(
+    ("processes", "count"),
+    [(2, 3), pytest.param(2, 8, marks=pytest.mark.slow), pytest.param(8, 8, marks=pytest.mark.slow)],
+)
+def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int, count: int) -> None:
     measures = ["cka", "nbs", "cka_angular", "nbs_squared", "linreg", "ridge1", "procrustes_angular", "ensd"]
+    measures = measures[:count]
     children = []
     for k in range(processes):
         mine = ",".join(measures[k:] + measures[:k])
@@ -268,17 +268,10 @@ def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int) ->
     assert {row["status"] for row in rows} == {"finished"}
 
 
-def test_on_a_terminal_a_table_shows_every_job(tmp_path: Path) -> None:
-    environment = {**ENVIRONMENT, "FORCE_COLOR": "1", "COLUMNS": "100", "LINES": "40"}
-    del environment["NO_COLOR"]
-    command = [sys.executable, "-m", "simopt.app.cli", "sweep", "dataset=ultrametric", "measure=cka,nbs"]
-    done = subprocess.run(
-        [*command, "target=1", "max_steps=1500"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+def test_on_a_terminal_a_table_shows_every_job(simopt, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    done = simopt("sweep", "dataset=ultrametric", "measure=cka,nbs", "target=1", "max_steps=1500")
     assert done.returncode == 0
     assert "1 running, 1 waiting" in done.stderr
     assert "measure=nbs" in done.stderr

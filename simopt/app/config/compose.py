@@ -51,7 +51,7 @@ _KINDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    list: "a list, written {key}=[...]",
+    str: "a name",
 }
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
@@ -256,7 +256,10 @@ def _kind(key: str, command: str) -> str:
         hint = typing.get_args(hint)[0]  # the other one is None
     if is_dataclass(hint):
         return "set key by key, as {key}.dir=FOLDER"
-    return _KINDS.get(typing.get_origin(hint) or hint, "")
+    if typing.get_origin(hint) is list:
+        entry = _KINDS.get(typing.get_args(hint)[0])
+        return "a list, written {key}=[...]" + (f", each entry {entry}" if entry else "")
+    return "a list, written {key}=[...]" if hint is list else _KINDS.get(hint, "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -189,7 +189,7 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
     labels = [] if inspected is None else list(inspected.decoding)
     ends = ("least", "largest")
     facts = ["spread", "distance", "captured", *labels]
-    heads = [a, *(head for end in ends for head in (f"{end} {b}", *(f"{fact}, {end}" for fact in facts)))]
+    heads = [a, *(head for end in ends for head in (f"{end} {b}", *(f"{fact} ({end})" for fact in facts)))]
     share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
     rows: list[list[str]] = []
     for k, level in enumerate(region.levels):
@@ -204,7 +204,7 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
         f"least, largest: {b} of the Y found at each level of {a}. spread: over starts. distance: of that Y "
         "from the level. captured: share of X's variance in the PCs of which that Y captures half or more"
     )
-    optional = [f"{fact}, {end}" for fact in ("distance", "spread", *reversed(facts[2:])) for end in ends]
+    optional = [f"{fact} ({end})" for fact in ("distance", "spread", *reversed(facts[2:])) for end in ends]
     return Table("", title, note, heads, rows, optional)
 
 

@@ -70,7 +70,7 @@ def as_rich(
     lines = [Text(note, "table.caption")] if note else []
     if left_out:
         count = "1 column" if len(left_out) == 1 else f"{len(left_out)} columns"
-        lines.append(Text(f"{count} left out: {', '.join(left_out)}; --wide shows all"))
+        lines.append(Text(f"{count} left out: {'; '.join(left_out)} (--wide shows all)"))
     return Group(Text(title, "table.title"), drawn, *lines)
 
 
