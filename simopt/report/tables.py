@@ -211,7 +211,7 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
     if floors:
         shown = " to ".join(dict.fromkeys(f"{floor:.0%}" for floor in (min(floors), max(floors))))
         note += (
-            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half capture is "
+            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half is "
             "not above that."
         )
     optional = ("replicates", "status", "steps", *halves[::-1], "never captured", "run")

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

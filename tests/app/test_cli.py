@@ -59,7 +59,7 @@ def test_json_and_progress_stay_out_of_each_others_way(simopt) -> None:
         (["run", "dataset=file", "dataset.path=nan.npy"], 2, "NaN or infinite"),
         (["run", *QUICK, "log.dir=/dev/null/x"], 2, "cannot be written (not a directory)"),
         (["run", *QUICK, "optimizer.lr=1e30"], 1, "NaN or infinite at step 1"),
-        (["run", "measure._target_=os.system", *QUICK], 2, "os.system cannot be called with X and Y"),
+        (["run", "measure._target_=os.system", *QUICK], 2, "system cannot be called with X and Y"),
         (["run", *QUICK, "optimizer.lr=abc"], 2, "lr='abc'"),
         (["score", "x.npy", "y.npy", "measure=cka,cka"], 2, "names cka twice"),
         (["sensitivity", "measure=nbs,cka,nbs"], 2, "names nbs twice"),
@@ -92,7 +92,7 @@ def test_bad_input_is_one_or_two_lines_and_an_exit_code(
     assert "Traceback" not in done.stderr
 
 
-CLOSED = [["measures", "--json"], ["measures"], ["sensitivity", "--derivation", "measure=nbs"], ["--help"]]
+CLOSED = [["measures", "--json"], ["measures"], ["--help"]]
 
 
 @pytest.mark.parametrize("arguments", CLOSED, ids=" ".join)

@@ -97,7 +97,7 @@ def test_a_measure_of_ones_own_and_options(simopt, tmp_path):
         (["spectrum=nowhere.csv"], "cannot be read"),
         (["spectrum=bad.csv", "samples=9", "units=9"], "is no number"),
         (["spectrum=good.csv"], "needs samples=N and units=N"),
-        (["spectrum=good.csv", "dataset=majaj"], "not both"),
+        (["spectrum=good.csv", "dataset=majaj"], "spectrum=FILE and dataset=NAME"),
         (["--figure", "f.txt"], "a figure is"),
     ],
 )
@@ -166,7 +166,7 @@ def test_bounds_on_a_spectrum(simopt):
     [
         (["--derivation", "measure=[rsa]"], "rsa: no derivation; there are: cka"),
         (["--derivation", "--learning"], "one at a time"),
-        (["--write", "d"], "goes with --derivation"),
+        (["--write", "d"], "--write d needs --derivation"),
         (["--bounds", "measure=[cka]"], "two measures"),
         (["--bounds", "measure=[cka,rsa]"], "Unknown measure with bounds 'rsa'"),
     ],

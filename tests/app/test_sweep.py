@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,8 +88,8 @@ def test_ranges_and_globs_are_combinations() -> None:
     [
         ("measure=nbs,ckaa", "Unknown measure 'ckaa'; the nearest: cka"),
         ("measure=nbs,mutual_knn", "measure=mutual_knn: .* no gradient"),
-        ("seeds=0,1", "seeds=0: .*not a ListConfig"),
-        ("optimizer.lr=interval(0,1)", "one by one"),
+        ("seeds=0,1", "seeds=0: seeds must be a list"),
+        ("optimizer.lr=interval(0,1)", r"interval\(0,1\)"),
         ("max_steps=range(0,1e9)", "more than 10000 values"),
         ("max_steps=shuffle(range(0,1000000000))", "more than 10000 values"),
         ("optimizer.lr=range(1,0,-1e-300)", "more than 10000 values"),
@@ -100,8 +101,8 @@ def test_ranges_and_globs_are_combinations() -> None:
         ("max_steps=3,-1", "max_steps=-1: max_steps is -1"),
         ("track=[cka],[nbz]", "Unknown measure 'nbz'"),
         ("decoder={a: 1}", "Could not override 'decoder': Key 'a'"),
-        ("measure=glob(zz*)", "there are no such values"),
-        ("+experiment=glob(zz*)", "there are no such values"),
+        ("measure=glob(zz*)", r"measure=glob\(zz"),
+        ("+experiment=glob(zz*)", r"experiment=glob\(zz"),
         ("hydra/launcher=jobli", "Unknown hydra/launcher 'jobli'; the nearest: joblib"),
         ("hydra/sweeper=optuna", "Unknown hydra/sweeper"),
         ("+experiment=paper_gird", "Unknown experiment 'paper_gird'; the nearest: paper_grid"),

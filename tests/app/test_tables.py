@@ -54,7 +54,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Table]]:
     np.save(folder / "model.npy", recording + rng.standard_normal(recording.shape))
     found: dict[str, list[Table]] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(written, "save_figures", lambda *_: ([], []))
+        patch.setattr(written, "save_figures", lambda *_: [])
         for name, options in COMMANDS.items():
             shown = found.setdefault(name, [])
 
@@ -186,7 +186,7 @@ def test_noise_captures_units_over_samples() -> None:
 def test_files_of_one_name_are_told_apart(
     simopt: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written, "save_figures", lambda *_: ([], []))
+    monkeypatch.setattr(written, "save_figures", lambda *_: [])
     rng = np.random.default_rng(0)
     for folder in ("a", "b"):
         (tmp_path / "data" / folder).mkdir(parents=True)

@@ -170,7 +170,7 @@ def _values(override: Override, text: str) -> list[str]:
         _countable(swept, text)
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise InputError(f"{text}: the range is empty, so there is no job.")
+        raise InputError(f"{text}: no value matches, so there is no job.")
     return values
 
 
