@@ -214,7 +214,7 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
             f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half is "
             "not above that."
         )
-    optional = ("replicates", "status", "steps", *halves[::-1], "never captured", "run")
+    optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
     rows = [
         [name, *summary.cells()[1:]]
         for name, summary in zip(dataset_names(summaries), summaries, strict=True)

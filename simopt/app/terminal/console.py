@@ -108,7 +108,7 @@ def print_json(value: Any) -> None:
         plain = result.as_json() if hasattr(result, "as_json") else result
         return {"schema": 1, **plain} if isinstance(plain, dict) else plain
 
-    shown = [versioned(each) for each in value] if isinstance(value, list) else versioned(value)
+    shown = [versioned(result) for result in value] if isinstance(value, list) else versioned(value)
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
 
 

@@ -38,14 +38,8 @@ def as_rich(
     """
     title, note, *heads = map(_printable, [table.caption, table.note, *table.heads])
     rows = [[_printable(cell) for cell in row] for row in table.rows]
-    columns = [[row[k] for row in rows] for k in range(len(heads))]
-    least, widths = [], []
-    for head, cells, numeric in zip(heads, columns, table.numeric, strict=True):
-        full = max(map(cell_len, [head, *(line for cell in cells for line in cell.split("\n"))]))
-        pieces = [piece for cell in cells for piece in (_PIECES.split(cell) if numeric else cell.split())]
-        readable = 0 if numeric else min(full, _READABLE)
-        least.append(max(readable, *map(cell_len, [*head.split(), *pieces, " "])))
-        widths.append(full)
+    measured = [_measured(head, [row[k] for row in rows], table.numeric[k]) for k, head in enumerate(heads)]
+    least, widths = [narrow for narrow, _ in measured], [full for _, full in measured]
     # Without heads a table is a list of facts: none is less important, and a long word is broken instead.
     facts = not any(heads)
     kept = list(range(len(heads))) if whole or facts else _fitting(table, least, width)
@@ -72,6 +66,14 @@ def as_rich(
         count = "1 column" if len(left_out) == 1 else f"{len(left_out)} columns"
         lines.append(Text(f"{count} left out: {'; '.join(left_out)} (--wide shows all)"))
     return Group(Text(title, "table.title"), drawn, *lines)
+
+
+def _measured(head: str, cells: Sequence[str], numeric: bool) -> tuple[int, int]:
+    """Return the least width of a column, which breaks no word and no number, and its full width."""
+    full = max(map(cell_len, [head, *(line for cell in cells for line in cell.split("\n"))]))
+    pieces = [piece for cell in cells for piece in (_PIECES.split(cell) if numeric else cell.split())]
+    readable = 0 if numeric else min(full, _READABLE)
+    return max(readable, *map(cell_len, [*head.split(), *pieces, " "])), full
 
 
 def _inside(width: int, columns: Sequence[int]) -> int:

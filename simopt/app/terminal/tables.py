@@ -109,14 +109,19 @@ def scores_table(result: CompareResult) -> Table:
     note = "null: mean and 95th percentile over random data with the spectrum of Y"
     for standing in result.standings:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
-    heads = ("measure", "score", "null mean", "null 95 %", "percentile", "ceiling", "not computed because")
+    reason = ["not computed because"] if result.skipped else []
+    heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), ""]
+        [
+            row["measure"],
+            *(number(row[key], style, "") for key, style in styles.items()),
+            *("" for _ in reason),
+        ]
         for row in result.table()
     ]
-    rows += [[name, *[Number("")] * len(styles), reason] for name, reason in result.skipped.items()]
-    optional = ("null mean", "ceiling", "null 95 %", "not computed because")
+    rows += [[name, *[Number("")] * len(styles), why] for name, why in result.skipped.items()]
+    optional = ("null mean", "ceiling", "null 95 %", *reason)
     return Table("scores", result.title, note, heads, rows, optional)
 
 
