@@ -93,7 +93,7 @@ def test_a_measure_of_ones_own_and_options(simopt, tmp_path):
         (["measure=[ckaa]"], "cka"),
         (["speed=3"], "Unknown key of sensitivity 'speed'"),
         (["seeds=[]"], "seeds is empty"),
-        (["pcs=[9]"], "PC 9 is not there"),
+        (["pcs=[9]"], "pcs has 9"),
         (["spectrum=nowhere.csv"], "cannot be read"),
         (["spectrum=bad.csv", "samples=9", "units=9"], "is no number"),
         (["spectrum=good.csv"], "needs samples=N and units=N"),
@@ -165,7 +165,7 @@ def test_bounds_on_a_spectrum(simopt):
     ("asked", "told"),
     [
         (["--derivation", "measure=[rsa]"], "rsa: no derivation; there are: cka"),
-        (["--derivation", "--learning"], "one at a time"),
+        (["--derivation", "--learning"], "--derivation, --learning and --bounds"),
         (["--write", "d"], "--write d needs --derivation"),
         (["--bounds", "measure=[cka]"], "two measures"),
         (["--bounds", "measure=[cka,rsa]"], "Unknown measure with bounds 'rsa'"),
