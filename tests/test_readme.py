@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from simopt.app.cli import app
 from simopt.datasets import Dataset
 from simopt.datasets.recording import Recording
+from simopt.workflows import data
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -171,6 +172,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(Recording, "surrogate", small)
+        patch.setattr(data, "_cache", {})  # no other test in this process may find the small recordings
         patch.setenv("SIMOPT_DATA", str(folder / "none"))
         write_files(folder)
         for block in BLOCKS:
@@ -188,6 +190,7 @@ def here(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(Recording, "surrogate", small)
+    monkeypatch.setattr(data, "_cache", {})
     return folder
 
 

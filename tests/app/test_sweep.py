@@ -197,7 +197,7 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(
     assert [row["todo"] for row in json.loads(dry.stdout)] == ["run"] * 6
     assert not (tmp_path / "outputs").exists()
     (tmp_path / "loads").unlink()
-    monkeypatch.setattr(data, "_kept", {})  # as in a process of its own
+    monkeypatch.setattr(data, "_cache", {})  # as in a process of its own
     done = simopt("sweep", *overrides, "--json")
     assert done.returncode == 0
     assert set(outcomes(done).values()) == {"done"}
