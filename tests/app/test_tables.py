@@ -54,7 +54,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Table]]:
     np.save(folder / "model.npy", recording + rng.standard_normal(recording.shape))
     found: dict[str, list[Table]] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(written, "save_figures", lambda *_: [])
+        patch.setattr(written, "save_figures", lambda *_, **__: [])
         for name, options in COMMANDS.items():
             shown = found.setdefault(name, [])
 
@@ -186,7 +186,8 @@ def test_noise_captures_units_over_samples() -> None:
 def test_files_of_one_name_are_told_apart(
     simopt: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written, "save_figures", lambda *_: [])
+    monkeypatch.setattr(written, "save_figures", lambda *_, **__: [])
+    monkeypatch.setattr(written, "save_arranged", lambda *_, **__: ([], []))
     rng = np.random.default_rng(0)
     for folder in ("a", "b"):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -195,7 +196,9 @@ def test_files_of_one_name_are_told_apart(
     simopt("run", *SMALL, "max_steps=2")
     simopt("run", *SMALL, "max_steps=3")
     simopt("run", "dataset=gaussian", "dataset.samples=20", "max_steps=2")
-    shown = simopt("report").stdout
+    reported = simopt("report")
+    shown = reported.stdout
+    assert reported.returncode == 0, reported.stderr
     assert all(name in shown for name in ("a/x.npy (real)", "b/x.npy (real)"))
     assert len(set(re.findall(r"gaussian (\w{6}) \(surrogate\)", shown))) == 2
     scored = simopt("score", "data/a/x.npy", "data/b/x.npy", "--draws", "0")
