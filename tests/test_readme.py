@@ -5,6 +5,7 @@ real processes and the text as it stands.
 """
 
 import compileall
+import itertools
 import os
 import re
 import shlex
@@ -25,6 +26,7 @@ from typer.testing import CliRunner
 from simopt.app.cli import app
 from simopt.datasets import Dataset
 from simopt.datasets.recording import Recording
+from simopt.workflows import data
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,20 +74,39 @@ def commands(text: str) -> list[list[str]]:
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def helps(group: typer.core.TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    yield " ".join(["simopt", *path]), group.help or ""
+def pages(group: typer.core.TyperGroup, path: tuple[str, ...] = ("simopt",)) -> Iterator[tuple[str, object]]:
+    """Give every command that has a help page, by its words."""
+    yield " ".join(path), group
     for name, command in getattr(group, "commands", {}).items():
-        yield from helps(command, (*path, name))
+        yield from pages(command, (*path, name))
 
 
-HELPS = dict(helps(typer.main.get_command(app)))
+def printed(page: str, columns: int) -> str:
+    """Return a help page as a terminal of some width shows it."""
+    words = [*page.split()[1:], "--help"]
+    done = CliRunner().invoke(app, words, prog_name="simopt", terminal_width=columns - 2)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def examples(text: str) -> list[list[str]]:
+    """Return the commands of the examples of a help page, unwrapped, as a shell splits them."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)]
+    texts = [
+        paragraph.removeprefix("Example: ") for paragraph in paragraphs if paragraph.startswith("Example: ")
+    ]
+    return [command for example in texts for command in commands(example)]
+
+
+PAGES = dict(pages(typer.main.get_command(app)))
+HELPS = {page: {columns: printed(page, columns) for columns in (60, 80, 200)} for page in PAGES}
 RUN = [c for b in BLOCKS if b.language == "bash" and not b.note for c in commands(b.text)]
 NOT_RUN = [c for b in BLOCKS if b.language == "bash" and b.note for c in commands(b.text)]
 EXAMPLES = [
     command
-    for text in HELPS.values()
-    for example in re.findall(r"Example: (.*)", text)
-    for command in commands(example)
+    for widths in HELPS.values()
+    for text in widths.values()
+    for command in examples(text)
     if command not in RUN
 ]
 
@@ -151,6 +172,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(Recording, "surrogate", small)
+        patch.setattr(data, "_cache", {})  # no other test in this process may find the small recordings
         patch.setenv("SIMOPT_DATA", str(folder / "none"))
         write_files(folder)
         for block in BLOCKS:
@@ -168,6 +190,7 @@ def here(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(Recording, "surrogate", small)
+    monkeypatch.setattr(data, "_cache", {})
     return folder
 
 
@@ -228,8 +251,29 @@ def test_a_command_that_cannot_run_here_can_be_read(here: Path, command: tuple[s
 
 
 def test_every_page_of_help_has_an_example_and_the_readme_names_every_command() -> None:
-    assert [name for name, text in HELPS.items() if "Example:" not in text] == []
+    for page, widths in HELPS.items():
+        first, *others = [examples(text) for text in widths.values()]
+        assert first, page
+        assert [other for other in others if other != first] == []
     assert [name for name in HELPS if len(name.split()) == 2 and f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_help_shows_every_word_of_its_texts(page: str) -> None:
+    command = PAGES[page]
+    texts = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+    for columns, shown in HELPS[page].items():
+        words = shown.split()
+        assert [word for text in texts for word in (text or "").split() if word not in words] == []
+        assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_a_paragraph_of_help_is_wrapped_by_the_terminal() -> None:
+    assert "seeds=[0,1,2]" in HELPS["simopt run"][80]
+    for paragraph in re.split(r"\n\s*\n", HELPS["simopt joint"][80].partition("Arguments:")[0]):
+        lines = paragraph.strip().splitlines()
+        for line, following in itertools.pairwise(lines):  # a line ends where the next word does not fit
+            assert len(f"{line} {following.split()[0]}") > 76
 
 
 def test_the_measure_of_the_readme_is_what_it_states(here: Path) -> None:

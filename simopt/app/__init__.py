@@ -1,1 +1,1 @@
-"""The command line application: the only room that knows Hydra, OmegaConf, Typer and rich."""
+"""The command line application; no other subpackage imports Hydra, OmegaConf, Typer or rich."""

@@ -1,11 +1,12 @@
-"""The command line: one Typer application, one module a command."""
+"""The command line: one Typer application, with one module for each command."""
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -25,24 +26,28 @@ from simopt.app.commands.sweep import sweep
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-_MOMENT = 0.05  # seconds, in which a finaliser comes to its end
+    from _typeshed import ReadableBuffer
+
+_MOMENT = 0.05  # seconds; by then a finalizer has returned, and the main thread can take an interrupt again
 
 app = typer.Typer(
     name="simopt",
     help=(
         "What does a similarity score between a model and a brain mean? simopt optimizes noise towards a "
-        "recording and shows what it has captured of it at every score.\n\n"
-        "Begin with run (or sweep) and report. Your own data: score, explain, attribute. What a measure "
-        "sees: sensitivity, joint, card. Overrides are written KEY=VALUE: measure=nbs dataset=mante.\n\n"
+        "recording, and shows what the noise has captured of it at every score.\n\n"
+        "Begin with run (or sweep) and report. For your own data: score, explain, attribute. For a measure: "
+        "sensitivity, joint, card. Settings are written KEY=VALUE, as measure=nbs dataset=mante.\n\n"
         "Example: simopt run measure=cka dataset=majaj && simopt report"
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # which would take the [a,b] of a help text for markup, and keep its line breaks
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (run, sweep, report, score, explain, attribute, sensitivity, joint, card, measures):
-    app.command()(command)
-app.add_typer(datasets.app, name="datasets")
+    # Without a short help the list of commands shows a docstring cut after 45 characters.
+    app.command(short_help=str(command.__doc__).partition("\n")[0])(command)
+app.add_typer(datasets.app, name="datasets", short_help=str(datasets.app.info.help).partition("\n")[0])
 
 
 def _version(show: bool) -> None:
@@ -61,7 +66,7 @@ def _options(
 
 
 class _Interrupt(KeyboardInterrupt):
-    """Once a plain KeyboardInterrupt has left an exec, as in imports, Python ends by the signal after all."""
+    """An interrupt that can be caught: a plain KeyboardInterrupt during an import kills Python later."""
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -69,7 +74,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _unraised(ignored: UnraisableHookArgs) -> None:
-    """Interrupt again in a moment where Python drops it: in finalisers, and callbacks of weak references."""
+    """Repeat an interrupt that Python dropped, as in finalizers and callbacks of weak references."""
     if ignored.exc_type is not _Interrupt:
         sys.__unraisablehook__(ignored)
         return
@@ -79,14 +84,34 @@ def _unraised(ignored: UnraisableHookArgs) -> None:
 
 
 def _interrupt_main() -> None:
-    if hasattr(signal, "pthread_kill"):  # it also ends what the main thread waits for
+    if hasattr(signal, "pthread_kill"):  # unlike raise_signal, it wakes a main thread that waits
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         signal.raise_signal(signal.SIGINT)
 
 
+class _Pipe(io.FileIO):
+    """A stream that drops what is written once its reader has gone, as in ``simopt measures | head -1``."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write bytes, and return their number."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _reopened(stream: TextIO) -> TextIO:
+    """Return standard output or standard error; one that is not a terminal may lose its reader."""
+    if stream is None or stream.isatty():  # None: it was closed before Python started
+        return stream
+    raw = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=stream is sys.stderr)
+
+
 def main() -> None:
     """Run the command line; SIGINT and SIGTERM end it with exit code 130, and do nothing once it is done."""
+    sys.stdout, sys.stderr = _reopened(sys.stdout), _reopened(sys.stderr)
     sys.unraisablehook = _unraised
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,14 @@ class FunctionMeasure(Measure):
 
     def prepare(self, reference: Reference) -> Score:
         """Return the function, called for each Y of a batch."""
+        try:
+            inspect.signature(self.function).bind(reference.responses, reference.responses, **self.options)
+        except TypeError as error:
+            raise InputError(
+                f"{self.facts.formula} cannot be called with X and Y ({error}); name a function of both."
+            ) from error
+        except ValueError:  # a builtin may have no signature
+            pass
         return over_batch(lambda Y: self._call(reference.responses, Y))
 
     def _call(self, X: Tensor, Y: Tensor) -> Tensor:

@@ -23,7 +23,9 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
         raise
     # The factory may be any Python object that a user has named, so any exception is possible.
     except Exception as error:
-        raise InputError(f"optimizer: {error}") from error
+        texts = [f"{k}={v!r}" for k, v in getattr(optimizer, "keywords", {}).items() if isinstance(v, str)]
+        reason = f"{', '.join(texts)} cannot be used ({error})" if texts else error
+        raise InputError(f"optimizer: {reason}") from error
     if not isinstance(made, torch.optim.Optimizer):
         raise InputError(f"optimizer: _target_ gives a {type(made).__name__}, not a torch.optim.Optimizer.")
     return made

@@ -1,4 +1,4 @@
-"""What a page holds, as plain objects: the template of :mod:`simopt.report.page` says how they look."""
+"""The parts of a page as plain objects, drawn by the page template; a terminal draws tables alone."""
 
 from __future__ import annotations
 
@@ -9,49 +9,55 @@ from typing import Self
 
 
 class Link(str):
-    """Text that leads to an element of the page, ``target``."""
+    """Text that links to the element of the page whose id is ``target``."""
 
     target: str
 
     def __new__(cls, text: str, target: str) -> Self:
-        """Make text that leads to the element with an id."""
+        """Return text that links to the element whose id is ``target``."""
         link = super().__new__(cls, text)
         link.target = target
         return link
 
 
 class Number(str):
-    """A number as text, and its ``value`` to sort by; without one, or with NaN, it sorts last."""
+    """A number as text, with the ``value`` that a page sorts it by; None and NaN are sorted last."""
 
     value: float | None
 
     def __new__(cls, text: str, value: float | None = None) -> Self:
-        """Make text that is sorted by a value."""
+        """Return text that is sorted by ``value``."""
         number = super().__new__(cls, text)
         number.value = None if value is None or math.isnan(value) else value
         return number
 
 
 class Part:
-    """What sections are made of; the template looks up how a part of its kind is written."""
+    """An element of a section; the page template has a macro for each ``kind``."""
 
     @property
     def kind(self) -> str:
-        """The name of the class, as the template has it."""
+        """The name of the class in lower case, which is the name of its macro."""
         return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Table(Part):
-    """A table that can be sorted by each of its columns.
+    """A table; on a page each column can be sorted, in a narrow terminal columns are left out.
 
     Attributes
     ----------
     id : str
+        Of the element of the page.
     caption, note : str
+        The title, and what explains the columns.
     heads : sequence of str
+        One for each column.
     rows : sequence of sequence of str
-        Some of them are a Link or a Number.
+        One cell for each column; a cell may be a Link or a Number.
+    optional : sequence of str
+        Heads of columns that a narrow terminal leaves out, the least important one first. Where that is not
+        enough, other columns follow from the right; the first column always stays.
     """
 
     id: str
@@ -59,11 +65,12 @@ class Table(Part):
     note: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
+    optional: Sequence[str] = ()
 
     @property
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers."""
-        return [any(isinstance(row[at], Number) for row in self.rows) for at in range(len(self.heads))]
+        return [any(isinstance(row[k], Number) for row in self.rows) for k in range(len(self.heads))]
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Facts(Part):
 
 @dataclass(frozen=True)
 class Paragraph(Part):
-    """A line of text; an alarm stands out."""
+    """A paragraph of text; an ``alarm`` is drawn as a warning."""
 
     content: str
     alarm: bool = False
@@ -84,14 +91,14 @@ class Paragraph(Part):
 
 @dataclass(frozen=True)
 class Code(Part):
-    """Text that keeps its lines."""
+    """Text whose line breaks are kept."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Details(Part):
-    """Parts that are shown on request; with an id they are a box with a heading, that links lead to."""
+    """Parts that are folded until they are opened; with an ``id``, a box with a heading, a link target."""
 
     summary: str
     parts: Sequence[Part]
@@ -102,20 +109,20 @@ class Details(Part):
 
 @dataclass
 class Document:
-    """Sections of a page, each an id, a heading and its parts, in the order in which they are added."""
+    """A page: its title and its sections in order, each an id, a heading and its parts."""
 
     title: str
     sections: list[tuple[str, str, Sequence[Part]]] = field(default_factory=list)
 
     def add(self, section: str, heading: str, parts: Iterable[Part], sources: Iterable[str] = ()) -> None:
-        """Add a section, if it has parts; its heading says where surrogates are below it."""
+        """Add a section unless it is empty; the heading is marked by the ``sources`` of its data."""
         content = list(parts)
         if content:
             self.sections.append((section, marked(heading, sources), content))
 
 
 def marked(heading: str, sources: Iterable[str]) -> str:
-    """Return a heading that says whether surrogates are below it."""
+    """Return a heading that says whether the data below it, from ``sources``, include surrogates."""
     kinds = set(sources)
     if "surrogate" not in kinds:
         return heading

@@ -1,9 +1,9 @@
-"""Runs in numbers."""
+"""Tables of runs, and how means over replicates are rounded."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.checks import as_plain
 from simopt.optimization.trajectory import half_capture
+from simopt.report import stored_config
 from simopt.report.document import Number, Table
 from simopt.store import reader
 from simopt.store.reader import Run
@@ -22,30 +23,32 @@ from simopt.typing import FloatArray
 PCS = (1, 2, 5, 10)
 """The principal components whose half capture is shown, from 1."""
 
-GOOD_NOTE = "where accuracy has risen from chance by nine tenths of the recording's rise"
-"""What a good score is."""
+GOOD_NOTE = "accuracy first reaches 90 % of the recording's gain over chance"
+"""The definition of a good score."""
 
 _SINGLE = 3
-"""Significant digits of what only one seed tells."""
-_SURE = 1e-7
-"""A standard error below this share of its mean is none: the digits of float32 end there."""
+"""Significant digits of the value of a single replicate, which has no standard error."""
+_EQUAL = 1e-7
+"""A standard error below this share of the mean counts as 0: float32 resolves no more, 2^-23 = 1.2e-7."""
+_FLOOR_MARGIN = 1e-6
+"""Captured variance is stored in float32, so that noise that captures all of a PC has 1 - 6e-8."""
 _LARGEST = 1e150
-"""Beyond, squares overflow, and no score lies."""
+"""Larger values are taken for damaged: their squares overflow float64."""
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """A mean over replicates as text, with as many digits as they support.
+    """A mean over replicates as text, with as many digits as its standard error supports.
 
     Attributes
     ----------
     value : str
-        Rounded to the first digit of its standard error; of one replicate 3 significant digits. Empty where
-        there is no number.
+        Rounded to the first digit of its standard error; of a single replicate 3 significant digits. Empty if
+        no replicate has a number.
     error : str
-        The standard error, one digit, and ``0`` where all replicates agree; empty of one replicate.
+        The standard error, to one digit; ``0`` if all replicates agree, empty for a single replicate.
     count, of : int
-        How many replicates have a number, of how many.
+        The number of replicates that have a number, and of all replicates.
     """
 
     value: str
@@ -54,7 +57,7 @@ class Rounded:
     of: int
 
     def worded(self, none: str = "-", between: str = " ± ") -> str:
-        """Return it in a cell: ``0.612 ± 0.004``, ``0.612 in 1 of 3``, or what stands for no number."""
+        """Return the text of a cell: ``0.612 ± 0.004``, ``0.612 in 1 of 3``, or ``none``."""
         if not self.count:
             return none
         number = self.value + (between + self.error if self.error else "")
@@ -64,30 +67,30 @@ class Rounded:
 def rounded(values: npt.ArrayLike) -> Rounded:
     """Return the mean over replicates, (R,), to the first digit of its standard error.
 
-    The standard error is sd / sqrt(R), the standard deviation taken over R - 1. Replicates that are not
-    finite, or beyond 1e150, have no number and do not count.
+    The standard error is sd / sqrt(R), with the standard deviation over R - 1. Values that are not finite, or
+    beyond 1e150, do not count.
     """
-    every = np.asarray(values, dtype=float)
-    known = every[np.abs(every) < _LARGEST]
-    if not len(known):
-        return Rounded("", "", 0, len(every))
-    mean, error = float(known.mean()), standard_error(known)
-    if error <= _SURE * abs(mean) or math.isnan(error):
-        agreed = "0" if len(known) > 1 else ""
-        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(known), len(every))
+    array = np.asarray(values, dtype=float)
+    valid = array[np.abs(array) < _LARGEST]  # False for NaN too
+    if not len(valid):
+        return Rounded("", "", 0, len(array))
+    mean, error = float(valid.mean()), standard_error(valid)
+    if error <= _EQUAL * abs(mean) or math.isnan(error):
+        agreed = "0" if len(valid) > 1 else ""
+        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(valid), len(array))
     decimals = -_exponent(error, 1)
-    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(known), len(every))
+    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(valid), len(array))
 
 
 def standard_error(values: npt.ArrayLike) -> float:
-    """Return the standard error of the mean over replicates, (R,); NaN of fewer than two finite ones."""
-    every = np.asarray(values, dtype=float)
-    known = every[np.abs(every) < _LARGEST]
-    return float(known.std(ddof=1) / math.sqrt(len(known))) if len(known) > 1 else math.nan
+    """Return the standard error of the mean over replicates, (R,); NaN if fewer than two are finite."""
+    array = np.asarray(values, dtype=float)
+    valid = array[np.abs(array) < _LARGEST]
+    return float(valid.std(ddof=1) / math.sqrt(len(valid))) if len(valid) > 1 else math.nan
 
 
 def _exponent(value: float, digits: int) -> int:
-    """Return the power of ten of the first digit, after rounding to so many digits; of 0 it is 0."""
+    """Return the power of ten of the first digit, after rounding to ``digits`` digits; 0 for 0."""
     return int(f"{value:.{digits - 1}e}".partition("e")[2])
 
 
@@ -105,15 +108,21 @@ class Summary:
     steps : int
         Updates made.
     half_capture : dict of float
-        By PC, from 1; a mean over the replicates that reached it.
+        By PC, from 1: the mean over the replicates that reached half capture.
     never_captured : float
-        Share of PCs, over all replicates, that never were half captured.
+        Share of PCs, over all replicates, that were never half captured.
+    path : Path or None
+        The run file.
     good_scores : dict of GoodScore
         Of the task variables that were decoded along the run.
     scores : array, (R,)
         The last score of each replicate.
     halves : array, (R, K)
         The score at half capture of each PC; NaN where it was never reached.
+    start : array, (R, K)
+        Captured variance of each PC at the start.
+    data : tuple of str
+        The hash of the responses and labels, and the file that they are from; empty for other datasets.
     """
 
     dataset: str
@@ -131,9 +140,20 @@ class Summary:
     good_scores: dict[str, GoodScore] = field(default_factory=dict)
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+    start: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+    data: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
+
+    @property
+    def floor(self) -> float:
+        """Captured variance of the noise at the start, the mean over PCs and replicates.
+
+        Of Y independent of X its expectation is units / (samples - 1), at most 1: the share of dimensions of
+        the centered samples that the units of Y span.
+        """
+        return float(self.start.mean()) if self.start.size else math.nan
 
     def cells(self) -> list[str]:
-        """Return the row of :func:`runs_table`."""
+        """Return the cells of :func:`runs_table`."""
         halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
             f"{self.dataset} ({self.source})",
@@ -148,9 +168,17 @@ class Summary:
         ]
 
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
-        """Return the scores at half capture of some PCs, from 1; None where there are fewer PCs."""
-        there = self.halves.shape[1]
-        return [rounded(self.halves[:, pc - 1]) if pc <= there else None for pc in pcs]
+        """Return the scores at half capture of some PCs, from 1; None for PCs that X does not have.
+
+        Half capture is the midpoint of the start value and 1. Where that is no more than noise captures, as
+        with more units than samples, its score says nothing about Y: a dash stands for it.
+        """
+        replicates, count = self.halves.shape
+        noise = (self.start + 1) / 2 <= self.floor + _FLOOR_MARGIN  # (R, K); False where the start is NaN
+        halves = np.where(noise, np.nan, self.halves)
+        dash = Rounded("-", "", replicates, replicates)
+        shown = [dash if noise[:, k].all() else rounded(halves[:, k]) for k in range(count)]
+        return [shown[pc - 1] if pc <= count else None for pc in pcs]
 
     def line(self) -> str:
         """Return the run in one line."""
@@ -161,8 +189,9 @@ class Summary:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as JSON values: null for what never happened, or is not finite."""
-        shown = {name: value for name, value in self.__dict__.items() if name not in ("scores", "halves")}
+        """Return the row as JSON values; null for half captures never reached and for what is not finite."""
+        hidden = ("scores", "halves", "start", "data")
+        shown = {name: value for name, value in self.__dict__.items() if name not in hidden}
         shown["final_score_error"] = standard_error(self.scores)
         shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
         shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
@@ -171,30 +200,73 @@ class Summary:
 
 
 def runs_table(summaries: Sequence[Summary]) -> Table:
-    """Return one row a run, means over replicates."""
-    heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score"]
-    heads += [*(f"half PC {pc}" for pc in PCS), "never captured"]
+    """Return a row for each run, with means over replicates."""
+    halves = [f"half PC {pc}" for pc in PCS]
+    heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score", *halves]
     note = (
-        "half: the score at which a PC is half captured. Means over replicates, to the first digit of "
-        "their standard error, which follows."
+        "half PC k: the score at which PC k is half captured. Means over replicates ± standard error, to its "
+        "first digit."
     )
-    return Table("runs-table", "Stored runs", note, heads, [summary.cells() for summary in summaries])
+    floors = [summary.floor for summary in summaries if not math.isnan(summary.floor)]
+    if floors:
+        shown = " to ".join(dict.fromkeys(f"{floor:.0%}" for floor in (min(floors), max(floors))))
+        note += (
+            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half is "
+            "not above that."
+        )
+    optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
+    rows = [
+        [name, *summary.cells()[1:]]
+        for name, summary in zip(dataset_names(summaries), summaries, strict=True)
+    ]
+    return Table("runs-table", "Stored runs", note, [*heads, "never captured"], rows, optional)
+
+
+def dataset_names(summaries: Sequence[Summary]) -> list[str]:
+    """Return the datasets with their sources; different data of one name with what tells them apart.
+
+    That is the end of the path of their file or, if they are from no file or one that was changed, the first
+    digits of their hash.
+    """
+    data: dict[str, set[tuple[str, str]]] = {}
+    for summary in summaries:
+        data.setdefault(summary.cells()[0], set()).add(summary.data)
+    names = []
+    for summary in summaries:
+        name, alike = summary.dataset, data[summary.cells()[0]]
+        if len(alike) > 1:
+            paths = {path for _, path in alike}
+            distinct = "" not in paths and len(paths) == len(alike)
+            name = distinct_ends(paths)[summary.data[1]] if distinct else f"{name} {summary.data[0][:6]}"
+        names.append(f"{name} ({summary.source})")
+    return names
+
+
+def distinct_ends(paths: Iterable[str]) -> dict[str, str]:
+    """Return the shortest ends of different paths that tell them apart, by path."""
+    parts = {path: Path(path).parts for path in paths}
+    depth = 1
+    while len({names[-depth:] for names in parts.values()}) < len(parts):
+        depth += 1
+    return {path: str(Path(*names[-depth:])) for path, names in parts.items()}
 
 
 def good_scores_table(summaries: Sequence[Summary]) -> Table:
-    """Return at which score the task variables of each run are decodable, median and range over seeds."""
+    """Return the score at which each task variable of a run can be decoded, median and range over seeds."""
     heads = ["dataset", "measure", "run", "variable", "accuracy", "good score"]
     rows = [
         [
-            *summary.cells()[:3],
-            name,
+            dataset,
+            *summary.cells()[1:3],
+            variable,
             Number(f"{good.level:.3f}", good.level),
             Number(good.worded(), good.score),
         ]
-        for summary in summaries
-        for name, good in summary.good_scores.items()
+        for dataset, summary in zip(dataset_names(summaries), summaries, strict=True)
+        for variable, good in summary.good_scores.items()
     ]
-    return Table("good-table", "Good scores", GOOD_NOTE, heads, rows)
+    note = f"good score: {GOOD_NOTE}. accuracy: at that score"
+    return Table("good-table", "Good scores", note, heads, rows, ("run", "accuracy"))
 
 
 def summary(path: Path) -> Summary:
@@ -203,10 +275,13 @@ def summary(path: Path) -> Summary:
 
 
 def summarize(run: Run) -> Summary:
-    """Summarize a run, also one that is not finished: as far as it came."""
+    """Summarize a run; an unfinished one up to its last logged state."""
     half = half_captures(run)
     means = mean_reached(half)
     scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)
+    config = stored_config.parsed(str(run.attributes.get("config", ""))) or {}
+    node = config.get("dataset")
+    path = str(node.get("path") or "") if isinstance(node, dict) else ""
     return Summary(
         dataset=str(run.attributes["dataset"]),
         source=str(run.attributes["source"]),
@@ -223,17 +298,19 @@ def summarize(run: Run) -> Summary:
         good_scores=good_scores(run) if run.decoding else {},
         scores=scores,
         halves=half,
+        start=run.captured_variance[0].copy() if len(run.step) else np.full_like(half, np.nan),
+        data=(str(run.attributes.get("data_hash", "")), path),
     )
 
 
 def mean_reached(halves: FloatArray) -> FloatArray:
-    """Return the mean over the replicates, (R, K), that half captured a PC, (K,); NaN where none did."""
+    """Return the mean of half captures, (R, K), over the replicates that have one, (K,); NaN if none has."""
     mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
     return mean
 
 
 def half_captures(run: Run) -> FloatArray:
-    """Return the score at half capture of each PC, (R, K); of an unfinished run as far as it came."""
+    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
     if run.half_capture is not None:
         return run.half_capture
     if len(run.step) == 0:

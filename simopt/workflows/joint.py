@@ -133,9 +133,9 @@ class JointRequest(Request[JointRange]):
         """
         a, b = self.built()
         self.options()
-        if self.mode == "square":
-            self.square_options()
-            edges(self.per_side)
+        self.square_options()
+        edges(self.per_side)
+        checks.flag(self.decode, "decode")
         self.levels_of(a)
         self.thresholds_of(b, self.thresholds_b)
         super().check()

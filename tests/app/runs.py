@@ -1,6 +1,11 @@
-"""Runs within this process, from overrides, and what their files hold."""
+"""Runs within this process, from overrides, what their files hold, and interrupts."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -21,6 +26,27 @@ def execute(overrides: list[str], progress: Callable[[State], None] = lambda sta
     request = requests.run(overrides)
     with stop_signals() as stopped:
         return carry_out(request, progress, should_stop=stopped)
+
+
+@contextlib.contextmanager
+def interrupted_once(there: Callable[[], object]) -> Iterator[None]:
+    """Send SIGINT to this process as soon as a condition holds, while the body runs."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if there():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def content(path: Path) -> dict[str, np.ndarray]:

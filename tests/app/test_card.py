@@ -150,10 +150,10 @@ def test_a_whole_card_on_majaj_and_again_in_seconds(simopt, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ([], "no measure is named"),
+        ([], "No measure is named"),
         (["ckaa"], "Unknown measure 'ckaa'"),
         (["cka", "cka"], "named twice"),
-        (["all"], "a card is of one measure"),
+        (["all"], "measure=all"),
         (["no_module.score"], "cannot be imported"),
         (["cka", "speed=3"], "Unknown key of run 'speed'"),
         (["cka", "starts=1"], "starts is 1"),

@@ -131,13 +131,13 @@ def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (["measures=[cka]"], "give two or more"),
+        (["measures=[cka]"], "measure=cka,nbs"),
         (["measures=[cka,ckaa]"], "Unknown measure 'ckaa'"),
         (["measures=[cka,rsa_spearman]"], "has no gradient"),
         (["measures=[procrustes_euclidean,cka]"], "procrustes_euclidean needs levels="),
         (["mode=round"], "Unknown mode of joint 'round'"),
         (["levels=[2.0]"], "cka lies between 0 and 1"),
-        (["third=linreg"], "Unknown key of joint 'third'"),
+        (["third=linreg"], "third was removed"),
         (["starts=1"], "starts"),
         (["speed=3"], "Unknown key of joint 'speed'"),
         (["mode=both"], "Unknown mode of joint 'both'"),

@@ -31,7 +31,7 @@ def test_what_is_selected_is_shown_and_exported(simopt, tmp_path: Path) -> None:
     shown = simopt("report", "outputs/*", "--figures", "figures")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "[/cka]" in shown.stdout  # as it stands, though it is markup
-    assert "gaussian (surrogate): what the measures see; rotation 90" in shown.stdout
+    assert "gaussian (surrogate): sensitivity to rotation 90" in shown.stdout
     files = ("--csv", "data", "--latex", "runs.tex", "--json", "--figures", "figures", "--format", "pdf,svg")
     files += ("--published",)
     done = simopt("report", "outputs", "measure=nbs", *files)

@@ -20,7 +20,7 @@ from simopt.optimization.state import State
 from simopt.store import reader
 from simopt.workflows import data, run
 from simopt.workflows.request import name_of
-from tests.app.runs import execute
+from tests.app.runs import execute, interrupted_once
 
 SMALL = ["dataset=ultrametric", "max_steps=5"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -88,8 +88,8 @@ def test_ranges_and_globs_are_combinations() -> None:
     [
         ("measure=nbs,ckaa", "Unknown measure 'ckaa'; the nearest: cka"),
         ("measure=nbs,mutual_knn", "measure=mutual_knn: .* no gradient"),
-        ("seeds=0,1", "seeds=0: .*not a ListConfig"),
-        ("optimizer.lr=interval(0,1)", "one by one"),
+        ("seeds=0,1", "seeds=0: seeds must be a list"),
+        ("optimizer.lr=interval(0,1)", r"interval\(0,1\)"),
         ("max_steps=range(0,1e9)", "more than 10000 values"),
         ("max_steps=shuffle(range(0,1000000000))", "more than 10000 values"),
         ("optimizer.lr=range(1,0,-1e-300)", "more than 10000 values"),
@@ -101,8 +101,8 @@ def test_ranges_and_globs_are_combinations() -> None:
         ("max_steps=3,-1", "max_steps=-1: max_steps is -1"),
         ("track=[cka],[nbz]", "Unknown measure 'nbz'"),
         ("decoder={a: 1}", "Could not override 'decoder': Key 'a'"),
-        ("measure=glob(zz*)", "there are no such values"),
-        ("+experiment=glob(zz*)", "there are no such values"),
+        ("measure=glob(zz*)", r"measure=glob\(zz"),
+        ("+experiment=glob(zz*)", r"experiment=glob\(zz"),
         ("hydra/launcher=jobli", "Unknown hydra/launcher 'jobli'; the nearest: joblib"),
         ("hydra/sweeper=optuna", "Unknown hydra/sweeper"),
         ("+experiment=paper_gird", "Unknown experiment 'paper_gird'; the nearest: paper_grid"),
@@ -197,7 +197,7 @@ def test_a_sweep_in_this_process_leaves_runs_and_nothing_else(
     assert [row["todo"] for row in json.loads(dry.stdout)] == ["run"] * 6
     assert not (tmp_path / "outputs").exists()
     (tmp_path / "loads").unlink()
-    monkeypatch.setattr(data, "_kept", {})  # as in a process of its own
+    monkeypatch.setattr(data, "_cache", {})  # as in a process of its own
     done = simopt("sweep", *overrides, "--json")
     assert done.returncode == 0
     assert set(outcomes(done).values()) == {"done"}
@@ -234,25 +234,26 @@ def test_bad_input_is_exit_code_2_and_nothing_written(simopt, tmp_path: Path) ->
     assert files(tmp_path) == []
 
 
-def test_an_interrupt_keeps_what_is_done_and_the_same_command_goes_on(here: Path) -> None:
+def test_an_interrupt_keeps_what_is_done_and_the_same_command_goes_on(simopt, here: Path) -> None:
     overrides = ["dataset=ultrametric", "measure=cka,nbs,linreg", "target=1", "max_steps=3,1000000"]
     overrides += ["log.every=1000"]
-    child = start(here, *overrides, "--json")
-    while len(list(here.rglob("run.h5"))) < 2 and child.poll() is None:
-        os.sched_yield()
-    child.send_signal(signal.SIGINT)
-    out, said = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert [row["outcome"] for row in json.loads(out)] == ["done", "interrupted"] + ["not started"] * 4
-    assert "interrupted at step" in said
-    assert "Traceback" not in said
+    with interrupted_once(lambda: len(list(here.rglob("run.h5"))) > 1):
+        done = simopt("sweep", *overrides, "--json")
+    assert done.returncode == 130
+    assert list(outcomes(done).values()) == ["done", "interrupted"] + ["not started"] * 4
+    assert "interrupted at step" in done.stderr
+    assert "Traceback" not in done.stderr
     todo = [job.todo for job in sweep.plan(overrides).jobs]
     assert todo == ["found", "resume", "run", "run", "run", "run"]
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize(
+    ("processes", "count"),
+    [(2, 3), pytest.param(2, 8, marks=pytest.mark.slow), pytest.param(8, 8, marks=pytest.mark.slow)],
+)
+def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int, count: int) -> None:
     measures = ["cka", "nbs", "cka_angular", "nbs_squared", "linreg", "ridge1", "procrustes_angular", "ensd"]
+    measures = measures[:count]
     children = []
     for k in range(processes):
         mine = ",".join(measures[k:] + measures[:k])
@@ -268,17 +269,10 @@ def test_overlapping_sweeps_do_every_run_once(tmp_path: Path, processes: int) ->
     assert {row["status"] for row in rows} == {"finished"}
 
 
-def test_on_a_terminal_a_table_shows_every_job(tmp_path: Path) -> None:
-    environment = {**ENVIRONMENT, "FORCE_COLOR": "1", "COLUMNS": "100", "LINES": "40"}
-    del environment["NO_COLOR"]
-    command = [sys.executable, "-m", "simopt.app.cli", "sweep", "dataset=ultrametric", "measure=cka,nbs"]
-    done = subprocess.run(
-        [*command, "target=1", "max_steps=1500"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+def test_on_a_terminal_a_table_shows_every_job(simopt, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    done = simopt("sweep", "dataset=ultrametric", "measure=cka,nbs", "target=1", "max_steps=1500")
     assert done.returncode == 0
     assert "1 running, 1 waiting" in done.stderr
     assert "measure=nbs" in done.stderr

@@ -302,7 +302,7 @@ def test_what_is_printed_and_written() -> None:
     text = console.export_text()
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
     assert [table.caption for table in tables] == [
-        f"{name} (surrogate): the paper's numbers and these" for name in ("majaj", "mante")
+        f"{name} (surrogate): published numbers" for name in ("majaj", "mante")
     ]
     assert ["cka", STEPS, "80", "80", "0", "data", ""] in lines
     assert ["nbs", STEPS, "23", "25", "+2", "data", ""] in lines

@@ -1,1 +1,1 @@
-"""One module a command: parse, call one function, print."""
+"""One module for each command: read the arguments, call one workflow, print its result."""

@@ -1,4 +1,4 @@
-"""``simopt attribute``: which PCs, samples or units a score hangs on."""
+"""``simopt attribute``: which PCs, samples or units a score depends on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import typer
 
 from simopt.app.terminal.console import check_figure, command, deliver, titled_bar
-from simopt.app.terminal.options import AsJson, Debug, FigureFile, Overrides, OwnFile, Recording
+from simopt.app.terminal.options import AsJson, Debug, FigureFile, Overrides, OwnFile, Recording, Wide
 from simopt.app.terminal.signals import stop_signals
 
 By = Annotated[
     Literal["pcs", "samples", "units", "x-units"],
-    typer.Option("--by", help="PCs of X, samples, units (of Y), or x-units (those of X)."),
+    typer.Option("--by", help="What to rank: PCs of X, samples, units of Y, or x-units (the units of X)."),
 ]
-Top = Annotated[int, typer.Option("--top", min=1, help="How many rows the table has.")]
+Top = Annotated[int, typer.Option("--top", min=1, help="Number of rows of the table.")]
 
 
 def attribute(
@@ -24,14 +24,18 @@ def attribute(
     by: By = "pcs",
     figure: FigureFile = None,
     top: Top = 10,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
 
-    A positive change: the score rises without it, so it keeps X and Y apart. Linear measures use closed
-    forms, others are scored again. The result is stored in log.dir, outputs, and found again. Keys: measure
-    (default cka), measure.OPTION, dataset.OPTION, log.dir, force.
+    A positive change means that the score rises when the part is left out. Linear measures use closed forms;
+    for other measures the score is recomputed without each part.
+
+    The result is stored in the folder log.dir (default: outputs); the same command finds it there.
+
+    Keys: measure (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
 
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
@@ -48,4 +52,4 @@ def attribute(
             from simopt.report.attribution import save_attribution
 
             save_attribution(result, result.title, figure)
-        deliver(result, as_json, lambda: [attribution_table(result, top)])
+        deliver(result, lambda: [attribution_table(result, top)], as_json=as_json, wide=wide)

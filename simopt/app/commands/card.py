@@ -9,16 +9,16 @@ import typer
 
 from simopt.app.terminal import completion
 from simopt.app.terminal.console import command, deliver, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Wide
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
-Given = Annotated[
+Words = Annotated[
     list[str] | None,
     typer.Argument(
         autocompletion=completion.measures_and_overrides,
-        metavar="MEASURE [MEASURE]... [KEY=VALUE]...",
-        help="Measures, or dotted paths of your own functions, and overrides as in `simopt run`.",
+        metavar="MEASURE|KEY=VALUE",
+        help="One or more measures, or dotted paths of your own functions; settings as in `simopt run`.",
     ),
 ]
 Against = Annotated[
@@ -29,24 +29,28 @@ Against = Annotated[
         help="Measures of the joint ranges; default: cka,nbs,procrustes_angular,linreg.",
     ),
 ]
-NoJoint = Annotated[bool, typer.Option("--no-joint", help="Leave joint ranges out.")]
-Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive page that loads nothing.")]
+NoJoint = Annotated[bool, typer.Option("--no-joint", help="Leave out the joint ranges.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive page, one file.")]
 
 
 def card(
-    given: Given = None,
+    words: Words = None,
     against: Against = None,
     no_joint: NoJoint = False,
     html: Html = None,
     config_dir: ConfigDir = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a measure is and what its scores mean on a dataset: one card, or several side by side.
+    """Describe a measure and what its scores mean on a dataset; several measures side by side.
 
-    Formula and facts, invariances as tested, sensitivity to single PCs, half capture, decoding and good
-    scores along a run, joint ranges with the main measures, cost. Stored results are used, missing ones made
-    and kept in log.dir. Keys: those of `simopt run`, and starts, rounds, steps, levels of the joint ranges.
+    A card has the formula, tested invariances, sensitivity to single PCs, half capture, decoding and good
+    scores along a run, joint ranges with the main measures, and the cost.
+
+    Stored results are used; missing ones are computed and stored in log.dir.
+
+    Keys: those of `simopt run`; of the joint ranges starts, rounds, steps, levels.
 
     Example: simopt card cka procrustes_angular dataset=majaj --html card.html
     """
@@ -58,17 +62,25 @@ def card(
 
         checks.suffix(html, ".html")
         if no_joint and against is not None:
-            raise InputError("--against chooses joint ranges and --no-joint leaves them out; give one.")
+            raise InputError(
+                "--against chooses the joint ranges and --no-joint leaves them out; give one of them."
+            )
         partners = None if against is None else [name.strip() for name in against.split(",")]
-        asked = requests.cards(given or [], against=[] if no_joint else partners, config_dir=config_dir)
+        cards_requests = requests.cards(
+            words or [], against=[] if no_joint else partners, config_dir=config_dir
+        )
         with stop_signals() as stopped, titled_bar(named=True) as observe:
-            reference = decomposed(asked[0])
-            cards = [carry_out(each, observe, should_stop=stopped, reference=reference) for each in asked]
+            reference = decomposed(cards_requests[0])  # X of all cards: decomposed once
+            cards = [
+                carry_out(request, observe, should_stop=stopped, reference=reference)
+                for request in cards_requests
+            ]
         if html is not None:
             from simopt.report.card.page import save_page
 
             say(f"wrote {save_page(cards, html)}", error=True)
-        deliver(cards[0] if len(cards) == 1 else cards, as_json, lambda: card_tables(cards))
-        for each in [] if as_json else cards:
-            say(*(f"{each.measure}: {line}" for line in each.disagreements()), style="yellow")
-            say(*each.remarks(), style="dim")
+        result = cards[0] if len(cards) == 1 else cards
+        deliver(result, lambda: card_tables(cards), as_json=as_json, wide=wide)
+        for made in [] if as_json else cards:
+            say(*(f"{made.measure}: {line}" for line in made.disagreements()), style="yellow")
+            say(*made.remarks(), style="dim")

@@ -1,4 +1,4 @@
-"""``simopt datasets``: the catalogue of datasets, their files, and a look at one."""
+"""``simopt datasets``: list the datasets, download the files of one, or describe one."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ import typer
 
 from simopt.app.terminal import completion
 from simopt.app.terminal.console import check_figure, command, deliver, download_bar, print_json, say
-from simopt.app.terminal.options import AsJson, Debug, FigureFile
+from simopt.app.terminal.options import AsJson, Debug, FigureFile, Wide
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
 
 app = typer.Typer(
-    help="List the datasets, get the files of a recording, or look at one dataset.\n\n"
+    help="List the datasets, download the files of a recording, or describe one dataset.\n\n"
     "Example: simopt datasets show majaj",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
 )
 
 Name = Annotated[
-    str, typer.Argument(autocompletion=completion.datasets, help="A dataset, for instance majaj.")
+    str, typer.Argument(autocompletion=completion.datasets, help="A name of a dataset, for instance majaj.")
 ]
 Options = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the dataset, for instance source=real."),
+    typer.Argument(metavar="OPTION=VALUE", help="Options of the dataset, for instance source=real."),
 ]
 
 
 @app.callback(invoke_without_command=True)
-def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = False) -> None:
-    """List the datasets: shape, labels, which source there is now, size, licence, citation.
+def datasets(
+    context: typer.Context, wide: Wide = False, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """List the datasets: shape, labels, source, size, license, citation.
 
     Example: simopt datasets
     """
@@ -41,12 +43,14 @@ def datasets(context: typer.Context, as_json: AsJson = False, debug: Debug = Fal
         from simopt.app.terminal.tables import datasets_table
 
         cards = [catalogue.describe(name) for name in catalogue.names()]
-        deliver(cards, as_json, lambda: [datasets_table(cards)])
+        deliver(cards, lambda: [datasets_table(cards)], as_json=as_json, wide=wide)
 
 
 @app.command()
 def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Download a recording into the cache, $SIMOPT_DATA or your user cache, check its files and read it.
+    """Download a recording, check its files and read it.
+
+    The files go to the folder $SIMOPT_DATA, or to your user cache.
 
     Example: simopt datasets fetch majaj
     """
@@ -70,6 +74,7 @@ def show(
     name: Name,
     options: Options = None,
     figure: FigureFile = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -85,15 +90,15 @@ def show(
         from simopt.workflows.data import Data
 
         requests.own_code()
-        given = [f"dataset.{option}" for option in options or []]
-        own, _ = requests.options_of(given, "dataset", "give options of the dataset, OPTION=VALUE.")
-        dataset = Data(catalogue.node("dataset", name, **own)).dataset
+        overrides = [f"dataset.{option}" for option in options or []]
+        chosen, _ = requests.options_of(overrides, "dataset", "give options of the dataset, OPTION=VALUE.")
+        dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
         card = _card(dataset)
         if figure is not None:
             from simopt.report.figures import save_spectrum
 
             save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
-        deliver(card, as_json, lambda: [dataset_table(card)])
+        deliver(card, lambda: [dataset_table(card)], as_json=as_json, wide=wide)
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:
@@ -102,14 +107,14 @@ def _card(dataset: Dataset) -> dict[str, Any]:
     from simopt.analysis.decoding import reference_decoding
 
     spectrum = dataset.spectrum()
-    held = np.cumsum(spectrum)
+    cumulative = np.cumsum(spectrum)  # (K,), shares of variance; rounding may leave it below 1 by 1e-16
     return {
         "name": dataset.name,
         "source": dataset.source,
         "shape": list(dataset.responses.shape),
         "spectrum": spectrum.tolist(),
         "pcs_holding": {
-            str(share): int(np.searchsorted(held, share - 1e-12) + 1) for share in (0.8, 0.9, 0.99)
+            str(share): int(np.searchsorted(cumulative, share - 1e-12) + 1) for share in (0.8, 0.9, 0.99)
         },
         "participation_ratio": dataset.participation_ratio(),
         "labels": reference_decoding(dataset),

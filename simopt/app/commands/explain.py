@@ -1,4 +1,4 @@
-"""``simopt explain``: what a score means."""
+"""``simopt explain``: what the scores of Y against a recording mean."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from simopt.app.terminal.options import (
     OwnFile,
     Recording,
     Snr,
+    Wide,
 )
 from simopt.app.terminal.signals import stop_signals
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.workflows.run_request import RunRequest
 
-_PROBED_STEPS = 3
+_PROBED_STEPS = 3  # steps timed to estimate the duration of a run; the first one, which warms up, is not
 
 
 def explain(
@@ -38,14 +39,16 @@ def explain(
     ids: Identifiers = None,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Interpret the scores of Y: which PCs and labels of X an optimized random dataset has at the same score.
 
-    measure=NAME,NAME chooses measures (default: cka, nbs, procrustes_angular, linreg); other overrides are
-    those of `simopt run`. Stored runs on the recording are used; missing ones are made, of three seeds, with
-    decoding where there are labels, and kept.
+    Stored runs on the recording are used; missing ones are made with three seeds, and with decoding where X
+    has labels, and stored.
+
+    Keys: measure=NAME,NAME (default: cka, nbs, procrustes_angular, linreg); others as in `simopt run`.
 
     Example: simopt explain majaj model.npy measure=cka,nbs
     """
@@ -63,12 +66,12 @@ def explain(
         if figure is not None:
             from simopt.report.standing import save_standings
 
-            save_standings([each.standing for each in result.explained], result.title, figure)
+            save_standings([explained.standing for explained in result.explained], result.title, figure)
         if not as_json:
             say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
             say(*result.sentences())
             say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
-        deliver(result, as_json, lambda: [advice_table(result)])
+        deliver(result, lambda: [advice_table(result)], as_json=as_json, wide=wide)
         if not as_json:
             say(*result.advice)
             say(*([f"No ceiling: {result.no_ceiling}"] if result.no_ceiling else []), style="dim")
@@ -76,7 +79,7 @@ def explain(
 
 @contextlib.contextmanager
 def _watched(request: RunRequest) -> Iterator[Callable[[State], None]]:
-    """Give an observer of a run that is made: it says once how long the run takes, and draws a bar."""
+    """Give an observer of a new run: it draws a bar, and prints once how long the run may take."""
     from simopt.workflows.request import name_of
 
     name, times = name_of(request.measure), list[float]()
@@ -87,8 +90,8 @@ def _watched(request: RunRequest) -> Iterator[Callable[[State], None]]:
             times.append(time.perf_counter())
             if len(times) == 1 + _PROBED_STEPS:
                 seconds = (times[-1] - times[0]) / _PROBED_STEPS
-                told = f"{100 * seconds:.0f} s for 100 steps, {request.max_steps} at most"
-                say(f"{name}: no stored run; making one, {told}", error=True)
+                duration = f"{100 * seconds:.0f} s for 100 steps, at most {request.max_steps} steps"
+                say(f"{name}: no stored run; making one, {duration}", error=True)
             bar(state)
 
         yield observe

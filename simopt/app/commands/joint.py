@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simopt.app.terminal.console import check_figure, command, deliver, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides, Wide
 from simopt.app.terminal.signals import stop_signals
 
 
@@ -11,14 +11,17 @@ def joint(
     overrides: Overrides = None,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Map the pairs of scores that one Y can have, and say what a score of one measure implies for the other.
+    """Map the pairs of scores that one Y can have, and what a score of one measure implies for the other.
 
-    Keys: measure=A,B (more: every pair; all_paper), measure.OPTION, dataset, mode (boundary, square), levels,
-    thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed, contain, decode, keep,
-    device, dtype, log.dir, checkpoint_seconds, force. An interrupted search goes on.
+    Rerun an interrupted command to resume it.
+
+    Keys: measure=A,B (of three or more measures, every pair; all_paper: those of the paper), measure.OPTION,
+    dataset, mode (boundary, square), levels, thresholds, thresholds_b, units, starts, rounds, steps,
+    per_side, loss, rate, seed, contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """
@@ -28,19 +31,22 @@ def joint(
         from simopt.workflows.joint import carry_out
 
         check_figure(figure)
-        asked = requests.joint(overrides or [], config_dir)
-        for each in asked:
-            each.check()
+        pairs = requests.joint(overrides or [], config_dir)
+        for request in pairs:  # all of them, before the first search takes its time
+            request.check()
         with stop_signals() as stopped, titled_bar() as observe:
-            results = [carry_out(each, observe, should_stop=stopped) for each in asked]
+            results = [carry_out(request, observe, should_stop=stopped) for request in pairs]
         if figure is not None:
             from simopt.report.joint import save_joint, save_matrix
 
             save_joint(results[0], figure) if len(results) == 1 else save_matrix(results, figure)
         shown = results[0] if len(results) == 1 else results
-        deliver(shown, as_json, lambda: joint_tables(results, asked[0].dataset.dataset.spectrum()))
+        spectrum = pairs[0].dataset.dataset.spectrum()
+        deliver(shown, lambda: joint_tables(results, spectrum), as_json=as_json, wide=wide)
         for result in [] if as_json else results:
             if result.outside:
-                told = f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
-                say(f"{' and '.join(result.names)}: {told}", error=True)
+                widened = (
+                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+                )
+                say(f"{' and '.join(result.names)}: {widened}", error=True)
             say(f"{result.how}: {result.path}")

@@ -1,4 +1,4 @@
-"""``simopt measures``: the catalogue, or one measure of it."""
+"""``simopt measures``: list the measures, or describe one."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import typer
 
 from simopt.app.terminal import completion
 from simopt.app.terminal.console import command, deliver
-from simopt.app.terminal.options import AsJson, Debug
+from simopt.app.terminal.options import AsJson, Debug, Wide
 
 Name = Annotated[
     str | None,
     typer.Argument(
-        autocompletion=completion.measures, metavar="[NAME]", help="A measure or an alias; none: list all."
+        autocompletion=completion.measures,
+        metavar="NAME",
+        help="A measure or an alias; without one, all are listed.",
     ),
 ]
 
 
-def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """List the measures, or show one: formula, source, what it ignores, its aliases.
+def measures(name: Name = None, wide: Wide = False, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the measures, or describe one: formula, source, invariances, aliases.
 
-    A name or an alias is what measure= takes in every other command; options of a measure are
+    Other commands take a name or an alias as measure=NAME, and the options of the measure as
     measure.OPTION=VALUE.
 
     Example: simopt measures cka
@@ -32,8 +34,8 @@ def measures(name: Name = None, as_json: AsJson = False, debug: Debug = False) -
         from simopt.measures import describe
 
         if name is None:
-            cards = [describe(catalogue.get(each)) for each in catalogue.names()]
-            deliver(cards, as_json, lambda: [measures_table(cards)])
+            cards = [describe(catalogue.get(listed)) for listed in catalogue.names()]
+            deliver(cards, lambda: [measures_table(cards)], as_json=as_json, wide=wide)
         else:
             card = describe(catalogue.get(name))
-            deliver(card, as_json, lambda: [measure_card(card)])
+            deliver(card, lambda: [measure_card(card)], as_json=as_json, wide=wide)

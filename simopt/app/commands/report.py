@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, Debug
+from simopt.app.terminal.options import AsJson, Debug, Wide
 
 if TYPE_CHECKING:
     from simopt.report.written import Report
@@ -16,31 +16,41 @@ if TYPE_CHECKING:
 Selected = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PATH | PATTERN | KEY=VALUE]...",
-        help="Files, folders or quoted patterns of them, default outputs; filters by dataset, measure, "
-        "source, status or run, for instance dataset=majaj measure=cka,nbs.",
+        metavar="PATH|PATTERN|KEY=VALUE",
+        help="Files, folders or quoted patterns (default: outputs), and filters by dataset, measure, source, "
+        "status or run, for instance dataset=majaj measure=cka,nbs.",
     ),
 ]
 Figures = Annotated[
     Path | None,
-    typer.Option("--figures", metavar="DIR", help="Where figures go; default: figures/ in the first folder."),
+    typer.Option(
+        "--figures", metavar="DIR", help="Folder of the figures; default: figures/ in the first folder."
+    ),
 ]
 Format = Annotated[
-    str, typer.Option("--format", metavar="NAMES", help="Of figures: png, pdf, svg, or several: pdf,png.")
+    str,
+    typer.Option(
+        "--format", metavar="NAMES", help="Format of the figures: png, pdf, svg, or several, as pdf,png."
+    ),
 ]
 Published = Annotated[
-    bool, typer.Option("--published", help="Compare with the numbers of the paper, arXiv 2407.07059.")
+    bool, typer.Option("--published", help="Compare with the published numbers, arXiv 2407.07059.")
 ]
-Csv = Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Write tidy CSV files there.")]
-Every = Annotated[int, typer.Option("--every", min=1, help="In trajectories.csv, only every so many states.")]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", metavar="DIR", help="Write tidy CSV files into this folder.")
+]
+Every = Annotated[
+    int, typer.Option("--every", min=1, help="Interval between the states written to trajectories.csv.")
+]
 Latex = Annotated[
     Path | None,
     typer.Option(
-        "--latex", metavar="FILE", help="Write LaTeX tables (booktabs, graphicx) into this .tex file."
+        "--latex", metavar="FILE", help="Write LaTeX tables (booktabs, graphicx) to this .tex file."
     ),
 ]
 Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page, an .html file.")
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write one self-contained page to this .html file."),
 ]
 
 
@@ -53,15 +63,18 @@ def report(
     every: Every = 1,
     latex: Latex = None,
     html: Html = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
 
-    Figures: of each dataset score against step and captured variance against score; and those of the paper,
-    decoding_vs_score, pcs_vs_score, half_capture_vs_variance, sensitivity, joint_ranges, ridge_lambda, from
-    whatever is stored. Runs that differ in their seeds alone are one curve with a band. Means over replicates
-    are rounded to the first digit of their standard error.
+    Figures, as far as the stored results allow: for each dataset, score against step and captured variance
+    against score; and those of the paper: decoding_vs_score, pcs_vs_score, half_capture_vs_variance,
+    sensitivity, joint_ranges, ridge_lambda.
+
+    Runs that differ only in their seeds are drawn as one curve with a band. Means over replicates are rounded
+    to the first digit of their standard error.
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
@@ -69,14 +82,14 @@ def report(
         from simopt.report import written as work
 
         suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
-        wanted = work.Wanted(figures, suffixes, csv, every, latex, html, published)
-        done = work.report(selected or [], wanted)
+        outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
+        done = work.report(selected or [], outputs)
         if as_json:
             print_json(_as_json(done))
         else:
             from simopt.app.terminal.report_tables import report_tables
 
-            show(report_tables(done.found, done.compared))
+            show(report_tables(done.found, done.compared), wide=wide)
             say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
         say(*(f"simopt: {line}" for line in done.left_out), error=True)
         say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)

@@ -12,9 +12,11 @@ def run(
 ) -> None:
     """Optimize noise towards a recording and log score and captured variance.
 
+    The run is stored as outputs/DATASET/MEASURE/ID/run.h5. The same command finds a finished run, and resumes
+    an interrupted one.
+
     Keys: measure, dataset, optimizer, init, decoder, seeds, target, max_steps, track, nulls, attribute,
-    device, dtype, tf32, log, force. The run goes to outputs/DATASET/MEASURE/ID/run.h5; a finished one is
-    found again, an interrupted one goes on.
+    device, dtype, tf32, log, force.
 
     Example: simopt run measure=procrustes_angular dataset=mante seeds=[0,1,2] optimizer.lr=0.05
     """

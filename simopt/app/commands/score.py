@@ -1,4 +1,4 @@
-"""``simopt score``: the scores of two datasets, and where they stand."""
+"""``simopt score``: the scores of Y against X, beside those of unrelated data and the noise ceiling."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from simopt.app.terminal.options import (
     OwnFile,
     Recording,
     Snr,
+    Wide,
 )
 from simopt.app.terminal.signals import stop_signals
 
@@ -25,15 +26,19 @@ def score(
     snr: Snr = None,
     ids: Identifiers = None,
     figure: FigureFile = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Score Y against the reference X with one, several or all measures, in float64.
 
-    Beside each score: its percentile among unrelated data with the spectrum of Y, and the noise ceiling of X,
-    from single trials or a signal-to-noise ratio. Labels that both sides have must agree row by row. Scores
-    are stored in log.dir, outputs, and found again. Keys: measure=NAME,... or all (default cka),
-    measure.OPTION, dataset.OPTION, log.dir, force.
+    The table compares each score with a null, random data with the spectrum of Y, and with the noise ceiling
+    of X, from single trials or a signal-to-noise ratio. Labels that X and Y both have must agree in every
+    sample.
+
+    Scores are stored in the folder log.dir (default: outputs); the same command finds them there.
+
+    Keys: measure=NAME,NAME or measure=all (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
 
     Example: simopt score recording.npy model.npy measure=cka,nbs --draws 200
     """
@@ -50,4 +55,4 @@ def score(
             from simopt.report.standing import save_standings
 
             save_standings(result.standings, result.title, figure)
-        deliver(result, as_json, lambda: [scores_table(result)])
+        deliver(result, lambda: [scores_table(result)], as_json=as_json, wide=wide)

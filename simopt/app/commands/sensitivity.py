@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simopt.app.terminal.console import check_figure, command, deliver, print_json, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides, Wide
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from simopt.workflows.sensitivity_request import SensitivityRequest
 
 Derivation = Annotated[
-    bool, typer.Option("--derivation", help="Derive the closed forms, every step checked; needs no data.")
+    bool, typer.Option("--derivation", help="Print the derivations of the closed forms; needs no data.")
 ]
 Write = Annotated[
     Path | None,
     typer.Option(
-        "--write", metavar="DIR", help="Write the derivations there: Markdown, LaTeX, and PDF if it can be."
+        "--write",
+        metavar="DIR",
+        help="Write the derivations into this folder: Markdown, LaTeX, and PDF if a LaTeX is installed.",
     ),
 ]
 Learning = Annotated[
     bool,
-    typer.Option("--learning", help="Predict which PCs are learned first, and compare with stored runs."),
+    typer.Option("--learning", help="Predict which PCs are learned first; compare with stored runs."),
 ]
 Bounds = Annotated[
     bool,
-    typer.Option(
-        "--bounds", help="Print what a score of one measure proves about another, on this spectrum."
-    ),
+    typer.Option("--bounds", help="Print the proved bounds of each measure at given scores of another."),
 ]
 
 
@@ -44,14 +44,17 @@ def sensitivity(
     bounds: Bounds = False,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Perturb each PC of a recording, and set what the scores say beside what theory says.
+    """Perturb each PC of a recording, and compare the scores with their theory.
 
-    Keys: measure=[NAME,...] (default cka, nbs, procrustes_angular) or all, measure.OPTION, dataset,
-    perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or level; one or a
-    list), seeds, pcs, log.dir, force. spectrum=FILE.csv samples=N units=N predicts without data.
+    With spectrum=FILE.csv samples=N units=N the theory is evaluated without data.
+
+    Keys: measure=NAME,NAME or measure=all (default: cka, nbs, procrustes_angular), measure.OPTION, dataset,
+    perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or noise level; one or a
+    list), seeds, pcs, log.dir, force.
 
     Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
@@ -61,9 +64,9 @@ def sensitivity(
         from simopt.workflows import derivations
 
         if sum((derivation, learning, bounds)) > 1:
-            raise InputError("--derivation, --learning and --bounds are asked for one at a time.")
+            raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
         if write is not None and not derivation:
-            raise InputError("--write goes with --derivation; --figure and the stored file hold the rest.")
+            raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
         check_figure(figure)
         request = requests.sensitivity(overrides or [], config_dir)
         if derivation:
@@ -77,16 +80,16 @@ def sensitivity(
                     typer.echo(text)
         elif bounds:
             proved = derivations.bounds(request)
-            deliver(proved, as_json, lambda: [tables.bounds_table(proved)])
+            deliver(proved, lambda: [tables.bounds_table(proved)], as_json=as_json, wide=wide)
         elif learning:
             learned = derivations.learning(request)
-            deliver(learned, as_json, lambda: tables.learning_tables(learned))
+            deliver(learned, lambda: tables.learning_tables(learned), as_json=as_json, wide=wide)
             say(*([] if as_json else tables.learning_remarks(learned)), error=True)
         else:
-            _experiment(request, figure, as_json)
+            _experiment(request, figure, as_json=as_json, wide=wide)
 
 
-def _experiment(request: SensitivityRequest, figure: Path | None, as_json: bool) -> None:
+def _experiment(request: SensitivityRequest, figure: Path | None, *, as_json: bool, wide: bool) -> None:
     from simopt.app.terminal.analysis_tables import sensitivity_tables
     from simopt.workflows.sensitivity import carry_out
 
@@ -96,7 +99,7 @@ def _experiment(request: SensitivityRequest, figure: Path | None, as_json: bool)
         from simopt.report.sensitivity import save_sensitivity
 
         save_sensitivity(result, figure)
-    deliver(result, as_json, lambda: sensitivity_tables(result))
+    deliver(result, lambda: sensitivity_tables(result), as_json=as_json, wide=wide)
     if not as_json:
         say(*(f"{name}: {reason}" for name, reason in result.skipped.items()), style="dim", error=True)
         say(*([] if result.path is None else [f"{result.how}: {result.path}"]))

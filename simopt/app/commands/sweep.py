@@ -1,4 +1,4 @@
-"""``simopt sweep``: every combination of overrides, as one run each."""
+"""``simopt sweep``: a job for every combination of settings."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import command, out, print_json, say
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides
+from simopt.app.terminal.console import command, print_json, say, show
+from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides, Wide
 
 if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
     from simopt.app.sweep.plan import Job
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would run, and write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs; run and write nothing.")]
 
 
 def sweep(
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
+    wide: Wide = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run every combination of overrides; finished runs are skipped, interrupted ones go on.
+    """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
-    Values to combine are written measure=cka,nbs, seeds=[0],[1] or optimizer.lr=choice(0.1,0.01). Jobs run
-    here, one after the other, or by hydra/launcher=joblib on all cores, submitit_local, submitit_slurm, gpu
-    (one at a time). +experiment=NAME takes a recipe. A job that fails is listed at the end; the others go on.
+    Write values to combine as measure=cka,nbs, seeds=[0],[1] or optimizer.lr=choice(0.1,0.01).
+    +experiment=NAME loads a prepared sweep.
+
+    Jobs run here, one after the other. hydra/launcher=joblib runs them on all cores; submitit_local and
+    submitit_slurm submit them; gpu runs one at a time. If a job fails the others go on, and the last lines
+    name it.
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
     with command(debug):
         from simopt.app.sweep import launch
         from simopt.app.sweep import plan as sweeps
-        from simopt.app.sweep.board import Board, outcomes_table, plan_table
+        from simopt.app.sweep.board import STYLES, Board, outcomes_table, plan_table
 
         plan = sweeps.plan(overrides or [], config_dir)
         if dry_run:
             if as_json:
                 print_json([_planned(job) for job in plan.jobs])
             else:
-                out().print(plan_table(plan))
+                show([plan_table(plan)], wide=wide, styles=STYLES)
             raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
         with sweeps.opened(plan) as folder:
             with Board(plan, folder) as board:
@@ -53,11 +57,11 @@ def sweep(
         if as_json:
             print_json([_ended(job, end) for job, end in ended])
         else:
-            out().print(outcomes_table(plan, outcomes))
-        told = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
-        if told:
-            text = f"simopt: {len(told)} of {len(ended)} jobs did not finish ({folder}):"
-            say(text, *told, style="red", error=True)
+            show([outcomes_table(plan, outcomes)], wide=wide, styles=STYLES)
+        failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
+        if failed:
+            heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"
+            say(heading, *failed, style="red", error=True)
             raise typer.Exit(130 if interrupted else 1)
 
 

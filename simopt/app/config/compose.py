@@ -1,12 +1,13 @@
-"""From overrides to a configuration of plain values; the only user of Hydra's compose."""
+"""From overrides to a configuration of plain values; the only module that calls Hydra's compose."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import re
+import typing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,18 @@ from simopt.app.config.schema import schema
 from simopt.errors import InputError
 from simopt.workflows.request import Request
 
-_HOMES = {
+_REQUESTS = {
     "run": ("run_request", "RunRequest"),
     "sensitivity": ("sensitivity_request", "SensitivityRequest"),
     "joint": ("joint", "JointRequest"),
 }
-COMMANDS = tuple(_HOMES)
-"""The commands that have a yaml of their own."""
+COMMANDS = tuple(_REQUESTS)
+"""The commands with a YAML file in ``configs``."""
 NodeOf = Callable[..., DictConfig]
 
-_OPEN_NODE = re.compile(r"^(?=(measure|dataset|optimizer|init|decoder)\.)")
-"""Options of open nodes are added where the yaml does not have them: their class says which there are."""
+_GROUPS = ("measure", "dataset", "optimizer", "init", "decoder")
+_OPEN_NODE = re.compile(rf"^(?=({'|'.join(_GROUPS)})\.)")
+"""Options of an entry. ``++`` lets Hydra add one that the YAML file lacks: the class says which it has."""
 _REMOVED = {
     "cuda_graphs": "leave it out, the usual loop does the same steps",
     "log.flush_seconds": "rows are written with each checkpoint, every log.checkpoint_seconds",
@@ -43,14 +45,20 @@ _REMOVED = {
     "at": "leave it out; levels=[...] are the scores that the first measure is held at",
     "samples": "leave it out; X and Y are of dataset=NAME",
 }
-"""Keys that a command had, and what to do without them."""
-_LONGEST = 10_000
+"""Keys of former versions, and what to do instead."""
+_LONGEST = 10_000  # characters; Hydra's parser needs seconds for a longer override
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a name",
+}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
 def request_type(command: str) -> type[Request[Any]]:
-    """Return what a command asks for. It is imported here, as those of analyses load torch."""
-    module, name = _HOMES[command]
+    """Return the request class of a command; imported here, because some of these modules load torch."""
+    module, name = _REQUESTS[command]
     kind: type[Request[Any]] = getattr(importlib.import_module(f"simopt.workflows.{module}"), name)
     return kind
 
@@ -64,44 +72,46 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     overrides : sequence of str
         For instance ``["measure=cka", "optimizer.lr=0.05"]``.
     config_dir : Path, optional
-        A folder of the user's own with ``measure/``, ``dataset/``, ... yamls, searched as well.
+        A folder of the user's own YAML files, ``measure/NAME.yaml`` and so on, searched as well.
 
     Raises
     ------
     InputError
-        An override that cannot be read or applied, an unknown choice, or a value of another type.
+        An override that cannot be read or applied, an unknown choice, or a value of a wrong type.
     """
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher")):
-            raise InputError(f"{override}: `simopt {command}` makes one; launchers belong to sweeps.")
+            raise InputError(
+                f"{override}: `simopt {command}` computes one result; use `simopt sweep` to launch jobs."
+            )
     with session(config_dir, command) as node_of:
         return plain(node_of(overrides), command)
 
 
 def plain(node: DictConfig, command: str) -> dict[str, Any]:
-    """Return a composed node as plain values, once its keys are known to be those of the command.
+    """Return a composed node as plain values, after a check that its keys are those of the command.
 
     Raises
     ------
     InputError
-        Another key, or one that lost its type.
+        An unknown key, or a schema that was removed.
     """
-    wanted = schema(request_type(command))
+    expected = schema(request_type(command))
     for key in node:
         checks.one_of(str(key), keys(command), f"key of {command}")
-    if OmegaConf.get_type(node) is not wanted:
-        raise InputError(f"The configuration lost its schema; do not remove {command}_schema.")
+    if OmegaConf.get_type(node) is not expected:  # types of values are no longer checked
+        raise InputError(f"The configuration has no schema; keep {command}_schema in its defaults.")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     return {str(key): value for key, value in values.items()}
 
 
 def keys(command: str) -> list[str]:
     """Return the keys of a command."""
-    return [each.name for each in fields(schema(request_type(command)))]
+    return [key.name for key in fields(schema(request_type(command)))]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Return overrides as Hydra reads them.
+    """Parse overrides with Hydra's parser.
 
     Raises
     ------
@@ -118,7 +128,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextlib.contextmanager
 def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
-    """Give a function that composes overrides to a node; what Hydra refuses becomes an InputError."""
+    """Give a function that composes overrides to a node; errors of Hydra become InputErrors."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
@@ -128,11 +138,11 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
             return hydra_compose(command, [*search, *expanded], **options)
         except (HydraException, OmegaConfBaseException, ValueError):
             raise
-        # Hydra takes some combinations apart without looking.
+        # Hydra does not check every combination of overrides, and stumbles over some in its own code.
         except (TypeError, AttributeError, LookupError, AssertionError, RecursionError) as error:
-            raise InputError(f"These overrides do not fit together ({_first_line(error)}).") from error
+            raise InputError(f"These overrides contradict each other ({_first_line(error)}).") from error
 
-    outer = GlobalHydra.instance().hydra  # that of the sweep, in its jobs
+    outer = GlobalHydra.instance().hydra  # in a job of a sweep, that of the sweep: Hydra has one per process
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(catalogue.config_dir()), version_base="1.3", job_name="simopt"):
@@ -152,7 +162,7 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
 
 
 def _expand(override: str, overrides: Sequence[str]) -> list[str]:
-    """Write out what Hydra does not know: aliases of measures, one's own function, options of open nodes."""
+    """Return what Hydra understands instead of an alias, a function of the user's own, or an open option."""
     short(override)
     alias = override.removeprefix("measure=").strip("'\"")
     if override != alias and alias in catalogue.FORMER_NAMES:
@@ -161,13 +171,16 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     if owner is not None:
         options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
         return [f"measure={owner}", *(f"++measure.{key}={_written(value)}" for key, value in options.items())]
+    group, _, name = override.partition("=")
+    if group in _GROUPS and isinstance(parse([override])[0].value(), int | float):
+        raise checks.unknown(name, catalogue.names(group), group)
     if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
         return ["measure=function", override]
     return [_OPEN_NODE.sub("++", override)]
 
 
 def short(override: str) -> None:
-    """Refuse what Hydra's parser would take many seconds to read.
+    """Refuse an override that Hydra's parser would need many seconds for.
 
     Raises
     ------
@@ -176,8 +189,8 @@ def short(override: str) -> None:
     """
     if len(override) > _LONGEST:
         raise InputError(
-            f"{override[:40]}...: an override of {len(override)} characters; {_LONGEST} is the most. Put it "
-            "into a yaml of your own, and name its folder with --config-dir."
+            f"{override[:40]}...: an override of {len(override)} characters; at most {_LONGEST} are allowed. "
+            "Write the value to a YAML file of your own, and name its folder with --config-dir."
         )
 
 
@@ -187,7 +200,7 @@ def _written(value: Any) -> str:
 
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
-        raise InputError(f"--config-dir {config_dir}: there is no such folder.")
+        raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
     place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{place}']"
 
@@ -196,15 +209,17 @@ def _missing(error: MissingConfigException) -> InputError:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     extra = _EXTRAS.get(name) if group == "hydra/launcher" else None
     if extra is not None:
-        return InputError(f'hydra/launcher={name} is not installed; pip install "simopt[{extra}]" brings it.')
+        return InputError(
+            f'hydra/launcher={name} is not installed; install it with pip install "simopt[{extra}]".'
+        )
     return checks.unknown(name, error.options or [], group) if group else InputError(_first_line(error))
 
 
 def _unreadable(error: Exception) -> InputError:
     override = getattr(error, "override", "")
     return InputError(
-        f"Cannot read the override {override!r} ({_first_line(error)}); expected key=value, quoted where the "
-        "value has = , or [."
+        f"Cannot read the override {override!r} ({_first_line(error)}); write KEY=VALUE, and quote a VALUE "
+        "that contains = , or [."
     )
 
 
@@ -217,11 +232,34 @@ def _refused(error: Exception, command: str) -> InputError:
         if root not in keys(command):
             return checks.unknown(root, keys(command), f"key of {command}")
         if root == "log":
-            known = [each.name for each in fields(request_type(command).log_type)]
-            return checks.unknown(option, known, "key of log")
+            allowed = [log_key.name for log_key in fields(request_type(command).log_type)]
+            return checks.unknown(option, allowed, "key of log")
+    merged = re.match(r"Error merging override (([\w.]+)=.*)", str(error))
+    if merged and (kind := _kind(merged[2], command)):
+        return InputError(f"{merged[1]}: {merged[2]} must be {kind.format(key=merged[2])}.")
+    several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
+    if several:
+        sweep = f"; to run several: simopt sweep {several[1]}" if command == "run" else ""
+        return InputError(
+            f"{several[1]}: `simopt {command}` takes one value, and a list is written [a,b]{sweep}."
+        )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
-    several = "; run takes one value, for several: simopt sweep" if "Ambiguous value" in str(error) else ""
-    return InputError(f"{_first_line(error)}{cause}{several}.")
+    return InputError(f"{_first_line(error)}{cause}.")
+
+
+def _kind(key: str, command: str) -> str:
+    """Return what the value of a key must be, in words; empty if the schema does not say."""
+    hint: Any = schema(request_type(command))
+    for name in key.split("."):
+        hint = typing.get_type_hints(hint).get(name) if is_dataclass(hint) else None
+    if typing.get_origin(hint) is typing.Union:
+        hint = typing.get_args(hint)[0]  # the other one is None
+    if is_dataclass(hint):
+        return "set key by key, as {key}.dir=FOLDER"
+    if typing.get_origin(hint) is list:
+        entry = _KINDS.get(typing.get_args(hint)[0])
+        return "a list, written {key}=[...]" + (f", each entry {entry}" if entry else "")
+    return "a list, written {key}=[...]" if hint is list else _KINDS.get(hint, "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Requests of the commands, of their arguments and overrides."""
+"""The requests of the commands, made from their arguments and overrides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simopt.workflows.data import Data
 from simopt.workflows.request import measure_node
 from simopt.workflows.run_request import RunRequest
 
-if TYPE_CHECKING:  # those of analyses load torch, which a run that is found needs not
+if TYPE_CHECKING:  # these modules load torch, which a command that finds a stored run does not need
     from simopt.workflows.attribute import AttributeRequest
     from simopt.workflows.card import CardRequest
     from simopt.workflows.compare import CompareRequest
@@ -31,7 +31,7 @@ Node = dict[str, Any]
 
 
 def own_code() -> None:
-    """Let ``_target_`` name functions and classes of the user's own, in the working directory."""
+    """Put the working directory on ``sys.path``, so that ``_target_`` can name the user's own modules."""
     import sys
 
     if str(Path.cwd()) not in sys.path:
@@ -48,7 +48,7 @@ def run(
     overrides : sequence of str
     config_dir : Path, optional
     chosen : mapping, optional
-        Values of keys that the overrides do not set: a measure, or the recording.
+        Values of keys that are not set by overrides, as the measure or the recording.
 
     Raises
     ------
@@ -62,33 +62,50 @@ def run(
 def measures(
     overrides: Sequence[str], default: Sequence[str], config_dir: Path | None = None, key: str = "measure"
 ) -> tuple[list[Node], list[str]]:
-    """Return the measures that overrides choose, their options over them, and the other overrides.
+    """Return the measures that overrides choose, with their options, and the remaining overrides.
 
-    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several, ``measure._target_=PATH`` a
-    function of the user's own, ``measure.KEY=VALUE`` is an option of each.
+    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, ``measure._target_=PATH``
+    chooses a function of the user's own, and ``measure.KEY=VALUE`` is an option of each of them.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+    default : sequence of str
+        The measures that are taken if the overrides choose none.
+    config_dir : Path, optional
+        A folder of the user's own YAML files.
+    key : str
+        Another key that chooses measures as ``measure`` does.
+
+    Returns
+    -------
+    list of nodes, list of str
 
     Raises
     ------
     InputError
-        An unknown name or option.
+        An unknown name or option, or a measure that is named twice.
     """
     own_code()
     names: list[str] = []
     options: Node = {}
     rest: list[str] = []
     for text, override in zip(overrides, parse(overrides), strict=True):
-        own = override.key_or_group
-        if own in ("measure", key):
+        name = override.key_or_group
+        if name in ("measure", key):
             names += _names(override, text)
-        elif own.startswith("measure."):
-            options[own.partition(".")[2]] = override
+        elif name.startswith("measure."):
+            options[name.partition(".")[2]] = override
         else:
             rest.append(text)
     values = _values(options)
     target = values.pop("_target_", None)
     if names == ["all"]:
         names = [name for name in catalogue.names("measure") if name != "function"]
-    chosen: list[Any] = [_entry(name, config_dir) for name in dict.fromkeys(names)]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(f"measure={','.join(names)} names {min(twice)} twice; name each measure once.")
+    chosen: list[Any] = [_entry(name, config_dir) for name in names]
     if target is not None:
         chosen.append({"_target_": target, "name": "function"})
     return [measure_node(node, **values) for node in chosen or default], rest
@@ -102,14 +119,14 @@ def every(overrides: Sequence[str]) -> bool:
 def _names(override: Override, text: str) -> list[str]:
     value = override.value()
     listed = value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]
-    names = [each.text if isinstance(each, QuotedString) else str(each) for each in listed]
+    names = [name.text if isinstance(name, QuotedString) else str(name) for name in listed]
     if not names or "" in names or "None" in names:
-        raise InputError(f"{text!r}: give measure=NAME, measure=NAME,NAME or measure=all.")
+        raise InputError(f"{text!r} names no measure; give measure=NAME, measure=NAME,NAME or measure=all.")
     return names
 
 
 def _entry(name: str, config_dir: Path | None) -> str | Node:
-    """Return a name of the catalogue, or the node that a yaml in the user's own folder has."""
+    """Return a name of the catalogue as it is, or the node of a YAML file in the user's own folder."""
     if config_dir is None or catalogue.has("measure", name):
         return name
     node: Node = compose("run", [f"measure={name}"], config_dir)["measure"]
@@ -117,12 +134,12 @@ def _entry(name: str, config_dir: Path | None) -> str | Node:
 
 
 def _values(options: Mapping[str, Override]) -> Node:
-    """Return the values of options, dots in their names leading to inner ones."""
+    """Return the values of options; dots in their names lead to nested mappings."""
     tree = OmegaConf.create({})
     try:
         for name, override in options.items():
             if override.is_sweep_override() or override.is_delete():
-                raise InputError(f"{override.input_line}: give one value, as {override.key_or_group}=VALUE.")
+                raise InputError(f"{override.input_line}: give one value, {override.key_or_group}=VALUE.")
             OmegaConf.update(tree, name, override.value(), merge=True)
         values: Any = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
@@ -136,7 +153,7 @@ def options_of(overrides: Sequence[str], group: str, usage: str) -> tuple[Node, 
     Raises
     ------
     InputError
-        An override of another key; ``usage`` says what there is.
+        An override of another key; the message ends in ``usage``, which lists the keys.
     """
     options: dict[str, Override] = {}
     others: Node = {}
@@ -181,12 +198,13 @@ def score(
 
         chosen = [measure_node(name) for name in distinct()]
     options, others = options_of(rest, "dataset", usage)
-    usual = 0 if every(overrides) else DRAWS
+    default_draws = 0 if every(overrides) else DRAWS
+    recording, model = Data.named(x, ids, **options), mine(y, ids)
     return CompareRequest(
-        dataset=Data.named(x, ids, **options),
-        Y=[mine(y, ids)],
+        dataset=recording,
+        Y=[told_apart(model, y, recording)],
         measures=chosen,
-        draws=usual if draws is None else draws,
+        draws=default_draws if draws is None else draws,
         snr=snr,
         ids=ids,
         keep_going=every(overrides),
@@ -195,10 +213,20 @@ def score(
 
 
 def mine(path: Path, ids: str | None = None) -> Data:
-    """Return the data of a user's file, constant units included, with the label ``ids`` if one is named."""
+    """Return the data of the file Y, constant units included, with the label ``ids`` if one is named."""
     labels = {} if ids is None else {"labels": [ids]}
     node = catalogue.node("dataset", "file", path=str(path), constant_units="keep", **labels)
     return Data(node, label=path.name)
+
+
+def told_apart(model: Data, path: Path, recording: Data) -> Data:
+    """Return Y; if its file is called as that of X, under a name with the folder that tells them apart."""
+    of_x, of_y = str(recording.node.get("path", "")), str(path.resolve())
+    if Path(of_x).stem != path.stem:
+        return model
+    from simopt.report.tables import distinct_ends
+
+    return replace(model, label=distinct_ends({of_x, of_y})[of_y])
 
 
 def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRequest:
@@ -217,10 +245,11 @@ def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRe
     )
     chosen, rest = measures(overrides, ["cka"])
     if len(chosen) != 1:
-        raise InputError(f"{len(chosen)} measures are named; `simopt attribute` takes one measure.")
+        raise InputError(f"`simopt attribute` takes one measure, but {len(chosen)} are named.")
     options, others = options_of(rest, "dataset", usage)
-    own = replace(mine(y), label=y.stem)
-    return AttributeRequest(dataset=Data.named(x, **options), Y=own, measure=chosen[0], by=by, **others)
+    recording, model = Data.named(x, **options), replace(mine(y), label=y.stem)
+    model = told_apart(model, y, recording)
+    return AttributeRequest(dataset=recording, Y=model, measure=chosen[0], by=by, **others)
 
 
 def explain(
@@ -241,21 +270,21 @@ def explain(
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
-        raise InputError(f"The recording is {x}; give options of it, dataset.KEY=VALUE, and no dataset=.")
+        raise InputError(f"The recording is {x}, so dataset=NAME is not allowed; dataset.KEY=VALUE is.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]
     recording = Data.named(x, options.get("ids"), **options_of(of_data, "dataset", "")[0])
     fixed = {"dataset": recording, "measure": chosen[0]}
-    # The recording itself needs no composing: any dataset stands for it.
-    usual = _of_seeds([*others, "dataset=ultrametric"], config_dir, fixed)
+    # Composing needs a dataset of the catalogue, but `fixed` replaces it: any small one will do.
+    template = _with_seeds([*others, "dataset=ultrametric"], config_dir, fixed)
     decoded = "decoder" in _roots(others)
     return ExplainRequest.of(
-        recording, mine(y, options.get("ids")), usual, chosen, decoded=decoded, **options
+        recording, mine(y, options.get("ids")), template, chosen, decoded=decoded, **options
     )
 
 
-def _of_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
-    """Return the request of a run of as many seeds as interpretations take, unless others are chosen."""
+def _with_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
+    """Return the request of a run with the seeds that explanations use, unless overrides choose others."""
     from simopt.workflows.explain import SEEDS
 
     seeds: Node = {} if "seeds" in _roots(overrides) else {"seeds": SEEDS}
@@ -264,18 +293,18 @@ def _of_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -
 
 def _roots(overrides: Sequence[str]) -> set[str]:
     """Return the first names of the keys that overrides set."""
-    return {each.key_or_group.partition(".")[0].partition("/")[0] for each in parse(overrides)}
+    return {override.key_or_group.partition(".")[0].partition("/")[0] for override in parse(overrides)}
 
 
 def _with_decoder(overrides: Sequence[str]) -> list[str]:
-    """Choose the standard decoder where options of a decoder are given, and none is chosen."""
-    keys = [each.key_or_group for each in parse(overrides)]
+    """Choose the standard decoder if there are options of a decoder but no decoder."""
+    keys = [override.key_or_group for override in parse(overrides)]
     lacks = "decoder" not in keys and any(key.startswith("decoder.") for key in keys)
     return ["decoder=standard", *overrides] if lacks else list(overrides)
 
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
-    """Write ``dir=FOLDER``, the former name of the key, as ``log.dir=FOLDER``."""
+    """Rewrite ``dir=FOLDER``, the former name of the key, as ``log.dir=FOLDER``."""
     if any(text.startswith("dir=") for text in overrides):
         warn_renamed("dir", "log.dir")
     return [f"log.{text}" if text.startswith("dir=") else text for text in overrides]
@@ -294,7 +323,7 @@ def sensitivity(overrides: Sequence[str], config_dir: Path | None = None) -> Sen
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     values = compose("sensitivity", _with_log(rest), config_dir)
     if values["spectrum"] is not None and any(text.lstrip("+~").startswith("dataset") for text in rest):
-        raise InputError("give dataset=NAME or spectrum=FILE, not both.")
+        raise InputError("spectrum=FILE and dataset=NAME exclude each other; give one of them.")
     return SensitivityRequest(**{**values, "measures": chosen, "keep_going": every(overrides)})
 
 
@@ -313,19 +342,21 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
         f"{text.partition('=')[0]}={paper}" if text in ("measure=all_paper", "measures=all_paper") else text
         for text in overrides
     ]
-    usual = catalogue.root("joint")["measures"]
-    chosen, rest = measures(written, usual, config_dir, key="measures")
+    default = catalogue.root("joint")["measures"]
+    chosen, rest = measures(written, default, config_dir, key="measures")
     if len(chosen) < 2:
-        raise InputError("measures: give two or more, as measure=cka,nbs, or measure=all_paper.")
+        raise InputError(
+            "A joint range is of two measures or more; give measure=cka,nbs or measure=all_paper."
+        )
     values = compose("joint", _with_log(rest), config_dir)
     values["dataset"] = Data.of(values["dataset"])  # one object, loaded once
     return [JointRequest(**{**values, "measures": pair}) for pair in itertools.combinations(chosen, 2)]
 
 
 def cards(
-    given: Sequence[str], *, against: Sequence[str] | None = None, config_dir: Path | None = None
+    words: Sequence[str], *, against: Sequence[str] | None = None, config_dir: Path | None = None
 ) -> list[CardRequest]:
-    """Return the requests of cards: of names of measures, dotted paths of functions, and overrides.
+    """Return the requests of cards, from names of measures, dotted paths of functions, and overrides.
 
     Raises
     ------
@@ -334,32 +365,33 @@ def cards(
     """
     from simopt.workflows.card import PARTNERS, CardRequest
 
-    named = [each for each in given if "=" not in each]
-    if "all" in named or every(given):
-        raise InputError("a card is of one measure; name one or a few that are to stand side by side.")
-    own, rest = measures([each for each in given if "=" in each], [], config_dir)
-    options = [each for each in given if each.startswith("measure.")]
+    named = [word for word in words if "=" not in word]
+    if "all" in named or every(words):
+        raise InputError("A card does not take measure=all; name one measure, or a few to set side by side.")
+    by_key, rest = measures([word for word in words if "=" in word], [], config_dir)
+    options = [word for word in words if word.startswith("measure.")]
     written = [[f"{'measure._target_' if '.' in name else 'measure'}={name}", *options] for name in named]
-    chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *own]
+    chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *by_key]
     if not chosen:
-        raise InputError("no measure is named; give one, for instance `simopt card cka dataset=majaj`.")
-    searching = [each for each in parse(rest) if each.key_or_group in _SEARCH_KEYS]
-    running = [each for each in rest if parse([each])[0].key_or_group not in _SEARCH_KEYS]
-    usual = _of_seeds(running, config_dir, {"measure": chosen[0]})
+        raise InputError("No measure is named; give one, for instance `simopt card cka dataset=majaj`.")
+    searching = [override for override in parse(rest) if override.key_or_group in _SEARCH_KEYS]
+    running = [text for text in rest if parse([text])[0].key_or_group not in _SEARCH_KEYS]
+    template = _with_seeds(running, config_dir, {"measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
     requests = [
         CardRequest(
-            run=replace(usual, measure=node),
+            run=replace(template, measure=node),
             chosen=frozenset(_roots(running) - free),
             partners=tuple(dict.fromkeys(PARTNERS if against is None else against)),
-            search=_values({each.key_or_group: each for each in searching}),
+            search=_values({override.key_or_group: override for override in searching}),
         )
         for node in chosen
     ]
-    twice = [each.key for each in requests]
-    if len(set(twice)) < len(twice):
-        raise InputError(f"{', '.join(twice)}: a measure is named twice.")
+    keys = [request.key for request in requests]
+    if len(set(keys)) < len(keys):
+        raise InputError(f"{', '.join(keys)}: a measure is named twice; name each once.")
     return requests
 
 
+# The other keys of `simopt joint` have a meaning of their own in `simopt run`, whose keys a card takes.
 _SEARCH_KEYS = ("starts", "rounds", "steps", "levels", "units")

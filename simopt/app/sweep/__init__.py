@@ -1,1 +1,1 @@
-"""Sweeps: every combination of overrides as a request each, launched here or by Hydra's launchers."""
+"""Sweeps: a request for every combination of overrides, run here or by Hydra's launchers."""

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: on a terminal a live table, elsewhere a line a finished job."""
+"""Progress of a sweep: a live table on a terminal, elsewhere a line for each finished job."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from simopt.app.sweep import launch
 from simopt.app.sweep.launch import BUSY, FAILED, FOUND, INTERRUPTED, NOT_STARTED, RUNNING, Record
 from simopt.app.sweep.plan import Glance, Job, Plan, glance
 from simopt.app.terminal.console import err
+from simopt.app.terminal.render import as_rich
+from simopt.report.document import Number, Table
 
 if TYPE_CHECKING:
     from simopt.optimization.state import State
 
 WAITING = "waiting"
 
-_SECONDS = 0.5
-_ROOM = 8  # lines of a terminal that are not rows of the table
-_STYLES = {FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", WAITING: "dim"}
+_SECONDS = 0.5  # between two looks at the records of the jobs
+_OTHER_LINES = 8  # of a terminal: title, heads, frame, note, and what was printed before
 _FIRST = (RUNNING, FAILED, INTERRUPTED, BUSY, NOT_STARTED, WAITING)
+STYLES = {FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", WAITING: "dim"}
+"""The styles of the cells that say what became of a job."""
 
 
 class Board:
-    """Follows the jobs of a sweep, from their records and files; a context manager."""
+    """Shows the jobs of a sweep, read from their records and run files; a context manager."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
@@ -45,7 +47,7 @@ class Board:
         self._live = Live(console=self.console, transient=True, auto_refresh=False)
 
     def watch(self, number: int, state: State) -> None:
-        """Note the state of a job that runs in this process."""
+        """Take the state of a job that runs in this process."""
         self._states[number] = Glance.of(RUNNING, state.step, float(state.score.mean()))
 
     def __enter__(self) -> Self:
@@ -65,7 +67,9 @@ class Board:
         while not self._ended.wait(_SECONDS):
             self._look()
             if self.console.is_terminal:
-                self._live.update(self._table(), refresh=True)
+                self._live.update(
+                    as_rich(self._table(), self.console.width, whole=False, styles=STYLES), refresh=True
+                )
 
     def _look(self) -> None:
         for job in self.plan.jobs:
@@ -81,7 +85,8 @@ class Board:
     def _glance(self, job: Job) -> None:
         if job.path is None or not job.path.exists():
             return
-        changed = job.path.stat().st_mtime_ns  # a file is read whole to check it: once for each checkpoint
+        # A file is read as a whole to verify its checksum, so it is read once for each checkpoint only.
+        changed = job.path.stat().st_mtime_ns
         if self._stamps.get(job.number) != changed and (state := glance(job.path)) != Glance():
             self._stamps[job.number] = changed
             self._states[job.number] = state
@@ -92,9 +97,9 @@ class Board:
             self.console.print(f"[yellow]warning: {escape(warning)}", soft_wrap=True)
         if not self.console.is_terminal:
             state = self._states.get(job.number, Glance())
-            so_far = f"{state.step} steps, score {state.score}" if state.step else ""
-            told = filter(None, [record.how, job.title, record.reason or so_far])
-            self.console.print(": ".join(told), markup=False, soft_wrap=True)
+            progress = f"{state.step} steps, score {state.score}" if state.step else ""
+            parts = filter(None, [record.how, job.title, record.reason or progress])
+            self.console.print(": ".join(parts), markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         counts = Counter(self._hows.values())
@@ -102,43 +107,27 @@ class Board:
         rows = [
             (job, self._hows[job.number], self._states.get(job.number, Glance())) for job in self.plan.jobs
         ]
-        more = len(rows) - max(1, self.console.height - _ROOM)
-        if more > 0:  # those that do not work come last, and are left out
-            rows = sorted(rows, key=lambda row: _FIRST.index(row[1]) if row[1] in _FIRST else len(_FIRST))
+        more = max(0, len(rows) - max(1, self.console.height - _OTHER_LINES))
+        if more:  # of too many rows, those of finished jobs come last and are left out
+            rows.sort(key=lambda row: _FIRST.index(row[1]) if row[1] in _FIRST else len(_FIRST))
         else:
-            rows = sorted(rows, key=lambda row: row[1] not in _FIRST)
-        table = _states_table(title, rows[: len(rows) - max(0, more)])
-        table.caption = f"and {more} more" if more > 0 else None
-        return table
+            rows.sort(key=lambda row: row[1] not in _FIRST)
+        table = _states_table(title, rows[: len(rows) - more])
+        return replace(table, note=f"and {more} more" if more else "")
 
 
 def outcomes_table(plan: Plan, outcomes: Sequence[Record]) -> Table:
-    """Return what became of each job, one row each."""
+    """Return a row for each job: what became of it."""
     jobs = zip(plan.jobs, outcomes, strict=True)
     return _states_table("Sweep", ((job, end.how, glance(Path(end.path))) for job, end in jobs))
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return what a sweep would do, one row each."""
-    table = _headed("Sweep, not started", "job", "to do", "run")
-    for job in plan.jobs:
-        table.add_row(Text(job.title), _styled(job.todo), Text(str(job.path or job.reason)))
-    return table
+    """Return a row for each job: what a sweep would do."""
+    rows = [[job.title, job.todo, str(job.path or job.reason)] for job in plan.jobs]
+    return Table("", "Sweep, not started", "", ["job", "to do", "run"], rows, ["run"])
 
 
 def _states_table(title: str, rows: Iterable[tuple[Job, str, Glance]]) -> Table:
-    table = _headed(title, "job", "status", "step", "score")
-    for job, how, state in rows:
-        table.add_row(Text(job.title), _styled(how), state.step, state.score)
-    return table
-
-
-def _headed(title: str, *heads: str) -> Table:
-    table = Table(title=title)
-    for head in heads:
-        table.add_column(head, overflow="fold", justify="right" if head in ("step", "score") else "left")
-    return table
-
-
-def _styled(how: str) -> Text:
-    return Text(how, _STYLES.get(how, ""))
+    cells = [[job.title, how, Number(state.step), Number(state.score)] for job, how, state in rows]
+    return Table("", title, "", ["job", "status", "step", "score"], cells, ["step", "score"])

@@ -1,4 +1,4 @@
-"""The requests of a sweep: every combination of overrides, checked before any is carried out."""
+"""The requests of a sweep: every combination of overrides, all of them checked before the first one runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_JOBS = 10_000
 Swept = RunRequest | SensitivityRequest | JointRequest
 Titled = tuple[str, Swept]
 Axes = Mapping[str, list[str]]
-Asked = Sequence[tuple[str, Axes]]
+Commands = Sequence[tuple[str, Axes]]
 """Commands, each with the values that its keys take in turn."""
 
 
@@ -36,22 +36,22 @@ def combinations(
 ) -> tuple[list[Titled], dict[str, Any]]:
     """Return the request of every combination of overrides, each with a title, and the launcher's options.
 
-    Overrides are in Hydra's grammar of sweeps. ``hydra.sweeper.params`` of an experiment enter as overrides
-    do. They may also be ``parts``, a list of commands with overrides, as ``sensitivity dataset=majaj,mante``;
-    overrides go to all parts whose command knows them, and a dataset that is given takes the place of theirs.
+    Overrides are in Hydra's grammar of sweeps. The ``hydra.sweeper.params`` of an experiment are further
+    overrides, or ``parts``: a list of commands with overrides, as ``sensitivity dataset=majaj,mante``. An
+    override goes to every part whose command has its key; ``dataset=`` replaces the datasets of the parts.
     Jobs of a part with the same dataset follow one another, so that it is loaded once.
 
     Raises
     ------
     InputError
-        A combination that cannot be composed or checked; or a launcher that is not installed, or a sweeper
-        that does not list its jobs.
+        A combination that cannot be composed or checked, a launcher that is not installed, or a sweeper that
+        does not list its jobs.
     """
     titled: list[Titled] = []
     with session(config_dir) as node_of:
-        given = _axes(overrides)
-        experiments = given.pop(next((key for key in given if key.lstrip("+") == "experiment"), ""), None)
-        of_hydra = [given.pop(key)[0] for key in list(given) if _root(key) == "hydra"]
+        user = _axes(overrides)
+        experiments = user.pop(next((key for key in user if key.lstrip("+") == "experiment"), ""), None)
+        of_hydra = [user.pop(key)[0] for key in list(user) if _root(key) == "hydra"]
         for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:
             hydra = node_of([*chosen, *of_hydra], return_hydra_config=True).hydra
             if not hydra.sweeper._target_.endswith(".BasicSweeper"):
@@ -61,92 +61,94 @@ def combinations(
                 )
             params = dict(hydra.sweeper.params or {})
             if "parts" in params:
-                asked = _of_parts(list(params["parts"]), given)
+                commands = _of_parts(list(params["parts"]), user)
             else:
                 axes = _axes([f"{key}={value}" for key, value in params.items()])
-                asked = [("run", _axes(chosen) | axes | given)]
-            for command, varied in asked:
+                commands = [("run", _axes(chosen) | axes | user)]
+            for command, varied in commands:
                 titled += _combined(command, varied, node_of, config_dir)
     launcher: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
     return titled, launcher
 
 
 def _combined(command: str, axes: Axes, node_of: NodeOf, config_dir: Path | None) -> list[Titled]:
-    """Return the request of every combination of the values of keys, that of the dataset changing last."""
+    """Return the request of every combination of values; the dataset changes last."""
     order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
     varied = {key for key in axes if len(axes[key]) > 1}
     jobs = math.prod(map(len, axes.values()))
     if jobs > _MOST_JOBS:
-        raise InputError(f"{jobs} jobs; a sweep takes {_MOST_JOBS} at most: divide them among several.")
-    found: list[Titled] = []
+        raise InputError(f"{jobs} jobs; a sweep has at most {_MOST_JOBS}: divide them among several sweeps.")
+    titled: list[Titled] = []
     for values in itertools.product(*(axes[key] for key in order)):
         words = [value for key, value in zip(order, values, strict=True) if key in (varied or axes)]
         title = " ".join(words if command == "run" else [command, *words]) or "defaults"
         try:
-            asked: list[Titled]
+            made: list[Titled]
             if command == "run":
                 requests.own_code()
-                asked = [(title, RunRequest(**plain(node_of(list(values)), "run")))]
+                made = [(title, RunRequest(**plain(node_of(list(values)), "run")))]
             elif command == "sensitivity":
-                asked = [(title, requests.sensitivity(values, config_dir))]
+                made = [(title, requests.sensitivity(values, config_dir))]
             else:
                 pairs = requests.joint(values, config_dir)
                 one = len(pairs) == 1
-                asked = [(title if one else f"{title} {' and '.join(each.names)}", each) for each in pairs]
-            for _, request in asked:
+                made = [(title if one else f"{title} {' and '.join(pair.names)}", pair) for pair in pairs]
+            for _, request in made:
                 _check(request)
         except InputError as error:
             raise InputError(f"{title}: {error}" if varied or command != "run" else str(error)) from error
-        found += asked
-    return found
+        titled += made
+    return titled
 
 
 def _check(request: Swept) -> None:
     if isinstance(request, SensitivityRequest) and request.spectrum is not None:
-        raise InputError("spectrum=FILE stores nothing; ask `simopt sensitivity` for it.")
+        raise InputError(
+            "spectrum=FILE stores no result, so a sweep cannot run it; use `simopt sensitivity`."
+        )
     if request.log.dir is None:
-        raise InputError("log.dir is null; a sweep stores its results: give a folder.")
+        raise InputError("log.dir is null, but a sweep stores its results; give a folder, log.dir=FOLDER.")
     request.check()
 
 
-def _of_parts(parts: Sequence[str], given: Axes) -> Asked:
-    """Return the commands of all parts of an experiment, changed by the overrides that are given."""
+def _of_parts(parts: Sequence[str], user: Axes) -> Commands:
+    """Return the commands of all parts of an experiment, with the overrides of the user applied."""
     if not parts:
-        raise InputError("parts of the experiment is empty; give commands with overrides.")
-    unused = {_root(key) for key in given}
-    asked = []
+        raise InputError("The parts of the experiment are empty; list commands with overrides.")
+    unused = {_root(key) for key in user}
+    commands = []
     for part in parts:
-        command, *own = shlex.split(part) or [""]
+        command, *words = shlex.split(part) or [""]
         checks.one_of(command, COMMANDS, "command of a part")
-        known = keys(command)
+        allowed = keys(command)
         axes = {
             key: values
-            for key, values in _axes(own).items()
-            if _root(key) != "dataset" or "dataset" not in given
+            for key, values in _axes(words).items()
+            if _root(key) != "dataset" or "dataset" not in user
         }
-        for key, values in given.items():
+        for key, values in user.items():
             root = _root(key)
             if command == "sensitivity" and key == "measure":
                 axes[key] = [f"measure=[{','.join(value.partition('=')[2] for value in values)}]"]
-            elif root in known:
+            elif root in allowed:
                 axes[key] = values
             else:
                 continue
             unused.discard(root)
-        asked.append((command, axes))
+        commands.append((command, axes))
     if unused:
-        known_somewhere = {key for command in COMMANDS for key in keys(command)}
-        raise checks.unknown(min(unused), known_somewhere, "key of the experiment's parts")
-    return asked
+        everywhere = {key for command in COMMANDS for key in keys(command)}
+        raise checks.unknown(min(unused), everywhere, "key of the experiment's parts")
+    return commands
 
 
 def _root(key: str) -> str:
-    """Return the first name of a key: ``dataset`` of ``++dataset.source``."""
+    """Return the first name of a key, as ``dataset`` of ``++dataset.source``."""
     return re.split(r"[./@]", key.lstrip("+~"))[0]
 
 
 def _axes(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values that each key takes in turn, written as overrides; of a key given twice, the last."""
+    """Return the values that each key takes in turn, as overrides; the last ones of a repeated key."""
     for text in overrides:
         short(text)
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
@@ -160,13 +162,15 @@ def _values(override: Override, text: str) -> list[str]:
     if not override.is_sweep_override():
         return [text]
     if not override.is_discrete_sweep():
-        raise InputError(f"{text}: give the values one by one; an interval has no end of them.")
+        raise InputError(
+            f"{text}: an interval has infinitely many values; list those to run, separated by commas."
+        )
     swept = override.value()
     if isinstance(swept, RangeSweep):
         _countable(swept, text)
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise InputError(f"{text}: there are no such values, so there is no job.")
+        raise InputError(f"{text}: no value matches, so there is no job.")
     return values
 
 

@@ -1,8 +1,7 @@
-"""The jobs of a sweep, in this process or wherever a launcher of Hydra takes them.
+"""The jobs of a sweep, run in this process or by a launcher of Hydra.
 
-Hydra only launches; what a job does was composed before. The folder of a sweep holds the request of
-each job, ``<number>.yaml``, and takes what became of it, ``<number>.json``. A file ``stop`` there ends all
-jobs.
+Hydra only launches jobs, it does not compose them. The folder of a sweep holds the request of each job,
+``<number>.yaml``, and its record, ``<number>.json``. A file ``stop`` in it asks all jobs to stop.
 """
 
 from __future__ import annotations
@@ -49,30 +48,31 @@ FOUND = "found"
 DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
-_TOLD = (DegenerateWarning, LargeResultWarning)
-_STOP_SECONDS = 0.1
+_REPORTED = (DegenerateWarning, LargeResultWarning)
+"""Warnings of a job that go to its record, which the board prints."""
+_STOP_SECONDS = 0.1  # between two looks for the stop file, which may lie on a network file system
 _here: list[tuple[Mapping[int, Swept], Watch]] = []
-"""The jobs that run in the process of the sweep, and who watches them; empty in every other."""
+"""The jobs that run in the process of the sweep, and their observer; empty in every other process."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a job says of itself.
+    """The state of a job, as the job itself wrote it.
 
     Attributes
     ----------
     how : str
-        ``not started``, ``running``, ``busy`` (another process was at work on the same run), ``failed``,
+        ``not started``, ``running``, ``busy`` (another process is working on the same run), ``failed``,
         ``interrupted``; or ``done``, ``resumed`` or ``found``.
     path : str
-        Of the file of its result, once it is finished.
+        The file of its result, once it is finished.
     reason : str
-        Of a failure.
+        Why it failed or was interrupted.
     warnings : list of str
     traceback : str
-        Of an exception that is not ours.
+        Of an unexpected exception.
     process : int
-        The id of the process that carries it out.
+        The id of the process that wrote the record.
     """
 
     how: str
@@ -91,24 +91,24 @@ class Record:
 def launch(
     folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Swept], watch: Watch, *, wait: bool
 ) -> str:
-    """Have Hydra launch jobs of a sweep, and return what the launcher itself failed of, if it did.
+    """Launch jobs of a sweep with Hydra; return the error of the launcher itself, or an empty text.
 
     Parameters
     ----------
     folder : Path
-        Of the sweep.
+        The folder of the sweep.
     launcher : mapping
         The options of Hydra's launcher, with its ``_target_``.
     jobs : mapping of requests
         By number.
     watch : callable
-        Is handed the number and every logged state of a job that runs in this process.
+        Called with the number and every logged state of a job that runs in this process.
     wait : bool
-        Whether a job waits for another process that is at work on its run, or stops as ``busy``.
+        Whether a job waits for another process that works on its run, or ends as ``busy``.
     """
     threads, slots = _shares(launcher, len(jobs))
     usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
-    place = str(folder).replace("${", "\\${")  # a reference to OmegaConf, unless it is escaped
+    place = str(folder).replace("${", "\\${")  # OmegaConf reads ${ as a reference unless it is escaped
     config = {
         "defaults": ["_self_", *({f"override hydra/{group}": entry} for group, entry in usual.items())],
         "folder": place,
@@ -137,7 +137,7 @@ def launch(
 
 
 def execute(node: DictConfig) -> None:
-    """Carry out one job of a sweep; launchers find this function by its name."""
+    """Run one job of a sweep; launchers import this function by its name."""
     folder, number = Path(node.folder), int(node.job)
     if not _here and node.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(node.threads))
@@ -149,17 +149,17 @@ def execute(node: DictConfig) -> None:
 
 
 def text_of(request: Swept) -> str:
-    """Return a request as text, for another process; :func:`request_of` reads it."""
+    """Return a request as YAML, which another process reads with :func:`request_of`."""
     return yaml.safe_dump({"command": request.kind, **request.config()}, sort_keys=False)
 
 
 def request_of(text: str) -> Swept:
-    """Return the request of a text of :func:`text_of`.
+    """Return the request that :func:`text_of` wrote.
 
     Raises
     ------
     InputError
-        Something in it cannot be used.
+        A value in it cannot be used.
     """
     requests.own_code()
     config = yaml.safe_load(text)
@@ -168,24 +168,24 @@ def request_of(text: str) -> Swept:
 
 
 def stop(folder: Path) -> None:
-    """Tell all jobs of a sweep to stop, wherever they run."""
+    """Ask all jobs of a sweep to stop, in every process."""
     (folder / _STOP_FILE).touch()
 
 
 def stopped(folder: Path) -> bool:
-    """Say whether the jobs of a sweep were told to stop."""
+    """Return whether the jobs of a sweep were asked to stop."""
     return (folder / _STOP_FILE).exists()
 
 
 def write(folder: Path, number: int, record: Record) -> None:
-    """Write what became of a job, in one piece."""
+    """Write the record of a job, atomically: readers see the former one or the new one."""
     temporary = folder / f"{number}.json.new"
     temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
     temporary.replace(folder / f"{number}.json")
 
 
 def read(folder: Path, number: int) -> Record:
-    """Return what a job says of itself."""
+    """Return the record of a job."""
     try:
         return Record(**json.loads((folder / f"{number}.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -198,8 +198,8 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
             watch(number, state)
 
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore", SurrogateWarning)  # the sweep has said so
-        for category in _TOLD:
+        warnings.simplefilter("ignore", SurrogateWarning)  # the sweep itself has shown it
+        for category in _REPORTED:
             warnings.simplefilter("always", category)
         facts: dict[str, Any]
         try:
@@ -224,14 +224,14 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             facts = {"how": FAILED, "reason": reason, "traceback": traceback.format_exc()}
-    ours = [str(each.message) for each in caught if issubclass(each.category, _TOLD)]
-    return Record(**facts, warnings=ours)
+    reported = [str(warning.message) for warning in caught if issubclass(warning.category, _REPORTED)]
+    return Record(**facts, warnings=reported)
 
 
 def _carried_out(
     request: Swept, progress: Callable[[State], None], should_stop: Callable[[], bool], *, wait: bool
 ) -> str:
-    """Carry out a request, and return how: ``done``, ``resumed`` or ``found``."""
+    """Carry out a request; return ``done``, ``resumed`` or ``found``."""
     if isinstance(request, RunRequest):
         return run.find_or_make(request, progress, should_stop=should_stop, wait=wait)[1]
     if isinstance(request, JointRequest):
@@ -240,23 +240,23 @@ def _carried_out(
 
 
 class _Stop:
-    """Whether the sweep is to stop; the disk is asked now and then."""
+    """Whether the sweep was asked to stop; the stop file is looked for every 0.1 s at most."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.answer, self.asked = False, -_STOP_SECONDS
+        self.answer, self.checked = False, -_STOP_SECONDS
 
     def __call__(self) -> bool:
         now = time.monotonic()
-        if not self.answer and now - self.asked >= _STOP_SECONDS:
-            self.answer, self.asked = stopped(self.folder), now
+        if not self.answer and now - self.checked >= _STOP_SECONDS:
+            self.answer, self.checked = stopped(self.folder), now
         return self.answer
 
 
 def _shares(launcher: Mapping[str, Any], jobs: int) -> tuple[int, int]:
-    """Return threads a job and how many jobs may work at once, zero where that is the launcher's business.
+    """Return the threads of a job and the number of jobs at once; zeros leave both to the launcher.
 
-    Of ours, only submitit_local starts all jobs at once, each with all cores.
+    Among the launchers simopt supports only submitit_local starts all jobs at once, each with all cores.
     """
     if not str(launcher["_target_"]).endswith(".LocalLauncher"):
         return 0, 0
@@ -267,7 +267,7 @@ def _shares(launcher: Mapping[str, Any], jobs: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _slot(folder: Path, slots: int, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Hold one of so many places at work; of zero there are enough."""
+    """Hold one of ``slots`` locks, so that no more jobs run at once; zero sets no limit."""
     locks = [filelock.FileLock(folder / f"slot{k}.lock", timeout=0) for k in range(slots)]
     with contextlib.ExitStack() as held:
         waiting = bool(locks)

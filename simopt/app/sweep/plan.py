@@ -1,4 +1,4 @@
-"""A sweep: which jobs there are, which of them are to be run, and what became of each."""
+"""A sweep: its jobs, which of them have to run, and what became of each."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from simopt.workflows.data import Data
 
 SWEEPS = ".sweeps"
 _LOCK = "sweep.lock"
-"""Held by a sweep that carries out its jobs itself; one that nobody holds is that of a killed sweep."""
+"""The lock of a sweep that runs its jobs itself; where no process holds it, that sweep was killed."""
 _ENDED = "ended"
-"""Marks the folder of a sweep of which jobs failed or were interrupted, once all of them have ended."""
+"""A file in the folder of a sweep that has ended while some of its jobs failed or were interrupted."""
 RUN, RESUME = "run", "resume"
 _REMEDY = "; choose another folder with log.dir=FOLDER"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job, as planned.
+    """A planned job.
 
     Attributes
     ----------
     number : int
     title : str
-        The overrides in which it differs from the others.
+        Its overrides.
     request : RunRequest, SensitivityRequest or JointRequest
     path : Path or None
-        The file of its result; None where the data could not be loaded.
+        The file of its result; None if the data could not be loaded.
     todo : str
-        ``run``, ``resume``, ``found`` (finished before, or the same run as an earlier job), or ``failed``.
+        ``run``, ``resume``, ``found`` (already finished, or the same run as an earlier job), or ``failed``.
     reason : str
-        Of the failure.
+        Why it failed.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Glance:
-    """The state of a run at a moment, as text; an analysis has neither steps nor a score."""
+    """Status, step and mean score of a run as text; of an analysis the status alone."""
 
     status: str = "missing"
     step: str = ""
@@ -78,7 +78,7 @@ class Glance:
 
     @classmethod
     def of(cls, status: str, step: int, score: float) -> Self:
-        """Return the state of a run."""
+        """Format the state of a run."""
         return cls(status, str(step), f"{score:.4f}")
 
 
@@ -95,11 +95,11 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
     titled, launcher = combinations(overrides, config_dir)
     jobs: list[Job] = []
     shared: dict[str, Data] = {}  # one object for the same data, so that they are loaded once
-    for number, (title, each) in enumerate(titled):
-        node = json.dumps(dict(each.dataset.node), sort_keys=True)
-        request = replace(each, dataset=shared.setdefault(node, each.dataset))
+    for number, (title, composed) in enumerate(titled):
+        node = json.dumps(dict(composed.dataset.node), sort_keys=True)
+        request = replace(composed, dataset=shared.setdefault(node, composed.dataset))
         try:
-            # The identity of data that cannot be read, or have no labels to decode, is no use: see now.
+            # Load the data now: a path can be computed for data that turn out to be unreadable.
             path = request.path
             _ = request.dataset.dataset
         except SimoptError as error:
@@ -118,32 +118,32 @@ def _todo(request: Swept) -> str:
         if shelf.find(request) is not None:
             return FOUND
         return RUN if shelf.if_whole(request.unfinished, request.path) is None else RESUME
-    except StorageError:  # what came of it, its job says
+    except StorageError:  # the job will meet the same error and report it
         return RUN
 
 
 def glance(path: Path) -> Glance:
-    """Return how far a run or an analysis is; ``missing`` where there is no readable file."""
+    """Return the state of a run or an analysis; ``missing`` if there is no readable file."""
     try:
         with image.opened(path) as file:
             status = str(image.attributes_of(file).get("status", layout.FINISHED))
             if path.name != layout.RUN_FILE:
                 return Glance(status)
             step, score = file[layout.STEP.path], file[layout.SCORE.path]
-            there = len(step) > 0
-            return Glance.of(status, int(step[-1]) if there else 0, np.mean(score[-1]) if there else np.nan)
+            logged = len(step) > 0
+            return Glance.of(status, int(step[-1]) if logged else 0, np.mean(score[-1]) if logged else np.nan)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError):
         return Glance()
 
 
 @contextlib.contextmanager
 def opened(plan: Plan) -> Iterator[Path]:
-    """Make the folder of a sweep, with the configuration of each job; it is kept if a job failed.
+    """Make the folder of a sweep, with the request of each job; it is kept if a job fails.
 
     Raises
     ------
     InputError
-        It cannot be made; nothing is left of it.
+        It cannot be made; then no part of it is left.
     """
     place = Path(plan.jobs[0].request.log.dir).expanduser().resolve() / SWEEPS
     now = datetime.datetime.now().astimezone()
@@ -178,21 +178,21 @@ def opened(plan: Plan) -> Iterator[Path]:
 
 
 def _clear(place: Path, texts: set[str]) -> None:
-    """Remove the folders of sweeps that were killed in their own process, or whose jobs are done again."""
-    for left in place.glob(f"*/{_LOCK}"):
-        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(left, timeout=0):
-            shutil.rmtree(left.parent, ignore_errors=True)
-    for left in place.glob(f"*/{_ENDED}"):
+    """Remove the folders of sweeps that were killed, and of ended ones whose jobs are among ``texts``."""
+    for lock in place.glob(f"*/{_LOCK}"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    for marker in place.glob(f"*/{_ENDED}"):
         with contextlib.suppress(OSError):
-            if {job.read_text("utf-8") for job in left.parent.glob("[0-9]*.yaml")} <= texts:
-                shutil.rmtree(left.parent, ignore_errors=True)
+            if {job.read_text("utf-8") for job in marker.parent.glob("[0-9]*.yaml")} <= texts:
+                shutil.rmtree(marker.parent, ignore_errors=True)
 
 
 def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
-    """Launch what is to be done, and return what the launcher failed of, if it did.
+    """Launch the jobs that have to run; return the error of the launcher, or an empty text.
 
-    A run that another process is at work on is waited for at the end. A job whose process ended without a
-    word is launched once more, alone: another job may have taken it down. SIGINT and SIGTERM stop all jobs.
+    A run that another process works on is waited for at the end. A job whose process ended without a record
+    is launched once more, alone, because another job may have killed it. SIGINT and SIGTERM stop all jobs.
     """
     todo = [job.number for job in plan.jobs if job.todo in (RUN, RESUME)]
     failures: list[str] = []
@@ -203,23 +203,23 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
             failures.append(launch.launch(folder, plan.launcher, jobs, watch, wait=wait))
             _settle(plan, folder, numbers)
 
-    def those(how: str) -> list[int]:
+    def recorded(how: str) -> list[int]:
         return [number for number in todo if launch.read(folder, number).how == how]
 
     with stop_signals(lambda: launch.stop(folder)) as stopped:
-        stopped()  # jobs ask their own question: from here on the first signal stops them at a step
+        stopped()  # polled once, so that the first signal asks the jobs to stop instead of raising here
         before, left = None, todo
         while left and left != before:
             go(left)
-            before, left = left, those(NOT_STARTED)
-        for number in those(RUNNING):
+            before, left = left, recorded(NOT_STARTED)
+        for number in recorded(RUNNING):
             go([number])
-        go(those(BUSY), wait=True)
+        go(recorded(BUSY), wait=True)
     return next(filter(None, reversed(failures)), "")
 
 
 def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:
-    """Wait for jobs that still work, though the launcher gave up on them."""
+    """Wait for jobs that still run although the launcher has returned."""
     for number in numbers:
         path = plan.jobs[number].path
         while path and launch.read(folder, number).how == RUNNING and shelf.at_work(path.parent):
@@ -227,13 +227,12 @@ def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:
 
 
 def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Record]:
-    """Say what became of each job: the file decides, whatever the launcher or the job says.
+    """Return what became of each job: a finished file counts, whatever the launcher or the job reported.
 
-    The path of each record is that of its file, empty where the data could not be loaded; ``failure`` is what
-    the launcher failed of.
+    The path of a record is empty if the data could not be loaded; ``failure`` is the error of the launcher.
     """
-    told = "" if launch.stopped(folder) else failure
-    return [_outcome(job, launch.read(folder, job.number), told) for job in plan.jobs]
+    failure = "" if launch.stopped(folder) else failure
+    return [_outcome(job, launch.read(folder, job.number), failure) for job in plan.jobs]
 
 
 def _outcome(job: Job, record: Record, failure: str) -> Record:
@@ -248,8 +247,11 @@ def _outcome(job: Job, record: Record, failure: str) -> Record:
     elif finished and (record.done or not job.request.force):
         how, reason = how if record.done else "done", ""
     elif how == BUSY:
-        how, reason = NOT_STARTED, "another process was at work on this run"
+        how, reason = NOT_STARTED, "another process is working on this run"
     elif how not in (INTERRUPTED, FAILED):
-        reason = f"its process ended without a word; {path} is {state.status}. {failure}".rstrip()
+        reason = (
+            f"the job's process died without a result (killed, or out of memory?); {path} is {state.status}."
+        )
+        reason = f"{reason} {failure}".rstrip()
         how = FAILED
     return replace(record, how=how, path=str(path), reason=reason)

@@ -1,1 +1,1 @@
-"""What a person sees and types: messages, progress, tables, completion."""
+"""Input and output of the terminal: options, completion, messages, progress, tables, signals."""

@@ -1,4 +1,4 @@
-"""What the tables of sensitivities, joint ranges and cards hold."""
+"""The tables of sensitivities, joint ranges and cards."""
 
 from __future__ import annotations
 
@@ -24,39 +24,41 @@ from simopt.workflows.derivations import LEVELS, BoundsResult, Learned, Learning
 if TYPE_CHECKING:
     from simopt.report import Collected
 
-_PCS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
+_PCS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)  # that have a row, from 1
 
 
 def sensitivity_tables(result: Sensitivities) -> list[Table]:
-    """Return a table of scores by PC for each strength (of noise on all, one), and one of the measures."""
+    """Return a table of scores by PC for each strength (of noise on all PCs, one in all), and a summary."""
     if result.perturbation == "noise_all":
         levels = [[f"{level:g}", *_cells(result, s, 0)] for s, level in enumerate(result.strengths)]
         return [_scores(result, "noise on all of Y", ["level"], levels), _summary(result)]
     tables = []
     for s, strength in enumerate(result.strengths):
-        told = f"{strength_label(result.perturbation, strength)} of one PC"
+        perturbation = f"{strength_label(result.perturbation, strength)} of one PC"
         shares = result.variance_ratio
         rows = [[str(k + 1), f"{shares[k]:.4f}", *_cells(result, s, k)] for k in _shown(len(shares))]
-        tables.append(_scores(result, told, ["PC", "variance"], rows))
+        tables.append(_scores(result, perturbation, ["PC", "variance"], rows))
     return [*tables, _summary(result)]
 
 
 def _shown(count: int) -> list[int]:
-    """Return the PCs that have a row, from 0."""
+    """Return which of ``count`` PCs have a row, from 0."""
     return [pc - 1 for pc in _PCS if pc <= count]
 
 
-def _scores(result: Sensitivities, told: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    heads = [*heads, *(curve.measure for curve in result.curves)]
-    title = f"{result.dataset} ({result.source}): {told}"
-    return Table("", title, _caption(result), heads, [list(map(Number, row)) for row in rows])
+def _scores(
+    result: Sensitivities, perturbation: str, first: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Table:
+    heads = [*first, *(curve.measure for curve in result.curves)]
+    title = f"{result.dataset} ({result.source}): {perturbation}"
+    return Table("", title, _caption(result), heads, [list(map(Number, row)) for row in rows], first[1:])
 
 
 def _caption(result: Sensitivities) -> str:
     if not result.seeds:
         return "theory"
     seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
-    return f"theory, for directions orthogonal to all PCs / experiment, mean and sd over {seeds}"
+    return f"theory, for directions orthogonal to all PCs / experiment, mean ± SD over {seeds}"
 
 
 def _cells(result: Sensitivities, s: int, k: int) -> list[str]:
@@ -75,10 +77,11 @@ def _cell(curve: Sensitivity, s: int, k: int) -> str:
 
 def _summary(result: Sensitivities) -> Table:
     note = (
-        "a small rotation t of PC i costs weight t^order, the weight grows as variance^exponent;\n"
-        "effective PCs: the participation ratio of the weights; corrected: for finite samples"
+        "order, exponent: a rotation of PC i by a small angle t lowers the score by w t^order, and w "
+        "grows as variance^exponent. effective PCs: participation ratio of the weights w. largest deviation: "
+        "of the experiment from theory; corrected: from theory for finite samples. within 2 SD: experiments"
     )
-    heads = ["measure", "from", "order", "exponent", "effective PCs", "largest deviation", "corrected"]
+    heads = ["measure", "method", "order", "exponent", "effective PCs", "largest deviation", "corrected"]
     rows: list[list[str]] = []
     for curve in result.curves:
         local = curve.local
@@ -86,38 +89,40 @@ def _summary(result: Sensitivities) -> Table:
         numbers = [number(value, ".3g") for value in (order, local.exponent, local.effective_components)]
         numbers += [number(value, ".1e") for value in (curve.deviation, curve.corrected_deviation)]
         rows.append([curve.measure, local.how, *numbers, number(curve.within_band, ".0%")])
-    return Table("", "What the measures see", note, [*heads, "dots within 2 sd"], rows)
+    optional = ("method", "within 2 SD", "corrected", "order", "largest deviation")
+    return Table("", "Sensitivity of the measures", note, [*heads, "within 2 SD"], rows, optional)
 
 
 def learning_tables(result: LearningResult) -> list[Table]:
-    """Return which PCs each measure learns first, and at which score each is half captured."""
+    """Return which PCs each measure learns first, and the score at which each PC is half captured."""
     heads = ["measure", "first PCs", "median difference", "largest", "rank correlation"]
     rows: list[list[str]] = []
-    for each in result.learned:
-        first = "-" if each.start is None else ", ".join(map(str, each.start.order[:8] + 1))
-        cells, found = ["-"] * 4, each.comparison
-        if found is not None:
-            differences = (found.median_difference, found.largest_difference, found.rank_correlation)
-            cells = [
-                *(f"{value:.3f}" for value in differences),
-                f"{found.never_predicted} / {found.never_run}",
-            ]
-        rows.append([each.measure, first, *map(Number, cells)])
+    for learned in result.learned:
+        first = "-" if learned.start is None else ", ".join(map(str, learned.start.order[:8] + 1))
+        cells, compared = ["-"] * 4, learned.comparison
+        if compared is not None:
+            differences = (compared.median_difference, compared.largest_difference, compared.rank_correlation)
+            never = f"{compared.never_predicted} / {compared.never_run}"
+            cells = [*(f"{value:.3f}" for value in differences), never]
+        rows.append([learned.measure, first, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): the learning order"
-    note = "first PCs: by the gradient at random starts, the fastest first"
-    order = Table("", title, note, [*heads, "never, predicted / run"], rows)
-    shown = [each for each in result.learned if each.prediction is not None]
+    note = (
+        "first PCs: the fastest first, by the gradient at random starts. never: PCs that are never half "
+        "captured, predicted / in the stored run"
+    )
+    order = Table("", title, note, [*heads, "never"], rows, ("rank correlation", "largest", "never"))
+    shown = [learned for learned in result.learned if learned.prediction is not None]
     if not shown:
         return [order]
     note = (
-        "predicted for gradient flow / a stored run, where there is one;\n"
-        "Adam moves the first PCs of CKA away from that, see simopt/theory/learning.py"
+        "predicted for gradient flow / in a stored run, if there is one. Adam, the default optimizer, "
+        "departs from gradient flow in the first PCs of CKA: see simopt/theory/learning.py"
     )
     halves = [
-        list(map(Number, [str(k + 1), *(_half(each, k) for each in shown)]))
+        list(map(Number, [str(k + 1), *(_half(learned, k) for learned in shown)]))
         for k in _shown(len(result.spectrum))
     ]
-    names = [each.measure for each in shown]
+    names = [learned.measure for learned in shown]
     return [order, Table("", "Score at half capture", note, ["PC", *names], halves)]
 
 
@@ -129,31 +134,35 @@ def _half(learned: Learned, k: int) -> str:
 
 
 def learning_remarks(result: LearningResult) -> list[str]:
-    """Return why nothing is predicted of a measure, or that no stored run can be compared with."""
-    told = []
-    for each in result.learned:
-        if each.refusal:
-            told.append(f"{each.measure}: {each.refusal}")
-        elif each.run is None:
-            command = f"`simopt run measure={each.measure}` makes one to compare with"
-            told.append(f"{each.measure}: no stored run on these data; {command}")
-    return told
+    """Return for each measure why it has no prediction, or that there is no stored run to compare it with."""
+    remarks = []
+    for learned in result.learned:
+        if learned.refusal:
+            remarks.append(f"{learned.measure}: {learned.refusal}")
+        elif learned.run is None:
+            remedy = f"`simopt run measure={learned.measure}` makes one to compare with"
+            remarks.append(f"{learned.measure}: no stored run on these data; {remedy}")
+    return remarks
 
 
 def bounds_table(result: BoundsResult) -> Table:
-    """Return, for each ordered pair of measures, between what the second lies at levels of the first."""
+    """Return, for each ordered pair of measures, the bounds of the second at levels of the first."""
     rows: list[list[str]] = []
-    for given, implied, found in result.pairs:
-        limits = zip(found.lower, found.upper, strict=True)
-        cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in limits]
-        rows.append([given, implied, *map(Number, cells)])
-    title = f"{result.dataset} ({result.source}): what one score proves about another"
-    note = "over all Y of as many units: proved limits, not always attained"
-    return Table("", title, note, ["given", "implied", *(f"at {level:g}" for level in LEVELS)], rows)
+    for first, second, limits in result.pairs:
+        ends = zip(limits.lower, limits.upper, strict=True)
+        cells = ["-" if math.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in ends]
+        rows.append([first, second, *map(Number, cells)])
+    title = f"{result.dataset} ({result.source}): what a score of one measure proves about another"
+    note = (
+        "range of the implied score where the given measure scores 0.5, 0.8 ...: proved for every Y with the "
+    )
+    note += "number of units of X, not always attained"
+    heads = ["given", "implied", *(f"at {level:g}" for level in LEVELS)]
+    return Table("", title, note, heads, rows, [f"at {level:g}" for level in (0.99, 0.5, 0.8, 0.95)])
 
 
 def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> Iterator[Table]:
-    """Give what was found of each pair, the boundary or the targets, and the verdicts."""
+    """Give the boundary or the targets of each pair, and the verdicts."""
     for result in results:
         title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
         if result.region is not None:
@@ -165,12 +174,12 @@ def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> 
 
 
 def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -> Table:
-    """Return one row a pair: area, verdict, and what the first thresholds imply."""
+    """Return a row for each pair: area, verdict, and what the first thresholds imply."""
     rows: list[list[str]] = []
     for result in results:
         area = number(None if result.region is None else result.region.area, ".3f")
         rows.append([" and ".join(result.names), area, result.verdict or "-", result.sentence()])
-    return Table("", title, "", ["measures", "area", "verdict", "implied"], rows)
+    return Table("", title, "", ["measures", "area", "verdict", "implied"], rows, ("implied", "area"))
 
 
 def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Table:
@@ -178,34 +187,38 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
     assert region is not None
     a, b = region.names
     labels = [] if inspected is None else list(inspected.decoding)
-    sides = [[f"{end} {b}", "spread", "distance", "captured", *labels] for end in ("least", "largest")]
+    ends = ("least", "largest")
+    facts = ["spread", "distance", "captured", *labels]
+    heads = [a, *(head for end in ends for head in (f"{end} {b}", *(f"{fact} ({end})" for fact in facts)))]
     share = None if inspected is None or spectrum is None else inspected.half_captured(spectrum)
     rows: list[list[str]] = []
-    for at, level in enumerate(region.levels):
+    for k, level in enumerate(region.levels):
         cells: list[str] = [Number(f"{level:g}")]
-        for side, values in enumerate((region.b_min, region.b_max)):
-            cells += [number(values[at], ".4f"), number(region.spread[at, side], ".4f")]
-            cells.append(Number(f"{region.feasibility[at, side]:.0e}"))
-            cells.append(number(None if share is None else share[at, side], ".0%"))
-            cells += [number(inspected.decoding[name][at, side], ".4f") for name in labels if inspected]
+        for end, values in enumerate((region.b_min, region.b_max)):
+            cells += [number(values[k], ".4f"), number(region.spread[k, end], ".4f")]
+            cells.append(Number(f"{region.feasibility[k, end]:.0e}"))
+            cells.append(number(None if share is None else share[k, end], ".0%"))
+            cells += [number(inspected.decoding[label][k, end], ".4f") for label in labels if inspected]
         rows.append(cells)
     note = (
-        "spread: over starts; distance: from the level;\n"
-        "captured: share of X's variance in PCs of which that Y holds half or more"
+        f"least, largest: {b} of the Y found at each level of {a}. spread: over starts. distance: of that Y "
+        "from the level. captured: share of X's variance in the PCs of which that Y captures half or more"
     )
-    return Table("", title, note, [a, *sides[0], *sides[1]], rows)
+    optional = [f"{fact} ({end})" for fact in ("distance", "spread", *reversed(facts[2:])) for end in ends]
+    return Table("", title, note, heads, rows, optional)
 
 
 def _square(result: JointRange, title: str) -> Table:
-    reached = result.square
-    assert reached is not None
-    columns = zip(reached.targets, reached.closest, reached.end, reached.settled, reached.steps, strict=True)
+    square = result.square
+    assert square is not None
+    columns = zip(square.targets, square.closest, square.end, square.settled, square.steps, strict=True)
     rows: list[list[str]] = [
         list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
-    note = "closest: the pair of scores nearest to the target"
-    return Table("", f"{title}, targets", note, ["target", "closest", "end", "state", "steps"], rows)
+    note = "closest: the pair of scores nearest to the target; end: the last pair"
+    heads = ["target", "closest", "end", "state", "steps"]
+    return Table("", f"{title}, targets", note, heads, rows, ("steps", "end"))
 
 
 def _pair(scores: FloatArray) -> str:
@@ -214,24 +227,24 @@ def _pair(scores: FloatArray) -> str:
 
 def of_report(collected: Collected) -> Iterator[Table]:
     """Give the tables of stored sensitivities, and the verdicts or targets of stored joint ranges."""
-    for found in collected.sensitivities:
-        strengths = ", ".join(f"{strength:g}" for strength in found.strengths)
-        told = f"what the measures see; {found.perturbation} {strengths}"
-        yield replace(_summary(found), caption=f"{found.dataset} ({found.source}): {told}")
+    for result in collected.sensitivities:
+        strengths = ", ".join(f"{strength:g}" for strength in result.strengths)
+        caption = f"{result.dataset} ({result.source}): sensitivity to {result.perturbation} {strengths}"
+        yield replace(_summary(result), caption=caption)
     for (dataset, source), group in groupby(
-        collected.joints, key=lambda found: (found.dataset, found.source)
+        collected.joints, key=lambda joint: (joint.dataset, joint.source)
     ):
-        results = list(group)
-        regions = [each for each in results if each.region is not None]
+        joints = list(group)
+        regions = [joint for joint in joints if joint.region is not None]
         if regions:
             yield verdicts_table(regions, f"{dataset} ({source}): joint ranges")
-        for each in results:
-            if each.region is None:
-                yield from joint_tables([each], None)
+        for joint in joints:
+            if joint.region is None:
+                yield from joint_tables([joint], None)
 
 
 def card_tables(cards: Sequence[cards_of.Card]) -> Iterator[Table]:
-    """Give all that cards say, side by side."""
+    """Give the tables of cards, side by side."""
     yield cards_of.about_table(cards)
     yield cards_of.invariance_table(cards)
     for result in cards_of.sensitivities(cards):

@@ -1,6 +1,7 @@
-"""What a shell completes an override to: the keys of a command, and what they may be set to.
+"""Shell completion of overrides: the keys of a command, and their values.
 
-Every command imports this module; the catalogue, with which numpy comes, is imported only where a shell asks.
+Every command imports this module, so the catalogue, which loads numpy, is imported inside the functions: only
+a shell that completes a word waits for it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 
 import typer
 
-_OWN_KEYS = ("joint", "sensitivity")
-"""Commands whose overrides are of their own file in ``configs``; the others take those of run."""
-_NAMED_ELSEWHERE = {"measures": "measure", "track": "measure"}
-"""Keys that take names of a group."""
-_ABOUT = ("_target_", "name", "aliases")
+_WITH_CONFIG = ("joint", "sensitivity")
+"""Commands with a YAML file in ``configs``; the others take the keys of run."""
+_NAMES_OF = {"measures": "measure", "track": "measure"}
+"""Keys whose values are names of another group."""
+_NO_OPTIONS = ("_target_", "name", "aliases")
 
 
 def measures(incomplete: str) -> list[str]:
-    """Return the measures, and then the aliases, that begin so."""
+    """Return the measures, and then the aliases, that begin with ``incomplete``."""
     from simopt import catalogue
 
     names = [*catalogue.names("measure"), *sorted(catalogue.aliases("measure"))]
@@ -27,19 +28,19 @@ def measures(incomplete: str) -> list[str]:
 
 
 def datasets(incomplete: str) -> list[str]:
-    """Return the datasets that begin so."""
+    """Return the datasets that begin with ``incomplete``."""
     from simopt import catalogue
 
     return [name for name in catalogue.names("dataset") if name.startswith(incomplete)]
 
 
 def measures_and_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the measures that begin so, and what an override may go on as."""
+    """Return the measures and the overrides that begin with ``incomplete``."""
     return [*measures(incomplete), *overrides(ctx, incomplete)]
 
 
 def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return what an override may go on as: keys, or the values of the one key that is left.
+    """Return the keys that begin with ``incomplete``, or the values of the only one that does.
 
     A shell may hand over ``measure=c`` whole, as zsh and fish do, or as the words ``measure``, ``=`` and
     ``c``, as bash does.
@@ -52,50 +53,50 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
         return _values(settings, words[-1], incomplete)
     key, equals, value = incomplete.partition("=")
     if equals:
-        return [f"{key}={each}" for each in _values(settings, key, value)]
-    keys = [each for each in settings if each.startswith(incomplete)]
+        return [f"{key}={choice}" for choice in _values(settings, key, value)]
+    keys = [name for name in settings if name.startswith(incomplete)]
     if len(keys) == 1:
-        return [f"{keys[0]}={each}" for each in _values(settings, keys[0], "") or [""]]
-    return [f"{each}=" for each in keys]
+        return [f"{keys[0]}={choice}" for choice in _values(settings, keys[0], "") or [""]]
+    return [f"{name}=" for name in keys]
 
 
 def _settings(command: str, words: list[str]) -> dict[str, list[str]]:
-    """Return the values of every key of a command; options of a group are those of its chosen entry."""
+    """Return the values of every key of a command; the options of a group are those of its chosen entry."""
     from simopt import catalogue
 
     words = " ".join(words).replace(" = ", "=").split(" ")
-    root = catalogue.root(command if command in _OWN_KEYS else "run")
-    found: dict[str, list[str]] = {}
+    root = catalogue.root(command if command in _WITH_CONFIG else "run")
+    settings: dict[str, list[str]] = {}
     for entry in root.pop("defaults"):
-        for group, chosen in entry.items() if isinstance(entry, Mapping) else ():
-            found[group] = [*catalogue.names(group), *catalogue.aliases(group)]
-            given = [word.partition("=")[2] for word in words if word.startswith(f"{group}=")]
-            name = given[-1] if given else chosen
-            if name in found[group]:
-                options = {k: v for k, v in catalogue.read(group, name).items() if k not in _ABOUT}
-                found |= _scalars(options, f"{group}.")
-    found |= _scalars({key: value for key, value in root.items() if key != "hydra"})
-    found |= {key: catalogue.names(group) for key, group in _NAMED_ELSEWHERE.items() if key in found}
+        for group, default in entry.items() if isinstance(entry, Mapping) else ():
+            settings[group] = [*catalogue.names(group), *catalogue.aliases(group)]
+            chosen = [word.partition("=")[2] for word in words if word.startswith(f"{group}=")]
+            name = chosen[-1] if chosen else default
+            if name in settings[group]:
+                options = {k: v for k, v in catalogue.read(group, name).items() if k not in _NO_OPTIONS}
+                settings |= _scalars(options, f"{group}.")
+    settings |= _scalars({key: value for key, value in root.items() if key != "hydra"})
+    settings |= {key: catalogue.names(group) for key, group in _NAMES_OF.items() if key in settings}
     if command == "sweep":
-        found["+experiment"] = catalogue.names("experiment")
-    return found
+        settings["+experiment"] = catalogue.names("experiment")
+    return settings
 
 
 def _scalars(node: Mapping[str, Any], before: str = "") -> dict[str, list[str]]:
-    """Return the keys of a tree, each with its default, or with both values where it is a switch."""
-    found: dict[str, list[str]] = {}
+    """Return the dotted keys of a tree, each with its default, or with both values if it is boolean."""
+    scalars: dict[str, list[str]] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
-            found |= _scalars(value, f"{before}{key}.")
+            scalars |= _scalars(value, f"{before}{key}.")
         elif isinstance(value, bool):
-            found[f"{before}{key}"] = ["true", "false"]
+            scalars[f"{before}{key}"] = ["true", "false"]
         else:
-            found[f"{before}{key}"] = [value if isinstance(value, str) else json.dumps(value)]
-    return found
+            scalars[f"{before}{key}"] = [value if isinstance(value, str) else json.dumps(value)]
+    return scalars
 
 
 def _values(settings: Mapping[str, list[str]], key: str, incomplete: str) -> list[str]:
-    """Return the values of a key that begin as the last one of a list does, after those before it."""
+    """Return the completions of a value; of a list, ``[a,b``, only its last item is completed."""
     before = incomplete[: 1 + max(incomplete.rfind(","), incomplete.rfind("["))]
     last = incomplete.removeprefix(before)
-    return [before + each for each in settings.get(key, []) if each.startswith(last)]
+    return [before + choice for choice in settings.get(key, []) if choice.startswith(last)]

@@ -1,4 +1,4 @@
-"""What a person sees: errors in one or two lines, warnings that cannot be missed, a progress bar."""
+"""Output of the commands: results, errors in one or two lines, warnings, progress bars."""
 
 from __future__ import annotations
 
@@ -41,15 +41,14 @@ if TYPE_CHECKING:
     from simopt.report.document import Table
 
 _SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
-"""Our own warnings that are shown in one line."""
+"""Warnings of simopt that are shown in one line each."""
 
-_OUTSIDE_A_TERMINAL = 200
+_PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
 
 def out() -> Console:
-    """Return the console of results, wide enough for a table where it is not a terminal."""
-    width = None if sys.stdout.isatty() else _OUTSIDE_A_TERMINAL
-    return Console(width=width, highlight=False)
+    """Return the console of results, standard output."""
+    return Console(width=None if sys.stdout.isatty() else _PIPED, highlight=False)
 
 
 def err() -> Console:
@@ -59,11 +58,11 @@ def err() -> Console:
 
 @contextlib.contextmanager
 def errors_as_lines(debug: bool) -> Iterator[None]:
-    """Turn exceptions into one or two lines and an exit code; with ``debug`` also show the traceback."""
+    """Turn exceptions into one or two lines and an exit code; with ``debug`` show the traceback as well."""
     try:
         yield
-    except (typer.Exit, BrokenPipeError):
-        raise  # at a broken pipe whoever read the output has gone, and Typer ends quietly
+    except typer.Exit:
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
@@ -73,20 +72,22 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
 
 
 def _ending(error: BaseException, debug: bool) -> tuple[str, int]:
-    """Return what is said of an exception, and the exit code."""
-    if isinstance(error, SimoptError) and not (isinstance(error, InputError) and _of_an_interrupt(error)):
+    """Return the message of an exception and its exit code."""
+    interrupted = _by_an_interrupt(error)
+    # An interrupt leaves work half done, so cleaning up may complain of its input; a full disk is still news.
+    if isinstance(error, SimoptError) and not (isinstance(error, InputError) and interrupted):
         return str(error), error.exit_code
     if isinstance(error, MemoryError):
         return "out of memory", 1
-    if _of_an_interrupt(error):
+    if interrupted:
         return "interrupted", 130
     first = str(error).splitlines()[0] if str(error) else ""
     hint = "" if debug else "--debug shows the traceback; please report it."
     return f"unexpected {type(error).__name__}: {first}\n{hint}".strip(), 1
 
 
-def _of_an_interrupt(error: BaseException | None) -> bool:
-    """Whether an interrupt led to an error: in cleaning up, a library may stumble over what is half done."""
+def _by_an_interrupt(error: BaseException | None) -> bool:
+    """Return whether an exception is an interrupt, or was raised while one was handled."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -94,48 +95,50 @@ def _of_an_interrupt(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def command(debug: bool) -> Iterator[None]:
-    """Show what goes wrong in a command, and what it warns of, as people are to see it."""
+    """Run the body of a command: its errors and warnings are shown as lines."""
     with errors_as_lines(debug), warnings_shown():
         yield
 
 
 def print_json(value: Any) -> None:
-    """Print plain values or results, one or a list, as strict JSON with the version of their keys."""
+    """Print plain values or results, one or a list, as strict JSON; each object says ``schema: 1``."""
     from simopt.checks import as_plain
 
-    def versioned(each: Any) -> Any:
-        plain = each.as_json() if hasattr(each, "as_json") else each
+    def versioned(result: Any) -> Any:
+        plain = result.as_json() if hasattr(result, "as_json") else result
         return {"schema": 1, **plain} if isinstance(plain, dict) else plain
 
-    shown = [versioned(each) for each in value] if isinstance(value, list) else versioned(value)
+    shown = [versioned(result) for result in value] if isinstance(value, list) else versioned(value)
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
 
 
-def deliver(value: Any, as_json: bool, tables: Callable[[], Iterable[Table]]) -> None:
+def deliver(value: Any, tables: Callable[[], Iterable[Table]], *, as_json: bool, wide: bool) -> None:
     """Print plain values or results as JSON, or their tables."""
     if as_json:
         print_json(value)
     else:
-        show(tables())
+        show(tables(), wide=wide)
 
 
-def show(tables: Iterable[Table]) -> None:
-    """Print tables on standard output."""
+def show(tables: Iterable[Table], *, wide: bool, **options: Any) -> None:
+    """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
     from simopt.app.terminal.render import as_rich
 
+    console = out()
+    whole = wide or not console.is_terminal
     for table in tables:
-        out().print(as_rich(table))
+        console.print(as_rich(table, console.width, whole=whole, **options), crop=False)
 
 
 def say(*lines: object, style: str | None = None, error: bool = False) -> None:
-    """Print lines as they are, on standard output or standard error."""
+    """Print lines without markup and without wrapping, on standard output or standard error."""
     console = err() if error else out()
     for line in lines:
         console.print(str(line), markup=False, soft_wrap=True, style=style)
 
 
 def check_figure(path: Path | None) -> None:
-    """Refuse a file to draw into, if one is asked for, that is no figure, before anything is computed."""
+    """Refuse the suffix of a figure file, if there is one, before anything is computed."""
     if path is not None:
         from simopt.report.style import check_suffix  # loads matplotlib
 
@@ -144,7 +147,7 @@ def check_figure(path: Path | None) -> None:
 
 @contextlib.contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show our own warnings on standard error: that of a surrogate framed, so that it is not missed."""
+    """Show the warnings of simopt on standard error, that of a surrogate in a frame to be noticed."""
     with warnings.catch_warnings():
         for category in (SurrogateWarning, *_SHOWN):
             warnings.simplefilter("always", category)
@@ -164,7 +167,7 @@ def warnings_shown() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bars(*columns: ProgressColumn) -> Iterator[Progress | None]:
-    """Give bars with more columns; None where standard error is no terminal."""
+    """Give progress bars with additional columns; None where standard error is not a terminal."""
     console = err()
     if not console.is_terminal:
         yield None
@@ -176,7 +179,7 @@ def _bars(*columns: ProgressColumn) -> Iterator[Progress | None]:
 
 @contextlib.contextmanager
 def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]]:
-    """Give an observer that draws a bar with score, steps a second and time left; silent elsewhere."""
+    """Give an observer that draws a bar with score, steps per second and time left; on a terminal only."""
     speed = TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most")
     with _bars(MofNCompleteColumn(), speed) as bars:
         if bars is None:
@@ -197,7 +200,10 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 
 @contextlib.contextmanager
 def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Give an observer of what is at work and how far it is, a bar each; outside a terminal a line."""
+    """Give an observer that draws a bar for each title.
+
+    Outside a terminal it prints a line for each title if ``named``, and nothing if not.
+    """
     tasks: dict[str, TaskID | None] = {}
 
     def observe(title: str, done: int, total: int) -> None:
@@ -214,7 +220,7 @@ def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], Non
 
 
 class _Download:
-    """What a download reports to, drawn as a bar; the names are those that pooch calls."""
+    """The progress bar of a download, with the methods that pooch calls."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         self.progress = progress
@@ -223,19 +229,19 @@ class _Download:
         """The bytes of the file."""
 
     def update(self, n: int) -> None:
-        """Go on by ``n`` bytes."""
+        """Add ``n`` bytes."""
         self.progress.update(self.task, advance=n, total=self.total or None)
 
     def reset(self) -> None:
-        """Start at zero again."""
+        """Start again at zero."""
         self.progress.update(self.task, completed=0)
 
     def close(self) -> None:
-        """Nothing is left to do: the bar is taken away as a whole."""
+        """Do nothing: the bar disappears when :func:`download_bar` ends."""
 
 
 @contextlib.contextmanager
 def download_bar(title: str) -> Iterator[ProgressBar | None]:
-    """Give a bar for downloads, bytes and time left; None where standard error is no terminal."""
+    """Give the bar of a download, in bytes; None where standard error is not a terminal."""
     with _bars(DownloadColumn()) as bars:
         yield None if bars is None else _Download(bars, title)

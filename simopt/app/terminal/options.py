@@ -11,27 +11,33 @@ from simopt.app.terminal import completion
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show all columns of a table, however narrow the terminal is.")
+]
 ConfigDir = Annotated[
-    Path | None, typer.Option("--config-dir", help="A folder with your own measure/, dataset/ ... yamls.")
+    Path | None,
+    typer.Option(
+        "--config-dir", help="A folder of your own YAML files: measure/NAME.yaml, dataset/NAME.yaml ..."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         autocompletion=completion.overrides,
-        metavar="[KEY=VALUE]...",
-        help="Overrides in Hydra's grammar, for instance measure=nbs dataset=mante measure.form=angular.",
+        metavar="KEY=VALUE",
+        help="Settings in Hydra's grammar, for instance measure=nbs dataset=mante measure.form=angular.",
     ),
 ]
 Recording = Annotated[
     str,
     typer.Argument(
         metavar="X",
-        help="The recording: a dataset of `simopt datasets`, or npy, npz, h5, mat, nc, csv, tsv, parquet: "
-        "(samples, units) or (time, condition, unit).",
+        help="The recording: a name listed by `simopt datasets`, or a file (npy, npz, h5, mat, nc, csv, tsv "
+        "or parquet) that holds (samples, units) or (time, condition, unit).",
     ),
 ]
 OwnFile = Annotated[
-    Path, typer.Argument(metavar="Y", help="Your data, a file with the same samples in the same order.")
+    Path, typer.Argument(metavar="Y", help="Your data: a file with the samples of X, in the same order.")
 ]
 FigureFile = Annotated[
     Path | None, typer.Option("--figure", help="Draw the result into this .png, .pdf or .svg file.")
@@ -39,13 +45,15 @@ FigureFile = Annotated[
 Draws = Annotated[
     int | None,
     typer.Option(
-        "--draws", help="Unrelated data to compare with, of each kind; default: 100, none with all."
+        "--draws",
+        help="Random datasets, unrelated to X, to compare with; default: 100, or 0 with measure=all.",
     ),
 ]
 Snr = Annotated[
     float | None,
-    typer.Option("--snr", help="Signal-to-noise ratio of X, for a ceiling where there are no single trials."),
+    typer.Option("--snr", help="Signal-to-noise ratio of X: gives a noise ceiling without single trials."),
 ]
 Identifiers = Annotated[
-    str | None, typer.Option("--ids", metavar="LABEL", help="The label that names the rows in both files.")
+    str | None,
+    typer.Option("--ids", metavar="LABEL", help="The label that identifies samples in both files."),
 ]

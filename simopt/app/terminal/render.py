@@ -1,30 +1,99 @@
-"""Tables of the terminal, drawn from what a table holds."""
+"""Tables drawn with rich: as wide as the terminal allows, without breaking a name or a number."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
 if TYPE_CHECKING:
     from simopt.report.document import Table
 
-
-def as_rich(table: Table) -> RichTable:
-    """Return a table as rich draws it: numbers on the right, text folded, no heads where none has a name."""
-    drawn = RichTable(
-        title=Text(table.caption),
-        caption=Text(table.note) if table.note else None,
-        show_header=any(table.heads),
-    )
-    for name, numeric in zip(table.heads, table.numeric, strict=True):
-        drawn.add_column(Text(name), overflow="fold", justify="right" if numeric else "left")
-    for row in table.rows:
-        drawn.add_row(*(Text(text if (text := str(cell)).isprintable() else _escaped(text)) for cell in row))
-    return drawn
+_READABLE = 20
+"""Least characters of a line of text; narrower columns turn a sentence into a tower of single words."""
+_PIECES = re.compile(r" / |\n")
+"""Where the cell of a number may be broken: between theory and experiment."""
 
 
-def _escaped(text: str) -> str:
-    """Return text with what a terminal would obey as escapes, but for line breaks."""
+def as_rich(
+    table: Table, width: int = 200, *, whole: bool = True, styles: Mapping[str, str] | None = None
+) -> Group:
+    """Return a table as rich draws it, numbers on the right, with its title, its note and what was left out.
+
+    Parameters
+    ----------
+    table : Table
+    width : int
+        Of the terminal, in characters.
+    whole : bool
+        Whether all columns are drawn, even where they do not fit. If not, columns are left out until the
+        others fit, in the order that ``Table.optional`` explains, and a last line names them.
+    styles : mapping, optional
+        The style of a cell, by its text.
+    """
+    title, note, *heads = map(_printable, [table.caption, table.note, *table.heads])
+    rows = [[_printable(cell) for cell in row] for row in table.rows]
+    measured = [_measured(head, [row[k] for row in rows], table.numeric[k]) for k, head in enumerate(heads)]
+    least, widths = [narrow for narrow, _ in measured], [full for _, full in measured]
+    # Without heads a table is a list of facts: none is less important, and a long word is broken instead.
+    facts = not any(heads)
+    kept = list(range(len(heads))) if whole or facts else _fitting(table, least, width)
+    while sum(widths[k] for k in kept) > _inside(width, kept):  # the widest column wraps first
+        wider = [k for k in kept if widths[k] > (1 if facts else least[k])]
+        if not wider:
+            break
+        widths[max(wider, key=widths.__getitem__)] -= 1
+    frame = width - _inside(width, kept)
+    drawn = RichTable(show_header=not facts, width=frame + sum(widths[k] for k in kept))
+    for k in kept:
+        drawn.add_column(
+            Text(heads[k]),
+            width=widths[k],
+            overflow="fold",
+            justify="right" if table.numeric[k] else "left",
+        )
+    for row in rows:
+        cells = [row[k] if cell_len(row[k]) <= widths[k] else row[k].replace(" / ", " /\n") for k in kept]
+        drawn.add_row(*(Text(cell, (styles or {}).get(cell, "")) for cell in cells))
+    left_out = [head for k, head in enumerate(heads) if k not in kept]
+    lines = [Text(note, "table.caption")] if note else []
+    if left_out:
+        count = "1 column" if len(left_out) == 1 else f"{len(left_out)} columns"
+        lines.append(Text(f"{count} left out: {'; '.join(left_out)} (--wide shows all)"))
+    return Group(Text(title, "table.title"), drawn, *lines)
+
+
+def _measured(head: str, cells: Sequence[str], numeric: bool) -> tuple[int, int]:
+    """Return the least width of a column, which breaks no word and no number, and its full width."""
+    full = max(map(cell_len, [head, *(line for cell in cells for line in cell.split("\n"))]))
+    pieces = [piece for cell in cells for piece in (_PIECES.split(cell) if numeric else cell.split())]
+    readable = 0 if numeric else min(full, _READABLE)
+    return max(readable, *map(cell_len, [*head.split(), *pieces, " "])), full
+
+
+def _inside(width: int, columns: Sequence[int]) -> int:
+    """Return the width left for cells: a column costs two spaces and a line, and a last line is drawn."""
+    return width - 3 * len(columns) - 1
+
+
+def _fitting(table: Table, least: Sequence[int], width: int) -> list[int]:
+    """Return the columns, from 0, that fit into a width in their least widths."""
+    kept = list(range(len(table.heads)))
+    optional = [list(table.heads).index(head) for head in table.optional]
+    for k in dict.fromkeys([*optional, *kept[:0:-1]]):
+        if sum(least[j] for j in kept) <= _inside(width, kept):
+            break
+        kept.remove(k)
+    return kept
+
+
+def _printable(text: str) -> str:
+    """Return text with the characters that a terminal would obey as escapes, but for line breaks."""
+    if text.isprintable():
+        return str(text)
     return "\n".join(line if line.isprintable() else repr(line) for line in text.split("\n"))

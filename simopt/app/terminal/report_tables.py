@@ -1,4 +1,4 @@
-"""The tables of the command ``report``: runs, good scores, analyses, a comparison with the paper."""
+"""The tables of ``simopt report``: runs, good scores, analyses, a comparison with published numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEVER = "never"
 
 
 def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> Iterator[Table]:
-    """Give the tables of what was found: runs, good scores, analyses, a comparison with the paper."""
+    """Give the tables of stored results: runs, good scores, analyses, a comparison with published numbers."""
     from simopt.report.tables import good_scores_table, runs_table
 
     if collected.summaries:
@@ -34,15 +34,17 @@ def report_tables(collected: Collected, compared: Sequence[Comparison] | None = 
 
 def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
     note = (
-        "here: means over replicates, of good scores the median; data: computed from published data, by eye: "
-        "read from a figure"
+        "here: mean over replicates, of good scores the median; from data: computed from the published data; "
+        "from by eye: read from a figure"
     )
     heads = ("measure", "what", "published", "here", "difference", "from", "note")
     cells: list[list[str]] = []
     for row in rows:
         numbers = map(Number, (_published(row), _here(row), _difference(row)))
         cells.append([row.measure, row.what, *numbers, row.origin, row.note])
-    return Table("published", f"{name}: the paper's numbers and these", note, heads, cells)
+    return Table(
+        "published", f"{name}: published numbers", note, heads, cells, ("note", "from", "difference")
+    )
 
 
 def _published(row: Comparison) -> str:

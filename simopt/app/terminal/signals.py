@@ -10,9 +10,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Give a question that SIGINT and SIGTERM answer with yes, and tell of it; a second one acts at once.
+    """Give a function that returns whether SIGINT or SIGTERM came; ``tell`` is called when one does.
 
-    So does the first one before the question was ever put: nobody polls while data are loaded.
+    A second signal acts at once. So does the first one as long as the function was never called: while data
+    are loaded nothing polls it.
     """
     came: list[int] = []
     polled: list[bool] = []

@@ -1,4 +1,4 @@
-"""What tables of the terminal hold; those that pages show as well are in :mod:`simopt.report`."""
+"""The tables of the commands; those that pages show as well are in :mod:`simopt.report`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simopt.report.document import Number, Table
+from simopt.report.tables import GOOD_NOTE
 
 if TYPE_CHECKING:
     from simopt.workflows.attribute import AttributeResult
@@ -14,19 +15,19 @@ if TYPE_CHECKING:
     from simopt.workflows.explain import ExplainResult
 
 _ROUTES = {
-    "closed form": "all by formula",
-    "downdate": "all by downdates",
-    "refit": "each scored anew",
+    "closed form": "closed form",
+    "downdate": "rank-one updates",
+    "refit": "recomputed for each part",
 }
 
 
 def number(value: float | None, style: str, none: str = "-") -> Number:
-    """Return the cell of a number, or of what stands for None and NaN."""
+    """Return the cell of a number; ``none`` stands for None and NaN."""
     return Number(none if value is None or math.isnan(value) else f"{value:{style}}")
 
 
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the measures, one row each, by family."""
+    """Return a row for each measure, sorted by family."""
     heads = ("family", "measure", "range", "best", "ignores in Y", "optimizable", "aliases")
     rows = [
         [
@@ -40,13 +41,14 @@ def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for card in sorted(cards, key=lambda card: (card["family"], card["name"]))
     ]
+    note = "`simopt measures NAME` shows formula, source and aliases"
     return Table(
-        "measures", "Measures", "`simopt measures NAME` shows formula, source and aliases", heads, rows
+        "measures", "Measures", note, heads, rows, ("aliases", "family", "optimizable", "range", "best")
     )
 
 
 def measure_card(card: Mapping[str, Any]) -> Table:
-    """Return one measure, a fact in each row."""
+    """Return the facts of one measure, one in each row."""
     rows = [[key.replace("_", " "), _worded(value)] for key, value in card.items()]
     return Table("measure", card["name"], "", ("", ""), rows)
 
@@ -60,8 +62,8 @@ def _worded(value: Any) -> str:
 
 
 def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the datasets, one row each."""
-    note = "source: what is taken now; `simopt datasets fetch NAME` gets a recording"
+    """Return a row for each dataset."""
+    note = "source: what dataset=NAME loads here now; `simopt datasets fetch NAME` downloads a recording"
     heads = ("dataset", "shape", "labels", "source", "size", "licence", "citation")
     rows = []
     for card in cards:
@@ -69,11 +71,11 @@ def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
         labels = ", ".join(card["labels"]) or ("yours" if card["name"] == "file" else "none")
         synthetic = " (synthetic)" if card["source"] == "surrogate" else ""
         rows.append([card["name"], shape, labels + synthetic, *(card[key] for key in heads[3:])])
-    return Table("datasets", "Datasets", note, heads, rows)
+    return Table("datasets", "Datasets", note, heads, rows, ("licence", "citation", "size", "labels"))
 
 
 def dataset_table(card: Mapping[str, Any]) -> Table:
-    """Return one dataset: its shape, spectrum and labels, with how well each is decoded."""
+    """Return one dataset: its shape, spectrum and labels, with the decoding accuracy of each label."""
     spectrum = card["spectrum"]
     leading = ", ".join(f"{share:.1%}" for share in spectrum[:8])
     rows = {
@@ -95,51 +97,57 @@ def _decoded(facts: Mapping[str, Any]) -> str:
     over_time, published = facts["over_time"], f"{facts['accuracy_published']:.3f}"
     best = max(range(len(over_time)), key=over_time.__getitem__)
     peak = f", {over_time[best]:.3f} in time bin {best}" if len(over_time) > 1 else ""
-    told = f"{facts['accuracy']:.3f} standardized{peak}"
+    standardized = f"{facts['accuracy']:.3f} standardized{peak}"
     if not facts["classes"]:
-        return f"continuous; decoded with R2 {told}, {published} as the published decoder scales"
+        return f"continuous; decoded with R2 {standardized}; {published} with the published scaling"
     classes = f"{facts['classes']} classes, chance {facts['chance']:.3f}"
-    return f"{classes}; decoded with accuracy {told}; {published} by the published decoder"
+    return f"{classes}; decoded with accuracy {standardized}; {published} by the published decoder"
 
 
 def scores_table(result: CompareResult) -> Table:
-    """Return scores, where they stand, and the reason for each that was not computed."""
-    note = "unrelated: mean of random data with the spectrum of Y, and what 95 % of them do not pass"
+    """Return each score with its null and ceiling, and the reason for each that was not computed."""
+    note = "null: mean and 95th percentile over random data with the spectrum of Y"
     for standing in result.standings:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
-    heads = ("measure", "score", "unrelated", "95 %", "percentile", "ceiling", "not computed because")
+    reason = ["not computed because"] if result.skipped else []
+    heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), ""]
+        [
+            row["measure"],
+            *(number(row[key], style, "") for key, style in styles.items()),
+            *("" for _ in reason),
+        ]
         for row in result.table()
     ]
-    rows += [[name, *[Number("")] * len(styles), reason] for name, reason in result.skipped.items()]
-    return Table("scores", result.title, note, heads, rows)
+    rows += [[name, *[Number("")] * len(styles), why] for name, why in result.skipped.items()]
+    optional = ("null mean", "ceiling", "null 95 %", *reason)
+    return Table("scores", result.title, note, heads, rows, optional)
 
 
 def advice_table(result: ExplainResult) -> Table:
-    """Return what each measure is good for on a recording, and its good scores."""
+    """Return the verdict on each measure for a recording, and its good scores."""
     variables = list(result.reference)
     rows: list[list[str]] = [
         [
-            each.verdict.measure,
-            each.verdict.kind,
-            number(each.verdict.gap, ".2f", ""),
-            *(Number(each.good[name].worded() if name in each.good else "") for name in variables),
-            each.verdict.reason,
+            explained.verdict.measure,
+            explained.verdict.kind,
+            number(explained.verdict.gap, ".2f", ""),
+            *(Number(explained.good[name].worded() if name in explained.good else "") for name in variables),
+            explained.verdict.reason,
         ]
-        for each in result.explained
+        for explained in result.explained
     ]
     heads = ["measure", "verdict", "gap", *(f"good score, {name}" for name in variables), "because"]
-    note = "good score: accuracy has risen from chance by nine tenths of the recording's rise"
-    return Table("advice", "Measures on this recording", note, heads, rows)
+    note = f"good score: {GOOD_NOTE}"
+    return Table("advice", "Measures on this recording", note, heads, rows, ("gap", *heads[3:-1], "because"))
 
 
 def attribution_table(result: AttributeResult, top: int) -> Table:
-    """Return the parts with the largest changes, so many rows."""
+    """Return the ``top`` parts with the largest changes."""
     first = ["first order"] if result.first_order is not None else []
-    known = ["what it is"] if result.about else []
-    heads = ["rank", "part", *known, "share of variance", "change", *first, "what it does"]
+    labels = ["labels"] if result.about else []
+    heads = ["rank", "part", *labels, "share of variance", "change", *first, "effect"]
     rows: list[list[str]] = []
     for rank, row in enumerate(result.table()[:top], start=1):
         change = row["change"]
@@ -149,7 +157,7 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
             [
                 Number(str(rank)),
                 row["part"],
-                *(about for _ in known),
+                *(about for _ in labels),
                 number(row["share"], ".2%"),
                 number(change, "+.6f", "undefined"),
                 *(number(row["first_order"], "+.6f") for _ in first),
@@ -157,9 +165,11 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
             ]
         )
     count = len(result.change)
-    note = f"{min(top, count)} of {count}; change: the score without it, less the score"
+    note = f"{min(top, count)} of {count}; change = score without this part - full score"
     note += f"; {_ROUTES[result.route]}"
     if result.route != "refit" and result.refitted:
-        note += f", but {result.refitted} scored anew"
+        note += f", {result.refitted} recomputed"
     note += f"\n{result.reason}" if result.reason else ""
-    return Table("attribution", result.title, note, heads, rows)
+    return Table(
+        "attribution", result.title, note, heads, rows, ("rank", *first, "share of variance", *labels)
+    )
