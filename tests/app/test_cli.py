@@ -123,7 +123,7 @@ def test_debug_shows_the_traceback(simopt) -> None:
 
 
 def test_a_file_that_may_not_grow_fails_the_run(simopt_process, tmp_path: Path) -> None:
-    limit = 20_000  # bytes a file
+    limit = 40_000  # bytes a file
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
