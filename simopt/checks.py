@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -203,13 +203,14 @@ def one_of(value: str, choices: Iterable[str], what: str) -> None:
         raise unknown(str(value), names, what)
 
 
-def at_least(value: float, low: float, what: str, *, strict: bool = False) -> None:
-    """Refuse what is not a finite number of at least ``low`` (greater than it if ``strict``)."""
+def at_least(value: float, low: float, what: str, high: float = math.inf, *, strict: bool = False) -> None:
+    """Refuse what is not a finite number from ``low`` (greater than it if ``strict``) to ``high``."""
     # bool is a subclass of int: True would pass as 1.
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not _finite(value) or value < low or (strict and value == low):
-        relation = "greater than" if strict else "at least"
-        raise InputError(f"{what} is {value!r}; it must be a number {relation} {low:g}.")
+    if not number or not _finite(value) or not low <= value <= high or (strict and value == low):
+        least = f"{'greater than' if strict else 'at least'} {low:g}"
+        most = f", at most {high:g}" if high < math.inf else ""
+        raise InputError(f"{what} is {value!r}; it must be a number {least}{most}.")
 
 
 def _finite(value: float) -> bool:
@@ -261,6 +262,33 @@ def flag(value: bool, what: str) -> None:
     """Refuse what is not a bool, such as the text "no"."""
     if not isinstance(value, bool):
         raise InputError(f"{what} is {value!r}; it must be true or false.")
+
+
+def options(owner: Any, **bounds: float | tuple[float, float]) -> None:
+    """Refuse options of a dataclass that its annotations or ``bounds`` rule out.
+
+    A bool must be true or false, and a Literal one of its choices. An option in ``bounds`` must be a whole
+    number, or any number if its annotation has float; None passes where the annotation has it.
+
+    Parameters
+    ----------
+    owner : dataclass
+        Its ``name`` is in the errors.
+    **bounds
+        The lowest value of an option, or (lowest, highest).
+    """
+    for option, kind in get_type_hints(type(owner)).items():
+        value: Any = getattr(owner, option, None)
+        what = f"{option} of {owner.name}"
+        if kind is bool:
+            flag(value, what)
+        elif get_origin(kind) is Literal:
+            one_of(value, get_args(kind), what)
+        elif option in bounds and not (value is None and type(None) in get_args(kind)):
+            limits = bounds[option]
+            low, *high = limits if isinstance(limits, tuple) else (limits,)
+            check: Callable[..., None] = at_least if float in (kind, *get_args(kind)) else whole
+            check(value, low, what, *high)
 
 
 def suffix(path: Path | None, required: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -119,20 +119,6 @@ class Measure(ABC):
 
     name: str
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def _check_choices(self) -> None:
-        """Refuse an option that is not among the choices of its Literal type, or not a bool.
-
-        Raises
-        ------
-        InputError
-            The value of an option is not one of its choices.
-        """
-        for option, kind in get_type_hints(type(self)).items():
-            if kind is bool:
-                checks.flag(getattr(self, option), f"{option} of {self.name}")
-            elif get_origin(kind) is Literal:
-                checks.one_of(getattr(self, option), get_args(kind), f"{option} of {self.name}")
 
     @property
     @abstractmethod

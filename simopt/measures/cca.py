@@ -187,16 +187,10 @@ class CCA(Measure):
     variance: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        if self.power not in (1, 2):
-            raise InputError(
-                f"power of {self.name} is {self.power!r}; it must be 1 (rho) or 2 (rho squared)."
-            )
+        checks.options(self, power=(1, 2))
         if self.form == "angle" and (self.power, self.normalizer) != (1, "ranks"):
             raise InputError(f"{self.name}: form 'angle' needs power=1 and normalizer=ranks.")
-        checks.at_least(self.variance, 0, f"variance of {self.name}", strict=True)
-        if self.variance > 1:
-            raise InputError(f"variance of {self.name} is {self.variance!r}; it is a share, at most 1.")
+        checks.at_least(self.variance, 0, f"variance of {self.name}", 1, strict=True)
 
     @property
     def facts(self) -> Facts:

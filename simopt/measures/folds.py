@@ -20,17 +20,15 @@ class Folds:
         Test samples of each fold.
     order : Tensor of int, (n,), or None
         Indices of the samples, fold by fold; None if the samples are in this order already.
-    test_sizes, train_sizes : Tensor, (f,)
-        Numbers of test and train samples, as floats for the algebra.
     """
 
     sizes: tuple[int, ...]
-    order: Tensor | None
-    test_sizes: Tensor
-    train_sizes: Tensor
+    order: Tensor | None = None
 
     @classmethod
-    def of(cls, samples: int, folds: int | None, conditions: int | None, name: str, like: Tensor) -> Folds:
+    def of(
+        cls, samples: int, folds: int | None, conditions: int | None, name: str, device: torch.device
+    ) -> Folds:
         """Divide samples into folds.
 
         Parameters
@@ -42,8 +40,8 @@ class Folds:
             A number of conditions keeps all time bins of a condition in one fold.
         name : str
             Of the measure, for errors.
-        like : Tensor
-            Has the dtype and device of the sizes.
+        device : torch.device
+            Of the samples.
 
         Raises
         ------
@@ -52,8 +50,7 @@ class Folds:
             conditions.
         """
         if folds is None:
-            everything = torch.tensor([samples], dtype=like.dtype, device=like.device)
-            return cls((samples,), None, everything, everything)
+            return cls((samples,))
         total = samples if conditions is None else conditions
         if folds > total:
             what = "samples" if conditions is None else "conditions"
@@ -70,10 +67,9 @@ class Folds:
             # Samples are time x condition with time outermost: the folds of the conditions repeat in each
             # bin.
             fold_of = torch.repeat_interleave(torch.arange(folds), torch.tensor(counts)).repeat(bins)
-            order = torch.argsort(fold_of, stable=True).to(like.device)
+            order = torch.argsort(fold_of, stable=True).to(device)
             counts = [count * bins for count in counts]
-        test = torch.tensor(counts, dtype=like.dtype, device=like.device)
-        return cls(tuple(counts), order, test, samples - test)
+        return cls(tuple(counts), order)
 
     @property
     def whole(self) -> bool:
@@ -81,9 +77,9 @@ class Folds:
         return len(self.sizes) == 1
 
     @property
-    def smallest_train(self) -> int:
-        """The number of train samples of the largest fold."""
-        return sum(self.sizes) if self.whole else sum(self.sizes) - max(self.sizes)
+    def train_sizes(self) -> list[int]:
+        """The number of train samples of each fold."""
+        return [sum(self.sizes) - (0 if self.whole else size) for size in self.sizes]
 
     def parts(self, samples: Tensor) -> tuple[Tensor, ...]:
         """Return the test samples of each fold, f times (..., n_f, q), of all samples (..., n, q)."""

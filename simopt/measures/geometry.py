@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from simopt import linalg, pairwise
+from simopt import checks, linalg, pairwise
 from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
@@ -170,7 +170,7 @@ class DistanceMatrices(Measure):
     comparison: DistanceComparison
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self)
 
     @property
     def facts(self) -> Facts:
@@ -231,7 +231,7 @@ class StatisticDifference(Measure):
     statistic: Statistic
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self)
 
     @property
     def facts(self) -> Facts:

@@ -75,7 +75,7 @@ class GULP(Measure):
     penalty: float = 0.01
 
     def __post_init__(self) -> None:
-        checks.at_least(self.penalty, 0, f"penalty of {self.name}")
+        checks.options(self, penalty=0)
 
     @property
     def facts(self) -> Facts:

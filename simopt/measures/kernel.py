@@ -64,36 +64,24 @@ def bures(moments: Moments) -> Tensor:
     return moments.nuclear / moments.cross_and_total[1].sqrt()
 
 
-@dataclass(frozen=True)
 class _Kernel:
     """A kernel K (..., n, n), as a matrix or as a factor A (..., n, r) with K = A A', and sums over it."""
 
-    entries: Tensor  # K or A
-    factored: bool
-    diagonal: Tensor  # (..., n)
-    row_sum: Tensor  # (..., n), without the diagonal
-
-    @classmethod
-    def of(cls, entries: Tensor, factored: bool) -> _Kernel:
+    def __init__(self, entries: Tensor, factored: bool) -> None:
+        self.entries, self.factored = entries, factored
         if factored:  # K 1 = A (A'1)
-            diagonal = entries.square().sum(dim=-1)
+            self.diagonal = entries.square().sum(dim=-1)  # (..., n)
             row_sum = (entries @ entries.sum(dim=-2)[..., None]).squeeze(-1)
         else:
-            diagonal = entries.diagonal(dim1=-2, dim2=-1)
+            self.diagonal = entries.diagonal(dim1=-2, dim2=-1)
             row_sum = entries.sum(dim=-1)
-        return cls(entries, factored, diagonal, row_sum - diagonal)
+        self.row_sum = row_sum - self.diagonal  # (..., n), without the diagonal
 
     def product(self, other: _Kernel, estimator: Estimator) -> Tensor:
         """Return the inner product of two kernels, (...), up to a factor that cancels in a cosine.
 
-        ``biased`` is <K, L>, ``zero_diagonal`` leaves out the diagonals. With K and L without their
-        diagonals, ``debiased`` is n (n - 3) times the unbiased HSIC,
-
-            <K, L> + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
-
-        References
-        ----------
-        Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4), JMLR 13:1393-1434.
+        ``biased`` is <K, L>, ``zero_diagonal`` leaves out the diagonals, and ``debiased`` is n (n - 3) times
+        the unbiased HSIC, see :func:`debiased`.
         """
         inner = self._sum_of_products(other)
         if estimator == "biased":
@@ -101,11 +89,7 @@ class _Kernel:
         inner = inner - (self.diagonal * other.diagonal).sum(dim=-1)
         if estimator == "zero_diagonal":
             return inner
-        n = self.diagonal.shape[-1]
-        # Row sums are without the diagonal, so 1'K1 is their sum.
-        totals = self.row_sum.sum(dim=-1) * other.row_sum.sum(dim=-1)
-        chain = (self.row_sum * other.row_sum).sum(dim=-1)  # 1'K L 1
-        return inner + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * chain
+        return debiased(inner, self.row_sum, other.row_sum)
 
     def _sum_of_products(self, other: _Kernel) -> Tensor:
         """Return <K, L>, (...): <A A', B B'> = ||A'B||_F^2, or from (n, n) matrices if these are smaller."""
@@ -115,6 +99,27 @@ class _Kernel:
         if self.factored:
             one, two = linalg.gram(one.mT), linalg.gram(two.mT)
         return (one * two).sum(dim=(-2, -1))
+
+
+def debiased(inner: Tensor, K_sums: Tensor, L_sums: Tensor) -> Tensor:
+    """Return n (n - 3) times the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals.
+
+    It is tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
+
+    Parameters
+    ----------
+    inner : Tensor, (...)
+        tr KL.
+    K_sums, L_sums : Tensor, (..., n)
+        K'1, the sums of the columns of K, and L 1, those of the rows of L.
+
+    References
+    ----------
+    Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4), JMLR 13:1393-1434.
+    """
+    n = K_sums.shape[-1]
+    totals = K_sums.sum(dim=-1) * L_sums.sum(dim=-1)
+    return inner + totals / ((n - 1) * (n - 2)) - 2 / (n - 2) * (K_sums * L_sums).sum(dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +166,8 @@ class KernelSimilarity(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self, offset=0, degree=(1, _HIGHEST_DEGREE))
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
-        checks.at_least(self.offset, 0, f"offset of {self.name}")
-        checks.whole(self.degree, 1, f"degree of {self.name}", _HIGHEST_DEGREE)
         if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
             raise InputError(f"{self.name}: comparison=bures requires kernel=linear and estimator=biased.")
 
@@ -237,7 +240,7 @@ class KernelSimilarity(Measure):
     def _kernel_of(self, data: Tensor) -> _Kernel:
         """Return the kernel of centered responses (..., n, p)."""
         if self.kernel == "linear":
-            return _Kernel.of(data, factored=True)
+            return _Kernel(data, factored=True)
         if self.kernel == "polynomial":
             matrix = (data @ data.mT / data.shape[-1] + float(self.offset)) ** self.degree
         else:
@@ -250,7 +253,7 @@ class KernelSimilarity(Measure):
         # The debiased estimator accounts for the mean itself, after the diagonal has been left out.
         if self.estimator != "debiased":
             matrix = linalg.double_center(matrix)
-        return _Kernel.of(matrix, factored=False)
+        return _Kernel(matrix, factored=False)
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:

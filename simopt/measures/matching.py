@@ -211,7 +211,7 @@ class Matching(Measure):
     comparison: Comparison
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self)
         if self.columns != "unit" and (self.comparison == "correlation" or self.plan == "many_to_one"):
             what = "a correlation" if self.comparison == "correlation" else "a many_to_one plan"
             raise InputError(f"columns of {self.name} is {self.columns!r}; {what} requires columns='unit'.")
@@ -294,8 +294,7 @@ class PairwiseMatching(Measure):
     seed: int = 42
 
     def __post_init__(self) -> None:
-        checks.whole(self.folds, 2, f"folds of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
+        checks.options(self, folds=2, seed=(0, checks.LARGEST_SHUFFLE_SEED))
 
     @property
     def facts(self) -> Facts:

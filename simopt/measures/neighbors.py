@@ -17,8 +17,9 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
-from simopt.measures.base import Facts, Measure, Score, both
+from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.geometry import directions
+from simopt.measures.kernel import debiased
 from simopt.measures.moments import Reference
 
 Metric = Literal["inner", "cosine"]
@@ -181,15 +182,9 @@ def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
 
 
 def _unbiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals, symmetric or not.
-
-    (tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1) / (n (n - 3)) (Song et al. 2012, eq. 5,
-    JMLR 13:1393-1434).
-    """
+    """Return the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals, symmetric or not."""
     n = K.shape[-1]
-    trace = (K * L.mT).sum(dim=(-2, -1))
-    sums = K.sum(dim=(-2, -1)) * L.sum(dim=(-2, -1)) / ((n - 1) * (n - 2))
-    return (trace + sums - 2 * (K.sum(-2) * L.sum(-1)).sum(-1) / (n - 2)) / (n * (n - 3))
+    return debiased((K * L.mT).sum(dim=(-2, -1)), K.sum(-2), L.sum(-1)) / (n * (n - 3))
 
 
 _COMPARISONS: dict[str, Callable[[Neighbors, Neighbors], Tensor]] = {
@@ -229,16 +224,14 @@ class Neighborhood(Measure):
     added: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        checks.whole(self.k, 1, f"k of {self.name}")
-        checks.at_least(self.added, 0, f"added of {self.name}")
+        checks.options(self, k=1, added=0)
         if self.added and self.comparison != "cknna":
             raise InputError(f"added of {self.name} is {self.added!r}; only comparison='cknna' uses it.")
 
     @property
     def facts(self) -> Facts:
         """Invariant to rotation and positive scale, not to offsets; all but cycle and cknna are symmetric."""
-        invariant = frozenset({"permutation", "orthogonal", "isotropic_scaling"})
+        invariant = ROTATIONAL - {"translation"}
         if self.added and self.metric == "inner":
             invariant -= {"isotropic_scaling"}  # the numerator scales, the added number does not
         directed = self.comparison in ("cycle", "cknna")

@@ -97,12 +97,10 @@ class Predictivity(Measure):
     direction: Direction = "y_to_x"
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        checks.at_least(self.penalty, 0, f"penalty of {self.name}")
-        checks.at_least(self.tolerance, np.finfo(float).eps, f"tolerance of {self.name}")
-        checks.whole(self.components, 1, f"components of {self.name}")
-        checks.whole(self.folds, 2, f"folds of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}", checks.LARGEST_SHUFFLE_SEED)
+        seeds = (0, checks.LARGEST_SHUFFLE_SEED)
+        checks.options(
+            self, penalty=0, tolerance=float(np.finfo(float).eps), components=1, folds=2, seed=seeds
+        )
         if self.pooled and self.splits == "random":
             raise InputError(f"{self.name}: pooled requires splits=contiguous or splits=shuffled.")
 

@@ -147,13 +147,11 @@ class Procrustes(Measure):
     folds: int | None = None
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self, folds=2)
         if self.form not in ("distance", "squared") and not self.normalized:
             raise InputError(
                 f"{self.name}: form {self.form!r} requires X and Y of unit norm; set normalized=true."
             )
-        if self.folds is not None:
-            checks.whole(self.folds, 2, f"folds of {self.name}")
 
     @property
     def facts(self) -> Facts:
@@ -205,7 +203,7 @@ class Procrustes(Measure):
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
-            folds = Folds.of(reference.samples, self.folds, None, self.name, factor)
+            folds = Folds.of(reference.samples, self.folds, None, self.name, factor.device)
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
         if not self.normalized:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -31,13 +30,11 @@ Comparison = Literal[
 Compare: TypeAlias = "Callable[[Embedding], Tensor]"
 """The score, (...), as a function of the embedded samples of Y."""
 
-
-RANKED = frozenset({"spearman", "tau_a", "tau_b"})
 BURES = frozenset({"bures", "bures_sq_distance"})
 
 
 def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
-    """Return the comparison of RDMs of Y with that of X, as a function of the embedded samples of Y.
+    """Return a comparison with the RDM of X, not one of :data:`RANKED`, as a function of the embedding of Y.
 
     Parameters
     ----------
@@ -47,8 +44,6 @@ def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
     like : Tensor
         Has the dtype and device in which scores are computed.
     """
-    if comparison in RANKED:
-        return rank_comparison(comparison, X)
     if comparison in BURES:
         return BuresComparison(comparison == "bures_sq_distance", X, like)
     if comparison == "euclidean_norm":
@@ -91,17 +86,16 @@ class LinearComparison:
     def dense(self) -> list[Tensor]:
         """The kernel of X, (n, n), its diagonal less the mean and its trace, scaled: X with X scores 1."""
         matrix, diagonal, trace = _dense(self.X, self.traces < 0)
-        size = self._inner(matrix.square().sum(), diagonal, trace, diagonal, trace).sqrt()
+        size = self._norm(matrix.square().sum(), diagonal, trace)
         return [part.to(self.like) for part in (matrix / size, diagonal / size, trace / size)]
 
     @cached_property
     def small(self) -> list[Tensor]:
         """A factor (n, r) of the kernel of X, its diagonal less the mean and its trace, scaled likewise."""
-        lengths = self.X.points.square().sum(dim=-1)  # K_ii (n,)
-        diagonal, trace = lengths - lengths.mean(), lengths.sum()
+        diagonal, trace = _less_mean(self.X.points.square().sum(dim=-1))  # of K_ii (n,)
         factor = _unit_factor(self.X.points)  # K = trace * factor factor'
         square = linalg.gram(factor).square().sum() * trace.square()
-        size = self._inner(square, diagonal, trace, diagonal, trace).sqrt()
+        size = self._norm(square, diagonal, trace)
         factor = factor * (trace / size).sqrt()
         return [part.to(self.like) for part in (factor, diagonal / size, trace / size)]
 
@@ -116,17 +110,24 @@ class LinearComparison:
             cross, square = (fixed * matrix).sum(dim=(-2, -1)), matrix.square().sum(dim=(-2, -1))
         else:
             factor, x_diagonal, x_trace = self.small
-            lengths = points.square().sum(dim=-1)
-            diagonal, trace = lengths - lengths.mean(dim=-1, keepdim=True), lengths.sum(dim=-1)
+            diagonal, trace = _less_mean(points.square().sum(dim=-1))
             product, gram = linalg.products(points, factor)  # F'Z (..., r, k), Z'Z (..., k, k)
             # <F F', Z Z'> = ||F'Z||_F^2 and ||Z Z'||_F = ||Z'Z||_F.
             cross, square = product.square().sum(dim=(-2, -1)), gram.square().sum(dim=(-2, -1))
-        size = self._inner(square, diagonal, trace, diagonal, trace).sqrt()
-        return self._inner(cross, x_diagonal, x_trace, diagonal, trace) / size
+        product = self._inner(cross, x_diagonal, x_trace, diagonal, trace)
+        return product / self._norm(square, diagonal, trace)
 
     def _inner(self, product: Tensor, a: Tensor, t: Tensor, b: Tensor, s: Tensor) -> Tensor:
         """Return the inner product, (...), from <K, L>, the diagonals less their means and the traces."""
         return product + self.spread * (a * b).sum(dim=-1) + self.traces * t * s
+
+    def _norm(self, square: Tensor, diagonal: Tensor, trace: Tensor) -> Tensor:
+        return self._inner(square, diagonal, trace, diagonal, trace).sqrt()
+
+
+def _less_mean(diagonal: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the diagonal of a kernel less its mean, (..., n), and the trace, (...)."""
+    return diagonal - diagonal.mean(dim=-1, keepdim=True), diagonal.sum(dim=-1)
 
 
 def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,8 +148,7 @@ def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor
         spread = matrix.detach().abs().amax(dim=(-2, -1))
         varies = spread > 8 * torch.finfo(matrix.dtype).eps * trace.detach().abs()
         matrix = torch.where(varies[..., None, None], matrix, 0.0)
-    diagonal = torch.diagonal(matrix, dim1=-2, dim2=-1)
-    return matrix, diagonal - diagonal.mean(dim=-1, keepdim=True), diagonal.sum(dim=-1)
+    return matrix, *_less_mean(torch.diagonal(matrix, dim1=-2, dim2=-1))
 
 
 def _unit_factor(points: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
         L holds NaN or infinite values.
     """
     left, values, _ = linalg.svd(factor.mT @ _root(matrix))  # A'B = U S V'
-    keep = values > matrix.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
+    keep = values > linalg.rank_tolerance(values, matrix)
     inverse = torch.where(keep, 1 / torch.where(keep, values, 1.0), 0.0)
     return values.sum(dim=-1), (factor @ left, inverse)
 
@@ -235,26 +235,6 @@ class BuresComparison:
         return common / trace.sqrt()
 
 
-def rank_comparison(comparison: Comparison, X: Embedding) -> Compare:
-    """Return a rank correlation of the dissimilarities of X and Y, computed for one Y at a time, no gradient.
-
-    Parameters
-    ----------
-    comparison : {"spearman", "tau_a", "tau_b"}
-    X : Embedding of (n, k), float64
-        The embedded samples of X.
-    """
-    correlate = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}[comparison]
-
-    def compare(Y: Embedding) -> Tensor:
-        points = Y.points
-        members = (replace(Y, points=one_Y) for one_Y in points.reshape(-1, *points.shape[-2:]))
-        scores = [correlate(X.levels, member.levels) for member in members]
-        return points.new_tensor(scores).reshape(points.shape[:-2])
-
-    return compare
-
-
 Levels = npt.NDArray[np.int64]
 """The rank of each value among the distinct values, from 0 without gaps."""
 
@@ -291,3 +271,7 @@ def _untied(values: Levels) -> float:
     """Return the share of pairs of entries that differ."""
     counts, m = np.bincount(values).astype(float), len(values)
     return 1 - float(counts @ (counts - 1)) / (m * (m - 1))
+
+
+RANKED = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}
+"""Rank correlations of the levels of two RDMs, without a gradient."""

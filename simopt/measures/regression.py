@@ -83,14 +83,9 @@ class Regression(Measure):
     form: Form = "score"
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        checks.at_least(self.penalty, 0, f"penalty of {self.name}")
-        if self.folds is not None:
-            checks.whole(self.folds, 2, f"folds of {self.name}")
-        if self.conditions is not None:
-            checks.whole(self.conditions, 2, f"conditions of {self.name}")
-            if self.folds is None:
-                raise InputError(f"conditions of {self.name} is {self.conditions}; set folds, too.")
+        checks.options(self, penalty=0, folds=2, conditions=2)
+        if self.conditions is not None and self.folds is None:
+            raise InputError(f"conditions of {self.name} is {self.conditions}; set folds, too.")
 
     @property
     def facts(self) -> Facts:
@@ -142,7 +137,7 @@ class Regression(Measure):
         InputError
             There are more folds than samples or conditions, or X does not vary within a fold.
         """
-        folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores)
+        folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores.device)
         if self.baseline == "test" and min(folds.sizes) < 2:
             raise InputError(f"{self.name}: a fold of one sample has no variance; use fewer folds.")
         penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
@@ -205,16 +200,18 @@ class _PredictX:
         # R2 is invariant to rotation and scale of the targets, so the K PC scores stand for the units of X.
         self.parts = folds.parts(reference.scores)  # f times (n_k, K)
         self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
-        self.train_mean = folds.train_sum(self.test_sum) / folds.train_sizes[:, None]  # (f, K)
-        self.total = torch.stack([self._targets(k).square().sum() for k in range(len(self.parts))])  # (f,)
-        self.about_test_mean = torch.stack([linalg.center(part).square().sum() for part in self.parts])
+        self.test_sizes = reference.scores.new_tensor(folds.sizes)[:, None, None]  # n_k (f, 1, 1)
+        self.train_sizes = reference.scores.new_tensor(folds.train_sizes)[:, None]  # N_k (f, 1)
+        self.train_mean = folds.train_sum(self.test_sum) / self.train_sizes  # (f, K)
+        self.total = _sums(self._targets(k).square() for k in range(len(self.parts)))  # (f,)
+        self.about_test_mean = _sums(linalg.center(part).square() for part in self.parts)
         if not bool((self.total > 0).all()):
             raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
 
     def __call__(self, moments: Moments) -> _Fit:
         units = moments.Y.shape[-1]
         # Without a penalty A'A is singular unless A has more samples than units.
-        if self.penalty > 0 or units < self.folds.smallest_train:
+        if self.penalty > 0 or units < min(self.folds.train_sizes):
             wide = units > sum(self.folds.sizes)
             fit, condition = self._from_kernel(moments) if wide else self._from_moments(moments)
             if linalg.trustworthy(condition):
@@ -259,7 +256,7 @@ class _PredictX:
         right = torch.stack([y.mT @ x for y, x in zip(parts, self.parts, strict=True)], dim=-3)  # R_k
         y_sum = torch.stack([part.sum(dim=-2) for part in parts], dim=-2)  # s_k (..., f, q)
         y_train = self.folds.train_sum(y_sum)  # S (..., f, q)
-        y_mean = y_train / self.folds.train_sizes[:, None]  # m (..., f, q)
+        y_mean = y_train / self.train_sizes  # m (..., f, q)
         train_gram = self._penalized(gram.sum(dim=-3, keepdim=True) - gram - _outer(y_train, y_mean))
         train_right = right.sum(dim=-3, keepdim=True) - right - _outer(y_train, self.train_mean)
         if max(self.folds.sizes) < moments.Y.shape[-1]:
@@ -268,14 +265,13 @@ class _PredictX:
             rows = [part - y_mean[..., k, None, :] for k, part in enumerate(parts)]  # f times (..., n_k, q)
             folds = zip(rows, train_gram.unbind(-3), train_right.unbind(-3), strict=True)
             return self._from_fits([linalg.predict(*fold) for fold in folds])
-        sizes = self.folds.test_sizes[:, None, None]  # n_k (f, 1, 1)
         shift = _outer(y_sum, y_mean)  # s_k m' (..., f, q, q)
-        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * sizes  # a'a
+        test_gram = gram - shift - shift.mT + _outer(y_mean, y_mean) * self.test_sizes  # a'a
         test_right = (  # a't (..., f, q, K)
             right
             - _outer(y_sum, self.train_mean)
             - _outer(y_mean, self.test_sum)
-            + _outer(y_mean, self.train_mean) * sizes
+            + _outer(y_mean, self.train_mean) * self.test_sizes
         )
         B, condition = linalg.solve_spd(train_gram, train_right)  # (..., f, q, K), (..., f)
         return self._from_coefficients(B, test_gram, test_right), condition

@@ -10,14 +10,14 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, over_batch
 from simopt.measures.crossnobis import NOISE, Noise
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
-CENTERED = RANKED | {"pearson", "corr_cov"}
+CENTERED = {*RANKED, "pearson", "corr_cov"}
 """Comparisons relative to the mean of the RDM: undefined if all its entries are equal."""
 
 _FORMULAS: dict[Comparison, str] = {
@@ -93,11 +93,9 @@ class RSA(Measure):
     noise: Noise = "ledoit_wolf"
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        if self.repeats is not None:
-            checks.whole(self.repeats, 2, f"repeats of {self.name}")
-            if self.rdm != "crossnobis":
-                raise InputError(f"repeats of {self.name} is for rdm=crossnobis; its rdm is {self.rdm}.")
+        checks.options(self, repeats=2)
+        if self.repeats is not None and self.rdm != "crossnobis":
+            raise InputError(f"repeats of {self.name} is for rdm=crossnobis; its rdm is {self.rdm}.")
         if self.rdm == "crossnobis" and self.comparison in BURES:
             raise InputError(
                 f"comparison of {self.name} is {self.comparison!r}, which needs a positive semidefinite "
@@ -180,10 +178,15 @@ class RSA(Measure):
                 f"{self.name}: all entries of the {self.rdm} RDM of X are equal, so no RDM can be compared "
                 "with it. Use another RDM (euclidean, sqeuclidean)."
             )
-        compare = compare_with(self.comparison, X, reference.scores)
         if self.comparison in RANKED:
-            # In float64, so that ties are recognized.
-            return lambda moments: compare(self._embed(moments.Y.detach().double(), "Y")).to(moments.Y.dtype)
+            correlate = RANKED[self.comparison]
+
+            def ranked(Y: Tensor) -> Tensor:
+                # In float64, so that ties are recognized.
+                return Y.new_tensor(correlate(X.levels, self._embed(Y.detach().double(), "Y").levels))
+
+            return over_batch(ranked)
+        compare = compare_with(self.comparison, X, reference.scores)
         return lambda moments: compare(self._embed(moments.Y, "Y"))
 
     def _embed(self, responses: Tensor, dataset: str) -> Embedding:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from simopt import linalg
+from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures.base import ROTATIONAL, UNITWISE, Facts, Measure, Score, both
 from simopt.measures.kernel import cosine
@@ -84,7 +84,7 @@ class AdjustedRV(Measure):
     adjustment: Adjustment = "ghaziri"
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        checks.options(self)
 
     @property
     def facts(self) -> Facts:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from simopt import checks, linalg
-from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
@@ -121,10 +120,7 @@ class ShapeMetric(Measure):
     metric: Metric = "angular"
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        checks.at_least(self.alpha, 0, f"alpha of {self.name}")
-        if self.alpha > 1:
-            raise InputError(f"alpha of {self.name} is {self.alpha!r}; it must be a number from 0 to 1.")
+        checks.options(self, alpha=(0, 1))
 
     @property
     def facts(self) -> Facts:
@@ -168,10 +164,10 @@ class ShapeMetric(Measure):
     def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""
         n, p = reference.samples, reference.responses.shape[-1]
-        white = (1 - self.alpha) * (1.0 if self.convention == "netrep" else math.sqrt(n))
         # repsim floors the covariance Y'Y / n, so in singular values of Y both c and the floor grow by
         # sqrt(n).
-        floor = math.sqrt(_FLOORS[self.convention] * (1 if self.convention == "netrep" else n))
+        scale = 1 if self.convention == "netrep" else n
+        white, floor = (1 - self.alpha) * math.sqrt(scale), math.sqrt(_FLOORS[self.convention] * scale)
         factor = reference.factor
         X_values = torch.linalg.vector_norm(factor, dim=0)  # singular values of X (K,)
         # U (alpha S + white min(S / floor, 1)): V does not matter to a Procrustes distance.
