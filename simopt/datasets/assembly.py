@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats
-from simopt.datasets.base import REPETITIONS, Dataset, Trials, check_length, condition_means
+from simopt.datasets.base import Dataset, Repetitions, Trials, check_length, condition_means, readable
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import dimensions
@@ -79,7 +80,7 @@ class AssemblyRecording(Recording):
     """
 
     region: str = "all"
-    repetitions: str = "average"
+    repetitions: Repetitions = "average"
 
     licence = "not stated; public Brain-Score assembly"
     regions: ClassVar[tuple[str, ...]]
@@ -89,7 +90,6 @@ class AssemblyRecording(Recording):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.one_of(self.region, self.regions, f"region of {self.name}")
-        checks.one_of(self.repetitions, REPETITIONS, f"repetitions of {self.name}")
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
         """Return the range of time indices, (start, stop), of each bin of the dataset.
@@ -115,29 +115,13 @@ class AssemblyRecording(Recording):
         recording, table = (folder / file.name for file in self.files)
         with opened(recording) as assembly:
             bins = self.bins(assembly)
-            stimuli, units = assembly.stimuli(), assembly.units(self.region)
-            labels = assembly.labels(dict(self.variables), stimuli, table)
-            responses, trials = assembly.responses(stimuli, units, bins, keep=self.repetitions == "keep")
+            labels = assembly.labels(self.variables, table)
+            units, keep = assembly.units(self.region), self.repetitions == "keep"
+            responses, trials = assembly.responses(units, bins, keep=keep)
         if len(self.shape) == 2:
             responses = responses[0]
             trials = None if trials is None else Trials(trials.responses[0], trials.condition)
         return self.dataset(responses, labels, trials)
-
-
-@dataclass(frozen=True)
-class Stimuli:
-    """The conditions of an assembly.
-
-    Attributes
-    ----------
-    ids : array, (conditions,)
-        In ascending order. This is the order of the conditions, whatever the order of presentation was.
-    condition : array of int, (presentations,)
-        The index in ``ids`` of the stimulus that each presentation showed.
-    """
-
-    ids: LabelArray
-    condition: LabelArray
 
 
 @dataclass(frozen=True)
@@ -182,11 +166,15 @@ class Assembly:
         check_length(values, self.length(dimension), f"{self.path}: {name!r}", f"of dimension {dimension!r}")
         return values
 
-    def stimuli(self) -> Stimuli:
-        """Return the stimuli in ascending order of their ids."""
+    @cached_property
+    def stimuli(self) -> tuple[LabelArray, LabelArray]:
+        """The ids of the stimuli, (conditions,), and the index of the one that each presentation showed.
+
+        The ids are in ascending order. This is the order of the conditions, whatever the order of
+        presentation was.
+        """
         name = next((name for name in STIMULUS if name in self.coordinates), STIMULUS[-1])
-        ids, condition = np.unique(self.coordinate(name, "presentation"), return_inverse=True)
-        return Stimuli(ids, condition.reshape(-1))
+        return np.unique(self.coordinate(name, "presentation"), return_inverse=True)
 
     def units(self, region: str) -> LabelArray:
         """Return the indices of the units of a region, ascending; ``all`` takes every unit.
@@ -205,15 +193,14 @@ class Assembly:
             raise InputError(f"{self.path}: no unit in region {region}; there are units in {present}.")
         return units
 
-    def labels(self, variables: Mapping[str, str], stimuli: Stimuli, table: Path) -> dict[str, LabelArray]:
+    def labels(self, variables: Sequence[tuple[str, str]], table: Path) -> dict[str, LabelArray]:
         """Return the labels of the conditions by task variable, (conditions,) each.
 
         Parameters
         ----------
-        variables : mapping
-            From task variables to their names in the files. A coordinate of the assembly is taken first, else
-            a column of the table of stimuli, which is opened only then.
-        stimuli : Stimuli
+        variables : sequence of (str, str)
+            Task variables and their names in the files. A coordinate of the assembly is taken first, else a
+            column of the table of stimuli, which is opened only then.
         table : Path
             The csv of the stimulus set.
 
@@ -223,20 +210,21 @@ class Assembly:
             A variable is in neither file, or differs between repetitions of a stimulus.
         """
         labels = {}
-        for variable, name in variables.items():
+        ids, condition = self.stimuli
+        for variable, name in variables:
             if name not in self.coordinates:
-                labels[variable] = column(table, name, stimuli.ids)
+                labels[variable] = column(table, name, ids)
                 continue
             values = self.coordinate(name, "presentation")
-            labels[variable] = values[np.unique(stimuli.condition, return_index=True)[1]]
-            changed = labels[variable][stimuli.condition] != values
+            labels[variable] = values[np.unique(condition, return_index=True)[1]]
+            changed = labels[variable][condition] != values
             if changed.any():
-                stimulus = stimuli.ids[stimuli.condition[np.argmax(changed)]]
+                stimulus = ids[condition[np.argmax(changed)]]
                 raise InputError(f"{self.path}: {name!r} is not the same in all repetitions of {stimulus}.")
         return labels
 
     def responses(
-        self, stimuli: Stimuli, units: LabelArray, bins: Sequence[tuple[int, int]], *, keep: bool = False
+        self, units: LabelArray, bins: Sequence[tuple[int, int]], *, keep: bool = False
     ) -> tuple[FloatArray, Trials | None]:
         """Average the presentations of each stimulus at each time, then the times of each bin.
 
@@ -245,7 +233,6 @@ class Assembly:
 
         Parameters
         ----------
-        stimuli : Stimuli
         units : array of int, ascending
         bins : sequence of (start, stop)
             Ranges of time indices; each bin starts where the one before it stops.
@@ -263,12 +250,12 @@ class Assembly:
         InputError
             In a unit every repetition of a stimulus is missing; or one is missing, and ``keep`` is true.
         """
-        condition, first = stimuli.condition, bins[0][0]
+        (ids, condition), first = self.stimuli, bins[0][0]
         times = np.arange(first, bins[-1][1])
         # Averages are float64. Single presentations are by far the largest array: keep the file's precision.
         dtype = self.content.array.dtype
         precision = np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
-        responses = np.empty((len(bins), len(stimuli.ids), len(units)))
+        responses = np.empty((len(bins), len(ids), len(units)))
         trials = np.empty((len(bins), len(condition), len(units)), dtype=precision) if keep else None
         step = max(1, _BLOCK // (len(times) * len(condition)))
         for start in range(0, len(units), step):
@@ -282,7 +269,7 @@ class Assembly:
                     "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
                     "such values out."
                     if keep
-                    else f"any repetition of stimulus {stimuli.ids[row]}."
+                    else f"any repetition of stimulus {ids[row]}."
                 )
                 number = units[block][unit]
                 has_ids = "neuroid_id" in self.coordinates
@@ -341,7 +328,7 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
         There is no such file or column; or a stimulus is missing, there twice, or without a value.
     """
     formats.check(path, (".csv",))
-    with formats.readable(path):
+    with readable(path, ".csv"):
         header, rows = rows_of(path, [*STIMULUS, name])
     key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
     for needed in (key, name):

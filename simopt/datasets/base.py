@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,31 @@ from simopt import catalogue, checks
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
-REPETITIONS = ("average", "keep")
+Repetitions = Literal["average", "keep"]
 """What a reader does with single trials: ``average`` them, or ``keep`` them beside their average."""
 
 _LABELS_SHOWN = 6  # labels that are printed; more would not fit one line
 _HASH_BLOCK = 2**24  # bytes copied at a time while hashing, so that a large recording is never copied whole
+
+
+@contextmanager
+def readable(what: Path | str, kind: str) -> Iterator[None]:
+    """Turn every error of a parser in the ``with`` block into one that names the file and its kind."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{what}: there is no such file.") from error
+    # Broken bytes lead parsers to exceptions of every kind: UnicodeDecodeError, KeyError, struct.error ...
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "it claims to hold more than fits in memory"
+        elif "object" in str(error).lower():
+            # numpy refuses to unpickle objects, and takes a file of another format for a pickle.
+            reason = "it holds Python objects, which are never loaded, or no array at all"
+        raise InputError(f"{what}: not a readable {kind} file ({reason}).") from error
 
 
 def condition_sums(

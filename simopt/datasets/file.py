@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats, preprocess
-from simopt.datasets.base import REPETITIONS, Dataset, Loader, Trials, check_labels
+from simopt.datasets.base import Dataset, Loader, Repetitions, Trials, check_labels
 from simopt.datasets.preprocess import AXES, Indices, Selection
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
-CONSTANT_UNITS = ("error", "drop", "keep")
-STANDARDIZE = ("none", "units")
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class File(Loader):
+class File(Loader, formats.Options):
     """A recording in a file.
 
     The steps, in this order: select units and conditions while the file is read, average repetitions, treat
@@ -74,28 +71,21 @@ class File(Loader):
 
     path: str
     title: str = ""
-    key: str | None = None
     axes: str | Sequence[str] | None = None
-    labels: str | Sequence[str] | None = None
     average: str | Sequence[str] | None = None
-    repetitions: str = "average"
+    repetitions: Repetitions = "average"
     units: Selection | None = None
     conditions: Selection | None = None
-    constant_units: str = "error"
-    standardize: str = "none"
+    constant_units: Literal["error", "drop", "keep"] = "error"
+    standardize: Literal["none", "units"] = "none"
     components: int | float | None = None
-    align: str | None = None
-    window: Sequence[float] | None = None
-    bin: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
             raise InputError(f"path of file is {self.path!r}; expected the name of a file.")
         if not self.title:
             object.__setattr__(self, "title", Path(self.path).stem)
-        checks.one_of(self.constant_units, CONSTANT_UNITS, "constant_units of file")
-        checks.one_of(self.repetitions, REPETITIONS, "repetitions of file")
-        checks.one_of(self.standardize, STANDARDIZE, "standardize of file")
+        checks.options(self)
         for option in ("labels", "average"):
             value = getattr(self, option)
             listed = isinstance(value, Sequence) and all(isinstance(name, str) for name in value)
@@ -115,8 +105,6 @@ class File(Loader):
         nwb_only = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
         if nwb_only and Path(self.path).suffix.lower() != ".nwb":
             raise InputError(f"{self.path}: {', '.join(nwb_only)} can be set for an nwb file only.")
-        if self.bin is not None:
-            checks.at_least(self.bin, 0, "bin of file", strict=True)
         if self.window is not None:
             preprocess.check_window(self.window, self.bin, "file")
 
@@ -178,14 +166,7 @@ class File(Loader):
         Without repetitions in the file, repeat has length 1.
         """
         table = self._table()
-        options = formats.Options(
-            key=self.key,
-            labels=() if table else self.labels,
-            align=self.align,
-            window=self.window,
-            bin=self.bin,
-        )
-        with formats.opened(path, options) as content:
+        with formats.opened(path, self if table is None else replace(self, labels=())) as content:
             array = content.array
             # Refuse an unusable dtype before the array is read: check a few zeros of that dtype in its place.
             checks.responses(np.zeros((checks.MIN_SAMPLES, 1), dtype=array.dtype), name)

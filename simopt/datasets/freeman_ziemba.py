@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simopt import checks
 from simopt.datasets import preprocess
 from simopt.datasets.assembly import Assembly, AssemblyRecording, remote
 from simopt.datasets.twin import Planted
@@ -69,7 +68,6 @@ class FreemanZiemba(AssemblyRecording):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.whole(self.bin, 1, f"bin of {self.name}")
         preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:

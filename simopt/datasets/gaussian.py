@@ -16,7 +16,6 @@ from simopt.datasets.twin import gaussian_responses, normalized
 from simopt.errors import InputError
 from simopt.typing import FloatArray, Source
 
-_SAMPLES, _UNITS, _EXPONENT = 500, 50, 1.0
 _LONGEST_NAME = 120  # characters; a folder of results has this name
 
 
@@ -50,12 +49,8 @@ class Gaussian(Loader):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        samples, units = self._shape
-        checks.whole(samples, checks.MIN_SAMPLES, f"samples of {self.name}")
-        checks.whole(units, 1, f"units of {self.name}")
+        checks.options(self, samples=checks.MIN_SAMPLES, units=1, seed=0, exponent=0)
         checks.holdable(self._shape, self.name)
-        checks.whole(self.seed, 0, f"seed of {self.name}")
-        checks.at_least(self._exponent, 0, f"exponent of {self.name}")
         if self.twin_of is None:
             if self.source != "auto":
                 raise InputError(f"source of {self.name} is {self.source!r}; only twin_of has a source.")
@@ -74,7 +69,7 @@ class Gaussian(Loader):
         if self.twin_of is None:
             return self.name
         # The title of the other dataset is free text; as part of the name of a folder it must be tame.
-        return re.sub(r"[^\w.+-]+", "_", f"{self.name}_{self._other(self.twin_of).title}")[:_LONGEST_NAME]
+        return re.sub(r"[^\w.+-]+", "_", f"{self.name}_{self._other().title}")[:_LONGEST_NAME]
 
     @property
     def origin(self) -> Source:
@@ -84,24 +79,23 @@ class Gaussian(Loader):
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
         """Return seed, shape and spectrum, or for a twin the seed and the identity of the other dataset."""
         if self.twin_of is not None:
-            return self.recipe(seed=self.seed, twin_of=self._other(self.twin_of).identity(hash_of))
+            return self.recipe(seed=self.seed, twin_of=self._other().identity(hash_of))
         samples, units = self._shape
         return self.recipe(
             seed=self.seed,
             samples=samples,
             units=units,
             spectrum=None if self.spectrum is None else self._spectrum(),
-            exponent=float(self._exponent) if self.spectrum is None else None,
+            exponent=self._exponent if self.spectrum is None else None,
         )
 
     @property
-    def _shape(self) -> tuple[int, int]:
-        samples = _SAMPLES if self.samples is None else self.samples
-        return samples, _UNITS if self.units is None else self.units
+    def _shape(self) -> tuple[int, ...]:
+        return self.samples or 500, self.units or 50
 
     @property
     def _exponent(self) -> float:
-        return _EXPONENT if self.exponent is None else self.exponent
+        return 1.0 if self.exponent is None else float(self.exponent)
 
     def load(self) -> Dataset:
         """Draw the responses; the same seed gives the same responses.
@@ -111,36 +105,30 @@ class Gaussian(Loader):
         InputError
             The dataset that ``twin_of`` names cannot be loaded.
         """
-        if self.twin_of is not None:
-            return self._twin(self.twin_of)
-        rng = np.random.default_rng(self.seed)
-        return Dataset(
-            name=self.name,
-            responses=gaussian_responses(self._spectrum(), self._shape, rng),
-            source="surrogate",
-        )
+        if self.twin_of is None:
+            spectrum, shape, citation = self._spectrum(), self._shape, ""
+            rng = np.random.default_rng(self.seed)
+        else:
+            other = self._other().load()
+            spectrum, shape = other.spectrum(), other.responses.shape
+            citation = f"Gaussian data with the spectrum and shape of: {other.citation or other.name}"
+            # A surrogate is drawn from default_rng(seed): from the same numbers its twin would get the same
+            # PCs.
+            rng = np.random.default_rng([self.seed, 1])
+        responses = gaussian_responses(spectrum, shape, rng)
+        return Dataset(self.title, responses, source="surrogate", citation=citation)
 
     def _spectrum(self) -> FloatArray:
         samples, units = self._shape
         # Centered samples have rank at most samples - 1, and so many PCs.
-        power_law = np.arange(1, min(units, samples - 1) + 1) ** -float(self._exponent)
+        power_law = np.arange(1, min(units, samples - 1) + 1) ** -self._exponent
         return normalized(list(power_law) if self.spectrum is None else self.spectrum, self.name)
 
-    def _twin(self, twin_of: str | Mapping[str, Any]) -> Dataset:
-        other = self._other(twin_of).load()
-        # A surrogate is drawn from default_rng(seed): from the same numbers its twin would get the same PCs.
-        rng = np.random.default_rng([self.seed, 1])
-        return Dataset(
-            name=self.title,
-            responses=gaussian_responses(other.spectrum(), other.responses.shape, rng),
-            source="surrogate",
-            citation=f"Gaussian data with the spectrum and shape of: {other.citation or other.name}",
-        )
-
-    def _other(self, twin_of: str | Mapping[str, Any]) -> Loader:
+    def _other(self) -> Loader:
         """Return the loader of the dataset that ``twin_of`` names."""
         from simopt import catalogue, datasets
 
+        twin_of = self.twin_of
         if isinstance(twin_of, Mapping):
             if self.source != "auto":
                 raise InputError(f"{self.name}: twin_of is a mapping; put source into it: twin_of.source=...")

@@ -69,8 +69,7 @@ class Hatsopoulos(Recording):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.whole(self.bin, 1, f"bin of {self.name}")
-        checks.at_least(self.smooth, 0, f"smooth of {self.name}")
+        checks.options(self, smooth=0)
         preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 
 from simopt import checks
 from simopt.datasets import matfile
-from simopt.datasets.base import Dataset
+from simopt.datasets.base import Dataset, readable
 from simopt.datasets.fetch import Remote
 from simopt.datasets.recording import Recording
 from simopt.datasets.twin import Planted
@@ -24,9 +24,6 @@ MONKEYS = {"ar": "PFC data 1", "fe": "PFC data 2"}
 CONDITIONS = 72  # 2 contexts x 6 motion x 6 color coherences
 
 _ARCHIVE = "PFC data.zip"
-# Bytes of the unpacked file of a unit: 2000 trials of 751 ms are 12 MB in float64. A far larger file is not
-# one of the recording, and could fill the memory.
-_LARGEST = 500_000_000
 _VARIABLES = ("targ_dir", "stim_dir", "stim_col2dir", "context", "correct")
 
 
@@ -64,7 +61,7 @@ class Mante(Recording):
     Mante, Sussillo, Shenoy & Newsome 2013, doi:10.1038/nature12742.
     """
 
-    monkey: str = "ar"
+    monkey: Literal["ar", "fe"] = "ar"
     bin: int = 50
 
     shape = (15, 72, 727)
@@ -84,8 +81,7 @@ class Mante(Recording):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.one_of(self.monkey, MONKEYS, f"monkey of {self.name}")
-        checks.whole(self.bin, 1, f"bin of {self.name}")
+        checks.options(self, bin=1)
 
     def planted(self) -> Sequence[Planted]:
         """Return the variables of 2 contexts x 6 motion x 6 color coherences, all choices correct.
@@ -142,26 +138,17 @@ class Mante(Recording):
 def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     """Yield title and content of the ``.mat`` files in one folder of the archive, sorted by name."""
     empty = True
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                name = PurePosixPath(member.filename)
-                if name.is_absolute() or ".." in name.parts:
-                    raise InputError(f"{path}: holds {member.filename!r}, a path out of the archive.")
-                # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
-                if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
-                    continue
-                if member.file_size > _LARGEST:
-                    raise InputError(
-                        f"{path}: {name.name} would unpack to {member.file_size} bytes; "
-                        f"a unit has at most {_LARGEST}."
-                    )
-                empty = False
-                yield f"{path}: {name.name}", archive.read(member)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-        raise InputError(f"{path}: not a readable zip file ({error}); download it again.") from error
+    with readable(path, "zip"), zipfile.ZipFile(path) as archive:
+        for member in sorted(archive.infolist(), key=lambda member: member.filename):
+            name = PurePosixPath(member.filename)
+            if name.is_absolute() or ".." in name.parts:
+                raise InputError(f"{path}: holds {member.filename!r}, a path out of the archive.")
+            # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
+            if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
+                continue
+            empty, title = False, f"{path}: {name.name}"
+            checks.unpacked(member.file_size, member.compress_size, title)
+            yield title, archive.read(member)
     if empty:
         raise InputError(f"{path}: holds no .mat file in a folder {folder!r}, as the published one does.")
 
@@ -226,7 +213,7 @@ def _ranks(conditions: FloatArray) -> LabelArray | None:
     """Return the rank of each variable's value among its levels, (72, 4); None if a condition is missing."""
     if len(conditions) != CONDITIONS:
         return None
-    ranks = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in conditions.T], axis=1)
+    ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in conditions.T], axis=1)
     crossed = len(np.unique(ranks[:, 1:], axis=0))
     levels = tuple(int(n) + 1 for n in ranks.max(axis=0))
     return ranks if crossed == CONDITIONS and levels == (2, 6, 6, 2) else None

@@ -80,7 +80,7 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     return names
 
 
-def check_window(window: Any, width: float | None, name: str, *, whole: bool = False) -> None:
+def check_window(window: Any, width: Any, name: str, *, whole: bool = False) -> None:
     """Refuse a window that is not (start, stop) in ms with start < stop, or a bin that does not divide it.
 
     Parameters
@@ -101,6 +101,10 @@ def check_window(window: Any, width: float | None, name: str, *, whole: bool = F
         )
     start, stop = window
     checks.at_least(stop, start, f"stop of window of {name}", strict=True)
+    if whole:
+        checks.whole(width, 1, f"bin of {name}")
+    elif width is not None:
+        checks.at_least(width, 0, f"bin of {name}", strict=True)
     bins = (stop - start) / (stop - start if width is None else width)
     # Relative tolerance: widths such as 0.1 ms have no exact binary representation.
     if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:

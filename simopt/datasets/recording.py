@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from simopt.datasets.fetch import ProgressBar, Remote
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
 from simopt.errors import InputError, SurrogateWarning, warn
 from simopt.typing import FloatArray, LabelArray, Source
-
-SOURCES = ("auto", "real", "surrogate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +34,7 @@ class Recording(Loader):
         Seed of the surrogate.
     """
 
-    source: str = "auto"
+    source: Literal["auto", "real", "surrogate"] = "auto"
     seed: int = 0
 
     shape: ClassVar[tuple[int, ...]]  # of the published responses and of the surrogate
@@ -47,8 +45,7 @@ class Recording(Loader):
     files: ClassVar[tuple[Remote, ...]]  # all that ``read`` needs
 
     def __post_init__(self) -> None:
-        checks.one_of(self.source, SOURCES, f"source of {self.name}")
-        checks.whole(self.seed, 0, f"seed of {self.name}")
+        checks.options(self, seed=0)
 
     @abstractmethod
     def planted(self) -> Sequence[Planted]:

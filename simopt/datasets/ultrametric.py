@@ -17,7 +17,6 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets.base import Dataset, Loader
-from simopt.errors import InputError
 from simopt.typing import Source
 
 
@@ -46,12 +45,8 @@ class Ultrametric(Loader):
     def __post_init__(self) -> None:
         for width in self.branching:
             checks.whole(width, 1, f"branching of {self.name}")
-        checks.whole(self.units, 1, f"units of {self.name}")
+        checks.options(self, units=1, seed=0, resample=(0, 1))
         checks.holdable((*self.branching, self.units), self.name)
-        checks.whole(self.seed, 0, f"seed of {self.name}")
-        checks.at_least(self.resample, 0, f"resample of {self.name}")
-        if self.resample > 1:
-            raise InputError(f"resample of {self.name} is {self.resample}; expected a probability, 0 to 1.")
 
     @property
     def origin(self) -> Source:

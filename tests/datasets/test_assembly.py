@@ -47,8 +47,7 @@ def expected(values: np.ndarray, units: list[int], bins: list[tuple[int, int]]) 
 
 def read(path: Path, region: str = "all", bins: list = BINS, **options):
     with opened(path) as file:
-        stimuli = file.stimuli()
-        return file.responses(stimuli, file.units(region), bins, **options)
+        return file.responses(file.units(region), bins, **options)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_every_layout_gives_the_averages(
     values = recording(rng)
     path = write(tmp_path / "a.nc", values, coordinates(), order=order, **layout)
     with opened(path) as file:
-        assert file.stimuli().ids.tolist() == ["a1", "b7", "é9"]
+        assert file.stimuli[0].tolist() == ["a1", "b7", "é9"]
         assert file.dims == order
         assert [file.length(name) for name in order] == list(file.content.array.shape)
     responses, trials = read(path)
@@ -147,17 +146,16 @@ def test_labels_come_from_the_assembly_then_from_the_table(tmp_path: Path, rng: 
         [*rows, {"id": 5, "image_id": "a1", "size": 6}, {"id": 6, "image_id": "x", "size": 6}],
     )
     with opened(path) as file:
-        stimuli = file.stimuli()
-        labels = file.labels({"type": "kind", "size": "size"}, stimuli, csv)
+        labels = file.labels([("type", "kind"), ("size", "size")], csv)
         assert {name: values.tolist() for name, values in labels.items()} == {
             "type": ["texture", "noise", "noise"],
             "size": ["6", "5", "7"],
         }
-        assert list(file.labels({"type": "kind"}, stimuli, tmp_path / "none.csv")) == ["type"]
+        assert list(file.labels([("type", "kind")], tmp_path / "none.csv")) == ["type"]
         with pytest.raises(InputError, match="a.nc: 'repetition' .*é9"):
-            file.labels({"type": "repetition"}, stimuli, csv)
+            file.labels([("type", "repetition")], csv)
         with pytest.raises(InputError, match="s.csv: .*'shape'.*: id, image_id, size"):
-            file.labels({"type": "shape"}, stimuli, csv)
+            file.labels([("type", "shape")], csv)
         with pytest.raises(InputError, match="a.nc: .*V4.*V1, V2"):
             file.units("V4")
 

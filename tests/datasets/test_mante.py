@@ -177,7 +177,7 @@ def test_truncated_corrupted_encrypted_and_swollen_archives(tmp_path: Path) -> N
         with pytest.raises(InputError, match="PFC data.zip: not a readable zip file"):
             load(tmp_path)
     path.write_bytes(whole[: directory + 24] + struct.pack("<I", 600_000_000) + whole[directory + 28 :])
-    with pytest.raises(InputError, match="PFC data.zip: ar1.mat .*600000000 bytes.* 500000000"):
+    with pytest.raises(InputError, match="PFC data.zip: ar1.mat says it holds 0.559 GB, but only"):
         load(tmp_path)
 
 

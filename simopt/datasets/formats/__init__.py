@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simopt.datasets.base import readable
 from simopt.datasets.formats.arrays import mat, npy, npz, npz_archive
 from simopt.datasets.formats.content import Content, Options, variable_of
 from simopt.datasets.formats.hdf5 import datasets_inside, h5, stored
@@ -27,7 +28,7 @@ from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-__all__ = ["LABEL_FILES", "Content", "Options", "check", "opened", "read_labels", "readable", "variable_of"]
+__all__ = ["LABEL_FILES", "Content", "Options", "check", "opened", "read_labels", "variable_of"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
 """Suffixes of files that :func:`read_labels` reads."""
@@ -57,7 +58,7 @@ def opened(path: Path, options: Options) -> Iterator[Content]:
         parsers inside the ``with`` block are turned into it, too.
     """
     check(path)
-    with readable(path), ExitStack() as stack:
+    with readable(path, path.suffix), ExitStack() as stack:
         yield _READERS[path.suffix.lower()](path, options, stack)
 
 
@@ -73,7 +74,7 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
         There is no such file, its format is unknown, or it is broken or empty.
     """
     check(path, LABEL_FILES)
-    with readable(path), ExitStack() as stack:
+    with readable(path, path.suffix), ExitStack() as stack:
         kind = path.suffix.lower()
         labels: dict[str, Any]
         if kind in (".csv", ".tsv"):
@@ -103,21 +104,3 @@ def check(path: Path, kinds: Sequence[str] = tuple(_READERS)) -> None:
         raise InputError(f"{path}: this is a folder; name a file in it.")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn every error of a parser in the ``with`` block into one that names the file."""
-    try:
-        yield
-    except InputError:
-        raise
-    # Broken bytes lead parsers to exceptions of every kind: UnicodeDecodeError, KeyError, struct.error ...
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        if isinstance(error, MemoryError):
-            reason = "it claims to hold more than fits in memory"
-        elif "object" in str(error).lower():
-            # numpy refuses to unpickle objects, and takes a file of another format for a pickle.
-            reason = "it holds Python objects, which are never loaded, or no array at all"
-        raise InputError(f"{path}: not a readable {path.suffix} file of numbers ({reason}).") from error

@@ -20,7 +20,7 @@ Array: TypeAlias = "LabelArray | h5py.Dataset"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of :class:`~simopt.datasets.file.File` that decide which part of a file is read."""
+    """The options that decide which part of a file is read; :class:`~simopt.datasets.file.File` has more."""
 
     key: str | None = None
     labels: str | Sequence[str] | None = None

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
+from simopt.datasets.base import readable
 from simopt.datasets.matfile.values import Cell
 from simopt.datasets.matfile.version5 import Mat5
 from simopt.datasets.matfile.version73 import Mat73
@@ -109,22 +110,13 @@ def _flat(value: Cell, what: str) -> LabelArray | str:
 
 @contextmanager
 def _opened(source: Path | BinaryIO, title: str) -> Iterator[Mat5 | Mat73]:
-    """Open a file by its version; every error of a parser in the ``with`` block becomes an InputError."""
-    if isinstance(source, Path) and not source.is_file():
-        raise InputError(f"{title}: there is no such file.")
-    try:
-        with ExitStack() as stack:
-            handle = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-            # HDF5 itself would look for its signature at 0, 512, 1024, 2048 ...; MATLAB writes it at 512.
-            head = handle.read(_USER_BLOCK + len(_HDF5))
-            handle.seek(0)
-            if _HDF5 in (head[: len(_HDF5)], head[_USER_BLOCK:]):
-                yield Mat73(stack.enter_context(h5py.File(source, "r")), title)
-            else:
-                yield Mat5(handle, title)
-    except InputError:
-        raise
-    # Broken bytes lead HDF5, zlib, struct, numpy and scipy to exceptions of every kind.
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{title}: not a readable MAT file ({reason}).") from error
+    """Open a file by its version."""
+    with readable(title, "MAT"), ExitStack() as stack:
+        handle = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        # HDF5 itself would look for its signature at 0, 512, 1024, 2048 ...; MATLAB writes it at 512.
+        head = handle.read(_USER_BLOCK + len(_HDF5))
+        handle.seek(0)
+        if _HDF5 in (head[: len(_HDF5)], head[_USER_BLOCK:]):
+            yield Mat73(stack.enter_context(h5py.File(source, "r")), title)
+        else:
+            yield Mat5(handle, title)
