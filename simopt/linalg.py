@@ -204,7 +204,7 @@ def singular_values(matrix: Tensor) -> Tensor:
 
 
 def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues, ascending, and eigenvectors of symmetric A; not to be differentiated.
+    """Return the eigenvalues, ascending, and eigenvectors of symmetric A; only the former have a gradient.
 
     Raises
     ------

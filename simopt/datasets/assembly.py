@@ -31,7 +31,7 @@ from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import dimensions
 from simopt.datasets.formats.tables import rows_of
-from simopt.datasets.preprocess import as_labels
+from simopt.datasets.preprocess import as_labels, both
 from simopt.datasets.recording import Recording
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
@@ -119,8 +119,7 @@ class AssemblyRecording(Recording):
             units, keep = assembly.units(self.region), self.repetitions == "keep"
             responses, trials = assembly.responses(units, bins, keep=keep)
         if len(self.shape) == 2:
-            responses = responses[0]
-            trials = None if trials is None else Trials(trials.responses[0], trials.condition)
+            responses, trials = both(lambda values: values[0], responses, trials)
         return self.dataset(responses, labels, trials)
 
 

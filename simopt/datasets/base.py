@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from simopt import catalogue, checks
 from simopt.errors import InputError
@@ -39,16 +38,23 @@ def readable(what: Path | str, kind: str) -> Iterator[None]:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         if isinstance(error, MemoryError):
             reason = "it claims to hold more than fits in memory"
-        elif "object" in str(error).lower():
+        elif any(word in str(error).lower() for word in ("pickle", "python object")):
             # numpy refuses to unpickle objects, and takes a file of another format for a pickle.
             reason = "it holds Python objects, which are never loaded, or no array at all"
         raise InputError(f"{what}: not a readable {kind} file ({reason}).") from error
 
 
-def condition_sums(
-    values: LabelArray, condition: LabelArray, dtype: npt.DTypeLike = np.float64
-) -> LabelArray:
-    """Return the sum over the trials of each condition, (..., condition, unit), conditions ascending.
+def in_this_file(item: Any, path: Path | str) -> Any:
+    """Return an h5py.Dataset; refuse one whose numbers are in other files, or were hardly ever written."""
+    if item.external or item.is_virtual:
+        raise InputError(f"{path}: {item.name} keeps its numbers in other files; copy them into this one.")
+    # A dataset may have any shape without being written: reading it would fill the memory with zeros.
+    checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
+    return item
+
+
+def condition_sums(values: LabelArray, condition: LabelArray) -> FloatArray:
+    """Return the sum over the trials of each condition, in float64, (..., condition, unit), ascending.
 
     Conditions without a trial have no row in the result.
 
@@ -57,8 +63,6 @@ def condition_sums(
     values : array, (..., trial, unit)
     condition : array of int from 0, (trial,)
         The condition of each trial, in any order.
-    dtype : dtype
-        In which to add up.
     """
     # reduceat adds up runs of adjacent trials: sort by condition, then start a run wherever it changes.
     # The stable sort keeps the order of trials within a condition, and so the last bits of the sum.
@@ -67,7 +71,7 @@ def condition_sums(
     if not np.array_equal(ordered, condition):  # do not copy trials that are already sorted
         values = values[..., order, :]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    sums: LabelArray = np.add.reduceat(values, starts, axis=-2, dtype=dtype)
+    sums: FloatArray = np.add.reduceat(values, starts, axis=-2, dtype=np.float64)
     return sums
 
 
@@ -84,13 +88,13 @@ def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArr
     -------
     means : array of float64, (..., condition, unit)
         NaN where every trial of a condition is NaN.
-    counts : array of int, (condition, 1) where nothing is NaN, else the shape of ``means``
+    counts : array, (condition, 1) where nothing is NaN, else the shape of ``means``
     """
     present = ~np.isnan(values)
     if present.all():
         counts: LabelArray = np.bincount(condition)[:, None]
     else:
-        counts = condition_sums(present, condition, np.intp)
+        counts = condition_sums(present, condition)
         values = np.where(present, values, 0)
     with np.errstate(invalid="ignore"):  # 0 / 0 where every trial is NaN; inf - inf; callers refuse both
         return condition_sums(values, condition) / counts, counts

@@ -323,8 +323,7 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
         raise InputError(
             f"{name}: every repetition of condition {empty} is NaN in unit {unit}; leave out one of the two."
         )
-    averaged: FloatArray = mean.astype(responses.dtype)
-    return averaged
+    return mean.astype(responses.dtype)
 
 
 def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:

@@ -71,15 +71,7 @@ def _basis_gradient(
 
 
 @with_gradient(_basis_gradient)
-def _basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    left, values, right = linalg.svd(centered)
-    keep = values > rank_tolerance(values, Y)
-    if variance < 1:
-        keep = keep & _leading(values.square(), variance)
-    return (left * keep[..., None, :], keep), (left, values, right, keep, variance)
-
-
-def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
+def basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return an orthonormal basis U of the leading PCs of the centered Y, and which columns are in use.
 
     The gradient is right for functions of span U: those that are the same for U R with any orthogonal R. With
@@ -88,7 +80,8 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    moments : Moments
+    centered, Y : Tensor, (..., n, q)
+        Y with and without its mean subtracted.
     variance : float, in (0, 1]
         Below 1: keep the smallest number of PCs whose share of the variance exceeds it. 1: keep all of
         nonzero variance.
@@ -102,7 +95,11 @@ def basis(moments: Moments, variance: float = 1.0) -> tuple[Tensor, Tensor]:
     keep : Tensor of bool, (..., r)
         Which columns are in use.
     """
-    return _basis(moments.centered, moments.Y, variance)
+    left, values, right = linalg.svd(centered)
+    keep = values > rank_tolerance(values, Y)
+    if variance < 1:
+        keep = keep & _leading(values.square(), variance)
+    return (left * keep[..., None, :], keep), (left, values, right, keep, variance)
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
@@ -237,7 +234,7 @@ class CCA(Measure):
         X_unit = procrustes.unit(X_basis)
 
         def evaluate(moments: Moments) -> Tensor:
-            Y_basis, keep = basis(moments, self.variance)
+            Y_basis, keep = basis(moments.centered, moments.Y, self.variance)
             Y_rank = keep.sum(dim=-1)  # (...)
             if self.form == "angle":
                 # ||Q||_F^2 is the rank: of unit norm, Qx and Qy have the cosine sum rho / sqrt(k_x k_y). The
@@ -295,7 +292,7 @@ class PWCCA(Measure):
 
         @torch.no_grad()
         def evaluate(moments: Moments) -> Tensor:
-            Y_basis, _ = basis(moments)
+            Y_basis, _ = basis(moments.centered, moments.Y, 1.0)
             # All K variates of X, also those that Y has no part in (full_matrices), with correlation 0.
             left, rho, _ = torch.linalg.svd(X_basis.mT @ Y_basis, full_matrices=True)
             rho = torch.cat([rho, rho.new_zeros(*rho.shape[:-1], left.shape[-1] - rho.shape[-1])], dim=-1)

@@ -10,8 +10,6 @@ from torch import Tensor
 from simopt import linalg
 from simopt.typing import Form
 
-DISTANCES = ("angle", "angle_normalized")
-
 
 def apply(form: Form, score: Tensor) -> Tensor:
     """Return a form of a score s, elementwise.
@@ -51,5 +49,5 @@ def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
         "angle": (0.0, widest),
         "angle_normalized": (0.0, 2 / math.pi * widest),
     }[form]
-    distance = form in DISTANCES
+    distance = form in ("angle", "angle_normalized")
     return {"low": ends[0], "high": ends[1], "at_self": float(not distance), "larger_is_closer": not distance}

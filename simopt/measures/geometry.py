@@ -35,18 +35,15 @@ def directions(rows: Tensor) -> Tensor:
 def spectral_norm(matrix: Tensor) -> Tensor:
     """Return the spectral norm, the largest absolute eigenvalue, (...), of symmetric A (..., n, n).
 
-    With v its unit eigenvector it is |v'Av|. The gradient at fixed v, sign(v'Av) vv', is that of the norm
-    wherever the eigenvalue is simple, as v'Av is stationary at an eigenvector.
+    With v its unit eigenvector the gradient is sign(v'Av) vv', wherever the eigenvalue is simple.
 
     Raises
     ------
     NumericalError
         A holds NaN or infinite values.
     """
-    values, vectors = linalg.eigh(matrix.detach())
-    largest = values.abs().argmax(dim=-1)[..., None, None]
-    v = vectors.take_along_dim(largest, dim=-1)  # (..., n, 1)
-    return (v.mT @ matrix @ v)[..., 0, 0].abs()
+    values, _ = linalg.eigh(matrix)
+    return values.abs().amax(dim=-1)
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:

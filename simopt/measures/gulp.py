@@ -112,6 +112,6 @@ class GULP(Measure):
 
 def _subspace_distance(X_basis: Tensor, moments: Moments) -> Tensor:
     """Return ||Px - Py||_F^2 = rank X + rank Y - 2 tr(Px Py) of the projections on span X and span Y."""
-    Y_basis, keep = cca.basis(moments)
+    Y_basis, keep = cca.basis(moments.centered, moments.Y, 1.0)
     shared = cca.sum_of_correlations(X_basis, Y_basis, power=2)
     return X_basis.shape[-1] + keep.sum(dim=-1) - 2 * shared

@@ -168,30 +168,34 @@ class KernelSimilarity(Measure):
     def __post_init__(self) -> None:
         checks.options(self, offset=0, degree=(1, _HIGHEST_DEGREE))
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
-        if self.comparison == "bures" and (self.kernel, self.estimator) != ("linear", "biased"):
+        if self.comparison == "bures" and not self._plain:
             raise InputError(f"{self.name}: comparison=bures requires kernel=linear and estimator=biased.")
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the score is a function of F'Y and Y'Y, without kernels."""
+        return (self.kernel, self.estimator) == ("linear", "biased")
 
     @property
     def facts(self) -> Facts:
         """Symmetric; invariant to rotation, offset and, unless the bandwidth is fixed, scale."""
         fixed = self.kernel == "polynomial" or (self.kernel == "rbf" and self.bandwidth == "fixed")
         invariant = ROTATIONAL - {"isotropic_scaling"} if fixed else ROTATIONAL
-        biased = self.estimator == "biased"
         return Facts(
             family="kernel",
             formula=forms.wording(self.form, self._formula()),
             source=_SOURCES["bures" if self.comparison == "bures" else self.estimator],
             **both(invariant),
-            sample_rotations=self.kernel == "linear" and biased,
+            sample_rotations=self._plain,
             cost="n p^2" if self.kernel == "linear" else "n^2 p",
             relations=self._relations(),
-            **forms.facts(self.form, 0.0 if biased else -1.0),
+            **forms.facts(self.form, 0.0 if self.estimator == "biased" else -1.0),
         )
 
     def _formula(self) -> str:
         if self.comparison == "bures":
             return "||X'Y||_* / (||X||_F ||Y||_F)"
-        if self.kernel == "linear" and self.estimator == "biased":
+        if self._plain:
             return "||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F)"
         matrices = {
             "biased": "<HKH, HLH> / (||HKH|| ||HLH||)",
@@ -202,7 +206,7 @@ class KernelSimilarity(Measure):
         return f"{matrices[self.estimator]}, k(x, y) = {entry[self.kernel]}"
 
     def _relations(self) -> tuple[str, ...]:
-        if self.kernel != "linear" or self.estimator != "biased":
+        if not self._plain:
             return ()
         if self.comparison == "bures":
             return ("cka / sqrt(r_x r_y) <= nbs^2 <= min(r_x, r_y) cka, r the ranks",)
@@ -220,10 +224,9 @@ class KernelSimilarity(Measure):
         InputError
             There are fewer than 4 samples, for the debiased estimator.
         """
-        if self.comparison == "bures":
-            return lambda moments: forms.apply(self.form, bures(moments))
-        if self.kernel == "linear" and self.estimator == "biased":
-            return lambda moments: forms.apply(self.form, cosine(moments))
+        if self._plain:
+            score = bures if self.comparison == "bures" else cosine
+            return lambda moments: forms.apply(self.form, score(moments))
         if self.estimator == "debiased" and reference.samples < 4:
             raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
         linear = self.kernel == "linear"

@@ -91,15 +91,19 @@ def matches(x: Neighbors, y: Neighbors) -> Tensor:
     return x.near[..., :, None] == y.near[..., None, :]
 
 
+def common(x: Neighbors, y: Neighbors) -> Tensor:
+    """Return the number of common neighbors of each sample, (..., n)."""
+    return matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
+
+
 def mutual(x: Neighbors, y: Neighbors) -> Tensor:
     """Return the mean share of common neighbors, (...)."""
-    shared = matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)  # common neighbors of each sample (..., n)
-    return shared.mean(-1) / y.near.shape[-1]
+    return common(x, y).mean(-1) / y.near.shape[-1]
 
 
 def jaccard(x: Neighbors, y: Neighbors) -> Tensor:
     """Return the mean Jaccard index, common neighbors / all neighbors in X or Y, (...)."""
-    shared = matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
+    shared = common(x, y)
     return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)  # |A u B| = 2 k - |A & B|
 
 

@@ -206,13 +206,14 @@ class Procrustes(Measure):
             folds = Folds.of(reference.samples, self.folds, None, self.name, factor.device)
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
-        if not self.normalized:
-            return lambda moments: self._apply_form(distance(self._rows(moments), factor))
-        factor = unit(factor)
-        return lambda moments: self._apply_form(distance(unit(self._rows(moments)), factor))
+        factor = self._scaled(factor)
+        return lambda moments: self._apply_form(distance(self._scaled(self._rows(moments)), factor))
 
     def _rows(self, moments: Moments) -> Tensor:
         return moments.centered if self.centered else moments.Y
+
+    def _scaled(self, matrix: Tensor) -> Tensor:
+        return unit(matrix) if self.normalized else matrix
 
     def _apply_form(self, distance: Tensor) -> Tensor:
         if self.form == "angle":
@@ -250,9 +251,8 @@ class Procrustes(Measure):
                 x = x @ (left @ right)
             else:
                 y = y @ (left @ right).mT
-            if self.normalized:
-                x, y = unit(x), unit(y)
-            scores.append(self._apply_form(torch.linalg.matrix_norm(x - y)))
+            apart = torch.linalg.matrix_norm(self._scaled(x) - self._scaled(y))
+            scores.append(self._apply_form(apart))
         return torch.stack(scores, dim=-1).mean(dim=-1)
 
 

@@ -307,5 +307,7 @@ def test_what_is_no_mat_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(content)
     with pytest.raises(InputError, match="a.mat: not a MAT file"):
         matfile.read(tmp_path / "a.mat", "x")
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="not a readable MAT file .*directory"):
         matfile.read(tmp_path, "x")
+    with pytest.raises(InputError, match="none.mat: there is no such file"):
+        matfile.read(tmp_path / "none.mat", "x")

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simopt import checks
+from simopt.datasets.base import in_this_file
 from simopt.datasets.formats.content import Content, Options, find
 from simopt.errors import InputError
 
@@ -40,15 +40,6 @@ def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
     # visititems visits hard links only, each object once.
     file.visititems(lambda name, item: items.update({name: item}) if isinstance(item, h5py.Dataset) else None)
     return items
-
-
-def in_this_file(item: h5py.Dataset, path: Path) -> h5py.Dataset:
-    """Refuse a dataset whose numbers are in other files, or were hardly ever written."""
-    if item.external or item.is_virtual:
-        raise InputError(f"{path}: {item.name} keeps its numbers in other files; copy them into this one.")
-    # A dataset may have any shape without being written: reading it would fill the memory with zeros.
-    checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
-    return item
 
 
 def stored(item: h5py.Dataset, path: Path) -> Any:

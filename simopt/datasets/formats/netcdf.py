@@ -20,8 +20,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simopt.datasets.base import in_this_file
 from simopt.datasets.formats.content import Content, Options, find
-from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, in_this_file
+from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside
 from simopt.datasets.preprocess import AXES
 from simopt.errors import InputError
 from simopt.typing import LabelArray

@@ -71,6 +71,7 @@ class Mat5:
             raise InputError(
                 f"{title}: not a MAT file of MATLAB 5 to 7.3, or cut off; `save -v7` writes such a file."
             )
+        self.tag = struct.Struct(f"{self.order}II")  # type and number of bytes of an element
         self.variables = dict(self._scan())
         self.last: dict[str, Any] = {}
 
@@ -83,25 +84,21 @@ class Mat5:
             if header.name:  # MATLAB stores the workspace of function handles as a variable without a name
                 yield header.name, (header, position)
             self.handle.seek(position)
-            position += 8 + self._tag(self.handle.read(8))[1]
+            position += 8 + self.tag.unpack(self.handle.read(8))[1]
             if position > end:
                 raise ValueError(f"it ends {position - end} bytes too early")
-
-    def _tag(self, data: bytes) -> tuple[int, int]:
-        kind, size = struct.unpack(f"{self.order}II", data)
-        return kind, size
 
     def _content(self, position: int, limit: int | None = None) -> bytes:
         """Return the data of the variable at a position, decompressed; at most its first ``limit`` bytes."""
         self.handle.seek(position)
-        kind, size = self._tag(self.handle.read(8))
+        kind, size = self.tag.unpack(self.handle.read(8))
         packed = self.handle.read(min(size, limit or size))
         if kind == _MATRIX:
             return packed
         if kind != _COMPRESSED:
             raise ValueError(f"it has an element of type {kind} where a variable is expected")
         inflate = zlib.decompressobj()
-        kind, size = self._tag(inflate.decompress(packed, 8))
+        kind, size = self.tag.unpack(inflate.decompress(packed, 8))
         if kind != _MATRIX:
             raise ValueError(f"it has a compressed element of type {kind} where a variable is expected")
         if limit is None:
@@ -122,8 +119,9 @@ class Mat5:
                 imaginary = _check_structure(memoryview(content), self.order)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-            tag = struct.pack(f"{self.order}II", _MATRIX, len(content))
-            file = io.BytesIO(self.header + tag + content)  # a file of this variable alone, not compressed
+            file = io.BytesIO(
+                self.header + self.tag.pack(_MATRIX, len(content)) + content
+            )  # a file of this variable alone, not compressed
             # mat_dtype: MATLAB stores doubles that are whole numbers as integers, and this makes them doubles
             # again. But with it scipy drops imaginary parts. uint16_codec: by default scipy decodes text that
             # is stored in units of 16 bits as single bytes.

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from simopt import checks
+from simopt.datasets.base import in_this_file
 from simopt.datasets.matfile.values import DEPTH, NUMERIC, Cell, dense, lines, listed
 from simopt.errors import InputError
 from simopt.typing import LabelArray
@@ -121,10 +122,7 @@ def _shape(item: h5py.Dataset) -> tuple[int, ...]:
 
 def _content(item: h5py.Dataset) -> LabelArray:
     """Return what a dataset stores, dimensions in HDF5's order."""
-    if item.external or item.is_virtual:
-        raise ValueError(f"{item.name} keeps its numbers in other files, which are not read")
-    checks.unpacked(item.nbytes, item.id.get_storage_size(), str(item.name))
-    return np.asarray(item[()])
+    return np.asarray(in_this_file(item, item.file.filename)[()])
 
 
 def _numbers(item: h5py.Dataset) -> LabelArray:
