@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -79,6 +80,38 @@ def test_names_and_numbers() -> None:
     for bad in ("", ".hidden", "a/b", "..", "a\\b", "x" * 200):
         with pytest.raises(InputError, match="cannot be the name of a folder"):
             checks.folder_name(bad, "name")
+
+
+@dataclass(frozen=True)
+class Owner:
+    name: str = "x"
+    kind: Literal["a", "b"] = "a"
+    deep: bool = False
+    share: float = 0.5
+    count: int = 2
+    limit: float | None = None
+    folds: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("kind", "c", "Unknown kind of x 'c'; there are: a, b"),
+        ("deep", "no", "deep of x is 'no'; .*true or false"),
+        ("share", 1.5, "share of x is 1.5; .*at least 0, at most 1"),
+        ("share", None, "share of x is None"),
+        ("count", 1.0, "count of x is 1.0; .*whole number of at least 1"),
+        ("count", None, "count of x is None"),
+        ("limit", -1, "limit of x is -1; .*at least 0"),
+        ("folds", 2.5, "folds of x is 2.5; .*whole number of at least 2"),
+    ],
+)
+def test_options_are_checked_by_annotation_and_bounds(option: str, value: object, says: str) -> None:
+    bounds = {"share": (0, 1), "count": 1, "limit": 0, "folds": 2}
+    checks.options(Owner(), **bounds)
+    checks.options(Owner(share=1, count=1, limit=0.5, folds=2), **bounds)
+    with pytest.raises(InputError, match=says):
+        checks.options(Owner(**{option: value}), **bounds)
 
 
 def test_a_spectrum_is_sorted_and_zeros_are_left_out() -> None:

@@ -99,8 +99,8 @@ def recording(name: str) -> Recording:
     InputError
         No dataset of this name, or one that is not a recording.
     """
-    loaders = {dataset: loader(dataset) for dataset in names() if dataset != "file"}  # which needs a path
-    recordings = {dataset: built for dataset, built in loaders.items() if isinstance(built, Recording)}
+    loaders = map(loader, set(names()) - {"file"})  # which needs a path
+    recordings = {built.name: built for built in loaders if isinstance(built, Recording)}
     checks.one_of(name, recordings, "recording")
     return recordings[name]
 

@@ -71,8 +71,7 @@ def condition_sums(values: LabelArray, condition: LabelArray) -> FloatArray:
     if not np.array_equal(ordered, condition):  # do not copy trials that are already sorted
         values = values[..., order, :]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    sums: FloatArray = np.add.reduceat(values, starts, axis=-2, dtype=np.float64)
-    return sums
+    return np.add.reduceat(values, starts, axis=-2, dtype=np.float64)
 
 
 def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArray, LabelArray]:
@@ -265,8 +264,7 @@ class Dataset:
         """Return the explained variance ratios of the PCs of nonzero variance, (K,), descending."""
         from simopt.components import principal_components  # which imports torch
 
-        variance: FloatArray = principal_components(self.samples()).values ** 2
-        return variance
+        return principal_components(self.samples()).values ** 2
 
     def participation_ratio(self) -> float:
         """Return (sum lambda)^2 / sum lambda^2, the effective number of PCs; lambda are their variances."""

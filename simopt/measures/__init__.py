@@ -94,8 +94,7 @@ def build(node: Node) -> Measure:
         ``_target_`` cannot be imported, or an option is unknown, missing or invalid.
     """
     if "_object_" in node:  # a measure that was built before
-        built: Measure = node["_object_"]
-        return built
+        return node["_object_"]
     target = catalogue.locate(node.get("_target_"), "measure")
     if not isinstance(node.get("name", ""), str):
         raise InputError(f"name of the measure is {node['name']!r}; it must be text.")
