@@ -21,6 +21,7 @@ from simopt.errors import InputError, warn_renamed
 from simopt.typing import Node
 
 _NAMES = ("name", "aliases")
+_MEASURES = "simopt.measures."
 _COMPLETE = ("measure", "dataset", "decoder", "init")
 """Groups whose yamls list every option of their classes: options are checked without an import."""
 
@@ -68,13 +69,15 @@ def _renamed(node: Node) -> dict[str, Any]:
     """Return a node of a class of simopt with the current names of its options and values.
 
     An option under its former name was set by the user, so it replaces the default under the current name.
+    Only measures have renamed values; those of a dataset may be names in the user's own files.
     """
-    if not str(node.get("_target_")).startswith("simopt."):
-        return dict(node)
-    values = {
-        key: current(value) if isinstance(value, str) and key not in _NAMES else value
-        for key, value in node.items()
-    }
+    target, values = str(node.get("_target_")), dict(node)
+    if not target.startswith("simopt."):
+        return values
+    if target.startswith(_MEASURES):
+        for key, value in node.items():
+            if isinstance(value, str) and key not in _NAMES:
+                values[key] = current(value)
     former = {current(key): values.pop(key) for key in node if key in FORMER_NAMES}
     return {**values, **former}
 
@@ -170,11 +173,19 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
     return chosen
 
 
-def in_ids(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options under their former names, which enter ids: results stored before are then found."""
+def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """Return options under their former names, which enter ids: results stored before are then found.
+
+    Parameters
+    ----------
+    options : mapping
+    target : str
+        The dotted name of their class: of measures the values have former names, too.
+    """
     former = {name: old for old, name in FORMER_NAMES.items()}
+    values = former if target.startswith(_MEASURES) else {}
     return {
-        former.get(key, key): former.get(value, value) if isinstance(value, str) else value
+        former.get(key, key): values.get(value, value) if isinstance(value, str) else value
         for key, value in options.items()
     }
 
@@ -194,7 +205,7 @@ def identity(node: Node) -> dict[str, Any]:
         if key not in ("_partial_", "_object_", *_NAMES) and (is_users or is_set(value))
     }
     if not is_users:
-        options = in_ids(options)
+        options = in_ids(options, target)
     elif code := source_of(target, node.get("_object_")):
         options["code"] = code
     if revision(target) != 1:

@@ -69,7 +69,7 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
 
 @dataclass(frozen=True, kw_only=True)
 class AssemblyRecording(Recording):
-    """A recording with two files: an assembly, and the table of its stimuli.
+    """A recording with two files, in this order: an assembly, and the table of its stimuli.
 
     Parameters
     ----------
@@ -242,7 +242,8 @@ class Assembly:
         -------
         responses : array of float64, (bins, conditions, units)
         trials : Trials or None
-            (bins, presentations, units), in the order of the file; float32 if the file has no more digits.
+            (bins, presentations, units), in the order of the file; float32 if the file has floats of at
+            most 32 bits.
 
         Raises
         ------

@@ -387,6 +387,8 @@ class Loader(ABC):
         change the identity of older datasets, and their stored results are still found.
         """
         recipe = {"recipe": f"{type(self).__module__}.{type(self).__qualname__}"}
-        options = {name: checks.as_plain(value) for name, value in catalogue.in_ids(values).items()}
+        options = {
+            name: checks.as_plain(value) for name, value in catalogue.in_ids(values, recipe["recipe"]).items()
+        }
         revision = {} if self.revision == 1 else {"revision": self.revision}
         return recipe | revision | {name: value for name, value in options.items() if catalogue.is_set(value)}

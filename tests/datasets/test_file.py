@@ -1,6 +1,7 @@
 """A user's own file: what is read, and how every bad one is refused."""
 
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import simopt
+from simopt import datasets
 from simopt.app.config import requests
 from simopt.datasets.base import Trials
 from simopt.errors import InputError
@@ -405,3 +407,22 @@ def test_every_option_can_be_written_on_the_command_line(tmp_path: Path) -> None
     dataset = request.dataset.dataset
     assert dataset.responses.shape[:2] == (2, 3)
     assert dataset.labels["object"].tolist() == ["car", "face", "kiwi"]
+
+
+def test_names_in_a_file_may_be_spelled_as_former_options_were(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    labels = {"centred": np.arange(6) % 2, "centered": np.arange(6) % 3}
+    np.savez(
+        path, normalised=np.random.default_rng(0).standard_normal((6, 3)), other=np.zeros((6, 3)), **labels
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaders = [
+            datasets.loader("file", path=str(path), key="normalised", labels=name, title="standardise")
+            for name in labels
+        ]
+        loaded = [loader.load() for loader in loaders]
+    assert [list(dataset.labels) for dataset in loaded] == [["centred"], ["centered"]]
+    assert loaded[0].name == "standardise"
+    first, second = (loader.identity(lambda path: "hash") for loader in loaders)
+    assert first != second
