@@ -132,12 +132,6 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     return collected
 
 
-def figures_folder(paths: Sequence[Path]) -> Path:
-    """Return where figures go by default: the folder ``figures`` in the first of some folders."""
-    first = paths[0]
-    return (first.parent if first.is_file() else first) / "figures"
-
-
 def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
     """Read a file that may contain anything; every failure is reported as a fault of the file.
 
@@ -149,8 +143,6 @@ def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
     try:
         with np.errstate(all="ignore"):  # a hostile file may hold values that overflow
             return read(path)
-    except StorageError:
-        raise
     except MemoryError as error:
         raise StorageError(f"{path}: too large to read.") from error
     except UNREADABLE as error:
@@ -248,6 +240,8 @@ def _joint(path: Path) -> tuple[JointRange, Facts]:
 
     result = read(path)
     result.as_json()  # raises for arrays that do not fit: tables and files show nothing else
+    if result.region is None and result.square is None:
+        raise StorageError(f"{path}: it has neither a region nor targets.")
     return result, _analysis_facts(result, result.names)
 
 

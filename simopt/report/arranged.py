@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
 from simopt.report.pools import Pool, by_rank, differences, pool
-from simopt.report.sensitivity import draw_sensitivity
-from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
+from simopt.report.sensitivity import draw_sensitivity, on_all
+from simopt.report.style import GUIDE, PAPER, Panels, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ _RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
 _ACROSS = 5  # columns, one for each dataset of the paper
 _FILTERS = "dataset=majaj measure=cka"
-_GUIDE = "#444444"
 Content = TypeVar("Content")
 
 
@@ -80,7 +79,6 @@ def save_arranged(
     InputError
         Another suffix, or the folder cannot be written.
     """
-    check_suffixes(suffixes)
     pools = pool(runs)
     figures: list[tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = [
         (decoding_vs_score, pools),
@@ -130,7 +128,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
     # The first variable of every dataset comes first, as in the paper; others follow in new rows.
-    panels.sort(key=lambda panel: panel[2] != VARIABLES.get(_name(panel[1][0]), panel[1][0].variables[0]))
+    panels.sort(key=lambda panel: panel[2] != VARIABLES.get(panel[1][0].name, panel[1][0].variables[0]))
     panels = _shown(panels, "panels", left_out)
     grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
@@ -138,9 +136,9 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         grid.set_title(ax, f"{name}\n{variable}")
     grid.leave_outer_labels()
     guides = {
-        "recording": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle="--"),
-        "chance": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle=":"),
-        "good score (90 %)": Line2D([], [], color=_GUIDE, marker="o", markersize=4, linestyle="none"),
+        "recording": Line2D([], [], color=GUIDE, linewidth=0.7, linestyle="--"),
+        "chance": Line2D([], [], color=GUIDE, linewidth=0.7, linestyle=":"),
+        "good score (90 %)": Line2D([], [], color=GUIDE, marker="o", markersize=4, linestyle="none"),
     }
     curves = [curve for _, group, _ in panels for curve in group]
     return grid.with_legend({**_handles(curves, order), **guides})
@@ -192,7 +190,7 @@ def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figu
 
 def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure | None:
     """Return scores after perturbing single PCs against their variance, a panel for each dataset."""
-    usable = [result for result in results if result.curves and result.perturbation != "noise_all"]
+    usable = [result for result in results if result.curves and not on_all(result)]
     best: dict[str, Sensitivities] = {}
     for result in sorted(usable, key=_published, reverse=True):
         best.setdefault(result.dataset, result)
@@ -216,13 +214,10 @@ def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure
     return grid.with_legend({plain(name): Line2D([], [], **look(name)) for name in chosen})
 
 
-def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure | None:
+def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
     """Return which scores of two measures can occur together, a panel for each pair and dataset."""
-    usable = [result for result in results if result.region is not None or result.square is not None]
-    usable.sort(key=lambda result: (_place(result.dataset, DATASETS), result.names, result.mode))
-    panels = _shown(usable, "pairs", left_out)
-    if not panels:
-        return None
+    ordered = sorted(results, key=lambda r: (_place(r.dataset, DATASETS), r.names, r.mode))
+    panels = _shown(ordered, "pairs", left_out)
     grid = Panels(len(panels), 3, 1.9)
     for ax, result in zip(grid.axes, panels, strict=True):
         verdict = f": {result.verdict}" if result.verdict else ""
@@ -235,7 +230,7 @@ def _recordings(
 ) -> dict[str, list[Pool]]:
     """Return the pools by recording, in the paper's order; different data of one name are told apart."""
     groups: dict[tuple[str, str], list[Pool]] = {}
-    for curve in sorted(pools, key=lambda curve: _place(_name(curve), DATASETS)):
+    for curve in sorted(pools, key=lambda curve: _place(curve.name, DATASETS)):
         groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
     recordings: dict[str, list[Pool]] = {}
     for key, group in groups.items():
@@ -275,10 +270,6 @@ def _handles(
         plain(curve.label): Line2D([], [], **{**look(curve.measure, curve.variant), **style})
         for curve in ranked
     }
-
-
-def _name(curve: Pool) -> str:
-    return str(curve.runs[0].attributes["dataset"])
 
 
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:

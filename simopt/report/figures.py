@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score, shown_pcs
-from simopt.report.pools import Pool, pool
+from simopt.report.pools import Pool, by_dataset, pool
 from simopt.report.style import COLUMN, INK, PAPER
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -55,23 +54,18 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
     InputError
         Another suffix, or the folder cannot be written.
     """
-    style.check_suffixes(suffixes)
     written = []
-    ordered = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
-    for _, group in groupby(ordered, key=lambda curve: curve.dataset):
-        pools = list(group)
-        name = style.stem(str(pools[0].runs[0].attributes["dataset"]), pools[0].source)
+    for _, pools in by_dataset(pool(runs)):
+        name = style.stem(pools[0].name, pools[0].source)
         for kind, figure in (("score", _scores(pools)), ("captured", _captured(pools))):
             written += [style.save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
     return written
 
 
 def _scores(pools: Sequence[Pool]) -> Figure:
-    rows = -(-len(pools) // 2)  # of the legend, for which the figure grows
-    figure = Figure(figsize=(COLUMN, 2.3 + 0.13 * rows), layout="constrained")
-    ax = draw_score(pools, figure.subplots())
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))
-    return figure
+    grid = style.Panels(1, 1, 1.85)
+    draw_score(pools, grid.axes[0])
+    return grid.with_legend(style.legend_handles(grid.axes))
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from simopt.errors import InputError
 from simopt.report import style
-from simopt.report.style import COLUMN, INK, PAGE, PAPER, legend_handles, look, plain, save
+from simopt.report.style import COLUMN, GUIDE, INK, PAGE, PAPER, Panels, legend_handles, look, plain, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 MOST_DOTS = 2000
 """The most of the other pairs reached that are drawn; of more, a random choice."""
 
-_DOTS, _HATCH, _GUIDE = "#444444", "#cccccc", "#444444"
-_MARGIN = 0.03
+_DOTS, _HATCH = "#444444", "#cccccc"
 _GUIDES = (0.9,)
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.
@@ -52,7 +51,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     These are the region with its extremes and proved bounds, targets, and other pairs reached. The bar at an
     extreme is its spread over the starts, towards the inside of the region. Guide lines are at
     the thresholds of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are
-    drawn. :func:`axis_limits` says where axes end; an axis that is cut says so in its label.
+    drawn. :func:`axes_limits` says where axes end; an axis that is cut says so in its label.
 
     Parameters
     ----------
@@ -61,12 +60,11 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     """
     ax = style.axes(ax)
     region, square, others = result.region, result.square, result.stored
-    targets = np.empty((0, 2)) if square is None else np.concatenate([square.targets, square.end])
+    limits = axes_limits(result)
     if region is not None:
-        pairs = np.concatenate([_with_bounds(region, result), targets, others])
-        _draw_region(ax, result, region, _limits(region, pairs))
-    elif square is not None:
-        ax.set(xlim=axis_limits(targets[:, 0], 1), ylim=axis_limits(targets[:, 1], 1))
+        _draw_region(ax, result, region, limits)
+    else:
+        ax.set(xlim=limits[0], ylim=limits[1])
         _name_axes(ax, result.names, [*map(plain, result.names)])
         _draw_guides(ax, (_GUIDES, _GUIDES))
     if len(others):
@@ -87,20 +85,15 @@ def save_joint(result: JointRange, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    figure = Figure(layout="constrained")
-    ax = draw_joint(result, figure.subplots())
+    grid = Panels(1, 1, COLUMN - 0.35)
+    draw_joint(result, grid.axes[0])
     title = f"{result.dataset} ({result.source})"
     if result.region is not None:
         area = result.region.area
         verdict = f", {result.verdict}" if result.verdict else ""
         title += f"\narea {area:{'.3f' if area < _LARGE else '.1e'}}{verdict}"
-    figure.suptitle(plain(title))
-    handles = legend_handles([ax])
-    # The figure is square; title and legend lie in what it is taller.
-    rows = -(-len(handles) // 2) + title.count("\n")
-    figure.set_size_inches(COLUMN, COLUMN + 0.1 + 0.18 * rows)
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
-    return save(figure, path)
+    grid.set_title(grid.axes[0], title)
+    return save(grid.with_legend(legend_handles(grid.axes)), path)
 
 
 @mpl.rc_context(PAPER)
@@ -153,50 +146,53 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
     figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
     handles = legend_handles(figure.axes)
     # The upper triangle of the panels is empty, unless there is only one panel.
-    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
-    if count == 1:
-        place = {"loc": "outside lower center"}
-    figure.legend(handles.values(), handles, frameon=False, **place)
+    place = "outside lower center" if count == 1 else "upper right"
+    figure.legend(handles.values(), handles, loc=place, bbox_to_anchor=None if count == 1 else (1, 0.95))
     return save(figure, path)
 
 
-def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -> Limits:
-    """Return the ends of an axis that shows some values, with a margin.
+def axes_limits(result: JointRange) -> tuple[Limits, Limits]:
+    """Return the ends of both axes, which show the region, its proved bounds and other pairs of scores.
 
-    Parameters
-    ----------
-    values : array, (N,)
-        Values that are not finite do not count; at least one is finite.
-    sign : int
-        1 for scores: the axis goes from 0 to 1, or further to hold all values, but not below -1. -1 for
-        distances: it holds all values, but where the largest is more than 1000 times the largest of ``near``,
-        it ends at twice that.
-    near : array, optional
-        Distances that the axis must not squeeze together.
+    An axis of scores goes from 0 to 1, or further to hold all of them, but not below -1. An axis of distances
+    holds all of them, but where the largest is more than 1000 times the largest of the region's levels or
+    minima, it ends at twice that. There is a margin on either side.
     """
+    pairs = [result.stored]
+    if result.square is not None:
+        pairs += [result.square.targets, result.square.end]
+    if result.proved is not None:
+        pairs += [result.proved[:, [0, 1]], result.proved[:, [0, 2]]]
+    signs: Sequence[int] = (1, 1)
+    near: Sequence[FloatArray] = (np.empty(0), np.empty(0))
+    if result.region is not None:
+        signs, near = result.region.signs, (result.region.levels, result.region.b_min)
+        pairs.append(outline(result.region))
+    a, b = np.concatenate(pairs).T
+    return _limits(a, signs[0], near[0]), _limits(b, signs[1], near[1])
+
+
+def _limits(values: FloatArray, sign: int, near: FloatArray) -> Limits:
     shown = values[np.isfinite(values)]
     if sign > 0:
         shown = np.concatenate([np.maximum(shown, _LEAST), [0.0, 1.0]])
-    elif near is not None:
+    else:
         most = float(near[np.isfinite(near)].max(initial=0.0))
         if 0 < _LARGE * most < shown.max():
             shown = np.minimum(shown, 2 * most)
-    low, high = float(shown.min()), float(shown.max())
-    margin = _MARGIN * ((high - low) or 1.0)
-    return low - margin, high + margin
+    return style.limits(shown)
 
 
 def _draw_region(
     ax: Axes, result: JointRange, region: Region, limits: tuple[Limits, Limits], scale: float = 1.0
 ) -> None:
     """Draw the region, its extremes, bounds and guides; ``scale`` multiplies the sizes of lines and marks."""
-    outline, color = _outline(region), look(region.names[1])["color"]
-    labels = [_axis_label(region.names[i], outline[:, i], limits[i]) for i in range(2)]
+    corners, color = outline(region), look(region.names[1])["color"]
+    labels = [_axis_label(region.names[i], corners[:, i], limits[i]) for i in range(2)]
     ax.set(xlim=limits[0], ylim=limits[1])
     _name_axes(ax, region.names, labels)
-    ax.fill(*outline.T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
-    closed = np.concatenate([outline, outline[:1]])
-    ax.plot(*closed.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
+    ax.fill(*corners.T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
+    ax.plot(*corners.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
     _draw_guides(ax, result.thresholds())
     bounds = result.proved_range()
     if bounds is not None:
@@ -240,7 +236,7 @@ def _draw_guides(ax: Axes, guides: tuple[Sequence[float], Sequence[float]]) -> N
     label = f"guides at {', '.join(f'{value:g}' for value in dict.fromkeys([*guides[0], *guides[1]]))}"
     for line, values in zip((ax.axvline, ax.axhline), guides, strict=True):
         for value in values:
-            line(value, color=_GUIDE, linewidth=0.8, linestyle=":", zorder=1.8, label=label)
+            line(value, color=GUIDE, linewidth=0.8, linestyle=":", zorder=1.8, label=label)
             label = "_"
 
 
@@ -258,14 +254,6 @@ def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
     return f"{name}\n(up to {values.max():.0e})" if values.max() > limits[1] else name
 
 
-def _limits(region: Region, pairs: FloatArray) -> tuple[Limits, Limits]:
-    """Return the limits of both axes that show some pairs of scores, (N, 2)."""
-    return (
-        axis_limits(pairs[:, 0], region.signs[0], region.levels),
-        axis_limits(pairs[:, 1], region.signs[1], region.b_min),
-    )
-
-
 def _common_axes(
     drawn: Mapping[tuple[str, str], tuple[JointRange, Region]],
 ) -> tuple[dict[str, Limits], dict[str, str]]:
@@ -273,20 +261,14 @@ def _common_axes(
     limits: dict[str, Limits] = {}
     values: dict[str, list[FloatArray]] = {}
     for pair, (result, region) in drawn.items():
-        outline = _outline(region)
-        for i, (low, high) in enumerate(_limits(region, _with_bounds(region, result))):
-            lowest, highest = limits.get(pair[i], (low, high))
-            limits[pair[i]] = min(low, lowest), max(high, highest)
-            values.setdefault(pair[i], []).append(outline[:, i])
+        for name, (low, high), of_region in zip(pair, axes_limits(result), outline(region).T, strict=True):
+            lowest, highest = limits.get(name, (low, high))
+            limits[name] = min(low, lowest), max(high, highest)
+            values.setdefault(name, []).append(of_region)
     return limits, {name: _axis_label(name, np.concatenate(values[name]), limits[name]) for name in limits}
 
 
-def _with_bounds(region: Region, result: JointRange) -> FloatArray:
-    """Return the pairs of scores on the outline of a region and on its proved bounds, (N, 2)."""
-    proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
-    return np.concatenate([_outline(region), proved[:, [0, 1]], proved[:, [0, 2]]])
-
-
-def _outline(region: Region) -> FloatArray:
-    outline: FloatArray = np.concatenate([region.lower, region.upper[::-1]])
-    return outline
+def outline(region: Region) -> FloatArray:
+    """Return the corners of a region, (N, 2), the first one once more at the end."""
+    corners: FloatArray = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
+    return corners

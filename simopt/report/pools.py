@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.errors import SimoptError
 from simopt.report.stored_config import parsed
-from simopt.report.tables import half_captures
+from simopt.report.tables import half_captures, mean_reached
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -80,6 +80,11 @@ class Pool:
     def dataset(self) -> str:
         """The dataset's name with its source, as every figure shows it."""
         return self.runs[0].dataset
+
+    @property
+    def name(self) -> str:
+        """The dataset's name without its source."""
+        return str(self.runs[0].attributes["dataset"])
 
     @property
     def source(self) -> str:
@@ -225,6 +230,12 @@ class Pool:
         by_captured = (1 + self._started) / 2 > captured_by_noise  # (R, K)
         return np.where(by_score & by_captured, self.half_capture, np.nan)
 
+    @cached_property
+    def half_capture_range(self) -> Band:
+        """The score at half capture of each PC, (K,), above noise: of the replicates that have one."""
+        above = self.half_capture_above_noise
+        return replace(band(above, axis=0), mean=mean_reached(above))
+
     @property
     def no_higher_than_noise(self) -> int:
         """How many PCs are half captured by some replicate, but by none above noise."""
@@ -293,6 +304,13 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
             for variant, (detail, at) in enumerate(sorted(zip(details, places, strict=True))):
                 pools[at] = replace(pools[at], label=f"{pools[at].measure} {detail}", variant=variant)
     return pools
+
+
+def by_dataset(pools: Iterable[Pool]) -> Iterator[tuple[str, list[Pool]]]:
+    """Yield the name of each dataset, with its source, and its pools, both in alphabetical order."""
+    ordered = sorted(pools, key=lambda curve: (curve.dataset, curve.measure))
+    for dataset, group in itertools.groupby(ordered, key=lambda curve: curve.dataset):
+        yield dataset, list(group)
 
 
 def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:

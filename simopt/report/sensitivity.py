@@ -15,9 +15,31 @@ from simopt.report.style import PAPER, Panels, look, plain, save
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
+    from simopt.typing import FloatArray
 
-RATIO_LABEL = "explained variance ratio of the perturbed PC"
-NOISE_LABEL = "noise over signal, standard deviations"
+    Cells = int | tuple[slice, int]
+
+
+def on_all(result: Sensitivities) -> bool:
+    """Return whether all PCs were perturbed at once: scores are then drawn against the strength."""
+    return result.perturbation == "noise_all"
+
+
+def panels(result: Sensitivities) -> list[tuple[FloatArray, Cells]]:
+    """Return for each panel the values on its x axis, and the index of the scores there in arrays (S, K).
+
+    There is a panel for each strength; noise on all of Y has one with all strengths.
+    """
+    if on_all(result):
+        return [(np.array(result.strengths), (slice(None), 0))]
+    return [(result.variance_ratio, strength) for strength in range(len(result.strengths))]
+
+
+def xlabel(result: Sensitivities) -> str:
+    """Return what scores are drawn against."""
+    if on_all(result):
+        return "noise over signal, standard deviations"
+    return "explained variance ratio of the perturbed PC"
 
 
 def strength_label(perturbation: str, strength: float) -> str:
@@ -47,29 +69,26 @@ def draw_sensitivity(
     legend : bool
     """
     ax = style.axes(ax)
-    on_all = result.perturbation == "noise_all"
-    at = np.array(result.strengths) if on_all else result.variance_ratio
-    cells = (slice(None), 0) if on_all else strength
+    at, cells = panels(result)[strength]
     order = np.argsort(at)
     for curve in result.curves:
         drawn = look(curve.measure)
         line, dots = {**drawn, "marker": "none"}, {**drawn, "linestyle": "none"}
         if curve.theory is not None:
             ax.plot(at[order], curve.theory[cells][order], **line)
-        if curve.expected is not None and curve.band is not None and not on_all:
+        if curve.expected is not None and curve.band is not None and not on_all(result):
             middle, band = curve.expected[cells][order], 2 * curve.band[cells][order]
             ends = middle - band, middle + band
             ax.fill_between(at[order], *ends, color=drawn["color"], alpha=0.25, linewidth=0)
-        mean = curve.mean
-        if mean is not None:
-            ax.plot(at, mean[cells], **dots, markersize=2.5, markeredgewidth=0)
+        if curve.mean is not None:
+            ax.plot(at, curve.mean[cells], **dots, markersize=2.5, markeredgewidth=0)
         ax.plot([], [], **drawn, label=plain(curve.measure))
     title = f"{result.dataset} ({result.source})"
-    if not on_all:
+    if not on_all(result):
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
         title += f"\n{strength_label(result.perturbation, result.strengths[strength])}"
-    ax.set(xlabel=NOISE_LABEL if on_all else RATIO_LABEL, ylabel="score")
+    ax.set(xlabel=xlabel(result), ylabel="score")
     ax.set_title(plain(title), wrap=True)
     if legend:
         ax.legend()
@@ -87,8 +106,7 @@ def save_sensitivity(result: Sensitivities, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    count = 1 if result.perturbation == "noise_all" else len(result.strengths)
-    grid = Panels(count, 3, 2.2)
+    grid = Panels(len(panels(result)), 3, 2.2)
     for index, ax in enumerate(grid.axes):
         draw_sensitivity(result, ax, strength=index)
     return save(grid.figure, path)

@@ -21,13 +21,14 @@ from matplotlib.figure import Figure
 from simopt.errors import InputError
 from simopt.store.errors import writing
 from simopt.store.whole import whole
+from simopt.typing import FloatArray
 
 COLUMN, PAGE = 3.5, 7.2
 """The width of a column and of a page's text, in inches."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """The colors of measures: the palette of Okabe and Ito (2008), safe for color-blind readers."""
-INK = "#000000"
-"""The color of what belongs to no measure."""
+INK, GUIDE = "#000000", "#444444"
+"""The colors of what belongs to no measure, and of guide lines."""
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 # 7 colors, 4 line styles and 9 markers have no common divisor, so that 7 * 4 * 9 numbers in a row give as
@@ -56,6 +57,7 @@ _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
 """Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
 lines, and a letter of a panel's title. They belong to the font sizes of PAPER; change them together."""
 _DOTS = 300
+_MARGIN = 0.03
 _REPEATABLE = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": "simopt", "Producer": None},
@@ -102,17 +104,6 @@ def stem(*parts: str) -> str:
     return re.sub(r"[^\w.+-]", "_", "_".join(parts)).lstrip(".")
 
 
-def check_suffixes(suffixes: Iterable[str]) -> None:
-    """Refuse file types that are not for figures; called before anything is computed.
-
-    Raises
-    ------
-    InputError
-    """
-    for suffix in suffixes:
-        check_suffix(Path(f"figure{suffix}"))
-
-
 def check_suffix(path: Path) -> None:
     """Refuse a file whose type is not for figures; called before anything is computed.
 
@@ -131,6 +122,13 @@ def axes(ax: Axes | None) -> Axes:
 
         _, ax = pyplot.subplots(layout="constrained")
     return ax
+
+
+def limits(values: FloatArray) -> tuple[float, float]:
+    """Return the ends of an axis that shows some finite values, with a margin."""
+    low, high = float(values.min()), float(values.max())
+    margin = _MARGIN * ((high - low) or 1.0)
+    return low - margin, high + margin
 
 
 class Panels:

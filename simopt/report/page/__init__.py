@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,21 +95,19 @@ def _add_analyses(document: Document, collected: Collected) -> None:
     """Add the plots of analyses, and a box with config and provenance of each, to which its plots link."""
     boxes: list[Details] = []
 
-    def parts(result: Sensitivities | JointRange, what: str, drawn: Sequence[plots.Plot]) -> Iterator[Part]:
+    def parts(result: Sensitivities | JointRange, what: str, drawn: Iterable[plots.Plot]) -> Iterator[Part]:
         name, folder = f"{result.dataset} ({result.source})", ""
         if result.path is not None:
             folder = f", {result.path.parent.name}"
         heading, target = f"{name}, {what}{folder}", f"analysis-{len(boxes) + 1}"
         boxes.append(Details(heading, _origin(heading, result.path), target))
-        if drawn:
-            yield from drawn
-            yield Paragraph(Link(f"Config and provenance: {heading}", target))
+        yield from drawn
+        yield Paragraph(Link(f"Config and provenance: {heading}", target))
 
     sensitivities, joints = collected.sensitivities, collected.joints
-    content = [part for r in sensitivities for part in parts(r, r.perturbation, list(sensitivity_plots(r)))]
+    content = [part for r in sensitivities for part in parts(r, r.perturbation, sensitivity_plots(r))]
     document.add("sensitivity", "Sensitivity to single PCs", content, [r.source for r in sensitivities])
-    pairs = ((r, joint_plot(r)) for r in joints)
-    content = [part for r, plot in pairs for part in parts(r, " and ".join(r.names), [plot] if plot else [])]
+    content = [part for r in joints for part in parts(r, " and ".join(r.names), [joint_plot(r)])]
     document.add("joint", "Joint ranges", content, [r.source for r in joints])
     sources = [*(r.source for r in sensitivities), *(r.source for r in joints)]
     document.add("files", "Each analysis: config, provenance", boxes, sources)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simopt.report.joint import axis_limits
+from simopt.report.joint import axes_limits, outline
 from simopt.report.page.plots import MOST_POINTS, THEME, Plot, error_bars, pages, thin, trace_look
-from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
+from simopt.report.sensitivity import on_all, panels, strength_label, xlabel
 from simopt.report.style import INK
 
 if TYPE_CHECKING:
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from simopt.ranges.region import Region
     from simopt.ranges.result import JointRange
     from simopt.ranges.square import Reached
+    from simopt.report.sensitivity import Cells
     from simopt.theory.sensitivity import Sensitivity
     from simopt.typing import FloatArray
-
-    Cells = int | tuple[slice, int]
 
 _MOST_MEASURES = 10
 """The most measures of one plot; more are continued in the next one."""
@@ -34,43 +33,30 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
         some = replace(
             result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
         )
-        if result.perturbation == "noise_all":
-            plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
-            _add_curves(plot, some, np.array(result.strengths), (slice(None), 0))
-            yield plot
-            continue
-        for s, strength in enumerate(result.strengths):
-            kind = strength_label(result.perturbation, strength)
-            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", result.variance_ratio)
-            _add_curves(plot, some, result.variance_ratio, s)
+        for strength, (at, cells) in zip(result.strengths, panels(result), strict=False):
+            kind = f"{strength_label(result.perturbation, strength)} of one PC"
+            if on_all(result):
+                kind = "noise on all of Y"
+            plot = Plot(f"{title}: {kind}{part}", xlabel(result), "score", None if on_all(result) else at)
+            _add_curves(plot, some, at, cells)
             yield plot
 
 
-def joint_plot(result: JointRange) -> Plot | None:
-    """Return the region of two measures with its bounds and targets; None where there is neither."""
-    if result.region is None and result.square is None:
-        return None
+def joint_plot(result: JointRange) -> Plot:
+    """Return the region of two measures with its bounds and targets."""
     data = f"{result.dataset} ({result.source})"
     plot = Plot(f"{data}, {' and '.join(result.names)}: scores found together", *result.names)
-    pairs = []
-    signs: tuple[int, int] = (1, 1)
-    near: tuple[FloatArray | None, FloatArray | None] = (None, None)
     if result.region is not None:
-        signs, near = result.region.signs, (result.region.levels, result.region.b_min)
         _add_region(plot, result, result.region)
-        pairs.append(np.concatenate([result.region.lower, result.region.upper]))
     if result.square is not None:
         _add_targets(plot, result.square)
-        pairs += [result.square.targets, result.square.end]
-    a, b = np.concatenate(pairs).T
-    plot.figure.update_xaxes(range=axis_limits(a, signs[0], near[0]))
-    plot.figure.update_yaxes(range=axis_limits(b, signs[1], near[1]))
+    x_range, y_range = axes_limits(result)
+    plot.figure.update_xaxes(range=x_range)
+    plot.figure.update_yaxes(range=y_range)
     guide = {"color": THEME["quiet"], "width": 1, "dash": "dot"}
-    levels_a, levels_b = result.thresholds()
-    for level in levels_a:
-        plot.figure.add_vline(level, line=guide)
-    for level in levels_b:
-        plot.figure.add_hline(level, line=guide)
+    for line, levels in zip((plot.figure.add_vline, plot.figure.add_hline), result.thresholds(), strict=True):
+        for level in levels:
+            line(level, line=guide)
     plot.sentence = _joint_sentence(result)
     return plot
 
@@ -130,9 +116,9 @@ def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> 
 def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     a, b = region.names
     color = trace_look(b)[0]
-    outline = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
-    plot.table(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
-    plot.area("region found", outline, color)
+    corners = outline(region)
+    plot.table(f"{plot.title}, outline", {a: corners[:, 0], b: corners[:, 1]})
+    plot.area("region found", corners, color)
     spread = region.spread.T
     table = {a: region.levels, f"least {b}": region.b_min, f"largest {b}": region.b_max}
     table |= {"spread of the least": spread[0], "spread of the largest": spread[1]}

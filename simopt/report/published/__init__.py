@@ -115,8 +115,7 @@ def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodSc
     rows: list[Comparison] = []
     accuracies: dict[tuple[str, ...], Comparison] = {}
     for curve in pool(collected.runs):
-        dataset = str(curve.runs[0].attributes["dataset"])
-        label = "" if curve.label == curve.measure else curve.label
+        dataset, label = curve.name, "" if curve.label == curve.measure else curve.label
         about = _About(dataset, curve.source, curve.measure, label)
         here = {
             "first_score": [run.score[0, column] for run, column in curve.places],
