@@ -17,7 +17,7 @@ from simopt.errors import InputError, StorageError, UnfinishedError
 from simopt.report.selection import Facts, find, fits, keeps, nothing_left
 from simopt.report.tables import Summary, summarize
 from simopt.store import analysis, reader, shelf
-from simopt.store.errors import UNREADABLE
+from simopt.store.errors import reading_errors
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -92,8 +92,13 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     def kept(kind: str, read: Callable[[Path], tuple[Content, Facts]]) -> Iterator[Content]:
         for path in files[kind]:
             try:
-                content, facts = _defensively(read, path)
+                # A hostile file may hold values that overflow.
+                with reading_errors(path, "stored result"), np.errstate(all="ignore"):
+                    content, facts = read(path)
                 _check_names(path, facts)
+            except MemoryError:
+                collected.broken.append(f"{path}: too large to read.")
+                continue
             except StorageError as error:
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
                 lines.append(str(error))
@@ -101,10 +106,8 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
             seen.append(facts)  # before the filters, whose error names what there is
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
-                    remedy = "run the command that made it again"
-                    collected.remarks.append(
-                        f"{path}: of an older revision ({', '.join(revised)}); {remedy}."
-                    )
+                    older = f"{path}: of an older revision ({', '.join(revised)})"
+                    collected.remarks.append(f"{older}; run the command that made it again.")
                 yield content
 
     share = budget // max(1, len(files["run"]))
@@ -130,24 +133,6 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     ):
         raise nothing_left(filters, seen)
     return collected
-
-
-def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
-    """Read a file that may contain anything; every failure is reported as a fault of the file.
-
-    Raises
-    ------
-    StorageError
-        The file cannot be read, or its parts do not fit each other.
-    """
-    try:
-        with np.errstate(all="ignore"):  # a hostile file may hold values that overflow
-            return read(path)
-    except MemoryError as error:
-        raise StorageError(f"{path}: too large to read.") from error
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{path}: damaged; its parts do not fit together ({reason}).") from error
 
 
 def _check_names(path: Path, facts: Facts) -> None:

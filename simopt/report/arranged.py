@@ -113,7 +113,7 @@ def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     Datasets with one lambda only are left out.
     """
     names = {curve.measure for curve in pools if _RIDGE.fullmatch(curve.measure)}
-    order = sorted(names, key=lambda name: int(name.removeprefix("ridge").removesuffix("_cv5")))
+    order = sorted(names, key=lambda name: (len(name), name))  # by lambda
     lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
     several = Counter(dataset for dataset, _ in {(curve.dataset, curve.measure) for curve in lambdas})
     return _decoding([curve for curve in lambdas if several[curve.dataset] > 1], left_out, order)
@@ -124,7 +124,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         return None
     panels = [
         (name, group, variable)
-        for name, group in _recordings(pools, left_out, order).items()
+        for name, group in _recordings(pools, order).items()
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
     # The first variable of every dataset comes first, as in the paper; others follow in new rows.
@@ -146,7 +146,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
 
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return captured variance of some PCs against score, a row a dataset and a column a measure."""
-    recordings = _recordings(pools, left_out)
+    recordings = _recordings(pools)
     rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
     keys = {key for _, curves in rows for key in curves}
     columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
@@ -175,7 +175,7 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
 
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return score at half capture against explained variance ratio, a panel for each dataset."""
-    panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
+    panels = _shown(list(_recordings(pools).items()), "datasets", left_out)
     curves = [curve for _, group in panels for curve in group]
     grid = Panels(len(panels), 3, 1.7)
     for ax, (name, group) in zip(grid.axes, panels, strict=True):
@@ -225,9 +225,7 @@ def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
     return grid.with_legend(legend_handles(grid.axes))
 
 
-def _recordings(
-    pools: Sequence[Pool], left_out: list[str], order: Sequence[str] = MEASURES
-) -> dict[str, list[Pool]]:
+def _recordings(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, list[Pool]]:
     """Return the pools by recording, in the paper's order; different data of one name are told apart."""
     groups: dict[tuple[str, str], list[Pool]] = {}
     for curve in sorted(pools, key=lambda curve: _place(curve.name, DATASETS)):
@@ -238,9 +236,8 @@ def _recordings(
         if len(rivals) > 1:
             details = differences([groups[rival][0].runs[0] for rival in rivals], "dataset.")
             name += f", data {details[rivals.index(key)]}"
-        columns = by_rank(group)
-        ranked = sorted(columns, key=lambda column: (column[0], _place(column[1], order)))
-        recordings[name] = [columns[column] for column in _shown(ranked, f"curves of {name}", left_out)]
+        ranked = sorted(by_rank(group).items(), key=lambda one: (one[0][0], _place(one[0][1], order)))
+        recordings[name] = [curve for _, curve in ranked]
     return recordings
 
 

@@ -11,7 +11,7 @@ import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +142,11 @@ def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
     InputError
         It cannot be written.
     """
-    from simopt.report.published.comparison import HEADER, csv_rows
+    from simopt.report.published import Comparison
 
-    return _written(folder / "published.csv", HEADER, csv_rows(comparisons))
+    rows = (vars(row) | {"replicates": len(row.replicates) or None} for row in comparisons)
+    header = [column.name for column in fields(Comparison)]
+    return _written(folder / "published.csv", header, (tuple(row.values()) for row in rows))
 
 
 def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
@@ -195,8 +197,7 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
     }
     if compared is not None:
         content["published"] = [asdict(comparison) for comparison in compared]
-    plain: dict[str, Any] = as_plain(content)
-    return plain
+    return dict(as_plain(content))
 
 
 def escape_latex(text: str) -> str:

@@ -7,35 +7,30 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score, shown_pcs
 from simopt.report.pools import Pool, by_dataset, pool
-from simopt.report.style import COLUMN, INK, PAPER
+from simopt.report.style import INK, PAPER
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 
-def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
-    ax = style.axes(ax)
-    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=INK, markersize=3, linewidth=0.8)
-    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
-    return ax
-
-
 @mpl.rc_context(PAPER)
 def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
-    """Draw a spectrum into a file, PNG, PDF or SVG by its suffix, and return the path.
+    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic, and return the path.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        Another suffix than .png, .pdf or .svg, or the file cannot be written.
     """
-    return style.save_panel(lambda ax: draw_spectrum(spectrum, ax, title), path, COLUMN, 2.6)
+    grid = style.Panels(1, 1, 2.15)
+    (ax,) = grid.axes
+    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=INK, markersize=3, linewidth=0.8)
+    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
+    return style.save(grid.figure, path)
 
 
 @mpl.rc_context(PAPER)
@@ -70,15 +65,14 @@ def _scores(pools: Sequence[Pool]) -> Figure:
 
 def _captured(pools: Sequence[Pool]) -> Figure:
     grid = style.Panels(len(pools), 3, 2.0)
-    shares: dict[str, set[str]] = {}
     for ax, curve in zip(grid.axes, pools, strict=True):
         draw_pcs(curve, ax)
         facts = curve.noise_words().replace(", noise", "\nnoise")
         grid.set_title(ax, f"{curve.dataset}, {curve.label}\n{facts}")
-        for pc in shown_pcs(len(curve.pc_variance)):
-            shares.setdefault(f"PC {pc}", set()).add(f" ({100 * curve.pc_variance[pc - 1]:.2g}%)")
     grid.leave_outer_labels()
-    # Data of one name may differ, and with them the explained variance; the legend then names the PC alone.
-    ratios = {name: "".join(values) for name, values in shares.items() if len(values) == 1}
+    names = {}
+    if len({curve.data_hash for curve in pools}) == 1:  # otherwise the explained variance may differ
+        ratio = pools[0].pc_variance
+        names = {f"PC {pc}": f"PC {pc} ({100 * ratio[pc - 1]:.2g}%)" for pc in shown_pcs(len(ratio))}
     handles = style.legend_handles(grid.axes)
-    return grid.with_legend({name + ratios.get(name, ""): handle for name, handle in handles.items()})
+    return grid.with_legend({names.get(name, name): handle for name, handle in handles.items()})

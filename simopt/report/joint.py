@@ -133,11 +133,9 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             continue
         result, region = drawn[a, b]
         _draw_region(ax, result, region, (limits[a], limits[b]), scale=0.6)
-        ax.tick_params(labelsize=6, length=2)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-            axis.label.set_fontsize(7)
-        ax.set_title(result.verdict or "", fontsize=7, pad=3)
+        ax.set_title(result.verdict or "")
         # A panel has labels where no panel of its row is further left, or none of its column further down.
         left = not any((other, b) in drawn for other in names[:column])
         bottom = not any((a, other) in drawn for other in names[row + 2 :])
@@ -146,8 +144,10 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
     figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
     handles = legend_handles(figure.axes)
     # The upper triangle of the panels is empty, unless there is only one panel.
-    place = "outside lower center" if count == 1 else "upper right"
-    figure.legend(handles.values(), handles, loc=place, bbox_to_anchor=None if count == 1 else (1, 0.95))
+    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
+    if count == 1:
+        place = {"loc": "outside lower center"}
+    figure.legend(handles.values(), handles, **place)
     return save(figure, path)
 
 

@@ -6,7 +6,7 @@ A line is the mean over replicates, a band their range from the least to the lar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from simopt.analysis.defects import noise_level
 from simopt.report import style
 from simopt.report.pools import Band, Pool, along, band
-from simopt.report.style import GUIDE, INK, STYLES, look, plain
+from simopt.report.style import GUIDE, STYLES, look, plain
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -87,21 +87,9 @@ def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
     return _labeled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
-def draw_trajectory(
-    trajectory: Trajectory, ax: Axes | None = None, against: Literal["score", "step"] = "score"
-) -> Axes:
-    """Draw a run in memory: captured variance of some PCs against score, or score against step.
-
-    Parameters
-    ----------
-    trajectory : Trajectory
-    ax : Axes, optional
-    against : {"score", "step"}
-    """
+def draw_trajectory(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
+    """Draw a run in memory: the captured variance of some PCs against score, and of noise."""
     ax = style.axes(ax)
-    if against == "step":
-        _curve(ax, trajectory.step, band(trajectory.score), {"color": INK}, "score")
-        return _labeled(ax, "step", "score", "")
     shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
     curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]

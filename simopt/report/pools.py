@@ -15,8 +15,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from types import MappingProxyType
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ import numpy as np
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.errors import SimoptError
-from simopt.report.stored_config import parsed
+from simopt.report.stored_config import parsed, without_apart
 from simopt.report.tables import half_captures, mean_reached
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
@@ -272,29 +271,23 @@ class Pool:
 def pool(runs: Sequence[Run]) -> list[Pool]:
     """Put runs together that differ only in their seeds, in the order in which they come.
 
-    They share dataset, source, data, measure, and all of the stored configuration except seeds, log, device
-    and force. A run whose configuration cannot be read has a pool to itself. A run without logged states is
-    left out. Where a seed was run twice, the finished run counts.
+    They share dataset, source, data, measure, and the text of the stored configuration except for seeds, log,
+    device and force. A run without a configuration has a pool to itself. A run without logged states is left
+    out. Where a seed was run twice, the finished run counts.
 
     Parameters
     ----------
     runs : sequence of Run
     """
-    alike: defaultdict[Hashable, list[Run]] = defaultdict(list)
+    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
     for run in runs:
         if len(run.step):
+            config = without_apart(str(run.attributes.get("config") or id(run)))
             data = str(run.attributes.get("data_hash")), len(run.pc_variance)
-            alike[run.dataset, run.measure, data].append(run)
-    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
-    for key, same in alike.items():
-        for run in same:
-            # Reading a configuration takes time, and a run without a rival needs none.
-            config = settings(run) if len(same) > 1 else None
-            groups[key, id(run) if config is None else frozenset(config.items())].append(run)
-    order = {id(run): at for at, run in enumerate(runs)}
+            groups[run.dataset, run.measure, data, config].append(run)
     pools: list[Pool] = []
     rivals: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for at, group in enumerate(sorted(groups.values(), key=lambda group: order[id(group[0])])):
+    for at, group in enumerate(groups.values()):
         finished_first = sorted(group, key=lambda run: run.status != layout.FINISHED)
         pools.append(Pool(tuple(finished_first), group[0].measure))
         rivals[group[0].dataset, group[0].measure].append(at)
@@ -376,21 +369,14 @@ def settings(run: Run) -> Mapping[str, str] | None:
     Seeds, log, device and force are left out.
     """
     text = run.attributes.get("config")
-    if not isinstance(text, str) or len(text) > _LONGEST:
-        return None
-    return _flat(text)
-
-
-@lru_cache(maxsize=1024)
-def _flat(text: str) -> Mapping[str, str] | None:
-    content = parsed(text)
+    content = parsed(text) if isinstance(text, str) and len(text) <= _LONGEST else None
     if content is None:
         return None
     flat: dict[str, str] = {}
     open_nodes: list[tuple[str, Any]] = [(str(key), value) for key, value in content.items()]
     for _ in range(_MOST_ENTRIES):  # aliases may nest without an end
         if not open_nodes:
-            return MappingProxyType(flat)
+            return flat
         key, value = open_nodes.pop()
         if isinstance(value, (dict, list)) and value:
             inner = value.items() if isinstance(value, dict) else enumerate(value)

@@ -61,8 +61,7 @@ class Joint:
         """Return plain values; what is not finite is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
         proved = {"proved_lower": self.lower, "proved_upper": self.upper}
-        plain: dict[str, Any] = as_plain({**shown, **proved, "verdict": self.verdict or None})
-        return plain
+        return dict(as_plain({**shown, **proved, "verdict": self.verdict or None}))
 
 
 @dataclass(frozen=True)
@@ -157,19 +156,22 @@ class Card:
     def as_json(self) -> dict[str, Any]:
         """Return plain values; what is missing is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
-        plain: dict[str, Any] = as_plain(
-            {
-                **shown,
-                "disagreements": self.disagreements(),
-                "cost": None if self.cost is None else self.cost.as_json(),
-                "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
-                "run": None if self.summary is None else self.summary.as_json(),
-                "half_capture": None if self.summary is None else self.summary.halves,
-                "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
-                "joint": [joint.as_json() for joint in self.joints],
-            }
+        return dict(
+            as_plain(
+                {
+                    **shown,
+                    "disagreements": self.disagreements(),
+                    "cost": None if self.cost is None else self.cost.as_json(),
+                    "sensitivity": None
+                    if self.sensitivity is None
+                    else Sensitivities.as_json(self.sensitivity),
+                    "run": None if self.summary is None else self.summary.as_json(),
+                    "half_capture": None if self.summary is None else self.summary.halves,
+                    "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
+                    "joint": [joint.as_json() for joint in self.joints],
+                }
+            )
         )
-        return plain
 
 
 def _decoding(run: Run) -> dict[str, Any]:

@@ -133,15 +133,17 @@ def _run(number: int, run: Run, summary: Summary, label: str, points: int, *, op
 
 def _title(collected: Collected, runs: Sequence[Run]) -> str:
     """Return the title: how many runs and analyses of which datasets, with their sources."""
-    analyses: list[Sensitivities | JointRange] = [*collected.sensitivities, *collected.joints]
+    sensitivities, joints = collected.sensitivities, collected.joints
     counts = [
         (len(runs), "run", "runs"),
-        (len(collected.sensitivities), "sensitivity analysis", "sensitivity analyses"),
-        (len(collected.joints), "joint range", "joint ranges"),
+        (len(sensitivities), "sensitivity analysis", "sensitivity analyses"),
+        (len(joints), "joint range", "joint ranges"),
     ]
     counted = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
-    names = [run.dataset for run in runs] + [f"{result.dataset} ({result.source})" for result in analyses]
-    names = list(dict.fromkeys(names))
+    datasets = [run.dataset for run in runs]
+    datasets += [f"{result.dataset} ({result.source})" for result in sensitivities]
+    datasets += [f"{result.dataset} ({result.source})" for result in joints]
+    names = list(dict.fromkeys(datasets))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     on = f" on {', '.join(names[:_NAMED])}{more}" if names else ""
     return f"simopt: {', '.join(counted) or 'no runs'}{on}"

@@ -67,17 +67,14 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells)
     order = np.argsort(at, kind="stable")
     for curve in result.curves:
         color, dash, symbol = trace_look(curve.measure)
-        columns = {plot.xlabel: at[order]}
-        for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
-            if values is not None:
-                columns[name] = values[cells][order]
-        low, high = "expected, less 2 sd", "expected, and 2 sd"
+        low, high, deviation = "expected, less 2 sd", "expected, and 2 sd", "sd of the experiment"
+        scores = {"theory": curve.theory, "experiment": curve.mean}
         if curve.expected is not None and curve.band is not None:
-            middle, width = (values[cells][order] for values in (curve.expected, curve.band))
-            columns |= {low: middle - 2 * width, high: middle + 2 * width}
-        deviation = "sd of the experiment"
+            scores |= {low: curve.expected - 2 * curve.band, high: curve.expected + 2 * curve.band}
         if curve.experiment is not None:
-            columns[deviation] = curve.experiment.std(axis=-1)[cells][order]
+            scores[deviation] = curve.experiment.std(axis=-1)
+        columns = {plot.xlabel: at[order]}
+        columns |= {name: values[cells][order] for name, values in scores.items() if values is not None}
         rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
         shown = {name: values[rows] for name, values in columns.items()}
         plot.table(f"{plot.title}, {curve.measure}", shown)
@@ -101,7 +98,7 @@ def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> 
         return f"{curve.measure}: no score"
 
     def where(at: int) -> str:
-        if result.perturbation == "noise_all":
+        if on_all(result):
             return f"noise {result.strengths[at]:g}"
         return f"PC {at + 1}, {result.variance_ratio[at]:.1%} of variance"
 

@@ -241,9 +241,7 @@ def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
             dash = DASHES[index % len(DASHES)]
             plot.trace(name, score, curve, PC_COLORS[index], dash=dash, legend=r == 0, group=str(pc))
     (alone,) = pool([run])
-    scores = run.score[:, :replicates]
-    ends = np.array([np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)])  # NaN aside
-    plot.trace(NOISE_LABEL, ends, np.full(2, alone.noise_floor), INK, dash="dot")
+    plot.trace(NOISE_LABEL, _ends(run.score[:, :replicates]), np.full(2, alone.noise_floor), INK, dash="dot")
     plot.sentence = _captured_sentence(alone, summary, replicates)
     return plot
 
@@ -334,13 +332,17 @@ def _add_pool(plot: Plot, curve: Pool, at: FloatArray, values: FloatArray, point
 
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
     """Add horizontal lines at the accuracy from the recording and at chance, one for each value."""
-    scores = np.concatenate([run.decoding_score.ravel() for run in runs])
-    ends = np.array([np.fmin.reduce(scores), np.fmax.reduce(scores)])  # NaN aside
+    ends = _ends(np.concatenate([run.decoding_score.ravel() for run in runs]))
     for key, name, dash in (("accuracy", "recording", "dash"), ("chance", "chance", "dot")):
         for value in sorted({float(run.reference_decoding[variable][key]) for run in runs}):
             level = np.full(2, value)
             plot.table(f"{plot.title}: {name}", {"score": ends, plot.ylabel: level})
             plot.trace(f"{name} {value:.2f}", ends, level, INK, dash=dash)
+
+
+def _ends(scores: FloatArray) -> FloatArray:
+    """Return the least and the largest score; NaN do not count."""
+    return np.array([np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)])
 
 
 def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
