@@ -14,7 +14,7 @@ import numpy as np
 
 from simopt import catalogue
 from simopt.errors import InputError, StorageError, UnfinishedError
-from simopt.report.selection import Facts, find, fits, keeps, nothing_left
+from simopt.report.selection import Facts, find, keeps, nothing_left
 from simopt.report.tables import Summary, summarize
 from simopt.store import analysis, reader, shelf
 from simopt.store.errors import reading_errors
@@ -119,13 +119,9 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
             collected.thinned.add(run.path)
         collected.runs.append(thinned)
         collected.summaries.append(summary)
-    patterns = filters.get("measure", ["*"])
+    of_measures = {"measure": filters.get("measure", ["*"])}
     for result in kept("sensitivity", _sensitivity):
-        curves = [
-            curve
-            for curve in result.curves
-            if any(fits("measure", pattern, curve.measure) for pattern in patterns)
-        ]
+        curves = [curve for curve in result.curves if keeps(of_measures, {"measure": [curve.measure]})]
         collected.sensitivities.append(replace(result, curves=curves))
     collected.joints.extend(kept("joint", _joint))
     if not any(

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
-from simopt.report.pools import Pool, by_rank, differences, pool
+from simopt.report.pools import Pool, by_rank, differences, named, pool
 from simopt.report.sensitivity import draw_sensitivity, on_all
 from simopt.report.style import GUIDE, PAPER, Panels, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
@@ -221,7 +221,7 @@ def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
     grid = Panels(len(panels), 3, 1.9)
     for ax, result in zip(grid.axes, panels, strict=True):
         verdict = f": {result.verdict}" if result.verdict else ""
-        grid.set_title(draw_joint(result, ax), f"{result.dataset} ({result.source}){verdict}")
+        grid.set_title(draw_joint(result, ax), f"{named(result)}{verdict}")
     return grid.with_legend(legend_handles(grid.axes))
 
 

@@ -36,8 +36,7 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
         ax.xaxis.set_major_formatter("{x:g}")
         label = "principal component"
     else:
-        place = np.empty(len(change))
-        place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
+        place = 1.0 + np.argsort(np.argsort(change, kind="stable"))
         label = f"{attribution.part}, by rank"
     # Without a part that brings X and Y closer, they are further apart: a lower score, or a larger distance.
     away = change if attribution.larger_is_closer else -change

@@ -65,14 +65,15 @@ def _scores(pools: Sequence[Pool]) -> Figure:
 
 def _captured(pools: Sequence[Pool]) -> Figure:
     grid = style.Panels(len(pools), 3, 2.0)
+    shares: dict[str, set[str]] = {}
     for ax, curve in zip(grid.axes, pools, strict=True):
         draw_pcs(curve, ax)
         facts = curve.noise_words().replace(", noise", "\nnoise")
         grid.set_title(ax, f"{curve.dataset}, {curve.label}\n{facts}")
+        for pc in shown_pcs(len(curve.pc_variance)):
+            shares.setdefault(f"PC {pc}", set()).add(f"PC {pc} ({100 * curve.pc_variance[pc - 1]:.2g}%)")
     grid.leave_outer_labels()
-    names = {}
-    if len({curve.data_hash for curve in pools}) == 1:  # otherwise the explained variance may differ
-        ratio = pools[0].pc_variance
-        names = {f"PC {pc}": f"PC {pc} ({100 * ratio[pc - 1]:.2g}%)" for pc in shown_pcs(len(ratio))}
+    # Data of one name may differ, and with them the explained variance; the legend then names the PC alone.
+    names = {name: "".join(longer) for name, longer in shares.items() if len(longer) == 1}
     handles = style.legend_handles(grid.axes)
     return grid.with_legend({names.get(name, name): handle for name, handle in handles.items()})

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simopt.errors import InputError
 from simopt.report import style
+from simopt.report.pools import named
 from simopt.report.style import COLUMN, GUIDE, INK, PAGE, PAPER, Panels, legend_handles, look, plain, save
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def save_joint(result: JointRange, path: Path) -> Path:
     """
     grid = Panels(1, 1, COLUMN - 0.35)
     draw_joint(result, grid.axes[0])
-    title = f"{result.dataset} ({result.source})"
+    title = named(result)
     if result.region is not None:
         area = result.region.area
         verdict = f", {result.verdict}" if result.verdict else ""
@@ -123,11 +123,8 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
         raise InputError(f"there is {what} among {', '.join(names)}; give pairs in the order of the names.")
     limits, labels = _common_axes(drawn)
     count = len(names) - 1
-    side = min(PAGE, max(COLUMN, 0.6 + 1.5 * count))
-    figure = Figure(figsize=(side, side + 0.3), layout="constrained")
-    axes = figure.subplots(count, count, squeeze=False)
-    for (row, b), (column, a) in itertools.product(enumerate(names[1:]), enumerate(names[:-1])):
-        ax = axes[row, column]
+    grid = Panels(count * count, count, PAGE / max(count, 3) - 0.45)
+    for ax, (b, a) in zip(grid.axes, itertools.product(names[1:], names[:-1]), strict=True):
         if (a, b) not in drawn:
             ax.remove()
             continue
@@ -137,18 +134,12 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         ax.set_title(result.verdict or "")
         # A panel has labels where no panel of its row is further left, or none of its column further down.
-        left = not any((other, b) in drawn for other in names[:column])
-        bottom = not any((a, other) in drawn for other in names[row + 2 :])
+        left = not any((other, b) in drawn for other in names[: names.index(a)])
+        bottom = not any((a, other) in drawn for other in names[names.index(b) + 1 :])
         ax.tick_params(labelleft=left, labelbottom=bottom)
         _name_axes(ax, (a, b), (labels[a] if bottom else "", labels[b] if left else ""))
-    figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
-    handles = legend_handles(figure.axes)
-    # The upper triangle of the panels is empty, unless there is only one panel.
-    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
-    if count == 1:
-        place = {"loc": "outside lower center"}
-    figure.legend(handles.values(), handles, **place)
-    return save(figure, path)
+    grid.figure.suptitle(plain(named(results[0])))
+    return save(grid.with_legend(legend_handles(grid.axes)), path)
 
 
 def axes_limits(result: JointRange) -> tuple[Limits, Limits]:
@@ -191,7 +182,7 @@ def _draw_region(
     labels = [_axis_label(region.names[i], corners[:, i], limits[i]) for i in range(2)]
     ax.set(xlim=limits[0], ylim=limits[1])
     _name_axes(ax, region.names, labels)
-    ax.fill(*corners.T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
+    ax.fill(*corners[:-1].T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
     ax.plot(*corners.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
     _draw_guides(ax, result.thresholds())
     bounds = result.proved_range()

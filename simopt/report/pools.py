@@ -299,6 +299,11 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
     return pools
 
 
+def named(result: Any) -> str:
+    """Return a dataset's name with its source, as every figure and page shows it."""
+    return f"{result.dataset} ({result.source})"
+
+
 def by_dataset(pools: Iterable[Pool]) -> Iterator[tuple[str, list[Pool]]]:
     """Yield the name of each dataset, with its source, and its pools, both in alphabetical order."""
     ordered = sorted(pools, key=lambda curve: (curve.dataset, curve.measure))
@@ -407,13 +412,11 @@ def differences(runs: Sequence[Run], node: str = "") -> list[str]:
     short = [key for key in differing if max(map(len, values[key])) <= _SHORT][:_CONSIDERED]
     counts = range(len(short), 0, -1) if len(differing) <= _NAMED else range(1, _NAMED + 1)
     for chosen in itertools.chain.from_iterable(itertools.combinations(short, count) for count in counts):
-        if len({*zip(*(values[key] for key in chosen), strict=True)}) == len(runs):
+        rows = list(zip(*(values[key] for key in chosen), strict=True))
+        if len({*rows}) == len(runs):
             names = [key.partition(".")[2] or key for key in chosen]
-            words = [
-                [f"{name}={value}" for value in values[key]] for name, key in zip(names, chosen, strict=True)
-            ]
-            words += [["..."] * len(runs)] if len(chosen) < len(differing) else []
-            return [", ".join(options) for options in zip(*words, strict=True)]
+            more = ["..."] if len(chosen) < len(differing) else []
+            return [", ".join([*map("{}={}".format, names, row), *more]) for row in rows]
     order = sorted(range(len(runs)), key=lambda at: str(runs[at].path))
     return [f"no. {order.index(at) + 1}" for at in range(len(runs))]
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from simopt.report import style
+from simopt.report.pools import named
 from simopt.report.style import PAPER, Panels, look, plain, save
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def draw_sensitivity(
         if curve.mean is not None:
             ax.plot(at, curve.mean[cells], **dots, markersize=2.5, markeredgewidth=0)
         ax.plot([], [], **drawn, label=plain(curve.measure))
-    title = f"{result.dataset} ({result.source})"
+    title = named(result)
     if not on_all(result):
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())

@@ -262,7 +262,7 @@ def test_the_title_has_area_and_verdict_and_is_not_cut(
         save_joint(result(shown, **options, **more), tmp_path / "f.png")
         saved[-1].draw_without_rendering()
         ax = saved[-1].axes[0]
-        (title,) = (text for text in saved[-1].texts if text.get_text())
+        title = ax.title
         assert title.get_text() == f"mine (surrogate)\n{facts}"
         assert title.get_window_extent().y1 <= saved[-1].bbox.y1
         assert title.get_window_extent().y0 > ax.get_window_extent().y1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simopt.errors import InputError, StorageError
 from simopt.report import Collected
 from simopt.report.document import Details, Document, Link, Paragraph, Part, Table, marked
-from simopt.report.pools import pool
+from simopt.report.pools import named, pool
 from simopt.report.tables import Summary, good_scores_table, runs_table
 from simopt.store import analysis
 from simopt.store.reader import Run
@@ -96,10 +96,8 @@ def _add_analyses(document: Document, collected: Collected) -> None:
     boxes: list[Details] = []
 
     def parts(result: Sensitivities | JointRange, what: str, drawn: Iterable[plots.Plot]) -> Iterator[Part]:
-        name, folder = f"{result.dataset} ({result.source})", ""
-        if result.path is not None:
-            folder = f", {result.path.parent.name}"
-        heading, target = f"{name}, {what}{folder}", f"analysis-{len(boxes) + 1}"
+        folder = "" if result.path is None else f", {result.path.parent.name}"
+        heading, target = f"{named(result)}, {what}{folder}", f"analysis-{len(boxes) + 1}"
         boxes.append(Details(heading, _origin(heading, result.path), target))
         yield from drawn
         yield Paragraph(Link(f"Config and provenance: {heading}", target))
@@ -140,9 +138,7 @@ def _title(collected: Collected, runs: Sequence[Run]) -> str:
         (len(joints), "joint range", "joint ranges"),
     ]
     counted = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
-    datasets = [run.dataset for run in runs]
-    datasets += [f"{result.dataset} ({result.source})" for result in sensitivities]
-    datasets += [f"{result.dataset} ({result.source})" for result in joints]
+    datasets = [*(run.dataset for run in runs), *map(named, sensitivities), *map(named, joints)]
     names = list(dict.fromkeys(datasets))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     on = f" on {', '.join(names[:_NAMED])}{more}" if names else ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from simopt.report.joint import axes_limits, outline
 from simopt.report.page.plots import MOST_POINTS, THEME, Plot, error_bars, pages, thin, trace_look
+from simopt.report.pools import named
 from simopt.report.sensitivity import on_all, panels, strength_label, xlabel
 from simopt.report.style import INK
 
@@ -28,7 +29,6 @@ _MOST_MEASURES = 10
 
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, one for noise on all of Y: theory as a line, experiments as markers."""
-    title = f"{result.dataset} ({result.source})"
     for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
         some = replace(
             result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
@@ -37,15 +37,17 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
             kind = f"{strength_label(result.perturbation, strength)} of one PC"
             if on_all(result):
                 kind = "noise on all of Y"
-            plot = Plot(f"{title}: {kind}{part}", xlabel(result), "score", None if on_all(result) else at)
+            plot = Plot(
+                f"{named(result)}: {kind}{part}", xlabel(result), "score", None if on_all(result) else at
+            )
             _add_curves(plot, some, at, cells)
             yield plot
 
 
 def joint_plot(result: JointRange) -> Plot:
     """Return the region of two measures with its bounds and targets."""
-    data = f"{result.dataset} ({result.source})"
-    plot = Plot(f"{data}, {' and '.join(result.names)}: scores found together", *result.names)
+    names = " and ".join(result.names)
+    plot = Plot(f"{named(result)}, {names}: scores found together", *result.names)
     if result.region is not None:
         _add_region(plot, result, result.region)
     if result.square is not None:
@@ -120,11 +122,11 @@ def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     table = {a: region.levels, f"least {b}": region.b_min, f"largest {b}": region.b_max}
     table |= {"spread of the least": spread[0], "spread of the largest": spread[1]}
     plot.table(f"{plot.title}, extremes", table)
-    for side, values in enumerate((region.b_min, region.b_max)):
-        plot.trace(
-            "extremes, spread over starts", region.levels, values, color, mode="markers",
-            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(color, spread[side]),
-        )  # fmt: skip
+    levels, ends = np.tile(region.levels, 2), np.concatenate([region.b_min, region.b_max])
+    bars = error_bars(color, spread.ravel())
+    plot.trace(
+        "extremes, spread over starts", levels, ends, color, mode="markers", symbol="diamond", error_y=bars
+    )
     proved = result.proved_range()
     if proved is not None:
         levels, bounds = proved

@@ -75,10 +75,8 @@ def unlike_analysis(result: Sensitivities | JointRange) -> str:
     try:
         stored = _config(analysis.attributes(result.path))
     except StorageError:
-        stored = None
-    if stored is None:
         return _UNREADABLE
-    return next(_unlike(stored, "dataset", name), "")
+    return _UNREADABLE if stored is None else next(_unlike(stored, "dataset", name), "")
 
 
 def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, Any]]:
