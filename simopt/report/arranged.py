@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
 from simopt.report.pools import Pool, by_rank, differences, named, pool
-from simopt.report.sensitivity import draw_sensitivity, on_all
+from simopt.report.sensitivity import draw_sensitivity
 from simopt.report.style import GUIDE, PAPER, Panels, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 
@@ -190,7 +190,7 @@ def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figu
 
 def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure | None:
     """Return scores after perturbing single PCs against their variance, a panel for each dataset."""
-    usable = [result for result in results if result.curves and not on_all(result)]
+    usable = [result for result in results if result.curves and result.perturbation != "noise_all"]
     best: dict[str, Sensitivities] = {}
     for result in sorted(usable, key=_published, reverse=True):
         best.setdefault(result.dataset, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,26 +22,40 @@ if TYPE_CHECKING:
     Cells = int | tuple[slice, int]
 
 
-def on_all(result: Sensitivities) -> bool:
-    """Return whether all PCs were perturbed at once: scores are then drawn against the strength."""
-    return result.perturbation == "noise_all"
+@dataclass(frozen=True)
+class Panel:
+    """One panel or plot of a sensitivity.
 
-
-def panels(result: Sensitivities) -> list[tuple[FloatArray, Cells]]:
-    """Return for each panel the values on its x axis, and the index of the scores there in arrays (S, K).
-
-    There is a panel for each strength; noise on all of Y has one with all strengths.
+    Attributes
+    ----------
+    what : str
+        What was perturbed, and how strongly.
+    xlabel : str
+    at : array
+        The values on the x axis.
+    cells : index
+        Of the scores at these values, in arrays (S, K).
+    log : bool
+        Whether the x axis is logarithmic.
     """
-    if on_all(result):
-        return [(np.array(result.strengths), (slice(None), 0))]
-    return [(result.variance_ratio, strength) for strength in range(len(result.strengths))]
+
+    what: str
+    xlabel: str
+    at: FloatArray
+    cells: Cells
+    log: bool
 
 
-def xlabel(result: Sensitivities) -> str:
-    """Return what scores are drawn against."""
-    if on_all(result):
-        return "noise over signal, standard deviations"
-    return "explained variance ratio of the perturbed PC"
+def panels(result: Sensitivities) -> list[Panel]:
+    """Return a panel for each strength; of noise on all of Y, one with all strengths."""
+    if result.perturbation == "noise_all":
+        label = "noise over signal, standard deviations"
+        return [Panel("noise on all of Y", label, np.array(result.strengths), (slice(None), 0), log=False)]
+    label = "explained variance ratio of the perturbed PC"
+    return [
+        Panel(strength_label(result.perturbation, strength), label, result.variance_ratio, index, log=True)
+        for index, strength in enumerate(result.strengths)
+    ]
 
 
 def strength_label(perturbation: str, strength: float) -> str:
@@ -70,27 +85,26 @@ def draw_sensitivity(
     legend : bool
     """
     ax = style.axes(ax)
-    at, cells = panels(result)[strength]
+    panel = panels(result)[strength]
+    at, cells = panel.at, panel.cells
     order = np.argsort(at)
     for curve in result.curves:
         drawn = look(curve.measure)
         line, dots = {**drawn, "marker": "none"}, {**drawn, "linestyle": "none"}
         if curve.theory is not None:
             ax.plot(at[order], curve.theory[cells][order], **line)
-        if curve.expected is not None and curve.band is not None and not on_all(result):
+        if curve.expected is not None and curve.band is not None and panel.log:
             middle, band = curve.expected[cells][order], 2 * curve.band[cells][order]
             ends = middle - band, middle + band
             ax.fill_between(at[order], *ends, color=drawn["color"], alpha=0.25, linewidth=0)
         if curve.mean is not None:
             ax.plot(at, curve.mean[cells], **dots, markersize=2.5, markeredgewidth=0)
         ax.plot([], [], **drawn, label=plain(curve.measure))
-    title = named(result)
-    if not on_all(result):
+    if panel.log:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        title += f"\n{strength_label(result.perturbation, result.strengths[strength])}"
-    ax.set(xlabel=xlabel(result), ylabel="score")
-    ax.set_title(plain(title), wrap=True)
+    ax.set(xlabel=panel.xlabel, ylabel="score")
+    ax.set_title(plain(f"{named(result)}\n{panel.what}"), wrap=True)
     if legend:
         ax.legend()
     return ax

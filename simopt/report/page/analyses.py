@@ -11,7 +11,7 @@ import numpy as np
 from simopt.report.joint import axes_limits, outline
 from simopt.report.page.plots import MOST_POINTS, THEME, Plot, error_bars, pages, thin, trace_look
 from simopt.report.pools import named
-from simopt.report.sensitivity import on_all, panels, strength_label, xlabel
+from simopt.report.sensitivity import Panel, panels
 from simopt.report.style import INK
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from simopt.ranges.region import Region
     from simopt.ranges.result import JointRange
     from simopt.ranges.square import Reached
-    from simopt.report.sensitivity import Cells
     from simopt.theory.sensitivity import Sensitivity
-    from simopt.typing import FloatArray
 
 _MOST_MEASURES = 10
 """The most measures of one plot; more are continued in the next one."""
@@ -33,14 +31,10 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
         some = replace(
             result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
         )
-        for strength, (at, cells) in zip(result.strengths, panels(result), strict=False):
-            kind = f"{strength_label(result.perturbation, strength)} of one PC"
-            if on_all(result):
-                kind = "noise on all of Y"
-            plot = Plot(
-                f"{named(result)}: {kind}{part}", xlabel(result), "score", None if on_all(result) else at
-            )
-            _add_curves(plot, some, at, cells)
+        for panel in panels(result):
+            what, log_x = (f"{panel.what} of one PC", panel.at) if panel.log else (panel.what, None)
+            plot = Plot(f"{named(result)}: {what}{part}", panel.xlabel, "score", log_x)
+            _add_curves(plot, some, panel)
             yield plot
 
 
@@ -63,10 +57,10 @@ def joint_plot(result: JointRange) -> Plot:
     return plot
 
 
-def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells) -> None:
-    """Add the curves of all measures; ``cells`` selects the values at ``at`` from arrays (S, K)."""
+def _add_curves(plot: Plot, result: Sensitivities, panel: Panel) -> None:
+    """Add the curves of all measures."""
     sentences = []
-    order = np.argsort(at, kind="stable")
+    order = np.argsort(panel.at, kind="stable")
     for curve in result.curves:
         color, dash, symbol = trace_look(curve.measure)
         low, high, deviation = "expected, less 2 sd", "expected, and 2 sd", "sd of the experiment"
@@ -75,8 +69,8 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells)
             scores |= {low: curve.expected - 2 * curve.band, high: curve.expected + 2 * curve.band}
         if curve.experiment is not None:
             scores[deviation] = curve.experiment.std(axis=-1)
-        columns = {plot.xlabel: at[order]}
-        columns |= {name: values[cells][order] for name, values in scores.items() if values is not None}
+        columns = {plot.xlabel: panel.at[order]}
+        columns |= {name: values[panel.cells][order] for name, values in scores.items() if values is not None}
         rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
         shown = {name: values[rows] for name, values in columns.items()}
         plot.table(f"{plot.title}, {curve.measure}", shown)
@@ -89,22 +83,21 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells)
             bars = error_bars(color, shown[deviation])
             name, mean = f"{group}, experiment", shown["experiment"]
             plot.trace(name, x, mean, color, mode="markers", symbol=symbol, group=group, error_y=bars)
-        sentences.append(_curve_sentence(curve, cells, result))
+        sentences.append(_curve_sentence(curve, panel))
     skipped = "".join(f" {name} does not apply: {reason}" for name, reason in result.skipped.items())
     plot.sentence = f"{'; '.join(sentences)}.{skipped}"
 
 
-def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> str:
+def _curve_sentence(curve: Sensitivity, panel: Panel) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
-    if scores is None or not np.isfinite(scores[cells]).any():
+    if scores is None or not np.isfinite(scores[panel.cells]).any():
         return f"{curve.measure}: no score"
 
     def where(at: int) -> str:
-        if on_all(result):
-            return f"noise {result.strengths[at]:g}"
-        return f"PC {at + 1}, {result.variance_ratio[at]:.1%} of variance"
+        value = panel.at[at]
+        return f"PC {at + 1}, {value:.1%} of variance" if panel.log else f"noise {value:g}"
 
-    values = scores[cells]
+    values = scores[panel.cells]
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
     text = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
     if curve.deviation is not None:
