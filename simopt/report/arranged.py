@@ -40,10 +40,8 @@ DATASETS = tuple(VARIABLES)
 MOST = 12
 """The most measures, datasets and panels of a figure: more would be too small to read on a page."""
 
-_RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
 _ACROSS = 5  # columns, one for each dataset of the paper
-_FILTERS = "dataset=majaj measure=cka"
 Content = TypeVar("Content")
 
 
@@ -112,7 +110,7 @@ def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
 
     Datasets with one lambda only are left out.
     """
-    names = {curve.measure for curve in pools if _RIDGE.fullmatch(curve.measure)}
+    names = {curve.measure for curve in pools if re.fullmatch(r"ridge\d+_cv5", curve.measure)}
     order = sorted(names, key=lambda name: (len(name), name))  # by lambda
     lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
     several = Counter(dataset for dataset, _ in {(curve.dataset, curve.measure) for curve in lambdas})
@@ -275,5 +273,6 @@ def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
 
 def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
     if len(content) > MOST:
-        left_out.append(f"{MOST} of {len(content)} {what} are shown; choose with filters, as {_FILTERS}.")
+        shown = f"{MOST} of {len(content)} {what} are shown"
+        left_out.append(f"{shown}; choose with filters, as dataset=majaj measure=cka.")
     return content[:MOST]

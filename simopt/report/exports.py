@@ -11,7 +11,7 @@ import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +202,7 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
         "broken": collected.broken,
     }
     if compared is not None:
-        content["published"] = [asdict(comparison) for comparison in compared]
+        content["published"] = compared
     return dict(as_plain(content))
 
 

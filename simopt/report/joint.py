@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 MOST_DOTS = 2000
 """The most of the other pairs reached that are drawn; of more, a random choice."""
 
-_DOTS, _HATCH = "#444444", "#cccccc"
-_GUIDES = (0.9,)
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.
 _LARGE = 1000.0
@@ -66,7 +64,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     else:
         ax.set(xlim=limits[0], ylim=limits[1])
         _name_axes(ax, result.names, [*map(plain, result.names)])
-        _draw_guides(ax, (_GUIDES, _GUIDES))
+        _draw_guides(ax, ([0.9], [0.9]))
     if len(others):
         _draw_others(ax, others)
     if square is not None:
@@ -200,7 +198,7 @@ def _draw_region(
 
 
 def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, scale: float) -> None:
-    hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": _HATCH, "hatch": "////", "linewidth": 0}
+    hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": "#cccccc", "hatch": "////", "linewidth": 0}
     label = "ruled out by proof"
     for side, end in ((proved.lower, limits[0]), (proved.upper, limits[1])):
         ax.fill_between(levels, side, end, **hatch, zorder=1.4, label=label)
@@ -219,7 +217,7 @@ def _draw_others(ax: Axes, pairs: FloatArray) -> None:
     shown = pairs[np.isfinite(pairs).all(axis=1)]
     if len(shown) > MOST_DOTS:
         shown = shown[np.random.default_rng(0).choice(len(shown), MOST_DOTS, replace=False)]
-    dots: dict[str, Any] = {"color": _DOTS, "markersize": 2.5, "markeredgewidth": 0, "zorder": 1.6}
+    dots: dict[str, Any] = {"color": GUIDE, "markersize": 2.5, "markeredgewidth": 0, "zorder": 1.6}
     ax.plot(*shown.T, ".", **dots, rasterized=True, label="other pairs reached")
 
 

@@ -26,7 +26,6 @@ SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 NOISE_LABEL = "noise: units / (samples - 1)"
 
-_BAND = 0.2
 # The strip for PCs that were never captured, as a share of the range of scores.
 _STRIP = 0.3
 
@@ -160,7 +159,7 @@ def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, noise_floor: f
 
 
 def _curve(ax: Axes, x: FloatArray, values: Band, drawn: Mapping[str, Any], label: str) -> None:
-    ax.fill_between(x, values.low, values.high, color=drawn["color"], alpha=_BAND, linewidth=0)
+    ax.fill_between(x, values.low, values.high, color=drawn["color"], alpha=0.2, linewidth=0)
     ax.plot(x, values.mean, **{**drawn, "marker": "none"}, label=label)
 
 

@@ -40,7 +40,6 @@ _LONGEST, _MOST_ENTRIES = 20_000, 2000
 _NAMED, _SHORT, _CONSIDERED = 2, 16, 20
 # Their options are named before others.
 _NODES = ("measure", "dataset", "init", "optimizer")
-_BY_CHANCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -225,8 +224,7 @@ class Pool:
             # quantile comes from draws: the inverse beta function would load scipy for each report.
             left = samples - 1 - units
             noise = np.random.default_rng(0).beta(units / 2, left / 2, 10_000) if left > 0 else np.ones(1)
-        captured_by_noise = np.quantile(noise, _BY_CHANCE)
-        by_captured = (1 + self._started) / 2 > captured_by_noise  # (R, K)
+        by_captured = (1 + self._started) / 2 > np.quantile(noise, 0.95)  # (R, K)
         return np.where(by_score & by_captured, self.half_capture, np.nan)
 
     @cached_property

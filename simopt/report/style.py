@@ -56,8 +56,6 @@ PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
 """Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
 lines, and a letter of a panel's title. They belong to the font sizes of PAPER; change them together."""
-_DOTS = 300
-_MARGIN = 0.03
 _REPEATABLE = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": "simopt", "Producer": None},
@@ -127,7 +125,7 @@ def axes(ax: Axes | None) -> Axes:
 def limits(values: FloatArray) -> tuple[float, float]:
     """Return the ends of an axis that shows some finite values, with a margin."""
     low, high = float(values.min()), float(values.max())
-    margin = _MARGIN * ((high - low) or 1.0)
+    margin = 0.03 * ((high - low) or 1.0)
     return low - margin, high + margin
 
 
@@ -220,5 +218,5 @@ def save(figure: Figure, path: Path) -> Path:
     # 42 is TrueType, 3 would be Type 3. Without a fixed salt the names inside an SVG are random.
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
     with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
-        figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])
+        figure.savefig(unfinished, dpi=300, metadata=_REPEATABLE[path.suffix.lower()])
     return path

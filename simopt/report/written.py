@@ -8,12 +8,10 @@ from pathlib import Path
 
 from simopt import checks
 from simopt.report import Collected, collect, exports, selection
-from simopt.report.arranged import save_arranged
+from simopt.report.arranged import MOST, save_arranged
 from simopt.report.figures import save_figures
 from simopt.report.published import Comparison, compare
 from simopt.report.style import check_suffix
-
-_MOST_DRAWN = 12
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def report(selected: Sequence[str], wanted: Wanted) -> Report:
     checks.suffix(wanted.html, ".html")
     request = selection.parse(selected)
     collected = collect(request.places, request.filters)
-    drawn, left_out = selection.drawn(collected.runs, _MOST_DRAWN)
+    drawn, left_out = selection.drawn(collected.runs, MOST)
     first = request.places[0]
     folder = wanted.figures or (first.parent if first.is_file() else first) / "figures"
     figures = save_figures(drawn, folder, wanted.suffixes)

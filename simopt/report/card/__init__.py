@@ -162,7 +162,7 @@ class Card:
             "cost": None if self.cost is None else self.cost.as_json(),
             "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
             "run": None if self.summary is None else self.summary.as_json(),
-            "half_capture": None if self.summary is None else self.summary.halves,
+            "half_capture": getattr(self.summary, "halves", None),
             "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
             "joint": [joint.as_json() for joint in self.joints],
         }
