@@ -163,11 +163,8 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
             ax.text(0.96, 0.06, plain(curve.label), transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
         is_top = not any(key in other for _, other in rows[:row])
         grid.set_title(ax, key[1] if is_top else "")
-        is_left = not any(other in curves for other in columns[:column])
-        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")) if is_left else "")
-        ax.tick_params(labelleft=is_left)
-        if row + 1 < len(rows) and key in rows[row + 1][1]:
-            ax.set_xlabel("")
+        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")))
+    grid.leave_outer_labels(same_y=True)
     return grid.with_legend(legend_handles(grid.axes), [_caption(name, curves) for name, curves in rows])
 
 

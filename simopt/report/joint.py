@@ -124,18 +124,15 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
     grid = Panels(count * count, count, PAGE / max(count, 3) - 0.45)
     for ax, (b, a) in zip(grid.axes, itertools.product(names[1:], names[:-1]), strict=True):
         if (a, b) not in drawn:
-            ax.remove()
+            ax.set_visible(False)
             continue
         result, region = drawn[a, b]
         _draw_region(ax, result, region, (limits[a], limits[b]), scale=0.6)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         ax.set_title(result.verdict or "")
-        # A panel has labels where no panel of its row is further left, or none of its column further down.
-        left = not any((other, b) in drawn for other in names[: names.index(a)])
-        bottom = not any((a, other) in drawn for other in names[names.index(b) + 1 :])
-        ax.tick_params(labelleft=left, labelbottom=bottom)
-        _name_axes(ax, (a, b), (labels[a] if bottom else "", labels[b] if left else ""))
+        _name_axes(ax, (a, b), (labels[a], labels[b]))
+    grid.leave_outer_labels(same_x=True, same_y=True)
     grid.figure.suptitle(plain(named(results[0])))
     return save(grid.with_legend(legend_handles(grid.axes)), path)
 

@@ -56,6 +56,7 @@ PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
 """Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
 lines, and a letter of a panel's title. They belong to the font sizes of PAPER; change them together."""
+_DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": "simopt", "Producer": None},
@@ -160,13 +161,20 @@ class Panels:
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 
-    def leave_outer_labels(self) -> None:
-        """Keep the labels of axes only on the left and at the bottom."""
+    def leave_outer_labels(self, *, same_x: bool = False, same_y: bool = False) -> None:
+        """Keep the labels of axes only where no panel is further left in the row, or lower in the column.
+
+        Invisible panels do not count. Axes that are the same in a column or row keep their numbers only
+        there, too.
+        """
+        there = [ax.get_visible() for ax in self.axes]
         for at, ax in enumerate(self.axes):
-            if at + self.columns < len(self.axes):
+            if any(there[at + self.columns :: self.columns]):
                 ax.set_xlabel("")
-            if at % self.columns:
+                ax.tick_params(labelbottom=not same_x)
+            if any(there[at - at % self.columns : at]):
                 ax.set_ylabel("")
+                ax.tick_params(labelleft=not same_y)
 
     def with_legend(self, handles: Mapping[str, Artist], caption: Sequence[str] = ()) -> Figure:
         """Add a legend below the panels, under the lines of a caption, and return the figure, which grows."""
@@ -218,5 +226,5 @@ def save(figure: Figure, path: Path) -> Path:
     # 42 is TrueType, 3 would be Type 3. Without a fixed salt the names inside an SVG are random.
     repeatable: dict[Any, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "simopt", "svg.fonttype": "path"}
     with writing(path), whole(path) as unfinished, mpl.rc_context(repeatable):
-        figure.savefig(unfinished, dpi=300, metadata=_REPEATABLE[path.suffix.lower()])
+        figure.savefig(unfinished, dpi=_DOTS, metadata=_REPEATABLE[path.suffix.lower()])
     return path

@@ -299,7 +299,7 @@ def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
     for pc, half in zip(pcs, summary.rounded_halves(pcs), strict=True):
         if half is None:
             cells.append(Number("-"))
-        elif half.count and all(np.isnan(mean[pc - 1]) for mean in above_noise):
+        elif half.value == "-" or (half.count and all(np.isnan(mean[pc - 1]) for mean in above_noise)):
             cells.append(Number("noise"))
         else:
             cells.append(Number(half.worded("never"), float(half.value or "nan")))
