@@ -14,10 +14,10 @@ import numpy as np
 
 from simopt import catalogue
 from simopt.errors import InputError, StorageError, UnfinishedError
-from simopt.report.selection import Facts, find, fits, keeps, nothing_left
+from simopt.report.selection import Facts, find, keeps, nothing_left
 from simopt.report.tables import Summary, summarize
 from simopt.store import analysis, reader, shelf
-from simopt.store.errors import UNREADABLE
+from simopt.store.errors import reading_errors
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -92,8 +92,13 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     def kept(kind: str, read: Callable[[Path], tuple[Content, Facts]]) -> Iterator[Content]:
         for path in files[kind]:
             try:
-                content, facts = _defensively(read, path)
+                # A hostile file may hold values that overflow.
+                with reading_errors(path, "stored result"), np.errstate(all="ignore"):
+                    content, facts = read(path)
                 _check_names(path, facts)
+            except MemoryError:
+                collected.broken.append(f"{path}: too large to read.")
+                continue
             except StorageError as error:
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
                 lines.append(str(error))
@@ -101,10 +106,8 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
             seen.append(facts)  # before the filters, whose error names what there is
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
-                    remedy = "run the command that made it again"
-                    collected.remarks.append(
-                        f"{path}: of an older revision ({', '.join(revised)}); {remedy}."
-                    )
+                    older = f"{path}: of an older revision ({', '.join(revised)})"
+                    collected.remarks.append(f"{older}; run the command that made it again.")
                 yield content
 
     share = budget // max(1, len(files["run"]))
@@ -116,13 +119,9 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
             collected.thinned.add(run.path)
         collected.runs.append(thinned)
         collected.summaries.append(summary)
-    patterns = filters.get("measure", ["*"])
+    of_measures = {"measure": filters.get("measure", ["*"])}
     for result in kept("sensitivity", _sensitivity):
-        curves = [
-            curve
-            for curve in result.curves
-            if any(fits("measure", pattern, curve.measure) for pattern in patterns)
-        ]
+        curves = [curve for curve in result.curves if keeps(of_measures, {"measure": [curve.measure]})]
         collected.sensitivities.append(replace(result, curves=curves))
     collected.joints.extend(kept("joint", _joint))
     if not any(
@@ -130,32 +129,6 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     ):
         raise nothing_left(filters, seen)
     return collected
-
-
-def figures_folder(paths: Sequence[Path]) -> Path:
-    """Return where figures go by default: the folder ``figures`` in the first of some folders."""
-    first = paths[0]
-    return (first.parent if first.is_file() else first) / "figures"
-
-
-def _defensively(read: Callable[[Path], Content], path: Path) -> Content:
-    """Read a file that may contain anything; every failure is reported as a fault of the file.
-
-    Raises
-    ------
-    StorageError
-        The file cannot be read, or its parts do not fit each other.
-    """
-    try:
-        with np.errstate(all="ignore"):  # a hostile file may hold values that overflow
-            return read(path)
-    except StorageError:
-        raise
-    except MemoryError as error:
-        raise StorageError(f"{path}: too large to read.") from error
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{path}: damaged; its parts do not fit together ({reason}).") from error
 
 
 def _check_names(path: Path, facts: Facts) -> None:
@@ -248,6 +221,8 @@ def _joint(path: Path) -> tuple[JointRange, Facts]:
 
     result = read(path)
     result.as_json()  # raises for arrays that do not fit: tables and files show nothing else
+    if result.region is None and result.square is None:
+        raise StorageError(f"{path}: it has neither a region nor targets.")
     return result, _analysis_facts(result, result.names)
 
 

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
-from simopt.report.pools import Pool, by_rank, differences, pool
+from simopt.report.pools import Pool, by_rank, differences, named, pool
 from simopt.report.sensitivity import draw_sensitivity
-from simopt.report.style import PAPER, Panels, check_suffixes, legend_handles, look, plain, save, stem
+from simopt.report.style import GUIDE, PAPER, Panels, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 
 if TYPE_CHECKING:
@@ -40,11 +40,8 @@ DATASETS = tuple(VARIABLES)
 MOST = 12
 """The most measures, datasets and panels of a figure: more would be too small to read on a page."""
 
-_RIDGE = re.compile(r"ridge(\d+)_cv5")
 _ANGLE = 90.0
 _ACROSS = 5  # columns, one for each dataset of the paper
-_FILTERS = "dataset=majaj measure=cka"
-_GUIDE = "#444444"
 Content = TypeVar("Content")
 
 
@@ -80,7 +77,6 @@ def save_arranged(
     InputError
         Another suffix, or the folder cannot be written.
     """
-    check_suffixes(suffixes)
     pools = pool(runs)
     figures: list[tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = [
         (decoding_vs_score, pools),
@@ -114,8 +110,8 @@ def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
 
     Datasets with one lambda only are left out.
     """
-    names = {curve.measure for curve in pools if _RIDGE.fullmatch(curve.measure)}
-    order = sorted(names, key=lambda name: int(name.removeprefix("ridge").removesuffix("_cv5")))
+    names = {curve.measure for curve in pools if re.fullmatch(r"ridge\d+_cv5", curve.measure)}
+    order = sorted(names, key=lambda name: (len(name), name))  # by lambda
     lambdas = [curve for curve in pools if curve.variables and curve.measure in order]
     several = Counter(dataset for dataset, _ in {(curve.dataset, curve.measure) for curve in lambdas})
     return _decoding([curve for curve in lambdas if several[curve.dataset] > 1], left_out, order)
@@ -126,11 +122,11 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         return None
     panels = [
         (name, group, variable)
-        for name, group in _recordings(pools, left_out, order).items()
+        for name, group in _recordings(pools, order).items()
         for variable in dict.fromkeys(name for curve in group for name in curve.variables)
     ]
     # The first variable of every dataset comes first, as in the paper; others follow in new rows.
-    panels.sort(key=lambda panel: panel[2] != VARIABLES.get(_name(panel[1][0]), panel[1][0].variables[0]))
+    panels.sort(key=lambda panel: panel[2] != VARIABLES.get(panel[1][0].name, panel[1][0].variables[0]))
     panels = _shown(panels, "panels", left_out)
     grid = Panels(len(panels), _ACROSS if len(panels) >= _ACROSS else 3, 1.3)
     for ax, (name, group, variable) in zip(grid.axes, panels, strict=True):
@@ -138,9 +134,9 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
         grid.set_title(ax, f"{name}\n{variable}")
     grid.leave_outer_labels()
     guides = {
-        "recording": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle="--"),
-        "chance": Line2D([], [], color=_GUIDE, linewidth=0.7, linestyle=":"),
-        "good score (90 %)": Line2D([], [], color=_GUIDE, marker="o", markersize=4, linestyle="none"),
+        "recording": Line2D([], [], color=GUIDE, linewidth=0.7, linestyle="--"),
+        "chance": Line2D([], [], color=GUIDE, linewidth=0.7, linestyle=":"),
+        "good score (90 %)": Line2D([], [], color=GUIDE, marker="o", markersize=4, linestyle="none"),
     }
     curves = [curve for _, group, _ in panels for curve in group]
     return grid.with_legend({**_handles(curves, order), **guides})
@@ -148,7 +144,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
 
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return captured variance of some PCs against score, a row a dataset and a column a measure."""
-    recordings = _recordings(pools, left_out)
+    recordings = _recordings(pools)
     rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
     keys = {key for _, curves in rows for key in curves}
     columns = sorted(keys, key=lambda key: (key[0], _place(key[1], MEASURES)))
@@ -167,17 +163,14 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
             ax.text(0.96, 0.06, plain(curve.label), transform=ax.transAxes, ha="right", fontsize=6, bbox=box)
         is_top = not any(key in other for _, other in rows[:row])
         grid.set_title(ax, key[1] if is_top else "")
-        is_left = not any(other in curves for other in columns[:column])
-        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")) if is_left else "")
-        ax.tick_params(labelleft=is_left)
-        if row + 1 < len(rows) and key in rows[row + 1][1]:
-            ax.set_xlabel("")
+        ax.set_ylabel(plain(f"{name}\ncaptured variance".replace(" (", "\n(")))
+    grid.leave_outer_labels(same_y=True)
     return grid.with_legend(legend_handles(grid.axes), [_caption(name, curves) for name, curves in rows])
 
 
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Return score at half capture against explained variance ratio, a panel for each dataset."""
-    panels = _shown(list(_recordings(pools, left_out).items()), "datasets", left_out)
+    panels = _shown(list(_recordings(pools).items()), "datasets", left_out)
     curves = [curve for _, group in panels for curve in group]
     grid = Panels(len(panels), 3, 1.7)
     for ax, (name, group) in zip(grid.axes, panels, strict=True):
@@ -216,26 +209,21 @@ def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure
     return grid.with_legend({plain(name): Line2D([], [], **look(name)) for name in chosen})
 
 
-def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure | None:
+def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
     """Return which scores of two measures can occur together, a panel for each pair and dataset."""
-    usable = [result for result in results if result.region is not None or result.square is not None]
-    usable.sort(key=lambda result: (_place(result.dataset, DATASETS), result.names, result.mode))
-    panels = _shown(usable, "pairs", left_out)
-    if not panels:
-        return None
+    ordered = sorted(results, key=lambda r: (_place(r.dataset, DATASETS), r.names, r.mode))
+    panels = _shown(ordered, "pairs", left_out)
     grid = Panels(len(panels), 3, 1.9)
     for ax, result in zip(grid.axes, panels, strict=True):
         verdict = f": {result.verdict}" if result.verdict else ""
-        grid.set_title(draw_joint(result, ax), f"{result.dataset} ({result.source}){verdict}")
+        grid.set_title(draw_joint(result, ax), f"{named(result)}{verdict}")
     return grid.with_legend(legend_handles(grid.axes))
 
 
-def _recordings(
-    pools: Sequence[Pool], left_out: list[str], order: Sequence[str] = MEASURES
-) -> dict[str, list[Pool]]:
+def _recordings(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, list[Pool]]:
     """Return the pools by recording, in the paper's order; different data of one name are told apart."""
     groups: dict[tuple[str, str], list[Pool]] = {}
-    for curve in sorted(pools, key=lambda curve: _place(_name(curve), DATASETS)):
+    for curve in sorted(pools, key=lambda curve: _place(curve.name, DATASETS)):
         groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
     recordings: dict[str, list[Pool]] = {}
     for key, group in groups.items():
@@ -243,9 +231,8 @@ def _recordings(
         if len(rivals) > 1:
             details = differences([groups[rival][0].runs[0] for rival in rivals], "dataset.")
             name += f", data {details[rivals.index(key)]}"
-        columns = by_rank(group)
-        ranked = sorted(columns, key=lambda column: (column[0], _place(column[1], order)))
-        recordings[name] = [columns[column] for column in _shown(ranked, f"curves of {name}", left_out)]
+        ranked = sorted(by_rank(group).items(), key=lambda one: (one[0][0], _place(one[0][1], order)))
+        recordings[name] = [curve for _, curve in ranked]
     return recordings
 
 
@@ -277,15 +264,12 @@ def _handles(
     }
 
 
-def _name(curve: Pool) -> str:
-    return str(curve.runs[0].attributes["dataset"])
-
-
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order)), name
 
 
 def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
     if len(content) > MOST:
-        left_out.append(f"{MOST} of {len(content)} {what} are shown; choose with filters, as {_FILTERS}.")
+        shown = f"{MOST} of {len(content)} {what} are shown"
+        left_out.append(f"{shown}; choose with filters, as dataset=majaj measure=cka.")
     return content[:MOST]

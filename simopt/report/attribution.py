@@ -11,8 +11,6 @@ from simopt.analysis.attribution import Attribution
 from simopt.report import style
 from simopt.report.style import INK, look, plain
 
-_APART = "#999999"
-
 
 def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the change of the score without each part of the data.
@@ -29,24 +27,22 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
     """
     ax = style.axes(ax)
     change = attribution.change
-    defined = ~np.isnan(change)
     if attribution.part == "PC":
         place = np.arange(1.0, len(change) + 1)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
         label = "principal component"
     else:
-        place = np.empty(len(change))
-        place[np.argsort(change, kind="stable")] = np.arange(1.0, len(change) + 1)
+        place = 1.0 + np.argsort(np.argsort(change, kind="stable"))
         label = f"{attribution.part}, by rank"
     # Without a part that brings X and Y closer, they are further apart: a lower score, or a larger distance.
     away = change if attribution.larger_is_closer else -change
-    colors = {"brings X and Y closer": look(attribution.measure)["color"], "keeps X and Y apart": _APART}
+    # An undefined change, NaN, is neither.
+    colors = {"brings X and Y closer": look(attribution.measure)["color"], "keeps X and Y apart": "#999999"}
     for chosen, (name, color) in zip((away <= 0, away > 0), colors.items(), strict=True):
-        some = chosen & defined
-        if some.any():
-            ax.vlines(place[some], 0, change[some], color=color, linewidth=0.8)
-            ax.plot(place[some], change[some], "o", color=color, markersize=3, label=name)
+        if chosen.any():
+            ax.vlines(place[chosen], 0, change[chosen], color=color, linewidth=0.8)
+            ax.plot(place[chosen], change[chosen], "o", color=color, markersize=3, label=name)
     if attribution.first_order is not None:
         ax.plot(place, attribution.first_order, ".", color=INK, markersize=2, label="first order")
     ax.axhline(0, color=INK, linewidth=0.6)

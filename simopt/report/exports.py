@@ -11,7 +11,7 @@ import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from simopt.checks import as_plain
 from simopt.errors import InputError
 from simopt.report import Collected, spread
 from simopt.report.panels import SHOWN_PCS, shown_pcs
+from simopt.report.pools import named
 from simopt.report.tables import Rounded, Summary, rounded, standard_error
 from simopt.store.errors import writing
 from simopt.store.reader import Run
@@ -94,43 +95,48 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
     rows_of_state = max(1, len(SHOWN_PCS) * sum(run.score.shape[1] for run in runs))
     states = max(FEWEST_STATES, min(MOST_STATES, CAPTURED_ROWS // rows_of_state))
     tracked = sorted({name for run in runs for name in run.tracked})
-    files: dict[str, tuple[str, Iterable[Rows]]] = {
-        "runs": (
+
+    def write(name: str, header: str, rows: Iterable[Rows], more: Iterable[str] = ()) -> Path:
+        header_cells = [*header.split(), *more]
+        return _written(folder / f"{name}.csv", header_cells, itertools.chain.from_iterable(rows))
+
+    return [
+        write(
+            "runs",
             f"{_REPLICATE} status stop_reason steps score never_captured {_PROVENANCE} path",
             map(_run_rows, runs, summaries),
         ),
-        "trajectories": (
+        write(
+            "trajectories",
             f"{_REPLICATE} step score",
             (_trajectory_rows(run, tracked, every) for run in collected.whole()),
+            [f"tracked_{name}" for name in tracked],
         ),
-        "captured_variance": (
+        write(
+            "captured_variance",
             f"{_REPLICATE} step score pc captured_variance",
             (_captured_rows(run, states) for run in collected.whole()),
         ),
-        "half_capture": (f"{_REPLICATE} pc variance_ratio half_capture", map(_half_rows, runs, summaries)),
-        "decoding": (
+        write(
+            "half_capture", f"{_REPLICATE} pc variance_ratio half_capture", map(_half_rows, runs, summaries)
+        ),
+        write(
+            "decoding",
             f"{_REPLICATE} variable step score accuracy chance recording good_score",
             map(_decoding_rows, collected.whole(), summaries),
         ),
-        "sensitivity": (
+        write(
+            "sensitivity",
             "dataset source perturbation strength measure pc variance_ratio theory expected band seeds "
             "experiment standard_error",
             map(_sensitivity_rows, collected.sensitivities),
         ),
-        "joint": (
+        write(
+            "joint",
             "dataset source mode a b verdict area part of at_a at_b least largest distance_least "
             "distance_largest spread_least spread_largest closest_a closest_b state steps",
             map(_joint_rows, collected.joints),
         ),
-    }
-    more = {"trajectories": [f"tracked_{name}" for name in tracked]}
-    return [
-        _written(
-            folder / f"{name}.csv",
-            [*header.split(), *more.get(name, ())],
-            itertools.chain.from_iterable(rows),
-        )
-        for name, (header, rows) in files.items()
     ]
 
 
@@ -142,9 +148,11 @@ def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
     InputError
         It cannot be written.
     """
-    from simopt.report.published.comparison import HEADER, csv_rows
+    from simopt.report.published import Comparison
 
-    return _written(folder / "published.csv", HEADER, csv_rows(comparisons))
+    rows = (vars(row) | {"replicates": len(row.replicates) or None} for row in comparisons)
+    header = [column.name for column in fields(Comparison)]
+    return _written(folder / "published.csv", header, (tuple(row.values()) for row in rows))
 
 
 def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
@@ -158,8 +166,8 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
     pcs = shown_pcs(max((summary.halves.shape[1] for summary in summaries), default=0))
     runs, halves = [], []
     for summary in summaries:
-        dataset = f"{summary.dataset} ({summary.source})"
-        name = [*map(escape_latex, (dataset, summary.measure, summary.run.rpartition("-")[2]))]
+        about = named(summary), summary.measure, summary.run.rpartition("-")[2]
+        name = [*map(escape_latex, about)]
         score = _latex_number(rounded(summary.scores), "--")
         never = escape_latex(f"{summary.never_captured:.0%}")
         runs.append([*name, str(summary.replicates), str(summary.steps), score, never])
@@ -194,9 +202,8 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
         "broken": collected.broken,
     }
     if compared is not None:
-        content["published"] = [asdict(comparison) for comparison in compared]
-    plain: dict[str, Any] = as_plain(content)
-    return plain
+        content["published"] = compared
+    return dict(as_plain(content))
 
 
 def escape_latex(text: str) -> str:

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simopt.report import style
 from simopt.report.panels import draw_pcs, draw_score, shown_pcs
-from simopt.report.pools import Pool, pool
-from simopt.report.style import COLUMN, INK, PAPER
+from simopt.report.pools import Pool, by_dataset, pool
+from simopt.report.style import INK, PAPER
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 
-def draw_spectrum(spectrum: FloatArray, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic."""
-    ax = style.axes(ax)
-    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=INK, markersize=3, linewidth=0.8)
-    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
-    return ax
-
-
 @mpl.rc_context(PAPER)
 def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
-    """Draw a spectrum into a file, PNG, PDF or SVG by its suffix, and return the path.
+    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic, and return the path.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        Another suffix than .png, .pdf or .svg, or the file cannot be written.
     """
-    return style.save_panel(lambda ax: draw_spectrum(spectrum, ax, title), path, COLUMN, 2.6)
+    grid = style.Panels(1, 1, 2.15)
+    (ax,) = grid.axes
+    ax.loglog(np.arange(1, len(spectrum) + 1), spectrum, ".-", color=INK, markersize=3, linewidth=0.8)
+    ax.set(xlabel="principal component", ylabel="explained variance ratio", title=style.plain(title))
+    return style.save(grid.figure, path)
 
 
 @mpl.rc_context(PAPER)
@@ -55,23 +49,18 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
     InputError
         Another suffix, or the folder cannot be written.
     """
-    style.check_suffixes(suffixes)
     written = []
-    ordered = sorted(pool(runs), key=lambda curve: (curve.dataset, curve.measure))
-    for _, group in groupby(ordered, key=lambda curve: curve.dataset):
-        pools = list(group)
-        name = style.stem(str(pools[0].runs[0].attributes["dataset"]), pools[0].source)
+    for _, pools in by_dataset(pool(runs)):
+        name = style.stem(pools[0].name, pools[0].source)
         for kind, figure in (("score", _scores(pools)), ("captured", _captured(pools))):
             written += [style.save(figure, folder / f"{name}_{kind}{suffix}") for suffix in suffixes]
     return written
 
 
 def _scores(pools: Sequence[Pool]) -> Figure:
-    rows = -(-len(pools) // 2)  # of the legend, for which the figure grows
-    figure = Figure(figsize=(COLUMN, 2.3 + 0.13 * rows), layout="constrained")
-    ax = draw_score(pools, figure.subplots())
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(2, len(pools)))
-    return figure
+    grid = style.Panels(1, 1, 1.85)
+    draw_score(pools, grid.axes[0])
+    return grid.with_legend(style.legend_handles(grid.axes))
 
 
 def _captured(pools: Sequence[Pool]) -> Figure:
@@ -82,9 +71,9 @@ def _captured(pools: Sequence[Pool]) -> Figure:
         facts = curve.noise_words().replace(", noise", "\nnoise")
         grid.set_title(ax, f"{curve.dataset}, {curve.label}\n{facts}")
         for pc in shown_pcs(len(curve.pc_variance)):
-            shares.setdefault(f"PC {pc}", set()).add(f" ({100 * curve.pc_variance[pc - 1]:.2g}%)")
+            shares.setdefault(f"PC {pc}", set()).add(f"PC {pc} ({100 * curve.pc_variance[pc - 1]:.2g}%)")
     grid.leave_outer_labels()
     # Data of one name may differ, and with them the explained variance; the legend then names the PC alone.
-    ratios = {name: "".join(values) for name, values in shares.items() if len(values) == 1}
+    names = {name: "".join(longer) for name, longer in shares.items() if len(longer) == 1}
     handles = style.legend_handles(grid.axes)
-    return grid.with_legend({name + ratios.get(name, ""): handle for name, handle in handles.items()})
+    return grid.with_legend({names.get(name, name): handle for name, handle in handles.items()})

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simopt.errors import InputError
 from simopt.report import style
-from simopt.report.style import COLUMN, INK, PAGE, PAPER, legend_handles, look, plain, save
+from simopt.report.pools import named
+from simopt.report.style import COLUMN, GUIDE, INK, PAGE, PAPER, Panels, legend_handles, look, plain, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 MOST_DOTS = 2000
 """The most of the other pairs reached that are drawn; of more, a random choice."""
 
-_DOTS, _HATCH, _GUIDE = "#444444", "#cccccc", "#444444"
-_MARGIN = 0.03
-_GUIDES = (0.9,)
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.
 _LARGE = 1000.0
@@ -52,7 +49,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     These are the region with its extremes and proved bounds, targets, and other pairs reached. The bar at an
     extreme is its spread over the starts, towards the inside of the region. Guide lines are at
     the thresholds of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are
-    drawn. :func:`axis_limits` says where axes end; an axis that is cut says so in its label.
+    drawn. :func:`axes_limits` says where axes end; an axis that is cut says so in its label.
 
     Parameters
     ----------
@@ -61,14 +58,13 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     """
     ax = style.axes(ax)
     region, square, others = result.region, result.square, result.stored
-    targets = np.empty((0, 2)) if square is None else np.concatenate([square.targets, square.end])
+    limits = axes_limits(result)
     if region is not None:
-        pairs = np.concatenate([_with_bounds(region, result), targets, others])
-        _draw_region(ax, result, region, _limits(region, pairs))
-    elif square is not None:
-        ax.set(xlim=axis_limits(targets[:, 0], 1), ylim=axis_limits(targets[:, 1], 1))
+        _draw_region(ax, result, region, limits)
+    else:
+        ax.set(xlim=limits[0], ylim=limits[1])
         _name_axes(ax, result.names, [*map(plain, result.names)])
-        _draw_guides(ax, (_GUIDES, _GUIDES))
+        _draw_guides(ax, ([0.9], [0.9]))
     if len(others):
         _draw_others(ax, others)
     if square is not None:
@@ -87,20 +83,15 @@ def save_joint(result: JointRange, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    figure = Figure(layout="constrained")
-    ax = draw_joint(result, figure.subplots())
-    title = f"{result.dataset} ({result.source})"
+    grid = Panels(1, 1, COLUMN - 0.35)
+    draw_joint(result, grid.axes[0])
+    title = named(result)
     if result.region is not None:
         area = result.region.area
         verdict = f", {result.verdict}" if result.verdict else ""
         title += f"\narea {area:{'.3f' if area < _LARGE else '.1e'}}{verdict}"
-    figure.suptitle(plain(title))
-    handles = legend_handles([ax])
-    # The figure is square; title and legend lie in what it is taller.
-    rows = -(-len(handles) // 2) + title.count("\n")
-    figure.set_size_inches(COLUMN, COLUMN + 0.1 + 0.18 * rows)
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
-    return save(figure, path)
+    grid.set_title(grid.axes[0], title)
+    return save(grid.with_legend(legend_handles(grid.axes)), path)
 
 
 @mpl.rc_context(PAPER)
@@ -130,73 +121,64 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
         raise InputError(f"there is {what} among {', '.join(names)}; give pairs in the order of the names.")
     limits, labels = _common_axes(drawn)
     count = len(names) - 1
-    side = min(PAGE, max(COLUMN, 0.6 + 1.5 * count))
-    figure = Figure(figsize=(side, side + 0.3), layout="constrained")
-    axes = figure.subplots(count, count, squeeze=False)
-    for (row, b), (column, a) in itertools.product(enumerate(names[1:]), enumerate(names[:-1])):
-        ax = axes[row, column]
+    grid = Panels(count * count, count, PAGE / max(count, 3) - 0.45)
+    for ax, (b, a) in zip(grid.axes, itertools.product(names[1:], names[:-1]), strict=True):
         if (a, b) not in drawn:
-            ax.remove()
+            ax.set_visible(False)
             continue
         result, region = drawn[a, b]
         _draw_region(ax, result, region, (limits[a], limits[b]), scale=0.6)
-        ax.tick_params(labelsize=6, length=2)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-            axis.label.set_fontsize(7)
-        ax.set_title(result.verdict or "", fontsize=7, pad=3)
-        # A panel has labels where no panel of its row is further left, or none of its column further down.
-        left = not any((other, b) in drawn for other in names[:column])
-        bottom = not any((a, other) in drawn for other in names[row + 2 :])
-        ax.tick_params(labelleft=left, labelbottom=bottom)
-        _name_axes(ax, (a, b), (labels[a] if bottom else "", labels[b] if left else ""))
-    figure.suptitle(plain(f"{results[0].dataset} ({results[0].source})"))
-    handles = legend_handles(figure.axes)
-    # The upper triangle of the panels is empty, unless there is only one panel.
-    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (1, 0.95)}
-    if count == 1:
-        place = {"loc": "outside lower center"}
-    figure.legend(handles.values(), handles, frameon=False, **place)
-    return save(figure, path)
+        ax.set_title(result.verdict or "")
+        _name_axes(ax, (a, b), (labels[a], labels[b]))
+    grid.leave_outer_labels(same_x=True, same_y=True)
+    grid.figure.suptitle(plain(named(results[0])))
+    return save(grid.with_legend(legend_handles(grid.axes)), path)
 
 
-def axis_limits(values: FloatArray, sign: int, near: FloatArray | None = None) -> Limits:
-    """Return the ends of an axis that shows some values, with a margin.
+def axes_limits(result: JointRange) -> tuple[Limits, Limits]:
+    """Return the ends of both axes, which show the region, its proved bounds and other pairs of scores.
 
-    Parameters
-    ----------
-    values : array, (N,)
-        Values that are not finite do not count; at least one is finite.
-    sign : int
-        1 for scores: the axis goes from 0 to 1, or further to hold all values, but not below -1. -1 for
-        distances: it holds all values, but where the largest is more than 1000 times the largest of ``near``,
-        it ends at twice that.
-    near : array, optional
-        Distances that the axis must not squeeze together.
+    An axis of scores goes from 0 to 1, or further to hold all of them, but not below -1. An axis of distances
+    holds all of them, but where the largest is more than 1000 times the largest of the region's levels or
+    minima, it ends at twice that. There is a margin on either side.
     """
+    pairs = [result.stored]
+    if result.square is not None:
+        pairs += [result.square.targets, result.square.end]
+    if result.proved is not None:
+        pairs += [result.proved[:, [0, 1]], result.proved[:, [0, 2]]]
+    signs: Sequence[int] = (1, 1)
+    near: Sequence[FloatArray] = (np.empty(0), np.empty(0))
+    if result.region is not None:
+        signs, near = result.region.signs, (result.region.levels, result.region.b_min)
+        pairs.append(outline(result.region))
+    a, b = np.concatenate(pairs).T
+    return _limits(a, signs[0], near[0]), _limits(b, signs[1], near[1])
+
+
+def _limits(values: FloatArray, sign: int, near: FloatArray) -> Limits:
     shown = values[np.isfinite(values)]
     if sign > 0:
         shown = np.concatenate([np.maximum(shown, _LEAST), [0.0, 1.0]])
-    elif near is not None:
+    else:
         most = float(near[np.isfinite(near)].max(initial=0.0))
         if 0 < _LARGE * most < shown.max():
             shown = np.minimum(shown, 2 * most)
-    low, high = float(shown.min()), float(shown.max())
-    margin = _MARGIN * ((high - low) or 1.0)
-    return low - margin, high + margin
+    return style.limits(shown)
 
 
 def _draw_region(
     ax: Axes, result: JointRange, region: Region, limits: tuple[Limits, Limits], scale: float = 1.0
 ) -> None:
     """Draw the region, its extremes, bounds and guides; ``scale`` multiplies the sizes of lines and marks."""
-    outline, color = _outline(region), look(region.names[1])["color"]
-    labels = [_axis_label(region.names[i], outline[:, i], limits[i]) for i in range(2)]
+    corners, color = outline(region), look(region.names[1])["color"]
+    labels = [_axis_label(region.names[i], corners[:, i], limits[i]) for i in range(2)]
     ax.set(xlim=limits[0], ylim=limits[1])
     _name_axes(ax, region.names, labels)
-    ax.fill(*outline.T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
-    closed = np.concatenate([outline, outline[:1]])
-    ax.plot(*closed.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
+    ax.fill(*corners[:-1].T, facecolor=color, alpha=0.22, linewidth=0, zorder=1.2, label="region found")
+    ax.plot(*corners.T, color=color, linewidth=1.6 * scale, solid_joinstyle="round", zorder=2.2)
     _draw_guides(ax, result.thresholds())
     bounds = result.proved_range()
     if bounds is not None:
@@ -213,7 +195,7 @@ def _draw_region(
 
 
 def _draw_bounds(ax: Axes, levels: FloatArray, proved: Range, limits: Limits, scale: float) -> None:
-    hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": _HATCH, "hatch": "////", "linewidth": 0}
+    hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": "#cccccc", "hatch": "////", "linewidth": 0}
     label = "ruled out by proof"
     for side, end in ((proved.lower, limits[0]), (proved.upper, limits[1])):
         ax.fill_between(levels, side, end, **hatch, zorder=1.4, label=label)
@@ -232,7 +214,7 @@ def _draw_others(ax: Axes, pairs: FloatArray) -> None:
     shown = pairs[np.isfinite(pairs).all(axis=1)]
     if len(shown) > MOST_DOTS:
         shown = shown[np.random.default_rng(0).choice(len(shown), MOST_DOTS, replace=False)]
-    dots: dict[str, Any] = {"color": _DOTS, "markersize": 2.5, "markeredgewidth": 0, "zorder": 1.6}
+    dots: dict[str, Any] = {"color": GUIDE, "markersize": 2.5, "markeredgewidth": 0, "zorder": 1.6}
     ax.plot(*shown.T, ".", **dots, rasterized=True, label="other pairs reached")
 
 
@@ -240,7 +222,7 @@ def _draw_guides(ax: Axes, guides: tuple[Sequence[float], Sequence[float]]) -> N
     label = f"guides at {', '.join(f'{value:g}' for value in dict.fromkeys([*guides[0], *guides[1]]))}"
     for line, values in zip((ax.axvline, ax.axhline), guides, strict=True):
         for value in values:
-            line(value, color=_GUIDE, linewidth=0.8, linestyle=":", zorder=1.8, label=label)
+            line(value, color=GUIDE, linewidth=0.8, linestyle=":", zorder=1.8, label=label)
             label = "_"
 
 
@@ -258,14 +240,6 @@ def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
     return f"{name}\n(up to {values.max():.0e})" if values.max() > limits[1] else name
 
 
-def _limits(region: Region, pairs: FloatArray) -> tuple[Limits, Limits]:
-    """Return the limits of both axes that show some pairs of scores, (N, 2)."""
-    return (
-        axis_limits(pairs[:, 0], region.signs[0], region.levels),
-        axis_limits(pairs[:, 1], region.signs[1], region.b_min),
-    )
-
-
 def _common_axes(
     drawn: Mapping[tuple[str, str], tuple[JointRange, Region]],
 ) -> tuple[dict[str, Limits], dict[str, str]]:
@@ -273,20 +247,14 @@ def _common_axes(
     limits: dict[str, Limits] = {}
     values: dict[str, list[FloatArray]] = {}
     for pair, (result, region) in drawn.items():
-        outline = _outline(region)
-        for i, (low, high) in enumerate(_limits(region, _with_bounds(region, result))):
-            lowest, highest = limits.get(pair[i], (low, high))
-            limits[pair[i]] = min(low, lowest), max(high, highest)
-            values.setdefault(pair[i], []).append(outline[:, i])
+        for name, (low, high), of_region in zip(pair, axes_limits(result), outline(region).T, strict=True):
+            lowest, highest = limits.get(name, (low, high))
+            limits[name] = min(low, lowest), max(high, highest)
+            values.setdefault(name, []).append(of_region)
     return limits, {name: _axis_label(name, np.concatenate(values[name]), limits[name]) for name in limits}
 
 
-def _with_bounds(region: Region, result: JointRange) -> FloatArray:
-    """Return the pairs of scores on the outline of a region and on its proved bounds, (N, 2)."""
-    proved: FloatArray = np.empty((0, 3)) if result.proved is None else result.proved
-    return np.concatenate([_outline(region), proved[:, [0, 1]], proved[:, [0, 2]]])
-
-
-def _outline(region: Region) -> FloatArray:
-    outline: FloatArray = np.concatenate([region.lower, region.upper[::-1]])
-    return outline
+def outline(region: Region) -> FloatArray:
+    """Return the corners of a region, (N, 2), the first one once more at the end."""
+    corners: FloatArray = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
+    return corners

@@ -6,7 +6,7 @@ A line is the mean over replicates, a band their range from the least to the lar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,8 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from simopt.analysis.defects import noise_level
 from simopt.report import style
 from simopt.report.pools import Band, Pool, along, band
-from simopt.report.style import INK, STYLES, look, plain
-from simopt.report.tables import mean_reached
+from simopt.report.style import GUIDE, STYLES, look, plain
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -27,9 +26,8 @@ SHOWN_PCS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 NOISE_LABEL = "noise: units / (samples - 1)"
 
-_BAND, _GUIDE = 0.2, "#444444"
-# Shares of the range of scores: the margin beyond the data, and the strip for PCs that were never captured.
-_MARGIN, _STRIP = 0.03, 0.3
+# The strip for PCs that were never captured, as a share of the range of scores.
+_STRIP = 0.3
 
 
 def draw_score(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
@@ -77,7 +75,7 @@ def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) 
             ax.plot(good.score, good.level, **dot, markersize=4, zorder=3, label="_good score")
     if reference is not None:
         for value, line, name in zip(reference, ("--", ":"), ("recording", "chance"), strict=True):
-            ax.axhline(value, color=_GUIDE, linewidth=0.7, linestyle=line, zorder=1, label=f"_{name}")
+            ax.axhline(value, color=GUIDE, linewidth=0.7, linestyle=line, zorder=1, label=f"_{name}")
     return _labeled(ax, "score", f"decoding of {variable}", pools[0].dataset)
 
 
@@ -88,21 +86,9 @@ def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
     return _labeled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
-def draw_trajectory(
-    trajectory: Trajectory, ax: Axes | None = None, against: Literal["score", "step"] = "score"
-) -> Axes:
-    """Draw a run in memory: captured variance of some PCs against score, or score against step.
-
-    Parameters
-    ----------
-    trajectory : Trajectory
-    ax : Axes, optional
-    against : {"score", "step"}
-    """
+def draw_trajectory(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
+    """Draw a run in memory: the captured variance of some PCs against score, and of noise."""
     ax = style.axes(ax)
-    if against == "step":
-        _curve(ax, trajectory.step, band(trajectory.score), {"color": INK}, "score")
-        return _labeled(ax, "step", "score", "")
     shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
     curves = [(trajectory.score[:, r], captured[:, r]) for r in range(trajectory.score.shape[1])]
@@ -127,14 +113,14 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     ax : Axes, optional
     """
     ax = style.axes(ax)
-    halves = [pool.half_capture_above_noise for pool in pools]
-    ranges = [band(half, axis=0) for half in halves]
-    low, high = _range([spread.low for spread in ranges], [spread.high for spread in ranges])
+    ranges = [pool.half_capture_range for pool in pools]
+    values = np.concatenate([[0.0, 1.0], *(spread.low for spread in ranges), *(s.high for s in ranges)])
+    low, high = style.limits(values[np.isfinite(values)])
     top = high + _STRIP * (high - low)
     rows = np.linspace(top, high, 2 * len(pools) + 1)[1::2]  # the middle of the row of each pool
-    for pool, half, spread, row in zip(pools, halves, ranges, rows, strict=True):
+    for pool, spread, row in zip(pools, ranges, rows, strict=True):
         marks = {**look(pool.measure, pool.variant), "linestyle": "none"}
-        ratio, mean = pool.pc_variance, mean_reached(half)
+        ratio, mean = pool.pc_variance, spread.mean
         reached = np.isfinite(mean)
         if pool.replicates > 1:
             bars = ratio[reached], spread.low[reached], spread.high[reached]
@@ -144,7 +130,7 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
         never = ratio[~np.isfinite(pool.half_capture).all(axis=0)]
         dashes = {"markersize": min(4.0, 24 / len(pools)), "markeredgewidth": 0.4, "color": marks["color"]}
         ax.plot(never, np.full(len(never), row), "|", **dashes, label=f"_never {pool.label}")
-    ax.axhline(high, color=_GUIDE, linewidth=0.5, label="_top")
+    ax.axhline(high, color=GUIDE, linewidth=0.5, label="_top")
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
     _labeled(ax, "explained variance ratio", "score at half capture", pools[0].dataset)
@@ -168,23 +154,15 @@ def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, noise_floor: f
         drawn = {"color": color, "linestyle": STYLES[at % len(STYLES)]}
         one = Band(spread.mean[:, at], spread.low[:, at], spread.high[:, at])
         _curve(ax, levels, one, drawn, f"PC {pc}")
-    ax.axhline(noise_floor, color=_GUIDE, linewidth=0.7, linestyle=":", zorder=1, label=NOISE_LABEL)
+    ax.axhline(noise_floor, color=GUIDE, linewidth=0.7, linestyle=":", zorder=1, label=NOISE_LABEL)
     ax.set_ylim(-0.03, 1.03)
 
 
 def _curve(ax: Axes, x: FloatArray, values: Band, drawn: Mapping[str, Any], label: str) -> None:
-    ax.fill_between(x, values.low, values.high, color=drawn["color"], alpha=_BAND, linewidth=0)
+    ax.fill_between(x, values.low, values.high, color=drawn["color"], alpha=0.2, linewidth=0)
     ax.plot(x, values.mean, **{**drawn, "marker": "none"}, label=label)
 
 
 def _labeled(ax: Axes, xlabel: str, ylabel: str, title: str) -> Axes:
     ax.set(xlabel=xlabel, ylabel=plain(ylabel), title=plain(title))
     return ax
-
-
-def _range(lows: Sequence[FloatArray], highs: Sequence[FloatArray]) -> tuple[float, float]:
-    """Return limits that hold all values, and for scores 0 to 1 at least."""
-    values = np.concatenate([*lows, *highs, [0.0, 1.0]])
-    values = values[np.isfinite(values)]
-    margin = _MARGIN * np.ptp(values)
-    return float(values.min() - margin), float(values.max() + margin)

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from types import MappingProxyType
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ import numpy as np
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.errors import SimoptError
-from simopt.report.stored_config import parsed
-from simopt.report.tables import half_captures
+from simopt.report.stored_config import parsed, without_apart
+from simopt.report.tables import half_captures, mean_reached
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -41,7 +40,6 @@ _LONGEST, _MOST_ENTRIES = 20_000, 2000
 _NAMED, _SHORT, _CONSIDERED = 2, 16, 20
 # Their options are named before others.
 _NODES = ("measure", "dataset", "init", "optimizer")
-_BY_CHANCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,11 @@ class Pool:
     def dataset(self) -> str:
         """The dataset's name with its source, as every figure shows it."""
         return self.runs[0].dataset
+
+    @property
+    def name(self) -> str:
+        """The dataset's name without its source."""
+        return str(self.runs[0].attributes["dataset"])
 
     @property
     def source(self) -> str:
@@ -221,9 +224,14 @@ class Pool:
             # quantile comes from draws: the inverse beta function would load scipy for each report.
             left = samples - 1 - units
             noise = np.random.default_rng(0).beta(units / 2, left / 2, 10_000) if left > 0 else np.ones(1)
-        captured_by_noise = np.quantile(noise, _BY_CHANCE)
-        by_captured = (1 + self._started) / 2 > captured_by_noise  # (R, K)
+        by_captured = (1 + self._started) / 2 > np.quantile(noise, 0.95)  # (R, K)
         return np.where(by_score & by_captured, self.half_capture, np.nan)
+
+    @cached_property
+    def half_capture_range(self) -> Band:
+        """The score at half capture of each PC, (K,), above noise: of the replicates that have one."""
+        above = self.half_capture_above_noise
+        return replace(band(above, axis=0), mean=mean_reached(above))
 
     @property
     def no_higher_than_noise(self) -> int:
@@ -261,29 +269,23 @@ class Pool:
 def pool(runs: Sequence[Run]) -> list[Pool]:
     """Put runs together that differ only in their seeds, in the order in which they come.
 
-    They share dataset, source, data, measure, and all of the stored configuration except seeds, log, device
-    and force. A run whose configuration cannot be read has a pool to itself. A run without logged states is
-    left out. Where a seed was run twice, the finished run counts.
+    They share dataset, source, data, measure, and the text of the stored configuration except for seeds, log,
+    device and force. A run without a configuration has a pool to itself. A run without logged states is left
+    out. Where a seed was run twice, the finished run counts.
 
     Parameters
     ----------
     runs : sequence of Run
     """
-    alike: defaultdict[Hashable, list[Run]] = defaultdict(list)
+    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
     for run in runs:
         if len(run.step):
+            config = without_apart(str(run.attributes.get("config") or id(run)))
             data = str(run.attributes.get("data_hash")), len(run.pc_variance)
-            alike[run.dataset, run.measure, data].append(run)
-    groups: defaultdict[Hashable, list[Run]] = defaultdict(list)
-    for key, same in alike.items():
-        for run in same:
-            # Reading a configuration takes time, and a run without a rival needs none.
-            config = settings(run) if len(same) > 1 else None
-            groups[key, id(run) if config is None else frozenset(config.items())].append(run)
-    order = {id(run): at for at, run in enumerate(runs)}
+            groups[run.dataset, run.measure, data, config].append(run)
     pools: list[Pool] = []
     rivals: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for at, group in enumerate(sorted(groups.values(), key=lambda group: order[id(group[0])])):
+    for at, group in enumerate(groups.values()):
         finished_first = sorted(group, key=lambda run: run.status != layout.FINISHED)
         pools.append(Pool(tuple(finished_first), group[0].measure))
         rivals[group[0].dataset, group[0].measure].append(at)
@@ -293,6 +295,18 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
             for variant, (detail, at) in enumerate(sorted(zip(details, places, strict=True))):
                 pools[at] = replace(pools[at], label=f"{pools[at].measure} {detail}", variant=variant)
     return pools
+
+
+def named(result: Any) -> str:
+    """Return a dataset's name with its source, as every figure and page shows it."""
+    return f"{result.dataset} ({result.source})"
+
+
+def by_dataset(pools: Iterable[Pool]) -> Iterator[tuple[str, list[Pool]]]:
+    """Yield the name of each dataset, with its source, and its pools, both in alphabetical order."""
+    ordered = sorted(pools, key=lambda curve: (curve.dataset, curve.measure))
+    for dataset, group in itertools.groupby(ordered, key=lambda curve: curve.dataset):
+        yield dataset, list(group)
 
 
 def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
@@ -358,21 +372,14 @@ def settings(run: Run) -> Mapping[str, str] | None:
     Seeds, log, device and force are left out.
     """
     text = run.attributes.get("config")
-    if not isinstance(text, str) or len(text) > _LONGEST:
-        return None
-    return _flat(text)
-
-
-@lru_cache(maxsize=1024)
-def _flat(text: str) -> Mapping[str, str] | None:
-    content = parsed(text)
+    content = parsed(text) if isinstance(text, str) and len(text) <= _LONGEST else None
     if content is None:
         return None
     flat: dict[str, str] = {}
     open_nodes: list[tuple[str, Any]] = [(str(key), value) for key, value in content.items()]
     for _ in range(_MOST_ENTRIES):  # aliases may nest without an end
         if not open_nodes:
-            return MappingProxyType(flat)
+            return flat
         key, value = open_nodes.pop()
         if isinstance(value, (dict, list)) and value:
             inner = value.items() if isinstance(value, dict) else enumerate(value)
@@ -403,13 +410,11 @@ def differences(runs: Sequence[Run], node: str = "") -> list[str]:
     short = [key for key in differing if max(map(len, values[key])) <= _SHORT][:_CONSIDERED]
     counts = range(len(short), 0, -1) if len(differing) <= _NAMED else range(1, _NAMED + 1)
     for chosen in itertools.chain.from_iterable(itertools.combinations(short, count) for count in counts):
-        if len({*zip(*(values[key] for key in chosen), strict=True)}) == len(runs):
+        rows = list(zip(*(values[key] for key in chosen), strict=True))
+        if len({*rows}) == len(runs):
             names = [key.partition(".")[2] or key for key in chosen]
-            words = [
-                [f"{name}={value}" for value in values[key]] for name, key in zip(names, chosen, strict=True)
-            ]
-            words += [["..."] * len(runs)] if len(chosen) < len(differing) else []
-            return [", ".join(options) for options in zip(*words, strict=True)]
+            more = ["..."] if len(chosen) < len(differing) else []
+            return [", ".join([*map("{}={}".format, names, row), *more]) for row in rows]
     order = sorted(range(len(runs)), key=lambda at: str(runs[at].path))
     return [f"no. {order.index(at) + 1}" for at in range(len(runs))]
 

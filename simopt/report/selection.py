@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from simopt import checks
 from simopt.errors import InputError, SimoptError
-from simopt.report.pools import Pool, by_rank, pool
+from simopt.report.pools import by_dataset, by_rank, pool
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -158,10 +157,7 @@ def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
     """
     shown: list[Run] = []
     left_out: list[str] = []
-    by_dataset: defaultdict[str, list[Pool]] = defaultdict(list)
-    for curve in pool(runs):
-        by_dataset[curve.dataset].append(curve)
-    for dataset, curves in by_dataset.items():
+    for dataset, curves in by_dataset(pool(runs)):
         ranked = sorted(by_rank(curves).items(), key=lambda entry: entry[0][0])
         kept = [run for _, curve in ranked[:most] for run in curve.runs]
         shown += kept

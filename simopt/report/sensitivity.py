@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,50 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from simopt.report import style
+from simopt.report.pools import named
 from simopt.report.style import PAPER, Panels, look, plain, save
 
 if TYPE_CHECKING:
     from simopt.analysis.sensitivity import Sensitivities
+    from simopt.typing import FloatArray
 
-RATIO_LABEL = "explained variance ratio of the perturbed PC"
-NOISE_LABEL = "noise over signal, standard deviations"
+    Cells = int | tuple[slice, int]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel or plot of a sensitivity.
+
+    Attributes
+    ----------
+    what : str
+        What was perturbed, and how strongly.
+    xlabel : str
+    at : array
+        The values on the x axis.
+    cells : index
+        Of the scores at these values, in arrays (S, K).
+    log : bool
+        Whether the x axis is logarithmic.
+    """
+
+    what: str
+    xlabel: str
+    at: FloatArray
+    cells: Cells
+    log: bool
+
+
+def panels(result: Sensitivities) -> list[Panel]:
+    """Return a panel for each strength; of noise on all of Y, one with all strengths."""
+    if result.perturbation == "noise_all":
+        label = "noise over signal, standard deviations"
+        return [Panel("noise on all of Y", label, np.array(result.strengths), (slice(None), 0), log=False)]
+    label = "explained variance ratio of the perturbed PC"
+    return [
+        Panel(strength_label(result.perturbation, strength), label, result.variance_ratio, index, log=True)
+        for index, strength in enumerate(result.strengths)
+    ]
 
 
 def strength_label(perturbation: str, strength: float) -> str:
@@ -47,30 +85,26 @@ def draw_sensitivity(
     legend : bool
     """
     ax = style.axes(ax)
-    on_all = result.perturbation == "noise_all"
-    at = np.array(result.strengths) if on_all else result.variance_ratio
-    cells = (slice(None), 0) if on_all else strength
+    panel = panels(result)[strength]
+    at, cells = panel.at, panel.cells
     order = np.argsort(at)
     for curve in result.curves:
         drawn = look(curve.measure)
         line, dots = {**drawn, "marker": "none"}, {**drawn, "linestyle": "none"}
         if curve.theory is not None:
             ax.plot(at[order], curve.theory[cells][order], **line)
-        if curve.expected is not None and curve.band is not None and not on_all:
+        if curve.expected is not None and curve.band is not None and panel.log:
             middle, band = curve.expected[cells][order], 2 * curve.band[cells][order]
             ends = middle - band, middle + band
             ax.fill_between(at[order], *ends, color=drawn["color"], alpha=0.25, linewidth=0)
-        mean = curve.mean
-        if mean is not None:
-            ax.plot(at, mean[cells], **dots, markersize=2.5, markeredgewidth=0)
+        if curve.mean is not None:
+            ax.plot(at, curve.mean[cells], **dots, markersize=2.5, markeredgewidth=0)
         ax.plot([], [], **drawn, label=plain(curve.measure))
-    title = f"{result.dataset} ({result.source})"
-    if not on_all:
+    if panel.log:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        title += f"\n{strength_label(result.perturbation, result.strengths[strength])}"
-    ax.set(xlabel=NOISE_LABEL if on_all else RATIO_LABEL, ylabel="score")
-    ax.set_title(plain(title), wrap=True)
+    ax.set(xlabel=panel.xlabel, ylabel="score")
+    ax.set_title(plain(f"{named(result)}\n{panel.what}"), wrap=True)
     if legend:
         ax.legend()
     return ax
@@ -87,8 +121,7 @@ def save_sensitivity(result: Sensitivities, path: Path) -> Path:
     InputError
         Another suffix, or the file cannot be written.
     """
-    count = 1 if result.perturbation == "noise_all" else len(result.strengths)
-    grid = Panels(count, 3, 2.2)
+    grid = Panels(len(panels(result)), 3, 2.2)
     for index, ax in enumerate(grid.axes):
         draw_sensitivity(result, ax, strength=index)
     return save(grid.figure, path)

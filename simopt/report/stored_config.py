@@ -14,6 +14,11 @@ APART = ("seeds", "log", "device", "cuda_graphs", "force")
 _BLOCK = re.compile(rf"^(?:{'|'.join(APART)}):.*\n?(?:[ -].*\n?)*", re.MULTILINE)
 
 
+def without_apart(text: str) -> str:
+    """Return the text of a configuration, YAML, without the entries in :data:`APART`."""
+    return _BLOCK.sub("", text)
+
+
 def parsed(text: str) -> dict[Any, Any] | None:
     """Return a configuration without the entries in :data:`APART`; None where the text is none.
 
@@ -25,7 +30,7 @@ def parsed(text: str) -> dict[Any, Any] | None:
         YAML. It is read into plain values only, whatever tags it has.
     """
     # The entries are cut out of the text, so that runs that differ only in their seeds are parsed once.
-    return _parsed(_BLOCK.sub("", text))
+    return _parsed(without_apart(text))
 
 
 @lru_cache(maxsize=1024)

@@ -21,13 +21,14 @@ from matplotlib.figure import Figure
 from simopt.errors import InputError
 from simopt.store.errors import writing
 from simopt.store.whole import whole
+from simopt.typing import FloatArray
 
 COLUMN, PAGE = 3.5, 7.2
 """The width of a column and of a page's text, in inches."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """The colors of measures: the palette of Okabe and Ito (2008), safe for color-blind readers."""
-INK = "#000000"
-"""The color of what belongs to no measure."""
+INK, GUIDE = "#000000", "#444444"
+"""The colors of what belongs to no measure, and of guide lines."""
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 # 7 colors, 4 line styles and 9 markers have no common divisor, so that 7 * 4 * 9 numbers in a row give as
@@ -102,17 +103,6 @@ def stem(*parts: str) -> str:
     return re.sub(r"[^\w.+-]", "_", "_".join(parts)).lstrip(".")
 
 
-def check_suffixes(suffixes: Iterable[str]) -> None:
-    """Refuse file types that are not for figures; called before anything is computed.
-
-    Raises
-    ------
-    InputError
-    """
-    for suffix in suffixes:
-        check_suffix(Path(f"figure{suffix}"))
-
-
 def check_suffix(path: Path) -> None:
     """Refuse a file whose type is not for figures; called before anything is computed.
 
@@ -131,6 +121,13 @@ def axes(ax: Axes | None) -> Axes:
 
         _, ax = pyplot.subplots(layout="constrained")
     return ax
+
+
+def limits(values: FloatArray) -> tuple[float, float]:
+    """Return the ends of an axis that shows some finite values, with a margin."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.03 * ((high - low) or 1.0)
+    return low - margin, high + margin
 
 
 class Panels:
@@ -164,13 +161,20 @@ class Panels:
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 
-    def leave_outer_labels(self) -> None:
-        """Keep the labels of axes only on the left and at the bottom."""
+    def leave_outer_labels(self, *, same_x: bool = False, same_y: bool = False) -> None:
+        """Keep the labels of axes only where no panel is further left in the row, or lower in the column.
+
+        Invisible panels do not count. Axes that are the same in a column or row keep their numbers only
+        there, too.
+        """
+        there = [ax.get_visible() for ax in self.axes]
         for at, ax in enumerate(self.axes):
-            if at + self.columns < len(self.axes):
+            if any(there[at + self.columns :: self.columns]):
                 ax.set_xlabel("")
-            if at % self.columns:
+                ax.tick_params(labelbottom=not same_x)
+            if any(there[at - at % self.columns : at]):
                 ax.set_ylabel("")
+                ax.tick_params(labelleft=not same_y)
 
     def with_legend(self, handles: Mapping[str, Artist], caption: Sequence[str] = ()) -> Figure:
         """Add a legend below the panels, under the lines of a caption, and return the figure, which grows."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simopt import checks
-from simopt.report import Collected, collect, exports, figures_folder, selection
-from simopt.report.arranged import save_arranged
+from simopt.report import Collected, collect, exports, selection
+from simopt.report.arranged import MOST, save_arranged
 from simopt.report.figures import save_figures
 from simopt.report.published import Comparison, compare
-from simopt.report.style import check_suffixes
-
-_MOST_DRAWN = 12
+from simopt.report.style import check_suffix
 
 
 @dataclass(frozen=True)
@@ -81,17 +79,18 @@ def report(selected: Sequence[str], wanted: Wanted) -> Report:
         A name, path or filter that cannot be used, or a file that cannot be written.
     """
     # File types are checked first: reading hundreds of runs takes a while.
-    check_suffixes(wanted.suffixes)
+    for suffix in wanted.suffixes:
+        check_suffix(Path(f"figure{suffix}"))
     checks.suffix(wanted.latex, ".tex")
     checks.suffix(wanted.html, ".html")
     request = selection.parse(selected)
     collected = collect(request.places, request.filters)
-    drawn, left_out = selection.drawn(collected.runs, _MOST_DRAWN)
-    folder = wanted.figures or figures_folder(request.places)
+    drawn, left_out = selection.drawn(collected.runs, MOST)
+    first = request.places[0]
+    folder = wanted.figures or (first.parent if first.is_file() else first) / "figures"
     figures = save_figures(drawn, folder, wanted.suffixes)
-    arranged, crowded = save_arranged(
-        drawn, collected.sensitivities, collected.joints, folder, wanted.suffixes
-    )
+    analyses = collected.sensitivities, collected.joints
+    arranged, crowded = save_arranged(drawn, *analyses, folder, wanted.suffixes)
     compared, unlike = compare(collected) if wanted.published else (None, [])
     return Report(
         collected,

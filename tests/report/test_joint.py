@@ -67,6 +67,10 @@ def axes() -> Axes:
     return Figure().subplots()
 
 
+def visible(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.axes if ax.get_visible()]
+
+
 def labeled(ax: Axes) -> dict[str, np.ndarray]:
     return {
         str(line.get_label()): np.array(line.get_xydata())
@@ -262,7 +266,7 @@ def test_the_title_has_area_and_verdict_and_is_not_cut(
         save_joint(result(shown, **options, **more), tmp_path / "f.png")
         saved[-1].draw_without_rendering()
         ax = saved[-1].axes[0]
-        (title,) = (text for text in saved[-1].texts if text.get_text())
+        title = ax.title
         assert title.get_text() == f"mine (surrogate)\n{facts}"
         assert title.get_window_extent().y1 <= saved[-1].bbox.y1
         assert title.get_window_extent().y0 > ax.get_window_extent().y1
@@ -276,8 +280,8 @@ def test_a_panel_for_every_pair(tmp_path: Path, saved: list[Figure]) -> None:
         result(region(2 - 2 * LEVELS, 5 - 5 * LEVELS, ("nbs", "d"), (1, -1))),
     ]
     save_matrix(results, tmp_path / "f.png")
-    first, second, third = saved[0].axes
-    assert [ax.get_title() for ax in saved[0].axes] == [region().verdict(0.9, 0.9), "", ""]
+    first, second, third = visible(saved[0])
+    assert [ax.get_title() for ax in (first, second, third)] == [region().verdict(0.9, 0.9), "", ""]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in (first, second, third)] == [
         ("", "nbs"),
         ("cka", "d"),
@@ -295,7 +299,7 @@ def test_a_panel_for_every_pair(tmp_path: Path, saved: list[Figure]) -> None:
 
 def test_a_missing_pair_leaves_its_place_empty(tmp_path: Path, saved: list[Figure]) -> None:
     save_matrix([result(region(names=("a", "b"))), result(region(names=("b", "c")))], tmp_path / "f.png")
-    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in saved[0].axes] == [("a", "b"), ("b", "c")]
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in visible(saved[0])] == [("a", "b"), ("b", "c")]
 
 
 def test_pairs_that_do_not_fit_are_refused(tmp_path: Path) -> None:

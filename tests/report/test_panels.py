@@ -163,8 +163,6 @@ def test_a_run_in_memory_is_drawn_as_a_stored_one() -> None:
     assert lines(stored).keys() == lines(drawn).keys()
     for name, line in lines(stored).items():
         np.testing.assert_array_equal(lines(drawn)[name].get_xydata(), line.get_xydata())
-    ax = draw_trajectory(trajectory, Figure().subplots(), "step")
-    np.testing.assert_array_equal(lines(ax)["score"].get_xydata(), np.c_[run.step, run.score.mean(axis=1)])
 
 
 def test_without_axes_there_are_new_ones() -> None:

@@ -1,5 +1,6 @@
 """The paper's numbers beside those of stored runs."""
 
+import csv
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from simopt.app.terminal.report_tables import report_tables
 from simopt.ranges import result as joint
 from simopt.ranges.pair import Implied
 from simopt.report import Collected, collect
+from simopt.report.exports import save_published
 from simopt.report.published import Comparison, compare, numbers
-from simopt.report.published.comparison import GOOD, HEADER, LARGEST, MEDIAN, NEVER, STEPS, csv_rows
+from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS
 from simopt.report.tables import summarize
 from simopt.store import analysis
 from simopt.store.reader import Run
@@ -45,7 +47,7 @@ def as_published(
     score, accuracy = (np.concatenate([v[:1]] * later + [v]) for v in (score, accuracy))
     known = numbers.half_capture(dataset, measure)
     rest = np.full(UNITS[dataset] - len(known), 0.5)
-    never = int(numbers.runs()[dataset, measure]["never_captured"]) - int(np.isnan(known).sum())
+    never = int(numbers.runs(dataset)[measure]["never_captured"]) - int(np.isnan(known).sum())
     rest[:never] = np.nan
     step = np.arange(len(score))
     shown = settings(dataset, measure) if config is None else config
@@ -86,14 +88,14 @@ def by_what(rows: list[Comparison]) -> dict[str, Comparison]:
 
 def test_numbers_known_from_the_publication() -> None:
     assert numbers.half_capture("majaj", "cka")[0] == 0.146331
-    assert numbers.runs()["mante", "cka"] == {"first_score": 0.074863, "steps": 44, "never_captured": 677}
-    assert numbers.runs()["siegel", "cka"] == {"never_captured": 265}
+    assert numbers.runs("mante")["cka"] == {"first_score": 0.074863, "steps": 44, "never_captured": 677}
+    assert numbers.runs("siegel")["cka"] == {"never_captured": 265}
     assert numbers.figure("mante", "sensitivity", "nbs") == numbers.Number(0.8, "by eye")
     assert numbers.figure("mante", "accuracy", "choice") is None
     assert len(numbers.half_capture("siegel", "cka")) == 0
     for dataset, measure in CELLS:
         score, _ = numbers.decoding(dataset, measure, VARIABLES[dataset][0])
-        known = numbers.runs()[dataset, measure]
+        known = numbers.runs(dataset)[measure]
         assert (len(score), score[0], score[1]) == (known["steps"] + 2, known["first_score"], score[0])
 
 
@@ -291,7 +293,7 @@ def test_joint_ranges(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_printed_and_written() -> None:
+def test_what_is_printed_and_written(tmp_path: Path) -> None:
     runs = [as_published("majaj", "cka", 0.03), as_published("mante", "nbs", later=2)]
     found = collected(*runs, sensitivities=[perturbed("majaj")])
     rows, _ = compare(found)
@@ -316,11 +318,13 @@ def test_what_is_printed_and_written() -> None:
         "by eye",
         "theory 0.570",
     ] in lines
-    written = list(csv_rows(rows))
-    assert {len(row) for row in written} == {len(HEADER)}
-    assert (*written[1][:7], written[1][HEADER.index("replicates")]) == (
-        "majaj", "surrogate", "cka", STEPS, 80, 80, 0, 1,
-    )  # fmt: skip
+    with save_published(rows, tmp_path).open(newline="", encoding="utf-8") as file:
+        header, *written = csv.reader(file)
+    assert header == [
+        "dataset", "source", "measure", "what", "published", "here", "difference", "origin", "replicates",
+        "note",
+    ]  # fmt: skip
+    assert written[1] == ["majaj", "surrogate", "cka", STEPS, "80.0", "80.0", "0.0", "data", "1", ""]
 
 
 @pytest.mark.slow

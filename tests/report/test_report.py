@@ -15,8 +15,9 @@ from scipy import stats
 
 from simopt.analysis import sensitivity
 from simopt.errors import InputError
-from simopt.report import collect, figures_folder
+from simopt.report import collect
 from simopt.report.tables import rounded, standard_error, summarize
+from simopt.report.written import Wanted, report
 from simopt.store import analysis, reader
 from simopt.store.analysis import Array, Stored
 from simopt.store.reader import Run
@@ -77,8 +78,12 @@ def test_collecting(tmp_path: Path) -> None:
     assert [run.path for run in collected.runs] == [tmp_path / "a" / "run.h5"]
     assert len(collected.broken) == 1
     assert str(tmp_path / "b" / "run.h5") in collected.broken[0]
-    assert figures_folder([tmp_path]) == tmp_path / "figures"
-    assert figures_folder([tmp_path / "a" / "run.h5"]) == tmp_path / "a" / "figures"
+
+
+def test_figures_go_to_a_folder_beside_what_is_reported(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a" / "run.h5")
+    for place, folder in ((tmp_path, tmp_path), (path, tmp_path / "a")):
+        assert {figure.parent for figure in report([str(place)], Wanted()).figures} == {folder / "figures"}
 
 
 @pytest.mark.parametrize(
@@ -238,15 +243,19 @@ def test_analyses_that_hold_anything_are_named_and_skipped(tmp_path: Path) -> No
     stored(tmp_path / "run.h5")
     stored_sensitivity(tmp_path / "a" / "sensitivity.h5", columns=2)
     stored_sensitivity(tmp_path / "b" / "sensitivity.h5", measures=("cka",), strengths="none")
-    about = {"dataset": "d", "source": "real", "names": ["cka"], "mode": "boundary"}
+    about = {"dataset": "d", "source": "real", "names": ["cka"], "mode": "boundary", "data_hash": "aa"}
     analysis.write(tmp_path / "c" / "joint.h5", "joint", Stored(about, {}, {}))
+    neither = Stored({**about, "names": ["cka", "nbs"]}, {}, {})
+    analysis.write(tmp_path / "d" / "joint.h5", "joint", neither)
     found = collect([tmp_path])
     assert (len(found.runs), found.sensitivities, found.joints) == (1, [], [])
     assert [line.partition(":")[0] for line in found.broken] == [
         str(tmp_path / "a" / "sensitivity.h5"),
         str(tmp_path / "b" / "sensitivity.h5"),
         str(tmp_path / "c" / "joint.h5"),
+        str(tmp_path / "d" / "joint.h5"),
     ]
+    assert found.broken[-1].endswith("it has neither a region nor targets.")
 
 
 def test_many_rows_are_thinned_and_read_again_where_all_are_wanted(tmp_path: Path) -> None:

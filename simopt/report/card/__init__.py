@@ -15,7 +15,7 @@ from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.checks import as_plain
 from simopt.report.document import Number, Table
-from simopt.report.pools import pool
+from simopt.report.pools import named, pool
 from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -61,8 +61,7 @@ class Joint:
         """Return plain values; what is not finite is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
         proved = {"proved_lower": self.lower, "proved_upper": self.upper}
-        plain: dict[str, Any] = as_plain({**shown, **proved, "verdict": self.verdict or None})
-        return plain
+        return dict(as_plain({**shown, **proved, "verdict": self.verdict or None}))
 
 
 @dataclass(frozen=True)
@@ -157,19 +156,17 @@ class Card:
     def as_json(self) -> dict[str, Any]:
         """Return plain values; what is missing is null."""
         shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
-        plain: dict[str, Any] = as_plain(
-            {
-                **shown,
-                "disagreements": self.disagreements(),
-                "cost": None if self.cost is None else self.cost.as_json(),
-                "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
-                "run": None if self.summary is None else self.summary.as_json(),
-                "half_capture": None if self.summary is None else self.summary.halves,
-                "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
-                "joint": [joint.as_json() for joint in self.joints],
-            }
-        )
-        return plain
+        content = {
+            **shown,
+            "disagreements": self.disagreements(),
+            "cost": None if self.cost is None else self.cost.as_json(),
+            "sensitivity": None if self.sensitivity is None else Sensitivities.as_json(self.sensitivity),
+            "run": None if self.summary is None else self.summary.as_json(),
+            "half_capture": getattr(self.summary, "halves", None),
+            "decoding": None if self.run is None or not self.run.decoding else _decoding(self.run),
+            "joint": [joint.as_json() for joint in self.joints],
+        }
+        return dict(as_plain(content))
 
 
 def _decoding(run: Run) -> dict[str, Any]:
@@ -189,7 +186,7 @@ _DIRECTIONS = {"y_to_x": "X is predicted from Y", "x_to_y": "Y is predicted from
 
 def heading(cards: Sequence[Card]) -> str:
     """Return the title of cards side by side: measures, dataset and source."""
-    return f"{' and '.join(card.measure for card in cards)} on {cards[0].dataset} ({cards[0].source})"
+    return f"{' and '.join(card.measure for card in cards)} on {named(cards[0])}"
 
 
 def about_table(cards: Sequence[Card]) -> Table:
@@ -298,11 +295,11 @@ def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
     if run is None or summary is None:
         return [Number("-")] * (len(pcs) + 2)
     cells = []
-    above_noise = [curve.half_capture_above_noise for curve in pool([run])]  # none without a logged state
+    above_noise = [curve.half_capture_range.mean for curve in pool([run])]  # none without a logged state
     for pc, half in zip(pcs, summary.rounded_halves(pcs), strict=True):
         if half is None:
             cells.append(Number("-"))
-        elif half.count and all(np.isnan(values[:, pc - 1]).all() for values in above_noise):
+        elif half.value == "-" or (half.count and all(np.isnan(mean[pc - 1]) for mean in above_noise)):
             cells.append(Number("noise"))
         else:
             cells.append(Number(half.worded("never"), float(half.value or "nan")))

@@ -13,6 +13,7 @@ from simopt.report.document import Document, Facts, Paragraph, Part
 from simopt.report.page import render
 from simopt.report.page.analyses import sensitivity_plots
 from simopt.report.page.plots import Plot, decoding_plots, half_capture_plots, trace_look
+from simopt.report.pools import named
 
 
 def save_page(cards: Sequence[Card], path: Path) -> Path:
@@ -48,9 +49,8 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
 
 def joint_plots(cards: Sequence[Card]) -> Iterator[Plot]:
     """Yield a plot for each partner: the regions of all cards, with their proved bounds."""
-    dataset = f"{cards[0].dataset} ({cards[0].source})"
     for partner in tables.partners(cards):
-        plot = Plot(f"{dataset}: scores found together with {partner}", partner, "score")
+        plot = Plot(f"{named(cards[0])}: scores found together with {partner}", partner, "score")
         sentences = []
         for card in cards:
             color, name = trace_look(card.measure)[0], f"{card.measure} with {partner}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simopt.errors import InputError, StorageError
 from simopt.report import Collected
 from simopt.report.document import Details, Document, Link, Paragraph, Part, Table, marked
-from simopt.report.pools import pool
+from simopt.report.pools import named, pool
 from simopt.report.tables import Summary, good_scores_table, runs_table
 from simopt.store import analysis
 from simopt.store.reader import Run
@@ -95,21 +95,17 @@ def _add_analyses(document: Document, collected: Collected) -> None:
     """Add the plots of analyses, and a box with config and provenance of each, to which its plots link."""
     boxes: list[Details] = []
 
-    def parts(result: Sensitivities | JointRange, what: str, drawn: Sequence[plots.Plot]) -> Iterator[Part]:
-        name, folder = f"{result.dataset} ({result.source})", ""
-        if result.path is not None:
-            folder = f", {result.path.parent.name}"
-        heading, target = f"{name}, {what}{folder}", f"analysis-{len(boxes) + 1}"
+    def parts(result: Sensitivities | JointRange, what: str, drawn: Iterable[plots.Plot]) -> Iterator[Part]:
+        folder = "" if result.path is None else f", {result.path.parent.name}"
+        heading, target = f"{named(result)}, {what}{folder}", f"analysis-{len(boxes) + 1}"
         boxes.append(Details(heading, _origin(heading, result.path), target))
-        if drawn:
-            yield from drawn
-            yield Paragraph(Link(f"Config and provenance: {heading}", target))
+        yield from drawn
+        yield Paragraph(Link(f"Config and provenance: {heading}", target))
 
     sensitivities, joints = collected.sensitivities, collected.joints
-    content = [part for r in sensitivities for part in parts(r, r.perturbation, list(sensitivity_plots(r)))]
+    content = [part for r in sensitivities for part in parts(r, r.perturbation, sensitivity_plots(r))]
     document.add("sensitivity", "Sensitivity to single PCs", content, [r.source for r in sensitivities])
-    pairs = ((r, joint_plot(r)) for r in joints)
-    content = [part for r, plot in pairs for part in parts(r, " and ".join(r.names), [plot] if plot else [])]
+    content = [part for r in joints for part in parts(r, " and ".join(r.names), [joint_plot(r)])]
     document.add("joint", "Joint ranges", content, [r.source for r in joints])
     sources = [*(r.source for r in sensitivities), *(r.source for r in joints)]
     document.add("files", "Each analysis: config, provenance", boxes, sources)
@@ -135,15 +131,15 @@ def _run(number: int, run: Run, summary: Summary, label: str, points: int, *, op
 
 def _title(collected: Collected, runs: Sequence[Run]) -> str:
     """Return the title: how many runs and analyses of which datasets, with their sources."""
-    analyses: list[Sensitivities | JointRange] = [*collected.sensitivities, *collected.joints]
+    sensitivities, joints = collected.sensitivities, collected.joints
     counts = [
         (len(runs), "run", "runs"),
-        (len(collected.sensitivities), "sensitivity analysis", "sensitivity analyses"),
-        (len(collected.joints), "joint range", "joint ranges"),
+        (len(sensitivities), "sensitivity analysis", "sensitivity analyses"),
+        (len(joints), "joint range", "joint ranges"),
     ]
     counted = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
-    names = [run.dataset for run in runs] + [f"{result.dataset} ({result.source})" for result in analyses]
-    names = list(dict.fromkeys(names))
+    datasets = [*(run.dataset for run in runs), *map(named, sensitivities), *map(named, joints)]
+    names = list(dict.fromkeys(datasets))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     on = f" on {', '.join(names[:_NAMED])}{more}" if names else ""
     return f"simopt: {', '.join(counted) or 'no runs'}{on}"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simopt.report.joint import axis_limits
+from simopt.report.joint import axes_limits, outline
 from simopt.report.page.plots import MOST_POINTS, THEME, Plot, error_bars, pages, thin, trace_look
-from simopt.report.sensitivity import NOISE_LABEL, RATIO_LABEL, strength_label
+from simopt.report.pools import named
+from simopt.report.sensitivity import Panel, panels
 from simopt.report.style import INK
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
     from simopt.ranges.square import Reached
     from simopt.theory.sensitivity import Sensitivity
-    from simopt.typing import FloatArray
-
-    Cells = int | tuple[slice, int]
 
 _MOST_MEASURES = 10
 """The most measures of one plot; more are continued in the next one."""
@@ -29,69 +27,50 @@ _MOST_MEASURES = 10
 
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
     """Yield a plot for each strength, one for noise on all of Y: theory as a line, experiments as markers."""
-    title = f"{result.dataset} ({result.source})"
     for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
         some = replace(
             result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
         )
-        if result.perturbation == "noise_all":
-            plot = Plot(f"{title}: noise on all of Y{part}", NOISE_LABEL, "score")
-            _add_curves(plot, some, np.array(result.strengths), (slice(None), 0))
-            yield plot
-            continue
-        for s, strength in enumerate(result.strengths):
-            kind = strength_label(result.perturbation, strength)
-            plot = Plot(f"{title}: {kind} of one PC{part}", RATIO_LABEL, "score", result.variance_ratio)
-            _add_curves(plot, some, result.variance_ratio, s)
+        for panel in panels(result):
+            what, log_x = (f"{panel.what} of one PC", panel.at) if panel.log else (panel.what, None)
+            plot = Plot(f"{named(result)}: {what}{part}", panel.xlabel, "score", log_x)
+            _add_curves(plot, some, panel)
             yield plot
 
 
-def joint_plot(result: JointRange) -> Plot | None:
-    """Return the region of two measures with its bounds and targets; None where there is neither."""
-    if result.region is None and result.square is None:
-        return None
-    data = f"{result.dataset} ({result.source})"
-    plot = Plot(f"{data}, {' and '.join(result.names)}: scores found together", *result.names)
-    pairs = []
-    signs: tuple[int, int] = (1, 1)
-    near: tuple[FloatArray | None, FloatArray | None] = (None, None)
+def joint_plot(result: JointRange) -> Plot:
+    """Return the region of two measures with its bounds and targets."""
+    names = " and ".join(result.names)
+    plot = Plot(f"{named(result)}, {names}: scores found together", *result.names)
     if result.region is not None:
-        signs, near = result.region.signs, (result.region.levels, result.region.b_min)
         _add_region(plot, result, result.region)
-        pairs.append(np.concatenate([result.region.lower, result.region.upper]))
     if result.square is not None:
         _add_targets(plot, result.square)
-        pairs += [result.square.targets, result.square.end]
-    a, b = np.concatenate(pairs).T
-    plot.figure.update_xaxes(range=axis_limits(a, signs[0], near[0]))
-    plot.figure.update_yaxes(range=axis_limits(b, signs[1], near[1]))
+    x_range, y_range = axes_limits(result)
+    plot.figure.update_xaxes(range=x_range)
+    plot.figure.update_yaxes(range=y_range)
     guide = {"color": THEME["quiet"], "width": 1, "dash": "dot"}
-    levels_a, levels_b = result.thresholds()
-    for level in levels_a:
-        plot.figure.add_vline(level, line=guide)
-    for level in levels_b:
-        plot.figure.add_hline(level, line=guide)
+    for line, levels in zip((plot.figure.add_vline, plot.figure.add_hline), result.thresholds(), strict=True):
+        for level in levels:
+            line(level, line=guide)
     plot.sentence = _joint_sentence(result)
     return plot
 
 
-def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells) -> None:
-    """Add the curves of all measures; ``cells`` selects the values at ``at`` from arrays (S, K)."""
+def _add_curves(plot: Plot, result: Sensitivities, panel: Panel) -> None:
+    """Add the curves of all measures."""
     sentences = []
-    order = np.argsort(at, kind="stable")
+    order = np.argsort(panel.at, kind="stable")
     for curve in result.curves:
         color, dash, symbol = trace_look(curve.measure)
-        columns = {plot.xlabel: at[order]}
-        for name, values in (("theory", curve.theory), ("experiment", curve.mean)):
-            if values is not None:
-                columns[name] = values[cells][order]
-        low, high = "expected, less 2 sd", "expected, and 2 sd"
+        low, high, deviation = "expected, less 2 sd", "expected, and 2 sd", "sd of the experiment"
+        scores = {"theory": curve.theory, "experiment": curve.mean}
         if curve.expected is not None and curve.band is not None:
-            middle, width = (values[cells][order] for values in (curve.expected, curve.band))
-            columns |= {low: middle - 2 * width, high: middle + 2 * width}
-        deviation = "sd of the experiment"
+            scores |= {low: curve.expected - 2 * curve.band, high: curve.expected + 2 * curve.band}
         if curve.experiment is not None:
-            columns[deviation] = curve.experiment.std(axis=-1)[cells][order]
+            scores[deviation] = curve.experiment.std(axis=-1)
+        columns = {plot.xlabel: panel.at[order]}
+        columns |= {name: values[panel.cells][order] for name, values in scores.items() if values is not None}
         rows = thin(np.column_stack(list(columns.values())), MOST_POINTS)
         shown = {name: values[rows] for name, values in columns.items()}
         plot.table(f"{plot.title}, {curve.measure}", shown)
@@ -104,22 +83,21 @@ def _add_curves(plot: Plot, result: Sensitivities, at: FloatArray, cells: Cells)
             bars = error_bars(color, shown[deviation])
             name, mean = f"{group}, experiment", shown["experiment"]
             plot.trace(name, x, mean, color, mode="markers", symbol=symbol, group=group, error_y=bars)
-        sentences.append(_curve_sentence(curve, cells, result))
+        sentences.append(_curve_sentence(curve, panel))
     skipped = "".join(f" {name} does not apply: {reason}" for name, reason in result.skipped.items())
     plot.sentence = f"{'; '.join(sentences)}.{skipped}"
 
 
-def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> str:
+def _curve_sentence(curve: Sensitivity, panel: Panel) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
-    if scores is None or not np.isfinite(scores[cells]).any():
+    if scores is None or not np.isfinite(scores[panel.cells]).any():
         return f"{curve.measure}: no score"
 
     def where(at: int) -> str:
-        if result.perturbation == "noise_all":
-            return f"noise {result.strengths[at]:g}"
-        return f"PC {at + 1}, {result.variance_ratio[at]:.1%} of variance"
+        value = panel.at[at]
+        return f"PC {at + 1}, {value:.1%} of variance" if panel.log else f"noise {value:g}"
 
-    values = scores[cells]
+    values = scores[panel.cells]
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
     text = f"{curve.measure} from {values[least]:.3f} ({where(least)}) to {values[most]:.3f} ({where(most)})"
     if curve.deviation is not None:
@@ -130,18 +108,18 @@ def _curve_sentence(curve: Sensitivity, cells: Cells, result: Sensitivities) -> 
 def _add_region(plot: Plot, result: JointRange, region: Region) -> None:
     a, b = region.names
     color = trace_look(b)[0]
-    outline = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
-    plot.table(f"{plot.title}, outline", {a: outline[:, 0], b: outline[:, 1]})
-    plot.area("region found", outline, color)
+    corners = outline(region)
+    plot.table(f"{plot.title}, outline", {a: corners[:, 0], b: corners[:, 1]})
+    plot.area("region found", corners, color)
     spread = region.spread.T
     table = {a: region.levels, f"least {b}": region.b_min, f"largest {b}": region.b_max}
     table |= {"spread of the least": spread[0], "spread of the largest": spread[1]}
     plot.table(f"{plot.title}, extremes", table)
-    for side, values in enumerate((region.b_min, region.b_max)):
-        plot.trace(
-            "extremes, spread over starts", region.levels, values, color, mode="markers",
-            symbol="diamond", legend=side == 0, group="extremes", error_y=error_bars(color, spread[side]),
-        )  # fmt: skip
+    levels, ends = np.tile(region.levels, 2), np.concatenate([region.b_min, region.b_max])
+    bars = error_bars(color, spread.ravel())
+    plot.trace(
+        "extremes, spread over starts", levels, ends, color, mode="markers", symbol="diamond", error_y=bars
+    )
     proved = result.proved_range()
     if proved is not None:
         levels, bounds = proved

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,9 +12,9 @@ import plotly.graph_objects as go
 from simopt.analysis.good_score import GoodScore
 from simopt.report.document import Part
 from simopt.report.panels import NOISE_LABEL, shown_pcs
-from simopt.report.pools import Pool, band, pool
+from simopt.report.pools import Pool, band, by_dataset, pool
 from simopt.report.style import COLORS, INK, MARKERS, STYLES, look
-from simopt.report.tables import Summary, mean_reached
+from simopt.report.tables import Summary
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -242,9 +241,7 @@ def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
             dash = DASHES[index % len(DASHES)]
             plot.trace(name, score, curve, PC_COLORS[index], dash=dash, legend=r == 0, group=str(pc))
     (alone,) = pool([run])
-    scores = run.score[:, :replicates]
-    ends = np.array([np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)])  # NaN aside
-    plot.trace(NOISE_LABEL, ends, np.full(2, alone.noise_floor), INK, dash="dot")
+    plot.trace(NOISE_LABEL, _ends(run.score[:, :replicates]), np.full(2, alone.noise_floor), INK, dash="dot")
     plot.sentence = _captured_sentence(alone, summary, replicates)
     return plot
 
@@ -261,16 +258,14 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
         plot = Plot(title, "explained variance ratio of the PC", "score at half capture", ratios)
         sentences, by_noise = [], []
         for curve in pools:
-            halves, (color, _, symbol) = (
-                curve.half_capture_above_noise,
-                trace_look(curve.measure, curve.variant),
-            )
-            mean, spread = mean_reached(halves), band(halves, axis=0)
+            color, _, symbol = trace_look(curve.measure, curve.variant)
+            spread = curve.half_capture_range
+            mean = spread.mean
             at = thin(np.column_stack([np.arange(len(mean)), mean]), MOST_POINTS)  # PCs, from 0
             ratio, half, low, high = (v[at] for v in (curve.pc_variance, mean, spread.low, spread.high))
             missing = (~np.isfinite(curve.half_capture)).sum(axis=0)
             table = {"PC": at + 1, plot.xlabel: ratio, plot.ylabel: half, "least": low, "largest": high}
-            table[f"replicates of {len(halves)} that never did"] = missing[at]
+            table[f"replicates of {curve.replicates} that never did"] = missing[at]
             plot.table(f"{dataset}, {curve.label}", table)
             bars = error_bars(color, np.nan_to_num(high - half), np.nan_to_num(half - low))
             plot.trace(
@@ -337,13 +332,17 @@ def _add_pool(plot: Plot, curve: Pool, at: FloatArray, values: FloatArray, point
 
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
     """Add horizontal lines at the accuracy from the recording and at chance, one for each value."""
-    scores = np.concatenate([run.decoding_score.ravel() for run in runs])
-    ends = np.array([np.fmin.reduce(scores), np.fmax.reduce(scores)])  # NaN aside
+    ends = _ends(np.concatenate([run.decoding_score.ravel() for run in runs]))
     for key, name, dash in (("accuracy", "recording", "dash"), ("chance", "chance", "dot")):
         for value in sorted({float(run.reference_decoding[variable][key]) for run in runs}):
             level = np.full(2, value)
             plot.table(f"{plot.title}: {name}", {"score": ends, plot.ylabel: level})
             plot.trace(f"{name} {value:.2f}", ends, level, INK, dash=dash)
+
+
+def _ends(scores: FloatArray) -> FloatArray:
+    """Return the least and the largest score; NaN do not count."""
+    return np.array([np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)])
 
 
 def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
@@ -356,9 +355,8 @@ def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tup
 
 def _parts(curves: Sequence[Pool]) -> Iterator[tuple[str, list[Pool], str]]:
     """Yield the curves of each dataset and source, MOST_CURVES at a time, and which of how many these are."""
-    ordered = sorted(curves, key=lambda curve: (curve.dataset, curve.measure))
-    for dataset, group in groupby(ordered, key=lambda curve: curve.dataset):
-        for some, part in pages(list(group), MOST_CURVES):
+    for dataset, group in by_dataset(curves):
+        for some, part in pages(group, MOST_CURVES):
             yield dataset, some, part
 
 
@@ -374,7 +372,7 @@ def _scores_sentence(curves: Sequence[tuple[str, float, float, int]]) -> str:
 
 
 def _captured_sentence(curve: Pool, summary: Summary, replicates: int) -> str:
-    above = mean_reached(curve.half_capture_above_noise)
+    above = curve.half_capture_range.mean
     halves = []
     for pc, score in summary.half_capture.items():
         when = "never" if np.isnan(score) else f"at {score:.3f}"

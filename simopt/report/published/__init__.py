@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,30 +83,26 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
     return rows, [f"not compared ({kind}: {n}): {reason}" for (kind, reason), n in left_out.items()]
 
 
-@dataclass(frozen=True)
-class _About:
-    """The fields that all rows of one pool or analysis share."""
+def _row(
+    about: Comparison,
+    what: str,
+    published: Number,
+    here: float,
+    note: str = "",
+    replicates: Sequence[float] | FloatArray = (),
+) -> Comparison:
+    """Return a comparison with the dataset, source, measure and note of another one."""
+    words = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
+    never = math.isnan(published.value), math.isnan(here)
+    notes = about.note, words.get(never, ""), published.note, note
+    return replace(
+        about, what=what, published=published.value, here=here, difference=here - published.value,
+        origin=published.origin, replicates=tuple(map(float, replicates)), note=_joined(*notes),
+    )  # fmt: skip
 
-    dataset: str
-    source: str
-    measure: str
-    note: str = ""
 
-    def row(
-        self,
-        what: str,
-        published: Number,
-        here: float,
-        note: str = "",
-        replicates: Sequence[float] | FloatArray = (),
-    ) -> Comparison:
-        words = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
-        never = math.isnan(published.value), math.isnan(here)
-        notes = (self.note, words.get(never, ""), published.note, note)
-        return Comparison(
-            self.dataset, self.source, self.measure, what, published.value, here, here - published.value,
-            published.origin, "; ".join(filter(None, notes)), tuple(map(float, replicates)),
-        )  # fmt: skip
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodScore]]) -> list[Comparison]:
@@ -115,17 +111,16 @@ def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodSc
     rows: list[Comparison] = []
     accuracies: dict[tuple[str, ...], Comparison] = {}
     for curve in pool(collected.runs):
-        dataset = str(curve.runs[0].attributes["dataset"])
-        label = "" if curve.label == curve.measure else curve.label
-        about = _About(dataset, curve.source, curve.measure, label)
+        dataset, label = curve.name, "" if curve.label == curve.measure else curve.label
+        about = Comparison(dataset, curve.source, curve.measure, note=label)
         here = {
             "first_score": [run.score[0, column] for run, column in curve.places],
             "steps": [steps[run.path][column] for run, column in curve.places],
             "never_captured": np.isnan(curve.half_capture).sum(axis=1),
         }
-        for key, value in numbers.runs()[dataset, curve.measure].items():
+        for key, value in numbers.runs(dataset)[curve.measure].items():
             mean = float(np.mean(here[key]))
-            rows.append(about.row(_RUN[key], Number(value, "data"), mean, "", here[key]))
+            rows.append(_row(about, _RUN[key], Number(value, "data"), mean, "", here[key]))
         rows += _of_halves(about, curve.half_capture)
         decoder = comparable.decoder_note(curve.runs[0].attributes)
         for variable in curve.variables:
@@ -133,18 +128,18 @@ def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodSc
             if published is not None:
                 good = curve.good_score(variable, good_scores)
                 score, per_seed = (math.nan, ()) if good is None else (good.score, good.per_seed)
-                rows.append(about.row(f"{GOOD}, {variable}", published, score, decoder, per_seed))
+                rows.append(_row(about, f"{GOOD}, {variable}", published, score, decoder, per_seed))
             reference, accuracy = curve.reference(variable), numbers.figure(dataset, "accuracy", variable)
             if reference is not None and accuracy is not None:
                 of_recording = replace(about, measure="", note="")
                 what = f"accuracy of the recording, {variable}"
-                row = of_recording.row(what, accuracy, reference[0], decoder)
+                row = _row(of_recording, what, accuracy, reference[0], decoder)
                 # Every pool of a recording has this row; it is shown once.
                 accuracies.setdefault((dataset, curve.source, curve.data_hash, variable, decoder), row)
     return [*rows, *accuracies.values()]
 
 
-def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
+def _of_halves(about: Comparison, halves: FloatArray) -> Iterator[Comparison]:
     """Yield the median and the largest difference of half captures, means over replicates that have them."""
     published = numbers.half_capture(about.dataset, about.measure)[: halves.shape[1]]
     if not len(published):
@@ -154,15 +149,12 @@ def _of_halves(about: _About, halves: FloatArray) -> Iterator[Comparison]:
     one = int((np.isnan(here) != np.isnan(published)).sum())
     counted = f"{len(both)} of {len(published)} PCs captured in both, {one} in one only"
     difference = np.abs(here - published)[both]
-    yield Comparison(
-        about.dataset, about.source, about.measure, MEDIAN, None, None,
-        float(np.median(difference)) if len(both) else None, "data",
-        "; ".join(filter(None, (about.note, counted))),
-    )  # fmt: skip
+    median = float(np.median(difference)) if len(both) else None
+    yield replace(about, what=MEDIAN, difference=median, note=_joined(about.note, counted))
     if len(both):
         k = int(both[difference.argmax()])
         largest = Number(float(published[k]), "data")
-        yield about.row(LARGEST, largest, float(here[k]), f"PC {k + 1}", halves[:, k])
+        yield _row(about, LARGEST, largest, float(here[k]), f"PC {k + 1}", halves[:, k])
 
 
 def _of_sensitivity(result: Sensitivities) -> Iterator[Comparison]:
@@ -173,17 +165,17 @@ def _of_sensitivity(result: Sensitivities) -> Iterator[Comparison]:
         published = numbers.figure(result.dataset, "sensitivity", curve.measure)
         if published is None:
             continue
-        about = _About(result.dataset, result.source, curve.measure)
+        about = Comparison(result.dataset, result.source, curve.measure)
         theory = math.nan if curve.theory is None else float(curve.theory[at, 0])
         note = "" if math.isnan(theory) else f"theory {theory:.3f}"
         drawn = np.ravel([] if curve.experiment is None else curve.experiment[at, 0])
         here = float(drawn.mean()) if len(drawn) and np.isfinite(drawn).all() else theory
-        yield about.row(f"sensitivity, PC 1 at {_ANGLE:g} degrees", published, here, note, drawn)
+        yield _row(about, f"sensitivity, PC 1 at {_ANGLE:g} degrees", published, here, note, drawn)
 
 
 def _of_joint(result: JointRange) -> Iterator[Comparison]:
     published = numbers.figure(result.dataset, "lowest", _OTHER)
     for line in result.implied:
         if published is not None and (line.given, line.threshold, line.implied) == (_FIRST, _LEVEL, _OTHER):
-            about = _About(result.dataset, result.source, _OTHER)
-            yield about.row(f"joint, lowest along {_FIRST} = {_LEVEL:g}", published, line.low)
+            about = Comparison(result.dataset, result.source, _OTHER)
+            yield _row(about, f"joint, lowest along {_FIRST} = {_LEVEL:g}", published, line.low)

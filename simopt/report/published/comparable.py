@@ -40,26 +40,29 @@ def unlike(run: Run) -> str:
     The published runs are on the recordings as preprocessed there, with Adam at learning rate 0.1, from a
     standard normal start of X's shape up to a score of 0.99.
     """
+    return next(_reasons(run), "")
+
+
+def _reasons(run: Run) -> Iterator[str]:
     dataset = str(run.attributes["dataset"])
     if dataset not in numbers.datasets():
-        return f"{dataset} is no recording of the paper"
-    if (dataset, run.measure) not in numbers.runs():
-        names = ", ".join(measure for name, measure in numbers.runs() if name == dataset)
-        return f"on {dataset} the published runs at hand are {names}"
+        yield f"{dataset} is no recording of the paper"
+    published = numbers.runs(dataset)
+    if run.measure not in published:
+        yield f"on {dataset} the published runs at hand are {', '.join(published)}"
     stored = _config(run.attributes)
     if stored is None:
-        return _UNREADABLE
+        yield _UNREADABLE
+        return
     expected = {"dataset": dataset, "measure": run.measure, "optimizer": "adam", "init": "gaussian"}
-    reasons = [reason for node, name in expected.items() for reason in _unlike(stored, node, name)]
-    if reasons:
-        return reasons[0]
+    for node, name in expected.items():
+        yield from _unlike(stored, node, name)
     if stored.get("target") != numbers.TARGET:
-        return _words("target", stored.get("target"), numbers.TARGET)
+        yield _words("target", stored.get("target"), numbers.TARGET)
     if run.status != layout.FINISHED:
-        return f"its status is {run.status}"
+        yield f"its status is {run.status}"
     if not len(run.score) or not (run.score[-1] >= numbers.TARGET).all():
-        return f"it did not reach {numbers.TARGET}"
-    return ""
+        yield f"it did not reach {numbers.TARGET}"
 
 
 def unlike_analysis(result: Sensitivities | JointRange) -> str:
@@ -72,10 +75,8 @@ def unlike_analysis(result: Sensitivities | JointRange) -> str:
     try:
         stored = _config(analysis.attributes(result.path))
     except StorageError:
-        stored = None
-    if stored is None:
         return _UNREADABLE
-    return next(_unlike(stored, "dataset", name), "")
+    return _UNREADABLE if stored is None else next(_unlike(stored, "dataset", name), "")
 
 
 def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 STEPS = "steps to 0.99"
 NEVER = "PCs never captured"
@@ -13,10 +11,6 @@ MEDIAN = "half capture, PCs of 80 % of the variance: median |difference|"
 LARGEST = "half capture, PCs of 80 % of the variance: largest difference"
 COUNTS = (STEPS, NEVER)
 """The numbers that are counts; all others are scores or accuracies."""
-
-HEADER = (
-    "dataset", "source", "measure", "what", "published", "here", "difference", "origin", "replicates", "note",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,25 +31,18 @@ class Comparison:
     origin : str
         The origin of the published number: ``data`` (computed from published data), ``rounded data``, or
         ``by eye``.
-    note : str
     replicates : tuple of float
         The numbers of the single replicates, if there are any.
+    note : str
     """
 
     dataset: str
     source: str
     measure: str
-    what: str
-    published: float | None
-    here: float | None
-    difference: float | None
-    origin: str
-    note: str = ""
+    what: str = ""
+    published: float | None = None
+    here: float | None = None
+    difference: float | None = None
+    origin: str = "data"
     replicates: tuple[float, ...] = ()
-
-
-def csv_rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each comparison, with the columns of :data:`HEADER`."""
-    for comparison in comparisons:
-        fields = vars(comparison) | {"replicates": len(comparison.replicates) or None}
-        yield tuple(fields[name] for name in HEADER)
+    note: str = ""

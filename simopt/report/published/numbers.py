@@ -62,13 +62,12 @@ def datasets() -> set[str]:
     return {row["dataset"] for name in ("runs", "figures") for row in table(name)}
 
 
-def runs() -> dict[tuple[str, str], dict[str, float]]:
-    """Return the known numbers of each run, by dataset and measure: first_score, steps, never_captured."""
+def runs(dataset: str) -> dict[str, dict[str, float]]:
+    """Return by measure the known numbers of each run: first_score, steps, never_captured."""
+    about = ("dataset", "measure")
     return {
-        (row["dataset"], row["measure"]): {
-            key: float(value) for key, value in row.items() if key not in ("dataset", "measure") and value
-        }
-        for row in table("runs")
+        row["measure"]: {key: float(value) for key, value in row.items() if value and key not in about}
+        for row in _rows("runs", dataset=dataset)
     }
 
 
