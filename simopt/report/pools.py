@@ -1,6 +1,6 @@
 """Pools: runs that differ only in their seeds, drawn as one curve with a band.
 
-Figures leave out a half capture that pure noise of the same width has as well. That is the case where
+Figures and tables leave out a half capture that pure noise of the same width has as well. That is so where
 
 - its score is not above the scores of the starts, which are pure noise; or
 - the captured variance that counts as half, the midpoint of the start's value and 1, is not above the 95th
@@ -24,8 +24,8 @@ import numpy as np
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.errors import SimoptError
+from simopt.optimization.trajectory import half_capture
 from simopt.report.stored_config import parsed
-from simopt.report.tables import half_captures
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -303,6 +303,15 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
         ranked[counts[curve.measure], curve.measure] = curve
         counts[curve.measure] += 1
     return ranked
+
+
+def half_captures(run: Run) -> FloatArray:
+    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
+    if run.half_capture is not None:
+        return run.half_capture
+    if len(run.step) == 0:
+        return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
+    return half_capture(run.score, run.captured_variance)
 
 
 def band(values: FloatArray, axis: int = 1) -> Band:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.checks import as_plain
-from simopt.optimization.trajectory import half_capture
 from simopt.report import stored_config
 from simopt.report.document import Number, Table
+from simopt.report.pools import Pool, half_captures
 from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -30,8 +30,6 @@ _SINGLE = 3
 """Significant digits of the value of a single replicate, which has no standard error."""
 _EQUAL = 1e-7
 """A standard error below this share of the mean counts as 0: float32 resolves no more, 2^-23 = 1.2e-7."""
-_FLOOR_MARGIN = 1e-6
-"""Captured variance is stored in float32, so that noise that captures all of a PC has 1 - 6e-8."""
 _LARGEST = 1e150
 """Larger values are taken for damaged: their squares overflow float64."""
 
@@ -119,8 +117,10 @@ class Summary:
         The last score of each replicate.
     halves : array, (R, K)
         The score at half capture of each PC; NaN where it was never reached.
-    start : array, (R, K)
-        Captured variance of each PC at the start.
+    above_noise : array, (R, K)
+        The same without those that noise has as well, as :class:`simopt.report.pools.Pool` decides.
+    noise_floor : float
+        The captured variance that noise is expected to have of any PC; NaN without a logged state.
     data : tuple of str
         The hash of the responses and labels, and the file that they are from; empty for other datasets.
     """
@@ -140,17 +140,9 @@ class Summary:
     good_scores: dict[str, GoodScore] = field(default_factory=dict)
     scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
-    start: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+    above_noise: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+    noise_floor: float = field(default=math.nan, repr=False, compare=False)
     data: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
-
-    @property
-    def floor(self) -> float:
-        """Captured variance of the noise at the start, the mean over PCs and replicates.
-
-        Of Y independent of X its expectation is units / (samples - 1), at most 1: the share of dimensions of
-        the centered samples that the units of Y span.
-        """
-        return float(self.start.mean()) if self.start.size else math.nan
 
     def cells(self) -> list[str]:
         """Return the cells of :func:`runs_table`."""
@@ -170,15 +162,17 @@ class Summary:
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
         """Return the scores at half capture of some PCs, from 1; None for PCs that X does not have.
 
-        Half capture is the midpoint of the start value and 1. Where that is no more than noise captures, as
-        with more units than samples, its score says nothing about Y: a dash stands for it.
+        A dash stands for a PC that is half captured, but by no replicate above noise.
         """
-        replicates, count = self.halves.shape
-        noise = (self.start + 1) / 2 <= self.floor + _FLOOR_MARGIN  # (R, K); False where the start is NaN
-        halves = np.where(noise, np.nan, self.halves)
-        dash = Rounded("-", "", replicates, replicates)
-        shown = [dash if noise[:, k].all() else rounded(halves[:, k]) for k in range(count)]
-        return [shown[pc - 1] if pc <= count else None for pc in pcs]
+        shown: list[Rounded | None] = []
+        for pc in pcs:
+            if pc > self.halves.shape[1]:
+                shown.append(None)
+                continue
+            half, above = self.halves[:, pc - 1], self.above_noise[:, pc - 1]
+            as_noise = np.isfinite(half).any() and np.isnan(above).all()
+            shown.append(Rounded("-", "", self.replicates, self.replicates) if as_noise else rounded(above))
+        return shown
 
     def line(self) -> str:
         """Return the run in one line."""
@@ -190,7 +184,7 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values; null for half captures never reached and for what is not finite."""
-        hidden = ("scores", "halves", "start", "data")
+        hidden = ("scores", "halves", "above_noise", "noise_floor", "data")
         shown = {name: value for name, value in self.__dict__.items() if name not in hidden}
         shown["final_score_error"] = standard_error(self.scores)
         shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
@@ -207,12 +201,12 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
         "half PC k: the score at which PC k is half captured. Means over replicates ± standard error, to its "
         "first digit."
     )
-    floors = [summary.floor for summary in summaries if not math.isnan(summary.floor)]
+    floors = [summary.noise_floor for summary in summaries if not math.isnan(summary.noise_floor)]
     if floors:
         shown = " to ".join(dict.fromkeys(f"{floor:.0%}" for floor in (min(floors), max(floors))))
         note += (
-            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half is "
-            "not above that."
+            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: it half "
+            "captures the PC as well."
         )
     optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
     rows = [
@@ -282,6 +276,7 @@ def summarize(run: Run) -> Summary:
     config = stored_config.parsed(str(run.attributes.get("config", ""))) or {}
     node = config.get("dataset")
     path = str(node.get("path") or "") if isinstance(node, dict) else ""
+    pool = Pool((run,), run.measure) if len(run.step) else None
     return Summary(
         dataset=str(run.attributes["dataset"]),
         source=str(run.attributes["source"]),
@@ -298,7 +293,8 @@ def summarize(run: Run) -> Summary:
         good_scores=good_scores(run) if run.decoding else {},
         scores=scores,
         halves=half,
-        start=run.captured_variance[0].copy() if len(run.step) else np.full_like(half, np.nan),
+        above_noise=half if pool is None else pool.half_capture_above_noise,
+        noise_floor=math.nan if pool is None else pool.noise_floor,
         data=(str(run.attributes.get("data_hash", "")), path),
     )
 
@@ -307,12 +303,3 @@ def mean_reached(halves: FloatArray) -> FloatArray:
     """Return the mean of half captures, (R, K), over the replicates that have one, (K,); NaN if none has."""
     mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
     return mean
-
-
-def half_captures(run: Run) -> FloatArray:
-    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
-    if run.half_capture is not None:
-        return run.half_capture
-    if len(run.step) == 0:
-        return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
-    return half_capture(run.score, run.captured_variance)

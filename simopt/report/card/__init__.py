@@ -8,14 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.checks import as_plain
 from simopt.report.document import Number, Table
-from simopt.report.pools import pool
 from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -298,11 +295,10 @@ def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
     if run is None or summary is None:
         return [Number("-")] * (len(pcs) + 2)
     cells = []
-    above_noise = [curve.half_capture_above_noise for curve in pool([run])]  # none without a logged state
-    for pc, half in zip(pcs, summary.rounded_halves(pcs), strict=True):
+    for half in summary.rounded_halves(pcs):
         if half is None:
             cells.append(Number("-"))
-        elif half.count and all(np.isnan(values[:, pc - 1]).all() for values in above_noise):
+        elif half.value == "-":
             cells.append(Number("noise"))
         else:
             cells.append(Number(half.worded("never"), float(half.value or "nan")))
