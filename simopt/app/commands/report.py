@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, Debug, Wide
+from simopt.app.terminal.options import AsJson, Wide
 
 if TYPE_CHECKING:
     from simopt.report.written import Report
@@ -54,6 +54,7 @@ Html = Annotated[
 ]
 
 
+@command
 def report(
     selected: Selected = None,
     figures: Figures = None,
@@ -65,7 +66,6 @@ def report(
     html: Html = None,
     wide: Wide = False,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
 
@@ -78,23 +78,22 @@ def report(
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
-    with command(debug):
-        from simopt.report import written as work
+    from simopt.report import written as work
 
-        suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
-        outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
-        done = work.report(selected or [], outputs)
-        if as_json:
-            print_json(_as_json(done))
-        else:
-            from simopt.app.terminal.report_tables import report_tables
+    suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
+    outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
+    done = work.report(selected or [], outputs)
+    if as_json:
+        print_json(_as_json(done))
+    else:
+        from simopt.app.terminal.report_tables import report_tables
 
-            show(report_tables(done.found, done.compared), wide=wide)
-            say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
-        say(*(f"simopt: {line}" for line in done.left_out), error=True)
-        say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
-        if done.found.broken:
-            raise typer.Exit(1)
+        show(report_tables(done.found, done.compared), wide=wide)
+        say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
+    say(*(f"simopt: {line}" for line in done.left_out), error=True)
+    say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
+    if done.found.broken:
+        raise typer.Exit(1)
 
 
 def _as_json(done: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simopt.app.terminal.console import check_figure, command, deliver, print_json, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides, Wide
+from simopt.app.terminal.options import AsJson, ConfigDir, FigureFile, Overrides, Wide
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -36,6 +36,7 @@ Bounds = Annotated[
 ]
 
 
+@command
 def sensitivity(
     overrides: Overrides = None,
     derivation: Derivation = False,
@@ -46,7 +47,6 @@ def sensitivity(
     config_dir: ConfigDir = None,
     wide: Wide = False,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Perturb each PC of a recording, and compare the scores with their theory.
 
@@ -58,35 +58,34 @@ def sensitivity(
 
     Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal import analysis_tables as tables
-        from simopt.workflows import derivations
+    from simopt.app.config import requests
+    from simopt.app.terminal import analysis_tables as tables
+    from simopt.workflows import derivations
 
-        if sum((derivation, learning, bounds)) > 1:
-            raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
-        if write is not None and not derivation:
-            raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
-        check_figure(figure)
-        request = requests.sensitivity(overrides or [], config_dir)
-        if derivation:
-            derived = derivations.derivation(request)
-            if write is not None:
-                say(*derived.write(write), error=True)
-            if as_json:
-                print_json(derived)
-            elif write is None:
-                for text in derived.texts():
-                    typer.echo(text)
-        elif bounds:
-            proved = derivations.bounds(request)
-            deliver(proved, lambda: [tables.bounds_table(proved)], as_json=as_json, wide=wide)
-        elif learning:
-            learned = derivations.learning(request)
-            deliver(learned, lambda: tables.learning_tables(learned), as_json=as_json, wide=wide)
-            say(*([] if as_json else tables.learning_remarks(learned)), error=True)
-        else:
-            _experiment(request, figure, as_json=as_json, wide=wide)
+    if sum((derivation, learning, bounds)) > 1:
+        raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
+    if write is not None and not derivation:
+        raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
+    check_figure(figure)
+    request = requests.sensitivity(overrides or [], config_dir)
+    if derivation:
+        derived = derivations.derivation(request)
+        if write is not None:
+            say(*derived.write(write), error=True)
+        if as_json:
+            print_json(derived)
+        elif write is None:
+            for text in derived.texts():
+                typer.echo(text)
+    elif bounds:
+        proved = derivations.bounds(request)
+        deliver(proved, lambda: [tables.bounds_table(proved)], as_json=as_json, wide=wide)
+    elif learning:
+        learned = derivations.learning(request)
+        deliver(learned, lambda: tables.learning_tables(learned), as_json=as_json, wide=wide)
+        say(*([] if as_json else tables.learning_remarks(learned)), error=True)
+    else:
+        _experiment(request, figure, as_json=as_json, wide=wide)
 
 
 def _experiment(request: SensitivityRequest, figure: Path | None, *, as_json: bool, wide: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides, Wide
+from simopt.app.terminal.options import AsJson, ConfigDir, Overrides, Wide
 
 if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs; run and write nothing.")]
 
 
+@command
 def sweep(
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
     wide: Wide = False,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
@@ -36,33 +36,32 @@ def sweep(
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
-    with command(debug):
-        from simopt.app.sweep import launch
-        from simopt.app.sweep import plan as sweeps
-        from simopt.app.sweep.board import STYLES, Board, outcomes_table, plan_table
+    from simopt.app.sweep import launch
+    from simopt.app.sweep import plan as sweeps
+    from simopt.app.sweep.board import STYLES, Board, outcomes_table, plan_table
 
-        plan = sweeps.plan(overrides or [], config_dir)
-        if dry_run:
-            if as_json:
-                print_json([_planned(job) for job in plan.jobs])
-            else:
-                show([plan_table(plan)], wide=wide, styles=STYLES)
-            raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
-        with sweeps.opened(plan) as folder:
-            with Board(plan, folder) as board:
-                failure = sweeps.carry_out(plan, folder, board.watch)
-            outcomes = sweeps.outcomes(plan, folder, failure)
-            interrupted = launch.stopped(folder)
-        ended = list(zip(plan.jobs, outcomes, strict=True))
+    plan = sweeps.plan(overrides or [], config_dir)
+    if dry_run:
         if as_json:
-            print_json([_ended(job, end) for job, end in ended])
+            print_json([_planned(job) for job in plan.jobs])
         else:
-            show([outcomes_table(plan, outcomes)], wide=wide, styles=STYLES)
-        failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
-        if failed:
-            heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"
-            say(heading, *failed, style="red", error=True)
-            raise typer.Exit(130 if interrupted else 1)
+            show([plan_table(plan)], wide=wide, styles=STYLES)
+        raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
+    with sweeps.opened(plan) as folder:
+        with Board(plan, folder) as board:
+            failure = sweeps.carry_out(plan, folder, board.watch)
+        outcomes = sweeps.outcomes(plan, folder, failure)
+        interrupted = launch.stopped(folder)
+    ended = list(zip(plan.jobs, outcomes, strict=True))
+    if as_json:
+        print_json([_ended(job, end) for job, end in ended])
+    else:
+        show([outcomes_table(plan, outcomes)], wide=wide, styles=STYLES)
+    failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
+    if failed:
+        heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"
+        say(heading, *failed, style="red", error=True)
+        raise typer.Exit(130 if interrupted else 1)
 
 
 def _planned(job: Job) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import json
 import sys
 import time
@@ -10,7 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 _SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
 """Warnings of simopt that are shown in one line each."""
 
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
 
@@ -93,11 +96,21 @@ def _by_an_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-@contextlib.contextmanager
-def command(debug: bool) -> Iterator[None]:
-    """Run the body of a command: its errors and warnings are shown as lines."""
-    with errors_as_lines(debug), warnings_shown():
-        yield
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the option ``--debug``, whose errors and warnings are shown as lines."""
+
+    @functools.wraps(function)
+    def shown(*, debug: bool, **arguments: Any) -> None:
+        with errors_as_lines(debug), warnings_shown():
+            function(**arguments)
+
+    # Typer reads the options of a command from its signature.
+    signature = inspect.signature(function, eval_str=True)
+    option = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
+    parameters = [*signature.parameters.values(), option]
+    shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    shown.__annotations__["debug"] = _Debug
+    return shown
 
 
 def print_json(value: Any) -> None:
@@ -166,14 +179,11 @@ def warnings_shown() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bars(*columns: ProgressColumn) -> Iterator[Progress | None]:
-    """Give progress bars with additional columns; None where standard error is not a terminal."""
-    console = err()
-    if not console.is_terminal:
-        yield None
-        return
+def _bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Give progress bars with additional columns; they are drawn where standard error is a terminal."""
     usual = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-    with Progress(*usual, console=console, transient=True) as progress:
+    progress = Progress(*usual, console=err(), transient=True)
+    with progress if progress.console.is_terminal else contextlib.nullcontext():
         yield progress
 
 
@@ -182,9 +192,6 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
     """Give an observer that draws a bar with score, steps per second and time left; on a terminal only."""
     speed = TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most")
     with _bars(MofNCompleteColumn(), speed) as bars:
-        if bars is None:
-            yield lambda state: None
-            return
         task = bars.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
         first: list[tuple[int, float]] = []
 
@@ -204,16 +211,14 @@ def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], Non
 
     Outside a terminal it prints a line for each title if ``named``, and nothing if not.
     """
-    tasks: dict[str, TaskID | None] = {}
+    tasks: dict[str, TaskID] = {}
 
     def observe(title: str, done: int, total: int) -> None:
         if title not in tasks:
-            tasks[title] = None if bars is None else bars.add_task(title, total=total)
-            if bars is None and named:
+            tasks[title] = bars.add_task(title)
+            if named and not bars.console.is_terminal:
                 say(f"making {title}", error=True)
-        task = tasks[title]
-        if bars is not None and task is not None:
-            bars.update(task, completed=done, total=total)
+        bars.update(tasks[title], completed=done, total=total)
 
     with _bars(MofNCompleteColumn()) as bars:
         yield observe
@@ -241,7 +246,7 @@ class _Download:
 
 
 @contextlib.contextmanager
-def download_bar(title: str) -> Iterator[ProgressBar | None]:
-    """Give the bar of a download, in bytes; None where standard error is not a terminal."""
+def download_bar(title: str) -> Iterator[ProgressBar]:
+    """Give the bar of a download, in bytes; on a terminal only."""
     with _bars(DownloadColumn()) as bars:
-        yield None if bars is None else _Download(bars, title)
+        yield _Download(bars, title)
