@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +69,26 @@ def rounded(values: npt.ArrayLike) -> Rounded:
     The standard error is sd / sqrt(R), with the standard deviation over R - 1. Values that are not finite, or
     beyond 1e150, do not count.
     """
-    array = np.asarray(values, dtype=float)
-    valid = array[np.abs(array) < _LARGEST]  # False for NaN too
+    valid, of = _valid(values), np.size(values)
     if not len(valid):
-        return Rounded("", "", 0, len(array))
+        return Rounded("", "", 0, of)
     mean, error = float(valid.mean()), standard_error(valid)
     if error <= _EQUAL * abs(mean) or math.isnan(error):
         agreed = "0" if len(valid) > 1 else ""
-        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(valid), len(array))
+        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(valid), of)
     decimals = -_exponent(error, 1)
-    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(valid), len(array))
+    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(valid), of)
 
 
 def standard_error(values: npt.ArrayLike) -> float:
     """Return the standard error of the mean over replicates, (R,); NaN if fewer than two are finite."""
-    array = np.asarray(values, dtype=float)
-    valid = array[np.abs(array) < _LARGEST]
+    valid = _valid(values)
     return float(valid.std(ddof=1) / math.sqrt(len(valid))) if len(valid) > 1 else math.nan
+
+
+def _valid(values: npt.ArrayLike) -> FloatArray:
+    array: FloatArray = np.asarray(values, dtype=float)
+    return array[np.abs(array) < _LARGEST]  # False for NaN too
 
 
 def _exponent(value: float, digits: int) -> int:
@@ -97,7 +101,7 @@ def _fixed(value: float, decimals: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Summary:
     """One run in one row; numbers are means over replicates, NaN where a PC was never half captured.
 
@@ -137,18 +141,23 @@ class Summary:
     half_capture: dict[int, float]
     never_captured: float
     path: Path | None
-    good_scores: dict[str, GoodScore] = field(default_factory=dict)
-    scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
-    halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
-    above_noise: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
-    noise_floor: float = field(default=math.nan, repr=False, compare=False)
-    data: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
+    good_scores: dict[str, GoodScore]
+    scores: FloatArray
+    halves: FloatArray
+    above_noise: FloatArray
+    noise_floor: float
+    data: tuple[str, str]
+
+    @property
+    def name(self) -> str:
+        """The dataset with its source."""
+        return f"{self.dataset} ({self.source})"
 
     def cells(self) -> list[str]:
         """Return the cells of :func:`runs_table`."""
         halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
-            f"{self.dataset} ({self.source})",
+            self.name,
             self.measure,
             self.run.rpartition("-")[2],
             self.status,
@@ -164,20 +173,17 @@ class Summary:
 
         A dash stands for a PC that is half captured, but by no replicate above noise.
         """
-        shown: list[Rounded | None] = []
-        for pc in pcs:
-            if pc > self.halves.shape[1]:
-                shown.append(None)
-                continue
-            half, above = self.halves[:, pc - 1], self.above_noise[:, pc - 1]
-            as_noise = np.isfinite(half).any() and np.isnan(above).all()
-            shown.append(Rounded("-", "", self.replicates, self.replicates) if as_noise else rounded(above))
-        return shown
+        dash = Rounded("-", "", self.replicates, self.replicates)
+        shown = [
+            dash if np.isfinite(half).any() and np.isnan(above).all() else rounded(above)
+            for half, above in zip(self.halves.T, self.above_noise.T, strict=True)
+        ]
+        return [shown[pc - 1] if pc <= len(shown) else None for pc in pcs]
 
     def line(self) -> str:
         """Return the run in one line."""
         return (
-            f"{self.dataset} ({self.source}), {self.measure}: {self.steps} steps, "
+            f"{self.name}, {self.measure}: {self.steps} steps, "
             f"score {self.final_score:.4f} ({self.stop_reason}); "
             f"{self.never_captured:.0%} of the PCs never half captured"
         )
@@ -185,7 +191,7 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values; null for half captures never reached and for what is not finite."""
         hidden = ("scores", "halves", "above_noise", "noise_floor", "data")
-        shown = {name: value for name, value in self.__dict__.items() if name not in hidden}
+        shown = {name: value for name, value in vars(self).items() if name not in hidden}
         shown["final_score_error"] = standard_error(self.scores)
         shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
         shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
@@ -209,10 +215,8 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
             "captures the PC as well."
         )
     optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
-    rows = [
-        [name, *summary.cells()[1:]]
-        for name, summary in zip(dataset_names(summaries), summaries, strict=True)
-    ]
+    names = dataset_names(summaries)
+    rows = [[name, *summary.cells()[1:]] for name, summary in zip(names, summaries, strict=True)]
     return Table("runs-table", "Stored runs", note, [*heads, "never captured"], rows, optional)
 
 
@@ -222,14 +226,14 @@ def dataset_names(summaries: Sequence[Summary]) -> list[str]:
     That is the end of the path of their file or, if they are from no file or one that was changed, the first
     digits of their hash.
     """
-    data: dict[str, set[tuple[str, str]]] = {}
+    data = defaultdict(set)
     for summary in summaries:
-        data.setdefault(summary.cells()[0], set()).add(summary.data)
+        data[summary.name].add(summary.data)
     names = []
     for summary in summaries:
-        name, alike = summary.dataset, data[summary.cells()[0]]
+        name, alike = summary.dataset, data[summary.name]
+        paths = {path for _, path in alike}
         if len(alike) > 1:
-            paths = {path for _, path in alike}
             distinct = "" not in paths and len(paths) == len(alike)
             name = distinct_ends(paths)[summary.data[1]] if distinct else f"{name} {summary.data[0][:6]}"
         names.append(f"{name} ({summary.source})")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from simopt.app.commands import report, sweep
 from simopt.app.terminal import console
+from simopt.app.terminal.console import Output
 from simopt.app.terminal.render import as_rich
 from simopt.app.terminal.tables import scores_table
 from simopt.report import written
@@ -60,11 +60,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Table]]:
         for name, options in COMMANDS.items():
             shown = found.setdefault(name, [])
 
-            def show(tables: Iterable[Table], *, wide: bool, shown: list[Table] = shown, **_: object) -> None:
+            def show(_: Output, tables: Iterable[Table], shown: list[Table] = shown) -> None:
                 shown.extend(tables)
 
-            for module in (console, report, sweep):
-                patch.setattr(module, "show", show)
+            patch.setattr(Output, "show", show)
             done = invoke(folder, (*name.split(), *options))
             assert done.returncode == 0, done.stdout + done.stderr
     return found
@@ -145,7 +144,12 @@ def test_what_looks_like_markup_is_shown() -> None:
     good = SimpleNamespace(level=0.5, score=0.7, worded=lambda: "0.7")
     names = ["[b]data", "[/cka]", "[i]run"]
     summary = SimpleNamespace(
-        dataset="[b]data", source="real", data=("", ""), cells=lambda: names, good_scores={"[/label]": good}
+        dataset="[b]data",
+        source="real",
+        name="[b]data (real)",
+        data=("", ""),
+        cells=lambda: names,
+        good_scores={"[/label]": good},
     )
     table = drawn(good_scores_table([summary]))
     assert all(name in table for name in [*names, "[/label]"])

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import command, deliver, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Wide
+from simopt.app.terminal.console import Output, command, say, titled_bar
+from simopt.app.terminal.options import ConfigDir
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -35,13 +35,12 @@ Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive 
 
 @command
 def card(
+    output: Output,
     words: Words = None,
     against: Against = None,
     no_joint: NoJoint = False,
     html: Html = None,
     config_dir: ConfigDir = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
 ) -> None:
     """Describe a measure and what its scores mean on a dataset; several measures side by side.
 
@@ -77,7 +76,7 @@ def card(
 
         say(f"wrote {save_page(cards, html)}", error=True)
     result = cards[0] if len(cards) == 1 else cards
-    deliver(result, lambda: card_tables(cards), as_json=as_json, wide=wide)
-    for made in [] if as_json else cards:
-        say(*(f"{made.measure}: {line}" for line in made.disagreements()), style="yellow")
-        say(*made.remarks(), style="dim")
+    output.deliver(result, lambda: card_tables(cards))
+    for made in cards:
+        output.say(*(f"{made.measure}: {line}" for line in made.disagreements()), style="yellow")
+        output.say(*made.remarks(), style="dim")

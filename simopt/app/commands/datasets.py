@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import check_figure, command, deliver, download_bar, print_json, say
-from simopt.app.terminal.options import AsJson, FigureFile, Wide
+from simopt.app.terminal.console import Output, command, download_bar, print_json, say
+from simopt.app.terminal.options import AsJson, FigureFile
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
@@ -30,7 +30,7 @@ Options = Annotated[
 
 @app.callback(invoke_without_command=True)
 @command
-def datasets(context: typer.Context, wide: Wide = False, as_json: AsJson = False) -> None:
+def datasets(context: typer.Context, output: Output) -> None:
     """List the datasets: shape, labels, source, size, license, citation.
 
     Example: simopt datasets
@@ -41,7 +41,7 @@ def datasets(context: typer.Context, wide: Wide = False, as_json: AsJson = False
     from simopt.app.terminal.tables import datasets_table
 
     cards = [catalogue.describe(name) for name in catalogue.names()]
-    deliver(cards, lambda: [datasets_table(cards)], as_json=as_json, wide=wide)
+    output.deliver(cards, lambda: [datasets_table(cards)])
 
 
 @app.command()
@@ -70,17 +70,15 @@ def fetch(name: Name, as_json: AsJson = False) -> None:
 @app.command()
 @command
 def show(
+    output: Output,
     name: Name,
     options: Options = None,
     figure: FigureFile = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
 ) -> None:
     """Show the spectrum, participation ratio and labels of a dataset, and how well each label is decoded.
 
     Example: simopt datasets show file path=recording.h5 --figure spectrum.png
     """
-    check_figure(figure)
     from simopt import catalogue
     from simopt.app.config import requests
     from simopt.app.terminal.tables import dataset_table
@@ -95,7 +93,7 @@ def show(
         from simopt.report.figures import save_spectrum
 
         save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
-    deliver(card, lambda: [dataset_table(card)], as_json=as_json, wide=wide)
+    output.deliver(card, lambda: [dataset_table(card)])
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import command, deliver
-from simopt.app.terminal.options import AsJson, Wide
+from simopt.app.terminal.console import Output, command
 
 Name = Annotated[
     str | None,
@@ -21,7 +20,7 @@ Name = Annotated[
 
 
 @command
-def measures(name: Name = None, wide: Wide = False, as_json: AsJson = False) -> None:
+def measures(output: Output, name: Name = None) -> None:
     """List the measures, or describe one: formula, source, invariances, aliases.
 
     Other commands take a name or an alias as measure=NAME, and the options of the measure as
@@ -35,7 +34,7 @@ def measures(name: Name = None, wide: Wide = False, as_json: AsJson = False) -> 
 
     if name is None:
         cards = [describe(catalogue.get(listed)) for listed in catalogue.names()]
-        deliver(cards, lambda: [measures_table(cards)], as_json=as_json, wide=wide)
+        output.deliver(cards, lambda: [measures_table(cards)])
     else:
         card = describe(catalogue.get(name))
-        deliver(card, lambda: [measure_card(card)], as_json=as_json, wide=wide)
+        output.deliver(card, lambda: [measure_card(card)])

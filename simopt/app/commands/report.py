@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, Wide
+from simopt.app.terminal.console import Output, command, print_json, say
 
 if TYPE_CHECKING:
     from simopt.report.written import Report
@@ -56,6 +55,7 @@ Html = Annotated[
 
 @command
 def report(
+    output: Output,
     selected: Selected = None,
     figures: Figures = None,
     format: Format = "png",
@@ -64,8 +64,6 @@ def report(
     every: Every = 1,
     latex: Latex = None,
     html: Html = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
 ) -> None:
     """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
 
@@ -83,12 +81,12 @@ def report(
     suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
     outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
     done = work.report(selected or [], outputs)
-    if as_json:
+    if output.as_json:
         print_json(_as_json(done))
     else:
         from simopt.app.terminal.report_tables import report_tables
 
-        show(report_tables(done.found, done.compared), wide=wide)
+        output.show(report_tables(done.found, done.compared))
         say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
     say(*(f"simopt: {line}" for line in done.left_out), error=True)
     say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)

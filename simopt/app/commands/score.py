@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from simopt.app.terminal.console import check_figure, command, deliver
+from simopt.app.terminal.console import Output, command
 from simopt.app.terminal.options import (
-    AsJson,
     Draws,
     FigureFile,
     Identifiers,
@@ -12,13 +11,13 @@ from simopt.app.terminal.options import (
     OwnFile,
     Recording,
     Snr,
-    Wide,
 )
 from simopt.app.terminal.signals import stop_signals
 
 
 @command
 def score(
+    output: Output,
     x: Recording,
     y: OwnFile,
     overrides: Overrides = None,
@@ -26,8 +25,6 @@ def score(
     snr: Snr = None,
     ids: Identifiers = None,
     figure: FigureFile = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
 ) -> None:
     """Score Y against the reference X with one, several or all measures, in float64.
 
@@ -45,7 +42,6 @@ def score(
     from simopt.app.terminal.tables import scores_table
     from simopt.workflows.compare import carry_out
 
-    check_figure(figure)
     request = requests.score(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
     with stop_signals() as stopped:
         result = carry_out(request, should_stop=stopped)
@@ -53,4 +49,4 @@ def score(
         from simopt.report.standing import save_standings
 
         save_standings(result.standings, result.title, figure)
-    deliver(result, lambda: [scores_table(result)], as_json=as_json, wide=wide)
+    output.deliver(result, lambda: [scores_table(result)])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, ConfigDir, Overrides, Wide
+from simopt.app.terminal.console import Output, command, print_json, say
+from simopt.app.terminal.options import ConfigDir, Overrides
 
 if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
@@ -19,11 +19,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs; run and 
 
 @command
 def sweep(
+    output: Output,
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
-    wide: Wide = False,
-    as_json: AsJson = False,
 ) -> None:
     """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
@@ -38,14 +37,14 @@ def sweep(
     """
     from simopt.app.sweep import launch
     from simopt.app.sweep import plan as sweeps
-    from simopt.app.sweep.board import STYLES, Board, outcomes_table, plan_table
+    from simopt.app.sweep.board import Board, outcomes_table, plan_table
 
     plan = sweeps.plan(overrides or [], config_dir)
     if dry_run:
-        if as_json:
+        if output.as_json:
             print_json([_planned(job) for job in plan.jobs])
         else:
-            show([plan_table(plan)], wide=wide, styles=STYLES)
+            output.show([plan_table(plan)])
         raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
     with sweeps.opened(plan) as folder:
         with Board(plan, folder) as board:
@@ -53,10 +52,10 @@ def sweep(
         outcomes = sweeps.outcomes(plan, folder, failure)
         interrupted = launch.stopped(folder)
     ended = list(zip(plan.jobs, outcomes, strict=True))
-    if as_json:
+    if output.as_json:
         print_json([_ended(job, end) for job, end in ended])
     else:
-        show([outcomes_table(plan, outcomes)], wide=wide, styles=STYLES)
+        output.show([outcomes_table(plan, outcomes)])
     failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
     if failed:
         heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"

@@ -368,8 +368,8 @@ def cards(
     if not chosen:
         raise InputError("No measure is named; give one, for instance `simopt card cka dataset=majaj`.")
     distinct_names(chosen)
-    searching = [override for override in parse(rest) if override.key_or_group in _SEARCH_KEYS]
-    running = [text for text in rest if parse([text])[0].key_or_group not in _SEARCH_KEYS]
+    searching = {key.key_or_group: key for key in parse(rest) if key.key_or_group in _SEARCH_KEYS}
+    running = [text for text in rest if _roots([text]).isdisjoint(_SEARCH_KEYS)]
     template = _template(running, config_dir, {"measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
     return [
@@ -377,7 +377,7 @@ def cards(
             run=replace(template, measure=node),
             chosen=frozenset(_roots(running) - free),
             partners=tuple(dict.fromkeys(PARTNERS if against is None else against)),
-            search=_values({override.key_or_group: override for override in searching}),
+            search=_values(searching),
         )
         for node in chosen
     ]

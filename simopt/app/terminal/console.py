@@ -11,8 +11,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from simopt.app.terminal.options import AsJson, Debug, Wide
 from simopt.errors import (
     DegenerateWarning,
     InputError,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 _SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
 """Warnings of simopt that are shown in one line each."""
 
-_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
 
@@ -96,23 +96,6 @@ def _by_an_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the option ``--debug``, whose errors and warnings are shown as lines."""
-
-    @functools.wraps(function)
-    def shown(*, debug: bool, **arguments: Any) -> None:
-        with errors_as_lines(debug), warnings_shown():
-            function(**arguments)
-
-    # Typer reads the options of a command from its signature.
-    signature = inspect.signature(function, eval_str=True)
-    option = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
-    parameters = [*signature.parameters.values(), option]
-    shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    shown.__annotations__["debug"] = _Debug
-    return shown
-
-
 def print_json(value: Any) -> None:
     """Print plain values or results, one or a list, as strict JSON; each object says ``schema: 1``."""
     from simopt.checks import as_plain
@@ -125,22 +108,33 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
 
 
-def deliver(value: Any, tables: Callable[[], Iterable[Table]], *, as_json: bool, wide: bool) -> None:
-    """Print plain values or results as JSON, or their tables."""
-    if as_json:
-        print_json(value)
-    else:
-        show(tables(), wide=wide)
+@dataclass(frozen=True)
+class Output:
+    """Prints results as tables and lines, all columns if ``wide``; or as JSON alone."""
 
+    as_json: bool
+    wide: bool
 
-def show(tables: Iterable[Table], *, wide: bool, **options: Any) -> None:
-    """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
-    from simopt.app.terminal.render import as_rich
+    def deliver(self, value: Any, tables: Callable[[], Iterable[Table]]) -> None:
+        """Print plain values or results as JSON, or their tables."""
+        if self.as_json:
+            print_json(value)
+        else:
+            self.show(tables())
 
-    console = out()
-    whole = wide or not console.is_terminal
-    for table in tables:
-        console.print(as_rich(table, console.width, whole=whole, **options), crop=False)
+    def show(self, tables: Iterable[Table]) -> None:
+        """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
+        from simopt.app.terminal.render import as_rich
+
+        console = out()
+        whole = self.wide or not console.is_terminal
+        for table in tables:
+            console.print(as_rich(table, console.width, whole=whole), crop=False)
+
+    def say(self, *lines: object, style: str | None = None, error: bool = False) -> None:
+        """Print lines unless the result is printed as JSON."""
+        if not self.as_json:
+            say(*lines, style=style, error=error)
 
 
 def say(*lines: object, style: str | None = None, error: bool = False) -> None:
@@ -150,12 +144,40 @@ def say(*lines: object, style: str | None = None, error: bool = False) -> None:
         console.print(str(line), markup=False, soft_wrap=True, style=style)
 
 
-def check_figure(path: Path | None) -> None:
-    """Refuse the suffix of a figure file, if there is one, before anything is computed."""
-    if path is not None:
-        from simopt.report.style import check_suffix  # loads matplotlib
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose errors and warnings are shown as lines, with the option ``--debug``.
 
-        check_suffix(path)
+    A parameter ``output`` becomes the options ``--wide`` and ``--json``. The suffix of a figure is checked
+    before anything is computed.
+    """
+
+    @functools.wraps(function)
+    def shown(*, debug: bool, **arguments: Any) -> None:
+        with errors_as_lines(debug), warnings_shown():
+            if arguments.get("figure") is not None:
+                from simopt.report.style import check_suffix  # loads matplotlib
+
+                check_suffix(arguments["figure"])
+            if "wide" in arguments:
+                arguments["output"] = Output(arguments.pop("as_json"), arguments.pop("wide"))
+            function(**arguments)
+
+    # Typer reads the options of a command from its signature.
+    own = dict(inspect.signature(function, eval_str=True).parameters)
+    added = {"debug": Debug}
+    if own.pop("output", None):
+        added = {"wide": Wide, "as_json": AsJson, **added}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in added.items()
+    ]
+    parameters = [*own.values(), *options]
+    shown.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    shown.__annotations__ = {
+        "return": None,
+        **{parameter.name: parameter.annotation for parameter in parameters},
+    }
+    return shown
 
 
 @contextlib.contextmanager

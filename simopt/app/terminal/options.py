@@ -9,6 +9,7 @@ import typer
 
 from simopt.app.terminal import completion
 
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Wide = Annotated[
     bool, typer.Option("--wide", help="Show all columns of a table, however narrow the terminal is.")
