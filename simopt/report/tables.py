@@ -17,7 +17,6 @@ from simopt.checks import as_plain
 from simopt.report import stored_config
 from simopt.report.document import Number, Table
 from simopt.report.pools import Pool, half_captures
-from simopt.store import reader
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -265,11 +264,6 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
     ]
     note = f"good score: {GOOD_NOTE}. accuracy: at that score"
     return Table("good-table", "Good scores", note, heads, rows, ("run", "accuracy"))
-
-
-def summary(path: Path) -> Summary:
-    """Summarize the run of a run file."""
-    return summarize(reader.read(path))
 
 
 def summarize(run: Run) -> Summary:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from simopt.app.terminal.console import Output, command, print_json, say
-
-if TYPE_CHECKING:
-    from simopt.report.written import Report
 
 Selected = Annotated[
     list[str] | None,
@@ -82,7 +79,10 @@ def report(
     outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
     done = work.report(selected or [], outputs)
     if output.as_json:
-        print_json(_as_json(done))
+        from simopt.report import exports
+
+        content = exports.as_json(done.found, done.compared)
+        print_json({**content, "figures": done.figures, "files": done.files})
     else:
         from simopt.app.terminal.report_tables import report_tables
 
@@ -92,13 +92,3 @@ def report(
     say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
     if done.found.broken:
         raise typer.Exit(1)
-
-
-def _as_json(done: Report) -> dict[str, Any]:
-    from simopt.report import exports
-
-    return {
-        **exports.as_json(done.found, done.compared),
-        "figures": list(map(str, done.figures)),
-        "files": list(map(str, done.files)),
-    }

@@ -42,7 +42,12 @@ def sweep(
     plan = sweeps.plan(overrides or [], config_dir)
     if dry_run:
         if output.as_json:
-            print_json([_planned(job) for job in plan.jobs])
+            print_json(
+                [
+                    {"job": job.title, "todo": job.todo, "path": job.path, "reason": job.reason}
+                    for job in plan.jobs
+                ]
+            )
         else:
             output.show([plan_table(plan)])
         raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
@@ -63,18 +68,14 @@ def sweep(
         raise typer.Exit(130 if interrupted else 1)
 
 
-def _planned(job: Job) -> dict[str, Any]:
-    path = None if job.path is None else str(job.path)
-    return {"job": job.title, "todo": job.todo, "path": path, "reason": job.reason}
-
-
 def _ended(job: Job, end: Record) -> dict[str, Any]:
     from simopt.errors import StorageError
-    from simopt.report.tables import summary
+    from simopt.report.tables import summarize
+    from simopt.store import reader
 
     facts = {"job": job.title, "outcome": end.how, "reason": end.reason}
     try:
-        stored = summary(Path(end.path)).as_json() if end.path else {}
+        stored = summarize(reader.read(Path(end.path))).as_json() if end.path else {}
     except StorageError:
         stored = {}
     return {"path": end.path or None, **stored, **facts}

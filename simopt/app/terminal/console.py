@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.report.document import Table
 
-_SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
-"""Warnings of simopt that are shown in one line each."""
+SHOWN = (DegenerateWarning, LargeResultWarning)
+"""Warnings that are shown in one line each, and so is that of a name that was changed."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
@@ -184,14 +184,16 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def warnings_shown() -> Iterator[None]:
     """Show the warnings of simopt on standard error, that of a surrogate in a frame to be noticed."""
     with warnings.catch_warnings():
-        for category in (SurrogateWarning, *_SHOWN):
+        for category in (SurrogateWarning, *SHOWN):
             warnings.simplefilter("always", category)
+        # Other packages warn their own developers in this way, and not a user of simopt.
+        warnings.filterwarnings("always", ".* is now called ", DeprecationWarning)
         before = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
             if issubclass(category, SurrogateWarning):
                 err().print(Panel(Text(str(message)), title="surrogate data", border_style="yellow"))
-            elif issubclass(category, _SHOWN):
+            elif issubclass(category, (*SHOWN, DeprecationWarning)):
                 err().print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
             else:
                 before(message, category, *rest, **more)  # type: ignore[arg-type]
