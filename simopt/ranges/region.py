@@ -252,7 +252,7 @@ def _chain(left: FloatArray, right: FloatArray, inside: FloatArray, sign: int) -
             chain.pop()
         if point[0] > chain[-1][0]:
             chain.append(point)
-    return np.array(chain[1:])
+    return np.reshape(chain[1:], (-1, 2))  # none if both lie at the same a
 
 
 def _turn(first: FloatArray, second: FloatArray, third: FloatArray) -> float:

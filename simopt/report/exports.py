@@ -183,7 +183,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
             runs,
         ),
         *_latex_tables(
-            f"Score at which a principal component (PC) is half captured. {note}",
+            f"Score at which a principal component (PC) is half captured. {note} $-$: as noise.",
             [*heads, *(f"PC {pc}" for pc in pcs)],
             halves,
         ),

@@ -121,6 +121,8 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     for pool, spread, row in zip(pools, ranges, rows, strict=True):
         marks = {**look(pool.measure, pool.variant), "linestyle": "none"}
         ratio, mean = pool.pc_variance, spread.mean
+        # The axis shows all PCs, also those without a mark: without any mark it would have no limits.
+        ax.update_datalim(np.column_stack([ratio, np.full_like(ratio, high)]), updatey=False)
         reached = np.isfinite(mean)
         if pool.replicates > 1:
             bars = ratio[reached], spread.low[reached], spread.high[reached]

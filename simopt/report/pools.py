@@ -1,6 +1,6 @@
 """Pools: runs that differ only in their seeds, drawn as one curve with a band.
 
-Figures leave out a half capture that pure noise of the same width has as well. That is the case where
+Figures and tables leave out a half capture that pure noise of the same width has as well. That is so where
 
 - its score is not above the scores of the starts, which are pure noise; or
 - the captured variance that counts as half, the midpoint of the start's value and 1, is not above the 95th
@@ -23,8 +23,8 @@ import numpy as np
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.errors import SimoptError
+from simopt.optimization.trajectory import half_capture
 from simopt.report.stored_config import parsed, without_apart
-from simopt.report.tables import half_captures, mean_reached
 from simopt.store import image, layout
 from simopt.store.errors import UNREADABLE
 from simopt.store.reader import Run
@@ -319,6 +319,15 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
     return ranked
 
 
+def half_captures(run: Run) -> FloatArray:
+    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
+    if run.half_capture is not None:
+        return run.half_capture
+    if len(run.step) == 0:
+        return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
+    return half_capture(run.score, run.captured_variance)
+
+
 def band(values: FloatArray, axis: int = 1) -> Band:
     """Return the mean over replicates and their range, without the axis of replicates."""
     finite = np.ma.masked_invalid(values)
@@ -447,3 +456,9 @@ def _thinned(levels: FloatArray) -> FloatArray:
     part = (levels - levels[0]) / (levels[-1] - levels[0]) * (MOST_LEVELS - 1)
     first = np.unique(np.floor(part), return_index=True)[1]
     return levels[np.union1d(first, len(levels) - 1)]
+
+
+def mean_reached(halves: FloatArray) -> FloatArray:
+    """Return the mean of half captures, (R, K), over the replicates that have one, (K,); NaN if none has."""
+    mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
+    return mean

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ import numpy.typing as npt
 
 from simopt.analysis.good_score import GoodScore, good_scores
 from simopt.checks import as_plain
-from simopt.optimization.trajectory import half_capture
 from simopt.report import stored_config
 from simopt.report.document import Number, Table
-from simopt.store import reader
+from simopt.report.pools import Pool, half_captures, mean_reached
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -30,8 +30,6 @@ _SINGLE = 3
 """Significant digits of the value of a single replicate, which has no standard error."""
 _EQUAL = 1e-7
 """A standard error below this share of the mean counts as 0: float32 resolves no more, 2^-23 = 1.2e-7."""
-_FLOOR_MARGIN = 1e-6
-"""Captured variance is stored in float32, so that noise that captures all of a PC has 1 - 6e-8."""
 _LARGEST = 1e150
 """Larger values are taken for damaged: their squares overflow float64."""
 
@@ -70,23 +68,26 @@ def rounded(values: npt.ArrayLike) -> Rounded:
     The standard error is sd / sqrt(R), with the standard deviation over R - 1. Values that are not finite, or
     beyond 1e150, do not count.
     """
-    array = np.asarray(values, dtype=float)
-    valid = array[np.abs(array) < _LARGEST]  # False for NaN too
+    valid, of = _valid(values), np.size(values)
     if not len(valid):
-        return Rounded("", "", 0, len(array))
+        return Rounded("", "", 0, of)
     mean, error = float(valid.mean()), standard_error(valid)
     if error <= _EQUAL * abs(mean) or math.isnan(error):
         agreed = "0" if len(valid) > 1 else ""
-        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(valid), len(array))
+        return Rounded(_fixed(mean, _SINGLE - 1 - _exponent(mean, _SINGLE)), agreed, len(valid), of)
     decimals = -_exponent(error, 1)
-    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(valid), len(array))
+    return Rounded(_fixed(mean, decimals), _fixed(error, decimals), len(valid), of)
 
 
 def standard_error(values: npt.ArrayLike) -> float:
     """Return the standard error of the mean over replicates, (R,); NaN if fewer than two are finite."""
-    array = np.asarray(values, dtype=float)
-    valid = array[np.abs(array) < _LARGEST]
+    valid = _valid(values)
     return float(valid.std(ddof=1) / math.sqrt(len(valid))) if len(valid) > 1 else math.nan
+
+
+def _valid(values: npt.ArrayLike) -> FloatArray:
+    array: FloatArray = np.asarray(values, dtype=float)
+    return array[np.abs(array) < _LARGEST]  # False for NaN too
 
 
 def _exponent(value: float, digits: int) -> int:
@@ -99,7 +100,7 @@ def _fixed(value: float, decimals: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Summary:
     """One run in one row; numbers are means over replicates, NaN where a PC was never half captured.
 
@@ -119,8 +120,10 @@ class Summary:
         The last score of each replicate.
     halves : array, (R, K)
         The score at half capture of each PC; NaN where it was never reached.
-    start : array, (R, K)
-        Captured variance of each PC at the start.
+    above_noise : array, (R, K)
+        The same without those that noise has as well, as :class:`simopt.report.pools.Pool` decides.
+    noise_floor : float
+        The captured variance that noise is expected to have of any PC; NaN without a logged state.
     data : tuple of str
         The hash of the responses and labels, and the file that they are from; empty for other datasets.
     """
@@ -137,26 +140,23 @@ class Summary:
     half_capture: dict[int, float]
     never_captured: float
     path: Path | None
-    good_scores: dict[str, GoodScore] = field(default_factory=dict)
-    scores: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
-    halves: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
-    start: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
-    data: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
+    good_scores: dict[str, GoodScore]
+    scores: FloatArray
+    halves: FloatArray
+    above_noise: FloatArray
+    noise_floor: float
+    data: tuple[str, str]
 
     @property
-    def floor(self) -> float:
-        """Captured variance of the noise at the start, the mean over PCs and replicates.
-
-        Of Y independent of X its expectation is units / (samples - 1), at most 1: the share of dimensions of
-        the centered samples that the units of Y span.
-        """
-        return float(self.start.mean()) if self.start.size else math.nan
+    def name(self) -> str:
+        """The dataset with its source."""
+        return f"{self.dataset} ({self.source})"
 
     def cells(self) -> list[str]:
         """Return the cells of :func:`runs_table`."""
         halves = zip(self.rounded_halves(PCS), map(self.half_capture.get, PCS), strict=True)
         return [
-            f"{self.dataset} ({self.source})",
+            self.name,
             self.measure,
             self.run.rpartition("-")[2],
             self.status,
@@ -170,28 +170,27 @@ class Summary:
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
         """Return the scores at half capture of some PCs, from 1; None for PCs that X does not have.
 
-        Half capture is the midpoint of the start value and 1. Where that is no more than noise captures, as
-        with more units than samples, its score says nothing about Y: a dash stands for it.
+        A dash stands for a PC that is half captured, but by no replicate above noise.
         """
-        replicates, count = self.halves.shape
-        noise = (self.start + 1) / 2 <= self.floor + _FLOOR_MARGIN  # (R, K); False where the start is NaN
-        halves = np.where(noise, np.nan, self.halves)
-        dash = Rounded("-", "", replicates, replicates)
-        shown = [dash if noise[:, k].all() else rounded(halves[:, k]) for k in range(count)]
-        return [shown[pc - 1] if pc <= count else None for pc in pcs]
+        dash = Rounded("-", "", self.replicates, self.replicates)
+        shown = [
+            dash if np.isfinite(half).any() and np.isnan(above).all() else rounded(above)
+            for half, above in zip(self.halves.T, self.above_noise.T, strict=True)
+        ]
+        return [shown[pc - 1] if pc <= len(shown) else None for pc in pcs]
 
     def line(self) -> str:
         """Return the run in one line."""
         return (
-            f"{self.dataset} ({self.source}), {self.measure}: {self.steps} steps, "
+            f"{self.name}, {self.measure}: {self.steps} steps, "
             f"score {self.final_score:.4f} ({self.stop_reason}); "
             f"{self.never_captured:.0%} of the PCs never half captured"
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values; null for half captures never reached and for what is not finite."""
-        hidden = ("scores", "halves", "start", "data")
-        shown = {name: value for name, value in self.__dict__.items() if name not in hidden}
+        hidden = ("scores", "halves", "above_noise", "noise_floor", "data")
+        shown = {name: value for name, value in vars(self).items() if name not in hidden}
         shown["final_score_error"] = standard_error(self.scores)
         shown["half_capture_error"] = {pc: standard_error(self.halves[:, pc - 1]) for pc in self.half_capture}
         shown["good_scores"] = {name: good.as_json() for name, good in self.good_scores.items()}
@@ -207,18 +206,16 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
         "half PC k: the score at which PC k is half captured. Means over replicates ± standard error, to its "
         "first digit."
     )
-    floors = [summary.floor for summary in summaries if not math.isnan(summary.floor)]
+    floors = [summary.noise_floor for summary in summaries if not math.isnan(summary.noise_floor)]
     if floors:
         shown = " to ".join(dict.fromkeys(f"{floor:.0%}" for floor in (min(floors), max(floors))))
         note += (
-            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: half is "
-            "not above that."
+            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: it half "
+            "captures the PC as well."
         )
     optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
-    rows = [
-        [name, *summary.cells()[1:]]
-        for name, summary in zip(dataset_names(summaries), summaries, strict=True)
-    ]
+    names = dataset_names(summaries)
+    rows = [[name, *summary.cells()[1:]] for name, summary in zip(names, summaries, strict=True)]
     return Table("runs-table", "Stored runs", note, [*heads, "never captured"], rows, optional)
 
 
@@ -228,14 +225,14 @@ def dataset_names(summaries: Sequence[Summary]) -> list[str]:
     That is the end of the path of their file or, if they are from no file or one that was changed, the first
     digits of their hash.
     """
-    data: dict[str, set[tuple[str, str]]] = {}
+    data = defaultdict(set)
     for summary in summaries:
-        data.setdefault(summary.cells()[0], set()).add(summary.data)
+        data[summary.name].add(summary.data)
     names = []
     for summary in summaries:
-        name, alike = summary.dataset, data[summary.cells()[0]]
+        name, alike = summary.dataset, data[summary.name]
+        paths = {path for _, path in alike}
         if len(alike) > 1:
-            paths = {path for _, path in alike}
             distinct = "" not in paths and len(paths) == len(alike)
             name = distinct_ends(paths)[summary.data[1]] if distinct else f"{name} {summary.data[0][:6]}"
         names.append(f"{name} ({summary.source})")
@@ -269,11 +266,6 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
     return Table("good-table", "Good scores", note, heads, rows, ("run", "accuracy"))
 
 
-def summary(path: Path) -> Summary:
-    """Summarize the run of a run file."""
-    return summarize(reader.read(path))
-
-
 def summarize(run: Run) -> Summary:
     """Summarize a run; an unfinished one up to its last logged state."""
     half = half_captures(run)
@@ -282,6 +274,7 @@ def summarize(run: Run) -> Summary:
     config = stored_config.parsed(str(run.attributes.get("config", ""))) or {}
     node = config.get("dataset")
     path = str(node.get("path") or "") if isinstance(node, dict) else ""
+    pool = Pool((run,), run.measure) if len(run.step) else None
     return Summary(
         dataset=str(run.attributes["dataset"]),
         source=str(run.attributes["source"]),
@@ -298,21 +291,7 @@ def summarize(run: Run) -> Summary:
         good_scores=good_scores(run) if run.decoding else {},
         scores=scores,
         halves=half,
-        start=run.captured_variance[0].copy() if len(run.step) else np.full_like(half, np.nan),
+        above_noise=half if pool is None else pool.half_capture_above_noise,
+        noise_floor=math.nan if pool is None else pool.noise_floor,
         data=(str(run.attributes.get("data_hash", "")), path),
     )
-
-
-def mean_reached(halves: FloatArray) -> FloatArray:
-    """Return the mean of half captures, (R, K), over the replicates that have one, (K,); NaN if none has."""
-    mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
-    return mean
-
-
-def half_captures(run: Run) -> FloatArray:
-    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
-    if run.half_capture is not None:
-        return run.half_capture
-    if len(run.step) == 0:
-        return np.full((run.score.shape[1], len(run.pc_variance)), np.nan)
-    return half_capture(run.score, run.captured_variance)

@@ -130,8 +130,8 @@ def test_bad_input(simopt, pair, tmp_path: Path, arguments: list[str], says: str
     [
         (["X.npy", "Y.npy", "measure=cka,nbs"], "takes one measure"),
         (["X.npy", "Y.npy", "measure=all"], "takes one measure"),
-        (["X.npy", "Y.npy", "mesure=nbs"], "takes measure=NAME"),
-        (["X.npy", "Y.npy", "dataset=majaj"], "takes measure=NAME"),
+        (["X.npy", "Y.npy", "mesure=nbs"], "give measure=NAME"),
+        (["X.npy", "Y.npy", "dataset=majaj"], "give measure=NAME"),
         (["X.npy", "Y.npy", "measure.direction=up"], "no option 'direction'"),
         (["X.npy", "Y.npy", "--figure", "figure.bmp"], "a figure is a .png, .pdf or .svg file"),
         (["X.npy", "none.npy"], "no such file"),

@@ -61,8 +61,8 @@ def test_json_and_progress_stay_out_of_each_others_way(simopt) -> None:
         (["run", *QUICK, "optimizer.lr=1e30"], 1, "NaN or infinite at step 1"),
         (["run", "measure._target_=os.system", *QUICK], 2, "system cannot be called with X and Y"),
         (["run", *QUICK, "optimizer.lr=abc"], 2, "lr='abc'"),
-        (["score", "x.npy", "y.npy", "measure=cka,cka"], 2, "names cka twice"),
-        (["sensitivity", "measure=nbs,cka,nbs"], 2, "names nbs twice"),
+        (["score", "x.npy", "y.npy", "measure=cka,cka"], 2, "cka is named twice"),
+        (["sensitivity", "measure=nbs,cka,nbs"], 2, "nbs is named twice"),
         *(
             ([*command, "--config-dir", "none"], 2, "--config-dir none")
             for command in (["run"], ["sweep", "--dry-run"], ["joint"], ["sensitivity"], ["card", "cka"])

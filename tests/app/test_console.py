@@ -1,6 +1,7 @@
 """What of an exception reaches a person: a line and an exit code."""
 
 import io
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from simopt.app.terminal import console
 from simopt.app.terminal.console import errors_as_lines, progress_bar, titled_bar
-from simopt.errors import InputError, StorageError
+from simopt.errors import InputError, StorageError, warn_renamed
 
 
 def ended(error: BaseException, during: BaseException | None = None) -> int:
@@ -43,6 +44,17 @@ def test_what_an_interrupt_led_to_is_an_interrupt(
 def test_a_full_disk_is_told_though_an_interrupt_came(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(StorageError("x: no space"), KeyboardInterrupt()) == 1
     assert "no space" in capsys.readouterr().err
+
+
+def test_a_name_that_was_changed_is_told_and_not_what_other_packages_deprecate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warnings.simplefilter("ignore", DeprecationWarning)  # as Python does outside of tests
+    with console.warnings_shown():
+        warn_renamed("dir", "log.dir")
+        warnings.warn("this package is old", DeprecationWarning, stacklevel=2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: dir is now called log.dir")
 
 
 @pytest.mark.parametrize("terminal", [True, False])

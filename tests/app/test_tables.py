@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,16 +11,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from simopt.app.commands import report, sweep
 from simopt.app.terminal import console
+from simopt.app.terminal.console import Output
 from simopt.app.terminal.render import as_rich
 from simopt.app.terminal.tables import scores_table
 from simopt.report import written
 from simopt.report.document import Number, Table
+from simopt.report.exports import save_latex
 from simopt.report.tables import distinct_ends, good_scores_table, runs_table, summarize
 from simopt.workflows.compare import CompareResult
 from tests.conftest import invoke
-from tests.report.test_report import made_up
+from tests.report.runs import made
 
 DATA = ["dataset=ultrametric", "max_steps=3"]
 SMALL = ["dataset=gaussian", "dataset.samples=30", "dataset.units=4"]
@@ -58,11 +60,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Table]]:
         for name, options in COMMANDS.items():
             shown = found.setdefault(name, [])
 
-            def show(tables: Iterable[Table], *, wide: bool, shown: list[Table] = shown, **_: object) -> None:
+            def show(_: Output, tables: Iterable[Table], shown: list[Table] = shown) -> None:
                 shown.extend(tables)
 
-            for module in (console, report, sweep):
-                patch.setattr(module, "show", show)
+            patch.setattr(Output, "show", show)
             done = invoke(folder, (*name.split(), *options))
             assert done.returncode == 0, done.stdout + done.stderr
     return found
@@ -143,7 +144,12 @@ def test_what_looks_like_markup_is_shown() -> None:
     good = SimpleNamespace(level=0.5, score=0.7, worded=lambda: "0.7")
     names = ["[b]data", "[/cka]", "[i]run"]
     summary = SimpleNamespace(
-        dataset="[b]data", source="real", data=("", ""), cells=lambda: names, good_scores={"[/label]": good}
+        dataset="[b]data",
+        source="real",
+        name="[b]data (real)",
+        data=("", ""),
+        cells=lambda: names,
+        good_scores={"[/label]": good},
     )
     table = drawn(good_scores_table([summary]))
     assert all(name in table for name in [*names, "[/label]"])
@@ -159,20 +165,16 @@ def test_what_a_terminal_would_obey_is_shown() -> None:
         assert "\x1b" not in drawn(table)
 
 
-def test_half_captures_that_noise_reaches_are_dashes() -> None:
-    run = made_up()
-    run.captured_variance[0] = 0.75
-    run.captured_variance[0, :, 0] = 0.25
+def test_half_captures_that_noise_has_as_well_are_dashes(tmp_path: Path) -> None:
+    run = made(seeds=(0, 3))  # the second start scores 0.15
+    run = replace(run, half_capture=np.array([[0.1, 0.4, 0.1, 0.4, np.nan, 0.4]] * 2))
     summary = summarize(run)
-    mean = run.captured_variance[0].mean()
-    assert summary.floor == pytest.approx(mean)
-    first, second, *_ = summary.rounded_halves((1, 2))
-    assert (first.worded("never") == "-") == (0.625 <= mean)
-    assert second.worded("never") != "-"
-    run.captured_variance[0] = 1
-    assert {half.worded("never") for half in summarize(run).rounded_halves((1, 2))} == {"-"}
-    assert "100%" in runs_table([summarize(run)]).note
-    assert summarize(run).as_json()["half_capture"]  # what is stored stays
+    shown = [half and half.worded("never") for half in summary.rounded_halves((1, 2, 5, 7))]
+    assert shown == ["-", "0.400 ± 0", "never", None]
+    captured = run.captured_variance[0].mean()  # no last Y is stored, so the starts tell what noise captures
+    assert f"here {captured:.0%}; -" in runs_table([summary]).note
+    assert summary.as_json()["half_capture"]["1"] == pytest.approx(0.1)  # what is stored stays
+    assert "& $-$ & $0.400" in save_latex([summary], tmp_path / "t.tex").read_text()
 
 
 def test_noise_captures_units_over_samples() -> None:
@@ -180,7 +182,8 @@ def test_noise_captures_units_over_samples() -> None:
 
     X = np.random.default_rng(0).standard_normal((41, 10))
     result = optimize(X, max_steps=1, seeds=tuple(range(20)))
-    assert summarize(result.run).floor == pytest.approx(10 / 40, abs=0.02)
+    assert summarize(result.run).noise_floor == 10 / 40
+    assert result.captured_variance[0].mean() == pytest.approx(10 / 40, abs=0.02)
 
 
 def test_files_of_one_name_are_told_apart(

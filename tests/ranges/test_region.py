@@ -199,3 +199,22 @@ def test_chords_are_cut_off_where_proof_rules_them_out() -> None:
     assert cut.contains(np.column_stack([levels, levels**2])).all()
     np.testing.assert_array_equal(cut.lower, region.lower)
     assert cut.area == region.area
+
+
+def test_limits_at_one_level_are_one_limit() -> None:
+    """A boundary of a single level has its proved limits at that level alone, as often as asked for."""
+    point = Region(
+        names=("a", "b"),
+        signs=(1, 1),
+        levels=np.array([0.5]),
+        b_min=np.array([np.nan]),
+        b_max=np.array([0.6]),
+        feasibility=np.zeros((1, 2)),
+        spread=np.zeros((1, 2)),
+        points=np.array([[0.0, 0.0], [1.0, 1.0]]),
+    )
+    once, often = point.within(np.array([[0.5, 0.2, 0.8]])), point.within(np.array([[0.5, 0.2, 0.8]] * 3))
+    np.testing.assert_array_equal(often.upper, once.upper)
+    np.testing.assert_array_equal(often.lower, once.lower)
+    assert often.lower.tolist() == [[0, 0], [0.5, 0.5], [1, 1]] or often.lower.tolist() == [[0, 0], [1, 1]]
+    assert often.verdict() == once.verdict()

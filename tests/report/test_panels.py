@@ -135,6 +135,15 @@ def test_half_captures_no_higher_than_noise_have_no_mark() -> None:
     assert drawn["_never cka"].get_xdata().tolist() == run.pc_variance[[2]].tolist()
 
 
+def test_an_axis_without_a_mark_shows_the_variance_of_all_pcs() -> None:
+    run = replace(made(), half_capture=np.zeros((1, 6)))  # noise has them all as well
+    figure = Figure()
+    ax = draw_half_capture(pool([run]), figure.subplots())
+    figure.draw_without_rendering()  # a logarithmic axis without limits cannot be drawn
+    low, high = ax.get_xlim()
+    assert 0 < low < run.pc_variance.min() < run.pc_variance.max() < high < 1
+
+
 @pytest.mark.parametrize(
     ("samples", "units", "above"), [(200, 10, True), (40, 9, True), (20, 18, False), (20, 30, False)]
 )

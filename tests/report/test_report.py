@@ -32,7 +32,13 @@ def made_up(source: str = "real", measure: str = "cka", T: int = 4, run_id: str 
     captured[:, 1, 1] = np.linspace(0, 1, T)
     return Run(
         path=Path("outputs") / "d" / measure / run_id / "run.h5",
-        attributes={"dataset": "d", "source": source, "measure": measure, "stop_reason": "why"},
+        attributes={
+            "dataset": "d",
+            "source": source,
+            "measure": measure,
+            "stop_reason": "why",
+            "seeds": np.arange(2),
+        },
         status="finished",
         pc_variance=np.full(6, 1 / 6),
         step=np.arange(T),

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from simopt.app.terminal.console import check_figure, command, deliver, titled_bar
-from simopt.app.terminal.options import AsJson, Debug, FigureFile, Overrides, OwnFile, Recording, Wide
+from simopt.app.terminal.console import Output, command, titled_bar
+from simopt.app.terminal.options import FigureFile, Overrides, OwnFile, Recording
 from simopt.app.terminal.signals import stop_signals
 
 By = Annotated[
@@ -17,16 +17,15 @@ By = Annotated[
 Top = Annotated[int, typer.Option("--top", min=1, help="Number of rows of the table.")]
 
 
+@command
 def attribute(
+    output: Output,
     x: Recording,
     y: OwnFile,
     overrides: Overrides = None,
     by: By = "pcs",
     figure: FigureFile = None,
     top: Top = 10,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
 
@@ -39,17 +38,15 @@ def attribute(
 
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal.tables import attribution_table
-        from simopt.workflows.attribute import carry_out
+    from simopt.app.config import requests
+    from simopt.app.terminal.tables import attribution_table
+    from simopt.workflows.attribute import carry_out
 
-        check_figure(figure)
-        request = requests.attribute(x, y, overrides or [], by)
-        with stop_signals() as stopped, titled_bar() as observe:
-            result = carry_out(request, observe, should_stop=stopped)
-        if figure is not None:
-            from simopt.report.attribution import save_attribution
+    request = requests.attribute(x, y, overrides or [], by)
+    with stop_signals() as stopped, titled_bar() as observe:
+        result = carry_out(request, observe, should_stop=stopped)
+    if figure is not None:
+        from simopt.report.attribution import save_attribution
 
-            save_attribution(result, result.title, figure)
-        deliver(result, lambda: [attribution_table(result, top)], as_json=as_json, wide=wide)
+        save_attribution(result, result.title, figure)
+    output.deliver(result, lambda: [attribution_table(result, top)])

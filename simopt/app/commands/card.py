@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import command, deliver, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Wide
+from simopt.app.terminal.console import Output, command, say, titled_bar
+from simopt.app.terminal.options import ConfigDir
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -33,15 +33,14 @@ NoJoint = Annotated[bool, typer.Option("--no-joint", help="Leave out the joint r
 Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive page, one file.")]
 
 
+@command
 def card(
+    output: Output,
     words: Words = None,
     against: Against = None,
     no_joint: NoJoint = False,
     html: Html = None,
     config_dir: ConfigDir = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Describe a measure and what its scores mean on a dataset; several measures side by side.
 
@@ -54,33 +53,30 @@ def card(
 
     Example: simopt card cka procrustes_angular dataset=majaj --html card.html
     """
-    with command(debug):
-        from simopt import checks
-        from simopt.app.config import requests
-        from simopt.app.terminal.analysis_tables import card_tables
-        from simopt.workflows.card import carry_out, decomposed
+    from simopt import checks
+    from simopt.app.config import requests
+    from simopt.app.terminal.analysis_tables import card_tables
+    from simopt.workflows.card import carry_out, decomposed
 
-        checks.suffix(html, ".html")
-        if no_joint and against is not None:
-            raise InputError(
-                "--against chooses the joint ranges and --no-joint leaves them out; give one of them."
-            )
-        partners = None if against is None else [name.strip() for name in against.split(",")]
-        cards_requests = requests.cards(
-            words or [], against=[] if no_joint else partners, config_dir=config_dir
+    checks.suffix(html, ".html")
+    if no_joint and against is not None:
+        raise InputError(
+            "--against chooses the joint ranges and --no-joint leaves them out; give one of them."
         )
-        with stop_signals() as stopped, titled_bar(named=True) as observe:
-            reference = decomposed(cards_requests[0])  # X of all cards: decomposed once
-            cards = [
-                carry_out(request, observe, should_stop=stopped, reference=reference)
-                for request in cards_requests
-            ]
-        if html is not None:
-            from simopt.report.card.page import save_page
+    partners = None if against is None else [name.strip() for name in against.split(",")]
+    cards_requests = requests.cards(words or [], against=[] if no_joint else partners, config_dir=config_dir)
+    with stop_signals() as stopped, titled_bar(named=True) as observe:
+        reference = decomposed(cards_requests[0])  # X of all cards: decomposed once
+        cards = [
+            carry_out(request, observe, should_stop=stopped, reference=reference)
+            for request in cards_requests
+        ]
+    if html is not None:
+        from simopt.report.card.page import save_page
 
-            say(f"wrote {save_page(cards, html)}", error=True)
-        result = cards[0] if len(cards) == 1 else cards
-        deliver(result, lambda: card_tables(cards), as_json=as_json, wide=wide)
-        for made in [] if as_json else cards:
-            say(*(f"{made.measure}: {line}" for line in made.disagreements()), style="yellow")
-            say(*made.remarks(), style="dim")
+        say(f"wrote {save_page(cards, html)}", error=True)
+    result = cards[0] if len(cards) == 1 else cards
+    output.deliver(result, lambda: card_tables(cards))
+    for made in cards:
+        output.say(*(f"{made.measure}: {line}" for line in made.disagreements()), style="yellow")
+        output.say(*made.remarks(), style="dim")

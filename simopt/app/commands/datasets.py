@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import check_figure, command, deliver, download_bar, print_json, say
-from simopt.app.terminal.options import AsJson, Debug, FigureFile, Wide
+from simopt.app.terminal.console import Output, command, download_bar, print_json, say
+from simopt.app.terminal.options import AsJson, FigureFile
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
@@ -29,76 +29,71 @@ Options = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def datasets(
-    context: typer.Context, wide: Wide = False, as_json: AsJson = False, debug: Debug = False
-) -> None:
+@command
+def datasets(context: typer.Context, output: Output) -> None:
     """List the datasets: shape, labels, source, size, license, citation.
 
     Example: simopt datasets
     """
     if context.invoked_subcommand is not None:
         return
-    with command(debug):
-        from simopt import datasets as catalogue
-        from simopt.app.terminal.tables import datasets_table
+    from simopt import datasets as catalogue
+    from simopt.app.terminal.tables import datasets_table
 
-        cards = [catalogue.describe(name) for name in catalogue.names()]
-        deliver(cards, lambda: [datasets_table(cards)], as_json=as_json, wide=wide)
+    cards = [catalogue.describe(name) for name in catalogue.names()]
+    output.deliver(cards, lambda: [datasets_table(cards)])
 
 
 @app.command()
-def fetch(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+@command
+def fetch(name: Name, as_json: AsJson = False) -> None:
     """Download a recording, check its files and read it.
 
     The files go to the folder $SIMOPT_DATA, or to your user cache.
 
     Example: simopt datasets fetch majaj
     """
-    with command(debug):
-        from simopt import datasets as catalogue
-        from simopt.datasets.fetch import folder
+    from simopt import datasets as catalogue
+    from simopt.datasets.fetch import folder
 
-        recording = catalogue.recording(name)
-        with download_bar(name) as progress:
-            dataset = recording.real(progress)
-        shape = list(dataset.responses.shape)
-        files = [str(folder(name) / file.name) for file in recording.files]
-        if as_json:
-            print_json({"name": name, "shape": shape, "files": files})
-        else:
-            say(f"{name}: {' x '.join(map(str, shape))}", *files)
+    recording = catalogue.recording(name)
+    with download_bar(name) as progress:
+        dataset = recording.real(progress)
+    shape = list(dataset.responses.shape)
+    files = [str(folder(name) / file.name) for file in recording.files]
+    if as_json:
+        print_json({"name": name, "shape": shape, "files": files})
+    else:
+        say(f"{name}: {' x '.join(map(str, shape))}", *files)
 
 
 @app.command()
+@command
 def show(
+    output: Output,
     name: Name,
     options: Options = None,
     figure: FigureFile = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Show the spectrum, participation ratio and labels of a dataset, and how well each label is decoded.
 
     Example: simopt datasets show file path=recording.h5 --figure spectrum.png
     """
-    with command(debug):
-        check_figure(figure)
-        from simopt import catalogue
-        from simopt.app.config import requests
-        from simopt.app.terminal.tables import dataset_table
-        from simopt.workflows.data import Data
+    from simopt import catalogue
+    from simopt.app.config import requests
+    from simopt.app.terminal.tables import dataset_table
+    from simopt.workflows.data import Data
 
-        requests.own_code()
-        overrides = [f"dataset.{option}" for option in options or []]
-        chosen, _ = requests.options_of(overrides, "dataset", "give options of the dataset, OPTION=VALUE.")
-        dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
-        card = _card(dataset)
-        if figure is not None:
-            from simopt.report.figures import save_spectrum
+    requests.own_code()
+    overrides = [f"dataset.{option}" for option in options or []]
+    chosen, _ = requests.dataset_options(overrides, "give options of the dataset, OPTION=VALUE.")
+    dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
+    card = _card(dataset)
+    if figure is not None:
+        from simopt.report.figures import save_spectrum
 
-            save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
-        deliver(card, lambda: [dataset_table(card)], as_json=as_json, wide=wide)
+        save_spectrum(dataset.spectrum(), f"{dataset.name} ({dataset.source})", figure)
+    output.deliver(card, lambda: [dataset_table(card)])
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from simopt.app.terminal.console import check_figure, command, deliver, progress_bar, say
+from simopt.app.terminal.console import Output, command, progress_bar, say
 from simopt.app.terminal.options import (
-    AsJson,
     ConfigDir,
-    Debug,
     Draws,
     FigureFile,
     Identifiers,
@@ -19,7 +17,6 @@ from simopt.app.terminal.options import (
     OwnFile,
     Recording,
     Snr,
-    Wide,
 )
 from simopt.app.terminal.signals import stop_signals
 
@@ -30,7 +27,9 @@ if TYPE_CHECKING:
 _PROBED_STEPS = 3  # steps timed to estimate the duration of a run; the first one, which warms up, is not
 
 
+@command
 def explain(
+    output: Output,
     x: Recording,
     y: OwnFile,
     overrides: Overrides = None,
@@ -39,9 +38,6 @@ def explain(
     ids: Identifiers = None,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Interpret the scores of Y: which PCs and labels of X an optimized random dataset has at the same score.
 
@@ -52,29 +48,25 @@ def explain(
 
     Example: simopt explain majaj model.npy measure=cka,nbs
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal.tables import advice_table
-        from simopt.workflows.compare import DRAWS
-        from simopt.workflows.explain import carry_out
+    from simopt.app.config import requests
+    from simopt.app.terminal.tables import advice_table
+    from simopt.workflows.compare import DRAWS
+    from simopt.workflows.explain import carry_out
 
-        check_figure(figure)
-        options = {"draws": DRAWS if draws is None else draws, "snr": snr, "ids": ids}
-        request = requests.explain(x, y, overrides or [], config_dir, **options)
-        with stop_signals() as stopped:
-            result = carry_out(request, _watched, should_stop=stopped)
-        if figure is not None:
-            from simopt.report.standing import save_standings
+    options = {"draws": DRAWS if draws is None else draws, "snr": snr, "ids": ids}
+    request = requests.explain(x, y, overrides or [], config_dir, **options)
+    with stop_signals() as stopped:
+        result = carry_out(request, _watched, should_stop=stopped)
+    if figure is not None:
+        from simopt.report.standing import save_standings
 
-            save_standings([explained.standing for explained in result.explained], result.title, figure)
-        if not as_json:
-            say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
-            say(*result.sentences())
-            say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
-        deliver(result, lambda: [advice_table(result)], as_json=as_json, wide=wide)
-        if not as_json:
-            say(*result.advice)
-            say(*([f"No ceiling: {result.no_ceiling}"] if result.no_ceiling else []), style="dim")
+        save_standings([explained.standing for explained in result.explained], result.title, figure)
+    output.say(f"{result.dataset} ({result.source}), {' x '.join(map(str, result.shape))}", style="bold")
+    output.say(*result.sentences())
+    output.say(*(f"{defect.kind}: {defect.text}" for defect in result.defects), style="yellow")
+    output.deliver(result, lambda: [advice_table(result)])
+    output.say(*result.advice)
+    output.say(*([f"No ceiling: {result.no_ceiling}"] if result.no_ceiling else []), style="dim")
 
 
 @contextlib.contextmanager

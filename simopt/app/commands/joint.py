@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from simopt.app.terminal.console import check_figure, command, deliver, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides, Wide
+from simopt.app.terminal.console import Output, command, titled_bar
+from simopt.app.terminal.options import ConfigDir, FigureFile, Overrides
 from simopt.app.terminal.signals import stop_signals
 
 
+@command
 def joint(
+    output: Output,
     overrides: Overrides = None,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Map the pairs of scores that one Y can have, and what a score of one measure implies for the other.
 
@@ -25,28 +24,24 @@ def joint(
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal.analysis_tables import joint_tables
-        from simopt.workflows.joint import carry_out
+    from simopt.app.config import requests
+    from simopt.app.terminal.analysis_tables import joint_tables
+    from simopt.workflows.joint import carry_out
 
-        check_figure(figure)
-        pairs = requests.joint(overrides or [], config_dir)
-        for request in pairs:  # all of them, before the first search takes its time
-            request.check()
-        with stop_signals() as stopped, titled_bar() as observe:
-            results = [carry_out(request, observe, should_stop=stopped) for request in pairs]
-        if figure is not None:
-            from simopt.report.joint import save_joint, save_matrix
+    pairs = requests.joint(overrides or [], config_dir)
+    for request in pairs:  # all of them, before the first search takes its time
+        request.check()
+    with stop_signals() as stopped, titled_bar() as observe:
+        results = [carry_out(request, observe, should_stop=stopped) for request in pairs]
+    if figure is not None:
+        from simopt.report.joint import save_joint, save_matrix
 
-            save_joint(results[0], figure) if len(results) == 1 else save_matrix(results, figure)
-        shown = results[0] if len(results) == 1 else results
-        spectrum = pairs[0].dataset.dataset.spectrum()
-        deliver(shown, lambda: joint_tables(results, spectrum), as_json=as_json, wide=wide)
-        for result in [] if as_json else results:
-            if result.outside:
-                widened = (
-                    f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
-                )
-                say(f"{' and '.join(result.names)}: {widened}", error=True)
-            say(f"{result.how}: {result.path}")
+        save_joint(results[0], figure) if len(results) == 1 else save_matrix(results, figure)
+    shown = results[0] if len(results) == 1 else results
+    spectrum = pairs[0].dataset.dataset.spectrum()
+    output.deliver(shown, lambda: joint_tables(results, spectrum))
+    for result in results:
+        if result.outside:
+            widened = f"{result.outside} of {len(result.stored)} stored pairs of scores widened the region"
+            output.say(f"{' and '.join(result.names)}: {widened}", error=True)
+        output.say(f"{result.how}: {result.path}")

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from simopt.app.terminal import completion
-from simopt.app.terminal.console import command, deliver
-from simopt.app.terminal.options import AsJson, Debug, Wide
+from simopt.app.terminal.console import Output, command
 
 Name = Annotated[
     str | None,
@@ -20,7 +19,8 @@ Name = Annotated[
 ]
 
 
-def measures(name: Name = None, wide: Wide = False, as_json: AsJson = False, debug: Debug = False) -> None:
+@command
+def measures(output: Output, name: Name = None) -> None:
     """List the measures, or describe one: formula, source, invariances, aliases.
 
     Other commands take a name or an alias as measure=NAME, and the options of the measure as
@@ -28,14 +28,13 @@ def measures(name: Name = None, wide: Wide = False, as_json: AsJson = False, deb
 
     Example: simopt measures cka
     """
-    with command(debug):
-        from simopt import measures as catalogue
-        from simopt.app.terminal.tables import measure_card, measures_table
-        from simopt.measures import describe
+    from simopt import measures as catalogue
+    from simopt.app.terminal.tables import measure_card, measures_table
+    from simopt.measures import describe
 
-        if name is None:
-            cards = [describe(catalogue.get(listed)) for listed in catalogue.names()]
-            deliver(cards, lambda: [measures_table(cards)], as_json=as_json, wide=wide)
-        else:
-            card = describe(catalogue.get(name))
-            deliver(card, lambda: [measure_card(card)], as_json=as_json, wide=wide)
+    if name is None:
+        cards = [describe(catalogue.get(listed)) for listed in catalogue.names()]
+        output.deliver(cards, lambda: [measures_table(cards)])
+    else:
+        card = describe(catalogue.get(name))
+        output.deliver(card, lambda: [measure_card(card)])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, Debug, Wide
-
-if TYPE_CHECKING:
-    from simopt.report.written import Report
+from simopt.app.terminal.console import Output, command, print_json, say
 
 Selected = Annotated[
     list[str] | None,
@@ -54,7 +50,9 @@ Html = Annotated[
 ]
 
 
+@command
 def report(
+    output: Output,
     selected: Selected = None,
     figures: Figures = None,
     format: Format = "png",
@@ -63,9 +61,6 @@ def report(
     every: Every = 1,
     latex: Latex = None,
     html: Html = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
 
@@ -78,30 +73,22 @@ def report(
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """
-    with command(debug):
-        from simopt.report import written as work
+    from simopt.report import written as work
 
-        suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
-        outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
-        done = work.report(selected or [], outputs)
-        if as_json:
-            print_json(_as_json(done))
-        else:
-            from simopt.app.terminal.report_tables import report_tables
+    suffixes = [f".{name.strip().lower()}" for name in format.split(",")]
+    outputs = work.Wanted(figures, suffixes, csv, every, latex, html, published)
+    done = work.report(selected or [], outputs)
+    if output.as_json:
+        from simopt.report import exports
 
-            show(report_tables(done.found, done.compared), wide=wide)
-            say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
-        say(*(f"simopt: {line}" for line in done.left_out), error=True)
-        say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
-        if done.found.broken:
-            raise typer.Exit(1)
+        content = exports.as_json(done.found, done.compared)
+        print_json({**content, "figures": done.figures, "files": done.files})
+    else:
+        from simopt.app.terminal.report_tables import report_tables
 
-
-def _as_json(done: Report) -> dict[str, Any]:
-    from simopt.report import exports
-
-    return {
-        **exports.as_json(done.found, done.compared),
-        "figures": list(map(str, done.figures)),
-        "files": list(map(str, done.files)),
-    }
+        output.show(report_tables(done.found, done.compared))
+        say(*(f"figure: {path}" for path in done.figures), *(f"file: {path}" for path in done.files))
+    say(*(f"simopt: {line}" for line in done.left_out), error=True)
+    say(*(f"simopt: skipped {problem}" for problem in done.found.broken), style="red", error=True)
+    if done.found.broken:
+        raise typer.Exit(1)

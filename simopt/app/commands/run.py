@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from simopt.app.terminal.console import command, print_json, progress_bar, say
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides
+from simopt.app.terminal.options import AsJson, ConfigDir, Overrides
 from simopt.app.terminal.signals import stop_signals
 
 
-def run(
-    overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJson = False, debug: Debug = False
-) -> None:
+@command
+def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Optimize noise towards a recording and log score and captured variance.
 
     The run is stored as outputs/DATASET/MEASURE/ID/run.h5. The same command finds a finished run, and resumes
@@ -20,14 +19,13 @@ def run(
 
     Example: simopt run measure=procrustes_angular dataset=mante seeds=[0,1,2] optimizer.lr=0.05
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.workflows.run import carry_out
+    from simopt.app.config import requests
+    from simopt.workflows.run import carry_out
 
-        request = requests.run(overrides or [], config_dir)
-        with stop_signals() as stopped, progress_bar("optimizing", request.max_steps) as observe:
-            result = carry_out(request, observe, should_stop=stopped)
-        if as_json:
-            print_json(result)
-        else:
-            say(f"{result.how}: {result.line()}", result.path or "not stored: log.dir is null")
+    request = requests.run(overrides or [], config_dir)
+    with stop_signals() as stopped, progress_bar("optimizing", request.max_steps) as observe:
+        result = carry_out(request, observe, should_stop=stopped)
+    if as_json:
+        print_json(result)
+    else:
+        say(f"{result.how}: {result.line()}", result.path or "not stored: log.dir is null")

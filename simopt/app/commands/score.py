@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from simopt.app.terminal.console import check_figure, command, deliver
+from simopt.app.terminal.console import Output, command
 from simopt.app.terminal.options import (
-    AsJson,
-    Debug,
     Draws,
     FigureFile,
     Identifiers,
@@ -13,12 +11,13 @@ from simopt.app.terminal.options import (
     OwnFile,
     Recording,
     Snr,
-    Wide,
 )
 from simopt.app.terminal.signals import stop_signals
 
 
+@command
 def score(
+    output: Output,
     x: Recording,
     y: OwnFile,
     overrides: Overrides = None,
@@ -26,9 +25,6 @@ def score(
     snr: Snr = None,
     ids: Identifiers = None,
     figure: FigureFile = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Score Y against the reference X with one, several or all measures, in float64.
 
@@ -42,17 +38,15 @@ def score(
 
     Example: simopt score recording.npy model.npy measure=cka,nbs --draws 200
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal.tables import scores_table
-        from simopt.workflows.compare import carry_out
+    from simopt.app.config import requests
+    from simopt.app.terminal.tables import scores_table
+    from simopt.workflows.compare import carry_out
 
-        check_figure(figure)
-        request = requests.score(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
-        with stop_signals() as stopped:
-            result = carry_out(request, should_stop=stopped)
-        if figure is not None:
-            from simopt.report.standing import save_standings
+    request = requests.score(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+    with stop_signals() as stopped:
+        result = carry_out(request, should_stop=stopped)
+    if figure is not None:
+        from simopt.report.standing import save_standings
 
-            save_standings(result.standings, result.title, figure)
-        deliver(result, lambda: [scores_table(result)], as_json=as_json, wide=wide)
+        save_standings(result.standings, result.title, figure)
+    output.deliver(result, lambda: [scores_table(result)])

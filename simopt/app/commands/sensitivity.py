@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simopt.app.terminal.console import check_figure, command, deliver, print_json, say, titled_bar
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, FigureFile, Overrides, Wide
+from simopt.app.terminal.console import Output, command, print_json, say, titled_bar
+from simopt.app.terminal.options import ConfigDir, FigureFile, Overrides
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -36,7 +36,9 @@ Bounds = Annotated[
 ]
 
 
+@command
 def sensitivity(
+    output: Output,
     overrides: Overrides = None,
     derivation: Derivation = False,
     write: Write = None,
@@ -44,9 +46,6 @@ def sensitivity(
     bounds: Bounds = False,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Perturb each PC of a recording, and compare the scores with their theory.
 
@@ -58,38 +57,36 @@ def sensitivity(
 
     Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
-    with command(debug):
-        from simopt.app.config import requests
-        from simopt.app.terminal import analysis_tables as tables
-        from simopt.workflows import derivations
+    from simopt.app.config import requests
+    from simopt.app.terminal import analysis_tables as tables
+    from simopt.workflows import derivations
 
-        if sum((derivation, learning, bounds)) > 1:
-            raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
-        if write is not None and not derivation:
-            raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
-        check_figure(figure)
-        request = requests.sensitivity(overrides or [], config_dir)
-        if derivation:
-            derived = derivations.derivation(request)
-            if write is not None:
-                say(*derived.write(write), error=True)
-            if as_json:
-                print_json(derived)
-            elif write is None:
-                for text in derived.texts():
-                    typer.echo(text)
-        elif bounds:
-            proved = derivations.bounds(request)
-            deliver(proved, lambda: [tables.bounds_table(proved)], as_json=as_json, wide=wide)
-        elif learning:
-            learned = derivations.learning(request)
-            deliver(learned, lambda: tables.learning_tables(learned), as_json=as_json, wide=wide)
-            say(*([] if as_json else tables.learning_remarks(learned)), error=True)
-        else:
-            _experiment(request, figure, as_json=as_json, wide=wide)
+    if sum((derivation, learning, bounds)) > 1:
+        raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
+    if write is not None and not derivation:
+        raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
+    request = requests.sensitivity(overrides or [], config_dir)
+    if derivation:
+        derived = derivations.derivation(request)
+        if write is not None:
+            say(*derived.write(write), error=True)
+        if output.as_json:
+            print_json(derived)
+        elif write is None:
+            for text in derived.texts():
+                typer.echo(text)
+    elif bounds:
+        proved = derivations.bounds(request)
+        output.deliver(proved, lambda: [tables.bounds_table(proved)])
+    elif learning:
+        learned = derivations.learning(request)
+        output.deliver(learned, lambda: tables.learning_tables(learned))
+        output.say(*tables.learning_remarks(learned), error=True)
+    else:
+        _experiment(request, figure, output)
 
 
-def _experiment(request: SensitivityRequest, figure: Path | None, *, as_json: bool, wide: bool) -> None:
+def _experiment(request: SensitivityRequest, figure: Path | None, output: Output) -> None:
     from simopt.app.terminal.analysis_tables import sensitivity_tables
     from simopt.workflows.sensitivity import carry_out
 
@@ -99,7 +96,6 @@ def _experiment(request: SensitivityRequest, figure: Path | None, *, as_json: bo
         from simopt.report.sensitivity import save_sensitivity
 
         save_sensitivity(result, figure)
-    deliver(result, lambda: sensitivity_tables(result), as_json=as_json, wide=wide)
-    if not as_json:
-        say(*(f"{name}: {reason}" for name, reason in result.skipped.items()), style="dim", error=True)
-        say(*([] if result.path is None else [f"{result.how}: {result.path}"]))
+    output.deliver(result, lambda: sensitivity_tables(result))
+    output.say(*(f"{name}: {reason}" for name, reason in result.skipped.items()), style="dim", error=True)
+    output.say(*([] if result.path is None else [f"{result.how}: {result.path}"]))

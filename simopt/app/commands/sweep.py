@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simopt.app.terminal.console import command, print_json, say, show
-from simopt.app.terminal.options import AsJson, ConfigDir, Debug, Overrides, Wide
+from simopt.app.terminal.console import Output, command, print_json, say
+from simopt.app.terminal.options import ConfigDir, Overrides
 
 if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs; run and write nothing.")]
 
 
+@command
 def sweep(
+    output: Output,
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
-    wide: Wide = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
@@ -36,47 +35,47 @@ def sweep(
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """
-    with command(debug):
-        from simopt.app.sweep import launch
-        from simopt.app.sweep import plan as sweeps
-        from simopt.app.sweep.board import STYLES, Board, outcomes_table, plan_table
+    from simopt.app.sweep import launch
+    from simopt.app.sweep import plan as sweeps
+    from simopt.app.sweep.board import Board, outcomes_table, plan_table
 
-        plan = sweeps.plan(overrides or [], config_dir)
-        if dry_run:
-            if as_json:
-                print_json([_planned(job) for job in plan.jobs])
-            else:
-                show([plan_table(plan)], wide=wide, styles=STYLES)
-            raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
-        with sweeps.opened(plan) as folder:
-            with Board(plan, folder) as board:
-                failure = sweeps.carry_out(plan, folder, board.watch)
-            outcomes = sweeps.outcomes(plan, folder, failure)
-            interrupted = launch.stopped(folder)
-        ended = list(zip(plan.jobs, outcomes, strict=True))
-        if as_json:
-            print_json([_ended(job, end) for job, end in ended])
+    plan = sweeps.plan(overrides or [], config_dir)
+    if dry_run:
+        if output.as_json:
+            print_json(
+                [
+                    {"job": job.title, "todo": job.todo, "path": job.path, "reason": job.reason}
+                    for job in plan.jobs
+                ]
+            )
         else:
-            show([outcomes_table(plan, outcomes)], wide=wide, styles=STYLES)
-        failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
-        if failed:
-            heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"
-            say(heading, *failed, style="red", error=True)
-            raise typer.Exit(130 if interrupted else 1)
-
-
-def _planned(job: Job) -> dict[str, Any]:
-    path = None if job.path is None else str(job.path)
-    return {"job": job.title, "todo": job.todo, "path": path, "reason": job.reason}
+            output.show([plan_table(plan)])
+        raise typer.Exit(1 if any(job.todo == launch.FAILED for job in plan.jobs) else 0)
+    with sweeps.opened(plan) as folder:
+        with Board(plan, folder) as board:
+            failure = sweeps.carry_out(plan, folder, board.watch)
+        outcomes = sweeps.outcomes(plan, folder, failure)
+        interrupted = launch.stopped(folder)
+    ended = list(zip(plan.jobs, outcomes, strict=True))
+    if output.as_json:
+        print_json([_ended(job, end) for job, end in ended])
+    else:
+        output.show([outcomes_table(plan, outcomes)])
+    failed = [f"  {job.title}: {end.how}. {end.reason}".rstrip() for job, end in ended if not end.done]
+    if failed:
+        heading = f"simopt: {len(failed)} of {len(ended)} jobs did not finish ({folder}):"
+        say(heading, *failed, style="red", error=True)
+        raise typer.Exit(130 if interrupted else 1)
 
 
 def _ended(job: Job, end: Record) -> dict[str, Any]:
     from simopt.errors import StorageError
-    from simopt.report.tables import summary
+    from simopt.report.tables import summarize
+    from simopt.store import reader
 
     facts = {"job": job.title, "outcome": end.how, "reason": end.reason}
     try:
-        stored = summary(Path(end.path)).as_json() if end.path else {}
+        stored = summarize(reader.read(Path(end.path))).as_json() if end.path else {}
     except StorageError:
         stored = {}
     return {"path": end.path or None, **stored, **facts}

@@ -111,7 +111,7 @@ def keys(command: str) -> list[str]:
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides with Hydra's parser.
+    """Parse overrides with Hydra's parser; in a :func:`session` it knows the choices of ``glob(*)``.
 
     Raises
     ------
@@ -119,9 +119,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         One that cannot be read.
     """
     for text in overrides:
-        short(text)
+        _short(text)
+    hydra = GlobalHydra.instance()
+    parser = OverridesParser.create(config_loader=hydra.config_loader() if hydra.is_initialized() else None)
     try:
-        return list(OverridesParser.create().parse_overrides(list(overrides)))
+        return list(parser.parse_overrides(list(overrides)))
     except (OverrideParseException, ValueError) as error:
         raise _unreadable(error) from error
 
@@ -163,7 +165,7 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
 
 def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     """Return what Hydra understands instead of an alias, a function of the user's own, or an open option."""
-    short(override)
+    _short(override)
     alias = override.removeprefix("measure=").strip("'\"")
     if override != alias and alias in catalogue.FORMER_NAMES:
         return [f"measure={catalogue.current(alias)}"]
@@ -179,14 +181,8 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
     return [_OPEN_NODE.sub("++", override)]
 
 
-def short(override: str) -> None:
-    """Refuse an override that Hydra's parser would need many seconds for.
-
-    Raises
-    ------
-    InputError
-        An override of more than 10,000 characters.
-    """
+def _short(override: str) -> None:
+    """Refuse an override that Hydra's parser would need many seconds for."""
     if len(override) > _LONGEST:
         raise InputError(
             f"{override[:40]}...: an override of {len(override)} characters; at most {_LONGEST} are allowed. "

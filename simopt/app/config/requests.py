@@ -16,7 +16,7 @@ from simopt import catalogue
 from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError, warn_renamed
 from simopt.workflows.data import Data
-from simopt.workflows.request import measure_node
+from simopt.workflows.request import distinct_names, measure_node, measure_nodes
 from simopt.workflows.run_request import RunRequest
 
 if TYPE_CHECKING:  # these modules load torch, which a command that finds a stored run does not need
@@ -60,12 +60,13 @@ def run(
 
 
 def measures(
-    overrides: Sequence[str], default: Sequence[str], config_dir: Path | None = None, key: str = "measure"
+    overrides: Sequence[str], default: Sequence[str], config_dir: Path | None = None
 ) -> tuple[list[Node], list[str]]:
     """Return the measures that overrides choose, with their options, and the remaining overrides.
 
-    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, ``measure._target_=PATH``
-    chooses a function of the user's own, and ``measure.KEY=VALUE`` is an option of each of them.
+    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, as does the former key
+    ``measures``. ``measure._target_=PATH`` chooses a function of the user's own, and ``measure.KEY=VALUE`` is
+    an option of each of them.
 
     Parameters
     ----------
@@ -74,8 +75,6 @@ def measures(
         The measures that are taken if the overrides choose none.
     config_dir : Path, optional
         A folder of the user's own YAML files.
-    key : str
-        Another key that chooses measures as ``measure`` does.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def measures(
     rest: list[str] = []
     for text, override in zip(overrides, parse(overrides), strict=True):
         name = override.key_or_group
-        if name in ("measure", key):
+        if name in ("measure", "measures"):
             names += _names(override, text)
         elif name.startswith("measure."):
             options[name.partition(".")[2]] = override
@@ -102,13 +101,10 @@ def measures(
     target = values.pop("_target_", None)
     if names == ["all"]:
         names = [name for name in catalogue.names("measure") if name != "function"]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputError(f"measure={','.join(names)} names {min(twice)} twice; name each measure once.")
     chosen: list[Any] = [_entry(name, config_dir) for name in names]
     if target is not None:
         chosen.append({"_target_": target, "name": "function"})
-    return [measure_node(node, **values) for node in chosen or default], rest
+    return [*measure_nodes(chosen or list(default), **values)], rest
 
 
 def every(overrides: Sequence[str]) -> bool:
@@ -147,8 +143,8 @@ def _values(options: Mapping[str, Override]) -> Node:
     return {str(key): value for key, value in values.items()}
 
 
-def options_of(overrides: Sequence[str], group: str, usage: str) -> tuple[Node, Node]:
-    """Return the options of a group that overrides set, and the values of ``log.dir`` and ``force``.
+def dataset_options(overrides: Sequence[str], usage: str) -> tuple[Node, Node]:
+    """Return the options of the dataset that overrides set, and the values of ``log.dir`` and ``force``.
 
     Raises
     ------
@@ -159,7 +155,7 @@ def options_of(overrides: Sequence[str], group: str, usage: str) -> tuple[Node, 
     others: Node = {}
     for text, override in zip(overrides, parse(overrides), strict=True):
         key = override.key_or_group
-        if key.startswith(f"{group}."):
+        if key.startswith("dataset."):
             options[key.partition(".")[2]] = override
         elif key in ("log.dir", "dir"):
             others["log"] = _values({"dir": override})
@@ -188,23 +184,19 @@ def score(
     """
     from simopt.workflows.compare import DRAWS, CompareRequest
 
-    usage = (
-        "`simopt score X Y` takes measure=NAME, measure=NAME,NAME, measure=all, measure.OPTION=VALUE, "
-        "dataset.OPTION=VALUE, log.dir and force."
-    )
     chosen, rest = measures(overrides, ["cka"])
     if every(overrides):
         from simopt.measures import distinct
 
         chosen = [measure_node(name) for name in distinct()]
-    options, others = options_of(rest, "dataset", usage)
-    default_draws = 0 if every(overrides) else DRAWS
-    recording, model = Data.named(x, ids, **options), mine(y, ids)
+    if draws is None:
+        draws = 0 if every(overrides) else DRAWS
+    recording, model, others = _data(x, y, y.name, rest, ids)
     return CompareRequest(
         dataset=recording,
-        Y=[told_apart(model, y, recording)],
+        Y=[model],
         measures=chosen,
-        draws=default_draws if draws is None else draws,
+        draws=draws,
         snr=snr,
         ids=ids,
         keep_going=every(overrides),
@@ -212,21 +204,29 @@ def score(
     )
 
 
+def _data(
+    x: str, y: Path, label: str, overrides: Sequence[str], ids: str | None = None
+) -> tuple[Data, Data, Node]:
+    """Return X, Y called ``label``, and the values of ``log.dir`` and ``force``."""
+    options, others = dataset_options(
+        overrides,
+        "give measure=NAME, measure.OPTION=VALUE, dataset.OPTION=VALUE, log.dir=FOLDER or force=true.",
+    )
+    recording = Data.named(x, ids, **options)
+    of_x = str(recording.node.get("path", ""))
+    if Path(of_x).stem == y.stem:  # the folder tells the two files apart
+        from simopt.report.tables import distinct_ends
+
+        of_y = str(y.resolve())
+        label = distinct_ends({of_x, of_y})[of_y]
+    return recording, replace(mine(y, ids), label=label), others
+
+
 def mine(path: Path, ids: str | None = None) -> Data:
     """Return the data of the file Y, constant units included, with the label ``ids`` if one is named."""
     labels = {} if ids is None else {"labels": [ids]}
     node = catalogue.node("dataset", "file", path=str(path), constant_units="keep", **labels)
     return Data(node, label=path.name)
-
-
-def told_apart(model: Data, path: Path, recording: Data) -> Data:
-    """Return Y; if its file is called as that of X, under a name with the folder that tells them apart."""
-    of_x, of_y = str(recording.node.get("path", "")), str(path.resolve())
-    if Path(of_x).stem != path.stem:
-        return model
-    from simopt.report.tables import distinct_ends
-
-    return replace(model, label=distinct_ends({of_x, of_y})[of_y])
 
 
 def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRequest:
@@ -239,16 +239,10 @@ def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRe
     """
     from simopt.workflows.attribute import AttributeRequest
 
-    usage = (
-        "`simopt attribute X Y` takes measure=NAME, measure.OPTION=VALUE, dataset.OPTION=VALUE, log.dir and "
-        "force."
-    )
     chosen, rest = measures(overrides, ["cka"])
     if len(chosen) != 1:
         raise InputError(f"`simopt attribute` takes one measure, but {len(chosen)} are named.")
-    options, others = options_of(rest, "dataset", usage)
-    recording, model = Data.named(x, **options), replace(mine(y), label=y.stem)
-    model = told_apart(model, y, recording)
+    recording, model, others = _data(x, y, y.stem, rest)
     return AttributeRequest(dataset=recording, Y=model, measure=chosen[0], by=by, **others)
 
 
@@ -273,34 +267,33 @@ def explain(
         raise InputError(f"The recording is {x}, so dataset=NAME is not allowed; dataset.KEY=VALUE is.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]
-    recording = Data.named(x, options.get("ids"), **options_of(of_data, "dataset", "")[0])
+    recording = Data.named(x, options.get("ids"), **dataset_options(of_data, "")[0])
     fixed = {"dataset": recording, "measure": chosen[0]}
     # Composing needs a dataset of the catalogue, but `fixed` replaces it: any small one will do.
-    template = _with_seeds([*others, "dataset=ultrametric"], config_dir, fixed)
+    template = _template([*others, "dataset=ultrametric"], config_dir, fixed)
     decoded = "decoder" in _roots(others)
     return ExplainRequest.of(
         recording, mine(y, options.get("ids")), template, chosen, decoded=decoded, **options
     )
 
 
-def _with_seeds(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
-    """Return the request of a run with the seeds that explanations use, unless overrides choose others."""
+def _template(overrides: Sequence[str], config_dir: Path | None, chosen: Node) -> RunRequest:
+    """Return the request of a run, by default with the seeds of explanations.
+
+    Options of a decoder without a decoder are those of the standard one.
+    """
     from simopt.workflows.explain import SEEDS
 
-    seeds: Node = {} if "seeds" in _roots(overrides) else {"seeds": SEEDS}
-    return run(_with_decoder(overrides), config_dir, chosen={**chosen, **seeds})
+    keys = [override.key_or_group for override in parse(overrides)]
+    seeds: Node = {} if "seeds" in keys else {"seeds": SEEDS}
+    decoder = any(key.startswith("decoder.") for key in keys) and "decoder" not in keys
+    standard = ["decoder=standard"] if decoder else []
+    return run([*standard, *overrides], config_dir, chosen={**chosen, **seeds})
 
 
 def _roots(overrides: Sequence[str]) -> set[str]:
     """Return the first names of the keys that overrides set."""
     return {override.key_or_group.partition(".")[0].partition("/")[0] for override in parse(overrides)}
-
-
-def _with_decoder(overrides: Sequence[str]) -> list[str]:
-    """Choose the standard decoder if there are options of a decoder but no decoder."""
-    keys = [override.key_or_group for override in parse(overrides)]
-    lacks = "decoder" not in keys and any(key.startswith("decoder.") for key in keys)
-    return ["decoder=standard", *overrides] if lacks else list(overrides)
 
 
 def _with_log(overrides: Sequence[str]) -> list[str]:
@@ -343,7 +336,7 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
         for text in overrides
     ]
     default = catalogue.root("joint")["measures"]
-    chosen, rest = measures(written, default, config_dir, key="measures")
+    chosen, rest = measures(written, default, config_dir)
     if len(chosen) < 2:
         raise InputError(
             "A joint range is of two measures or more; give measure=cka,nbs or measure=all_paper."
@@ -374,23 +367,20 @@ def cards(
     chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *by_key]
     if not chosen:
         raise InputError("No measure is named; give one, for instance `simopt card cka dataset=majaj`.")
-    searching = [override for override in parse(rest) if override.key_or_group in _SEARCH_KEYS]
-    running = [text for text in rest if parse([text])[0].key_or_group not in _SEARCH_KEYS]
-    template = _with_seeds(running, config_dir, {"measure": chosen[0]})
+    distinct_names(chosen)
+    searching = {key.key_or_group: key for key in parse(rest) if key.key_or_group in _SEARCH_KEYS}
+    running = [text for text in rest if _roots([text]).isdisjoint(_SEARCH_KEYS)]
+    template = _template(running, config_dir, {"measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
-    requests = [
+    return [
         CardRequest(
             run=replace(template, measure=node),
             chosen=frozenset(_roots(running) - free),
             partners=tuple(dict.fromkeys(PARTNERS if against is None else against)),
-            search=_values({override.key_or_group: override for override in searching}),
+            search=_values(searching),
         )
         for node in chosen
     ]
-    keys = [request.key for request in requests]
-    if len(set(keys)) < len(keys):
-        raise InputError(f"{', '.join(keys)}: a measure is named twice; name each once.")
-    return requests
 
 
 # The other keys of `simopt joint` have a meaning of their own in `simopt run`, whose keys a card takes.

@@ -27,9 +27,7 @@ WAITING = "waiting"
 
 _SECONDS = 0.5  # between two looks at the records of the jobs
 _OTHER_LINES = 8  # of a terminal: title, heads, frame, note, and what was printed before
-_FIRST = (RUNNING, FAILED, INTERRUPTED, BUSY, NOT_STARTED, WAITING)
-STYLES = {FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", WAITING: "dim"}
-"""The styles of the cells that say what became of a job."""
+_ORDER = (RUNNING, FAILED, INTERRUPTED, BUSY, NOT_STARTED, WAITING, *launch.DONE)
 
 
 class Board:
@@ -67,9 +65,7 @@ class Board:
         while not self._ended.wait(_SECONDS):
             self._look()
             if self.console.is_terminal:
-                self._live.update(
-                    as_rich(self._table(), self.console.width, whole=False, styles=STYLES), refresh=True
-                )
+                self._live.update(as_rich(self._table(), self.console.width, whole=False), refresh=True)
 
     def _look(self) -> None:
         for job in self.plan.jobs:
@@ -107,13 +103,12 @@ class Board:
         rows = [
             (job, self._hows[job.number], self._states.get(job.number, Glance())) for job in self.plan.jobs
         ]
-        more = max(0, len(rows) - max(1, self.console.height - _OTHER_LINES))
-        if more:  # of too many rows, those of finished jobs come last and are left out
-            rows.sort(key=lambda row: _FIRST.index(row[1]) if row[1] in _FIRST else len(_FIRST))
-        else:
-            rows.sort(key=lambda row: row[1] not in _FIRST)
-        table = _states_table(title, rows[: len(rows) - more])
-        return replace(table, note=f"and {more} more" if more else "")
+        rows.sort(
+            key=lambda row: _ORDER.index(row[1])
+        )  # of too many rows, those of finished jobs are left out
+        most = max(1, self.console.height - _OTHER_LINES)
+        table = _states_table(title, rows[:most])
+        return replace(table, note=f"and {len(rows) - most} more" if len(rows) > most else "")
 
 
 def outcomes_table(plan: Plan, outcomes: Sequence[Record]) -> Table:

@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import OmegaConf
 
 from simopt import checks
 from simopt.app.config import requests
-from simopt.app.config.compose import COMMANDS, NodeOf, keys, plain, session, short
+from simopt.app.config.compose import COMMANDS, NodeOf, keys, parse, plain, session
 from simopt.errors import InputError
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.run_request import RunRequest
@@ -149,13 +147,8 @@ def _root(key: str) -> str:
 
 def _axes(overrides: Sequence[str]) -> dict[str, list[str]]:
     """Return the values that each key takes in turn, as overrides; the last ones of a repeated key."""
-    for text in overrides:
-        short(text)
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return {
-        override.get_key_element(): _values(override, text)
-        for text, override in zip(overrides, parser.parse_overrides(list(overrides)), strict=True)
-    }
+    parsed = zip(overrides, parse(overrides), strict=True)
+    return {override.get_key_element(): _values(override, text) for text, override in parsed}
 
 
 def _values(override: Override, text: str) -> list[str]:

@@ -26,10 +26,9 @@ from omegaconf import DictConfig, OmegaConf
 from simopt.app.config import requests
 from simopt.app.config.compose import request_type
 from simopt.app.sweep.combinations import Swept
+from simopt.app.terminal.console import SHOWN
 from simopt.errors import (
-    DegenerateWarning,
     InterruptedRunError,
-    LargeResultWarning,
     RunBusyError,
     SimoptError,
     SurrogateWarning,
@@ -48,8 +47,6 @@ FOUND = "found"
 DONE = ("done", "resumed", FOUND)
 
 _STOP_FILE = "stop"
-_REPORTED = (DegenerateWarning, LargeResultWarning)
-"""Warnings of a job that go to its record, which the board prints."""
 _STOP_SECONDS = 0.1  # between two looks for the stop file, which may lie on a network file system
 _here: list[tuple[Mapping[int, Swept], Watch]] = []
 """The jobs that run in the process of the sweep, and their observer; empty in every other process."""
@@ -199,7 +196,7 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", SurrogateWarning)  # the sweep itself has shown it
-        for category in _REPORTED:
+        for category in SHOWN:
             warnings.simplefilter("always", category)
         facts: dict[str, Any]
         try:
@@ -224,7 +221,7 @@ def _record(folder: Path, number: int, should_stop: Callable[[], bool], *, wait:
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             facts = {"how": FAILED, "reason": reason, "traceback": traceback.format_exc()}
-    reported = [str(warning.message) for warning in caught if issubclass(warning.category, _REPORTED)]
+    reported = [str(warning.message) for warning in caught if issubclass(warning.category, SHOWN)]
     return Record(**facts, warnings=reported)
 
 

@@ -195,12 +195,13 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
     is launched once more, alone, because another job may have killed it. SIGINT and SIGTERM stop all jobs.
     """
     todo = [job.number for job in plan.jobs if job.todo in (RUN, RESUME)]
-    failures: list[str] = []
+    failure = ""
 
     def go(numbers: Sequence[int], *, wait: bool = False) -> None:
+        nonlocal failure
         if numbers and not launch.stopped(folder):
             jobs = {number: plan.jobs[number].request for number in numbers}
-            failures.append(launch.launch(folder, plan.launcher, jobs, watch, wait=wait))
+            failure = launch.launch(folder, plan.launcher, jobs, watch, wait=wait) or failure
             _settle(plan, folder, numbers)
 
     def recorded(how: str) -> list[int]:
@@ -215,7 +216,7 @@ def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
         for number in recorded(RUNNING):
             go([number])
         go(recorded(BUSY), wait=True)
-    return next(filter(None, reversed(failures)), "")
+    return failure
 
 
 def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:

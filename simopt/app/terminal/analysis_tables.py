@@ -155,8 +155,8 @@ def bounds_table(result: BoundsResult) -> Table:
     title = f"{result.dataset} ({result.source}): what a score of one measure proves about another"
     note = (
         "range of the implied score where the given measure scores 0.5, 0.8 ...: proved for every Y with the "
+        "number of units of X, not always attained"
     )
-    note += "number of units of X, not always attained"
     heads = ["given", "implied", *(f"at {level:g}" for level in LEVELS)]
     return Table("", title, note, heads, rows, [f"at {level:g}" for level in (0.99, 0.5, 0.8, 0.95)])
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import json
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,6 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from simopt.app.terminal.options import AsJson, Debug, Wide
 from simopt.errors import (
     DegenerateWarning,
     InputError,
@@ -40,8 +43,8 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.report.document import Table
 
-_SHOWN = (DegenerateWarning, LargeResultWarning, DeprecationWarning)
-"""Warnings of simopt that are shown in one line each."""
+SHOWN = (DegenerateWarning, LargeResultWarning)
+"""Warnings that are shown in one line each, and so is that of a name that was changed."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
@@ -93,13 +96,6 @@ def _by_an_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-@contextlib.contextmanager
-def command(debug: bool) -> Iterator[None]:
-    """Run the body of a command: its errors and warnings are shown as lines."""
-    with errors_as_lines(debug), warnings_shown():
-        yield
-
-
 def print_json(value: Any) -> None:
     """Print plain values or results, one or a list, as strict JSON; each object says ``schema: 1``."""
     from simopt.checks import as_plain
@@ -112,22 +108,33 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(as_plain(shown), allow_nan=False))
 
 
-def deliver(value: Any, tables: Callable[[], Iterable[Table]], *, as_json: bool, wide: bool) -> None:
-    """Print plain values or results as JSON, or their tables."""
-    if as_json:
-        print_json(value)
-    else:
-        show(tables(), wide=wide)
+@dataclass(frozen=True)
+class Output:
+    """Prints results as tables and lines, all columns if ``wide``; or as JSON alone."""
 
+    as_json: bool
+    wide: bool
 
-def show(tables: Iterable[Table], *, wide: bool, **options: Any) -> None:
-    """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
-    from simopt.app.terminal.render import as_rich
+    def deliver(self, value: Any, tables: Callable[[], Iterable[Table]]) -> None:
+        """Print plain values or results as JSON, or their tables."""
+        if self.as_json:
+            print_json(value)
+        else:
+            self.show(tables())
 
-    console = out()
-    whole = wide or not console.is_terminal
-    for table in tables:
-        console.print(as_rich(table, console.width, whole=whole, **options), crop=False)
+    def show(self, tables: Iterable[Table]) -> None:
+        """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
+        from simopt.app.terminal.render import as_rich
+
+        console = out()
+        whole = self.wide or not console.is_terminal
+        for table in tables:
+            console.print(as_rich(table, console.width, whole=whole), crop=False)
+
+    def say(self, *lines: object, style: str | None = None, error: bool = False) -> None:
+        """Print lines unless the result is printed as JSON."""
+        if not self.as_json:
+            say(*lines, style=style, error=error)
 
 
 def say(*lines: object, style: str | None = None, error: bool = False) -> None:
@@ -137,26 +144,56 @@ def say(*lines: object, style: str | None = None, error: bool = False) -> None:
         console.print(str(line), markup=False, soft_wrap=True, style=style)
 
 
-def check_figure(path: Path | None) -> None:
-    """Refuse the suffix of a figure file, if there is one, before anything is computed."""
-    if path is not None:
-        from simopt.report.style import check_suffix  # loads matplotlib
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose errors and warnings are shown as lines, with the option ``--debug``.
 
-        check_suffix(path)
+    A parameter ``output`` becomes the options ``--wide`` and ``--json``. The suffix of a figure is checked
+    before anything is computed.
+    """
+
+    @functools.wraps(function)
+    def shown(*, debug: bool, **arguments: Any) -> None:
+        with errors_as_lines(debug), warnings_shown():
+            if arguments.get("figure") is not None:
+                from simopt.report.style import check_suffix  # loads matplotlib
+
+                check_suffix(arguments["figure"])
+            if "wide" in arguments:
+                arguments["output"] = Output(arguments.pop("as_json"), arguments.pop("wide"))
+            function(**arguments)
+
+    # Typer reads the options of a command from its signature.
+    own = dict(inspect.signature(function, eval_str=True).parameters)
+    added = {"debug": Debug}
+    if own.pop("output", None):
+        added = {"wide": Wide, "as_json": AsJson, **added}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in added.items()
+    ]
+    parameters = [*own.values(), *options]
+    shown.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    shown.__annotations__ = {
+        "return": None,
+        **{parameter.name: parameter.annotation for parameter in parameters},
+    }
+    return shown
 
 
 @contextlib.contextmanager
 def warnings_shown() -> Iterator[None]:
     """Show the warnings of simopt on standard error, that of a surrogate in a frame to be noticed."""
     with warnings.catch_warnings():
-        for category in (SurrogateWarning, *_SHOWN):
+        for category in (SurrogateWarning, *SHOWN):
             warnings.simplefilter("always", category)
+        # Other packages warn their own developers in this way, and not a user of simopt.
+        warnings.filterwarnings("always", ".* is now called ", DeprecationWarning)
         before = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
             if issubclass(category, SurrogateWarning):
                 err().print(Panel(Text(str(message)), title="surrogate data", border_style="yellow"))
-            elif issubclass(category, _SHOWN):
+            elif issubclass(category, (*SHOWN, DeprecationWarning)):
                 err().print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
             else:
                 before(message, category, *rest, **more)  # type: ignore[arg-type]
@@ -166,14 +203,11 @@ def warnings_shown() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bars(*columns: ProgressColumn) -> Iterator[Progress | None]:
-    """Give progress bars with additional columns; None where standard error is not a terminal."""
-    console = err()
-    if not console.is_terminal:
-        yield None
-        return
+def _bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Give progress bars with additional columns; they are drawn where standard error is a terminal."""
     usual = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-    with Progress(*usual, console=console, transient=True) as progress:
+    progress = Progress(*usual, console=err(), transient=True)
+    with progress if progress.console.is_terminal else contextlib.nullcontext():
         yield progress
 
 
@@ -182,9 +216,6 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
     """Give an observer that draws a bar with score, steps per second and time left; on a terminal only."""
     speed = TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most")
     with _bars(MofNCompleteColumn(), speed) as bars:
-        if bars is None:
-            yield lambda state: None
-            return
         task = bars.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
         first: list[tuple[int, float]] = []
 
@@ -204,16 +235,14 @@ def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], Non
 
     Outside a terminal it prints a line for each title if ``named``, and nothing if not.
     """
-    tasks: dict[str, TaskID | None] = {}
+    tasks: dict[str, TaskID] = {}
 
     def observe(title: str, done: int, total: int) -> None:
         if title not in tasks:
-            tasks[title] = None if bars is None else bars.add_task(title, total=total)
-            if bars is None and named:
+            tasks[title] = bars.add_task(title)
+            if named and not bars.console.is_terminal:
                 say(f"making {title}", error=True)
-        task = tasks[title]
-        if bars is not None and task is not None:
-            bars.update(task, completed=done, total=total)
+        bars.update(tasks[title], completed=done, total=total)
 
     with _bars(MofNCompleteColumn()) as bars:
         yield observe
@@ -241,7 +270,7 @@ class _Download:
 
 
 @contextlib.contextmanager
-def download_bar(title: str) -> Iterator[ProgressBar | None]:
-    """Give the bar of a download, in bytes; None where standard error is not a terminal."""
+def download_bar(title: str) -> Iterator[ProgressBar]:
+    """Give the bar of a download, in bytes; on a terminal only."""
     with _bars(DownloadColumn()) as bars:
-        yield None if bars is None else _Download(bars, title)
+        yield _Download(bars, title)

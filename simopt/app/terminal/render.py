@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -19,10 +19,11 @@ _READABLE = 20
 _PIECES = re.compile(r" / |\n")
 """Where the cell of a number may be broken: between theory and experiment."""
 
+_STYLES = {"failed": "red", "running": "cyan", "interrupted": "yellow", "waiting": "dim"}
+"""The styles of cells that say what became of a run."""
 
-def as_rich(
-    table: Table, width: int = 200, *, whole: bool = True, styles: Mapping[str, str] | None = None
-) -> Group:
+
+def as_rich(table: Table, width: int = 200, *, whole: bool = True) -> Group:
     """Return a table as rich draws it, numbers on the right, with its title, its note and what was left out.
 
     Parameters
@@ -33,8 +34,6 @@ def as_rich(
     whole : bool
         Whether all columns are drawn, even where they do not fit. If not, columns are left out until the
         others fit, in the order that ``Table.optional`` explains, and a last line names them.
-    styles : mapping, optional
-        The style of a cell, by its text.
     """
     title, note, *heads = map(_printable, [table.caption, table.note, *table.heads])
     rows = [[_printable(cell) for cell in row] for row in table.rows]
@@ -59,7 +58,7 @@ def as_rich(
         )
     for row in rows:
         cells = [row[k] if cell_len(row[k]) <= widths[k] else row[k].replace(" / ", " /\n") for k in kept]
-        drawn.add_row(*(Text(cell, (styles or {}).get(cell, "")) for cell in cells))
+        drawn.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in cells))
     left_out = [head for k, head in enumerate(heads) if k not in kept]
     lines = [Text(note, "table.caption")] if note else []
     if left_out:

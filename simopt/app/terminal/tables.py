@@ -111,13 +111,10 @@ def scores_table(result: CompareResult) -> Table:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
     reason = ["not computed because"] if result.skipped else []
     heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
+    blank = [""] * len(reason)
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
-        [
-            row["measure"],
-            *(number(row[key], style, "") for key, style in styles.items()),
-            *("" for _ in reason),
-        ]
+        [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), *blank]
         for row in result.table()
     ]
     rows += [[name, *[Number("")] * len(styles), why] for name, why in result.skipped.items()]
@@ -152,18 +149,11 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
     for rank, row in enumerate(result.table()[:top], start=1):
         change = row["change"]
         away = change if result.larger_is_closer else -change
-        about = ", ".join(f"{key} {row[key]}" for key in result.about)
-        rows.append(
-            [
-                Number(str(rank)),
-                row["part"],
-                *(about for _ in labels),
-                number(row["share"], ".2%"),
-                number(change, "+.6f", "undefined"),
-                *(number(row["first_order"], "+.6f") for _ in first),
-                "brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else "",
-            ]
-        )
+        effect = "brings X and Y closer" if away < 0 else "keeps X and Y apart" if away > 0 else ""
+        about = [", ".join(f"{key} {row[key]}" for key in result.about)] if labels else []
+        predicted = [number(row["first_order"], "+.6f")] if first else []
+        numbers = [number(row["share"], ".2%"), number(change, "+.6f", "undefined"), *predicted]
+        rows.append([Number(str(rank)), row["part"], *about, *numbers, effect])
     count = len(result.change)
     note = f"{min(top, count)} of {count}; change = score without this part - full score"
     note += f"; {_ROUTES[result.route]}"

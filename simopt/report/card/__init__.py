@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simopt.analysis.cost import Cost, Timed
 from simopt.analysis.invariances import DRAWS, SIDES, Invariance
 from simopt.analysis.sensitivity import Sensitivities
 from simopt.checks import as_plain
 from simopt.report.document import Number, Table
-from simopt.report.pools import named, pool
+from simopt.report.pools import named
 from simopt.report.tables import GOOD_NOTE, Summary, rounded
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
@@ -295,11 +293,10 @@ def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
     if run is None or summary is None:
         return [Number("-")] * (len(pcs) + 2)
     cells = []
-    above_noise = [curve.half_capture_range.mean for curve in pool([run])]  # none without a logged state
-    for pc, half in zip(pcs, summary.rounded_halves(pcs), strict=True):
+    for half in summary.rounded_halves(pcs):
         if half is None:
             cells.append(Number("-"))
-        elif half.value == "-" or (half.count and all(np.isnan(mean[pc - 1]) for mean in above_noise)):
+        elif half.value == "-":
             cells.append(Number("noise"))
         else:
             cells.append(Number(half.worded("never"), float(half.value or "nan")))

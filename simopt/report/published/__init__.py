@@ -12,11 +12,10 @@ import numpy as np
 
 from simopt.analysis.good_score import GoodScore
 from simopt.optimization.trajectory import steps_to
-from simopt.report.pools import pool
+from simopt.report.pools import mean_reached, pool
 from simopt.report.published import comparable, numbers
 from simopt.report.published.comparison import GOOD, LARGEST, MEDIAN, NEVER, STEPS, Comparison
 from simopt.report.published.numbers import TARGET, Number
-from simopt.report.tables import mean_reached
 from simopt.typing import FloatArray
 
 if TYPE_CHECKING:
