@@ -28,20 +28,17 @@ class Header:
         With the keys of ``layout.ATTRIBUTES``; ``seeds`` holds R of them.
     pc_variance : array, (K,)
         Explained variance ratio of each PC of the recording.
-    replicates : int
-        R.
     tracked : tuple of str
         Names of the measures that are evaluated but not optimized.
     """
 
     attributes: Mapping[str, Any]
     pc_variance: FloatArray  # (K,)
-    replicates: int
     tracked: tuple[str, ...] = ()
 
     def rows(self) -> dict[Entry, tuple[int, ...]]:
         """Return the datasets with the axis T, each with the shape of one row."""
-        r, k = self.replicates, len(self.pc_variance)
+        r, k = len(self.attributes["seeds"]), len(self.pc_variance)
         grown: dict[Entry, tuple[int, ...]] = {
             layout.STEP: (),
             layout.SCORE: (r,),
@@ -51,10 +48,7 @@ class Header:
 
     def row_bytes(self) -> int:
         """Return the memory of one logged state, in bytes."""
-        return sum(
-            int(np.prod(shape, dtype=int)) * np.dtype(entry.dtype).itemsize
-            for entry, shape in self.rows().items()
-        )
+        return sum(np.empty(shape, entry.dtype).nbytes for entry, shape in self.rows().items())
 
 
 class RunLog:

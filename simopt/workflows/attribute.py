@@ -13,11 +13,20 @@ from simopt import checks, measures
 from simopt.analysis import attribution
 from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
+from simopt.datasets.base import same_rows
 from simopt.store import shelf
 from simopt.store.image import Stored
-from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import OnProgress, Request, measure_node, name_of, never, quiet, steps
+from simopt.workflows.request import (
+    OnProgress,
+    Request,
+    ShouldStop,
+    measure_node,
+    name_of,
+    never,
+    quiet,
+    steps,
+)
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import LEFT_OUT
 
@@ -127,8 +136,7 @@ def carry_out(
     request: AttributeRequest,
     observe: OnProgress = quiet,
     *,
-    should_stop: Callable[[], bool] = never,
-    wait: bool = False,
+    should_stop: ShouldStop = never,
 ) -> AttributeResult:
     """Return the stored attribution, or compute and store it.
 
@@ -145,7 +153,7 @@ def carry_out(
     def make() -> Callable[[Stored | None], AttributeResult]:
         X, Y = request.dataset.dataset, request.Y.dataset
         measure = measures.build(request.measure)
-        same_rows(X, Y, None)
+        same_rows(X, Y)
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)
@@ -164,7 +172,7 @@ def carry_out(
 
         return work
 
-    result, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    result, how = shelf.find_or_make(request, make)
     # A stored result may have been made under other names of the same measure and the same Y.
     return replace(result, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
 

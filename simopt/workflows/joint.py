@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +21,7 @@ from simopt.ranges.pair import Implied, PairSearch, implied
 from simopt.ranges.region import Region
 from simopt.ranges.result import ANALYSIS, JointRange, content, read
 from simopt.ranges.square import Reached, Square, SquareOptions, edges
-from simopt.store import analysis, layout, reader, shelf
+from simopt.store import layout, reader, shelf
 from simopt.store.errors import resuming_errors
 from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
@@ -31,6 +31,7 @@ from simopt.workflows.data import DataLike
 from simopt.workflows.request import (
     OnProgress,
     Request,
+    ShouldStop,
     as_listed,
     measure_nodes,
     name_of,
@@ -104,10 +105,6 @@ class JointRequest(Request[JointRange]):
         """Return the joint range that a file stores."""
         return read(path)
 
-    def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of an unfinished search; None if there is none."""
-        return analysis.unfinished(path, ANALYSIS)
-
     def built(self) -> tuple[Measure, Measure]:
         """Return the two measures, under the names of the request.
 
@@ -131,24 +128,31 @@ class JointRequest(Request[JointRange]):
         InputError
             An option is out of its range, or a measure has no gradient.
         """
-        a, b = self.built()
-        self.options()
-        self.square_options()
-        edges(self.per_side)
-        checks.flag(self.decode, "decode")
-        self.levels_of(a)
-        self.thresholds_of(b, self.thresholds_b)
+        self.search()
         super().check()
+
+    def search(self) -> Callable[[Reference], PairSearch | Square]:
+        """Return the function that makes the search, at its start, for the decomposed recording.
+
+        Raises
+        ------
+        InputError
+            An option is out of its range, or a measure has no gradient.
+        """
+        a, b = self.built()
+        options = self.options()
+        optional = _not_none(loss=self.loss, max_steps=self.steps, rate=self.rate)
+        targets, squared = edges(self.per_side), SquareOptions(seed=self.seed, **optional)
+        checks.flag(self.decode, "decode")
+        levels, across = self.levels_of(a), self.thresholds_of(b, self.thresholds_b)
+        if self.mode == "boundary":
+            return partial(PairSearch, a=a, b=b, levels=levels, thresholds=across, options=options)
+        return partial(Square, a=a, b=b, targets=targets, options=squared, units=self.units)
 
     def options(self) -> Options:
         """Return the options of the search for the boundary."""
         optional = _not_none(steps=self.steps, rate=self.rate)
         return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **optional)
-
-    def square_options(self) -> SquareOptions:
-        """Return the options of the optimizations towards a grid of target pairs."""
-        optional = _not_none(loss=self.loss, max_steps=self.steps, rate=self.rate)
-        return SquareOptions(seed=self.seed, **optional)
 
     def levels_of(self, a: Measure) -> list[float]:
         """Return the levels of the first measure, ascending.
@@ -238,7 +242,7 @@ def carry_out(
     request: JointRequest,
     observe: OnProgress = quiet,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
 ) -> JointResult:
     """Return the stored joint range of two measures, resume an unfinished search, or make it.
@@ -274,26 +278,14 @@ def carry_out(
 class _Search:
     """The search for the joint range of one pair of measures."""
 
-    def __init__(self, request: JointRequest, observe: OnProgress, should_stop: Callable[[], bool]) -> None:
-        request.check()
+    def __init__(self, request: JointRequest, observe: OnProgress, should_stop: ShouldStop) -> None:
+        search_of = request.search()
         self.request, self.dataset = request, request.dataset.dataset
-        self.a, self.b = request.built()
         self.title = " and ".join(request.names)
         self.observe, self.should_stop = observe, should_stop
         device, precision = devices.choose(request.device, request.dtype)
-        reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
-        self.search = self._search(reference)
+        self.search = search_of(Reference.of(self.dataset.samples(), dtype=precision, device=device))
         self.saved = time.monotonic()
-
-    def _search(self, reference: Reference) -> PairSearch | Square:
-        request = self.request
-        if request.mode == "square":
-            targets = edges(request.per_side)
-            options = request.square_options()
-            return Square(reference, self.a, self.b, targets, options, units=request.units)
-        levels = request.levels_of(self.a)
-        across = request.thresholds_of(self.b, request.thresholds_b)
-        return PairSearch(reference, self.a, self.b, levels, across, request.options())
 
     def run(self, before: Stored | None) -> JointRange:
         """Carry out the search from its start, or from the last checkpoint ``before``."""
@@ -325,7 +317,7 @@ class _Search:
         common: dict[str, Any] = {
             "dataset": dataset.name,
             "source": dataset.source,
-            "names": (self.a.name, self.b.name),
+            "names": self.request.names,
             "mode": self.request.mode,
             "path": self.request.path,
             "data_hash": dataset.data_hash(),
@@ -417,21 +409,9 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
     return np.concatenate(tracked)
 
 
-def stored_ranges(request: JointRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the files of finished ranges of the same two measures on the same data, and their attributes."""
-    return stored_alike(request, _subject)
-
-
-def _subject(identity: Mapping[str, Any]) -> list[Any]:
-    """Return what two comparable ranges have in common: recording, measures in any order, and revision."""
-    revision = identity.get("revisions", {}).get("simopt.ranges")
-    pair = sorted(json.dumps(node, sort_keys=True) for node in identity.get("measures", []))
-    return [identity.get("dataset"), pair, revision]
-
-
 def _stored_targets(request: JointRequest, result: JointRange) -> Iterator[Reached]:
     """Yield what stored square searches of this pair on these data reached, as (a, b) in this order."""
-    for path, attributes in stored_ranges(request):
+    for path, attributes in stored_alike(request):
         other = shelf.if_whole(read, path) if attributes.get("mode") == "square" else None
         if other is not None and other.square is not None:
             # The stored identity says which measure came first; the stored names may be aliases.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from simopt.workflows.result import Result
 
 _CLASSES = {
-    "run": ("run", "RunResult"),
-    "sensitivity": ("sensitivity", "SensitivityResult"),
-    "joint": ("joint", "JointResult"),
-    "attribution": ("attribute", "AttributeResult"),
-    "comparison": ("compare", "CompareResult"),
-    "score": ("compare", "ScoreFile"),
-    "explanation": ("explain", "ExplainResult"),
-    "card": ("card", "CardResult"),
+    "run": "run:RunResult",
+    "sensitivity": "sensitivity:SensitivityResult",
+    "joint": "joint:JointResult",
+    "attribution": "attribute:AttributeResult",
+    "comparison": "compare:CompareResult",
+    "score": "compare:CompareResult",
+    "explanation": "explain:ExplainResult",
+    "card": "card:CardResult",
 }
 """The module and class for each kind of file; imported only when such a file is read."""
 
@@ -54,10 +54,8 @@ def load_result(path: str | Path) -> Result:
     """
     file = Path(path)
     with reading_errors(file, "result of simopt"):
-        # A run file has no attribute "analysis"; the file of every other kind has.
-        kind = analysis.text(analysis.attributes(file).get("analysis", "run"))
+        kind = analysis.kind_of(analysis.attributes(file))
         if kind not in _CLASSES:
             raise StorageError(f"{file}: its kind is {kind!r}; simopt reads {', '.join(_CLASSES)}.")
-        module, name = _CLASSES[kind]
-        result: Result = getattr(importlib.import_module(f"simopt.workflows.{module}"), name).load(file)
+        result: Result = pkgutil.resolve_name(f"simopt.workflows.{_CLASSES[kind]}").load(file)
         return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,9 +15,9 @@ from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows.data import DataLike
-from simopt.workflows.request import measure_node, never
+from simopt.workflows.request import ShouldStop, measure_node, never
 from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest
+from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,11 +138,10 @@ def find_or_make(
     request: RunRequest,
     observe: OnState = lambda state: None,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
     reference: Reference | None = None,
     fits: Callable[[Run], bool] | None = None,
-    among: Iterable[Path] = (),
 ) -> tuple[Run, str]:
     """Return a stored run, resume an unfinished one, or make it.
 
@@ -157,8 +156,9 @@ def find_or_make(
         Whether to wait while another process works on the same run, instead of raising.
     reference : Reference, optional
         The decomposed recording, if there is one already.
-    fits, among
-        See :func:`simopt.store.shelf.find_or_make`.
+    fits : callable, optional
+        Returns whether a stored run can be used; the requested one is tried first, then others on the same
+        recording with the same measure. None: only the requested one is used.
 
     Returns
     -------
@@ -183,6 +183,7 @@ def find_or_make(
 
         return session.Session(request, observe, should_stop, reference).run
 
+    among = [] if fits is None else stored_runs(request)
     return shelf.find_or_make(request, make, fits, among=among, wait=should_stop if wait else None)
 
 
@@ -190,7 +191,7 @@ def carry_out(
     request: RunRequest,
     observe: OnState = lambda state: None,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
 ) -> RunResult:
     """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""

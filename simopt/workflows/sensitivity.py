@@ -19,7 +19,7 @@ from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predi
 from simopt.typing import FloatArray
 from simopt.workflows import derivations
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import OnProgress, measure_nodes, name_of, never, quiet, steps
+from simopt.workflows.request import OnProgress, ShouldStop, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Result
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
@@ -95,7 +95,7 @@ def carry_out(
     request: SensitivityRequest,
     observe: OnProgress = quiet,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
 ) -> SensitivityResult:
     """Return the stored sensitivities, or compute and store them; those of a spectrum alone are not stored.
@@ -124,7 +124,7 @@ def carry_out(
                 dataset=dataset.name,
                 source=dataset.source,
                 perturbation=request.perturbation,
-                strengths=request.strengths,
+                strengths=list(request.strength),
                 seeds=len(request.seeds),
                 variance_ratio=variances,
                 curves=curves,
@@ -162,11 +162,11 @@ def _curves(
     options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation
     if not request.keep_going:
-        return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}
+        return experiment(X, list(chosen.values()), kind, request.strength, **options), {}
     curves, skipped = [], {}
     for name, measure in chosen.items():
         try:
-            curves += experiment(X, [measure], kind, request.strengths, **options)
+            curves += experiment(X, [measure], kind, request.strength, **options)
         except InterruptedRunError:
             raise
         except SimoptError as error:
@@ -181,10 +181,10 @@ def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
         raise InputError("spectrum=FILE needs samples=N and units=N, the shape of the data.")
     kind: Any = request.perturbation
     sizes = {"units": request.units, "samples": request.samples}
-    curves = predict(variances, list(request.built().values()), kind, request.strengths, **sizes)
+    curves = predict(variances, list(request.built().values()), kind, request.strength, **sizes)
     ratio = np.sort(variances)[::-1] / variances.sum()
     return Sensitivities(
-        path.stem, "spectrum", request.perturbation, request.strengths, 0, ratio, curves, {}, None, "done"
+        path.stem, "spectrum", kind, list(request.strength), 0, ratio, curves, {}, None, "done"
     )
 
 

@@ -37,6 +37,7 @@ from simopt.store.provenance import now
 from simopt.store.reader import Run
 from simopt.store.state import resumed
 from simopt.store.writer import Header, RunLog
+from simopt.workflows.request import ShouldStop
 from simopt.workflows.run_request import LEFT_OUT, RunRequest
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Session:
         self,
         request: RunRequest,
         observe: OnState,
-        should_stop: Callable[[], bool],
+        should_stop: ShouldStop,
         reference: Reference | None = None,
     ) -> None:
         self.request = request
@@ -113,7 +114,7 @@ class Session:
         request = self.request
         self.started = self.saved = time.monotonic()
         ratio = self.reference.variance_ratio.cpu().numpy()
-        header = Header(self._attributes(), ratio, len(request.seeds), tuple(request.track))
+        header = Header(self._attributes(), ratio, tuple(request.track))
         self._warn_if_large(header)
         if before is not None:
             with resuming_errors(request.path):
@@ -283,11 +284,7 @@ class Session:
             results |= layout.null(kind).at(null.scores)
         if dataset.trials is not None:
             ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
-            results |= layout.CEILING.at(
-                ceiling.halves,
-                value=ceiling.value,
-                replicate=ceiling.replicate,
-                interval=np.array(ceiling.interval),
-                correction=ceiling.correction,
-            )
+            kept = ("value", "replicate", "interval", "correction")
+            facts = {name: getattr(ceiling, name) for name in kept}
+            results |= layout.CEILING.at(ceiling.halves, **facts)
         return results
