@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simopt.workflows.compare import compare
     from simopt.workflows.explain import explain
     from simopt.workflows.joint import joint
-    from simopt.workflows.loading import load_result
+    from simopt.workflows.result import load_result
     from simopt.workflows.run import RunResult, optimize
     from simopt.workflows.sensitivity import sensitivity
 
@@ -40,7 +40,7 @@ _DEFINED_IN = {
     "explain": "simopt.workflows.explain:explain",
     "joint": "simopt.workflows.joint:joint",
     "load_dataset": "simopt.datasets:load",
-    "load_result": "simopt.workflows.loading:load_result",
+    "load_result": "simopt.workflows.result:load_result",
     "optimize": "simopt.workflows.run:optimize",
     "score": "simopt.measures:score",
     "sensitivity": "simopt.workflows.sensitivity:sensitivity",

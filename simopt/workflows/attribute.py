@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from simopt.analysis import attribution
 from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
+from simopt.measures import Measure
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.workflows.data import Data, DataLike
@@ -27,13 +28,8 @@ from simopt.workflows.request import (
     quiet,
     steps,
 )
-from simopt.workflows.result import Result
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import LEFT_OUT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
 
 PARTS = (*LEFT_OUT, "x-units")
 
@@ -112,12 +108,13 @@ class AttributeResult(Result, Attribution):
         fields = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
         return {**fields, "ranking": self.ranking()}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each part, largest change first."""
         first = {} if self.first_order is None else {"first_order": self.first_order}
-        columns: dict[str, Any] = {"share": self.share, "change": self.change, **first, **self.about}
+        changes = {"share": self.share, "change": self.change, **first}
+        columns = {**{key: values.tolist() for key, values in changes.items()}, **self.about}
         return [
-            {"part": named(self.part, i), **{key: _plain(values[i]) for key, values in columns.items()}}
+            {"part": named(self.part, i), **{key: values[i] for key, values in columns.items()}}
             for i in self.ranking().tolist()
         ]
 
@@ -126,10 +123,6 @@ class AttributeResult(Result, Attribution):
         from simopt.report.attribution import draw_attribution
 
         return draw_attribution(self, ax, self.title)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def carry_out(

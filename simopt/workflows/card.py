@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from simopt import catalogue, measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
-from simopt.measures import Reference
+from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
@@ -40,14 +40,9 @@ from simopt.workflows.request import (
     quiet,
     stored_alike,
 )
-from simopt.workflows.result import Result
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
 from simopt.workflows.sensitivity_request import SensitivityRequest
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
 
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = {"starts": 2, "rounds": 2, "steps": 30, "levels": (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
@@ -141,7 +136,7 @@ class CardResult(Result, Card):
         """Return the notes on how the card was made, and why parts are missing."""
         return self.remarks()
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return the facts of the measure, and the scores at which PCs are half captured, one a row."""
         from simopt.report.card import about_table, half_capture_table
 

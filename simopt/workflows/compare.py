@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import Null, nulls
 from simopt.analysis.standing import Standing
-from simopt.datasets import base
+from simopt.datasets import Dataset
+from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
+from simopt.typing import Node, OnStep
 from simopt.workflows import result
 from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import (
@@ -30,11 +32,8 @@ from simopt.workflows.request import (
     quiet,
     steps,
 )
-from simopt.workflows.result import Result
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import CEILINGS, NULLS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 DRAWS = 100
 
@@ -82,6 +81,21 @@ class CompareRequest(Request[Standing]):
         checks.whole(self.seed, 0, "seed")
         if self.snr is not None:
             checks.at_least(self.snr, 0, "snr", strict=True)
+
+    def pair(self) -> tuple[Dataset, Dataset]:
+        """Return X and Y, which have the same samples judged by ``ids`` and all labels that both have.
+
+        Raises
+        ------
+        InputError
+            The number of samples or a label differs, or X or Y has no label ``ids``.
+        """
+        X, Y = self.dataset.dataset, self.Y[0].dataset
+        for dataset in (X, Y):
+            if self.ids is not None:
+                checks.one_of(self.ids, dataset.labels, f"label of {dataset.name}")
+        same_rows(X, Y)
+        return X, Y
 
     def revises(self) -> list[str]:
         """Return the dotted names of the code that computes scores, nulls and ceilings."""
@@ -144,7 +158,7 @@ class CompareResult(Result):
         measures = {standing.measure: standing.as_json() for standing in self.standings}
         return {"measures": measures, "skipped": self.skipped}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure."""
         return [
             {
@@ -246,13 +260,12 @@ def _first(standing: Standing, draws: int) -> Standing:
 
 def _compute(
     request: CompareRequest,
-    nodes: Sequence[Mapping[str, Any]],
+    nodes: Sequence[Node],
     reference: Reference | None,
-    observe: Callable[[int, int], None],
+    observe: OnStep,
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of measures by name, and the reason for each measure that does not apply."""
-    X, Y = request.dataset.dataset, request.Y[0].dataset
-    same_rows(X, Y, request.ids)
+    X, Y = request.pair()
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
@@ -290,20 +303,6 @@ def _compute(
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
         standings[name] = Standing(name, score, *of_measure)
     return standings, skipped
-
-
-def same_rows(X: Any, Y: Any, ids: str | None) -> None:
-    """Refuse Y whose samples are not those of X, judged by ``ids`` and all labels that both have.
-
-    Raises
-    ------
-    InputError
-        The number of samples or a label differs, or X or Y has no label ``ids``.
-    """
-    for dataset in (X, Y):
-        if ids is not None:
-            checks.one_of(ids, dataset.labels, f"label of {dataset.name}")
-    base.same_rows(X, Y)
 
 
 def labeled(Y: Any) -> list[Data]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from simopt.analysis.good_score import good_scores
 from simopt.analysis.reading import read_at
 from simopt.analysis.standing import Standing
 from simopt.components import principal_components
+from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.optimization.captured import captured_variance
@@ -27,18 +28,15 @@ from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
 from simopt.store import shelf
 from simopt.store.reader import Run
-from simopt.typing import FloatArray
+from simopt.typing import Node
 from simopt.workflows import compare, run
-from simopt.workflows.compare import DRAWS, CompareRequest, same_rows
+from simopt.workflows.compare import DRAWS, CompareRequest
 from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
-from simopt.workflows.result import Result
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    Watch = Callable[[RunRequest], AbstractContextManager[Callable[[State], None]]]
+Watch = Callable[[RunRequest], AbstractContextManager[Callable[[State], None]]]
 
 DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
 """The default measures."""
@@ -71,7 +69,7 @@ class ExplainRequest:
         X: Data,
         Y: Data,
         template: RunRequest,
-        nodes: Sequence[Mapping[str, Any]],
+        nodes: Sequence[Node],
         *,
         decoded: bool,
         **options: Any,
@@ -125,7 +123,7 @@ class ExplainResult(Result, Explanation):
 
         return [*sentences(self), own_sentence(self)]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure."""
         return [
             {
@@ -182,8 +180,7 @@ def carry_out(
         ``should_stop`` returned True; the same request resumes the run.
     """
     scores = request.scores
-    X, Y = scores.dataset.dataset, scores.Y[0].dataset
-    same_rows(X, Y, scores.ids)
+    X, Y = scores.pair()
     chosen = {name_of(one.measure): measures.build(one.measure) for one in request.runs}
     for measure in chosen.values():
         if not measure.differentiable:
@@ -200,7 +197,7 @@ def carry_out(
             )
     standings = compare.carry_out(scores, should_stop=should_stop, reference=reference).standings
     y = Y.samples().astype(np.float64)
-    own = _own(request, reference, y)
+    own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
     limited = any(standing.ceiling is not None for standing in standings)
     decoded = next((made.reference_decoding for made in runs.values() if made.reference_decoding), {})
@@ -236,13 +233,13 @@ def carry_out(
     )
 
 
-def _own(request: ExplainRequest, reference: Reference, y: FloatArray) -> Own:
-    X, Y, node = request.scores.dataset.dataset, request.scores.Y[0].dataset, request.runs[0].decoder
-    captured = captured_variance(Moments(reference, torch.from_numpy(y))).numpy()
+def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
+    y = torch.from_numpy(Y.samples().astype(np.float64))
+    captured = captured_variance(Moments(reference, y)).numpy()
     decoding = {}
-    if node:
+    if decoder:
         responses = Y.samples().reshape(*X.responses.shape[:-1], -1)
-        decoded = run_decoding.build(node, X).decode(responses)
+        decoded = run_decoding.build(decoder, X).decode(responses)
         decoding = {variable: outcome.accuracy for variable, outcome in decoded.items()}
     return Own(captured, defects.is_captured(captured, *y.shape), decoding)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from simopt.ranges.pair import Implied, PairSearch, implied
 from simopt.ranges.region import Region
 from simopt.ranges.result import ANALYSIS, JointRange, content, read
 from simopt.ranges.square import Reached, Square, SquareOptions, edges
-from simopt.store import layout, reader, shelf
+from simopt.store import layout, shelf
 from simopt.store.errors import resuming_errors
 from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
@@ -40,11 +40,8 @@ from simopt.workflows.request import (
     quiet,
     stored_alike,
 )
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest, stored_runs
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simopt.workflows.result import Axes, Result, Rows
+from simopt.workflows.run_request import runs_of
 
 PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_corr", "ridge100_cv5", "linreg")
 """The measures of the paper, arXiv:2407.07059."""
@@ -113,10 +110,7 @@ class JointRequest(Request[JointRange]):
         InputError
             An option is out of its range, or a measure has no gradient.
         """
-        a, b = (
-            replace(measures.build(node), name=name)
-            for node, name in zip(self.measures, self.names, strict=True)
-        )
+        a, b = (replace(measures.build(node), name=name_of(node)) for node in self.measures)
         check_measures([a, b])
         return a, b
 
@@ -205,7 +199,7 @@ class JointResult(Result, JointRange):
         verdict = f", {self.verdict}" if self.verdict else ""
         return [f"area {self.region.area:.4f}{verdict}", *filter(None, [self.sentence()])]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each level of the first measure, or for each pair of targets."""
         a, b = self.names
         if self.region is not None:
@@ -401,9 +395,8 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
     tracked: list[FloatArray] = [np.empty((0, 2))]
     (node_a, node_b), (a, b) = request.measures, request.names
     for node, other, order in ((node_a, b, 1), (node_b, a, -1)):
-        for path in stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir)):
-            run = shelf.if_whole(reader.finished, path)
-            if run is not None and other in run.tracked:
+        for run in runs_of(node, request):
+            if other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)  # (T * R, 2)
                 tracked.append(pairs[:, ::order])  # of a run of b, b comes first: turned round
     return np.concatenate(tracked)

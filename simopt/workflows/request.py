@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from simopt.store.hashes import FileHashes
 from simopt.store.image import Stored
 from simopt.store.provenance import provenance
 from simopt.store.shelf import Stores
+from simopt.typing import Node, OnStep
 from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
@@ -48,7 +49,7 @@ def no_influence(default: Any) -> Any:
     return field(default=default, metadata={"identity": False})
 
 
-def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> Callable[[int, int], None]:
+def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> OnStep:
     """Return a function to call after each step: it reports progress, and raises if work has to stop.
 
     For work that keeps no checkpoint: raising loses what was done.
@@ -307,7 +308,7 @@ def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
     return node
 
 
-def name_of(node: Mapping[str, Any]) -> str:
+def name_of(node: Node) -> str:
     """Return the name of a measure's node; a user's function without a name has that of the function."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
@@ -323,11 +324,14 @@ def measure_nodes(measures: Any, **options: Any) -> tuple[dict[str, Any], ...]:
     """
     listed = measures if isinstance(measures, list | tuple) else [measures]
     nodes = tuple(measure_node(measure, **options) for measure in listed)
-    distinct_names(nodes)
+    names = [name_of(node) for node in nodes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")
     return nodes
 
 
-def as_listed(node: Mapping[str, Any]) -> bool:
+def as_listed(node: Node) -> bool:
     """Return whether a measure has the options of the catalogue's measure of this name.
 
     Closed forms and bounds are proved for those options only.
@@ -349,17 +353,3 @@ def _of_object(measure: Any) -> dict[str, Any]:
         node |= node.pop("options")
     node.pop("aliases", None)
     return node
-
-
-def distinct_names(nodes: Sequence[Mapping[str, Any]]) -> None:
-    """Check that no two measures have the same name.
-
-    Raises
-    ------
-    InputError
-        Two have.
-    """
-    names = [name_of(node) for node in nodes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")

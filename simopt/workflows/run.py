@@ -11,12 +11,13 @@ import numpy as np
 
 from simopt import catalogue
 from simopt.optimization.trajectory import StopReason, Trajectory
+from simopt.report.tables import PCS, summarize
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows.data import DataLike
 from simopt.workflows.request import ShouldStop, measure_node, never
-from simopt.workflows.result import Result
+from simopt.workflows.result import Result, Rows
 from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ class RunResult(Result, Trajectory):
 
     def main_numbers(self) -> list[str]:
         """Return steps, final score and why the run stopped; and the half captures of some PCs."""
-        from simopt.report.tables import PCS, summarize
-
         summary = summarize(self.run)
         halves = zip(PCS, summary.rounded_halves(PCS), strict=True)
         captures = ", ".join(f"PC {pc} {half.worded('never')}" for pc, half in halves if half is not None)
@@ -92,17 +91,13 @@ class RunResult(Result, Trajectory):
 
     def values(self) -> Mapping[str, Any]:
         """Return the summary of the run."""
-        from simopt.report.tables import summarize
-
         return {"outcome": self.how, **summarize(self.run).as_json()}
 
     def line(self) -> str:
         """Return the summary of the run in one line."""
-        from simopt.report.tables import summarize
-
         return summarize(self.run).line()
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each replicate and logged state: seed, step, and score of each measure."""
         seeds = np.ravel(self.run.attributes["seeds"]).tolist()
         return [
@@ -192,10 +187,9 @@ def carry_out(
     observe: OnState = lambda state: None,
     *,
     should_stop: ShouldStop = never,
-    wait: bool = False,
 ) -> RunResult:
     """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""
-    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop, wait=wait))
+    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop))
 
 
 def optimize(

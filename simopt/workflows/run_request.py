@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +25,7 @@ from simopt.workflows.request import (
 if TYPE_CHECKING:
     from simopt.measures import Measure
     from simopt.optimization.init import GaussianInit
-    from simopt.typing import OptimizerFactory
+    from simopt.typing import Node, OptimizerFactory
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
@@ -166,3 +166,9 @@ def stored_runs(request: RunRequest) -> list[Path]:
     """Return the finished runs on the same recording with the same measure, most replicates first."""
     runs = [(-np.size(attributes["seeds"]), path) for path, attributes in stored_alike(request)]
     return [path for _, path in sorted(runs)]
+
+
+def runs_of(measure: Node, request: Request[Any]) -> Iterator[Run]:
+    """Yield the finished runs of a measure on the recording of a request, most replicates first."""
+    run = RunRequest(measure=measure, dataset=request.dataset, log=request.log.dir)
+    return filter(None, (shelf.if_whole(run.read, path) for path in stored_runs(run)))

@@ -5,29 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
+from simopt.measures import Measure
 from simopt.store import analysis, shelf
 from simopt.store.config import parsed
 from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
-from simopt.typing import FloatArray
+from simopt.typing import FloatArray, OnStep
 from simopt.workflows import derivations
 from simopt.workflows.data import Data, DataLike
 from simopt.workflows.request import OnProgress, ShouldStop, measure_nodes, name_of, never, quiet, steps
-from simopt.workflows.result import Result
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
-
 
 _SHOWN_PCS = 5
 
@@ -58,7 +53,7 @@ class SensitivityResult(Result, Sensitivities):
         """Return which measures were skipped, and why."""
         return [f"{name}: {reason}" for name, reason in self.skipped.items()]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure, strength and PC; under ``noise_all`` one for all PCs."""
         all_pcs = self.perturbation == "noise_all"
         return [
@@ -157,7 +152,7 @@ def _curves(
     request: SensitivityRequest,
     X: FloatArray,
     chosen: Mapping[str, Measure],
-    observe: Callable[[int, int], None],
+    observe: OnStep,
 ) -> tuple[list[Sensitivity], dict[str, str]]:
     options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation

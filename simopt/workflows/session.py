@@ -36,7 +36,7 @@ from simopt.store.layout import Entry
 from simopt.store.provenance import now
 from simopt.store.reader import Run
 from simopt.store.state import resumed
-from simopt.store.writer import Header, RunLog
+from simopt.store.writer import RunLog
 from simopt.workflows.request import ShouldStop
 from simopt.workflows.run_request import LEFT_OUT, RunRequest
 
@@ -97,7 +97,6 @@ class Session:
             start,
             factory,
             seeds=request.seeds,
-            units=X.shape[1],
             target=request.target,
             max_steps=request.max_steps,
             tracked=tracked.values(),
@@ -113,9 +112,7 @@ class Session:
         """Carry out the run from its start, or from the last checkpoint ``before``."""
         request = self.request
         self.started = self.saved = time.monotonic()
-        ratio = self.reference.variance_ratio.cpu().numpy()
-        header = Header(self._attributes(), ratio, tuple(request.track))
-        self._warn_if_large(header)
+        attributes = self._attributes()
         if before is not None:
             with resuming_errors(request.path):
                 self.ascent.restore(resumed(before))
@@ -124,8 +121,10 @@ class Session:
             # The file says when the run was first started, and for how long all its processes worked.
             first = {name: before.attributes[name] for name in ("created", "wall_seconds")}
             self.seconds_before = float(first["wall_seconds"])
-            header = replace(header, attributes={**header.attributes, **first})
-        self.log = RunLog(header, before)
+            attributes |= first
+        ratio = self.reference.variance_ratio.cpu().numpy()
+        self.log = RunLog(attributes, ratio, request.track, before)
+        self._warn_if_large()
         # Thinning goes on from the last logged score, so a resumed run logs what an uninterrupted one does.
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
@@ -163,9 +162,9 @@ class Session:
             **self.request.about(),
         }
 
-    def _warn_if_large(self, header: Header) -> None:
+    def _warn_if_large(self) -> None:
         log = self.request.log
-        size = header.row_bytes() * (1 + self.request.max_steps // log.every)
+        size = self.log.row_bytes * (1 + self.request.max_steps // log.every)
         if size > _LARGE_BYTES and not log.score_step:
             warn(
                 f"scores and captured variance will take up to {size / 1e9:.1f} GB of memory; log less with "
