@@ -60,8 +60,7 @@ class Ascent(Replicates):
         read_every: int | None = None,
     ) -> None:
         super().__init__(bound, Y0, optimizer, target)
-        self.rows = rows
-        self._max_steps = max_steps
+        self.rows, self._max_steps = rows, max_steps
         if read_every is None:
             read_every = 1 if self.Y.device.type == "cpu" else _READ_EVERY
         checks.whole(read_every, 1, "read_every")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import h5py
 
-from simopt.errors import StorageError, UnfinishedError
+from simopt.errors import OtherSchemaError, StorageError, UnfinishedError
 from simopt.store import image, layout
 from simopt.store.errors import reading_errors
 from simopt.store.image import Array, Stored
@@ -131,6 +131,12 @@ def opened(path: Path, analysis: str) -> Iterator[tuple[h5py.File, str]]:
         kind = kind_of(about)
         if kind != analysis:
             raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
-        layout.check_schema(path, analysis, about.get("schema"))
+        schema = about.get("schema")
+        if schema not in layout.SCHEMAS:
+            # A file of a later version must not be replaced.
+            later = isinstance(schema, int) and schema > layout.SCHEMA
+            error = OtherSchemaError if later else StorageError
+            reads = f"this version of simopt reads schema {layout.SCHEMA}"
+            raise error(f"{path}: {analysis} of schema {schema!r}; {reads}.")
         # Schema 1 had no status: only finished analyses were stored.
         yield file, text(about.get("status", layout.FINISHED))

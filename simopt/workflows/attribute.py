@@ -126,10 +126,7 @@ class AttributeResult(Result, Attribution):
 
 
 def carry_out(
-    request: AttributeRequest,
-    observe: OnProgress = quiet,
-    *,
-    should_stop: ShouldStop = never,
+    request: AttributeRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never
 ) -> AttributeResult:
     """Return the stored attribution, or compute and store it.
 

@@ -197,10 +197,7 @@ class CompareResult(Result):
 
 
 def carry_out(
-    request: CompareRequest,
-    *,
-    should_stop: ShouldStop = never,
-    reference: Reference | None = None,
+    request: CompareRequest, *, should_stop: ShouldStop = never, reference: Reference | None = None
 ) -> CompareResult:
     """Return the scores with nulls and ceilings: those that are stored are read, the others computed.
 
@@ -259,10 +256,7 @@ def _first(standing: Standing, draws: int) -> Standing:
 
 
 def _compute(
-    request: CompareRequest,
-    nodes: Sequence[Node],
-    reference: Reference | None,
-    observe: OnStep,
+    request: CompareRequest, nodes: Sequence[Node], reference: Reference | None, observe: OnStep
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of measures by name, and the reason for each measure that does not apply."""
     X, Y = request.pair()

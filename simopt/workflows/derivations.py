@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +251,7 @@ class LearningResult(Result):
     dataset: str
     source: str
     spectrum: FloatArray
-    learned: list[Learned] = field(default_factory=list)
+    learned: list[Learned]
 
     @property
     def title(self) -> str:

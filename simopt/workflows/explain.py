@@ -65,14 +65,7 @@ class ExplainRequest:
 
     @classmethod
     def of(
-        cls,
-        X: Data,
-        Y: Data,
-        template: RunRequest,
-        nodes: Sequence[Node],
-        *,
-        decoded: bool,
-        **options: Any,
+        cls, X: Data, Y: Data, template: RunRequest, nodes: Sequence[Node], *, decoded: bool, **options: Any
     ) -> ExplainRequest:
         """Return the request of the measures ``nodes``, each with a run that is otherwise like ``template``.
 

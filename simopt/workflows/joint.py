@@ -203,18 +203,14 @@ class JointResult(Result, JointRange):
         """Return a row for each level of the first measure, or for each pair of targets."""
         a, b = self.names
         if self.region is not None:
-            columns = zip(self.region.levels, self.region.b_min, self.region.b_max, strict=True)
-            return [
-                {a: float(level), f"least {b}": float(low), f"largest {b}": float(high)}
-                for level, low, high in columns
-            ]
-        if self.square is None:
+            keys: tuple[str, ...] = (a, f"least {b}", f"largest {b}")
+            columns = [self.region.levels, self.region.b_min, self.region.b_max]
+        elif self.square is not None:
+            keys = (f"target {a}", f"target {b}", a, b)
+            columns = [*self.square.targets.T, *self.square.end.T]
+        else:
             return []
-        pairs = zip(self.square.targets.tolist(), self.square.end.tolist(), strict=True)
-        return [
-            {f"target {a}": target_a, f"target {b}": target_b, a: end_a, b: end_b}
-            for (target_a, target_b), (end_a, end_b) in pairs
-        ]
+        return [dict(zip(keys, row, strict=True)) for row in np.column_stack(columns).tolist()]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the region, or the targets and what was reached, and return the axes."""
@@ -233,11 +229,7 @@ class JointResult(Result, JointRange):
 
 
 def carry_out(
-    request: JointRequest,
-    observe: OnProgress = quiet,
-    *,
-    should_stop: ShouldStop = never,
-    wait: bool = False,
+    request: JointRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never, wait: bool = False
 ) -> JointResult:
     """Return the stored joint range of two measures, resume an unfinished search, or make it.
 

@@ -76,8 +76,7 @@ class RunResult(Result, Trajectory):
     @property
     def title(self) -> str:
         """The measure, the dataset and the number of replicates."""
-        dataset, source = self.run.attributes["dataset"], self.run.attributes["source"]
-        return f"{self.run.measure} on {dataset} ({source}), {self.score.shape[1]} replicate(s) of Y"
+        return f"{self.run.measure} on {self.run.dataset}, {self.score.shape[1]} replicate(s) of Y"
 
     def main_numbers(self) -> list[str]:
         """Return steps, final score and why the run stopped; and the half captures of some PCs."""
@@ -183,10 +182,7 @@ def find_or_make(
 
 
 def carry_out(
-    request: RunRequest,
-    observe: OnState = lambda state: None,
-    *,
-    should_stop: ShouldStop = never,
+    request: RunRequest, observe: OnState = lambda state: None, *, should_stop: ShouldStop = never
 ) -> RunResult:
     """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""
     return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop))

@@ -149,10 +149,7 @@ def _renamed(request: SensitivityRequest, stored: Sensitivities) -> Sensitivitie
 
 
 def _curves(
-    request: SensitivityRequest,
-    X: FloatArray,
-    chosen: Mapping[str, Measure],
-    observe: OnStep,
+    request: SensitivityRequest, X: FloatArray, chosen: Mapping[str, Measure], observe: OnStep
 ) -> tuple[list[Sensitivity], dict[str, str]]:
     options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation

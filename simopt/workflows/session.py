@@ -87,9 +87,8 @@ class Session:
         self.measure, tracked, factory, start = request.built()
         self.dataset = request.dataset.dataset
         self.decoding = run_decoding.build(request.decoder, self.dataset) if request.decoder else None
-        X = self.dataset.samples()
         if reference is None:
-            reference = Reference.of(X, dtype=precision, device=device)
+            reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
         self.reference = reference.to(precision, device)
         self.ascent = setup.prepare(
             self.reference,
@@ -129,10 +128,10 @@ class Session:
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
         self.unwritten = before is None
-        if before is not None and request.path is not None:
+        if before is not None:
             # It is running again: the status of the checkpoint may be interrupted or failed.
             running = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
-            image.write(request.path, replace(before, attributes={**before.attributes, **running}))
+            self._write(replace(before, attributes={**before.attributes, **running}))
         try:
             with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)
@@ -177,7 +176,7 @@ class Session:
         if self.unwritten:
             # Not before the first call: a command that has asked once has its signal handlers in place, so an
             # interrupt from here on waits for the end of a step and finds a file to finish.
-            self._write({})
+            self._write(self._stored({}))
         return self.stopped
 
     def _observe(self, state: State) -> None:
@@ -201,15 +200,12 @@ class Session:
     def _checkpoint(self, status: str, **attributes: Any) -> Stored:
         """Replace the file by the present log and optimizer state, from which the run can be resumed."""
         begun = time.monotonic()
-        stored = self._write({}, self.ascent.state(), status=status, **attributes)
+        stored = self._write(self._stored({}, self.ascent.state(), status=status, **attributes))
         self.saved = time.monotonic()
         self.pause = max(self.request.log.checkpoint_seconds, _WRITING_SHARE * (self.saved - begun))
         return stored
 
-    def _write(
-        self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
-    ) -> Stored:
-        stored = self._stored(results, state, **attributes)
+    def _write(self, stored: Stored) -> Stored:
         self.unwritten = False
         if self.request.path is not None:
             image.write(self.request.path, stored)
@@ -229,7 +225,7 @@ class Session:
         end = {"stop_reason": reason.value, "finished": now()}
         if reason is StopReason.INTERRUPTED:
             return self._checkpoint(layout.INTERRUPTED, **end)
-        return self._write(self._results(), status=layout.FINISHED, **end)
+        return self._write(self._stored(self._results(), status=layout.FINISHED, **end))
 
     def _fail(self, error: Exception) -> None:
         """Write a file that says that the run failed, with the last checkpoint if that can be resumed."""
