@@ -62,8 +62,9 @@ class RunLog:
         """Append one logged state, given as one row for each dataset with the axis T."""
         for entry, logged in self._logged.items():
             if self._rows == len(logged):
-                more = np.empty((max(_FIRST_ROWS, self._rows), *logged.shape[1:]), logged.dtype)
-                self._logged[entry] = np.concatenate([logged, more])
+                grown = np.empty((max(_FIRST_ROWS, 2 * self._rows), *logged.shape[1:]), logged.dtype)
+                grown[: self._rows] = logged
+                self._logged[entry] = grown
             self._logged[entry][self._rows] = row[entry]
         self._rows += 1
 
