@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from simopt.workflows.compare import compare
     from simopt.workflows.explain import explain
     from simopt.workflows.joint import joint
-    from simopt.workflows.loading import load_result
+    from simopt.workflows.result import load_result
     from simopt.workflows.run import RunResult, optimize
     from simopt.workflows.sensitivity import sensitivity
 
 __version__ = "0.1.0"
 
 _DEFINED_IN = {
-    "Dataset": ("simopt.datasets", "Dataset"),
-    "RunResult": ("simopt.workflows.run", "RunResult"),
-    "Trajectory": ("simopt.optimization.trajectory", "Trajectory"),
-    "attribute": ("simopt.workflows.attribute", "attribute"),
-    "card": ("simopt.workflows.card", "card"),
-    "compare": ("simopt.workflows.compare", "compare"),
-    "explain": ("simopt.workflows.explain", "explain"),
-    "joint": ("simopt.workflows.joint", "joint"),
-    "load_dataset": ("simopt.datasets", "load"),
-    "load_result": ("simopt.workflows.loading", "load_result"),
-    "optimize": ("simopt.workflows.run", "optimize"),
-    "score": ("simopt.measures", "score"),
-    "sensitivity": ("simopt.workflows.sensitivity", "sensitivity"),
+    "Dataset": "simopt.datasets:Dataset",
+    "RunResult": "simopt.workflows.run:RunResult",
+    "Trajectory": "simopt.optimization.trajectory:Trajectory",
+    "attribute": "simopt.workflows.attribute:attribute",
+    "card": "simopt.workflows.card:card",
+    "compare": "simopt.workflows.compare:compare",
+    "explain": "simopt.workflows.explain:explain",
+    "joint": "simopt.workflows.joint:joint",
+    "load_dataset": "simopt.datasets:load",
+    "load_result": "simopt.workflows.result:load_result",
+    "optimize": "simopt.workflows.run:optimize",
+    "score": "simopt.measures:score",
+    "sensitivity": "simopt.workflows.sensitivity:sensitivity",
 }
 
 __all__ = [
@@ -75,8 +75,7 @@ if not TYPE_CHECKING:  # for a type checker, any name would exist
 
     def __getattr__(name: str) -> Any:
         if name in _DEFINED_IN:
-            module, attribute = _DEFINED_IN[name]
-            return getattr(importlib.import_module(module), attribute)
+            return pkgutil.resolve_name(_DEFINED_IN[name])
         if name in _submodules():
             return importlib.import_module(f"simopt.{name}")
         raise AttributeError(f"module 'simopt' has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -23,7 +22,7 @@ values synchronize less often, but compute and discard up to that many steps aft
 run."""
 
 
-class Ascent:
+class Ascent(Replicates):
     """R optimizations of one measure, run together as a batch.
 
     Parameters
@@ -60,20 +59,12 @@ class Ascent:
         rows: Span | None = None,
         read_every: int | None = None,
     ) -> None:
-        self.bound = bound
-        self.rows = rows
-        self._replicates = Replicates(bound, Y0, optimizer, target)
-        self.Y = self._replicates.Y  # updated in place
-        self._max_steps = max_steps
+        super().__init__(bound, Y0, optimizer, target)
+        self.rows, self._max_steps = rows, max_steps
         if read_every is None:
             read_every = 1 if self.Y.device.type == "cpu" else _READ_EVERY
         checks.whole(read_every, 1, "read_every")
-        self.read_every = 1 if self._replicates.by_closure else read_every
-
-    @property
-    def step(self) -> int:
-        """Number of updates made."""
-        return self._replicates.step
+        self.read_every = 1 if self.by_closure else read_every
 
     def run(
         self,
@@ -99,16 +90,16 @@ class Ascent:
             With :attr:`StopReason.NOT_FINITE` the last state is not observed.
         """
         if self.read_every == 1:
-            states = each_step(self._replicates, self._max_steps)
+            states = each_step(self, self._max_steps)
         else:
-            states = every_kth_step(self._replicates, self._max_steps, self.read_every, every)
+            states = every_kth_step(self, self._max_steps, self.read_every, every)
         while True:
             state = next(states)  # one step
             reason = self._ended(state, should_stop)
             if reason is not None:
                 # Y is that of the state that ended the run, but steps of the same block may be counted beyond
                 # it.
-                self._replicates.step = state.step
+                self.step = state.step
                 if reason is not StopReason.NOT_FINITE:
                     observe(replace(state, last=True, settled=True))
                 return reason
@@ -121,7 +112,7 @@ class Ascent:
         # NaN compares as not below the target, so finiteness is checked first.
         if not state.score.isfinite().all():
             return StopReason.NOT_FINITE
-        if not self._replicates.below(state.score).any():
+        if not self.below(state.score).any():
             return StopReason.TARGET
         if state.step >= self._max_steps:
             return StopReason.MAX_STEPS
@@ -131,17 +122,3 @@ class Ascent:
         """Return the current Y, or the Y of a state, with all samples, (R, samples, units)."""
         Y = self.Y if Y is None else Y
         return Y if self.rows is None else self.rows.expand(Y)
-
-    def state(self) -> dict[str, Any]:
-        """Return what resuming needs: the step, Y and the optimizers' states, not copied."""
-        return self._replicates.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state that :meth:`state` returned.
-
-        Raises
-        ------
-        ValueError, KeyError, RuntimeError
-            The state belongs to another run: other shapes, or other options of the optimizer.
-        """
-        self._replicates.restore(state)

@@ -23,7 +23,6 @@ def prepare(
     optimizer: OptimizerFactory,
     *,
     seeds: Sequence[int],
-    units: int,
     target: float,
     max_steps: int,
     tracked: Iterable[Measure] = (),
@@ -37,12 +36,11 @@ def prepare(
     measure : Measure
         Whose score is optimized.
     init : callable
-        Makes Y0; see :class:`simopt.optimization.init.GaussianInit`.
+        Makes Y0, with as many units as the recording unless it says otherwise; see
+        :class:`simopt.optimization.init.GaussianInit`.
     optimizer : callable
         Makes a torch optimizer from a list of parameters.
     seeds : sequence of int, length R
-    units : int
-        Of the recording; Y has as many unless ``init`` says otherwise.
     target : float
         Score at which a replicate stops.
     max_steps : int
@@ -60,15 +58,14 @@ def prepare(
         The measure gives nearly the same score to all datasets of this shape.
     """
     check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
-    seeds, target, max_steps = [int(seed) for seed in seeds], float(target), int(max_steps)
-    Y0 = start(init, seeds, reference.samples, units, reference.scores.dtype)
+    Y0 = start(init, seeds, reference.samples, reference.responses.shape[-1], reference.scores.dtype)
     weakness = measure.degenerate(reference.samples, Y0.shape[-1])
     if weakness is not None:
         warn(f"{measure.name}: {weakness}", DegenerateWarning)
     rows = Span(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None
     if rows is not None:
         reference, Y0 = rows.reference, rows.reduce(Y0)
-    ascent = Ascent(measure.bind(reference), Y0, optimizer, target, max_steps, rows)
+    ascent = Ascent(measure.bind(reference), Y0, optimizer, float(target), max_steps, rows)
     # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
         raise InputError(f"{measure.name} returned no gradient and cannot be optimized; track it instead.")

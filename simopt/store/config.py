@@ -6,17 +6,15 @@ from typing import Any
 
 import yaml
 
-# safe_load raises more than YAMLError: its constructors raise KeyError for `!!bool maybe`, AttributeError for
-# `!!timestamp never`, IndexError for `!!int ''`, and nested brackets reach the recursion limit.
-_UNREADABLE = (
-    yaml.YAMLError, LookupError, AttributeError, ValueError, TypeError, ArithmeticError, RecursionError,
-)  # fmt: skip
+from simopt.store.errors import UNREADABLE
 
 
 def parsed(text: object) -> dict[Any, Any] | None:
     """Return a configuration of plain values from YAML; None if the text is not a mapping in YAML."""
     try:
         content = yaml.safe_load(text)  # type: ignore[arg-type]
-    except _UNREADABLE:
+    # safe_load raises more than YAMLError: its constructors raise KeyError for `!!bool maybe`, AttributeError
+    # for `!!timestamp never`, IndexError for `!!int ''`, and nested brackets reach the recursion limit.
+    except (yaml.YAMLError, *UNREADABLE):
         return None
     return content if isinstance(content, dict) else None

@@ -87,7 +87,7 @@ def resuming_errors(path: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise StorageError(
             f"{path}: cannot be resumed; another version of simopt may have saved it. Delete it to start "
             "over, or use force=true."

@@ -13,12 +13,10 @@ While the run is not finished, the group ``resume`` holds the state of the optim
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simopt.errors import OtherSchemaError, StorageError
 from simopt.store.image import Array
 
 SCHEMA = 2
@@ -59,22 +57,6 @@ ATTRIBUTES = {
 
 DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 """Attributes of every dataset of :func:`reference_decoding`."""
-
-
-def check_schema(path: Path, what: str, schema: object) -> None:
-    """Refuse a file whose schema version cannot be read.
-
-    Raises
-    ------
-    OtherSchemaError
-        A later version of simopt wrote the file, so it must not be replaced.
-    StorageError
-        The value is not a schema version.
-    """
-    if schema not in SCHEMAS:
-        later = isinstance(schema, int) and schema > SCHEMA
-        kind = OtherSchemaError if later else StorageError
-        raise kind(f"{path}: {what} of schema {schema!r}; this version of simopt reads schema {SCHEMA}.")
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,11 @@ def now() -> str:
 
 def provenance() -> dict[str, str]:
     """Return the attributes simopt_version, created, versions (JSON) and git of a stored result."""
+    packages = {name: version(name) for name in ("torch", "numpy", "h5py")}
     return {
         "simopt_version": __version__,
         "created": now(),
-        "versions": json.dumps(
-            {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "numpy", "h5py")},
-            }
-        ),
+        "versions": json.dumps({"python": platform.python_version(), **packages}),
         "git": _git_commit(),
     }
 

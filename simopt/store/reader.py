@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from simopt.errors import StorageError
-from simopt.store import image, layout
-from simopt.store.analysis import text
-from simopt.store.errors import reading_errors
+from simopt.store import analysis, image, layout
 from simopt.store.image import Stored
 from simopt.store.shelf import at_work
 from simopt.typing import FloatArray
@@ -113,7 +109,7 @@ def read(path: Path) -> Run:
     StorageError
         The file is not a run file, is of another schema version, or is damaged.
     """
-    with _opened(path) as file:
+    with analysis.opened(path, "run") as (file, _):
         return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
 
 
@@ -125,7 +121,7 @@ def final(path: Path) -> FloatArray | None:
     StorageError
         As :func:`read`.
     """
-    with _opened(path) as file:
+    with analysis.opened(path, "run") as (file, _):
         Y: FloatArray | None = file[layout.FINAL_Y.path][()] if layout.FINAL_Y.path in file else None
         return Y
 
@@ -152,10 +148,7 @@ def unfinished(path: Path) -> Stored | None:
     StorageError
         As :func:`read`.
     """
-    if not path.exists():
-        return None
-    with _opened(path) as file:
-        return image.content(file) if layout.RESUME in file else None
+    return analysis.unfinished(path, "run")
 
 
 def of(stored: Stored, path: Path | None) -> Run:
@@ -175,7 +168,7 @@ def of(stored: Stored, path: Path | None) -> Run:
     about = {**_SINCE_2, **stored.attributes}
     for name, kind in layout.ATTRIBUTES.items():
         if kind.startswith("text"):
-            text(about[name])
+            analysis.text(about[name])
     # A killed process cannot change the status in its file, but its lock is gone.
     running = about["status"] == layout.RUNNING and path is not None
     arrays = {name: array.data for name, array in stored.arrays.items()}
@@ -212,10 +205,3 @@ def of(stored: Stored, path: Path | None) -> Run:
         null=below("reference/null/"),
         attribution=below("final/attribution/"),
     )
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    with reading_errors(path, "run file"), image.opened(path) as file:
-        layout.check_schema(path, "a run", image.attributes_of(file).get("schema"))
-        yield file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,11 +23,9 @@ ResultType = TypeVar("ResultType", covariant=True)
 Content = TypeVar("Content")
 
 _ID_LENGTH = 12
-_POLL_SECONDS = 0.5
-"""Between two calls of ``wait`` while another process holds the lock."""
-_READER_SECONDS = 0.5
-"""How long to wait for the lock before another process counts as at work: :func:`at_work`, which readers
-call, takes the lock for a moment."""
+_LOCK_SECONDS = 0.5
+"""How long to wait for the lock before another process counts as at work (:func:`at_work`, which readers
+call, takes the lock for a moment), and between two calls of ``wait``."""
 
 
 class Stores(Protocol[ResultType]):
@@ -40,11 +39,24 @@ class Stores(Protocol[ResultType]):
     def force(self) -> bool:
         """Whether to make the result again even if it is stored."""
 
+    @abstractmethod
     def read(self, path: Path) -> ResultType:
-        """Return the finished result in a file, or raise a StorageError."""
+        """Return the finished result in a file.
+
+        Raises
+        ------
+        StorageError
+            The file is broken, unfinished, or of another kind.
+        """
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the content of a file from which the result can be resumed; None if it cannot."""
+        """Return the content of a file from which the result can be resumed; None if it holds no checkpoint.
+
+        Raises
+        ------
+        StorageError
+            The file is broken or of another kind.
+        """
 
 
 def digest(identity: Mapping[str, Any]) -> str:
@@ -144,7 +156,7 @@ def find(
     requested = [] if request.path is None else [request.path]
     for path in [*requested, *among]:
         try:
-            result = if_whole(request.read, path) if path.exists() else None
+            result = if_whole(request.read, path)
         except OtherSchemaError:
             if path in requested:
                 raise
@@ -208,7 +220,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
     lock = filelock.FileLock(folder / layout.LOCK_FILE)
     while True:
         try:
-            lock.acquire(timeout=_READER_SECONDS if wait is None else _POLL_SECONDS)
+            lock.acquire(timeout=_LOCK_SECONDS)
             break
         except filelock.Timeout as error:
             if wait is None:

@@ -41,7 +41,7 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
     arrays: dict[str, Array] = {}
 
     def walk(node: Any, at: str) -> Any:
-        if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        if dataclasses.is_dataclass(node):
             node = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
         if hasattr(node, "detach"):  # a tensor; this module does not import torch
             return {"tensor": keep(node.detach().cpu().numpy(), at)}

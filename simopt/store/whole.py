@@ -68,5 +68,5 @@ def _at_work(process: str) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, ValueError):
-        return True
+        pass
     return True

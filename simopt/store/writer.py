@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,70 +17,49 @@ _FIRST_ROWS = 64
 """Capacity of a new log; it doubles when it is full."""
 
 
-@dataclass(frozen=True)
-class Header:
-    """The facts of a run that are known before it starts.
+class RunLog:
+    """The logged states of one run, and the facts that are known before it starts.
 
-    Attributes
+    Parameters
     ----------
     attributes : mapping
         With the keys of ``layout.ATTRIBUTES``; ``seeds`` holds R of them.
     pc_variance : array, (K,)
         Explained variance ratio of each PC of the recording.
-    replicates : int
-        R.
-    tracked : tuple of str
+    tracked : sequence of str
         Names of the measures that are evaluated but not optimized.
-    """
-
-    attributes: Mapping[str, Any]
-    pc_variance: FloatArray  # (K,)
-    replicates: int
-    tracked: tuple[str, ...] = ()
-
-    def rows(self) -> dict[Entry, tuple[int, ...]]:
-        """Return the datasets with the axis T, each with the shape of one row."""
-        r, k = self.replicates, len(self.pc_variance)
-        grown: dict[Entry, tuple[int, ...]] = {
-            layout.STEP: (),
-            layout.SCORE: (r,),
-            layout.CAPTURED_VARIANCE: (r, k),
-        }
-        return grown | {layout.tracked(name): (r,) for name in self.tracked}
-
-    def row_bytes(self) -> int:
-        """Return the memory of one logged state, in bytes."""
-        return sum(
-            int(np.prod(shape, dtype=int)) * np.dtype(entry.dtype).itemsize
-            for entry, shape in self.rows().items()
-        )
-
-
-class RunLog:
-    """The logged states of one run.
-
-    Parameters
-    ----------
-    header : Header
     before : Stored, optional
         Content of the file of an earlier session; its logged states are kept.
+
+    Attributes
+    ----------
+    row_bytes : int
+        The memory of one logged state.
     """
 
-    def __init__(self, header: Header, before: Stored | None = None) -> None:
-        self.header = header
+    def __init__(
+        self,
+        attributes: Mapping[str, Any],
+        pc_variance: FloatArray,
+        tracked: Sequence[str] = (),
+        before: Stored | None = None,
+    ) -> None:
+        self._attributes, self._pc_variance = attributes, pc_variance
         self._rows = 0
+        r, k = len(attributes["seeds"]), len(pc_variance)
+        shapes = {layout.STEP: (), layout.SCORE: (r,), layout.CAPTURED_VARIANCE: (r, k)}
+        shapes |= {layout.tracked(name): (r,) for name in tracked}
         # Arrays that double in capacity instead of a list of rows: many small arrays allocated between the
         # large tensors of a run would fragment the heap, and the process would keep growing.
-        self._logged = {
-            entry: np.empty((_FIRST_ROWS, *shape), entry.dtype) for entry, shape in header.rows().items()
-        }
+        self._logged = {entry: np.empty((_FIRST_ROWS, *shapes[entry]), entry.dtype) for entry in shapes}
+        self.row_bytes = sum(logged[0].nbytes for logged in self._logged.values())
         if before is not None:
             for entry in self._logged:
                 self._logged[entry] = np.array(before.arrays[entry.path].data, entry.dtype)
             self._rows = len(self._logged[layout.STEP])
 
     def append(self, row: Mapping[Entry, Any]) -> None:
-        """Append one logged state, given as one row for each dataset of :meth:`Header.rows`."""
+        """Append one logged state, given as one row for each dataset with the axis T."""
         for entry, logged in self._logged.items():
             if self._rows == len(logged):
                 grown = np.empty((max(_FIRST_ROWS, 2 * self._rows), *logged.shape[1:]), logged.dtype)
@@ -106,17 +84,17 @@ class RunLog:
         Parameters
         ----------
         attributes : mapping
-            Replace those of the header.
+            Replace those that were known at the start.
         results : mapping of Array
             Datasets beside the logged states, by path.
         state : mapping, optional
             State of the optimization, if the run is to be resumed from here.
         """
-        variance = self.header.pc_variance
-        arrays = layout.REPLICATE.at(self.header.attributes["seeds"]) | layout.PC_VARIANCE.at(variance)
+        variance = self._pc_variance
+        arrays = layout.REPLICATE.at(self._attributes["seeds"]) | layout.PC_VARIANCE.at(variance)
         arrays |= layout.PC.at(np.arange(1, len(variance) + 1))
         for entry in self._logged:
             arrays |= entry.at(self.logged(entry))
         arrays |= results
         parts, groups = ({}, {}) if state is None else checkpoint(state)
-        return Stored({**self.header.attributes, **attributes}, arrays | parts, groups)
+        return Stored({**self._attributes, **attributes}, arrays | parts, groups)

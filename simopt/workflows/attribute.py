@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,18 +13,23 @@ from simopt import checks, measures
 from simopt.analysis import attribution
 from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
+from simopt.datasets.base import same_rows
+from simopt.measures import Measure
 from simopt.store import shelf
 from simopt.store.image import Stored
-from simopt.workflows.compare import same_rows
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import OnProgress, Request, measure_node, name_of, never, quiet, steps
-from simopt.workflows.result import Result
+from simopt.workflows.request import (
+    OnProgress,
+    Request,
+    ShouldStop,
+    measure_node,
+    name_of,
+    never,
+    quiet,
+    steps,
+)
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import LEFT_OUT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
 
 PARTS = (*LEFT_OUT, "x-units")
 
@@ -103,12 +108,13 @@ class AttributeResult(Result, Attribution):
         fields = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
         return {**fields, "ranking": self.ranking()}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each part, largest change first."""
         first = {} if self.first_order is None else {"first_order": self.first_order}
-        columns: dict[str, Any] = {"share": self.share, "change": self.change, **first, **self.about}
+        changes = {"share": self.share, "change": self.change, **first}
+        columns = {**{key: values.tolist() for key, values in changes.items()}, **self.about}
         return [
-            {"part": named(self.part, i), **{key: _plain(values[i]) for key, values in columns.items()}}
+            {"part": named(self.part, i), **{key: values[i] for key, values in columns.items()}}
             for i in self.ranking().tolist()
         ]
 
@@ -119,16 +125,8 @@ class AttributeResult(Result, Attribution):
         return draw_attribution(self, ax, self.title)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def carry_out(
-    request: AttributeRequest,
-    observe: OnProgress = quiet,
-    *,
-    should_stop: Callable[[], bool] = never,
-    wait: bool = False,
+    request: AttributeRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never
 ) -> AttributeResult:
     """Return the stored attribution, or compute and store it.
 
@@ -145,7 +143,7 @@ def carry_out(
     def make() -> Callable[[Stored | None], AttributeResult]:
         X, Y = request.dataset.dataset, request.Y.dataset
         measure = measures.build(request.measure)
-        same_rows(X, Y, None)
+        same_rows(X, Y)
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)
@@ -164,7 +162,7 @@ def carry_out(
 
         return work
 
-    result, how = shelf.find_or_make(request, make, wait=should_stop if wait else None)
+    result, how = shelf.find_or_make(request, make)
     # A stored result may have been made under other names of the same measure and the same Y.
     return replace(result, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from simopt import catalogue, measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
-from simopt.measures import Reference
+from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
@@ -30,15 +30,19 @@ from simopt.workflows import joint, run, sensitivity
 from simopt.workflows.data import DataLike
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
-from simopt.workflows.request import OnProgress, as_listed, measure_node, name_of, never, quiet
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest, stored_runs
+from simopt.workflows.request import (
+    OnProgress,
+    ShouldStop,
+    as_listed,
+    measure_node,
+    name_of,
+    never,
+    quiet,
+    stored_alike,
+)
+from simopt.workflows.result import Axes, Result, Rows
+from simopt.workflows.run_request import RunRequest
 from simopt.workflows.sensitivity_request import SensitivityRequest
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
 
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = {"starts": 2, "rounds": 2, "steps": 30, "levels": (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
@@ -132,7 +136,7 @@ class CardResult(Result, Card):
         """Return the notes on how the card was made, and why parts are missing."""
         return self.remarks()
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return the facts of the measure, and the scores at which PCs are half captured, one a row."""
         from simopt.report.card import about_table, half_capture_table
 
@@ -158,7 +162,7 @@ def carry_out(
     request: CardRequest,
     observe: OnProgress = quiet,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     reference: Reference | None = None,
 ) -> CardResult:
     """Find or make the parts of a card.
@@ -197,7 +201,7 @@ class _CardMaker:
     """Finds or makes the parts of one card, and collects the reasons for those that are missing."""
 
     def __init__(
-        self, request: CardRequest, reference: Reference, observe: OnProgress, should_stop: Callable[[], bool]
+        self, request: CardRequest, reference: Reference, observe: OnProgress, should_stop: ShouldStop
     ) -> None:
         self.request, self.reference = request, reference
         self.observe, self.should_stop = observe, should_stop
@@ -212,12 +216,13 @@ class _CardMaker:
         self.notes += filter(None, [measure.degenerate(samples, units)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        curve = optimized = None
-        if self._applies("sensitivity", cost):
-            curve = self._part("sensitivity", functools.partial(self._sensitivity, cost))
-        if self._can_optimize("run", cost):
-            optimized = self._part("run", self._run)
-        joints = self._joints() if self._can_optimize("joint", cost) else []
+        no_score = f"{name} does not apply: see cost." if cost is None else ""
+        no_gradient = f"{name} has no gradient: it can be scored, not optimized."
+        no_run = no_score if measure.differentiable else no_gradient
+        curve = self._part("sensitivity", partial(self._sensitivity, cost), no_score)
+        optimized = self._part("run", self._run, no_run)
+        no_joint = no_run if self.request.partners else "left out as requested"
+        joints = self._part("joint", self._joints, no_joint) or []
         hidden = ("_target_", "_object_", "name", "aliases")
         options = {k: v for k, v in self.request.run.measure.items() if k not in hidden and v is not None}
         return CardResult(
@@ -238,12 +243,15 @@ class _CardMaker:
             notes=self.notes,
         )
 
-    def _part(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return a part; if it cannot be made or stored, None, and note the reason.
+    def _part(self, name: str, make: Callable[[], Any], refusal: str = "") -> Any:
+        """Return a part; if it cannot be made or stored or there is a refusal, None, and note the reason.
 
         An unexpected error of a user's function is the reason, too; that of a measure of simopt is a bug, and
         raised.
         """
+        if refusal:
+            self.missing[name] = refusal
+            return None
         try:
             return make()
         except InterruptedRunError:
@@ -258,20 +266,6 @@ class _CardMaker:
                 raise InputError(f"{reason}; expected a function of two tensors, X and Y.") from error
             self.missing[name] = f"{reason}."
         return None
-
-    def _can_optimize(self, part: str, cost: Cost | None) -> bool:
-        if part == "joint" and not self.request.partners:
-            self.missing[part] = "left out as requested"
-        elif not self.measure.differentiable:
-            self.missing[part] = f"{self.measure.name} has no gradient: it can be scored, not optimized."
-        else:
-            return self._applies(part, cost)
-        return False
-
-    def _applies(self, part: str, cost: Cost | None) -> bool:
-        if cost is None:
-            self.missing[part] = f"{self.measure.name} does not apply: see cost."
-        return cost is not None
 
     def _steps(self, part: str) -> OnProgress:
         """Return the observer of a part, which reports it under the name of the measure."""
@@ -306,9 +300,7 @@ class _CardMaker:
         request = self._decoding(self.request.run)
         observe = self._steps("run")
         # With options or keys of the user's own, only the very run that was requested is used.
-        fits, among = None, []
-        if self.request.plain and not self.request.chosen:
-            fits, among = functools.partial(_can_replace, request), stored_runs(request)
+        any_fits = self.request.plain and not self.request.chosen
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DegenerateWarning)  # it is among the notes of the card
             made, _ = run.find_or_make(
@@ -316,8 +308,7 @@ class _CardMaker:
                 lambda state: observe("", state.step, request.max_steps),
                 should_stop=self.should_stop,
                 reference=self.reference,
-                fits=fits,
-                among=among,
+                fits=partial(_can_replace, request) if any_fits else None,
             )
         return made
 
@@ -334,7 +325,7 @@ class _CardMaker:
 
     def _joints(self) -> list[Joint]:
         joints = [
-            self._part(f"joint range with {partner}", functools.partial(self._joint, partner))
+            self._part(f"joint range with {partner}", partial(self._joint, partner))
             for partner in self.request.partners
             if partner != self.measure.name
         ]
@@ -381,7 +372,7 @@ class _CardMaker:
     def _longest(self, request: JointRequest) -> tuple[JointRange, str] | None:
         """Return the longest stored search of a pair on the same data, and how long it was."""
         searches: list[tuple[int, str, Path, bool]] = []
-        for path, attributes in joint.stored_ranges(request):
+        for path, attributes in stored_alike(request):
             config = parsed(attributes.get("config")) or {}
             # The number of units changes the region: on the card, Y has as many as X.
             if attributes.get("mode") == "boundary" and config.get("units") is None:

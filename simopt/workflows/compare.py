@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
-from simopt.analysis.nulls import nulls
+from simopt.analysis.nulls import Null, nulls
 from simopt.analysis.standing import Standing
-from simopt.datasets import base
+from simopt.datasets import Dataset
+from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
+from simopt.typing import Node, OnStep
 from simopt.workflows import result
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import Request, measure_nodes, name_of, never, no_influence, quiet, steps
-from simopt.workflows.result import Result
+from simopt.workflows.request import (
+    Request,
+    ShouldStop,
+    measure_nodes,
+    name_of,
+    never,
+    no_influence,
+    quiet,
+    steps,
+)
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import CEILINGS, NULLS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 DRAWS = 100
-_KIND = "score"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,7 @@ class CompareRequest(Request[Standing]):
         Whether to skip a measure that does not apply, with the reason, instead of raising.
     """
 
-    kind: ClassVar[str] = _KIND
+    kind: ClassVar[str] = "score"
 
     Y: Sequence[Any]
     measures: Sequence[Any] = ("cka",)
@@ -75,6 +82,21 @@ class CompareRequest(Request[Standing]):
         if self.snr is not None:
             checks.at_least(self.snr, 0, "snr", strict=True)
 
+    def pair(self) -> tuple[Dataset, Dataset]:
+        """Return X and Y, which have the same samples judged by ``ids`` and all labels that both have.
+
+        Raises
+        ------
+        InputError
+            The number of samples or a label differs, or X or Y has no label ``ids``.
+        """
+        X, Y = self.dataset.dataset, self.Y[0].dataset
+        for dataset in (X, Y):
+            if self.ids is not None:
+                checks.one_of(self.ids, dataset.labels, f"label of {dataset.name}")
+        same_rows(X, Y)
+        return X, Y
+
     def revises(self) -> list[str]:
         """Return the dotted names of the code that computes scores, nulls and ceilings."""
         targets = [str(node["_target_"]) for node in self.measures]
@@ -82,7 +104,7 @@ class CompareRequest(Request[Standing]):
 
     def read(self, path: Path) -> Standing:
         """Return the stored score of one pair and one measure."""
-        standing: Standing = result.read(path, _KIND, Standing)
+        standing: Standing = result.read(path, self.kind, Standing)
         return standing
 
     def fits(self, standing: Standing) -> bool:
@@ -136,7 +158,7 @@ class CompareResult(Result):
         measures = {standing.measure: standing.as_json() for standing in self.standings}
         return {"measures": measures, "skipped": self.skipped}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure."""
         return [
             {
@@ -156,16 +178,14 @@ class CompareResult(Result):
 
         return draw_standings(self.standings, ax, self.title)
 
-
-class ScoreFile:
-    """The file of one score, which ``compare`` stores for each measure."""
-
-    @staticmethod
-    def load(path: Path) -> CompareResult:
-        """Return the score in a file as a comparison with one measure."""
+    @classmethod
+    def load(cls, path: Path) -> CompareResult:
+        """Return the comparison in a file of :meth:`save`, or that of one measure in a file of ``store=``."""
         attributes = analysis.attributes(path)
-        standing: Standing = result.read(path, _KIND, Standing)
-        return CompareResult(
+        if analysis.kind_of(attributes) != CompareRequest.kind:
+            return super().load(path)
+        standing: Standing = result.read(path, CompareRequest.kind, Standing)
+        return cls(
             name=str(attributes["y"]),
             dataset=str(attributes["dataset"]),
             source=str(attributes["source"]),
@@ -177,11 +197,7 @@ class ScoreFile:
 
 
 def carry_out(
-    request: CompareRequest,
-    *,
-    should_stop: Callable[[], bool] = never,
-    wait: bool = False,
-    reference: Reference | None = None,
+    request: CompareRequest, *, should_stop: ShouldStop = never, reference: Reference | None = None
 ) -> CompareResult:
     """Return the scores with nulls and ceilings: those that are stored are read, the others computed.
 
@@ -201,7 +217,7 @@ def carry_out(
     observe = steps(request.Y[0].shown, quiet, should_stop)
     computed, skipped = _compute(request, missing, reference, observe) if missing else ({}, {})
     scored = {
-        name: _found_or_stored(one, computed.get(name), should_stop if wait else None)
+        name: _found_or_stored(one, computed.get(name))
         for name, one in requests.items()
         if name not in skipped
     }
@@ -221,9 +237,7 @@ def carry_out(
     )
 
 
-def _found_or_stored(
-    request: CompareRequest, computed: Standing | None, wait: Callable[[], bool] | None
-) -> tuple[Standing, str]:
+def _found_or_stored(request: CompareRequest, computed: Standing | None) -> tuple[Standing, str]:
     def keep(before: Stored | None) -> Standing:
         # A score found above may have been replaced since, by another process that drew fewer nulls: then
         # `computed` is None, and it is computed here.
@@ -232,7 +246,7 @@ def _found_or_stored(
         request.write(result.packed(standing, y=request.Y[0].shown))
         return standing
 
-    return shelf.find_or_make(request, lambda: keep, request.fits, wait=wait)
+    return shelf.find_or_make(request, lambda: keep, request.fits)
 
 
 def _first(standing: Standing, draws: int) -> Standing:
@@ -242,20 +256,15 @@ def _first(standing: Standing, draws: int) -> Standing:
 
 
 def _compute(
-    request: CompareRequest,
-    nodes: Sequence[Mapping[str, Any]],
-    reference: Reference | None,
-    observe: Callable[[int, int], None],
+    request: CompareRequest, nodes: Sequence[Node], reference: Reference | None, observe: OnStep
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of measures by name, and the reason for each measure that does not apply."""
-    X, Y = request.dataset.dataset, request.Y[0].dataset
-    same_rows(X, Y, request.ids)
+    X, Y = request.pair()
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
     reference = Reference.of(x) if reference is None else reference
-    scores: dict[str, float] = {}
-    chosen: dict[str, Measure] = {}
+    scored: dict[str, tuple[float, Measure]] = {}
     skipped: dict[str, str] = {}
     for done, node in enumerate(nodes):
         observe(done, len(nodes))
@@ -269,13 +278,13 @@ def _compute(
             skipped[name] = str(error)
             continue
         if math.isfinite(score):
-            scores[name], chosen[name] = score, measure
+            scored[name] = score, measure
         else:
             skipped[name] = f"undefined for these data ({score})"
-    conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
-    usable = list(chosen.values())
-    null = {}
+    usable = [measure for _, measure in scored.values()]
+    null: dict[str, dict[str, Null]] = {}
     if request.draws and usable:
+        conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
         options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
         null = nulls(reference, y, usable, **options, observe=observe)
     limits: dict[str, Ceiling] = {}
@@ -283,30 +292,11 @@ def _compute(
         limits = ceilings.from_snr(x, request.snr, usable)
     elif X.trials is not None and usable:
         limits = ceilings.from_trials(X.trials, usable)
-    return {
-        name: Standing(
-            name,
-            scores[name],
-            null.get(measure.name, {}),
-            limits.get(measure.name),
-            measure.degenerate(*y.shape),
-        )
-        for name, measure in chosen.items()
-    }, skipped
-
-
-def same_rows(X: Any, Y: Any, ids: str | None) -> None:
-    """Refuse Y whose samples are not those of X, judged by ``ids`` and all labels that both have.
-
-    Raises
-    ------
-    InputError
-        The number of samples or a label differs, or X or Y has no label ``ids``.
-    """
-    for dataset in (X, Y):
-        if ids is not None:
-            checks.one_of(ids, dataset.labels, f"label of {dataset.name}")
-    base.same_rows(X, Y)
+    standings = {}
+    for name, (score, measure) in scored.items():
+        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
+        standings[name] = Standing(name, score, *of_measure)
+    return standings, skipped
 
 
 def labeled(Y: Any) -> list[Data]:

@@ -13,7 +13,7 @@ from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.errors import InputError
 from simopt.store.hashes import FileHashes
-from simopt.typing import ArrayLike
+from simopt.typing import ArrayLike, Node
 
 DataLike: TypeAlias = "Data | Dataset | ArrayLike"
 """What public functions take for X and Y: a Dataset, or an array, tensor, pandas or xarray object."""
@@ -37,7 +37,7 @@ class Data:
         The name in tables and figures; None: that of the dataset.
     """
 
-    node: Mapping[str, Any]
+    node: Node
     given: Dataset | None = field(default=None, repr=False)
     label: str | None = None
     _hash_of: Callable[[Path], str] = field(default_factory=FileHashes, init=False, repr=False, compare=False)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simopt.analysis.reading import median_half_capture
 from simopt.errors import InputError, SimoptError
-from simopt.store import shelf
 from simopt.store.errors import writing
-from simopt.store.reader import Run, finished
+from simopt.store.reader import Run
 from simopt.store.whole import put
 from simopt.theory import bounds as proved
 from simopt.theory import derivation as derived
 from simopt.theory.bounds import Range
 from simopt.theory.derivation import Derivation
 from simopt.theory.learning import Comparison, Prediction, StartGradient, compare, gradient_at_start, predict
-from simopt.typing import FloatArray
+from simopt.typing import FloatArray, Node
 from simopt.workflows.request import as_listed, name_of
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest, stored_runs
+from simopt.workflows.result import Result, Rows
+from simopt.workflows.run_request import runs_of
 from simopt.workflows.sensitivity_request import SensitivityRequest
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -64,7 +63,7 @@ class DerivationResult(Result):
             for derivation in self.derivations
         }
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each step of each derivation."""
         return [
             {"subject": derivation.subject, "of": step.of, "rule": step.rule, "after": str(step.after)}
@@ -106,7 +105,7 @@ def derivation(request: SensitivityRequest) -> DerivationResult:
     return DerivationResult([derived.derive(subject, request.perturbation) for subject in subjects])
 
 
-def _default_name(node: Mapping[str, Any]) -> str:
+def _default_name(node: Node) -> str:
     """Return the name of a measure with the options of the catalogue.
 
     Raises
@@ -162,7 +161,7 @@ class BoundsResult(Result):
         ]
         return {"dataset": self.dataset, "source": self.source, "levels": list(LEVELS), "bounds": pairs}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each ordered pair and level."""
         return [
             {"given": given, "implied": implied, "level": level, "lower": float(low), "upper": float(high)}
@@ -252,7 +251,7 @@ class LearningResult(Result):
     dataset: str
     source: str
     spectrum: FloatArray
-    learned: list[Learned] = field(default_factory=list)
+    learned: list[Learned]
 
     @property
     def title(self) -> str:
@@ -277,7 +276,7 @@ class LearningResult(Result):
         measures = {learned.measure: learned.as_json() for learned in self.learned}
         return {"dataset": self.dataset, "source": self.source, "measures": measures}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure and PC: the score at half capture, predicted and of a stored run."""
         rows = []
         for learned in self.learned:
@@ -303,7 +302,7 @@ def learning(request: SensitivityRequest) -> LearningResult:
     return LearningResult(dataset.name, dataset.source, dataset.spectrum(), learned)
 
 
-def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
+def _learned(request: SensitivityRequest, node: Node) -> Learned:
     dataset, name = request.dataset.dataset, name_of(node)
     X = dataset.samples()
     samples, units = X.shape
@@ -315,8 +314,7 @@ def _learned(request: SensitivityRequest, node: Mapping[str, Any]) -> Learned:
         prediction = predict(dataset.spectrum(), samples, units, _default_name(node), seeds=_SEEDS)
     except SimoptError as error:
         refusal = str(error)
-    runs = stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir))
-    run = next(filter(None, (shelf.if_whole(finished, path) for path in runs)), None)
+    run = next(runs_of(node, request), None)
     if prediction is not None and run is not None:
         assert run.half_capture is not None
         comparison = compare(prediction, run.half_capture)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from simopt.analysis.good_score import good_scores
 from simopt.analysis.reading import read_at
 from simopt.analysis.standing import Standing
 from simopt.components import principal_components
+from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.optimization.captured import captured_variance
@@ -26,17 +28,15 @@ from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
 from simopt.store import shelf
 from simopt.store.reader import Run
+from simopt.typing import Node
 from simopt.workflows import compare, run
-from simopt.workflows.compare import DRAWS, CompareRequest, same_rows
+from simopt.workflows.compare import DRAWS, CompareRequest
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import distinct_names, measure_nodes, name_of, never
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest, stored_runs
+from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
+from simopt.workflows.result import Axes, Result, Rows
+from simopt.workflows.run_request import RunRequest
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    Watch = Callable[[RunRequest], AbstractContextManager[Callable[[State], None]]]
+Watch = Callable[[RunRequest], AbstractContextManager[Callable[[State], None]]]
 
 DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
 """The default measures."""
@@ -51,69 +51,38 @@ class ExplainRequest:
 
     Attributes
     ----------
-    X, Y : Data
-        The recording, and the user's data.
+    scores : CompareRequest
+        The scores, of one measure or more, with at least one draw of each null.
     runs : tuple of RunRequest
         One for each measure, on the recording. A stored run that goes at least as far replaces it.
-    draws : int
-        Null datasets to score, of each kind of null.
-    snr : float or None
-        Signal-to-noise ratio of the recording: gives a noise ceiling without single trials.
-    ids : str or None
-        The label that identifies samples.
     """
 
-    kind: ClassVar[str] = "explanation"
-
-    X: Data
-    Y: Data
+    scores: CompareRequest
     runs: tuple[RunRequest, ...]
-    draws: int = DRAWS
-    snr: float | None = None
-    ids: str | None = None
 
     def __post_init__(self) -> None:
-        checks.whole(self.draws, 1, "draws")
-        distinct_names([one.measure for one in self.runs])
+        checks.whole(self.scores.draws, 1, "draws")
 
     @classmethod
     def of(
-        cls,
-        X: Data,
-        Y: Data,
-        template: RunRequest,
-        nodes: Sequence[Mapping[str, Any]],
-        *,
-        decoded: bool,
-        **options: Any,
+        cls, X: Data, Y: Data, template: RunRequest, nodes: Sequence[Node], *, decoded: bool, **options: Any
     ) -> ExplainRequest:
         """Return the request of the measures ``nodes``, each with a run that is otherwise like ``template``.
 
         Unless the caller chose a decoder (``decoded``), the standard one decodes the labels of X.
         """
         ids = options.get("ids")
-        runs = tuple(replace(template, measure=node, dataset=X) for node in nodes)
         if not decoded:
             # The label `ids` has another value for each sample: there is nothing to decode.
             decodable = [label for label in X.dataset.labels if label != ids]
             variables = {} if ids is None else {"variables": decodable}
             decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
-            runs = tuple(replace(one, decoder=decoder) for one in runs)
-        return cls(X=X, Y=Y, runs=runs, **options)
-
-    def fits(self, request: RunRequest) -> Callable[[Run], bool]:
-        """Return the test whether a finished run can replace the requested one.
-
-        It can if it has the same target, start and decoder, and reached the target or had as many steps. The
-        optimizer and the seeds may differ: what counts is what was captured at each score.
-        """
-
-        def fits(stored: Run) -> bool:
-            at_target = stored.attributes["stop_reason"] == StopReason.TARGET.value
-            steps = shelf.parsed(stored.attributes["identity"]).get("max_steps", 0)
-            return request.same(stored, "target", "init") and (at_target or steps >= request.max_steps)
-
-        return fits
+            template = replace(template, decoder=decoder)
+        where = {"log": template.log.dir, "force": template.force}
+        return cls(
+            scores=CompareRequest(dataset=X, Y=(Y,), measures=nodes, **where, **options),
+            runs=tuple(replace(template, measure=node, dataset=X) for node in nodes),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -147,7 +116,7 @@ class ExplainResult(Result, Explanation):
 
         return [*sentences(self), own_sentence(self)]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure."""
         return [
             {
@@ -169,20 +138,22 @@ class ExplainResult(Result, Explanation):
         return draw_standings([explained.standing for explained in self.explained], ax, self.title)
 
 
-def missing(request: ExplainRequest) -> list[RunRequest]:
-    """Return the runs that have to be made: neither they nor others that fit are stored."""
-    return [
-        one
-        for one in request.runs
-        if one.force or shelf.find(one, request.fits(one), stored_runs(one)) is None
-    ]
+def fits(request: RunRequest, stored: Run) -> bool:
+    """Return whether a finished run can replace the requested one.
+
+    It can if it has the same target, start and decoder, and reached the target or had as many steps. The
+    optimizer and the seeds may differ: what counts is what was captured at each score.
+    """
+    at_target = stored.attributes["stop_reason"] == StopReason.TARGET.value
+    steps = shelf.parsed(stored.attributes["identity"]).get("max_steps", 0)
+    return request.same(stored, "target", "init") and (at_target or steps >= request.max_steps)
 
 
 def carry_out(
     request: ExplainRequest,
     watch: Watch = lambda one: nullcontext(lambda state: None),
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
 ) -> ExplainResult:
     """Find or make one run for each measure, and read off it what the score of Y means.
 
@@ -201,8 +172,8 @@ def carry_out(
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the run.
     """
-    X, Y = request.X.dataset, request.Y.dataset
-    same_rows(X, Y, request.ids)
+    scores = request.scores
+    X, Y = scores.pair()
     chosen = {name_of(one.measure): measures.build(one.measure) for one in request.runs}
     for measure in chosen.values():
         if not measure.differentiable:
@@ -215,33 +186,15 @@ def carry_out(
     for one in request.runs:
         with watch(one) as observe:
             runs[name_of(one.measure)], _ = run.find_or_make(
-                one,
-                observe,
-                should_stop=should_stop,
-                reference=reference,
-                fits=request.fits(one),
-                among=stored_runs(one),
+                one, observe, should_stop=should_stop, reference=reference, fits=partial(fits, one)
             )
-    standings = compare.carry_out(
-        CompareRequest(
-            dataset=request.X,
-            Y=(request.Y,),
-            measures=[one.measure for one in request.runs],
-            draws=request.draws,
-            snr=request.snr,
-            ids=request.ids,
-            log=request.runs[0].log.dir,
-            force=request.runs[0].force,
-        ),
-        should_stop=should_stop,
-        reference=reference,
-    ).standings
-    own = _own(request, reference)
+    standings = compare.carry_out(scores, should_stop=should_stop, reference=reference).standings
+    y = Y.samples().astype(np.float64)
+    own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
     limited = any(standing.ceiling is not None for standing in standings)
     decoded = next((made.reference_decoding for made in runs.values() if made.reference_decoding), {})
     ratio = reference.variance_ratio.numpy()
-    y = Y.samples().astype(np.float64)
     lacking = defects.find(
         ratio,
         own.captured,
@@ -258,7 +211,7 @@ def carry_out(
         },
     )
     return ExplainResult(
-        name=request.Y.shown,
+        name=scores.Y[0].shown,
         dataset=X.name,
         source=X.source,
         shape=tuple(X.responses.shape),
@@ -273,29 +226,26 @@ def carry_out(
     )
 
 
-def _own(request: ExplainRequest, reference: Reference) -> Own:
-    X, Y = request.X.dataset, request.Y.dataset
+def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
     y = torch.from_numpy(Y.samples().astype(np.float64))
     captured = captured_variance(Moments(reference, y)).numpy()
-    mask = defects.is_captured(captured, *y.shape)
-    node = request.runs[0].decoder
     decoding = {}
-    if node:
+    if decoder:
         responses = Y.samples().reshape(*X.responses.shape[:-1], -1)
-        decoded = run_decoding.build(node, X).decode(responses)
+        decoded = run_decoding.build(decoder, X).decode(responses)
         decoding = {variable: outcome.accuracy for variable, outcome in decoded.items()}
-    return Own(captured, mask, decoding)
+    return Own(captured, defects.is_captured(captured, *y.shape), decoding)
 
 
 def _explained(request: ExplainRequest, standing: Standing, measure: Measure, made: Run) -> Explained:
     facts, good = measure.facts, good_scores(made)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
     # Not that of `standing`: an older file of a score does not hold it.
-    weakness = measure.degenerate(*request.Y.dataset.samples().shape)
+    weakness = measure.degenerate(*request.scores.Y[0].dataset.samples().shape)
     target = float(made.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
-    units = request.runs[0].init.get("units") or request.X.dataset.responses.shape[-1]
+    units = request.runs[0].init.get("units") or request.scores.dataset.dataset.responses.shape[-1]
     reading = read_at(made, standing.score, measure.sign)
     return Explained(standing, units, reading, good, made.path, verdict)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from simopt.ranges.pair import Implied, PairSearch, implied
 from simopt.ranges.region import Region
 from simopt.ranges.result import ANALYSIS, JointRange, content, read
 from simopt.ranges.square import Reached, Square, SquareOptions, edges
-from simopt.store import analysis, layout, reader, shelf
+from simopt.store import layout, shelf
 from simopt.store.errors import resuming_errors
 from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
@@ -31,6 +31,7 @@ from simopt.workflows.data import DataLike
 from simopt.workflows.request import (
     OnProgress,
     Request,
+    ShouldStop,
     as_listed,
     measure_nodes,
     name_of,
@@ -39,11 +40,8 @@ from simopt.workflows.request import (
     quiet,
     stored_alike,
 )
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest, stored_runs
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simopt.workflows.result import Axes, Result, Rows
+from simopt.workflows.run_request import runs_of
 
 PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_corr", "ridge100_cv5", "linreg")
 """The measures of the paper, arXiv:2407.07059."""
@@ -104,10 +102,6 @@ class JointRequest(Request[JointRange]):
         """Return the joint range that a file stores."""
         return read(path)
 
-    def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of an unfinished search; None if there is none."""
-        return analysis.unfinished(path, ANALYSIS)
-
     def built(self) -> tuple[Measure, Measure]:
         """Return the two measures, under the names of the request.
 
@@ -116,10 +110,7 @@ class JointRequest(Request[JointRange]):
         InputError
             An option is out of its range, or a measure has no gradient.
         """
-        a, b = (
-            replace(measures.build(node), name=name)
-            for node, name in zip(self.measures, self.names, strict=True)
-        )
+        a, b = (replace(measures.build(node), name=name_of(node)) for node in self.measures)
         check_measures([a, b])
         return a, b
 
@@ -131,24 +122,31 @@ class JointRequest(Request[JointRange]):
         InputError
             An option is out of its range, or a measure has no gradient.
         """
-        a, b = self.built()
-        self.options()
-        self.square_options()
-        edges(self.per_side)
-        checks.flag(self.decode, "decode")
-        self.levels_of(a)
-        self.thresholds_of(b, self.thresholds_b)
+        self.search()
         super().check()
+
+    def search(self) -> Callable[[Reference], PairSearch | Square]:
+        """Return the function that makes the search, at its start, for the decomposed recording.
+
+        Raises
+        ------
+        InputError
+            An option is out of its range, or a measure has no gradient.
+        """
+        a, b = self.built()
+        options = self.options()
+        optional = _not_none(loss=self.loss, max_steps=self.steps, rate=self.rate)
+        targets, squared = edges(self.per_side), SquareOptions(seed=self.seed, **optional)
+        checks.flag(self.decode, "decode")
+        levels, across = self.levels_of(a), self.thresholds_of(b, self.thresholds_b)
+        if self.mode == "boundary":
+            return partial(PairSearch, a=a, b=b, levels=levels, thresholds=across, options=options)
+        return partial(Square, a=a, b=b, targets=targets, options=squared, units=self.units)
 
     def options(self) -> Options:
         """Return the options of the search for the boundary."""
         optional = _not_none(steps=self.steps, rate=self.rate)
         return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **optional)
-
-    def square_options(self) -> SquareOptions:
-        """Return the options of the optimizations towards a grid of target pairs."""
-        optional = _not_none(loss=self.loss, max_steps=self.steps, rate=self.rate)
-        return SquareOptions(seed=self.seed, **optional)
 
     def levels_of(self, a: Measure) -> list[float]:
         """Return the levels of the first measure, ascending.
@@ -201,22 +199,18 @@ class JointResult(Result, JointRange):
         verdict = f", {self.verdict}" if self.verdict else ""
         return [f"area {self.region.area:.4f}{verdict}", *filter(None, [self.sentence()])]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each level of the first measure, or for each pair of targets."""
         a, b = self.names
         if self.region is not None:
-            columns = zip(self.region.levels, self.region.b_min, self.region.b_max, strict=True)
-            return [
-                {a: float(level), f"least {b}": float(low), f"largest {b}": float(high)}
-                for level, low, high in columns
-            ]
-        if self.square is None:
+            keys: tuple[str, ...] = (a, f"least {b}", f"largest {b}")
+            columns = [self.region.levels, self.region.b_min, self.region.b_max]
+        elif self.square is not None:
+            keys = (f"target {a}", f"target {b}", a, b)
+            columns = [*self.square.targets.T, *self.square.end.T]
+        else:
             return []
-        pairs = zip(self.square.targets.tolist(), self.square.end.tolist(), strict=True)
-        return [
-            {f"target {a}": target_a, f"target {b}": target_b, a: end_a, b: end_b}
-            for (target_a, target_b), (end_a, end_b) in pairs
-        ]
+        return [dict(zip(keys, row, strict=True)) for row in np.column_stack(columns).tolist()]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the region, or the targets and what was reached, and return the axes."""
@@ -235,11 +229,7 @@ class JointResult(Result, JointRange):
 
 
 def carry_out(
-    request: JointRequest,
-    observe: OnProgress = quiet,
-    *,
-    should_stop: Callable[[], bool] = never,
-    wait: bool = False,
+    request: JointRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never, wait: bool = False
 ) -> JointResult:
     """Return the stored joint range of two measures, resume an unfinished search, or make it.
 
@@ -274,26 +264,14 @@ def carry_out(
 class _Search:
     """The search for the joint range of one pair of measures."""
 
-    def __init__(self, request: JointRequest, observe: OnProgress, should_stop: Callable[[], bool]) -> None:
-        request.check()
+    def __init__(self, request: JointRequest, observe: OnProgress, should_stop: ShouldStop) -> None:
+        search_of = request.search()
         self.request, self.dataset = request, request.dataset.dataset
-        self.a, self.b = request.built()
         self.title = " and ".join(request.names)
         self.observe, self.should_stop = observe, should_stop
         device, precision = devices.choose(request.device, request.dtype)
-        reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
-        self.search = self._search(reference)
+        self.search = search_of(Reference.of(self.dataset.samples(), dtype=precision, device=device))
         self.saved = time.monotonic()
-
-    def _search(self, reference: Reference) -> PairSearch | Square:
-        request = self.request
-        if request.mode == "square":
-            targets = edges(request.per_side)
-            options = request.square_options()
-            return Square(reference, self.a, self.b, targets, options, units=request.units)
-        levels = request.levels_of(self.a)
-        across = request.thresholds_of(self.b, request.thresholds_b)
-        return PairSearch(reference, self.a, self.b, levels, across, request.options())
 
     def run(self, before: Stored | None) -> JointRange:
         """Carry out the search from its start, or from the last checkpoint ``before``."""
@@ -325,7 +303,7 @@ class _Search:
         common: dict[str, Any] = {
             "dataset": dataset.name,
             "source": dataset.source,
-            "names": (self.a.name, self.b.name),
+            "names": self.request.names,
             "mode": self.request.mode,
             "path": self.request.path,
             "data_hash": dataset.data_hash(),
@@ -409,29 +387,16 @@ def _tracked_pairs(request: JointRequest) -> FloatArray:
     tracked: list[FloatArray] = [np.empty((0, 2))]
     (node_a, node_b), (a, b) = request.measures, request.names
     for node, other, order in ((node_a, b, 1), (node_b, a, -1)):
-        for path in stored_runs(RunRequest(measure=node, dataset=request.dataset, log=request.log.dir)):
-            run = shelf.if_whole(reader.finished, path)
-            if run is not None and other in run.tracked:
+        for run in runs_of(node, request):
+            if other in run.tracked:
                 pairs = np.stack([run.score, run.tracked[other]], axis=-1).reshape(-1, 2)  # (T * R, 2)
                 tracked.append(pairs[:, ::order])  # of a run of b, b comes first: turned round
     return np.concatenate(tracked)
 
 
-def stored_ranges(request: JointRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the files of finished ranges of the same two measures on the same data, and their attributes."""
-    return stored_alike(request, _subject)
-
-
-def _subject(identity: Mapping[str, Any]) -> list[Any]:
-    """Return what two comparable ranges have in common: recording, measures in any order, and revision."""
-    revision = identity.get("revisions", {}).get("simopt.ranges")
-    pair = sorted(json.dumps(node, sort_keys=True) for node in identity.get("measures", []))
-    return [identity.get("dataset"), pair, revision]
-
-
 def _stored_targets(request: JointRequest, result: JointRange) -> Iterator[Reached]:
     """Yield what stored square searches of this pair on these data reached, as (a, b) in this order."""
-    for path, attributes in stored_ranges(request):
+    for path, attributes in stored_alike(request):
         other = shelf.if_whole(read, path) if attributes.get("mode") == "square" else None
         if other is not None and other.square is not None:
             # The stored identity says which measure came first; the stored names may be aliases.

@@ -8,12 +8,12 @@ data and without torch.
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import yaml
@@ -24,11 +24,15 @@ from simopt.store import analysis, layout, shelf
 from simopt.store.hashes import FileHashes
 from simopt.store.image import Stored
 from simopt.store.provenance import provenance
+from simopt.store.shelf import Stores
+from simopt.typing import Node, OnStep
 from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
 OnProgress = Callable[[str, int, int], None]
 """Called as work goes on, with a title, the number of steps done, and the number of all steps."""
+ShouldStop = Callable[[], bool]
+"""Called before each step; True stops the work."""
 
 
 def quiet(title: str, done: int, total: int) -> None:
@@ -45,9 +49,7 @@ def no_influence(default: Any) -> Any:
     return field(default=default, metadata={"identity": False})
 
 
-def steps(
-    title: str, observe: OnProgress, should_stop: Callable[[], bool] = never
-) -> Callable[[int, int], None]:
+def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> OnStep:
     """Return a function to call after each step: it reports progress, and raises if work has to stop.
 
     For work that keeps no checkpoint: raising loses what was done.
@@ -84,7 +86,7 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(ABC, Generic[Content]):
+class Request(Stores[Content]):
     """Base of all requests: names and options are checked when it is made, data when they are loaded.
 
     Attributes
@@ -120,25 +122,15 @@ class Request(ABC, Generic[Content]):
 
     @abstractmethod
     def revises(self) -> list[str]:
-        """Return the dotted names of the code that computes the numbers of the result.
+        """Return the dotted names of the code that computes the numbers of the result, the workflow's first.
 
         A name whose revision (:func:`simopt.catalogue.revision`) is raised gives other identities, so that
         results of the former code are not found.
         """
 
-    @abstractmethod
-    def read(self, path: Path) -> Content:
-        """Return the finished result in a file.
-
-        Raises
-        ------
-        StorageError
-            The file is broken, unfinished, or of another kind.
-        """
-
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the content of a file from which the result can be resumed; None if it cannot."""
-        return None
+        """Return the content of a file from which the result can be resumed; None without a checkpoint."""
+        return analysis.unfinished(path, self.kind)
 
     def write(self, content: Stored, status: str = layout.FINISHED) -> None:
         """Write the file of the result, with the attributes of :meth:`about`; do nothing without a folder.
@@ -224,28 +216,29 @@ class Request(ABC, Generic[Content]):
         }
 
 
-def stored_alike(
-    request: Request[Any], subject: Callable[[Mapping[str, Any]], Any]
-) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the finished files of the same kind on the same subject as the request, and their attributes.
+def stored_alike(request: Request[Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the finished files of the same kind of result as that of a request, and their attributes.
 
-    Parameters
-    ----------
-    request : Request
-    subject : callable
-        Returns the part of an identity that has to be equal. The name of the folder is not enough: different
-        data or measures can have the same name.
+    They are of the same recording, of the same measures in any order, and of the same revision of the code.
+    The name of the folder is not enough: different data or measures can have the same name.
     """
     if request.path is None:
         return
-    # As JSON text, because that turned tuples into lists in the stored identity.
-    wanted = json.dumps(subject(request.identity), sort_keys=True)
+    code = request.revises()[0]
+    wanted = _subject(request.identity, code)
     for path in sorted(request.path.parent.parent.glob(f"*/{request.path.name}")):
         attributes = shelf.if_whole(analysis.attributes, path) or {}
-        identity = shelf.parsed(attributes.get("identity"))
-        same = json.dumps(subject(identity), sort_keys=True) == wanted
+        same = _subject(shelf.parsed(attributes.get("identity")), code) == wanted
         if same and attributes.get("status") == layout.FINISHED:
             yield path, attributes
+
+
+def _subject(identity: Mapping[str, Any], code: str) -> list[Any]:
+    """Return what the identities of comparable results have in common."""
+    measures = [identity.get("measure"), *identity.get("measures", ())]
+    # As JSON text, because that turned tuples into lists in the stored identity.
+    texts = [json.dumps(node, sort_keys=True) for node in (identity.get("dataset"), *measures)]
+    return [texts[0], sorted(texts[1:]), identity.get("revisions", {}).get(code)]
 
 
 def _identity(node: Any, hashes: FileHashes) -> dict[str, Any]:
@@ -315,7 +308,7 @@ def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
     return node
 
 
-def name_of(node: Mapping[str, Any]) -> str:
+def name_of(node: Node) -> str:
     """Return the name of a measure's node; a user's function without a name has that of the function."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
@@ -331,11 +324,14 @@ def measure_nodes(measures: Any, **options: Any) -> tuple[dict[str, Any], ...]:
     """
     listed = measures if isinstance(measures, list | tuple) else [measures]
     nodes = tuple(measure_node(measure, **options) for measure in listed)
-    distinct_names(nodes)
+    names = [name_of(node) for node in nodes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")
     return nodes
 
 
-def as_listed(node: Mapping[str, Any]) -> bool:
+def as_listed(node: Node) -> bool:
     """Return whether a measure has the options of the catalogue's measure of this name.
 
     Closed forms and bounds are proved for those options only.
@@ -357,17 +353,3 @@ def _of_object(measure: Any) -> dict[str, Any]:
         node |= node.pop("options")
     node.pop("aliases", None)
     return node
-
-
-def distinct_names(nodes: Sequence[Mapping[str, Any]]) -> None:
-    """Check that no two measures have the same name.
-
-    Raises
-    ------
-    InputError
-        Two have.
-    """
-    names = [name_of(node) for node in nodes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")

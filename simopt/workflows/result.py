@@ -1,8 +1,9 @@
-"""What every result can do besides holding its fields."""
+"""What every result can do besides holding its fields, and reading any stored result."""
 
 from __future__ import annotations
 
 import html
+import pkgutil
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simopt.checks import as_plain
-from simopt.errors import InputError
+from simopt.errors import InputError, StorageError
 from simopt.store import analysis
+from simopt.store.errors import reading_errors
 from simopt.store.image import Stored
 from simopt.store.state import build, pack, unpack
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
+else:
+    Axes = "matplotlib.axes.Axes"  # importing it takes long, and only drawing needs it
 
+Rows = list[dict[str, Any]]
+"""A table, as pandas.DataFrame takes it: a dict of plain values for each row."""
 SCHEMA = 1
 """The version of the keys of JSON: keys are added, never renamed."""
 _HTML_ROWS = 30
@@ -26,6 +32,17 @@ _REPR_NUMBERS = 3
 """Lines of numbers in ``repr``; with the title above and the path below it has five lines at most."""
 _REPR_WIDTH = 110
 _FIELDS = "fields"
+_CLASSES = {
+    "run": "run:RunResult",
+    "sensitivity": "sensitivity:SensitivityResult",
+    "joint": "joint:JointResult",
+    "attribution": "attribute:AttributeResult",
+    "comparison": "compare:CompareResult",
+    "score": "compare:CompareResult",
+    "explanation": "explain:ExplainResult",
+    "card": "card:CardResult",
+}
+"""The module and class for each kind of file; imported only when such a file is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +97,7 @@ class Result(ABC):
         return plain
 
     @abstractmethod
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return the result as rows, one dict of plain values each, for pandas.DataFrame or xarray."""
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -181,3 +198,38 @@ def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
         return build(fields_of, unpack(analysis.text(stored.attributes[_FIELDS]), stored.arrays))
 
     return analysis.read(path, kind, take)
+
+
+def load_result(path: str | Path) -> Result:
+    """Return a stored result: written by a command, by ``store=``, or by ``save``.
+
+    Parameters
+    ----------
+    path : path
+        An HDF5 file: run.h5, sensitivity.h5, joint.h5, attribution.h5, score.h5, or one that ``save`` wrote.
+
+    Returns
+    -------
+    RunResult, SensitivityResult, JointResult, AttributeResult, CompareResult, ExplainResult or CardResult
+
+    Raises
+    ------
+    StorageError
+        The file cannot be read, or is not a result of simopt.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, simopt
+    >>> X = np.random.default_rng(0).standard_normal((40, 8))
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> saved = simopt.optimize(X, max_steps=3).save(folder / "run.h5")
+    >>> simopt.load_result(saved).step.tolist()
+    [0, 1, 2, 3]
+    """
+    file = Path(path)
+    with reading_errors(file, "result of simopt"):
+        kind = analysis.kind_of(analysis.attributes(file))
+        if kind not in _CLASSES:
+            raise StorageError(f"{file}: its kind is {kind!r}; simopt reads {', '.join(_CLASSES)}.")
+        result: Result = pkgutil.resolve_name(f"simopt.workflows.{_CLASSES[kind]}").load(file)
+        return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,13 +11,14 @@ import numpy as np
 
 from simopt import catalogue
 from simopt.optimization.trajectory import StopReason, Trajectory
+from simopt.report.tables import PCS, summarize
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows.data import DataLike
-from simopt.workflows.request import measure_node, never
-from simopt.workflows.result import Result
-from simopt.workflows.run_request import RunRequest
+from simopt.workflows.request import ShouldStop, measure_node, never
+from simopt.workflows.result import Result, Rows
+from simopt.workflows.run_request import RunRequest, stored_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,13 +76,10 @@ class RunResult(Result, Trajectory):
     @property
     def title(self) -> str:
         """The measure, the dataset and the number of replicates."""
-        dataset, source = self.run.attributes["dataset"], self.run.attributes["source"]
-        return f"{self.run.measure} on {dataset} ({source}), {self.score.shape[1]} replicate(s) of Y"
+        return f"{self.run.measure} on {self.run.dataset}, {self.score.shape[1]} replicate(s) of Y"
 
     def main_numbers(self) -> list[str]:
         """Return steps, final score and why the run stopped; and the half captures of some PCs."""
-        from simopt.report.tables import PCS, summarize
-
         summary = summarize(self.run)
         halves = zip(PCS, summary.rounded_halves(PCS), strict=True)
         captures = ", ".join(f"PC {pc} {half.worded('never')}" for pc, half in halves if half is not None)
@@ -92,17 +90,13 @@ class RunResult(Result, Trajectory):
 
     def values(self) -> Mapping[str, Any]:
         """Return the summary of the run."""
-        from simopt.report.tables import summarize
-
         return {"outcome": self.how, **summarize(self.run).as_json()}
 
     def line(self) -> str:
         """Return the summary of the run in one line."""
-        from simopt.report.tables import summarize
-
         return summarize(self.run).line()
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each replicate and logged state: seed, step, and score of each measure."""
         seeds = np.ravel(self.run.attributes["seeds"]).tolist()
         return [
@@ -138,11 +132,10 @@ def find_or_make(
     request: RunRequest,
     observe: OnState = lambda state: None,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
     reference: Reference | None = None,
     fits: Callable[[Run], bool] | None = None,
-    among: Iterable[Path] = (),
 ) -> tuple[Run, str]:
     """Return a stored run, resume an unfinished one, or make it.
 
@@ -157,8 +150,9 @@ def find_or_make(
         Whether to wait while another process works on the same run, instead of raising.
     reference : Reference, optional
         The decomposed recording, if there is one already.
-    fits, among
-        See :func:`simopt.store.shelf.find_or_make`.
+    fits : callable, optional
+        Returns whether a stored run can be used; the requested one is tried first, then others on the same
+        recording with the same measure. None: only the requested one is used.
 
     Returns
     -------
@@ -183,18 +177,15 @@ def find_or_make(
 
         return session.Session(request, observe, should_stop, reference).run
 
+    among = [] if fits is None else stored_runs(request)
     return shelf.find_or_make(request, make, fits, among=among, wait=should_stop if wait else None)
 
 
 def carry_out(
-    request: RunRequest,
-    observe: OnState = lambda state: None,
-    *,
-    should_stop: Callable[[], bool] = never,
-    wait: bool = False,
+    request: RunRequest, observe: OnState = lambda state: None, *, should_stop: ShouldStop = never
 ) -> RunResult:
     """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""
-    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop, wait=wait))
+    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop))
 
 
 def optimize(

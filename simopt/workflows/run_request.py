@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +11,6 @@ import numpy as np
 
 from simopt import catalogue, checks
 from simopt.store import reader, shelf
-from simopt.store.image import Stored
 from simopt.store.reader import Run
 from simopt.workflows.request import (
     Log,
@@ -26,7 +25,7 @@ from simopt.workflows.request import (
 if TYPE_CHECKING:
     from simopt.measures import Measure
     from simopt.optimization.init import GaussianInit
-    from simopt.typing import OptimizerFactory
+    from simopt.typing import Node, OptimizerFactory
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
@@ -124,10 +123,6 @@ class RunRequest(Request[Run]):
         """Return the finished run in a file."""
         return reader.finished(path)
 
-    def unfinished(self, path: Path) -> Stored | None:
-        """Return the last checkpoint of an unfinished run; None if there is none."""
-        return reader.unfinished(path)
-
     def built(self) -> tuple[Measure, dict[str, Measure], OptimizerFactory, GaussianInit]:
         """Return the measure, the tracked ones by name, the optimizer's factory, and the start of Y.
 
@@ -169,10 +164,11 @@ class RunRequest(Request[Run]):
 
 def stored_runs(request: RunRequest) -> list[Path]:
     """Return the finished runs on the same recording with the same measure, most replicates first."""
-    runs = [(-np.size(attributes["seeds"]), path) for path, attributes in stored_alike(request, _subject)]
+    runs = [(-np.size(attributes["seeds"]), path) for path, attributes in stored_alike(request)]
     return [path for _, path in sorted(runs)]
 
 
-def _subject(identity: Mapping[str, Any]) -> list[Any]:
-    """Return what two comparable runs have in common: recording, measure, and revision of the optimizer."""
-    return [*map(identity.get, ("dataset", "measure")), identity.get("revisions", {}).get(RUN)]
+def runs_of(measure: Node, request: Request[Any]) -> Iterator[Run]:
+    """Yield the finished runs of a measure on the recording of a request, most replicates first."""
+    run = RunRequest(measure=measure, dataset=request.dataset, log=request.log.dir)
+    return filter(None, (shelf.if_whole(run.read, path) for path in stored_runs(run)))

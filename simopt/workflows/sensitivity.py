@@ -5,29 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
+from simopt.measures import Measure
 from simopt.store import analysis, shelf
 from simopt.store.config import parsed
 from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
-from simopt.typing import FloatArray
+from simopt.typing import FloatArray, OnStep
 from simopt.workflows import derivations
 from simopt.workflows.data import Data, DataLike
-from simopt.workflows.request import OnProgress, measure_nodes, name_of, never, quiet, steps
-from simopt.workflows.result import Result
+from simopt.workflows.request import OnProgress, ShouldStop, measure_nodes, name_of, never, quiet, steps
+from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from simopt.measures import Measure
-
 
 _SHOWN_PCS = 5
 
@@ -58,7 +53,7 @@ class SensitivityResult(Result, Sensitivities):
         """Return which measures were skipped, and why."""
         return [f"{name}: {reason}" for name, reason in self.skipped.items()]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Rows:
         """Return a row for each measure, strength and PC; under ``noise_all`` one for all PCs."""
         all_pcs = self.perturbation == "noise_all"
         return [
@@ -95,7 +90,7 @@ def carry_out(
     request: SensitivityRequest,
     observe: OnProgress = quiet,
     *,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     wait: bool = False,
 ) -> SensitivityResult:
     """Return the stored sensitivities, or compute and store them; those of a spectrum alone are not stored.
@@ -124,7 +119,7 @@ def carry_out(
                 dataset=dataset.name,
                 source=dataset.source,
                 perturbation=request.perturbation,
-                strengths=request.strengths,
+                strengths=list(request.strength),
                 seeds=len(request.seeds),
                 variance_ratio=variances,
                 curves=curves,
@@ -154,19 +149,16 @@ def _renamed(request: SensitivityRequest, stored: Sensitivities) -> Sensitivitie
 
 
 def _curves(
-    request: SensitivityRequest,
-    X: FloatArray,
-    chosen: Mapping[str, Measure],
-    observe: Callable[[int, int], None],
+    request: SensitivityRequest, X: FloatArray, chosen: Mapping[str, Measure], observe: OnStep
 ) -> tuple[list[Sensitivity], dict[str, str]]:
     options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
     kind: Any = request.perturbation
     if not request.keep_going:
-        return experiment(X, list(chosen.values()), kind, request.strengths, **options), {}
+        return experiment(X, list(chosen.values()), kind, request.strength, **options), {}
     curves, skipped = [], {}
     for name, measure in chosen.items():
         try:
-            curves += experiment(X, [measure], kind, request.strengths, **options)
+            curves += experiment(X, [measure], kind, request.strength, **options)
         except InterruptedRunError:
             raise
         except SimoptError as error:
@@ -181,10 +173,10 @@ def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
         raise InputError("spectrum=FILE needs samples=N and units=N, the shape of the data.")
     kind: Any = request.perturbation
     sizes = {"units": request.units, "samples": request.samples}
-    curves = predict(variances, list(request.built().values()), kind, request.strengths, **sizes)
+    curves = predict(variances, list(request.built().values()), kind, request.strength, **sizes)
     ratio = np.sort(variances)[::-1] / variances.sum()
     return Sensitivities(
-        path.stem, "spectrum", request.perturbation, request.strengths, 0, ratio, curves, {}, None, "done"
+        path.stem, "spectrum", kind, list(request.strength), 0, ratio, curves, {}, None, "done"
     )
 
 

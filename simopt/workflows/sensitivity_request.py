@@ -68,11 +68,6 @@ class SensitivityRequest(Request[Sensitivities]):
         """Return the dotted names of the code that computes the scores."""
         return ["simopt.theory.sensitivity.experiment", *(str(node["_target_"]) for node in self.measures)]
 
-    @property
-    def strengths(self) -> list[float]:
-        """The strengths of the perturbation."""
-        return list(self.strength)
-
     def read(self, path: Path) -> Sensitivities:
         """Return the sensitivities that a file stores."""
         return read(path)
@@ -102,7 +97,7 @@ class SensitivityRequest(Request[Sensitivities]):
 
 def _strengths(perturbation: str, strength: Any) -> tuple[float, ...]:
     values = DEFAULTS[perturbation] if strength is None else strength  # type: ignore[index]
-    listed = list(values) if isinstance(values, list | tuple) else [values]
+    listed = values if isinstance(values, list | tuple) else [values]
     if not listed:
         raise InputError("strength is empty; give a number, or a list of them.")
     for value in listed:

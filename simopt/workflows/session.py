@@ -36,7 +36,8 @@ from simopt.store.layout import Entry
 from simopt.store.provenance import now
 from simopt.store.reader import Run
 from simopt.store.state import resumed
-from simopt.store.writer import Header, RunLog
+from simopt.store.writer import RunLog
+from simopt.workflows.request import ShouldStop
 from simopt.workflows.run_request import LEFT_OUT, RunRequest
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Session:
         self,
         request: RunRequest,
         observe: OnState,
-        should_stop: Callable[[], bool],
+        should_stop: ShouldStop,
         reference: Reference | None = None,
     ) -> None:
         self.request = request
@@ -86,9 +87,8 @@ class Session:
         self.measure, tracked, factory, start = request.built()
         self.dataset = request.dataset.dataset
         self.decoding = run_decoding.build(request.decoder, self.dataset) if request.decoder else None
-        X = self.dataset.samples()
         if reference is None:
-            reference = Reference.of(X, dtype=precision, device=device)
+            reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
         self.reference = reference.to(precision, device)
         self.ascent = setup.prepare(
             self.reference,
@@ -96,7 +96,6 @@ class Session:
             start,
             factory,
             seeds=request.seeds,
-            units=X.shape[1],
             target=request.target,
             max_steps=request.max_steps,
             tracked=tracked.values(),
@@ -112,9 +111,7 @@ class Session:
         """Carry out the run from its start, or from the last checkpoint ``before``."""
         request = self.request
         self.started = self.saved = time.monotonic()
-        ratio = self.reference.variance_ratio.cpu().numpy()
-        header = Header(self._attributes(), ratio, len(request.seeds), tuple(request.track))
-        self._warn_if_large(header)
+        attributes = self._attributes()
         if before is not None:
             with resuming_errors(request.path):
                 self.ascent.restore(resumed(before))
@@ -123,16 +120,18 @@ class Session:
             # The file says when the run was first started, and for how long all its processes worked.
             first = {name: before.attributes[name] for name in ("created", "wall_seconds")}
             self.seconds_before = float(first["wall_seconds"])
-            header = replace(header, attributes={**header.attributes, **first})
-        self.log = RunLog(header, before)
+            attributes |= first
+        ratio = self.reference.variance_ratio.cpu().numpy()
+        self.log = RunLog(attributes, ratio, request.track, before)
+        self._warn_if_large()
         # Thinning goes on from the last logged score, so a resumed run logs what an uninterrupted one does.
         scores = self.log.logged(layout.SCORE)
         self.thinning = Thinning(request.log.score_step, scores[-1] if len(scores) else None)
         self.unwritten = before is None
-        if before is not None and request.path is not None:
+        if before is not None:
             # It is running again: the status of the checkpoint may be interrupted or failed.
             running = {"status": layout.RUNNING, "stop_reason": "", "finished": ""}
-            image.write(request.path, replace(before, attributes={**before.attributes, **running}))
+            self._write(replace(before, attributes={**before.attributes, **running}))
         try:
             with devices.memory_errors(), devices.matrix_products(tf32=request.tf32):
                 reason = self.ascent.run(self._observe, should_stop=self._stop, every=request.log.every)
@@ -162,9 +161,9 @@ class Session:
             **self.request.about(),
         }
 
-    def _warn_if_large(self, header: Header) -> None:
+    def _warn_if_large(self) -> None:
         log = self.request.log
-        size = header.row_bytes() * (1 + self.request.max_steps // log.every)
+        size = self.log.row_bytes * (1 + self.request.max_steps // log.every)
         if size > _LARGE_BYTES and not log.score_step:
             warn(
                 f"scores and captured variance will take up to {size / 1e9:.1f} GB of memory; log less with "
@@ -177,7 +176,7 @@ class Session:
         if self.unwritten:
             # Not before the first call: a command that has asked once has its signal handlers in place, so an
             # interrupt from here on waits for the end of a step and finds a file to finish.
-            self._write({})
+            self._write(self._stored({}))
         return self.stopped
 
     def _observe(self, state: State) -> None:
@@ -201,15 +200,12 @@ class Session:
     def _checkpoint(self, status: str, **attributes: Any) -> Stored:
         """Replace the file by the present log and optimizer state, from which the run can be resumed."""
         begun = time.monotonic()
-        stored = self._write({}, self.ascent.state(), status=status, **attributes)
+        stored = self._write(self._stored({}, self.ascent.state(), status=status, **attributes))
         self.saved = time.monotonic()
         self.pause = max(self.request.log.checkpoint_seconds, _WRITING_SHARE * (self.saved - begun))
         return stored
 
-    def _write(
-        self, results: Mapping[str, Array], state: Mapping[str, Any] | None = None, **attributes: Any
-    ) -> Stored:
-        stored = self._stored(results, state, **attributes)
+    def _write(self, stored: Stored) -> Stored:
         self.unwritten = False
         if self.request.path is not None:
             image.write(self.request.path, stored)
@@ -229,7 +225,7 @@ class Session:
         end = {"stop_reason": reason.value, "finished": now()}
         if reason is StopReason.INTERRUPTED:
             return self._checkpoint(layout.INTERRUPTED, **end)
-        return self._write(self._results(), status=layout.FINISHED, **end)
+        return self._write(self._stored(self._results(), status=layout.FINISHED, **end))
 
     def _fail(self, error: Exception) -> None:
         """Write a file that says that the run failed, with the last checkpoint if that can be resumed."""
@@ -283,11 +279,7 @@ class Session:
             results |= layout.null(kind).at(null.scores)
         if dataset.trials is not None:
             ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
-            results |= layout.CEILING.at(
-                ceiling.halves,
-                value=ceiling.value,
-                replicate=ceiling.replicate,
-                interval=np.array(ceiling.interval),
-                correction=ceiling.correction,
-            )
+            kept = ("value", "replicate", "interval", "correction")
+            facts = {name: getattr(ceiling, name) for name in kept}
+            results |= layout.CEILING.at(ceiling.halves, **facts)
         return results

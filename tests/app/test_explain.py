@@ -1,5 +1,6 @@
 """`simopt explain` on data with known defects, and `simopt score` with null and ceiling."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from simopt import components
 from simopt.app.config import requests
 from simopt.errors import InputError
+from simopt.store import shelf
 from simopt.workflows import explain, session
 from simopt.workflows.data import Data
+from simopt.workflows.run_request import stored_runs
 
 SAMPLES, UNITS, CLASSES = 240, 12, 4
 LABELS = np.arange(SAMPLES) % CLASSES
@@ -55,7 +58,12 @@ def asked(
 
 
 def missing(request: explain.ExplainRequest) -> list[str]:
-    return [each.measure["name"] for each in explain.missing(request)]
+    """Return the measures without a stored run that fits."""
+    return [
+        each.measure["name"]
+        for each in request.runs
+        if shelf.find(each, functools.partial(explain.fits, each), stored_runs(each)) is None
+    ]
 
 
 def explained(Y: np.ndarray, *overrides: str) -> explain.ExplainResult:
@@ -122,7 +130,7 @@ def test_the_recording_is_the_one_that_is_named(here: Path, X: np.ndarray) -> No
         asked(*QUICK, "dataset=majaj")
     np.save("model.npy", np.random.default_rng(0).standard_normal((100, 4)))
     request = asked(*QUICK, "dataset.seed=3", x="ultrametric")
-    assert request.X.dataset.data_hash() == Data.named("ultrametric", seed=3).dataset.data_hash()
+    assert request.scores.dataset.dataset.data_hash() == Data.named("ultrametric", seed=3).dataset.data_hash()
     assert {each.dataset.name for each in request.runs} == {"ultrametric"}
 
 

@@ -39,7 +39,7 @@ def ascent(on: BoundMeasure, Y0: torch.Tensor, read_every: int, target: float = 
 
 def evaluate_block(run: Ascent, every: int = 1) -> list[steps._Unread]:
     block: list[steps._Unread] = []
-    steps._evaluate_block(block, run._replicates, 200, run.read_every, every)
+    steps._evaluate_block(block, run, 200, run.read_every, every)
     return block
 
 

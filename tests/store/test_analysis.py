@@ -1,5 +1,6 @@
 """Files of analyses: all or nothing, with a status, and read as data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,17 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_not_finished_is_no_result(tmp_path: Path) -> None:
-    path = analysis.write(tmp_path / "a.h5", "joint", CONTENT, layout.INTERRUPTED)
+    content = replace(CONTENT, groups={**CONTENT.groups, layout.RESUME: {"state": "{}"}})
+    path = analysis.write(tmp_path / "a.h5", "joint", content, layout.INTERRUPTED)
     with pytest.raises(StorageError, match=r"a\.h5: interrupted, not finished"):
         analysis.read(path, "joint", as_stored)
     before = analysis.unfinished(path, "joint")
     assert before is not None
     assert before.attributes["status"] == layout.INTERRUPTED
     assert before.arrays.keys() == CONTENT.arrays.keys()
-    assert analysis.unfinished(tmp_path / "none.h5", "joint") is None
+    assert before.groups[layout.RESUME] == {"state": "{}"}
+    analysis.write(path, "joint", CONTENT, layout.RUNNING)  # nothing to resume from
+    assert analysis.unfinished(path, "joint") is None
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -52,22 +56,30 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="'joint'.*'sensitivity'"):
             read()
     image.write(path, Stored({"schema": 1}))
-    with pytest.raises(StorageError, match="None.*'joint'"):
+    with pytest.raises(StorageError, match="'run'.*'joint'"):
         analysis.read(path, "joint", as_stored)
     with pytest.raises(
-        StorageError, match=r"none\.h5: not a readable file of joint \(no such file or directory\)"
+        StorageError, match=r"none\.h5: not a readable joint file \(no such file or directory\)"
     ):
         analysis.read(tmp_path / "none.h5", "joint", as_stored)
 
 
 @pytest.mark.parametrize(
-    ("schema", "error"), [(99, OtherSchemaError), (0, StorageError), ("2", StorageError)]
+    ("schema", "error"),
+    [(3, OtherSchemaError), *((schema, StorageError) for schema in (0, None, "3", 3.5, [2, 3]))],
 )
-def test_another_schema(tmp_path: Path, schema: object, error: type[StorageError]) -> None:
-    path = analysis.write(tmp_path / "a.h5", "joint", Stored({"schema": schema}))
-    with pytest.raises(StorageError, match=f"joint of schema {schema!r}") as caught:
+def test_only_a_later_schema_is_that_of_another_version(
+    tmp_path: Path, schema: object, error: type[StorageError]
+) -> None:
+    path = tmp_path / "a.h5"
+    about = {"analysis": "joint"} if schema is None else {"analysis": "joint", "schema": schema}
+    image.write(path, Stored(about))
+    with pytest.raises(StorageError) as caught:
         analysis.read(path, "joint", as_stored)
     assert type(caught.value) is error
+    if schema != [2, 3]:  # an array, which cannot be compared
+        told = f"{path}: joint of schema {schema!r}; this version of simopt reads schema 2."
+        assert str(caught.value) == told
 
 
 def test_a_file_of_schema_1_has_no_status_and_is_finished(tmp_path: Path) -> None:
@@ -84,5 +96,5 @@ def test_a_status_that_is_no_text(tmp_path: Path, status: object) -> None:
 
 def test_what_cannot_be_taken_from_a_file_is_said_of_the_file(tmp_path: Path) -> None:
     path = analysis.write(tmp_path / "a.h5", "joint", CONTENT)
-    with pytest.raises(StorageError, match=r"a\.h5: not a readable file of joint"):
+    with pytest.raises(StorageError, match=r"a\.h5: not a readable joint file"):
         analysis.read(path, "joint", lambda stored: stored.arrays["missing"])

@@ -7,7 +7,6 @@ import pytest
 
 from simopt.errors import InputError, OtherSchemaError, StorageError
 from simopt.store.errors import reading_errors, resuming_errors, storage_errors, writing
-from simopt.store.layout import check_schema
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
@@ -46,17 +45,6 @@ def test_errors_of_ours_keep_their_words() -> None:
         raise InputError("too large")
     with pytest.raises(ZeroDivisionError), storage_errors(Path("a.h5")):
         raise ZeroDivisionError
-
-
-@pytest.mark.parametrize(
-    ("schema", "later"),
-    [(3, True), (0, False), (None, False), ("3", False), (3.5, False), ([2, 3], False)],
-)
-def test_only_a_later_schema_is_that_of_another_version(schema: object, later: bool) -> None:
-    with pytest.raises(StorageError) as caught:
-        check_schema(Path("a.h5"), "a run", schema)
-    assert isinstance(caught.value, OtherSchemaError) == later
-    assert str(caught.value) == f"a.h5: a run of schema {schema!r}; this version of simopt reads schema 2."
 
 
 @pytest.mark.parametrize(

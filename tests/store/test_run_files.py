@@ -14,14 +14,14 @@ from simopt.store import analysis, image, layout, reader
 from simopt.store.image import Array, Stored
 from simopt.store.layout import Entry
 from simopt.store.state import unpack
-from simopt.store.writer import Header, RunLog
+from simopt.store.writer import RunLog
 
 K, R = 7, 2
+PC_VARIANCE = np.linspace(1, 0.1, K)
 ATTRIBUTES = dict.fromkeys(layout.ATTRIBUTES, "x") | {
     "schema": layout.SCHEMA, "status": layout.RUNNING, "stop_reason": "", "sign": 1,
     "seeds": np.arange(R), "wall_seconds": 0.0,
 }  # fmt: skip
-HEADER = Header(ATTRIBUTES, np.linspace(1, 0.1, K), R, tracked=("nbs",))
 RESULTS = {
     path: array
     for entry, data in (
@@ -50,7 +50,7 @@ def row(step: int) -> dict[Entry, Any]:
 
 
 def logged(steps: int, before: Stored | None = None) -> RunLog:
-    log = RunLog(HEADER, before)
+    log = RunLog(ATTRIBUTES, PC_VARIANCE, ("nbs",), before)
     for step in range(len(log.logged(layout.STEP)), steps):
         log.append(row(step))
     return log
@@ -77,7 +77,7 @@ def test_what_is_logged_is_read_back(path: Path, steps: int) -> None:
     np.testing.assert_array_equal(run.tracked["nbs"][:, 0], -np.arange(steps))
     about = run.attributes
     assert (run.status, about["stop_reason"], about["wall_seconds"]) == ("finished", "target", 1.5)
-    np.testing.assert_array_equal(run.pc_variance, HEADER.pc_variance)
+    np.testing.assert_array_equal(run.pc_variance, PC_VARIANCE)
 
 
 def test_the_layout_is_the_documented_one(path: Path) -> None:
@@ -194,18 +194,18 @@ def test_a_log_goes_on_where_an_earlier_one_ended() -> None:
 
 
 def test_the_memory_of_a_row_is_known_before() -> None:
-    assert HEADER.row_bytes() == sum(np.asarray(v, entry.dtype).nbytes for entry, v in row(0).items())
+    assert logged(0).row_bytes == sum(np.asarray(v, entry.dtype).nbytes for entry, v in row(0).items())
 
 
 def test_an_unfinished_run_can_be_resumed_from_its_file_where_it_has_a_state(path: Path) -> None:
     log, folder = logged(3), path.parent
     assert reader.unfinished(path) is None
-    with pytest.raises(StorageError, match="not a readable run file"):
-        reader.finished(folder / "none.h5")
+    for read in (reader.finished, reader.unfinished):
+        with pytest.raises(StorageError, match="not a readable run file"):
+            read(folder / "none.h5")
     image.write(path, log.stored({"status": layout.INTERRUPTED}, {}, {"step": 2}))
     before = reader.unfinished(path)
     assert unpack(before.groups[layout.RESUME]["state"], before.arrays) == {"step": 2}
-    assert reader.unfinished(folder / "none.h5") is None
     with pytest.raises(StorageError, match=r"run\.h5: .*interrupted"):
         reader.finished(path)
 

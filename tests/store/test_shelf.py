@@ -32,7 +32,8 @@ class Request:
 
 
 def stored(path: Path, number: int, status: str = layout.FINISHED) -> None:
-    analysis.write(path, KIND, Stored({"number": number}), status)
+    groups = {} if status == layout.FINISHED else {layout.RESUME: {"state": "{}"}}
+    analysis.write(path, KIND, Stored({"number": number}, groups=groups), status)
 
 
 def maker(path: Path | None, number: int = 7) -> Callable[[], Callable[[Stored | None], int]]:
