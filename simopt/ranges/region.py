@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from simopt.errors import InputError
 from simopt.measures import Measure
-from simopt.ranges.boundary import Extremes
+from simopt.ranges.boundary import Extremes, finite_pairs
 from simopt.typing import FloatArray
 
 Verdict = Literal["independent", "coupled", "asymmetric"]
@@ -107,10 +107,7 @@ class Region:
         InputError
             Points that are not finite pairs.
         """
-        more = np.asarray(points, dtype=np.float64)
-        if more.ndim != 2 or more.shape[1] != 2 or not np.isfinite(more).all():
-            raise InputError(f"points has shape {more.shape}; expected finite pairs of scores, (N, 2).")
-        return replace(self, points=np.concatenate([self.points, more]))
+        return replace(self, points=np.concatenate([self.points, finite_pairs(points, "points")]))
 
     def within(self, limits: FloatArray | None) -> Region:
         """Return the region, its chords cut off at proved limits (P, 3); all reached points stay inside."""
