@@ -240,9 +240,8 @@ def _theory(
     mean = band = None
     if kind != "noise_all":
         random = [expected(form, spectrum, kind, s, units=units, samples=samples) for s in strengths]
-        mean = torch.stack([draws.score for draws in random]).numpy()
-        band = torch.stack([draws.deviation for draws in random]).numpy()
-    start = expand(form, spectrum, "rotation", units=units, samples=samples)
+        mean, band = (torch.stack(part).numpy() for part in zip(*random, strict=True))
+    start = expand(form, spectrum, units=units, samples=samples)
     weight = start.leading.nan_to_num()
     local = _local(start.order.numpy(), weight.numpy(), spectrum, "closed form")
     return Sensitivity(measure.name, float(exact("scaling", 1.0)[0]), theory, mean, band, None, local)

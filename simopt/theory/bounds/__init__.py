@@ -22,8 +22,6 @@ from simopt.theory.bounds.setting import Floats, Setting
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
-__all__ = ["Bound", "Range", "Relation", "Setting", "between", "bounds", "limits", "measures", "relation"]
-
 Curve = Callable[[Floats], Floats]
 
 

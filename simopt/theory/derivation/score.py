@@ -7,6 +7,7 @@ changes is written separately, and the score follows.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -142,10 +143,6 @@ def _cosine(shared: sp.Expr, of_x: sp.Expr, of_y: sp.Expr) -> sp.Expr:
     return shared / sp.sqrt(of_x * of_y)
 
 
-def _share(explained: sp.Expr, total: sp.Expr) -> sp.Expr:
-    return explained / total
-
-
 def _sum(summand: sp.Expr) -> sp.Sum:
     return sp.Sum(summand, (k, 1, p))
 
@@ -204,7 +201,7 @@ SUBJECTS = {
             "linreg",
             "R2 of the linear regression of X on Y",
             ("tr X'QQ'X", "tr X'X"),
-            _share,
+            operator.truediv,
             {
                 "rotation": 1 - p_i * _sin**2,
                 "scaling": sp.Integer(1),
@@ -217,7 +214,7 @@ SUBJECTS = {
             "ridge",
             "R2 of the ridge regression of X on Y",
             ("2 tr X'YB - tr B'Y'YB", "tr X'X"),
-            _share,
+            operator.truediv,
             {
                 "rotation": R_0 - p_i * _at_x * _sin**2,
                 "scaling": R_0 - p_i * (_at_x - a**2 * (a**2 + 2 * r_i) / (a**2 + r_i) ** 2),
