@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from simopt import catalogue, joint, measures, optimize
+from simopt import catalogue, measures, optimize
 from simopt.analysis import attribution, ceilings, nulls
 from simopt.analysis.decoding import PUBLISHED, Decoder
 from simopt.analysis.good_score import good_score
 from simopt.datasets.base import Trials
-from simopt.measures import FunctionMeasure
+from simopt.measures import FunctionMeasure, Reference
+from simopt.ranges.boundary import Boundary, Options
 from simopt.theory.sensitivity import experiment
 
 STORED = Path(__file__).parent / "data" / "revisions.json"
@@ -79,9 +80,13 @@ def run() -> Numbers:
 
 
 def joint_range() -> Numbers:
-    found = joint(X, ("cka", "nbs"), levels=[0.4, 0.6, 0.8], starts=2, steps=5, rounds=1, between=1)
-    region = found.region
-    return {"extremes": [*region.b_min.tolist(), *region.b_max.tolist()], "area": [region.area]}
+    pair = measures.get("cka"), measures.get("nbs")
+    search = Boundary(
+        Reference.of(X), *pair, [0.4, 0.6, 0.8], Options(starts=2, steps=12, rounds=1, between=1)
+    )
+    search.run()
+    found = search.extremes()
+    return {"extremes": found.value.ravel().tolist(), "points": found.points.mean(axis=0).tolist()}
 
 
 def parts(of: attribution.Attribution) -> Numbers:

@@ -14,9 +14,6 @@ from simopt import checks
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 
-REPEATS, SECONDS = 7, 0.5
-"""Default number of timed calls, and the time in seconds after which no further call is started."""
-
 
 @dataclass(frozen=True)
 class Timed:
@@ -68,7 +65,7 @@ class Cost:
         return plain
 
 
-def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seconds: float = SECONDS) -> Cost:
+def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: float = 0.5) -> Cost:
     """Time a score of random Y of the recording's shape, and a score with its gradient.
 
     Parameters

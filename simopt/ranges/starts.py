@@ -177,17 +177,16 @@ class Structures:
         plain = {(1.0, 0, width, "none"), (1.0, 0, width, "mixed"), (1.0, 0, 0, "spread")}
         distances = distance.nan_to_num(math.inf).tolist()
         noisy = [i for i, structure in enumerate(self.structures) if structure[:4] in plain]
-        picked = [min(noisy, key=distances.__getitem__)]
+        nearest = min(noisy, key=distances.__getitem__)
         worths = torch.where(usable, worth, -math.inf).tolist()
         order = sorted(range(len(self.structures)), key=worths.__getitem__, reverse=True)
-        noises: set[str] = set()
+        order.remove(nearest)
         # Structures of one kind of noise have similar scores: starts of different kinds differ more.
+        best: dict[str, int] = {}
         for i in order:
-            if i not in picked and self.structures[i].noise not in noises:
-                noises.add(self.structures[i].noise)
-                picked.append(i)
-        picked += [i for i in order if i not in picked]
-        return [self.build(self.structures[i]) for i in picked[:count]]
+            best.setdefault(self.structures[i].noise, i)
+        picked = dict.fromkeys([nearest, *best.values(), *order])
+        return [self.build(self.structures[i]) for i in itertools.islice(picked, count)]
 
 
 class Between(NamedTuple):

@@ -248,11 +248,8 @@ def _theory(
 
 
 def _local(order: FloatArray, weight: FloatArray, spectrum: Tensor, how: str) -> Local:
-    sensitive = np.isfinite(weight) & (weight > 0)
-    if not sensitive.any():
-        return Local(order, weight, math.nan, math.nan, how)
-    weights, variances = torch.from_numpy(weight[sensitive]), spectrum[torch.from_numpy(sensitive)]
-    return Local(order, weight, effective_components(weights), exponent(weights, variances), how)
+    weights = torch.from_numpy(weight).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+    return Local(order, weight, effective_components(weights), exponent(weights, spectrum), how)
 
 
 @torch.no_grad()

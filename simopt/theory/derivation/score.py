@@ -289,14 +289,10 @@ def _products(perturbation: Perturbation) -> Iterator[Step]:
     yield Step("X'X", "substitute X; U'U = I", X.T * X, V * L * V.T, ByWords(), setting)
     yield Step("X'Y", "the added part is orthogonal to U", X.T * Y, V * C * V.T, ByWords(), apart)
     yield Step("Y'Y", "the mixed terms vanish", Y.T * Y, V * G * V.T, ByWords(), apart)
-    check = WrittenOut(perturbation)
-    if perturbation.whole:
-        yield Step("c_k", "entry of C", c[k], lam[k], check)
-        yield Step("g_k", "entry of G", g[k], lam[k] + nu, check)
-        return
-    rest = "the others are lambda_k"
-    yield Step("c_i", f"entry of C; {rest}", c[i], perturbation.amplitude * lambda_i, check)
-    yield Step("g_i", f"entry of G; {rest}", g[i], perturbation.gain * lambda_i, check)
+    at, rest = (k, "") if perturbation.whole else (i, "; the others are lambda_k")
+    for symbol, entry in zip((c, g), perturbation.entries, strict=True):
+        rule = f"entry of {str(symbol).upper()}{rest}"
+        yield Step(f"{symbol}_{at}", rule, symbol[at], entry, WrittenOut(perturbation))
 
 
 def _bases_of(subject: Subject, perturbation: Perturbation) -> Iterator[Step]:
@@ -358,16 +354,12 @@ def _to_sum(part: Quantity, perturbation: Perturbation) -> Iterator[Step]:
 
 def _value(part: Quantity, perturbation: Perturbation) -> sp.Expr:
     """Return the value of a quantity: PC i plus the sum over the others; with noise on all of Y, one sum."""
+    of_c, of_g = perturbation.entries
+    entries = {c[k]: of_c, g[k]: of_g}
     if not perturbation.whole:
-        entries = {
-            c[k]: perturbation.amplitude * lambda_i,
-            g[k]: perturbation.gain * lambda_i,
-            lam[k]: lambda_i,
-        }
-        return part.rest + sp.simplify(part.summand.subs(entries))
+        return part.rest + sp.simplify(part.summand.subs({**entries, lam[k]: lambda_i}))
     # Sums of lambda and lambda^2 have names, sigma_1 and sigma_2; other summands stay in a sum.
-    noisy = lam[k] + nu
-    summand = part.summand.subs({c[k]: lam[k], g[k]: noisy}, simultaneous=True)
+    summand, noisy = part.summand.subs(entries, simultaneous=True), of_g
     totals = {
         lam[k]: sigma_1,
         lam[k] ** 2: sigma_2,
