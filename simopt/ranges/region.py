@@ -178,22 +178,20 @@ class Region:
         length = float(np.ptp(whole))
         return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
-    def verdict(self, threshold: float = 0.9, of_b: float | None = None) -> Verdict:
+    def verdict(self, of_a: float, of_b: float) -> Verdict:
         """Return whether a close score of one measure is informative about the other.
 
-        A measure is informative about the other if scores at least as close as the threshold rule out at
+        A measure is informative about the other if scores at least as close as its threshold rule out at
         least half of the other's range (:data:`RULED_OUT`). Coupled: each is informative about the other.
         Asymmetric: only one is. Independent: neither is. Shares of the range are compared instead of scores,
         so that the rule is the same for distances and for scores whose range does not begin at 0.
 
         Parameters
         ----------
-        threshold : float
-            Of a, and of b if ``of_b`` is None.
-        of_b : float or None
-            Threshold of b.
+        of_a, of_b : float
+            Thresholds of a and of b.
         """
-        shares = self.ruled_out(threshold, 0), self.ruled_out(threshold if of_b is None else of_b, 1)
+        shares = self.ruled_out(of_a, 0), self.ruled_out(of_b, 1)
         telling = sum(share >= RULED_OUT for share in shares)
         words: tuple[Verdict, ...] = ("independent", "asymmetric", "coupled")
         return words[telling]

@@ -79,7 +79,7 @@ def effective_components(sensitivity: Tensor) -> float:
     Parameters
     ----------
     sensitivity : Tensor, (K,)
-        w, not negative; NaN is returned if all are 0.
+        w, not negative. The result is NaN if all are 0.
     """
     return float(sensitivity.sum().square() / sensitivity.square().sum())
 
