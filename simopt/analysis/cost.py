@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from simopt import checks
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 
@@ -84,7 +83,6 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: f
     InputError
         The measure does not apply to this recording.
     """
-    checks.whole(repeats, 1, "repeats")
     bound = measure.bind(reference)
     samples, units = reference.responses.shape
     Y = GaussianInit()([0], samples, units)[0].to(reference.scores)

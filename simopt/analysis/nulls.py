@@ -141,13 +141,9 @@ def nulls(
     Raises
     ------
     InputError
-        Invalid data, an unknown kind, or a number of conditions that does not divide the samples. A measure
+        Invalid data, or a number of conditions that does not divide the samples. A measure
         that cannot score X and Y raises its own error before anything is drawn.
     """
-    for kind in kinds:
-        checks.one_of(kind, KINDS, "kind of null")
-    checks.whole(draws, 1, "draws of the null")
-    checks.whole(seed, 0, "seed of the null")
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
     reference = X if isinstance(X, Reference) else Reference.of(x)
     if conditions is None and np.ndim(Y) == 3:

@@ -314,7 +314,6 @@ X3 = np.random.default_rng(0).standard_normal((3, 2))
         (lambda X, Y: leave_one_pc(X[:, :1], Y), "X has one principal component only"),
         (lambda X, Y: leave_one_unit(X, Y[:, :1]), "Y has one unit only"),
         (lambda X, Y: leave_one_unit(X[:, :1], Y, side="X"), "X has one unit only"),
-        (lambda X, Y: leave_one_unit(X, Y, side="Z"), "Unknown side 'Z'"),
         (lambda X, Y: leave_one_pc(X, np.ones_like(Y)), "Y is the same in all 40 samples"),
         (lambda X, Y: leave_one_pc(X, Y, "ckaa"), "the nearest: cka"),
     ],

@@ -196,7 +196,6 @@ def leave_one_unit(
     InputError
         Data or a measure that :func:`simopt.score` refuses; a side of one unit.
     """
-    checks.one_of(side, ("X", "Y"), "side")
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     dataset, other = (x, y) if side == "X" else (y, x)
