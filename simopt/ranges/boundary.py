@@ -45,8 +45,8 @@ from simopt.typing import FloatArray
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 """Levels of the constrained measure, from 0 to 1."""
 # Starts of a problem in rounds after the first: the best Y of its level, of the level below and of the level
-# above. The level alone loses 0.2 % of area for 16 % fewer scores; two levels on each side gain 0.02 % for
-# 16 % more.
+# above. The level alone loses 0.2 % of area for 19 % fewer scores; two levels on each side gain 0.02 % for
+# 19 % more.
 _NEIGHBORS = 3
 
 
@@ -54,8 +54,8 @@ _NEIGHBORS = 3
 class Options:
     """The effort of a boundary search.
 
-    At 11 levels the default takes about 36,000 scores with gradients. ``starts=2, steps=60, rounds=2,
-    between=1`` takes 10,000, for large data: on 60 PCs of the surrogate of majaj (procrustes_angular at
+    At 11 levels the default takes about 32,000 scores with gradients. ``starts=2, steps=60, rounds=2,
+    between=1`` takes 9,000, for large data: on 60 PCs of the surrogate of majaj (procrustes_angular at
     levels of cka) its extremes were within 0.002 of the default's, those at cka 0 within 0.015.
 
     Parameters

@@ -38,8 +38,8 @@ _AT_ONCE = 16
 # by their spread over all structures. A start far from the level loses its extreme score on the way there.
 # Half and double this price change areas by 0.04 % at most; half gains 1.5 % for linreg and nbs.
 _DISTANCE_COSTS = 2.0
-# Problems in a steep gap, relative to those in a flat gap of the same relative length. Half as many lose
-# 0.02 % of area for 12 % fewer scores, twice as many gain 0.02 % for 25 % more.
+# Problems in a steep gap, relative to those in a flat gap of the same relative length. Half as many lose 0.02
+# to 0.06 % of area for 8 % fewer scores, twice as many gain 0.03 % for 16 % more.
 _DENSER = 0.75
 # With fewer gaps between levels than this, a steep gap gets as many problems as if there were this many: with
 # few levels a gap is long. At three levels the area found is 0.3 % smaller without it.
@@ -267,7 +267,8 @@ def _places(pieces: int, first: bool, last: bool) -> list[float]:
 
     Next to an end of the levels, at a distance d from it, Y is about sqrt(d) away from a Y of that end, as
     scores change with the square of a step there. Places at squares of even shares are therefore evenly
-    spaced in Y.
+    spaced in Y. For cka and procrustes_angular that does not show: with even places the area changes by
+    0.03 % at most.
 
     Parameters
     ----------
