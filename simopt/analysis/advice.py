@@ -62,9 +62,8 @@ def judge(
     - Saturated: the measure is degenerate for data of these shapes, or unrelated data score within
       :data:`NEAR_THE_TOP` of the best score.
     - Blind: a variable is not decodable even at the end of the runs; or it is decodable already at scores
-    that
-      unrelated data reach; or it is decodable only within :data:`HEADROOM` of the best score, or only above
-      the noise ceiling.
+      that unrelated data reach; or it is decodable only within :data:`HEADROOM` of the best score, or only
+      above the noise ceiling.
     - Discriminates otherwise, the better the larger the gap.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,9 +54,7 @@ class Ceiling:
     correction: str
 
 
-def from_trials(
-    trials: Trials, measures: Sequence[Measure], *, splits: int = 50, seed: int = 0
-) -> dict[str, Ceiling]:
+def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = 50) -> dict[str, Ceiling]:
     """Estimate noise ceilings from repeated trials, for any measure, including distances.
 
     Correlations have the Spearman-Brown formula. For a signal of variance 1 and trials with noise of variance
@@ -85,7 +83,6 @@ def from_trials(
         With different names.
     splits : int, >= 1
         Number of random halves, and of simulated recordings.
-    seed : int
 
     Returns
     -------
@@ -103,12 +100,10 @@ def from_trials(
     Brown 1910, Some experimental results in the correlation of mental abilities,
     doi:10.1111/j.2044-8295.1910.tb00207.x.
     """
-    checks.whole(splits, 1, "splits of the noise ceiling")
-    checks.whole(seed, 0, "seed of the noise ceiling")
     trials = Trials(trials.responses.astype(np.float64), trials.condition)
     # One stream for everything: splits, deconvolution and simulations, in this order. Another order would
     # change every stored ceiling.
-    rng = stream(seed, 0)
+    rng = stream(0, 0)
     halves = np.array([_scores(measures, *trials.halves(_seed(rng))) for _ in range(splits)])
     model = _Model.of(trials, rng)
     simulated = []
@@ -118,22 +113,18 @@ def from_trials(
         # A recording against the noise-free signal, against a second recording, and half against half.
         pairs = (average, model.signal), (average, second.average()), first.halves(_seed(rng))
         simulated.append([_scores(measures, *pair) for pair in pairs])
-    values, replicates, expected = np.array(simulated).swapaxes(0, 1)  # (splits, m) each
-    values, replicates = _calibrated(measures, values, replicates, halves, expected)
-    correction = "deconvolved signal, calibrated by halves"
-    return _ceilings(measures, values, replicates, halves, expected, correction)
+    scores, expected = np.split(np.array(simulated), [2], axis=1)  # (splits, 2, m) and (splits, 1, m)
+    calibrated = _calibrated(measures, scores, halves, expected[:, 0])
+    return _ceilings(measures, calibrated, halves, expected[:, 0], "deconvolved signal, calibrated by halves")
 
 
 def _calibrated(
-    measures: Sequence[Measure],
-    values: FloatArray,
-    replicates: FloatArray,
-    halves: FloatArray,
-    expected: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
+    measures: Sequence[Measure], scores: FloatArray, halves: FloatArray, expected: FloatArray
+) -> FloatArray:
     """Multiply distances from the best score by the ratio of observed to simulated distance of the halves.
 
-    All arrays have shape (splits, m) for m measures. Measures without a best score are left as they are.
+    Scores are (splits, 2, m) for m measures, halves (splits, m). Measures without a best score are left as
+    they are.
     """
     facts = [measure.facts for measure in measures]
     best = np.array([fact.high if fact.larger_is_closer else fact.low for fact in facts])  # (m,)
@@ -142,12 +133,11 @@ def _calibrated(
     factor = np.divide(observed, modeled, out=np.ones_like(best), where=usable)
     # Factor 1 about the anchor 0 leaves scores unchanged; about an infinite best score it would give NaN.
     anchor = np.where(usable, best, 0.0)
-    return anchor - factor * (anchor - values), anchor - factor * (anchor - replicates)
+    calibrated: FloatArray = anchor - factor * (anchor - scores)
+    return calibrated
 
 
-def from_snr(
-    X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20, seed: int = 0
-) -> dict[str, Ceiling]:
+def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20) -> dict[str, Ceiling]:
     """Return the noise ceilings that a signal-to-noise ratio implies, for recordings without single trials.
 
     X is used as the signal. Recordings are simulated as X + noise, with independent Gaussian noise of
@@ -164,7 +154,6 @@ def from_snr(
         With different names.
     draws : int, >= 1
         Number of simulated recordings.
-    seed : int
 
     Returns
     -------
@@ -173,38 +162,33 @@ def from_snr(
     Raises
     ------
     InputError
-        Invalid data; ``snr`` is not positive; a measure cannot score the data.
+        Invalid data, or a measure that cannot score them.
     """
-    checks.at_least(snr, 0, "snr of the noise ceiling", strict=True)
-    checks.whole(draws, 1, "draws of the noise ceiling")
-    checks.whole(seed, 0, "seed of the noise ceiling")
     signal = checks.flatten(checks.responses(X, "X")).astype(np.float64)
-    checks.varying(signal, "X")
     scale = signal.std(axis=0) / np.sqrt(snr)  # of the noise in each unit, (units,)
-    rng = stream(seed, 0)
+    rng = stream(0, 0)
     simulated = []
     for _ in range(draws):
         first, second = (signal + scale * rng.standard_normal(signal.shape) for _ in range(2))
         simulated.append([_scores(measures, first, other) for other in (signal, second)])
-    values, replicates = np.array(simulated).swapaxes(0, 1)  # (draws, m) each
     none = np.empty((0, len(measures)))
-    return _ceilings(measures, values, replicates, none, none, "given SNR")
+    return _ceilings(measures, np.array(simulated), none, none, "given SNR")
 
 
 def _ceilings(
     measures: Sequence[Measure],
-    values: FloatArray,
-    replicates: FloatArray,
+    scores: FloatArray,
     halves: FloatArray,
     expected: FloatArray,
     correction: str,
 ) -> dict[str, Ceiling]:
-    low, high = np.quantile(values, _QUANTILES, axis=0)
+    """Return the ceilings by simulated scores (draws, 2, m) against the signal and against a replicate."""
+    low, high = np.quantile(scores[:, 0], _QUANTILES, axis=0)
     return {
         measure.name: Ceiling(
             measure=measure.name,
-            value=float(values[:, i].mean()),
-            replicate=float(replicates[:, i].mean()),
+            value=float(scores[:, 0, i].mean()),
+            replicate=float(scores[:, 1, i].mean()),
             halves=halves[:, i],
             expected_halves=float(expected[:, i].mean()) if len(expected) else float("nan"),
             interval=(float(low[i]), float(high[i])),
@@ -249,8 +233,7 @@ class _Model:
         counts = np.bincount(condition)[condition]  # number of trials with the condition of each trial
         # Deviations from a mean of m trials have (m - 1) / m of the variance of the noise.
         noise = (trials.responses - average[..., condition, :]) * np.sqrt(counts / (counts - 1))[:, None]
-        model = cls(average, noise, condition)
-        return cls(model._deconvolved(average, rng), noise, condition)
+        return cls(average, noise, condition)._deconvolved(rng)
 
     def _noise(self, rng: np.random.Generator) -> FloatArray:
         """Return as many noises as there are trials: each that of a random trial, with a random sign."""
@@ -262,9 +245,9 @@ class _Model:
         """Return a simulated recording with the same number of trials of each condition."""
         return Trials(self.signal[..., self.condition, :] + self._noise(rng), self.condition)
 
-    def _deconvolved(self, average: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return the average over trials with the PC variances of the signal."""
-        samples = checks.flatten(average)
+    def _deconvolved(self, rng: np.random.Generator) -> _Model:
+        """Return the model with the PC variances of the signal, from one with the average as its signal."""
+        samples = checks.flatten(self.signal)
         mean = samples.mean(axis=0)
         left, values, axes = nonzero_svd(samples - mean)
         observed = values**2
@@ -287,8 +270,8 @@ class _Model:
             mean: FloatArray = eigenvalues(np.stack(grams)).mean(axis=0)[: len(observed)]
             return mean
 
-        restored: FloatArray = (left * np.sqrt(deconvolve(observed, simulate, total, _STEPS))) @ axes + mean
-        return restored.reshape(average.shape)
+        restored = (left * np.sqrt(deconvolve(observed, simulate, total, _STEPS))) @ axes + mean
+        return replace(self, signal=restored.reshape(self.signal.shape))
 
     def _noise_power(self, samples: int) -> float:
         """Return the expected sum of squares of the noise in the average, centered over its samples.

@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from simopt import checks
 from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
-
-REPEATS, SECONDS = 7, 0.5
-"""Default number of timed calls, and the time in seconds after which no further call is started."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class Cost:
         return plain
 
 
-def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seconds: float = SECONDS) -> Cost:
+def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: float = 0.5) -> Cost:
     """Time a score of random Y of the recording's shape, and a score with its gradient.
 
     Parameters
@@ -87,7 +83,6 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = REPEATS, seco
     InputError
         The measure does not apply to this recording.
     """
-    checks.whole(repeats, 1, "repeats")
     bound = measure.bind(reference)
     samples, units = reference.responses.shape
     Y = GaussianInit()([0], samples, units)[0].to(reference.scores)

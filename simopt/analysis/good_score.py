@@ -68,14 +68,12 @@ class GoodScore:
         return f"{self.score:.3f}" if count == 1 else f"{self.score:.3f} ({low:.3f} to {end})"
 
 
-def decodable(chance: float, reference: float, share: float = SHARE) -> float:
-    """Return the accuracy that counts as decodable, chance + share * (reference - chance)."""
-    return chance + share * (reference - chance)
+def decodable(chance: float, reference: float) -> float:
+    """Return the accuracy that counts as decodable, chance + SHARE * (reference - chance)."""
+    return chance + SHARE * (reference - chance)
 
 
-def good_score(
-    score: FloatArray, accuracy: FloatArray, chance: float, reference: float, share: float = SHARE
-) -> FloatArray:
+def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference: float) -> FloatArray:
     """Return the score at which accuracy first reaches :func:`decodable`, (R,); NaN if never.
 
     Scores between decoded states are interpolated linearly.
@@ -86,20 +84,18 @@ def good_score(
         At D decoded states of R replicates.
     chance, reference : float
         Accuracy of guessing, and of decoding from the recording itself.
-    share : float, > 0
 
     Raises
     ------
     InputError
-        The recording itself is not decoded above chance, or ``share`` is not positive.
+        The recording itself is not decoded above chance.
     """
-    checks.at_least(share, 0, "share", strict=True)
     if reference <= chance:
         raise InputError(
             f"the recording itself is decoded at {reference:.3f}, chance is {chance:.3f}: no score is good."
         )
     # first_passage expects values (D, R, K): one level for each replicate, K = 1.
-    level = np.full((score.shape[1], 1), decodable(chance, reference, share))
+    level = np.full((score.shape[1], 1), decodable(chance, reference))
     return first_passage(score, accuracy[..., None], level)[:, 0]
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import Measure, Reference
-from simopt.typing import ArrayLike, FloatArray
+from simopt.typing import ArrayLike, FloatArray, OnStep
 
 KINDS = ("unrelated", "shuffled", "gaussian")
 _BATCH = 2**25
@@ -95,7 +96,7 @@ def nulls(
     draws: int = 100,
     seed: int = 0,
     conditions: int | None = None,
-    observe: Callable[[int, int], None] | None = None,
+    observe: OnStep = lambda done, total: None,
 ) -> dict[str, dict[str, Null]]:
     """Score random data that are unrelated to X but resemble Y.
 
@@ -130,7 +131,7 @@ def nulls(
         Shuffle this many conditions with all their time bins together (samples are time x condition, time
         outermost), which keeps each time course and its autocorrelation. None: the number of conditions of a
         3-D Y; for a 2-D Y every sample is shuffled separately.
-    observe : function of (done, total), optional
+    observe : function of (done, total)
         Called before each batch with the number of draws scored so far, over all kinds.
 
     Returns
@@ -140,13 +141,9 @@ def nulls(
     Raises
     ------
     InputError
-        Invalid data, an unknown kind, or a number of conditions that does not divide the samples. A measure
+        Invalid data, or a number of conditions that does not divide the samples. A measure
         that cannot score X and Y raises its own error before anything is drawn.
     """
-    for kind in kinds:
-        checks.one_of(kind, KINDS, "kind of null")
-    checks.whole(draws, 1, "draws of the null")
-    checks.whole(seed, 0, "seed of the null")
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
     reference = X if isinstance(X, Reference) else Reference.of(x)
     if conditions is None and np.ndim(Y) == 3:
@@ -170,8 +167,7 @@ def nulls(
         draw = _drawing(kind, y, stream(seed, 1 + KINDS.index(kind)), conditions)
         scores = []
         for start in range(0, draws, at_once):
-            if observe is not None:
-                observe(number * draws + start, len(kinds) * draws)
+            observe(number * draws + start, len(kinds) * draws)
             with torch.no_grad():
                 batch = torch.from_numpy(draw(min(at_once, draws - start)))
                 scores.append([score(batch).numpy() for score in bound])
@@ -285,9 +281,15 @@ def haar(drawn: FloatArray) -> FloatArray:
     ----------
     Mezzadri 2007, How to generate random matrices from the classical compact groups, arXiv math-ph/0609050.
     """
-    left, right = torch.linalg.qr(torch.from_numpy(drawn - drawn.mean(axis=-2, keepdims=True)))
-    # QR is unique only with a positive diagonal of R. LAPACK's signs depend on the entries, and its Q is not
-    # Haar-distributed until the signs are moved from R to Q.
-    signs = torch.sign(right.diagonal(dim1=-2, dim2=-1))
-    columns: FloatArray = (left * signs[..., None, :]).numpy()
+    return orthonormal(torch.from_numpy(drawn - drawn.mean(axis=-2, keepdims=True))).numpy()
+
+
+def orthonormal(drawn: Tensor) -> Tensor:
+    """Return the Q of A = QR, (..., n, k), with a positive diagonal of R.
+
+    QR is unique only then. LAPACK's signs depend on the entries, and its Q of a normal A is not
+    Haar-distributed until the signs are moved from R to Q.
+    """
+    left, right = torch.linalg.qr(drawn)
+    columns: Tensor = left * right.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
     return columns

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from simopt.errors import InputError
 from simopt.measures import Measure
-from simopt.ranges.boundary import Extremes
+from simopt.ranges.boundary import Extremes, finite_pairs
 from simopt.typing import FloatArray
 
 Verdict = Literal["independent", "coupled", "asymmetric"]
@@ -107,10 +107,7 @@ class Region:
         InputError
             Points that are not finite pairs.
         """
-        more = np.asarray(points, dtype=np.float64)
-        if more.ndim != 2 or more.shape[1] != 2 or not np.isfinite(more).all():
-            raise InputError(f"points has shape {more.shape}; expected finite pairs of scores, (N, 2).")
-        return replace(self, points=np.concatenate([self.points, more]))
+        return replace(self, points=np.concatenate([self.points, finite_pairs(points, "points")]))
 
     def within(self, limits: FloatArray | None) -> Region:
         """Return the region, its chords cut off at proved limits (P, 3); all reached points stay inside."""
@@ -181,22 +178,20 @@ class Region:
         length = float(np.ptp(whole))
         return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
-    def verdict(self, threshold: float = 0.9, of_b: float | None = None) -> Verdict:
+    def verdict(self, of_a: float, of_b: float) -> Verdict:
         """Return whether a close score of one measure is informative about the other.
 
-        A measure is informative about the other if scores at least as close as the threshold rule out at
+        A measure is informative about the other if scores at least as close as its threshold rule out at
         least half of the other's range (:data:`RULED_OUT`). Coupled: each is informative about the other.
         Asymmetric: only one is. Independent: neither is. Shares of the range are compared instead of scores,
         so that the rule is the same for distances and for scores whose range does not begin at 0.
 
         Parameters
         ----------
-        threshold : float
-            Of a, and of b if ``of_b`` is None.
-        of_b : float or None
-            Threshold of b.
+        of_a, of_b : float
+            Thresholds of a and of b.
         """
-        shares = self.ruled_out(threshold, 0), self.ruled_out(threshold if of_b is None else of_b, 1)
+        shares = self.ruled_out(of_a, 0), self.ruled_out(of_b, 1)
         telling = sum(share >= RULED_OUT for share in shares)
         words: tuple[Verdict, ...] = ("independent", "asymmetric", "coupled")
         return words[telling]

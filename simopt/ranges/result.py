@@ -20,8 +20,6 @@ from simopt.theory.bounds import Range
 from simopt.typing import FloatArray
 
 ANALYSIS = "joint"
-# Groups of the file, and the class whose fields are their arrays.
-_PARTS = {"boundary": Region, "across": Extremes, "square": Reached}
 # Names of the axes of each array: L levels, T targets, N points, S steps. A field that is not listed here is
 # stored elsewhere: a Region's names and signs as attributes, its limits as the array "proved".
 _AXES = {
@@ -31,6 +29,11 @@ _AXES = {
     **dict.fromkeys(("settled", "steps"), "T"),
     "points": "N 2",
     "path": "S T 2",
+}
+# Groups of the file, and the fields of a class that are their arrays.
+_PARTS = {
+    group: [field.name for field in fields(part) if field.name in _AXES]
+    for group, part in (("boundary", Region), ("across", Extremes), ("square", Reached))
 }
 _ABOUT = ("dataset", "source", "mode")
 
@@ -176,7 +179,7 @@ def content(result: JointRange) -> Stored:
     """Return the content of a result's file."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
-        for name in _stored_fields(group) if part is not None else ():
+        for name in _PARTS[group] if part is not None else ():
             arrays[f"{group}/{name}"] = Array(np.asarray(getattr(part, name)), _AXES[name])
     # Arrays of JointRange itself; those that are None are left out of the file.
     optional = [("boundary/gain", result.gain, "L 2"), ("proved", result.proved, "P 3")]
@@ -242,11 +245,7 @@ def _part(arrays: dict[str, FloatArray], group: str) -> dict[str, Any] | None:
     # Every part has points, so a file without them does not have the part.
     if f"{group}/points" not in arrays:
         return None
-    return {name: arrays[f"{group}/{name}"] for name in _stored_fields(group)}
-
-
-def _stored_fields(group: str) -> list[str]:
-    return [field.name for field in fields(_PARTS[group]) if field.name in _AXES]
+    return {name: arrays[f"{group}/{name}"] for name in _PARTS[group]}
 
 
 def _implied(facts: dict[str, Any]) -> Implied:

@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from simopt import checks
-from simopt.errors import InputError
 from simopt.measures import Measure, Moments, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.span import Span, parts, rows_suffice
-from simopt.ranges.boundary import check_measures
+from simopt.ranges.boundary import check_measures, finite_pairs
 from simopt.ranges.stepwise import Stepwise
 from simopt.typing import FloatArray
 
@@ -75,11 +74,9 @@ class SquareOptions:
     def __post_init__(self) -> None:
         checks.at_least(self.rate, 0, "rate", strict=True)
         checks.one_of(self.loss, get_args(Loss), "loss")
-        checks.whole(self.max_steps, 0, "max_steps")
         checks.at_least(self.tolerance, 0, "tolerance")
-        for name in ("window", "every"):
-            checks.whole(getattr(self, name), 1, name)
-        checks.whole(self.seed, 0, "seed")
+        for name, least in (("max_steps", 0), ("window", 1), ("every", 1), ("seed", 0)):
+            checks.whole(getattr(self, name), least, name)
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,7 @@ class Square(Stepwise):
         self.options = options or SquareOptions()
         measures = [a, b]
         check_measures(measures)
-        targets = _pairs(targets)
+        targets = finite_pairs(targets, "targets")
         units = reference.responses.shape[-1] if units is None else units
         Y0 = GaussianInit()([self.options.seed], reference.samples, units)[0]
         self.span = Span(reference, Y0, rows_suffice(reference, units, measures))
@@ -278,10 +275,3 @@ class Square(Stepwise):
         super().restore(state)
         self._path = list(state["path"].to(self.scores))
         self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _pairs(targets: FloatArray) -> FloatArray:
-    table = np.asarray(targets, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] != 2 or not len(table) or not np.isfinite(table).all():
-        raise InputError(f"targets has shape {table.shape}; expected finite pairs of scores, (T, 2).")
-    return table

@@ -19,11 +19,11 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from simopt.errors import InputError
 from simopt.measures import Measure
 from simopt.measures.cca import CCA
 from simopt.measures.kernel import KernelSimilarity
@@ -43,14 +43,14 @@ class ClosedForm:
         x, smooth in the strength of the perturbation.
     score : callable, Tensor -> Tensor
         The score at a deviation, elementwise.
-    power, scale : float
-        The leading term scale x^power of the loss score(0) - score(x); for distances, of score(x).
+    scale : float or None
+        The leading term scale sqrt(x) of the loss score(0) - score(x), for distances of score(x); None if the
+        score is smooth at 0.
     """
 
     deviation: Callable[[Pair], Tensor]
     score: Callable[[Tensor], Tensor]
-    power: float
-    scale: float
+    scale: float | None
 
     def __call__(self, pair: Pair) -> Tensor:
         """Return the score of a pair, (...)."""
@@ -65,22 +65,23 @@ def angle(deviation: Tensor) -> Tensor:
     return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
 
 
-# Forms of a cosine 1 - x: the score, and the power and scale of its leading loss. arccos(1 - x) begins with
-# sqrt(2 x), and (1 - x)^2 with 1 - 2 x.
-_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
-    "score": (lambda x: 1 - x, 1, 1),
-    "squared": (lambda x: (1 - x).square(), 1, 2),
-    "angular": (lambda x: 1 - 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
-    "angle": (angle, 1 / 2, math.sqrt(2)),
-    "angle_normalized": (lambda x: 2 / math.pi * angle(x), 1 / 2, 2 / math.pi * math.sqrt(2)),
+_Form: TypeAlias = tuple[Callable[[Tensor], Tensor], float | None]
+
+# Forms of a cosine 1 - x: the score, and the scale of its loss. arccos(1 - x) begins with sqrt(2 x).
+_FORMS: dict[str, _Form] = {
+    "score": (lambda x: 1 - x, None),
+    "squared": (lambda x: (1 - x).square(), None),
+    "angular": (lambda x: 1 - 2 / math.pi * angle(x), 2 / math.pi * math.sqrt(2)),
+    "angle": (angle, math.sqrt(2)),
+    "angle_normalized": (lambda x: 2 / math.pi * angle(x), 2 / math.pi * math.sqrt(2)),
 }
 
-DISTANCES: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
-    "distance": (lambda x: x.clamp(min=0).sqrt(), 1 / 2, 1),
-    "squared": (lambda x: x, 1, 1),
-    "angle": (lambda x: angle(x / 2), 1 / 2, 1),
-    "disparity": (lambda x: x * (1 - x / 4), 1, 1),
-    "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2, 1 / 2),
+DISTANCES: dict[str, _Form] = {
+    "distance": (lambda x: x.clamp(min=0).sqrt(), 1),
+    "squared": (lambda x: x, None),
+    "angle": (lambda x: angle(x / 2), 1),
+    "disparity": (lambda x: x * (1 - x / 4), None),
+    "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2),
 }
 """Forms of a squared distance x, as in ``_FORMS``; between unit vectors the cosine is 1 - x / 2."""
 
@@ -126,8 +127,6 @@ def _adjusted(measure: AdjustedRV) -> ClosedForm | None:
         return None
 
     def deviation(pair: Pair) -> Tensor:
-        if pair.samples is None:
-            raise InputError(f"{measure.name} depends on the number of samples; give samples.")
         return (1 - cosine(pair)) / (1 - _participation(pair) / (pair.samples - 1))
 
     return ClosedForm(deviation, *_FORMS["score"])

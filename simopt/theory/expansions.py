@@ -1,6 +1,6 @@
-"""Small perturbations: the leading loss of a score, its weight for each PC, and how many PCs have weight.
+"""Small rotations: the leading loss of a score, its weight for each PC, and how many PCs have weight.
 
-The deviation x of a closed form is smooth in the strength e of a perturbation. Its Taylor coefficients come
+The deviation x of a closed form is smooth in the angle e of a rotation. Its Taylor coefficients come
 from automatic differentiation, not from finite differences. The score is another function of x, and may begin
 with another power of e: an angle goes with sqrt(x).
 """
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from simopt.theory.closed_forms import ClosedForm
-from simopt.theory.pairs import Pair, Tilted
-from simopt.theory.perturbations import Kind, exact_pair
+from simopt.theory.pairs import Tilted
 
 # Highest power of e whose coefficient is computed. If all four coefficients of a PC are 0, the measure counts
 # as not sensitive to it.
@@ -28,9 +27,7 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Expansion:
-    """The leading term of a score's loss at a small strength e: leading e^order.
-
-    e is an angle in radians (``rotation``), 1 - amplitude (``scaling``), or the level of noise.
+    """The leading loss of a score when one PC is rotated by a small angle e, in radians: leading e^order.
 
     Attributes
     ----------
@@ -44,9 +41,7 @@ class Expansion:
     leading: Tensor
 
 
-def expand(
-    form: ClosedForm, variances: Tensor, kind: Kind, *, units: int, samples: int | None = None
-) -> Expansion:
+def expand(form: ClosedForm, variances: Tensor, *, units: int, samples: int) -> Expansion:
     """Return the leading term of the loss score(Y = X) - score(Y); for distances, of their growth.
 
     Parameters
@@ -54,32 +49,23 @@ def expand(
     form : ClosedForm
     variances : Tensor of float64, (K,)
         lambda, positive.
-    kind : {"rotation", "scaling", "noise", "noise_all"}
-    units : int
-        Of X.
-    samples : int, optional
-        For measures that depend on it.
-
-    Returns
-    -------
-    Expansion
-        With K entries; with one for ``noise_all``.
+    units, samples : int
+        The shape of X.
     """
-    zero = variances.new_zeros(1 if kind == "noise_all" else len(variances))
-    start, *derivatives = _derivatives(
-        lambda e: form.deviation(_pair(variances, kind, e, units, samples)), zero, _ORDERS
-    )
+    orthogonal = torch.zeros_like(variances.outer(variances))
+
+    def deviation(e: Tensor) -> Tensor:
+        return form.deviation(Tilted(variances, torch.cos(e), torch.sin(e), orthogonal, units, samples))
+
+    start, *derivatives = _derivatives(deviation, torch.zeros_like(variances), _ORDERS)
     terms = torch.stack([value / math.factorial(k) for k, value in enumerate(derivatives, start=1)])
     terms = torch.where(terms.abs() <= _NOTHING * terms.abs().amax(dim=0), 0.0, terms)  # (4, K)
-    if float(start.abs().max()) > _NOTHING:
-        # At Y = X the score is not at the end of its range: it is smooth in x there, and by the chain rule
-        # its loss begins with the first term of x times the slope.
+    if form.scale is None or float(start.abs().max()) > _NOTHING:
+        # The score is smooth in x, also at x = 0 or because Y = X has another x: by the chain rule its loss
+        # begins with the first term of x times the slope.
         _, slope = _derivatives(form.score, start, 1)
         return _first(slope.abs() * terms)
-    if form.power == 1:
-        return _first(form.scale * terms)
-    # power is 1/2: x begins with c e^2, as x is smooth and nowhere negative, and scale sqrt(x) with
-    # scale sqrt(c) e.
+    # x begins with c e^2, as x is smooth and nowhere negative, and scale sqrt(x) with scale sqrt(c) e.
     return _first(form.scale * terms[1:2].clamp(min=0).sqrt())
 
 
@@ -93,7 +79,7 @@ def effective_components(sensitivity: Tensor) -> float:
     Parameters
     ----------
     sensitivity : Tensor, (K,)
-        w, not negative.
+        w, not negative. The result is NaN if all are 0.
     """
     return float(sensitivity.sum().square() / sensitivity.square().sum())
 
@@ -120,16 +106,6 @@ def exponent(sensitivity: Tensor, variances: Tensor) -> float:
     x, y = x - x.mean(), y - y.mean()
     size = float(x.square().sum())
     return float((x * y).sum()) / size if size > _NOTHING else math.nan
-
-
-def _pair(variances: Tensor, kind: Kind, e: Tensor, units: int, samples: int | None) -> Pair:
-    """Return the pair of X and its perturbations of strength e (K,), one for each PC; differentiable in e."""
-    if kind == "rotation":
-        # perturbations.mixture takes a plain number of degrees; e is a tensor of radians.
-        none = variances.new_zeros(len(variances), len(variances))
-        return Tilted(variances, torch.cos(e), torch.sin(e), none, units, samples)
-    strength = 1 - e if kind == "scaling" else e
-    return exact_pair(variances, kind, strength, units=units, samples=samples)
 
 
 def _derivatives(function: Callable[[Tensor], Tensor], at: Tensor, orders: int) -> list[Tensor]:

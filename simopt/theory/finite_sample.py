@@ -13,20 +13,18 @@ nearly cancels: the standard deviation, of the order of 1e-8, is then too small 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from simopt import checks
-from simopt.errors import InputError
 from simopt.theory.closed_forms import ClosedForm
 from simopt.theory.pairs import Tilted
 from simopt.theory.perturbations import Kind, mixture
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """The expected score after perturbing one PC by a random direction, for each PC.
 
     Attributes
@@ -50,7 +48,7 @@ def expected(
     ----------
     form : ClosedForm
     variances : Tensor of float64, (K,)
-        lambda, positive.
+        lambda, positive; K < samples.
     kind : {"rotation", "scaling", "noise"}
     strength : float
         Degrees, amplitude, or level.
@@ -64,13 +62,9 @@ def expected(
     Raises
     ------
     InputError
-        Fewer than 3 samples, or fewer than K + 1.
+        Fewer than 3 samples.
     """
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
-    if samples < len(variances) + 1:
-        raise InputError(
-            f"{len(variances)} PCs cannot come from {samples} samples; give at least {len(variances) + 1}."
-        )
     m = samples - 2
     along, across = mixture(kind, strength)
     others = 1 - torch.eye(len(variances), dtype=variances.dtype)

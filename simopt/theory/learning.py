@@ -223,7 +223,14 @@ def predict(
             f"the learning order of {measure!r} is not predicted, only that of {', '.join(ASSUMPTIONS)}; "
             "gradient_at_start takes any measure with a gradient."
         )
-    ratio = _ratio(spectrum, samples, units)
+    checks.whole(samples, checks.MIN_SAMPLES, "samples")
+    checks.whole(units, 1, "units")
+    variances = checks.spectrum(spectrum, samples)
+    if units >= samples - 1:
+        raise InputError(
+            f"Y of {samples} samples and {units} units captures every PC at the start; give fewer units."
+        )
+    ratio: FloatArray = variances / variances.sum()
     checks.seeds(seeds)
     if not 0 < target < 1:
         raise InputError(f"target is {target}; give a score between 0 and 1.")
@@ -282,15 +289,3 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
         never_run=int(never_run.sum()),
         never_both=int((never_predicted & never_run).sum()),
     )
-
-
-def _ratio(spectrum: Sequence[float] | FloatArray, samples: int, units: int) -> FloatArray:
-    checks.whole(samples, checks.MIN_SAMPLES, "samples")
-    checks.whole(units, 1, "units")
-    values = checks.spectrum(spectrum, samples)
-    if units >= samples - 1:
-        raise InputError(
-            f"Y of {samples} samples and {units} units captures every PC at the start; give fewer units."
-        )
-    ratio: FloatArray = values / values.sum()
-    return ratio

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import expit, exprel, logit
 
 from simopt.errors import InputError
 from simopt.typing import FloatArray
@@ -141,8 +141,7 @@ class KernelSums:
     def _stepped(self, step: float, b: float) -> FloatArray:
         # r exp(-rate) + b step (1 - exp(-rate)) / rate, whose last factor is 1 at rate 0, outside of X.
         rate = 2 * self.ratio * step
-        mean_decay = np.divide(-np.expm1(-rate), rate, out=np.ones_like(rate), where=rate > 0)
-        stepped: FloatArray = self.r * np.exp(-rate) + b * step * mean_decay
+        stepped: FloatArray = self.r * np.exp(-rate) + b * step * exprel(-rate)
         return stepped
 
     def _sums(self, clock: float, r: FloatArray) -> tuple[float, float]:

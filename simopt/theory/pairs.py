@@ -46,16 +46,14 @@ class Noisy:
         lambda, positive.
     noise : Tensor, (...)
         nu, the sum of squares of the noise in one unit.
-    units : int
+    units, samples : int
         Of X and of Y.
-    samples : int or None
-        None if the score does not depend on it.
     """
 
     variances: Tensor
     noise: Tensor
     units: int
-    samples: int | None = None
+    samples: int
 
     @property
     def _x_variances(self) -> Tensor:
@@ -131,10 +129,8 @@ class Tilted:
         a and b, the same for all PCs or one for each.
     overlap : Tensor, (K, K)
         Row i holds (u_k'w)^2 for each k; the diagonal is not read. Zero: w is orthogonal to all PCs.
-    units : int
+    units, samples : int
         Of X and of Y.
-    samples : int or None
-        None if the score does not depend on it.
     """
 
     variances: Tensor
@@ -142,7 +138,7 @@ class Tilted:
     across: float | Tensor
     overlap: Tensor
     units: int
-    samples: int | None = None
+    samples: int
 
     @property
     def _kept(self) -> Tensor:

@@ -50,10 +50,10 @@ def check(kind: str, strength: float) -> None:
         raise InputError(f"strength of rotation is {strength!r}; give an angle from 0 to 180 degrees.")
 
 
-def mixture(kind: Kind, strength: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
+def mixture(kind: Kind, strength: float) -> tuple[float, float]:
     """Return a and b of the perturbation s_i (a u_i + b w) of one PC."""
     if kind == "rotation":
-        quarters = float(strength) / 90
+        quarters = strength / 90
         # cos(pi / 2) is 6e-17 in floating point. With exact values a replaced PC leaves no trace in Y, and a
         # rotation by 0 leaves X as it is.
         if quarters == round(quarters):
@@ -62,14 +62,12 @@ def mixture(kind: Kind, strength: float | Tensor) -> tuple[float | Tensor, float
     return (strength, 0.0) if kind == "scaling" else (1.0, strength)
 
 
-def noise_variance(variances: Tensor, units: int, level: float | Tensor) -> Tensor:
+def noise_variance(variances: Tensor, units: int, level: float) -> Tensor:
     """Return nu = level^2 sum lambda / units, the expected sum of squares of the noise in one unit."""
     return level**2 * variances.sum() / units
 
 
-def exact_pair(
-    variances: Tensor, kind: Kind, strength: float | Tensor, *, units: int, samples: int | None = None
-) -> Pair:
+def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int) -> Pair:
     """Return the pair of X and its perturbation by a direction w that is orthogonal to all PCs.
 
     Parameters
@@ -77,18 +75,15 @@ def exact_pair(
     variances : Tensor of float64, (K,)
         lambda, positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
-    strength : float, or Tensor
-        Degrees, amplitude, or level. A tensor may hold one strength for each PC (``scaling``, ``noise``), or
-        one for each of several Y (``noise_all``).
-    units : int
-        Of X.
-    samples : int, optional
-        For measures that depend on it.
+    strength : float
+        Degrees, amplitude, or level.
+    units, samples : int
+        The shape of X.
 
     Returns
     -------
     Pair
-        One entry for each PC that is perturbed; one for each strength with ``noise_all``.
+        One entry for each PC that is perturbed; a single one with ``noise_all``.
     """
     if kind == "noise_all":
         return Noisy(variances, noise_variance(variances, units, strength), units, samples)
@@ -189,22 +184,16 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
     # the part of w outside of U, become rows that a measure can center without changing them.
     rows = torch.from_numpy(helmert(len(values) + 2).T.copy()).to(values)
 
-    def in_samples(i: int) -> tuple[Tensor, Tensor]:
-        return directions.pcs[:, i], directions.draw(i)
-
-    def in_span(i: int) -> tuple[Tensor, Tensor]:
-        w = directions.draw(i)
-        # Only the length of the part outside of U matters: its direction can be turned to one coordinate.
-        inside = w @ directions.pcs  # (R, K)
-        outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
-        return rows[:, i], torch.cat([inside, outside[:, None]], dim=-1) @ rows.mT
-
     if fewer_rows:
         reference = Reference.of(rows[:, :-1] @ (values[:, None] * axes))
-    written = in_span if fewer_rows else in_samples
 
     def of_pc(i: int) -> Tensor:
-        u, w = written(i)
+        u, w = directions.pcs[:, i], directions.draw(i)
+        if fewer_rows:
+            # Only the length of the part outside of U matters: its direction can be turned to one coordinate.
+            inside = w @ directions.pcs  # (R, K)
+            outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
+            u, w = rows[:, i], torch.cat([inside, outside[:, None]], dim=-1) @ rows.mT
         change = (along - 1) * u + across * w  # (R, rows); Y - X is s_i change v_i'
         perturbed: Tensor = reference.responses + values[i] * change[..., None] * axes[i]
         return perturbed

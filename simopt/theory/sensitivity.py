@@ -16,7 +16,7 @@ from simopt.measures import BoundMeasure, Measure, Moments, Reference
 from simopt.theory.closed_forms import ClosedForm, closed_form
 from simopt.theory.expansions import effective_components, expand, exponent
 from simopt.theory.finite_sample import expected
-from simopt.theory.perturbations import Directions, Kind, check, exact_pair, perturb
+from simopt.theory.perturbations import Directions, Kind, exact_pair, perturb
 from simopt.typing import FloatArray, OnStep
 
 # Degrees at which the leading loss of a measure without a closed form is measured. On cka, nbs and linreg the
@@ -128,7 +128,7 @@ def predict(
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
-        Degrees, amplitudes, or levels.
+        Degrees, amplitudes, or levels that :func:`~simopt.theory.perturbations.check` accepts.
     units, samples : int
         The shape of X.
 
@@ -139,11 +139,8 @@ def predict(
     Raises
     ------
     InputError
-        A spectrum that X of this shape cannot have, a strength out of range, or a measure without a closed
-        form.
+        A spectrum that X of this shape cannot have, or a measure without a closed form.
     """
-    for strength in strengths:
-        check(kind, strength)
     spectrum = torch.from_numpy(checks.spectrum(variances, samples, units))
     curves = []
     for measure in measures:
@@ -174,7 +171,7 @@ def experiment(
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
-        Degrees, amplitudes, or levels.
+        Degrees, amplitudes, or levels that :func:`~simopt.theory.perturbations.check` accepts.
     seeds : sequence of int
         One random direction each for every PC.
     pcs : sequence of int, optional
@@ -189,10 +186,8 @@ def experiment(
     Raises
     ------
     InputError
-        Data that no measure can use, no seeds or PCs, or a strength, seed, or PC out of range.
+        Data that no measure can use, no seeds or PCs, or a seed or PC out of range.
     """
-    for strength in strengths:
-        check(kind, strength)
     reference = Reference.of(X, dtype=torch.float64)
     directions = Directions(reference, tuple(seeds))
     spectrum = directions.values.square()
@@ -240,20 +235,16 @@ def _theory(
     mean = band = None
     if kind != "noise_all":
         random = [expected(form, spectrum, kind, s, units=units, samples=samples) for s in strengths]
-        mean = torch.stack([draws.score for draws in random]).numpy()
-        band = torch.stack([draws.deviation for draws in random]).numpy()
-    start = expand(form, spectrum, "rotation", units=units, samples=samples)
+        mean, band = (torch.stack(part).numpy() for part in zip(*random, strict=True))
+    start = expand(form, spectrum, units=units, samples=samples)
     weight = start.leading.nan_to_num()
     local = _local(start.order.numpy(), weight.numpy(), spectrum, "closed form")
     return Sensitivity(measure.name, float(exact("scaling", 1.0)[0]), theory, mean, band, None, local)
 
 
 def _local(order: FloatArray, weight: FloatArray, spectrum: Tensor, how: str) -> Local:
-    sensitive = np.isfinite(weight) & (weight > 0)
-    if not sensitive.any():
-        return Local(order, weight, math.nan, math.nan, how)
-    weights, variances = torch.from_numpy(weight[sensitive]), spectrum[torch.from_numpy(sensitive)]
-    return Local(order, weight, effective_components(weights), exponent(weights, variances), how)
+    weights = torch.from_numpy(weight).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+    return Local(order, weight, effective_components(weights), exponent(weights, spectrum), how)
 
 
 @torch.no_grad()

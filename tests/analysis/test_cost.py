@@ -95,5 +95,3 @@ def test_more_samples_cost_more(rng):
 def test_what_is_refused(rng):
     with pytest.raises(InputError, match="need repeats"):
         cost(measures.get("rsa_crossnobis"), Reference.of(rng.standard_normal((10, 3))))
-    with pytest.raises(InputError, match="repeats"):
-        cost(measures.get("cka"), Reference.of(rng.standard_normal((10, 3))), repeats=0)

@@ -96,11 +96,9 @@ def test_a_score_that_is_not_finite_does_not_stay():
     assert checks.as_plain(results[0])["change"] is None
 
 
-def test_a_seed_gives_the_same_changes_and_more_draws_no_smaller_ones():
+def test_the_changes_are_the_same_each_time():
     cka = measures.get("cka")
-    few, again, more = invariances(cka, 3), invariances(cka, 3), invariances(cka, 6)
-    assert few == again
-    assert all(a.change <= b.change for a, b in zip(few, more, strict=True))
+    assert invariances(cka) == invariances(cka)
 
 
 def test_transformations_are_what_they_are_called(rng):
@@ -119,12 +117,6 @@ def test_transformations_are_what_they_are_called(rng):
         B = transformed(kind, A, rng)
         assert kept[kind](B)
         assert not torch.allclose(A, B)
-
-
-@pytest.mark.parametrize("options", [{"draws": 0}, {"seed": -1}])
-def test_what_is_refused(options):
-    with pytest.raises(InputError, match=next(iter(options))):
-        invariances(measures.get("cka"), **options)
 
 
 def test_a_measure_that_needs_more_says_so():

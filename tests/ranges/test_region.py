@@ -27,13 +27,13 @@ def test_a_triangle() -> None:
     assert triangle.area == pytest.approx(0.5)
     assert triangle.ruled_out(0.9) == pytest.approx(0)
     assert triangle.ruled_out(0.85, 1) == pytest.approx(0.85)
-    assert triangle.verdict() == "asymmetric"
+    assert triangle.verdict(0.9, 0.9) == "asymmetric"
 
 
 def test_verdicts() -> None:
-    assert region(np.zeros(11), np.ones(11)).verdict() == "independent"
-    assert region(LEVELS, LEVELS).verdict() == "coupled"
-    assert region(np.zeros(11), LEVELS).verdict(0.4) == "independent"
+    assert region(np.zeros(11), np.ones(11)).verdict(0.9, 0.9) == "independent"
+    assert region(LEVELS, LEVELS).verdict(0.9, 0.9) == "coupled"
+    assert region(np.zeros(11), LEVELS).verdict(0.4, 0.4) == "independent"
     assert region(np.zeros(11), LEVELS).verdict(0.1, 0.9) == "asymmetric"
 
 
@@ -47,7 +47,7 @@ def test_a_distance_is_closer_where_it_is_smaller() -> None:
 def test_out_of_reach() -> None:
     low = region(np.zeros(11), np.full(11, 0.5))
     assert np.isnan(low.ruled_out(0.9, 1))
-    assert low.verdict() == "independent"
+    assert low.verdict(0.9, 0.9) == "independent"
 
 
 def test_levels_without_an_extreme_are_left_out() -> None:
@@ -162,7 +162,7 @@ def test_a_curve_has_no_area() -> None:
     boundary.run()
     searched = Region.of(nbs, angular, boundary.extremes())
     assert 0 <= searched.area < 1e-7
-    assert searched.verdict() == "coupled"
+    assert searched.verdict(0.9, 0.9) == "coupled"
 
 
 def test_what_is_no_region_is_refused() -> None:

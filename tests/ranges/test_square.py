@@ -137,7 +137,7 @@ def _by_definition(name: str, X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
 
 def test_what_cannot_be_pursued_is_refused() -> None:
     reference = Reference.of(X)
-    with pytest.raises(InputError, match=r"\(2,\).*\(T, 2\)"):
+    with pytest.raises(InputError, match=r"\(2,\).*\(N, 2\)"):
         Square(reference, *PAIR, INSIDE[0])
     with pytest.raises(InputError, match="mutual_knn"):
         Square(reference, PAIR[0], measures.get("mutual_knn"), INSIDE)

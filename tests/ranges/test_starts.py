@@ -78,19 +78,15 @@ def test_between_levels_problems_stand_where_the_boundary_bends() -> None:
     assert {problem.begin for problem in nothing} == {None}
 
 
-@pytest.mark.parametrize("constrained", [0, 1])
-def test_starts_are_near_the_level_and_on_the_side_that_is_sought(
-    constrained: int, rng: np.random.Generator
-) -> None:
+def test_starts_are_near_the_level_and_on_the_side_that_is_sought(rng: np.random.Generator) -> None:
     reference = Reference.of(rng.standard_normal((60, 4)) * [3, 2, 1, 0.5])
     span = Span(reference, torch.from_numpy(rng.standard_normal((60, 4))))
     pair = [measures.get(name).bind(span.reference) for name in ("cka", "nbs")]
     built = starts.Structures(span, pair, 4, 0)
 
     def scores(direction: float) -> np.ndarray:
-        Y = torch.stack(built.choose(0.6, direction, 3, constrained))
-        both = np.column_stack([bound(Y) for bound in pair])
-        return both[:, ::-1] if constrained else both
+        Y = torch.stack(built.choose(0.6, direction, 3))
+        return np.column_stack([bound(Y) for bound in pair])
 
     least, largest = scores(-1), scores(1)
     np.testing.assert_array_equal(least[0], largest[0])

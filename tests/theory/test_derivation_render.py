@@ -92,7 +92,7 @@ def test_markdown_holds_the_results(subject: str, perturbation: str) -> None:
 
 
 def latex_is_sound(subject: str, perturbation: str) -> None:
-    text = render.to_latex(derive(subject, perturbation))
+    text = render.to_latex([derive(subject, perturbation)])
     balanced(text)
     assert text.isascii()
     assert set(re.findall(r"\\([a-zA-Z]+)", text)) <= KNOWN
@@ -126,8 +126,8 @@ def test_several_derivations_make_one_document() -> None:
 def test_without_latex_the_source_is_written(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"no LaTeX is installed.*Install"):
-        render.write_pdf(derive("nbs", "noise"), tmp_path / "out" / "nbs.pdf")
-    assert (tmp_path / "out" / "nbs.tex").read_text() == render.to_latex(derive("nbs", "noise"))
+        render.write_pdf([derive("nbs", "noise")], tmp_path / "out" / "nbs.pdf")
+    assert (tmp_path / "out" / "nbs.tex").read_text() == render.to_latex([derive("nbs", "noise")])
     assert not (tmp_path / "out" / "nbs.pdf").exists()
 
 
@@ -142,7 +142,7 @@ def test_a_real_latex_compiles_all(tmp_path) -> None:
 def test_the_latex_that_is_there_is_used(tmp_path, monkeypatch, name: str) -> None:
     engine(tmp_path / name, 'for last; do :; done; /bin/cp "$last" derivation.pdf')
     monkeypatch.setenv("PATH", str(tmp_path))
-    made = render.write_pdf(derive("nbs", "noise"), tmp_path / "nbs.pdf")
+    made = render.write_pdf([derive("nbs", "noise")], tmp_path / "nbs.pdf")
     assert made == tmp_path / "nbs.pdf"
     assert made.read_text() == (tmp_path / "nbs.tex").read_text()
 
@@ -151,7 +151,7 @@ def test_a_failing_latex_is_reported(tmp_path, monkeypatch) -> None:
     engine(tmp_path / "pdflatex", "echo '! Undefined control sequence.'; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SimoptError, match="pdflatex failed on .*nbs.tex: ! Undefined control sequence"):
-        render.write_pdf(derive("nbs", "noise"), tmp_path / "nbs.pdf")
+        render.write_pdf([derive("nbs", "noise")], tmp_path / "nbs.pdf")
 
 
 def engine(path, script: str) -> None:

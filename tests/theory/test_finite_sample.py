@@ -45,7 +45,7 @@ def test_many_samples_leave_nothing_to_correct():
     for name in ("cka", "nbs", "linreg", "ridge1"):
         form = closed_form(measures.get(name))
         corrected = expected(form, variances, "rotation", 60.0, units=8, samples=10**9)
-        exact = form(exact_pair(variances, "rotation", 60.0, units=8))
+        exact = form(exact_pair(variances, "rotation", 60.0, units=8, samples=30))
         np.testing.assert_allclose(corrected.score, exact, atol=1e-7)
         assert float(corrected.deviation.max()) < 1e-6
 
@@ -72,7 +72,9 @@ def test_without_a_direction_nothing_is_random(name, kind, strength):
     variances = torch.tensor(SPECTRUM, dtype=torch.float64)
     form = closed_form(measures.get(name))
     corrected = expected(form, variances, kind, strength, units=8, samples=60)
-    np.testing.assert_array_equal(corrected.score, form(exact_pair(variances, kind, strength, units=8)))
+    np.testing.assert_array_equal(
+        corrected.score, form(exact_pair(variances, kind, strength, units=8, samples=30))
+    )
     np.testing.assert_array_equal(corrected.deviation, 0)
 
 
@@ -80,11 +82,4 @@ def test_two_samples_are_refused():
     with pytest.raises(InputError, match="samples is 2"):
         expected(
             closed_form(measures.get("cka")), torch.ones(1).double(), "rotation", 90.0, units=1, samples=2
-        )
-
-
-def test_more_pcs_than_samples_are_refused():
-    with pytest.raises(InputError, match=r"8 PCs.* 8 samples.* 9\b"):
-        expected(
-            closed_form(measures.get("cka")), torch.ones(8).double(), "rotation", 90.0, units=8, samples=8
         )

@@ -30,8 +30,6 @@ from simopt.typing import FloatArray, OnStep
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
-__all__ = ["Attribution", "leave_one_pc", "leave_one_sample", "leave_one_unit", "named"]
-
 Part = Literal["PC", "sample", "unit of X", "unit of Y"]
 Route = Literal["closed form", "downdate", "refit"]
 
@@ -125,7 +123,6 @@ def leave_one_sample(
     Y: ArrayLike,
     measure: str | Measure = "cka",
     *,
-    route: Literal["auto", "refit"] = "auto",
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
@@ -140,8 +137,6 @@ def leave_one_sample(
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
         Samples are time x condition, time outermost.
     measure : str or Measure
-    route : {"auto", "refit"}
-        ``refit`` recomputes every score.
     observe : function of (done, total), optional
         Called after each recomputed score.
     **options
@@ -153,14 +148,13 @@ def leave_one_sample(
         Data or a measure that :func:`simopt.score` refuses; fewer than 4 samples; the score is undefined
         without any sample, for instance if the measure needs a multiple of ``conditions`` samples.
     """
-    checks.one_of(route, ("auto", "refit"), "route")
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     n = len(x)
     if n < checks.MIN_SAMPLES + 1:
         raise InputError(f"X has {n} samples; leaving one out needs at least 4.")
     side = Side.of(x)
-    by_formula = scores_without_each(pair.measure, side, Side.of(y)) if route == "auto" else None
+    by_formula = scores_without_each(pair.measure, side, Side.of(y))
 
     def refit(j: int) -> float:
         return measures.score(np.delete(x, j, axis=0), np.delete(y, j, axis=0), pair.measure)
@@ -202,7 +196,6 @@ def leave_one_unit(
     InputError
         Data or a measure that :func:`simopt.score` refuses; a side of one unit.
     """
-    checks.one_of(side, ("X", "Y"), "side")
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     dataset, other = (x, y) if side == "X" else (y, x)

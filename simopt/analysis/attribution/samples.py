@@ -95,7 +95,7 @@ class Side:
     def axes(self) -> tuple[Tensor, Tensor]:
         """Return U (n, rank) and s (rank,) of the centered responses, without zero singular values."""
         left, values, _ = linalg.svd(self.rows)
-        keep = values > torch.finfo(values.dtype).eps * max(self.rows.shape) * values[0]
+        keep = values > linalg.rank_tolerance(values, self.rows)
         return left[:, keep], values[keep] * self.norm
 
 

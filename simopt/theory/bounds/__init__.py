@@ -17,12 +17,10 @@ import numpy as np
 
 from simopt import checks
 from simopt.theory.bounds import frontier, subspace
-from simopt.theory.bounds.setting import Floats, Setting
+from simopt.theory.bounds.setting import Floats, Setting, greatest, least
 
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
-
-__all__ = ["Bound", "Range", "Relation", "Setting", "between", "bounds", "limits", "measures", "relation"]
 
 Curve = Callable[[Floats], Floats]
 
@@ -163,27 +161,39 @@ def bounds(setting: Setting) -> tuple[Bound, ...]:
     """
     divisor, norm = min(setting.x_units, setting.units), setting.norm
     lowest, most = partial(subspace.lowest_variance, setting), partial(subspace.linreg_under, setting)
+    top = limits(setting)
+    nbs = Bound("cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting))
+    linreg = Bound(
+        "cca",
+        "linreg",
+        lambda level: subspace.linreg_lower(setting, level * divisor),
+        lambda level: subspace.linreg_upper(setting, level * divisor),
+    )
     return (
-        Bound("cka", "nbs", partial(frontier.nbs_lower, setting), partial(frontier.nbs_upper, setting)),
-        Bound("nbs", "cka", partial(frontier.cka_lower, setting), partial(frontier.cka_upper, setting)),
+        nbs,
+        _inverse(nbs, top["cka"]),
         Bound("linreg", "nbs", lambda level: np.sqrt(lowest(level)), subspace.nbs_under_linreg),
         Bound("nbs", "linreg", subspace.linreg_over_nbs, lambda level: most(level**2)),
         Bound(
             "linreg", "cka", lambda level: lowest(level) / norm, partial(subspace.cka_under_linreg, setting)
         ),
         Bound("cka", "linreg", partial(subspace.linreg_over_cka, setting), lambda level: most(level * norm)),
-        Bound(
-            "cca",
-            "linreg",
-            lambda level: subspace.linreg_lower(setting, level * divisor),
-            lambda level: subspace.linreg_upper(setting, level * divisor),
-        ),
-        Bound(
-            "linreg",
-            "cca",
-            lambda level: subspace.correlations_lower(setting, level) / divisor,
-            lambda level: subspace.correlations_upper(setting, level) / divisor,
-        ),
+        linreg,
+        _inverse(linreg, top["cca"]),
+    )
+
+
+def _inverse(bound: Bound, top: float) -> Bound:
+    """Return the limits of the given measure, which is at most ``top``, at scores of the implied one.
+
+    The lower one is the least score at which the upper limit of ``bound`` reaches the implied score, and the
+    upper one the largest with a lower limit of at most that. They are sharp where ``bound`` is.
+    """
+    return Bound(
+        bound.implied,
+        bound.given,
+        lambda score: least(bound.upper, np.asarray(score), top),
+        lambda score: greatest(bound.lower, np.asarray(score), top),
     )
 
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simopt.theory.bounds.setting import greatest, least, unit
+from simopt.theory.bounds.setting import unit
 
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats, Setting
@@ -135,16 +135,6 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
     cut = (np.sqrt(np.minimum(cuts, setting.rank) * A[..., None]) + tails).min(axis=-1)
     limits = [np.sqrt(squared), 1 - away**2 / 2, cut, np.full_like(A, highest_nbs(setting))]
     return unit(np.min(limits, axis=0))
-
-
-def cka_lower(setting: Setting, nbs: Floats) -> Floats:
-    """Return a lower limit of CKA at a given NBS: the least CKA at which :func:`nbs_upper` reaches it."""
-    return least(lambda level: nbs_upper(setting, level), np.asarray(nbs), highest_cka(setting))
-
-
-def cka_upper(setting: Setting, nbs: Floats) -> Floats:
-    """Return an upper limit of CKA at a given NBS: the largest one with :func:`nbs_lower` at most that."""
-    return greatest(lambda level: nbs_lower(setting, level), np.asarray(nbs), highest_cka(setting))
 
 
 def highest_cka(setting: Setting) -> float:

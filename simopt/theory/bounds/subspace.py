@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from simopt.theory.bounds.setting import greatest, least, unit
+from simopt.theory.bounds.setting import unit
 
 if TYPE_CHECKING:
     from simopt.theory.bounds.setting import Floats, Setting
@@ -110,16 +110,6 @@ def linreg_lower(setting: Setting, total: Floats) -> Floats:
     a = np.minimum(np.searchsorted(ends, total, side="left"), d - 1)
     below = np.append(0.0, np.cumsum(rising))[a]
     return unit(below + (total - a) ** 2 / inverse[a])
-
-
-def correlations_lower(setting: Setting, linreg: Floats) -> Floats:
-    """Return the smallest sum of canonical correlations at a given linreg. Sharp."""
-    return least(lambda total: linreg_upper(setting, total), np.asarray(linreg), float(setting.common))
-
-
-def correlations_upper(setting: Setting, linreg: Floats) -> Floats:
-    """Return the largest sum of canonical correlations at a given linreg; sharp as :func:`linreg_lower`."""
-    return greatest(lambda total: linreg_lower(setting, total), np.asarray(linreg), float(setting.common))
 
 
 def _full(running: Floats, level: Floats) -> npt.NDArray[np.intp]:

@@ -107,19 +107,18 @@ def to_markdown(derivation: Derivation) -> str:
     return _filled(derivation, _MARKDOWN, _escaped_markdown)
 
 
-def to_latex(derivations: Derivation | Sequence[Derivation]) -> str:
-    """Return one or several derivations as a complete LaTeX document; it needs amsmath and amssymb."""
-    several = [derivations] if isinstance(derivations, Derivation) else derivations
-    sections = [_filled(derivation, _LATEX, _escaped_latex) for derivation in several]
+def to_latex(derivations: Sequence[Derivation]) -> str:
+    """Return derivations as a complete LaTeX document; it needs amsmath and amssymb."""
+    sections = [_filled(derivation, _LATEX, _escaped_latex) for derivation in derivations]
     return _PREAMBLE + "".join(sections) + "\\end{document}\n"
 
 
-def write_pdf(derivations: Derivation | Sequence[Derivation], path: str | Path) -> Path:
+def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
     """Write derivations as PDF, with latexmk, pdflatex or tectonic, and their LaTeX beside it.
 
     Parameters
     ----------
-    derivations : Derivation or sequence of Derivation
+    derivations : sequence of Derivation
     path : str or Path
         Of the PDF; the LaTeX has the same name, ending in .tex.
 

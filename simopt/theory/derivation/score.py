@@ -7,6 +7,7 @@ changes is written separately, and the score follows.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -142,10 +143,6 @@ def _cosine(shared: sp.Expr, of_x: sp.Expr, of_y: sp.Expr) -> sp.Expr:
     return shared / sp.sqrt(of_x * of_y)
 
 
-def _share(explained: sp.Expr, total: sp.Expr) -> sp.Expr:
-    return explained / total
-
-
 def _sum(summand: sp.Expr) -> sp.Sum:
     return sp.Sum(summand, (k, 1, p))
 
@@ -204,7 +201,7 @@ SUBJECTS = {
             "linreg",
             "R2 of the linear regression of X on Y",
             ("tr X'QQ'X", "tr X'X"),
-            _share,
+            operator.truediv,
             {
                 "rotation": 1 - p_i * _sin**2,
                 "scaling": sp.Integer(1),
@@ -217,7 +214,7 @@ SUBJECTS = {
             "ridge",
             "R2 of the ridge regression of X on Y",
             ("2 tr X'YB - tr B'Y'YB", "tr X'X"),
-            _share,
+            operator.truediv,
             {
                 "rotation": R_0 - p_i * _at_x * _sin**2,
                 "scaling": R_0 - p_i * (_at_x - a**2 * (a**2 + 2 * r_i) / (a**2 + r_i) ** 2),
@@ -292,14 +289,10 @@ def _products(perturbation: Perturbation) -> Iterator[Step]:
     yield Step("X'X", "substitute X; U'U = I", X.T * X, V * L * V.T, ByWords(), setting)
     yield Step("X'Y", "the added part is orthogonal to U", X.T * Y, V * C * V.T, ByWords(), apart)
     yield Step("Y'Y", "the mixed terms vanish", Y.T * Y, V * G * V.T, ByWords(), apart)
-    check = WrittenOut(perturbation)
-    if perturbation.whole:
-        yield Step("c_k", "entry of C", c[k], lam[k], check)
-        yield Step("g_k", "entry of G", g[k], lam[k] + nu, check)
-        return
-    rest = "the others are lambda_k"
-    yield Step("c_i", f"entry of C; {rest}", c[i], perturbation.amplitude * lambda_i, check)
-    yield Step("g_i", f"entry of G; {rest}", g[i], perturbation.gain * lambda_i, check)
+    at, rest = (k, "") if perturbation.whole else (i, "; the others are lambda_k")
+    for symbol, entry in zip((c, g), perturbation.entries, strict=True):
+        rule = f"entry of {str(symbol).upper()}{rest}"
+        yield Step(f"{symbol}_{at}", rule, symbol[at], entry, WrittenOut(perturbation))
 
 
 def _bases_of(subject: Subject, perturbation: Perturbation) -> Iterator[Step]:
@@ -361,16 +354,12 @@ def _to_sum(part: Quantity, perturbation: Perturbation) -> Iterator[Step]:
 
 def _value(part: Quantity, perturbation: Perturbation) -> sp.Expr:
     """Return the value of a quantity: PC i plus the sum over the others; with noise on all of Y, one sum."""
+    of_c, of_g = perturbation.entries
+    entries = {c[k]: of_c, g[k]: of_g}
     if not perturbation.whole:
-        entries = {
-            c[k]: perturbation.amplitude * lambda_i,
-            g[k]: perturbation.gain * lambda_i,
-            lam[k]: lambda_i,
-        }
-        return part.rest + sp.simplify(part.summand.subs(entries))
+        return part.rest + sp.simplify(part.summand.subs({**entries, lam[k]: lambda_i}))
     # Sums of lambda and lambda^2 have names, sigma_1 and sigma_2; other summands stay in a sum.
-    noisy = lam[k] + nu
-    summand = part.summand.subs({c[k]: lam[k], g[k]: noisy}, simultaneous=True)
+    summand, noisy = part.summand.subs(entries, simultaneous=True), of_g
     totals = {
         lam[k]: sigma_1,
         lam[k] ** 2: sigma_2,

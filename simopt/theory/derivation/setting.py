@@ -107,9 +107,11 @@ class Perturbation:
     diagonals: Assumption
 
     @property
-    def gain(self) -> sp.Expr:
-        """How the variance of PC i changes, a^2 + b^2."""
-        return sp.simplify(self.amplitude**2 + self.noise**2)
+    def entries(self) -> tuple[sp.Expr, sp.Expr]:
+        """The entries of C and G: of PC i, a lambda_i and (a^2 + b^2) lambda_i; of any PC k for all of Y."""
+        if self.whole:
+            return lam[k], lam[k] + nu
+        return self.amplitude * lambda_i, sp.simplify(self.amplitude**2 + self.noise**2) * lambda_i
 
     @property
     def whole(self) -> bool:

@@ -146,10 +146,7 @@ class Derivation:
 
 def definitions(steps: Sequence[Step], quantities: Sequence[str]) -> dict[sp.Basic, sp.Basic]:
     """Return the definition of each quantity, mapped to the last result of its steps."""
-    first: dict[str, sp.Basic] = {}
-    last: dict[str, sp.Basic] = {}
-    for step in steps:
-        if step.of in quantities:
-            first.setdefault(step.of, step.before)
-            last[step.of] = step.after
-    return {first[of]: last[of] for of in first}
+    chosen = [step for step in steps if step.of in quantities]
+    last = {step.of: step.after for step in chosen}
+    first = {step.of: step.before for step in reversed(chosen)}
+    return {before: last[of] for of, before in first.items()}
