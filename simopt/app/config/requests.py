@@ -16,7 +16,7 @@ from simopt import catalogue
 from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError, warn_renamed
 from simopt.workflows.data import Data
-from simopt.workflows.request import distinct_names, measure_node, measure_nodes
+from simopt.workflows.request import measure_nodes
 from simopt.workflows.run_request import RunRequest
 
 if TYPE_CHECKING:  # these modules load torch, which a command that finds a stored run does not need
@@ -188,7 +188,7 @@ def score(
     if every(overrides):
         from simopt.measures import distinct
 
-        chosen = [measure_node(name) for name in distinct()]
+        chosen = [*measure_nodes(distinct())]
     if draws is None:
         draws = 0 if every(overrides) else DRAWS
     recording, model, others = _data(x, y, y.name, rest, ids)
@@ -364,10 +364,11 @@ def cards(
     by_key, rest = measures([word for word in words if "=" in word], [], config_dir)
     options = [word for word in words if word.startswith("measure.")]
     written = [[f"{'measure._target_' if '.' in name else 'measure'}={name}", *options] for name in named]
-    chosen = [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *by_key]
+    chosen = measure_nodes(
+        [*(node for texts in written for node in measures(texts, [], config_dir)[0]), *by_key]
+    )
     if not chosen:
         raise InputError("No measure is named; give one, for instance `simopt card cka dataset=majaj`.")
-    distinct_names(chosen)
     searching = {key.key_or_group: key for key in parse(rest) if key.key_or_group in _SEARCH_KEYS}
     running = [text for text in rest if _roots([text]).isdisjoint(_SEARCH_KEYS)]
     template = _template(running, config_dir, {"measure": chosen[0]})
