@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,18 @@ MEASURE_YAML = "_target_: lab_measures.UnitCorrelation\nname: unit_correlation\n
 DATASET_YAML = "_target_: lab_datasets.Grating\nname: grating\n"
 
 
+@pytest.fixture
+def former_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a working folder with the examples' modules, which are forgotten afterwards."""
+    (tmp_path / "lab_measures.py").write_text(LAB_MEASURES)
+    (tmp_path / "lab_datasets.py").write_text(LAB_DATASETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "mine"
+    for name in ("lab_measures", "lab_datasets"):
+        sys.modules.pop(name, None)
+
+
 def _pair() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     X = torch.randn(20, 4, dtype=torch.float64, generator=generator)
@@ -140,15 +154,10 @@ def test_options_of_decoders_and_datasets_by_their_former_names(tmp_path: Path) 
     np.testing.assert_allclose(dataset.responses.std(axis=0), 1)
 
 
-def test_a_measure_of_the_former_readme_runs_unchanged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lab_measures.py").write_text(LAB_MEASURES)
-    (tmp_path / "mine/measure").mkdir(parents=True)
-    (tmp_path / "mine/measure/unit_correlation.yaml").write_text(MEASURE_YAML)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    request = requests.run(["measure=unit_correlation", "dataset=ultrametric"], tmp_path / "mine")
+def test_a_measure_of_the_former_readme_runs_unchanged(former_code: Path) -> None:
+    (former_code / "measure").mkdir(parents=True)
+    (former_code / "measure/unit_correlation.yaml").write_text(MEASURE_YAML)
+    request = requests.run(["measure=unit_correlation", "dataset=ultrametric"], former_code)
     X, Y = _pair()
     with pytest.warns(DeprecationWarning, match="center"):
         score = float(measures.build(request.measure)(X, Y))
@@ -156,15 +165,10 @@ def test_a_measure_of_the_former_readme_runs_unchanged(
     assert score == pytest.approx(np.mean(correlations), abs=1e-12)
 
 
-def test_a_dataset_of_the_former_readme_runs_unchanged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lab_datasets.py").write_text(LAB_DATASETS)
-    (tmp_path / "mine/dataset").mkdir(parents=True)
-    (tmp_path / "mine/dataset/grating.yaml").write_text(DATASET_YAML)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    request = requests.run(["dataset=grating", "dataset.noise=0.2", "decoder=standard"], tmp_path / "mine")
+def test_a_dataset_of_the_former_readme_runs_unchanged(former_code: Path) -> None:
+    (former_code / "dataset").mkdir(parents=True)
+    (former_code / "dataset/grating.yaml").write_text(DATASET_YAML)
+    request = requests.run(["dataset=grating", "dataset.noise=0.2", "decoder=standard"], former_code)
     dataset = request.dataset.dataset
     assert dataset.responses.shape == (60, 20)
     assert dataset.labels["side"].sum() == 29

@@ -59,7 +59,7 @@ def test_all_measures_are_scored_or_a_reason_is_given(simopt, pair) -> None:
     ("arguments", "says"),
     [
         (["X.npy", "Y.npy", "measure=nbz"], "the nearest: nbs"),
-        (["X.npy", "Y.npy", "mesure=nbs"], "takes measure=NAME"),
+        (["X.npy", "Y.npy", "mesure=nbs"], "measure=NAME"),
         (["X.npy", "short.npy"], "X has 40 samples and Y has 39"),
         (["X.npy", "none.npy"], "no such file"),
         (["X.npy", "Y.npy", "measure=brainscore-pls25"], "25 components need"),
