@@ -22,10 +22,15 @@ _SUITED = {
 }
 
 
-def params(names: Iterable[str]) -> list[Any]:
-    """Return the names as parameters of a test, those slow that differ from another in a number."""
+def params(names: Iterable[str], *, aliases: bool = True) -> list[Any]:
+    """Return the names as parameters of a test, those slow that differ from another in a number.
+
+    Without ``aliases`` those are slow too, for what every measure inherits alike.
+    """
+    usual = measures.names(aliases=aliases)
     return [
-        pytest.param(name, marks=pytest.mark.slow if _OTHER_PENALTY.match(name) else ()) for name in names
+        pytest.param(name, marks=pytest.mark.slow if _OTHER_PENALTY.match(name) or name not in usual else ())
+        for name in names
     ]
 
 
