@@ -1,23 +1,27 @@
-"""The least and the largest score of one measure while another is held at a level.
+"""Search the least and the largest score of one measure while another measure is held at a level.
 
-All levels and both directions are searched as one batch, in rounds:
+The measure that is held is called *constrained*, the other one *sought*. The least and the largest score of
+the sought measure are the *extremes* at that level.
 
-1. The first round starts each problem from several Y: random, X with noise, and structures
-   (:mod:`simopt.ranges.starts`) with scores near the level.
-2. Each further round starts a problem from the best Y of its level and of the levels below and above.
-3. The last round searches between levels. Where the boundary is steep, a level between two levels would still
-   leave long chords: there the two measures change roles, and levels of the second one are searched.
+The minima and the maxima at all levels are searched as one batch of problems, in rounds:
 
-The optimizer (:mod:`simopt.ranges.tangent`) is a projected gradient. On 60 PCs of the surrogate of majaj
+1. The first round starts each problem from several Y: a random Y, X with noise, and simple structures
+   (:mod:`simopt.ranges.starts`) whose scores are near the level.
+2. Each further round starts each problem from the best Y of its level and of the levels below and above.
+3. The last round searches between levels. Where the boundary is steep, further levels of the constrained
+   measure would still leave long chords. In these gaps the two measures change roles: the sought measure is
+   held at levels, and the extremes of the constrained one are searched.
+
+The optimizer (:mod:`simopt.ranges.tangent`) follows a projected gradient. On 60 PCs of the surrogate of majaj
 (procrustes_angular at cka 0.3, 0.6 and 0.9) 300 of its steps came as far as 900 steps of an augmented
-Lagrangian with the best of three penalties. With the smallest of the penalties the augmented Lagrangian was
-not at the level even then.
+Lagrangian with the best of three penalties. With the smallest penalty, the augmented Lagrangian had not even
+reached the level by then.
 
-The figures given for the constants of this module, of :mod:`~simopt.ranges.starts` and of
-:mod:`~simopt.ranges.tangent` are changes of the area found for cka and procrustes_angular (float32, 11
-levels, 50 steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. The area is that between
-the extremes at the levels or, for what the last round does, that of the outline through all points. Another
-seed changes it by up to 0.08 %: smaller differences are noise.
+Comments at constants of this module, of :mod:`~simopt.ranges.starts` and of :mod:`~simopt.ranges.tangent` say
+how much a constant changes the area that is found for cka and procrustes_angular (float32, 11 levels, 50
+steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. The area is measured between the
+extremes at the levels. For constants of the last round it is measured within the outline through all points.
+Another seed changes the area by up to 0.08 %, so that smaller differences are noise.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ from simopt.ranges.tangent import BEST, Problem, Search
 from simopt.typing import FloatArray
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
-"""Levels of the constrained measure, from 0 to 1."""
+"""The default levels of the constrained measure, from 0 to 1."""
 # Starts of a problem in rounds after the first: the best Y of its level, of the level below and of the level
 # above. The level alone loses 0.2 % of area for 19 % fewer scores; two levels on each side gain 0.02 % for
 # 19 % more.
@@ -52,34 +56,36 @@ _NEIGHBORS = 3
 
 @dataclass(frozen=True)
 class Options:
-    """The effort of a boundary search.
+    """The options of a boundary search, which determine its effort.
 
-    At 11 levels the default takes about 32,000 scores with gradients. ``starts=2, steps=60, rounds=2,
-    between=1`` takes 9,000, for large data: on 60 PCs of the surrogate of majaj (procrustes_angular at
-    levels of cka) its extremes were within 0.002 of the default's, those at cka 0 within 0.015.
+    At 11 levels the default options compute about 32,000 scores with gradients. For large data, ``starts=2,
+    steps=60, rounds=2, between=1`` computes 9,000. On 60 PCs of the surrogate of majaj (procrustes_angular at
+    levels of cka) the extremes of these options were within 0.002 of those of the default options, and within
+    0.015 at cka 0.
 
     Parameters
     ----------
     units : int or None
-        Units of Y; None: as many as X has. The range depends on it: noise in more units is spread over more
-        directions.
+        Number of units of Y; None: as many as X has. The range depends on this number, since noise in more
+        units is spread over more directions.
     starts : int, >= 2
-        Starts of each level and direction: the first is random, the second is X with noise, the others are
-        structures.
+        Number of starts of each minimum and of each maximum. The first start is random, the second is X with
+        noise, and the others are structures (:mod:`simopt.ranges.starts`).
     steps : int
-        Steps per round.
+        Number of steps per round.
     rounds : int
-        The first round begins at the starts, the others at the extremes of neighboring levels.
+        Number of rounds. The first round begins at the starts, the others at the extremes of neighboring
+        levels.
     between : int
-        Levels inserted between every two levels and searched in one more round; where the boundary is steep,
-        levels of the sought measure are searched as well. Their extremes are not reported at levels, but the
-        outline of the region passes through them.
+        Number of levels inserted between every two levels. They are searched in one more round, together with
+        levels of the sought measure where the boundary is steep. The extremes of this round are not reported
+        at levels, but the outline of the region passes through them.
     rate : float
         Length of the first step of the first round, relative to the norm of Y.
     tolerance : float
-        Largest |score - level| of the constrained measure with which a Y can be an extreme.
+        Largest |score - level| of the constrained measure at which a Y is accepted as an extreme.
     seed : int
-        Of the random starts.
+        Seed of the random starts.
     """
 
     units: int | None = None
@@ -102,7 +108,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Extremes:
-    """The extremes at each level; the second axis is (minimum, maximum).
+    """The extremes of the sought measure at each level.
+
+    The second axis of an array (L, 2) is (minimum, maximum).
 
     Attributes
     ----------
@@ -111,15 +119,15 @@ class Extremes:
     value : array, (L, 2)
         The extreme score; NaN where no Y came within the tolerance of the level.
     feasibility : array, (L, 2)
-        |score - level| of the constrained measure at that Y; where no Y came within the tolerance, the
-        smallest distance of any Y.
+        |score - level| of the constrained measure at the Y of the extreme. Where no Y came within the
+        tolerance, it is the smallest |score - level| of any Y.
     spread : array, (L, 2)
         Largest minus smallest extreme over the starts of the first round.
     gain : array, (L, 2)
-        By how much the last round improved the extreme; large where the search has not converged. NaN after
-        one round.
+        Improvement of the extreme by the last round. It is large where the search has not converged, and NaN
+        after a single round.
     points : array, (N, 2)
-        The scores (constrained, sought) of every Y of the search. Each is a pair that can occur.
+        The scores (constrained, sought) of every Y of the search. Each row is a pair that can occur.
     """
 
     levels: FloatArray
@@ -131,21 +139,24 @@ class Extremes:
 
 
 class Boundary(Stepwise):
-    """A search for the extremes of one measure at levels of another; it can be stopped and resumed.
+    """Search the extremes of one measure at levels of another; a search can be stopped and resumed.
 
     Parameters
     ----------
     reference : Reference
+        The recording X.
     constrained, sought : Measure
+        The measure that is held at the levels, and the measure whose extremes are searched.
     levels : array-like, (L,)
-        Levels of the constrained measure. Neighbors in this order start from each other's extremes.
+        Levels of the constrained measure. Levels that are neighbors in this order start from each other's
+            extremes.
     options : Options
 
     Raises
     ------
     InputError
-        A measure without a gradient, or levels that are not one-dimensional, not finite, or outside the range
-        of the measure.
+        A measure has no gradient, or the levels are not one-dimensional, not finite, or outside the range of
+        the constrained measure.
     """
 
     _STATE = (*BEST, "round", "nearest", "spread", "gain")
@@ -185,7 +196,7 @@ class Boundary(Stepwise):
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Steps done, and steps in all."""
+        """The number of steps done, and the total number of steps."""
         in_round = self.options.steps + 1
         return self.round * in_round + (0 if self.done else self._search.step), self._rounds * in_round
 
@@ -195,7 +206,7 @@ class Boundary(Stepwise):
         return self.round >= self._rounds
 
     def advance(self) -> None:
-        """Take one step of all problems; at the end of a round, gather its extremes and begin the next."""
+        """Take one step of all problems; at the end of a round, keep its extremes and begin the next."""
         if self.done:
             return
         self._points.append(self._search.advance())
@@ -221,24 +232,24 @@ class Boundary(Stepwise):
         )
 
     def points(self) -> FloatArray:
-        """Return the scores (N, 2) of every Y so far, as (constrained, sought)."""
+        """Return the scores of every Y so far, an array (N, 2) with columns (constrained, sought)."""
         points = torch.cat(self._points)
         points = points[points.isfinite().all(dim=-1)]
         return points.cpu().double().numpy()
 
     def extreme(self) -> Tensor:
-        """Return the Y of the extremes, (L, 2, n, q), with all samples; NaN where no extreme was found."""
+        """Return the Y of each extreme, a tensor (L, 2, n, q); NaN where no extreme was found."""
         has_extreme = self.best_merit.isfinite()[:, None, None]
         Y = self.span.expand(torch.where(has_extreme, self.best_Y, math.nan))  # (2 L, n, q)
         return Y.reshape(len(self.levels), 2, *Y.shape[1:])
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs, with the search of this round and the scores of all Y."""
+        """Return the state of the search, its current round, and the scores of all Y, for :meth:`restore`."""
         search = None if self.done else self._search.state()
         return super().state() | {"search": search, "points": torch.cat(self._points)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a :meth:`state`; data, measures, levels and options must be the same."""
+        """Continue from a saved :meth:`state`; data, measures, levels and options must be the same."""
         super().restore(state)
         self._points = [state["points"].to(self.best_merit)]
         # The problems of a round follow from the extremes of the rounds before, which are restored by now:
@@ -321,29 +332,35 @@ def check_measures(measures: Sequence[Measure]) -> None:
     Raises
     ------
     InputError
-        One of them has none.
+        A measure has no gradient.
     """
     for measure in measures:
         if not measure.differentiable:
-            raise InputError(f"{measure.name} has no gradient: its joint range cannot be searched.")
+            raise InputError(f"{measure.name} has no gradient, so its joint range cannot be searched.")
 
 
 def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
-    """Return pairs of scores, (N, 2), in float64; refuse what is empty, not finite, or of another shape."""
+    """Return pairs of scores as a float64 array (N, 2).
+
+    Raises
+    ------
+    InputError
+        The array is empty, has another shape, or holds a value that is not finite.
+    """
     table = np.asarray(pairs, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not table.size or not np.isfinite(table).all():
-        raise InputError(f"{what} has shape {table.shape}; expected finite pairs of scores, (N, 2).")
+        raise InputError(f"{what} has shape {table.shape}; expected (N, 2), without NaN or infinity.")
     return table
 
 
 def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> FloatArray:
     table = np.asarray(levels, dtype=np.float64)
     if table.ndim != 1 or not len(table):
-        raise InputError(f"levels has shape {table.shape}; expected a list of scores, (levels,).")
+        raise InputError(f"levels has shape {table.shape}; give a list of scores, for instance [0.5, 0.9].")
     low, high = constrained.facts.low, constrained.facts.high
     for level in table:
         if not (math.isfinite(level) and low <= level <= high):
-            raise InputError(f"a level is {level}; {constrained.name} lies between {low:g} and {high:g}.")
+            raise InputError(f"a level is {level}, but {constrained.name} lies between {low:g} and {high:g}.")
     return table
 
 

@@ -1,7 +1,7 @@
-"""The joint range of two measures a and b: the extremes of b at levels of a, and of a at thresholds of b.
+"""The joint range of two measures a and b: extremes of b at levels of a, and of a at thresholds of b.
 
-The second search answers what a high score of b implies for a. The first search alone would answer it only by
-interpolation of the boundary between two levels of a.
+The extremes of a at thresholds of b say what a high score of b implies for a. The extremes of b at levels of
+a would say so only by interpolation between two levels.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Implied:
-    """The range of one measure's scores, given that the other's score is at or beyond a threshold.
+    """The range of one measure's scores among all Y whose score by the other measure reaches a threshold.
 
-    Beyond is higher for a score and lower for a distance.
+    A score reaches a threshold if it is at least as large. A distance reaches it if it is at most as large.
 
     Attributes
     ----------
     given, implied : str
-        The measure whose score is given, and the measure whose range this is.
+        Names of the measure that the threshold is for, and of the measure whose range is stated.
     threshold : float
-        Score of the given measure.
+        Threshold of the given measure.
     low, high : float
         Smallest and largest score of the implied measure among all Y of the search that reach the threshold;
-        NaN where none does.
+        NaN if no Y reaches it.
     proved : pair of float, or None
-        Proved limits of the implied measure; None where none are known.
+        Proved lower and upper limit of the implied measure; None if no limits are known.
     """
 
     given: str
@@ -47,23 +47,27 @@ class Implied:
 
 
 class PairSearch(Stepwise):
-    """Both searches, one after the other; they can be stopped and resumed.
+    """Search the extremes of b at levels of a, then those of a at thresholds of b.
+
+    The search can be stopped and resumed.
 
     Parameters
     ----------
     reference : Reference
+        The recording X.
     a, b : Measure
+        The two measures.
     levels : sequence of float
         Levels of a, for the first search.
     thresholds : sequence of float
-        Levels of b, for the second search; empty: no second search.
+        Levels of b, for the second search. If it is empty, there is no second search.
     options : Options
-        Of both searches.
+        Options of both searches.
 
     Raises
     ------
     InputError
-        As for :class:`~simopt.ranges.boundary.Boundary`.
+        :class:`~simopt.ranges.boundary.Boundary` refuses a measure, the levels or the thresholds.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class PairSearch(Stepwise):
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Steps done, and steps in all."""
+        """The number of steps done, and the total number of steps, of both searches together."""
         done, total = zip(*(search.steps for search in self._searches), strict=True)
         return sum(done), sum(total)
 
@@ -93,17 +97,17 @@ class PairSearch(Stepwise):
         return all(search.done for search in self._searches)
 
     def advance(self) -> None:
-        """Take one step of the first search that is not done; nothing if both are."""
+        """Take one step of the first search that is not done; do nothing if both are done."""
         unfinished = next((search for search in self._searches if not search.done), None)
         if unfinished is not None:
             unfinished.advance()
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs: tensors and plain numbers."""
+        """Return the state of both searches for :meth:`restore`, as tensors and plain numbers."""
         return {"searches": [search.state() for search in self._searches]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a :meth:`state`; data, measures, levels and options must be the same."""
+        """Continue from a saved :meth:`state`; data, measures, levels and options must be the same."""
         for search, saved in zip(self._searches, state["searches"], strict=True):
             search.restore(saved)
 
@@ -120,23 +124,23 @@ class PairSearch(Stepwise):
         return region if self.across is None else region.contain(self.across.points()[:, ::-1])
 
     def across_extremes(self) -> Extremes | None:
-        """Return the extremes of a at the thresholds of b."""
+        """Return the extremes of a at the thresholds of b; None without thresholds."""
         return None if self.across is None else self.across.extremes()
 
 
 def implied(region: Region, threshold: float, given: int, *, found: Sequence[float] = ()) -> Implied:
-    """Return the range of one measure's scores among all Y whose other score is at or beyond a threshold.
+    """Return the range of one measure's scores among all Y whose other score reaches a threshold.
 
     Parameters
     ----------
     region : Region
-        Of which the points and extremes are used.
+        The region of the two measures; its points and its extremes are used.
     threshold : float
-        Score of the given measure.
+        Threshold of the given measure.
     given : {0, 1}
-        The measure that the threshold is for: a, or b.
+        The measure that the threshold is for: 0 for a, 1 for b.
     found : sequence of float
-        Further scores of the other measure at this threshold; NaN is ignored.
+        Further scores of the other measure, found at this threshold. NaN is ignored.
     """
     sides = [np.column_stack([region.levels, extreme]) for extreme in (region.b_min, region.b_max)]
     reached = np.concatenate([*sides, region.points])

@@ -1,9 +1,9 @@
 """The region of score pairs that can occur together, and what one score implies for the other.
 
 The boundary passes through the extremes at the levels. Between two levels it is the convex hull of their
-extremes and of all points that were reached in between, so every pair that any Y reached lies inside. The
-true region may be smaller: a chord of the hull may enclose pairs that no Y has. More levels shorten the
-chords, and proved limits cut them off.
+extremes and of all score pairs that were reached in between. Every pair that any Y reached therefore lies
+inside. The true region may be smaller, as a chord of the hull may enclose pairs that no Y has. More levels
+shorten the chords, and proved limits cut them off.
 
 References
 ----------
@@ -32,9 +32,9 @@ from simopt.typing import FloatArray
 Verdict = Literal["independent", "coupled", "asymmetric"]
 
 RULED_OUT = 0.5
-"""Share of a measure's range that a close score of the other must rule out to count as informative.
+"""The share of a measure's range that the other measure must rule out to count as informative.
 
-One half is a convention: the measure is then known to lie in the closer half of its range.
+The value of one half is a convention: the measure is then known to lie in the closer half of its range.
 """
 
 
@@ -45,19 +45,20 @@ class Region:
     Attributes
     ----------
     names : pair of str
-        Of a and b.
+        Names of a and b.
     signs : pair of int
-        1 where larger scores are closer, -1 for a distance.
+        For a and b: 1 if larger scores mean closer, -1 for a distance.
     levels : array, (L,)
         Scores of a, ascending.
     b_min, b_max : array, (L,)
-        Extremes of b at the levels; NaN where no Y was found at a level.
+        Smallest and largest score of b at each level; NaN where no Y was found at the level.
     feasibility, spread : array, (L, 2)
         As in :class:`simopt.ranges.boundary.Extremes`.
     points : array, (N, 2)
-        Score pairs (a, b) that were reached.
+        Score pairs (a, b) that were reached by some Y.
     limits : array, (P, 3), or None
-        Scores of a, and the proved lower and upper limit of b at each; NaN where none is known.
+        Each row holds a score of a and the proved lower and upper limit of b at this score; NaN where no
+        limit is known.
     """
 
     names: tuple[str, str]
@@ -80,7 +81,7 @@ class Region:
             No Y came within the tolerance of any level.
         """
         if not np.isfinite(extremes.value).any():
-            raise InputError(f"no Y was found at any level of {a.name}; try other levels or more steps.")
+            raise InputError(f"no Y was found at any level of {a.name}; choose other levels or more steps.")
         order = np.argsort(extremes.levels, kind="stable")
         value = extremes.value[order]
         return cls(
@@ -95,32 +96,32 @@ class Region:
         )
 
     def contain(self, points: npt.ArrayLike) -> Region:
-        """Return the region widened to hold these points too.
+        """Return a region that is widened so that it holds these points too.
 
         Parameters
         ----------
         points : array, (N, 2)
-            Score pairs (a, b), each of one Y.
+            Score pairs (a, b), one for each Y.
 
         Raises
         ------
         InputError
-            Points that are not finite pairs.
+            The points are not pairs of finite numbers.
         """
         return replace(self, points=np.concatenate([self.points, finite_pairs(points, "points")]))
 
     def within(self, limits: FloatArray | None) -> Region:
-        """Return the region, its chords cut off at proved limits (P, 3); all reached points stay inside."""
+        """Return the region with its chords cut off at these limits (P, 3); reached points stay inside."""
         return replace(self, limits=limits)
 
     @cached_property
     def lower(self) -> FloatArray:
-        """The vertices (V, 2) of the lower boundary, by ascending a."""
+        """The vertices of the lower boundary, sorted by ascending score of a, (V, 2)."""
         return self._side(self.b_min, -1)
 
     @cached_property
     def upper(self) -> FloatArray:
-        """The vertices (V, 2) of the upper boundary, by ascending a."""
+        """The vertices of the upper boundary, sorted by ascending score of a, (V, 2)."""
         return self._side(self.b_max, 1)
 
     def _side(self, extreme: FloatArray, sign: int) -> FloatArray:
@@ -137,7 +138,7 @@ class Region:
 
     @property
     def area(self) -> float:
-        """The area between the extremes at the levels, by the trapezoid rule, in units of a times b.
+        """The area between the two extremes of b over the levels of a, by the trapezoid rule.
 
         Levels at which one of the two extremes was not found are left out.
         """
@@ -146,7 +147,7 @@ class Region:
         return float(np.diff(self.levels[both]) @ (width[:-1] + width[1:]) / 2)
 
     def contains(self, points: npt.ArrayLike, slack: float = 1e-9) -> npt.NDArray[np.bool_]:
-        """Return which pairs (N, 2) lie inside, or at most ``slack`` outside."""
+        """Return whether each pair of ``points`` (N, 2) lies inside, or at most ``slack`` outside: (N,)."""
         a, b = np.asarray(points, dtype=np.float64).T
         inside: npt.NDArray[np.bool_] = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
         inside &= b >= np.interp(a, *self.lower.T) - slack
@@ -154,20 +155,22 @@ class Region:
         return inside
 
     def ruled_out(self, threshold: float, given: int = 0) -> float:
-        """Return the share of one measure's range that is ruled out if the other is at least a threshold.
+        """Return the share of one measure's range that is ruled out if the other reaches a threshold.
 
-        The share is counted from the far end of the range, and "at least" means at most for a distance.
+        A score reaches a threshold if it is at least as large, a distance if it is at most as large. The
+        share is counted from the end of the range at which Y is farthest from X.
 
         Parameters
         ----------
         threshold : float
+            Threshold of the given measure.
         given : {0, 1}
-            The measure that the threshold is for: a, or b.
+            The measure that the threshold is for: 0 for a, 1 for b.
 
         Returns
         -------
         float, 0 to 1
-            NaN where no pair reaches the threshold.
+            NaN if no pair of the region reaches the threshold.
         """
         outline = np.concatenate([self.lower, self.upper[::-1]])
         left = _clip(outline, given, threshold, self.signs[given])
@@ -179,12 +182,13 @@ class Region:
         return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
     def verdict(self, of_a: float, of_b: float) -> Verdict:
-        """Return whether a close score of one measure is informative about the other.
+        """Return whether reaching a threshold of one measure is informative about the other measure.
 
-        A measure is informative about the other if scores at least as close as its threshold rule out at
-        least half of the other's range (:data:`RULED_OUT`). Coupled: each is informative about the other.
-        Asymmetric: only one is. Independent: neither is. Shares of the range are compared instead of scores,
-        so that the rule is the same for distances and for scores whose range does not begin at 0.
+        A measure is informative about the other if scores that reach its threshold rule out at least half of
+        the other's range (:data:`RULED_OUT`). The verdict is "coupled" if each measure is informative about
+        the other, "asymmetric" if only one of them is, and "independent" if neither is. The rule compares
+        shares of ranges instead of scores, and so is the same for distances and for scores whose range does
+        not begin at 0.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The result of a joint range of two measures, and its file."""
+"""The joint range of two measures as a result, and how it is stored in a file."""
 
 from __future__ import annotations
 
@@ -42,38 +42,42 @@ _ABOUT = ("dataset", "source", "mode")
 class JointRange:
     """The joint range of one pair of measures (a, b); the mode decides which fields are not None.
 
-    Scores are in the units of their measures. An axis of length 2 is (minimum, maximum) of the other score.
+    An axis of length 2 is (minimum, maximum) of the score that was searched while the other was held.
 
     Attributes
     ----------
     dataset, source : str
+        Name of the dataset, and where its data came from.
     names : pair of str
-        Of a and b.
+        Names of a and b.
     mode : {"boundary", "square"}
+        Whether extremes at levels were searched, or targets on the unit square.
     path : Path
-        Of the file.
+        Path of the file of this result.
     region : Region or None
+        The region of score pairs that can occur together.
     gain : array, (L, 2), or None
-        By how much the last round improved the extremes.
+        Improvement of each extreme by the last round.
     across : Extremes or None
         Extremes of a at the thresholds of b.
     proved : array, (P, 3), or None
-        Scores of a, and the proved lower and upper limit of b at each.
+        Each row holds a score of a and the proved lower and upper limit of b at this score.
     extremes : Inspected or None
-        Captured variance and decoding of the extreme Y.
+        Captured variance and decoding of the Y of each extreme.
     Y : array, (L, 2, n, q), or None
-        The extreme Y.
+        The Y of each extreme.
     implied : list of Implied
-        What a score at or beyond each threshold implies for the other measure.
+        For each threshold, the range of the other measure among all Y that reach it.
     square : Reached or None
-        With ``mode=boundary``: a stored square search of the same pair.
+        The result of the search of targets. With ``mode=boundary`` it is a stored one of the same pair.
     stored : array, (N, 2)
         Score pairs of stored runs and square searches on the same data.
     outside : int
-        How many of these pairs widened the region.
+        Number of these pairs that lay outside the region and widened it.
     how : {"done", "found"}
-        Computed now, or read from a file.
+        Whether the result was computed now, or read from a file.
     data_hash : str
+        Hash of the data.
     """
 
     dataset: str
@@ -95,7 +99,7 @@ class JointRange:
     data_hash: str = ""
 
     def renamed(self, names: tuple[str, ...]) -> Self:
-        """Return the same range with other names for its measures, in the same order."""
+        """Return the same range with new names of a and b."""
         new = dict(zip(self.names, names, strict=True))
         implied = [replace(one, given=new[one.given], implied=new[one.implied]) for one in self.implied]
         pair = (names[0], names[1])
@@ -104,7 +108,7 @@ class JointRange:
 
     @property
     def verdict(self) -> str | None:
-        """The verdict of :meth:`Region.verdict` at the first threshold of each measure; None without both."""
+        """The result of :meth:`Region.verdict` at the first threshold of each measure; None without both."""
         of_a, of_b = self.thresholds()
         if self.region is None or not of_a or not of_b:
             return None
@@ -116,18 +120,18 @@ class JointRange:
         return a, b
 
     def proved_range(self) -> tuple[FloatArray, Range] | None:
-        """Return scores of a and the proved limits of b at each; None where nothing is proved."""
+        """Return scores of a, and the proved limits of b at each of them; None if no limits are proved."""
         if self.proved is None:
             return None
         levels, lower, upper = self.proved.T
         return levels, Range(lower, upper)
 
     def sentence(self) -> str:
-        """Return one sentence: what each measure implies for the other."""
+        """Return a sentence that says what each measure implies for the other."""
         return "; ".join(f"{self._condition(one)} {_clause(one)}" for one in self.implied)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for JSON; None where a value is missing."""
+        """Return the result as plain values for JSON, with None for missing values."""
         shown = {name: getattr(self, name) for name in _ABOUT}
         shown |= {"measures": self.names, "path": str(self.path)}
         if self.region is not None:
@@ -176,7 +180,7 @@ def _clause(one: Implied) -> str:
 
 
 def content(result: JointRange) -> Stored:
-    """Return the content of a result's file."""
+    """Return what the file of a result holds."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
         for name in _PARTS[group] if part is not None else ():
@@ -200,12 +204,12 @@ def content(result: JointRange) -> Stored:
 
 
 def read(path: Path) -> JointRange:
-    """Return a stored result.
+    """Return the stored result at a path.
 
     Raises
     ------
     StorageError
-        The file cannot be read, or holds no joint range.
+        The file cannot be read, or does not hold a joint range.
     """
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 

@@ -1,8 +1,8 @@
 """The published search for a joint range: one Y is optimized towards each target on the unit square's edges.
 
-The Y of all targets start at the same noise and descend |s1 - t1| + |s2 - t2|, with s1 and s2 the scores of Y
-and (t1, t2) the target. They run as one batch. A target that is reached, or whose loss has stopped falling,
-is frozen while the others go on.
+A target (t1, t2) is a pair of scores. The Y of all targets start at the same noise and descend the loss
+|s1 - t1| + |s2 - t2|, where s1 and s2 are the scores of Y. They run as one batch. When a target is reached,
+or its loss has stopped falling, its Y is frozen while the others go on.
 
 References
 ----------
@@ -33,7 +33,7 @@ Loss = Literal["published", "squared"]
 
 
 class Settled(enum.IntEnum):
-    """Whether a target is still being optimized (``NO``), and otherwise why not."""
+    """Whether a target is settled, that is, no longer optimized, and why."""
 
     NO = 0
     REACHED = 1
@@ -43,24 +43,25 @@ class Settled(enum.IntEnum):
 
 @dataclass(frozen=True)
 class SquareOptions:
-    """The optimization of targets.
+    """The options of the search of targets.
 
     Parameters
     ----------
     rate : float
         Adam's learning rate. Entries of Y start with standard deviation 1; 0.1 is the published rate.
     loss : {"published", "squared"}
-        |s1 - t1| + |s2 - t2|, or (s1 - t1)^2 + (s2 - t2)^2.
+        |s1 - t1| + |s2 - t2|, or (s1 - t1)^2 + (s2 - t2)^2, for scores (s1, s2) and the target (t1, t2).
     max_steps : int
+        Largest number of steps of each target.
     tolerance : float
         A target is reached when |s1 - t1| + |s2 - t2| is at most the tolerance.
     window : int
         A target has stalled when the smallest |s1 - t1| + |s2 - t2| has not fallen by the tolerance in this
         many steps.
     every : int
-        The path is returned at every so many steps.
+        The path is returned at every n-th step, with n this number.
     seed : int
-        Of the noise at which all targets start.
+        Seed of the noise at which the Y of all targets start.
     """
 
     rate: float = 0.1
@@ -86,14 +87,15 @@ class Reached:
     Attributes
     ----------
     targets, start, end, closest : array, (T, 2)
-        Score pairs: the target, the first, the last, and the one nearest to the target.
+        For each target: its score pair, and the first, the last and the nearest score pair of its Y.
     settled : tuple of Settled, (T,)
+        Whether each target is settled, and why.
     steps : array, (T,)
-        Steps that each target took.
+        Number of steps that each target took.
     path : array, (S, T, 2)
-        Score pairs at every so many steps, and at the last.
+        Score pairs at every n-th step (``SquareOptions.every``), and at the last step.
     points : array, (N, 2)
-        All score pairs of all targets and steps.
+        The score pairs of all targets at all steps, without those that are not finite.
     """
 
     targets: FloatArray
@@ -106,21 +108,21 @@ class Reached:
     points: FloatArray
 
     def turned(self) -> Reached:
-        """Return the same with the two measures exchanged."""
+        """Return the same result with the two measures exchanged."""
         pairs = ("targets", "start", "end", "closest", "path", "points")
         return replace(self, **{name: getattr(self, name)[..., ::-1] for name in pairs})
 
 
 def edges(per_side: int = 6) -> FloatArray:
-    """Return targets (4 (per_side - 1), 2) on the edges of the unit square, evenly spaced, once around it.
+    """Return 4 (per_side - 1) targets, evenly spaced along the edges of the unit square, as rows (t1, t2).
 
-    The target at the corner (1, 1) is moved to (0.99, 0.99): only Y = X, up to what the measures ignore,
-    reaches the corner.
+    The target at the corner (1, 1) is moved to (0.99, 0.99), because only Y = X, up to transformations that
+    the measures ignore, reaches the corner.
 
     Parameters
     ----------
     per_side : int, >= 2
-        Targets on each side, with its two corners.
+        Number of targets on each side, both corners included.
     """
     checks.whole(per_side, 2, "per_side")
     # Each side without its last corner, which is the first one of the next side.
@@ -133,31 +135,34 @@ def edges(per_side: int = 6) -> FloatArray:
 
 
 class Square(Stepwise):
-    """Adam on the loss of each target, with X fixed and Y free; it can be stopped and resumed.
+    """Optimize one Y towards each target with Adam; the search can be stopped and resumed.
 
-    Adam depends on the coordinates of Y. If Y is kept in fewer rows than samples, the rate is scaled to the
-    size of their entries, and Adam takes another path through the same range.
+    The path of Adam depends on the coordinates of Y. If Y is kept in fewer rows than samples, the rate is
+    scaled to the size of its entries, and Adam takes another path through the same range.
 
     Parameters
     ----------
     reference : Reference
+        The recording X.
     a, b : Measure
+        The two measures.
     targets : array, (T, 2)
-        Scores of a and b, such as :func:`edges`.
+        Pairs of scores of a and b, for instance those of :func:`edges`.
     options : SquareOptions
     units : int or None
-        Units of Y; None: as many as X has.
+        Number of units of Y; None: as many as X has.
 
     Attributes
     ----------
     Y : Tensor, (T, rows, units)
         The Y of each target, in the coordinates of ``span``.
     span : Span
+        The space that contains X and all Y of the search.
 
     Raises
     ------
     InputError
-        Targets that are not pairs of finite numbers, or a measure without a gradient.
+        The targets are not pairs of finite numbers, or a measure has no gradient.
     """
 
     _STATE = ("step", "Y", "settled", "steps", "least", "bar", "bar_step", "closest", "scores")
@@ -200,7 +205,7 @@ class Square(Stepwise):
 
     @property
     def done(self) -> bool:
-        """Whether every target is settled, or all steps are taken."""
+        """Whether every target is settled (:class:`Settled`), or all steps are taken."""
         return self.step > self.options.max_steps or not bool((self.settled == Settled.NO).any())
 
     def advance(self) -> None:
@@ -251,7 +256,7 @@ class Square(Stepwise):
         self.settled[active] = torch.where(apart.isfinite().cpu(), state, Settled.NOT_FINITE)
 
     def reached(self) -> Reached:
-        """Return the scores reached so far."""
+        """Return the score pairs that each target has reached so far."""
         path = torch.stack(self._path).cpu().double().numpy()
         shown = sorted({*range(0, len(path), self.options.every), len(path) - 1})
         points = path.reshape(-1, 2)
@@ -267,7 +272,7 @@ class Square(Stepwise):
         )
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs, with Adam's state and the scores of all steps."""
+        """Return the state of the search, of Adam, and the scores of all steps, for :meth:`restore`."""
         return super().state() | {"path": torch.stack(self._path), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Starts of a boundary search: Y of simple structure, and the problems between two levels.
 
-The extremes of many pairs of measures lie near *diagonal* Y: PC k of X, with another amplitude, in unit k,
-and noise outside of X that is concentrated in one unit or spread over all of them. The scores of such Y
-spread over the whole plane of score pairs, so that some of them lie near any level.
+For many pairs of measures the Y of an extreme is nearly *diagonal*: unit k holds PC k of X with another
+amplitude, plus noise outside of the span of X, concentrated in one unit or spread over all units. The scores
+of diagonal Y are spread over the whole plane of score pairs, so that some of them lie near any level.
 """
 
 from __future__ import annotations
@@ -47,19 +47,20 @@ _GAPS = 6
 
 
 class Structure(NamedTuple):
-    """A diagonal Y with noise.
+    """The description of a diagonal Y with noise (:mod:`simopt.ranges.starts`).
 
     Attributes
     ----------
     exponent : float
         The amplitude of a PC is its amplitude in X to this power: 0 whitens, 2 squares the spectrum.
     first, last : int
-        The PCs that Y has, counted from 0, ``last`` excluded.
+        Y contains the PCs from ``first`` to ``last - 1``, numbered from 0.
     noise : {"none", "spread", "beside", "one", "mixed"}
-        No noise; noise outside of X with equal power in every unit; the same in the units that hold no PC
-        only; in the unit of the strongest PC only; or normal numbers in all entries of Y.
+        "none" is no noise. Noise outside of the span of X has equal power in every unit ("spread"), in every
+        unit without a PC ("beside"), or is in the unit of the strongest PC only ("one"). "mixed" adds normal
+        numbers to all entries of Y.
     power : float
-        Sum of squares of the noise, relative to that of the PCs.
+        Sum of squares of the noise, divided by that of the PCs.
     """
 
     exponent: float
@@ -70,10 +71,10 @@ class Structure(NamedTuple):
 
 
 def structures(pcs: int, units: int, outside: int) -> list[Structure]:
-    """Return the structures for K PCs, q units and m directions outside of X.
+    """Return the structures for K PCs, q units and m directions outside of the span of X.
 
-    Noise alone, and choices of PCs with each kind of noise. Where no direction is outside of X, with mixed
-    noise only.
+    They are noise alone, and several choices of PCs with each kind of noise. If m is 0, the only noise is
+    "mixed".
     """
     # Each PC takes a unit: q units hold no more than q PCs.
     width = min(pcs, units)
@@ -91,22 +92,24 @@ def structures(pcs: int, units: int, outside: int) -> list[Structure]:
 
 
 class Structures:
-    """All structures, and their scores.
+    """The structures of :func:`structures` for one X, and their scores by two measures.
 
     Parameters
     ----------
     span : Span
+        The space that contains X and all Y of the search.
     bound_measures : pair of BoundMeasure
-        Bound to the span's reference.
+        Both measures, bound to the reference of the span.
     units : int
-        Of Y.
+        Number of units of Y.
     seed : int
-        Of the random Y and of mixed noise.
+        Seed of the random Y and of mixed noise.
 
     Attributes
     ----------
     structures : list of S Structure
     scores : Tensor, (S, 2)
+        The scores of each structure.
     random : Tensor, (rows, q)
         A standard normal Y, projected on the span.
     """
@@ -125,7 +128,7 @@ class Structures:
         self.scores = torch.cat(scores)
 
     def build(self, structure: Structure) -> Tensor:
-        """Return the Y (rows, q) of a structure, with the norm of X."""
+        """Return the Y of a structure, scaled to the norm of X, (rows, q)."""
         amplitude = self._span.amplitude
         pcs, units = len(amplitude), self._noise.shape[1]
         coordinates = amplitude.new_zeros(self._noise.shape)
@@ -151,17 +154,18 @@ class Structures:
         return self._span.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
 
     def choose(self, level: float, direction: float, count: int) -> list[Tensor]:
-        """Return the structures to start a problem from, as Y (rows, q).
+        """Return the Y (rows, q) of the structures from which a problem starts.
 
-        The first is X, X with noise, or noise alone, whichever is nearest to the level. The others are ranked
-        by score, less a price for their distance from the level; the best of each kind of noise comes before
-        the second best of any kind.
+        The first is X, X with noise, or noise alone, whichever has the constrained score nearest to the
+        level. The others are ranked by the sought score minus a price for the distance from the level. The
+        best structure of each kind of noise comes before the second best of any kind.
 
         Parameters
         ----------
         level : float
+            Score at which the constrained measure is held.
         direction : float
-            1 for a maximum, -1 for a minimum.
+            1 to search a maximum of the sought measure, -1 to search a minimum.
         count : int
             Number of structures.
         """
@@ -195,15 +199,16 @@ class Between(NamedTuple):
     Attributes
     ----------
     side : {0, 1}
-        The boundary it belongs to, the lower or the upper one.
+        The boundary that the problem belongs to: 0 for the lower one, 1 for the upper one.
     constrained : {0, 1}
-        Which measure is held at the level. With 1 the two change roles: the sought measure is held, and the
-        extreme of the constrained one is searched.
+        The measure that is held at the level: 0 for the constrained measure, 1 for the sought measure. With 1
+        the two change roles, and the extreme of the constrained measure is searched.
     level : float
+        Score at which this measure is held.
     direction : float
-        1 for a maximum, -1 for a minimum.
+        1 to search a maximum of the other measure, -1 to search a minimum.
     begin : int or None
-        Index of the level whose extreme is the start; None if neither neighbor has an extreme.
+        Index of the level whose extreme is the start; None if neither neighboring level has an extreme.
     """
 
     side: int
@@ -214,21 +219,22 @@ class Between(NamedTuple):
 
 
 def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Between]:
-    """Return the problems between levels.
+    """Return the problems between neighboring levels.
 
-    A gap is steep if the extreme changes by a larger share of its range than the level does of its range. A
-    chord would cut off much of the region there. Steep gaps therefore get further problems at levels of the
-    sought measure: the extreme of the constrained measure at such a level lies on the same boundary. In the
-    first and the last gap, where a boundary may rise like a square root, the levels are denser towards the
-    end.
+    The gap between two levels is steep if the extreme changes by a larger share of the range of all extremes
+    than the level does of the range of all levels. A chord across a steep gap would cut off much of the
+    region. Steep gaps therefore get further problems at levels of the sought measure, where the extreme of
+    the constrained measure lies on the same boundary. In the first and the last gap a boundary may rise like
+    a square root, so that levels are denser towards the outer end.
 
     Parameters
     ----------
     levels : array, (L,)
+        Levels of the constrained measure.
     extremes : array, (L, 2)
-        NaN where none was found.
+        Minimum and maximum of the sought measure at each level; NaN where no extreme was found.
     count : int, >= 1
-        Problems at levels of the constrained measure in each gap.
+        Number of problems at levels of the constrained measure in each gap.
     """
     ranges = [_range(levels), _range(extremes)]
     gaps = len(levels) - 1

@@ -1,6 +1,6 @@
 """Searches that can be stopped between any two steps, saved, and resumed.
 
-A search that was resumed gives the same numbers, to the bit, as one that was never stopped.
+A search that was resumed gives bit for bit the same numbers as a search that was never stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Stepwise(ABC):
     @property
     @abstractmethod
     def done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether all steps are taken."""
 
     @abstractmethod
     def advance(self) -> object:
@@ -30,12 +30,12 @@ class Stepwise(ABC):
     def state(self) -> dict[str, Any]:
         """Return the state between two steps, as tensors and plain numbers.
 
-        The tensors are those of the search itself, which the next step changes: save them before it.
+        The tensors are those of the search itself. Save them before the next step, which changes them.
         """
         return {name: getattr(self, name) for name in self._STATE}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a :meth:`state`; the search must have been built with the same arguments."""
+        """Continue from a saved :meth:`state` of a search that was built with the same arguments."""
         for name in self._STATE:
             value = getattr(self, name)
             if isinstance(value, Tensor):
@@ -49,14 +49,14 @@ class Stepwise(ABC):
         observe: Callable[[Self], None] = lambda work: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Take all steps that are left.
+        """Take all remaining steps.
 
         Parameters
         ----------
         observe : callable
-            Called with the search after every step.
+            Is called with the search after every step.
         should_stop : callable
-            Called before every step; true ends the loop.
+            Is called before every step. If it returns True, no further step is taken.
 
         Returns
         -------

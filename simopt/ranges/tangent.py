@@ -1,8 +1,8 @@
-"""A batch of constrained problems: the extreme of one score while another is held at a level.
+"""A batch of constrained problems: search the extreme of a score b while a score a is held at a level.
 
 Each step is a projected gradient step for b on the level set {Y: a(Y) = level}, plus a Newton step back to
-that set. With g the gradient of a and h the gradient of b (for a minimum: of -b), both by the N = n q entries
-of Y,
+that set. Let g be the gradient of a and h the gradient of b (for a minimum: of -b), both with respect to the
+N = n q entries of Y. Then
 
     multiplier    mu = g'h / g'g                        Lagrange multiplier: change of b per unit change of a
     ascent        d  = P h,  P = I - gg' / g'g          h without its component along g, so g'd = 0
@@ -17,8 +17,9 @@ tolerance can be the result. The best of them has the largest merit
 
     direction * b + 2 min(mu (level - a), 0),
 
-a one-sided l1 penalty. Without it an extreme would gain by using up the tolerance, to first order |mu| per
-unit of violation. An l1 penalty is exact if its weight is larger than |mu|; the weight here is 2 |mu|.
+whose second term is a one-sided l1 penalty. Without the penalty an extreme would gain by using up the
+tolerance: to first order, |mu| per unit of violation. An l1 penalty is exact if its weight is larger than
+|mu|; the weight here is 2 |mu|.
 
 References
 ----------
@@ -51,11 +52,14 @@ _BETAS = 0.9, 0.99
 # 0.02 %.
 _LONGEST_RESTORATION = 0.3
 BEST = ("best_merit", "best_scores", "best_Y")
-"""The attributes that describe the best Y of each problem."""
+"""Names of the attributes of a search that describe the best Y of each problem."""
 
 
 def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
-    """Return the scores (R, measures) of Y (R, n, q); X'Y and Y'Y are computed once for all measures."""
+    """Return the scores of each Y (R, n, q) by each measure, (R, measures).
+
+    X'Y and Y'Y are computed once for all measures.
+    """
     scores = []
     for part in parts(Y):
         moments = Moments(bound_measures[0].reference, Y[part])
@@ -69,15 +73,15 @@ class Problem(NamedTuple):
     Attributes
     ----------
     Y : Tensor, (n, q)
-        Start of the search.
+        The Y from which the search starts.
     level : float
         Score at which the constrained measure is held.
     direction : float
-        1 for the maximum of the other score, -1 for its minimum.
+        1 to search the maximum of the other score, -1 to search its minimum.
     rate : float
         Length of the first step, relative to the norm of Y.
     constrained : {0, 1}
-        Which of the two measures is held at the level.
+        Index of the measure that is held at the level.
     """
 
     Y: Tensor
@@ -88,29 +92,30 @@ class Problem(NamedTuple):
 
 
 class Search(Stepwise):
-    """A search for the extremes of R problems, all advanced by one step at a time.
+    """A search for the extremes of R problems, which all advance one step at a time.
 
     Parameters
     ----------
     bound_measures : pair of BoundMeasure
-        Both bound to the same reference.
+        The two measures, bound to the same reference.
     problems : sequence of R Problem
     tolerance : float
-        Largest violation of the constraint with which a Y can be the result.
+        Largest violation |level - score| of the held measure at which a Y is accepted as a result.
     steps : int
-        Number of steps; the Y after the last step is scored too.
+        Number of steps. The Y after the last step is scored too.
 
     Attributes
     ----------
     step : int
-        Steps done so far.
+        Number of steps done so far.
     best_merit : Tensor, (R,)
-        -inf where no Y came within the tolerance.
+        Merit (:mod:`simopt.ranges.tangent`) of the best Y; -inf where no Y came within the tolerance.
     best_scores : Tensor, (R, 2)
         Scores of the best Y, in the order of ``bound_measures``.
     best_Y : Tensor, (R, n, q)
+        The Y of the largest merit.
     nearest : Tensor, (R,)
-        The least violation so far.
+        The smallest violation so far.
     """
 
     _STATE = ("step", "Y", "first_moment", "second_moment", "violation", "normal", "norm", "nearest", *BEST)
@@ -144,11 +149,11 @@ class Search(Stepwise):
 
     @property
     def done(self) -> bool:
-        """Whether all steps are taken and the Y after the last one is scored."""
+        """Whether all steps are taken and the Y after the last step is scored."""
         return self.step > self.steps
 
     def advance(self) -> Tensor:
-        """Score the current Y, keep the best, and take a step unless this is the last score.
+        """Score the current Y, keep the best, and take a step, except after the last score.
 
         Returns
         -------
