@@ -356,7 +356,7 @@ def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
 def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> FloatArray:
     table = np.asarray(levels, dtype=np.float64)
     if table.ndim != 1 or not len(table):
-        raise InputError(f"levels has shape {table.shape}; give a list of scores, for instance [0.5, 0.9].")
+        raise InputError(f"levels has shape {table.shape}; expected a list of scores, of shape (levels,).")
     low, high = constrained.facts.low, constrained.facts.high
     for level in table:
         if not (math.isfinite(level) and low <= level <= high):

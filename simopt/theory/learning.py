@@ -4,23 +4,23 @@ Y starts as normal noise, n samples by p units, and follows the gradient of a sc
 along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path has a closed form.
 With K_x = X X', K_y = Y Y', both of X and Y centered, and F the PC scores of X scaled to ||F|| = 1:
 
-- CKA. The gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. With the time a rescaled along the path,
-  the flow is Y' = K_x Y - b(a) K_y Y, a matrix Riccati equation for K_y. Its solution is
+- CKA. The gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. With a rescaled time a along the path,
+  the flow is Y' = K_x Y - b(a) K_y Y, which is a matrix Riccati equation for K_y. Its solution is
 
       K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E,   E = exp(a K_x),   Q' = b(a) exp(2 a K_x),   Q(0) = 0.
 
   Whatever b is, Y has the column space of exp(a K_x) Y0, and captured variance depends on nothing else.
 - Linear regression. The gradient 2 (I - H) K_x Y (Y'Y)^-1 / ||X||^2, with H the projector on the columns of
-  Y, is orthogonal to Y, so that Y'Y stays as it is. If Y'Y is a multiple of I, the column space moves as with
-  CKA; only the score at a given a differs.
+  Y, is orthogonal to Y, so that Y'Y does not change. If Y'Y is a multiple of I, the column space moves as
+  with CKA, and only the score at a given time a differs.
 - NBS. The gradient is (F P - nbs Y / ||Y||) / ||Y||, with P the polar factor of F'Y. If F'Y0 = H P with H
   positive semidefinite, then F'(Y0 + tau F P) = (H + tau F'F) P has the same polar factor P: up to its
   length, Y stays on the ray Y0 + tau F P.
 
-The angular form of a score has the path of the score. For CKA and linear regression, sums over many normal
-numbers of Y0 are replaced by their limits. Adam is not a gradient flow: it scales all entries of a step to
-about one size, so that next to a few strong PCs the weaker ones rise earlier than predicted, and the
-strongest later.
+The angular form of a score has the same path as the score. For CKA and linear regression, sums over the many
+normal numbers of Y0 are replaced by their limits. Adam is not a gradient flow: it scales all entries of a
+step to about the same size. If a few PCs are much stronger than the others, Adam therefore captures the
+weaker ones earlier than predicted, and the strongest ones later.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ASSUMPTIONS = {
     "procrustes_angular": _RAY,
     "linreg": _LINREG,
 }
-"""The measures whose learning order can be predicted, and what the prediction assumes."""
+"""The measures whose learning order can be predicted, each with the assumption of its prediction."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class StartGradient:
     Attributes
     ----------
     captured : array, (R, K)
-        Change of each PC's captured variance per unit step along the gradient, which is scaled to root mean
-        square 1.
+        Change of the captured variance of each PC per unit step along the gradient, where the gradient is
+        scaled to root mean square 1.
     """
 
     captured: FloatArray
 
     @property
     def order(self) -> np.ndarray:
-        """Return the indices of the PCs, (K,), by mean rate of captured variance, the fastest first."""
+        """Return the indices of the PCs, (K,), sorted by their mean rate of capture, the fastest first."""
         return np.argsort(-self.captured.mean(axis=0), kind="stable")
 
 
@@ -83,13 +83,15 @@ class Prediction:
     Attributes
     ----------
     measure : str
+        Name of the measure.
     spectrum : array, (K,)
         Explained variance ratio of each PC.
     score : array, (T,)
-        Rising from the score of the start to the target.
+        Scores along the path, rising from the score of the start to the target.
     captured_variance : array, (T, K)
-        Of each PC at each score.
+        Captured variance of each PC at each score.
     assumption : str
+        What the prediction assumes, from :data:`ASSUMPTIONS`.
     """
 
     measure: str
@@ -99,23 +101,30 @@ class Prediction:
     assumption: str
 
     def half_capture(self) -> FloatArray:
-        """Return the score at which each PC is half captured, (K,); NaN if not before the target."""
+        """Return the half capture of each PC, (K,): the score at which Y first captures half of it.
+
+        It is NaN for a PC that is not half captured before the target.
+        """
         half: FloatArray = half_capture(self.score[:, None], self.captured_variance[:, None])[0]
         return half
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Predicted half captures against those of runs.
+    """The comparison of predicted half captures with those of runs.
+
+    The half capture of a PC is the score at which Y first captures half of it.
 
     Attributes
     ----------
     median_difference, largest_difference : float
-        Of |predicted - run| over the leading PCs that hold 80 % of the variance, if both have a value.
+        Median and largest |predicted - run| over the leading PCs that together hold 80 % of the variance.
+        PCs that are never half captured are left out.
     rank_correlation : float
-        Spearman correlation over all PCs for which both have a value.
+        Spearman correlation of predicted and run half captures, over all PCs that have both.
     never_predicted, never_run, never_both : int
-        Number of PCs that are not half captured before the target, in the prediction, in the runs, in both.
+        Number of PCs that are not half captured before the target: in the prediction, in the runs, and in
+        both.
     """
 
     median_difference: float
@@ -131,19 +140,21 @@ def gradient_at_start(
 ) -> StartGradient:
     """Return how fast the captured variance of each PC rises at first, from the gradient at random starts.
 
-    With G the gradient at Y0 (for a distance, its negative), b_i the coefficients of the regression of the
-    unit vector u_i of PC i on Y0, and e_i its residual, the captured variance of PC i rises at the rate
-    2 e_i'G b_i: R2 = 1 - min_b |u_i - Y b|^2, and at the minimum only the change of Y matters.
+    Let G be the gradient at Y0 (for a distance, its negative). Let b_i be the coefficients, and e_i the
+    residual, of the regression of the unit vector u_i of PC i on Y0. Then the captured variance of PC i rises
+    at the rate 2 e_i'G b_i. Proof: the captured variance is R2 = 1 - min_b |u_i - Y b|^2, and at the minimum
+    a change of b has no effect to first order, so that only the change of Y matters.
 
     Parameters
     ----------
     X : array or tensor, (samples, units)
+        The recording.
     measure : str or Measure
-        Any differentiable measure.
+        A measure that has a gradient, or its name.
     seeds : sequence of int
-        One start each, the same as those of ``simopt.optimize``.
+        Each seed gives one start, the same as in ``simopt.optimize``.
     units : int or None
-        Units of Y; None: as many as X has.
+        Number of units of Y; None: as many as X has.
 
     Returns
     -------
@@ -152,13 +163,13 @@ def gradient_at_start(
     Raises
     ------
     InputError
-        Data or seeds that cannot be used, or a measure without a gradient.
+        The data or the seeds cannot be used, or the measure has no gradient.
     NumericalError
         The gradient at a start is zero, NaN or infinite.
     """
     chosen = measures.get(measure) if isinstance(measure, str) else measure
     if not chosen.differentiable:
-        raise InputError(f"{chosen.name} has no gradient and so no learning order; choose another measure.")
+        raise InputError(f"{chosen.name} has no gradient, so no learning order; choose another measure.")
     checks.seeds(seeds)
     reference = Reference.of(X, dtype=torch.float64, device="cpu")
     bound = chosen.bind(reference)
@@ -169,12 +180,12 @@ def gradient_at_start(
         Y0 = start([seed], reference.samples, reference.responses.shape[-1])[0].requires_grad_()
         score = chosen.sign * bound(Y0)
         if not score.requires_grad:
-            raise InputError(f"{chosen.name} returned no gradient; compute it with torch operations on Y.")
+            raise InputError(f"{chosen.name} returned no gradient; compute it by torch functions of Y.")
         (slope,) = torch.autograd.grad(score, Y0)
         size = slope.square().mean().sqrt()
         if not 0 < float(size) < np.inf:
             raise NumericalError(
-                f"{chosen.name}: the gradient at the start of seed {seed} is {float(size):g}."
+                f"{chosen.name} has no learning order: its gradient for seed {seed} is {float(size):g}."
             )
         slope, centered = linalg.center(slope / size), linalg.center(Y0.detach())
         weights = linalg.ridge_coefficients(centered, axes)  # (p, K), b_i
@@ -193,20 +204,21 @@ def predict(
 ) -> Prediction:
     """Predict captured variance against score along the optimization of a measure, from a spectrum alone.
 
-    See the module's description for the formulas.
+    The formulas are in the docstring of this module.
 
     Parameters
     ----------
     spectrum : sequence of float, (K,)
         Variances of the PCs of the recording, in any units.
     samples, units : int
-        The shape of Y.
+        Number of samples and of units of Y.
     measure : str
-        One of :data:`ASSUMPTIONS`.
+        Name of a measure in :data:`ASSUMPTIONS`.
     target : float
         The score at which the path ends, between 0 and 1.
     seeds : sequence of int
-        For NBS: of the normal Y0 at which rays start; captured variance is averaged over them.
+        Seeds of the normal Y0 from which the paths of NBS start. Captured variance is averaged over the
+        seeds. Other measures do not use them.
 
     Returns
     -------
@@ -215,25 +227,25 @@ def predict(
     Raises
     ------
     InputError
-        Another measure, an unusable spectrum, a shape in which Y captures everything at the start, fewer
-        units than PCs for NBS, or a target that is not between the first score and 1.
+        The measure has no prediction, X cannot have the spectrum, Y of this shape captures everything at the
+        start, NBS has fewer units than PCs, or the target is not between the first score and 1.
     """
     if measure not in ASSUMPTIONS:
         raise InputError(
-            f"the learning order of {measure!r} is not predicted, only that of {', '.join(ASSUMPTIONS)}; "
-            "gradient_at_start takes any measure with a gradient."
+            f"measure={measure!r} has no predicted learning order; {', '.join(ASSUMPTIONS)} have one. "
+            "gradient_at_start takes any measure that has a gradient."
         )
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
     checks.whole(units, 1, "units")
     variances = checks.spectrum(spectrum, samples)
     if units >= samples - 1:
         raise InputError(
-            f"Y of {samples} samples and {units} units captures every PC at the start; give fewer units."
+            f"Y of {samples} samples and {units} units captures every PC at the start; choose fewer units."
         )
     ratio: FloatArray = variances / variances.sum()
     checks.seeds(seeds)
     if not 0 < target < 1:
-        raise InputError(f"target is {target}; give a score between 0 and 1.")
+        raise InputError(f"target is {target}; choose a score between 0 and 1.")
     # The path is followed in the cosine; angular = 1 - (2/pi) arccos(cosine) = (2/pi) arcsin(cosine).
     angular = measure.endswith("_angular")
     end = float(np.sin(np.pi / 2 * target)) if angular else target
@@ -246,7 +258,9 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(f"target is {target}, but noise scores {measure} {score[0]:.3g}; give a larger one.")
+        raise InputError(
+            f"target is {target}, but noise scores {measure} {score[0]:.3g}; choose a larger one."
+        )
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 
@@ -257,8 +271,9 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
     ----------
     prediction : Prediction
     half : array, (K,) or (R, K)
-        As returned by ``Trajectory.half_capture()``, NaN for never; the median over replicates is used. It
-        may hold the leading PCs only.
+        Half captures of each PC, and of each replicate, as ``Trajectory.half_capture()`` returns them; NaN
+        for a PC that is never half captured. The median over replicates is used. The array may hold the
+        leading PCs only.
 
     Returns
     -------
@@ -267,12 +282,12 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
     Raises
     ------
     InputError
-        No PCs, or more than were predicted.
+        The array has no PCs, or more PCs than the prediction.
     """
     runs = np.atleast_2d(np.asarray(half, dtype=np.float64))
     count = runs.shape[-1]
     if not 0 < count <= len(prediction.spectrum):
-        raise InputError(f"half captures of {count} PCs; the prediction has {len(prediction.spectrum)}.")
+        raise InputError(f"half has {count} PCs; give 1 to {len(prediction.spectrum)}, as many as predicted.")
     # Never counts as later than any score, so that a median over replicates exists.
     run = np.median(np.where(np.isnan(runs), np.inf, runs), axis=0)
     predicted = prediction.half_capture()[:count]

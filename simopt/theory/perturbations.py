@@ -1,10 +1,12 @@
 """Perturbations of one principal component, or of all of Y: in closed form, and applied to data.
 
-PC i of X = U S V' is s_i u_i. Y is X with s_i (a u_i + b w) in its place, where w is a unit vector:
+X = U S V' is the singular value decomposition of the centered X, and lambda_i = s_i^2 is the variance of
+PC i. The scores of PC i are s_i u_i. In Y they are replaced by s_i (a u_i + b w), where w is a unit vector:
 
 - ``rotation`` by an angle t, in degrees: a = cos t, b = sin t; 90 degrees replaces the PC;
 - ``scaling`` by an amplitude: a = amplitude, b = 0; amplitude 0 removes the PC;
-- ``noise`` of a level: a = 1, b = level, the standard deviation of the noise divided by that of the PC.
+- ``noise`` of a level: a = 1, b = level; the level is the standard deviation of the noise divided by that of
+  the PC.
 
 ``noise_all`` adds independent noise to all units of Y. Its standard deviation is ``level`` times the square
 root of the mean variance of the units.
@@ -42,16 +44,16 @@ def check(kind: str, strength: float) -> None:
     Raises
     ------
     InputError
-        An unknown perturbation, a negative strength, or an angle above 180 degrees.
+        The perturbation is unknown, the strength is negative, or an angle is above 180 degrees.
     """
     checks.one_of(kind, KINDS, "perturbation")
     checks.at_least(strength, 0, f"strength of {kind}")
     if kind == "rotation" and strength > 180:
-        raise InputError(f"strength of rotation is {strength!r}; give an angle from 0 to 180 degrees.")
+        raise InputError(f"strength of rotation is {strength!r}; it must be an angle from 0 to 180 degrees.")
 
 
 def mixture(kind: Kind, strength: float) -> tuple[float, float]:
-    """Return a and b of the perturbation s_i (a u_i + b w) of one PC."""
+    """Return the coefficients a and b of a perturbation s_i (a u_i + b w) of one PC (see the module)."""
     if kind == "rotation":
         quarters = strength / 90
         # cos(pi / 2) is 6e-17 in floating point. With exact values a replaced PC leaves no trace in Y, and a
@@ -68,22 +70,22 @@ def noise_variance(variances: Tensor, units: int, level: float) -> Tensor:
 
 
 def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int) -> Pair:
-    """Return the pair of X and its perturbation by a direction w that is orthogonal to all PCs.
+    """Return X and its perturbation by a direction w that is orthogonal to all PCs, as a pair.
 
     Parameters
     ----------
     variances : Tensor of float64, (K,)
-        lambda, positive.
+        The variances lambda of the PCs, all positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strength : float
         Degrees, amplitude, or level.
     units, samples : int
-        The shape of X.
+        Number of units and of samples of X.
 
     Returns
     -------
     Pair
-        One entry for each PC that is perturbed; a single one with ``noise_all``.
+        One entry for each PC that is perturbed, or a single entry with ``noise_all``.
     """
     if kind == "noise_all":
         return Noisy(variances, noise_variance(variances, units, strength), units, samples)
@@ -94,14 +96,15 @@ def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, sa
 
 @dataclass(frozen=True)
 class Perturbed:
-    """X and its perturbations, ready to be scored.
+    """X and its perturbations by one kind and strength, ready to be scored.
 
     Attributes
     ----------
     reference : Reference
-        X, with all samples or in fewer rows.
+        X with all samples, or written in fewer rows (:func:`perturb`).
     of_pc : callable, int -> Tensor (R, rows, p)
-        Y with PC i perturbed, one for each seed. With ``noise_all``, i is ignored.
+        Takes the index i of a PC and returns, for each of R seeds, the Y in which this PC is perturbed. With
+        ``noise_all`` the index is ignored.
     """
 
     reference: Reference
@@ -109,19 +112,19 @@ class Perturbed:
 
 
 class Directions:
-    """Random unit vectors w, centered and orthogonal to u_i, one for each PC and seed.
+    """Random unit vectors w for each PC i and seed, centered and orthogonal to the PC's u_i.
 
     Parameters
     ----------
     reference : Reference
-        X, (n, p), in float64.
+        The recording X, (n, p), in float64.
     seeds : tuple of int
-        One draw each, which does not depend on the other seeds.
+        Each seed gives one draw, which does not depend on the other seeds.
 
     Raises
     ------
     InputError
-        No seed, or a negative one.
+        There is no seed, or a seed is negative.
     """
 
     def __init__(self, reference: Reference, seeds: tuple[int, ...]) -> None:
@@ -135,7 +138,7 @@ class Directions:
         self.axes = (centered.mT @ self.pcs / self.values).mT  # (K, p), V'
 
     def draw(self, i: int) -> Tensor:
-        """Return w for PC i, (R, n), one for each seed."""
+        """Return the unit vectors w for PC i, one row for each seed, (R, n)."""
         w = torch.stack([self._normal(seed, i, (self.reference.samples,)) for seed in self.seeds])
         w = w - w.mean(dim=-1, keepdim=True)
         u = self.pcs[:, i]  # u is centered, so that w stays centered
@@ -144,7 +147,10 @@ class Directions:
         return unit
 
     def noise(self, nu: Tensor) -> Tensor:
-        """Return noise for all units, (R, n, p), of expected sum of squares nu per unit after centering."""
+        """Return noise (R, n, p) for all units, whose sum of squares per unit has the expectation nu.
+
+        The sum of squares is taken after the noise is centered.
+        """
         shape = tuple(self.reference.responses.shape)
         # Streams 0 to K - 1 are those of the PCs. Centering leaves n - 1 degrees of freedom.
         drawn = torch.stack([self._normal(seed, len(self.values), shape) for seed in self.seeds])
@@ -156,7 +162,7 @@ class Directions:
 
 
 def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: bool) -> Perturbed:
-    """Return X and its perturbations by random directions.
+    """Perturb PCs of X by random directions.
 
     Parameters
     ----------
@@ -165,8 +171,9 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
     strength : float
         Degrees, amplitude, or level.
     fewer_rows : bool
-        Write X and Y in K + 2 rows instead of n samples, in coordinates of the span of U and w. For measures
-        that do not change under rotations of the samples; ignored with ``noise_all``.
+        Whether to write X and Y in K + 2 rows instead of n samples, as coordinates in the span of U and w.
+        This is for measures that do not change under rotations of the samples. It is ignored with
+        ``noise_all``.
 
     Returns
     -------

@@ -1,4 +1,8 @@
-"""The sensitivity of a score to a perturbation of each PC: theory, experiment, and their comparison."""
+"""The sensitivity of a score to a perturbation of each PC: theory, experiment, and their comparison.
+
+The perturbations and their strengths are defined in :mod:`simopt.theory.perturbations`. K is the number of
+PCs of X, and lambda_i is the variance of PC i, that is, the i-th eigenvalue of X'X of the centered X.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +34,22 @@ _LOCAL_SEEDS = 2
 
 @dataclass(frozen=True)
 class Local:
-    """The leading loss weight t^order of a score when one PC is rotated by a small angle t, in radians.
+    """The loss of a score under a rotation of one PC by a small angle t, in radians: weight t^order.
 
     Attributes
     ----------
     order, weight : array, (K,)
-        NaN where not measured; weight 0 where the score does not change. Without a closed form they are
-        measured at half a degree. If Y = X does not have the best score, as with a penalty or held-out folds,
-        the loss is no power of t, and they mean little.
+        Power of t, and its coefficient, for each PC. The order is NaN for PCs that were not measured, and the
+        weight is 0 where the score does not change. Without a closed form both are measured at half a degree.
+        If Y = X does not have the best score, as with a penalty or held-out folds, the loss is no power of t,
+        and both mean little.
     effective_components : float
-        Participation ratio of the weights: the number of PCs that the measure is sensitive to.
+        Participation ratio of the weights, (sum w)^2 / sum w^2: the number of PCs that the measure is
+        sensitive to.
     exponent : float
         The power of lambda that the weights are proportional to.
     how : str
-        ``closed form``, ``gradient`` or ``finite differences``.
+        How order and weight were found: ``closed form``, ``gradient`` or ``finite differences``.
     """
 
     order: FloatArray
@@ -55,23 +61,25 @@ class Local:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One measure under one kind of perturbation, at S strengths.
+    """The sensitivity of one measure to one kind of perturbation, at S strengths.
 
-    With ``noise_all`` K is 1 in all fields but ``local``: it perturbs all PCs at once.
+    ``noise_all`` perturbs all PCs at once. With it, K is 1 in all fields except ``local``.
 
     Attributes
     ----------
     measure : str
+        Name of the measure.
     at_self : float
         The score of X with itself.
     theory : array, (S, K), or None
-        Score for a direction orthogonal to all PCs; None if there is no closed form.
+        Score if the PC is perturbed by a direction orthogonal to all PCs; None without a closed form.
     expected, band : array, (S, K), or None
-        Expected score for a random direction, and its standard deviation over draws.
+        Expected score if the PC is perturbed by a random direction, and the standard deviation of this score
+        over draws; None without a closed form, or with ``noise_all``.
     experiment : array, (S, K, R), or None
-        Scores of perturbed data for R seeds, NaN for PCs that were left out; None without data.
+        Scores of perturbed data for R seeds; NaN for PCs that were left out. None without data.
     local : Local
-        The leading loss under small rotations, whatever the perturbation.
+        The loss under small rotations, also if the perturbation is another one.
     """
 
     measure: str
@@ -84,22 +92,22 @@ class Sensitivity:
 
     @property
     def mean(self) -> FloatArray | None:
-        """The experiment's mean over seeds, (S, K); None without an experiment."""
+        """The mean of the experiment over seeds, (S, K); None without an experiment."""
         return None if self.experiment is None else self.experiment.mean(axis=-1)
 
     @property
     def deviation(self) -> float | None:
-        """The largest |theory - mean of the experiment|; None if one of the two is missing."""
+        """The largest |theory - mean of the experiment|; None without theory or experiment."""
         return _largest(self.mean, self.theory)
 
     @property
     def corrected_deviation(self) -> float | None:
-        """The largest |expected - mean of the experiment|: theory with its finite-sample correction."""
+        """The largest |expected - mean of the experiment|; None without ``expected`` or experiment."""
         return _largest(self.mean, self.expected)
 
     @property
     def within_band(self) -> float | None:
-        """The share of single experiments within two standard deviations of the expected score."""
+        """The share of experiments whose score is within two standard deviations of the expected score."""
         if self.experiment is None or self.expected is None or self.band is None:
             return None
         apart = np.abs(self.experiment - self.expected[..., None])  # (S, K, R)
@@ -119,12 +127,13 @@ def predict(
     units: int,
     samples: int,
 ) -> list[Sensitivity]:
-    """Return the theory alone, from a spectrum.
+    """Compute the sensitivity of measures from a spectrum, by theory without data.
 
     Parameters
     ----------
     variances : array, (K,)
-        lambda, or explained variance ratios. A ridge penalty is in units of lambda and needs lambda itself.
+        Variances lambda of the PCs, or explained variance ratios. For ridge regression lambda itself is
+        needed, as the penalty is in units of lambda.
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
@@ -135,11 +144,12 @@ def predict(
     Returns
     -------
     list of Sensitivity
+        One for each measure.
 
     Raises
     ------
     InputError
-        A spectrum that X of this shape cannot have, or a measure without a closed form.
+        X of this shape cannot have this spectrum, or a measure has no closed form.
     """
     spectrum = torch.from_numpy(checks.spectrum(variances, samples, units))
     curves = []
@@ -147,7 +157,7 @@ def predict(
         form = closed_form(measure)
         if form is None:
             raise InputError(
-                f"{measure.name} has no closed form and needs data; give dataset=NAME instead of spectrum."
+                f"{measure.name} has no closed form, so it needs data: give dataset=NAME, not spectrum."
             )
         curves.append(_theory(measure, form, spectrum, kind, strengths, units, samples))
     return curves
@@ -163,30 +173,33 @@ def experiment(
     pcs: Sequence[int] | None = None,
     observe: OnStep = lambda done, total: None,
 ) -> list[Sensitivity]:
-    """Perturb every PC of a recording and score the result; with the theory where there is one.
+    """Perturb every PC of a recording, score the result, and compute the theory for measures that have one.
 
     Parameters
     ----------
     X : array, (n, p)
+        The recording.
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
         Degrees, amplitudes, or levels that :func:`~simopt.theory.perturbations.check` accepts.
     seeds : sequence of int
-        One random direction each for every PC.
+        Each seed gives one random direction for every PC.
     pcs : sequence of int, optional
-        Which PCs, from 1 on; default all.
+        The PCs to perturb, numbered from 1. By default all PCs are perturbed.
     observe : callable
-        Called after every perturbation with how many are scored, and how many there are.
+        Is called after every perturbation with the number of perturbations scored so far and their total
+        number.
 
     Returns
     -------
     list of Sensitivity
+        One for each measure.
 
     Raises
     ------
     InputError
-        Data that no measure can use, no seeds or PCs, or a seed or PC out of range.
+        No measure can use the data, seeds or pcs is empty, or a seed or PC is out of range.
     """
     reference = Reference.of(X, dtype=torch.float64)
     directions = Directions(reference, tuple(seeds))
@@ -298,21 +311,21 @@ def _slope(bound: BoundMeasure, Y: Tensor, velocity: Tensor) -> FloatArray:
 
 
 def chosen_pcs(pcs: Sequence[int] | None, count: int) -> list[int]:
-    """Return the indices from 0 of PCs that are numbered from 1; None: all PCs.
+    """Convert PCs that are numbered from 1 to indices that start at 0; None selects all PCs.
 
     Raises
     ------
     InputError
-        No PC, or a PC that is not between 1 and ``count``.
+        The list is empty, or a PC is not between 1 and ``count``.
     """
     if pcs is None:
         return list(range(count))
     if not pcs:
-        raise InputError("pcs is empty; give at least one, for instance pcs=[1].")
+        raise InputError("pcs is empty; give at least one PC, for instance pcs=[1].")
     for pc in pcs:
-        checks.whole(pc, 1, "a PC")
+        checks.whole(pc, 1, "a PC of pcs")
         if pc > count:
-            raise InputError(f"pcs has {pc}, but the recording has {count} PCs.")
+            raise InputError(f"pcs contains {pc}, but the recording has {count} PCs; choose 1 to {count}.")
     return [pc - 1 for pc in dict.fromkeys(pcs)]
 
 
