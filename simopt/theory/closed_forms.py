@@ -1,9 +1,10 @@
 """Closed forms: a score as a function of the few numbers of a :class:`~simopt.theory.pairs.Pair`.
 
-Every closed form has two parts: a smooth *deviation* x of the pair, 0 at Y = X for every measure that is best
-there, and the score as a function of x: 1 - x itself, an angle, or a distance. The second part decides how a
-score responds to small perturbations. x begins with the square of a perturbation's strength e, so the score
-1 - x hardly responds at small e, while an angle or a distance goes with sqrt(x), in proportion to e.
+Every closed form has two parts. The first is a *deviation* x of the pair, which is a smooth function. It is 0
+at Y = X for every measure whose best score is at Y = X. The second part is the score as a function of x,
+which is 1 - x, an angle, or a distance. This part decides how the score responds to small perturbations: x
+grows with the square of a perturbation's strength e, so that the score 1 - x hardly responds at small e,
+while an angle or a distance grows with sqrt(x), in proportion to e.
 
 References
 ----------
@@ -40,12 +41,12 @@ class ClosedForm:
     Attributes
     ----------
     deviation : callable, Pair -> Tensor (...)
-        x, smooth in the strength of the perturbation.
+        Returns the deviation x of a pair, which is smooth in the strength of the perturbation.
     score : callable, Tensor -> Tensor
-        The score at a deviation, elementwise.
+        Returns the score at a deviation, elementwise.
     scale : float or None
-        The leading term scale sqrt(x) of the loss score(0) - score(x), for distances of score(x); None if the
-        score is smooth at 0.
+        The loss score(0) - score(x), or for a distance score(x), is scale * sqrt(x) to leading order. None if
+        the score is smooth at x = 0.
     """
 
     deviation: Callable[[Pair], Tensor]
@@ -53,14 +54,15 @@ class ClosedForm:
     scale: float | None
 
     def __call__(self, pair: Pair) -> Tensor:
-        """Return the score of a pair, (...)."""
+        """Return the score of each pair, (...)."""
         return self.score(self.deviation(pair))
 
 
 def angle(deviation: Tensor) -> Tensor:
     """Return arccos(1 - x), elementwise, as 2 arcsin sqrt(x / 2).
 
-    They are equal, since cos(2 t) = 1 - 2 sin(t)^2. The second keeps all digits at small x; 1 - x does not.
+    The two expressions are equal, since cos(2 t) = 1 - 2 sin(t)^2. The second one keeps all digits at small
+    x, where 1 - x would lose them.
     """
     return 2 * torch.asin((deviation / 2).clamp(0, 1).sqrt())
 
@@ -83,16 +85,19 @@ DISTANCES: dict[str, _Form] = {
     "disparity": (lambda x: x * (1 - x / 4), None),
     "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2),
 }
-"""Forms of a squared distance x, as in ``_FORMS``; between unit vectors the cosine is 1 - x / 2."""
+"""For each form of a distance: the score as a function of the squared distance x, and its ``scale``.
+
+The angle follows from the cosine of two unit vectors, which is 1 - x / 2.
+"""
 
 
 @functools.singledispatch
 def closed_form(measure: Measure) -> ClosedForm | None:
-    """Return the closed form of a measure; None if there is none.
+    """Return the closed form of a measure, or None if the measure has no closed form.
 
-    There is one if the score depends on X'X, X'Y and Y'Y only: ``cka``, ``nbs`` and their forms, Procrustes
-    distances, ``ensd``, ``rv_adjusted``, regressions without held-out samples, and ``cca``. There is none for
-    held-out folds, other kernels, RDMs, ranks and neighbors.
+    These measures have a closed form, as their scores depend on X'X, X'Y and Y'Y only: ``cka``, ``nbs`` and
+    measures derived from them, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without held-out
+    samples, and ``cca``. Measures with held-out folds, other kernels, RDMs, ranks or neighbors have none.
     """
     return None
 
@@ -168,7 +173,7 @@ def _cca(measure: CCA) -> ClosedForm | None:
 
 
 def cosine(pair: Pair) -> Tensor:
-    """Return CKA = ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...) [1]_."""
+    """Return the CKA [1]_ of each pair, ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...)."""
     return pair.cross_squared() / (pair.variances.square().sum() * pair.y_squared()).sqrt()
 
 

@@ -1,8 +1,8 @@
 """Small rotations: the leading loss of a score, its weight for each PC, and how many PCs have weight.
 
-The deviation x of a closed form is smooth in the angle e of a rotation. Its Taylor coefficients come
-from automatic differentiation, not from finite differences. The score is another function of x, and may begin
-with another power of e: an angle goes with sqrt(x).
+The deviation x of a closed form (:mod:`simopt.theory.closed_forms`) is smooth in the angle e of a rotation.
+Its Taylor coefficients are computed by automatic differentiation, not by finite differences. The score is a
+function of x and may have another leading power of e than x. For example, an angle grows with sqrt(x).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Expansion:
-    """The leading loss of a score when one PC is rotated by a small angle e, in radians: leading e^order.
+    """The loss of a score when one PC is rotated by a small angle e, in radians: leading * e^order.
 
     Attributes
     ----------
     order : Tensor, (K,)
-        Power of e for each PC; NaN where no term up to e^4 of the deviation is left.
+        Power of e for each PC; NaN if all terms of the deviation up to e^4 are 0.
     leading : Tensor, (K,)
-        Coefficient for each PC; NaN as ``order`` is.
+        Coefficient of this power for each PC; NaN where ``order`` is NaN.
     """
 
     order: Tensor
@@ -42,15 +42,16 @@ class Expansion:
 
 
 def expand(form: ClosedForm, variances: Tensor, *, units: int, samples: int) -> Expansion:
-    """Return the leading term of the loss score(Y = X) - score(Y); for distances, of their growth.
+    """Return the leading term of the loss score(Y = X) - score(Y), or of the growth of a distance.
 
     Parameters
     ----------
     form : ClosedForm
+        The closed form of the measure.
     variances : Tensor of float64, (K,)
-        lambda, positive.
+        The variances lambda of the PCs, all positive.
     units, samples : int
-        The shape of X.
+        Number of units and of samples of X.
     """
     orthogonal = torch.zeros_like(variances.outer(variances))
 
@@ -70,36 +71,36 @@ def expand(form: ClosedForm, variances: Tensor, *, units: int, samples: int) -> 
 
 
 def effective_components(sensitivity: Tensor) -> float:
-    """Return how many PCs share the sensitivity of a measure, (sum w)^2 / sum w^2.
+    """Return the number of PCs that share the sensitivity of a measure, (sum w)^2 / sum w^2.
 
-    This is the participation ratio of the leading coefficients w of :func:`expand` under rotation. They are
-    proportional to lambda^2 for CKA, to lambda for NBS, and to sqrt(lambda) for the angular form of NBS. For
-    CCA they are all equal, and the result is the number of PCs.
+    This is the participation ratio of the leading coefficients w that :func:`expand` returns. The
+    coefficients are proportional to lambda^2 for CKA, to lambda for NBS, and to sqrt(lambda) for the angular
+    form of NBS. For CCA they are all equal, so that the result is the number of PCs.
 
     Parameters
     ----------
     sensitivity : Tensor, (K,)
-        w, not negative. The result is NaN if all are 0.
+        The coefficients w, none negative. If all are 0, the result is NaN.
     """
     return float(sensitivity.sum().square() / sensitivity.square().sum())
 
 
 def exponent(sensitivity: Tensor, variances: Tensor) -> float:
-    """Return the power of lambda that a sensitivity is proportional to.
+    """Return the power of lambda that the sensitivity of a measure is proportional to.
 
-    It is the least-squares slope of log sensitivity against log lambda. The sensitivities of PCs i and j then
-    have the ratio (lambda_i / lambda_j)^exponent, exactly for every measure that is a power law, which all
-    are but ridge regression.
+    The power is the least-squares slope of log sensitivity against log lambda. The sensitivities of PCs i and
+    j then have the ratio (lambda_i / lambda_j)^exponent. This is exact if the sensitivity is a power law, as
+    it is for all measures except ridge regression.
 
     Parameters
     ----------
     sensitivity, variances : Tensor, (K,)
-        PCs without sensitivity are left out.
+        Sensitivity and variance of each PC. PCs whose sensitivity is 0 are left out.
 
     Returns
     -------
     float
-        NaN if all the variances left are equal.
+        The exponent; NaN if the variances of the remaining PCs are all equal.
     """
     sensitive = sensitivity > 0
     x, y = variances[sensitive].log(), sensitivity[sensitive].log()

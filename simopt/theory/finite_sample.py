@@ -1,14 +1,16 @@
-"""The finite-sample correction: a random direction w overlaps with the other PCs, the more the fewer samples.
+"""The finite-sample correction: a random direction overlaps with the other PCs, the more the fewer samples.
 
-A random unit vector w that is centered and orthogonal to u_i has m = n - 2 free dimensions. The squares of
-its m coordinates, among them (u_k'w)^2 for each k != i, are a Dirichlet(1/2, ..., 1/2) vector, so that
+PC i is perturbed by a random unit vector w that is centered and orthogonal to u_i, as defined in
+:mod:`simopt.theory.perturbations`. Such a vector has m = n - 2 free dimensions. The squares of its m
+coordinates, which include (u_k'w)^2 for each k != i, have a Dirichlet(1/2, ..., 1/2) distribution, so that
 
     mean of (u_k'w)^2               1 / m
     covariance of k and l           2 (delta_kl - 1/m) / (m (m + 2))
 
-The corrected score is the score at the mean overlaps. With g its gradient by the squared overlaps there, the
-standard deviation over draws is sqrt(g' Cov g), to first order. For a weak PC under CKA the first order
-nearly cancels: the standard deviation, of the order of 1e-8, is then too small by up to a factor of two.
+The corrected score is the score at the mean squared overlaps. Let g be the gradient of the score by the
+squared overlaps, at their mean. Then the standard deviation of the score over draws is sqrt(g' Cov g) to
+first order. For CKA and a weak PC the first order nearly cancels. The standard deviation is then of the order
+of 1e-8, and is too small by up to a factor of two.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Expected(NamedTuple):
     Attributes
     ----------
     score : Tensor, (K,)
-        The score at the mean overlaps.
+        The score at the mean squared overlaps.
     deviation : Tensor, (K,)
         Standard deviation of the score over draws of the direction.
     """
@@ -47,13 +49,14 @@ def expected(
     Parameters
     ----------
     form : ClosedForm
+        The closed form of the measure.
     variances : Tensor of float64, (K,)
-        lambda, positive; K < samples.
+        The variances lambda of the PCs, all positive; K < samples.
     kind : {"rotation", "scaling", "noise"}
     strength : float
-        Degrees, amplitude, or level.
+        Degrees, amplitude, or level of the perturbation.
     units, samples : int
-        The shape of X.
+        Number of units and of samples of X.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def expected(
     Raises
     ------
     InputError
-        Fewer than 3 samples.
+        There are fewer than 3 samples.
     """
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
     m = samples - 2

@@ -258,9 +258,7 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(
-            f"target is {target}, but noise scores {measure} {score[0]:.3g}; choose a larger one."
-        )
+        raise InputError(f"target is {target}, but noise scores {measure} {score[0]:.3g}; give a larger one.")
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 

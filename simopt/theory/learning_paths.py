@@ -1,6 +1,7 @@
-"""The paths of gradient flow of :mod:`simopt.theory.learning`, which states the equations they solve.
+"""Compute the paths of gradient flow, which solve the equations of :mod:`simopt.theory.learning`.
 
-``ratio`` is p_i = lambda_i / sum lambda throughout, (K,): CKA, NBS and R2 do not depend on the scale of X.
+The argument ``ratio`` (K,) of all functions holds p_i = lambda_i / sum lambda, since CKA, NBS and R2 do not
+depend on the scale of X.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ _RAY_POINTS = 48
 def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatArray:
     """Return the expected captured variance of each PC, (K,), if Y has the column space of exp(a K_x) Y0.
 
-    It is the diagonal of the projector on Y in the basis of the PCs,
+    The captured variance is the diagonal of the projector on Y in the basis of the PCs,
 
-        d_i k / (1 + d_i k),   d_i = exp(2 a p_i) for PC i, d = 1 for directions outside of X,
+        d_i k / (1 + d_i k),   d_i = exp(2 a p_i) for PC i, d = 1 for directions outside of the span of X.
 
-    with k such that the sum over all n - 1 directions is the trace of the projector, the number of units.
-    This is the limit for many directions, in which all d_i meet the same (Y'Y)^-1.
+    The number k is such that the sum over all n - 1 directions equals the trace of the projector, which is
+    the number of units. This is the limit for many directions, in which all d_i meet the same (Y'Y)^-1.
 
     Parameters
     ----------
     log_gain : array, (K,)
-        log d.
+        The logarithms of d_i.
     samples, units : int
         The shape of Y.
     """
@@ -58,7 +59,7 @@ def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatAr
 def along_clock(
     ratio: FloatArray, samples: int, units: int, advance: Callable[[float, FloatArray], float], end: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow exp(a K_x) Y0 until a score is reached, in steps that change no captured variance by much.
+    """Follow the path exp(a K_x) Y0 until it reaches a score, in steps that hardly change captured variance.
 
     Parameters
     ----------
@@ -67,14 +68,16 @@ def along_clock(
     samples, units : int
         The shape of Y.
     advance : callable
-        Takes a step of the clock a and the captured variance after it, and returns the score.
+        Takes a step of the time a and the captured variance after this step, and returns the score.
     end : float
         The score at which the path ends.
 
     Returns
     -------
     score : array, (T,)
+        Score at each point of the path.
     captured : array, (T, K)
+        Captured variance of each PC at each point.
     """
     captured = [captured_variance(0 * ratio, samples, units)]
     score = [advance(0.0, captured[0])]
@@ -110,7 +113,7 @@ class KernelSums:
     Parameters
     ----------
     ratio : array, (K,)
-        Explained variance ratios, lambda at unit total variance.
+        Explained variance ratios. In the formulas they are lambda, for a total variance of 1.
     samples, units : int
         The shape of Y.
     """
@@ -125,10 +128,10 @@ class KernelSums:
         self.cross, self.power = self._sums(self.clock, self.r)
 
     def advance(self, step: float, _: FloatArray) -> float:
-        """Step r' = b - 2 lambda r with b = <K_x, K_y> / ||K_y||^2, and return the score.
+        """Take a step of r' = b - 2 lambda r with b = <K_x, K_y> / ||K_y||^2, and return the score after it.
 
-        The second argument, the captured variance, is not used. The error of a step is of third order: Heun's
-        method for b, and the exact solution for constant b.
+        The second argument, the captured variance, is not used. The step uses Heun's method for b and the
+        exact solution for constant b, so that its error is of third order.
         """
         if step > 0:
             before = self.cross / self.power
@@ -170,7 +173,7 @@ class KernelSums:
 def along_ray(
     ratio: FloatArray, samples: int, units: int, end: float, seeds: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow the ray Y0 + tau F P of NBS until a score is reached, averaged over normal Y0.
+    """Follow the ray Y0 + tau F P of NBS until it reaches a score, averaged over normal Y0.
 
     The score is the cosine of an angle that shrinks with tau. With c = ||F'Y0||_*, ||F|| = 1 and F'Y0 = H P,
 
@@ -191,21 +194,23 @@ def along_ray(
     end : float
         The score at which the path ends.
     seeds : sequence of int
-        One Y0 each.
+        Each seed gives one Y0.
 
     Returns
     -------
     score : array, (T,)
+        Score at each point of the ray.
     captured : array, (T, K)
+        Captured variance of each PC at each point.
 
     Raises
     ------
     InputError
-        Fewer units than PCs.
+        There are fewer units than PCs.
     """
     count, root = len(ratio), np.sqrt(ratio)
     if units < count:
-        raise InputError(f"{units} units for {count} PCs; a prediction for NBS needs a unit for each PC.")
+        raise InputError(f"Y has {units} units for {count} PCs; for NBS give at least as many units as PCs.")
     draws, nuclear = [], []
     for seed in seeds:
         rng = np.random.default_rng(seed)

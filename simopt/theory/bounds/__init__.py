@@ -1,8 +1,9 @@
 """Proved bounds between measures: the limits of one score at a given other score, for a known spectrum of X.
 
-:func:`between` returns the best limits of one measure at levels of another. It combines the bounds listed by
-:func:`bounds`, whose proofs stand where they are computed: ``frontier`` for CKA and NBS, ``subspace`` for
-linear regression and CCA.
+:func:`between` returns the best known limits of one measure at levels of another. It combines the bounds that
+:func:`bounds` lists. Their proofs are in the docstrings of the functions that compute them, in ``frontier``
+for CKA and NBS and in ``subspace`` for linear regression and CCA. The symbols of the formulas are defined in
+:mod:`~simopt.theory.bounds.setting`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ class Relation:
     Attributes
     ----------
     measure : str
-        The base measure: cka, nbs, linreg or cca.
+        Name of the base measure: cka, nbs, linreg or cca.
     forward, inverse : callable
-        From the base measure to this one and back, elementwise.
+        Convert scores of the base measure to this measure, and back, elementwise.
     rising : bool
-        Whether the function rises; it falls for distances and angles.
+        Whether this measure rises with the base measure. Distances and angles fall.
     formula : str
+        This measure as a formula of the base measure.
     """
 
     measure: str
@@ -78,7 +80,7 @@ _RELATIONS = {
 
 
 def measures() -> list[str]:
-    """Return the names of the measures that bounds are known for."""
+    """Return the names of the measures for which bounds are known."""
     return list(_RELATIONS)
 
 
@@ -88,7 +90,7 @@ def relation(name: str) -> Relation:
     Raises
     ------
     InputError
-        No bounds are known for it.
+        No bounds are known for the measure.
     """
     checks.one_of(name, _RELATIONS, "measure with bounds")
     return _RELATIONS[name]
@@ -96,14 +98,15 @@ def relation(name: str) -> Relation:
 
 @dataclass(frozen=True)
 class Bound:
-    """Limits of one measure, the implied one, at a given score of another.
+    """The limits of one measure, called implied, at scores of another measure, called given.
 
     Attributes
     ----------
     given, implied : str
-        Two of cka, nbs, linreg and cca.
+        Names of the two measures, out of cka, nbs, linreg and cca.
     lower, upper : callable
-        From scores of the given measure to limits of the implied one; both rise.
+        Take scores of the given measure and return the lower and the upper limits of the implied one. Both
+        functions rise.
     """
 
     given: str
@@ -114,12 +117,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a measure at levels of another.
+    """The limits of one measure at levels of another.
 
     Attributes
     ----------
     lower, upper : array
-        One number for each level; NaN where no Y reaches the level.
+        Lower and upper limit at each level; NaN where no Y reaches the level.
     """
 
     lower: Floats
@@ -129,7 +132,8 @@ class Range:
 def limits(setting: Setting) -> dict[str, float]:
     """Return the largest cka, nbs, linreg and cca that any Y with the setting's units can have.
 
-    E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with r = min(q, n - 1): the first r PCs of X. Sharp.
+    They are E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with r = min(q, n - 1). The limits are
+    sharp: the Y that holds the first r PCs of X has these scores.
     """
     return {
         "cka": frontier.highest_cka(setting),
@@ -142,8 +146,8 @@ def limits(setting: Setting) -> dict[str, float]:
 def bounds(setting: Setting) -> tuple[Bound, ...]:
     """Return all bounds between two of cka, nbs, linreg and cca, in both directions.
 
-    For each pair: the bound, the idea of its proof, and where it is sharp, that is, where some Y comes
-    arbitrarily close to the limit.
+    The list states for each pair the bound, then the idea of its proof, then where it is sharp, that is,
+    where some Y comes arbitrarily close to the limit.
 
     - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2, and nbs^4 <= 1 - (1 - cka^2) / PR_x or less.
       Majorization, Powers and Stormer, super-fidelity, and Uhlmann's theorem: see ``frontier``. Sharp from
@@ -209,32 +213,33 @@ def between(
 ) -> Range:
     """Return the best known limits of measure b at levels of measure a, over all Y with this many units.
 
-    A chain of :func:`bounds` from a to b, such as cka -> nbs -> linreg, is a bound too, as all limits rise.
-    All chains are followed, and the tightest limits are kept. Angular forms and distances are computed from
-    their base measures.
+    As all limits rise, a chain of :func:`bounds` from a to b, such as cka -> nbs -> linreg, is a bound too.
+    The function follows all chains and keeps the tightest limits. It computes angular scores and distances
+    from their base measures (:func:`relation`).
 
     Parameters
     ----------
     a, b : str
-        Two of :func:`measures`.
+        Names of two measures out of :func:`measures`.
     spectrum : array, (K,)
-        Eigenvalues of X'X, X centered, in any scale.
+        Eigenvalues of X'X of the centered X, in any scale.
     samples, units : int
-        n, and q of Y.
+        Number n of samples, and number q of units of Y.
     levels : array
         Scores of a.
     x_units : int, optional
-        p of X, if it has more units than PCs; cca is divided by min(p, q).
+        Number p of units of X; by default the number of PCs of X. It matters for cca, which is divided by
+        min(p, q).
 
     Returns
     -------
     Range
-        Of the shape of ``levels``.
+        Limits of b, in arrays of the shape of ``levels``.
 
     Raises
     ------
     InputError
-        An unknown measure, or a spectrum that X of this shape cannot have.
+        No bounds are known for a measure, or X of this shape cannot have this spectrum.
     """
     setting = Setting.of(spectrum, samples=samples, units=units, x_units=x_units)
     source, target = relation(a), relation(b)

@@ -5,8 +5,9 @@ c = cka and m = ||sigma||_F, which is unknown,
 
     T = tr rho sigma = c ||rho||_F m = c E_K m,    nbs = F(rho, sigma) = tr (rho^1/2 sigma rho^1/2)^1/2,
 
-so nbs is the root fidelity of two quantum states, and their inequalities apply. All functions take and return
-arrays of levels, elementwise, and do not fall as their argument rises.
+so nbs is the root fidelity of two quantum states, and inequalities for quantum states apply. F(A, B) denotes
+the root fidelity of two matrices. All functions of levels work elementwise on arrays and do not fall as the
+level rises.
 
 References
 ----------
@@ -44,14 +45,15 @@ _CUTS = 32
 
 
 def smallest_norm(setting: Setting, cka: Floats) -> Floats:
-    """Return the smallest ||sigma||_F with which a CKA of c is possible.
+    """Return the smallest m = ||sigma||_F with which a CKA of c is possible.
 
-    m = 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. theta = arccos(c E_K / E_r),
-    and phi is the angle between (p_1 .. p_r) and the flat spectrum.
+    It is m = 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. Here
+    theta = arccos(c E_K / E_r), and phi is the angle between (p_1 .. p_r) and the flat spectrum.
 
     Proof: let b be the spectrum of sigma. tr rho sigma <= sum p_i b_i (von Neumann), so b is within an angle
     theta of (p_1 .. p_r). For sum b = 1, 1 / ||b|| is sqrt(r) times the cosine of the angle between b and the
-    flat spectrum, and the b nearest to flat lies on the arc between the two. Sharp: that b on the PCs of X.
+    flat spectrum, and the b nearest to flat lies on the arc between the two. Sharp: a Y with the PCs of X and
+    the spectrum b has this m.
     """
     count = setting.common
     x_norm = setting.norms[count]  # E_r
@@ -62,7 +64,7 @@ def smallest_norm(setting: Setting, cka: Floats) -> Floats:
 
 
 def nbs_lower(setting: Setting, cka: Floats) -> Floats:
-    """Return a lower limit of NBS at a given CKA: the larger one of two.
+    """Return a lower limit of NBS at a given CKA, which is the larger one of two limits.
 
     1. nbs^2 >= m G^2 with G = sum_j sqrt(M_j - M_{j-1}) and m from :func:`smallest_norm`. M_j is
        E_j cos(phi_j - theta) as long as phi_j > theta, and c E_K for larger j, with cos(theta) = c E_K / E_r
@@ -80,7 +82,7 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
     ||A - B||_1 <= D = sqrt(N (1 - c^2)) E_K. With F(A, B) = sqrt(kappa) nbs this gives
     nbs >= (1 + kappa - D) / (2 sqrt(kappa)) >= sqrt(1 - D), the least value over kappa.
 
-    Sharp for one PC, for c <= p_1 / (E_K sqrt(r)) if K + r < n, and at the largest CKA.
+    The limit is sharp for one PC, for c <= p_1 / (E_K sqrt(r)) if K + r < n, and at the largest CKA.
     """
     level = unit(cka)
     count = setting.common
@@ -99,7 +101,7 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
 
 
 def nbs_upper(setting: Setting, cka: Floats) -> Floats:
-    """Return an upper limit of NBS at a given CKA: the smallest one of four.
+    """Return an upper limit of NBS at a given CKA, which is the smallest one of four limits.
 
     With A = c E_K, B^2 = 1 - E_K^2 and d = min(K, r):
 
@@ -115,9 +117,10 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
        by Cauchy-Schwarz, plus that of the other PCs with Y.
     4. nbs <= sqrt(P_r), as the rank of Y is at most r.
 
-    Not exact in general. The maximum is not a convex problem: pinching Y to the PCs of X raises NBS, but it
-    raises CKA too, and with two PCs some Y outside of their span are above every Y inside. Sharp for one PC,
-    at c = 1, and for two PCs if m = A / sqrt(A^2 + B^2) is that of a Y in their span.
+    The limit is not exact in general. To find the largest NBS is not a convex problem: pinching Y to the PCs
+    of X raises NBS, but it raises CKA too, and with two PCs some Y outside of their span have a larger NBS
+    than every Y inside. The limit is sharp for one PC, at c = 1, and for two PCs if some Y in their span has
+    m = A / sqrt(A^2 + B^2).
     """
     level = unit(cka)
     A = level * setting.norm
@@ -138,12 +141,12 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
 
 
 def highest_cka(setting: Setting) -> float:
-    """Return E_r / E_K, the largest CKA of any Y of rank r: the first r PCs of X. Sharp."""
+    """Return E_r / E_K, the largest CKA of any Y of rank r; the first r PCs of X have this CKA."""
     return float(setting.norms[setting.common] / setting.norm)
 
 
 def highest_nbs(setting: Setting) -> float:
-    """Return sqrt(P_r), the largest NBS of any Y of rank r: the first r PCs of X. Sharp."""
+    """Return sqrt(P_r), the largest NBS of any Y of rank r; the first r PCs of X have this NBS."""
     return float(np.sqrt(setting.variance_of(setting.rank)))
 
 

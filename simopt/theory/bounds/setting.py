@@ -21,22 +21,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """An X of known spectrum; Y is free.
+    """What all bounds assume: an X of known spectrum, and the number of samples and of units of a free Y.
 
-    rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are positive semidefinite with trace 1,
-    that is, density matrices. All bounds are stated for them. rho has the eigenvalues p_i; m = ||sigma||_F is
-    unknown.
+    The matrices rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are positive semidefinite
+    and have trace 1, that is, they are density matrices. All bounds are stated for them. The eigenvalues p_i
+    of rho are known; m = ||sigma||_F is not.
 
     Attributes
     ----------
     share : array, (K,)
-        p_i = lambda_i / sum lambda, descending, all positive.
+        p_i = lambda_i / sum lambda, all positive, in descending order.
     samples : int
-        n.
+        Number of samples, n.
     units : int
-        q, of Y.
+        Number of units of Y, q.
     x_units : int
-        p, of X; cca is divided by min(p, q).
+        Number of units of X, p. The measure cca is divided by min(p, q).
     """
 
     share: Floats
@@ -46,21 +46,21 @@ class Setting:
 
     @classmethod
     def of(cls, spectrum: ArrayLike, *, samples: int, units: int, x_units: int | None = None) -> Setting:
-        """Return the setting for eigenvalues in any order and scale; zeros are left out.
+        """Build the setting from eigenvalues in any order and scale; zeros are left out.
 
         Parameters
         ----------
         spectrum : array, (K,)
-            Eigenvalues of X'X, X centered.
+            Eigenvalues of X'X of the centered X.
         samples, units : int
-            n, and q of Y.
+            Number n of samples, and number q of units of Y.
         x_units : int, optional
-            p of X; None: as many as PCs.
+            Number p of units of X; None: as many as X has PCs.
 
         Raises
         ------
         InputError
-            A spectrum that X of this shape cannot have.
+            X of this shape cannot have this spectrum.
         """
         checks.whole(samples, 3, "samples")
         checks.whole(units, 1, "units")
@@ -69,12 +69,12 @@ class Setting:
 
     @property
     def components(self) -> int:
-        """K, the rank of X."""
+        """The rank K of X, which is its number of PCs."""
         return len(self.share)
 
     @property
     def rank(self) -> int:
-        """The largest rank of Y, r = min(q, n - 1); centering takes one dimension."""
+        """The largest rank of Y, r = min(q, n - 1), as centering takes one dimension."""
         return min(self.units, self.samples - 1)
 
     @property
@@ -84,31 +84,31 @@ class Setting:
 
     @cached_property
     def variance(self) -> Floats:
-        """P_j = p_1 + ... + p_j, (K + 1,), j from 0."""
+        """The sums P_j = p_1 + ... + p_j for j = 0, 1, ... K, (K + 1,)."""
         return _running(self.share)
 
     @cached_property
     def squares(self) -> Floats:
-        """p_1^2 + ... + p_j^2, (K + 1,), j from 0."""
+        """The sums p_1^2 + ... + p_j^2 for j = 0, 1, ... K, (K + 1,)."""
         return _running(self.share**2)
 
     @cached_property
     def norms(self) -> Floats:
-        """E_j = sqrt(p_1^2 + ... + p_j^2), (K + 1,), j from 0."""
+        """The norms E_j = sqrt(p_1^2 + ... + p_j^2) for j = 0, 1, ... K, (K + 1,)."""
         return np.sqrt(self.squares)
 
     @property
     def norm(self) -> float:
-        """||rho||_F = E_K = 1 / sqrt(participation ratio of X)."""
+        """The norm of rho, ||rho||_F = E_K = 1 / sqrt(participation ratio of X)."""
         return float(self.norms[-1])
 
     def variance_of(self, count: int) -> float:
-        """P_count, which is exactly 1 from K on."""
+        """Return P_count, which is exactly 1 if ``count`` is K or more."""
         return 1.0 if count >= self.components else float(self.variance[count])
 
 
 def unit(values: Floats) -> Floats:
-    """Return values clipped to [0, 1]."""
+    """Clip values to [0, 1]."""
     clipped: Floats = np.clip(values, 0, 1)
     return clipped
 
@@ -116,8 +116,8 @@ def unit(values: Floats) -> Floats:
 def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
     """Return, for each value v, the smallest x in [0, top] at which a rising function reaches v.
 
-    By bisection. Of the last interval the lower end is returned, so that rounding makes a lower limit no
-    larger. ``top`` where v is not reached.
+    Where the function does not reach v, the result is ``top``. The method is bisection. It returns the lower
+    end of the last interval, so that rounding cannot make a lower limit larger.
     """
     low, _ = _bisected(lambda x: function(x) >= values, np.full_like(values, top))
     return np.where(function(np.full_like(values, top)) < values, top, low)
@@ -126,8 +126,8 @@ def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> F
 def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
     """Return, for each value v, the largest x in [0, top] at which a rising function has not passed v.
 
-    By bisection. Of the last interval the upper end is returned, so that rounding makes an upper limit no
-    smaller. 0 where the function is above v everywhere.
+    Where the function is above v everywhere, the result is 0. The method is bisection. It returns the upper
+    end of the last interval, so that rounding cannot make an upper limit smaller.
     """
     return _bisected(lambda x: function(x) > values, np.full_like(values, top))[1]
 

@@ -2,8 +2,8 @@
 
 With P the projector onto the columns of Y, linreg = tr P rho (X predicted from Y, without held-out samples),
 and cca = S / min(p, q) with S the sum of the canonical correlations. E_j, P_j, p_j, m, T and r are those of
-:mod:`~simopt.theory.bounds.setting` and :mod:`~simopt.theory.bounds.frontier`. All functions take and return
-arrays of levels, elementwise, and do not fall as their argument rises.
+:mod:`~simopt.theory.bounds.setting` and :mod:`~simopt.theory.bounds.frontier`. All functions of levels work
+elementwise on arrays and do not fall as the level rises. A limit is sharp if some Y comes arbitrarily close.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 def nbs_under_linreg(linreg: Floats) -> Floats:
     """Return sqrt(linreg), the largest NBS at a given linreg.
 
-    X'Y = (PX)'Y, so ||X'Y||_* <= ||PX||_F ||Y||_F. Sharp: Y = PX.
+    Proof: X'Y = (PX)'Y, so ||X'Y||_* <= ||PX||_F ||Y||_F. Sharp: Y = PX reaches the limit.
     """
     return unit(linreg) ** 0.5
 
 
 def linreg_over_nbs(nbs: Floats) -> Floats:
-    """Return nbs^2, the smallest linreg at a given NBS: the inverse of :func:`nbs_under_linreg`. Sharp."""
+    """Return nbs^2, the smallest linreg at a given NBS (sharp): the inverse of :func:`nbs_under_linreg`."""
     return unit(nbs) ** 2
 
 
 def cka_under_linreg(setting: Setting, linreg: Floats) -> Floats:
     """Return the largest CKA at a given linreg.
 
-    sqrt(p_1^2 + ... + p_k^2 + (linreg - P_k)^2) / E_K with P_k <= linreg < P_{k+1}.
+    It is sqrt(p_1^2 + ... + p_k^2 + (linreg - P_k)^2) / E_K, where k is such that P_k <= linreg < P_{k+1}.
 
     Proof: P sigma P = sigma, so tr rho sigma = tr P rho P sigma <= ||P rho P||_F ||sigma||_F. The eigenvalues
     of P rho P are at most p_j (Cauchy interlacing) and sum to linreg; the sum of their squares is largest if
-    the first ones are equal to p_j. Sharp: sigma proportional to P rho P, with P onto the first k PCs and a
-    direction that overlaps with PC k + 1.
+    the first ones are equal to p_j. Sharp: the limit is reached by sigma proportional to P rho P, where P
+    projects onto the first k PCs and a direction that overlaps with PC k + 1.
     """
     level = unit(linreg)
     k = _full(setting.variance, level)
@@ -49,7 +49,7 @@ def cka_under_linreg(setting: Setting, linreg: Floats) -> Floats:
 
 
 def linreg_over_cka(setting: Setting, cka: Floats) -> Floats:
-    """Return the smallest linreg at a given CKA: the inverse of :func:`cka_under_linreg`. Sharp."""
+    """Return the smallest linreg at a given CKA (sharp): the inverse of :func:`cka_under_linreg`."""
     squared = (unit(cka) * setting.norm) ** 2
     k = _full(setting.squares, squared)
     return unit(setting.variance[k] + np.sqrt(np.maximum(squared - setting.squares[k], 0)))
@@ -58,18 +58,19 @@ def linreg_over_cka(setting: Setting, cka: Floats) -> Floats:
 def lowest_variance(setting: Setting, linreg: Floats) -> Floats:
     """Return e = max(linreg - P_{r-1}, 0), a lower limit of P rho P in every direction of a Y of rank r.
 
-    The eigenvalues of P rho P sum to linreg, and all but the last sum to at most P_{r-1}. It follows that
-    nbs^2 >= e, since sigma^1/2 rho sigma^1/2 >= e sigma and the square root is operator monotone; and that
-    cka >= e / E_K, since T >= e and m <= 1. e is 0 if r exceeds the rank of X. Sharp in the limit in which
-    all variance of Y lies in that last direction.
+    Proof: the eigenvalues of P rho P sum to linreg, and all but the smallest sum to at most P_{r-1}. Two
+    limits follow: nbs^2 >= e, since sigma^1/2 rho sigma^1/2 >= e sigma and the square root is operator
+    monotone; and cka >= e / E_K, since T >= e and m <= 1. If r exceeds the rank of X, e is 0. Both limits are
+    sharp when all variance of Y is in the direction of the smallest eigenvalue, in the limit.
     """
     return unit(unit(linreg) - setting.variance_of(setting.rank - 1))
 
 
 def linreg_under(setting: Setting, variance: Floats) -> Floats:
-    """Return min(P_r, P_{r-1} + v), the largest linreg, with v either nbs^2 or cka E_K.
+    """Return min(P_r, P_{r-1} + v), the largest linreg at a given v, where v is nbs^2 or cka E_K.
 
-    The inverse of :func:`lowest_variance`, and sharp where that is. 1 if r exceeds the rank of X.
+    This is the inverse of :func:`lowest_variance`, and is sharp where the limits of that function are. It is
+    1 if r exceeds the rank of X.
     """
     limit: Floats = np.minimum(
         setting.variance_of(setting.rank - 1) + variance, setting.variance_of(setting.rank)
@@ -80,12 +81,12 @@ def linreg_under(setting: Setting, variance: Floats) -> Floats:
 def linreg_upper(setting: Setting, total: Floats) -> Floats:
     """Return the largest linreg at a given sum S of canonical correlations.
 
-    P_k + (S - k)^2 p_{k+1} with k = floor(S).
+    It is P_k + (S - k)^2 p_{k+1} with k = floor(S).
 
     Proof: linreg = tr diag(p) M with M = U'PU, whose eigenvalues are the squared canonical correlations
     rho_j^2. So linreg <= sum p_j rho_j^2 with both descending (von Neumann). This is convex in the rho_j, and
-    for rho_j in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. Sharp: rho_j the
-    correlation of PC j with a unit of Y of its own.
+    for rho_j in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. Sharp: the limit
+    is reached if each PC j has a unit of Y of its own, whose correlation with the PC is rho_j.
     """
     total = np.clip(total, 0, setting.common)
     k = np.minimum(np.floor(total).astype(int), setting.components - 1)
@@ -95,10 +96,11 @@ def linreg_upper(setting: Setting, total: Floats) -> Floats:
 def linreg_lower(setting: Setting, total: Floats) -> Floats:
     """Return the smallest linreg at a given sum S of canonical correlations.
 
-    By the same trace inequality from below, it is the least sum p_j rho_j^2 over rho in [0, 1] with sum S, on
-    the d = min(K, r) smallest PCs. The minimum is at rho_j = min(1, tau / p_j) with one tau for all: if the a
-    smallest PCs have rho_j = 1, it is the sum of their p_j plus (S - a)^2 / H_a, with H_a the sum of 1 / p_j
-    over the other d - a. Sharp if n - 1 >= K + r.
+    It is the least sum p_j rho_j^2 on the d = min(K, r) smallest PCs, over all rho_j in [0, 1] with sum S.
+    This follows from the trace inequality of :func:`linreg_upper`, applied from below. The minimum is at
+    rho_j = min(1, tau / p_j) with one tau for all j. If the a smallest PCs have rho_j = 1, the minimum is the
+    sum of their p_j plus (S - a)^2 / H_a, with H_a the sum of 1 / p_j over the other d - a PCs. The limit is
+    sharp if n - 1 >= K + r.
     """
     d = setting.common
     total = np.clip(total, 0, d)
