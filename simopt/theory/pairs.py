@@ -1,8 +1,9 @@
 """X and a perturbed Y, reduced to the few numbers of X'X, X'Y and Y'Y that linear measures depend on.
 
-X = U S V' is centered, with lambda_k = s_k^2. If noise is added to all of Y, X'X, X'Y and Y'Y are diagonal in
-the basis V (:class:`Noisy`). If one PC of Y is replaced by a direction that is not exactly orthogonal to the
-other PCs, one column of V'X'YV and one row and column of V'Y'YV fill up (:class:`Tilted`); everything still
+X = U S V' is the singular value decomposition of the centered X, and lambda_k = s_k^2 is the variance of
+PC k. If noise is added to all of Y (:class:`Noisy`), X'X, X'Y and Y'Y are diagonal in the basis V. If one PC of
+Y is replaced by a direction that is not exactly orthogonal to the other PCs (:class:`Tilted`), one column of
+V'X'YV is no longer zero off the diagonal, and one row and column of V'Y'YV are not. In both cases everything
 has a closed form. All tensors are float64.
 
 References
@@ -29,7 +30,7 @@ _MARGIN = 36.0
 
 
 class Fit(NamedTuple):
-    """Sums of squares of a regression with targets T and prediction P; each (...)."""
+    """The sums of products of a regression with targets T and prediction P, each of shape (...)."""
 
     product: Tensor  # <T, P>
     power: Tensor  # ||P||^2
@@ -38,16 +39,18 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Noisy:
-    """Y = X + N with noise orthogonal to X and of equal variance in every direction: Y'Y = X'X + nu I.
+    """The pair of X and Y = X + N, where N is noise orthogonal to X.
+
+    The noise has equal variance in every direction, so that Y'Y = X'X + nu I.
 
     Parameters
     ----------
     variances : Tensor, (K,)
-        lambda, positive.
+        The variances lambda of the PCs, all positive.
     noise : Tensor, (...)
-        nu, the sum of squares of the noise in one unit.
+        The sum of squares nu of the noise in one unit.
     units, samples : int
-        Of X and of Y.
+        Number of units and of samples of X, and of Y.
     """
 
     variances: Tensor
@@ -66,31 +69,31 @@ class Noisy:
         return self._x_variances + self.noise[..., None]
 
     def cross_squared(self) -> Tensor:
-        """||X'Y||_F^2 = sum lambda^2, (...)."""
+        """Return ||X'Y||_F^2 = sum lambda^2, (...)."""
         return self.variances.square().sum().expand_as(self.noise)
 
     def y_squared(self) -> Tensor:
-        """||Y'Y||_F^2 = sum (lambda + nu)^2 over all units, (...)."""
+        """Return ||Y'Y||_F^2, the sum of (lambda + nu)^2 over all units, (...)."""
         return self._y_variances.square().sum(dim=-1)
 
     def y_total(self) -> Tensor:
-        """Total sum of squares of Y, tr Y'Y, (...)."""
+        """Return the total sum of squares of Y, tr Y'Y, (...)."""
         return self._y_variances.sum(dim=-1)
 
     def distance_squared(self) -> Tensor:
-        """The least ||X - Y Q||_F^2 over orthogonal Q, (...).
+        """Return the least ||X - Y Q||_F^2 over orthogonal Q, (...).
 
-        It is ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_*, and X'Y = X'X has nuclear norm ||X||_F^2: what is left is
-        the sum of squares of the noise, units nu.
+        It is ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_*. As X'Y = X'X has the nuclear norm ||X||_F^2, the result is
+        the sum of squares of the noise, which is the number of units times nu.
         """
         return self.units * self.noise
 
     def fit(self, penalty: float) -> Fit:
-        """The ridge regression of X on Y; the PCs do not mix, as all products are diagonal."""
+        """Return the ridge regression of X on Y; the PCs do not mix, as all products are diagonal."""
         return self._fit(self._x_variances, self._y_variances, penalty)
 
     def fit_reverse(self, penalty: float) -> Fit:
-        """The ridge regression of Y on X; the PCs do not mix, as all products are diagonal."""
+        """Return the ridge regression of Y on X; the PCs do not mix, as all products are diagonal."""
         return self._fit(self._y_variances, self._x_variances, penalty)
 
     def _fit(self, targets: Tensor, predictors: Tensor, penalty: float) -> Fit:
@@ -102,8 +105,9 @@ class Noisy:
         return Fit((slope * self._x_variances).sum(dim=-1), power, targets.sum(dim=-1))
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Sum of rho^power over the canonical correlations rho, and the rank of Y; each (...).
+        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y; each (...).
 
+        The canonical correlations are
         rho_k = lambda_k / sqrt(lambda_k (lambda_k + nu)) = sqrt(lambda_k / (lambda_k + nu)).
         """
         rho = (self.variances / (self.variances + self.noise[..., None])).sqrt()
@@ -112,25 +116,27 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Tilted:
-    """Y with PC i replaced, for each i in turn: s_i u_i becomes s_i (a u_i + b w), with w a unit vector.
+    """The pairs of X and Y with PC i replaced, for each i: s_i u_i becomes s_i (a u_i + b w).
 
-    w is orthogonal to u_i and to the constant, and may overlap with the other PCs. In the basis V of the PCs
+    The unit vector w is orthogonal to u_i and to the constant, and may overlap with the other PCs. In the
+    basis V of the PCs
 
         (V'X'YV)_kl = lambda_k delta_kl for l != i,   column i: s_k s_i b u_k'w, and a lambda_i at k = i
 
-    so that m_k = s_k s_i b u_k'w is the entry that fills up. Only m_k^2 matters: the sign of u_k'w changes
-    with that of u_k and v_k together, which changes neither X nor a score.
+    so that only column i has entries off the diagonal, m_k = s_k s_i b u_k'w. Only m_k^2 matters: the sign of
+    u_k'w changes if u_k and v_k both change their sign, which changes neither X nor a score.
 
     Parameters
     ----------
     variances : Tensor, (K,)
-        lambda, positive.
+        The variances lambda of the PCs, all positive.
     along, across : float or Tensor (K,)
-        a and b, the same for all PCs or one for each.
+        The coefficients a and b, as one number for all PCs or one for each PC.
     overlap : Tensor, (K, K)
-        Row i holds (u_k'w)^2 for each k; the diagonal is not read. Zero: w is orthogonal to all PCs.
+        Row i holds (u_k'w)^2 for each k. The diagonal is not read. If all entries are 0, w is orthogonal to
+        all PCs.
     units, samples : int
-        Of X and of Y.
+        Number of units and of samples of X, and of Y.
     """
 
     variances: Tensor
@@ -166,20 +172,21 @@ class Tilted:
         return self.variances[:, None] * self._others * self.variances
 
     def cross_squared(self) -> Tensor:
-        """||X'Y||_F^2 = sum over k != i of (lambda_k^2 + m_k^2), plus (a lambda_i)^2; (K,)."""
+        """Return ||X'Y||_F^2, the sum over k != i of (lambda_k^2 + m_k^2), plus (a lambda_i)^2; (K,)."""
         rest = self.variances.square().sum() - self.variances.square()
         return rest + self._kept_squared + self._column().sum(dim=-1)
 
     def y_squared(self) -> Tensor:
-        """||Y'Y||_F^2 = sum over k != i of (lambda_k^2 + 2 m_k^2), plus (lambda_i (a^2 + b^2))^2; (K,).
+        """Return ||Y'Y||_F^2, (K,).
 
-        m_k stands twice in the symmetric Y'Y: in row i and in column i.
+        It is the sum over k != i of (lambda_k^2 + 2 m_k^2), plus (lambda_i (a^2 + b^2))^2, as m_k occurs
+        twice in the symmetric Y'Y, in row i and in column i.
         """
         rest = self.variances.square().sum() - self.variances.square()
         return rest + self._size.square() + 2 * self._column().sum(dim=-1)
 
     def y_total(self) -> Tensor:
-        """Total sum of squares of Y, sum over k != i of lambda_k, plus lambda_i (a^2 + b^2); (K,)."""
+        """Return the sum of squares of Y, which is the sum of all other lambda_k plus lambda_i (a^2 + b^2), (K,)."""
         return self.variances.sum() - self.variances + self._size
 
     def _excess(self) -> Tensor:
@@ -205,16 +212,17 @@ class Tilted:
         return torch.log1p(ratio) @ x * (nodes[1] - nodes[0]) / math.pi
 
     def distance_squared(self) -> Tensor:
-        """The least ||X - Y Q||_F^2 over orthogonal Q, (K,).
+        """Return the least ||X - Y Q||_F^2 over orthogonal Q, (K,).
 
-        ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_* with the terms of k != i cancelled: lambda_i ((1 - |a|)^2 + b^2)
-        for a diagonal X'Y, minus twice what the overlaps add to the nuclear norm.
+        In ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_* the terms of all k != i cancel. What remains is
+        lambda_i ((1 - |a|)^2 + b^2), as for a diagonal X'Y, minus twice what the overlaps add to the nuclear
+        norm.
         """
         plain = self.variances * ((1 - self._kept) ** 2 + self.across**2)
         return plain - 2 * self._excess()
 
     def fit(self, penalty: float) -> Fit:
-        """The ridge regression of X on Y.
+        """Return the ridge regression of X on Y, with entries (K,).
 
         A = V'Y'YV + r I, with r the penalty, is diagonal except for row and column i. Its inverse is known
         from the Schur complement of the other PCs,
@@ -249,11 +257,11 @@ class Tilted:
         return Fit(product, product + penalty * slope, total)
 
     def fit_reverse(self, penalty: float) -> Fit:
-        """The ridge regression of Y on X.
+        """Return the ridge regression of Y on X, with entries (K,).
 
-        V'X'XV is diagonal, so with r the penalty and l_k the squared length of row k of V'X'YV,
-        <Y, P> = sum l_k / (lambda_k + r) and ||P||^2 = sum l_k lambda_k / (lambda_k + r)^2. Row k != i has
-        l_k = lambda_k^2 + m_k^2, row i has (a lambda_i)^2.
+        Let r be the penalty and l_k the squared length of row k of V'X'YV. As V'X'XV is diagonal,
+        <Y, P> = sum l_k / (lambda_k + r) and ||P||^2 = sum l_k lambda_k / (lambda_k + r)^2. For k != i, l_k is
+        lambda_k^2 + m_k^2, and l_i is (a lambda_i)^2.
         """
         squares = self.variances.square()
         length = squares + self._column()  # (K, K): row i for replaced PC i
@@ -263,10 +271,11 @@ class Tilted:
         return Fit((length / size).sum(dim=-1), power, self.y_total())
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Sum of rho^power over the canonical correlations rho, and the rank of Y; each (K,).
+        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y; each (K,).
 
-        The K - 1 other PCs are in the span of Y, with correlation 1. The last one is that of u_i with what
-        they leave of a u_i + b w: |a| / sqrt(a^2 + b^2 (1 - sum_k (u_k'w)^2)).
+        The K - 1 other PCs are in the span of Y and have the correlation 1. The last correlation is that of
+        u_i with the part of a u_i + b w that is orthogonal to the other PCs. It equals
+        |a| / sqrt(a^2 + b^2 (1 - sum_k (u_k'w)^2)).
         """
         size = self.along**2 + self.across**2
         left = size - self._others.sum(dim=-1)
@@ -276,4 +285,4 @@ class Tilted:
 
 
 Pair: TypeAlias = Noisy | Tilted
-"""The arguments of the closed forms of :mod:`simopt.theory.closed_forms`."""
+"""The argument of a closed form of :mod:`simopt.theory.closed_forms`."""

@@ -47,7 +47,7 @@ _CUTS = 32
 def smallest_norm(setting: Setting, cka: Floats) -> Floats:
     """Return the smallest m = ||sigma||_F with which a CKA of c is possible.
 
-    It is m = 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. Here
+    It is 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. Here
     theta = arccos(c E_K / E_r), and phi is the angle between (p_1 .. p_r) and the flat spectrum.
 
     Proof: let b be the spectrum of sigma. tr rho sigma <= sum p_i b_i (von Neumann), so b is within an angle

@@ -60,8 +60,8 @@ def lowest_variance(setting: Setting, linreg: Floats) -> Floats:
 
     Proof: the eigenvalues of P rho P sum to linreg, and all but the smallest sum to at most P_{r-1}. Two
     limits follow: nbs^2 >= e, since sigma^1/2 rho sigma^1/2 >= e sigma and the square root is operator
-    monotone; and cka >= e / E_K, since T >= e and m <= 1. If r exceeds the rank of X, e is 0. Both limits are
-    sharp when all variance of Y is in the direction of the smallest eigenvalue, in the limit.
+    monotone; and cka >= e / E_K, since T >= e and m <= 1. If r exceeds the rank of X, e is 0. Both limits
+    become sharp as all variance of Y moves into the direction of the smallest eigenvalue.
     """
     return unit(unit(linreg) - setting.variance_of(setting.rank - 1))
 

@@ -1,4 +1,4 @@
-"""Machine-checked derivations of sensitivities: ``derive("cka", "rotation")``, then ``to_text``."""
+"""Machine-checked derivations of sensitivities: ``to_text(derive("cka", "rotation"))`` shows one."""
 
 from simopt.theory.derivation.build import derive, subjects
 from simopt.theory.derivation.render import to_latex, to_markdown, to_text, write_pdf

@@ -1,4 +1,4 @@
-"""The derivations of all measures under all perturbations; every step is verified.
+"""Build and verify the derivations of all measures under all perturbations.
 
 A derivation has up to four parts: the score from the definition of the measure, the leading terms of its
 loss, the ratio of the losses of two PCs, and the finite-sample correction.
@@ -27,7 +27,7 @@ from simopt.theory.derivation.steps import Derivation, Step
 
 
 def subjects() -> list[str]:
-    """Return the names of the measures that have a derivation."""
+    """Return the names of all measures that have a derivation."""
     return [*SUBJECTS, *ANGULAR, "rv"]
 
 
@@ -40,16 +40,16 @@ def derive(subject: str, perturbation: str) -> Derivation:
     Parameters
     ----------
     subject : str
-        One of :func:`subjects`.
+        Name of a measure, out of :func:`subjects`.
     perturbation : str
-        One of :data:`PERTURBATIONS`.
+        Name of a perturbation, out of :data:`PERTURBATIONS`.
 
     Raises
     ------
     InputError
-        No such measure or perturbation.
+        The measure has no derivation, or the perturbation is unknown.
     DerivationError
-        A step does not hold.
+        A step of the derivation does not hold.
     """
     checks.one_of(subject, tuple(subjects()), "measure to derive")
     checks.one_of(perturbation, tuple(PERTURBATIONS), "perturbation")

@@ -1,7 +1,7 @@
-"""The checks of a step. Each compares its two sides by another method than the one that made the step.
+"""The checks of steps. Each check compares the two sides of a step by a method that did not make the step.
 
-Matrix identities are reduced to words, scalar identities simplified to 0, sums over PCs written out for a few
-PCs, and expansions compared with derivatives of the exact expression.
+Matrix identities are reduced to words. Of scalar identities the difference is simplified to 0. Sums over PCs
+are written out for a few PCs. Expansions are compared with derivatives of the exact expression.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class NuclearNorm(sp.Function):  # type: ignore[misc]
 
 
 def vanishes(expression: sp.Expr) -> bool:
-    """Whether sympy proves an expression to be zero.
+    """Return whether sympy proves that an expression is zero.
 
-    False means not proved: sympy may fail to simplify an expression that is zero.
+    False means that it is not proved: sympy may fail to simplify an expression that is zero.
     """
     # A real symbol under Abs is replaced by x and by -x with x > 0, and both cases must vanish.
     inside = next((part.args[0] for part in expression.atoms(sp.Abs) if part.args[0].is_Symbol), None)
@@ -65,26 +65,26 @@ def _vanishes_rationally(expression: sp.Expr) -> bool:
 
 @dataclass(frozen=True)
 class ByWords(Check):
-    """Two products of matrices, or their traces, reduce to the same words by the equations of the step."""
+    """Check that two products of matrices, or their traces, reduce to the same words (``words.Rules``)."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "both sides reduce to the same product, for matrices of every size"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         rules = Rules([*step.equations, *definitions(earlier, self.uses).items()])
         return same(step.before, step.after, rules)
 
 
 @dataclass(frozen=True)
 class Algebra(Check):
-    """A scalar equality, after substitution of the results of earlier steps."""
+    """Check a scalar equality after substituting the results of earlier steps."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "the difference of both sides simplifies to 0"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         reached = definitions(earlier, self.uses)
         defined = {left: right for left, right in step.equations if not left.is_Matrix}
         return vanishes((step.before.xreplace(reached) - step.after.xreplace(reached)).xreplace(defined))
@@ -92,13 +92,13 @@ class Algebra(Check):
 
 @dataclass(frozen=True)
 class WrittenOut(Check):
-    """An equality of sums or traces over PCs, written out for a few PCs with one symbol per variance."""
+    """Check an equality of sums or traces over PCs, written out for a few PCs with symbols as variances."""
 
     perturbation: Perturbation
     words: ClassVar[str] = "written out entry by entry for 2, 3 and 4 PCs and each choice of i"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         return all(
             vanishes(case.write(step.before) - case.write(step.after)) for case in cases(self.perturbation)
         )
@@ -106,7 +106,7 @@ class WrittenOut(Check):
 
 @dataclass(frozen=True)
 class SingularValues(Check):
-    """The nuclear norm of V D V' with orthonormal V and diagonal D is the sum of the absolute values of D."""
+    """Check a nuclear norm: that of V D V' with orthonormal V and diagonal D is the sum of all |D_kk|."""
 
     perturbation: Perturbation
     V: sp.MatrixExpr
@@ -116,7 +116,7 @@ class SingularValues(Check):
     )
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         # Three conditions: the matrix is V D V', V is orthonormal, and D is diagonal with these |entries|.
         V, D, rules = self.V, self.D, Rules(step.equations)
         if not isinstance(step.before, NuclearNorm) or not same(step.before.args[0], V * D * V.T, rules):
@@ -132,11 +132,11 @@ class SingularValues(Check):
 
 @dataclass(frozen=True)
 class Series(Check):
-    """An expansion, compared with the derivatives of the exact expression at strength 0.
+    """Check an expansion against the derivatives of the exact expression at strength 0.
 
-    An angle or a root has a branch point at 0, where sympy has no derivatives. ``through`` compares the
-    cosine of the angle or the square of the root instead. Both lose the sign, so the expansion must be
-    positive.
+    An angle or a root has a branch point at 0, where sympy has no derivatives. With ``through`` the check
+    compares the cosine of the angle or the square of the root instead. Both lose the sign, so that the
+    expansion must be positive.
     """
 
     strength: sp.Symbol
@@ -145,7 +145,7 @@ class Series(Check):
     words: ClassVar[str] = "agrees with the exact expression up to the order left out"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         # getn() is None where there is no order term: the expansion then is claimed to be exact.
         order, terms = step.after.getn(), step.after.removeO()
         if order is None:
@@ -187,7 +187,7 @@ def _positive(terms: sp.Expr, x: sp.Symbol) -> bool:
 
 @cache
 def cases(perturbation: Perturbation) -> list[Explicit]:
-    """Return a perturbation written out for 2, 3 and 4 PCs, whichever of them changes."""
+    """Return a perturbation written out for 2, 3 and 4 PCs, once for each PC that may change."""
     return [
         Explicit(perturbation, sp.symbols(f"l_1:{size + 1}", positive=True), index)
         for size in (2, 3, 4)

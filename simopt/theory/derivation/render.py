@@ -1,6 +1,6 @@
-"""Derivations as text for a terminal, as Markdown, and as a LaTeX document.
+"""Write derivations as text for a terminal, as Markdown, and as a LaTeX document.
 
-:func:`_blocks` yields the content once, as kinds of blocks; each output only has a template for each kind.
+:func:`_blocks` yields the content once, as blocks of several kinds. Each output has a template for each kind.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _LATEX = {
 
 
 def to_text(derivation: Derivation) -> str:
-    """Return a derivation for a terminal of 100 columns."""
+    """Return a derivation as text for a terminal that is 100 columns wide."""
     lines: list[str] = []
     for block in _blocks(derivation):
         match block:
@@ -103,24 +103,26 @@ def to_text(derivation: Derivation) -> str:
 
 
 def to_markdown(derivation: Derivation) -> str:
-    """Return a derivation in Markdown, its formulas between dollars."""
+    """Return a derivation in Markdown, with formulas between dollar signs."""
     return _filled(derivation, _MARKDOWN, _escaped_markdown)
 
 
 def to_latex(derivations: Sequence[Derivation]) -> str:
-    """Return derivations as a complete LaTeX document; it needs amsmath and amssymb."""
+    """Return derivations as a complete LaTeX document, which needs the packages amsmath and amssymb."""
     sections = [_filled(derivation, _LATEX, _escaped_latex) for derivation in derivations]
     return _PREAMBLE + "".join(sections) + "\\end{document}\n"
 
 
 def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
-    """Write derivations as PDF, with latexmk, pdflatex or tectonic, and their LaTeX beside it.
+    """Write derivations as a PDF, and their LaTeX source beside it.
+
+    The PDF is made with latexmk, pdflatex or tectonic, the first of them that is installed.
 
     Parameters
     ----------
     derivations : sequence of Derivation
     path : str or Path
-        Of the PDF; the LaTeX has the same name, ending in .tex.
+        Path of the PDF. The LaTeX source has the same name, ending in .tex.
 
     Returns
     -------
@@ -129,9 +131,9 @@ def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
     Raises
     ------
     InputError
-        No LaTeX is installed; the .tex is there all the same.
+        No LaTeX is installed. The .tex file is written in this case too.
     SimoptError
-        LaTeX failed.
+        LaTeX failed on the .tex file.
     """
     target = Path(path).with_suffix(".pdf")
     source = target.with_suffix(".tex")
@@ -140,8 +142,8 @@ def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
     engine = next((name for name in _ENGINES if shutil.which(name)), None)
     if engine is None:
         raise InputError(
-            f"no LaTeX is installed, so {target.name} was not made; {source} was written. Install "
-            f"{', '.join(_ENGINES)}, or compile it elsewhere."
+            f"no LaTeX is installed, so only {source} was written, not {target.name}. Install one of "
+            f"{', '.join(_ENGINES)}, or compile {source.name} elsewhere."
         )
     # In a folder of its own, as LaTeX leaves .aux and .log files.
     with TemporaryDirectory() as folder:

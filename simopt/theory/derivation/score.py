@@ -1,4 +1,4 @@
-"""From the definition of a measure in X and Y to its score in closed form.
+"""Derive the score of a measure in closed form from the definition of the measure in X and Y.
 
 The path is the same for all measures. X'X, X'Y and Y'Y are V times a diagonal matrix times V', with Lambda, C
 and G the diagonal matrices. Traces and nuclear norms become sums over their entries. In each sum the PC that
@@ -57,21 +57,22 @@ from simopt.theory.derivation.steps import Step
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number in the definition of a score, in four forms that the steps lead through.
+    """A number in the definition of a score, in the forms that the steps of a derivation lead through.
 
     Attributes
     ----------
     name : str
+        Name of the quantity.
     definition : sympy expression
-        A trace or a nuclear norm, in X and Y.
+        The quantity as a trace or a nuclear norm in X and Y.
     uses : tuple of str
-        The products of matrices whose diagonal form the reduction uses.
+        Names of the matrix products whose diagonal form leads to ``reduced``.
     reduced : sympy expression
-        The trace or nuclear norm of diagonal matrices.
+        The quantity as a trace or a nuclear norm of diagonal matrices.
     summand : sympy expression
-        Its term for PC k; the number is the sum over k.
+        The term of PC k; the quantity is the sum over all k.
     rest : sympy expression
-        The sum over all PCs but the one that changes.
+        The sum over all PCs except the one that changes.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Quantity:
 
 
 def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
-    """Return all quantities by name."""
+    """Return all quantities that measures are defined by, as a dict with their names as keys."""
     *_, L, C, G, H = matrices(perturbation.count)
     Q_x, Q_y = bases(perturbation)
     l_k, c_k, g_k = lam[k], c[k], g[k]
@@ -110,23 +111,24 @@ def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
 
 
 def bases(perturbation: Perturbation) -> tuple[sp.MatrixSymbol, sp.MatrixSymbol]:
-    """Return orthonormal bases of the columns of X and of Y, in symbols."""
+    """Return symbols for orthonormal bases of the columns of X and of Y."""
     return sp.MatrixSymbol("Q_x", n, perturbation.count), sp.MatrixSymbol("Q_y", n, perturbation.count)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A measure as a formula of quantities.
+    """A measure as a formula of quantities (:class:`Quantity`).
 
     Attributes
     ----------
     name, words : str
+        Name of the measure, and what it is in words.
     parts : tuple of str
-        Names of quantities.
+        Names of the quantities in the formula.
     formula : callable
-        The score as a function of the parts, in this order.
+        Takes the quantities in the order of ``parts`` and returns the score.
     closed : mapping of str to sympy expression
-        The claimed score under each perturbation, in its simplest form; the steps verify it.
+        The claimed score under each perturbation, in its simplest form. The steps verify the claim.
     assumptions : tuple of Assumption
         Definitions of the symbols of the closed form, and what the definition of the measure assumes.
     """
@@ -252,11 +254,11 @@ SUBJECTS = {
 }
 
 ANGULAR = {"cka_angular": "cka", "procrustes_angular": "nbs"}
-"""Angular forms, and the score whose angle they take."""
+"""Maps the name of each angular measure to the measure whose score is the cosine of the angle."""
 
 
 def steps_to_score(subject: Subject, perturbation: Perturbation, of: str = "score") -> Iterator[Step]:
-    """Yield the steps from the definition of a score, named ``of``, to its closed form."""
+    """Yield the steps from the definition of a score to its closed form; the score is called ``of``."""
     yield from _products(perturbation)
     yield from _bases_of(subject, perturbation)
     every = quantities(perturbation)

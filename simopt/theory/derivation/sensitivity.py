@@ -1,4 +1,4 @@
-"""From the score to the sensitivity: the loss, its expansion, the ratio of two PCs, and the correction."""
+"""Derive the sensitivity from the score: loss, expansion, ratio of two PCs, and finite-sample correction."""
 
 from __future__ import annotations
 
@@ -109,26 +109,26 @@ def steps_to_loss(
 
 
 def terms(claim: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, ...]:
-    """Return the terms of an expansion, the lowest power of the strength first."""
+    """Return the terms of an expansion, sorted by ascending power of the strength."""
     coefficients = sp.collect(claim.removeO(), x, evaluate=False)
     ascending = sorted(coefficients, key=lambda power: power.as_base_exp()[1])
     return tuple(coefficients[power] * power for power in ascending if coefficients[power] != 0)
 
 
 def ratio_of_losses(lead: sp.Expr) -> Step:
-    """Return the ratio of the leading losses of PC i and PC j at the same strength."""
+    """Return the step to the ratio of the leading losses of PC i and PC j at the same strength."""
     return _ratio("the leading losses at the same strength", lead, lead.xreplace(_OTHER))
 
 
 def ratio_of_noise(lead: sp.Expr) -> Step:
-    """Return the ratio of the losses from the same small noise variance on PC i alone and on PC j alone."""
+    """Return the step to the ratio of the losses by the same small noise on PC i alone and on PC j alone."""
     of_i = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
     of_j = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
     return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", of_i, of_j)
 
 
 def loss_of_a_small_share(result: sp.Expr) -> Step:
-    """Return the loss of an angular form for a PC with a small share of the variance."""
+    """Return the step to the loss of an angular measure for a PC with a small share of the variance."""
     # 1 - cosine = slope share / 2 to first order, and arccos(1 - u) = sqrt(2 u).
     loss = 1 - result
     share = p_i if loss.has(p_i) else q_i
@@ -247,12 +247,12 @@ _MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
 
 @dataclass(frozen=True)
 class InTheMean(Check):
-    """An expectation of an expression that is linear in the z_k^2: each is replaced by its mean, z_i by 0."""
+    """Check the mean of an expression linear in the z_k^2, by replacing each with its mean and z_i with 0."""
 
     words: ClassVar[str] = "linear in z_k^2, whose mean is put in, for 2, 3 and 4 PCs and each choice of i"
 
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
         mean = dict(step.equations)[mean_square]
         for case in cases(_ROTATION):
             means = {overlap**2: mean for overlap in case.overlaps if overlap != 0}
@@ -264,9 +264,9 @@ class InTheMean(Check):
 def steps_to_correction(result: sp.Expr) -> Iterator[Step]:
     """Yield the steps to the first finite-sample correction of CKA under rotation.
 
-    A random w overlaps with the other PCs: z = U'w is not 0. X'Y and Y'Y are expanded in z, and the mean over
-    w is taken of the numerator and of the squared denominator of the score. The mean of the score differs
-    from the ratio of these means by terms in 1 / (n - 2)^2.
+    A random w overlaps with the other PCs, so that z = U'w is not 0. The steps expand X'Y and Y'Y in z, and
+    take the mean over w of the numerator and of the squared denominator of the score. The mean of the score
+    differs from the ratio of these means by terms in 1 / (n - 2)^2.
     """
     sine = sp.sin(t) ** 2
     b = sp.sin(t) * sp.sqrt(lambda_i)

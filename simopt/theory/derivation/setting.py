@@ -1,4 +1,4 @@
-"""X and Y in symbols, the assumptions about them, and both written out for a few PCs."""
+"""Define X and Y in symbols, the assumptions about them, and both written out for a few PCs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MEANING = {
     p: "number of units",
     n: "number of samples",
 }
-"""What each symbol stands for."""
+"""The meaning of each symbol, in words."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,16 @@ class Perturbation:
     Attributes
     ----------
     name, words : str
+        Name of the perturbation, and what it does in words.
     amplitude, noise : sympy expression
-        a and b: the i-th score vector s_i u_i of Y is s_i (a u_i + b w).
+        The coefficients a and b: Y has s_i (a u_i + b w) in place of the score vector s_i u_i of X.
     strength : Symbol
-        What the loss is expanded in.
+        The variable in which the loss is expanded.
     count : Symbol
-        How many directions the sums run over: K, or p where Y = X + N instead.
+        Number of directions that the sums run over: K if one PC is perturbed, p if Y = X + N.
     decomposition, apart, diagonals : Assumption
-        X and Y by singular vectors; that the added part is orthogonal to X; and names for the diagonal
-        matrices of the products X'X, X'Y and Y'Y.
+        X and Y written with singular vectors; that the added direction or noise is orthogonal to X; and names
+        for the diagonal matrices in X'X, X'Y and Y'Y.
     """
 
     name: str
@@ -108,19 +109,22 @@ class Perturbation:
 
     @property
     def entries(self) -> tuple[sp.Expr, sp.Expr]:
-        """The entries of C and G: of PC i, a lambda_i and (a^2 + b^2) lambda_i; of any PC k for all of Y."""
+        """The entries of C and G for PC i, a lambda_i and (a^2 + b^2) lambda_i.
+
+        For noise on all of Y they are the entries for any PC k, lambda_k and lambda_k + nu.
+        """
         if self.whole:
             return lam[k], lam[k] + nu
         return self.amplitude * lambda_i, sp.simplify(self.amplitude**2 + self.noise**2) * lambda_i
 
     @property
     def whole(self) -> bool:
-        """Whether all of Y is perturbed, not one PC."""
+        """Whether all of Y is perturbed, instead of one PC."""
         return bool(self.count == p)
 
     @property
     def orthonormal(self) -> Assumption:
-        """The directions of the PCs."""
+        """The assumption that the singular vectors are orthonormal."""
         U, V, *_ = matrices(self.count)
         one = sp.Identity(self.count)
         equations = [(U.T * U, one), (V.T * V, one)]
@@ -130,7 +134,7 @@ class Perturbation:
 
 
 def matrices(count: sp.Symbol) -> tuple[sp.MatrixSymbol, ...]:
-    """Return U, V and the diagonal S, P, Lambda, C, G and H, for so many directions."""
+    """Return the matrices U and V and the diagonal S, P, Lambda, C, G and H, for ``count`` directions."""
     diagonal = (sp.MatrixSymbol(name, count, count) for name in ("S", "P", "Lambda", "C", "G", "H"))
     return sp.MatrixSymbol("U", n, count), sp.MatrixSymbol("V", p, count), *diagonal
 
@@ -201,15 +205,15 @@ PERTURBATIONS: dict[str, Perturbation] = {
 
 
 class Explicit:
-    """A perturbation written out for a few PCs, of which one changes.
+    """Write a perturbation out for a few PCs, of which one changes.
 
     Parameters
     ----------
     perturbation : Perturbation
     variances : sequence of sympy expression
-        Of the PCs, symbols or numbers.
+        Variances of the PCs, as symbols or numbers.
     index : int
-        Which PC changes, from 0.
+        Index of the PC that changes, starting at 0.
     """
 
     def __init__(self, perturbation: Perturbation, variances: Sequence[sp.Expr], index: int) -> None:
@@ -247,13 +251,13 @@ class Explicit:
         self._columns = {"e": sp.Matrix(unit), "z": sp.Matrix(self.overlaps)}
 
     def write(self, expression: sp.Expr) -> sp.Expr:
-        """Return an expression with its sums and traces written out."""
+        """Write out the sums and traces of an expression."""
         written = expression.replace(sp.Trace, lambda matrix: self.matrix(matrix).trace())
         written = written.replace(sp.Sum, self._sum)
         return self._at(written, self.index).xreplace(self.values)
 
     def matrix(self, expression: sp.Basic) -> sp.Matrix:
-        """Return a sum of products of the diagonal matrices, the unit vector e and the overlaps z."""
+        """Write out a sum of products of diagonal matrices, the unit vector e and the overlaps z."""
         total = sp.zeros(len(self.variances))
         for word, coefficient in polynomial(expression).items():
             product = sp.eye(len(self.variances))

@@ -1,4 +1,4 @@
-"""Steps of a derivation: an equality, the rule that it follows from, and its check by the machine."""
+"""The steps of a derivation: each is an equality, with the rule that it follows from and a check."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class DerivationError(NumericalError):
 
 
 class Check(ABC):
-    """How the machine verifies a step."""
+    """A method by which the machine verifies a step."""
 
     words: ClassVar[str]
 
     @abstractmethod
     def holds(self, step: Step, earlier: Sequence[Step]) -> bool:
-        """Whether the two sides of the step are equal, given the earlier steps."""
+        """Return whether the two sides of the step are equal, given the earlier steps."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,16 @@ class Step:
     Attributes
     ----------
     of : str
-        Name of the quantity. The steps of one quantity form a chain: the first starts from its definition,
-        each further one from the result of the last.
+        Name of the quantity that the step is about. The steps of one quantity form a chain: the first step
+        starts from its definition, each further one from the result of the step before.
     rule : str
-        Why it holds, in words.
+        Why the equality holds, in words.
     before, after : sympy expression
-        With an order term in ``after``, the equality is claimed up to that order.
+        The two sides of the equality. If ``after`` has an order term, they are equal up to that order.
     check : Check
+        How the machine verifies the step.
     assumptions : tuple of Assumption
-        The check may use these and earlier steps, and nothing else.
+        The check may use these assumptions and earlier steps, and nothing else.
     """
 
     of: str
@@ -66,17 +67,19 @@ class Derivation:
     Attributes
     ----------
     subject, perturbation : str
+        Names of the measure and of the perturbation.
     steps : tuple of Step
     definition : sympy expression
         The measure in X and Y, from which the steps of the score start.
     result : sympy expression
-        The score, exactly.
+        The exact score.
     expansion : tuple of sympy expression
-        The leading and the next term of the loss, score at Y = X minus score (a distance: the distance), in
-        the strength; one term where the loss is that term, none where the score does not change.
+        The leading and the next term of the loss, in the strength. The loss is the score at Y = X minus the
+        score, and for a distance the distance itself. There is a single term if the loss is exactly that
+        term, and none if the score does not change.
     ratio : sympy expression or None
-        Leading sensitivity to PC i over that to PC j; None where the score does not change. Of noise on all
-        of Y: to the same noise variance on PC i alone, over that on PC j alone.
+        Leading sensitivity to PC i divided by that to PC j; None if the score does not change. For noise on
+        all of Y, it compares the same noise variance on PC i alone and on PC j alone.
     correction : sympy expression or None
         Change of the mean score, to first order in 1 / (n - 2), if w is random and not exactly orthogonal.
     strength : Symbol
@@ -97,14 +100,14 @@ class Derivation:
     symbols: Mapping[sp.Symbol, str]
 
     def verify(self) -> None:
-        """Check every step, and that the results are those that the steps arrive at.
+        """Check that every step holds, and that the steps arrive at the results of the derivation.
 
         Raises
         ------
         DerivationError
-            A step does not hold or does not start from the result of the last step of its quantity; the score
-            does not start from the definition or the loss from the score; or a result is not that of the
-            steps. The message names the step.
+            A step does not hold, or does not start from the result of the step before. Or the score does not
+            start from the definition, or the loss does not start from the score. Or a result is not what the
+            steps arrive at. The message names the step or the result.
         """
         name = f"{self.subject} under {self.perturbation}"
         reached: dict[str, sp.Basic] = {}
@@ -145,7 +148,7 @@ class Derivation:
 
 
 def definitions(steps: Sequence[Step], quantities: Sequence[str]) -> dict[sp.Basic, sp.Basic]:
-    """Return the definition of each quantity, mapped to the last result of its steps."""
+    """Map the definition of each quantity to the last result of its steps."""
     chosen = [step for step in steps if step.of in quantities]
     last = {step.of: step.after for step in chosen}
     first = {step.of: step.before for step in reversed(chosen)}

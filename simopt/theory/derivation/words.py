@@ -1,7 +1,7 @@
-"""Matrix products as words over letters, reduced by stated rules.
+"""Write matrix products as words over letters, and reduce words by stated rules.
 
-A word stands for a product of matrices and holds for every size of them, so that two products that reduce to
-the same words are equal for matrices of every size.
+A word stands for a product of matrices of any size. Two products that reduce to the same words are therefore
+equal for matrices of every size.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import TypeAlias, TypeVar
 import sympy as sp
 
 Letter: TypeAlias = tuple[str, bool, sp.Rational]
-"""Name of a matrix, whether it is transposed, and its exponent (1 unless it is diagonal)."""
+"""A factor of a product: name of the matrix, whether it is transposed, and its exponent.
+
+The exponent is 1 unless the matrix is diagonal.
+"""
 
 Word: TypeAlias = tuple[Letter, ...]
 Polynomial: TypeAlias = dict[Word, sp.Expr]
 Equation: TypeAlias = tuple[sp.Basic, sp.Basic]
 
 DIAGONAL = frozenset({"S", "P", "Lambda", "C", "G", "H"})
-"""Matrices that equal their transpose and commute with each other."""
+"""Names of the diagonal matrices, which equal their transpose and commute with each other."""
 
 _ONE = sp.Integer(1)
 _Key = TypeVar("_Key")
@@ -98,7 +101,7 @@ class Rules:
 
 
 def same(left: sp.Basic, right: sp.Basic, rules: Rules) -> bool:
-    """Whether two matrices, or two sums of traces, reduce to the same words."""
+    """Return whether two matrices, or two sums of traces, reduce to the same words."""
     if left.is_Matrix != right.is_Matrix:
         return False
     if left.is_Matrix:
