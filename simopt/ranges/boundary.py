@@ -149,7 +149,7 @@ class Boundary(Stepwise):
         The measure that is held at the levels, and the measure whose extremes are searched.
     levels : array-like, (L,)
         Levels of the constrained measure. Levels that are neighbors in this order start from each other's
-            extremes.
+        extremes.
     options : Options
 
     Raises
@@ -349,7 +349,7 @@ def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
     """
     table = np.asarray(pairs, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not table.size or not np.isfinite(table).all():
-        raise InputError(f"{what} has shape {table.shape}; expected (N, 2), without NaN or infinity.")
+        raise InputError(f"{what} has shape {table.shape}; expected (N, 2), N > 0, without NaN or infinity.")
     return table
 
 

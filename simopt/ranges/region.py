@@ -40,7 +40,7 @@ The value of one half is a convention: the measure is then known to lie in the c
 
 @dataclass(frozen=True)
 class Region:
-    """Which scores of two measures a and b can occur together.
+    """The region of score pairs of two measures a and b that can occur together.
 
     Attributes
     ----------
@@ -116,12 +116,12 @@ class Region:
 
     @cached_property
     def lower(self) -> FloatArray:
-        """The vertices of the lower boundary, sorted by ascending score of a, (V, 2)."""
+        """The vertices of the lower boundary, an array (V, 2) sorted by ascending score of a."""
         return self._side(self.b_min, -1)
 
     @cached_property
     def upper(self) -> FloatArray:
-        """The vertices of the upper boundary, sorted by ascending score of a, (V, 2)."""
+        """The vertices of the upper boundary, an array (V, 2) sorted by ascending score of a."""
         return self._side(self.b_max, 1)
 
     def _side(self, extreme: FloatArray, sign: int) -> FloatArray:
@@ -147,7 +147,7 @@ class Region:
         return float(np.diff(self.levels[both]) @ (width[:-1] + width[1:]) / 2)
 
     def contains(self, points: npt.ArrayLike, slack: float = 1e-9) -> npt.NDArray[np.bool_]:
-        """Return whether each pair of ``points`` (N, 2) lies inside, or at most ``slack`` outside: (N,)."""
+        """Return N booleans: whether each of the pairs (N, 2) lies inside, or at most ``slack`` outside."""
         a, b = np.asarray(points, dtype=np.float64).T
         inside: npt.NDArray[np.bool_] = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
         inside &= b >= np.interp(a, *self.lower.T) - slack

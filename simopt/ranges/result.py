@@ -42,12 +42,12 @@ _ABOUT = ("dataset", "source", "mode")
 class JointRange:
     """The joint range of one pair of measures (a, b); the mode decides which fields are not None.
 
-    An axis of length 2 is (minimum, maximum) of the score that was searched while the other was held.
+    The second axis of an array (L, 2, ...) is (minimum, maximum) of the score that is searched at a level.
 
     Attributes
     ----------
     dataset, source : str
-        Name of the dataset, and where its data came from.
+        Name of the dataset, and whether its data is ``real`` or ``surrogate``.
     names : pair of str
         Names of a and b.
     mode : {"boundary", "square"}
@@ -108,7 +108,7 @@ class JointRange:
 
     @property
     def verdict(self) -> str | None:
-        """The result of :meth:`Region.verdict` at the first threshold of each measure; None without both."""
+        """The :meth:`Region.verdict` at the first thresholds of a and b; None if one has no threshold."""
         of_a, of_b = self.thresholds()
         if self.region is None or not of_a or not of_b:
             return None

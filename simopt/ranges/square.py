@@ -276,7 +276,7 @@ class Square(Stepwise):
         return super().state() | {"path": torch.stack(self._path), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a :meth:`state`; data, measures, targets and options must be the same."""
+        """Continue from a saved :meth:`state`; data, measures, targets and options must be the same."""
         super().restore(state)
         self._path = list(state["path"].to(self.scores))
         self.optimizer.load_state_dict(state["optimizer"])

@@ -68,7 +68,7 @@ def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
 
 
 class Problem(NamedTuple):
-    """One problem of a batch.
+    """One problem of a batch: the start, and which score is held while the other is searched.
 
     Attributes
     ----------
@@ -293,11 +293,11 @@ class _Constraint:
         self._normal = torch.where(self._length > 0, gradient / self._length, 0.0)
 
     def tangent(self, vector: Tensor) -> Tensor:
-        """Return P v = v - g (g'v) / g'g of vectors v (R, N): along it the score does not change."""
+        """Return P v = v - g (g'v) / g'g of vectors v (R, N), along which the score does not change."""
         return vector - self._normal * (self._normal * vector).sum(dim=-1, keepdim=True)
 
     def multiplier(self, vector: Tensor) -> Tensor:
-        """Return the Lagrange multiplier g'v / g'g of vectors (R, N), (R,)."""
+        """Return the Lagrange multiplier g'v / g'g of each vector v (R, N), a tensor (R,)."""
         return self._per_length((self._normal * vector).sum(dim=-1)).squeeze(-1)
 
     def restoration(self, change: Tensor) -> Tensor:

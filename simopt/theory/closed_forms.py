@@ -36,7 +36,7 @@ from simopt.theory.pairs import Fit, Pair
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """The score of a pair, as a function of its deviation x.
+    """The score of a pair as a function of its deviation x (:mod:`simopt.theory.closed_forms`).
 
     Attributes
     ----------

@@ -27,7 +27,9 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Expansion:
-    """The loss of a score when one PC is rotated by a small angle e, in radians: leading * e^order.
+    """The loss of a score when one PC is rotated by a small angle.
+
+    For an angle of e radians the loss is leading * e^order, up to terms of higher order.
 
     Attributes
     ----------

@@ -1,10 +1,10 @@
 """X and a perturbed Y, reduced to the few numbers of X'X, X'Y and Y'Y that linear measures depend on.
 
 X = U S V' is the singular value decomposition of the centered X, and lambda_k = s_k^2 is the variance of
-PC k. If noise is added to all of Y (:class:`Noisy`), X'X, X'Y and Y'Y are diagonal in the basis V. If one PC of
-Y is replaced by a direction that is not exactly orthogonal to the other PCs (:class:`Tilted`), one column of
-V'X'YV is no longer zero off the diagonal, and one row and column of V'Y'YV are not. In both cases everything
-has a closed form. All tensors are float64.
+PC k. If noise is added to all of Y (:class:`Noisy`), X'X, X'Y and Y'Y are diagonal in the basis V. If one PC
+of Y is replaced by a direction that is not exactly orthogonal to the other PCs (:class:`Tilted`), one column
+of V'X'YV is no longer zero off the diagonal, and one row and column of V'Y'YV are not. In both cases
+everything has a closed form. All tensors are float64. A shape (...) is that of a batch of pairs.
 
 References
 ----------
@@ -186,7 +186,7 @@ class Tilted:
         return rest + self._size.square() + 2 * self._column().sum(dim=-1)
 
     def y_total(self) -> Tensor:
-        """Return the sum of squares of Y, which is the sum of all other lambda_k plus lambda_i (a^2 + b^2), (K,)."""
+        """Return ||Y||_F^2, the sum over k != i of lambda_k, plus lambda_i (a^2 + b^2); (K,)."""
         return self.variances.sum() - self.variances + self._size
 
     def _excess(self) -> Tensor:
@@ -260,8 +260,8 @@ class Tilted:
         """Return the ridge regression of Y on X, with entries (K,).
 
         Let r be the penalty and l_k the squared length of row k of V'X'YV. As V'X'XV is diagonal,
-        <Y, P> = sum l_k / (lambda_k + r) and ||P||^2 = sum l_k lambda_k / (lambda_k + r)^2. For k != i, l_k is
-        lambda_k^2 + m_k^2, and l_i is (a lambda_i)^2.
+        <Y, P> = sum l_k / (lambda_k + r) and ||P||^2 = sum l_k lambda_k / (lambda_k + r)^2. Row k != i has
+        l_k = lambda_k^2 + m_k^2, and row i has l_i = (a lambda_i)^2.
         """
         squares = self.variances.square()
         length = squares + self._column()  # (K, K): row i for replaced PC i

@@ -34,7 +34,9 @@ _LOCAL_SEEDS = 2
 
 @dataclass(frozen=True)
 class Local:
-    """The loss of a score under a rotation of one PC by a small angle t, in radians: weight t^order.
+    """The loss of a score when one PC is rotated by a small angle.
+
+    For an angle of t radians the loss is weight * t^order to leading order.
 
     Attributes
     ----------
@@ -325,7 +327,7 @@ def chosen_pcs(pcs: Sequence[int] | None, count: int) -> list[int]:
     for pc in pcs:
         checks.whole(pc, 1, "a PC of pcs")
         if pc > count:
-            raise InputError(f"pcs contains {pc}, but the recording has {count} PCs; choose 1 to {count}.")
+            raise InputError(f"pcs has {pc}, but the recording has {count} PCs; choose 1 to {count}.")
     return [pc - 1 for pc in dict.fromkeys(pcs)]
 
 

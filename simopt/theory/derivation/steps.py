@@ -15,7 +15,7 @@ from simopt.theory.derivation.words import Equation
 
 
 class DerivationError(NumericalError):
-    """A step of a derivation does not hold, or does not follow from those before it."""
+    """A step of a derivation does not hold, or does not follow from the steps before it."""
 
 
 class Check(ABC):
