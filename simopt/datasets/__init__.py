@@ -1,4 +1,4 @@
-"""Datasets by name: ``names`` lists them, ``load`` loads one.
+"""Find and load datasets by name: ``names`` lists all names, and ``load`` loads the dataset of a name.
 
 To add a dataset, write one module here and one yaml in ``configs/dataset/``.
 
@@ -41,14 +41,15 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
     Parameters
     ----------
     name, source, **options
-        As in :func:`loader`.
+        The same as the parameters of :func:`loader`.
 
     Raises
     ------
     InputError
-        No such dataset or option, or data that cannot be used.
+        There is no dataset or option of this name, an option has a value that it cannot have, or the data
+        cannot be used.
     FetchError
-        ``source="real"``, and the recording can be neither found nor downloaded.
+        ``source`` is ``real``, but the recording is not in the cache and cannot be downloaded.
 
     Examples
     --------
@@ -61,23 +62,24 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
 
 
 def loader(name: str, source: str = "auto", **options: Any) -> Loader:
-    """Return the loader of a dataset by name.
+    """Return the loader of a dataset by name: an object that describes the dataset and can load it.
 
     Parameters
     ----------
     name : str
         One of :func:`names`.
     source : {"auto", "real", "surrogate"}
-        For the published recordings. ``auto`` takes the real recording if it is in the cache, else its
-        surrogate with a :class:`~simopt.errors.SurrogateWarning`; ``real`` downloads the recording if
-        necessary.
+        Whether to load a published recording or its surrogate (synthetic data with the same PC spectrum).
+        ``real`` takes the recording, and downloads it if it is not in the cache. ``auto`` takes the recording
+        if it is in the cache; if not, it takes the surrogate and warns with
+        :class:`~simopt.errors.SurrogateWarning`.
     **options
         Options of the dataset that replace its defaults, for instance ``path="x.npy"`` for ``file``.
 
     Raises
     ------
     InputError
-        No such dataset or option.
+        There is no dataset or option of this name, or an option has a value that it cannot have.
     """
     node = {**catalogue.read("dataset", name), **options}
     if "source" in node or source != "auto":
@@ -86,7 +88,11 @@ def loader(name: str, source: str = "auto", **options: Any) -> Loader:
 
 
 def build(node: Node) -> Loader:
-    """Return the loader that a configuration node describes: ``_target_``, ``name`` and options."""
+    """Return the loader that a configuration node describes.
+
+    A configuration node is a dict with ``_target_`` (the import path of the loader's class), ``name`` and the
+    options of the dataset.
+    """
     loader: Loader = catalogue.build(node, "dataset", Loader)
     return loader
 
@@ -97,7 +103,7 @@ def recording(name: str) -> Recording:
     Raises
     ------
     InputError
-        No dataset of this name, or one that is not a recording.
+        There is no dataset of this name, or the dataset is not a published recording.
     """
     loaders = map(loader, set(names()) - {"file"})  # which needs a path
     recordings = {built.name: built for built in loaders if isinstance(built, Recording)}
@@ -106,14 +112,15 @@ def recording(name: str) -> Recording:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return the facts that are known of a dataset without reading a recording, as plain values.
+    """Return what is known about a dataset before any recording is read.
 
     Returns
     -------
     dict
-        ``name``, ``shape``, ``labels``, ``size`` of the download, ``licence``, ``citation``, and ``source``:
-        what ``source=auto`` would take now, ``real`` or ``surrogate``, or ``generated`` for data that imitate
-        no recording. Of ``file`` nothing is known but its name.
+        ``name``, ``shape``, ``labels``, ``size`` of the download, ``licence``, ``citation`` and ``source``.
+        For a recording, ``source`` is what ``source=auto`` would take now: ``real`` or ``surrogate``. For
+        data that imitate no recording it is ``generated``. For ``file`` only the name is known, and the other
+        values are placeholders.
     """
     card: dict[str, Any] = {
         "name": name,

@@ -1,4 +1,4 @@
-"""What a dataset is: responses, labels, and where both come from."""
+"""The classes ``Dataset`` (responses and labels), ``Trials`` (single trials) and ``Loader`` (base class)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
-"""What a reader does with single trials: ``average`` them, or ``keep`` them beside their average."""
+"""What a reader does with single trials: ``average`` returns only averages, ``keep`` also the trials."""
 
 _LABELS_SHOWN = 6  # labels that are printed; more would not fit one line
 _HASH_BLOCK = 2**24  # bytes copied at a time while hashing, so that a large recording is never copied whole
@@ -26,7 +26,7 @@ _HASH_BLOCK = 2**24  # bytes copied at a time while hashing, so that a large rec
 
 @contextmanager
 def readable(what: Path | str, kind: str) -> Iterator[None]:
-    """Turn every error of a parser in the ``with`` block into one that names the file and its kind."""
+    """Turn every error of a parser in the ``with`` block into an InputError with the file's name and kind."""
     try:
         yield
     except InputError:
@@ -37,32 +37,35 @@ def readable(what: Path | str, kind: str) -> Iterator[None]:
     except Exception as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         if isinstance(error, MemoryError):
-            reason = "it claims to hold more than fits in memory"
+            reason = "by its header it holds more than fits in memory"
         elif any(word in str(error).lower() for word in ("pickle", "python object")):
             # numpy refuses to unpickle objects, and takes a file of another format for a pickle.
-            reason = "it holds Python objects, which are never loaded, or no array at all"
+            reason = "it holds no array, or an array of Python objects, which simopt never loads"
         raise InputError(f"{what}: not a readable {kind} file ({reason}).") from error
 
 
 def in_this_file(item: Any, path: Path | str) -> Any:
-    """Return an h5py.Dataset; refuse one whose numbers are in other files, or were hardly ever written."""
+    """Return ``item``, an h5py.Dataset, unless its numbers are in other files or were never written."""
     if item.external or item.is_virtual:
-        raise InputError(f"{path}: {item.name} keeps its numbers in other files; copy them into this one.")
+        raise InputError(f"{path}: the numbers of {item.name} are in other files; copy them into this file.")
     # A dataset may have any shape without being written: reading it would fill the memory with zeros.
     checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
     return item
 
 
 def condition_sums(values: LabelArray, condition: LabelArray) -> FloatArray:
-    """Return the sum over the trials of each condition, in float64, (..., condition, unit), ascending.
-
-    Conditions without a trial have no row in the result.
+    """Return the sum over the trials of each condition.
 
     Parameters
     ----------
     values : array, (..., trial, unit)
-    condition : array of int from 0, (trial,)
-        The condition of each trial, in any order.
+    condition : array of int, (trial,)
+        The index of each trial's condition, counted from 0. The trials may be in any order.
+
+    Returns
+    -------
+    array of float64, (..., condition, unit)
+        The conditions are in ascending order. Conditions without a trial are left out.
     """
     # reduceat adds up runs of adjacent trials: sort by condition, then start a run wherever it changes.
     # The stable sort keeps the order of trials within a condition, and so the last bits of the sum.
@@ -75,19 +78,23 @@ def condition_sums(values: LabelArray, condition: LabelArray) -> FloatArray:
 
 
 def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArray, LabelArray]:
-    """Return the mean over the trials of each condition without the NaN, and the number of values averaged.
+    """Return the mean over the trials of each condition, and how many values each mean averages.
+
+    NaN are left out of the means.
 
     Parameters
     ----------
     values : array, (..., trial, unit)
-    condition : array of int from 0, (trial,)
-        The condition of each trial. Every number up to the largest must occur.
+    condition : array of int, (trial,)
+        The index of each trial's condition, counted from 0. Every index up to the largest must occur.
 
     Returns
     -------
     means : array of float64, (..., condition, unit)
         NaN where every trial of a condition is NaN.
-    counts : array, (condition, 1) where nothing is NaN, else the shape of ``means``
+    counts : array
+        The number of values in each mean. The shape is (condition, 1) if ``values`` holds no NaN, else it is
+        the shape of ``means``.
     """
     present = ~np.isnan(values)
     if present.all():
@@ -100,7 +107,10 @@ def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArr
 
 
 def check_length(values: LabelArray, size: int, what: str, counted: str = "conditions") -> None:
-    """Refuse ``values`` unless there is one for each of the ``size`` conditions (or what is ``counted``)."""
+    """Refuse ``values`` whose shape is not (size,).
+
+    ``what`` is the name of the values in the error, and ``counted`` is what needs one value each.
+    """
     if values.shape != (size,):
         raise InputError(
             f"{what} has shape {values.shape}; expected one value for each of the {size} {counted}."
@@ -108,27 +118,30 @@ def check_length(values: LabelArray, size: int, what: str, counted: str = "condi
 
 
 def check_labels(labels: Mapping[str, LabelArray], conditions: int, name: str) -> None:
-    """Refuse labels without exactly one value for each condition; ``name`` says where they come from."""
+    """Refuse labels that do not have exactly one value for each condition.
+
+    ``name`` is the file or dataset of the labels, for error messages.
+    """
     for variable, values in labels.items():
         check_length(values, conditions, f"{name}: label {variable!r}")
 
 
 @dataclass(frozen=True)
 class Trials:
-    """The single trials behind condition averages.
+    """The single trials whose averages are the responses of a dataset.
 
     Attributes
     ----------
     responses : array, (trial, unit) or (time, trial, unit)
     condition : array of int, (trial,)
-        The index of the condition of the dataset that each trial repeats.
+        The index of each trial's condition in the dataset, counted from 0.
     """
 
     responses: FloatArray
     condition: LabelArray
 
     def data_hash(self) -> str:
-        """Return the SHA-256 of responses (as little-endian float64), shape and conditions."""
+        """Return the SHA-256, in hexadecimal, of the responses (as little-endian float64) and conditions."""
         return _hash(self.responses, {"condition": self.condition})
 
     def average(self, chosen: LabelArray | None = None) -> FloatArray:
@@ -137,19 +150,19 @@ class Trials:
         Parameters
         ----------
         chosen : array of int, optional
-            Indices of the trials to average; None: all.
+            Indices of the trials to average. None averages all trials.
 
         Raises
         ------
         InputError
-            A condition none of whose trials is chosen.
+            ``chosen`` includes no trial of a condition.
         """
         values, condition = self.responses, self.condition
         if chosen is not None:
             values, condition = values[..., chosen, :], condition[chosen]
         counts = np.bincount(condition, minlength=int(self.condition.max()) + 1)
         if not counts.all():
-            raise InputError(f"condition {int(np.argmin(counts))} has no trial to average; it needs one.")
+            raise InputError(f"condition {int(np.argmin(counts))} has no trial among those to average.")
         mean: FloatArray = condition_sums(values, condition) / counts[:, None]
         # Sums are float64; return the trials' own precision, but at least float32 (trials may be integers).
         return mean.astype(np.result_type(values, np.float32), copy=False)
@@ -157,13 +170,17 @@ class Trials:
     def halves(self, seed: int) -> tuple[FloatArray, FloatArray]:
         """Return the averages of two random halves of the trials of each condition.
 
-        If a condition has an odd number of trials, one of them (at random) is left out, so that both halves
-        are equally noisy.
+        If a condition has an odd number of trials, one random trial is left out, so that both halves are
+        equally noisy.
 
         Parameters
         ----------
         seed : int
-            The same seed gives the same halves.
+            Seed of the random division. The same seed gives the same halves.
+
+        Returns
+        -------
+        pair of array, (condition, unit) or (time, condition, unit)
 
         Raises
         ------
@@ -173,7 +190,7 @@ class Trials:
         counts = np.bincount(self.condition)
         if counts.min() < 2:
             raise InputError(
-                f"condition {int(counts.argmin())} has {int(counts.min())} trial(s); split halves need at "
+                f"condition {int(counts.argmin())} has {int(counts.min())} trial(s); two halves need at "
                 "least 2 trials of every condition."
             )
         rng = np.random.default_rng(seed)
@@ -187,26 +204,28 @@ class Trials:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Responses of a recording, or of generated data, with the task variables of its conditions.
+    """Recorded or generated responses, with the task variables of their conditions.
 
     Attributes
     ----------
     name : str
     responses : array of float32 or float64, (samples, units) or (time, condition, unit)
-        Integers and booleans become float64.
-    labels : dict of array, (conditions,)
-        By task variable: one value for each condition (for each sample if there is no time axis).
+        Integers and booleans are converted to float64.
+    labels : dict of array
+        Maps the name of each task variable to its values, an array of shape (conditions,). If the responses
+        have no time axis, every sample is a condition.
     source : {"real", "surrogate"}
         ``real`` if the responses were recorded or passed in, ``surrogate`` if simopt generated them.
     citation : str
     trials : Trials or None
-        The single trials behind the averages, if they were kept (``repetitions="keep"``).
+        The single trials whose averages are the responses. None unless they were kept
+        (``repetitions="keep"``).
 
     Raises
     ------
     InputError
         The responses have another shape or dtype, hold NaN or infinite values, or are the same in all
-        samples; or a label does not have one value for each condition.
+        samples; or a label does not have exactly one value for each condition.
 
     Examples
     --------
@@ -234,7 +253,7 @@ class Dataset:
         check_labels(self.labels, self.responses.shape[-2], self.name)
 
     def __repr__(self) -> str:
-        """Return name, source, shape, labels and trials in one short line."""
+        """Return the name, source, shape, labels and number of trials in one short line."""
         facts = "; ".join(f"{key} {text}" for key, text in self._facts().items() if text)
         return f"<Dataset {self.name!r}: {facts}>"
 
@@ -244,7 +263,7 @@ class Dataset:
         return f"<table><tbody>{''.join(rows)}</tbody></table>"
 
     def _facts(self) -> dict[str, str]:
-        """Return what is printed of a dataset; empty where it has nothing to print."""
+        """Return the facts that are printed about a dataset, by name; a fact that it lacks is empty."""
         axes = ("times", "conditions", "units") if self.responses.ndim == 3 else ("samples", "units")
         # Classes are counted as text: a label of objects may hold values that cannot be sorted.
         labels = [f"{name!r} ({len(set(map(str, values)))} classes)" for name, values in self.labels.items()]
@@ -257,21 +276,25 @@ class Dataset:
         }
 
     def samples(self) -> FloatArray:
-        """Return the responses as (samples, units), samples = time x condition, time outermost."""
+        """Return the responses with shape (samples, units).
+
+        If the responses are (time, condition, unit), there are time x condition samples: first all conditions
+        of the first time, then those of the second time, and so on.
+        """
         return checks.flatten(self.responses)
 
     def spectrum(self) -> FloatArray:
-        """Return the explained variance ratios of the PCs of nonzero variance, (K,), descending."""
+        """Return the explained variance ratios of the K PCs of nonzero variance, (K,), descending."""
         from simopt.components import principal_components  # which imports torch
 
         return principal_components(self.samples()).values ** 2
 
     def participation_ratio(self) -> float:
-        """Return (sum lambda)^2 / sum lambda^2, the effective number of PCs; lambda are their variances."""
+        """Return the effective number of PCs, (sum lambda)^2 / sum lambda^2; lambda are the PC variances."""
         return float(1 / np.sum(self.spectrum() ** 2))
 
     def data_hash(self) -> str:
-        """Return the SHA-256 of responses (as little-endian float64), shape and labels, in hexadecimal."""
+        """Return the SHA-256, in hexadecimal, of the responses (as little-endian float64) and labels."""
         return _hash(self.responses, self.labels)
 
 
@@ -287,15 +310,16 @@ def _hash(responses: FloatArray, labels: Mapping[str, LabelArray]) -> str:
 
 
 def same_rows(X: Dataset, Y: Dataset) -> None:
-    """Refuse two datasets unless their rows are the same samples.
+    """Refuse two datasets whose rows are not the same samples in the same order.
 
-    The numbers of samples must agree, and so must every label that both datasets have, row by row. A label
-    with the ids of the stimuli or trials thus detects rows in another order, which no score would show.
+    Both datasets must have the same number of samples, and every label that both have must agree row by row.
+    A label with the ids of the stimuli or trials therefore reveals rows in another order. A score alone does
+    not reveal it.
 
     Raises
     ------
     InputError
-        The numbers of samples or a label differ.
+        The datasets differ in their number of samples, or in a label that both have.
     """
     checks.same_samples(X.samples().shape, Y.samples().shape)
     if X.responses.shape[-2] != Y.responses.shape[-2]:
@@ -311,31 +335,33 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
             raise InputError(
                 f"{name} of row {row} is {labels_x[row]} in {X.name} and {labels_y[row]} in {Y.name}; "
                 + (
-                    f"the rows are the same in another order: sort both datasets by {name}."
+                    f"both have the same rows in another order: sort both datasets by {name}."
                     if reordered
-                    else f"{len(differs)} of {len(labels_x)} rows differ, and must be the same samples."
+                    else f"{len(differs)} of {len(labels_x)} rows differ; both need the same samples."
                 )
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loader(ABC):
-    """A recipe that reads or generates a dataset; each yaml in ``configs/dataset/`` names one.
+    """Base class of all loaders: a loader holds the options of a dataset, and reads or generates its data.
 
-    ``title``, ``origin`` and ``identity`` describe the dataset before it is loaded. The loaders of this
-    package do so without reading or generating data and without importing torch, so that a stored result is
-    found quickly. A loader that does not override ``origin`` and ``identity`` loads its data for them.
+    Each yaml in ``configs/dataset/`` names a loader class and its options. The properties ``title`` and
+    ``origin`` and the method ``identity`` describe the dataset before it is loaded. The loaders of simopt
+    answer them without reading or generating data and without importing torch, so that stored results are
+    found quickly. The base class answers ``origin`` and ``identity`` by loading the data; override them to
+    avoid this.
     """
 
     name: str
 
     revision: ClassVar[int] = 1
-    """Increase it whenever a change of the code makes the same options give other data."""
+    """Version of the code of a loader. Increase it when a change makes the same options give other data."""
 
     def __repr__(self) -> str:
-        """Return the class and the options that are not at their defaults, long values cut off.
+        """Return the name of the class and the options that are not at their defaults; cut long values off.
 
-        Only a dataclass declared with ``repr=False`` inherits it; any other has one that shows every option.
+        Only a dataclass declared with ``repr=False`` inherits this method. The others show every option.
         """
         shown = [
             f"{option.name}={value!r:.200}"
@@ -355,13 +381,14 @@ class Loader(ABC):
 
     @property
     def origin(self) -> Source:
-        """The source that the dataset will have, given the recordings that are in the cache now."""
+        """The ``source`` that the dataset would have if it were loaded now: ``real`` or ``surrogate``."""
         return self.load().source
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return plain JSON values that differ exactly when the data do; names and titles do not enter.
+        """Return a dict of plain JSON values that identifies the data.
 
-        Stored results are found by a hash of these values.
+        Two loaders return the same values exactly if they give the same data, whatever the name and title of
+        the dataset are. Stored results are found by a hash of these values.
 
         Parameters
         ----------
@@ -371,20 +398,21 @@ class Loader(ABC):
         Raises
         ------
         InputError
-            There are no data for these options.
+            No data can be loaded with these options.
         """
         return {"data": self.load().data_hash()}
 
     def options(self, *excluded: str) -> dict[str, Any]:
-        """Return the options by name, without the name of the dataset and those ``excluded``."""
+        """Return a dict of the options, without ``name`` and without the options named in ``excluded``."""
         names = [option.name for option in fields(self) if option.name not in ("name", *excluded)]
         return {name: getattr(self, name) for name in names}
 
     def recipe(self, **values: Any) -> dict[str, Any]:
-        """Return the class, its revision unless it is 1, and the ``values`` that are set, as plain JSON.
+        """Return the identity of data that ``values`` determine, as plain JSON values.
 
-        Values that are None, False or empty are left out. So an option that a later version adds does not
-        change the identity of older datasets, and their stored results are still found.
+        The result holds the loader's class, its ``revision`` unless that is 1, and those ``values`` that are
+        set. Values that are None, False or empty are left out: an option that a later version adds then does
+        not change the identity of older datasets, and their stored results are still found.
         """
         recipe = {"recipe": f"{type(self).__module__}.{type(self).__qualname__}"}
         options = {

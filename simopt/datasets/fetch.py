@@ -1,11 +1,11 @@
-"""The cache of the published recordings: download, locking and hashes of their files.
+"""Download the files of the published recordings into a cache, and check their hashes.
 
 A download is atomic: the file is written into the subfolder ``.part``, its hash is checked, and it is then
-moved to its name. A file that has its name is therefore complete, also after a crash.
+moved into the dataset's folder. A file in that folder is therefore complete, even after a crash.
 
-Hashes: a published hash is compared with at every load. If none is published, the SHA-256 and size of the
-first download are recorded in ``checksums.json`` in the dataset's folder, and later loads and downloads are
-compared with that record.
+Hashes: every load compares a file's hash with the published hash. If no hash is published, the SHA-256 and
+size of the first download are recorded in ``checksums.json`` in the dataset's folder, and later loads and
+downloads are compared with that record.
 
 Locking: a process holds ``.lock`` in the dataset's folder while it downloads or writes ``checksums.json``.
 Reading needs no lock, because files appear by a rename and never change afterwards.
@@ -39,21 +39,21 @@ _CHUNK = 2**16  # bytes between two reports to the progress bar
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a recording.
+    """A file of a published recording: its name, address and hash.
 
     Attributes
     ----------
     name : str
-        Its name in the folder of the dataset.
+        Name of the file in the folder of the dataset.
     url : str or None
-        None if there is no public source.
+        Address of the download. None if the file has no public source.
     by_hand : str
-        How a person gets the file if it cannot be downloaded; shown in errors.
+        How a person gets the file if it cannot be downloaded. Errors show this text.
     hash : str or None
-        The published hash, ``sha1:...`` or ``sha256:...``. None if none is published: the hash of the first
-        download is then recorded, and later files are compared with it.
+        The published hash, ``sha1:...`` or ``sha256:...``. None if no hash is published: then the hash of the
+        first download is recorded, and later files are compared with it.
     size : str
-        Approximate size for display, for instance ``304 MB``.
+        Approximate size of the file for display, for instance ``304 MB``.
     """
 
     name: str
@@ -64,34 +64,36 @@ class Remote:
 
 
 class ProgressBar(Protocol):
-    """The part of tqdm's interface that pooch calls during a download.
+    """The methods of a tqdm progress bar that a download calls.
 
-    The same bar serves all files, one after the other. At the start of a file ``total`` is set to its size in
-    bytes, or 0 if the server does not tell it. ``close`` is called at the end of every file, also of one that
-    failed, and may be called twice.
+    The same bar shows all files, one after the other. At the start of each file, ``total`` is set to the size
+    of the file in bytes, or to 0 if the server does not tell the size. ``close`` is called at the end of each
+    file, even if its download failed, and may be called twice.
     """
 
     total: int
 
     def update(self, n: int, /) -> object:
-        """Count ``n`` more bytes."""
+        """Add ``n`` bytes to those that have arrived."""
 
     def reset(self) -> object:
         """Start again from 0 bytes."""
 
     def close(self) -> object:
-        """Note that the file has ended."""
+        """End the display of the current file."""
 
 
 def folder(dataset: str) -> Path:
-    """Return the folder of a dataset; it need not exist.
+    """Return the path of the folder that holds a dataset's files; the folder need not exist.
 
-    The folder is inside ``$SIMOPT_DATA``, or inside the user's cache if that variable is not set.
+    It is in the folder that the environment variable ``SIMOPT_DATA`` names. If the variable is not set, it is
+    in the user's cache.
 
     Raises
     ------
     InputError
-        The name cannot be that of a folder, or ``SIMOPT_DATA`` starts with the home of an unknown user.
+        ``dataset`` cannot be the name of a folder, or ``SIMOPT_DATA`` is ``~NAME/...`` and no user NAME
+        exists.
     """
     checks.folder_name(dataset, "dataset")
     root = os.environ.get("SIMOPT_DATA")
@@ -102,11 +104,11 @@ def folder(dataset: str) -> Path:
     try:
         return Path(root).expanduser().absolute() / dataset
     except RuntimeError as error:
-        raise InputError(f"SIMOPT_DATA is {root!r}; there is no such user. Give an absolute path.") from error
+        raise InputError(f"SIMOPT_DATA is {root!r}; there is no such user. Set another path.") from error
 
 
 def cached(dataset: str, files: tuple[Remote, ...]) -> bool:
-    """Whether all files of a dataset are in the cache; their content is not checked."""
+    """Return whether all files of a dataset are in the cache, without checking their content."""
     cache = folder(dataset)
     try:
         return all((cache / file.name).is_file() for file in files)
@@ -115,22 +117,22 @@ def cached(dataset: str, files: tuple[Remote, ...]) -> bool:
 
 
 def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | None = None) -> Path:
-    """Download the files of a dataset that are missing, check all files, and return their folder.
+    """Download the files of a dataset that are not in the cache, check all files, and return their folder.
 
-    If several processes call this at once, one downloads and the others wait. A read-only folder is enough if
-    all files are in it.
+    If several processes call this at once, one downloads and the others wait. The folder may be read-only if
+    it holds all files.
 
     Parameters
     ----------
     dataset : str
     files : tuple of Remote
     progress : ProgressBar or None
-        Told how far each download is; None shows nothing.
+        A bar that shows the progress of each download. None shows nothing.
 
     Raises
     ------
     InputError
-        The hash of a file, in the folder or just downloaded, is not the published or recorded one.
+        A file in the folder, or a file just downloaded, has another hash than was published or recorded.
     FetchError
         A file has no public source or cannot be downloaded, the disk is full, or the folder cannot be used.
     """
@@ -157,25 +159,26 @@ def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | No
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "no space left" if full else f"{error.strerror or error}: {error.filename or cache}"
         raise FetchError(
-            f"{cache}: the folder cannot be used ({why}).\n"
+            f"{cache}: this folder, the cache of the recording, cannot be used ({why}).\n"
             "Set SIMOPT_DATA=FOLDER to keep the recordings in another folder."
         ) from error
     return cache
 
 
 def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...]) -> None:
-    """Undo what :func:`fetch` recorded of files that turned out to be broken when they were read.
+    """Delete the records that :func:`fetch` made of files that turned out to be broken when they were read.
 
-    Files with a published hash stay, as their hash was right. Of the others the recorded hashes are deleted,
-    and also those files that were ``downloaded`` just now. Otherwise every later download would be compared
-    with the hash of a broken file.
+    Files with a published hash are kept, because their hash was right. For the other files, the recorded
+    hashes are deleted; otherwise every later download would be compared with the hash of a broken file. If
+    such a file is in ``downloaded``, the file is deleted as well.
 
     Parameters
     ----------
     dataset : str
     files : tuple of Remote
     downloaded : tuple of str
-        Names of the files that this process downloaded; a file that was put there by hand is never deleted.
+        Names of the files that this process downloaded. A file that a person put into the folder is never
+        deleted.
     """
     cache = folder(dataset)
     unpublished = {file.name for file in files if file.hash is None}
@@ -198,8 +201,8 @@ def _locked(cache: Path) -> Iterator[None]:
 def _unobtainable(problem: str, file: Remote, cache: Path) -> FetchError:
     by_hand = file.by_hand.strip().rstrip(".")
     return FetchError(
-        f"{problem}\nBy hand: {by_hand}. Put it at {cache / file.name}; "
-        "dataset.source=surrogate works without it."
+        f"{problem}\nBy hand: {by_hand}. Save it as {cache / file.name}. "
+        "Without the file, dataset.source=surrogate works."
     )
 
 
@@ -220,7 +223,7 @@ def _download(path: Path, file: Remote, progress: ProgressBar | None) -> None:
             raise requests.RequestException(f"HTTP {response.status_code} {response.reason}".strip())
         if response.headers.get("Content-Type", "").startswith("text/html"):
             # A login page or a page with a download button, which would otherwise be kept as the file.
-            raise requests.RequestException("the server sent a web page instead of the file")
+            raise requests.RequestException("the server sent a web page in place of the file")
 
     download = pooch.HTTPDownloader(
         progressbar=progress or False,
@@ -271,7 +274,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check(at: Path, file: Remote, path: Path) -> str:
-    """Return the hash of a file in hexadecimal, or refuse a file of another hash than expected.
+    """Return the hash of a file in hexadecimal; refuse a file with another hash than expected.
 
     Parameters
     ----------
@@ -312,7 +315,7 @@ def _recorded(cache: Path) -> dict[str, dict[str, Any]]:
         isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in content.values()
     ):
         raise InputError(
-            f"{path}: not a readable record of hashes.\nDelete it; the next load records the hashes anew."
+            f"{path}: this record of the files' hashes is damaged.\nDelete it; the next load makes a new one."
         )
     return content
 

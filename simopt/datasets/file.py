@@ -1,4 +1,4 @@
-"""A user's own recording, in any of the formats of :mod:`simopt.datasets.formats`."""
+"""Load your own recording from a file in one of the formats of :mod:`simopt.datasets.formats`."""
 
 from __future__ import annotations
 
@@ -19,49 +19,52 @@ from simopt.typing import FloatArray, LabelArray, Source
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class File(Loader, formats.Options):
-    """A recording in a file.
+    """Loader of a recording in a file.
 
-    The steps, in this order: select units and conditions while the file is read, average repetitions, treat
-    constant units, standardize, reduce to principal components.
+    ``load`` selects units and conditions while it reads the file. It then averages repetitions, treats
+    constant units, standardizes units, and reduces the responses to principal components, in this order.
 
     Parameters
     ----------
     path : str
-        An npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb file. The first row of a csv or tsv is read
-        as a header if it holds no number, names a column of ``labels``, or counts 0, 1, 2, ...
+        Path of an npy, npz, h5 or hdf5, mat, nc, csv, tsv, parquet or nwb file. The first row of a csv or tsv
+        is read as a header if it holds no number, holds a name in ``labels``, or counts 0, 1, 2, ...
     title : str
-        Name of the recording in tables and folders; empty: the name of the file without its suffix.
+        Name of the recording in tables and folders. The empty string stands for the name of the file without
+        its suffix.
     key : str or None
-        Name of the array in an npz, h5, mat (``struct.field``) or nc. None takes ``responses``, or the only
-        array there is.
+        Name of the array of responses in an npz, h5, mat or nc; ``struct.field`` names a field of a struct in
+        a mat. None takes the array ``responses``, or the only array in the file.
     axes : str, sequence of str, or None
-        Names of the array's axes, in the order of the array: time, condition (or sample, or trial), repeat,
-        unit. None takes the attribute ``axes`` of an h5 or the dimensions of an nc, else (sample, unit) or
-        (time, condition, unit).
+        Names of the array's axes, in the order of the array: time, condition (also called sample or trial),
+        repeat and unit. None takes the names in the attribute ``axes`` of an h5 or in the dimensions of an
+        nc. If the file names no axes, they are (sample, unit) or (time, condition, unit).
     labels : str, sequence of str, or None
-        The labels, one value for each condition: names of arrays or columns of the file; the name of a group
-        in an h5; or the path of a second file, csv, tsv, parquet, npy, npz or h5. None takes the group
-        ``labels`` if there is one; of an nwb, all columns of trials with text or whole numbers.
+        Where the labels are: names of arrays or columns of the file; the name of a group in an h5; or the
+        path of a second file (csv, tsv, parquet, npy, npz or h5). Each label has one value for each
+        condition. None takes the group ``labels``, if the file has it. For an nwb, None takes all columns of
+        the table of trials that hold text or whole numbers.
     average : str, sequence of str, or None
-        Names of labels. Samples with the same combination of these labels are averaged into one condition;
-        the conditions are in sorted order.
+        Names of labels. Samples with the same combination of these labels are averaged into one condition,
+        and the conditions are sorted by the labels.
     repetitions : {"average", "keep"}
-        ``keep`` also keeps the single trials behind the averages.
+        ``average`` returns only averages; ``keep`` also keeps the single trials.
     units, conditions : str, sequence of int, mapping, or None
         Which units or conditions to select: indices, a slice ``"0:50"``, the name of a mask, or ``{variable:
-        values}``. The variables of conditions are the labels. Those of units are the arrays of an npz, h5,
-        mat or nc, or the columns of the table of units of an nwb.
+        values}``. Variables of conditions are the labels. Variables of units are the arrays of an npz, h5,
+        mat or nc, or the columns of the table of units in an nwb. None selects all.
     constant_units : {"error", "drop", "keep"}
-        What to do with units that never vary.
+        What to do with units that have the same response in all samples.
     standardize : {"none", "units"}
-        ``units``: mean 0 and standard deviation 1 over samples in each unit.
+        ``units`` gives each unit mean 0 and standard deviation 1 over samples.
     components : int, float or None
-        The number of principal components to keep, or (a float up to 1) the least share of the variance that
-        they explain together.
+        An int is the number of principal components to keep. A float up to 1 is a share of the variance: the
+        fewest components that together explain it are kept. None keeps the units.
     align, window, bin : str, sequence of float, float
-        For an nwb: spikes are counted in bins of ``bin`` ms (None: one bin) over ``window`` = (start, stop)
-        ms around the time in the column ``align`` of trials (None: ``start_time``). Times at which a unit was
-        not observed (``obs_intervals``) are not taken into account.
+        Options for an nwb: spikes are counted around an event of every trial. ``align`` is the column of the
+        table of trials with the times of the event (None: ``start_time``), ``window`` is (start, stop) in ms
+        from the event, and ``bin`` is the width of a bin in ms (None: the window is one bin). If a unit was
+        not observed all the time (``obs_intervals``), it counts as silent in the rest.
 
     Raises
     ------
@@ -82,7 +85,7 @@ class File(Loader, formats.Options):
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
-            raise InputError(f"path of file is {self.path!r}; expected the name of a file.")
+            raise InputError(f"path of file is {self.path!r}; expected the path of a file.")
         if not self.title:
             object.__setattr__(self, "title", Path(self.path).stem)
         checks.options(self)
@@ -92,32 +95,32 @@ class File(Loader, formats.Options):
             if value is not None and not listed:
                 raise InputError(f"{option} of file is {value!r}; expected a name or a list of names.")
         if self.average is not None and not self.average:
-            raise InputError(f"average of file is {self.average!r}; name a label, or leave it out.")
+            raise InputError(f"average of file is {self.average!r}; expected a label or a list of labels.")
         if isinstance(self.components, float):
             checks.at_least(self.components, 0, "components of file", strict=True)
             if self.components > 1:
                 raise InputError(
-                    f"components of file is {self.components}; expected a share of the variance up to 1, or "
-                    "a whole number of components."
+                    f"components of file is {self.components}; expected a number of components (20), or "
+                    "a share of the variance up to 1.0."
                 )
         elif self.components is not None:
             checks.whole(self.components, 1, "components of file")
         nwb_only = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
         if nwb_only and Path(self.path).suffix.lower() != ".nwb":
-            raise InputError(f"{self.path}: {', '.join(nwb_only)} can be set for an nwb file only.")
+            raise InputError(f"{self.path}: {', '.join(nwb_only)} can only be set for an nwb file.")
         if self.window is not None:
             preprocess.check_window(self.window, self.bin, "file")
 
     @property
     def origin(self) -> Source:
-        """Always ``real``: recorded, or passed in."""
+        """``real`` for every file."""
         return "real"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return the kind and hash of the file and of its file of labels, and the options.
+        """Return the kinds and hashes of the file and of the file of labels, and the options, as a dict.
 
-        The kind is the suffix, as it decides which reader is used. An npy of labels has its name in the
-        identity, because that names the variable.
+        The kind of a file is its suffix, which decides how the file is read. If the labels are in an npy, its
+        name is included as well, because it is the name of the task variable.
         """
         path, table = checks.expanded(self.path, "path of file"), self._table()
         formats.check(path)
@@ -144,8 +147,9 @@ class File(Loader, formats.Options):
         Raises
         ------
         InputError
-            There is no such file, key or label; the file is broken or of another format; an option does not
-            fit its content; or its data cannot be used (NaN, too few samples, constant units).
+            The file does not exist, or does not hold the key or a label; it is broken or has another format
+            than its suffix says; an option does not fit its content; or its data cannot be used (NaN, too few
+            samples, constant units).
         """
         path = checks.expanded(self.path, "path of file")
         name = str(path)
@@ -163,7 +167,7 @@ class File(Loader, formats.Options):
     def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
         """Return the selected responses, ([time,] condition, repeat, unit), and the labels of the conditions.
 
-        Without repetitions in the file, repeat has length 1.
+        If the array in the file has no axis ``repeat``, this axis has length 1.
         """
         table = self._table()
         with formats.opened(path, self if table is None else replace(self, labels=())) as content:
@@ -173,7 +177,7 @@ class File(Loader, formats.Options):
             axes = self._axes(content, name)
             size = dict(zip(axes, array.shape, strict=True))
             if 0 in array.shape:
-                raise InputError(f"{name} has shape {array.shape}: 0 samples or units, and no responses.")
+                raise InputError(f"{name} has shape {array.shape}: 0 samples or units; at least 1 is needed.")
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
@@ -196,11 +200,11 @@ class File(Loader, formats.Options):
             try:
                 return preprocess.named_axes(content.axes, shape, name)
             except InputError as error:
-                raise InputError(f"{error} The file says so; dataset.axes=[...] overrides it.") from error
+                raise InputError(f"{error} The file names these axes; override with dataset.axes.") from error
         if len(shape) not in (2, 3):
             raise InputError(
-                f"{name} has shape {shape}; expected (samples, units) or (time, condition, unit), or "
-                "dataset.axes=[...] with a name for each axis."
+                f"{name} has shape {shape}; expected (samples, units) or (time, condition, unit). Otherwise "
+                "name every axis with dataset.axes=[...]."
             )
         return ("time", "condition", "unit")[-len(shape) :]  # two dimensions have no time
 
@@ -220,7 +224,7 @@ class File(Loader, formats.Options):
         responses : array, (..., condition, unit)
         trials : Trials or None
         labels : dict of array
-            Those that are the same for all samples that were averaged.
+            The labels that have one value for each average, (conditions,). Other labels are left out.
         """
         *_, conditions, repeats, units = array.shape
         flat = array.reshape(*array.shape[:-3], conditions * repeats, units)  # (..., trial, unit)
@@ -228,8 +232,8 @@ class File(Loader, formats.Options):
             if self.repetitions == "average":
                 return flat, None, labels
             raise InputError(
-                f"{name}: there are no repetitions to keep; say which they are, as in "
-                "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
+                f"{name}: repetitions=keep needs repetitions, but no axis or label marks them; mark them "
+                "with dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
             )
         condition: Indices = np.repeat(np.arange(conditions), repeats)
         if self.average is not None:
@@ -251,8 +255,8 @@ class File(Loader, formats.Options):
         single = single[..., present, :]
         if np.isnan(single).any():
             raise InputError(
-                f"{name}: some repetitions are NaN in part, and cannot be kept; dataset.repetitions=average "
-                "averages the values that are not NaN."
+                f"{name}: some repetitions are NaN in some units or times, so they cannot be kept; "
+                "dataset.repetitions=average averages the other values."
             )
         return responses, Trials(single, condition[present]), labels
 
@@ -267,7 +271,7 @@ class File(Loader, formats.Options):
             return preprocess.both(lambda x: x[..., ~constant], responses, trials)
         remedy = "" if constant.all() else "; dataset.constant_units=drop leaves such units out"
         raise InputError(
-            f"{name}: {constant.sum()} of {constant.size} units never vary, the first is column "
+            f"{name}: {constant.sum()} of {constant.size} units never vary; the first of them is column "
             f"{int(np.argmax(constant))}{remedy}."
         )
 

@@ -1,18 +1,19 @@
-"""What is done to responses between a file and a dataset.
+"""Turn the responses in a file into the responses of a dataset.
 
-The order of the steps is fixed, because they do not commute:
+The order of the steps is fixed, because another order would give other responses:
 
-1. Select units and conditions while the file is read. What is not selected may hold NaN or never vary, and
-   need not fit into memory.
+1. Select units and conditions while the file is read. Units and conditions that are not selected may hold NaN
+   or never vary, and need not fit into memory.
 2. Order the axes as (time, condition, repeat, unit).
-3. Average repeats, and trials of equal labels. NaN are left out of an average, so they are missing trials;
-   they are refused only in what is left after it.
-4. Drop constant units. Single trials may vary where their averages do not, so averages decide.
-5. Standardize units over the averages. Trial-to-trial noise has no part in the scale.
-6. Reduce to principal components of what the steps above return: standardized units weigh equally in them.
+3. Average repeats, and trials of equal labels. NaN stand for missing trials and are left out of the averages.
+   An average that is NaN itself is refused.
+4. Drop units whose averages are constant, even if their single trials vary.
+5. Standardize units by the mean and standard deviation of their averages. Trial-to-trial noise therefore does
+   not affect the scale.
+6. Reduce the result to its principal components. Standardized units weigh equally in them.
 
-Single trials that are kept go through the same maps as the averages from step 4 on, so that their average
-stays the responses.
+If single trials are kept, steps 4 to 6 change them in the same way as the averages, so that the averages of
+the trials remain equal to the responses.
 """
 
 from __future__ import annotations
@@ -41,12 +42,13 @@ _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 
 
 def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ...]:
-    """Return the names of an array's axes, those of :data:`AXES`, in the order of the array.
+    """Return the names of an array's axes, in the order of the array; each is a name in :data:`AXES`.
 
     Parameters
     ----------
     axes : str or sequence of str
-        ``"time,condition,unit"`` or ``[time, condition, unit]``. ``sample`` and ``trial`` mean ``condition``.
+        The names to check, for instance ``"time,condition,unit"`` or ``[time, condition, unit]``. ``sample``
+        and ``trial`` are other names of ``condition``.
     shape : tuple of int
         Shape of the array.
     name : str
@@ -55,28 +57,28 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     Raises
     ------
     InputError
-        An axis is unknown or named twice, ``condition`` or ``unit`` is missing, or the array has another
-        number of axes.
+        A name is unknown or occurs twice, ``condition`` or ``unit`` is missing, or the number of names is not
+        the number of axes of the array.
     """
     entries = axes.split(",") if isinstance(axes, str) else axes
     if not isinstance(entries, Iterable) or not all(isinstance(entry, str) for entry in entries):
-        raise InputError(f"{name}: axes is {axes!r}; expected names, such as [time,condition,unit].")
+        raise InputError(f"{name}: axes is {axes!r}; expected names such as [time,condition,unit].")
     parts = [entry.strip() for entry in entries]
     for part in parts:
         checks.one_of(part, (*AXES, *_SYNONYMS), f"axis of {name}:")
     names = tuple(_SYNONYMS.get(part, part) for part in parts)
     if len(set(names)) < len(names):
         raise InputError(
-            f"{name}: axes {parts} name an axis twice (sample and trial mean condition); call the "
-            "repetitions of a condition repeat."
+            f"{name}: axes {parts} name an axis twice (sample and trial both mean condition); an axis of "
+            "repetitions is called repeat."
         )
     for needed in ("unit", "condition"):
         if needed not in names:
             raise InputError(
-                f"{name}: axes {parts} lack {needed}; call the time bins of one continuous recording sample."
+                f"{name}: axes {parts} lack {needed}; call time bins of a continuous recording sample."
             )
     if len(names) != len(shape):
-        raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes names {len(names)}.")
+        raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes has {len(names)} names.")
     return names
 
 
@@ -86,8 +88,9 @@ def check_window(window: Any, width: Any, name: str, *, whole: bool = False) -> 
     Parameters
     ----------
     window : any
+        The value to check.
     width : float or None
-        Width of a bin in ms; None: the whole window is one bin.
+        Width of a bin in ms. None makes the whole window one bin.
     name : str
         Name of the dataset, for error messages.
     whole : bool
@@ -110,7 +113,7 @@ def check_window(window: Any, width: Any, name: str, *, whole: bool = False) -> 
     if abs(bins - round(bins)) > 1e-9 * bins or round(bins) < 1:
         widths = range(1, min(stop - start, 1000) + 1) if whole else ()
         fitting = ", ".join(str(k) for k in widths if not (stop - start) % k)
-        choices = f"; these do: {fitting}" if whole else ""
+        choices = f"; these widths do: {fitting}" if whole else ""
         raise InputError(
             f"bin of {name} is {width}; it does not divide the window of {stop - start:g} ms{choices}."
         )
@@ -119,25 +122,25 @@ def check_window(window: Any, width: Any, name: str, *, whole: bool = False) -> 
 def select(
     selection: Selection | None, size: int, variable: Callable[[str], LabelArray], what: str
 ) -> Indices:
-    """Return the indices along an axis that a selection stands for, (selected,).
+    """Return the indices along an axis that a selection describes, an array of shape (selected,).
 
     Parameters
     ----------
     selection : str, sequence of int, mapping, or None
-        Indices, in the order in which to return them; a slice, ``"0:50"``; the name of a mask, a variable
-        that is 1 for the selected and 0 for the others; or ``{variable: values}``, where all conditions must
-        hold. None selects all.
+        One of: a list of indices, which is returned in its order; a slice such as ``"0:50"``; the name of a
+        mask, which is a variable with 1 for selected and 0 for other indices; or a mapping ``{variable:
+        values}``, which selects the indices at which every variable has one of its values. None selects all.
     size : int
         Length of the axis.
     variable : callable
-        Maps a name to the values of a variable along the axis, (size,).
+        Maps the name of a variable to its values along the axis, (size,).
     what : str
-        What is selected, for error messages: ``units of data.npy``.
+        What is selected, for error messages, for instance ``units of data.npy``.
 
     Raises
     ------
     InputError
-        There is no such index, value or variable, or nothing is selected.
+        An index, value or variable does not exist, or nothing is selected.
     """
     if selection is None:
         return np.arange(size)
@@ -156,9 +159,9 @@ def select(
             )
         for index in selection:
             if index not in range(size):
-                raise InputError(f"{what}: there is no index {index}; they run from 0 to {size - 1}.")
+                raise InputError(f"{what}: there is no index {index}; indices run from 0 to {size - 1}.")
         if len(set(selection)) < len(selection):
-            raise InputError(f"{what}: {list(selection)!r} holds an index twice; name each index once.")
+            raise InputError(f"{what}: {list(selection)!r} holds an index twice; give each index once.")
         chosen = np.array(selection, dtype=np.intp)
     if chosen.size == 0:
         raise InputError(f"{what}: {selection!r} selects none of the {size}; select at least one.")
@@ -166,7 +169,7 @@ def select(
 
 
 def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: str) -> LabelArray:
-    """Return a variable, and say in errors what it was to select."""
+    """Return the values of a variable; an error names ``what`` they should have selected."""
     try:
         values = variable(name)
     except InputError as error:
@@ -176,7 +179,7 @@ def _along(variable: Callable[[str], LabelArray], name: str, size: int, what: st
 
 
 def _is_among(values: LabelArray, accepted: object, what: str) -> npt.NDArray[np.bool_]:
-    """Return for each value whether it is one of those accepted, (size,); each of these must occur."""
+    """Return for each value whether it is accepted, (size,); refuse an accepted value that does not occur."""
     listed = (
         list(accepted) if isinstance(accepted, Sequence) and not isinstance(accepted, str) else [accepted]
     )
@@ -200,17 +203,17 @@ def _named(selection: str, size: int, variable: Callable[[str], LabelArray], wha
         mask = _along(variable, selection, size, what)
         if not np.isin(mask, (0, 1)).all():
             raise InputError(
-                f"{what}: {selection} is no mask (0 or 1, false or true); say {{{selection}: VALUE}}."
+                f"{what}: {selection} is no mask of 0 and 1; select by its values: {{{selection}: VALUE}}."
             )
         return np.flatnonzero(mask)
     parts = slice(*(None if part is None else int(part) for part in match.groups()))
     if parts.step == 0:
-        raise InputError(f"{what}: the slice {selection!r} has step 0; expected another step.")
+        raise InputError(f"{what}: the slice {selection!r} has step 0; expected a step other than 0.")
     return np.arange(size)[parts]
 
 
 def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
-    """Return a copy of the part of an array that indices along each axis select: ``array[np.ix_(*chosen)]``.
+    """Return a copy of the selected part of an array, ``array[np.ix_(*chosen)]``.
 
     Little more than the selected part is read or held in memory.
 
@@ -218,7 +221,7 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     ----------
     array : array, memory map or HDF5 dataset
     chosen : sequence of array of int
-        Indices along each axis, at least one, in any order.
+        For each axis the selected indices: at least one, in any order.
 
     Returns
     -------
@@ -251,21 +254,22 @@ def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
 
 
 def as_labels(values: Any, what: str) -> LabelArray:
-    """Return labels as int64 if they are whole numbers, else as text or as they are, (conditions,).
+    """Return labels in one common form, an array of shape (conditions,), whatever format stored them.
 
-    Formats store the same labels in different ways; here they become equal.
+    Floats that are whole numbers become int64, and bytes and characters become text. Other numbers, booleans
+    and text keep their type.
 
     Parameters
     ----------
     values : array or sequence
-        Numbers, booleans, text, bytes in UTF-8, or a matrix of single characters.
+        Numbers, booleans, text, bytes in UTF-8, or a matrix of single characters (one row for each label).
     what : str
         Name of the file and the label, for error messages.
 
     Raises
     ------
     InputError
-        A value is missing, or neither a number nor text.
+        A value is missing, or is neither a number nor text.
     """
     array = np.asarray(values)
     if array.dtype == "S1" and array.ndim == 2:  # netCDF 3 has no strings: a row of characters is a text
@@ -277,7 +281,7 @@ def as_labels(values: Any, what: str) -> LabelArray:
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8")
     if array.dtype.kind not in "iufbU":
-        raise InputError(f"{what} has dtype {array.dtype}; expected numbers or text, none missing.")
+        raise InputError(f"{what} has dtype {array.dtype}; expected numbers or text, with no value missing.")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise InputError(f"{what} holds NaN or infinite values; every condition needs a label.")
@@ -289,28 +293,30 @@ def as_labels(values: Any, what: str) -> LabelArray:
 
 
 def combine(labels: Mapping[str, LabelArray]) -> Indices:
-    """Return the number of the combination of labels that each trial has, (trial,).
+    """Return for each trial the index of its combination of labels, an array of shape (trial,).
 
-    Combinations are numbered from 0 in sorted order; the first label is the most significant.
+    The combinations that occur are sorted by the first label, then the second, and so on, and are counted
+    from 0 in this order.
     """
     codes = [np.unique(values, return_inverse=True)[1] for values in labels.values()]
     return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
 
 
 def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
-    """Return the mean over the trials of each condition without the NaN, (..., condition, unit).
+    """Return the mean over the trials of each condition, with NaN left out.
 
     Parameters
     ----------
     responses : array, (..., trial, unit)
     condition : array of int, (trial,)
-        The condition of each trial. Every number up to the largest must occur.
+        The index of each trial's condition, counted from 0. Every index up to the largest must occur.
     name : str
         Name of the responses, for error messages.
 
     Returns
     -------
-    array of the dtype of ``responses``
+    array, (..., condition, unit)
+        Its dtype is that of ``responses``.
 
     Raises
     ------
@@ -321,7 +327,7 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
     if not counts.all():
         *_, empty, unit = (int(index) for index in np.argwhere(counts == 0)[0])
         raise InputError(
-            f"{name}: every repetition of condition {empty} is NaN in unit {unit}; leave out one of the two."
+            f"{name}: every trial of condition {empty} is NaN in unit {unit}; drop this unit or condition."
         )
     return mean.astype(responses.dtype)
 
@@ -334,15 +340,16 @@ def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def standardize(responses: FloatArray, trials: Trials | None = None) -> tuple[FloatArray, Trials | None]:
-    """Return responses with mean 0 and standard deviation 1 over samples in each unit.
+    """Return responses with mean 0 and standard deviation 1 over samples in each unit, and the trials.
 
-    Constant units become 0.
+    The responses of constant units become 0.
 
     Parameters
     ----------
     responses : array, (samples, units) or (time, condition, unit)
     trials : Trials, optional
-        Shifted and scaled like the responses, so that their average stays the responses.
+        Single trials. They are shifted and scaled like the responses, so that their averages remain equal to
+        the responses.
     """
     flat = checks.flatten(responses)
     mean = flat.mean(axis=0, dtype=np.float64)
@@ -354,22 +361,29 @@ def standardize(responses: FloatArray, trials: Trials | None = None) -> tuple[Fl
 def reduce(
     responses: FloatArray, components: int | float, name: str, trials: Trials | None = None
 ) -> tuple[FloatArray, Trials | None]:
-    """Return the scores of the first principal components, centered, (..., component).
+    """Project responses and their trials onto the first principal components of the responses.
 
     Parameters
     ----------
     responses : array, (samples, units) or (time, condition, unit)
     components : int, or float up to 1
-        The number of components, or the least share of the variance that they must explain together.
+        An int is the number of components. A float is a share of the variance: the fewest components that
+        together explain it are taken.
     name : str
         Name of the responses, for error messages.
     trials : Trials, optional
-        Projected onto the same components.
+        Single trials, which are projected onto the same components.
+
+    Returns
+    -------
+    projected : array, (samples, components) or (time, condition, component)
+        Each component has mean 0 over samples.
+    trials : Trials or None
 
     Raises
     ------
     InputError
-        The responses have fewer components.
+        The responses have fewer components than ``components``.
     """
     from simopt.components import principal_components  # which imports torch
 
@@ -384,7 +398,7 @@ def reduce(
     else:
         count = components
     if count > len(pcs.values):
-        raise InputError(f"{name} has {len(pcs.values)} principal components; dataset.components is {count}.")
+        raise InputError(f"{name} has {len(pcs.values)} PCs, but dataset.components is {count}; lower it.")
     mean = flat.mean(axis=0, dtype=np.float64)
     # X = U diag(s) V' and scores = U diag(s), up to a factor: X' scores = V diag(s^2) is V, (units, count),
     # once its columns are divided by their lengths.
@@ -398,6 +412,6 @@ def reduce(
 def both(
     change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
 ) -> tuple[FloatArray, Trials | None]:
-    """Apply the same map over units to the responses and to their single trials, if there are any."""
+    """Apply ``change`` to the responses and, unless ``trials`` is None, to the responses of the trials."""
     changed = None if trials is None else Trials(change(trials.responses), trials.condition)
     return change(responses), changed

@@ -1,4 +1,4 @@
-"""The published recordings: the real data if they are in the cache or can be fetched, else a surrogate."""
+"""The base class of the published recordings, which load either the real data or a surrogate."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from simopt.typing import FloatArray, LabelArray, Source
 
 @dataclass(frozen=True, kw_only=True)
 class Recording(Loader):
-    """One published recording.
+    """Base class of the loaders of published recordings.
 
     Parameters
     ----------
     source : {"auto", "real", "surrogate"}
-        ``real`` takes the recording, and downloads it if it is not in the cache. ``auto`` takes the recording
-        if it is in the cache, else the surrogate with a warning; it never downloads.
+        ``real`` takes the recording, and downloads it if it is not in the cache. ``auto`` never downloads: it
+        takes the recording if it is in the cache, and otherwise takes the surrogate and warns. A surrogate is
+        Gaussian data with the PC spectrum and shape of the recording.
     seed : int
         Seed of the surrogate.
     """
@@ -49,7 +50,7 @@ class Recording(Loader):
 
     @abstractmethod
     def planted(self) -> Sequence[Planted]:
-        """Return the surrogate's task variables: their labels, and how much of each lies in which PCs."""
+        """Return the task variables of the surrogate, with their labels and the PCs that carry them."""
 
     @abstractmethod
     def read(self, folder: Path) -> Dataset:
@@ -62,19 +63,21 @@ class Recording(Loader):
 
     @property
     def origin(self) -> Source:
-        """The source that ``load`` will take; for ``auto`` it depends on the cache."""
+        """The source that ``load`` would take now: ``real`` or ``surrogate``."""
         return "real" if self.source == "real" or (self.source == "auto" and self.available) else "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return the hashes of the recording's files with the options, or what determines the surrogate.
+        """Return a dict of plain values that identifies the data.
 
-        A published hash is taken without reading the file: ``load`` refuses a file of another hash. If a file
-        has no published hash and is not in the cache, ``source=real`` downloads the recording here.
+        For the real recording these are the hashes of its files, and the options. For the surrogate they are
+        all numbers that determine it. If the hash of a file is published, it is used without reading the
+        file, because ``load`` refuses a file with another hash. If a file has no published hash and is not in
+        the cache, this method downloads the recording.
 
         Raises
         ------
         InputError, FetchError
-            As :meth:`load`.
+            In the cases in which :meth:`load` raises them.
         """
         if self.origin == "surrogate":
             self._refuse_options()
@@ -100,7 +103,7 @@ class Recording(Loader):
         Parameters
         ----------
         progress : ProgressBar, optional
-            Told how far each download is.
+            A bar that shows the progress of each download.
 
         Raises
         ------
@@ -108,7 +111,7 @@ class Recording(Loader):
             A file has another hash or layout than expected, or the options do not fit the recording. A broken
             download is not kept.
         FetchError
-            The recording can be neither found nor downloaded.
+            A file is not in the cache and cannot be downloaded.
         """
         missing = tuple(file.name for file in self.files if not fetch.cached(self.name, (file,)))
         folder = fetch.fetch(self.name, self.files, progress=progress)
@@ -130,23 +133,23 @@ class Recording(Loader):
         return True
 
     def load(self) -> Dataset:
-        """Return the recording or its surrogate, as ``source`` says.
+        """Return the recording or its surrogate, depending on ``source``.
 
         Raises
         ------
         InputError
-            A file in the cache has another hash or layout than expected; or the surrogate would be taken, and
-            an option is set that only the real recording has.
+            A file in the cache has another hash or layout than expected; or the surrogate would be taken, but
+            an option is set that only applies to the real recording.
         FetchError
-            ``source`` is ``real``, and the recording can be neither found nor downloaded.
+            ``source`` is ``real``, but a file is not in the cache and cannot be downloaded.
         """
         if self.origin == "real":
             return self.real()
         self._refuse_options()
         if self.source == "auto":
             warn(
-                f"{self.name} is a SURROGATE: Gaussian data with the published PC spectrum and planted "
-                f"labels, not the recording. `simopt datasets fetch {self.name}` downloads the recording; "
+                f"{self.name} is a SURROGATE, not the recording: Gaussian data with the published PC "
+                f"spectrum and planted labels. `simopt datasets fetch {self.name}` downloads the recording; "
                 "dataset.source=surrogate takes the surrogate without this warning.",
                 SurrogateWarning,
             )
@@ -155,14 +158,14 @@ class Recording(Loader):
     def dataset(
         self, responses: FloatArray, labels: Mapping[str, LabelArray], trials: Trials | None = None
     ) -> Dataset:
-        """Return responses and labels of the real recording as a dataset with its name and citation."""
+        """Return a dataset of the real recording's responses and labels, with its name and citation."""
         return Dataset(self.name, responses, labels, "real", self.citation, trials)
 
     def _refuse_options(self) -> None:
         """Refuse options that only the real recording has, before its surrogate is taken."""
         if altered := self._altered():
             raise InputError(
-                f"{self.name}: {', '.join(altered)} can be set for the real recording only, but here its "
+                f"{self.name}: {', '.join(altered)} can only be set for the real recording, but its "
                 f"surrogate would be taken. `simopt datasets fetch {self.name}` downloads the recording."
             )
 

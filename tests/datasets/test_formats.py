@@ -363,8 +363,8 @@ BAD = {
     "virtual": (virtual, {}, "/responses .*other files"),
     "ragged h5": (ragged_h5, {}, "Python objects"),
     "axes attribute": (lambda p: h5(p, "x,y", responses=FLAT), {}, "'x'.*dataset.axes"),
-    "axes attribute, count": (lambda p: h5(p, "time,condition,unit", responses=FLAT), {}, " names 3"),
-    "axes option": (lambda p: npy(p, FLAT), {"axes": ["time", "condition", "unit"]}, " names 3"),
+    "axes attribute, count": (lambda p: h5(p, "time,condition,unit", responses=FLAT), {}, " has 3 names"),
+    "axes option": (lambda p: npy(p, FLAT), {"axes": ["time", "condition", "unit"]}, " has 3 names"),
     "label one too few": (
         lambda p: h5(p, responses=FLAT, labels__x=np.arange(7)),
         {},

@@ -142,7 +142,7 @@ def test_missing_variables_and_broken_files(tmp_path: Path) -> None:
         ({"window": "ab"}, "window of hatsopoulos is 'ab'"),
         (
             {"bin": 60},
-            "bin of hatsopoulos is 60; it does not divide the window of 500 ms; these do: 1, 2, 4, 5",
+            "bin of hatsopoulos is 60; it does not divide the window of 500 ms; these widths do: 1, 2, 4, 5",
         ),
         ({"bin": 0}, "bin of hatsopoulos is 0"),
         ({"smooth": -1}, "smooth of hatsopoulos is -1"),

@@ -37,7 +37,7 @@ def test_axes_by_name(axes: object, expected: tuple[str, ...]) -> None:
         ("condition,trial,unit", r"\['condition', 'trial', 'unit'\] .*repeat"),
         ("time,unit", "lack condition; .*sample"),
         ("time,repeat,condition", "lack unit"),
-        ("condition,unit", r"x has shape \(2, 3, 4\), 3 axes; dataset.axes names 2"),
+        ("condition,unit", r"x has shape \(2, 3, 4\), 3 axes; dataset.axes has 2 names"),
         ("", "axis of x: ''"),
         ([0, 1, 2], r"axes is \[0, 1, 2\]; .*\[time,condition,unit\]"),
         (3, r"axes is 3; .*\[time,condition,unit\]"),
@@ -187,7 +187,7 @@ def test_components_keep_distances_variance_and_the_average_of_trials(rng: np.ra
     for k in range(6):
         assert preprocess.reduce(responses, float(share[k]), "x")[0].shape[-1] == k + 1
         assert preprocess.reduce(responses, float(share[k]) - 1e-6, "x")[0].shape[-1] == k + 1
-    with pytest.raises(InputError, match="x has 6 .*dataset.components is 7"):
+    with pytest.raises(InputError, match="x has 6 PCs.*dataset.components is 7"):
         preprocess.reduce(responses, 7, "x")
     with pytest.raises(InputError, match="x .*8 samples"):
         preprocess.reduce(np.ones((2, 4, 6)), 1, "x")
