@@ -1,14 +1,15 @@
-"""Brain-Score assemblies: netCDF4 files of units x presentations, averaged while they are read.
+"""Read Brain-Score assemblies: netCDF4 files of units x presentations, averaged while they are read.
 
-An assembly is an ``xarray.DataArray`` that xarray wrote to netCDF4, which is HDF5. Its layout:
+An assembly is an ``xarray.DataArray`` that xarray wrote to a netCDF4 file, which is an HDF5 file. It holds:
 
 - One array of numbers, with the dimensions neuroid (unit), presentation and possibly time_bin in any order.
   Its name differs between files: ``data``, the assembly's name, or ``__xarray_dataarray_variable__``.
-- Coordinates: arrays along one dimension, such as ``image_id`` of a presentation or ``region`` of a neuroid.
-  xarray cannot store a pandas MultiIndex, so its levels are stored as coordinates one by one.
-- The names of dimensions are those of the HDF5 dimension scales attached to each axis.
+- Coordinates, which are arrays along one dimension: for instance ``image_id`` has a value for each
+  presentation, and ``region`` for each neuroid. xarray cannot store a pandas MultiIndex, so each of its
+  levels is a coordinate.
+- A name for each dimension, which is the name of the HDF5 dimension scale attached to the axis.
 
-The labels of the stimuli may be missing from the assembly; they are then in a csv of the stimulus set.
+If the assembly does not hold the labels of the stimuli, a csv of the stimulus set holds them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
 STIMULUS = ("stimulus_id", "image_id")
-"""Names of the column of stimulus ids: the current one, and the one of older files."""
+"""Names of the column of stimulus ids: first the current name, then the name in older files."""
 _STORE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
 _BLOCK = 2**24  # values of single presentations in memory at once: 128 MB in float64
 _DIMENSIONS = ("time_bin", "presentation", "neuroid")
@@ -51,17 +52,17 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
     name : str
         Name of the file in the store and in the cache.
     sha1 : str
-        The published hash.
+        The published SHA-1 of the file, in hexadecimal.
     size : str
         Approximate size, for display.
     earlier : str
-        The address at which the file was published before, for errors.
+        The address at which the file was published before. Errors show it.
     """
     return Remote(
         name=name,
         url=_STORE + name,
         by_hand=f"{earlier} had the same file; or load it once with the package brainscore_vision and copy "
-        f"{name} from its folder ~/.brainio.",
+        f"{name} from the folder ~/.brainio.",
         hash=f"sha1:{sha1}",
         size=size,
     )
@@ -69,14 +70,14 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
 
 @dataclass(frozen=True, kw_only=True)
 class AssemblyRecording(Recording):
-    """A recording with two files, in this order: an assembly, and the table of its stimuli.
+    """Base class of the recordings in two files: an assembly, and a csv with the table of its stimuli.
 
     Parameters
     ----------
     region : str
-        One of ``regions``; ``all`` takes every unit.
+        The region whose units to take, one of ``regions``. ``all`` takes every unit.
     repetitions : {"average", "keep"}
-        ``keep`` also keeps the single trials.
+        ``average`` returns only averages; ``keep`` also keeps the single trials.
     """
 
     region: str = "all"
@@ -85,32 +86,32 @@ class AssemblyRecording(Recording):
     licence = "not stated; public Brain-Score assembly"
     regions: ClassVar[tuple[str, ...]]
     variables: ClassVar[tuple[tuple[str, str], ...]]
-    """Pairs of a task variable and its name in the files."""
+    """Pairs of the name of a task variable in simopt and its name in the files."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.one_of(self.region, self.regions, f"region of {self.name}")
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the range of time indices, (start, stop), of each bin of the dataset.
+        """Return a list with the range of time indices, (start, stop), of each bin of the dataset.
 
-        By default the recording has one time, or no time axis.
+        This method is for recordings with a single time or without a time axis; others override it.
         """
         if assembly.length("time_bin") != 1:
             raise InputError(
-                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} has one."
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} must have 1."
             )
         return [(0, 1)]
 
     def read(self, folder: Path) -> Dataset:
         """Read the recording from the folder that holds its files.
 
-        A label is taken from the assembly if it is in there, else from the table of stimuli.
+        Labels that the assembly does not hold are taken from the table of stimuli.
 
         Raises
         ------
         InputError
-            A file is missing, broken, or of another layout, or the recording does not have the window or bin.
+            A file is missing, broken, or has another layout; or the window or bin does not fit the recording.
         """
         recording, table = (folder / file.name for file in self.files)
         with opened(recording) as assembly:
@@ -125,17 +126,17 @@ class AssemblyRecording(Recording):
 
 @dataclass(frozen=True)
 class Assembly:
-    """An open assembly, as :func:`opened` returns it.
+    """An open assembly; :func:`opened` returns it.
 
     Attributes
     ----------
     path : Path
     content : Content
-        The array, not read yet.
+        The array of responses, which is not read yet.
     dims : tuple of str
-        Names of the array's dimensions, in its order: presentation, neuroid, and possibly time_bin.
+        Names of the array's dimensions (presentation, neuroid, and possibly time_bin), in the array's order.
     coordinates : dict of h5py.Dataset
-        The datasets in the group of the array and in the root, by name.
+        The HDF5 datasets in the root and in the group of the array, by name.
     """
 
     path: Path
@@ -144,39 +145,41 @@ class Assembly:
     coordinates: Mapping[str, h5py.Dataset]
 
     def length(self, dimension: str) -> int:
-        """Return the length of a dimension, 1 if the array does not have it."""
+        """Return the length of a dimension, or 1 if the array does not have this dimension."""
         shape = self.content.array.shape
         return int(shape[self.dims.index(dimension)]) if dimension in self.dims else 1
 
     def coordinate(self, name: str, dimension: str) -> LabelArray:
-        """Return a coordinate: one value, text or number, for each index of a dimension.
+        """Return the values of a coordinate, text or numbers: one value for each index of a dimension.
 
         Raises
         ------
         InputError
-            There is no coordinate of this name, or it belongs to another dimension.
+            The file has no coordinate of this name, or the coordinate belongs to another dimension.
         """
         coordinate = self.coordinates.get(name)
         # The first dimension decides: text may be stored as a matrix of characters with a second dimension.
         # A coordinate without a scale ("") is accepted, and its length checked.
         if coordinate is None or dimensions(coordinate)[:1] not in (("",), (dimension,)):
-            raise InputError(f"{self.path}: expected a coordinate {name!r} of dimension {dimension!r}.")
+            raise InputError(f"{self.path}: has no coordinate {name!r} along the dimension {dimension!r}.")
         values = as_labels(stored(coordinate, self.path), f"{self.path}: {name!r}")
         check_length(values, self.length(dimension), f"{self.path}: {name!r}", f"of dimension {dimension!r}")
         return values
 
     @cached_property
     def stimuli(self) -> tuple[LabelArray, LabelArray]:
-        """The ids of the stimuli, (conditions,), and the index of the one that each presentation showed.
+        """The ids of the stimuli, (conditions,), and the index of each presentation's stimulus in them.
 
-        The ids are in ascending order. This is the order of the conditions, whatever the order of
-        presentation was.
+        The ids are in ascending order, which is the order of the conditions in the dataset. The indices have
+        the shape (presentations,).
         """
         name = next((name for name in STIMULUS if name in self.coordinates), STIMULUS[-1])
         return np.unique(self.coordinate(name, "presentation"), return_inverse=True)
 
     def units(self, region: str) -> LabelArray:
-        """Return the indices of the units of a region, ascending; ``all`` takes every unit.
+        """Return the indices of the units in a region, in ascending order.
+
+        The region ``all`` has every unit.
 
         Raises
         ------
@@ -189,24 +192,24 @@ class Assembly:
         units = np.flatnonzero(regions == region)
         if units.size == 0:
             present = ", ".join(map(str, np.unique(regions)))
-            raise InputError(f"{self.path}: no unit in region {region}; there are units in {present}.")
+            raise InputError(f"{self.path}: no unit is in region {region}; there are units in {present}.")
         return units
 
     def labels(self, variables: Sequence[tuple[str, str]], table: Path) -> dict[str, LabelArray]:
-        """Return the labels of the conditions by task variable, (conditions,) each.
+        """Return a dict that maps each task variable to its labels, an array of shape (conditions,).
 
         Parameters
         ----------
         variables : sequence of (str, str)
-            Task variables and their names in the files. A coordinate of the assembly is taken first, else a
-            column of the table of stimuli, which is opened only then.
+            Pairs of the name of a task variable in simopt and its name in the files. If the assembly has no
+            coordinate of the second name, the labels are the column of that name in ``table``.
         table : Path
-            The csv of the stimulus set.
+            The csv of the stimulus set. It is only opened if it is needed.
 
         Raises
         ------
         InputError
-            A variable is in neither file, or differs between repetitions of a stimulus.
+            A variable is in neither file, or its value differs between repetitions of a stimulus.
         """
         labels = {}
         ids, condition = self.stimuli
@@ -219,7 +222,7 @@ class Assembly:
             changed = labels[variable][condition] != values
             if changed.any():
                 stimulus = ids[condition[np.argmax(changed)]]
-                raise InputError(f"{self.path}: {name!r} is not the same in all repetitions of {stimulus}.")
+                raise InputError(f"{self.path}: {name!r} differs between repetitions of stimulus {stimulus}.")
         return labels
 
     def responses(
@@ -232,9 +235,10 @@ class Assembly:
 
         Parameters
         ----------
-        units : array of int, ascending
+        units : array of int
+            Indices of the units to read, in ascending order.
         bins : sequence of (start, stop)
-            Ranges of time indices; each bin starts where the one before it stops.
+            The range of time indices of each bin. Each bin starts where the previous bin stops.
         keep : bool
             Whether to return the single presentations as well.
 
@@ -242,13 +246,14 @@ class Assembly:
         -------
         responses : array of float64, (bins, conditions, units)
         trials : Trials or None
-            (bins, presentations, units), in the order of the file; float32 if the file has floats of at
-            most 32 bits.
+            The single presentations, (bins, presentations, units), in the order of the file. They are float32
+            if the file has floats of at most 32 bits, else float64. None if ``keep`` is false.
 
         Raises
         ------
         InputError
-            In a unit every repetition of a stimulus is missing; or one is missing, and ``keep`` is true.
+            A unit lacks a value in every repetition of a stimulus; or ``keep`` is true, and a unit lacks a
+            value in any repetition.
         """
         (ids, condition), first = self.stimuli, bins[0][0]
         times = np.arange(first, bins[-1][1])
@@ -267,7 +272,7 @@ class Assembly:
                 row, unit = empty[0][-2:]
                 missing = (
                     "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
-                    "such values out."
+                    "missing values out."
                     if keep
                     else f"any repetition of stimulus {ids[row]}."
                 )
@@ -285,7 +290,7 @@ class Assembly:
         return responses, None if trials is None else Trials(trials, condition)
 
     def _values(self, times: LabelArray, units: LabelArray) -> FloatArray:
-        """Read the values at some times of some units, (time, presentation, unit), missing ones as NaN."""
+        """Read the values at ``times`` of ``units``, (time, presentation, unit); missing values are NaN."""
         presentations = np.arange(self.length("presentation"))
         chosen = {"time_bin": times, "neuroid": units, "presentation": presentations}
         values = self.content.take([chosen[name] for name in self.dims]).astype(np.float64)
@@ -297,13 +302,14 @@ class Assembly:
 def opened(path: Path) -> Iterator[Assembly]:
     """Open an assembly for the ``with`` block.
 
-    The responses are the only array of numbers with two or more dimensions that is not a coordinate. Links to
-    other files are not followed.
+    The array of responses is the only array of numbers with two or more dimensions that is not a coordinate.
+    Links to other files are not followed.
 
     Raises
     ------
     InputError
-        There is no such file, it is broken (also if that shows only while it is read), or has another layout.
+        The file does not exist, has another layout, or is broken. If the damage only shows when values are
+        read, the error is raised inside the ``with`` block.
     """
     with formats.opened(path, formats.Options(labels=())) as content:
         array: Any = content.array
@@ -320,12 +326,20 @@ def opened(path: Path) -> Iterator[Assembly]:
 
 
 def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
-    """Return one column of the csv of a stimulus set, (conditions,), in the order of ``ids``.
+    """Return a column of the csv of a stimulus set, an array of shape (conditions,).
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Name of the column.
+    ids : array, (conditions,)
+        Ids of the stimuli whose values to return, in the order of the result.
 
     Raises
     ------
     InputError
-        There is no such file or column; or a stimulus is missing, there twice, or without a value.
+        The file or column does not exist; or a stimulus has no row, several rows, or no value.
     """
     formats.check(path, (".csv",))
     with readable(path, ".csv"):
@@ -333,15 +347,15 @@ def column(path: Path, name: str, ids: LabelArray) -> LabelArray:
     key = next((key for key in STIMULUS if key in header), STIMULUS[-1])
     for needed in (key, name):
         if needed not in header:
-            raise InputError(f"{path}: no column {needed!r}; there are: {', '.join(header)[:200]}.")
+            raise InputError(f"{path}: has no column {needed!r}; it has: {', '.join(header)[:200]}.")
     id_column, value_column = header.index(key), header.index(name)
     values = {row[id_column]: row[value_column] for _, row in rows}
     counts = Counter(row[id_column] for _, row in rows)
     for stimulus in map(str, ids):
         if counts[stimulus] > 1:
-            raise InputError(f"{path}: {counts[stimulus]} rows for stimulus {stimulus!r}; expected one.")
+            raise InputError(f"{path}: has {counts[stimulus]} rows for stimulus {stimulus!r}; expected 1.")
         if not values.get(stimulus):
             raise InputError(
-                f"{path}: no {name} for stimulus {stimulus!r} of the recording; expected a value."
+                f"{path}: has no {name} for stimulus {stimulus!r} of the recording; expected a value."
             )
     return np.array([values[str(stimulus)] for stimulus in ids])

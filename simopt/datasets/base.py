@@ -47,7 +47,7 @@ def readable(what: Path | str, kind: str) -> Iterator[None]:
 def in_this_file(item: Any, path: Path | str) -> Any:
     """Return ``item``, an h5py.Dataset, unless its numbers are in other files or were never written."""
     if item.external or item.is_virtual:
-        raise InputError(f"{path}: the numbers of {item.name} are in other files; copy them into this file.")
+        raise InputError(f"{path}: {item.name} is stored in other files; copy its numbers into this file.")
     # A dataset may have any shape without being written: reading it would fill the memory with zeros.
     checks.unpacked(item.nbytes, item.id.get_storage_size(), f"{path}: {item.name}")
     return item

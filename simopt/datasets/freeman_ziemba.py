@@ -1,4 +1,4 @@
-"""FreemanZiemba2013: macaque V1 and V2, 2 time bins x 135 texture images x 205 units."""
+"""Load FreemanZiemba2013: macaque V1 and V2, 2 time bins x 135 texture images x 205 units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STIMULI = "stimulus_FreemanZiemba2013_aperture-public.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class FreemanZiemba(AssemblyRecording):
-    """Responses to 135 images of textures and spectrally matched noise, repetitions averaged.
+    """Loader of responses to 135 images of textures and of noise with the same spectra.
 
     Responses are spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin. Images are
     in the order of their ids, units in the order of the file. Labels: ``texture_type`` (2 classes, noise and
@@ -28,13 +28,13 @@ class FreemanZiemba(AssemblyRecording):
     Parameters
     ----------
     region : {"all", "V1", "V2"}
-        All 205 units, 102 of V1, or 103 of V2.
-    window : (first, last)
-        In ms from the onset of the image, whole numbers.
+        The region whose units to take: 102 units of V1, 103 of V2, or all 205.
+    window : (start, stop)
+        Time window in ms from the onset of the image, as whole numbers.
     bin : int
-        Width of a bin in ms; must divide the window.
+        Width of a bin in ms. It must divide the window.
     repetitions : {"average", "keep"}
-        ``keep`` also keeps the 2700 single trials.
+        ``average`` returns only averages; ``keep`` also keeps the 2700 single trials.
 
     References
     ----------
@@ -71,37 +71,37 @@ class FreemanZiemba(AssemblyRecording):
         preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
-        """Return the texture type, noise and texture alternating."""
+        """Return the texture type, a variable in which noise and texture alternate from image to image."""
         # By trial: the published decoder reaches the published accuracy, 0.61, within 0.03.
         return [Planted("texture_type", np.arange(135) % 2, strength=0.5, center=6, width=1)]
 
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
-        """Return the range of time indices, (start, stop), of each bin of the window.
+        """Return a list with the range of time indices, (start, stop), of each bin of the window.
 
         Raises
         ------
         InputError
-            The file's time bins are no times in ms or leave gaps, or the window or bin does not fit them.
+            The file's time bins are not given in ms or leave gaps, or the window or bin does not fit them.
         """
         starts = assembly.coordinate("time_bin_start", "time_bin")
         ends = assembly.coordinate("time_bin_end", "time_bin")
         if starts.dtype.kind not in "iuf" or ends.dtype.kind not in "iuf" or not (starts < ends).all():
-            raise InputError(f"{assembly.path}: time_bin_start is not before time_bin_end, both in ms.")
+            raise InputError(f"{assembly.path}: time_bin_start must be less than time_bin_end, in ms.")
         if not (starts[1:] == ends[:-1]).all():
-            raise InputError(f"{assembly.path}: time_bin_end of a bin is not time_bin_start of the next.")
+            raise InputError(f"{assembly.path}: time_bin_end of a bin must be time_bin_start of the next.")
         edges = np.append(starts, ends[-1])  # bin i of the file is [edges[i], edges[i + 1]) ms
         first, last = self.window
         if first < edges[0] or last > edges[-1]:
             raise InputError(
-                f"window of {self.name} is [{first}, {last}] ms; the recording has {edges[0]:g} to "
-                f"{edges[-1]:g} ms."
+                f"window of {self.name} is [{first}, {last}] ms; it must be within the {edges[0]:g} to "
+                f"{edges[-1]:g} ms that were recorded."
             )
         borders = np.arange(first, last + 1, self.bin)
         # A border of the dataset's bins must be an edge of the file's bins, as these cannot be split.
         indices = np.searchsorted(edges, borders)
         if (edges[indices] != borders).any():
             raise InputError(
-                f"window [{first}, {last}] and bin {self.bin} ms of {self.name} do not fall on the bins of "
-                f"the recording, which are {np.max(ends - starts):g} ms long and start at {edges[0]:g} ms."
+                f"window [{first}, {last}] and bin {self.bin} ms of {self.name} would split bins of the "
+                f"recording, which are {np.max(ends - starts):g} ms long and start at {edges[0]:g} ms."
             )
         return [(int(start), int(stop)) for start, stop in itertools.pairwise(indices)]

@@ -1,4 +1,4 @@
-"""Gaussian data with a given spectrum, or with the spectrum and shape of another dataset."""
+"""Generate Gaussian data with a given spectrum, or with the spectrum and shape of another dataset."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ _LONGEST_NAME = 120  # characters; a folder of results has this name
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Gaussian(Loader):
-    """Gaussian responses whose principal components have exactly the given variances.
+    """Generator of Gaussian responses whose principal components have exactly the given variances.
 
     Parameters
     ----------
     samples, units : int or None
-        None: 500 and 50.
+        The shape of the responses. None stands for 500 samples and 50 units.
     spectrum : sequence of float, or None
-        Variances of the PCs, in any unit. None: the power law i^-exponent for all PCs of this shape.
+        Variances of the PCs, in any unit. None gives PC i the variance i^-exponent.
     exponent : float or None
-        None: 1.
+        Exponent of this power law. None stands for 1.
     twin_of : str, mapping or None
-        A dataset whose spectrum, shape and time axis to take instead of the options above. The result has the
-        spectrum of that dataset and nothing else of it. Give the dataset's name, the path of a file, or a
-        mapping with ``name`` or ``_target_`` and options.
+        Another dataset, whose spectrum, shape and time axis replace the options above. The result resembles
+        that dataset in nothing else. Give the dataset's name, the path of a file, or a mapping with ``name``
+        or ``_target_`` and options.
     source : {"auto", "real", "surrogate"}
-        The source of the recording that ``twin_of`` names; in a mapping, ``source`` is one of its options.
+        The ``source`` of the recording that ``twin_of`` names. If ``twin_of`` is a mapping, set ``source`` in
+        the mapping instead.
     seed : int
     """
 
@@ -53,19 +54,19 @@ class Gaussian(Loader):
         checks.holdable(self._shape, self.name)
         if self.twin_of is None:
             if self.source != "auto":
-                raise InputError(f"source of {self.name} is {self.source!r}; only twin_of has a source.")
+                raise InputError(f"source of {self.name} is {self.source!r}; leave it out, or set twin_of.")
             return
         replaced = ("samples", "units", "spectrum", "exponent")
         conflicting = [option for option in replaced if getattr(self, option) is not None]
         if conflicting:
             raise InputError(
-                f"{self.name}: {', '.join(conflicting)} cannot be set with twin_of, which takes spectrum and "
-                "shape from another dataset."
+                f"{self.name}: {', '.join(conflicting)} cannot be set together with twin_of, because twin_of "
+                "takes spectrum and shape from another dataset."
             )
 
     @property
     def title(self) -> str:
-        """``name``; of a twin ``name_other``, where ``other`` is the title of the other dataset."""
+        """The name of the dataset; with ``twin_of``, followed by the title of the other dataset."""
         if self.twin_of is None:
             return self.name
         # The title of the other dataset is free text; as part of the name of a folder it must be tame.
@@ -73,11 +74,11 @@ class Gaussian(Loader):
 
     @property
     def origin(self) -> Source:
-        """Always ``surrogate``: generated, also as the twin of a real recording."""
+        """``surrogate`` for all Gaussian data, even if ``twin_of`` is a real recording."""
         return "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return seed, shape and spectrum, or for a twin the seed and the identity of the other dataset."""
+        """Return a dict of the seed, shape and spectrum, or of the seed and the identity of ``twin_of``."""
         if self.twin_of is not None:
             return self.recipe(seed=self.seed, twin_of=self._other().identity(hash_of))
         samples, units = self._shape
@@ -131,13 +132,13 @@ class Gaussian(Loader):
         twin_of = self.twin_of
         if isinstance(twin_of, Mapping):
             if self.source != "auto":
-                raise InputError(f"{self.name}: twin_of is a mapping; put source into it: twin_of.source=...")
+                raise InputError(f"{self.name}: twin_of is a mapping; set twin_of.source in place of source.")
             defaults = {} if "_target_" in twin_of else catalogue.read("dataset", str(twin_of.get("name")))
             return datasets.build({**defaults, **twin_of})
         if not isinstance(twin_of, str):
             raise InputError(f"twin_of of {self.name} is {twin_of!r}; expected a name, a path or a mapping.")
         if twin_of == "file":
-            raise InputError(f"{self.name}: twin_of=file has no path; give the path itself as twin_of.")
+            raise InputError(f"{self.name}: twin_of=file names no file; set twin_of to the file's path.")
         if twin_of not in datasets.names() and Path(twin_of).suffix:
             return datasets.loader("file", source=self.source, path=twin_of)
         return datasets.loader(twin_of, source=self.source)

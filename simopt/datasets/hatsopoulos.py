@@ -1,4 +1,4 @@
-"""Hatsopoulos2007: macaque motor cortex, 10 time bins x 395 reaches (inferred) x 141 units."""
+"""Load Hatsopoulos2007: macaque motor cortex, 10 time bins x 395 reaches (inferred) x 141 units."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _TRUNCATE = 4  # standard deviations at which the Gaussian is cut off: scipy's d
 
 @dataclass(frozen=True, kw_only=True)
 class Hatsopoulos(Recording):
-    """Single reaches to 8 targets, spikes smoothed.
+    """Loader of smoothed spike counts of single reaches to 8 targets.
 
     Spikes are counted in steps of 1 ms from the onset of each movement, smoothed by a Gaussian, and summed in
-    bins (spikes per bin). Spikes before and after the window enter the smoothing, so that responses do not
+    bins (spikes per bin). The smoothing includes spikes before and after the window, so that responses do not
     decay towards the ends of the window. The published code uses the same bins, window and width of the
-    Gaussian, but smooths the binned counts of each reach, on a grid of 50 ms that does not start at the
-    onset: expect slightly different spectra. Reaches are in the order of their onsets, units in the order of
-    the file; units without spikes are left out. The label ``target`` is the index of the target in the file.
+    Gaussian. But it smooths the binned counts of each reach, and its bins of 50 ms do not start at the onset,
+    so expect slightly different spectra. Reaches are in the order of their onsets, units in the order of the
+    file. Units without spikes are left out. The label ``target`` is the index of the target in the file.
 
     Parameters
     ----------
-    window : pair of int
-        Start and stop in ms from the onset of the movement.
+    window : (start, stop)
+        Time window in ms from the onset of the movement, as whole numbers.
     bin : int
-        Width of a bin in ms; must divide the window.
+        Width of a bin in ms. It must divide the window.
     smooth : float
-        Standard deviation of the Gaussian in ms; 0: no smoothing.
+        Standard deviation of the Gaussian in ms. 0 turns smoothing off.
 
     References
     ----------
@@ -73,23 +73,23 @@ class Hatsopoulos(Recording):
         preprocess.check_window(self.window, self.bin, self.name, whole=True)
 
     def planted(self) -> Sequence[Planted]:
-        """Return the reach target, 8 classes in turn."""
+        """Return the reach target, a variable whose 8 classes alternate from reach to reach."""
         # By trial: the published decoder reaches the published accuracy, 0.77, within 0.03.
         return [Planted("target", np.arange(395) % 8, strength=0.5, center=3, width=1)]
 
     def read(self, folder: Path) -> Dataset:
-        """Read the spike times and the onsets of the movements, and count spikes.
+        """Read the spike times and the onsets of the movements, and return the smoothed spike counts.
 
         Raises
         ------
         InputError
-            There is no such file or variable, the file is broken, or times are not numbers.
+            The file does not exist, is broken, or lacks a variable; or times in it are not numbers.
         """
         path = folder / _FILE
         onsets, target = _reaches(path)
         trains = _trains(matfile.cells(path, "spikes"), f"{path}: spikes")
         if not trains:
-            raise InputError(f"{path}: spikes holds no unit with spikes; expected spike times in s.")
+            raise InputError(f"{path}: spikes holds no spike of any unit; expected spike times in s.")
         counts = np.stack([self._counts(train, onsets) for train in trains], axis=-1)
         return self.dataset(counts, {"target": target})
 
@@ -115,7 +115,7 @@ def _reaches(path: Path) -> tuple[FloatArray, LabelArray]:
     cells = matfile.cells(path, "stmv_cell")
     if len(cells) != TARGETS:
         raise InputError(
-            f"{path}: stmv_cell has {len(cells)} cells; expected one for each of {TARGETS} targets."
+            f"{path}: stmv_cell has {len(cells)} cells; expected one cell for each of the {TARGETS} targets."
         )
     times = [_times(cell, f"{path}: stmv_cell{{{i + 1}}}") for i, cell in enumerate(cells)]
     onsets = np.concatenate(times)
@@ -143,8 +143,8 @@ def _times(cell: matfile.Cell, what: str) -> FloatArray:
     if isinstance(cell, list | str) or (
         cell.size and (cell.dtype.kind not in "fiu" or cell.size != max(cell.shape, default=1))
     ):
-        raise InputError(f"{what} is not a vector of times; expected numbers of s in one row or column.")
+        raise InputError(f"{what} is not a vector of times; expected one row or column of times in s.")
     times = cell.ravel().astype(np.float64)
     if not np.isfinite(times).all():
-        raise InputError(f"{what} holds {int((~np.isfinite(times)).sum())} times that are NaN or infinite.")
+        raise InputError(f"{what} holds {int((~np.isfinite(times)).sum())} NaN or infinite times.")
     return times

@@ -1,4 +1,4 @@
-"""MajajHong2015: macaque IT, 3200 images x 168 sites."""
+"""Load MajajHong2015: macaque IT, 3200 images x 168 sites."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _RESPONSES, _STIMULI = "assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-pub
 
 @dataclass(frozen=True, kw_only=True)
 class Majaj(AssemblyRecording):
-    """Responses to 3200 images of objects of 8 categories, repetitions averaged.
+    """Loader of responses to 3200 images of objects in 8 categories, averaged over repetitions.
 
     Responses are normalized firing rates 70 to 170 ms after the onset of the image, as published. Images are
     in the order of their ids, sites in the order of the file. Labels: ``category`` (8 classes) and ``object``
-    (64 classes); the surrogate has ``category`` only.
+    (64 classes). The surrogate has ``category`` only.
 
     Parameters
     ----------
     region : {"IT", "V4", "all"}
-        168 sites of IT, 88 of V4, or all 256.
+        The region whose sites to take: 168 sites of IT, 88 of V4, or all 256.
     repetitions : {"average", "keep"}
-        ``keep`` also keeps the single trials, about 46 of each image.
+        ``average`` returns only averages; ``keep`` also keeps the single trials, about 46 of each image.
 
     References
     ----------
@@ -59,7 +59,7 @@ class Majaj(AssemblyRecording):
     )
 
     def planted(self) -> Sequence[Planted]:
-        """Return the object category, 8 classes of 400 images."""
+        """Return the object category, a variable with 8 classes of 400 images each."""
         # By trial: accuracy 0.85 within 0.03 on the recording, and within 0.06 (median) of the published
         # accuracies along runs of cka and procrustes_angular.
         return [Planted("category", np.arange(3200) % 8, strength=0.671, center=1.25, width=1.3, decay=0.39)]

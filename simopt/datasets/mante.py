@@ -1,4 +1,4 @@
-"""Mante2013: macaque prefrontal cortex, 15 time bins x 72 conditions x 727 units."""
+"""Load Mante2013: macaque prefrontal cortex, 15 time bins x 72 conditions x 727 units."""
 
 from __future__ import annotations
 
@@ -29,30 +29,32 @@ _VARIABLES = ("targ_dir", "stim_dir", "stim_col2dir", "context", "correct")
 
 @dataclass(frozen=True, kw_only=True)
 class Mante(Recording):
-    """Condition averages of a context-dependent decision on moving, colored dots.
+    """Loader of condition averages of a context-dependent decision on moving, colored dots.
 
-    The recording has one file for each unit with its trials, 751 ms of the dots in steps of 1 ms. The
-    preprocessing is the published one, in this order:
+    The recording has one file for each unit, with trials of 751 ms of the dots in steps of 1 ms. The files
+    are preprocessed as in the publication, in this order:
 
-    1. Trials of the same choice, motion coherence, color coherence and context are averaged. A condition with
-       an error trial is left out. What remains is the right choice in each of 2 contexts x 6 motion x 6 color
-       coherences.
-    2. A bin is the mean over its steps (spikes per ms); steps after the last whole bin are dropped.
+    1. Trials with the same choice, motion coherence, color coherence and context are averaged. A condition
+       with an error trial is left out. Conditions with the right choice in each of 2 contexts x 6 motion x 6
+       color coherences remain.
+    2. The response in a bin is the mean over its steps (spikes per ms). Steps after the last whole bin are
+       dropped.
     3. Units without all 72 conditions are left out.
 
-    Sessions differ in their coherences, so conditions of different units are matched by the rank of their
-    coherences. Conditions are in the order of choice, then motion, color, context, each ascending as in the
+    Coherences differ between sessions, so conditions of different units are matched by the rank of their
+    coherences. Conditions are sorted by choice, then motion, color and context, each ascending as in the
     files. Units are in the order of their file names.
 
-    Labels: ``choice`` and the median splits ``motion`` and ``colour`` are 0 where the files have negative
-    values and 1 where they have positive ones. ``context`` is 0 where motion decides (1 in the files) and 1
-    where color decides (-1 in the files).
+    Labels: ``choice``, ``motion`` and ``colour`` are 0 where the files have negative values and 1 where the
+    files have positive values (for ``motion`` and ``colour`` this is a median split of the coherences).
+    ``context`` is 0 where motion decides (1 in the files) and 1 where color decides (-1 in the files).
 
-    Single trials cannot be kept: the units come from different sessions, so no trial has all of them.
+    Single trials cannot be kept, because the units come from different sessions: no trial has all units.
 
     Parameters
     ----------
     monkey : {"ar", "fe"}
+        The monkey whose units to take, as the files abbreviate its name.
     bin : int
         Width of a bin in ms.
 
@@ -84,9 +86,9 @@ class Mante(Recording):
         checks.options(self, bin=1)
 
     def planted(self) -> Sequence[Planted]:
-        """Return the variables of 2 contexts x 6 motion x 6 color coherences, all choices correct.
+        """Return context, choice, motion and color of 2 contexts x 6 motion x 6 color coherences.
 
-        Coherences are split at their median.
+        All choices are correct. Coherences are split at their median.
         """
         context, motion, color = (axis.ravel() for axis in np.indices((2, 6, 6)))
         motion, color = motion // 3, color // 3
@@ -106,7 +108,7 @@ class Mante(Recording):
         Raises
         ------
         InputError
-            The archive is broken or not the published one, or no unit has all conditions.
+            The archive is broken, is not the published archive, or holds no unit with all conditions.
         """
         path = folder / _ARCHIVE
         units: list[FloatArray] = []
@@ -118,10 +120,10 @@ class Mante(Recording):
             if ranks is None:
                 continue
             if expected is not None and not np.array_equal(ranks, expected):
-                raise InputError(f"{what}: its {CONDITIONS} conditions are not those of the units before it.")
+                raise InputError(f"{what}: its {CONDITIONS} conditions differ from those of earlier units.")
             if units and rates.shape != units[0].shape:
                 raise InputError(
-                    f"{what}: has {rates.shape[1]} bins; expected {units[0].shape[1]}, as units before it."
+                    f"{what}: has {rates.shape[1]} bins; expected {units[0].shape[1]}, as in earlier units."
                 )
             units.append(rates)
             expected = ranks
@@ -142,7 +144,7 @@ def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             name = PurePosixPath(member.filename)
             if name.is_absolute() or ".." in name.parts:
-                raise InputError(f"{path}: holds {member.filename!r}, a path out of the archive.")
+                raise InputError(f"{path}: holds {member.filename!r}, a path that leaves the archive.")
             # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
             if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
                 continue
@@ -150,7 +152,7 @@ def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
             checks.unpacked(member.file_size, member.compress_size, title)
             yield title, archive.read(member)
     if empty:
-        raise InputError(f"{path}: holds no .mat file in a folder {folder!r}, as the published one does.")
+        raise InputError(f"{path}: holds no .mat file in a folder {folder!r}; the published archive does.")
 
 
 def _averages(content: bytes, what: str, width: int) -> tuple[FloatArray, FloatArray]:
@@ -174,7 +176,7 @@ def _averages(content: bytes, what: str, width: int) -> tuple[FloatArray, FloatA
             f"the task variables have {', '.join(str(column.size) for column in columns)}."
         )
     if not np.isfinite(response).all():
-        raise InputError(f"{what}: response holds NaN or infinite values; expected numbers of spikes.")
+        raise InputError(f"{what}: response holds NaN or infinite values; expected counts of spikes.")
     binned = _binned(response, time.ravel(), width, what)  # (trials, bins)
     *variables, correct = (column.ravel() for column in columns)
     conditions, condition = np.unique(np.stack(variables, axis=1), axis=0, return_inverse=True)
@@ -196,7 +198,7 @@ def _binned(response: FloatArray, time: FloatArray, width: int, what: str) -> Fl
     """Return the mean response in bins of ``width`` ms, (trials, bins), from (trials, samples)."""
     steps = 1000 * np.diff(time)
     if not len(steps) or not np.allclose(steps, steps[0], atol=1e-3) or not steps[0] > 0:
-        raise InputError(f"{what}: time does not go up in equal steps, in s, as it must.")
+        raise InputError(f"{what}: time must go up in equal steps, in s, but it does not.")
     length = max(round(width / steps[0]), 1)  # samples in a bin
     if abs(length * steps[0] - width) > 1e-3 * width or length > len(time):
         raise InputError(

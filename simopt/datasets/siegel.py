@@ -1,4 +1,4 @@
-"""Siegel2015: macaque frontal eye field, 8 time bins x 59 conditions (inferred) x 278 units."""
+"""Load Siegel2015: macaque frontal eye field, 8 time bins x 59 conditions (inferred) x 278 units."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ _FILE = "siegel.h5"
 
 @dataclass(frozen=True, kw_only=True)
 class Siegel(Recording):
-    """Condition averages of a context-dependent decision on moving, colored dots.
+    """Loader of condition averages of a context-dependent decision on moving, colored dots.
 
-    The recording is not public. If you have it, put one HDF5 file, ``siegel.h5``, into the cache's folder::
+    The recording is not public. If you have it, save it as one HDF5 file, ``siegel.h5``, in the folder that
+    ``simopt.datasets.fetch.folder("siegel")`` returns. The file holds these HDF5 datasets::
 
         responses            (time, condition, unit)  finite numbers; published: 8 x 59 x 278, bins of 50 ms,
                                                       0-500 ms of the stimulus, PCs that hold 99 % of FEF
         labels/<variable>    (condition,)             numbers or text; published: context, response, colour,
                                                       direction
 
-    Attributes are not read.
+    HDF5 attributes are not read.
 
     References
     ----------
@@ -47,13 +48,13 @@ class Siegel(Recording):
         Remote(
             name=_FILE,
             url=None,
-            by_hand="ask the authors; what is read is one HDF5 file with `responses` (time, condition, unit) "
-            "and `labels/<variable>` (condition,)",
+            by_hand="ask the authors, and write one HDF5 file with `responses` (time, condition, unit) and "
+            "`labels/<variable>` (condition,)",
         ),
     )
 
     def planted(self) -> Sequence[Planted]:
-        """Return four crossed binary variables over 59 conditions."""
+        """Return four binary variables over 59 conditions, which occur in all 16 combinations."""
         # By trial: accuracy 0.865 for context within 0.03. No accuracy of the other three is compared.
         condition = np.arange(59)
         return [
@@ -69,7 +70,7 @@ class Siegel(Recording):
         Raises
         ------
         InputError
-            There is no such file, or it is not laid out as described above.
+            The file does not exist, or has another layout than the class describes.
         """
         path = folder / _FILE
         with formats.opened(path, formats.Options(key="responses", labels="labels")) as content:

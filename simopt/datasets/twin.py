@@ -1,22 +1,21 @@
-"""Surrogates: Gaussian data with a given PC spectrum and shape, and planted labels.
+"""Generate surrogates: Gaussian data with a given PC spectrum and shape, and planted labels.
 
 The surrogate of a recording, X = U diag(s) V', has exactly the published explained variance ratios
 p_i = s_i^2 / sum s^2. The scores along the PCs are random: U is Gaussian, made orthonormal, and V is a random
-orthonormal basis. The labels are synthetic. They can be decoded because U has prescribed overlaps with the
-class contrasts of each task variable. Nothing else of the recording is in its surrogate: no dependence
-between samples, no tuning of single units, no noise correlations.
+orthonormal basis. The labels are synthetic. They can be decoded because they are planted: U has prescribed
+overlaps with the class contrasts of each task variable. The surrogate has no other property of the recording:
+no dependence between samples, no tuning of single units, and no noise correlations.
 
-The overlaps (``planted`` of each recording) and the scale of the responses (``scale``) are calibrated by
-trial against published decoding results: the accuracy of the published decoder on each recording, and for
-majaj and mante also its accuracy on Y along the runs of ``cka`` and ``procrustes_angular``. The two have
-separate effects:
+The overlaps (``planted`` of each recording) and the scale of the responses (``scale``) were found by trial,
+so that decoding agrees with published results: the accuracy of the published decoder on each recording, and
+for majaj and mante also its accuracy on Y along the runs of ``cka`` and ``procrustes_angular``. Overlaps and
+scale have separate effects:
 
 - The overlaps set how accuracy grows with the score. Optimization captures the PCs of X roughly in the order
-  of their variance, so a variable planted in the first PCs can be decoded at a lower score than one planted
-  in later PCs.
-- The scale only matters to a decoder that does not standardize its input. The published decoder penalizes
-  the squared weights, and smaller responses need larger weights: the smaller the scale, the stronger the
-  penalty.
+  of their variance, so a variable planted in the first PCs can be decoded at a lower score than a variable
+  planted in later PCs.
+- The scale only matters if the decoder does not standardize its input. The published decoder penalizes the
+  squared weights. Smaller responses need larger weights, so the penalty is stronger if the scale is smaller.
 
 ``tests/analysis/test_twin_decoding.py`` compares the surrogates with the published numbers: within 0.03 in
 accuracy on the recordings, and within 0.06 (median) along runs.
@@ -44,21 +43,23 @@ from simopt.typing import FloatArray, LabelArray
 
 @dataclass(frozen=True)
 class Planted:
-    """A task variable, and the PCs that carry it.
+    """A task variable of a surrogate, and how its variance is spread over the PCs.
 
     A variable of k classes is represented by k - 1 orthonormal class contrasts. Variables are planted one
-    after the other; ``strength`` refers to the part of the contrasts that earlier variables do not explain.
+    after the other, and ``strength`` only concerns the part of the contrasts that is orthogonal to those of
+    earlier variables.
 
     Attributes
     ----------
     variable : str
+        Name of the variable.
     labels : array, (conditions,)
     strength : float, 0 to 1
-        The share of a contrast's variance that lies in the PCs: its R2 when predicted from all of them.
+        The R2 with which all PCs together predict a contrast: the share of its variance that lies in the PCs.
     center, width : float
-        R2 of a contrast from PC i alone is proportional to exp(-(ln i - ln center)^2 / (2 width^2)), times
-        the share of that PC which earlier variables left free. ``center`` is the number of a PC, counted from
-        1, and need not be whole; ``width`` is in units of ln i.
+        The R2 with which PC i alone predicts a contrast is proportional to
+        exp(-(ln i - ln center)^2 / (2 width^2)), times the share of PC i that earlier variables left free.
+        ``center`` is a PC's number, counted from 1, and need not be whole. ``width`` is in units of ln i.
     decay : float, 0 to 1
         The strength falls linearly over the contrasts, from ``strength`` to ``strength (1 - decay)``.
     """
@@ -71,7 +72,10 @@ class Planted:
     decay: float = 0.0
 
     def contrasts(self) -> FloatArray:
-        """Return an orthonormal basis of the centered class indicators, (conditions, classes - 1)."""
+        """Return the contrasts: an orthonormal basis of the centered class indicators.
+
+        Its shape is (conditions, classes - 1).
+        """
         # One column for each class, 1 on its conditions. The centered columns add up to zero, so any k - 1 of
         # them span the contrasts; the last one is left out.
         classes = np.unique(self.labels)
@@ -80,13 +84,14 @@ class Planted:
         return basis
 
     def overlaps(self, contrasts: int, free: FloatArray) -> FloatArray:
-        """Return the correlation of each contrast with each PC, (contrasts, K).
+        """Return the correlation of each contrast with each of the K PCs, (contrasts, K).
 
         Parameters
         ----------
         contrasts : int
+            Number of contrasts.
         free : array, (K,)
-            The share of each PC that earlier variables left free, 0 to 1.
+            For each PC the share of its variance that earlier variables left free, 0 to 1.
         """
         pcs = len(free)
         weights = free * np.exp(-((np.log(np.arange(1, pcs + 1) / self.center) / self.width) ** 2) / 2)
@@ -101,19 +106,19 @@ class Planted:
 
 
 def spectrum_file(name: str) -> Traversable:
-    """Return the csv file with the published spectrum of a recording."""
+    """Return the csv file that holds the published spectrum of a recording."""
     return resources.files("simopt.datasets") / "spectra" / f"{name}.csv"
 
 
 def published_spectrum(name: str) -> FloatArray:
-    """Return the published explained variance ratios of a recording, (K,), descending, with sum 1."""
+    """Return the published explained variance ratios of a recording's K PCs, (K,), descending, with sum 1."""
     lines = spectrum_file(name).read_text(encoding="utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return normalized([float(row["explained_variance_ratio"]) for row in rows], name)
 
 
 def normalized(spectrum: Sequence[float], name: str) -> FloatArray:
-    """Return a spectrum as explained variance ratios, (K,), descending, with sum 1.
+    """Return the explained variance ratios of K PCs from their variances, (K,), descending, with sum 1.
 
     Parameters
     ----------
@@ -125,7 +130,7 @@ def normalized(spectrum: Sequence[float], name: str) -> FloatArray:
     Raises
     ------
     InputError
-        The spectrum is empty, or a value is not finite and positive.
+        ``spectrum`` is empty, or holds a value that is not finite and positive.
     """
     try:
         values = np.asarray(spectrum, dtype=np.float64)
@@ -146,28 +151,31 @@ def gaussian_responses(
     rng: np.random.Generator,
     planted: Sequence[Planted] = (),
 ) -> FloatArray:
-    """Draw responses with a given spectrum, X = U diag(s) V' with s_i^2 = p_i x samples x units.
+    """Draw Gaussian responses with a given spectrum and planted task variables.
+
+    The responses are X = U diag(s) V' with s_i^2 = p_i x samples x units; see the module for U and V.
 
     Parameters
     ----------
     spectrum : array, (K,)
-        Explained variance ratios p, with sum 1. K is at most the number of units, and at most samples - 1
-        minus the number of planted contrasts.
-    shape : (samples, units) or (time, condition, unit)
+        Explained variance ratios p of the K PCs, with sum 1. K is at most the number of units, and at most
+        samples - 1 minus the number of planted contrasts.
+    shape : tuple of int
+        Shape of the responses: (samples, units) or (time, condition, unit).
     rng : Generator
     planted : sequence of Planted
-        Task variables with one label for each condition (each sample if there is no time axis). What is
-        planted is constant over time.
+        Task variables with one label for each condition. Without a time axis, every sample is a condition;
+        with a time axis, the same labels are planted at every time.
 
     Returns
     -------
-    array of float64, ``shape``
-        Every unit has mean 0 over samples; the mean square of all values is 1.
+    array of float64 and of the given shape
+        Every unit has mean 0 over samples. The mean square of all values is 1.
 
     Raises
     ------
     InputError
-        The shape cannot hold so many PCs, or variables are planted too strongly into the same PCs.
+        The shape is too small for K PCs, or variables are planted too strongly into the same PCs.
     """
     from threadpoolctl import threadpool_limits
 
@@ -226,7 +234,7 @@ def _left(drawn: FloatArray, planted: Sequence[Planted]) -> FloatArray:
     if eigenvalues[0] < -1e-9:
         names = ", ".join(variable.variable for variable in planted)
         raise InputError(
-            f"{names}: planted too strongly into the same PCs; lower a strength, or move a center."
+            f"{names} are planted too strongly into the same PCs; lower a strength, or move a center."
         )
     root = (eigenvectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ eigenvectors.T  # (I - A'A)^1/2, (K, K)
     G, _ = np.linalg.qr(drawn - C @ (C.T @ drawn))

@@ -1,4 +1,4 @@
-"""Ultrametric: binary codes grown along a tree, so that classes are nested.
+"""Generate ultrametric data: binary codes grown along a tree, so that classes are nested.
 
 References
 ----------
@@ -22,18 +22,21 @@ from simopt.typing import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Ultrametric(Loader):
-    """The leaves of a tree of binary codes.
+    """Generator of samples that are the leaves of a tree of binary codes.
 
-    The root is a random binary code. At each level every node has ``branching`` children. A child is a copy
-    of its parent in which each unit is drawn again, 0 or 1 with equal chance, with probability ``resample``.
-    Two leaves are therefore the more alike, the later their last common ancestor.
+    The root of the tree is a random binary code with a 0 or 1 for each unit. At each level every code has
+    ``branching`` children. A child is a copy of its parent, but with probability ``resample`` a unit is drawn
+    again, as 0 or 1 with equal chance. Two leaves are therefore more alike if their last common ancestor is
+    at a later level.
 
     Parameters
     ----------
     branching : sequence of int
-        Number of children of a node at each level; their product is the number of samples.
+        The number of children of a code, for each level. The product of these numbers is the number of
+        samples.
     units : int
     resample : float, 0 to 1
+        Probability that a unit of a child is drawn again.
     seed : int
     """
 
@@ -50,17 +53,18 @@ class Ultrametric(Loader):
 
     @property
     def origin(self) -> Source:
-        """Always ``surrogate``: generated."""
+        """``surrogate`` for all generated data."""
         return "surrogate"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return the options."""
+        """Return a dict of the options, which determine the data."""
         return self.recipe(**self.options())
 
     def load(self) -> Dataset:
-        """Grow the tree; the labels ``level1``, ``level2``, ... number the ancestors of each leaf by level.
+        """Grow the tree, and return its leaves with labels.
 
-        The last level has no label: each leaf would be a class of its own.
+        The label ``level1`` is the index of each leaf's ancestor at level 1, ``level2`` that at level 2, and
+        so on. The last level has no label, because each leaf would be its own class.
         """
         rng = np.random.default_rng(self.seed)
         codes = rng.integers(0, 2, size=(1, self.units))

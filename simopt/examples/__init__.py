@@ -1,1 +1,1 @@
-"""Scripts that show how to use the package. They import only ``simopt`` itself."""
+"""Example scripts that use only the public names of ``simopt``."""

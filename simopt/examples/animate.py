@@ -1,8 +1,9 @@
-"""Show a synthetic dataset Y becoming a recording X, in the first two principal components of X.
+"""Animate how a synthetic dataset Y becomes a recording X, in the first two principal components of X.
 
-Top: the samples of X in grey and those of Y in color. Bottom: captured variance of PCs 1, 2, 5 and 10 against
-the score. Most measures ignore rotations and the scale of Y, so in each frame Y is aligned to X: rotated by
-orthogonal Procrustes, and scaled to the total variance of X. Frames are evenly spaced in score, not in steps.
+The top panel shows the samples of X in grey and the samples of Y in color. The bottom panel shows the
+captured variance of PCs 1, 2, 5 and 10 of X against the score. Most measures ignore rotations and the scale
+of Y. In each frame Y is therefore rotated onto X (by orthogonal Procrustes) and scaled to the total variance
+of X. Frames are evenly spaced in score, not in steps.
 
     python -m simopt.examples.animate majaj cka procrustes_angular --file majaj.gif
 """
@@ -31,16 +32,20 @@ CURVES = (1, 2, 5, 10)
 """The PCs whose captured variance is drawn."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 ENOUGH = 0.99
-"""A run ends at this share of the way from the score of noise to that of X itself."""
+"""A run ends when the score has come this share of the way from the score of noise to the score of X."""
 MOST_SAMPLES = 1000
-"""Of more samples, so many are drawn, chosen at random."""
+"""The largest number of samples to draw. If there are more, a random selection is drawn."""
 RATE = 10
 """Frames per second."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One state: step, score, Y in two PCs of X (samples, 2), and the captured variance of PCs (K,)."""
+    """The state of Y at a step: its score, its samples in two PCs of X, and the variance it captures.
+
+    ``points`` is Y in the first two PCs of X, (samples, 2). ``captured`` is the captured variance of the PCs
+    in ``CURVES`` that X has, (PCs,).
+    """
 
     step: int
     score: float
@@ -49,7 +54,7 @@ class Shot:
 
 
 class View:
-    """The recording X (samples, units) in its principal components, and Y aligned to it."""
+    """The principal components of a recording X (samples, units), and the view of Y in them."""
 
     def __init__(self, X: Array) -> None:
         left, values, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
@@ -59,7 +64,10 @@ class View:
         self.axes = left[:, [pc - 1 for pc in self.pcs]]
 
     def shot(self, step: int, score: float, Y: Array) -> Shot:
-        """Return a state of Y (samples, units): with Y'X = U S V', the rotation closest to X is Y U V'."""
+        """Return the state of Y (samples, units), rotated to be as close as possible to X.
+
+        With the singular value decomposition Y'X = U S V', the rotated Y is Y U V'.
+        """
         Y = Y - Y.mean(axis=0)
         left, _, right = np.linalg.svd(Y.T @ self.scores, full_matrices=False)
         basis, _ = np.linalg.qr(Y)
@@ -69,7 +77,7 @@ class View:
 
 
 def follow_gradient(X: Array, measure: str, view: View, frames: int, steps: int, lr: float) -> list[Shot]:
-    """Follow the gradient of a measure from noise, and return a state for each frame."""
+    """Optimize noise by the gradient of a measure, and return the state of Y for each frame."""
     chosen = simopt.measures.get(measure)
     recording = torch.as_tensor(X, dtype=torch.float32)
     score_of = chosen.bind(recording)
@@ -95,7 +103,7 @@ def follow_gradient(X: Array, measure: str, view: View, frames: int, steps: int,
 
 
 class Panel:
-    """The two axes of one measure: samples at the top, captured variance at the bottom."""
+    """The two panels of one measure: samples at the top, captured variance at the bottom."""
 
     def __init__(self, above: Axes, below: Axes, name: str, shots: list[Shot], view: View) -> None:
         self.above, self.name, self.shots = above, name, shots
@@ -114,7 +122,7 @@ class Panel:
         self.show(0)
 
     def color(self, label: str, values: npt.NDArray[np.generic]) -> None:
-        """Color the samples by a label: up to 8 classes by one color each, other values by a color scale."""
+        """Color the samples of Y by a label: one color for each of up to 8 classes, else a color scale."""
         classes, codes = np.unique(values, return_inverse=True)
         few = len(classes) <= len(COLORS)
         scale = ListedColormap(COLORS[: len(classes)]) if few else mpl.colormaps["viridis"]
@@ -127,7 +135,7 @@ class Panel:
             self.above.figure.colorbar(self.points, ax=self.above, label=label, shrink=0.6)
 
     def show(self, index: int) -> None:
-        """Show a frame."""
+        """Show the frame of an index."""
         shown = self.shots[: index + 1]
         self.points.set_offsets(shown[-1].points[self.rows])
         for curve, captured in zip(self.curves, np.array([shot.captured for shot in shown]).T, strict=True):
@@ -136,7 +144,10 @@ class Panel:
 
 
 def save(panels: Sequence[Panel], figure: Figure, frames: int, file: Path) -> None:
-    """Write the frames to a GIF, or to an MP4 (needs ffmpeg); the last frame stays for a second."""
+    """Write the frames to a GIF or an MP4 file, in which the last frame stays for a second.
+
+    An MP4 file needs the program ffmpeg.
+    """
 
     def show(index: int) -> list[Artist]:
         for panel in panels:
@@ -154,22 +165,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Optimize Y for each measure, and write the animation."""
     parser = argparse.ArgumentParser(prog="python -m simopt.examples.animate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("dataset", help="a name of `simopt datasets`, or a file")
+    parser.add_argument("dataset", help="name of a dataset (see `simopt datasets`), or path of a file")
     parser.add_argument(
-        "measures", nargs="*", default=["cka"], help="names of `simopt measures`; default: cka"
+        "measures", nargs="*", default=["cka"], help="names of measures (see `simopt measures`); default: cka"
     )
-    parser.add_argument("--file", type=Path, default=Path("animation.gif"), help=".gif or .mp4")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--color", metavar="LABEL", help="a label of the dataset; default: the first")
+    parser.add_argument("--file", type=Path, default=Path("animation.gif"), help=".gif or .mp4 to write")
+    parser.add_argument("--frames", type=int, default=60, help="number of frames, default: %(default)s")
+    parser.add_argument("--color", metavar="LABEL", help="label that colors Y; default: the first label")
     parser.add_argument(
         "--steps", type=int, default=1000, help="largest number of steps, default: %(default)s"
     )
     parser.add_argument("--lr", type=float, default=0.02, help="learning rate of Adam, default: %(default)s")
     options = parser.parse_args(arguments)
     if options.file.suffix not in (".gif", ".mp4"):
-        parser.error(f"--file is {options.file}; an animation is a .gif or .mp4 file")
+        parser.error(f"--file is {options.file}; its name must end in .gif or .mp4")
     if options.frames < 2:
-        parser.error(f"--frames is {options.frames}; an animation has at least 2")
+        parser.error(f"--frames is {options.frames}; it must be at least 2")
     if Path(options.dataset).is_file():
         dataset = simopt.load_dataset("file", path=options.dataset)
     else:

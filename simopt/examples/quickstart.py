@@ -1,4 +1,6 @@
-"""Optimize noise towards a recording, and print at which score its first PCs are half captured.
+"""Optimize noise towards a recording, and print the scores at which its first PCs are half captured.
+
+A PC is half captured when the optimized noise first captures half of its variance.
 
 Run it with ``python -m simopt.examples.quickstart``.
 """
@@ -9,7 +11,7 @@ import simopt
 
 
 def main() -> None:
-    """Score noise against a recording, optimize it, and print what it captures at which score."""
+    """Score noise against a recording, optimize the noise, and print at which scores it captures the PCs."""
     X = simopt.load_dataset("ultrametric").responses  # (samples, units)
     noise = np.random.default_rng(0).standard_normal(X.shape)
     for name in ("cka", "nbs"):

@@ -201,7 +201,7 @@ def test_parquet_columns_and_the_index_of_pandas(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(InputError, match=r'x.parquet: .*pyarrow: pip install "simopt\[formats\]"'):
+    with pytest.raises(InputError, match=r'x.parquet: .*pyarrow; run pip install "simopt\[formats\]"'):
         load(tmp_path / "x.parquet")
 
 

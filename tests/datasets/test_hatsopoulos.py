@@ -71,16 +71,16 @@ def test_the_defaults_of_the_yaml_are_no_change() -> None:
 WRONG = np.array([[1.0, np.nan, 3.0]])
 NONE = np.zeros((0, 0))
 BAD = [
-    ({"spikes": [[TRAINS[0], WRONG]]}, r"spikes\{1\}\{2\} holds 1 times"),
+    ({"spikes": [[TRAINS[0], WRONG]]}, r"spikes\{1\}\{2\} holds 1 NaN"),
     ({"spikes": [[TRAINS[0], np.ones((2, 2))]]}, r"spikes\{1\}\{2\} is not a vector of times"),
     ({"spikes": ["text"]}, r"spikes\{1\} is not a vector of times"),
-    ({"spikes": [[], NONE]}, "spikes holds no unit with spikes"),
-    ({"spikes": []}, "spikes holds no unit with spikes"),
+    ({"spikes": [[], NONE]}, "spikes holds no spike"),
+    ({"spikes": []}, "spikes holds no spike"),
     ({"spikes": TRAINS[0]}, r"spikes is .*\(1, 900\).* cell array"),
     ({"spikes": {"a": TRAINS[0]}}, "spikes is a struct"),
     ({"spikes": [{"a": TRAINS[0]}]}, "spikes is a struct"),
     ({"onsets": ONSETS[:7]}, "stmv_cell has 7 cells.* 8 targets"),
-    ({"onsets": [*ONSETS[:7], WRONG]}, r"stmv_cell\{8\} holds 1 times"),
+    ({"onsets": [*ONSETS[:7], WRONG]}, r"stmv_cell\{8\} holds 1 NaN"),
     ({"onsets": [ONSETS[0], *[NONE] * 7]}, r"stmv_cell has 1 reach\(es\)"),
     ({"onsets": [NONE] * 8}, r"stmv_cell has 0 reach\(es\)"),
     ({"onsets": [[ONSETS[0]]] * 8}, r"stmv_cell\{1\} is not a vector"),

@@ -104,9 +104,9 @@ def lacking(name: str) -> dict:
 
 NAN = np.where(np.arange(600)[:, None] == 3, np.nan, mante_unit(0)["response"])
 BAD_UNITS = [
-    (lacking("response"), "ar1.mat: there is no unit.response"),
-    (lacking("time"), "ar1.mat: there is no unit.time"),
-    (lacking("correct"), "ar1.mat: there is no unit.task_variable.correct"),
+    (lacking("response"), "ar1.mat: has no unit.response"),
+    (lacking("time"), "ar1.mat: has no unit.time"),
+    (lacking("correct"), "ar1.mat: has no unit.task_variable.correct"),
     (changed(context=np.ones((5, 1))), "ar1.mat: .*600 trials x 101 samples.* 101 .*600, 600, 600, 5, 600"),
     (changed(context="motion"), "ar1.mat: unit.task_variable.context is text"),
     (mante_unit(0, time=np.arange(100) / 1000), "ar1.mat: .*time has 100 values"),
@@ -118,7 +118,7 @@ BAD_UNITS = [
     (mante_unit(0, response=np.array([[1, "a"]], dtype=object)), "cell array of 2"),
     (mante_unit(0, trials=72, samples=49), "50 ms .*49 samples of 1 ms"),
     (without(mante_unit(0), np.arange(600) > 0), "1 units of monkey ar .*72"),
-    (5.0, "ar1.mat: there is no unit.response"),
+    (5.0, "ar1.mat: has no unit.response"),
 ]
 
 

@@ -81,7 +81,7 @@ def test_a_later_variable_is_planted_by_what_the_earlier_ones_leave(rng: np.rand
 def test_what_cannot_be_planted_is_refused(rng: np.random.Generator) -> None:
     first, second = np.repeat([0, 1], 20), np.tile([0, 1], 20)
     planted = [Planted(name, x, 0.9, center=1.5, width=1) for name, x in (("a", first), ("b", second))]
-    with pytest.raises(InputError, match="a, b: .*strength"):
+    with pytest.raises(InputError, match="a, b are .*strength"):
         gaussian_responses(np.array([0.5, 0.3, 0.2]), (40, 6), rng, planted)
 
 

@@ -1,10 +1,10 @@
-"""Readers of the file formats that a recording may have: numbers and text only, never Python objects.
+"""Read recordings in several file formats: numbers and text only, never Python objects.
 
-A reader finds the array and reads the labels. It does not read the array yet if the format allows that, so
-that a selection of a large file can be read alone.
+A reader finds the array of responses and reads the labels. If the format allows it, the reader does not read
+the array yet, so that a selection of a large file can be read alone.
 
-To add a format, write a reader ``(path, options, stack) -> Content`` and enter it in ``_READERS``. What has
-to be closed later goes on the stack.
+To add a format, write a reader ``(path, options, stack) -> Content`` and enter it in ``_READERS``. A reader
+puts on ``stack`` whatever has to be closed after the array was read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from simopt.typing import LabelArray
 __all__ = ["LABEL_FILES", "Content", "Options", "check", "opened", "read_labels", "variable_of"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
-"""Suffixes of files that :func:`read_labels` reads."""
+"""The suffixes of the files that :func:`read_labels` can read."""
 
 _READERS: dict[str, Callable[[Path, Options, ExitStack], Content]] = {
     ".npy": npy,
@@ -49,13 +49,13 @@ _READERS: dict[str, Callable[[Path, Options, ExitStack], Content]] = {
 
 @contextmanager
 def opened(path: Path, options: Options) -> Iterator[Content]:
-    """Open a file for the ``with`` block by the reader for its suffix.
+    """Open a file for the ``with`` block with the reader for its suffix.
 
     Raises
     ------
     InputError
-        There is no such file, array or label, the format is unknown, or the file is broken. Errors of
-        parsers inside the ``with`` block are turned into it, too.
+        The file does not exist, has an unknown format, is broken, or lacks the array or a label. Errors that
+        parsers raise inside the ``with`` block are turned into an InputError as well.
     """
     check(path)
     with readable(path, path.suffix), ExitStack() as stack:
@@ -63,15 +63,16 @@ def opened(path: Path, options: Options) -> Iterator[Content]:
 
 
 def read_labels(path: Path) -> dict[str, LabelArray]:
-    """Read a file that holds labels only, and return them by task variable.
+    """Read a file of labels, and return a dict that maps each task variable to its labels.
 
-    The labels are the columns of a csv (with a header), tsv or parquet; the arrays of an npz; in an h5 the
-    group ``labels``, or without it the one-dimensional datasets. An npy is one label, named like the file.
+    The labels are the columns of a csv or tsv (each with a header) or parquet, or the arrays of an npz. In an
+    h5 they are the datasets in the group ``labels``; without this group, all one-dimensional datasets. An npy
+    holds one label, and the file's name is the name of the task variable.
 
     Raises
     ------
     InputError
-        There is no such file, its format is unknown, or it is broken or empty.
+        The file does not exist, has an unknown format, is broken, or holds no labels.
     """
     check(path, LABEL_FILES)
     with readable(path, path.suffix), ExitStack() as stack:
@@ -97,7 +98,7 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
 
 
 def check(path: Path, kinds: Sequence[str] = tuple(_READERS)) -> None:
-    """Refuse a path whose suffix is not among ``kinds``, or at which there is no file."""
+    """Refuse a path whose suffix is not among ``kinds``, or that is not the path of a file."""
     if path.suffix.lower() not in kinds:
         raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected {', '.join(kinds)}.")
     if path.is_dir():

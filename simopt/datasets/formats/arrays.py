@@ -1,4 +1,4 @@
-"""Readers of files of arrays: npy, npz and mat."""
+"""Readers of the formats that hold arrays by name: npy, npz and mat."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def npy(path: Path, options: Options, stack: ExitStack) -> Content:
     """Map the array of an npy file into memory, so that only what is selected is read."""
     one_array(path, options)
     if options.labels:
-        raise InputError(f"{path}: an npy holds no labels; name a file of labels: dataset.labels=FILE.csv.")
+        raise InputError(f"{path}: an npy has no labels; name a file that has: dataset.labels=FILE.csv.")
     return Content(array=np.lib.format.open_memmap(path, mode="r"))
 
 
 def npz_archive(path: Path, stack: ExitStack) -> Any:
-    """Open an npz until the stack closes."""
+    """Open an npz file, which remains open until ``stack`` is closed."""
     archive = np.load(stack.enter_context(path.open("rb")))  # which never unpickles objects by default
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise TypeError("it is an npy, or no file of numpy")
+        raise TypeError("it is an npy file, or not a numpy file at all")
     # Each member is unpacked as a whole: refuse one that unpacks to far more than it takes up.
     for member in archive.zip.infolist() if archive.zip else ():
         checks.unpacked(member.file_size, member.compress_size, f"{path}: {member.filename}")

@@ -1,4 +1,4 @@
-"""What a reader returns, and how it finds the array and the labels among the arrays of a file."""
+"""The class ``Content`` that a reader returns, and functions that find responses and labels in a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Array: TypeAlias = "LabelArray | h5py.Dataset"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options that decide which part of a file is read; :class:`~simopt.datasets.file.File` has more."""
+    """The options that decide what a reader reads from a file.
+
+    :class:`~simopt.datasets.file.File` describes them.
+    """
 
     key: str | None = None
     labels: str | Sequence[str] | None = None
@@ -30,30 +33,30 @@ class Options:
 
     @property
     def label_names(self) -> list[str]:
-        """The names of labels that the options give, as a list."""
+        """The option ``labels`` as a list of names; empty if it is None."""
         return [self.labels] if isinstance(self.labels, str) else list(self.labels or ())
 
 
 def _no_variable(name: str) -> LabelArray:
-    raise InputError(f"the file has no variable {name!r} along this axis; select by index, as in '0:50'.")
+    raise InputError(f"the file has no variable {name!r} along this axis; select by index, such as '0:50'.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """An opened file.
+    """The content of an open file.
 
     Attributes
     ----------
     array : array, memory map or HDF5 dataset
-        As it is stored; :meth:`take` decodes it.
+        The responses with the values that the file stores. :meth:`take` returns decoded values.
     labels : dict of array
-        By task variable.
+        Maps each task variable to its labels.
     axes : sequence of str or None
-        Names of the array's axes if the file has them; not checked.
+        Names of the array's axes as the file gives them, unchecked. None if the file does not name its axes.
     variable : callable
-        Maps a name to an array of the file by which units can be selected.
+        Maps the name of an array in the file to its values, by which units can be selected.
     decode : callable
-        Maps stored values to those they stand for (netCDF: packed and missing values).
+        Maps stored values to the values they stand for. Only netCDF stores packed and missing values.
     """
 
     array: Array
@@ -63,18 +66,18 @@ class Content:
     decode: Callable[[LabelArray], LabelArray] = np.asarray
 
     def take(self, chosen: Sequence[Indices]) -> LabelArray:
-        """Return the decoded values that indices along each axis select, as ``preprocess.take`` does."""
+        """Return the decoded values at the indices ``chosen`` along each axis; see ``preprocess.take``."""
         return self.decode(take(self.array, chosen))
 
 
 def one_array(path: Path, options: Options) -> None:
-    """Refuse a key for a format that holds one array only."""
+    """Refuse the option ``key`` for a format that holds a single array."""
     if options.key is not None:
-        raise InputError(f"{path}: holds one array only; leave dataset.key={options.key} out.")
+        raise InputError(f"{path}: holds a single array; leave dataset.key={options.key} out.")
 
 
 def choose(key: str | None, present: Any, path: Path) -> str:
-    """Return the name of the array to read: ``key`` if it is set, else ``responses`` or the only one."""
+    """Return the name of the array to read: ``key`` if it is set, else ``responses`` or the only name."""
     if key is not None:
         if key.strip("/") not in present:  # HDF5 names may be written with a leading slash
             raise unknown(key, present, "key", path)
@@ -92,16 +95,18 @@ def choose(key: str | None, present: Any, path: Path) -> str:
 
 
 def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dict[str, str]:
-    """Return the name of the array of the file for each task variable.
+    """Return a dict that maps each task variable to the name of the array with its labels.
 
     Parameters
     ----------
     present : collection of str
-        Names of the arrays, those in a group as ``group/name`` (HDF5) or ``struct.name`` (MATLAB).
+        Names of the arrays in the file. An array in a group is called ``group/name`` (HDF5), and a field of a
+        struct ``struct.name`` (MATLAB).
     labels : str, sequence of str, or None
-        The name of a group or array; names of arrays, possibly in the group ``labels``; None: the group
-        ``labels``, if there is one.
+        A str is the name of a group or array. A sequence holds names of arrays, which may be in the group
+        ``labels``. None takes the group ``labels``, if the file has it.
     path : Path
+        Path of the file, for error messages.
     """
     if labels is None or isinstance(labels, str):
         group = (labels or "labels").strip("/")
@@ -111,13 +116,13 @@ def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dic
         }
         if labels is not None and not members and group not in present:
             raise InputError(
-                f"{path}: there is no group {group!r} of labels; there are: {', '.join(sorted(present)[:8])}."
+                f"{path}: has no group {group!r} of labels; it has: {', '.join(sorted(present)[:8])}."
             )
         for member in members:
             if "/" in member:
                 raise InputError(
-                    f"{path}: {group}/{member.partition('/')[0]} is not a dataset; expected one dataset for "
-                    "each label."
+                    f"{path}: {group}/{member.partition('/')[0]} is a group; expected an HDF5 dataset with "
+                    "the values of a label."
                 )
         return members or ({group.rpartition("/")[2]: group} if labels else {})
     chosen = {}
@@ -137,7 +142,7 @@ def find(
     read: Callable[[str], Any],
     is_matrix: Callable[[str], bool],
 ) -> tuple[str, dict[str, Any]]:
-    """Find the responses among the arrays of a file, and read the labels.
+    """Find the array of responses in a file, and read the labels.
 
     Parameters
     ----------
@@ -148,14 +153,15 @@ def find(
     read : callable
         Maps the name of an array to its numbers or text.
     is_matrix : callable
-        Whether the array of a name may be the responses, if no key says which array is.
+        Maps the name of an array to whether it may hold the responses. It is only used if the option ``key``
+        is not set.
 
     Returns
     -------
     key : str
         Name of the array of responses.
     rest : dict
-        ``labels`` and ``variable`` of :class:`Content`.
+        The attributes ``labels`` and ``variable`` of :class:`Content`.
     """
     labels = labeled(present, options.labels, path)
     # A key may name any array, also one that is a label as well; without a key only matrices are considered.
@@ -165,14 +171,14 @@ def find(
 
 
 def named_labels(labels: Mapping[str, str], read: Callable[[str], Any], path: Path) -> dict[str, LabelArray]:
-    """Read each label from the array of its name in ``labels``."""
+    """Return a dict that maps each task variable to its labels, read from the array ``labels`` names."""
     return {label: as_labels(read(name), f"{path}: label {label!r}") for label, name in labels.items()}
 
 
 def variable_of(
     present: Any, read: Callable[[str], Any], what: str = "variable"
 ) -> Callable[[str], LabelArray]:
-    """Return a function that reads a variable by its name, to select units or conditions by it."""
+    """Return a function that maps the name of a variable to its values; selections use it."""
 
     def variable(name: str) -> LabelArray:
         checks.one_of(name, present, what)
@@ -182,5 +188,5 @@ def variable_of(
 
 
 def unknown(name: str, present: Any, what: str, path: Path) -> InputError:
-    """Return the error for a name that a file does not hold, with the nearest names that it does hold."""
+    """Return the error for a name that a file does not hold; it lists the nearest names in the file."""
     return InputError(f"{path}: {checks.unknown(name, present, what)}")

@@ -22,8 +22,8 @@ def h5(path: Path, options: Options, stack: ExitStack) -> Content:
     datasets = datasets_inside(file)
     if options.labels is None and "labels" in datasets:
         raise InputError(
-            f"{path}: 'labels' is an array, not a group of labels; to use it as a label, name it in a list: "
-            "dataset.labels=[labels]."
+            f"{path}: 'labels' is an array, not a group of arrays; dataset.labels=[labels] takes the array "
+            "as a label."
         )
     read = partial(dataset_in, datasets, path)
     key, rest = find(path, options, datasets, read, lambda name: datasets[name].ndim >= 2)
@@ -32,9 +32,9 @@ def h5(path: Path, options: Options, stack: ExitStack) -> Content:
 
 
 def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a file or group by name, except those behind soft and external links.
+    """Return a dict of the HDF5 datasets in a file or group, by name.
 
-    External links are not followed, so that a file cannot make simopt read others.
+    Soft and external links are not followed, so that a file cannot make simopt read other files.
     """
     items: dict[str, h5py.Dataset] = {}
     # visititems visits hard links only, each object once.
@@ -43,7 +43,7 @@ def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def stored(item: h5py.Dataset, path: Path) -> Any:
-    """Return the values of a dataset: numbers, text of variable length as str, of fixed length as bytes."""
+    """Return the values of an HDF5 dataset: numbers, str (text of any length) or bytes (fixed length)."""
     # Text of fixed length comes as bytes, which as_labels decodes.
     text = h5py.check_string_dtype(item.dtype)
     dataset = in_this_file(item, path)
@@ -51,14 +51,16 @@ def stored(item: h5py.Dataset, path: Path) -> Any:
 
 
 def dataset_in(datasets: Mapping[str, h5py.Dataset], path: Path, name: str) -> Any:
-    """Return the numbers or the text of the dataset of a name."""
+    """Return the values, numbers or text, of the HDF5 dataset called ``name``."""
     return stored(datasets[name], path)
 
 
 def _axes_attribute(file: h5py.File, item: h5py.Dataset) -> list[str] | None:
-    """Return the attribute ``axes`` of a dataset, else that of its file if it names as many axes.
+    """Return the names of axes in the attribute ``axes`` of an HDF5 dataset.
 
-    The attribute is a text with commas or an array of text; both may be bytes.
+    If the dataset does not have the attribute, the attribute ``axes`` of the file is used, provided that it
+    names as many axes as the dataset has. The attribute is text with commas, or an array of text; both may be
+    bytes.
     """
     for holder in (item, file):
         texts = np.ravel(holder.attrs.get("axes", [])).tolist()

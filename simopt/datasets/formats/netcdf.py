@@ -1,12 +1,13 @@
-"""Reader of netCDF files, classic (version 3) or on HDF5 (version 4).
+"""Reader of netCDF files, both classic files (version 3) and HDF5 files (version 4).
 
-Both versions are read without the netCDF4 library, which is not a dependency. What matters of the format:
+Both versions are read without the netCDF4 library, which is not a dependency. The reader relies on these
+properties of the format:
 
 - Version 4 is HDF5. A dimension is an HDF5 dimension scale attached to an axis of a variable.
-- Missing values are marked by the attributes ``_FillValue`` and ``missing_value``, which refer to the stored
-  numbers, before unpacking. Where a float was never written it is netCDF's default fill value.
+- A value is missing if it equals the attribute ``_FillValue`` or ``missing_value`` before it is unpacked. A
+  float that was never written equals netCDF's default fill value, and is missing as well.
 - Packed values are small integers q that stand for ``q * scale_factor + add_offset``.
-- xarray names coordinates, which are not data, in the attribute ``coordinates`` of what they describe.
+- xarray stores the names of a variable's coordinates, which are not data, in its attribute ``coordinates``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _PACKED = ("scale_factor", "add_offset")
 
 
 def nc(path: Path, options: Options, stack: ExitStack) -> Content:
-    """Find the array, its axes and the labels of a netCDF file, classic or on HDF5."""
+    """Find the array, its axes and the labels of a netCDF file of version 3 or 4."""
     with path.open("rb") as handle:
         classic = handle.read(3) == b"CDF"
     if classic:
@@ -70,16 +71,17 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
 
 
 def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
-    """Return the name of each dimension of a variable, empty if no dimension scale is attached."""
+    """Return the name of each dimension of a variable; it is empty if no dimension scale is attached."""
     return tuple(str(scales[0].name).rpartition("/")[2] if len(scales) else "" for scales in variable.dims)
 
 
 def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> LabelArray:
-    """Return the values that stored netCDF numbers stand for: missing ones as NaN, packed ones unpacked.
+    """Return the values that stored netCDF numbers stand for: unpacked, and NaN where a value is missing.
 
     Parameters
     ----------
     stored : array of numbers
+        Numbers as the file stores them.
     attributes : mapping
         The attributes of the variable.
     what : str
@@ -88,12 +90,12 @@ def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> Lab
     Returns
     -------
     array
-        ``stored`` itself if nothing is missing or packed; else floats.
+        ``stored`` itself if no value is missing or packed; otherwise floats.
 
     Raises
     ------
     InputError
-        An attribute that marks missing values or says how values are packed is not a number.
+        An attribute that marks missing values, or an attribute for unpacking, is not a number.
     """
     numbers = {name: np.ravel(attributes[name]) for name in (*_MISSING, *_PACKED) if name in attributes}
     for name, value in numbers.items():

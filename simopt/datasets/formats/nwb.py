@@ -1,9 +1,9 @@
-"""Reader of NWB files (Neurodata Without Borders): spikes counted around an event of every trial.
+"""Reader of NWB files (Neurodata Without Borders), which counts spikes around an event of every trial.
 
-NWB is HDF5. A table is a group with one dataset for each column. A column with several values in each row
-(ragged) is one long dataset, and a second one with the suffix ``_index`` says where the values of each row
-end. So ``units/spike_times`` holds the spikes of all units one after the other, and
-``units/spike_times_index`` the end of each unit's spikes.
+An NWB file is an HDF5 file. A table is a group with one HDF5 dataset for each column. A ragged column, with
+several values in each row, is one long dataset; a second dataset with the suffix ``_index`` holds the index
+at which the values of each row end. For instance, ``units/spike_times`` holds the spikes of all units one
+after the other, and ``units/spike_times_index`` holds the end of each unit's spikes.
 
 References
 ----------
@@ -29,15 +29,15 @@ from simopt.typing import FloatArray
 def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
     """Count the spikes of the sorted units around an event of every trial.
 
-    The array is (time, condition, unit), each trial a condition; NaN for trials without the event. With a key
-    the file is read as any HDF5 file.
+    The array has the shape (time, condition, unit), and each trial is a condition. The counts of a trial
+    without the event are NaN. If the option ``key`` is set, the file is read like any other HDF5 file.
     """
     if options.key is not None:
         return h5(path, options, stack)
     datasets = datasets_inside(stack.enter_context(h5py.File(path, "r")))
     for name in ("units/spike_times", "units/spike_times_index", "intervals/trials/start_time"):
         if name not in datasets:
-            raise InputError(f"{path}: there is no {name}; dataset.key=NAME reads another array.")
+            raise InputError(f"{path}: there is no {name} to count; dataset.key=NAME reads an array.")
     units, trials = _table(datasets, "units"), _table(datasets, "intervals/trials")
     names, align = options.label_names, options.align or "start_time"
     if options.labels is None:  # all columns with text or whole numbers: floats are times rather than classes
@@ -48,7 +48,7 @@ def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
         if name not in trials:
             raise unknown(name, trials, "column of trials", path)
     if options.window is None:
-        raise InputError(f"{path}: set dataset.window=[START,STOP], in ms around {align}.")
+        raise InputError(f"{path}: no window is set; set dataset.window=[START,STOP], in ms from {align}.")
     start, stop = options.window
     bins = round((stop - start) / (options.bin or stop - start))
     edges = np.linspace(start, stop, bins + 1) / 1000  # in s, as all times of NWB
@@ -74,9 +74,9 @@ def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray)
     spikes : sequence of array
         Spike times of each unit in s, in any order.
     events : array, (trial,)
-        In s; NaN where a trial has none, and its counts are NaN.
+        The time of the event in each trial, in s. If it is NaN, the counts of the trial are NaN.
     edges : array, (time + 1,)
-        Of the bins, in s from the event.
+        Edges of the bins, in s from the event.
     """
     present = ~np.isnan(events)
     counts = np.full((len(edges) - 1, len(events), len(spikes)), np.nan)
@@ -88,7 +88,7 @@ def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray)
 
 
 def _table(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, str]:
-    """Return the names of the datasets of an NWB table with one value in each row, by column."""
+    """Return a dict that maps each column of an NWB table that is not ragged to its HDF5 dataset's name."""
     names = {name.removeprefix(f"{group}/") for name in datasets if name.startswith(f"{group}/")}
     ragged = {name for name in names if f"{name}_index" in names}
     skipped = ragged | {f"{name}_index" for name in ragged}

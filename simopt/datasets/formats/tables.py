@@ -19,10 +19,10 @@ from simopt.typing import FloatArray, LabelArray
 
 
 def csv_or_tsv(path: Path, options: Options, stack: ExitStack) -> Content:
-    """Read a csv or tsv: the columns named in ``options.labels`` as labels, the others as numbers."""
+    """Read a csv or tsv: the columns in ``options.labels`` are labels, the other columns are units."""
     header, rows = rows_of(path, options.label_names)
     if not rows:
-        raise InputError(f"{path}: holds a header and no rows; expected one row for each sample.")
+        raise InputError(f"{path}: holds a header but no rows; expected one row for each sample.")
     columns = list(zip(*(row for _, row in rows), strict=True))
 
     def numbers(column: int) -> FloatArray:
@@ -35,8 +35,8 @@ def csv_or_tsv(path: Path, options: Options, stack: ExitStack) -> Content:
             )
         name = header[column] or str(column + 1)
         raise InputError(
-            f"{path}: row {line}, column {name} is {cell[:40]!r}, not a number; if it holds labels, name it: "
-            f"dataset.labels=[{name}]."
+            f"{path}: row {line}, column {name} is {cell[:40]!r}, not a number; if the column holds labels, "
+            f"set dataset.labels=[{name}]."
         )
 
     return _content(path, options, header, numbers, lambda column: _typed(columns[column]))
@@ -55,11 +55,11 @@ def _content(
     ----------
     path : Path
     options : Options
-        Its ``labels`` are names of columns; every other column is a unit.
+        The columns in ``options.labels`` are labels; every other column is a unit.
     header : sequence of str
-        Names of the columns, empty where they have none.
+        Names of the columns. The name of a column without a name is empty.
     numbers, values : callable
-        Map the index of a column to its values: as numbers, or as they are.
+        Map the index of a column to its values: ``numbers`` returns them as numbers, ``values`` as they are.
     """
     one_array(path, options)
     columns = {name: _column(name, header, path) for name in options.label_names}
@@ -77,13 +77,14 @@ def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int
     ----------
     path : Path
     names : sequence of str
-        If the first row holds one of these, it is the header.
+        Names of columns. If the first row holds one of these names, the row is the header.
 
     Returns
     -------
     header : list of str
-        Empty names if the file has no header.
+        Names of the columns. All names are empty if the file has no header.
     rows : list of (int, list of str)
+        The line number and the cells of each row below the header.
     """
     # The suffix decides on the delimiter; a file with another one is refused below.
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
@@ -95,8 +96,8 @@ def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int
     first = rows[0][1]
     if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
         raise InputError(
-            f"{path}: the columns are separated by semicolons or tabs; a .csv has commas (and points in "
-            "numbers), a .tsv tabs."
+            f"{path}: semicolons or tabs separate the columns; expected commas in a .csv (and points in "
+            "numbers), and tabs in a .tsv."
         )
     for line, row in rows:
         if len(row) != len(first):
@@ -118,7 +119,7 @@ def _is_number(cell: str) -> bool:
 
 def _column(name: str, header: Sequence[str], path: Path) -> int:
     if not any(header):
-        raise InputError(f"{path}: there is no header, so no column {name!r}; add a first row of names.")
+        raise InputError(f"{path}: has no header, so no column {name!r}; add a first row with the names.")
     if name not in header:
         raise unknown(name, [n for n in header if n], "column", path)
     if header.count(name) > 1:
@@ -127,10 +128,10 @@ def _column(name: str, header: Sequence[str], path: Path) -> int:
 
 
 def text_columns(path: Path) -> dict[str, LabelArray]:
-    """Return the columns of a csv or tsv by the names in its first row, as numbers or text."""
+    """Return a dict that maps each name in the first row of a csv or tsv to its column, numbers or text."""
     header, rows = rows_of(path, ())
     if not all(header) or len(set(header)) < len(header):
-        raise InputError(f"{path}: row 1 must name every column, each once; it is {header!s:.80}.")
+        raise InputError(f"{path}: row 1 must give each column a name of its own; it is {header!s:.80}.")
     return {name: _typed([row[column] for _, row in rows]) for column, name in enumerate(header)}
 
 
@@ -140,7 +141,7 @@ def _typed(cells: Sequence[str]) -> LabelArray:
 
 
 def parquet(path: Path, options: Options, stack: ExitStack) -> Content:
-    """Read a parquet: the columns named in ``options.labels`` as labels, the others as numbers."""
+    """Read a parquet: the columns in ``options.labels`` are labels, the other columns are units."""
     columns = parquet_columns(path)
 
     def numbers(index: int) -> FloatArray:
@@ -148,7 +149,7 @@ def parquet(path: Path, options: Options, stack: ExitStack) -> Content:
         kind = str(column.type)
         if not kind.startswith(("int", "uint", "float", "double", "halffloat", "bool")):
             raise InputError(
-                f"{path}: column {name} holds {kind}, not numbers; if it holds labels, name it: "
+                f"{path}: column {name} holds {kind}, not numbers; if the column holds labels, set "
                 f"dataset.labels=[{name}]."
             )
         return np.asarray(column.to_numpy(), dtype=np.float64)
@@ -159,11 +160,11 @@ def parquet(path: Path, options: Options, stack: ExitStack) -> Content:
 
 
 def parquet_columns(path: Path) -> list[tuple[str, Any]]:
-    """Return names and columns of a parquet file, without the index that pandas stores as a column."""
+    """Return the name and values of each column of a parquet file, except the index that pandas stores."""
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise InputError(f'{path}: parquet needs pyarrow: pip install "simopt[formats]".') from error
+        raise InputError(f'{path}: parquet needs pyarrow; run pip install "simopt[formats]".') from error
     with parquet.ParquetFile(path) as file:
         # Before reading: a few bytes of run lengths can stand for more entries than fit into memory.
         entries = file.metadata.num_rows * file.metadata.num_columns

@@ -1,7 +1,7 @@
-"""Reader of MAT files of MATLAB 5 to 7.3: numbers and text, and nothing else.
+"""Read numbers and text, and nothing else, from MAT files of MATLAB 5 to 7.3.
 
 There are two formats. Up to version 7.2 (``save -v7``, MATLAB's default) a file is a sequence of variables in
-MATLAB's own binary format, usually compressed. Version 7.3 is HDF5.
+MATLAB's own binary format, usually compressed. A file of version 7.3 is an HDF5 file.
 """
 
 from __future__ import annotations
@@ -30,53 +30,57 @@ _USER_BLOCK = 512
 
 
 def arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the numeric arrays of a file, by name, without reading more than necessary.
+    """Return a dict that maps the name of each numeric array in a file to its shape.
 
-    Arrays at the top level are included, and fields of a struct there, as ``struct.field``. In MATLAB numbers
-    and vectors are matrices, too: arrays with at most one dimension longer than 1 are left out.
+    The dict has the variables of the file and, as ``struct.field``, the fields of structs among them. Arrays
+    with at most one dimension longer than 1 are left out, because they are what MATLAB stores for scalars and
+    vectors. No more is read than necessary.
 
     Raises
     ------
     InputError
-        There is no such file, or it is broken or no MAT file.
+        The file does not exist, is broken, or is not a MAT file.
     """
     with _opened(path, str(path)) as file:
         return {name: shape for name, shape in file.shapes() if sum(n > 1 for n in shape) > 1}
 
 
 def read(path: Path, name: str) -> LabelArray | str:
-    """Return one array or text in MATLAB's orientation.
+    """Return one array or text, with the dimensions in MATLAB's order.
 
     Parameters
     ----------
     path : Path
     name : str
-        Name of a variable, or of a field of a struct: ``struct.field``.
+        Name of a variable, or ``struct.field`` for a field of a struct.
 
     Returns
     -------
     array or str
-        Numbers and logicals in the type that they have in MATLAB; a row of characters as str; several rows of
-        characters, or a cell array of text, as an array of str.
+        Numbers and logicals keep their MATLAB type. A row of characters becomes a str. Several rows of
+        characters, or a cell array of text, become an array of str.
 
     Raises
     ------
     InputError
-        There is no such file or name, the file is broken, or the variable is neither numbers nor text: a cell
-        array, a struct, a MATLAB object, or a function handle.
+        The file does not exist, is broken, or has no variable of this name; or the variable is neither
+        numbers nor text, but another cell array, a struct, a MATLAB object or a function handle.
     """
     return read_all(path, [name])[0]
 
 
 def read_all(source: Path | BinaryIO, names: Sequence[str], title: str = "") -> list[LabelArray | str]:
-    """Return several arrays or texts as :func:`read` does, and open the file only once.
+    """Return a list of several arrays or texts from a file, each as :func:`read` returns it.
+
+    The file is opened only once.
 
     Parameters
     ----------
     source : Path or binary file
     names : sequence of str
+        Names of variables, or ``struct.field`` for a field of a struct.
     title : str
-        Name of the file, for error messages; empty: its path.
+        Name of the file, for error messages. If it is empty, messages show ``source``.
     """
     title = title or str(source)
     with _opened(source, title) as file:
@@ -84,12 +88,15 @@ def read_all(source: Path | BinaryIO, names: Sequence[str], title: str = "") -> 
 
 
 def cells(path: Path, name: str) -> list[Cell]:
-    """Return a cell array as a list in MATLAB's order, first dimension first; nested cells become lists.
+    """Return a cell array as a list; cell arrays in its cells become lists as well.
+
+    The list is in MATLAB's order: the index of the first dimension changes fastest.
 
     Raises
     ------
     InputError
-        As for :func:`read`; or the variable is not a cell array.
+        The file does not exist, is broken, or has no variable of this name; or the variable is not a cell
+        array, or a cell holds neither numbers nor text nor a cell array.
     """
     with _opened(path, str(path)) as file:
         value = file.value(name)
@@ -100,17 +107,17 @@ def cells(path: Path, name: str) -> list[Cell]:
 
 
 def _flat(value: Cell, what: str) -> LabelArray | str:
-    """Return a cell array of text as an array of str, and refuse any other cell array."""
+    """Return a cell array of text as an array of str; refuse other cell arrays; return the rest unchanged."""
     if not isinstance(value, list):
         return value
     if value and all(isinstance(item, str) for item in value):
         return np.array(value)
-    raise InputError(f"{what} is a cell array of {len(value)}; expected numbers or text.")
+    raise InputError(f"{what} is a cell array of {len(value)} cells; expected numbers or text.")
 
 
 @contextmanager
 def _opened(source: Path | BinaryIO, title: str) -> Iterator[Mat5 | Mat73]:
-    """Open a file by its version."""
+    """Open a MAT file for the ``with`` block with the reader for its version."""
     with readable(title, "MAT"), ExitStack() as stack:
         handle = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
         # HDF5 itself would look for its signature at 0, 512, 1024, 2048 ...; MATLAB writes it at 512.

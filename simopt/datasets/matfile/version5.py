@@ -1,17 +1,17 @@
-"""MAT files of version 5 to 7.2: checked here, then read by scipy.
+"""Read MAT files of version 5 to 7.2: simopt checks them, and scipy reads them.
 
-scipy's reader trusts the sizes in a file. In a damaged file it may read beyond a buffer and crash the
-process. So every variable is decompressed and its structure checked before scipy reads it. Variables that are
-not read are never decompressed beyond their first bytes.
+scipy's reader trusts the sizes in a file. If a file is damaged, scipy may read beyond a buffer and crash the
+process. Therefore every variable is decompressed and its structure checked before scipy reads it. Of
+variables that nobody asks for, only the first bytes are ever decompressed.
 
-The format: 128 bytes of header, which end with the version and the letters IM or MI, which tell the byte
-order. Then follow data elements, one for each variable. An element is a tag of 8 bytes (type and number of
-bytes, uint32 each) and its data, padded to a multiple of 8 bytes:
+A file starts with a header of 128 bytes. The header ends with the version and the letters IM or MI, which
+tell the byte order. One data element for each variable follows. An element is a tag of 8 bytes (type and
+number of bytes, uint32 each) and the data, padded to a multiple of 8 bytes:
 
 - Small elements of up to 4 bytes are stored in the tag: 2 bytes of type, 2 bytes of size, 4 bytes of data.
-- An element of type miCOMPRESSED holds another element, compressed by zlib. It alone is not padded.
+- An element of type miCOMPRESSED holds another element, compressed by zlib. Only this type is not padded.
 - An element of type miMATRIX is an array. Its data are elements again: flags and class, dimensions, name, and
-  then what the class needs: numbers, or further arrays for cells and structs. Opaque objects have no
+  then what the class needs, such as numbers, or further arrays for cells and structs. Opaque objects have no
   dimensions.
 
 References
@@ -69,7 +69,7 @@ class Mat5:
         self.order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(self.header[124:], "")
         if not self.order:
             raise InputError(
-                f"{title}: not a MAT file of MATLAB 5 to 7.3, or cut off; `save -v7` writes such a file."
+                f"{title}: not a MAT file of MATLAB 5 to 7.3, or cut off; write it anew with `save -v7`."
             )
         self.tag = struct.Struct(f"{self.order}II")  # type and number of bytes of an element
         self.variables = dict(self._scan())
@@ -106,7 +106,7 @@ class Mat5:
         # One byte more than there should be: zlib compares its checksum only at the end of the stream.
         content = inflate.decompress(inflate.unconsumed_tail, limit or size + 1)
         if limit is None and not (len(content) == size and inflate.eof):
-            raise ValueError("its compressed data have another length than stated, or a wrong checksum")
+            raise ValueError("its compressed data have a wrong length or checksum")
         return content
 
     def _whole(self, name: str) -> Any:
@@ -130,7 +130,7 @@ class Mat5:
         return self.last[name]
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield name and shape of the numeric arrays at the top level and one struct deep."""
+        """Yield the name and shape of each numeric variable and each numeric field of a struct variable."""
         for name, (header, _) in self.variables.items():
             if header.kind in _NUMERIC:
                 yield name, header.shape
@@ -140,7 +140,7 @@ class Mat5:
                         yield f"{name}.{field}", child.shape
 
     def value(self, name: str) -> Cell:
-        """Return numbers, text or cells by name, ``struct.field`` of a field."""
+        """Return the numbers, text or cells of a variable, or of a field with the name ``struct.field``."""
         top, *fields = name.split(".")
         if top not in self.variables:
             raise InputError(f"{self.title}: {checks.unknown(name, self.variables, 'array')}")
@@ -148,7 +148,7 @@ class Mat5:
         for field in fields:
             members = _fields(value)
             if field not in members:
-                raise InputError(f"{self.title}: there is no {name}{listed(members)}.")
+                raise InputError(f"{self.title}: has no {name}{listed(members)}.")
             value = members[field]
         return _plain(value, f"{self.title}: {name}")
 
@@ -199,7 +199,7 @@ def _check_structure(view: memoryview, order: str, depth: int = 0) -> bool:
         children = math.prod(shape) * (len(names) // struct.unpack(f"{order}i", width)[0])
     fits = all((type_ == _MATRIX) == (i >= leaves) for i, (type_, _) in enumerate(parts))
     if not fits or len(parts) != leaves + children or depth > DEPTH:
-        raise ValueError(f"an array lacks parts that its class needs, or is nested more than {DEPTH} deep")
+        raise ValueError(f"an array lacks data that its class needs, or is nested more than {DEPTH} deep")
     if kind == _CHAR and _has_surrogates(*parts[0], order):
         raise ValueError("a text holds characters beyond 16 bits, such as emoji, which scipy reads wrongly")
     # scipy makes a text of this shape, padded with blanks, however few characters there are.
@@ -244,11 +244,11 @@ def _plain(value: Any, what: str, depth: int = 0) -> Cell:
 
     if isinstance(value, MatlabFunction | MatlabObject | MatlabOpaque):
         kind = type(value).__name__.removeprefix("Matlab").lower()
-        raise InputError(f"{what} is neither numbers nor text ({kind}); save it as a matrix.")
+        raise InputError(f"{what} is a {kind}, neither numbers nor text; save it as a matrix.")
     if issparse(value):
         return dense(value.data, value.indices, value.indptr, value.shape, what)
     if value.dtype.names:
-        raise InputError(f"{what} is a struct: name a field of it{listed(_fields(value))}.")
+        raise InputError(f"{what} is a struct; give the name of a field{listed(_fields(value))}.")
     if value.dtype.kind == "O":
         return [_plain(item, what, depth + 1) for item in value.ravel(order="F")]  # MATLAB's order
     if value.dtype.kind == "U":

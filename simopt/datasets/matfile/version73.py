@@ -1,13 +1,13 @@
-"""MAT files of version 7.3, which are HDF5.
+"""Read MAT files of version 7.3, which are HDF5 files.
 
-How MATLAB uses HDF5:
+MATLAB uses HDF5 in this way:
 
-- Arrays are stored by columns, so HDF5 shows their dimensions in reverse order: arrays are transposed here.
-- The attribute ``MATLAB_class`` names the class; logicals are stored as uint8, text as uint16.
-- An empty array has the attribute ``MATLAB_empty`` and holds its shape in place of numbers.
+- Arrays are stored by columns, so HDF5 shows their dimensions in reverse order. The reader transposes them.
+- The attribute ``MATLAB_class`` names the class. Logicals are stored as uint8, text as uint16.
+- An empty array has the attribute ``MATLAB_empty``, and its dataset holds the shape in place of numbers.
 - A struct is a group. A cell array is a dataset of references to datasets in the group ``#refs#``.
 - A sparse matrix is a group with the number of rows in the attribute ``MATLAB_sparse``, and the datasets
-  ``ir`` (row indices), ``jc`` (starts of columns) and ``data`` (values). The first and the last are absent if
+  ``ir`` (row indices), ``jc`` (starts of columns) and ``data`` (values). ``ir`` and ``data`` are absent if
   all values are zero.
 - Complex numbers have the fields ``real`` and ``imag``.
 """
@@ -35,7 +35,7 @@ class Mat73:
         self.title = title
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield name and shape of the numeric arrays at the top level and one struct deep."""
+        """Yield the name and shape of each numeric variable and each numeric field of a struct variable."""
         for name, item in self._children(self.file):
             inner = self._children(item) if _kind(item) == "struct" else ()
             for path, array in ((name, item), *((f"{name}.{field}", child) for field, child in inner)):
@@ -45,19 +45,19 @@ class Mat73:
                     yield path, _shape(array)
 
     def value(self, name: str) -> Cell:
-        """Return numbers, text or cells by name, ``struct.field`` of a field."""
+        """Return the numbers, text or cells of a variable, or of a field with the name ``struct.field``."""
         item: Any = self.file
         for part in name.split("."):
             members = dict(self._children(item)) if isinstance(item, h5py.Group) else {}
             if part not in members and item is self.file:
                 raise InputError(f"{self.title}: {checks.unknown(name, members, 'array')}")
             if part not in members:
-                raise InputError(f"{self.title}: there is no {name}{listed(members)}.")
+                raise InputError(f"{self.title}: has no {name}{listed(members)}.")
             item = members[part]
         return self._plain(item, name, 0)
 
     def _children(self, group: h5py.Group) -> Iterator[tuple[str, Any]]:
-        """Yield names and items of a group, those of MATLAB itself left out."""
+        """Yield the name and content of each item in a group, except the items of MATLAB itself."""
         for name in group:
             # Soft and external links are not followed. #refs# and #subsystem# hold cells and objects.
             if isinstance(group.get(name, getlink=True), h5py.HardLink) and not name.startswith("#"):
@@ -70,13 +70,13 @@ class Mat73:
         if "MATLAB_sparse" in item.attrs:
             return self._sparse(item, what)
         if isinstance(item, h5py.Group):
-            raise InputError(f"{what} is a struct: name a field of it{listed(list(item))}.")
+            raise InputError(f"{what} is a struct; give the name of a field{listed(list(item))}.")
         if "MATLAB_object_decode" in item.attrs or kind not in {*NUMERIC, "char", "cell", ""}:
-            raise InputError(f"{what} is neither numbers nor text ({kind or 'object'}); save it as a matrix.")
+            raise InputError(f"{what} is a {kind or 'object'}, not numbers or text; save it as a matrix.")
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
             if depth > DEPTH:  # references may form a circle
-                raise InputError(f"{what} is a cell array that holds itself, or more than {DEPTH} deep.")
+                raise InputError(f"{what} is a cell array that holds itself, or has over {DEPTH} levels.")
             references = () if empty else _content(item).ravel()
             return [self._plain(self.file[reference], name, depth + 1) for reference in references]
         if kind == "char":
