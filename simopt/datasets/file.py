@@ -200,7 +200,7 @@ class File(Loader, formats.Options):
             try:
                 return preprocess.named_axes(content.axes, shape, name)
             except InputError as error:
-                raise InputError(f"{error} The file names these axes; override with dataset.axes.") from error
+                raise InputError(f"{error} The file gives these names; set dataset.axes=[...].") from error
         if len(shape) not in (2, 3):
             raise InputError(
                 f"{name} has shape {shape}; expected (samples, units) or (time, condition, unit). Otherwise "
@@ -232,8 +232,8 @@ class File(Loader, formats.Options):
             if self.repetitions == "average":
                 return flat, None, labels
             raise InputError(
-                f"{name}: repetitions=keep needs repetitions, but no axis or label marks them; mark them "
-                "with dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
+                f"{name}: repetitions=keep finds no repetitions; say which axis or label tells them apart: "
+                "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
             )
         condition: Indices = np.repeat(np.arange(conditions), repeats)
         if self.average is not None:

@@ -203,7 +203,7 @@ def _binned(response: FloatArray, time: FloatArray, width: int, what: str) -> Fl
     if abs(length * steps[0] - width) > 1e-3 * width or length > len(time):
         raise InputError(
             f"{what}: a bin of {width} ms does not fit {len(time)} samples of {steps[0]:g} ms; "
-            "dataset.bin must be a multiple of the step."
+            "dataset.bin must be a multiple of one sample, and at most all samples."
         )
     bins = len(time) // length
     # MATLAB stores matrices by columns: the transpose is contiguous, and reshaping it does not copy.

@@ -75,7 +75,7 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     for needed in ("unit", "condition"):
         if needed not in names:
             raise InputError(
-                f"{name}: axes {parts} lack {needed}; call time bins of a continuous recording sample."
+                f"{name}: axes {parts} lack {needed}; without conditions, call the time axis sample."
             )
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes has {len(names)} names.")

@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "measures", nargs="*", default=["cka"], help="names of measures (see `simopt measures`); default: cka"
     )
     parser.add_argument("--file", type=Path, default=Path("animation.gif"), help=".gif or .mp4 to write")
-    parser.add_argument("--frames", type=int, default=60, help="number of frames, default: %(default)s")
+    parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--color", metavar="LABEL", help="label that colors Y; default: the first label")
     parser.add_argument(
         "--steps", type=int, default=1000, help="largest number of steps, default: %(default)s"

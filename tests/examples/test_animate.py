@@ -17,7 +17,7 @@ def test_the_file_is_a_gif_of_so_many_frames(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--file", "a.png"], "a .gif or .mp4 file"), (["--frames", "1"], "at least 2"),
+    [(["--file", "a.png"], "must end in .gif or .mp4"), (["--frames", "1"], "at least 2"),
      (["--color", "level9"], "--color is level9; the labels of ultrametric are: level1")],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused(arguments, message, capsys):

@@ -37,7 +37,7 @@ def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
     datasets = datasets_inside(stack.enter_context(h5py.File(path, "r")))
     for name in ("units/spike_times", "units/spike_times_index", "intervals/trials/start_time"):
         if name not in datasets:
-            raise InputError(f"{path}: there is no {name} to count; dataset.key=NAME reads an array.")
+            raise InputError(f"{path}: there is no {name}; to read an array instead, set dataset.key=NAME.")
     units, trials = _table(datasets, "units"), _table(datasets, "intervals/trials")
     names, align = options.label_names, options.align or "start_time"
     if options.labels is None:  # all columns with text or whole numbers: floats are times rather than classes

@@ -244,7 +244,7 @@ def _plain(value: Any, what: str, depth: int = 0) -> Cell:
 
     if isinstance(value, MatlabFunction | MatlabObject | MatlabOpaque):
         kind = type(value).__name__.removeprefix("Matlab").lower()
-        raise InputError(f"{what} is a {kind}, neither numbers nor text; save it as a matrix.")
+        raise InputError(f"{what} is of class {kind}, not numbers or text; save it as a matrix.")
     if issparse(value):
         return dense(value.data, value.indices, value.indptr, value.shape, what)
     if value.dtype.names:

@@ -72,7 +72,7 @@ class Mat73:
         if isinstance(item, h5py.Group):
             raise InputError(f"{what} is a struct; give the name of a field{listed(list(item))}.")
         if "MATLAB_object_decode" in item.attrs or kind not in {*NUMERIC, "char", "cell", ""}:
-            raise InputError(f"{what} is a {kind or 'object'}, not numbers or text; save it as a matrix.")
+            raise InputError(f"{what} is of class {kind or 'object'}, not numbers or text; save a matrix.")
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
             if depth > DEPTH:  # references may form a circle
