@@ -178,7 +178,7 @@ def test_noise_from_snr_is_as_large_in_every_unit_as_its_signal(rng: np.random.G
 
 def test_what_gives_no_ceiling_is_refused(rng: np.random.Generator) -> None:
     signal = power_law((20, 3), rng)
-    with pytest.raises(InputError, match="split halves need at least 2"):
+    with pytest.raises(InputError, match="two halves need at least 2"):
         from_trials(record(signal, 1, 1.0, rng), get("cka"))
     same = np.tile(rng.standard_normal((2, 1, 3)), (1, 20, 1)).reshape(40, 3)
     with pytest.raises(InputError, match="no signal is left"):

@@ -58,7 +58,7 @@ def test_a_look_at_a_file_says_why_a_label_is_not_decoded(simopt, tmp_path: Path
         (["show", "majah"], 2, "the nearest: majaj"),
         (["show", "file"], 2, "dataset.path has no value"),
         (["show", "file", "path=none.npy"], 2, "no such file"),
-        (["show", "majaj", "source=surrogate", "region=V4"], 2, "region can be set for the real recording"),
+        (["show", "majaj", "source=surrogate", "region=V4"], 2, "region can only be set for the real"),
         (["show", "ultrametric", "--figure", "spectrum.bmp"], 2, "a figure is a .png, .pdf or .svg file"),
         (["fetch", "gaussian"], 2, "Unknown recording 'gaussian'; there are: freeman_ziemba"),
         (["fetch", "siegel"], 1, "has no public source"),
