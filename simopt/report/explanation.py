@@ -35,9 +35,9 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
     elif reading.reached:
         reached = f"optimized noise reaches this score after {reading.steps:.0f} steps"
     else:
-        reached = f"optimized noise does not reach this score, it ends at {reading.end:.3f}"
+        reached = f"optimized noise ends before this score, at {reading.end:.3f},"
     captured = _captured(reading.half, explanation, explained.units)
-    text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimized Y has then captured {captured}"
+    text = f"{standing.measure} {standing.score:.3f}: {reached} and then captures {captured}"
     text += _decodes(reading.decoding, explanation.reference)
     if standing.ceiling is not None:
         text += f"; the ceiling is {standing.ceiling.value:.3f}"

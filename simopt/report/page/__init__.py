@@ -79,7 +79,7 @@ def save_page(collected: Collected, path: Path) -> Path:
 def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
     table = runs_table(summaries)
     rows = [[*row[:2], Link(row[2], f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)]
-    caption, note = marked(table.caption, sources), f"{table.note} Click on the head of a column to sort by it."
+    caption, note = marked(table.caption, sources), f"{table.note} Click a column head to sort."
     return replace(table, caption=caption, note=note, rows=rows)
 
 

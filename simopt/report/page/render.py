@@ -44,7 +44,7 @@ def save(document: Document, path: Path) -> Path:
     page = environment.get_template("page.html").render(
         title=document.title,
         sections=document.sections,
-        footer=f"Made by simopt {__version__}, with plotly {version('plotly')}. This page loads no other files.",
+        footer=f"Made by simopt {__version__}, with plotly {version('plotly')}. It loads no files.",
         hashes=Markup(" ".join(map(_hash, scripts))),
         theme=THEME,
         dark=DARK,
