@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selectio
         checks.one_of(key, KEYS, "filter")
         names = [name.strip() for name in value.strip().removeprefix("[").removesuffix("]").split(",")]
         if not all(names):
-            raise InputError(f"{argument} has an empty name; write {key}=NAME or {key}=NAME,NAME.")
+            raise InputError(f"{argument}: a name is empty; write {key}=NAME or {key}=NAME,NAME.")
         filters.setdefault(key, []).extend(names)
     return Selection(places or [default], filters)
 
@@ -142,7 +142,7 @@ def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
             if not any(fits(key, pattern, name) for name in names):
                 return checks.unknown(pattern, names, key)
     text = " ".join(f"{key}={','.join(patterns)}" for key, patterns in filters.items())
-    return InputError(f"No stored run or analysis matches all of {text} (some match each); drop a filter.")
+    return InputError(f"No stored run or analysis fits all of {text}, though some fit each; drop a filter.")
 
 
 def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
