@@ -121,9 +121,9 @@ class Card:
         yield "formula", facts["formula"]
         yield "source", facts["source"] or "none given"
         yield "range", "unknown" if undeclared else f"{low:.3g} to {high:.3g}"
-        yield "closer", "larger (taken to be)" if undeclared else closer
+        yield "score of closer data", "larger (assumed)" if undeclared else closer
         yield "direction", _DIRECTIONS.get(facts["direction"], facts["direction"])
-        yield "form", ", ".join(f"{key} {value}" for key, value in self.options.items()) or "as it is"
+        yield "options", ", ".join(f"{key} {value}" for key, value in self.options.items()) or "none"
         yield "aliases", ", ".join(facts["aliases"]) or "none"
 
     def disagreements(self) -> list[str]:
