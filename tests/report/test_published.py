@@ -202,9 +202,9 @@ def changed(node: str, **options: object) -> dict:
         (settings("majaj", "cka") | {"target": "\x1b[31m"}, r"target is '\x1b[31m', published 0.99"),
         (settings("majaj", "cka") | {"init": {"\x1b[31m": {"a": [1]}}}, r"init.'\x1b[31m' is something else"),
         (settings("majaj", "cka") | {"optimizer": "adam"}, "optimizer is 'adam'"),
-        ("{", "its configuration cannot be read"),
-        ("- 1", "its configuration cannot be read"),
-        ("a: !!bool maybe", "its configuration cannot be read"),
+        ("{", "the stored configuration cannot be read"),
+        ("- 1", "the stored configuration cannot be read"),
+        ("a: !!bool maybe", "the stored configuration cannot be read"),
     ],
 )  # fmt: skip
 def test_a_run_of_other_settings_is_left_out_with_its_reason(config: object, reason: str) -> None:
@@ -231,10 +231,10 @@ def test_runs_of_something_else_and_unfinished_ones_are_left_out() -> None:
     assert compared(*others) == (
         [],
         [
-            "not compared (runs: 1): d is no recording of the paper",
-            "not compared (runs: 1): on siegel the published runs at hand are cka, procrustes_angular",
-            "not compared (runs: 1): its status is interrupted",
-            "not compared (runs: 2): it did not reach 0.99",
+            "not compared (runs: 1): d is not a recording of the paper",
+            "not compared (runs: 1): the published runs on siegel are those of cka, procrustes_angular",
+            "not compared (runs: 1): the status of the run is interrupted",
+            "not compared (runs: 2): the score did not reach 0.99",
         ],
     )
 
@@ -262,7 +262,7 @@ def test_sensitivities() -> None:
     assert (cka.origin, cka.note, cka.replicates) == ("by eye", "theory 0.570", (0.58, 0.62))
     assert (nbs.here, nbs.difference) == (0.57, pytest.approx(-0.27))  # theory, where there is no experiment
     assert left_out == [
-        "not compared (sensitivities: 1): d is no recording of the paper",
+        "not compared (sensitivities: 1): d is not a recording of the paper",
         "not compared (sensitivities: 1): no score of PC 1 under this perturbation is published",
     ]
 

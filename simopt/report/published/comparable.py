@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 
-_UNREADABLE = "its configuration cannot be read"
+_UNREADABLE = "the stored configuration cannot be read"
 # A stored value may be anything. A note shows at most 40 characters of it, and no number above 10**15: the
 # digits of a long integer could fill the screen, and Python refuses to print more than 4300 of them.
 _LONGEST = 40
@@ -46,10 +46,10 @@ def unlike(run: Run) -> str:
 def _reasons(run: Run) -> Iterator[str]:
     dataset = str(run.attributes["dataset"])
     if dataset not in numbers.datasets():
-        yield f"{dataset} is no recording of the paper"
+        yield f"{dataset} is not a recording of the paper"
     published = numbers.runs(dataset)
     if run.measure not in published:
-        yield f"on {dataset} the published runs at hand are {', '.join(published)}"
+        yield f"the published runs on {dataset} are those of {', '.join(published)}"
     stored = _config(run.attributes)
     if stored is None:
         yield _UNREADABLE
@@ -60,16 +60,16 @@ def _reasons(run: Run) -> Iterator[str]:
     if stored.get("target") != numbers.TARGET:
         yield _words("target", stored.get("target"), numbers.TARGET)
     if run.status != layout.FINISHED:
-        yield f"its status is {run.status}"
+        yield f"the status of the run is {run.status}"
     if not len(run.score) or not (run.score[-1] >= numbers.TARGET).all():
-        yield f"it did not reach {numbers.TARGET}"
+        yield f"the score did not reach {numbers.TARGET}"
 
 
 def unlike_analysis(result: Sensitivities | JointRange) -> str:
     """Return the reason why the data of a stored analysis are not those of the paper; empty if they are."""
     name = result.dataset
     if name not in numbers.datasets():
-        return f"{name} is no recording of the paper"
+        return f"{name} is not a recording of the paper"
     if result.path is None:
         return ""
     try:
