@@ -1,4 +1,8 @@
-"""Reports: tables and figures from stored runs and analyses, and from nothing else."""
+"""Reports: tables and figures that are made from stored runs and analyses alone, without new computations.
+
+Shapes are given in T logged states, R replicates and K principal components (PCs).
+:func:`simopt.optimization.trajectory.half_capture` defines the half capture of a PC.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 _BUDGET = 100_000_000
-"""Bytes of captured variance that all runs together may take in memory; larger runs are thinned."""
+"""The bytes of memory that the captured variance of all runs together may take; larger runs are thinned."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,18 @@ class Collected:
     Attributes
     ----------
     runs : list of Run
-        Large runs have only some of their logged states, enough to draw, and half captures from all of them;
-        :meth:`whole` gives all states.
+        A large run is thinned: it keeps enough of its logged states to draw them. Its half captures are still
+        those of all logged states. :meth:`whole` yields the runs with all logged states.
     broken : list of str
         A line for each file that could not be read.
     summaries : list of Summary
-        Of the same runs, from all logged states.
+        The summaries of ``runs``, in the same order, computed from all logged states.
     sensitivities : list of Sensitivities
     joints : list of JointRange
     thinned : set of Path
-        The runs that have fewer states here than in their files.
+        The files of the runs that are thinned.
     remarks : list of str
-        A line for each result that is not finished, or of an older revision.
+        A line for each result that is not finished or was made by an older revision of its code.
     """
 
     runs: list[Run]
@@ -60,32 +64,33 @@ class Collected:
     remarks: list[str] = field(default_factory=list)
 
     def whole(self) -> Iterator[Run]:
-        """Yield the runs with all logged states, one after the other; thinned ones are read again."""
+        """Yield each run with all its logged states; thinned runs are read from their files again."""
         for run in self.runs:
             yield _run(run.path) if run.path in self.thinned else run
 
 
 def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget: int = _BUDGET) -> Collected:
-    """Read every run file and stored analysis at and below some paths.
+    """Read the runs and analyses that are stored in some files and folders, and return those that match.
 
     Parameters
     ----------
     paths : sequence of Path
+        Files, or folders that are searched with all folders inside.
     filters : mapping of lists of str
-        By key, as :func:`simopt.report.selection.parse` returns them. A sensitivity keeps the measures that
-        match; a joint range is kept if one of its two measures matches.
+        Patterns by key, as :func:`simopt.report.selection.parse` returns them. Of a sensitivity, the measures
+        that match are kept. A joint range is kept if one of its two measures matches.
     budget : int
-        Bytes of captured variance to keep in memory, of all runs together.
+        The bytes of memory that the captured variance of all runs together may take.
 
     Raises
     ------
     InputError
-        A path does not exist, there is no file at all, or the filters leave nothing.
+        A path does not exist, the paths contain no stored result, or no stored result matches the filters.
     """
     files = find(paths)
     if not any(files.values()):
         places = ", ".join(map(str, paths))
-        raise InputError(f"No run files in {places}; make one with `simopt run measure=cka dataset=majaj`.")
+        raise InputError(f"No run files in {places}; make a run with `simopt run measure=cka dataset=majaj`.")
     collected = Collected([], [])
     seen: list[Facts] = []
 
@@ -97,7 +102,7 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
                     content, facts = read(path)
                 _check_names(path, facts)
             except MemoryError:
-                collected.broken.append(f"{path}: too large to read.")
+                collected.broken.append(f"{path}: the file is too large for the memory of this machine.")
                 continue
             except StorageError as error:
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken
@@ -106,8 +111,8 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
             seen.append(facts)  # before the filters, whose error names what there is
             if keeps(filters, facts):
                 if revised := catalogue.outdated(shelf.parsed(analysis.attributes(path).get("revisions"))):
-                    older = f"{path}: of an older revision ({', '.join(revised)})"
-                    collected.remarks.append(f"{older}; run the command that made it again.")
+                    older = f"{path}: made by an older revision of {', '.join(revised)}"
+                    collected.remarks.append(f"{older}; repeat the command that made the file.")
                 yield content
 
     share = budget // max(1, len(files["run"]))
@@ -132,11 +137,11 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
 
 
 def _check_names(path: Path, facts: Facts) -> None:
-    """Refuse names with control characters, which a terminal would execute, or bytes that are not UTF-8."""
+    """Refuse a name that contains control characters, which a terminal would execute, or invalid UTF-8."""
     for name in itertools.chain.from_iterable(facts.values()):
         if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
             raise StorageError(
-                f"{path}: the name {name!r} contains control characters, or bytes that are not UTF-8."
+                f"{path}: the name {name!r} contains control characters or bytes that are not UTF-8 text."
             )
 
 
@@ -155,7 +160,7 @@ def _summarized(path: Path) -> tuple[tuple[Run, Summary], Facts]:
 
 
 def _run(path: Path) -> Run:
-    """Read a run and check that its arrays fit each other; decoding after its last state is left out."""
+    """Read a run, check that its arrays fit each other, and drop decoding after the last logged state."""
     run = reader.read(path)
     T, R, K = run.captured_variance.shape
     shapes = {"score": (run.score, (T, R)), "pc_variance": (run.pc_variance, (K,)), "step": (run.step, (T,))}
@@ -172,15 +177,15 @@ def _run(path: Path) -> Run:
 
 
 def _with_decoded(run: Run, states: np.ndarray) -> Run:
-    """Return the run with some of its decoded states."""
+    """Return the run with the decoded states that ``states`` selects, a mask or indices, and no others."""
     decoding = {name: values[states] for name, values in run.decoding.items()}
     return replace(run, decoding_step=run.decoding_step[states], decoding=decoding)
 
 
 def _thin(run: Run, budget: int) -> Run:
-    """Return a run with evenly spaced states, so that captured variance takes at most ``budget`` bytes.
+    """Return a run with so few evenly spaced states that captured variance takes at most ``budget`` bytes.
 
-    At most half of the states kept are decoded ones. Four are kept in any case.
+    At least four states are kept. At most half of the kept states are those that were decoded.
     """
     T, R, K = run.captured_variance.shape
     most = max(4, budget // max(1, R * K * run.captured_variance.itemsize))
@@ -199,7 +204,7 @@ def _thin(run: Run, budget: int) -> Run:
 
 
 def spread(length: int, most: int) -> np.ndarray:
-    """Return at most ``most`` indices of a sequence, evenly spaced, first and last among them."""
+    """Return at most ``most`` evenly spaced indices of a sequence, including the first and the last."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
 
 
@@ -222,7 +227,7 @@ def _joint(path: Path) -> tuple[JointRange, Facts]:
     result = read(path)
     result.as_json()  # raises for arrays that do not fit: tables and files show nothing else
     if result.region is None and result.square is None:
-        raise StorageError(f"{path}: it has neither a region nor targets.")
+        raise StorageError(f"{path}: the joint range has neither a region nor targets.")
     return result, _analysis_facts(result, result.names)
 
 

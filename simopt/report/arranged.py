@@ -1,4 +1,8 @@
-"""The figures of arXiv 2407.07059 in their published arrangement, drawn from whatever is stored."""
+"""The figures of the paper, arXiv 2407.07059, in their published arrangement, drawn from stored results.
+
+A pool is a group of runs that differ only in their seeds (:class:`simopt.report.pools.Pool`). The functions
+add a line to ``left_out`` for what their figure does not show.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
 
 MEASURES = ("cka", "cka_angular", "nbs", "procrustes_angular", "linreg", "ridge100_cv5")
-"""The measures of the paper, in its order; other measures follow, by name."""
+"""The measures of the paper, in its order. Figures show other measures after them, sorted by name."""
 SENSITIVE = ("cka", "nbs", "procrustes_angular")
 """The measures whose sensitivity the paper shows."""
 VARIABLES = {
@@ -35,10 +39,10 @@ VARIABLES = {
     "majaj": "category",
     "freeman_ziemba": "texture_type",
 }
-"""The task variable of each dataset whose panel comes first."""
+"""For each dataset the task variable whose panel comes first."""
 DATASETS = tuple(VARIABLES)
 MOST = 12
-"""The most measures, datasets and panels of a figure: more would be too small to read on a page."""
+"""The largest number of measures, datasets and panels of a figure; more would be too small to read."""
 
 _ANGLE = 90.0
 _ACROSS = 5  # columns, one for each dataset of the paper
@@ -53,29 +57,33 @@ def save_arranged(
     folder: Path,
     suffixes: Sequence[str] = (".png",),
 ) -> tuple[list[Path], list[str]]:
-    """Draw the paper's figures for each source, as ``NAME_SOURCE``; a figure without content is not made.
+    """Draw the figures of the paper from stored results, separately for real and surrogate data.
 
-    ``decoding_vs_score`` (fig. 3), ``pcs_vs_score`` (fig. 4), ``half_capture_vs_variance`` (fig. 5),
-    ``sensitivity`` (fig. 6), ``joint_ranges`` (fig. 7), ``ridge_lambda`` (fig. S2).
+    The files are named ``NAME_SOURCE``, where NAME is ``decoding_vs_score`` (fig. 3 of the paper),
+    ``pcs_vs_score`` (fig. 4), ``half_capture_vs_variance`` (fig. 5), ``sensitivity`` (fig. 6),
+    ``joint_ranges`` (fig. 7) or ``ridge_lambda`` (fig. S2). A figure for which there are no results is not
+    drawn.
 
     Parameters
     ----------
     runs : sequence of Run
-    sensitivities, joints : sequence of Result
+    sensitivities : sequence of Sensitivities
+    joints : sequence of JointRange
     folder : Path
     suffixes : sequence of str
-        Of ``.png``, ``.pdf`` and ``.svg``: each figure is written as all of them.
+        The types in which each figure is written: any of ``.png``, ``.pdf`` and ``.svg``.
 
     Returns
     -------
     paths : list of Path
+        The files that were written.
     left_out : list of str
-        A line for what a figure does not show.
+        Lines that say what the figures do not show.
 
     Raises
     ------
     InputError
-        Another suffix, or the folder cannot be written.
+        A suffix is none of these, or a file cannot be written.
     """
     pools = pool(runs)
     figures: list[tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = [
@@ -101,14 +109,14 @@ def save_arranged(
 
 
 def decoding_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
-    """Return decoding accuracy against score, a panel for each dataset and variable, with all measures."""
+    """Draw decoding accuracy against score for all measures, a panel for each dataset and task variable."""
     return _decoding([curve for curve in pools if curve.variables], left_out)
 
 
 def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
-    """Return decoding accuracy against score for cross-validated ridge regression, a curve for each lambda.
+    """Draw decoding accuracy against score for cross-validated ridge regression, a curve for each lambda.
 
-    Datasets with one lambda only are left out.
+    A dataset with runs for only one lambda is left out. Lambda is the strength of the ridge penalty.
     """
     names = {curve.measure for curve in pools if re.fullmatch(r"ridge\d+_cv5", curve.measure)}
     order = sorted(names, key=lambda name: (len(name), name))  # by lambda
@@ -143,7 +151,11 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
 
 
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
-    """Return captured variance of some PCs against score, a row a dataset and a column a measure."""
+    """Draw captured variance of some PCs against score, with a row of panels for each dataset.
+
+    There is a column for each measure. If a dataset has several pools of a measure, the others are in further
+    columns.
+    """
     recordings = _recordings(pools)
     rows = _shown([(name, by_rank(group)) for name, group in recordings.items()], "datasets", left_out)
     keys = {key for _, curves in rows for key in curves}
@@ -169,7 +181,7 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
 
 
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
-    """Return score at half capture against explained variance ratio, a panel for each dataset."""
+    """Draw the score at half capture against explained variance ratio of PCs, a panel for each dataset."""
     panels = _shown(list(_recordings(pools).items()), "datasets", left_out)
     curves = [curve for _, group in panels for curve in group]
     grid = Panels(len(panels), 3, 1.7)
@@ -178,20 +190,20 @@ def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figu
     for curve in curves:
         if count := curve.no_higher_than_noise:
             name = f"{curve.dataset}, {curve.label}"
-            left_out.append(f"{name}: noise half captures {count} PCs as well, so they have no mark.")
+            left_out.append(f"{name}: {count} PCs have no marker, because noise half captures them as well.")
     grid.leave_outer_labels()
     return grid.with_legend(_handles(curves, line=False))
 
 
 def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure | None:
-    """Return scores after perturbing single PCs against their variance, a panel for each dataset."""
+    """Draw scores after perturbing single PCs against the variance of the PC, a panel for each dataset."""
     usable = [result for result in results if result.curves and result.perturbation != "noise_all"]
     best: dict[str, Sensitivities] = {}
     for result in sorted(usable, key=_published, reverse=True):
         best.setdefault(result.dataset, result)
     if len(best) < len(usable):
         left_out.append(
-            f"one perturbation of each dataset is shown, {len(usable) - len(best)} more are stored."
+            f"one sensitivity result of each dataset is shown, {len(usable) - len(best)} more are stored."
         )
     panels = sorted(best.values(), key=lambda result: _place(result.dataset, DATASETS))
     panels = _shown(panels, "datasets", left_out)
@@ -210,7 +222,7 @@ def sensitivity(results: Sequence[Sensitivities], left_out: list[str]) -> Figure
 
 
 def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
-    """Return which scores of two measures can occur together, a panel for each pair and dataset."""
+    """Draw which scores of two measures can occur together, a panel for each pair and dataset."""
     ordered = sorted(results, key=lambda r: (_place(r.dataset, DATASETS), r.names, r.mode))
     panels = _shown(ordered, "pairs", left_out)
     grid = Panels(len(panels), 3, 1.9)
@@ -221,7 +233,10 @@ def joint_ranges(results: Sequence[JointRange], left_out: list[str]) -> Figure:
 
 
 def _recordings(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[str, list[Pool]]:
-    """Return the pools by recording, in the paper's order; different data of one name are told apart."""
+    """Return the pools by recording, in the order of the paper.
+
+    If recordings of the same name have different data, options of the dataset are added to their names.
+    """
     groups: dict[tuple[str, str], list[Pool]] = {}
     for curve in sorted(pools, key=lambda curve: _place(curve.name, DATASETS)):
         groups.setdefault((curve.dataset, curve.data_hash), []).append(curve)
@@ -237,13 +252,13 @@ def _recordings(pools: Sequence[Pool], order: Sequence[str] = MEASURES) -> dict[
 
 
 def _published(result: Sensitivities) -> tuple[bool, bool, int, int]:
-    """Return how close a result is to the paper's, every PC rotated by 90 degrees; larger is closer."""
+    """Return a key that is larger the closer a result is to that of the paper: PCs rotated by 90 degrees."""
     shown = sum(curve.measure in SENSITIVE for curve in result.curves)
     return result.perturbation == "rotation", _ANGLE in result.strengths, shown, result.seeds
 
 
 def _caption(name: str, curves: Mapping[tuple[int, str], Pool]) -> str:
-    """Return samples, units, seeds and noise floor of a recording; measures with the same share an entry."""
+    """Return a caption with samples, units, seeds and noise floor; measures with the same share an entry."""
     by_words: dict[str, list[str]] = {}
     for curve in curves.values():
         by_words.setdefault(curve.noise_words(), []).append(curve.label)
@@ -255,7 +270,7 @@ def _caption(name: str, curves: Mapping[tuple[int, str], Pool]) -> str:
 def _handles(
     pools: Sequence[Pool], order: Sequence[str] = MEASURES, *, line: bool = True
 ) -> dict[str, Line2D]:
-    """Return a legend's entry for each label, in the order of the measures."""
+    """Return the entry of the legend for each label, in the order of the measures."""
     ranked = sorted(pools, key=lambda curve: (_place(curve.measure, order), curve.label))
     style = {} if line else {"linestyle": "none"}
     return {
@@ -271,5 +286,5 @@ def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
 def _shown(content: list[Content], what: str, left_out: list[str]) -> list[Content]:
     if len(content) > MOST:
         shown = f"{MOST} of {len(content)} {what} are shown"
-        left_out.append(f"{shown}; choose with filters, as dataset=majaj measure=cka.")
+        left_out.append(f"{shown}; choose by filters like dataset=majaj measure=cka.")
     return content[:MOST]

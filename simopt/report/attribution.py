@@ -1,4 +1,4 @@
-"""Figures of attributions: the change of a score without each part of the data."""
+"""Figures of attributions: how much a score changes without each PC, sample or unit of the data."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from simopt.report.style import INK, look, plain
 
 
 def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the change of the score without each part of the data.
+    """Draw how much the score changes without each part of the data: each PC, sample or unit.
 
-    Parts that bring X and Y closer have the color of the measure, others are gray. PCs are in their order, on
-    a logarithmic axis; samples and units are ranked from the lowest change to the highest. Undefined changes
-    are left out. The first-order changes of units are small black dots.
+    Parts that bring X and Y closer have the color of the measure, others are gray. The x axis has PCs in
+    their order on a logarithmic scale, and samples or units by rank, from the lowest change to the highest.
+    Changes that are undefined are not drawn. Small black dots are the first-order changes, where the
+    attribution has them.
 
     Parameters
     ----------
     attribution : Attribution
     ax : Axes, optional
+        By default those of a new figure.
     title : str
     """
     ax = style.axes(ax)
@@ -46,18 +48,18 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
     if attribution.first_order is not None:
         ax.plot(place, attribution.first_order, ".", color=INK, markersize=2, label="first order")
     ax.axhline(0, color=INK, linewidth=0.6)
-    ax.set(xlabel=label, ylabel="change of the score without it")
+    ax.set(xlabel=label, ylabel="change of the score if left out")
     ax.set_title(plain(title), fontsize="small", wrap=True)
     ax.legend(frameon=False, fontsize="small")
     return ax
 
 
 def save_attribution(attribution: Attribution, title: str, path: Path) -> Path:
-    """Draw an attribution into a file, PNG, PDF or SVG by its suffix, and return the path.
+    """Draw the figure of :func:`draw_attribution` into a .png, .pdf or .svg file and return the path.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     return style.save_panel(lambda ax: draw_attribution(attribution, ax, title), path, 5, 3.4)

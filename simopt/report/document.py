@@ -1,4 +1,4 @@
-"""The parts of a page as plain objects, drawn by the page template; a terminal draws tables alone."""
+"""The parts of a page as plain objects. The page template draws all of them, a terminal only tables."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from typing import Self
 
 
 class Link(str):
-    """Text that links to the element of the page whose id is ``target``."""
+    """A text that links to the element of the page with the id ``target``."""
 
     target: str
 
     def __new__(cls, text: str, target: str) -> Self:
-        """Return text that links to the element whose id is ``target``."""
+        """Return ``text`` as a link to the element of the page with the id ``target``."""
         link = super().__new__(cls, text)
         link.target = target
         return link
 
 
 class Number(str):
-    """A number as text, with the ``value`` that a page sorts it by; None and NaN are sorted last."""
+    """The text of a number, with the ``value`` by which a page sorts it; None is sorted last."""
 
     value: float | None
 
     def __new__(cls, text: str, value: float | None = None) -> Self:
-        """Return text that is sorted by ``value``."""
+        """Return ``text`` with the ``value`` by which it is sorted; NaN is stored as None."""
         number = super().__new__(cls, text)
         number.value = None if value is None or math.isnan(value) else value
         return number
 
 
 class Part:
-    """An element of a section; the page template has a macro for each ``kind``."""
+    """An element of a section of a page. The page template has a macro for each ``kind`` of part."""
 
     @property
     def kind(self) -> str:
-        """The name of the class in lower case, which is the name of its macro."""
+        """The name of the class in lower case; the macro that draws the part has the same name."""
         return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Table(Part):
-    """A table; on a page each column can be sorted, in a narrow terminal columns are left out.
+    """A table. A page can sort it by any column; a narrow terminal omits columns.
 
     Attributes
     ----------
     id : str
-        Of the element of the page.
+        The id of the table as an element of the page.
     caption, note : str
-        The title, and what explains the columns.
+        The title, and an explanation of the columns.
     heads : sequence of str
-        One for each column.
+        The head of each column.
     rows : sequence of sequence of str
-        One cell for each column; a cell may be a Link or a Number.
+        A row has one cell for each column; a cell may be a Link or a Number.
     optional : sequence of str
-        Heads of columns that a narrow terminal leaves out, the least important one first. Where that is not
-        enough, other columns follow from the right; the first column always stays.
+        The heads of the columns that a narrow terminal omits first, beginning with the least important. If
+        the table is still too wide, other columns are omitted from the right. The first column always stays.
     """
 
     id: str
@@ -69,13 +69,13 @@ class Table(Part):
 
     @property
     def numeric(self) -> list[bool]:
-        """Whether each column holds numbers."""
+        """For each column, whether it contains a Number."""
         return [any(isinstance(row[k], Number) for row in self.rows) for k in range(len(self.heads))]
 
 
 @dataclass(frozen=True)
 class Facts(Part):
-    """A table of names and values."""
+    """A table with two columns, the names and values in ``pairs``."""
 
     caption: str
     pairs: Sequence[tuple[str, object]]
@@ -83,7 +83,7 @@ class Facts(Part):
 
 @dataclass(frozen=True)
 class Paragraph(Part):
-    """A paragraph of text; an ``alarm`` is drawn as a warning."""
+    """A paragraph of text; if ``alarm`` is set, the page shows it as a warning."""
 
     content: str
     alarm: bool = False
@@ -91,14 +91,27 @@ class Paragraph(Part):
 
 @dataclass(frozen=True)
 class Code(Part):
-    """Text whose line breaks are kept."""
+    """A text that is shown with its line breaks."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Details(Part):
-    """Parts that are folded until they are opened; with an ``id``, a box with a heading, a link target."""
+    """Parts in a box that the reader can unfold.
+
+    Attributes
+    ----------
+    summary : str
+        The text that is visible while the box is folded.
+    parts : sequence of Part
+    id : str
+        If given, links can target the box, and ``summary`` is shown as a heading.
+    note : str
+        Text after the heading; shown only if there is an ``id``.
+    opened : bool
+        Whether the box is unfolded at first; used only if there is an ``id``.
+    """
 
     summary: str
     parts: Sequence[Part]
@@ -109,20 +122,30 @@ class Details(Part):
 
 @dataclass
 class Document:
-    """A page: its title and its sections in order, each an id, a heading and its parts."""
+    """A page: its title, and its sections in order, each as a tuple of id, heading and parts."""
 
     title: str
     sections: list[tuple[str, str, Sequence[Part]]] = field(default_factory=list)
 
     def add(self, section: str, heading: str, parts: Iterable[Part], sources: Iterable[str] = ()) -> None:
-        """Add a section unless it is empty; the heading is marked by the ``sources`` of its data."""
+        """Add a section, unless it has no parts.
+
+        Parameters
+        ----------
+        section : str
+            The id of the section.
+        heading : str
+        parts : iterable of Part
+        sources : iterable of str
+            The sources of the data that the section shows; :func:`marked` adds surrogate ones to the heading.
+        """
         content = list(parts)
         if content:
             self.sections.append((section, marked(heading, sources), content))
 
 
 def marked(heading: str, sources: Iterable[str]) -> str:
-    """Return a heading that says whether the data below it, from ``sources``, include surrogates."""
+    """Return the heading, with a mark in parentheses if ``surrogate`` is among the sources of the data."""
     kinds = set(sources)
     if "surrogate" not in kinds:
         return heading

@@ -1,4 +1,4 @@
-"""The sentences of an explanation."""
+"""The sentences of an explanation (:mod:`simopt.analysis.explanation`) of scores of the user's own Y."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from simopt.analysis.explanation import Explained, Explanation
 from simopt.typing import FloatArray
 
 _SHOWN = 5
-"""The most ranges of PCs that a sentence lists."""
+"""The largest number of ranges of PCs that a sentence lists."""
 
 
 def sentences(explanation: Explanation) -> Iterator[str]:
-    """Yield a sentence for each measure on what its score means."""
+    """Yield for each measure a sentence on what its score means."""
     for explained in explanation.explained:
         yield _sentence(explained, explanation)
 
 
 def own_sentence(explanation: Explanation) -> str:
-    """Return a sentence on which PCs and task variables of the recording the user's Y captures."""
+    """Return a sentence on the PCs that the user's Y captures and the task variables that it decodes."""
     captured = _captured(explanation.own.mask, explanation, explanation.units)
     return f"Your Y captures {captured}{_decodes(explanation.own.decoding, {})}."
 
@@ -31,13 +31,13 @@ def own_sentence(explanation: Explanation) -> str:
 def _sentence(explained: Explained, explanation: Explanation) -> str:
     reading, standing = explained.reading, explained.standing
     if reading.below_noise:
-        reached = f"noise scores {reading.start:.3f} itself"
+        reached = f"noise scores {reading.start:.3f} without optimization"
     elif reading.reached:
-        reached = f"noise reaches it after {reading.steps:.0f} steps"
+        reached = f"optimized noise reaches this score after {reading.steps:.0f} steps"
     else:
-        reached = f"optimized noise ends before it, at {reading.end:.3f}"
+        reached = f"optimized noise ends before this score, at {reading.end:.3f},"
     captured = _captured(reading.half, explanation, explained.units)
-    text = f"{standing.measure} {standing.score:.3f}: {reached}; an optimized Y has then captured {captured}"
+    text = f"{standing.measure} {standing.score:.3f}: {reached} and then captures {captured}"
     text += _decodes(reading.decoding, explanation.reference)
     if standing.ceiling is not None:
         text += f"; the ceiling is {standing.ceiling.value:.3f}"
@@ -55,7 +55,7 @@ def _captured(mask: npt.NDArray[np.bool_], explanation: Explanation, units: int)
 
 
 def _pcs(mask: npt.NDArray[np.bool_], ratio: FloatArray) -> str:
-    """Return ``PCs 1-3, 5 of 168 (42 % of variance)``."""
+    """Return the PCs in a mask as text, for instance ``PCs 1-3, 5 of 168 (42% of variance)``."""
     if not mask.any():
         return f"none of {len(mask)} PCs"
     pcs = np.flatnonzero(mask) + 1

@@ -1,8 +1,8 @@
 """Reports for other programs: tidy CSV files, LaTeX tables, plain values for JSON.
 
-CSV files have every number as it was stored: read back in its own precision it is the same. A file always has
-all its columns, and a field without a number is empty. LaTeX tables round means over replicates to the first
-digit of their standard error.
+Numbers in CSV files have all digits: read back in the precision of the stored number, they are equal to it. A
+file always has all its columns, and a field without a number is empty. LaTeX tables round a mean over
+replicates to the position of the first digit of its standard error.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 Rows = Iterable[Sequence[Any]]
 
 LATEX_ROWS = 45
-"""The rows of a LaTeX table that fit on a page; more are continued in the next table."""
+"""The number of rows of a LaTeX table that fit on a page; further rows are in a continued table."""
 
 MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 500_000
-"""The most and the fewest logged states of a run in captured_variance.csv, and the most rows of the file.
+"""The largest and smallest number of logged states of a run in captured_variance.csv, and its most rows.
 
-So many rows are some 40 MB and take a few seconds. All 727 PCs in 760 states of a run on the largest
-recording would be 552,520 rows a replicate.
+A file of 500,000 rows has about 40 MB and takes a few seconds. For comparison, one replicate on the largest
+recording would need 552,520 rows for all of its 727 PCs in 760 states.
 """
 
 _FLOATS = (float, np.floating)
@@ -54,25 +54,26 @@ _LATEX = {
     "[": "{[}", "*": "{*}",  # at the head of a row, the \\ before it would read them as its arguments
 }  # fmt: skip
 _LATEX_PRINTS = {*map(chr, range(0x180)), *"–—‘’“”…"} - set("ĦħĸĿŀŉŦŧſ")
-"""The characters that pdflatex finds in fonts of encoding T1 without further packages."""
+"""The characters that pdflatex can print with fonts of encoding T1 and without further packages."""
 
 
 def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
     """Write seven tidy CSV files into a folder and return their paths.
 
-    Their rows are:
+    The files have one row for
 
-    - ``runs``: a run and replicate;
-    - ``trajectories``: a replicate and logged state;
-    - ``captured_variance``: a replicate, logged state and PC, of the PCs that figures show and of at most
-      :data:`MOST_STATES` states, evenly spaced, first and last among them; fewer where the file would have
-      more than :data:`CAPTURED_ROWS` rows, but at least :data:`FEWEST_STATES`;
-    - ``half_capture``: a replicate and PC;
-    - ``decoding``: a replicate, task variable and decoded state;
-    - ``sensitivity``: a measure, strength and PC;
-    - ``joint``: a level, target or point of a proved bound, as ``part`` says.
+    - ``runs.csv``: each replicate of a run;
+    - ``trajectories.csv``: each replicate and logged state;
+    - ``captured_variance.csv``: each replicate, logged state and PC that figures show. At most
+      :data:`MOST_STATES` evenly spaced states are written, including the first and the last. Their number is
+      reduced, but not below :data:`FEWEST_STATES`, if the file would exceed :data:`CAPTURED_ROWS` rows;
+    - ``half_capture.csv``: each replicate and PC;
+    - ``decoding.csv``: each replicate, task variable and decoded state;
+    - ``sensitivity.csv``: each measure, strength of the perturbation and PC;
+    - ``joint.csv``: each level of a region, target, or point of a proved bound; the column ``part`` says
+      which of them a row is.
 
-    A file without rows has its header.
+    If there are no results for a file, it contains the header alone.
 
     Parameters
     ----------
@@ -80,17 +81,17 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
     folder : Path
         Created if it does not exist.
     every : int, >= 1
-        Trajectories have only every so many logged states, and the last one.
+        Of n logged states, trajectories.csv has every ``every``-th and the last.
 
     Raises
     ------
     InputError
         ``every`` is below 1, or a file cannot be written.
     StorageError
-        A run could not be read a second time.
+        The file of a thinned run could not be read again.
     """
     if every < 1:
-        raise InputError(f"every is {every}; give 1 for all logged states, 2 for every second one ...")
+        raise InputError(f"every is {every}; it must be at least 1 (1: all logged states, 2: every second).")
     runs, summaries = collected.runs, collected.summaries
     rows_of_state = max(1, len(SHOWN_PCS) * sum(run.score.shape[1] for run in runs))
     states = max(FEWEST_STATES, min(MOST_STATES, CAPTURED_ROWS // rows_of_state))
@@ -141,12 +142,12 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
 
 
 def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
-    """Write ``published.csv``, the paper's numbers beside those of stored runs, and return its path.
+    """Write ``published.csv`` and return its path; it has the numbers of the paper and of stored runs.
 
     Raises
     ------
     InputError
-        It cannot be written.
+        The file cannot be written.
     """
     from simopt.report.published import Comparison
 
@@ -156,7 +157,9 @@ def save_published(comparisons: Sequence[Comparison], folder: Path) -> Path:
 
 
 def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
-    """Write a LaTeX table of runs and one of half captures, with booktabs, and return the path.
+    """Write a LaTeX table of runs and one of the scores at half capture, and return the path of the file.
+
+    The tables need the LaTeX packages booktabs, graphicx and fontenc.
 
     Raises
     ------
@@ -173,17 +176,17 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
         runs.append([*name, str(summary.replicates), str(summary.steps), score, never])
         rounded_halves = summary.rounded_halves(pcs)
         halves.append([*name, *("" if h is None else _latex_number(h, "never") for h in rounded_halves)])
-    note = "Mean and standard error over replicates."
+    note = r"Mean $\pm$ standard error over replicates."
     heads = ["dataset", "measure", "run"]
     lines = [
         r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage[T1]{fontenc}",
         *_latex_tables(
-            f"Optimized runs. Score: the last one. {note}",
+            f"Optimized runs. Score: the score of the last state. {note}",
             [*heads, "replicates", "steps", "score", "never captured"],
             runs,
         ),
         *_latex_tables(
-            f"Score at which a principal component (PC) is half captured. {note} $-$: as noise.",
+            f"Score at which Y half captures a principal component (PC). {note} $-$: noise does so too.",
             [*heads, *(f"PC {pc}" for pc in pcs)],
             halves,
         ),
@@ -194,7 +197,10 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
 
 
 def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) -> dict[str, Any]:
-    """Return what was collected, and how it compares with the paper, as plain values; null is not finite."""
+    """Return all collected results, and their comparison with the paper, as plain values for JSON.
+
+    Null stands for NaN and infinity.
+    """
     content: dict[str, Any] = {
         "runs": [summary.as_json() for summary in collected.summaries],
         "sensitivities": [result.as_json() for result in collected.sensitivities],
@@ -207,9 +213,10 @@ def as_json(collected: Collected, compared: Sequence[Comparison] | None = None) 
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it is.
+    """Return LaTeX source that prints as ``text``.
 
-    Control characters become spaces. Letters that its usual fonts lack become their code, such as U+4E2D.
+    Control characters become spaces. A letter that the usual LaTeX fonts lack becomes its code, for instance
+    U+4E2D.
     """
     return "".join(_LATEX.get(character) or _printed(character) for character in text)
 
@@ -221,7 +228,7 @@ def _printed(character: str) -> str:
 
 
 def _latex_tables(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return tables of at most LATEX_ROWS rows, shrunk to the width of the text if they are wider."""
+    """Return the lines of tables with at most LATEX_ROWS rows each; tables wider than the text are shrunk."""
     columns = "lll" + "r" * (len(header) - 3)
     lines: list[str] = []
     for first in range(0, max(len(rows), 1), LATEX_ROWS):
@@ -243,7 +250,7 @@ def _latex_number(number: Rounded, none: str) -> str:
 
 
 def _labels(run: Run) -> Iterator[tuple[Any, ...]]:
-    """Yield the first columns of every replicate."""
+    """Yield for each replicate the values of the columns ``_REPLICATE``."""
     name = (run.attributes["dataset"], run.attributes["source"], run.measure, run.run_id)
     for r, seed in enumerate(run.attributes["seeds"].tolist()):
         yield (*name, r, seed)
@@ -298,7 +305,7 @@ def _decoding_rows(run: Run, summary: Summary) -> Rows:
 
 
 def _sensitivity_rows(result: Sensitivities) -> Rows:
-    """Yield a row for each measure, strength and PC; noise on all of Y has empty fields for the PC."""
+    """Yield a row for each measure, strength and PC; for noise on all of Y the fields of the PC are empty."""
     on_all = result.perturbation == "noise_all"
     pcs = [(None, None)] if on_all else list(enumerate(result.variance_ratio, start=1))
     for curve in result.curves:
@@ -348,5 +355,5 @@ def _written(path: Path, header: Sequence[str], rows: Rows) -> Path:
 
 
 def _fields(row: Sequence[Any]) -> list[Any]:
-    """Return the fields of a row, None for what is not finite."""
+    """Return the fields of a row, with None in place of NaN and infinity."""
     return [None if isinstance(value, _FLOATS) and not math.isfinite(value) else value for value in row]

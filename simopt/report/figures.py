@@ -1,4 +1,4 @@
-"""Figures of stored runs, one dataset and source a file: real and surrogate data are never in one figure."""
+"""Figures of stored runs. Each shows one dataset and source, so real and surrogate data are never mixed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ from simopt.typing import FloatArray
 
 @mpl.rc_context(PAPER)
 def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
-    """Draw the explained variance ratio of each PC, (K,), both axes logarithmic, and return the path.
+    """Draw the explained variance ratio of each PC, with logarithmic axes, into a file and return its path.
+
+    Parameters
+    ----------
+    spectrum : array, (K,)
+        The explained variance ratio of each of K PCs.
+    title : str
+    path : Path
+        A .png, .pdf or .svg file.
 
     Raises
     ------
     InputError
-        Another suffix than .png, .pdf or .svg, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     grid = style.Panels(1, 1, 2.15)
     (ax,) = grid.axes
@@ -35,19 +43,22 @@ def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
 
 @mpl.rc_context(PAPER)
 def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = (".png",)) -> list[Path]:
-    """Draw ``NAME_score`` and ``NAME_captured`` for each dataset and source, and return their paths.
+    """Draw two figures for each dataset and source, and return the paths of the files.
+
+    ``DATASET_SOURCE_score`` shows score against step, ``DATASET_SOURCE_captured`` the captured variance of
+    some PCs against score.
 
     Parameters
     ----------
     runs : sequence of Run
     folder : Path
     suffixes : sequence of str
-        Of ``.png``, ``.pdf`` and ``.svg``: each figure is written as all of them.
+        The types in which each figure is written: any of ``.png``, ``.pdf`` and ``.svg``.
 
     Raises
     ------
     InputError
-        Another suffix, or the folder cannot be written.
+        A suffix is none of these, or a file cannot be written.
     """
     written = []
     for _, pools in by_dataset(pool(runs)):

@@ -1,9 +1,9 @@
-"""Figures of joint ranges: which scores of two measures were found together, and what is proved of them.
+"""Figures of joint ranges: the pairs of scores of two measures that were found, and proved bounds on them.
 
-A region and its extremes have the color of the measure on the y axis: they show which of its scores occur at
-a score of the other one. The labels of the axes have the colors of their measures. The parts also differ in
-form, for print in gray: the region is filled, proved bounds are dashed, what they rule out is hatched, and
-targets are hollow squares.
+A region and its extremes have the color of the measure on the y axis, because they show the scores of this
+measure that occur at each score of the measure on the x axis. Each axis label has the color of its measure.
+For print in gray, the elements also differ in form: the region is filled, proved bounds are dashed, pairs
+that are ruled out by proof are hatched, and targets are hollow squares.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Limits = tuple[float, float]
 
 MOST_DOTS = 2000
-"""The most of the other pairs reached that are drawn; of more, a random choice."""
+"""The largest number of other pairs of scores that are drawn; of more, a random selection."""
 
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.
@@ -44,17 +44,19 @@ _LEAST = -1.0
 
 
 def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
-    """Draw the scores of two measures that were found together.
+    """Draw the pairs of scores of two measures that were found.
 
-    These are the region with its extremes and proved bounds, targets, and other pairs reached. The bar at an
-    extreme is its spread over the starts, towards the inside of the region. Guide lines are at
-    the thresholds of a region, and at 0.9 of a square. Of the other pairs at most :data:`MOST_DOTS` are
-    drawn. :func:`axes_limits` says where axes end; an axis that is cut says so in its label.
+    The figure shows what the joint range contains of these: the region with its extremes and proved bounds,
+    the targets, and other pairs that were reached (at most :data:`MOST_DOTS`). The bar at an extreme points
+    into the region and shows how much the starts of the search differ. Guide lines are at the thresholds of
+    the region, or at 0.9 if there are targets only. :func:`axes_limits` computes the ends of the axes; if an
+    axis does not reach all scores of the region, its label says so.
 
     Parameters
     ----------
     result : JointRange
     ax : Axes, optional
+        By default those of a new figure.
     """
     ax = style.axes(ax)
     region, square, others = result.region, result.square, result.stored
@@ -74,14 +76,14 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
 
 @mpl.rc_context(PAPER)
 def save_joint(result: JointRange, path: Path) -> Path:
-    """Draw the scores of two measures into a PNG, PDF or SVG file by its suffix, and return the path.
+    """Draw the figure of :func:`draw_joint` into a .png, .pdf or .svg file and return the path.
 
-    The title has the area and the verdict of a region.
+    If there is a region, the title contains its area and its verdict.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     grid = Panels(1, 1, COLUMN - 0.35)
     draw_joint(result, grid.axes[0])
@@ -96,29 +98,32 @@ def save_joint(result: JointRange, path: Path) -> Path:
 
 @mpl.rc_context(PAPER)
 def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
-    """Draw the regions of all pairs into a PNG, PDF or SVG file, and return the path.
+    """Draw the regions of all pairs of measures into a .png, .pdf or .svg file and return the path.
 
-    The panels form a lower triangle. A column has one measure on its x axes, a row one on its y axes. The
-    title of a panel is its verdict. The place of a pair without a region stays empty.
+    The panels form a lower triangle: the panels of a column have the same measure on the x axis, those of a
+    row the same measure on the y axis. The title of a panel is the verdict of its region. The panel of a pair
+    without a region is empty.
 
     Parameters
     ----------
     results : sequence of JointRange
-        Of one dataset. The measures are in the order in which the pairs name them.
+        Joint ranges of one dataset. The order in which they first name the measures is the order of columns
+        and rows, and in each pair the first measure must come first in it.
     path : Path
 
     Raises
     ------
     InputError
-        Another suffix, a pair out of order, no region, or the file cannot be written.
+        The path has another suffix, the measures of a pair are in the wrong order, no pair has a region, or
+        the file cannot be written.
     """
     names = list(dict.fromkeys(name for result in results for name in result.names))
     drawn = {result.names: (result, result.region) for result in results if result.region is not None}
     pairs = list(itertools.combinations(names, 2))
     out_of_order = [pair for pair in drawn if pair not in pairs]
     if out_of_order or not drawn:
-        what = f"a region of {' and '.join(out_of_order[0])}" if out_of_order else "no region"
-        raise InputError(f"there is {what} among {', '.join(names)}; give pairs in the order of the names.")
+        what = f"{' and '.join(out_of_order[0])} are out of order" if out_of_order else "no pair has a region"
+        raise InputError(f"{what}; give regions whose pairs follow the order {', '.join(names)}.")
     limits, labels = _common_axes(drawn)
     count = len(names) - 1
     grid = Panels(count * count, count, PAGE / max(count, 3) - 0.45)
@@ -138,11 +143,12 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
 
 
 def axes_limits(result: JointRange) -> tuple[Limits, Limits]:
-    """Return the ends of both axes, which show the region, its proved bounds and other pairs of scores.
+    """Return the lower and upper ends of both axes, with a margin.
 
-    An axis of scores goes from 0 to 1, or further to hold all of them, but not below -1. An axis of distances
-    holds all of them, but where the largest is more than 1000 times the largest of the region's levels or
-    minima, it ends at twice that. There is a margin on either side.
+    The axes contain the region, its proved bounds, targets and all other pairs of scores, with two
+    exceptions. If larger scores are closer, an axis contains 0 to 1 and does not go below -1. If smaller
+    scores are closer (distances), an axis that would exceed 1000 times the largest level (x axis) or minimum
+    (y axis) of the region ends at twice that level or minimum.
     """
     pairs = [result.stored]
     if result.square is not None:
@@ -172,7 +178,7 @@ def _limits(values: FloatArray, sign: int, near: FloatArray) -> Limits:
 def _draw_region(
     ax: Axes, result: JointRange, region: Region, limits: tuple[Limits, Limits], scale: float = 1.0
 ) -> None:
-    """Draw the region, its extremes, bounds and guides; ``scale`` multiplies the sizes of lines and marks."""
+    """Draw a region with extremes, bounds and guides; ``scale`` multiplies the sizes of lines and markers."""
     corners, color = outline(region), look(region.names[1])["color"]
     labels = [_axis_label(region.names[i], corners[:, i], limits[i]) for i in range(2)]
     ax.set(xlim=limits[0], ylim=limits[1])
@@ -227,13 +233,13 @@ def _draw_guides(ax: Axes, guides: tuple[Sequence[float], Sequence[float]]) -> N
 
 
 def _name_axes(ax: Axes, names: Sequence[str], labels: Sequence[str]) -> None:
-    """Label the axes of two measures, each in the color of its measure."""
+    """Label the axes, each in the color of its measure."""
     ax.set_xlabel(labels[0], color=look(names[0])["color"])
     ax.set_ylabel(labels[1], color=look(names[1])["color"])
 
 
 def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
-    """Return the label of an axis: the name, and where the axis is cut, how far the values go."""
+    """Return the label of an axis: the name and, if the axis is cut, how far the values go beyond it."""
     name = plain(name)
     if values.min() < limits[0]:
         return f"{name}\n(down to {values.min():.0e})"
@@ -243,7 +249,7 @@ def _axis_label(name: str, values: FloatArray, limits: Limits) -> str:
 def _common_axes(
     drawn: Mapping[tuple[str, str], tuple[JointRange, Region]],
 ) -> tuple[dict[str, Limits], dict[str, str]]:
-    """Return for each measure the limits that hold all its regions, and the label of its axes."""
+    """Return for each measure axis limits that contain all its regions, and the label of its axes."""
     limits: dict[str, Limits] = {}
     values: dict[str, list[FloatArray]] = {}
     for pair, (result, region) in drawn.items():
@@ -255,6 +261,6 @@ def _common_axes(
 
 
 def outline(region: Region) -> FloatArray:
-    """Return the corners of a region, (N, 2), the first one once more at the end."""
+    """Return the corners of a region as an array (N, 2), which ends with the first corner again."""
     corners: FloatArray = np.concatenate([region.lower, region.upper[::-1], region.lower[:1]])
     return corners

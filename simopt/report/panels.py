@@ -1,6 +1,7 @@
-"""Single panels: each draws on the Axes it is given, or on new ones, and returns them.
+"""Functions that draw one panel, on the given Axes or on those of a new figure, and return the Axes.
 
-A line is the mean over replicates, a band their range from the least to the largest.
+Lines are means over replicates. Bands are the range over replicates, from the least value to the largest.
+A pool is a group of runs that differ only in their seeds (:class:`simopt.report.pools.Pool`).
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ _STRIP = 0.3
 
 
 def draw_score(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
-    """Draw score against step, one line a pool.
+    """Draw score against step, with one line for each pool.
 
     Parameters
     ----------
     pools : sequence of Pool
-        Of one dataset and source.
+        Pools of one dataset and source.
     ax : Axes, optional
+        By default those of a new figure.
     """
     ax = style.axes(ax)
     for pool in pools:
@@ -47,18 +49,19 @@ def draw_score(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
 
 
 def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy with which a task variable is decoded against score, one line a pool.
+    """Draw the accuracy of decoding a task variable from Y against score, with one line for each pool.
 
-    Horizontal lines are the accuracy from the recording (dashed) and chance (dotted). A marker on a curve is
-    its good score, the median over replicates: accuracy first reaches 90 % of the recording's gain over
-    chance.
+    Horizontal lines are the accuracy of decoding from the recording (dashed) and the chance level (dotted).
+    The marker on a curve is at its good score: the score at which accuracy first reaches 90 % of the
+    recording's gain over chance, as the median over replicates.
 
     Parameters
     ----------
     pools : sequence of Pool
-        Of one dataset and source; those without the variable are left out.
+        Pools of one dataset and source. Pools in which the variable was not decoded are left out.
     variable : str
     ax : Axes, optional
+        By default those of a new figure.
     """
     ax = style.axes(ax)
     reference = None
@@ -80,14 +83,14 @@ def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) 
 
 
 def draw_pcs(pool: Pool, ax: Axes | None = None) -> Axes:
-    """Draw the captured variance of some PCs against score, and of noise; the lines are labeled by PC."""
+    """Draw the captured variance of some PCs against score, with one line for each PC and one for noise."""
     ax = style.axes(ax)
     _captured(ax, *pool.captured(shown_pcs(len(pool.pc_variance))), pool.noise_floor)
     return _labeled(ax, "score", "captured variance", f"{pool.dataset}, {pool.label}")
 
 
 def draw_trajectory(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
-    """Draw a run in memory: the captured variance of some PCs against score, and of noise."""
+    """Draw the captured variance of some PCs against score for a run in memory, with a line for noise."""
     ax = style.axes(ax)
     shown = shown_pcs(trajectory.captured_variance.shape[2])
     captured = trajectory.captured_variance[..., [pc - 1 for pc in shown]].astype(float)
@@ -100,17 +103,19 @@ def draw_trajectory(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
 
 
 def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
-    """Draw the score at which each PC is half captured against its explained variance ratio, a marker a PC.
+    """Draw the score at which each PC is half captured against the explained variance ratio of the PC.
 
-    A marker is the mean over the replicates that half captured the PC, a bar their range. A PC that some
-    replicate never half captured has a tick in the strip at the top, which has a row for each pool. Half
-    captures that are not above noise have no mark.
+    A marker is the mean over the replicates that half captured the PC, a bar their range. If some replicate
+    never half captured a PC, the PC has a tick in the strip at the top, which has a row for each pool. A PC
+    has no marker if noise half captures it as well. :mod:`simopt.report.pools` defines half captures, and
+    the criterion for noise.
 
     Parameters
     ----------
     pools : sequence of Pool
-        Of one dataset and source.
+        Pools of one dataset and source.
     ax : Axes, optional
+        By default those of a new figure.
     """
     ax = style.axes(ax)
     ranges = [pool.half_capture_range for pool in pools]
@@ -144,12 +149,12 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
 
 
 def shown_pcs(count: int) -> list[int]:
-    """Return the PCs of ``count`` that are shown, numbered from 1."""
+    """Return the PCs, numbered from 1, that figures show of a recording with ``count`` PCs."""
     return [pc for pc in SHOWN_PCS if pc <= count]
 
 
 def _captured(ax: Axes, levels: FloatArray, captured: FloatArray, noise_floor: float) -> None:
-    """Draw the captured variance, (G, R, k), of the first k of the PCs shown at levels of score, (G,)."""
+    """Draw captured variance, (G, R, k), of the first k of SHOWN_PCS against levels of score, (G,)."""
     spread = band(captured)
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(SHOWN_PCS)))
     for at, (pc, color) in enumerate(zip(SHOWN_PCS[: captured.shape[2]], colors, strict=False)):

@@ -1,12 +1,18 @@
 """Pools: runs that differ only in their seeds, drawn as one curve with a band.
 
-Figures and tables leave out a half capture that pure noise of the same width has as well. That is so where
+Shapes are given in T logged states, R replicates (a replicate is one seed of one run), K principal components
+(PCs) and G levels of score. A PC is half captured at the score at which its captured variance first reaches
+the midpoint between its value at the start and 1; :func:`simopt.optimization.trajectory.half_capture`
+computes that score.
 
-- its score is not above the scores of the starts, which are pure noise; or
-- the captured variance that counts as half, the midpoint of the start's value and 1, is not above the 95th
-  percentile of what noise captures. With n samples and q units, noise of independent normal entries spans a
-  random q-dimensional subspace of the n - 1 dimensions of centered data. So its captured variance of any PC
-  is distributed as Beta(q / 2, (n - 1 - q) / 2), with mean q / (n - 1).
+Figures and tables leave out a half capture if pure noise with as many units half captures the PC as well.
+There are two criteria, and one is enough:
+
+- The score at half capture does not exceed the scores of the starts, which are pure noise.
+- The midpoint that counts as half does not exceed the 95th percentile of what noise captures. With n samples
+  and q units, noise of independent normal entries spans a random q-dimensional subspace of the n - 1
+  dimensions of centered data. The captured variance of any PC by such noise is therefore distributed as
+  Beta(q / 2, (n - 1 - q) / 2), with mean q / (n - 1).
 """
 
 from __future__ import annotations
@@ -31,7 +37,10 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 MOST_LEVELS = 300
-"""The most levels of score on a grid. Of more, one is kept in each of so many equal parts of their range."""
+"""The largest number of levels in a grid of scores.
+
+If there are more, one level is kept in each of as many equal parts of their range.
+"""
 
 # A stored configuration may hold anything, so its size and its number of entries are bounded: a long run of
 # YAML aliases would otherwise take minutes and all memory.
@@ -44,12 +53,13 @@ _NODES = ("measure", "dataset", "init", "optimizer")
 
 @dataclass(frozen=True)
 class Band:
-    """Values over replicates: their mean, and the range from the least to the largest.
+    """The mean of values over replicates, and their range from the least (low) to the largest (high).
 
     Attributes
     ----------
     mean, low, high : array
-        NaN where no replicate has a value; the mean also where fewer than half have one.
+        All are NaN where no replicate has a value. The mean of :func:`band` is also NaN where fewer than half
+        of the replicates have a value.
     """
 
     mean: FloatArray
@@ -59,15 +69,16 @@ class Band:
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs of one measure on one recording that differ only in their seeds.
+    """The runs of one measure on one recording that differ only in their seeds.
 
     Attributes
     ----------
     runs : tuple of Run
     label : str
-        The measure. Where the dataset has several pools of it, also the options in which this one differs.
+        The name of the measure. If the dataset has several pools of the measure, the label also contains
+        options that tell them apart.
     variant : int
-        Which of the pools of this measure on its dataset, from 0, in the order of their labels.
+        The index of this pool among those of the measure on the dataset, sorted by label; 0 for the first.
     """
 
     runs: tuple[Run, ...]
@@ -86,17 +97,17 @@ class Pool:
 
     @property
     def source(self) -> str:
-        """Where the data are from: real or surrogate."""
+        """The source of the data: ``real`` or ``surrogate``."""
         return str(self.runs[0].attributes["source"])
 
     @property
     def data_hash(self) -> str:
-        """The hash of the data, by which recordings of one name are told apart."""
+        """The hash of the data, which distinguishes recordings that have the same name."""
         return str(self.runs[0].attributes.get("data_hash", ""))
 
     @property
     def measure(self) -> str:
-        """The measure's name."""
+        """The name of the measure."""
         return self.runs[0].measure
 
     @property
@@ -106,13 +117,13 @@ class Pool:
 
     @property
     def variables(self) -> list[str]:
-        """The task variables that were decoded along a run, and from its recording."""
+        """The task variables that were decoded along some run and also from the recording."""
         names = {name: None for run in self.runs for name in run.decoding if len(run.decoding_step)}
         return [name for name in names if self.reference(name) is not None]
 
     @cached_property
     def places(self) -> tuple[tuple[Run, int], ...]:
-        """The run and column of each replicate; one seed in several runs is one replicate."""
+        """The run of each replicate and its index in that run; a seed that several runs have counts once."""
         by_seed: dict[str, tuple[Run, int]] = {}
         for run in self.runs:
             for column, seed in enumerate(run.attributes["seeds"]):
@@ -121,36 +132,36 @@ class Pool:
 
     @property
     def replicates(self) -> int:
-        """How many replicates there are, R."""
+        """The number of replicates, R."""
         return len(self.places)
 
     @cached_property
     def sign(self) -> int:
-        """1 where scores rise along the runs, -1 where they fall, as distances do."""
+        """1 if scores rise along most replicates, -1 if they fall, as distances do."""
         fell = [run.score[-1, column] < run.score[0, column] for run, column in self.places]
         return -1 if 2 * sum(fell) > len(fell) else 1
 
     @property
     def final_score(self) -> float:
-        """The mean of the last scores over replicates."""
+        """The mean over replicates of the last score."""
         return float(np.mean([run.score[-1, column] for run, column in self.places]))
 
     @cached_property
     def shape(self) -> tuple[int, int] | None:
-        """The samples and units of Y, from the last Y of a run; None where no run has kept it."""
+        """The numbers of samples and units of Y, read from the stored last Y; None if no run stores it."""
         return next(filter(None, map(_shape, self.runs)), None)
 
     @cached_property
     def noise_floor(self) -> float:
-        """The captured variance that noise is expected to have of any PC.
+        """The captured variance that noise is expected to have of any PC: units / (samples - 1), at most 1.
 
-        units / (samples - 1), at most 1. Where the shape of Y is not known, the mean over PCs and replicates
-        of what the starts capture, which estimates it.
+        If the shape of Y is unknown, the value is an estimate: the mean over PCs and replicates of the
+        captured variance at the start.
         """
         return float(self._started.mean()) if self.shape is None else noise_level(*self.shape)
 
     def noise_words(self) -> str:
-        """Return the noise floor in words, with samples, units and the number of seeds."""
+        """Return the numbers of samples, units and seeds and the noise floor as text."""
         seeds = f"{self.replicates} seed{'s' if self.replicates > 1 else ''}"
         if self.shape is None:
             return f"{seeds}, noise floor about {self.noise_floor:.2g} (captured at the start)"
@@ -158,11 +169,11 @@ class Pool:
 
     @cached_property
     def _started(self) -> FloatArray:
-        """The captured variance at the start, (R, K)."""
+        """The captured variance of each PC at the start, (R, K)."""
         return np.stack([run.captured_variance[0, column] for run, column in self.places]).astype(float)
 
     def reference(self, variable: str) -> tuple[float, float] | None:
-        """Return accuracy and chance of a variable decoded from the recording; None where it was not."""
+        """Return accuracy and chance level of decoding a variable from the recording; None if not stored."""
         for run in self.runs:
             facts = run.reference_decoding.get(variable)
             if facts is not None:
@@ -170,9 +181,14 @@ class Pool:
         return None
 
     def over_steps(self) -> tuple[np.ndarray, FloatArray]:
-        """Return the logged steps of all replicates (T,) and the scores there (T, R), NaN after a run's end.
+        """Return the score of each replicate against step.
 
-        Between the logged steps of a run its score is interpolated.
+        Returns
+        -------
+        steps : array, (T,)
+            The logged steps of all runs; at most :data:`MOST_LEVELS` of them.
+        scores : array, (T, R)
+            Interpolated linearly between the logged steps of a run; NaN after the last step of the run.
         """
         steps = _thinned(np.unique(np.concatenate([run.step for run in self.runs])).astype(float))
         scores = [
@@ -181,11 +197,19 @@ class Pool:
         return steps, np.stack(scores, axis=1)
 
     def captured(self, pcs: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-        """Return levels of score (G,) and the captured variance of some PCs, from 1, there (G, R, k).
+        """Return the captured variance of some PCs against score.
 
         Parameters
         ----------
         pcs : sequence of int, (k,)
+            The PCs, numbered from 1.
+
+        Returns
+        -------
+        levels : array, (G,)
+            Levels of score.
+        values : array, (G, R, k)
+            The captured variance at each level, as :func:`along` computes it.
         """
         columns = [pc - 1 for pc in pcs]
         curves = [
@@ -195,7 +219,15 @@ class Pool:
         return along(curves, self.sign)
 
     def decoding(self, variable: str) -> tuple[FloatArray, FloatArray]:
-        """Return levels of score (G,) and the accuracy of a variable there (G, R); NaN where not decoded."""
+        """Return the accuracy of decoding a variable against score.
+
+        Returns
+        -------
+        levels : array, (G,)
+            Levels of score.
+        accuracy : array, (G, R)
+            The accuracy at each level, as :func:`along` computes it; NaN where the variable was not decoded.
+        """
         curves = []
         for run, column in self.places:
             score: FloatArray = np.empty(0)
@@ -214,7 +246,10 @@ class Pool:
 
     @cached_property
     def half_capture_above_noise(self) -> FloatArray:
-        """The score at half capture, (R, K); NaN also where noise of this width has as much."""
+        """As :attr:`half_capture`, (R, K), but also NaN where noise half captures the PC as well.
+
+        The module docstring has the criteria.
+        """
         starts = self.sign * np.array([run.score[0, column] for run, column in self.places])
         by_score = self.sign * self.half_capture > starts.max()  # (R, K)
         noise = self._started
@@ -229,26 +264,29 @@ class Pool:
 
     @cached_property
     def half_capture_range(self) -> Band:
-        """The score at half capture of each PC, (K,), above noise: of the replicates that have one."""
+        """The mean and range over replicates of :attr:`half_capture_above_noise`, (K,), without its NaN."""
         above = self.half_capture_above_noise
         return replace(band(above, axis=0), mean=mean_reached(above))
 
     @property
     def no_higher_than_noise(self) -> int:
-        """How many PCs are half captured by some replicate, but by none above noise."""
+        """The number of PCs that some replicate half captures, but none above noise."""
         reached, above = np.isfinite(self.half_capture), np.isfinite(self.half_capture_above_noise)
         return int((reached.any(axis=0) & ~above.any(axis=0)).sum())
 
     def good_score(
         self, variable: str, stored: Mapping[int, Mapping[str, GoodScore]] | None = None
     ) -> GoodScore | None:
-        """Return the good score of a variable over all replicates; None where no run defines it.
+        """Return the good score of a task variable over all replicates; None if no run defines it.
+
+        :func:`simopt.analysis.good_score.good_score` says what a good score is.
 
         Parameters
         ----------
         variable : str
         stored : mapping, optional
-            Good scores by the id() of a run and by variable; by default they come from the rows of the runs.
+            The good scores of each run by variable, keyed by the ``id()`` of the run. By default they are
+            computed from the decoded states of the runs.
         """
         scores = self._good_scores if stored is None else stored
         of_runs = {id(run): scores.get(id(run), {}).get(variable) for run in self.runs}
@@ -267,11 +305,11 @@ class Pool:
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:
-    """Put runs together that differ only in their seeds, in the order in which they come.
+    """Return pools of the runs that differ only in their seeds, in the order of the first run of each pool.
 
-    They share dataset, source, data, measure, and the text of the stored configuration except for seeds, log,
-    device and force. A run without a configuration has a pool to itself. A run without logged states is left
-    out. Where a seed was run twice, the finished run counts.
+    The runs of a pool share dataset, source, data, measure, and the stored configuration without the entries
+    in :data:`simopt.report.stored_config.APART`. A run without a configuration forms a pool of its own. A run
+    without logged states is left out. If two runs have the same seed, the finished run is used.
 
     Parameters
     ----------
@@ -298,19 +336,19 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
 
 
 def named(result: Any) -> str:
-    """Return a dataset's name with its source, as every figure and page shows it."""
+    """Return the name of the dataset of a result with its source, as every figure and page shows it."""
     return f"{result.dataset} ({result.source})"
 
 
 def by_dataset(pools: Iterable[Pool]) -> Iterator[tuple[str, list[Pool]]]:
-    """Yield the name of each dataset, with its source, and its pools, both in alphabetical order."""
+    """Yield each dataset, as its name with its source, and its pools; both are in alphabetical order."""
     ordered = sorted(pools, key=lambda curve: (curve.dataset, curve.measure))
     for dataset, group in itertools.groupby(ordered, key=lambda curve: curve.dataset):
         yield dataset, list(group)
 
 
 def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
-    """Return pools of one dataset by their rank among those of their measure, from 0, and by measure."""
+    """Return pools of one dataset by (rank, measure); the first pool of a measure has rank 0."""
     counts: Counter[str] = Counter()
     ranked: dict[tuple[int, str], Pool] = {}
     for curve in pools:
@@ -320,7 +358,7 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
 
 
 def half_captures(run: Run) -> FloatArray:
-    """Return the score at half capture of each PC, (R, K); of an unfinished run up to its last state."""
+    """Return the score at half capture of each PC, (R, K); NaN if it was not reached up to the last state."""
     if run.half_capture is not None:
         return run.half_capture
     if len(run.step) == 0:
@@ -329,7 +367,14 @@ def half_captures(run: Run) -> FloatArray:
 
 
 def band(values: FloatArray, axis: int = 1) -> Band:
-    """Return the mean over replicates and their range, without the axis of replicates."""
+    """Return mean and range of values over replicates.
+
+    Parameters
+    ----------
+    values : array
+    axis : int
+        The axis of the replicates, which the result no longer has.
+    """
     finite = np.ma.masked_invalid(values)
     enough = 2 * finite.count(axis=axis) >= values.shape[axis]
     mean, low, high = finite.mean(axis=axis), finite.min(axis=axis), finite.max(axis=axis)
@@ -337,22 +382,25 @@ def band(values: FloatArray, axis: int = 1) -> Band:
 
 
 def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tuple[FloatArray, FloatArray]:
-    """Put curves of several replicates on one grid of scores.
+    """Return the values of several replicates on one common grid of scores.
 
-    At each level a curve has the state at which it first passes the level, interpolated linearly between
-    logged states as in :func:`simopt.optimization.trajectory.first_passage`; NaN where it never does.
+    The value at a level of score is that of the state at which the replicate first passes the level. It is
+    interpolated linearly between logged states as in
+    :func:`simopt.optimization.trajectory.first_passage`, and NaN if the replicate never passes the level.
 
     Parameters
     ----------
-    curves : sequence of (score, values), arrays (T,) and (T, k)
-        T may differ.
+    curves : sequence of (score, values)
+        For each replicate the scores along its run, an array (T,), and k values at each, an array (T, k).
+        T may differ between replicates.
     sign : int
-        -1 for a distance, which falls.
+        1 if scores rise along the runs, -1 if they fall, as distances do.
 
     Returns
     -------
     levels : array, (G,)
-        All scores that no earlier one of their curve surpasses, in the order in which they are passed.
+        All scores that are the best of their replicate so far, in the order in which they are passed; at most
+        :data:`MOST_LEVELS` of them.
     values : array, (G, R, k)
     """
     # The record of a curve is its highest score so far. It rises, so a level is found in it by bisection, at
@@ -376,9 +424,9 @@ def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tup
 
 
 def settings(run: Run) -> Mapping[str, str] | None:
-    """Return the stored configuration of a run as text by dotted key; None where it cannot be read.
+    """Return the values of a run's stored configuration as text by dotted key; None if it cannot be read.
 
-    Seeds, log, device and force are left out.
+    The entries in :data:`simopt.report.stored_config.APART` are left out.
     """
     text = run.attributes.get("config")
     content = parsed(text) if isinstance(text, str) and len(text) <= _LONGEST else None
@@ -399,16 +447,17 @@ def settings(run: Run) -> Mapping[str, str] | None:
 
 
 def differences(runs: Sequence[Run], node: str = "") -> list[str]:
-    """Return in words what tells runs apart: ``lr=0.1``, or ``no. 1`` where no options do.
+    """Return for each run a text that distinguishes it from the others, for instance ``lr=0.1``.
 
-    The options are those that differ: all of them if they are few, otherwise the fewest that tell all runs
-    apart, followed by dots. Numbers are in the order of the runs' paths.
+    The text contains the options that differ between the runs: all of them if they are few, otherwise the
+    fewest that distinguish all runs, followed by dots. If no options do, the runs are numbered in the order
+    of their paths: ``no. 1``.
 
     Parameters
     ----------
     runs : sequence of Run
     node : str
-        Only options below it count, for instance ``dataset.``.
+        Only options whose dotted key begins with this text are used, for instance ``dataset.``.
     """
     read = [settings(run) for run in runs]
     configs = [config for config in read if config is not None and None not in read]
@@ -429,7 +478,7 @@ def differences(runs: Sequence[Run], node: str = "") -> list[str]:
 
 
 def _shape(run: Run) -> tuple[int, int] | None:
-    """Return the samples and units of the last Y of a run; None where no last Y is stored."""
+    """Return the numbers of samples and units of the last Y of a run; None if no last Y is stored."""
     path = layout.FINAL_Y.path
     try:
         if run.content is not None:
@@ -444,13 +493,13 @@ def _shape(run: Run) -> tuple[int, int] | None:
 
 
 def _finite(values: FloatArray) -> FloatArray:
-    """Return values with -inf, which is below all scores, for what is not finite."""
+    """Return values in which NaN and infinity are replaced by -inf, which is below all scores."""
     finite: FloatArray = np.where(np.isfinite(values), values, -np.inf)
     return finite
 
 
 def _thinned(levels: FloatArray) -> FloatArray:
-    """Return the first of sorted values in each of MOST_LEVELS equal parts of their range, and the last."""
+    """Return the last of sorted values, and the first in each of MOST_LEVELS - 1 parts of their range."""
     if len(levels) <= MOST_LEVELS:
         return levels
     part = (levels - levels[0]) / (levels[-1] - levels[0]) * (MOST_LEVELS - 1)
@@ -459,6 +508,12 @@ def _thinned(levels: FloatArray) -> FloatArray:
 
 
 def mean_reached(halves: FloatArray) -> FloatArray:
-    """Return the mean of half captures, (R, K), over the replicates that have one, (K,); NaN if none has."""
+    """Return the mean score at half capture of each PC, (K,), over the replicates that reached it.
+
+    Parameters
+    ----------
+    halves : array, (R, K)
+        The score at half capture; NaN where it was never reached. The mean is NaN if all are NaN.
+    """
     mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
     return mean

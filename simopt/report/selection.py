@@ -1,4 +1,4 @@
-"""The selection of a report: files by folder, path or pattern, and filters on what they contain."""
+"""The selection of a report: the files and folders to read, and filters on the results in the files."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ KEYS = ("dataset", "measure", "source", "status", "run")
 """The keys of filters."""
 
 ANALYSES = ("sensitivity", "joint")
-"""The analyses that a report shows; the files of an analysis have its name."""
+"""The analyses that a report shows; an analysis is stored as ``NAME.h5``."""
 
 Facts = Mapping[str, Sequence[str]]
-"""Names by key: for a file the names in it, for filters the names and patterns to keep."""
+"""Strings by key, one of KEYS: the names that occur in a file, or the patterns that filters keep."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The files and folders to look in, and filters: patterns by key."""
+    """What a report selects: ``places`` are files and folders to read, ``filters`` are patterns by key."""
 
     places: list[Path]
     filters: dict[str, list[str]] = field(default_factory=dict)
 
 
 def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selection:
-    """Separate paths and patterns of paths from filters ``KEY=VALUE``.
+    """Sort arguments into paths, patterns of paths, and filters ``KEY=VALUE``.
 
-    A path that looks like a filter is written with its folder: ``./measure=cka``.
+    A path that looks like a filter must be written with its folder: ``./measure=cka``.
 
     Parameters
     ----------
     arguments : sequence of str
-        Patterns are those of :mod:`glob`, including ``**``. The value of a filter is a name, a pattern such
-        as ``ridge*``, or several of them: ``cka,nbs`` or ``[cka,nbs]``.
+        The patterns of paths are those of :mod:`glob`, including ``**``. The value of a filter is a name, a
+        pattern such as ``ridge*``, or a list of names and patterns: ``cka,nbs`` or ``[cka,nbs]``.
     default : Path
-        The folder to look in where the arguments have no path.
+        The folder that is read if the arguments contain no path.
 
     Raises
     ------
     InputError
-        An unknown key, a filter without a value, or a pattern that matches no path.
+        The key of a filter is unknown, the value of a filter is empty, or a pattern matches no path.
     """
     places: list[Path] = []
     filters: dict[str, list[str]] = {}
@@ -69,25 +69,27 @@ def parse(arguments: Sequence[str], default: Path = Path("outputs")) -> Selectio
 
 
 def _places(argument: str) -> list[Path]:
-    path = checks.expanded(argument, "the place")
+    path = checks.expanded(argument, "the file or folder to report")
     # A path that exists is taken as it is, even if it contains characters of patterns.
     if path.exists() or not glob.has_magic(argument):
         return [path]
     matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
     if not matches:
         raise InputError(
-            f"No file or folder fits {argument!r}; write patterns in quotes, for instance 'outputs/*/cka'."
+            f"No file or folder fits the pattern {argument!r}; an example of a pattern is 'outputs/*/cka'."
         )
     return [Path(match) for match in matches]
 
 
 def find(places: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return the files at and below some places by kind, ``run`` or an analysis, each file once.
+    """Return the stored results in some files and folders, as lists of paths by kind, without duplicates.
+
+    The kinds are ``run`` and the names in :data:`ANALYSES`. Folders are searched with all folders inside.
 
     Raises
     ------
     InputError
-        A place does not exist.
+        A file or folder does not exist.
     """
     named = {layout.RUN_FILE: "run", **{f"{analysis}.h5": analysis for analysis in ANALYSES}}
     # By resolved path, so that a file that is reached through a link as well counts once.
@@ -107,7 +109,7 @@ def find(places: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _kind(path: Path) -> str:
-    """Return the kind of a file; a damaged one counts as a run, whose reader then refuses it."""
+    """Return the kind of a file; a damaged file counts as a run, and the reader of runs then refuses it."""
     try:
         with image.opened(path) as file:
             analysis = image.attributes_of(file).get("analysis")
@@ -117,7 +119,7 @@ def _kind(path: Path) -> str:
 
 
 def keeps(filters: Facts, facts: Facts) -> bool:
-    """Return whether a file passes all filters: of each key a name matches one of the patterns."""
+    """Return whether a file passes all filters: for each key, some name in it matches some pattern."""
     return all(
         any(fits(key, pattern, name) for pattern in patterns for name in facts[key])
         for key, patterns in filters.items()
@@ -125,14 +127,14 @@ def keeps(filters: Facts, facts: Facts) -> bool:
 
 
 def fits(key: str, pattern: str, name: str) -> bool:
-    """Return whether a name matches a pattern; the name of a run also by the beginning of its hash."""
+    """Return whether a name matches a pattern; for the name of a run, the beginning of its hash is enough."""
     if key == "run" and name.rpartition("-")[2].startswith(pattern):
         return True
     return fnmatchcase(name, pattern)
 
 
 def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
-    """Return the error for filters that match nothing: no file has a name, or none has all of them."""
+    """Return the error for filters that match nothing; it says which name no file has, if there is one."""
     files = list(seen)
     for key, patterns in filters.items():
         names = {name for facts in files for name in facts[key]}
@@ -140,20 +142,26 @@ def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
             if not any(fits(key, pattern, name) for name in names):
                 return checks.unknown(pattern, names, key)
     text = " ".join(f"{key}={','.join(patterns)}" for key, patterns in filters.items())
-    return InputError(f"No stored run or analysis fits {text}, though each name occurs; drop a filter.")
+    return InputError(f"No stored run or analysis fits all of {text}, though some fit each; drop a filter.")
 
 
 def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
-    """Return the runs that figures show, and a line for each dataset of which some are left out.
+    """Choose the runs that figures show.
 
-    Runs that differ only in their seeds are one curve. The first curve of every measure comes first, then
-    the second of every measure.
+    Runs that differ only in their seeds form one curve. The first curve of every measure is chosen before the
+    second curve of any measure.
 
     Parameters
     ----------
     runs : sequence of Run
     most : int
-        The most curves of a dataset.
+        The largest number of curves of a dataset.
+
+    Returns
+    -------
+    shown : list of Run
+    left_out : list of str
+        A line for each dataset that has runs which are not shown.
     """
     shown: list[Run] = []
     left_out: list[str] = []
@@ -164,6 +172,6 @@ def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:
         if len(ranked) > most:
             count = sum(len(curve.runs) for curve in curves)
             left_out.append(
-                f"figures show {len(kept)} of {count} runs of {dataset}; choose with filters, as measure=cka."
+                f"figures show {len(kept)} of {count} runs of {dataset}; choose by a filter like measure=cka."
             )
     return shown, left_out

@@ -1,4 +1,4 @@
-"""Figures of sensitivity: score against the variance of the PC that was perturbed, theory and experiment."""
+"""Figures of sensitivity: score against the variance of the perturbed PC, from theory and experiment."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Panel:
     Attributes
     ----------
     what : str
-        What was perturbed, and how strongly.
+        The perturbation and its strength.
     xlabel : str
     at : array
         The values on the x axis.
     cells : index
-        Of the scores at these values, in arrays (S, K).
+        The index that selects the scores at these values from an array of shape (S, K), for S strengths and K
+        PCs.
     log : bool
         Whether the x axis is logarithmic.
     """
@@ -47,7 +48,7 @@ class Panel:
 
 
 def panels(result: Sensitivities) -> list[Panel]:
-    """Return a panel for each strength; of noise on all of Y, one with all strengths."""
+    """Return a panel for each strength; if noise is added to all of Y, one panel has all strengths."""
     if result.perturbation == "noise_all":
         label = "noise over signal, standard deviations"
         return [Panel("noise on all of Y", label, np.array(result.strengths), (slice(None), 0), log=False)]
@@ -59,7 +60,7 @@ def panels(result: Sensitivities) -> list[Panel]:
 
 
 def strength_label(perturbation: str, strength: float) -> str:
-    """Return a perturbation with its strength, for instance ``rotation 90°``."""
+    """Return the name of a perturbation with its strength, for instance ``rotation 90°``."""
     return f"{perturbation} {strength:g}{'°' if perturbation == 'rotation' else ''}"
 
 
@@ -70,19 +71,21 @@ def draw_sensitivity(
     strength: int = 0,
     legend: bool = True,
 ) -> Axes:
-    """Draw one strength: theory as a line, its band over random directions, experiments as markers.
+    """Draw the scores after a perturbation of one strength against the variance of the perturbed PC.
 
-    The band is the expected score and two standard deviations on either side. Noise on all of Y is drawn at
-    all its strengths at once, against the strength and not against the variance of a PC.
+    Lines are theory and markers are experiments. A band covers the expected score and two standard deviations
+    on either side, over random directions. If noise is added to all of Y, all strengths are drawn in one
+    panel, with the strength on the x axis.
 
     Parameters
     ----------
     result : Sensitivities
     ax : Axes, optional
-        By default new ones.
+        By default those of a new figure.
     strength : int
-        The index of one of the strengths.
+        The index in ``result.strengths`` of the strength to draw.
     legend : bool
+        Whether to add a legend.
     """
     ax = style.axes(ax)
     panel = panels(result)[strength]
@@ -112,14 +115,14 @@ def draw_sensitivity(
 
 @mpl.rc_context(PAPER)
 def save_sensitivity(result: Sensitivities, path: Path) -> Path:
-    """Draw a panel for each strength into a PNG, PDF or SVG file, and return the path.
+    """Draw the panels of a sensitivity into a .png, .pdf or .svg file and return the path.
 
-    Noise on all of Y has one panel with all strengths.
+    There is a panel for each strength. If noise is added to all of Y, one panel has all strengths.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     grid = Panels(len(panels(result)), 3, 2.2)
     for index, ax in enumerate(grid.axes):

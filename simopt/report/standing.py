@@ -1,4 +1,4 @@
-"""Figures of scores between the null and the noise ceiling."""
+"""Figures of scores between null distributions and the noise ceiling (:mod:`simopt.analysis.standing`)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _SHADES = {"unrelated": "#555555", "shuffled": "#999999", "gaussian": "#c4c4c4"}
 
 
 def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw a row for each score, in the color of its measure, with the null's scores and the noise ceiling.
+    """Draw a row for each measure: its score, the scores of the null distributions, and the noise ceiling.
+
+    The score has the color of the measure. The scores of the null distributions are gray ticks.
 
     Parameters
     ----------
     standings : sequence of Standing
     ax : Axes, optional
+        By default those of a new figure.
     title : str
     """
     ax = style.axes(ax)
@@ -44,12 +47,12 @@ def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title:
 
 
 def save_standings(standings: Sequence[Standing], title: str, path: Path) -> Path:
-    """Draw scores into a file, PNG, PDF or SVG by its suffix, and return the path.
+    """Draw the figure of :func:`draw_standings` into a .png, .pdf or .svg file and return the path.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     height = 1 + 0.5 * len(standings)
     return style.save_panel(lambda ax: draw_standings(standings, ax, title), path, 6.5, height)

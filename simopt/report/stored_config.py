@@ -1,4 +1,4 @@
-"""The stored configuration of a run or an analysis, read as plain data: its file may contain anything."""
+"""The stored configuration of a run or an analysis, read as plain data since a file may contain anything."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from simopt.store import config
 
 APART = ("seeds", "log", "device", "cuda_graphs", "force")
-"""Entries that are left out: they do not change a result, or only make another replicate of it."""
+"""The entries that are left out: they do not change a result, or (seeds) select another replicate of it."""
 
 _BLOCK = re.compile(rf"^(?:{'|'.join(APART)}):.*\n?(?:[ -].*\n?)*", re.MULTILINE)
 
 
 def without_apart(text: str) -> str:
-    """Return the text of a configuration, YAML, without the entries in :data:`APART`."""
+    """Return the YAML text of a configuration without the entries in :data:`APART`."""
     return _BLOCK.sub("", text)
 
 
 def parsed(text: str) -> dict[Any, Any] | None:
-    """Return a configuration without the entries in :data:`APART`; None where the text is none.
+    """Parse a configuration without the entries in :data:`APART`; None if the text is not a configuration.
 
-    The result is cached, so it must not be changed.
+    The returned dict is cached, so it must not be changed.
 
     Parameters
     ----------
     text : str
-        YAML. It is read into plain values only, whatever tags it has.
+        The YAML text of the configuration. Its tags are ignored: only plain values are read.
     """
     # The entries are cut out of the text, so that runs that differ only in their seeds are parsed once.
     return _parsed(without_apart(text))

@@ -1,6 +1,7 @@
-"""The look of all figures: sized for print, readable in gray, the same bytes from the same numbers.
+"""The look of all figures: sized for print and readable in gray; the same numbers give the same bytes.
 
-A measure has one color, line style and marker, in every figure and on every page: they come from its name.
+A measure has the same color, line style and marker in every figure and on every page; they depend on its name
+only.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from simopt.store.whole import whole
 from simopt.typing import FloatArray
 
 COLUMN, PAGE = 3.5, 7.2
-"""The width of a column and of a page's text, in inches."""
+"""The widths of a text column and of the text of a page, in inches."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """The colors of measures: the palette of Okabe and Ito (2008), safe for color-blind readers."""
 INK, GUIDE = "#000000", "#444444"
-"""The colors of what belongs to no measure, and of guide lines."""
+"""The color of lines and markers that belong to no measure, and the color of guide lines."""
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 # 7 colors, 4 line styles and 9 markers have no common divisor, so that 7 * 4 * 9 numbers in a row give as
 # many different combinations.
 _LOOKS = len(COLORS) * len(STYLES) * len(MARKERS)
-# The place of a name decides its look, so new measures go to the end. The first seven, those of the default
-# sets and of the paper, have a color each, and so have the five cross-validated ridge regressions.
+# The index of a name determines its look, so new measures are added at the end. Each of the first seven,
+# those of the default sets and of the paper, has a color of its own, and so has each of the five ridge*_cv5.
 _MEASURES = """
 cka nbs procrustes_angular linreg ridge100_cv5 cka_angular rsa_correlation_corr
 ridge1_cv5 ridge10_cv5 ridge1000_cv5 ridge10000_cv5 ridge_cv linreg_cv5 rsa
@@ -51,7 +52,7 @@ rank_similarity magnitude_difference uniformity_difference concentricity_differe
 SUFFIXES = (".png", ".pdf", ".svg")
 
 PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
-"""Settings under which figures are made: text of 6 to 8 points at the width at which it is printed."""
+"""The matplotlib settings of figures: text of 6 to 8 points at the printed width."""
 
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
 """Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
@@ -65,7 +66,10 @@ _REPEATABLE = {
 
 
 def place(measure: str) -> int:
-    """Return the number of a measure, which decides its look; outside the catalogue a hash of its name."""
+    """Return the index of a measure, which determines its color, line style and marker.
+
+    For a measure outside the catalogue it is a hash of the name.
+    """
     if measure in _MEASURES:
         return _MEASURES.index(measure)
     # Not hash(), which differs from one process to the next.
@@ -73,13 +77,14 @@ def place(measure: str) -> int:
 
 
 def look(measure: str, variant: int = 0) -> dict[str, Any]:
-    """Return color, line style and marker of a measure.
+    """Return color, line style and marker of a measure, as keyword arguments for matplotlib's ``plot``.
 
     Parameters
     ----------
     measure : str
     variant : int
-        Which of several runs of the measure, from 0: they share a color, and differ in style and marker.
+        The index of one of several curves of the measure, counted from 0. Curves of the same measure share
+        the color and differ in line style and marker.
     """
     number = place(measure)
     return {
@@ -90,32 +95,34 @@ def look(measure: str, variant: int = 0) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Return text that matplotlib shows as it is.
+    """Return a label that matplotlib shows exactly as ``text``.
 
-    It would set what stands between dollars as a formula, and leave out labels that begin with ``_``.
+    Without this, matplotlib would set text between dollar signs as a formula, and a legend would omit labels
+    that begin with ``_``.
     """
     shown = text.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def stem(*parts: str) -> str:
-    """Return a file name made of some names, without characters that a file system may refuse."""
+    """Join names to the name of a file, and replace characters that a file system may refuse by ``_``."""
     return re.sub(r"[^\w.+-]", "_", "_".join(parts)).lstrip(".")
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file whose type is not for figures; called before anything is computed.
+    """Refuse a path that does not end in .png, .pdf or .svg; called before anything is computed.
 
     Raises
     ------
     InputError
+        The path has another suffix.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file.")
+        raise InputError(f"{path}: a figure is a .png, .pdf or .svg file; end its name in one of these.")
 
 
 def axes(ax: Axes | None) -> Axes:
-    """Return the Axes, or those of a new pyplot figure, which notebooks show by themselves."""
+    """Return ``ax``, or for None the Axes of a new pyplot figure, which notebooks display automatically."""
     if ax is None:
         from matplotlib import pyplot  # imported late: it picks a backend, which may open a display
 
@@ -124,21 +131,24 @@ def axes(ax: Axes | None) -> Axes:
 
 
 def limits(values: FloatArray) -> tuple[float, float]:
-    """Return the ends of an axis that shows some finite values, with a margin."""
+    """Return the lower and upper end of an axis that shows all values, which are finite, with a margin."""
     low, high = float(values.min()), float(values.max())
     margin = 0.03 * ((high - low) or 1.0)
     return low - margin, high + margin
 
 
 class Panels:
-    """A figure of panels: one is as wide as a column, several as a page, or wider for more than 6 columns.
+    """A figure of panels in rows and columns.
+
+    A figure of one column has the width of a text column, one of up to 6 columns the width of a page, and one
+    of more columns is wider.
 
     Parameters
     ----------
     count : int
-        How many panels.
+        The number of panels.
     columns : int
-        How many panels a row has at most.
+        The largest number of panels in a row.
     height : float
         The height of a panel, in inches.
     """
@@ -156,16 +166,22 @@ class Panels:
         self.axes: list[Axes] = list(axes[:count])
 
     def set_title(self, ax: Axes, title: str) -> None:
-        """Set a title, broken into lines that fit the width of a panel."""
+        """Set the title of a panel, broken into lines that fit its width."""
         letters = int((self.width / self.columns - 0.08) / _TITLE_LETTER)
         lines = [part for line in title.split("\n") for part in wrap(line, letters) or [""]]
         ax.set_title(plain("\n".join(lines)))
 
     def leave_outer_labels(self, *, same_x: bool = False, same_y: bool = False) -> None:
-        """Keep the labels of axes only where no panel is further left in the row, or lower in the column.
+        """Remove axis labels from inner panels.
 
-        Invisible panels do not count. Axes that are the same in a column or row keep their numbers only
-        there, too.
+        A panel keeps its x label if no visible panel is below it in its column, and its y label if no visible
+        panel is left of it in its row.
+
+        Parameters
+        ----------
+        same_x, same_y : bool
+            Whether the panels of a column have the same x axis, and those of a row the same y axis. Then
+            inner panels lose the numbers at the ticks too.
         """
         there = [ax.get_visible() for ax in self.axes]
         for at, ax in enumerate(self.axes):
@@ -177,7 +193,15 @@ class Panels:
                 ax.tick_params(labelleft=not same_y)
 
     def with_legend(self, handles: Mapping[str, Artist], caption: Sequence[str] = ()) -> Figure:
-        """Add a legend below the panels, under the lines of a caption, and return the figure, which grows."""
+        """Add a legend below the panels and return the figure, whose height grows accordingly.
+
+        Parameters
+        ----------
+        handles : mapping of Artist
+            The entries of the legend, by label.
+        caption : sequence of str
+            Lines of text between the panels and the legend.
+        """
         longest = max(map(len, handles), default=0)
         columns = max(1, min(len(handles), int(self.width / (_LEGEND_HANDLE + _LETTER * longest))))
         lines = [part for line in caption for part in wrap(line, int(self.width / _LETTER))]
@@ -194,7 +218,7 @@ class Panels:
 
 
 def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
-    """Return the labeled artists of some Axes by label; of several with one label, the first."""
+    """Return the labeled artists of some Axes by label; if several have the same label, the first."""
     handles: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -203,23 +227,33 @@ def legend_handles(axes: Iterable[Axes]) -> dict[str, Artist]:
 
 
 def save_panel(draw: Callable[[Axes], object], path: Path, width: float, height: float) -> Path:
-    """Write a figure of one panel, in inches, and return the path; raises as :func:`save`."""
+    """Draw a figure of one panel, write it by :func:`save`, and return the path.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws on the Axes that it is given.
+    path : Path
+    width, height : float
+        The size of the figure, in inches.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     draw(figure.subplots())
     return save(figure, path)
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, PDF or SVG by its suffix, create its folder, and return the path.
+    """Write a figure to a .png, .pdf or .svg file, create its folder if needed, and return the path.
 
-    The same figure gives the same bytes at any time and in any process: it has no date, and the names inside
-    an SVG are not random. It looks the same on every machine: a PDF contains its fonts (as TrueType, which
-    journals ask for), and an SVG, which cannot contain fonts, has letters as outlines.
+    The same figure gives the same bytes at any time and in any process: the file contains no date, and the
+    names inside an SVG are not random. The figure also looks the same on every machine: a PDF contains its
+    fonts (as TrueType, which journals ask for), and in an SVG, which cannot contain fonts, letters are
+    outlines.
 
     Raises
     ------
     InputError
-        Another suffix, or the file cannot be written.
+        The path has another suffix, or the file cannot be written.
     """
     check_suffix(path)
     FigureCanvasAgg(figure)

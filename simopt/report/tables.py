@@ -1,4 +1,9 @@
-"""Tables of runs, and how means over replicates are rounded."""
+"""Tables of runs, and the rounding of means over replicates.
+
+R counts replicates, K principal components (PCs) of the recording X.
+:func:`simopt.optimization.trajectory.half_capture` defines the half capture of a PC, and
+:func:`simopt.analysis.good_score.good_score` the good score of a task variable.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +26,17 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 PCS = (1, 2, 5, 10)
-"""The principal components whose half capture is shown, from 1."""
+"""The principal components (PCs) whose half capture is shown, numbered from 1."""
 
-GOOD_NOTE = "accuracy first reaches 90 % of the recording's gain over chance"
-"""The definition of a good score."""
+GOOD_NOTE = "the score at which decoding from Y first gains 90 % of what the recording gains over chance"
+"""The definition of the good score of a task variable, as the notes under tables show it."""
 
 _SINGLE = 3
 """Significant digits of the value of a single replicate, which has no standard error."""
 _EQUAL = 1e-7
-"""A standard error below this share of the mean counts as 0: float32 resolves no more, 2^-23 = 1.2e-7."""
+"""A standard error below this share of the mean counts as 0, because float32 resolves only 2^-23 = 1.2e-7."""
 _LARGEST = 1e150
-"""Larger values are taken for damaged: their squares overflow float64."""
+"""Values above this are ignored as damaged, because their squares overflow float64."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,12 @@ class Rounded:
     Attributes
     ----------
     value : str
-        Rounded to the first digit of its standard error; of a single replicate 3 significant digits. Empty if
-        no replicate has a number.
+        The mean, rounded to the position of the first digit of its standard error. The value of a single
+        replicate has 3 significant digits. Empty if no replicate has a number.
     error : str
-        The standard error, to one digit; ``0`` if all replicates agree, empty for a single replicate.
+        The standard error, rounded to one digit; ``0`` if all replicates agree, empty for a single replicate.
     count, of : int
-        The number of replicates that have a number, and of all replicates.
+        ``count`` replicates of ``of`` have a number.
     """
 
     value: str
@@ -55,7 +60,15 @@ class Rounded:
     of: int
 
     def worded(self, none: str = "-", between: str = " ± ") -> str:
-        """Return the text of a cell: ``0.612 ± 0.004``, ``0.612 in 1 of 3``, or ``none``."""
+        """Return the text of a cell, for instance ``0.612 ± 0.004`` or ``0.612 in 1 of 3`` replicates.
+
+        Parameters
+        ----------
+        none : str
+            The text of the cell if no replicate has a number.
+        between : str
+            The text between the mean and its standard error.
+        """
         if not self.count:
             return none
         number = self.value + (between + self.error if self.error else "")
@@ -63,10 +76,15 @@ class Rounded:
 
 
 def rounded(values: npt.ArrayLike) -> Rounded:
-    """Return the mean over replicates, (R,), to the first digit of its standard error.
+    """Return the mean over replicates, rounded to the position of the first digit of its standard error.
 
-    The standard error is sd / sqrt(R), with the standard deviation over R - 1. Values that are not finite, or
-    beyond 1e150, do not count.
+    The standard error is sd / sqrt(R), where sd is the standard deviation with divisor R - 1. Values that are
+    not finite or whose absolute value is 1e150 or more are ignored.
+
+    Parameters
+    ----------
+    values : array, (R,)
+        The values of R replicates.
     """
     valid, of = _valid(values), np.size(values)
     if not len(valid):
@@ -80,7 +98,13 @@ def rounded(values: npt.ArrayLike) -> Rounded:
 
 
 def standard_error(values: npt.ArrayLike) -> float:
-    """Return the standard error of the mean over replicates, (R,); NaN if fewer than two are finite."""
+    """Return the standard error of the mean over replicates; NaN if fewer than two values are finite.
+
+    Parameters
+    ----------
+    values : array, (R,)
+        The values of R replicates.
+    """
     valid = _valid(values)
     return float(valid.std(ddof=1) / math.sqrt(len(valid))) if len(valid) > 1 else math.nan
 
@@ -91,7 +115,7 @@ def _valid(values: npt.ArrayLike) -> FloatArray:
 
 
 def _exponent(value: float, digits: int) -> int:
-    """Return the power of ten of the first digit, after rounding to ``digits`` digits; 0 for 0."""
+    """Return the power of ten of the first digit of ``value`` rounded to ``digits`` digits; 0 for 0."""
     return int(f"{value:.{digits - 1}e}".partition("e")[2])
 
 
@@ -102,30 +126,36 @@ def _fixed(value: float, decimals: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One run in one row; numbers are means over replicates, NaN where a PC was never half captured.
+    """The facts about one run that a row of a table shows; the module docstring defines R and K.
 
     Attributes
     ----------
+    dataset, source, measure, run, status, stop_reason : str
+    replicates : int
     steps : int
-        Updates made.
+        The number of optimization steps up to the last logged state.
+    final_score : float
+        The mean over replicates of the last score.
     half_capture : dict of float
-        By PC, from 1: the mean over the replicates that reached half capture.
+        The score at half capture by PC, numbered from 1: the mean over the replicates that half captured the
+        PC, NaN if none did.
     never_captured : float
-        Share of PCs, over all replicates, that were never half captured.
+        The share of the R x K pairs of replicate and PC that never reached half capture.
     path : Path or None
         The run file.
     good_scores : dict of GoodScore
-        Of the task variables that were decoded along the run.
+        The good score of each task variable that was decoded along the run, by variable.
     scores : array, (R,)
         The last score of each replicate.
     halves : array, (R, K)
         The score at half capture of each PC; NaN where it was never reached.
     above_noise : array, (R, K)
-        The same without those that noise has as well, as :class:`simopt.report.pools.Pool` decides.
+        As ``halves``, but also NaN where noise half captures the PC as well, by the rule in
+        :mod:`simopt.report.pools`.
     noise_floor : float
-        The captured variance that noise is expected to have of any PC; NaN without a logged state.
+        The captured variance that noise is expected to have of any PC; NaN if the run has no logged state.
     data : tuple of str
-        The hash of the responses and labels, and the file that they are from; empty for other datasets.
+        The hash of the responses and labels, and the path of the dataset's file; each is empty if unknown.
     """
 
     dataset: str
@@ -168,9 +198,9 @@ class Summary:
         ]
 
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
-        """Return the scores at half capture of some PCs, from 1; None for PCs that X does not have.
+        """Return the score at half capture of some PCs, numbered from 1; None for a PC that X does not have.
 
-        A dash stands for a PC that is half captured, but by no replicate above noise.
+        A PC has a dash if some replicate half captures it, but none above noise.
         """
         dash = Rounded("-", "", self.replicates, self.replicates)
         shown = [
@@ -180,7 +210,7 @@ class Summary:
         return [shown[pc - 1] if pc <= len(shown) else None for pc in pcs]
 
     def line(self) -> str:
-        """Return the run in one line."""
+        """Return the run in one line: its steps, last score, and the share of PCs never half captured."""
         return (
             f"{self.name}, {self.measure}: {self.steps} steps, "
             f"score {self.final_score:.4f} ({self.stop_reason}); "
@@ -188,7 +218,7 @@ class Summary:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as JSON values; null for half captures never reached and for what is not finite."""
+        """Return plain values for JSON; null stands for half captures never reached, NaN and infinity."""
         hidden = ("scores", "halves", "above_noise", "noise_floor", "data")
         shown = {name: value for name, value in vars(self).items() if name not in hidden}
         shown["final_score_error"] = standard_error(self.scores)
@@ -199,19 +229,19 @@ class Summary:
 
 
 def runs_table(summaries: Sequence[Summary]) -> Table:
-    """Return a row for each run, with means over replicates."""
+    """Return a table with a row for each run; its numbers are means over replicates."""
     halves = [f"half PC {pc}" for pc in PCS]
     heads = ["dataset", "measure", "run", "status", "replicates", "steps", "final score", *halves]
     note = (
-        "half PC k: the score at which PC k is half captured. Means over replicates ± standard error, to its "
-        "first digit."
+        "half PC k: the score at which the captured variance of PC k first reaches the midpoint of its start "
+        "value and 1. Numbers: mean ± standard error over replicates."
     )
     floors = [summary.noise_floor for summary in summaries if not math.isnan(summary.noise_floor)]
     if floors:
         shown = " to ".join(dict.fromkeys(f"{floor:.0%}" for floor in (min(floors), max(floors))))
         note += (
-            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: it half "
-            "captures the PC as well."
+            f" Noise captures units / (samples - 1) of the variance of a PC, here {shown}; -: noise half "
+            "captures the PC too."
         )
     optional = ("replicates", "status", "steps", halves[-1], "never captured", "run", *halves[-2::-1])
     names = dataset_names(summaries)
@@ -220,10 +250,11 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
 
 
 def dataset_names(summaries: Sequence[Summary]) -> list[str]:
-    """Return the datasets with their sources; different data of one name with what tells them apart.
+    """Return the name of the dataset of each run, with its source.
 
-    That is the end of the path of their file or, if they are from no file or one that was changed, the first
-    digits of their hash.
+    Datasets of the same name and source may contain different data. Then the end of the path of the file is
+    shown in place of the name. If a dataset has no file, or two have the same one, the first digits of the
+    hash of the data are added to the name instead.
     """
     data = defaultdict(set)
     for summary in summaries:
@@ -240,7 +271,7 @@ def dataset_names(summaries: Sequence[Summary]) -> list[str]:
 
 
 def distinct_ends(paths: Iterable[str]) -> dict[str, str]:
-    """Return the shortest ends of different paths that tell them apart, by path."""
+    """Return the end of each path, by path: as many of its last parts as distinguish all of the paths."""
     parts = {path: Path(path).parts for path in paths}
     depth = 1
     while len({names[-depth:] for names in parts.values()}) < len(parts):
@@ -249,7 +280,7 @@ def distinct_ends(paths: Iterable[str]) -> dict[str, str]:
 
 
 def good_scores_table(summaries: Sequence[Summary]) -> Table:
-    """Return the score at which each task variable of a run can be decoded, median and range over seeds."""
+    """Return a table with the good score of each run and task variable, as median and range over seeds."""
     heads = ["dataset", "measure", "run", "variable", "accuracy", "good score"]
     rows = [
         [
@@ -262,12 +293,12 @@ def good_scores_table(summaries: Sequence[Summary]) -> Table:
         for dataset, summary in zip(dataset_names(summaries), summaries, strict=True)
         for variable, good in summary.good_scores.items()
     ]
-    note = f"good score: {GOOD_NOTE}. accuracy: at that score"
+    note = f"good score: {GOOD_NOTE}. accuracy: the accuracy at the good score."
     return Table("good-table", "Good scores", note, heads, rows, ("run", "accuracy"))
 
 
 def summarize(run: Run) -> Summary:
-    """Summarize a run; an unfinished one up to its last logged state."""
+    """Return the summary of a run; an unfinished run is summarized up to its last logged state."""
     half = half_captures(run)
     means = mean_reached(half)
     scores = run.score[-1].copy() if len(run.score) else np.full(run.score.shape[1], np.nan)

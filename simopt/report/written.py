@@ -1,4 +1,4 @@
-"""The work of ``simopt report``: stored results are read, drawn, exported, and compared with the paper."""
+"""The work of ``simopt report``: read stored results, draw and export them, compare them with the paper."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from simopt.report.style import check_suffix
 
 @dataclass(frozen=True)
 class Wanted:
-    """The files to write; None stands for a file that is not written.
+    """The files that a report writes.
 
     Attributes
     ----------
     figures : Path or None
-        A folder; None for ``figures`` in the first folder that is reported.
+        The folder of the figures. None: the folder ``figures`` in the first folder that is reported.
     suffixes : sequence of str
-        The types of figures: ``.png``, ``.pdf``, ``.svg``.
+        The types in which each figure is written: any of ``.png``, ``.pdf``, ``.svg``.
     csv : Path or None
-        A folder.
+        The folder of the CSV files; None: they are not written.
     every : int
-        In trajectories.csv, only every so many logged states.
+        Of the logged states, trajectories.csv has every ``every``-th and the last.
     latex, html : Path or None
+        The paths of the LaTeX file and the HTML page; None: it is not written.
     published : bool
-        Whether to compare with the numbers of the paper.
+        Whether to compare the results with the numbers of the paper.
     """
 
     figures: Path | None = None
@@ -44,17 +45,19 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Report:
-    """What was read, and the files that were written.
+    """The results that were read, and the files that were written.
 
     Attributes
     ----------
     found : Collected
+        The results.
     compared : list of Comparison or None
-        None where nothing was to be compared.
+        The comparison with the paper; None if it was not requested.
     figures, files : list of Path
+        The figures that were written, and all other files.
     left_out : list of str
-        A line for each thing that figures or comparisons leave out, and for each result that is not finished
-        or of an older revision.
+        Lines that say what the figures or the comparison leave out, and which results are not finished or
+        were made by an older revision.
     """
 
     found: Collected
@@ -65,18 +68,20 @@ class Report:
 
 
 def report(selected: Sequence[str], wanted: Wanted) -> Report:
-    """Read the selected results and write the files that are wanted.
+    """Read the selected results and write the requested files.
 
     Parameters
     ----------
     selected : sequence of str
-        Paths, patterns and filters, as :func:`simopt.report.selection.parse` reads them.
+        Paths, patterns of paths and filters, as :func:`simopt.report.selection.parse` reads them.
     wanted : Wanted
+        The files to write.
 
     Raises
     ------
     InputError
-        A name, path or filter that cannot be used, or a file that cannot be written.
+        A path does not exist, a filter is invalid or matches nothing, the type of a file is not possible, or
+        a file cannot be written.
     """
     # File types are checked first: reading hundreds of runs takes a while.
     for suffix in wanted.suffixes:

@@ -130,7 +130,7 @@ def test_sensitivity_shows_the_measures_of_the_paper_at_90_degrees() -> None:
     theory = figure.axes[0].get_lines()[0].get_ydata()
     curve = next(curve for curve in results[1].curves if curve.measure == "procrustes_angular")
     np.testing.assert_allclose(theory, curve.theory[1][np.argsort(DATA.spectrum())])
-    assert lines == ["one perturbation of each dataset is shown, 1 more are stored."]
+    assert lines == ["one sensitivity result of each dataset is shown, 1 more are stored."]
     other = sensitivity([sensitive(names=("linreg",))], [])
     assert other is not None
     assert legend(other) == ["linreg"]

@@ -65,7 +65,7 @@ def test_words_and_numbers():
     assert costs.note == "40 x 5, float32 on cpu, 1 thread"
     joints = joint_table([one])
     assert joints.rows == [["nbs", "independent: nbs >= 0.9 leaves it 0 to 1"]]
-    assert joints.note == "what was found, by hand"
+    assert joints.note == "scores that were found by hand"
     assert one.remarks() == ["cka, run: asked not to"]
     told = json.loads(json.dumps(one.as_json(), allow_nan=False))
     assert told["joint"][0]["outline"][1] == [1.0, 0.5]

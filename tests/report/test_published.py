@@ -112,7 +112,7 @@ def test_published_good_scores_against_a_search_by_hand(measure: str) -> None:
 def test_a_published_curve_that_never_gets_there_says_so() -> None:
     found = numbers.good_score("majaj", "cka", "category")
     assert np.isnan(found.value)
-    assert found.note == "published: at most 0.733, good is 0.777"
+    assert found.note == "published accuracy reaches 0.733 at most, good is 0.777"
     assert numbers.good_score("mante", "cka", "choice") is None
 
 
@@ -120,7 +120,7 @@ def test_a_published_curve_that_begins_above_the_level_says_so(monkeypatch: pyte
     curve = np.array([0.1, 0.1, 0.5]), np.array([0.2, 0.9, 0.95])  # the first state, decoded twice
     monkeypatch.setattr(numbers, "decoding", lambda *_: curve)
     found = numbers.good_score.__wrapped__("majaj", "cka", "category")
-    assert found == numbers.Number(0.1, "rounded data", "published: begins at 0.900, good is 0.777")
+    assert found == numbers.Number(0.1, "rounded data", "published accuracy begins at 0.900, good is 0.777")
 
 
 @pytest.mark.parametrize(("dataset", "measure"), CELLS)
@@ -135,7 +135,7 @@ def test_the_published_numbers_differ_in_nothing_from_themselves(dataset: str, m
     assert {row.difference for row in found.values()} == {0}
     never = np.isnan(good.published)
     assert good.here == pytest.approx(good.published, nan_ok=True)
-    assert good.note.startswith("both never; published: at most") if never else good.note == ""
+    assert good.note.startswith("both never; published accuracy reaches") if never else good.note == ""
 
 
 def test_known_shifts_are_found() -> None:
@@ -144,7 +144,7 @@ def test_known_shifts_are_found() -> None:
     assert found[MEDIAN].difference == pytest.approx(0.03)
     assert found[LARGEST].difference == pytest.approx(0.03)
     assert (found[MEDIAN].published, found[MEDIAN].here) == (None, None)
-    assert found[MEDIAN].note == "27 of 38 PCs captured in both, 0 in one only"
+    assert found[MEDIAN].note == "27 of 38 PCs half captured here and in the paper, 0 in one only"
     assert (found[STEPS].published, found[STEPS].here, found[STEPS].difference) == (80, 84, 4)
 
 
@@ -157,7 +157,7 @@ def test_the_largest_difference_names_its_pc_and_one_sided_pcs_are_counted() -> 
     assert found[LARGEST].published == numbers.half_capture("majaj", "nbs")[6]
     assert found[LARGEST].note == "PC 7"
     assert found[MEDIAN].difference == 0
-    assert found[MEDIAN].note == "37 of 38 PCs captured in both, 1 in one only"
+    assert found[MEDIAN].note == "37 of 38 PCs half captured here and in the paper, 1 in one only"
     assert found[NEVER].difference == 1
 
 
@@ -202,9 +202,9 @@ def changed(node: str, **options: object) -> dict:
         (settings("majaj", "cka") | {"target": "\x1b[31m"}, r"target is '\x1b[31m', published 0.99"),
         (settings("majaj", "cka") | {"init": {"\x1b[31m": {"a": [1]}}}, r"init.'\x1b[31m' is something else"),
         (settings("majaj", "cka") | {"optimizer": "adam"}, "optimizer is 'adam'"),
-        ("{", "its configuration cannot be read"),
-        ("- 1", "its configuration cannot be read"),
-        ("a: !!bool maybe", "its configuration cannot be read"),
+        ("{", "the stored configuration cannot be read"),
+        ("- 1", "the stored configuration cannot be read"),
+        ("a: !!bool maybe", "the stored configuration cannot be read"),
     ],
 )  # fmt: skip
 def test_a_run_of_other_settings_is_left_out_with_its_reason(config: object, reason: str) -> None:
@@ -231,10 +231,10 @@ def test_runs_of_something_else_and_unfinished_ones_are_left_out() -> None:
     assert compared(*others) == (
         [],
         [
-            "not compared (runs: 1): d is no recording of the paper",
-            "not compared (runs: 1): on siegel the published runs at hand are cka, procrustes_angular",
-            "not compared (runs: 1): its status is interrupted",
-            "not compared (runs: 2): it did not reach 0.99",
+            "not compared (runs: 1): d is not a recording of the paper",
+            "not compared (runs: 1): the published runs on siegel are those of cka, procrustes_angular",
+            "not compared (runs: 1): the status of the run is interrupted",
+            "not compared (runs: 2): the score did not reach 0.99",
         ],
     )
 
@@ -262,7 +262,7 @@ def test_sensitivities() -> None:
     assert (cka.origin, cka.note, cka.replicates) == ("by eye", "theory 0.570", (0.58, 0.62))
     assert (nbs.here, nbs.difference) == (0.57, pytest.approx(-0.27))  # theory, where there is no experiment
     assert left_out == [
-        "not compared (sensitivities: 1): d is no recording of the paper",
+        "not compared (sensitivities: 1): d is not a recording of the paper",
         "not compared (sensitivities: 1): no score of PC 1 under this perturbation is published",
     ]
 
@@ -289,7 +289,7 @@ def test_joint_ranges(tmp_path: Path) -> None:
     )  # fmt: skip
     assert left_out == [
         "not compared (joint ranges: 1): dataset.region is 'V4', published 'IT'",
-        "not compared (joint ranges: 1): nothing of this pair and mode is published",
+        "not compared (joint ranges: 1): no number for this pair of measures and mode is published",
     ]
 
 

@@ -261,7 +261,7 @@ def test_analyses_that_hold_anything_are_named_and_skipped(tmp_path: Path) -> No
         str(tmp_path / "c" / "joint.h5"),
         str(tmp_path / "d" / "joint.h5"),
     ]
-    assert found.broken[-1].endswith("it has neither a region nor targets.")
+    assert found.broken[-1].endswith("the joint range has neither a region nor targets.")
 
 
 def test_many_rows_are_thinned_and_read_again_where_all_are_wanted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The card of a measure: its properties, and what its scores mean on a dataset, as data and as tables."""
+"""The card of a measure: its properties and what its scores mean on a dataset, as data and as tables."""
 
 from __future__ import annotations
 
@@ -23,26 +23,30 @@ SHOWN_PCS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
 
 @dataclass(frozen=True)
 class Joint:
-    """The scores of a measure that occur together with those of another one.
+    """The scores of a measure that occur together with the scores of another measure, its partner.
 
     Attributes
     ----------
     partner : str
-        The other measure.
+        The name of the other measure.
     outline : array, (N, 2)
-        The outline of the region found, with scores of the partner first. Where one measure is a function of
-        the other, a line there and back.
+        The corners of the region that was found; the first column has the score of the partner, the second
+        that of the measure. If one measure is a function of the other, the corners run along the graph of the
+        function and back.
     lower, upper : array, (P, 2)
-        Scores of the partner, and the proved bound of the measure there; empty where none is proved.
+        Proved bounds: the first column has scores of the partner, the second the lower or upper bound on the
+        score of the measure at each. Empty if no bound is proved.
     area : float
+        The area of the region.
     verdict : str
-        ``independent``, ``coupled``, ``asymmetric``, or ``exact`` where one is a function of the other; empty
-        where there is none.
+        ``independent``, ``coupled`` or ``asymmetric``; ``exact`` if one measure is a function of the other;
+        empty if there is no verdict.
     sentence : str
-        What one score implies about the other.
+        What the score of one measure implies about the score of the other.
     effort : str
         How the region was searched for, for instance with how many steps.
     path : Path or None
+        The file of the joint range.
     """
 
     partner: str
@@ -56,7 +60,7 @@ class Joint:
     path: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; what is not finite is null."""
+        """Return plain values for JSON, with null in place of NaN and infinity."""
         shown = {name: value for name, value in vars(self).items() if name not in ("lower", "upper")}
         proved = {"proved_lower": self.lower, "proved_upper": self.upper}
         return dict(as_plain({**shown, **proved, "verdict": self.verdict or None}))
@@ -64,27 +68,30 @@ class Joint:
 
 @dataclass(frozen=True)
 class Card:
-    """One measure on one dataset.
+    """The card of one measure on one dataset.
 
     Attributes
     ----------
     measure : str
     dataset, source : str
     samples, units : int
+        The shape of the recording.
     facts : dict
-        Those of :func:`simopt.measures.describe`.
+        The facts about the measure that :func:`simopt.measures.describe` returns.
     options : dict
         The options of the measure.
     invariances : list of Invariance
     cost : Cost or None
+        The time that a score takes.
     sensitivity : Sensitivities or None
-        Of this measure alone, with each PC replaced in turn.
+        The scores of this measure with each PC replaced in turn.
     run, summary : Run and Summary, or None
+        An optimization of noise by this measure.
     joints : list of Joint
     missing : dict of str
-        The reason for each part that the card lacks.
+        For each part that the card lacks, the reason.
     notes : list of str
-        How the card was made, and what limits it.
+        Remarks on how the card was made and on its limits.
     """
 
     measure: str
@@ -104,7 +111,7 @@ class Card:
     notes: list[str] = field(default_factory=list)
 
     def about(self) -> Iterator[tuple[str, str]]:
-        """Yield the properties of the measure in words, each with its name."""
+        """Yield the name and the value, as text, of each property of the measure."""
         facts = self.facts
         low, high = facts["range"]
         # A function of the user's own declares nothing, so its range and direction are unknown.
@@ -114,13 +121,13 @@ class Card:
         yield "formula", facts["formula"]
         yield "source", facts["source"] or "none given"
         yield "range", "unknown" if undeclared else f"{low:.3g} to {high:.3g}"
-        yield "closer", "larger (taken to be)" if undeclared else closer
+        yield "score of closer data", "larger (assumed)" if undeclared else closer
         yield "direction", _DIRECTIONS.get(facts["direction"], facts["direction"])
-        yield "form", ", ".join(f"{key} {value}" for key, value in self.options.items()) or "as it is"
+        yield "options", ", ".join(f"{key} {value}" for key, value in self.options.items()) or "none"
         yield "aliases", ", ".join(facts["aliases"]) or "none"
 
     def disagreements(self) -> list[str]:
-        """Return a line for each invariance that a test contradicts."""
+        """Return a line for each declared invariance that a test contradicts."""
         return [
             f"{tested.kind.replace('_', ' ')} of {tested.side}: declared to "
             f"{'leave' if tested.declared else 'change'} the score, changed it by at most {tested.change:.1e}"
@@ -129,22 +136,22 @@ class Card:
         ]
 
     def good_score(self, variable: str) -> str:
-        """Return in words the score from which on a label can be decoded."""
+        """Return the good score of a label, from which on the label can be decoded, as text."""
         if self.run is None or self.summary is None or variable not in self.run.decoding:
             return "-"
         good = self.summary.good_scores.get(variable)
         return "not defined" if good is None else good.worded()
 
     def joint_sentence(self, partner: str) -> str:
-        """Return verdict and sentence on the joint scores with another measure."""
+        """Return the verdict and a sentence on the scores that occur together with those of ``partner``."""
         joint = next((joint for joint in self.joints if joint.partner == partner), None)
         if joint is None:
             return "itself" if partner == self.measure else "-"
         verdict = f"{joint.verdict}: " if joint.verdict else ""
-        return f"{verdict}{joint.sentence or 'no threshold is known for it'}"
+        return f"{verdict}{joint.sentence or 'no threshold is known for the score'}"
 
     def remarks(self) -> list[str]:
-        """Return a line for each note and for each missing part."""
+        """Return a line for each note and for each part that the card lacks."""
         lines = [f"{self.measure}: {note}" for note in self.notes]
         for part, reason in self.missing.items():
             names_measure = reason.startswith(self.measure)
@@ -152,7 +159,7 @@ class Card:
         return lines
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; what is missing is null."""
+        """Return plain values for JSON; null stands for parts that the card lacks, NaN and infinity."""
         shown = {name: value for name, value in vars(self).items() if name not in ("summary", "joints")}
         content = {
             **shown,
@@ -183,19 +190,19 @@ _DIRECTIONS = {"y_to_x": "X is predicted from Y", "x_to_y": "Y is predicted from
 
 
 def heading(cards: Sequence[Card]) -> str:
-    """Return the title of cards side by side: measures, dataset and source."""
+    """Return the common title of cards: their measures, dataset and source."""
     return f"{' and '.join(card.measure for card in cards)} on {named(cards[0])}"
 
 
 def about_table(cards: Sequence[Card]) -> Table:
-    """Return the properties of the measures, a column for each card."""
+    """Return a table of the properties of the measures, with a column for each card."""
     columns = [dict(card.about()) for card in cards]
     rows = [[key, *(column[key] for column in columns)] for key in columns[0]]
     return Table("about", heading(cards), "", _heads("", cards), rows)
 
 
 def invariance_table(cards: Sequence[Card]) -> Table:
-    """Return how the score changes under each kind of transformation of X and of Y."""
+    """Return a table of how the score changes under each kind of transformation of X and of Y."""
     kinds = dict.fromkeys(invariance.kind for card in cards for invariance in card.invariances)
     tested = [{(i.kind, i.side): i for i in card.invariances} for card in cards]
     rows = [
@@ -203,12 +210,15 @@ def invariance_table(cards: Sequence[Card]) -> Table:
         for kind in kinds
     ]
     heads = ["transformation", *(f"{card.measure}, of {side}" for card in cards for side in SIDES)]
-    note = f"largest change of the score over {DRAWS} random draws of data and transformation"
-    return Table("invariances-table", "Transformations of the units, tried", note, heads, rows)
+    note = f"the largest change of the score over {DRAWS} random draws of data and transformation"
+    return Table("invariances-table", "Tested transformations of the units", note, heads, rows)
 
 
 def half_capture_table(cards: Sequence[Card]) -> Table | None:
-    """Return the scores at half capture of some PCs, and the last scores; None where no card has a run."""
+    """Return a table of the scores at half capture and the last scores; None if no card has a run.
+
+    :func:`simopt.optimization.trajectory.half_capture` says what a half capture is.
+    """
     ratio = next((card.run.pc_variance for card in cards if card.run is not None), None)
     if ratio is None:
         return None
@@ -217,31 +227,31 @@ def half_capture_table(cards: Sequence[Card]) -> Table | None:
     heads += [Number("last score"), Number("PCs never half captured")]
     columns = [_half_cells(card, pcs) for card in cards]
     rows = [list(row) for row in zip(heads, *columns, strict=True)]
-    note = "the score at which optimized noise half captures a PC, means over replicates"
+    note = "the score at which optimized noise first half captures a PC, mean over replicates"
     if any("noise" in row for row in rows):
-        note += "; noise: noise half captures the PC without optimization as well"
+        note += "; noise: noise does so without optimization as well"
     return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
 
 
 def good_score_table(cards: Sequence[Card]) -> Table | None:
-    """Return the scores from which on labels can be decoded; None where no label was decoded."""
+    """Return a table of the scores from which on labels can be decoded; None if no label was decoded."""
     variables = dict.fromkeys(name for card in cards if card.run is not None for name in card.run.decoding)
     rows = [[name, *(card.good_score(name) for card in cards)] for name in variables]
     return Table("good-table", "Good scores", GOOD_NOTE, _heads("label", cards), rows) if rows else None
 
 
 def joint_table(cards: Sequence[Card]) -> Table | None:
-    """Return verdicts and sentences on joint scores with other measures; None where there are none."""
+    """Return a table of verdicts on joint scores with other measures; None if no card has a joint range."""
     rows = [[name, *(card.joint_sentence(name) for card in cards)] for name in partners(cards)]
     efforts = "; ".join(
         dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")
     )
-    note = f"what was found, by {efforts}" if efforts else ""
+    note = f"scores that were found by {efforts}" if efforts else ""
     return Table("joint-table", "Joint ranges", note, _heads("with", cards), rows) if rows else None
 
 
 def cost_table(cards: Sequence[Card]) -> Table:
-    """Return how long a score takes, and on which data and machine that was measured."""
+    """Return a table of the time that a score takes; its note has the data and the machine."""
     costs = [card.cost for card in cards]
     growths = [card.facts["cost"] for card in cards]
     rows = [
@@ -258,12 +268,12 @@ def cost_table(cards: Sequence[Card]) -> Table:
 
 
 def partners(cards: Sequence[Card]) -> list[str]:
-    """Return the other measures of all joint ranges."""
+    """Return the names of the other measures in the joint ranges of all cards."""
     return list(dict.fromkeys(joint.partner for card in cards for joint in card.joints))
 
 
 def time_worded(timed: Timed | None) -> str:
-    """Return a time with two digits and its unit."""
+    """Return a time as text with two digits and a unit; None stands for a measure without gradient."""
     if timed is None:
         return "no gradient"
     # The largest unit of which the time has at least one; microseconds for anything shorter.
@@ -273,7 +283,7 @@ def time_worded(timed: Timed | None) -> str:
 
 
 def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
-    """Return the sensitivities of all cards as one; separately where their numbers of seeds differ."""
+    """Return the sensitivities of all cards merged to one, or separately if their numbers of seeds differ."""
     results = [card.sensitivity for card in cards if card.sensitivity is not None]
     if len({result.seeds for result in results}) != 1:
         return results
@@ -288,7 +298,7 @@ def _heads(first: str, cards: Sequence[Card]) -> list[str]:
 
 
 def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
-    """Return the scores at half capture, the last one, and the share of PCs that were never half captured."""
+    """Return the scores at half capture, the last score, and the share of PCs never half captured."""
     run, summary = card.run, card.summary
     if run is None or summary is None:
         return [Number("-")] * (len(pcs) + 2)
@@ -304,7 +314,7 @@ def _half_cells(card: Card, pcs: Sequence[int]) -> list[Number]:
 
 
 def _invariance_cell(tested: Invariance | None) -> Number:
-    """Return whether the score stays the same, and what is declared where that differs."""
+    """Return whether the score stays the same, and the declaration of the measure if that differs."""
     if tested is None:
         return Number("-")
     if not math.isfinite(tested.change):

@@ -1,4 +1,4 @@
-"""Cards as one HTML page that loads nothing: tables with a column for each card, their curves in one plot."""
+"""Cards as one HTML page: the tables have a column for each card, and plots show the curves of all cards."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from simopt.report.pools import named
 
 
 def save_page(cards: Sequence[Card], path: Path) -> Path:
-    """Write cards on one dataset, side by side, and return the path.
+    """Write an HTML page with the cards of some measures on one dataset side by side, and return its path.
 
     Raises
     ------
     InputError
-        Another suffix than .html, plotly or jinja2 is not installed, or the file cannot be written.
+        The path does not end in .html, plotly or jinja2 is not installed, or the file cannot be written.
     """
     document = Document(f"simopt: {tables.heading(cards)}")
     sources = [card.source for card in cards]
@@ -48,7 +48,7 @@ def save_page(cards: Sequence[Card], path: Path) -> Path:
 
 
 def joint_plots(cards: Sequence[Card]) -> Iterator[Plot]:
-    """Yield a plot for each partner: the regions of all cards, with their proved bounds."""
+    """Yield a plot for each partner in joint ranges: the regions of all cards, with their proved bounds."""
     for partner in tables.partners(cards):
         plot = Plot(f"{named(cards[0])}: scores found together with {partner}", partner, "score")
         sentences = []

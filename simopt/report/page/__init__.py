@@ -1,4 +1,4 @@
-"""One HTML page of runs and analyses."""
+"""One HTML page that shows runs and analyses."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
 
 _OPEN = 4
-"""The most runs that are shown unfolded."""
+"""The boxes of runs are unfolded if there are at most this many runs."""
 _NAMED = 4
-"""The most datasets that the title names."""
+"""The largest number of datasets that the title names."""
 
 
 def save_page(collected: Collected, path: Path) -> Path:
-    """Write the page, create its folder if there is none, and return its path.
+    """Write the page of all collected results, create its folder if needed, and return its path.
 
     Parameters
     ----------
     collected : Collected
+        The results, as :func:`simopt.report.collect` returns them.
     path : Path
         An .html file.
 
     Raises
     ------
     InputError
-        Another suffix than .html, or the file cannot be written.
+        The path does not end in .html, or the file cannot be written.
     """
     chosen = sorted(
         zip(collected.runs, collected.summaries, strict=True),
@@ -78,7 +79,7 @@ def save_page(collected: Collected, path: Path) -> Path:
 def _runs_table(summaries: Sequence[Summary], sources: Sequence[str]) -> Table:
     table = runs_table(summaries)
     rows = [[*row[:2], Link(row[2], f"run-{number}"), *row[3:]] for number, row in enumerate(table.rows, 1)]
-    caption, note = marked(table.caption, sources), f"{table.note} Column heads sort."
+    caption, note = marked(table.caption, sources), f"{table.note} Click a column head to sort."
     return replace(table, caption=caption, note=note, rows=rows)
 
 
@@ -92,7 +93,10 @@ def _decoding(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[Par
 
 
 def _add_analyses(document: Document, collected: Collected) -> None:
-    """Add the plots of analyses, and a box with config and provenance of each, to which its plots link."""
+    """Add the plots of analyses, and for each analysis a box with its configuration and provenance.
+
+    A link below the plots of an analysis leads to its box.
+    """
     boxes: list[Details] = []
 
     def parts(result: Sensitivities | JointRange, what: str, drawn: Iterable[plots.Plot]) -> Iterator[Part]:
@@ -130,7 +134,7 @@ def _run(number: int, run: Run, summary: Summary, label: str, points: int, *, op
 
 
 def _title(collected: Collected, runs: Sequence[Run]) -> str:
-    """Return the title: how many runs and analyses of which datasets, with their sources."""
+    """Return the title: the numbers of runs and analyses, and their datasets with sources."""
     sensitivities, joints = collected.sensitivities, collected.joints
     counts = [
         (len(runs), "run", "runs"),

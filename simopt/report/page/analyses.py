@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from simopt.theory.sensitivity import Sensitivity
 
 _MOST_MEASURES = 10
-"""The most measures of one plot; more are continued in the next one."""
+"""The largest number of measures in a plot; further measures are in another plot."""
 
 
 def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
-    """Yield a plot for each strength, one for noise on all of Y: theory as a line, experiments as markers."""
+    """Yield a plot for each strength of a perturbation: theory as lines, experiments as markers.
+
+    If noise is added to all of Y, one plot has all strengths.
+    """
     for curves, part in pages(result.curves, _MOST_MEASURES, "measures "):
         some = replace(
             result, curves=curves, skipped=result.skipped if curves[:1] == result.curves[:1] else {}
@@ -39,7 +42,7 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
 
 
 def joint_plot(result: JointRange) -> Plot:
-    """Return the region of two measures with its bounds and targets."""
+    """Return a plot of the scores of two measures found together: the region, proved bounds and targets."""
     names = " and ".join(result.names)
     plot = Plot(f"{named(result)}, {names}: scores found together", *result.names)
     if result.region is not None:
@@ -58,12 +61,12 @@ def joint_plot(result: JointRange) -> Plot:
 
 
 def _add_curves(plot: Plot, result: Sensitivities, panel: Panel) -> None:
-    """Add the curves of all measures."""
+    """Add the curves of all measures to a plot."""
     sentences = []
     order = np.argsort(panel.at, kind="stable")
     for curve in result.curves:
         color, dash, symbol = trace_look(curve.measure)
-        low, high, deviation = "expected, less 2 sd", "expected, and 2 sd", "sd of the experiment"
+        low, high, deviation = "expected - 2 sd", "expected + 2 sd", "sd of the experiment"
         scores = {"theory": curve.theory, "experiment": curve.mean}
         if curve.expected is not None and curve.band is not None:
             scores |= {low: curve.expected - 2 * curve.band, high: curve.expected + 2 * curve.band}
@@ -91,11 +94,11 @@ def _add_curves(plot: Plot, result: Sensitivities, panel: Panel) -> None:
 def _curve_sentence(curve: Sensitivity, panel: Panel) -> str:
     scores = curve.theory if curve.mean is None else curve.mean
     if scores is None or not np.isfinite(scores[panel.cells]).any():
-        return f"{curve.measure}: no score"
+        return f"{curve.measure}: all scores are undefined"
 
     def where(at: int) -> str:
         value = panel.at[at]
-        return f"PC {at + 1}, {value:.1%} of variance" if panel.log else f"noise {value:g}"
+        return f"PC {at + 1}, {value:.1%} of variance" if panel.log else f"noise over signal {value:g}"
 
     values = scores[panel.cells]
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))

@@ -1,4 +1,7 @@
-"""The plots of the page: each is a figure, a sentence on what it shows, and its numbers as tables."""
+"""The plots of the page. Each consists of a figure, a sentence on what it shows, and tables of its numbers.
+
+A pool is a group of runs that differ only in their seeds (:class:`simopt.report.pools.Pool`).
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,16 @@ from simopt.typing import FloatArray
 DASHES = ("solid", "dash", "dashdot", "dot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "triangle-left",
            "triangle-right")  # fmt: skip
-"""Plotly's names of the line styles and markers of figures, in their order."""
+"""Plotly's names for the line styles STYLES and markers MARKERS of figures, in the same order."""
 MOST_CURVES = 20
-"""The most curves of one plot; more are continued in the next one."""
+"""The largest number of curves in a plot; further curves are in another plot."""
 MOST_REPLICATES = 5
-"""The most replicates that are drawn one by one."""
+"""The largest number of replicates that are drawn as separate curves."""
 MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 300, 30, 400_000
-"""The most and the fewest points of a curve, and the most of a page, which 400,000 keep below 20 MB."""
+"""The largest and smallest number of points of a curve, and the largest of a page (it stays below 20 MB)."""
 
 THEME = {"ink": "#1b1b1b", "quiet": "#565656", "paper": "#ffffff", "line": "#d4d7dc"}
-"""The colors of text, secondary text, background and grid on a light page."""
+"""The colors of text, secondary text, background and grid, in this order, on a light page."""
 PC_COLORS = (
     "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#4fb85a", "#7aad27", "#a79a00",
 )  # fmt: skip
@@ -46,40 +49,40 @@ GoodScores = Mapping[int, Mapping[str, GoodScore]]
 
 
 def faint(color: str) -> str:
-    """Return the color of an area, as rgba, from that of its outline, ``#rrggbb``."""
+    """Return the color of an area as ``rgba(...)``, given the color of its outline as ``#rrggbb``."""
     red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.22)"
 
 
 DARK = dict(zip([*THEME.values(), *COLORS, *PC_COLORS], _DARK, strict=True))
-"""The color on a dark page for each color on a light page; ``page.js`` replaces every color by this table."""
+"""The color on a dark page for each color on a light page; ``page.js`` replaces colors by this table."""
 DARK |= {faint(light): faint(dark) for light, dark in DARK.items()}
 
 
 def trace_look(measure: str, variant: int = 0) -> tuple[str, str, str]:
-    """Return the color, dash and symbol of a measure, which :func:`simopt.report.style.look` gives."""
+    """Return :func:`simopt.report.style.look` of a measure as plotly's names of color, dash and symbol."""
     style = look(measure, variant)
     dash, symbol = DASHES[STYLES.index(style["linestyle"])], SYMBOLS[MARKERS.index(style["marker"])]
     return style["color"], dash, symbol
 
 
 class Plot(Part):
-    """One plot.
+    """A plot of the page.
 
     Parameters
     ----------
     title, xlabel, ylabel : str
         The title names the dataset with its source.
     log_x : array, optional
-        The values on the x axis, where it is logarithmic.
+        All values on the x axis. If given, the axis is logarithmic.
 
     Attributes
     ----------
     figure : plotly.graph_objects.Figure
     sentence : str
-        What the plot shows, in words and numbers.
+        A caption that says what the plot shows, in words and numbers.
     tables : list of (caption, names, columns)
-        The numbers drawn.
+        Tables of the numbers that are drawn, with the names of their columns.
     """
 
     def __init__(self, title: str, xlabel: str, ylabel: str, log_x: FloatArray | None = None) -> None:
@@ -101,7 +104,7 @@ class Plot(Part):
                 self.figure.update_xaxes(dtick=1)  # labels at powers of ten only, over two of them or more
 
     def table(self, caption: str, columns: Mapping[str, FloatArray]) -> None:
-        """Add a table of columns by name."""
+        """Add a table; ``columns`` maps the name of each column to its numbers."""
         self.tables.append((caption, list(columns), [numbers(values) for values in columns.values()]))
 
     def trace(
@@ -118,7 +121,25 @@ class Plot(Part):
         group: str | None = None,
         **style: Any,
     ) -> None:
-        """Add a curve, markers or an area; ``style`` goes to :class:`plotly.graph_objects.Scatter`."""
+        """Add a curve, markers or an area to the figure.
+
+        Parameters
+        ----------
+        name : str
+            The entry in the legend.
+        x, y : array, (N,)
+        color : str
+            As ``#rrggbb``.
+        mode : {"lines", "markers", "lines+markers"}
+        dash, symbol : str
+            Plotly's names of a line style and a marker.
+        legend : bool
+            Whether the legend has an entry.
+        group : str, optional
+            A click on one entry of the legend shows or hides all traces of the same group.
+        **style
+            Further options of :class:`plotly.graph_objects.Scatter`.
+        """
         if "lines" in mode:
             style["line"] = {"color": color, "dash": dash}
         if "markers" in mode:
@@ -130,41 +151,44 @@ class Plot(Part):
         )  # fmt: skip
 
     def band(self, name: str, x: FloatArray, low: FloatArray, high: FloatArray, color: str) -> None:
-        """Add the area between two curves, which the legend shows and hides with the curve of its name."""
+        """Add the area between two curves; the legend entry of the curve ``name`` shows or hides the area."""
         outline = np.column_stack([np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])])
         self.area(name, outline, color)
         self.figure.data[-1].update(showlegend=False, hoverinfo="skip", line_width=0)
 
     def area(self, name: str, outline: FloatArray, color: str) -> None:
-        """Add an outline, (N, 2), and the area within it."""
+        """Add an outline, given by N corners as an array (N, 2), and fill the area inside."""
         x, y = outline.T
         self.trace(name, x, y, color, group=name, fill="toself", fillcolor=faint(color))
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for the script of the page."""
+        """Return figure and tables as plain values, from which the script of the page draws them."""
         return {"figure": self.figure.to_plotly_json(), "tables": self.tables}
 
 
 def error_bars(color: str, above: FloatArray, below: FloatArray | None = None) -> dict[str, Any]:
-    """Return error bars with lengths ``above`` and ``below``, which are equal by default."""
+    """Return plotly's error bars with lengths ``above`` and ``below``; by default both lengths are equal."""
     bars = {"array": np.asarray(above, np.float32), "color": color}
     return bars if below is None else {**bars, "arrayminus": np.asarray(below, np.float32)}
 
 
 def label(text: str) -> str:
-    """Return text that plotly shows as it is; it would read tags and entities in labels."""
+    """Return a label that plotly shows exactly as ``text``, even if it contains HTML tags or entities."""
     return html.escape(text, quote=False)
 
 
 def numbers(values: FloatArray) -> list[Any]:
-    """Return numbers for a table: five significant digits, integers in full, null for what is not finite."""
+    """Return numbers for a table: integers in full, others with five significant digits, NaN as None."""
     if np.issubdtype(values.dtype, np.integer):
         return list(values.tolist())
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
 def points_per_curve(runs: Sequence[Run]) -> int:
-    """Return how many points a curve of these runs may have, so that the page has at most ALL_POINTS."""
+    """Return the number of points that each curve of these runs may have.
+
+    It keeps the points of all curves below ALL_POINTS, within the limits MOST_POINTS and FEWEST_POINTS.
+    """
     curves = 0
     for run in runs:
         replicates = min(run.score.shape[1], MOST_REPLICATES)
@@ -174,19 +198,22 @@ def points_per_curve(runs: Sequence[Run]) -> int:
 
 
 def thin(columns: FloatArray, most: int) -> np.ndarray:
-    """Return the indices of at most ``most`` rows, first and last among them, evenly spaced along the curves.
+    """Choose at most ``most`` rows of a table of curves, so that plots of these rows look like plots of all.
 
-    The distance of two neighboring rows is the largest change of any column as a share of the column's range,
-    and at least 1 / T. So steep parts keep more rows than flat ones, and flat ones keep some.
+    The first and the last row are chosen, and rows between them at equal distances. The distance of two
+    neighboring rows is the largest change of any column, as a share of the range of the column, and at least
+    1 / T. Steep parts of a curve therefore keep more rows than flat parts, and flat parts keep some.
 
     Parameters
     ----------
     columns : array, (T, C)
+        The values of C curves in T rows.
     most : int, at least 2
 
     Returns
     -------
-    array of int, (at most ``most``,)
+    array of int
+        The indices of the chosen rows.
     """
     rows = len(columns)
     if rows <= most:
@@ -199,7 +226,7 @@ def thin(columns: FloatArray, most: int) -> np.ndarray:
 
 
 def score_plots(runs: Sequence[Run], points: int) -> Iterator[Plot]:
-    """Yield score against step, for each dataset and source: means over replicates and their range."""
+    """Yield a plot of score against step for each dataset and source: mean and range over replicates."""
     for dataset, pools, part in _parts(pool(runs)):
         plot = Plot(f"{dataset}: score against step{part}", "step", "score")
         curves = []
@@ -211,17 +238,20 @@ def score_plots(runs: Sequence[Run], points: int) -> Iterator[Plot]:
 
 
 def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
-    """Return captured variance of some PCs against score, a line for each replicate, and that of noise.
+    """Return a plot of the captured variance of some PCs against score, with a line for each replicate.
+
+    A horizontal line shows the captured variance of noise.
 
     Parameters
     ----------
     run : Run
-        With one logged state at least.
+        A run with at least one logged state.
     summary : Summary
+        The summary of the run.
     label : str
-        The label of the run's curve in the other plots.
+        The label that the curve of the run has in the other plots.
     points : int
-        The most points of a line.
+        The largest number of points of a line.
     """
     shown = shown_pcs(len(run.pc_variance))
     replicates = min(run.score.shape[1], MOST_REPLICATES)
@@ -247,10 +277,11 @@ def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
 
 
 def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
-    """Yield the score at half capture against explained variance, for each dataset and source.
+    """Yield a plot of the score at half capture against explained variance for each dataset and source.
 
-    A marker is the mean over the replicates that half captured the PC, a bar their range. A PC that none half
-    captured has no marker, nor has a half capture that is not above noise; the sentence counts both.
+    A marker is the mean over the replicates that half captured the PC, a bar their range. A PC has no marker
+    if no replicate half captured it, or if noise half captures it as well; the sentence of the plot has the
+    numbers of these PCs. :mod:`simopt.report.pools` defines half captures, and the criterion for noise.
     """
     for dataset, pools, part in _parts(pool(runs)):
         title = f"{dataset}: score at half capture of each PC{part}"
@@ -274,26 +305,26 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
             )  # fmt: skip
             as_noise = curve.no_higher_than_noise
             never = int(np.isnan(mean).sum()) - as_noise
-            drawn = f", {len(at)} of them in the plot" if len(at) < len(mean) else ""
+            drawn = f" (the plot shows {len(at)})" if len(at) < len(mean) else ""
             sentences.append(
                 f"{curve.label}: {never} of {len(mean)} PCs{drawn}, up to score {curve.final_score:.3f}"
             )
             if as_noise:
                 by_noise.append(f"{curve.label}: {as_noise} PCs")
-        plot.sentence = f"Never half captured, so without a mark: {'; '.join(sentences)}."
+        plot.sentence = f"PCs without a marker because Y never half captured them: {'; '.join(sentences)}."
         if by_noise:
-            plot.sentence += f" Half captured by noise as well, so without a mark: {'; '.join(by_noise)}."
+            plot.sentence += f" PCs without one because noise half captures them, too: {'; '.join(by_noise)}."
         yield plot
 
 
 def decoding_plots(runs: Sequence[Run], good_scores: GoodScores) -> Iterator[Plot]:
-    """Yield decoding against score, for each dataset and source, and each task variable.
+    """Yield a plot of decoding accuracy against score for each task variable of each dataset and source.
 
     Parameters
     ----------
     runs : sequence of Run
     good_scores : mapping
-        By the id() of a run and by variable, from all rows of its file.
+        The good scores of each run by variable, keyed by the ``id()`` of the run.
     """
     # All runs are pooled, so that a curve has the label and the look that it has in the other plots.
     curves = pool(runs)
@@ -314,7 +345,7 @@ def decoding_plots(runs: Sequence[Run], good_scores: GoodScores) -> Iterator[Plo
 
 
 def _add_pool(plot: Plot, curve: Pool, at: FloatArray, values: FloatArray, points: int) -> FloatArray:
-    """Add values of replicates (T, R) along an axis (T,): their mean, which is returned, and their range."""
+    """Draw mean and range over replicates of ``values``, (T, R), against ``at``, (T,); return the mean."""
     color, dash, _ = trace_look(curve.measure, curve.variant)
     spread = band(values)
     columns = {plot.xlabel: at, plot.ylabel: spread.mean}
@@ -331,7 +362,7 @@ def _add_pool(plot: Plot, curve: Pool, at: FloatArray, values: FloatArray, point
 
 
 def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
-    """Add horizontal lines at the accuracy from the recording and at chance, one for each value."""
+    """Add a horizontal line at each accuracy from the recording, and at each chance level, of the runs."""
     ends = _ends(np.concatenate([run.decoding_score.ravel() for run in runs]))
     for key, name, dash in (("accuracy", "recording", "dash"), ("chance", "chance", "dot")):
         for value in sorted({float(run.reference_decoding[variable][key]) for run in runs}):
@@ -341,12 +372,16 @@ def _add_references(plot: Plot, runs: Sequence[Run], variable: str) -> None:
 
 
 def _ends(scores: FloatArray) -> FloatArray:
-    """Return the least and the largest score; NaN do not count."""
+    """Return the least and the largest score, ignoring NaN."""
     return np.array([np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)])
 
 
 def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
-    """Yield at most ``most`` entries at a time, at least once, and in words which of how many these are."""
+    """Yield pages of at most ``most`` entries, each with a text such as ``, measures 1 to 10 of 12``.
+
+    ``what`` is the word before the numbers. The text is empty for a single page. Without entries there is one
+    empty page.
+    """
     count = len(content)
     for first in range(0, max(count, 1), most):
         some = list(content[first : first + most])
@@ -354,14 +389,14 @@ def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tup
 
 
 def _parts(curves: Sequence[Pool]) -> Iterator[tuple[str, list[Pool], str]]:
-    """Yield the curves of each dataset and source, MOST_CURVES at a time, and which of how many these are."""
+    """Yield dataset, curves and the text of :func:`pages`, with at most MOST_CURVES curves at a time."""
     for dataset, group in by_dataset(curves):
         for some, part in pages(group, MOST_CURVES):
             yield dataset, some, part
 
 
 def _scores_sentence(curves: Sequence[tuple[str, float, float, int]]) -> str:
-    """Say from which mean score to which the replicates of each curve go, in how many steps."""
+    """Return a sentence with the mean scores at start and end of each curve, and its number of steps."""
     if len(curves) <= 4:
         text = "; ".join(f"{name} goes from {a:.3f} to {b:.3f} in {n} steps" for name, a, b, n in curves)
     else:
@@ -383,7 +418,7 @@ def _captured_sentence(curve: Pool, summary: Summary, replicates: int) -> str:
     left = f" The first {replicates} of {count} replicates are drawn." if count > replicates else ""
     return (
         f"{curve.noise_words()}. Half captured: {', '.join(halves)}. {summary.never_captured:.0%} of all "
-        f"{len(curve.pc_variance)} PCs never were, up to score {summary.final_score:.3f}.{left}"
+        f"{len(curve.pc_variance)} PCs were never half captured, up to score {summary.final_score:.3f}.{left}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Config and provenance of a run or an analysis on the page."""
+"""The boxes of the page with the configuration and the provenance of a run or an analysis."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from simopt.store import shelf
 
 
 def origin(heading: str, path: Path, attributes: Mapping[str, Any]) -> list[Details]:
-    """Return the config and the provenance of a result as two folded boxes.
+    """Return two folded boxes with the configuration and the provenance of a result.
 
     Parameters
     ----------
     heading : str
-        The heading of the result.
+        The heading of the result on the page.
     path : Path
-        Its file.
+        The file of the result.
     attributes : mapping
-        The attributes of the file, which may contain anything.
+        The attributes of the file. They are shown as they are, whatever they contain.
     """
     pairs = [("file", path), *_pairs(attributes)]
     return [

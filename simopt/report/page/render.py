@@ -1,6 +1,7 @@
-"""A document as one HTML file that loads nothing; the same content gives the same bytes.
+"""A document as one HTML file that loads no other file; the same content gives the same bytes.
 
-The content security policy allows no address, and only the two scripts of the page, by their hashes.
+The content security policy of the page forbids all addresses, and all scripts except the two of the page,
+which it identifies by their hashes.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from simopt.store.whole import put
 
 
 def save(document: Document, path: Path) -> Path:
-    """Write a page, create its folder if there is none, and return its path.
+    """Write a document as an HTML page, create its folder if needed, and return its path.
 
     Raises
     ------
     InputError
-        Another suffix than .html, or the file cannot be written.
+        The path does not end in .html, or the file cannot be written.
     """
     checks.suffix(path, ".html")
     environment = Environment(loader=PackageLoader("simopt.report", "page"), autoescape=True)
@@ -43,7 +44,7 @@ def save(document: Document, path: Path) -> Path:
     page = environment.get_template("page.html").render(
         title=document.title,
         sections=document.sections,
-        footer=f"Made by simopt {__version__}, with plotly {version('plotly')}. Nothing is loaded.",
+        footer=f"Made by simopt {__version__}, with plotly {version('plotly')}. It loads no files.",
         hashes=Markup(" ".join(map(_hash, scripts))),
         theme=THEME,
         dark=DARK,

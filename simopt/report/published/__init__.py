@@ -1,4 +1,4 @@
-"""The numbers of the paper (arXiv 2407.07059) beside those of stored runs and analyses."""
+"""The comparison of stored runs and analyses with the numbers of the paper (arXiv 2407.07059)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ _FIRST, _LEVEL, _OTHER = "cka", 0.9, "procrustes_angular"
 
 
 def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
-    """Compare runs and analyses with the paper; return the rows, and lines on what is left out and why.
+    """Compare stored runs and analyses with the numbers of the paper.
 
-    Runs are compared if they were made as the published ones
-    (:func:`simopt.report.published.comparable.unlike`), all seeds of one configuration together. Half
-    captures are compared on the PCs that hold 80 % of the variance. Good scores of the published curves are
-    computed here, by the same rule as those of stored runs; this needs the published accuracy from the
-    recording, which is known for one variable of each recording.
+    A run is compared if it was made in the same way as the published runs
+    (:func:`simopt.report.published.comparable.unlike`). Runs that differ only in their seeds are compared
+    together. Half captures are compared on the PCs that hold 80 % of the variance. The paper gives no good
+    scores as numbers: they are computed from the published curves by the same rule as for stored runs. This
+    is possible for one task variable of each recording, because it needs the published accuracy of decoding
+    from the recording.
 
     Parameters
     ----------
@@ -46,12 +47,14 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
     Returns
     -------
     rows : list of Comparison
+        One row for each number.
     left_out : list of str
+        Lines that say which results are not compared, and why.
 
     Raises
     ------
     StorageError
-        A run could not be read a second time.
+        The file of a thinned run could not be read again.
     """
     runs, left_out = [], Counter[tuple[str, str]]()
     for run in collected.runs:
@@ -66,7 +69,7 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
     rows = _of_runs(replace(collected, runs=runs), good_scores)
     unpublished = {
         "sensitivities": "no score of PC 1 under this perturbation is published",
-        "joint ranges": "nothing of this pair and mode is published",
+        "joint ranges": "no number for this pair of measures and mode is published",
     }
     analyses: list[tuple[str, Sensitivities | JointRange, Iterator[Comparison]]]
     analyses = [("sensitivities", result, _of_sensitivity(result)) for result in collected.sensitivities]
@@ -90,7 +93,7 @@ def _row(
     note: str = "",
     replicates: Sequence[float] | FloatArray = (),
 ) -> Comparison:
-    """Return a comparison with the dataset, source, measure and note of another one."""
+    """Return a comparison of one number, with dataset, source, measure and note taken from ``about``."""
     words = {(True, False): "never in the paper", (False, True): "never here", (True, True): "both never"}
     never = math.isnan(published.value), math.isnan(here)
     notes = about.note, words.get(never, ""), published.note, note
@@ -139,14 +142,14 @@ def _of_runs(collected: Collected, good_scores: Mapping[int, Mapping[str, GoodSc
 
 
 def _of_halves(about: Comparison, halves: FloatArray) -> Iterator[Comparison]:
-    """Yield the median and the largest difference of half captures, means over replicates that have them."""
+    """Yield the median and the largest difference of half captures, means over replicates that have one."""
     published = numbers.half_capture(about.dataset, about.measure)[: halves.shape[1]]
     if not len(published):
         return
     here = mean_reached(halves[:, : len(published)])
     both = np.flatnonzero(~np.isnan(here) & ~np.isnan(published))
     one = int((np.isnan(here) != np.isnan(published)).sum())
-    counted = f"{len(both)} of {len(published)} PCs captured in both, {one} in one only"
+    counted = f"{len(both)} of {len(published)} PCs half captured here and in the paper, {one} in one only"
     difference = np.abs(here - published)[both]
     median = float(np.median(difference)) if len(both) else None
     yield replace(about, what=MEDIAN, difference=median, note=_joined(about.note, counted))

@@ -1,4 +1,4 @@
-"""Whether a stored run or analysis was made as the published ones, read from its stored configuration."""
+"""The check whether a stored run or analysis was made as the published ones, by its stored configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 
-_UNREADABLE = "its configuration cannot be read"
+_UNREADABLE = "the stored configuration cannot be read"
 # A stored value may be anything. A note shows at most 40 characters of it, and no number above 10**15: the
 # digits of a long integer could fill the screen, and Python refuses to print more than 4300 of them.
 _LONGEST = 40
@@ -31,14 +31,14 @@ _FREE = {
     "optimizer": {"fused"},
     "decoder": {"seed", "variables", "score_step"},
 }
-"""The options of each node that may differ from the published ones."""
+"""For each section of a configuration, the options that may differ from the published ones."""
 
 
 def unlike(run: Run) -> str:
-    """Return in words the first difference of a run from the published ones; empty if there is none.
+    """Return the first difference between a run and the published runs as text; empty if there is none.
 
-    The published runs are on the recordings as preprocessed there, with Adam at learning rate 0.1, from a
-    standard normal start of X's shape up to a score of 0.99.
+    The published runs use the recordings with the preprocessing of the paper. They start from standard normal
+    noise of the shape of X, and Adam with learning rate 0.1 optimizes it up to a score of 0.99.
     """
     return next(_reasons(run), "")
 
@@ -46,10 +46,10 @@ def unlike(run: Run) -> str:
 def _reasons(run: Run) -> Iterator[str]:
     dataset = str(run.attributes["dataset"])
     if dataset not in numbers.datasets():
-        yield f"{dataset} is no recording of the paper"
+        yield f"{dataset} is not a recording of the paper"
     published = numbers.runs(dataset)
     if run.measure not in published:
-        yield f"on {dataset} the published runs at hand are {', '.join(published)}"
+        yield f"the published runs on {dataset} are those of {', '.join(published)}"
     stored = _config(run.attributes)
     if stored is None:
         yield _UNREADABLE
@@ -60,16 +60,16 @@ def _reasons(run: Run) -> Iterator[str]:
     if stored.get("target") != numbers.TARGET:
         yield _words("target", stored.get("target"), numbers.TARGET)
     if run.status != layout.FINISHED:
-        yield f"its status is {run.status}"
+        yield f"the status of the run is {run.status}"
     if not len(run.score) or not (run.score[-1] >= numbers.TARGET).all():
-        yield f"it did not reach {numbers.TARGET}"
+        yield f"the score did not reach {numbers.TARGET}"
 
 
 def unlike_analysis(result: Sensitivities | JointRange) -> str:
-    """Return in words why the data of a stored analysis are not those of the paper; empty if they are."""
+    """Return the reason why the data of a stored analysis are not those of the paper; empty if they are."""
     name = result.dataset
     if name not in numbers.datasets():
-        return f"{name} is no recording of the paper"
+        return f"{name} is not a recording of the paper"
     if result.path is None:
         return ""
     try:
@@ -80,15 +80,22 @@ def unlike_analysis(result: Sensitivities | JointRange) -> str:
 
 
 def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, Any]]:
-    """Return the options of a node that differ from the published ones, as (stored value, published value).
+    """Return the options in one section of a configuration that differ from the published ones.
 
     Parameters
     ----------
     stored : mapping
         A whole configuration.
     node : {"dataset", "measure", "optimizer", "init", "decoder"}
+        The section.
     name : str
-        The name of the published choice in the catalogue.
+        The name of the published choice for the section, as in the catalogue.
+
+    Returns
+    -------
+    dict
+        The pair (stored value, published value) of each option that differs. The key is empty if the section
+        as a whole cannot be read.
     """
     here = stored.get(node)
     if not isinstance(here, dict):
@@ -103,7 +110,7 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
 
 
 def decoder_note(attributes: Mapping[str, Any]) -> str:
-    """Return the options in which the decoder of a run differs from the published one; empty if in none."""
+    """Return a note on how the decoder of a run differs from the published decoder; empty if it does not."""
     stored = _config(attributes) or {}
     options = differences(stored, "decoder", "published")
     words = [f"{key} {_plain(here)}" for key, (here, _) in options.items()]
@@ -124,7 +131,7 @@ def _words(what: str, here: object, there: object) -> str:
 
 
 def _plain(value: object) -> str:
-    """Return a stored value as at most _LONGEST printable characters and dots."""
+    """Return a stored value as at most _LONGEST printable characters, followed by dots if it is longer."""
     large = isinstance(value, int | float) and abs(value) > _LARGEST
     if large or not isinstance(value, str | bool | int | float | None):
         return "something else"

@@ -1,4 +1,4 @@
-"""One published number beside that of stored runs."""
+"""The comparison of one published number with that of stored runs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ GOOD = "good score"
 MEDIAN = "half capture, PCs of 80 % of the variance: median |difference|"
 LARGEST = "half capture, PCs of 80 % of the variance: largest difference"
 COUNTS = (STEPS, NEVER)
-"""The numbers that are counts; all others are scores or accuracies."""
+"""The compared quantities that are counts; all others are scores or accuracies."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published number beside that of stored runs.
+    """The comparison of one published number with that of stored runs.
 
     Attributes
     ----------
     dataset, source : str
     measure : str
-        Empty for a number of the recording alone.
+        Empty if the number is about the recording alone.
     what : str
+        The quantity that is compared.
     published, here : float or None
-        Scores, accuracies, numbers of steps or PCs. ``here`` is the mean over the replicates that have a
-        number, or for good scores their median. NaN where never reached, None where no single number is.
+        A score, accuracy, number of steps or number of PCs. ``here`` is the mean over the replicates that
+        have a number; good scores have the median. NaN if the score was never reached, None if ``difference``
+        summarizes several numbers.
     difference : float or None
-        here - published, or as ``what`` says; NaN where one of the two was never reached.
+        ``here`` - ``published``, or the difference that ``what`` names. NaN if one of the two was never
+        reached.
     origin : str
         The origin of the published number: ``data`` (computed from published data), ``rounded data``, or
-        ``by eye``.
+        ``by eye`` (read from a figure).
     replicates : tuple of float
         The numbers of the single replicates, if there are any.
     note : str
