@@ -93,6 +93,4 @@ def memory_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise
-        raise RunFailedError(
-            "memory ran out; run fewer seeds at a time, or use dtype=float32, which needs less memory."
-        ) from error
+        raise RunFailedError("out of memory; run fewer seeds at a time, or use dtype=float32.") from error

@@ -72,8 +72,8 @@ def build(node: Node) -> GaussianInit:
     init: GaussianInit = catalogue.build(node, "init")
     if not callable(init):
         raise InputError(
-            f"init: _target_ {node['_target_']!r} returned a {type(init).__name__}; it must return a function "
-            "of seeds, samples, units and dtype."
+            f"init: _target_ {node['_target_']!r} returned a {type(init).__name__}; it must return a "
+            "function of seeds, samples, units and dtype."
         )
     return init
 

@@ -22,12 +22,12 @@ younger file might change again within the same tick and keep its size, and the 
 
 
 class FileHashes:
-    """Returns the hash of a file's content, cached by path, size, modification time and inode.
+    """Computes hashes of the content of files, and caches them by path, size, modification time and inode.
 
     Parameters
     ----------
     folder : Path, optional
-        Folder of the cache file :data:`FILE`; None: no cache between processes.
+        Folder of the cache file :data:`FILE`. None: hashes are cached in this object only.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

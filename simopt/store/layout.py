@@ -61,17 +61,17 @@ DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset of the file.
+    """Path, dtype and axes of one HDF5 dataset of a run file.
 
     Attributes
     ----------
     path : str
     dtype : str or None
-        None: the dtype of the data.
+        numpy dtype of the stored values. None: the dtype of the data is kept.
     axes : str
-        Names of the axes, separated by spaces.
+        Names of the axes, separated by spaces; the module docstring defines them.
     scale : bool
-        Whether it is the HDF5 dimension scale of its axis.
+        Whether this is an HDF5 dimension scale: the coordinates of its only axis.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Entry:
     scale: bool = False
 
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
-        """Return data as the file stores it, as a dict with the path as its key."""
+        """Return a dict with the path as its only key and the data, as the file stores them, as its value."""
         packed = self.path == FINAL_Y.path
         return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed, self.scale)}
 
@@ -102,17 +102,20 @@ FINAL_Y = Entry("final/Y", None, "R n q")
 
 
 def tracked(measure: str) -> Entry:
-    """The scores of a measure that was evaluated along the run but not optimized."""
+    """Return the entry for the scores of a measure that was evaluated along the run but not optimized."""
     return Entry(f"trajectory/tracked/{measure}", "f8", "T R")
 
 
 def decoding(variable: str) -> Entry:
-    """Accuracy (R2 of a continuous variable) of decoding a task variable from Y."""
+    """Return the entry for the accuracy (R2 if continuous) of a task variable decoded from Y."""
     return Entry(f"trajectory/decoding/{variable}", "f8", "D R")
 
 
 def reference_decoding(variable: str) -> Entry:
-    """The same from X in each time bin (B,), with the attributes DECODING_ATTRIBUTES."""
+    """Return the entry for the accuracy of a task variable decoded from X in each of B time bins, (B,).
+
+    The HDF5 dataset has the attributes :data:`DECODING_ATTRIBUTES`.
+    """
     return Entry(f"reference/decoding/{variable}", "f8", "B")
 
 
@@ -123,15 +126,24 @@ CEILING = Entry("reference/ceiling", "f8", "splits")
 
 
 def null(kind: str) -> Entry:
-    """Scores of random data with the spectrum of the recording, in runs with ``nulls``."""
+    """Return the entry for the scores of random data with the spectrum of X, in runs with ``nulls`` > 0."""
     return Entry(f"reference/null/{kind}", "f8", "draws")
 
 
 def good_score(variable: str) -> Entry:
-    """The score from which on a task variable is decodable from Y; NaN: never."""
+    """Return the entry for the score from which on a task variable can be decoded from Y.
+
+    The score is NaN for a replicate from which the variable could never be decoded.
+    """
     return Entry(f"summary/good_score/{variable}", "f8", "R")
 
 
 def attribution(part: str) -> Entry:
-    """The change of the last score without each of the ``pcs`` of X, ``samples``, or ``units`` of Y."""
+    """Return the entry for the change of the last score without each PC of X, sample, or unit of Y.
+
+    Parameters
+    ----------
+    part : {"pcs", "samples", "units"}
+        What is left out.
+    """
     return Entry(f"final/attribution/{part}", "f8", f"R {part}")
