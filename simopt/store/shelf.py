@@ -73,8 +73,8 @@ def digest(identity: Mapping[str, Any]) -> str:
         text = json.dumps(identity, sort_keys=True)
     except TypeError as error:
         raise InputError(
-            f"the result cannot be stored, because an option is not a number, text, a list or a mapping "
-            f"({error})."
+            "the result cannot be stored, because an option is not a plain value: a number, text, a list or a "
+            f"mapping ({error})."
         ) from error
     return hashlib.sha256(text.encode()).hexdigest()
 
