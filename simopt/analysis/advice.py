@@ -137,16 +137,10 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
     lines += [f"{verdict.measure} can be used: {verdict.reason}." for verdict in unranked]
     if len(unranked) > 1:
         names = ", ".join(verdict.measure for verdict in unranked)
-        lines.append(
-            f"{names} cannot be ranked: a ranking needs a label that can be decoded, and measures with a best "
-            "score."
-        )
+        lines.append(f"{names} cannot be ranked: this needs a decodable label, and a best score of each.")
     lines += [
         f"On this recording a high {verdict.measure} does not imply decodable labels: {verdict.reason}."
         for verdict in by_kind[BLIND]
     ]
-    lines += [
-        f"Do not interpret {verdict.measure} on this recording: {verdict.reason}."
-        for verdict in by_kind[SATURATED]
-    ]
+    lines += [f"Do not interpret {verdict.measure} here: {verdict.reason}." for verdict in by_kind[SATURATED]]
     return lines

@@ -166,8 +166,7 @@ class Decoder:
             count = len(np.unique(groups))
             if count < self.folds:
                 raise InputError(
-                    f"{self.folds} folds need at least as many groups, but there are {count}; "
-                    f"{_fewer_folds(count)}"
+                    f"{self.folds} folds need as many groups, but there are {count}; {_fewer_folds(count)}"
                 )
         values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(values) < 2:
@@ -187,10 +186,7 @@ class Decoder:
         splits = self._splits(codes, groups, continuous=False)
         # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
-            raise InputError(
-                "the training conditions of a fold have one class only, because a group holds all conditions "
-                "of another class; choose another label for decoder.groups."
-            )
+            raise InputError("with these groups a fold has one class only to train on; choose other groups.")
         return Plan(codes, splits, float(counts.max() / counts.sum()), len(values))
 
     def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
@@ -291,8 +287,7 @@ def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray
         array = array.astype(str)
     if array.shape != (conditions,):
         raise InputError(
-            f"{what} have shape {array.shape}; they must be 1-D with one value for each of the {conditions} "
-            "conditions."
+            f"{what} have shape {array.shape}; give one value for each of the {conditions} conditions."
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise InputError(

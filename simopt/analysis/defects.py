@@ -139,8 +139,7 @@ def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
     if dimensions < STRUCTURED * noise:
         text = (
             "no score is above those of unrelated data, but Y is not noise: it has "
-            f"{dimensions:.1f} effective dimensions, noise has {noise:.0f}. Are the samples of Y in another "
-            "order than those of the recording?"
+            f"{dimensions:.1f} effective dimensions, noise has {noise:.0f}. Are Y's samples in another order?"
         )
         return Defect("rows", text)
     return Defect("noise", "no score is above those of unrelated data, and Y looks like noise.")

@@ -105,8 +105,7 @@ def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference
     """
     if reference <= chance:
         raise InputError(
-            f"the accuracy of decoding from the recording, {reference:.3f}, does not exceed chance, "
-            f"{chance:.3f}: there is no good score."
+            f"accuracy {reference:.3f} of decoding from the recording is not above chance, {chance:.3f}."
         )
     # first_passage expects values (D, R, K): one level for each replicate, K = 1.
     level = np.full((score.shape[1], 1), decodable(chance, reference))

@@ -126,8 +126,7 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
     labels = dataset.labels
     if not labels:
         raise InputError(
-            f"decoder: dataset {dataset.name} has no labels to decode; add labels to the dataset, or use "
-            "decoder=none."
+            f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
     chosen = [name for name in labels if name != decoder.groups]
     if decoder.variables is not None:
@@ -135,19 +134,13 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
     for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
         checks.one_of(name, labels, f"label of {dataset.name}")
     if not chosen:
-        raise InputError(
-            "decoder: no label is left to decode; name labels with decoder.variables=[NAME, ...], or use "
-            "decoder=none."
-        )
+        raise InputError("decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].")
     groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:
         # Labels name datasets beside ``step`` in the group of the file.
         if name == "step" or "/" in name or name.strip(".") == "":
-            raise InputError(
-                f"decoder: label {name!r} cannot be decoded, because a run file cannot store this name; give "
-                "the label another name."
-            )
+            raise InputError(f"decoder: a run file cannot store label {name!r}; give it another name.")
         try:
             plans[name] = decoder.plan(labels[name], dataset.responses.shape[-2], groups)
         except InputError as error:

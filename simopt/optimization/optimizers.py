@@ -33,9 +33,7 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
         reason = f"{', '.join(texts)} cannot be used ({error})" if texts else error
         raise InputError(f"optimizer: {reason}") from error
     if not isinstance(made, torch.optim.Optimizer):
-        raise InputError(
-            f"optimizer: _target_ returned a {type(made).__name__}; it must return a torch.optim.Optimizer."
-        )
+        raise InputError(f"optimizer: _target_ returned a {type(made).__name__}, no torch.optim.Optimizer.")
     return made
 
 

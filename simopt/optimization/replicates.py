@@ -78,9 +78,7 @@ class Replicates:
     ) -> None:
         targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
         if len(targets) != len(Y0):
-            raise InputError(
-                f"target has {len(targets)} values for {len(Y0)} replicates; give one value per replicate."
-            )
+            raise InputError(f"target has {len(targets)} values; give one for each of {len(Y0)} replicates.")
         self.bound = bound
         self.step = 0
         self._sign = bound.measure.sign

@@ -74,10 +74,7 @@ def prepare(
     ascent = Ascent(measure.bind(reference), Y0, optimizer, float(target), max_steps, rows)
     # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(
-            f"measure {measure.name} returned no gradient and cannot be optimized; evaluate it along another "
-            f"run with track=[{measure.name}]."
-        )
+        raise InputError(f"{measure.name} returned no gradient and cannot be optimized; use track=[...].")
     return ascent
 
 
@@ -94,24 +91,16 @@ def check(
     """
     checks.seeds(seeds)
     if len(set(seeds)) < len(seeds):
-        raise InputError(
-            f"seeds={list(seeds)} contains a seed twice, so two replicates would be the same; give each seed "
-            "once."
-        )
+        raise InputError(f"seeds={list(seeds)} contains a seed twice: two replicates would be the same.")
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
     low, high = measure.facts.low, measure.facts.high
     # A target beyond the other end of the range is allowed: it is reached at step 0.
     beyond = target > high if measure.sign > 0 else target < low
     if beyond:
-        raise InputError(
-            f"target is {target}, which no run can reach: {measure.name} lies between {low:g} and {high:g}."
-        )
+        raise InputError(f"target is {target}, but {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
-        raise InputError(
-            f"measure {measure.name} has no gradient and cannot be optimized; evaluate it along another run "
-            f"with track=[{measure.name}]."
-        )
+        raise InputError(f"{measure.name} has no gradient and cannot be optimized; use track=[...].")
     probe(optimizer)
 
 

@@ -72,10 +72,7 @@ def digest(identity: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(identity, sort_keys=True)
     except TypeError as error:
-        raise InputError(
-            "the result cannot be stored, because an option is not a plain value: a number, text, a list or a "
-            f"mapping ({error})."
-        ) from error
+        raise InputError(f"the result cannot be stored: an option is not a plain value ({error}).") from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -249,9 +246,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
             break
         except filelock.Timeout as error:
             if wait is None:
-                raise RunBusyError(
-                    f"{folder}: another process is at work on this result; try again when it has finished."
-                ) from error
+                raise RunBusyError(f"{folder}: another process is at work on this result.") from error
             if wait():
                 raise InterruptedRunError(
                     f"{folder}: interrupted while waiting for another process at work on this result."
