@@ -74,7 +74,7 @@ def prepare(
     ascent = Ascent(measure.bind(reference), Y0, optimizer, float(target), max_steps, rows)
     # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(f"{measure.name} returned no gradient and cannot be optimized; use track=[...].")
+        raise InputError(f"{measure.name} returned no gradient, so it can only be tracked (track=[...]).")
     return ascent
 
 
@@ -100,7 +100,7 @@ def check(
     if beyond:
         raise InputError(f"target is {target}, but {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
-        raise InputError(f"{measure.name} has no gradient and cannot be optimized; use track=[...].")
+        raise InputError(f"{measure.name} has no gradient, so it can only be tracked (track=[...]).")
     probe(optimizer)
 
 
