@@ -301,12 +301,12 @@ def _fewer_folds(most: int) -> str:
 
 
 PUBLISHED = Decoder(standardize=False, max_iter=200)
-"""The decoder of the published runs (arXiv 2407.07059): no scaling, C = 1, 200 iterations, 5 folds. Its
-accuracy depends on the scale of the responses."""
+"""The decoder of the published runs (arXiv 2407.07059). It does not standardize the responses, so its
+accuracy depends on their scale. C is 1, and there are 200 iterations and 5 folds."""
 
 
 def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Decode each label of a dataset from the responses themselves.
+    """Return how well each label of a dataset is decoded from its own responses.
 
     Returns
     -------

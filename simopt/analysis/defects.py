@@ -132,7 +132,10 @@ def find(
 
 
 def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
-    """Tell shuffled samples from noise: a shuffle keeps the spectrum, and few data have that of noise."""
+    """Return the defect of a Y that scores like unrelated data: samples in another order, or noise.
+
+    Another order of samples does not change the spectrum of Y, and few data have a spectrum like noise.
+    """
     # Participation ratio of n x q independent entries: for the Marchenko-Pastur law with ratio q / n it is
     # q / (1 + q / n).
     noise = samples * units / (samples + units)

@@ -1,4 +1,4 @@
-"""A run at one score: what the optimized dataset has of the recording when it reaches it."""
+"""A run at one score: what the optimized dataset Y captures of the recording when it reaches the score."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
 
 
 def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
-    """Check the labels to decode, and return their folds: the same in every state, so that states compare."""
+    """Check the labels to decode and return their plans, whose folds are the same for all states of a run."""
     labels = dataset.labels
     if not labels:
         raise InputError(

@@ -22,10 +22,11 @@ from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
 _SEED = 20240707
-"""Of the random rotation of the rows. Results of runs in fewer rows depend on it in their rounding."""
+"""Seed of the random rotation of the rows. It changes results of runs in fewer rows by rounding only."""
 _BATCHED_UP_TO = 100_000
-"""Entries of one Y (400 kB in float32) from which on a CPU evaluates replicates one by one, so that the
-matrices of one stay in its caches; smaller ones are evaluated as a batch, which saves calls."""
+"""On a CPU, replicates with at least this many entries of Y (400 kB in float32) are evaluated one by one, so
+that the matrices of a replicate stay in its caches. Smaller replicates are evaluated as a batch, which saves
+calls."""
 
 
 class Span:

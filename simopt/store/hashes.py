@@ -1,7 +1,7 @@
 """SHA-256 of files, cached on disk.
 
-The identity of a result includes the hash of its data file. The cache spares reading a recording of gigabytes
-only to find that its result is already stored.
+The identity of a result (the values that change it) includes the hash of its data file. With the cache, a
+recording of gigabytes need not be read only to find that its result is already stored.
 """
 
 from __future__ import annotations

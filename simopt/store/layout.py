@@ -21,7 +21,7 @@ from simopt.store.image import Array
 
 SCHEMA = 2
 SCHEMAS = (1, 2)
-"""Versions that can be read. Files of schema 1 have no attribute ``identity``."""
+"""Versions of the layout that can be read. Files of schema 1 have no attribute ``identity``."""
 RUN_FILE = "run.h5"
 LOCK_FILE = ".lock"
 RESUME = "resume"
@@ -35,24 +35,24 @@ ATTRIBUTES = {
     "schema": "int: version of this layout",
     "simopt_version": "text",
     "status": "text: running, finished, failed or interrupted",
-    "stop_reason": "text: why the run stopped; of a failed one, what failed",
+    "stop_reason": "text: why the run stopped; for a failed run the message of the error",
     "measure": "text: name",
     "dataset": "text: name",
     "source": "text: real or surrogate",
-    "sign": "int: 1 where larger scores are closer, -1 for a distance",
+    "sign": "int: 1 for a similarity, -1 for a distance",
     "seeds": "int (R,)",
     "config": "text: the resolved configuration, YAML",
-    "config_hash": "text: SHA-256 of what changes the result",
+    "config_hash": "text: SHA-256 of the values that change the result",
     "data_hash": "text: SHA-256 of responses and labels",
-    "identity": "text: JSON, what changes the result",
-    "revisions": "text: JSON, the revision of what computed the numbers, by name",
+    "identity": "text: JSON, the values that change the result",
+    "revisions": "text: JSON, the revision of each piece of code that computed the numbers, by name",
     "created": "text: ISO 8601, UTC",
     "finished": "text: ISO 8601, UTC; empty while running",
-    "wall_seconds": "float: seconds at work, over all sessions",
+    "wall_seconds": "float: working time in seconds, summed over all sessions",
     "device": "text",
-    "dtype": "text: of the optimization",
+    "dtype": "text: dtype of the optimization",
     "versions": "text: JSON, versions of python, torch, numpy, h5py",
-    "git": "text: commit of the simopt checkout, empty where there is none",
+    "git": "text: commit of the simopt checkout, empty if there is no checkout",
 }
 
 DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
@@ -88,7 +88,7 @@ class Entry:
 REPLICATE = Entry("replicate", "i8", "R", scale=True)
 """The seed of each replicate."""
 PC = Entry("pc", "i8", "K", scale=True)
-"""The number of each principal component of the recording, from 1."""
+"""The number of each principal component of the recording; the first has the number 1."""
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")
 STEP = Entry("trajectory/step", "i8", "T", scale=True)
 SCORE = Entry("trajectory/score", "f8", "T R")
@@ -120,9 +120,9 @@ def reference_decoding(variable: str) -> Entry:
 
 
 CEILING = Entry("reference/ceiling", "f8", "splits")
-"""Split-half scores of the recording, in runs with ``nulls`` on recordings with single trials. The attributes
-``value`` (the score of its noise-free responses), ``replicate``, ``interval`` and ``correction`` are those of
-:class:`simopt.analysis.ceilings.Ceiling`."""
+"""Scores of one half of the trials against the other. They exist in runs with ``nulls`` > 0 on recordings
+with single trials. The attributes ``value``, ``replicate``, ``interval`` and ``correction`` of the HDF5
+dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:
