@@ -161,8 +161,8 @@ def nulls(
         checks.whole(conditions, 2, "conditions of the null")
         if len(y) % conditions:
             raise InputError(
-                f"conditions={conditions}, but {len(y)} samples are no multiple of it; give the number of "
-                "conditions of which each has all time bins, or none to shuffle single samples."
+                f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
+                "number of conditions that divides the samples, or leave it out to shuffle single samples."
             )
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:

@@ -63,7 +63,7 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     """
     with opened(path, analysis) as (file, status):
         if status != layout.FINISHED:
-            raise UnfinishedError(f"{path}: not finished (status {status}); repeat its command to resume it.")
+            raise UnfinishedError(f"{path}: not finished (status {status}); repeat the command to resume it.")
         return take(image.content(file))
 
 
