@@ -16,11 +16,11 @@ from simopt.analysis.good_score import GoodScore
 
 DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
 NEAR_THE_TOP = 0.1
-"""A measure is saturated if the null's 95th percentile is within this share of its range from the best
-score."""
+"""A measure is saturated if the distance of the null's 95th percentile from the best score is at most this
+share of the measure's range."""
 HEADROOM = 0.05
-"""Share of the way from the null to the best score. A measure is blind if a variable becomes decodable only
-within the last part of this size."""
+"""A measure is blind if a variable becomes decodable only in the last part of the way from the null to the
+best score; this is the share of that part in the way."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Verdict:
     measure : str
     kind : {"discriminates", "blind", "saturated"}
     gap : float
-        Distance from the null's 95th percentile to the score from which on a variable is decodable, as a
-        share of the distance to the best score; the smallest over variables. NaN if no variable is decodable
-        or the measure has no best score.
+        Distance from the null's 95th percentile to the score from which on a variable is decodable, divided
+        by the distance from the null's 95th percentile to the best score. The smallest value over variables
+        is given. NaN if no variable is decodable or the measure has no best score.
     reason : str
-        Without a full stop.
+        Why the measure is of this kind, as a clause without a full stop.
     """
 
     measure: str
@@ -55,30 +55,32 @@ def judge(
     degenerate: str | None = None,
     ceiling: float | None = None,
 ) -> Verdict:
-    """Judge a measure on a recording.
+    """Return the verdict on a measure: whether it is informative on a recording.
 
-    The first rule that applies decides:
+    The first of these rules that applies decides:
 
-    - Saturated: the measure is degenerate for data of these shapes, or unrelated data score within
+    - The measure is saturated if it is degenerate for data of these shapes, or if unrelated data score within
       :data:`NEAR_THE_TOP` of the best score.
-    - Blind: a variable is not decodable even at the end of the runs; or it is decodable already at scores
-      that unrelated data reach; or it is decodable only within :data:`HEADROOM` of the best score, or only
-      above the noise ceiling.
-    - Discriminates otherwise, the better the larger the gap.
+    - The measure is blind if a variable is not decodable even at the end of the runs, if it is decodable
+      already at scores that unrelated data reach, or if it is decodable only within :data:`HEADROOM` of the
+      best score or only above the noise ceiling.
+    - Otherwise the measure discriminates. A larger gap is better.
 
     Parameters
     ----------
     measure : str
+        Name of the measure.
     null_end : float
-        The null's 95th percentile (of a distance the 5th).
+        The 95th percentile of the null (for a distance the 5th).
     best, worst : float
-        Ends of the measure's range; infinite if there is none.
+        The ends of the measure's range. An end that does not exist is infinite.
     good : mapping of str to GoodScore
-        By variable; empty if the recording has none that can be decoded.
+        For each task variable the score from which on it is decodable. Empty if no variable can be decoded
+        from the recording.
     target : float
         The score at which the runs ended.
     degenerate : str, optional
-        Why the measure is meaningless for data of these shapes.
+        Why the measure is meaningless for data of these shapes. None: it is not.
     ceiling : float, optional
         Noise ceiling of the recording, if it is known.
     """
@@ -115,7 +117,10 @@ def judge(
 
 
 def advise(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return advice, one sentence for each measure: those that discriminate first, by their gaps."""
+    """Return advice on which measure to use, as a list of sentences.
+
+    Measures that discriminate come first, those with the largest gap at the top; see :func:`judge`.
+    """
     lines = []
     by_kind = {
         kind: [verdict for verdict in verdicts if verdict.kind == kind]
@@ -132,9 +137,9 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
     lines += [f"{verdict.measure} can be used: {verdict.reason}." for verdict in unranked]
     if len(unranked) > 1:
         names = ", ".join(verdict.measure for verdict in unranked)
-        lines.append(f"Nothing ranks {names}: that takes a decodable label and a measure with a best score.")
+        lines.append(f"{names} cannot be ranked: this needs a decodable label, and a best score of each.")
     lines += [
-        f"Here a high {verdict.measure} does not imply that labels can be decoded: {verdict.reason}."
+        f"On this recording a high {verdict.measure} does not imply decodable labels: {verdict.reason}."
         for verdict in by_kind[BLIND]
     ]
     lines += [f"Do not interpret {verdict.measure} here: {verdict.reason}." for verdict in by_kind[SATURATED]]

@@ -30,17 +30,19 @@ class Ceiling:
     ----------
     measure : str
     value : float
-        Mean score of the noise-free responses against the recording: the ceiling for a model.
+        Mean score of the noise-free responses against the recording: the best that a model can expect.
     replicate : float
-        Mean score of a second recording with as many trials and as much noise as the first.
+        Mean score of a second recording, with as many trials and as much noise, against the first.
     halves : array, (splits,)
-        Scores of one half of the trials against the other, uncorrected; empty without trials.
+        Uncorrected scores of one half of the trials against the other half. Empty if the recording has no
+        single trials.
     expected_halves : float
-        Mean score of simulated halves. Where it differs from the mean of ``halves``, the model of signal and
-        noise is off, and ``value`` has been calibrated for it. NaN without trials.
+        Mean score of simulated halves of the trials. If it differs from the mean of ``halves``, the estimated
+        signal and noise are not right, and ``value`` has been calibrated for the difference. NaN if the
+        recording has no single trials.
     interval : (float, float)
-        The central 95 % of the scores of the noise-free responses over simulated recordings. It does not
-        include the error of the estimated signal.
+        The interval that holds the central 95 % of the scores of the noise-free responses over simulated
+        recordings. It does not include the error of the estimated signal.
     correction : str
         How ``value`` was estimated.
     """
@@ -57,32 +59,36 @@ class Ceiling:
 def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = 50) -> dict[str, Ceiling]:
     """Estimate noise ceilings from repeated trials, for any measure, including distances.
 
-    Correlations have the Spearman-Brown formula. For a signal of variance 1 and trials with noise of variance
-    c, averages of k trials correlate with r_k = 1 / (1 + c / k). Halves of T trials give r_(T/2) and hence c;
-    the full average then correlates with the signal by sqrt(r_T). Scores of whole datasets do not follow this
-    formula, since noise in many units adds PCs. So signal and noise are estimated and then scored:
+    For correlations the Spearman-Brown formula gives the ceiling. If the signal has variance 1 and the noise
+    of a trial variance c, two averages of k trials each have the correlation r_k = 1 / (1 + c / k). From the
+    halves of T trials r_(T/2) is known, and c follows. The average of all trials then has the correlation
+    sqrt(r_T) with the signal. Scores of whole datasets do not follow this formula, because noise in many
+    units adds PCs. So signal and noise are estimated, and the scores of simulated recordings are computed:
 
-    - Noise: deviations of single trials from the mean of their condition, times sqrt(m / (m - 1)) for m
-      trials, which makes their variance unbiased; resampled with random signs.
-    - Signal: the PCs of the average over trials. Their variances are deconvolved
-      (:func:`simopt.analysis.nulls.deconvolve`): their sum is the variance of the average without that of the
-      noise, and with noise added they give the spectrum of the average. For one unit this is Spearman-Brown.
+    - The noise consists of the deviations of single trials from the mean of their condition. For m trials
+      they are multiplied by sqrt(m / (m - 1)), which makes their variance unbiased. Simulated noise is drawn
+      from these deviations with random signs.
+    - The signal has the PCs of the average over trials. The variances of the PCs are deconvolved
+      (:func:`simopt.analysis.nulls.deconvolve`): their sum is the variance of the average minus that of the
+      noise, and after adding noise they give the spectrum of the average. For one unit this is the
+      Spearman-Brown formula.
 
-    Scores of halves are both observed and simulated. If they differ, the model is off, most often because
-    large PCs of the noise were partly taken for signal. The simulated distances from the best score are then
-    multiplied by the ratio of observed to simulated distance of the halves. In simulations with noise in few
-    directions this removes about half of the error or more.
+    The scores of one half of the trials against the other are both observed and simulated. If the two differ,
+    signal and noise were not separated correctly, most often because large PCs of the noise were partly taken
+    for signal. The simulated distances from the best score are then multiplied by the ratio of observed to
+    simulated distance of the halves. In simulations with noise in few directions this removes about half of
+    the error or more.
 
-    Assumptions: trials are independent, and noise has the same distribution in all conditions.
+    It is assumed that trials are independent, and that noise has the same distribution in all conditions.
 
     Parameters
     ----------
     trials : Trials
-        At least 2 of each condition.
+        Responses with at least 2 trials of each condition.
     measures : sequence of Measure
-        With different names.
+        Measures with different names.
     splits : int, >= 1
-        Number of random halves, and of simulated recordings.
+        Number of random splits into halves, and number of simulated recordings.
 
     Returns
     -------
@@ -91,8 +97,8 @@ def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = 50
     Raises
     ------
     InputError
-        A condition has a single trial; trials differ so much that no signal is left; a measure cannot score
-        them.
+        A condition has a single trial only; the trials of a condition differ so much that no signal can be
+        estimated; or a measure cannot score the responses.
 
     References
     ----------
@@ -140,18 +146,19 @@ def _calibrated(
 def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20) -> dict[str, Ceiling]:
     """Return the noise ceilings that a signal-to-noise ratio implies, for recordings without single trials.
 
-    X is used as the signal. Recordings are simulated as X + noise, with independent Gaussian noise of
-    variance var(x_u) / snr in unit u. Since X already contains noise, its spectrum is flatter than that of
-    the true signal. So this is the ceiling of a signal like X, not an estimate of the ceiling of X.
+    X is taken as the signal. Recordings are simulated as X + noise, with independent Gaussian noise of
+    variance var(x_u) / snr in unit u, where x_u are the responses of this unit. Since X already contains
+    noise, its spectrum is flatter than that of the true signal. The result is therefore the ceiling for a
+    signal like X, not an estimate of the ceiling of X.
 
     Parameters
     ----------
     X : array or tensor, (samples, units) or (time, condition, unit)
     snr : float, > 0
-        Variance of the signal over the variance of the noise that remains in the recording (if the recording
-        is an average over trials: in the average).
+        Variance of the signal divided by the variance of the noise in the recording. If the recording is an
+        average over trials, this is the noise of the average.
     measures : sequence of Measure
-        With different names.
+        Measures with different names.
     draws : int, >= 1
         Number of simulated recordings.
 
@@ -162,7 +169,7 @@ def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: in
     Raises
     ------
     InputError
-        Invalid data, or a measure that cannot score them.
+        X is invalid, or a measure cannot score it.
     """
     signal = checks.flatten(checks.responses(X, "X")).astype(np.float64)
     scale = signal.std(axis=0) / np.sqrt(snr)  # of the noise in each unit, (units,)
@@ -258,8 +265,8 @@ class _Model:
         total = float(observed.sum()) - self._noise_power(samples.shape[0])
         if total <= 0:
             raise InputError(
-                "trials of the same condition differ as much as those of different ones: no signal is left "
-                "to estimate a noise ceiling from. It needs more trials."
+                "trials of the same condition differ as much as trials of different conditions: no signal is "
+                "left to estimate a noise ceiling from. More trials are needed."
             )
 
         def simulate(variances: FloatArray) -> FloatArray:

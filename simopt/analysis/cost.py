@@ -16,15 +16,15 @@ from simopt.optimization.init import GaussianInit
 
 @dataclass(frozen=True)
 class Timed:
-    """The time of one call.
+    """The measured time of one call of a function.
 
     Attributes
     ----------
     seconds : float
-        Median over calls.
+        Median time over calls.
     calls : int
         Number of calls in the median. The first call is a warm-up and does not count, unless it took so long
-        that it is the only one.
+        that no other call was made.
     """
 
     seconds: float
@@ -33,16 +33,18 @@ class Timed:
 
 @dataclass(frozen=True)
 class Cost:
-    """The time of one score, without the work on X that is done once.
+    """The time of one score of a measure, without the work on X that is done only once.
 
     Attributes
     ----------
     score : Timed
+        Time of the score without its gradient.
     gradient : Timed or None
-        The score with its gradient; None for a measure without a gradient.
+        Time of the score with its gradient; None for a measure without a gradient.
     samples, units : int
-        Of Y.
+        Number of samples and of units of Y.
     device, dtype : str
+        Where and in which precision the score was computed.
     threads : int
         Number of threads that torch uses on the CPU.
     """
@@ -56,7 +58,7 @@ class Cost:
     threads: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, times in seconds."""
+        """Return the attributes as JSON values. Times are in seconds."""
         plain = dict(vars(self))
         for name in ("score", "gradient"):
             timed_call = plain.pop(name)  # None without a gradient
@@ -65,23 +67,23 @@ class Cost:
 
 
 def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: float = 0.5) -> Cost:
-    """Time a score of random Y of the recording's shape, and a score with its gradient.
+    """Return the measured time of one score, with and without its gradient, of a random Y as large as X.
 
     Parameters
     ----------
     measure : Measure
     reference : Reference
-        On the device and in the dtype to be timed.
+        The recording X, on the device and in the dtype to be timed.
     repeats : int, >= 1
-        Number of timed calls after the warm-up.
+        Largest number of timed calls after the warm-up.
     seconds : float
-        No call is started that would end later than this if it took as long as the first. If that leaves no
-        timed call, the first call counts.
+        Time limit for all calls. A call is not started if it would end after the limit, assuming that it
+        takes as long as the first. If no call after the first is possible, the time of the first is returned.
 
     Raises
     ------
     InputError
-        The measure does not apply to this recording.
+        The measure cannot score this recording.
     """
     bound = measure.bind(reference)
     samples, units = reference.responses.shape
@@ -110,7 +112,20 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: f
 
 
 def timed(work: Callable[[], object], device: torch.device, repeats: int, seconds: float) -> Timed:
-    """Return the median time of the calls after the first, or the time of the first if it took too long."""
+    """Return the median time of calls of ``work`` after the first call.
+
+    If the first took so long that no other is possible within the limit, return the time of the first.
+
+    Parameters
+    ----------
+    work : callable
+    device : torch.device
+        The device on which ``work`` computes. Its queued work is awaited before a time is taken.
+    repeats : int
+        Largest number of calls after the first.
+    seconds : float
+        Time limit for all calls.
+    """
     begun = time.perf_counter()
     first = _once(work, device)
     taken: list[float] = []

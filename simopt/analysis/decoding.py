@@ -27,14 +27,16 @@ class Decoding:
     Attributes
     ----------
     accuracy : float
-        Mean over time bins and folds, in [0, 1]; for a continuous variable R2, which may be negative.
+        Share of correct predictions in [0, 1], as the mean over time bins and folds. For a continuous
+        variable it is R2, which may be negative.
     over_time : array, (time,)
-        Accuracy in each time bin; one value for responses without time.
+        Accuracy in each time bin. Responses without a time axis have a single bin.
     chance : float
-        Share of the most frequent class; 0 for a continuous variable.
+        Share of the most frequent class among the conditions; 0 for a continuous variable.
     classes : int
         Number of classes; 0 for a continuous variable.
     folds : int
+        Number of folds of the cross-validation.
     """
 
     accuracy: float
@@ -46,16 +48,19 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Plan:
-    """One variable and its folds, shared by all datasets with the same conditions.
+    """The labels of one variable and the folds in which they are decoded.
+
+    A plan depends on the conditions only, so one plan serves all datasets with the same conditions.
 
     Attributes
     ----------
     labels : array, (conditions,)
-        Class numbers, in the sorted order of the classes; or the values of a continuous variable.
+        For classes the index of each condition's class among the sorted classes; for a continuous variable
+        its values.
     splits : tuple of pairs of array
-        Indices of the training and the test conditions of each fold.
+        For each fold the indices of its training conditions and of its test conditions.
     chance, classes : float, int
-        As in :class:`Decoding`.
+        The same as in :class:`Decoding`.
     """
 
     labels: LabelArray
@@ -82,18 +87,20 @@ class Decoder:
         Inverse strength C of the penalty. The loss is ||w||^2 / 2 + C * summed log loss for classes, and
         ||w||^2 / 2 + C / 2 * summed squared errors for continuous variables.
     folds : int, >= 2
-        At most the number of conditions of the rarest class, and at most the number of groups if there are.
+        Number of folds. It must not exceed the number of conditions of the rarest class, nor the number of
+        groups if ``groups`` is given.
     seed : int
-        Of the shuffle that makes the folds.
+        Seed of the shuffle that assigns conditions to folds.
     max_iter : int, >= 1
-        Iterations of L-BFGS. A fit that has not converged by then is used as it is.
+        Largest number of iterations of L-BFGS. A fit that has not converged by then is used as it is.
     variables : sequence of str, optional
-        Along a run: the labels to decode. None: all except ``groups``.
+        Names of the labels to decode along a run. None: all labels except ``groups``.
     groups : str, optional
-        Along a run: the label whose values stay together in a fold.
+        Name of a label. In the decoding along a run, conditions with the same value of this label stay
+        together in a fold.
     score_step : float, >= 0
-        Along a run: decode the first and the last state, and each state at which a score has moved by this
-        much since the last decoded one. 0: every logged state.
+        Along a run, decode the first and the last state, and each state at which the score of a replicate
+        has moved by at least this much since the last decoded state. 0: decode every logged state.
     """
 
     standardize: bool = True
@@ -113,8 +120,8 @@ class Decoder:
         checks.at_least(self.score_step, 0, "score_step of the decoder")
         if isinstance(self.variables, str):
             raise InputError(
-                f"variables of the decoder is {self.variables!r}; it must be a list, for instance "
-                f"[{self.variables}]."
+                f"decoder.variables={self.variables} is not a list of labels; write "
+                f"decoder.variables=[{self.variables}]."
             )
 
     def decode(self, responses: FloatArray, labels: LabelArray, groups: LabelArray | None = None) -> Decoding:
@@ -130,25 +137,28 @@ class Decoder:
         Raises
         ------
         InputError
-            As :meth:`plan` and :meth:`carry_out`.
+            The labels or the groups cannot be decoded in these folds (see :meth:`plan`), or the responses
+            are not finite.
         """
         return self.carry_out(self.plan(labels, responses.shape[-2], groups), responses)
 
     def plan(self, labels: LabelArray, conditions: int, groups: LabelArray | None = None) -> Plan:
-        """Check labels and make their folds.
+        """Check the labels of a variable and return the plan of its decoding.
 
         Parameters
         ----------
         labels : array, (conditions,)
         conditions : int
-            Of the responses.
+            Number of conditions of the responses to decode from.
         groups : array, (conditions,), optional
+            Conditions with the same value stay together in a fold.
 
         Raises
         ------
         InputError
-            Labels or groups of another length; labels that are not finite, or all equal; a class with fewer
-            conditions than folds, or fewer groups than folds; a training fold with one class only.
+            The number of labels or groups is not the number of conditions; labels or groups are not finite;
+            all labels are equal; a class has fewer conditions than there are folds; there are fewer groups
+            than folds; or the training conditions of a fold have one class only.
         """
         labels = _per_condition(labels, conditions, "labels to decode")
         if groups is not None:
@@ -156,27 +166,27 @@ class Decoder:
             count = len(np.unique(groups))
             if count < self.folds:
                 raise InputError(
-                    f"there are {count} groups, fewer than the {self.folds} folds; {_fewer_folds(count)}"
+                    f"{self.folds} folds need as many groups, but there are {count}; {_fewer_folds(count)}"
                 )
         values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(values) < 2:
-            raise InputError(f"all {len(labels)} labels are {values[0]}: there is nothing to decode.")
+            raise InputError(f"all {len(labels)} labels are {values[0]}; decoding needs at least two values.")
         if is_continuous(labels):
             if conditions < 2 * self.folds:
                 raise InputError(
-                    f"{conditions} conditions are fewer than 2 for each of the {self.folds} folds; "
-                    f"{_fewer_folds(conditions // 2)}"
+                    f"{self.folds} folds need at least {2 * self.folds} conditions (2 per fold), but there "
+                    f"are {conditions}; {_fewer_folds(conditions // 2)}"
                 )
             return Plan(labels, self._splits(labels, groups, continuous=True), 0.0, 0)
         if counts.min() < self.folds:
             raise InputError(
-                f"class {values[counts.argmin()]} has {counts.min()} condition(s), fewer than the "
-                f"{self.folds} folds; {_fewer_folds(int(counts.min()))}"
+                f"{self.folds} folds need at least as many conditions of each class, but class "
+                f"{values[counts.argmin()]} has {counts.min()}; {_fewer_folds(int(counts.min()))}"
             )
         splits = self._splits(codes, groups, continuous=False)
         # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
-            raise InputError("a training fold has one class only, because groups and labels coincide.")
+            raise InputError("with these groups a fold has one class only to train on; choose other groups.")
         return Plan(codes, splits, float(counts.max() / counts.sum()), len(values))
 
     def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
@@ -185,6 +195,7 @@ class Decoder:
         Parameters
         ----------
         plan : Plan
+            A plan that :meth:`plan` returned for the conditions of these responses.
         responses : array, (conditions, units) or (time, condition, unit)
 
         Raises
@@ -262,7 +273,7 @@ class Decoder:
 
 
 def is_continuous(labels: LabelArray) -> bool:
-    """Return whether labels are decoded by regression; :class:`Decoder` states the rule."""
+    """Return whether labels are decoded by regression, by the rule that :class:`Decoder` states."""
     return bool(
         np.issubdtype(labels.dtype, np.floating)
         and len(np.unique(labels)) > _MOST_CLASSES
@@ -276,7 +287,7 @@ def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray
         array = array.astype(str)
     if array.shape != (conditions,):
         raise InputError(
-            f"{what} have shape {array.shape}; expected one for each of the {conditions} conditions."
+            f"{what} have shape {array.shape}; give one value for each of the {conditions} conditions."
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise InputError(
@@ -286,23 +297,23 @@ def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray
 
 
 def _fewer_folds(most: int) -> str:
-    return f"lower the folds of the decoder to {most}." if most >= 2 else "2 folds are the least."
+    return f"set decoder.folds={most}." if most >= 2 else "no fewer than 2 folds are possible."
 
 
 PUBLISHED = Decoder(standardize=False, max_iter=200)
-"""The decoder of the published runs (arXiv 2407.07059): no scaling, C = 1, 200 iterations, 5 folds. Its
-accuracy depends on the scale of the responses."""
+"""The decoder of the published runs (arXiv 2407.07059). It does not standardize the responses, so its
+accuracy depends on their scale. C is 1, and there are 200 iterations and 5 folds."""
 
 
 def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Decode each label of a dataset from the responses themselves.
+    """Return how well each label of a dataset is decoded from its own responses.
 
     Returns
     -------
     dict of dict
-        For each label ``accuracy`` and ``over_time`` (one value for each time bin) of the standard decoder,
-        ``accuracy_published`` of :data:`PUBLISHED`, ``chance``, ``classes`` and ``folds``; or the ``reason``
-        why the label cannot be decoded.
+        One dict for each label. It holds ``accuracy`` and ``over_time`` (a list over time bins) of the
+        standard decoder, ``accuracy_published`` of the decoder :data:`PUBLISHED`, ``chance``, ``classes`` and
+        ``folds`` (see :class:`Decoding`). If the label cannot be decoded, it holds only the ``reason``.
     """
     results: dict[str, dict[str, Any]] = {}
     for variable, labels in dataset.labels.items():
@@ -319,12 +330,14 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def standard_plan(labels: LabelArray, conditions: int) -> Plan:
-    """Return the plan of the standard decoder, with fewer than 5 folds if a class has fewer conditions.
+    """Return the plan of the standard decoder for a variable.
+
+    It has 5 folds, or fewer if a class has fewer than 5 conditions, or a continuous variable fewer than 10.
 
     Raises
     ------
     InputError
-        Labels that cannot be decoded.
+        The labels cannot be decoded in 2 or more folds (see :meth:`Decoder.plan`).
     """
     counts = np.unique(labels, return_counts=True)[1]
     fewest = len(labels) // 2 if is_continuous(labels) else int(counts.min())

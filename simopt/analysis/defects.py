@@ -1,4 +1,4 @@
-"""Rules that name what a dataset lacks of a recording: missing components, noise, labels, sample order."""
+"""Rules that name what is wrong with a dataset Y: PCs or labels of X that it lacks, noise, sample order."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import numpy.typing as npt
 from simopt.typing import FloatArray
 
 NEXT, MISSING_SHARE = 5, 0.8
-"""A PC counts as missing if it is not captured, but at least this share of the next so many weaker PCs is."""
+"""A PC counts as missing if Y does not capture it, but captures at least MISSING_SHARE of the NEXT PCs that
+follow it in order of descending variance."""
 UNDECODED = 0.25
-"""A variable counts as missing if accuracy gains less than this share of the recording's gain over chance."""
+"""A variable counts as missing if the accuracy of decoding from Y exceeds chance by less than this share of
+the amount by which the accuracy of decoding from the recording exceeds chance."""
 DECODABLE = 0.1
 """A variable is judged only if the recording's accuracy exceeds chance by at least this much."""
 FIT = 0.8
-"""A profile describes captured variance if it explains at least this share of its sum of squares about the
-mean."""
+"""A profile over PCs describes captured variance if it explains at least this share of the sum of squares of
+captured variance about its mean."""
 BY_CHANCE = 95.0
-"""Percentile of the null up to which a score does not tell Y from unrelated data."""
+"""A score up to this percentile of the null does not tell Y from unrelated data."""
 VACUOUS = 0.9
-"""If noise of Y's shape captures this much of every PC, captured variance is not informative."""
+"""If noise of Y's shape captures at least this share of every PC, captured variance is not informative."""
 STRUCTURED = 0.5
-"""Data with less than this share of the effective dimensions of noise are not noise."""
+"""Y is not noise if its number of effective dimensions is less than this share of that of noise."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,10 @@ class Defect:
     Attributes
     ----------
     kind : str
-        ``rows``, ``components``, ``noise``, ``truncated`` or ``label``.
+        ``rows`` (samples in another order), ``components`` (PCs are missing), ``noise`` (added noise, or only
+        noise), ``truncated`` (only the first PCs are captured) or ``label`` (a label cannot be decoded).
     text : str
-        What is wrong, with the numbers behind it.
+        What is wrong, as a sentence with numbers.
     """
 
     kind: str
@@ -44,21 +47,29 @@ class Defect:
 
 
 def noise_level(samples: int, units: int) -> float:
-    """Return the mean captured variance of every PC by noise, units / (samples - 1), at most 1."""
+    """Return how much variance of each PC noise captures on average: units / (samples - 1), at most 1."""
     # A random subspace of q of the n - 1 dimensions of centered samples holds on average q / (n - 1) of the
     # squared length of any fixed vector.
     return min(1.0, units / (samples - 1))
 
 
 def says_nothing(samples: int, units: int) -> bool:
-    """Return whether noise of this shape already captures nearly all variance of every PC."""
+    """Return whether captured variance says nothing: noise of this shape captures nearly all of every PC."""
     return noise_level(samples, units) >= VACUOUS
 
 
 def is_captured(captured: FloatArray, samples: int, units: int) -> npt.NDArray[np.bool_]:
-    """Return which PCs are captured: above the midpoint between the level of noise and 1, (K,).
+    """Return which PCs Y captures, as a bool array (K,).
 
-    If :func:`says_nothing` holds for the shape of Y, no PC counts as captured.
+    A PC is captured if its captured variance is at least the midpoint between :func:`noise_level` and 1. If
+    :func:`says_nothing` holds for the shape of Y, no PC counts as captured.
+
+    Parameters
+    ----------
+    captured : array, (K,)
+        Captured variance of each PC.
+    samples, units : int
+        Shape of Y.
     """
     if says_nothing(samples, units):
         return np.zeros(len(captured), dtype=bool)
@@ -81,17 +92,18 @@ def find(
     Parameters
     ----------
     variance_ratio : array, (K,)
-        Of the PCs of X.
+        Share of each PC of X in the variance of X.
     captured : array, (K,)
-        Their captured variance by Y.
+        Captured variance of each PC.
     samples, units : int
-        Of Y.
+        Shape of Y.
     percentiles : mapping of str to float
-        Percentile of each score of Y in its null, 0 to 100, by measure.
+        For each measure the percentile of the score of Y in the null, 0 to 100.
     dimensions : float
-        Participation ratio of Y, (sum lambda)^2 / sum lambda^2.
-    decoding : mapping of str to (accuracy of Y, accuracy of X, chance)
-        By variable.
+        Effective dimensions of Y: the participation ratio (sum lambda)^2 / sum lambda^2, where lambda are the
+        variances of the PCs of Y.
+    decoding : mapping of str to (float, float, float)
+        For each task variable the accuracy of decoding from Y, the accuracy of decoding from X, and chance.
     """
     # Data that no measure tells from unrelated data have one defect; the other rules would only list
     # symptoms.
@@ -103,8 +115,8 @@ def find(
         holes = _holes(mask)
         if len(holes):
             text = (
-                f"PC {_listed(holes)} of the recording missing, {variance_ratio[holes].sum():.1%} of its "
-                "variance, though weaker ones are captured."
+                f"PC {_listed(holes)} of the recording missing ({variance_ratio[holes].sum():.1%} of its "
+                "variance), although weaker PCs are captured."
             )
             defects.append(Defect("components", text))
         defects += _profile(variance_ratio, captured, noise_level(samples, units), holes)
@@ -120,17 +132,20 @@ def find(
 
 
 def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
-    """Tell shuffled samples from noise: a shuffle keeps the spectrum, and few data have that of noise."""
+    """Return the defect of a Y that scores like unrelated data: samples in another order, or noise.
+
+    Another order of samples does not change the spectrum of Y, and few data have a spectrum like noise.
+    """
     # Participation ratio of n x q independent entries: for the Marchenko-Pastur law with ratio q / n it is
     # q / (1 + q / n).
     noise = samples * units / (samples + units)
     if dimensions < STRUCTURED * noise:
         text = (
             "no score is above those of unrelated data, but Y is not noise: it has "
-            f"{dimensions:.1f} effective dimensions, noise has {noise:.0f}. Are its samples in another order?"
+            f"{dimensions:.1f} effective dimensions, noise has {noise:.0f}. Are Y's samples in another order?"
         )
         return Defect("rows", text)
-    return Defect("noise", "no score is above those of unrelated data, and Y itself looks like noise.")
+    return Defect("noise", "no score is above those of unrelated data, and Y looks like noise.")
 
 
 def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
@@ -174,7 +189,7 @@ def _profile(
     seen_up_to = int(breaks[left_steps.argmin()])
     text = (
         f"only the first {kept[seen_up_to]} of {len(captured)} PCs are captured, "
-        f"{ratio[:seen_up_to].sum():.1%} of the variance; the others only at the level of noise."
+        f"{ratio[:seen_up_to].sum():.1%} of the variance; noise captures as much of the other PCs as Y does."
     )
     return [Defect("truncated", text)]
 

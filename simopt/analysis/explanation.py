@@ -1,4 +1,4 @@
-"""The result of explaining a user's data against a recording, as values."""
+"""The result of comparing a user's data with a recording, as values."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "defects", "adv
 
 @dataclass(frozen=True)
 class Own:
-    """What the user's data themselves have of the recording.
+    """What the user's data capture of the recording.
 
     Attributes
     ----------
     captured : array, (K,)
         Captured variance of each PC of the recording.
     mask : array of bool, (K,)
-        Which PCs are captured.
+        Which PCs are captured; see :func:`simopt.analysis.defects.is_captured`.
     decoding : dict of float
-        Accuracy of each task variable.
+        Accuracy with which each task variable is decoded from the user's data.
     """
 
     captured: FloatArray
@@ -43,20 +43,22 @@ class Own:
 
 @dataclass(frozen=True)
 class Explained:
-    """One measure: the score and its null, and a dataset optimized to the same score.
+    """The result for one measure: the score of the user's data, and a dataset optimized to the same score.
 
     Attributes
     ----------
     standing : Standing
+        The score with its null and the noise ceiling.
     units : int
-        Of the optimized dataset.
+        Number of units of the optimized dataset.
     reading : Reading
-        What the optimized dataset has at the user's score.
+        What the optimized dataset captures at the user's score.
     good : dict of GoodScore
-        By task variable.
+        For each task variable the score from which on it is decodable.
     run : Path or None
-        File of the optimization.
+        File of the run that optimized the dataset; None if it is not stored.
     verdict : Verdict
+        Whether the measure is informative on this recording.
     """
 
     standing: Standing
@@ -74,20 +76,25 @@ class Explanation:
     Attributes
     ----------
     dataset, source : str
-        Of the recording.
+        Name of the recording, and ``real`` or ``surrogate``.
     shape : tuple of int
-        Of its responses.
+        Shape of the responses of the recording.
     units : int
-        Of the user's data.
+        Number of units of the user's data.
     variance_ratio : array, (K,)
+        Share of each PC in the variance of the recording.
     reference : dict of dict
-        Decoding from the recording, by task variable.
+        For each task variable how well it is decoded from the recording.
     own : Own
+        What the user's data capture of the recording.
     explained : list of Explained
+        The results for each measure.
     no_ceiling : str
         Why there is no noise ceiling; empty if there is one.
     defects : list of Defect
+        What is wrong with the user's data.
     advice : list of str
+        Sentences on which measure to use.
     """
 
     dataset: str
@@ -104,11 +111,11 @@ class Explanation:
 
     @property
     def samples(self) -> int:
-        """The number of samples."""
+        """Number of samples of the recording."""
         return math.prod(self.shape[:-1])
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; PCs are numbered from 1."""
+        """Return the comparison as JSON values. The first PC has the number 1."""
         reference = {
             variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES}
             for variable, facts in self.reference.items()

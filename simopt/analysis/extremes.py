@@ -18,26 +18,28 @@ from simopt.typing import FloatArray, LabelArray
 
 @dataclass(frozen=True)
 class Extremes:
-    """Captured variance and decoding of extreme Y; the second axis is (minimum, maximum).
+    """Captured variance and decoding of the datasets with extreme scores at L levels.
+
+    The second axis of each array has two entries: the dataset of minimal and the dataset of maximal score.
 
     Attributes
     ----------
     captured : array, (L, 2, K)
-        R2 of each PC of X predicted from Y; NaN if there is no Y.
+        Captured variance of each PC of X; NaN where no dataset was found.
     decoding : dict of array, (L, 2)
-        Accuracy of each label, R2 of continuous ones; empty if no labels were requested.
+        For each label the accuracy of decoding it (R2 if it is continuous). Empty if no labels were given.
     """
 
     captured: FloatArray
     decoding: dict[str, FloatArray] = field(default_factory=dict)
 
     def half_captured(self, spectrum: FloatArray) -> FloatArray:
-        """Return the share of X's variance in PCs with captured variance of at least 1/2, (L, 2).
+        """Return the share in the variance of X of the PCs with captured variance of at least 1/2, (L, 2).
 
         Parameters
         ----------
         spectrum : array, (K,)
-            Variances of X's PCs, in any unit.
+            Variances of the PCs of X, in any unit.
         """
         share: FloatArray = (np.nan_to_num(self.captured) >= 0.5) @ (spectrum / spectrum.sum())
         return np.where(np.isnan(self.captured[..., 0]), np.nan, share)
@@ -49,15 +51,18 @@ def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = Mapping
     Parameters
     ----------
     Y : Tensor, (L, 2, n, q)
-        At L levels the datasets of minimal and of maximal score; NaN if there is none.
+        For each of L levels the dataset of minimal score and the dataset of maximal score. All entries of a
+        dataset that was not found are NaN.
     X : array, (n, p) or (time, condition, unit)
+        The recording.
     labels : mapping of array over conditions
-        Decoded with :func:`simopt.analysis.decoding.standard_plan`, as those of the recording are.
+        Labels to decode in the folds of :func:`simopt.analysis.decoding.standard_plan`. The labels of the
+        recording are decoded in the same folds.
 
     Raises
     ------
     InputError
-        Labels that cannot be decoded.
+        A label cannot be decoded.
     """
     *time, conditions, units = X.shape
     # Float64, whatever dtype the search used.

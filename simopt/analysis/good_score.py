@@ -14,20 +14,23 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 SHARE = 0.9
-"""A variable counts as decodable once accuracy has gained this share of the recording's gain over chance."""
+"""A variable counts as decodable from Y once the accuracy exceeds chance by this share of the amount by which
+the accuracy of decoding from the recording exceeds chance."""
 
 
 @dataclass(frozen=True)
 class GoodScore:
-    """The score from which on a variable can be decoded nearly as well as from the recording.
+    """The good score of a variable: from it on, the variable can be decoded from Y nearly as well as from X.
 
     Attributes
     ----------
     variable : str
+        Name of the task variable.
     level : float
-        The accuracy that counts as decodable.
+        The accuracy from which on the variable counts as decodable; see :func:`decodable`.
     per_seed : array, (R,)
-        The good score of each replicate; NaN if it never reached the level.
+        The score at which the accuracy of each replicate first reached ``level``; NaN for a replicate whose
+        accuracy never reached it.
     """
 
     variable: str
@@ -36,12 +39,15 @@ class GoodScore:
 
     @property
     def never(self) -> int:
-        """Number of replicates that never reached the level."""
+        """Number of replicates whose accuracy never reached ``level``."""
         return int(np.isnan(self.per_seed).sum())
 
     @property
     def score(self) -> float:
-        """The median over replicates; NaN if it falls on a replicate that never reached the level."""
+        """The median over replicates. A replicate that never reached ``level`` counts as the largest value.
+
+        If the median falls on such a replicate, it is NaN.
+        """
         # np.median would be NaN for any NaN. Sorted to the end, as larger than every score, NaN counts as one
         # value among others.
         ordered = np.sort(self.per_seed)
@@ -50,17 +56,20 @@ class GoodScore:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The smallest and the largest over replicates; the largest is NaN if one never reached the level."""
+        """The smallest and the largest score over replicates.
+
+        The largest is NaN if the accuracy of any replicate never reached ``level``.
+        """
         return float(np.fmin.reduce(self.per_seed)), float(np.max(self.per_seed))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; null for never."""
+        """Return the good score as JSON values. Scores that were never reached are null."""
         shown = {"level": self.level, "score": self.score, "per_seed": self.per_seed}
         plain: dict[str, Any] = checks.as_plain(shown)
         return plain
 
     def worded(self) -> str:
-        """Return it as a short text, for instance ``0.812 (0.790 to 0.840)``."""
+        """Return the good score as a short text: the median and the interval, ``0.812 (0.790 to 0.840)``."""
         count, (low, high) = len(self.per_seed), self.interval
         if np.isnan(self.score):
             return "never" if self.never == count else f"never in {self.never} of {count}"
@@ -69,30 +78,34 @@ class GoodScore:
 
 
 def decodable(chance: float, reference: float) -> float:
-    """Return the accuracy that counts as decodable, chance + SHARE * (reference - chance)."""
+    """Return the accuracy from which on a variable counts as decodable.
+
+    It is chance + SHARE * (reference - chance), where ``reference`` is the accuracy of decoding from X.
+    """
     return chance + SHARE * (reference - chance)
 
 
 def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference: float) -> FloatArray:
-    """Return the score at which accuracy first reaches :func:`decodable`, (R,); NaN if never.
+    """Return the score at which the accuracy of each replicate first reaches :func:`decodable`, (R,).
 
-    Scores between decoded states are interpolated linearly.
+    The score is interpolated linearly between decoded states. It is NaN for a replicate whose accuracy never
+    reaches the level.
 
     Parameters
     ----------
     score, accuracy : array, (D, R)
-        At D decoded states of R replicates.
+        Score and accuracy at D decoded states of R replicates.
     chance, reference : float
-        Accuracy of guessing, and of decoding from the recording itself.
+        Accuracy of guessing, and accuracy of decoding from the recording itself.
 
     Raises
     ------
     InputError
-        The recording itself is not decoded above chance.
+        The accuracy of decoding from the recording does not exceed chance.
     """
     if reference <= chance:
         raise InputError(
-            f"the recording itself is decoded at {reference:.3f}, chance is {chance:.3f}: no score is good."
+            f"accuracy {reference:.3f} of decoding from the recording is not above chance, {chance:.3f}."
         )
     # first_passage expects values (D, R, K): one level for each replicate, K = 1.
     level = np.full((score.shape[1], 1), decodable(chance, reference))
@@ -100,7 +113,7 @@ def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference
 
 
 def good_scores(run: Run) -> dict[str, GoodScore]:
-    """Return the good scores of all variables that are decoded from the recording above chance."""
+    """Return the good score of each variable that can be decoded from the recording above chance, by name."""
     scores = {}
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]

@@ -34,15 +34,15 @@ class Invariance:
     Attributes
     ----------
     kind : str
-        One of :data:`simopt.measures.base.INVARIANCES`.
+        The kind of transformation, one of :data:`simopt.measures.base.INVARIANCES`.
     side : str
-        X or Y.
+        The dataset that is transformed, ``X`` or ``Y``.
     change : float
-        Largest absolute change of the score over the draws; NaN if a score is not finite.
+        Largest absolute change of the score over all draws; NaN if a score is not finite.
     holds : bool
-        Whether the change is at most rounding.
+        Whether the score is invariant: the change is not larger than rounding (:data:`EXACT`).
     declared : bool or None
-        Whether the measure declares the invariance; None if it declares nothing (a user's function).
+        Whether the measure declares that it is invariant. None for a user's function, which declares nothing.
     """
 
     kind: str
@@ -53,19 +53,20 @@ class Invariance:
 
     @property
     def agrees(self) -> bool:
-        """Whether the test agrees with the declaration, or nothing is declared."""
+        """Whether the test agrees with what the measure declares. True if it declares nothing."""
         return self.declared is None or self.declared == self.holds
 
 
 def invariances(measure: Measure) -> list[Invariance]:
-    """Test every kind of transformation of X and of Y on random related data, in float64.
+    """Test which transformations of X and of Y leave the score of a measure unchanged.
 
-    Each kind is drawn :data:`DRAWS` times, together with a pair of 30 samples, 5 units of X and 4 of Y.
+    Each kind of transformation is tested :data:`DRAWS` times in float64. Each test draws a transformation and
+    two related datasets, X (30, 5) and Y (30, 4).
 
     Raises
     ------
     InputError
-        The measure does not apply to such data.
+        The measure cannot score data of these shapes.
     """
     declared = {"X": measure.facts.invariant_x, "Y": measure.facts.invariant_y}
     results = []
@@ -99,26 +100,25 @@ def _largest_change(measure: Measure, kind: str, side: str) -> tuple[float, floa
 
 
 def related(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return X (30, 5) and Y (30, 4), a random linear map of X plus noise."""
+    """Return a random X (30, 5), and Y (30, 4) that is a random linear map of X plus noise."""
     X = _draw(rng, _SAMPLES, _X_UNITS) * torch.tensor(_SPECTRUM, dtype=torch.float64)
     return X, X @ _draw(rng, _X_UNITS, _Y_UNITS) + _draw(rng, _SAMPLES, _Y_UNITS)
 
 
 def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return A (n, p) under a random transformation of its units.
+    """Return A (n, p) after a random transformation of its units.
 
     Parameters
     ----------
     kind : str
-        One of :data:`simopt.measures.base.INVARIANCES`.
-    A : Tensor, (n, p)
-        In float64.
+        The kind of transformation, one of :data:`simopt.measures.base.INVARIANCES`.
+    A : Tensor of float64, (n, p)
     rng : Generator
 
     Raises
     ------
     InputError
-        No such kind.
+        ``kind`` is none of these kinds.
     """
     checks.one_of(kind, INVARIANCES, "transformation")
     p = A.shape[1]

@@ -34,14 +34,16 @@ Between the bounds, so many are used that together they have 1000 PCs."""
 
 @dataclass(frozen=True)
 class Null:
-    """The scores of one measure on data unrelated to the recording.
+    """The scores of one measure on random data that are unrelated to the recording.
 
     Attributes
     ----------
     kind : {"unrelated", "shuffled", "gaussian"}
+        How the data were drawn; see :func:`nulls`.
     scores : array, (draws,)
+        One score for each draw.
     larger_is_closer : bool
-        False for distances.
+        True for similarities, False for distances.
     """
 
     kind: str
@@ -55,23 +57,25 @@ class Null:
 
     @property
     def end(self) -> float:
-        """The 95th percentile of the null (of a distance the 5th), interpolated linearly."""
+        """The 95th percentile of the scores (for a distance the 5th), interpolated linearly."""
         return float(np.quantile(self.scores, _LEVEL if self.larger_is_closer else 1 - _LEVEL))
 
     def percentile(self, score: float) -> float:
-        """Return the percentile of a score in the null, in (0, 100); large values are close to X.
+        """Return the percentile of a score in the null, in (0, 100). A large percentile means close to X.
 
-        With b draws less close and t ties it is 100 (b + t / 2 + 1 / 2) / (draws + 1): the middle of the
-        ranks that the score can have among draws + 1 values. If the score is itself a draw of the null, it is
-        uniformly distributed over its levels. NaN if the score, or any score of the null, is NaN.
+        If b draws are less close to X than the score and t draws have the same score, the percentile is
+        100 (b + t / 2 + 1 / 2) / (draws + 1). This is the middle of the ranks that the score can have among
+        draws + 1 values. The percentile of a score that is itself a draw of the null is uniformly distributed
+        over its possible values. It is NaN if the score, or any score of the null, is NaN.
         """
         ties = float((self.scores == score).sum())
         return 100 * (self._less_close(score) + ties / 2 + 0.5) / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
-        """Return the p-value of a score: (c + 1) / (draws + 1), with c draws at least as close.
+        """Return the p-value of a score: (c + 1) / (draws + 1), where c draws are at least as close to X.
 
-        It is valid for any number of draws and never 0. NaN if the score, or any score of the null, is NaN.
+        The p-value is valid for any number of draws, and never 0. It is NaN if the score, or any score of the
+        null, is NaN.
 
         References
         ----------
@@ -98,51 +102,56 @@ def nulls(
     conditions: int | None = None,
     observe: OnStep = lambda done, total: None,
 ) -> dict[str, dict[str, Null]]:
-    """Score random data that are unrelated to X but resemble Y.
+    """Return the scores of random data that are unrelated to X but resemble Y.
 
-    ``unrelated``: data with exactly the spectrum of Y. With Y = U S V' after centering, U is replaced by a
-    Haar-distributed matrix with orthonormal columns orthogonal to the constant vector; S, V and the mean
-    stay.
+    There are three kinds of random data:
 
-    ``shuffled``: the samples of Y in random order.
+    - ``unrelated`` data have exactly the spectrum of Y. The centered Y has the singular value decomposition
+      U S V'. U is replaced by a Haar-distributed matrix with orthonormal columns that sum to zero. S, V and
+      the mean of Y are kept.
+    - ``shuffled`` data are the samples of Y in random order.
+    - ``gaussian`` data are independent Gaussian samples with the mean and the PCs of Y. Their population
+      variances are chosen such that as many samples as Y has show the spectrum of Y on average
+      (:func:`deconvolve`). Using the sample variances of Y instead would spread the spectrum twice: once in
+      Y, and again in each draw.
 
-    ``gaussian``: independent Gaussian samples with the mean and the PCs of Y. Their population variances are
-    chosen such that samples of this size have the spectrum of Y on average (:func:`deconvolve`). Using the
-    sample variances of Y instead would spread the spectrum twice: once in Y, and again in each draw.
-
-    For independent Gaussian samples unrelated to X, the percentile of Y is uniform under ``unrelated`` and
-    ``shuffled`` by symmetry, whatever X is, and approximately so under ``gaussian``. Samples that depend on
-    each other, such as time bins, are not exchangeable: give ``conditions``, and use only ``shuffled``.
+    If the samples of Y are independent, Gaussian and unrelated to X, the percentile of Y in the null is
+    uniformly distributed. This holds exactly for ``unrelated`` and ``shuffled`` by symmetry, whatever X is,
+    and approximately for ``gaussian``. Samples that depend on each other, such as successive time bins, are
+    not exchangeable. For them give ``conditions``, and use only ``shuffled``.
 
     Parameters
     ----------
     X : array, tensor or Reference, (samples, units) or (time, condition, unit)
-        The recording; a Reference must be in float64.
+        The recording. A Reference must be in float64.
     Y : array or tensor, (samples, units) or (time, condition, unit)
-        The same samples in the same order.
+        Data with the same samples as X, in the same order.
     measures : sequence of Measure
-        With different names. All of them score the same draws.
+        Measures with different names. All of them score the same draws.
     kinds : sequence of {"unrelated", "shuffled", "gaussian"}
-        The draws of one kind do not depend on the other kinds in the list.
+        The kinds of data to draw. The draws of one kind do not depend on which other kinds are drawn.
     draws : int, >= 1
         Number of draws of each kind.
     seed : int
     conditions : int or None
-        Shuffle this many conditions with all their time bins together (samples are time x condition, time
-        outermost), which keeps each time course and its autocorrelation. None: the number of conditions of a
-        3-D Y; for a 2-D Y every sample is shuffled separately.
+        Number of conditions that ``shuffled`` permutes. Each condition is moved with all its time bins, which
+        keeps its time course and the autocorrelation. The samples of a 2-D Y must then be time x condition,
+        time outermost. None: the number of conditions of a 3-D Y; the samples of a 2-D Y are shuffled one by
+        one.
     observe : function of (done, total)
-        Called before each batch with the number of draws scored so far, over all kinds.
+        Called before each batch with the number of draws scored so far and the number of all draws, both over
+        all kinds.
 
     Returns
     -------
-    dict of dict of Null, by name of the measure and kind
+    dict of dict of Null
+        The outer keys are names of measures, the inner keys are kinds.
 
     Raises
     ------
     InputError
-        Invalid data, or a number of conditions that does not divide the samples. A measure
-        that cannot score X and Y raises its own error before anything is drawn.
+        X or Y is invalid, the number of samples is no multiple of ``conditions``, or a measure cannot score X
+        and Y. All this is checked before data are drawn.
     """
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
     reference = X if isinstance(X, Reference) else Reference.of(x)
@@ -153,7 +162,7 @@ def nulls(
         if len(y) % conditions:
             raise InputError(
                 f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
-                "number of conditions that divides the samples, or none to shuffle single samples."
+                "number of conditions that divides the samples, or leave it out to shuffle single samples."
             )
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:
@@ -218,8 +227,14 @@ def stream(seed: int, number: int) -> np.random.Generator:
     """Return a random generator for nulls and ceilings.
 
     A user may have drawn the recording itself with ``default_rng(seed)``, which gives the same numbers as
-    ``default_rng([seed, 0])``. The key makes the seed differ from both; else a null could repeat the
-    recording.
+    ``default_rng([seed, 0])``. A null with these numbers could repeat the recording. So a fixed key is part
+    of the seed of this generator.
+
+    Parameters
+    ----------
+    seed : int
+    number : int
+        Number of the stream. Streams with different numbers are independent.
     """
     return np.random.default_rng([seed, number, _STREAM_KEY])
 
@@ -227,21 +242,23 @@ def stream(seed: int, number: int) -> np.random.Generator:
 def deconvolve(
     observed: FloatArray, simulate: Callable[[FloatArray], FloatArray], total: float, steps: int
 ) -> FloatArray:
-    """Return variances lambda (k,) with a given sum whose simulated spectrum resembles an observed one.
+    """Return variances lambda (k,) whose simulated spectrum resembles an observed spectrum.
 
-    The iteration starts at the observed spectrum: lambda_i <- lambda_i * observed_i / simulated_i, then
-    rescaled to the sum. It is the multiplicative update of Richardson-Lucy deconvolution. Only a few steps
-    are used: a single observed spectrum is not an expected spectrum of any variances, and many steps would
-    fit its sampling noise.
+    The iteration starts at the observed spectrum. Each step sets lambda_i to lambda_i * observed_i /
+    simulated_i, and rescales lambda to the sum ``total``. This is the multiplicative update of
+    Richardson-Lucy deconvolution. Only a few steps are used, because many would fit the sampling noise of the
+    observed spectrum.
 
     Parameters
     ----------
-    observed : array, (k,), descending
+    observed : array, (k,)
+        The observed spectrum, in descending order.
     simulate : function
-        Returns the expected spectrum (k,), descending, for variances (k,).
+        Returns for variances (k,) the spectrum (k,) that is expected on average, in descending order.
     total : float
-        Sum of the variances.
+        Sum of the returned variances.
     steps : int
+        Number of steps of the iteration.
 
     References
     ----------
@@ -264,18 +281,18 @@ def nonzero_svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]
 
 
 def eigenvalues(gram: FloatArray) -> FloatArray:
-    """Return the eigenvalues of symmetric matrices (..., k, k), descending, (..., k)."""
+    """Return the eigenvalues (..., k) of symmetric matrices (..., k, k), in descending order."""
     values: FloatArray = np.asarray(torch.linalg.eigvalsh(torch.from_numpy(gram)).flip(-1))
     return values
 
 
 def haar(drawn: FloatArray) -> FloatArray:
-    """Return Haar-distributed matrices with orthonormal columns of mean 0, (..., n, k).
+    """Return Haar-distributed matrices (..., n, k) whose columns are orthonormal and have mean 0.
 
     Parameters
     ----------
     drawn : array, (..., n, k)
-        Independent standard normal entries, k < n.
+        Matrices of independent standard normal entries, with k < n.
 
     References
     ----------
@@ -285,10 +302,11 @@ def haar(drawn: FloatArray) -> FloatArray:
 
 
 def orthonormal(drawn: Tensor) -> Tensor:
-    """Return the Q of A = QR, (..., n, k), with a positive diagonal of R.
+    """Return the matrix Q (..., n, k) of the decomposition A = QR in which R has a positive diagonal.
 
-    QR is unique only then. LAPACK's signs depend on the entries, and its Q of a normal A is not
-    Haar-distributed until the signs are moved from R to Q.
+    Without this condition on R the decomposition is not unique. LAPACK chooses signs that depend on the
+    entries of A. Its Q of a matrix with normal entries becomes Haar-distributed only if the signs of the
+    diagonal of R are moved to Q.
     """
     left, right = torch.linalg.qr(drawn)
     columns: Tensor = left * right.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]

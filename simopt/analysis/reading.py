@@ -1,4 +1,4 @@
-"""A run at one score: what the optimized dataset has of the recording when it reaches it."""
+"""A run at one score: what the optimized dataset Y captures of the recording when it reaches the score."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Reading:
-    """A run at one score, as the mean over replicates.
+    """What Y captures at one score of a run, as the mean over replicates.
 
     Attributes
     ----------
     score : float
+        The score.
     start, end : float
-        Scores of the noise at the start of the run, and of its last state.
+        The score of the noise at the start of the run, and the score of the last state.
     steps : float
-        Number of updates until the score was reached, median over replicates; NaN if one never reached it.
+        Number of updates until the score was reached, as the median over replicates; NaN if any replicate
+        never reached it.
     captured : array, (K,)
         Captured variance of each PC of the recording at this score.
     half : array of bool, (K,)
-        Which PCs are half captured at this score in more than half of the replicates.
+        Whether more than half of the replicates have captured half of each PC at this score or before; see
+        :func:`simopt.optimization.trajectory.half_capture`.
     decoding : dict of float
-        Accuracy of each task variable at this score.
+        Accuracy with which each task variable is decoded from Y at this score.
     """
 
     score: float
@@ -41,22 +44,24 @@ class Reading:
 
     @property
     def reached(self) -> bool:
-        """Whether every replicate reached this score. One that did not is read at its last state."""
+        """Whether every replicate reached this score. Other replicates count with their last states."""
         return not np.isnan(self.steps)
 
     @property
     def below_noise(self) -> bool:
-        """Whether the noise at the start already scores as much."""
+        """Whether the noise at the start of the run already has this score."""
         return self.steps == 0
 
 
 def read_at(run: Run, score: float, sign: int = 1) -> Reading:
-    """Return a run at the point where each replicate first reached a score, interpolated linearly.
+    """Return what Y captures in a run where each replicate first reached a score.
+
+    Values are interpolated linearly between logged states.
 
     Parameters
     ----------
     run : Run
-        With at least one logged state.
+        A run with at least one logged state.
     score : float
     sign : int
         1 for a similarity, -1 for a distance.
@@ -106,7 +111,11 @@ def _first_passage(scores: FloatArray, score: float, sign: int) -> tuple[np.ndar
 
 
 def median_half_capture(run: Run) -> FloatArray:
-    """Return the half captures of a finished run, (K,), as medians over replicates; NaN for never."""
+    """Return the score at which Y first captures half of each PC in a finished run, (K,).
+
+    It is the median over replicates. A replicate that never captures half of a PC counts as the largest
+    value. If the median falls on such a replicate, it is NaN.
+    """
     # Never counts as later than every score, so a PC that most replicates capture has a finite median.
     half = np.where(np.isnan(run.half_capture), np.inf, run.half_capture)  # type: ignore[arg-type]
     middle: FloatArray = np.median(half, axis=0)

@@ -31,7 +31,7 @@ class RunDecoding:
     Raises
     ------
     InputError
-        The dataset has no labels, lacks a requested one, or has one that the decoder refuses.
+        The dataset has no labels, a label that the decoder names is missing, or the decoder refuses a label.
     """
 
     def __init__(self, decoder: Decoder, dataset: Dataset) -> None:
@@ -44,7 +44,14 @@ class RunDecoding:
         self._reference: dict[str, Decoding] = {}
 
     def observe(self, state: State, Y: Tensor) -> None:
-        """Decode a logged state with Y (R, samples, units), if its score has moved by ``score_step``."""
+        """Decode a logged state if its score has moved by at least ``decoder.score_step``.
+
+        Parameters
+        ----------
+        state : State
+        Y : Tensor, (R, samples, units)
+            The synthetic datasets of this state.
+        """
         if not self._thinning.keeps(state):
             return
         if not self._reference:
@@ -57,7 +64,7 @@ class RunDecoding:
             rows.append([decodings[variable].accuracy for decodings in decoded])
 
     def restore(self, run: Run) -> None:
-        """Continue from the decoded states of a run that is resumed."""
+        """Take over the states that were already decoded in a run that is resumed."""
         self._step = run.decoding_step.tolist()
         if not self._step:
             return
@@ -67,7 +74,10 @@ class RunDecoding:
         self._reference = self.decode(self.dataset.responses)
 
     def results(self) -> dict[str, Array]:
-        """Return the datasets of the run file by path; none before the first state is decoded."""
+        """Return the HDF5 datasets of the decoding by their paths in the run file.
+
+        Before the first state is decoded, the dict is empty.
+        """
         if not self._reference:
             return {}
         datasets = layout.DECODING_STEP.at(self._step)
@@ -79,27 +89,44 @@ class RunDecoding:
         return datasets
 
     def decode(self, responses: FloatArray) -> dict[str, Decoding]:
-        """Decode all variables from responses with the conditions (and time bins) of the recording."""
+        """Decode all variables from responses.
+
+        Parameters
+        ----------
+        responses : array, (conditions, units) or (time, condition, unit)
+            Responses to the conditions of the recording, in the same order.
+
+        Returns
+        -------
+        dict of Decoding, by name of the variable
+        """
         return {variable: self.decoder.carry_out(plan, responses) for variable, plan in self.plans.items()}
 
 
 def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
-    """Return the decoding of a run from the node ``decoder`` of its configuration.
+    """Return the decoding along a run that its configuration asks for.
+
+    Parameters
+    ----------
+    node : mapping
+        The configuration node ``decoder``: a dict with ``_target_`` and options.
+    dataset : Dataset
+        The recording, with labels.
 
     Raises
     ------
     InputError
-        As :class:`RunDecoding`; or an option of the decoder is invalid.
+        An option of the decoder is invalid, or :class:`RunDecoding` refuses the dataset.
     """
     return RunDecoding(catalogue.build(node, "decoder", Decoder), dataset)
 
 
 def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
-    """Check the labels to decode, and return their folds: the same in every state, so that states compare."""
+    """Check the labels to decode and return their plans, whose folds are the same for all states of a run."""
     labels = dataset.labels
     if not labels:
         raise InputError(
-            f"decoder: {dataset.name} has no labels to decode; add labels to it, or use decoder=none."
+            f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
     chosen = [name for name in labels if name != decoder.groups]
     if decoder.variables is not None:
@@ -107,13 +134,13 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
     for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
         checks.one_of(name, labels, f"label of {dataset.name}")
     if not chosen:
-        raise InputError("decoder: there is no variable to decode; name some with decoder.variables=[NAME].")
+        raise InputError("decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].")
     groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:
         # Labels name datasets beside ``step`` in the group of the file.
         if name == "step" or "/" in name or name.strip(".") == "":
-            raise InputError(f"label {name!r} cannot name a dataset of the run file; rename it to decode it.")
+            raise InputError(f"decoder: a run file cannot store label {name!r}; give it another name.")
         try:
             plans[name] = decoder.plan(labels[name], dataset.responses.shape[-2], groups)
         except InputError as error:

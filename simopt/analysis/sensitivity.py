@@ -27,22 +27,24 @@ class Sensitivities:
     Attributes
     ----------
     dataset, source : str
-        For a spectrum without a recording: the name of its file, and ``spectrum``.
+        Name of the recording, and ``real`` or ``surrogate``. If only a spectrum was given: the name of its
+        file, and ``spectrum``.
     perturbation : str
-        Kind of change of each PC.
+        How each PC was changed.
     strengths : list of S floats
-        Strengths of the perturbation, in its own unit (degrees for a rotation).
+        Strengths of the perturbation, in the unit of its kind (degrees for a rotation).
     seeds : int
-        Number of experiments, R.
+        Number R of experiments.
     variance_ratio : array, (K,)
+        Share of each PC in the variance of the recording.
     curves : list of Sensitivity
-        One for each measure.
+        The sensitivities of each measure.
     skipped : dict of str
-        The reason for each measure that does not apply.
+        For each measure that cannot score the recording the reason why.
     path : Path or None
-        Of the stored result; a spectrum alone is not stored.
+        Path of the stored result; None for a spectrum, whose results are not stored.
     how : str
-        ``done`` or ``found``.
+        ``done`` if the result was computed now, ``found`` if it was read from its file.
     """
 
     dataset: str
@@ -57,7 +59,10 @@ class Sensitivities:
     how: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON values. Curves are lists over PCs for one strength, lists of such lists for several."""
+        """Return the sensitivities as JSON values.
+
+        A curve is a list over PCs. For several strengths it holds one such list for each strength.
+        """
         plain: dict[str, Any] = checks.as_plain(
             {
                 "dataset": self.dataset,
@@ -88,7 +93,7 @@ def _curve(curve: Sensitivity) -> dict[str, Any]:
 
 
 def content(result: Sensitivities) -> Stored:
-    """Return the content of the file of a result."""
+    """Return the content of the file that stores a result."""
     arrays = {"reference/pc_variance": Array(result.variance_ratio, "K")}
     groups = {}
     for curve in result.curves:
@@ -111,12 +116,12 @@ def content(result: Sensitivities) -> Stored:
 
 
 def read(path: Path) -> Sensitivities:
-    """Return a stored result.
+    """Return the result that a file holds.
 
     Raises
     ------
     StorageError
-        The file is not a readable result.
+        The file cannot be read, or does not hold sensitivities.
     """
     return analysis.read(path, ANALYSIS, lambda stored: _result(stored, path))
 

@@ -20,10 +20,11 @@ class Standing:
     measure : str
     score : float
     null : dict of Null
-        By kind; empty if none was drawn.
+        The nulls by their kinds; empty if none was drawn.
     ceiling : Ceiling or None
+        The noise ceiling of the recording for this measure; None if it is not known.
     degenerate : str or None
-        Why the score means nothing for data of these shapes, if the measure says so.
+        Why the score means nothing for data of these shapes; None if it has a meaning.
     """
 
     measure: str
@@ -34,16 +35,16 @@ class Standing:
 
     @property
     def percentile(self) -> float:
-        """Percentile of the score in the null of unrelated data, 0 to 100; NaN if none was drawn."""
+        """Percentile of the score in the null of unrelated data, 0 to 100; NaN if no null was drawn."""
         return self.null["unrelated"].percentile(self.score) if self.null else math.nan
 
     @property
     def end(self) -> float:
-        """The null's 95th percentile (of a distance the 5th); NaN if no null was drawn."""
+        """The 95th percentile of the null (for a distance the 5th); NaN if no null was drawn."""
         return self.null["unrelated"].end if self.null else math.nan
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON values; facts that are not known are left out."""
+        """Return the score, null and ceiling as JSON values. What is not known is left out."""
         facts: dict[str, Any] = {"score": self.score}
         if self.degenerate is not None:
             facts["degenerate"] = self.degenerate

@@ -12,18 +12,20 @@ from simopt.measures.moments import Moments, Reference
 def captured_variance(moments: Moments) -> Tensor:
     """Return the captured variance of every PC of X, (..., K).
 
-    R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, where x_i (n,) holds the scores of PC i and b_i (q,) is its
-    least-squares regression on the centered Y. It is 1 for every PC when Y has at least n - 1 units.
+    The captured variance of PC i is the R2 of its linear regression on the centered Y,
+    R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, where x_i (n,) are the scores of PC i and b_i (q,) are the
+    least-squares coefficients. It is 1 for every PC if the columns of Y span all n - 1 dimensions of centered
+    samples, as those of noise with n - 1 units do.
 
     Parameters
     ----------
     moments : Moments
-        Of Y (..., n, q) and a recording with K PCs of nonzero variance.
+        The moments of Y (..., n, q) and of a recording with K PCs of nonzero variance.
 
     Returns
     -------
     Tensor, (..., K)
-        In [0, 1], for each PC in order of descending variance, without a gradient.
+        Numbers in [0, 1] for the PCs in order of descending variance. They have no gradient.
 
     References
     ----------

@@ -16,21 +16,22 @@ _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
-    """Return the torch device and dtype that two names stand for.
+    """Return the torch device and the torch dtype with the given names.
 
     Parameters
     ----------
     device : str
-        A torch device; or ``auto``: the first of cuda, mps and cpu that exists and can compute in ``dtype``.
+        Name of a torch device, or ``auto`` for the first of cuda, mps and cpu that exists and can compute in
+        ``dtype``.
     dtype : {"float32", "float64"}
     tf32 : bool
-        Whether the run will use :func:`matrix_products` in TF32.
+        Whether the run will multiply float32 matrices in TF32 (see :func:`matrix_products`).
 
     Raises
     ------
     InputError
-        There is no such device or dtype; the device cannot compute in the dtype; or TF32 is requested for
-        float64 or without a CUDA device.
+        The device or the dtype does not exist; the device cannot compute in the dtype; or ``tf32`` is True
+        although the dtype is float64 or the device is not a CUDA device.
     """
     checks.one_of(dtype, DTYPES, "dtype")
     precision: torch.dtype = getattr(torch, dtype)
@@ -44,27 +45,27 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
             torch.zeros(1, dtype=precision, device=chosen)
         except (RuntimeError, TypeError, AssertionError) as error:
             raise InputError(
-                f"device {device!r} cannot be used in {dtype} here ({str(error).splitlines()[0]}); "
-                "device=auto chooses one that can."
+                f"device={device} cannot be used with dtype={dtype} on this machine "
+                f"({str(error).splitlines()[0]}); device=auto chooses a device that can."
             ) from error
     if tf32 and dtype != "float32":
         raise InputError(
-            f"tf32=true rounds products of float32, but dtype is {dtype}; use tf32=false or dtype=float32."
+            f"tf32=true applies to float32 only, but dtype={dtype}; use tf32=false or dtype=float32."
         )
     if tf32 and chosen.type != "cuda":
-        raise InputError(f"tf32=true needs a CUDA device; device={device} is {chosen} here. Use tf32=false.")
+        raise InputError(f"tf32=true needs a CUDA device, but device={device} is {chosen}; use tf32=false.")
     return chosen, precision
 
 
 @contextlib.contextmanager
 def matrix_products(*, tf32: bool) -> Iterator[None]:
-    """Set how CUDA multiplies float32 matrices, and restore the former setting at the end.
+    """Set how CUDA multiplies float32 matrices within a ``with`` block, and restore the setting after it.
 
     Parameters
     ----------
     tf32 : bool
-        True: GPUs that have TF32 round both factors to it, 10 bits of mantissa instead of 23.
-        False: full float32 products, whatever the process has set before.
+        True: GPUs that have TF32 round both factors of a product to TF32, which has 10 bits of mantissa
+        instead of 23. False: both factors keep all bits of float32, whatever the process has set before.
     """
     matmul = torch.backends.cuda.matmul
     # torch 2.9 renamed the setting; reading the old name raises an error once the new one has been set.
@@ -92,4 +93,4 @@ def memory_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _MEMORY_SIGNS):
             raise
-        raise RunFailedError("out of memory; fewer seeds at a time or dtype=float32 need less.") from error
+        raise RunFailedError("out of memory; run fewer seeds at a time, or use dtype=float32.") from error

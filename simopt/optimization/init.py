@@ -15,14 +15,14 @@ from simopt.typing import Node
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianInit:
-    """Independent Gaussian entries with mean 0.
+    """Draws the start Y0 of an optimization: independent Gaussian entries with mean 0.
 
     Parameters
     ----------
     scale : float, > 0
         Standard deviation of the entries.
     units : int or None
-        Number of units of Y; None: as many as the recording has.
+        Number of units of Y. None: Y has as many units as the recording.
     """
 
     scale: float = 1.0
@@ -36,18 +36,18 @@ class GaussianInit:
     def __call__(
         self, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype | None = None
     ) -> Tensor:
-        """Return Y0 for each seed, (R, samples, units), on the CPU.
+        """Return Y0 for each seed, a tensor of shape (R, samples, units of Y) on the CPU.
 
-        A replicate depends on its own seed alone, not on the other seeds or the device; another dtype only
-        rounds the same numbers.
+        Each replicate depends on its own seed only, not on the other seeds or the device. The same numbers
+        are drawn for every dtype and then rounded to it.
 
         Parameters
         ----------
         seeds : sequence of int, length R
         samples, units : int
-            Of the recording.
+            Number of samples and of units of the recording.
         dtype : torch.dtype, optional
-            None: float64.
+            dtype of Y0. None: float64.
         """
         width = units if self.units is None else self.units
         # One generator a replicate, drawing in float64 on the CPU: torch draws other numbers on a GPU and in
@@ -61,29 +61,38 @@ class GaussianInit:
 
 
 def build(node: Node) -> GaussianInit:
-    """Return the function that makes Y0, from its configuration node.
+    """Return the function that makes Y0 from its configuration node: a dict with ``_target_`` and options.
 
     Raises
     ------
     InputError
-        As :func:`simopt.catalogue.build`; or the result cannot be called.
+        ``_target_`` cannot be found or refuses its options (see :func:`simopt.catalogue.build`), or what it
+        returns cannot be called.
     """
     init: GaussianInit = catalogue.build(node, "init")
     if not callable(init):
         raise InputError(
-            f"init: _target_ {node['_target_']!r} gives a {type(init).__name__}, which cannot be called "
-            "with seeds, samples, units and dtype."
+            f"init: _target_ {node['_target_']!r} returned a {type(init).__name__}; it must return a "
+            "function of seeds, samples, units and dtype."
         )
     return init
 
 
 def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dtype: torch.dtype) -> Tensor:
-    """Return Y0, (R, samples, units of Y), and check its shape.
+    """Return the Y0 that ``init`` makes, a tensor of shape (R, samples, units of Y), and check its shape.
+
+    Parameters
+    ----------
+    init : callable
+    seeds : sequence of int, length R
+    samples, units : int
+        Number of samples and of units of the recording.
+    dtype : torch.dtype
 
     Raises
     ------
     InputError
-        ``init`` does not take these arguments, or does not return a tensor of this shape.
+        ``init`` cannot be called with these arguments, or does not return a tensor of this shape.
     """
     try:
         Y0 = init(seeds, samples, units, dtype)
@@ -92,7 +101,7 @@ def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dt
     if not isinstance(Y0, torch.Tensor) or Y0.ndim != 3 or Y0.shape[:2] != (len(seeds), samples):
         what = f"shape {tuple(Y0.shape)}" if isinstance(Y0, torch.Tensor) else f"type {type(Y0).__name__}"
         raise InputError(
-            f"init returned a Y0 of {what}; it must be a tensor ({len(seeds)}, {samples}, units) for "
-            f"{len(seeds)} seeds and {samples} samples."
+            f"init returned a Y0 of {what}; it must return a tensor of shape ({len(seeds)}, {samples}, "
+            f"units) for {len(seeds)} seeds and {samples} samples."
         )
     return Y0

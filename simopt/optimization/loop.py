@@ -28,20 +28,23 @@ class Ascent(Replicates):
     Parameters
     ----------
     bound : BoundMeasure
-        The measure with the recording's side computed.
+        The measure, with everything computed that depends on the recording only.
     Y0 : Tensor, (R, samples, units)
-        The start; it is copied.
+        The synthetic datasets at the start. They are copied, not changed.
     optimizer : callable
         Makes a torch optimizer from a list of parameters; see :class:`Replicates`.
     target : float, or sequence of R floats
-        One target for all replicates, or one for each. A replicate that reaches its target (a distance: from
-        above) stays as it is while the others go on.
+        The score at which a replicate stops: one number for all replicates, or one for each. A similarity
+        must be at least the target, a distance at most. A replicate that has reached its target keeps its Y
+        while the others go on.
     max_steps : int
+        Largest number of updates.
     rows : Span, optional
-        The span by which ``bound`` and ``Y0`` were reduced to fewer rows than samples.
+        The span in whose coordinates ``bound`` and ``Y0`` are given, if these have fewer rows than samples.
     read_every : int, optional
-        Number of steps between two readings of the scores. Observers see the same states, only later. None: 1
-        on a CPU, 16 elsewhere. Always 1 with an optimizer that needs a closure.
+        Number of steps between two readings of the scores from the device. Observers see the same states for
+        every value, only later for larger ones. None: 1 on a CPU, 16 on other devices. With an optimizer that
+        needs a closure the scores are read at every step, whatever this value is.
 
     Raises
     ------
@@ -78,16 +81,17 @@ class Ascent(Replicates):
         Parameters
         ----------
         observe : callable
-            Called with each state whose step is a multiple of ``every``, and with the last one.
+            Called with each state whose step is a multiple of ``every``, and with the last state. If the run
+            ends with :attr:`StopReason.NOT_FINITE`, it is not called with the last state.
         should_stop : callable
-            Called at each settled state; if it returns True the run ends with
-            :attr:`StopReason.INTERRUPTED`.
+            Called at each state from which the run could be resumed (see :attr:`State.settled`). If it
+            returns True, the run ends with :attr:`StopReason.INTERRUPTED`.
         every : int, >= 1
 
         Returns
         -------
         StopReason
-            With :attr:`StopReason.NOT_FINITE` the last state is not observed.
+            Why the run ended.
         """
         if self.read_every == 1:
             states = each_step(self, self._max_steps)
@@ -119,6 +123,12 @@ class Ascent(Replicates):
         return StopReason.INTERRUPTED if state.settled and should_stop() else None
 
     def synthetic(self, Y: Tensor | None = None) -> Tensor:
-        """Return the current Y, or the Y of a state, with all samples, (R, samples, units)."""
+        """Return synthetic datasets with all samples, (R, samples, units).
+
+        Parameters
+        ----------
+        Y : Tensor, (R, rows, units), optional
+            The synthetic datasets of a state, in the rows of the optimization. None: the current ones.
+        """
         Y = self.Y if Y is None else Y
         return Y if self.rows is None else self.rows.expand(Y)

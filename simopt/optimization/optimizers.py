@@ -10,12 +10,18 @@ from simopt.typing import OptimizerFactory
 
 
 def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Return a torch optimizer of some parameters.
+    """Return the torch optimizer that a function makes for some parameters.
+
+    Parameters
+    ----------
+    optimizer : callable
+        Makes a torch optimizer from a list of parameters, for instance ``partial(torch.optim.Adam, lr=0.1)``.
+    parameters : list of Tensor
 
     Raises
     ------
     InputError
-        The factory refuses its options, or returns something that is no torch optimizer.
+        ``optimizer`` refuses its options, or returns something other than a torch optimizer.
     """
     try:
         made = optimizer(parameters)
@@ -27,16 +33,16 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
         reason = f"{', '.join(texts)} cannot be used ({error})" if texts else error
         raise InputError(f"optimizer: {reason}") from error
     if not isinstance(made, torch.optim.Optimizer):
-        raise InputError(f"optimizer: _target_ gives a {type(made).__name__}, not a torch.optim.Optimizer.")
+        raise InputError(f"optimizer: _target_ returned a {type(made).__name__}, no torch.optim.Optimizer.")
     return made
 
 
 def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
-    """Return an optimizer of one number, to check its options and read its type before there is any data.
+    """Return an optimizer of a single number, to check its options and its type before data are loaded.
 
     Raises
     ------
     InputError
-        As :func:`make`.
+        :func:`make` refuses the optimizer.
     """
     return make(optimizer, [torch.zeros(1)])

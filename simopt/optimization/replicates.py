@@ -22,17 +22,18 @@ from simopt.typing import OptimizerFactory
 
 @dataclass
 class Evaluation:
-    """The replicates after ``step`` updates.
+    """Scores and gradients of the replicates after ``step`` updates.
 
     Attributes
     ----------
     step : int
+        Number of updates made before.
     score : Tensor, (R,)
     moments : Moments
-        Of Y (R, samples, units), without a gradient.
-    gradients : list of R tensors (samples, units), or None
-        Of the minimized quantity: minus the score, or the distance. None for replicates that were evaluated
-        without a gradient.
+        The moments of Y (R, samples, units), detached from the graph of the gradient.
+    gradients : list of length R
+        For each replicate the gradient (samples, units) of the quantity that is minimized: minus the score of
+        a similarity, or the distance itself. None for a replicate that was evaluated without a gradient.
     """
 
     step: int
@@ -47,21 +48,24 @@ class Replicates:
     Parameters
     ----------
     bound : BoundMeasure
+        The measure, with everything computed that depends on the recording only.
     Y0 : Tensor, (R, samples, units)
+        The synthetic datasets at the start. They are copied, not changed.
     optimizer : callable
-        Makes a torch optimizer from a list of parameters. Each replicate is one parameter, so that an
-        optimizer that works parameter by parameter does not mix them. Optimizers that need a closure
-        (L-BFGS) do mix their parameters; every replicate then has its own optimizer.
+        Makes a torch optimizer from a list of parameters. Each replicate is one parameter, so an optimizer
+        that works on each parameter separately does not mix replicates. L-BFGS, and any other optimizer that
+        needs a closure, does mix its parameters; every replicate then has an optimizer of its own.
     target : float, or sequence of R floats
+        One target for all replicates, or one for each.
 
     Attributes
     ----------
     Y : Tensor, (R, samples, units)
-        Updated in place.
+        The synthetic datasets. Each update changes them in place.
     step : int
         Number of updates made.
     by_closure : bool
-        Whether the optimizer needs a closure with which it evaluates the score itself.
+        Whether the optimizer needs a closure: a function with which it evaluates the score itself.
 
     Raises
     ------
@@ -74,7 +78,7 @@ class Replicates:
     ) -> None:
         targets = [target] * len(Y0) if isinstance(target, float | int) else list(target)
         if len(targets) != len(Y0):
-            raise InputError(f"there are {len(targets)} targets for {len(Y0)} replicates; give one for each.")
+            raise InputError(f"target has {len(targets)} values; give one for each of {len(Y0)} replicates.")
         self.bound = bound
         self.step = 0
         self._sign = bound.measure.sign
@@ -88,18 +92,24 @@ class Replicates:
         self._optimizers = [make(optimizer, group) for group in groups]
 
     def below(self, score: Tensor) -> Tensor:
-        """Return which replicates have not reached their targets at scores (R,), a bool tensor (R,)."""
+        """Return which replicates have not reached their targets, a bool tensor (R,).
+
+        Parameters
+        ----------
+        score : Tensor, (R,)
+            The scores of the replicates.
+        """
         return self._sign * score < self._bars.to(score.device)
 
     def evaluate(self, Y: Tensor, moving: Sequence[bool]) -> Evaluation:
-        """Return scores, moments and gradients of Y (R, samples, units).
+        """Return the scores, moments and gradients of Y.
 
         Parameters
         ----------
         Y : Tensor, (R, samples, units)
         moving : sequence of R bool
-            Which replicates need a gradient. Replicates that are evaluated together all get one if any needs
-            it.
+            Which replicates need a gradient. If any of the replicates that are evaluated together needs a
+            gradient, all of them get one.
         """
         scores, moments, gradients = zip(
             *(self._evaluate(Y[part], moving[part]) for part in parts(Y)), strict=True
@@ -117,7 +127,13 @@ class Replicates:
         return score.detach(), moments.detached(), gradients
 
     def update(self, gradients: Sequence[Tensor | None]) -> None:
-        """Make one optimizer step with the gradient of each replicate; None leaves a replicate as it is."""
+        """Make one optimizer step.
+
+        Parameters
+        ----------
+        gradients : sequence of length R
+            The gradient (samples, units) of each replicate. A replicate with None is not changed.
+        """
         for y, gradient in zip(self._parameters, gradients, strict=True):
             y.grad = gradient
         if self.by_closure:
@@ -147,7 +163,10 @@ class Replicates:
         return closure
 
     def state(self) -> dict[str, Any]:
-        """Return the step, Y and the optimizers' states; not copied, so they change as the run goes on."""
+        """Return the step, Y and the states of the optimizers.
+
+        They are not copies, so they change as the run goes on.
+        """
         return {
             "step": self.step,
             "Y": self.Y,
@@ -160,11 +179,11 @@ class Replicates:
         Raises
         ------
         ValueError, KeyError, RuntimeError
-            The state belongs to another run: other shapes, or other options of the optimizer.
+            The state belongs to another run: Y has another shape, or the optimizer has other options.
         """
         if state["Y"].shape != self.Y.shape:
             raise ValueError(
-                f"Y has shape {tuple(self.Y.shape)}; the saved one has {tuple(state['Y'].shape)}"
+                f"the saved Y has shape {tuple(state['Y'].shape)}; this run needs {tuple(self.Y.shape)}"
             )
         self.step = int(state["step"])
         self.Y.copy_(state["Y"])

@@ -27,30 +27,36 @@ def prepare(
     max_steps: int,
     tracked: Iterable[Measure] = (),
 ) -> Ascent:
-    """Return an ascent at step 0, in fewer rows than samples where that gives the same run.
+    """Return the optimization of a measure at step 0.
+
+    If fewer rows than samples give the same run, the optimization works in these rows (see
+    :class:`simopt.optimization.span.Span`).
 
     Parameters
     ----------
     reference : Reference
         The recording, on the device and in the dtype of the run.
     measure : Measure
-        Whose score is optimized.
+        The measure whose score is optimized.
     init : callable
-        Makes Y0, with as many units as the recording unless it says otherwise; see
+        Makes Y0 from seeds, the numbers of samples and units of the recording, and a dtype; see
         :class:`simopt.optimization.init.GaussianInit`.
     optimizer : callable
         Makes a torch optimizer from a list of parameters.
     seeds : sequence of int, length R
+        One seed for each replicate.
     target : float
         Score at which a replicate stops.
     max_steps : int
     tracked : iterable of Measure
-        Measures that are only evaluated. They decide with the others whether fewer rows are possible.
+        Measures that are evaluated along the run but not optimized. Fewer rows are used only if they give the
+        same scores of these measures as well.
 
     Raises
     ------
     InputError
-        As :func:`check`; or a user's function returned a score without a gradient, or an invalid Y0.
+        :func:`check` refuses an option, a user's measure returned a score without a gradient, or a user's
+        init returned an invalid Y0.
 
     Warns
     -----
@@ -68,36 +74,36 @@ def prepare(
     ascent = Ascent(measure.bind(reference), Y0, optimizer, float(target), max_steps, rows)
     # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(f"{measure.name} returned no gradient and cannot be optimized; track it instead.")
+        raise InputError(f"{measure.name} returned no gradient, so it can only be tracked (track=[...]).")
     return ascent
 
 
 def check(
     measure: Measure, optimizer: OptimizerFactory, *, seeds: Sequence[int], target: float, max_steps: int
 ) -> None:
-    """Check all options that can be checked without data.
+    """Check all options of a run that can be checked without data.
 
     Raises
     ------
     InputError
-        Seeds, a target or a step limit out of range; a measure without a gradient; options that the
-        optimizer refuses.
+        A seed, the target or ``max_steps`` is out of range; two seeds are equal; the measure has no gradient;
+        or the optimizer refuses its options.
     """
     checks.seeds(seeds)
     if len(set(seeds)) < len(seeds):
-        raise InputError(f"seeds {list(seeds)} holds a seed twice: two replicates would be the same.")
+        raise InputError(f"seeds={list(seeds)} contains a seed twice: two replicates would be the same.")
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
     low, high = measure.facts.low, measure.facts.high
     # A target beyond the other end of the range is allowed: it is reached at step 0.
     beyond = target > high if measure.sign > 0 else target < low
     if beyond:
-        raise InputError(f"target is {target}; {measure.name} lies between {low:g} and {high:g}.")
+        raise InputError(f"target is {target}, but {measure.name} lies between {low:g} and {high:g}.")
     if not measure.differentiable:
-        raise InputError(f"{measure.name} has no gradient and cannot be optimized; track it instead.")
+        raise InputError(f"{measure.name} has no gradient, so it can only be tracked (track=[...]).")
     probe(optimizer)
 
 
 def not_finite(ascent: Ascent, measure: str) -> str:
     """Return the message for a run whose score became NaN or infinite."""
-    return f"{measure}: the score was NaN or infinite at step {ascent.step}; a smaller optimizer.lr may help."
+    return f"{measure}: the score became NaN or infinite at step {ascent.step}; try a smaller optimizer.lr."

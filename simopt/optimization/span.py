@@ -22,14 +22,15 @@ from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
 _SEED = 20240707
-"""Of the random rotation of the rows. Results of runs in fewer rows depend on it in their rounding."""
+"""Seed of the random rotation of the rows. It changes results of runs in fewer rows by rounding only."""
 _BATCHED_UP_TO = 100_000
-"""Entries of one Y (400 kB in float32) from which on a CPU evaluates replicates one by one, so that the
-matrices of one stay in its caches; smaller ones are evaluated as a batch, which saves calls."""
+"""On a CPU, replicates with at least this many entries of Y (400 kB in float32) are evaluated one by one, so
+that the matrices of a replicate stay in its caches. Smaller replicates are evaluated as a batch, which saves
+calls."""
 
 
 class Span:
-    """Orthonormal coordinates of the span of X and Y0, and the rows in which Y is kept.
+    """Orthonormal coordinates of the span of X and Y0, and the rows in which a run stores Y.
 
     B (n, K + m) is an orthonormal basis of the span: the K PCs of X and m directions orthogonal to them, all
     orthogonal to the constant vector. H (K + m + 1, K + m) has orthonormal columns that sum to zero. The
@@ -39,22 +40,22 @@ class Span:
     Parameters
     ----------
     reference : Reference
-        Of X, (n, p), with K PCs.
+        The recording X (n, p), with K PCs.
     Y0 : Tensor, (..., n, q)
-        Its part outside of X spans the m other directions. Its column means, which no score here depends on,
-        are stored and added again by :meth:`expand`.
+        The part of Y0 orthogonal to X spans the m other directions. The column means of Y0 do not change the
+        scores that are used here. They are stored, and :meth:`expand` adds them again.
     fewer : bool
-        False keeps Y in its n samples; only the basis B is computed.
+        True: Y has K + m + 1 rows. False: Y keeps its n samples, and only the basis B is computed.
 
     Attributes
     ----------
     reference : Reference
-        Of X in the rows in use, (K + m + 1, p) or (n, p).
+        The recording in the rows of Y: X has shape (K + m + 1, p), or (n, p) if ``fewer`` is False.
     fewer : bool
     amplitude : Tensor, (K,)
         Singular values of the centered X.
     outside : int
-        Number of directions outside of X, m = min(q, n - 1 - K).
+        Number m of directions orthogonal to X, min(q, n - 1 - K).
     """
 
     def __init__(self, reference: Reference, Y0: Tensor, fewer: bool = True) -> None:
@@ -84,24 +85,27 @@ class Span:
             self.reference = Reference.of(X, dtype=reference.scores.dtype, device=pcs.device)
 
     def place(self, coordinates: Tensor) -> Tensor:
-        """Return Y (..., rows, q) from its coordinates (..., K + m, q) in the basis B."""
+        """Return the rows of Y, (..., rows, q), from its coordinates (..., K + m, q) in the basis B."""
         return (self._rows @ coordinates.to(self._rows)).to(self.reference.scores.dtype)
 
     def reduce(self, Y: Tensor) -> Tensor:
-        """Return Y (..., n, q) in the rows in use, H B'Y; any part of Y outside of the span is dropped."""
+        """Return the rows of Y, H B'Y (..., rows, q), from all samples of Y (..., n, q).
+
+        A part of Y outside of the span is lost.
+        """
         if not self.fewer:
             return Y.to(self.reference.scores)
         return self.place(self._basis.mT @ linalg.center(Y.to(self._basis)))
 
     def expand(self, Y: Tensor) -> Tensor:
-        """Return Y with all samples, B H'Z + column means of Y0, (..., n, q), from Z (..., rows, q)."""
+        """Return all samples of Y, B H'Z + column means of Y0 (..., n, q), from its rows Z (..., rows, q)."""
         if not self.fewer:
             return Y
         return (self._basis @ (self._rows.mT @ Y.to(self._basis)) + self._mean).to(Y.dtype)
 
 
 def rows_suffice(reference: Reference, units: int, measures: Iterable[Measure]) -> bool:
-    """Return whether a span has fewer rows than there are samples, and no measure tells the difference."""
+    """Return whether a :class:`Span` has fewer rows than samples and leaves the scores unchanged."""
     rows = len(reference.variance_ratio) + units + 1
     has_float64 = reference.scores.device.type != "mps"  # Span computes its basis in float64
     blind = all(measure.facts.sample_rotations for measure in measures)
@@ -114,7 +118,8 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
     All measures must be invariant to rotations of the samples, and the optimizer must commute with rotations.
     SGD with or without momentum does. Adam does not, since it scales each entry separately. L-BFGS would, but
     torch's version scales its first step by the sum of the gradient's absolute entries, which a rotation
-    changes. Weight decay is excluded, since it would also shrink the column means, which are left out here.
+    changes. Weight decay is excluded: it would also shrink the column means of Y, which the fewer rows do not
+    contain.
     """
     if not rows_suffice(reference, Y0.shape[-1], measures):
         return False
@@ -125,7 +130,7 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
 
 
 def parts(Y: Tensor) -> list[slice]:
-    """Return the slices of a batch Y (R, n, q) whose replicates are evaluated together."""
+    """Return slices of the R replicates of Y (R, n, q); those of one slice are evaluated together."""
     if Y.device.type == "cpu" and Y.shape[-2] * Y.shape[-1] >= _BATCHED_UP_TO:
         return [slice(r, r + 1) for r in range(len(Y))]
     return [slice(0, len(Y))]

@@ -13,22 +13,23 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class State:
-    """The replicates after ``step`` updates.
+    """The replicates after ``step`` updates, as observers of a run see them.
 
     Attributes
     ----------
     step : int
         Number of updates made; 0 at the start.
     score : Tensor, (R,)
-        On the host.
+        Scores of the replicates, on the CPU.
     moments : Moments
-        Of Y (R, samples, units), without a gradient. Its products are computed once and shared by all
-        observers.
+        The moments of Y (R, samples, units), detached from the graph of the gradient. Matrix products of Y
+        are computed once and shared by all observers.
     last : bool
         True at the state that ends the run.
     settled : bool
-        True if :meth:`Ascent.state` taken now would resume at this step. Where scores are read every k
-        steps, Y has already moved on to the last of them, and only that state is settled.
+        True if a run that is saved now with :meth:`Ascent.state` would be resumed at this step. If scores are
+        read every k steps only, Y has already moved on to the last of these steps. Then only the last state
+        of the k is settled.
     """
 
     step: int
@@ -47,7 +48,7 @@ class Thinning:
         A state is logged when the score of any replicate differs by at least this much from its score at
         the last logged state. The first and the last state are always logged. 0: log every state.
     last : array, (R,), or None
-        Scores of the last logged state where a run is resumed; None at the start of a run.
+        If a run is resumed, the scores of its last logged state. None at the start of a run.
     """
 
     def __init__(self, score_step: float, last: FloatArray | None = None) -> None:
@@ -55,7 +56,7 @@ class Thinning:
         self._last = last
 
     def keeps(self, state: State) -> bool:
-        """Return whether to log a state; if so, later states are compared with it."""
+        """Return whether to log a state. If it is logged, later states are compared with this state."""
         if self.score_step == 0:
             return True
         score = state.score.double().numpy()

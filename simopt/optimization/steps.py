@@ -22,7 +22,10 @@ early; its last state does not count, since it is needed for the update anyway."
 
 
 def each_step(replicates: Replicates, max_steps: int) -> Iterator[State]:
-    """Yield the states one by one; a replicate at its target gets no gradient and stays where it is."""
+    """Yield the states of a run one by one, and read the scores of each.
+
+    A replicate that has reached its target gets no gradient, so its Y does not change.
+    """
     below = [True] * len(replicates.Y)
     while True:
         # A gradient is needed only for replicates below their targets, and not at the state that ends the
@@ -49,23 +52,25 @@ class _Unread:
 
 
 def every_kth_step(replicates: Replicates, max_steps: int, k: int, every: int) -> Iterator[State]:
-    """Evaluate k states without reading a score, then read all scores and yield the states one by one.
+    """Evaluate a block of k states without reading a score, then read their scores and yield them one by one.
 
-    The device itself freezes a replicate that has reached its target, and freezes all replicates once a score
-    is not finite. So Y stays at the state that ends the run, even if later steps of its block were computed.
+    A replicate that has reached its target is kept unchanged by operations on the device. So are all
+    replicates once a score is not finite. Y therefore stays at the state that ends the run, even if later
+    steps of the block were computed.
 
-    An error in step s is raised after the states before s have been yielded, and only if none of them ended
-    the run: a run that reads every score would not have come to step s.
+    An error in step s is raised after the states before s have been yielded, and only if none of these states
+    ended the run: a run that reads every score would not have come to step s.
 
     Parameters
     ----------
     replicates : Replicates
     max_steps : int
+        Largest number of updates.
     k : int
-        Steps between two readings.
+        Number of steps between two readings of the scores.
     every : int
-        The caller shows observers the states whose step is a multiple of this. A block of k steps that
-        contains such a state ends with one, because only the last state of a block is settled.
+        Observers see the states whose step is a multiple of this number. A block that contains such a state
+        ends with one of them, because a run can be saved only at the last state of a block.
     """
     while True:
         block: list[_Unread] = []

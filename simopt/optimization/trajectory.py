@@ -26,17 +26,18 @@ class Trajectory:
     Attributes
     ----------
     step : array of int, (T,)
-        Number of updates made before each logged state; the first is 0.
+        Number of updates made before each logged state. The first entry is 0.
     score : array, (T, R)
-        A replicate that reached the target keeps its score while the others go on.
+        Score of each replicate. A replicate that reached the target keeps its score while the others go on.
     captured_variance : array, (T, R, K)
-        In [0, 1], for each PC of the recording with nonzero variance, in order of descending variance.
+        The captured variance, in [0, 1], of each PC of the recording with nonzero variance. The PCs are in
+        order of descending variance.
     Y : array, (R, samples, units), or None
         The synthetic datasets at the end; None if they were not kept.
     variance_ratio : array, (K,)
-        The explained variance ratio of each PC of the recording; they sum to 1.
+        Share of each PC in the variance of the recording. The shares sum to 1.
     stop_reason : StopReason or str
-        Text for a failed run: the error.
+        Why the run stopped. For a failed run it is the message of the error.
     sign : int
         1 for a similarity, -1 for a distance.
 
@@ -58,24 +59,30 @@ class Trajectory:
     sign: int = 1
 
     def half_capture(self) -> FloatArray:
-        """Return the score at which each PC is half captured, (R, K); NaN if it never is."""
+        """Return the score at which Y first captures half of each PC, (R, K); see :func:`half_capture`."""
         return half_capture(self.score, self.captured_variance)
 
     def steps_to(self, score: float) -> FloatArray:
-        """Return the first logged step at which each replicate reached a score, (R,); NaN if never."""
+        """Return the first logged step at which each replicate reached a score, (R,).
+
+        The entry of a replicate that never reached the score is NaN.
+        """
         return steps_to(self.step, self.score, score, self.sign)
 
 
 def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
-    """Return the score at which each PC is half captured, (R, K).
+    """Return the half captures of a run: the score at which Y first captures half of each PC, (R, K).
 
-    That is the first score at which captured variance reaches the midpoint between its start value and 1,
-    by linear interpolation between logged states; NaN if it never does.
+    Half of a PC is captured when its captured variance reaches the midpoint between its value at the first
+    state and 1. The score at this moment is interpolated linearly between logged states. It is NaN for a PC
+    of which Y never captures half.
 
     Parameters
     ----------
     score : array, (T, R)
+        Scores of R replicates at T logged states.
     captured : array, (T, R, K)
+        Captured variance of K PCs at these states.
 
     References
     ----------
@@ -85,15 +92,19 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
 
 
 def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> FloatArray:
-    """Return the score at which values first reach a level, (R, K), by linear interpolation; NaN if never.
+    """Return the score at which each value first reaches its level, (R, K).
 
-    Only the first passage counts: values may fall below the level again later.
+    The score is interpolated linearly between logged states. It is NaN for a value that never reaches its
+    level. A value that later falls below its level again still counts.
 
     Parameters
     ----------
     score : array, (T, R)
+        Scores of R replicates at T logged states.
     values : array, (T, R, K)
+        K values of each replicate at these states, for instance captured variances.
     level : array, (R, K)
+        The level of each value.
     """
     reached = values >= level  # (T, R, K)
     first = reached.argmax(axis=0)  # (R, K); 0 also where the level is never reached, see below
@@ -109,15 +120,19 @@ def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> F
 
 
 def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:
-    """Return the first logged step at which each replicate's score reaches a target, (R,); NaN if never.
+    """Return the first logged step at which the score of each replicate reaches a target, (R,).
+
+    The entry of a replicate that never reaches the target is NaN.
 
     Parameters
     ----------
     step : array of int, (T,)
+        Number of updates made before each logged state.
     score : array, (T, R)
     target : float
     sign : int
-        1 for a similarity; -1 for a distance, which reaches the target from above.
+        1 for a similarity, which reaches a target that is at most its score; -1 for a distance, which reaches
+        a target that is at least its score.
     """
     reached = sign * score >= sign * target
     return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)

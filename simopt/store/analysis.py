@@ -21,7 +21,7 @@ Content = TypeVar("Content")
 
 
 def write(path: Path, analysis: str, content: Stored, status: str = layout.FINISHED) -> Path:
-    """Write a file of an analysis, replacing an older one, and return its path.
+    """Write the file of an analysis, replacing an older file at this path, and return the path.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ def write(path: Path, analysis: str, content: Stored, status: str = layout.FINIS
     analysis : str
         The kind of analysis, for instance ``sensitivity``.
     content : Stored
+        The arrays and attributes to write.
     status : str
         One of ``layout.STATUSES``.
 
@@ -49,23 +50,27 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     ----------
     path : Path
     analysis : str
-        The kind that is expected.
+        The kind of analysis that the file must hold.
     take : callable
-        Makes the result from the content. What it raises on unexpected content becomes a StorageError.
+        Makes the result from the content of the file. If it raises an error because the content is not as
+        expected, the error is turned into a StorageError.
 
     Raises
     ------
     StorageError
-        The file is of another kind or schema version, is not finished, or is damaged.
+        The file holds another kind of result, has another schema version, is damaged, or its analysis is not
+        finished.
     """
     with opened(path, analysis) as (file, status):
         if status != layout.FINISHED:
-            raise UnfinishedError(f"{path}: {status}, not finished; the command that made it resumes it.")
+            raise UnfinishedError(f"{path}: not finished (status {status}); repeat the command to resume it.")
         return take(image.content(file))
 
 
 def unfinished(path: Path, analysis: str) -> Stored | None:
-    """Return the content of a file from which work can be resumed; None if it holds no checkpoint.
+    """Return the content of a file from which an unfinished analysis can be resumed.
+
+    If the file holds no checkpoint, return None.
 
     Raises
     ------
@@ -91,24 +96,24 @@ def attributes(path: Path) -> dict[str, Any]:
 
 
 def kind_of(attributes: Mapping[str, Any]) -> str:
-    """Return the kind of result that a file with these attributes holds.
+    """Return the kind of result that a file with these attributes holds; ``run`` for a run file.
 
     Raises
     ------
     TypeError
-        Its attribute is not a str.
+        The attribute ``analysis`` is not a str.
     """
     # A run file has no attribute "analysis"; the file of every other kind has.
     return text(attributes.get("analysis", "run"))
 
 
 def text(value: object) -> str:
-    """Return a value that must be text.
+    """Return a value unchanged after checking that it is text.
 
     Raises
     ------
     TypeError
-        It is not a str.
+        The value is not a str.
     """
     if not isinstance(value, str):
         raise TypeError(f"expected text, found {value!r}")
@@ -117,26 +122,32 @@ def text(value: object) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path, analysis: str) -> Iterator[tuple[h5py.File, str]]:
-    """Open the file of a result of one kind, ``run`` for a run, and yield it with its status.
+    """Open the file of a result, and yield the open file with the status of the result.
+
+    Parameters
+    ----------
+    path : Path
+    analysis : str
+        The kind of result that the file must hold; ``run`` for a run file.
 
     Raises
     ------
     OtherSchemaError
         A later version of simopt wrote the file.
     StorageError
-        The file cannot be read, or is of another kind.
+        The file cannot be read, or holds another kind of result.
     """
     with reading_errors(path, f"{analysis} file"), image.opened(path) as file:
         about = image.attributes_of(file)
         kind = kind_of(about)
         if kind != analysis:
-            raise StorageError(f"{path}: holds {kind!r}; expected {analysis!r}.")
+            raise StorageError(f"{path}: the file holds a result of kind {kind!r}, not {analysis!r}.")
         schema = about.get("schema")
         if schema not in layout.SCHEMAS:
             # A file of a later version must not be replaced.
             later = isinstance(schema, int) and schema > layout.SCHEMA
             error = OtherSchemaError if later else StorageError
-            reads = f"this version of simopt reads schema {layout.SCHEMA}"
-            raise error(f"{path}: {analysis} of schema {schema!r}; {reads}.")
+            reads = f"this version of simopt reads schemas 1 to {layout.SCHEMA} only"
+            raise error(f"{path}: the {analysis} file has schema {schema!r}; {reads}.")
         # Schema 1 had no status: only finished analyses were stored.
         yield file, text(about.get("status", layout.FINISHED))

@@ -10,7 +10,7 @@ from simopt.store.errors import UNREADABLE
 
 
 def parsed(text: object) -> dict[Any, Any] | None:
-    """Return a configuration of plain values from YAML; None if the text is not a mapping in YAML."""
+    """Return the configuration that a YAML text holds, as a dict; None if the text is not a YAML mapping."""
     try:
         content = yaml.safe_load(text)  # type: ignore[arg-type]
     # safe_load raises more than YAMLError: its constructors raise KeyError for `!!bool maybe`, AttributeError

@@ -38,7 +38,7 @@ def writing(path: Path, remedy: str = "") -> Iterator[None]:
     ----------
     path : Path
     remedy : str
-        Appended to the message, for instance ``"; choose another folder"``.
+        Text that is appended to the message, for instance ``"; choose another folder"``.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def writing(path: Path, remedy: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading_errors(path: Path, what: str) -> Iterator[None]:
-    """Turn errors while reading a file of unknown content into a StorageError.
+    """Turn errors while reading a file of unknown content into a StorageError that names the file.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def reading_errors(path: Path, what: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        The file cannot be read, or holds something else.
+        The file cannot be read, or holds something other than ``what``.
     """
     try:
         yield
@@ -78,19 +78,19 @@ def reading_errors(path: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def resuming_errors(path: Path | None) -> Iterator[None]:
-    """Turn errors while restoring a checkpoint into a StorageError.
+    """Turn errors while restoring a checkpoint into a StorageError that names its file.
 
     Raises
     ------
     StorageError
-        The checkpoint does not fit this run.
+        The checkpoint cannot be restored, because it does not belong to this run or is damaged.
     """
     try:
         yield
     except UNREADABLE as error:
         raise StorageError(
-            f"{path}: cannot be resumed; another version of simopt may have saved it. Delete it to start "
-            "over, or use force=true."
+            f"{path}: cannot be resumed, perhaps because another version of simopt saved it. Start over with "
+            "force=true, or delete the file."
         ) from error
 
 

@@ -1,7 +1,7 @@
 """SHA-256 of files, cached on disk.
 
-The identity of a result includes the hash of its data file. The cache spares reading a recording of gigabytes
-only to find that its result is already stored.
+The identity of a result (the values that change it) includes the hash of its data file. With the cache, a
+recording of gigabytes need not be read only to find that its result is already stored.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ younger file might change again within the same tick and keep its size, and the 
 
 
 class FileHashes:
-    """Returns the hash of a file's content, cached by path, size, modification time and inode.
+    """Computes hashes of the content of files, and caches them by path, size, modification time and inode.
 
     Parameters
     ----------
     folder : Path, optional
-        Folder of the cache file :data:`FILE`; None: no cache between processes.
+        Folder of the cache file :data:`FILE`. None: hashes are cached in this object only.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -48,19 +48,19 @@ _SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMEN
 
 @dataclass(frozen=True)
 class Array:
-    """A dataset of the file.
+    """One HDF5 dataset of a file.
 
     Attributes
     ----------
     data : array
     axes : str
-        Names of the axes, separated by spaces; stored as the attribute ``axes``.
+        Names of the axes, separated by spaces. The file stores them as the attribute ``axes``.
     attributes : mapping
-        More attributes of the dataset.
+        Further attributes of the HDF5 dataset.
     packed : bool
-        Whether to compress it.
+        Whether the data are compressed.
     scale : bool
-        Whether it is an HDF5 dimension scale: the 1-D coordinates of the axis that ``axes`` names.
+        Whether this is an HDF5 dimension scale: a 1-D array of coordinates of the axis that ``axes`` names.
     """
 
     data: npt.NDArray[Any]
@@ -72,16 +72,16 @@ class Array:
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a file.
+    """The content of an HDF5 file.
 
     Attributes
     ----------
     attributes : dict
         Attributes of the root group.
     arrays : dict of Array
-        The datasets by path, for instance ``measures/cka/theory``.
+        The HDF5 datasets by their paths, for instance ``measures/cka/theory``.
     groups : dict of dict
-        The attributes of other groups by path, for instance ``measures/cka``.
+        The attributes of all groups but the root by their paths, for instance ``measures/cka``.
     """
 
     attributes: dict[str, Any]
@@ -90,7 +90,7 @@ class Stored:
 
 
 def write(path: Path, content: Stored) -> None:
-    """Write a file atomically, replacing an older one.
+    """Write a file atomically, replacing an older file at this path.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     StorageError
         The file is damaged.
     InputError
-        A dataset claims far more bytes than the file stores and would fill the memory.
+        An HDF5 dataset would fill the memory, because its shape claims far more bytes than the file stores.
     OSError
         The file cannot be read.
     """
@@ -188,11 +188,11 @@ def _verify(handle: IO[bytes], path: Path) -> None:
             for start in range(0, end, _BLOCK_BYTES):
                 digest.update(handle.read(min(_BLOCK_BYTES, end - start)))
             if seal != mark + digest.hexdigest().encode() + b"\n":
-                raise StorageError(f"{path}: damaged; its content does not match its checksum.")
+                raise StorageError(f"{path}: damaged: its content does not match its checksum.")
             return
     handle.seek(_SUPERBLOCK_VERSION)
     if handle.read(1) != b"\0":
-        raise StorageError(f"{path}: damaged, or changed by another program; its checksum is missing.")
+        raise StorageError(f"{path}: damaged, or changed by another program: its checksum is missing.")
 
 
 def _refuse_claims(name: str, node: Any) -> None:
@@ -201,7 +201,7 @@ def _refuse_claims(name: str, node: Any) -> None:
 
 
 def attributes_of(node: Any) -> dict[str, Any]:
-    """Return the attributes of a file, group or dataset as plain values and arrays, sorted by name."""
+    """Return the attributes of an HDF5 file, group or dataset as Python values or arrays, by sorted names."""
     return {name: _plain(node.attrs[name]) for name in sorted(node.attrs) if name not in _SCALE_ATTRIBUTES}
 
 
@@ -214,7 +214,7 @@ def _plain(value: Any) -> Any:
 
 
 def content(file: h5py.File, skip: tuple[str, ...] = ()) -> Stored:
-    """Return the content of an open file, except datasets whose paths start with an entry of ``skip``."""
+    """Return the content of an open file, without HDF5 datasets whose paths start with any of ``skip``."""
     arrays: dict[str, Array] = {}
     groups: dict[str, dict[str, Any]] = {}
 

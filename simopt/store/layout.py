@@ -21,7 +21,7 @@ from simopt.store.image import Array
 
 SCHEMA = 2
 SCHEMAS = (1, 2)
-"""Versions that can be read. Files of schema 1 have no attribute ``identity``."""
+"""Versions of the layout that can be read. Files of schema 1 have no attribute ``identity``."""
 RUN_FILE = "run.h5"
 LOCK_FILE = ".lock"
 RESUME = "resume"
@@ -35,24 +35,24 @@ ATTRIBUTES = {
     "schema": "int: version of this layout",
     "simopt_version": "text",
     "status": "text: running, finished, failed or interrupted",
-    "stop_reason": "text: why the run stopped; of a failed one, what failed",
+    "stop_reason": "text: why the run stopped; for a failed run the message of the error",
     "measure": "text: name",
     "dataset": "text: name",
     "source": "text: real or surrogate",
-    "sign": "int: 1 where larger scores are closer, -1 for a distance",
+    "sign": "int: 1 for a similarity, -1 for a distance",
     "seeds": "int (R,)",
     "config": "text: the resolved configuration, YAML",
-    "config_hash": "text: SHA-256 of what changes the result",
+    "config_hash": "text: SHA-256 of the values that change the result",
     "data_hash": "text: SHA-256 of responses and labels",
-    "identity": "text: JSON, what changes the result",
-    "revisions": "text: JSON, the revision of what computed the numbers, by name",
+    "identity": "text: JSON, the values that change the result",
+    "revisions": "text: JSON, the revision of each piece of code that computed the numbers, by name",
     "created": "text: ISO 8601, UTC",
     "finished": "text: ISO 8601, UTC; empty while running",
-    "wall_seconds": "float: seconds at work, over all sessions",
+    "wall_seconds": "float: working time in seconds, summed over all sessions",
     "device": "text",
-    "dtype": "text: of the optimization",
+    "dtype": "text: dtype of the optimization",
     "versions": "text: JSON, versions of python, torch, numpy, h5py",
-    "git": "text: commit of the simopt checkout, empty where there is none",
+    "git": "text: commit of the simopt checkout, empty if there is no checkout",
 }
 
 DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
@@ -61,17 +61,17 @@ DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
 
 @dataclass(frozen=True)
 class Entry:
-    """A dataset of the file.
+    """Path, dtype and axes of one HDF5 dataset of a run file.
 
     Attributes
     ----------
     path : str
     dtype : str or None
-        None: the dtype of the data.
+        numpy dtype of the stored values. None: the dtype of the data is kept.
     axes : str
-        Names of the axes, separated by spaces.
+        Names of the axes, separated by spaces; the module docstring defines them.
     scale : bool
-        Whether it is the HDF5 dimension scale of its axis.
+        Whether this is an HDF5 dimension scale: the coordinates of its only axis.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Entry:
     scale: bool = False
 
     def at(self, data: Any, **attributes: Any) -> dict[str, Array]:
-        """Return data as the file stores it, as a dict with the path as its key."""
+        """Return a dict with the path as its only key and the data, as the file stores them, as its value."""
         packed = self.path == FINAL_Y.path
         return {self.path: Array(np.asarray(data, self.dtype), self.axes, attributes, packed, self.scale)}
 
@@ -88,7 +88,7 @@ class Entry:
 REPLICATE = Entry("replicate", "i8", "R", scale=True)
 """The seed of each replicate."""
 PC = Entry("pc", "i8", "K", scale=True)
-"""The number of each principal component of the recording, from 1."""
+"""The number of each principal component of the recording; the first has the number 1."""
 PC_VARIANCE = Entry("reference/pc_variance", "f8", "K")
 STEP = Entry("trajectory/step", "i8", "T", scale=True)
 SCORE = Entry("trajectory/score", "f8", "T R")
@@ -102,36 +102,48 @@ FINAL_Y = Entry("final/Y", None, "R n q")
 
 
 def tracked(measure: str) -> Entry:
-    """The scores of a measure that was evaluated along the run but not optimized."""
+    """Return the entry for the scores of a measure that was evaluated along the run but not optimized."""
     return Entry(f"trajectory/tracked/{measure}", "f8", "T R")
 
 
 def decoding(variable: str) -> Entry:
-    """Accuracy (R2 of a continuous variable) of decoding a task variable from Y."""
+    """Return the entry for the accuracy (R2 if continuous) of a task variable decoded from Y."""
     return Entry(f"trajectory/decoding/{variable}", "f8", "D R")
 
 
 def reference_decoding(variable: str) -> Entry:
-    """The same from X in each time bin (B,), with the attributes DECODING_ATTRIBUTES."""
+    """Return the entry for the accuracy of a task variable decoded from X in each of B time bins, (B,).
+
+    The HDF5 dataset has the attributes :data:`DECODING_ATTRIBUTES`.
+    """
     return Entry(f"reference/decoding/{variable}", "f8", "B")
 
 
 CEILING = Entry("reference/ceiling", "f8", "splits")
-"""Split-half scores of the recording, in runs with ``nulls`` on recordings with single trials. The attributes
-``value`` (the score of its noise-free responses), ``replicate``, ``interval`` and ``correction`` are those of
-:class:`simopt.analysis.ceilings.Ceiling`."""
+"""Scores of one half of the trials against the other. They exist in runs with ``nulls`` > 0 on recordings
+with single trials. The attributes ``value``, ``replicate``, ``interval`` and ``correction`` of the HDF5
+dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:
-    """Scores of random data with the spectrum of the recording, in runs with ``nulls``."""
+    """Return the entry for the scores of random data with the spectrum of X, in runs with ``nulls`` > 0."""
     return Entry(f"reference/null/{kind}", "f8", "draws")
 
 
 def good_score(variable: str) -> Entry:
-    """The score from which on a task variable is decodable from Y; NaN: never."""
+    """Return the entry for the score from which on a task variable can be decoded from Y.
+
+    The score is NaN for a replicate from which the variable could never be decoded.
+    """
     return Entry(f"summary/good_score/{variable}", "f8", "R")
 
 
 def attribution(part: str) -> Entry:
-    """The change of the last score without each of the ``pcs`` of X, ``samples``, or ``units`` of Y."""
+    """Return the entry for the change of the last score without each PC of X, sample, or unit of Y.
+
+    Parameters
+    ----------
+    part : {"pcs", "samples", "units"}
+        What is left out.
+    """
     return Entry(f"final/attribution/{part}", "f8", f"R {part}")

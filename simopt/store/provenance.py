@@ -13,12 +13,15 @@ from simopt import __version__
 
 
 def now() -> str:
-    """Return the current time, ISO 8601 in UTC, to the second."""
+    """Return the current time in UTC to the second, as text in the format of ISO 8601."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def provenance() -> dict[str, str]:
-    """Return the attributes simopt_version, created, versions (JSON) and git of a stored result."""
+    """Return the attributes of a stored result that tell its origin.
+
+    They are ``simopt_version``, ``created`` (the current time), ``versions`` (JSON) and ``git`` (the commit).
+    """
     packages = {name: version(name) for name in ("torch", "numpy", "h5py")}
     return {
         "simopt_version": __version__,

@@ -28,31 +28,39 @@ class Run:
     Attributes
     ----------
     path : Path or None
-        None if the run is not stored.
+        Path of the run file; None if the run is not stored.
     attributes : dict
-        With the keys of ``layout.ATTRIBUTES``.
+        The attributes of the run file, with the keys of ``layout.ATTRIBUTES``.
     status : str
         One of ``layout.STATUSES``, or ``crashed``.
     pc_variance : array, (K,)
+        Share of each of the K PCs in the variance of the recording.
     step : array of int, (T,)
+        Number of updates made before each of the T logged states.
     score : array, (T, R)
+        Score of each of the R replicates.
     captured_variance : array, (T, R, K)
+        Captured variance of each PC (see :func:`simopt.optimization.captured.captured_variance`).
     tracked : dict of array, (T, R)
+        Scores of measures that were not optimized, by the name of the measure.
     half_capture : array, (R, K), or None
-        None while the run is unfinished.
+        The score at which Y first captures half of each PC (see
+        :func:`simopt.optimization.trajectory.half_capture`); None while the run is unfinished.
     decoding_step : array of int, (D,)
-        The logged steps at which Y was decoded; empty without a decoder.
+        The D logged steps at which Y was decoded; empty without a decoder.
     decoding : dict of array, (D, R)
-        Accuracy by task variable; R2 for continuous ones.
+        Accuracy with which each task variable was decoded from Y (R2 for continuous variables), by the name
+        of the variable.
     reference_decoding : dict of dict
-        Decoding from the recording, by task variable: ``accuracy``, ``chance``, ``classes`` (0: continuous),
-        ``folds``, and ``over_time`` (B,), the accuracy in each time bin.
+        For each task variable how well it was decoded from the recording: ``accuracy``, ``chance``,
+        ``classes`` (0: continuous), ``folds``, and ``over_time`` (B,), the accuracy in each of B time bins.
     null : dict of array, (draws,)
-        Scores of data unrelated to the recording, by kind.
+        Scores of data unrelated to the recording, by the kind of data.
     attribution : dict of array, (R, m)
-        Change of the last score without each PC, sample or unit, by kind of part.
+        Change of the last score without each of m PCs, samples or units. The keys name what is left out:
+        ``pcs``, ``samples`` or ``units``.
     content : Stored or None
-        The content of the whole file, if this process made the run.
+        The content of the whole file if this process made the run; None if the run was read from a file.
     """
 
     path: Path | None
@@ -79,7 +87,7 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """The dataset's name with its source, as every table and figure shows it."""
+        """The name of the dataset with its source, as every table and figure shows it."""
         return f"{self.attributes['dataset']} ({self.attributes['source']})"
 
     @property
@@ -89,12 +97,15 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """The name of the run's folder."""
+        """The name of the run's folder; empty if the run is not stored."""
         return "" if self.path is None else self.path.parent.name
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the run files at and below some paths, sorted and without duplicates."""
+    """Return the run files among and below some paths, sorted and without duplicates.
+
+    A path of a file is returned whatever the name of the file is; folders are searched for run files.
+    """
     files: set[Path] = set()
     for path in paths:
         files.update([path] if path.is_file() else path.rglob(layout.RUN_FILE))
@@ -102,12 +113,12 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path) -> Run:
-    """Read a run file. Of an unfinished run, it holds the states up to the last checkpoint.
+    """Read a run file. The file of an unfinished run holds the states up to the last checkpoint.
 
     Raises
     ------
     StorageError
-        The file is not a run file, is of another schema version, or is damaged.
+        The file is not a run file, has another schema version, or is damaged.
     """
     with analysis.opened(path, "run") as (file, _):
         return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
@@ -119,7 +130,7 @@ def final(path: Path) -> FloatArray | None:
     Raises
     ------
     StorageError
-        As :func:`read`.
+        The file is not a run file, has another schema version, or is damaged.
     """
     with analysis.opened(path, "run") as (file, _):
         Y: FloatArray | None = file[layout.FINAL_Y.path][()] if layout.FINAL_Y.path in file else None
@@ -132,11 +143,11 @@ def finished(path: Path) -> Run:
     Raises
     ------
     StorageError
-        As :func:`read`, or the run is not finished.
+        The file is not a run file, has another schema version, or is damaged; or the run is not finished.
     """
     run = read(path)
     if run.status != layout.FINISHED:
-        raise StorageError(f"{path}: the run is {run.status}, not finished.")
+        raise StorageError(f"{path}: the run is not finished (status {run.status}).")
     return run
 
 
@@ -146,19 +157,20 @@ def unfinished(path: Path) -> Stored | None:
     Raises
     ------
     StorageError
-        As :func:`read`.
+        The file is not a run file, has another schema version, or is damaged.
     """
     return analysis.unfinished(path, "run")
 
 
 def of(stored: Stored, path: Path | None) -> Run:
-    """Return the run with this content.
+    """Return the run that the content of a run file describes.
 
     Parameters
     ----------
     stored : Stored
+        The content of the file.
     path : Path or None
-        Of the run file; None if the run is not stored.
+        Path of the file; None if the run is not stored.
 
     Raises
     ------

@@ -29,7 +29,7 @@ call, takes the lock for a moment), and between two calls of ``wait``."""
 
 
 class Stores(Protocol[ResultType]):
-    """A request: where its result is stored, and how it is read."""
+    """The request for one result: where the result is stored, and how it is read."""
 
     @property
     def path(self) -> Path | None:
@@ -41,21 +41,23 @@ class Stores(Protocol[ResultType]):
 
     @abstractmethod
     def read(self, path: Path) -> ResultType:
-        """Return the finished result in a file.
+        """Return the finished result that a file holds.
 
         Raises
         ------
         StorageError
-            The file is broken, unfinished, or of another kind.
+            The file is damaged, its result is unfinished, or it holds a result of another kind.
         """
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the content of a file from which the result can be resumed; None if it holds no checkpoint.
+        """Return the content of a file from which an unfinished result can be resumed.
+
+        If the file holds no checkpoint, return None.
 
         Raises
         ------
         StorageError
-            The file is broken or of another kind.
+            The file is damaged, or holds a result of another kind.
         """
 
 
@@ -70,12 +72,15 @@ def digest(identity: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(identity, sort_keys=True)
     except TypeError as error:
-        raise InputError(f"cannot be stored: an option is not a plain value ({error}).") from error
+        raise InputError(f"the result cannot be stored: an option is not a plain value ({error}).") from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parsed(identity: object) -> Mapping[str, Any]:
-    """Return the values of an identity that a file holds as JSON; empty if it is not a JSON object."""
+    """Return the identity of a result (the values that change it) from the JSON that a file holds.
+
+    If the text is not a JSON object, return an empty mapping.
+    """
     try:
         values = json.loads(identity) if isinstance(identity, str) else identity
     except ValueError:
@@ -89,7 +94,7 @@ def place(root: str | Path, dataset: str, kind: str, origin: str, identity: str,
     Raises
     ------
     InputError
-        A name cannot be the name of a folder.
+        ``dataset`` or ``kind`` cannot be the name of a folder.
     """
     checks.folder_name(dataset, "dataset name")
     checks.folder_name(kind, "name")
@@ -109,25 +114,27 @@ def find_or_make(
     Parameters
     ----------
     request : Stores
+        Where the result is stored, and how it is read.
     make : callable
-        Loads and checks the inputs and returns a function. That function is called under the lock with the
-        content of an unfinished file, or None; it makes the result, writes its file and returns it.
+        Loads and checks the inputs, and returns a function that makes the result. While the folder is locked,
+        this function is called with the content of an unfinished file, or with None. It makes the result,
+        writes its file and returns the result.
     fits : callable, optional
-        Returns whether a stored result can be used. None: any finished result of the request can.
+        Returns whether a stored result can be used. None: every finished result of the request can be used.
     among : iterable of Path
-        Further files to look at; the first whose result fits is used.
+        Further files to search. The first whose result can be used is taken.
     wait : callable, optional
-        If another process is making the same result, it is polled until it returns True (stop waiting).
-        None: do not wait.
+        Called again and again while another process is making the same result. Waiting ends when it returns
+        True. None: do not wait.
 
     Raises
     ------
     RunBusyError
         Another process is making the same result, and ``wait`` is None.
     InterruptedRunError
-        ``wait`` returned True.
+        ``wait`` returned True before the other process had finished.
     InputError
-        The folder cannot be written.
+        The folder of the result cannot be written.
     """
     path = request.path
     if path is None:
@@ -152,7 +159,21 @@ def find_or_make(
 def find(
     request: Stores[ResultType], fits: Callable[[ResultType], bool] | None = None, among: Iterable[Path] = ()
 ) -> ResultType | None:
-    """Return the stored result of a request, or else the first that fits of the files ``among``; or None."""
+    """Return a stored result of a request; None if no file holds one that can be used.
+
+    Parameters
+    ----------
+    request : Stores
+    fits : callable, optional
+        Returns whether a stored result can be used. None: every finished result can be used.
+    among : iterable of Path
+        Files to search, in this order, if the file of the request itself holds no result that can be used.
+
+    Raises
+    ------
+    OtherSchemaError
+        A later version of simopt wrote the file of the request.
+    """
     requested = [] if request.path is None else [request.path]
     for path in [*requested, *among]:
         try:
@@ -167,7 +188,7 @@ def find(
 
 
 def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
-    """Return what a function reads from a file; None if the file is missing or damaged and can be replaced.
+    """Return what ``reading`` reads from a file; None if the file is missing, or damaged and replaceable.
 
     Raises
     ------
@@ -206,14 +227,15 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
     ----------
     folder : Path
     wait : callable, optional
-        As in :func:`find_or_make`.
+        Called again and again while another process holds the lock. Waiting ends when it returns True. None:
+        do not wait.
 
     Raises
     ------
     RunBusyError
         Another process holds the lock, and ``wait`` is None.
     InterruptedRunError
-        ``wait`` returned True.
+        ``wait`` returned True before the other process had released the lock.
     """
     # The operating system releases the lock when its process ends, however it ends. A file with a process id
     # in it would stay after a kill.
@@ -227,7 +249,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
                 raise RunBusyError(f"{folder}: another process is at work on this result.") from error
             if wait():
                 raise InterruptedRunError(
-                    f"{folder}: interrupted while another process was at work."
+                    f"{folder}: interrupted while waiting for another process at work on this result."
                 ) from error
     try:
         # Whoever holds the lock is the only writer, so every temporary file here is left over.
@@ -252,7 +274,10 @@ def at_work(folder: Path) -> bool:
 
 
 def tidy(folder: Path) -> None:
-    """Remove temporary files that a killed process left beside a finished result, unless one is at work."""
+    """Remove temporary files that a killed process left beside a finished result.
+
+    Nothing is removed while another process is at work in the folder.
+    """
     if any(folder.glob(f"{UNFINISHED}*")):
         with contextlib.suppress(OSError, StorageError), alone(folder):
             pass

@@ -1,8 +1,8 @@
 """Nested Python values as JSON and arrays, so that an HDF5 file can hold an optimizer's state or a result.
 
 Every value becomes a JSON object with one key that names its type. An array is replaced by its path in the
-file: a list of 0.1 and a tensor becomes ``{"list": [{"value": 0.1}, {"tensor": "resume/1"}]}``. So all types
-come back as they were, also keys that are numbers, and nothing is unpickled.
+file: a list of 0.1 and a tensor becomes ``{"list": [{"value": 0.1}, {"tensor": "resume/1"}]}``. So each
+value is restored with its type, including keys that are numbers, without unpickling anything.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
     Parameters
     ----------
     value : object
-        Dataclasses, dicts with keys of text or numbers, lists, tuples, arrays, tensors, numbers, text, paths
-        and None.
+        Any nesting of dataclasses, dicts with keys of text or numbers, lists, tuples, arrays, tensors,
+        numbers, text, paths and None.
     place : str
-        The group of the file below which the arrays are stored.
+        The group of the file in which the arrays are stored.
 
     Raises
     ------
     StorageError
-        A value of another type.
+        ``value`` contains an object of another type.
     """
     arrays: dict[str, Array] = {}
 
@@ -57,7 +57,7 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
             return walk(node.tolist(), at)
         if node is None or isinstance(node, bool | int | float | str | Path):
             return {"value": str(node) if isinstance(node, Path) else node}
-        raise StorageError(f"A file cannot hold a {type(node).__name__} ({at}).")
+        raise StorageError(f"{at} is a {type(node).__name__}, which a file cannot store.")
 
     def keep(array: Any, at: str) -> str:
         while at in arrays:  # different keys may have the same name in the file
@@ -69,18 +69,18 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
 
 
 def checkpoint(state: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
-    """Return the arrays and the group with which a file holds the state of an optimization."""
+    """Return the arrays and the group that a file needs to hold the state of an optimization."""
     structure, arrays = pack(state, RESUME)
     return arrays, {RESUME: {"state": structure}}
 
 
 def resumed(before: Stored) -> Any:
-    """Return the state that :func:`checkpoint` was given, from the content of a file.
+    """Return the state of an optimization that :func:`checkpoint` stored in the content of a file.
 
     Raises
     ------
     LookupError, TypeError, ValueError
-        The file holds no such state.
+        The content holds no state of an optimization.
     """
     return unpack(before.groups[RESUME]["state"], before.arrays)
 
@@ -91,7 +91,9 @@ def _name(key: object) -> str:
 
 
 def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
-    """Return what :func:`pack` was given: tensors on the CPU, dataclasses and mappings as dicts.
+    """Return the value that :func:`pack` turned into JSON and arrays.
+
+    Tensors are returned on the CPU, dataclasses and mappings as dicts.
 
     Raises
     ------
@@ -118,18 +120,19 @@ def unpack(structure: str, arrays: Mapping[str, Array]) -> Any:
 
 
 def build(hint: Any, value: Any) -> Any:
-    """Return a value of an annotated type from the plain values that :func:`unpack` returns.
+    """Return a value of an annotated type, made from values that :func:`unpack` returns.
 
     Parameters
     ----------
     hint : type or annotation
-        A dataclass, a plain type, ``Path``, or list, tuple, Mapping and optional of these.
+        The type to make: a dataclass, a plain type, ``Path``, or a list, tuple, Mapping or optional of these.
     value : object
+        The value from :func:`unpack`.
 
     Raises
     ------
     LookupError, TypeError, ValueError
-        A field is missing, unknown, or of another type.
+        A field of a dataclass is missing, unknown, or of another type.
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

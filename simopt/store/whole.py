@@ -22,7 +22,7 @@ def whole(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Its folder is created if needed.
+        The final path. Its folder is created if it does not exist.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def put(path: Path, *parts: bytes) -> None:
-    """Write bytes to a file atomically, one part after the other.
+    """Write pieces of bytes, one after the other, to a file that appears under its name only when complete.
 
     Raises
     ------

@@ -18,23 +18,24 @@ _FIRST_ROWS = 64
 
 
 class RunLog:
-    """The logged states of one run, and the facts that are known before it starts.
+    """The logged states of one run, and the attributes that are known before it starts.
 
     Parameters
     ----------
     attributes : mapping
-        With the keys of ``layout.ATTRIBUTES``; ``seeds`` holds R of them.
+        Attributes of the run file, with the keys of ``layout.ATTRIBUTES``. ``seeds`` has one entry for each
+        of the R replicates.
     pc_variance : array, (K,)
-        Explained variance ratio of each PC of the recording.
+        Share of each PC in the variance of the recording.
     tracked : sequence of str
         Names of the measures that are evaluated but not optimized.
     before : Stored, optional
-        Content of the file of an earlier session; its logged states are kept.
+        Content of the file that an earlier session of the run wrote. The log starts with its states.
 
     Attributes
     ----------
     row_bytes : int
-        The memory of one logged state.
+        Number of bytes that one logged state takes in memory.
     """
 
     def __init__(
@@ -59,7 +60,13 @@ class RunLog:
             self._rows = len(self._logged[layout.STEP])
 
     def append(self, row: Mapping[Entry, Any]) -> None:
-        """Append one logged state, given as one row for each dataset with the axis T."""
+        """Append one logged state.
+
+        Parameters
+        ----------
+        row : mapping of Entry
+            The values of this state for each HDF5 dataset with the axis T.
+        """
         for entry, logged in self._logged.items():
             if self._rows == len(logged):
                 grown = np.empty((max(_FIRST_ROWS, 2 * self._rows), *logged.shape[1:]), logged.dtype)
@@ -69,7 +76,7 @@ class RunLog:
         self._rows += 1
 
     def logged(self, entry: Entry) -> FloatArray:
-        """Return the rows logged so far of one dataset, (T, ...), as a view."""
+        """Return the values of one HDF5 dataset at the T states logged so far, (T, ...), as a view."""
         rows: FloatArray = self._logged[entry][: self._rows]
         return rows
 
@@ -79,16 +86,16 @@ class RunLog:
         results: Mapping[str, Array],
         state: Mapping[str, Any] | None = None,
     ) -> Stored:
-        """Return the content of the file at this moment.
+        """Return the content of the run file with all states logged so far.
 
         Parameters
         ----------
         attributes : mapping
-            Replace those that were known at the start.
+            Attributes that replace those known at the start of the run.
         results : mapping of Array
-            Datasets beside the logged states, by path.
+            Further HDF5 datasets by their paths.
         state : mapping, optional
-            State of the optimization, if the run is to be resumed from here.
+            State of the optimization. It is given if the run is to be resumed from this file.
         """
         variance = self._pc_variance
         arrays = layout.REPLICATE.at(self._attributes["seeds"]) | layout.PC_VARIANCE.at(variance)

@@ -181,7 +181,7 @@ def test_what_gives_no_ceiling_is_refused(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="two halves need at least 2"):
         from_trials(record(signal, 1, 1.0, rng), get("cka"))
     same = np.tile(rng.standard_normal((2, 1, 3)), (1, 20, 1)).reshape(40, 3)
-    with pytest.raises(InputError, match="no signal is left"):
+    with pytest.raises(InputError, match="no signal is left to estimate"):
         from_trials(Trials(same + 1e-3 * rng.standard_normal((40, 3)), np.tile(np.arange(20), 2)), get("cka"))
     with pytest.raises(InputError, match="rsa_crossnobis"):
         from_snr(signal, 1.0, get("rsa_crossnobis"))

@@ -136,8 +136,8 @@ def test_bad_input(simopt, pair, tmp_path: Path, arguments: list[str], says: str
         (["X.npy", "Y.npy", "--figure", "figure.bmp"], "a figure is a .png, .pdf or .svg file"),
         (["X.npy", "none.npy"], "no such file"),
         (["majah", "Y.npy"], "the nearest: majaj"),
-        (["narrow.npy", "Y.npy"], "X has one principal component only"),
-        (["X.npy", "narrow.npy", "--by", "units"], "Y has one unit only"),
+        (["narrow.npy", "Y.npy"], "X has only one principal component"),
+        (["X.npy", "narrow.npy", "--by", "units"], "Y has only one unit"),
     ],
 )
 def test_bad_input_in_this_process(

@@ -123,7 +123,7 @@ def test_a_failed_run_says_so_in_its_file(start, tmp_path: Path) -> None:
     (path,) = tmp_path.rglob("run.h5")
     run = reader.read(path)
     assert run.status == layout.FAILED
-    assert "NaN or infinite at step 1; a smaller optimizer.lr may help" in run.attributes["stop_reason"]
+    assert "NaN or infinite at step 1; try a smaller optimizer.lr" in run.attributes["stop_reason"]
     assert run.step.tolist() == [0]
 
 

@@ -97,7 +97,7 @@ def test_ranges_and_globs_are_combinations() -> None:
         ("optimizer.lr=range(0,1,0)", "more than 10000 values"),
         ("optimizer.speed=1,2", "has no option 'speed'"),
         ("optimizer.lr=0.1,-1", "optimizer.lr=-1: optimizer: Invalid learning rate"),
-        ("target=0.9,2", "target=2: target is 2.0; cka lies between 0 and 1"),
+        ("target=0.9,2", "target=2: target is 2.0, but cka lies between 0 and 1"),
         ("max_steps=3,-1", "max_steps=-1: max_steps is -1"),
         ("track=[cka],[nbz]", "Unknown measure 'nbz'"),
         ("decoder={a: 1}", "Could not override 'decoder': Key 'a'"),

@@ -27,7 +27,7 @@ def setting() -> Iterator[None]:
 def test_what_there_is() -> None:
     assert device.choose("cpu", "float64") == (torch.device("cpu"), torch.float64)
     assert device.choose("auto", "float32")[1] is torch.float32
-    with pytest.raises(InputError, match="'gpu' .*float32"):
+    with pytest.raises(InputError, match="device=gpu .*float32"):
         device.choose("gpu", "float32")
     with pytest.raises(InputError, match="dtype"):
         device.choose("cpu", "float16")

@@ -44,4 +44,4 @@ def test_an_unfinished_joint_range_is_no_broken_file(X: np.ndarray, tmp_path: Pa
     collected = collect([tmp_path])
     assert collected.broken == []
     (remark,) = collected.remarks
-    assert "interrupted, not finished" in remark
+    assert "not finished (status interrupted)" in remark

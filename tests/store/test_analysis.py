@@ -36,7 +36,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_what_is_not_finished_is_no_result(tmp_path: Path) -> None:
     content = replace(CONTENT, groups={**CONTENT.groups, layout.RESUME: {"state": "{}"}})
     path = analysis.write(tmp_path / "a.h5", "joint", content, layout.INTERRUPTED)
-    with pytest.raises(StorageError, match=r"a\.h5: interrupted, not finished"):
+    with pytest.raises(StorageError, match=r"a\.h5: not finished \(status interrupted\)"):
         analysis.read(path, "joint", as_stored)
     before = analysis.unfinished(path, "joint")
     assert before is not None
@@ -78,8 +78,8 @@ def test_only_a_later_schema_is_that_of_another_version(
         analysis.read(path, "joint", as_stored)
     assert type(caught.value) is error
     if schema != [2, 3]:  # an array, which cannot be compared
-        told = f"{path}: joint of schema {schema!r}; this version of simopt reads schema 2."
-        assert str(caught.value) == told
+        told = f"the joint file has schema {schema!r}; this version of simopt reads schemas 1 to 2 only."
+        assert str(caught.value) == f"{path}: {told}"
 
 
 def test_a_file_of_schema_1_has_no_status_and_is_finished(tmp_path: Path) -> None:

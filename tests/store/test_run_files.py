@@ -252,7 +252,7 @@ def test_files_that_are_no_runs(path: Path) -> None:
         for schema, error in ((99, OtherSchemaError), (0, StorageError), (None, StorageError)):
             attributes = {} if schema is None else {"schema": schema}
             image.write(path, Stored(attributes))
-            with pytest.raises(StorageError, match=f"run of schema {schema};") as caught:
+            with pytest.raises(StorageError, match=f"run file has schema {schema};") as caught:
                 read(path)
             assert type(caught.value) is error
         path.write_bytes(b"no hdf5")

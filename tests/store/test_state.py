@@ -99,7 +99,7 @@ def test_names_that_clash_in_the_file_stay_apart() -> None:
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"bytes", 1j])
 def test_what_a_file_cannot_hold(value: Any) -> None:
-    with pytest.raises(StorageError, match=r"A file cannot hold a \w+ \(resume/0\)"):
+    with pytest.raises(StorageError, match=r"resume/0 is a \w+, which a file cannot store"):
         pack([value], "resume")
 
 

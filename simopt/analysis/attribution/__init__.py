@@ -1,7 +1,8 @@
 """Attribution: how a score changes without one principal component of X, one sample, or one unit.
 
-Every change is exact: the score of the data without the part, minus the full score. Where a formula gives the
-scores without every part at once, it is used. Other scores are recomputed one by one. ``route`` says which.
+A PC, sample or unit is called a part of the data. Every change is exact: it is the score of the data without
+the part, minus the score of all data. For some measures a formula gives the scores without each part all at
+once. For the others each score is recomputed. :attr:`Attribution.route` says how the scores were obtained.
 """
 
 from __future__ import annotations
@@ -36,29 +37,35 @@ Route = Literal["closed form", "downdate", "refit"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """How a score changes without each part of the data.
+    """How a score changes without each of m parts of the data: PCs, samples or units.
 
     Attributes
     ----------
     part : {"PC", "sample", "unit of X", "unit of Y"}
+        What the parts are.
     measure : str
+        Name of the measure.
     larger_is_closer : bool
-        True: a negative change means that the part brings X and Y closer. False for distances.
+        True for similarities: a negative change then means that the part brings X and Y closer. False for
+        distances: then a positive change means this.
     score : float
         The score of all data.
     change : array, (m,)
-        The score without each part, minus ``score``; NaN if undefined.
+        The score without each part, minus ``score``. NaN if the score without the part is undefined.
     share : array, (m,)
-        Share of each part in the variance: PCs and samples in that of X, units in that of their dataset.
+        Share of each part in a variance. For PCs and samples this is the variance of X, for units the
+        variance of the dataset that they belong to.
     route : {"closed form", "downdate", "refit"}
-        How the scores without the parts were computed; a downdate is a rank-one update that removes a sample.
+        How the scores without the parts were computed: by a closed form, by downdates (rank-one changes that
+        remove one sample), or one by one from the remaining data (refit).
     refitted : int
-        How many of the m scores were recomputed: all with ``refit``, otherwise those for which the formula
-        would lose digits.
+        How many of the m scores were computed one by one. With ``refit`` this is m. Otherwise these are the
+        scores for which the formula would lose digits.
     first_order : array, (m,), or None
-        Units of Y only: the first-order change. None if the score has no gradient.
+        The first-order change for units of Y (see :func:`leave_one_unit`). None for other parts, and if the
+        score has no gradient.
     reason : str or None
-        The first reason why a change is undefined.
+        Why the first undefined change is undefined; None if no change is.
     """
 
     part: Part
@@ -73,7 +80,10 @@ class Attribution:
     reason: str | None = None
 
     def ranking(self) -> npt.NDArray[np.int64]:
-        """Return the indices of the parts, largest absolute change first, (m,); undefined ones come last."""
+        """Return the indices of the parts in the order of their absolute changes, the largest first, (m,).
+
+        Parts with an undefined change come last.
+        """
         return np.argsort(-np.nan_to_num(np.abs(self.change), nan=-1.0), kind="stable")
 
 
@@ -87,28 +97,28 @@ def leave_one_pc(
 ) -> Attribution:
     """Return how the score changes without each principal component of X.
 
-    X is scored without its projection on the PC; the scale of the other PCs stays. Linear cka, nbs and their
-    forms, and linreg and ridge without folds, have a closed form. Other measures are recomputed from the
-    remaining PCs, one score for each PC, without a new decomposition.
+    The projection of X on the PC is subtracted from X. The scale of the other PCs does not change. There is a
+    closed form for linear cka and nbs, for their squares and angles, and for linreg and ridge without folds.
+    For other measures the score is recomputed from the remaining PCs, without a new decomposition.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
     measure : str or Measure
     observe : function of (done, total), optional
-        Called after each recomputed score.
+        Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
-        Over the measure's defaults.
+        Options that override the defaults of the measure.
 
     Raises
     ------
     InputError
-        Data or a measure that :func:`simopt.score` refuses; X has one PC only.
+        X has one PC only, or :func:`simopt.score` refuses the data or the measure.
     """
     pair = _Pair.of(X, Y, measure, options)
     reference = Reference.of(pair.x)
     if len(reference.variance_ratio) < 2:
-        raise InputError("X has one principal component only: without it nothing is left to score.")
+        raise InputError("X has only one principal component; at least 2 are needed to leave one out.")
     by_formula = scores_without_each_component(pair.measure, Moments(reference, pair.y))
 
     def refit(i: int) -> float:
@@ -126,33 +136,35 @@ def leave_one_sample(
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
-    """Return how the score changes when one sample is deleted from X and Y, for each sample.
+    """Return how the score changes without each sample, which is deleted from both X and Y.
 
-    Linear cka with every estimator, nbs and the Procrustes forms, linreg and ridge without folds, rv_adjusted
-    and ensd use rank-one downdates. All n scores then take about as long as three. Other measures are
-    recomputed without each sample, which takes n times as long as one score with the decomposition of X.
+    Rank-one downdates are used for linear cka with every estimator, nbs and the Procrustes measures, linreg
+    and ridge without folds, rv_adjusted and ensd. All n scores then take about as long as three scores. For
+    other measures the score is recomputed without each sample. This takes n times as long as one score
+    including the decomposition of X.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
-        Samples are time x condition, time outermost.
+        With a time axis, each time bin of each condition is a sample. They are numbered with time outermost.
     measure : str or Measure
     observe : function of (done, total), optional
-        Called after each recomputed score.
+        Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
-        Over the measure's defaults.
+        Options that override the defaults of the measure.
 
     Raises
     ------
     InputError
-        Data or a measure that :func:`simopt.score` refuses; fewer than 4 samples; the score is undefined
-        without any sample, for instance if the measure needs a multiple of ``conditions`` samples.
+        There are fewer than 4 samples; :func:`simopt.score` refuses the data or the measure; or no score
+        without one sample is defined, for instance because the measure needs a multiple of ``conditions``
+        samples.
     """
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     n = len(x)
     if n < checks.MIN_SAMPLES + 1:
-        raise InputError(f"X has {n} samples; leaving one out needs at least 4.")
+        raise InputError(f"X has {n} samples; at least 4 are needed to leave one out.")
     side = Side.of(x)
     by_formula = scores_without_each(pair.measure, side, Side.of(y))
 
@@ -171,36 +183,38 @@ def leave_one_unit(
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
-    """Return how the score changes without each unit of Y, or of X.
+    """Return how the score changes without each unit of Y, or without each unit of X.
 
-    ``first_order`` is the linear prediction from the gradient G, -sum_i G_iu y_iu. The y are centered if the
-    measure ignores offsets, raw otherwise. It can differ from the exact change, because scores are nonlinear
-    in the scale of a unit (kernels contain it squared). It is 0 for measures that ignore the scale of single
-    units (linreg, cca): for them a unit has its full effect at any scale but 0.
+    ``first_order`` is the change of the score that its gradient G (samples, units) with respect to Y predicts
+    if unit u is removed: -sum_i G_iu y_iu, summed over samples i. The unit is centered first if the measure
+    ignores offsets. The prediction can differ from the exact change, because scores are not linear in the
+    scale of a unit; kernels, for instance, contain its square. For measures that ignore the scale of single
+    units (linreg, cca) the prediction is 0, since a unit has its full effect at every scale but 0.
 
-    Linear cka, nbs and their forms have a closed form; other measures are recomputed without each unit.
+    There is a closed form for linear cka and nbs, and for their squares and angles. For other measures the
+    score is recomputed without each unit.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
     measure : str or Measure
     side : {"X", "Y"}
-        Whose units.
+        The dataset whose units are left out.
     observe : function of (done, total), optional
-        Called after each recomputed score.
+        Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
-        Over the measure's defaults.
+        Options that override the defaults of the measure.
 
     Raises
     ------
     InputError
-        Data or a measure that :func:`simopt.score` refuses; a side of one unit.
+        The dataset has one unit only, or :func:`simopt.score` refuses the data or the measure.
     """
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
     dataset, other = (x, y) if side == "X" else (y, x)
     if dataset.shape[1] < 2:
-        raise InputError(f"{side} has one unit only: without it nothing is left to score.")
+        raise InputError(f"{side} has only one unit; at least 2 are needed to leave one out.")
     units = Side.of(dataset, keep_units=True)
     by_formula = scores_without_each_unit(pair.measure, units, Side.of(other))
     share = units.rows.square().sum(dim=0).numpy()
@@ -234,7 +248,7 @@ def _slopes(bound: BoundMeasure, Y: Tensor) -> FloatArray | None:
 
 
 def named(part: Part, index: int) -> str:
-    """Return the name of a part: PCs are numbered from 1, samples and units from 0."""
+    """Return the name of a part, such as ``PC 1``. The first PC has the number 1, other parts start at 0."""
     return f"{part} {index + 1 if part == 'PC' else index}"
 
 
@@ -253,7 +267,7 @@ class _Pair:
         x, y = checks.pair(X, Y)
         value = measures.score(x, y, chosen)
         if not math.isfinite(value):
-            raise InputError(f"{chosen.name} is undefined for these data ({value}): nothing to attribute.")
+            raise InputError(f"the score {chosen.name} of these data is {value}, so it cannot be attributed.")
         return cls(x, torch.from_numpy(y), chosen, value)
 
     def attribution(
@@ -287,7 +301,7 @@ class _Pair:
         for done, i in enumerate(left, start=1):
             try:
                 scores[i] = refit(i)
-                why = f"undefined without it ({scores[i]})"
+                why = f"the score without it is {scores[i]}"
             except SimoptError as error:
                 scores[i], why = np.nan, str(error)
             if not math.isfinite(scores[i]):
@@ -297,7 +311,7 @@ class _Pair:
                 observe(done, len(left))
         reason = reasons[0] if reasons else None
         if not np.isfinite(scores).any():
-            raise InputError(f"{self.measure.name} is undefined without any one {part}. {reason}")
+            raise InputError(f"{self.measure.name} is undefined whichever {part} is left out. {reason}")
         return Attribution(
             part=part,
             measure=self.measure.name,

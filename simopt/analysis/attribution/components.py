@@ -1,7 +1,7 @@
-"""Scores without one principal component of X, or without one unit, for all of them at once.
+"""Scores without each principal component of X, or without each unit, by formulas for all of them at once.
 
-Notation: F (n, K) the PC scores of X scaled to unit total variance, so F'F = diag(p) with the variance ratios
-p; C = F'Y (K, q). Without PC i, row i of C and entry i of p are left out.
+F (n, K) are the PC scores of X, scaled so that F'F = diag(p), where p (K,) is the share of each PC in the
+variance. C = F'Y (K, q). Leaving PC i out removes row i of C and entry i of p.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from simopt.measures.regression import Regression
 
 
 def without_component(reference: Reference, component: int) -> Reference:
-    """Return the reference without one principal component; the scale of the others is unchanged.
+    """Return the reference without one principal component, with the scale of the others unchanged.
 
-    With t (n,) the scores of the component, the responses are X - t (t'X) / t't.
+    Its responses are X - t (t'X) / t't, where t (n,) are the scores of the component that is left out.
     """
     keep = torch.ones_like(reference.variance_ratio, dtype=torch.bool)
     keep[component] = False
@@ -40,10 +40,9 @@ def without_component(reference: Reference, component: int) -> Reference:
 
 
 def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor | None:
-    """Return the score without each PC, (K,).
+    """Return the score without each PC, (K,); None if there is no formula for the measure.
 
-    Entries are NaN where the formula would lose digits and the score must be recomputed. None if there is no
-    formula for the measure.
+    An entry is NaN if the formula would lose digits. The caller must then recompute this score.
     """
     p = moments.reference.variance_ratio
     if isinstance(measure, Regression) and measure.folds is None:
@@ -66,10 +65,17 @@ def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor 
 
 
 def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tensor | None:
-    """Return the score without each unit of one dataset, (units,).
+    """Return the score without each unit of one dataset, (units,); None if there is no formula.
 
-    The columns of ``side.rows`` are the units. The measures with a formula are symmetric, so it does not
-    matter which dataset is X. NaN and None as for :func:`scores_without_each_component`.
+    An entry is NaN if the formula would lose digits. The caller must then recompute this score.
+
+    Parameters
+    ----------
+    measure : Measure
+    side : Side
+        The dataset whose units are left out. Its ``rows`` must have one column for each unit.
+    other : Side
+        The other dataset. The measures with a formula are symmetric, so it may be X or Y.
     """
     if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
         return None
@@ -91,10 +97,10 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
 
 
 def others(values: Tensor) -> Tensor:
-    """Return for each entry the sum of all others, (m,).
+    """Return for each of m numbers the sum of all other numbers, (m,).
 
-    Sums of those before and of those after are added. The total less the entry would lose digits where one
-    entry holds nearly all of the total.
+    The sum of the numbers before and the sum of the numbers after are added. Subtracting the number from the
+    total instead would lose digits if it were nearly the whole total.
     """
     zero = values.new_zeros(1)
     before = torch.cat([zero, values[:-1]]).cumsum(dim=0)

@@ -16,29 +16,32 @@ is smaller than rounding. The tail above the last is added in closed form, to fi
 
 
 def nuclear_norms_without(matrix: Tensor, left: Tensor, right: Tensor, weight: float = 1.0) -> Tensor:
-    """Return ||A - w l_j r_j'||_* for every j, (m,), to about 1e-13 of the largest singular value.
+    """Return the nuclear norms ||A - w l_j r_j'||_* of m rank-one changes of a matrix, (m,).
 
-    From int_0^inf ln(1 + s^2 / t^2) dt = pi s for every singular value s, with D(t) = det(t^2 + A A'),
+    The error is about 1e-13 of the largest singular value. For every singular value s the integral
+    int_0^inf ln(1 + s^2 / t^2) dt is pi s. With D(t) = det(t^2 + A A'), and D_new(t) the same determinant
+    after the change, it follows that
 
         ||A - w l r'||_* - ||A||_* = (1/pi) int_0^inf ln(D_new(t) / D(t)) dt.
 
-    By the matrix determinant lemma the ratio needs three numbers for each j and t:
+    By the matrix determinant lemma, D_new / D follows from three numbers a, b and c for each j and t:
 
         D_new / D = (1 - w b)^2 + w^2 t^2 a c,
         a = l' (t^2 + A A')^-1 l,  c = r' (t^2 + A'A)^-1 r,  b = l' (t^2 + A A')^-1 A r.
 
     As a function of ln t the integrand is analytic in a strip of half width pi/2, whatever the singular
-    values are. There the trapezoidal rule converges geometrically.
+    values are. For such a function the trapezoidal rule converges geometrically.
 
     Parameters
     ----------
-    matrix : Tensor of float64, (k, q), A
+    matrix : Tensor of float64, (k, q)
+        The matrix A.
     left : Tensor, (m, k)
-        Rows l_j.
+        The vectors l_j as rows.
     right : Tensor, (m, q)
-        Rows r_j.
+        The vectors r_j as rows.
     weight : float
-        w.
+        The number w.
 
     References
     ----------

@@ -40,16 +40,17 @@ badly conditioned the predictors are: without a bound, bad condition would have 
 
 @dataclass(frozen=True)
 class Side:
-    """One dataset, centered and scaled, with the quantities that downdates need.
+    """One of the two datasets, X or Y, centered and scaled, with the quantities that downdates need.
 
     Attributes
     ----------
     rows : Tensor of float64, (n, r)
-        Of unit Frobenius norm, with the inner products of the centered responses up to scale.
+        A matrix with Frobenius norm 1. Its rows have the inner products of the centered responses, divided by
+        ``norm`` squared.
     norm : float
         Frobenius norm of the centered responses.
     squares : Tensor, (n,)
-        Squared norms of the rows: the share of each sample in the variance.
+        Squared norm of each row, which is the share of each sample in the variance.
     """
 
     rows: Tensor
@@ -58,14 +59,15 @@ class Side:
 
     @classmethod
     def of(cls, array: FloatArray, *, keep_units: bool = False) -> Side:
-        """Return the side of responses (n, units) that are not constant.
+        """Center and scale the responses of one dataset.
 
         Parameters
         ----------
         array : array, (n, units)
+            The responses, which must not be constant.
         keep_units : bool
-            True keeps one column for each unit. False rotates more units than samples into at most n columns,
-            which changes no inner product of samples.
+            True: ``rows`` has one column for each unit. False: if there are more units than samples, they are
+            rotated into at most n columns, which changes no inner product of samples.
         """
         # Division by the largest entry first: squares of responses near the limits of float64 would overflow.
         scale = float(abs(array).max())
@@ -79,7 +81,7 @@ class Side:
 
     @property
     def samples(self) -> int:
-        """The number of samples, n."""
+        """Number of samples, n."""
         return len(self.rows)
 
     @property
@@ -89,21 +91,23 @@ class Side:
 
     @property
     def totals(self) -> Tensor:
-        """The total sum of squares without each sample, 1 - a ||row||^2, (n,); 1 with all samples."""
+        """Total sum of squares without each sample, 1 - a ||row||^2, (n,). With all samples it is 1."""
         return 1 - self.weight * self.squares
 
     def axes(self) -> tuple[Tensor, Tensor]:
-        """Return U (n, rank) and s (rank,) of the centered responses, without zero singular values."""
+        """Return the left singular vectors (n, rank) and singular values (rank,) of the centered responses.
+
+        Singular values of zero are left out.
+        """
         left, values, _ = linalg.svd(self.rows)
         keep = values > linalg.rank_tolerance(values, self.rows)
         return left[:, keep], values[keep] * self.norm
 
 
 def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
-    """Return the score without each sample, (n,).
+    """Return the score without each sample, (n,); None if there is no formula, or fewer than 6 samples.
 
-    Entries are NaN where a downdate would lose digits and the score must be recomputed. None if there is no
-    formula for the measure, or fewer than 6 samples.
+    An entry is NaN if the downdate would lose digits. The caller must then recompute this score.
     """
     if X.samples < 6:
         return None
@@ -125,9 +129,10 @@ def scores_without_each(measure: Measure, X: Side, Y: Side) -> Tensor | None:
 
 
 def shaped(form: Form, score: Tensor) -> Tensor:
-    """Return the form of scores; angles of scores within 1e-6 of 1 are NaN.
+    """Return scores in the form of a measure: unchanged, squared, or as an angle.
 
-    arccos(1 - x) is about sqrt(2 x), so an error of the score is divided by sqrt(2 x) in the angle.
+    An angle is NaN if its score is within 1e-6 of 1. For small x, arccos(1 - x) is about sqrt(2 x), so the
+    error of the angle is that of the score divided by sqrt(2 x).
     """
     if form in ("score", "squared"):
         return forms.apply(form, score)
@@ -135,13 +140,29 @@ def shaped(form: Form, score: Tensor) -> Tensor:
 
 
 def fitted(measure: Regression, of_x: Callable[[], Tensor], of_y: Callable[[], Tensor]) -> Tensor:
-    """Return the form of the score of predicting X, of predicting Y, or of their mean, by the direction."""
+    """Return the score of a regression from the scores of its two directions, in the form of the measure.
+
+    Parameters
+    ----------
+    measure : Regression
+        Its direction decides whether the score is that of predicting X, that of predicting Y, or their mean.
+    of_x, of_y : callable
+        Return the score (n,) of predicting X and the score (n,) of predicting Y.
+    """
     scores = {"y_to_x": [of_x], "x_to_y": [of_y]}.get(measure.direction, [of_x, of_y])
     return shaped(measure.form, torch.stack([score() for score in scores]).mean(dim=0))
 
 
 def trusted(value: Tensor, left: Tensor) -> Tensor:
-    """Return values, NaN where the remaining share of the sums they come from is too small."""
+    """Return values, with NaN where they have lost too many digits.
+
+    Parameters
+    ----------
+    value : Tensor
+        Numbers computed from sums from which a part was subtracted.
+    left : Tensor
+        The share of these sums that remains. At or below 1e-6 the number is replaced by NaN.
+    """
     return torch.where(left > _LEFT, value, math.nan)
 
 
