@@ -36,14 +36,16 @@ PARTS = (*LEFT_OUT, "x-units")
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeRequest(Request["AttributeResult"]):
-    """How the score of Y changes without each part.
+    """The request of an attribution: how the score of Y changes when PCs, samples or units are left out.
 
     Attributes
     ----------
     Y : Data
-    measure : node
+        The data to score.
+    measure : dict
+        The configuration node of the measure: a dict with ``_target_`` and options.
     by : {"pcs", "samples", "units", "x-units"}
-        The parts to leave out: PCs of X, samples, units of Y, or units of X.
+        What to leave out, one at a time: PCs of X, samples, units of Y, or units of X.
     """
 
     kind: ClassVar[str] = "attribution"
@@ -60,7 +62,7 @@ class AttributeRequest(Request["AttributeResult"]):
 
     @property
     def function(self) -> str:
-        """The name of the function of :mod:`simopt.analysis.attribution` that leaves out each part."""
+        """The name of the function of :mod:`simopt.analysis.attribution` that computes the changes."""
         return LEFT_OUT["units" if self.by == "x-units" else self.by]
 
     def revises(self) -> list[str]:
@@ -74,17 +76,17 @@ class AttributeRequest(Request["AttributeResult"]):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AttributeResult(Result, Attribution):
-    """How a score changes without each part of the data.
+    """The changes of a score when PCs, samples or units are left out, one at a time.
 
     Attributes
     ----------
     name : str
         The name of Y.
     dataset, source : str
-        The recording, and ``real`` or ``surrogate``.
+        The name of the recording, and its source: ``real`` or ``surrogate``.
     about : dict of list
-        For ``by="samples"``: the labels of each sample, and its time bin and condition if X has time. Else
-        empty.
+        For ``by="samples"``, the labels of each sample, and its time bin and condition if X has a time axis.
+        Otherwise empty.
     """
 
     kind: ClassVar[str] = "attribution"
@@ -96,20 +98,20 @@ class AttributeResult(Result, Attribution):
 
     @property
     def title(self) -> str:
-        """Y, the recording, the measure and the score."""
+        """The names of Y, the recording and the measure, and the score, in one line."""
         return f"{self.name} against {self.dataset} ({self.source}): {self.measure} {self.score:.6f}"
 
     def caveats(self) -> list[str]:
-        """Return why the changes could not be computed as usual, if so."""
+        """Return why the changes were not computed in the usual way; empty if they were."""
         return [self.reason] if self.reason else []
 
     def values(self) -> Mapping[str, Any]:
-        """Return the fields, and the ranking of the parts by the size of their change."""
+        """Return the fields, and the ranking of what was left out by the size of the change."""
         fields = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
         return {**fields, "ranking": self.ranking()}
 
     def table(self) -> Rows:
-        """Return a row for each part, largest change first."""
+        """Return a row for each PC, sample or unit that was left out, largest change first."""
         first = {} if self.first_order is None else {"first_order": self.first_order}
         changes = {"share": self.share, "change": self.change, **first}
         columns = {**{key: values.tolist() for key, values in changes.items()}, **self.about}
@@ -119,7 +121,7 @@ class AttributeResult(Result, Attribution):
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the changes of all parts, and return the axes."""
+        """Draw the change for each PC, sample or unit that was left out, and return the axes."""
         from simopt.report.attribution import draw_attribution
 
         return draw_attribution(self, ax, self.title)
@@ -133,7 +135,7 @@ def carry_out(
     Raises
     ------
     InputError
-        Data, a measure or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     InterruptedRunError
         ``should_stop`` returned True; nothing is kept.
     StorageError
@@ -168,7 +170,7 @@ def carry_out(
 
 
 def about_samples(dataset: Dataset) -> dict[str, list[Any]]:
-    """Return the labels of each sample, and its time bin and condition if the data have time.
+    """Return the labels of each sample, and its time bin and condition if the data have a time axis.
 
     Samples are numbered as :meth:`simopt.datasets.Dataset.samples` flattens them: sample = time bin *
     conditions + condition. So conditions and labels repeat in each time bin.
@@ -194,26 +196,27 @@ def attribute(
     force: bool = False,
     **options: Any,
 ) -> AttributeResult:
-    """Return how the score of Y against X changes without each PC, sample or unit: ``simopt attribute``.
+    """Return how the score of Y against X changes when each PC, sample or unit is left out.
 
-    change_i = score without part i - score of all parts. Linear measures have closed forms; other measures
-    are scored again without each part.
+    The change of the i-th one is score(without i) - score(of all data). Linear measures have closed forms;
+    the score of any other measure is recomputed for each. The command is ``simopt attribute``.
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit).
     Y : array, tensor or Dataset
-        The same samples in the same order; any number of units.
+        The data to score: the samples of X in the same order, with any number of units.
     measure : str or Measure
     by : {"pcs", "samples", "units", "x-units"}
-        The parts to leave out, one at a time: PCs of X, samples, units of Y, or units of X.
+        What to leave out, one at a time: PCs of X, samples, units of Y, or units of X.
     store : path or None
-        A folder. An attribution stored there is read, else computed and stored. None: nothing is written.
+        The folder of stored results. The attribution is read if the folder holds it, otherwise computed and
+        stored. None: nothing is stored.
     force : bool
-        Compute again what is stored.
+        Whether to compute the result again although it is stored.
     **options
-        Options of the measure, for instance ``form="angular"``.
+        Options that override the defaults of the measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -222,7 +225,7 @@ def attribute(
     Raises
     ------
     InputError
-        Data, a measure or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     StorageError
         The result cannot be stored.
 

@@ -56,24 +56,26 @@ _FEW_SEEDS, _FEW_PCS = (0, 1, 2), 12
 _CURVE_POINTS = 101
 """Points of the exact curve of two measures that are functions of each other."""
 _SHORT = (
-    "joint ranges are from a short search, and so too narrow; search longer with starts=4 rounds=3 steps=100"
+    "joint ranges: the search was short, so they are too narrow; starts=4 rounds=3 steps=100 searches longer"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardRequest:
-    """One card.
+    """The request of one card: a description of a measure and of what its scores mean on a recording.
 
     Attributes
     ----------
     run : RunRequest
-        The run of the measure on the recording; all parts use its ``log``, ``device``, ``dtype``, ``force``.
+        The request of the run of the measure on the recording. Its ``log``, ``device``, ``dtype`` and
+        ``force`` hold for everything on the card.
     chosen : frozenset of str
-        The keys of the run that the user set; if none, any stored run that is at least as long is used.
+        The keys of the run that the user set. If the user set none, a stored run with the same main settings
+        and at least as many replicates may take the place of the requested one.
     partners : tuple of str
-        The measures to map joint ranges with.
+        The other measure of each joint range on the card.
     search : dict
-        Options of the search of joint ranges, in place of those in :data:`QUICK`.
+        Options of the search for joint ranges that override those in :data:`QUICK`.
     """
 
     kind: ClassVar[str] = "card"
@@ -86,26 +88,27 @@ class CardRequest:
     def __post_init__(self) -> None:
         for name in self.partners:
             if not measures.get(name).differentiable:
-                raise InputError(f"{name} has no gradient: its joint range cannot be searched.")
+                raise InputError(f"{name} has no gradient and so no joint range; give other partners.")
         if self.partners:
             self.joint_with(next(name for name in PARTNERS if name != name_of(self.run.measure))).options()
 
     @property
     def plain(self) -> bool:
-        """Whether the measure has the options of the catalogue."""
+        """Whether the measure has the default options that the catalogue lists."""
         return as_listed(self.run.measure)
 
     @property
     def key(self) -> str:
-        """The name of the measure in stored joint ranges, with a hash of options that are not defaults."""
+        """The name of the measure in stored joint ranges; options other than the defaults add a hash."""
         name = name_of(self.run.measure)
         return name if self.plain else f"{name}-{shelf.digest(catalogue.identity(self.run.measure))[:8]}"
 
     def joint_with(self, partner: str) -> JointRequest:
-        """Return the request of the joint range with a partner.
+        """Return the request of the joint range of the measure with another one, its partner.
 
-        The partner comes first: the default levels, 0 to 1, are scores of the first measure. But if a level
-        of the partner is hard to hold, and the measure also ranges from 0 to 1, the measure comes first.
+        The search holds the first measure of a pair at given levels, by default scores from 0 to 1. Therefore
+        the partner, which ranges from 0 to 1, comes first. The measure comes first only if it ranges from 0
+        to 1 as well and the search can hardly hold the score of the partner.
         """
         facts = measures.build(self.run.measure).facts
         turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
@@ -123,21 +126,21 @@ class CardResult(Result, Card):
 
     @property
     def title(self) -> str:
-        """The measure and the recording."""
+        """The names of the measure and of the recording, in one line."""
         return heading([self])
 
     def main_numbers(self) -> list[str]:
-        """Return formula and range of the measure, and the summary of its run."""
+        """Return a line with formula and range of the measure, and a line that summarizes its run."""
         low, high = self.facts["range"]
         run = [] if self.summary is None else [self.summary.line()]
         return [f"{self.facts['formula']}, from {low:.3g} to {high:.3g}", *run]
 
     def caveats(self) -> list[str]:
-        """Return the notes on how the card was made, and why parts are missing."""
+        """Return notes on how the card was made, and the reason for everything that is missing on it."""
         return self.remarks()
 
     def table(self) -> Rows:
-        """Return the facts of the measure, and the scores at which PCs are half captured, one a row."""
+        """Return a row for each fact of the measure, and for the score at which each PC is half captured."""
         from simopt.report.card import about_table, half_capture_table
 
         tables = filter(None, (about_table([self]), half_capture_table([self])))
@@ -154,7 +157,7 @@ class CardResult(Result, Card):
         from simopt.report.sensitivity import draw_sensitivity
 
         if self.sensitivity is None:
-            raise InputError(f"{self.measure}: {self.missing.get('sensitivity', 'there is no sensitivity')}")
+            raise InputError(f"{self.measure}: {self.missing.get('sensitivity', 'it has no sensitivity')}")
         return draw_sensitivity(self.sensitivity, ax)
 
 
@@ -165,22 +168,23 @@ def carry_out(
     should_stop: ShouldStop = never,
     reference: Reference | None = None,
 ) -> CardResult:
-    """Find or make the parts of a card.
+    """Return the card of a measure; stored results are read, and missing ones are made.
 
     Parameters
     ----------
     request : CardRequest
     observe : callable
-        Called with the name of the part, the number of its steps done, and the number of all its steps.
+        Called as work goes on, with the name of the present section of the card, the number of its steps that
+        are done, and the number of all its steps.
     should_stop : callable
-        Called before each step; True stops.
+        Called before each step; True stops the work.
     reference : Reference, optional
-        The decomposed recording, if there is one already.
+        The decomposed recording, if the caller has decomposed it already.
 
     Raises
     ------
     InputError
-        The data cannot be used.
+        The data do not fit, or a function of the user as the measure fails.
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the card.
     """
@@ -192,7 +196,7 @@ def carry_out(
 
 
 def decomposed(request: CardRequest) -> Reference:
-    """Return the recording, decomposed on the device and in the precision of the request."""
+    """Return the decomposition of the recording, on the device and in the precision of the request."""
     device, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
     return Reference.of(request.run.dataset.dataset.samples(), dtype=precision, device=device)
 
@@ -216,7 +220,7 @@ class _CardMaker:
         self.notes += filter(None, [measure.degenerate(samples, units)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        no_score = f"{name} does not apply: see cost." if cost is None else ""
+        no_score = f"{name} cannot be applied to these data; cost says why." if cost is None else ""
         no_gradient = f"{name} has no gradient: it can be scored, not optimized."
         no_run = no_score if measure.differentiable else no_gradient
         curve = self._part("sensitivity", partial(self._sensitivity, cost), no_score)
@@ -286,7 +290,7 @@ class _CardMaker:
         if cost.score.seconds * pcs * 10 > MANY_SECONDS:
             few_pcs = np.unique(np.geomspace(1, pcs, _FEW_PCS).round().astype(int)).tolist()
             restricted = {"pcs": few_pcs, "seeds": _FEW_SEEDS}
-            self.notes.append(f"sensitivity: only {len(few_pcs)} PCs and 3 seeds, as one score takes long")
+            self.notes.append(f"sensitivity: only {len(few_pcs)} PCs and 3 seeds, as each score takes long")
         request = SensitivityRequest(
             dataset=self.request.run.dataset,
             measures=(self.request.run.measure,),
@@ -427,23 +431,28 @@ def card(
     search: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> CardResult:
-    """Describe a measure and what its scores mean on a recording: ``simopt card``.
+    """Describe a measure and what its scores mean on a recording.
+
+    The command is ``simopt card``.
 
     Parameters
     ----------
     measure : str or Measure
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording. The labels of a Dataset are decoded along the run.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit). The labels of a Dataset are
+        decoded along the run.
     partners : sequence of str
-        Differentiable measures to map joint ranges with; empty: none.
+        The measures whose joint ranges with ``measure`` are mapped. Each must be differentiable. An empty
+        sequence leaves out the joint ranges.
     store : path or None
-        A folder. Parts stored there are read, the others made and stored. None: nothing is written.
+        The folder of stored results. Results that it holds are read, and missing ones are made and stored.
+        None: nothing is stored.
     force : bool
-        Make all parts again though they are stored.
+        Whether to make all results again although they are stored.
     search : mapping, optional
-        Options of the search of joint ranges: starts, rounds, steps, levels, units.
+        Options of the search for joint ranges: starts, rounds, steps, levels, units.
     **options
-        Options of the measure, for instance ``form="angular"``.
+        Options that override the defaults of the measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -452,7 +461,7 @@ def card(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
 
     Examples
     --------

@@ -40,23 +40,24 @@ DRAWS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest(Request[Standing]):
-    """The scores of Y against the recording.
+    """The request of the scores of Y against the recording X.
 
     Attributes
     ----------
     Y : tuple of Data
-        Exactly one.
-    measures : tuple of nodes
+        The data to score, as a tuple of exactly one dataset.
+    measures : tuple of dict
+        The configuration node of each measure: a dict with ``_target_`` and options.
     draws : int
-        Null datasets to score, of each kind of null.
+        The number of null datasets of each kind to score.
     seed : int
-        The seed of these draws.
+        The seed of the null datasets.
     snr : float or None
-        Signal-to-noise ratio of the recording: gives a noise ceiling without single trials.
+        The signal-to-noise ratio of X. It gives a noise ceiling where X has no single trials.
     ids : str or None
-        The label that identifies samples; X and Y both have it, with the same values in the same order.
+        A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     keep_going : bool
-        Whether to skip a measure that does not apply, with the reason, instead of raising.
+        Whether a measure that cannot be applied is skipped, with the reason, instead of raising an error.
     """
 
     kind: ClassVar[str] = "score"
@@ -72,7 +73,7 @@ class CompareRequest(Request[Standing]):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.Y) != 1:
-            raise InputError(f"{len(self.Y)} datasets are given to compare; give one Y.")
+            raise InputError(f"Y holds {len(self.Y)} datasets; give exactly one to compare with X.")
         self._set("Y", tuple(Data.of(data, "Y") for data in self.Y))
         self._set("measures", measure_nodes(self.measures))
         if not self.measures:
@@ -83,12 +84,12 @@ class CompareRequest(Request[Standing]):
             checks.at_least(self.snr, 0, "snr", strict=True)
 
     def pair(self) -> tuple[Dataset, Dataset]:
-        """Return X and Y, which have the same samples judged by ``ids`` and all labels that both have.
+        """Return X and Y, after a check that ``ids`` and every other label of both agree in each sample.
 
         Raises
         ------
         InputError
-            The number of samples or a label differs, or X or Y has no label ``ids``.
+            X and Y differ in their number of samples or in a label, or one of them lacks the label ``ids``.
         """
         X, Y = self.dataset.dataset, self.Y[0].dataset
         for dataset in (X, Y):
@@ -103,7 +104,7 @@ class CompareRequest(Request[Standing]):
         return [*targets, NULLS, CEILINGS if self.snr is None else "simopt.analysis.ceilings.from_snr"]
 
     def read(self, path: Path) -> Standing:
-        """Return the stored score of one pair and one measure."""
+        """Return the score that a file stores: that of one Y with one measure."""
         standing: Standing = result.read(path, self.kind, Standing)
         return standing
 
@@ -114,24 +115,24 @@ class CompareRequest(Request[Standing]):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CompareResult(Result):
-    """Scores with their nulls and noise ceilings.
+    """The scores of Y, each with its null scores and its noise ceiling.
 
     Attributes
     ----------
     name : str
         The name of Y.
     dataset, source : str
-        The recording, and ``real`` or ``surrogate``.
+        The name of the recording, and its source: ``real`` or ``surrogate``.
     standings : list of Standing
-        One for each measure.
+        The score of each measure, with its null scores and its noise ceiling.
     skipped : dict of str
-        The reason for each measure that was left out.
+        By measure, the reason why a skipped measure was not computed.
     paths : dict of Path
         By measure, the files that store the scores; empty if nothing is stored.
     path : Path or None
-        The file, if exactly one score is stored.
+        The file of the score if exactly one score is stored, otherwise None.
     how : str
-        ``found`` if all scores were stored before, else ``done``.
+        ``found`` if all scores were stored before, otherwise ``done``.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -145,16 +146,16 @@ class CompareResult(Result):
 
     @property
     def title(self) -> str:
-        """Y and the recording."""
+        """The names of Y and of the recording, in one line."""
         return f"{self.name} against {self.dataset} ({self.source})"
 
     def caveats(self) -> list[str]:
-        """Return for which measures the shapes of X and Y alone decide the score, and which were skipped."""
+        """Return a line for each skipped measure, and for each whose score the shapes of X and Y decide."""
         degenerate = {standing.measure: standing.degenerate for standing in self.standings}
         return [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
 
     def values(self) -> Mapping[str, Any]:
-        """Return scores by measure, and the reason for each skipped measure."""
+        """Return the scores by measure, and the reason for each skipped measure."""
         measures = {standing.measure: standing.as_json() for standing in self.standings}
         return {"measures": measures, "skipped": self.skipped}
 
@@ -180,7 +181,7 @@ class CompareResult(Result):
 
     @classmethod
     def load(cls, path: Path) -> CompareResult:
-        """Return the comparison in a file of :meth:`save`, or that of one measure in a file of ``store=``."""
+        """Return the comparison in a file of :meth:`save`, or the single score in a file of ``store=``."""
         attributes = analysis.attributes(path)
         if analysis.kind_of(attributes) != CompareRequest.kind:
             return super().load(path)
@@ -199,12 +200,12 @@ class CompareResult(Result):
 def carry_out(
     request: CompareRequest, *, should_stop: ShouldStop = never, reference: Reference | None = None
 ) -> CompareResult:
-    """Return the scores with nulls and ceilings: those that are stored are read, the others computed.
+    """Return the scores with nulls and ceilings: stored scores are read, and the others are computed.
 
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     StorageError
         A score cannot be stored.
     """
@@ -300,7 +301,7 @@ def _compute(
 
 
 def labeled(Y: Any) -> list[Data]:
-    """Return the data and their names in tables: the keys of a mapping, else the name of the dataset."""
+    """Return Y as a list of Data; if Y is a mapping, its keys are the names that tables show."""
     if isinstance(Y, Mapping):
         return [replace(Data.of(data, str(name)), label=str(name)) for name, data in Y.items()]
     return [Data.of(Y, "Y")]
@@ -319,29 +320,34 @@ def compare(
     force: bool = False,
     **options: Any,
 ) -> CompareResult:
-    """Score Y against the recording X in float64, with null and noise ceiling: ``simopt score`` prints this.
+    """Score Y against the recording X in float64, and give each score its null and its noise ceiling.
+
+    The command ``simopt score`` prints this result.
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording. With the single trials of a Dataset (``trials``) each score has a noise ceiling.
-    Y : array, tensor or Dataset, or dict of one by its name
-        The same samples in the same order; any number of units.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit). If it is a Dataset with
+        single trials (``trials``), each score gets a noise ceiling.
+    Y : array, tensor or Dataset, or dict with a single entry
+        The data to score: the samples of X in the same order, with any number of units. The key of a dict is
+        the name that tables show.
     measures : str, Measure, or sequence of them
     draws : int, default 100
-        Null datasets to score, of each kind of null; 0: none.
+        The number of null datasets of each kind to score; 0 leaves out the nulls.
     seed : int
-        The seed of these draws.
+        The seed of the null datasets.
     snr : float or None
-        Signal-to-noise ratio of X, greater than 0: gives a noise ceiling without single trials.
+        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
     ids : str or None
-        A label of both datasets that identifies samples: it must agree sample by sample.
+        A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     store : path or None
-        A folder. Scores stored there are read, the others computed and stored. None: nothing is written.
+        The folder of stored results. Scores that it holds are read, and the others are computed and stored.
+        None: nothing is stored.
     force : bool
-        Compute again what is stored.
+        Whether to compute scores again although they are stored.
     **options
-        Options of the measures, for instance ``form="angular"``.
+        Options that override the defaults of every measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -350,7 +356,7 @@ def compare(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     StorageError
         A score cannot be stored.
 

@@ -1,4 +1,4 @@
-"""The data of a request: described when the request is made, loaded only when they are needed."""
+"""The data of a request, which are described when it is made and loaded only when they are needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike, Node
 
 DataLike: TypeAlias = "Data | Dataset | ArrayLike"
-"""What public functions take for X and Y: a Dataset, or an array, tensor, pandas or xarray object."""
+"""What public functions accept as X and Y: a Dataset, an array, a tensor, or a pandas or xarray object."""
 
 _CACHE_BYTES = 2**30
 _cache: dict[str, Dataset] = {}
@@ -30,11 +30,11 @@ class Data:
     Attributes
     ----------
     node : dict
-        The configuration node; empty if the caller passed the data in.
+        The configuration node, a dict with ``_target_`` and options; empty if the caller passed the data in.
     given : Dataset or None
-        The data that the caller passed in.
+        The data that the caller passed in; None if a configuration names them.
     label : str or None
-        The name in tables and figures; None: that of the dataset.
+        The name that tables and figures show. None: the name of the dataset.
     """
 
     node: Node
@@ -44,12 +44,12 @@ class Data:
 
     @classmethod
     def of(cls, data: Data | Dataset | Mapping[str, Any] | ArrayLike, name: str = "X") -> Data:
-        """Return the description of a Dataset, of a configuration node, or of an array.
+        """Return the description of data that are a Dataset, a configuration node, or an array.
 
         Raises
         ------
         InputError
-            An unknown option, or an array that is no recording: see :func:`simopt.checks.responses`.
+            An option of the node is unknown, or :func:`simopt.checks.responses` refuses the array.
         """
         if isinstance(data, Data):
             return data
@@ -59,22 +59,22 @@ class Data:
             return cls(catalogue.node("dataset", data))
         if isinstance(data, str | Path):
             raise InputError(
-                f"{name} is the text {str(data)!r}; give an array, or a Dataset from simopt.load_dataset."
+                f"{name} is a name or path, {str(data)!r}; give an array, or use simopt.load_dataset."
             )
         return cls({}, Dataset(name, checks.responses(data, name)))
 
     @classmethod
     def named(cls, reference: str, ids: str | None = None, **options: Any) -> Data:
-        """Return the description of a dataset of the catalogue or of a file.
+        """Return the description of a dataset that is named in the catalogue or stored in a file.
 
         Parameters
         ----------
         reference : str
-            A name of ``simopt datasets``, or a path.
+            A name that ``simopt datasets`` lists, or the path of a file.
         ids : str, optional
-            The label of a file that identifies its samples.
+            The label that identifies the samples of a file.
         **options
-            Options of the dataset, in place of its defaults. Constant units of a file are kept by default.
+            Options that override the defaults of the dataset. By default, constant units of a file are kept.
 
         Raises
         ------
@@ -90,12 +90,12 @@ class Data:
         if reference in datasets.names() and reference != "file":
             return cls(catalogue.node("dataset", reference, **options))
         if path.suffix:
-            raise InputError(f"{reference}: there is no such file.")
+            raise InputError(f"{reference}: there is no such file; `simopt datasets` lists the known names.")
         raise checks.unknown(reference, datasets.names(), "dataset, and no file,")
 
     @cached_property
     def loader(self) -> Loader:
-        """The loader of the dataset; building it checks the options."""
+        """The loader of the dataset, which checks the options when it is built."""
         return datasets.build(self.node)
 
     @property
@@ -105,17 +105,17 @@ class Data:
 
     @property
     def origin(self) -> str:
-        """``real`` or ``surrogate``."""
+        """The source of the data: ``real`` or ``surrogate``."""
         return self.loader.origin if self.given is None else self.given.source
 
     @property
     def shown(self) -> str:
-        """The name in tables and figures."""
+        """The name that tables and figures show."""
         return self.name if self.label is None else self.label
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The dataset, loaded once in a process; the most recently used ones, up to 1 GiB, stay in memory."""
+        """The dataset. A process loads it once, as long as the recently used datasets take at most 1 GiB."""
         if self.given is not None:
             return self.given
         key = json.dumps(self.loader.identity(self._hash_of), sort_keys=True) + self.name
@@ -132,7 +132,7 @@ class Data:
         Parameters
         ----------
         hash_of : callable
-            Returns the hash of a file's content.
+            A function that takes the path of a file and returns the hash of its content.
         """
         # `dataset` asks for the same hashes: a FileHashes remembers those of unchanged files, so that a
         # recording of gigabytes is hashed once and not twice.

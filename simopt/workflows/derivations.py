@@ -1,4 +1,7 @@
-"""Results of theory: derivations, proved bounds, and the predicted order in which PCs are learned."""
+"""Results of theory: derivations, proved bounds, and the predicted order in which PCs are learned.
+
+The half capture of a PC is the score at which Y first captures half of its variance.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ _SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True, repr=False)
 class DerivationResult(Result):
-    """Derivations of closed forms, every step verified by computer algebra."""
+    """Derivations of the closed forms of scores; computer algebra verifies every step."""
 
     derivations: list[Derivation]
 
     @property
     def title(self) -> str:
-        """The perturbation and the measures; no dataset is involved."""
+        """One line that names the perturbation and the measures; there is no dataset."""
         perturbation = self.derivations[0].perturbation
         return f"score after {perturbation}, derived: {', '.join(one.subject for one in self.derivations)}"
 
@@ -47,7 +50,7 @@ class DerivationResult(Result):
         return [f"{derivation.subject} = {derivation.result}" for derivation in self.derivations]
 
     def values(self) -> Mapping[str, Any]:
-        """Return the results, as expressions that sympy reads, and the steps."""
+        """Return by measure the derived expressions, as text that sympy reads, and the steps."""
         return {
             derivation.subject: {
                 "perturbation": derivation.perturbation,
@@ -76,12 +79,14 @@ class DerivationResult(Result):
         return map(derived.to_text, self.derivations)
 
     def write(self, folder: Path) -> list[str]:
-        """Write Markdown, LaTeX, and PDF if a LaTeX is installed; return what was written, one line a file.
+        """Write the derivations as Markdown and LaTeX, and as PDF if LaTeX is installed.
+
+        Return a line for each file.
 
         Raises
         ------
         InputError
-            The folder cannot be written.
+            A file cannot be written in the folder.
         """
         markdown, latex, pdf = (folder / f"derivation.{suffix}" for suffix in ("md", "tex", "pdf"))
         with writing(folder):
@@ -115,7 +120,7 @@ def _default_name(node: Node) -> str:
     """
     if not as_listed(node):
         raise InputError(
-            f"{name_of(node)} has options: derivations and bounds are for its default options only."
+            f"{name_of(node)} has options of its own; derivations and bounds hold for the defaults only."
         )
     return name_of(node)
 
@@ -126,21 +131,24 @@ def _subject(name: str) -> str:
     subjects = derived.subjects()
     if name not in subjects:
         raise InputError(
-            f"{name}: no derivation; there are: {', '.join(subjects)} (ridge1 and so on as ridge)."
+            f"{name} has no derivation; give one of {', '.join(subjects)} (ridge1 counts as ridge)."
         )
     return name
 
 
 @dataclass(frozen=True, repr=False)
 class BoundsResult(Result):
-    """The scores of one measure that a score of another proves, for the spectrum of a recording.
+    """The proved limits on the score of one measure where another measure has a given score.
+
+    They hold for the spectrum of the recording.
 
     Attributes
     ----------
     dataset, source : str
-        The recording, and ``real`` or ``surrogate``.
+        The name of the recording, and its source: ``real`` or ``surrogate``.
     pairs : list of (given, implied, Range)
-        The limits of the implied measure at :data:`LEVELS` of the given one; NaN if no Y reaches the level.
+        For each ordered pair of measures, the limits on the score of the second (``implied``) where the first
+        (``given``) has the scores :data:`LEVELS`. They are NaN at a score that no Y reaches.
     """
 
     dataset: str
@@ -149,12 +157,12 @@ class BoundsResult(Result):
 
     @property
     def title(self) -> str:
-        """The recording and the measures."""
+        """One line that names the recording and the measures."""
         names = ", ".join(dict.fromkeys(given for given, _, _ in self.pairs))
         return f"proved bounds on {self.dataset} ({self.source}): {names}"
 
     def values(self) -> Mapping[str, Any]:
-        """Return the limits of each ordered pair; null if no Y reaches the level."""
+        """Return the limits for each ordered pair of measures, with null at a score that no Y reaches."""
         pairs = [
             {"given": given, "implied": implied, "lower": limits.lower, "upper": limits.upper}
             for given, implied, limits in self.pairs
@@ -162,7 +170,7 @@ class BoundsResult(Result):
         return {"dataset": self.dataset, "source": self.source, "levels": list(LEVELS), "bounds": pairs}
 
     def table(self) -> Rows:
-        """Return a row for each ordered pair and level."""
+        """Return a row for each ordered pair of measures and each score of the first."""
         return [
             {"given": given, "implied": implied, "level": level, "lower": float(low), "upper": float(high)}
             for given, implied, limits in self.pairs
@@ -171,19 +179,19 @@ class BoundsResult(Result):
 
 
 def bounds(request: SensitivityRequest) -> BoundsResult:
-    """Return the scores of each measure that a score of each other one proves.
+    """Return the limits on the score of each measure that a score of another measure proves.
 
     Raises
     ------
     InputError
-        Fewer than two measures, a measure without proved bounds, or data that cannot be used.
+        There are fewer than two measures, a measure has no proved bounds, or the data do not fit.
     """
     names = [_default_name(node) for node in request.measures]
     for name in names:
         proved.relation(name)  # raises InputError if nothing is proved
     if len(names) < 2:
         raise InputError(
-            f"bounds need at least two measures, for instance measure=cka,nbs; {names[0]} is one."
+            f"bounds need two measures or more, but {names[0]} is the only one; give measure=cka,nbs."
         )
     dataset = request.dataset.dataset
     samples, units = dataset.samples().shape
@@ -197,20 +205,22 @@ def bounds(request: SensitivityRequest) -> BoundsResult:
 
 @dataclass(frozen=True)
 class Learned:
-    """The prediction for one measure, and a stored run of it.
+    """The predicted learning order for one measure, and a stored run to compare it with.
 
     Attributes
     ----------
     measure : str
+        The name of the measure.
     start : StartGradient or None
-        None if the measure has no gradient.
+        The gradient at random starts; None if the measure has no gradient.
     prediction : Prediction or None
+        The predicted half captures; None if ``refusal`` gives a reason.
     refusal : str
-        Why there is no prediction; else empty.
+        Why there is no prediction; empty if there is one.
     run : Run or None
-        A finished run of this measure on the same data.
+        A finished run of the measure on the same data; None if none is stored.
     comparison : Comparison or None
-        Of prediction and run, if there are both.
+        The comparison of prediction and run; None if one of them is missing.
     """
 
     measure: str
@@ -221,7 +231,7 @@ class Learned:
     comparison: Comparison | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values; PCs are numbered from 1, and null stands for a PC that is never captured."""
+        """Return plain values. PCs are numbered from 1; null stands for a PC that is never half captured."""
         differences = ("median_difference", "largest_difference", "rank_correlation")
         return {
             "first_pcs": None if self.start is None else self.start.order[:10] + 1,
@@ -236,16 +246,16 @@ class Learned:
 
 @dataclass(frozen=True, repr=False)
 class LearningResult(Result):
-    """The predicted order in which PCs are learned, and stored runs to compare it with.
+    """The predicted order in which PCs are learned, with stored runs for comparison.
 
     Attributes
     ----------
     dataset, source : str
-        The recording, and ``real`` or ``surrogate``.
+        The name of the recording, and its source: ``real`` or ``surrogate``.
     spectrum : array, (K,)
         The explained variance ratio of each PC.
     learned : list of Learned
-        One for each measure.
+        The prediction for each measure, and a stored run of it.
     """
 
     dataset: str
@@ -255,12 +265,12 @@ class LearningResult(Result):
 
     @property
     def title(self) -> str:
-        """The recording and the measures."""
+        """One line that names the recording and the measures."""
         names = ", ".join(learned.measure for learned in self.learned)
         return f"order in which PCs of {self.dataset} ({self.source}) are learned: {names}"
 
     def main_numbers(self) -> list[str]:
-        """Return which PCs each measure with a gradient learns first."""
+        """Return a line for each measure that has a gradient: the PCs that it learns first."""
         return [
             f"{learned.measure} learns PCs {', '.join(map(str, learned.start.order[:5] + 1))} first"
             for learned in self.learned
@@ -268,7 +278,7 @@ class LearningResult(Result):
         ]
 
     def caveats(self) -> list[str]:
-        """Return why some measures have no prediction."""
+        """Return a line for each measure without a prediction, with the reason."""
         return [f"{learned.measure}: {learned.refusal}" for learned in self.learned if learned.refusal]
 
     def values(self) -> Mapping[str, Any]:
@@ -277,7 +287,7 @@ class LearningResult(Result):
         return {"dataset": self.dataset, "source": self.source, "measures": measures}
 
     def table(self) -> Rows:
-        """Return a row for each measure and PC: the score at half capture, predicted and of a stored run."""
+        """Return a row for each measure and PC: its half capture as predicted, and in a stored run."""
         rows = []
         for learned in self.learned:
             predicted = None if learned.prediction is None else learned.prediction.half_capture()
@@ -295,7 +305,7 @@ def learning(request: SensitivityRequest) -> LearningResult:
     Raises
     ------
     InputError
-        The data cannot be used.
+        The data do not fit.
     """
     dataset = request.dataset.dataset
     learned = [_learned(request, node) for node in request.measures]

@@ -1,4 +1,4 @@
-"""What the scores of Y mean, by what optimized data have captured of X when they reach the same score."""
+"""What the scores of Y mean: what an optimized dataset has captured of X when it reaches the same score."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
 """The default measures."""
 SEEDS = (0, 1, 2)
 """The default seeds of the runs: three replicates each."""
-_NO_TRIALS = "if its file has them, add dataset.repetitions=keep; otherwise --snr VALUE gives a ceiling."
+_NO_TRIALS = "if its file has trials, add dataset.repetitions=keep; otherwise --snr VALUE gives a ceiling."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,9 @@ class ExplainRequest:
     Attributes
     ----------
     scores : CompareRequest
-        The scores, of one measure or more, with at least one draw of each null.
+        The request of the scores. It has at least one measure and at least one draw of each null.
     runs : tuple of RunRequest
-        One for each measure, on the recording. A stored run that goes at least as far replaces it.
+        The run of each measure on the recording. A stored run that goes at least as far may take its place.
     """
 
     scores: CompareRequest
@@ -67,9 +67,11 @@ class ExplainRequest:
     def of(
         cls, X: Data, Y: Data, template: RunRequest, nodes: Sequence[Node], *, decoded: bool, **options: Any
     ) -> ExplainRequest:
-        """Return the request of the measures ``nodes``, each with a run that is otherwise like ``template``.
+        """Return the request to explain the scores of several measures.
 
-        Unless the caller chose a decoder (``decoded``), the standard one decodes the labels of X.
+        ``nodes`` are the configuration nodes of the measures: dicts with ``_target_`` and options. The run of
+        each measure has the other settings of ``template``. If ``decoded`` is False, the caller chose no
+        decoder, and the standard one decodes the labels of X.
         """
         ids = options.get("ids")
         if not decoded:
@@ -94,7 +96,7 @@ class ExplainResult(Result, Explanation):
     name : str
         The name of Y.
     path : None
-        An explanation has no file of its own: its runs and scores have.
+        An explanation has no file of its own; its runs and scores have files.
     """
 
     kind: ClassVar[str] = "explanation"
@@ -103,7 +105,7 @@ class ExplainResult(Result, Explanation):
 
     @property
     def title(self) -> str:
-        """Y and the recording."""
+        """The names of Y and of the recording, in one line."""
         return f"{self.name} against {self.dataset} ({self.source})"
 
     def caveats(self) -> list[str]:
@@ -111,7 +113,7 @@ class ExplainResult(Result, Explanation):
         return self.advice
 
     def sentences(self) -> list[str]:
-        """Return in words what each score means, and what Y itself captures of the recording."""
+        """Return sentences that say what each score means, and what Y itself captures of the recording."""
         from simopt.report.explanation import own_sentence, sentences
 
         return [*sentences(self), own_sentence(self)]
@@ -141,8 +143,9 @@ class ExplainResult(Result, Explanation):
 def fits(request: RunRequest, stored: Run) -> bool:
     """Return whether a finished run can replace the requested one.
 
-    It can if it has the same target, start and decoder, and reached the target or had as many steps. The
-    optimizer and the seeds may differ: what counts is what was captured at each score.
+    It can if it has the same target, init and decoder, and either reached the target or has at least the
+    requested ``max_steps``. The optimizer and the seeds may differ, because an explanation reads off the run
+    only what was captured at each score.
     """
     at_target = stored.attributes["stop_reason"] == StopReason.TARGET.value
     steps = shelf.parsed(stored.attributes["identity"]).get("max_steps", 0)
@@ -161,14 +164,15 @@ def carry_out(
     ----------
     request : ExplainRequest
     watch : callable
-        Returns a context for each run, which gives the function that is called with its logged states.
+        A function that takes the request of a run and returns a context manager. The context gives the
+        function that is called with each logged state of the run.
     should_stop : callable
-        Called before each step of a run; True stops it.
+        Called before each step of a run; True stops the run.
 
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used, or a measure has no gradient.
+        The data do not fit, a name or an option is unknown or out of its range, or a measure has no gradient.
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the run.
     """
@@ -178,7 +182,7 @@ def carry_out(
     for measure in chosen.values():
         if not measure.differentiable:
             raise InputError(
-                f"{measure.name} has no gradient, so no run can show what its scores mean; leave it out."
+                f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
     reference = Reference.of(X.samples().astype(np.float64))
@@ -266,32 +270,34 @@ def explain(
     force: bool = False,
     **options: Any,
 ) -> ExplainResult:
-    """Interpret the scores of Y by what optimized data have captured of X at the same scores.
+    """Interpret the scores of Y by what optimized datasets have captured of X at the same scores.
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording. The labels of a Dataset are decoded.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit). The labels of a Dataset are
+        decoded.
     Y : array, tensor or Dataset
-        The same samples in the same order; any number of units.
+        The data to score: the samples of X in the same order, with any number of units.
     measures : str, Measure, or sequence of them
-        Differentiable ones: the others cannot be optimized.
+        The measures. Each must be differentiable, because a run follows its gradient.
     draws : int, default 100
-        Null datasets to score, of each kind of null; at least 1.
+        The number of null datasets of each kind to score, at least 1.
     snr : float or None
-        Signal-to-noise ratio of X, greater than 0: gives a noise ceiling without single trials.
+        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
     ids : str or None
-        A label of both datasets that identifies samples: it must agree sample by sample.
+        A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     seeds, target, max_steps
-        Of the runs: see :func:`simopt.optimize`.
+        Settings of the runs; :func:`simopt.optimize` explains them.
     decoder : {"standard", "published"} or None
-        None: ``standard`` if X has labels.
+        The decoder of the labels of X. None stands for ``standard`` if X has labels.
     store : path or None
-        A folder. Runs stored there are read, the others made and stored. None: nothing is written.
+        The folder of stored results. Runs that it holds are read, and the others are made and stored.
+        None: nothing is stored.
     force : bool
-        Make the runs again though they are stored.
+        Whether to make the runs again although they are stored.
     **options
-        Options of the measures, for instance ``form="angular"``.
+        Options that override the defaults of every measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -300,7 +306,7 @@ def explain(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used, or a measure has no gradient.
+        The data do not fit, a name or an option is unknown or out of its range, or a measure has no gradient.
     RunFailedError
         The score of a run became NaN or infinite, or memory ran out.
     StorageError

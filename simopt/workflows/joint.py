@@ -52,7 +52,10 @@ _PROVED_LEVELS = 101
 
 @dataclass(frozen=True, kw_only=True)
 class JointRequest(Request[JointRange]):
-    """The joint range of two measures. ``configs/joint.yaml`` explains the keys."""
+    """The request of the joint range of two measures: the pairs of scores that one Y can have.
+
+    The attributes are the keys of ``simopt joint``, which ``configs/joint.yaml`` explains.
+    """
 
     kind: ClassVar[str] = ANALYSIS
 
@@ -81,7 +84,7 @@ class JointRequest(Request[JointRange]):
         self._set("measures", measure_nodes(self.measures))
         if len(self.names) != 2:
             raise InputError(
-                f"measures is {', '.join(self.names) or 'empty'}; a joint range needs two, such as cka,nbs."
+                f"measures is {', '.join(self.names) or 'empty'}; give two measures, for instance cka,nbs."
             )
         checks.one_of(self.mode, MODES, "mode of joint")
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
@@ -103,7 +106,7 @@ class JointRequest(Request[JointRange]):
         return read(path)
 
     def built(self) -> tuple[Measure, Measure]:
-        """Return the two measures, under the names of the request.
+        """Return the two measures by their names in the request.
 
         Raises
         ------
@@ -126,7 +129,7 @@ class JointRequest(Request[JointRange]):
         super().check()
 
     def search(self) -> Callable[[Reference], PairSearch | Square]:
-        """Return the function that makes the search, at its start, for the decomposed recording.
+        """Return a function that takes the decomposed recording and returns a search that has not begun.
 
         Raises
         ------
@@ -144,31 +147,32 @@ class JointRequest(Request[JointRange]):
         return partial(Square, a=a, b=b, targets=targets, options=squared, units=self.units)
 
     def options(self) -> Options:
-        """Return the options of the search for the boundary."""
+        """Return the options of the search for the boundary of the joint range."""
         optional = _not_none(steps=self.steps, rate=self.rate)
         return Options(units=self.units, starts=self.starts, rounds=self.rounds, seed=self.seed, **optional)
 
     def levels_of(self, a: Measure) -> list[float]:
-        """Return the levels of the first measure, ascending.
+        """Return the scores at which the first measure is held, in ascending order.
 
         Raises
         ------
         InputError
-            ``levels`` is None, and 1 is not the best score: there are no default levels.
+            ``levels`` is None, but the measure does not range from 0 to 1 with 1 as its best score, and so
+            has no default levels.
         """
         if self.levels is not None:
             return sorted(set(self.levels))
         if not (a.facts.larger_is_closer and a.facts.high == 1):
-            raise InputError(f"{a.name} needs levels=[...], a list of its scores: its range is not 0 to 1.")
+            raise InputError(f"{a.name} does not range from 0 to 1; give levels=[...], a list of its scores.")
         return sorted({*LEVELS, *self.thresholds_of(a, self.thresholds)})
 
     def thresholds_of(self, measure: Measure, thresholds: Sequence[float] | None) -> list[float]:
-        """Return the thresholds of a measure; None: those of the first measure, if 1 is the best score.
+        """Return the thresholds of a measure; for None, those of the first measure if 1 is the best score.
 
         Raises
         ------
         InputError
-            A threshold is below the range of the measure.
+            A threshold is below every score of the measure.
         """
         if thresholds is None:
             thresholds = self.thresholds if measure.facts.larger_is_closer and measure.facts.high == 1 else ()
@@ -183,24 +187,24 @@ def _not_none(**options: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class JointResult(Result, JointRange):
-    """The joint range of two measures."""
+    """The result of a search: the pairs of scores that one Y can have with two measures."""
 
     kind: ClassVar[str] = ANALYSIS
 
     @property
     def title(self) -> str:
-        """The measures and the recording."""
+        """The names of the measures and of the recording, in one line."""
         return f"joint range of {' and '.join(self.names)} on {self.dataset} ({self.source})"
 
     def main_numbers(self) -> list[str]:
-        """Return area, verdict and implications of a region, or the scores reached at each target."""
+        """Return area, verdict and implications of the region; in mode ``square``, the reached scores."""
         if self.region is None:
             return super().main_numbers()
         verdict = f", {self.verdict}" if self.verdict else ""
         return [f"area {self.region.area:.4f}{verdict}", *filter(None, [self.sentence()])]
 
     def table(self) -> Rows:
-        """Return a row for each level of the first measure, or for each pair of targets."""
+        """Return a row for each level of the first measure; in mode ``square``, for each pair of targets."""
         a, b = self.names
         if self.region is not None:
             keys: tuple[str, ...] = (a, f"least {b}", f"largest {b}")
@@ -213,25 +217,25 @@ class JointResult(Result, JointRange):
         return [dict(zip(keys, row, strict=True)) for row in np.column_stack(columns).tolist()]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the region, or the targets and what was reached, and return the axes."""
+        """Draw the region, or in mode ``square`` the target and reached scores, and return the axes."""
         from simopt.report.joint import draw_joint
 
         return draw_joint(self, ax)
 
     @classmethod
     def load(cls, path: Path) -> JointResult:
-        """Return the joint range in a file."""
+        """Return the joint range that a file stores."""
         return cls.of(read(path))
 
     def content(self) -> Stored:
-        """Return the content of the file."""
+        """Return the content of the file of the joint range."""
         return content(self)
 
 
 def carry_out(
     request: JointRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never, wait: bool = False
 ) -> JointResult:
-    """Return the stored joint range of two measures, resume an unfinished search, or make it.
+    """Return the stored joint range of a request; if there is none, resume an unfinished search or start one.
 
     Parameters
     ----------
@@ -246,11 +250,13 @@ def carry_out(
     Raises
     ------
     InputError
-        Data or options cannot be used.
+        The data do not fit, or an option is out of its range.
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the search.
     StorageError
-        The result cannot be written; RunBusyError: another process works on it, and ``wait`` is False.
+        The result cannot be written.
+    RunBusyError
+        Another process is working on the same range, and ``wait`` is False.
     """
 
     def make() -> Callable[[Stored | None], JointRange]:
@@ -281,7 +287,7 @@ class _Search:
         if not self.search.run(lambda *_: self._after_step(), self.should_stop):
             self._checkpoint(layout.INTERRUPTED)
             where = self.title if self.request.path is None else self.request.path.parent
-            raise InterruptedRunError(f"{where}: interrupted; rerun the same command to resume.")
+            raise InterruptedRunError(f"{where}: search interrupted; rerun the same command to resume it.")
         result = self._result()
         self.request.write(content(result))
         return result
@@ -413,22 +419,25 @@ def joint(
     force: bool = False,
     **options: Any,
 ) -> JointResult:
-    """Map which scores of two measures can occur together in one Y: ``simopt joint``.
+    """Map the pairs of scores with two measures that one Y can have.
+
+    The command is ``simopt joint``.
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit).
     measures : pair of str or Measure
-        Differentiable ones: a and b.
+        The measures a and b. Both must be differentiable, because the search follows their gradients.
     store : path or None
-        A folder. A joint range stored there is read, an unfinished search resumed. None: nothing is written.
+        The folder of stored results. If it holds the joint range, the range is read or, if its search is
+        unfinished, resumed. None: nothing is stored.
     force : bool
-        Search again though the range is stored.
+        Whether to search again although the range is stored.
     **options
-        The fields of :class:`JointRequest` and keys of ``simopt joint``: mode, levels, thresholds,
-        thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed, contain, decode, keep, device,
-        dtype.
+        Settings of the search, which are keys of ``simopt joint`` and explained in ``configs/joint.yaml``:
+        mode, levels, thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed,
+        contain, decode, keep, device, dtype.
 
     Returns
     -------
@@ -437,7 +446,7 @@ def joint(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used, or a measure has no gradient.
+        The data do not fit, a name or an option is unknown or out of its range, or a measure has no gradient.
     StorageError
         The result cannot be written.
 

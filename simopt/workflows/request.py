@@ -1,8 +1,10 @@
-"""Requests: frozen descriptions of a result, whose identity is known before any work is done.
+"""Requests: frozen descriptions of a result, each with an identity that is known before any work is done.
 
-The identity is a nested dict of plain values: everything that changes the result, with data as content
-hashes or recipes. Its SHA-256 names the folder of the stored result, which is therefore found without loading
-data and without torch.
+The identity is a nested dict of plain values. It holds everything that changes the result; data enter it as
+hashes of their content or as the recipe that generates them. The SHA-256 of the identity names the folder of
+the stored result, so a stored result is found without loading data or torch.
+
+A configuration node is a dict with ``_target_``, the dotted name of a class or function, and its options.
 """
 
 from __future__ import annotations
@@ -30,35 +32,35 @@ from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
 OnProgress = Callable[[str, int, int], None]
-"""Called as work goes on, with a title, the number of steps done, and the number of all steps."""
+"""A function that is called as work goes on, with a title, the steps done, and the number of all steps."""
 ShouldStop = Callable[[], bool]
-"""Called before each step; True stops the work."""
+"""A function that is called before each step; if it returns True, the work stops."""
 
 
 def quiet(title: str, done: int, total: int) -> None:
-    """Report no progress."""
+    """Do nothing: the observer of work whose progress nobody watches."""
 
 
 def never() -> bool:
-    """Return False: never stop."""
+    """Return False, so that the work never stops."""
     return False
 
 
 def no_influence(default: Any) -> Any:
-    """Return a field that does not change the result, and therefore does not enter the identity."""
+    """Return a dataclass field that does not change the result, and is left out of its identity."""
     return field(default=default, metadata={"identity": False})
 
 
 def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> OnStep:
-    """Return a function to call after each step: it reports progress, and raises if work has to stop.
+    """Return a function that reports progress after each step, and raises an error if the work must stop.
 
-    For work that keeps no checkpoint: raising loses what was done.
+    It is for work without checkpoints: an interruption loses what was done.
     """
 
     def step(done: int, total: int) -> None:
         if should_stop():
             raise InterruptedRunError(
-                f"{title}: interrupted; the same command starts again from the beginning."
+                f"{title}: interrupted; the same command will start again from the beginning."
             )
         observe(title, done, total)
 
@@ -67,12 +69,12 @@ def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> O
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Where results are stored.
+    """The place where results are stored.
 
     Attributes
     ----------
     dir : str or None
-        A folder; None: nothing is stored.
+        The folder of stored results. None: nothing is stored.
     """
 
     dir: str | None = no_influence("outputs")
@@ -81,26 +83,29 @@ class Log:
         if self.dir is not None:
             object.__setattr__(self, "dir", str(self.dir))
             if not self.dir:
-                raise InputError("log.dir is empty; name a folder, or null to store nothing.")
+                raise InputError("log.dir is empty; give a folder, or null to store nothing.")
             checks.expanded(str(self.dir), "log.dir")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Stores[Content]):
-    """Base of all requests: names and options are checked when it is made, data when they are loaded.
+    """The base class of all requests.
+
+    Names and options are checked when a request is made, and data when they are loaded.
 
     Attributes
     ----------
     dataset : Data
         The recording X.
     force : bool
-        Whether to compute the result again though it is stored.
+        Whether to compute the result again although it is stored.
     log : Log
-        Also accepted: a mapping with the fields of Log, or the folder alone; None stores nothing.
+        Where the result is stored. A mapping with the fields of Log is accepted as well, and so is the folder
+        alone. None: nothing is stored.
     """
 
     kind: ClassVar[str]
-    """Names the file and the folder of the result."""
+    """The kind of result, which names its file and its folder."""
     log_type: ClassVar[type[Log]] = Log
 
     dataset: Any
@@ -122,18 +127,18 @@ class Request(Stores[Content]):
 
     @abstractmethod
     def revises(self) -> list[str]:
-        """Return the dotted names of the code that computes the numbers of the result, the workflow's first.
+        """Return the dotted names of the code that computes the numbers of the result, first the workflow.
 
-        A name whose revision (:func:`simopt.catalogue.revision`) is raised gives other identities, so that
-        results of the former code are not found.
+        If the revision of a name (:func:`simopt.catalogue.revision`) is raised, the identity changes, so that
+        results of the former code are no longer found.
         """
 
     def unfinished(self, path: Path) -> Stored | None:
-        """Return the content of a file from which the result can be resumed; None without a checkpoint."""
+        """Return the content of an unfinished file if it has a checkpoint to resume from, otherwise None."""
         return analysis.unfinished(path, self.kind)
 
     def write(self, content: Stored, status: str = layout.FINISHED) -> None:
-        """Write the file of the result, with the attributes of :meth:`about`; do nothing without a folder.
+        """Write the file of the result with the attributes of :meth:`about`; do nothing if nothing is stored.
 
         Raises
         ------
@@ -145,7 +150,7 @@ class Request(Stores[Content]):
             analysis.write(self.path, self.kind, stored, status)
 
     def check(self) -> None:
-        """Check all options by building what needs no data.
+        """Check all options by building everything that needs no data.
 
         Raises
         ------
@@ -157,15 +162,15 @@ class Request(Stores[Content]):
 
     @property
     def folder(self) -> str:
-        """The folder of results of this kind, inside that of the dataset."""
+        """The name of the folder of this kind of result, inside the folder of the dataset."""
         return self.kind
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that changes the result, as plain values.
 
-        Fields that are None, False or empty are left out. So a field that is added in a later version, with
-        such a default, leaves the ids of stored results as they are.
+        Fields that are None, False or empty are left out. Therefore a later version can add a field with such
+        a default, and the ids of stored results stay the same.
         """
         hashes = FileHashes(None if self.log.dir is None else Path(self.log.dir).expanduser())
         identity: dict[str, Any] = {"kind": self.kind, **_identity(self, hashes)}
@@ -183,22 +188,22 @@ class Request(Stores[Content]):
 
     @cached_property
     def path(self) -> Path | None:
-        """The file of the result; None where nothing is stored."""
+        """The file of the result; None if nothing is stored."""
         if self.log.dir is None:
             return None
         # "<lambda>" or "f.<locals>.g": the name does not identify the code.
         nameless = next((name for name in self.revises() if "<" in name), None)
         if nameless is not None:
             raise InputError(
-                f"{nameless} has no name by which its results could be found again; define it at the top of "
-                "a module, or store nothing (store=None, log.dir=null)."
+                f"{nameless} has no name by which stored results could be found again; define the function "
+                "at the top of a module, or store nothing (store=None, log.dir=null)."
             )
         data: Data = self.dataset
         name = f"{self.kind}.h5"
         return shelf.place(self.log.dir, data.name, self.folder, data.origin, self.digest, name)
 
     def config(self) -> dict[str, Any]:
-        """Return the request as a configuration: plain values by key."""
+        """Return the request as a configuration: a dict of plain values."""
         config: dict[str, Any] = _config(self)
         return config
 
@@ -217,10 +222,11 @@ class Request(Stores[Content]):
 
 
 def stored_alike(request: Request[Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the finished files of the same kind of result as that of a request, and their attributes.
+    """Yield path and attributes of every finished file that is comparable to the result of a request.
 
-    They are of the same recording, of the same measures in any order, and of the same revision of the code.
-    The name of the folder is not enough: different data or measures can have the same name.
+    Comparable files hold the same kind of result, on the same recording, with the same measures in any order,
+    from the same revision of the code. The name of the folder does not tell this, because different data or
+    measures can have the same name.
     """
     if request.path is None:
         return
@@ -280,27 +286,27 @@ def _config(value: Any) -> Any:
 
 
 def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
-    """Return the configuration node of a measure.
+    """Return the configuration node of a measure: a dict with ``_target_`` and options.
 
     Parameters
     ----------
     measure : str, mapping or Measure
-        A name of the catalogue, a node, or a measure itself.
+        A name of the catalogue, a configuration node, or a Measure.
     **options
-        Options in place of those of the name or node; a Measure takes none.
+        Options that override those of the name or node. A Measure takes none.
 
     Raises
     ------
     InputError
-        An unknown name or option, or options for a Measure.
+        A name or an option is unknown, or options are given for a Measure.
     """
     if isinstance(measure, str | Mapping):
         node = catalogue.node("measure", measure, **options)
     elif not all(hasattr(measure, name) for name in ("bind", "facts", "name")):
-        raise InputError(f"measure is {measure!r}; give a name of simopt.measures.names(), or a measure.")
+        raise InputError(f"measure is {measure!r}; give a name of simopt.measures.names(), or a Measure.")
     elif options:
         raise InputError(
-            f"{measure.name} is a measure with its options fixed; give {', '.join(options)} to measures.get."
+            f"The options of the Measure {measure.name} are fixed; give {', '.join(options)} to measures.get."
         )
     else:
         node = _of_object(measure)
@@ -309,32 +315,32 @@ def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
 
 
 def name_of(node: Node) -> str:
-    """Return the name of a measure's node; a user's function without a name has that of the function."""
+    """Return the name in the configuration node of a measure; without a name, that of its function."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
 
 
 def measure_nodes(measures: Any, **options: Any) -> tuple[dict[str, Any], ...]:
-    """Return the nodes of one measure or of several, all with the same options.
+    """Return the configuration nodes of one measure or several, all with the same ``options``.
 
     Raises
     ------
     InputError
-        See :func:`measure_node`; or two measures have the same name.
+        Two measures have the same name, or :func:`measure_node` refuses one.
     """
     listed = measures if isinstance(measures, list | tuple) else [measures]
     nodes = tuple(measure_node(measure, **options) for measure in listed)
     names = [name_of(node) for node in nodes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each one once.")
+        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each measure once.")
     return nodes
 
 
 def as_listed(node: Node) -> bool:
-    """Return whether a measure has the options of the catalogue's measure of this name.
+    """Return whether a measure is in the catalogue and has the options that the catalogue lists for it.
 
-    Closed forms and bounds are proved for those options only.
+    Closed forms and bounds are proved for these options only.
     """
     name = name_of(node)
     return catalogue.has("measure", name) and catalogue.identity(node) == catalogue.identity(

@@ -1,4 +1,4 @@
-"""What every result can do besides holding its fields, and reading any stored result."""
+"""The base class of all results, and a function that reads any stored result."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ else:
     Axes = "matplotlib.axes.Axes"  # importing it takes long, and only drawing needs it
 
 Rows = list[dict[str, Any]]
-"""A table, as pandas.DataFrame takes it: a dict of plain values for each row."""
+"""A table that pandas.DataFrame takes: a list with a dict of plain values for each row."""
 SCHEMA = 1
-"""The version of the keys of JSON: keys are added, never renamed."""
+"""The version of the keys in JSON. Later versions add keys and rename none."""
 _HTML_ROWS = 30
 _REPR_NUMBERS = 3
 """Lines of numbers in ``repr``; with the title above and the path below it has five lines at most."""
@@ -54,51 +54,52 @@ class Result(ABC):
     Attributes
     ----------
     path : Path or None
-        The file that stores it; None if it is not stored.
+        The file that stores the result; None if the result is not stored.
     how : str
-        ``done`` (computed now), ``resumed`` (continued from a checkpoint) or ``found`` (it was stored).
+        Where the result comes from: ``done`` (computed now), ``resumed`` (continued from a checkpoint) or
+        ``found`` (read from a file).
     """
 
     kind: ClassVar[str]
-    """The kind of result that its file declares."""
+    """The kind of result, as its file states it."""
 
     path: Path | None = None
     how: str = "done"
 
     @classmethod
     def of(cls, content: Any, **more: Any) -> Self:
-        """Return the result that has the fields of the dataclass ``content``, and more."""
+        """Return a result with the fields of the dataclass ``content``; ``more`` sets further fields."""
         return cls(**{field.name: getattr(content, field.name) for field in fields(content)}, **more)
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """The question, the measures and the dataset with its source, in one line."""
+        """One line that names the question, the measures, and the dataset with its source."""
 
     def main_numbers(self) -> list[str]:
-        """Return the main numbers, most important first, one line each; by default the rows of the table."""
+        """Return a line for each main number, most important first; by default, a line for each table row."""
         return [
             ", ".join(f"{key} {_cell(value)}" for key, value in row.items() if value is not None)
             for row in self.table()
         ]
 
     def caveats(self) -> list[str]:
-        """Return what has to be known before the numbers are used, one sentence each; empty if nothing."""
+        """Return a sentence for each fact that one must know before using the numbers."""
         return []
 
     def values(self) -> Mapping[str, Any]:
-        """Return the values of :meth:`as_json` without ``schema``; by default those of the fields' class."""
+        """Return the values of :meth:`as_json`, without ``schema``; by default, those of the base class."""
         plain: Mapping[str, Any] = super().as_json()  # type: ignore[misc]
         return plain
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values and ``schema``, the version of their keys; NaN and infinity become None."""
+        """Return plain values with ``schema``, the version of their keys; NaN and infinity become None."""
         plain: dict[str, Any] = as_plain({"schema": SCHEMA, **self.values()})
         return plain
 
     @abstractmethod
     def table(self) -> Rows:
-        """Return the result as rows, one dict of plain values each, for pandas.DataFrame or xarray."""
+        """Return the rows of the result, each a dict of plain values, for pandas.DataFrame or xarray."""
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the figure that the command saves, and return the axes.
@@ -106,9 +107,9 @@ class Result(ABC):
         Raises
         ------
         InputError
-            The result has no figure: bounds, derivations and learning order have none.
+            The result has no figure, which is so for bounds, derivations and the learning order.
         """
-        raise InputError(f"{type(self).__name__} has no figure; table() has its rows.")
+        raise InputError(f"{type(self).__name__} has no figure; table() returns its rows.")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -117,13 +118,13 @@ class Result(ABC):
         Raises
         ------
         StorageError
-            The file is broken, unfinished, or holds another kind of result.
+            The file is broken or unfinished, or it holds another kind of result.
         """
         result: Self = read(path, cls.kind, cls)
         return result
 
     def content(self) -> Stored:
-        """Return the content of the result's file: by default all its fields."""
+        """Return what the file of the result holds: by default all fields of the result."""
         return packed(self)
 
     def save(self, path: str | Path) -> Path:
@@ -132,12 +133,12 @@ class Result(ABC):
         Raises
         ------
         InputError
-            The result has no file format: bounds, derivations and learning order have none.
+            The result has no file format, which is so for bounds, derivations and the learning order.
         StorageError
-            The file cannot be written; an older file at this path stays as it was.
+            The file cannot be written; then an older file at this path stays as it was.
         """
         if not hasattr(self, "kind"):
-            raise InputError(f"{type(self).__name__} cannot be saved; as_json() has its values.")
+            raise InputError(f"{type(self).__name__} cannot be saved; as_json() returns its values.")
         return analysis.write(Path(path), self.kind, self.content())
 
     def __repr__(self) -> str:
@@ -172,26 +173,27 @@ def _cell(value: Any) -> str:
 
 
 def packed(content: Any, **attributes: Any) -> Stored:
-    """Return the file of a dataclass: one array for each array in its fields, all other values as JSON."""
+    """Return what a file of a dataclass holds: arrays in its fields as arrays, all other values as JSON."""
     structure, arrays = pack(content, _FIELDS)
     return Stored({**attributes, _FIELDS: structure}, arrays)
 
 
 def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
-    """Return the dataclass in a file of :func:`packed`.
+    """Return the dataclass that a file holds as :func:`packed` arranged it.
 
     Parameters
     ----------
     path : Path
+        The file.
     kind : str
-        The kind that the file has to declare.
+        The kind of result that the file must state.
     fields_of : type
         The class of the dataclass.
 
     Raises
     ------
     StorageError
-        The file is broken, unfinished, or of another kind.
+        The file is broken or unfinished, or it holds another kind of result.
     """
 
     def take(stored: Stored) -> Any:
@@ -201,16 +203,18 @@ def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
 
 
 def load_result(path: str | Path) -> Result:
-    """Return a stored result: written by a command, by ``store=``, or by ``save``.
+    """Return the result in a file that a command, a function with ``store=``, or ``save`` has written.
 
     Parameters
     ----------
     path : path
-        An HDF5 file: run.h5, sensitivity.h5, joint.h5, attribution.h5, score.h5, or one that ``save`` wrote.
+        The HDF5 file: run.h5, sensitivity.h5, joint.h5, attribution.h5 or score.h5, or a file that ``save``
+        wrote.
 
     Returns
     -------
     RunResult, SensitivityResult, JointResult, AttributeResult, CompareResult, ExplainResult or CardResult
+        The result; its class follows from the kind that the file states.
 
     Raises
     ------
@@ -230,6 +234,6 @@ def load_result(path: str | Path) -> Result:
     with reading_errors(file, "result of simopt"):
         kind = analysis.kind_of(analysis.attributes(file))
         if kind not in _CLASSES:
-            raise StorageError(f"{file}: its kind is {kind!r}; simopt reads {', '.join(_CLASSES)}.")
+            raise StorageError(f"{file} holds a {kind!r}; simopt reads {', '.join(_CLASSES)}.")
         result: Result = pkgutil.resolve_name(f"simopt.workflows.{_CLASSES[kind]}").load(file)
         return result

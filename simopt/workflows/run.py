@@ -1,4 +1,4 @@
-"""One optimization: noise Y follows the gradient of a score, and what it captures of X is logged."""
+"""One run: noise Y follows the gradient of a score, and the run logs what Y captures of X at every score."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult(Result, Trajectory):
-    """A run: its trajectory, and everything else in its file.
+    """The result of a run: its trajectory, and everything else that the run file holds.
 
     Attributes
     ----------
     run : Run
-        The content of the run file: attributes, tracked scores, decoding, nulls.
+        The content of the run file: its attributes, tracked scores, decoding and null scores.
 
     Examples
     --------
@@ -75,11 +75,14 @@ class RunResult(Result, Trajectory):
 
     @property
     def title(self) -> str:
-        """The measure, the dataset and the number of replicates."""
+        """The measure, the dataset and the number of replicates, in one line."""
         return f"{self.run.measure} on {self.run.dataset}, {self.score.shape[1]} replicate(s) of Y"
 
     def main_numbers(self) -> list[str]:
-        """Return steps, final score and why the run stopped; and the half captures of some PCs."""
+        """Return a line with steps, final score and stop reason, and one with the half captures of some PCs.
+
+        The half capture of a PC is the score at which Y first captures half of its variance.
+        """
         summary = summarize(self.run)
         halves = zip(PCS, summary.rounded_halves(PCS), strict=True)
         captures = ", ".join(f"PC {pc} {half.worded('never')}" for pc, half in halves if half is not None)
@@ -114,7 +117,7 @@ class RunResult(Result, Trajectory):
 
     @classmethod
     def load(cls, path: Path) -> RunResult:
-        """Return the run in a run file, also an unfinished one."""
+        """Return the run that a run file holds; the run may be unfinished."""
         return cls.of_run(reader.read(path))
 
     def save(self, path: str | Path) -> Path:
@@ -137,7 +140,7 @@ def find_or_make(
     reference: Reference | None = None,
     fits: Callable[[Run], bool] | None = None,
 ) -> tuple[Run, str]:
-    """Return a stored run, resume an unfinished one, or make it.
+    """Return the stored run of a request; if there is none, resume an unfinished run or make a new one.
 
     Parameters
     ----------
@@ -149,10 +152,11 @@ def find_or_make(
     wait : bool
         Whether to wait while another process works on the same run, instead of raising.
     reference : Reference, optional
-        The decomposed recording, if there is one already.
+        The decomposed recording, if the caller has decomposed it already.
     fits : callable, optional
-        Returns whether a stored run can be used; the requested one is tried first, then others on the same
-        recording with the same measure. None: only the requested one is used.
+        A function that takes a stored run and returns whether that run can replace the requested one. The
+        requested run is tried first, then others on the same recording with the same measure. None: only the
+        requested run is used.
 
     Returns
     -------
@@ -163,11 +167,13 @@ def find_or_make(
     Raises
     ------
     InputError
-        An option or the data cannot be used.
+        The data do not fit, or an option is out of its range.
     StorageError
-        The run file cannot be written; RunBusyError: another process is writing it, and ``wait`` is False.
+        The run file cannot be written.
+    RunBusyError
+        Another process is writing the run file, and ``wait`` is False.
     RunFailedError
-        The optimization failed; the run file has the reason.
+        The optimization failed; the run file says why.
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the run.
     """
@@ -184,7 +190,7 @@ def find_or_make(
 def carry_out(
     request: RunRequest, observe: OnState = lambda state: None, *, should_stop: ShouldStop = never
 ) -> RunResult:
-    """Return the result of a run: :func:`find_or_make` finds, resumes or makes it."""
+    """Return the result of a run, which :func:`find_or_make` finds, resumes or makes."""
     return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop))
 
 
@@ -216,42 +222,46 @@ def optimize(
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording. The labels of a Dataset can be decoded along the run.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit). The labels of a Dataset can be
+        decoded along the run.
     measure : str or Measure
-        A name of ``simopt.measures.names()`` or a measure; it has to be differentiable.
+        A name of ``simopt.measures.names()`` or a Measure. The measure must be differentiable.
     optimizer : {"adam", "adamw", "sgd", "rmsprop", "lbfgs"}
     lr : float or None
-        The learning rate, in the units of Y (Y starts with standard deviation 1); None: the default of the
-        optimizer, 0.1 for ``adam``.
+        The learning rate, in the units of Y, which starts with standard deviation 1. None stands for the
+        default of the optimizer, which is 0.1 for ``adam``.
     target : float
         The score at which a replicate stops.
     max_steps : int
         The largest number of optimizer steps.
     seeds : sequence of int
-        One replicate for each seed, from 0 to 2^63 - 1.
+        The seeds, integers from 0 to 2^63 - 1. Each seed gives one replicate.
     init : {"gaussian"}
         The distribution of the noise.
     track : sequence of str
-        More measures to log; they have no influence on the optimization.
+        Names of further measures whose scores are logged. They do not influence the optimization.
     nulls : int
-        At the end, score so many null datasets of each kind, and estimate the noise ceiling if there are
-        single trials.
+        The number of null datasets of each kind that are scored at the end. If it is not 0 and X has single
+        trials, the noise ceiling is estimated as well.
     attribute : sequence of {"pcs", "samples", "units"}
-        At the end, compute how the score changes without each of these.
+        What to leave out, one at a time, at the end of the run: the run stores how the score changes.
     decoder : {"standard", "published"} or None
-        Decodes the labels of a Dataset from Y along the run.
+        The decoder that decodes the labels of X from Y along the run. None: nothing is decoded.
     store : path or None
-        A folder. A run stored there is read, an unfinished one resumed. None: nothing is written.
+        The folder of stored results. If it holds the run, the run is read or, if unfinished, resumed.
+        None: nothing is stored.
     device : str
-        ``auto`` (cuda, then mps, then cpu) or a torch device.
+        A torch device, or ``auto``: the first available one of cuda, mps and cpu.
     dtype : {"float32", "float64"}
     tf32 : bool
-        On cuda, multiply float32 matrices in TF32: faster, but with about three significant digits.
+        Whether to multiply float32 matrices in TF32 on cuda. TF32 is faster, but has about three significant
+        digits.
     force : bool
-        Make the run again though it is stored.
+        Whether to make the run again although it is stored.
     **options
-        Options of a measure given by name, for instance ``conditions=72`` for ``linreg_cv5``.
+        Options that override the defaults of the measure, for instance ``conditions=72`` for ``linreg_cv5``.
+        A Measure takes none.
 
     Returns
     -------
@@ -260,7 +270,7 @@ def optimize(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     RunFailedError
         The score became NaN or infinite, or memory ran out.
     StorageError

@@ -29,25 +29,26 @@ if TYPE_CHECKING:
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
-"""Dotted names under which revisions are counted."""
+"""The dotted names whose revisions are counted (see :func:`simopt.catalogue.revision`)."""
 LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
-"""The parts that an attribution can leave out, and the function of simopt.analysis.attribution for each."""
+"""What an attribution can leave out, each with its function in simopt.analysis.attribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunLogging(Log):
-    """What is logged of a run, where, and how often.
+    """The settings of the log of a run: where it is stored, what it holds, and how often a state is logged.
 
     Attributes
     ----------
     every : int
-        Log every so many steps.
+        The number of optimizer steps from one logged state to the next.
     score_step : float
-        Of these states, log only those where a score has moved this far since the last one; 0: all.
+        If greater than 0, a state is logged only if the score of a replicate has moved at least this far
+        since the last logged state.
     checkpoint_seconds : float
-        Seconds between checkpoints; more if writing one takes long.
+        The seconds between checkpoints; the pause is longer if it takes long to write a checkpoint.
     final : bool
-        Whether to keep the final Y.
+        Whether the run file keeps the final Y.
     """
 
     every: int = 1
@@ -64,10 +65,12 @@ class RunLogging(Log):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest(Request[Run]):
-    """One run. The attributes are the keys of ``simopt run``; ``configs/run.yaml`` explains them.
+    """The request of one run.
 
-    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a configuration node
-    with ``_target_``; ``measure`` also takes a Measure.
+    The attributes are the keys of ``simopt run``, which ``configs/run.yaml`` explains.
+
+    ``measure``, ``optimizer``, ``init`` and ``decoder`` take a name of the catalogue or a configuration node,
+    which is a dict with ``_target_`` and options. ``measure`` also takes a Measure.
     """
 
     kind: ClassVar[str] = "run"
@@ -98,7 +101,7 @@ class RunRequest(Request[Run]):
             checks.names(getattr(self, key), key)
             self._set(key, tuple(getattr(self, key)))
         for part in self.attribute:
-            checks.one_of(part, LEFT_OUT, "part in attribute")
+            checks.one_of(part, LEFT_OUT, "entry of attribute")
         measure_nodes(list(dict.fromkeys(self.track)))
         checks.seeds(self.seeds)
         self._set("seeds", tuple(map(int, self.seeds)))
@@ -107,7 +110,7 @@ class RunRequest(Request[Run]):
 
     @property
     def folder(self) -> str:
-        """The folder of the runs with this measure, inside that of the dataset."""
+        """The name of the folder of the runs with this measure, inside the folder of the dataset."""
         return name_of(self.measure)
 
     def revises(self) -> list[str]:
@@ -120,11 +123,11 @@ class RunRequest(Request[Run]):
         return list(dict.fromkeys(names))
 
     def read(self, path: Path) -> Run:
-        """Return the finished run in a file."""
+        """Return the finished run that a file stores."""
         return reader.finished(path)
 
     def built(self) -> tuple[Measure, dict[str, Measure], OptimizerFactory, GaussianInit]:
-        """Return the measure, the tracked ones by name, the optimizer's factory, and the start of Y.
+        """Return the measure, the tracked measures by name, the optimizer factory, and the initial noise.
 
         Raises
         ------
@@ -139,7 +142,7 @@ class RunRequest(Request[Run]):
         return measures.build(self.measure), tracked, factory, init.build(self.init)
 
     def check(self) -> None:
-        """Check all options by building what needs no data.
+        """Check all options by building everything that needs no data.
 
         Raises
         ------
@@ -156,14 +159,14 @@ class RunRequest(Request[Run]):
         super().check()
 
     def same(self, stored: Run, *keys: str) -> bool:
-        """Return whether a stored run has the same values of some keys, and the decoder, if this has one."""
+        """Return whether a stored run agrees with the request in ``keys``, and in a requested decoder."""
         identity = shelf.parsed(stored.attributes["identity"])
         compared = [*keys, "decoder"] if self.decoder else keys
         return all(identity.get(key) == self.identity.get(key) for key in compared)
 
 
 def stored_runs(request: RunRequest) -> list[Path]:
-    """Return the finished runs on the same recording with the same measure, most replicates first."""
+    """Return the files of finished runs of the measure on the recording, most replicates first."""
     runs = [(-np.size(attributes["seeds"]), path) for path, attributes in stored_alike(request)]
     return [path for _, path in sorted(runs)]
 

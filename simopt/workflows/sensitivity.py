@@ -29,18 +29,18 @@ _SHOWN_PCS = 5
 
 @dataclass(frozen=True, repr=False)
 class SensitivityResult(Result, Sensitivities):
-    """The scores after each PC is perturbed, in theory and in experiment."""
+    """The scores after each PC is perturbed: measured in an experiment, and predicted by theory."""
 
     kind: ClassVar[str] = ANALYSIS
 
     @property
     def title(self) -> str:
-        """The perturbation, the recording and the measures."""
+        """The perturbation, the recording and the measures, in one line."""
         names = ", ".join([curve.measure for curve in self.curves])
         return f"{self.perturbation} of the PCs of {self.dataset} ({self.source}): {names}"
 
     def main_numbers(self) -> list[str]:
-        """Return the scores of each measure after a perturbation of the first PCs, at the first strength."""
+        """Return a line for each measure: its scores after single PCs are perturbed at the first strength."""
         lines = []
         for curve in self.curves:
             scores = curve.theory if curve.mean is None else curve.mean
@@ -50,11 +50,11 @@ class SensitivityResult(Result, Sensitivities):
         return lines
 
     def caveats(self) -> list[str]:
-        """Return which measures were skipped, and why."""
+        """Return a line for each skipped measure, with the reason."""
         return [f"{name}: {reason}" for name, reason in self.skipped.items()]
 
     def table(self) -> Rows:
-        """Return a row for each measure, strength and PC; under ``noise_all`` one for all PCs."""
+        """Return a row for each measure, strength and PC; ``noise_all`` has one row for all PCs together."""
         all_pcs = self.perturbation == "noise_all"
         return [
             {
@@ -71,18 +71,18 @@ class SensitivityResult(Result, Sensitivities):
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the first strength, theory as lines and experiments as dots, and return the axes."""
+        """Draw theory as lines and experiment as dots, at the first strength, and return the axes."""
         from simopt.report.sensitivity import draw_sensitivity
 
         return draw_sensitivity(self, ax)
 
     @classmethod
     def load(cls, path: Path) -> SensitivityResult:
-        """Return the sensitivities in a file."""
+        """Return the sensitivities that a file stores."""
         return cls.of(read(path))
 
     def content(self) -> Stored:
-        """Return the content of the file."""
+        """Return the content of the file of the sensitivities."""
         return content(self)
 
 
@@ -93,16 +93,20 @@ def carry_out(
     should_stop: ShouldStop = never,
     wait: bool = False,
 ) -> SensitivityResult:
-    """Return the stored sensitivities, or compute and store them; those of a spectrum alone are not stored.
+    """Return the stored sensitivities of a request, or compute and store them.
+
+    If the request has a ``spectrum`` instead of data, nothing is stored.
 
     Raises
     ------
     InputError
-        Data or an option cannot be used, or a measure does not apply.
+        The data do not fit, an option is out of its range, or a measure cannot be applied to the data.
     InterruptedRunError
         ``should_stop`` returned True; nothing is kept.
     StorageError
-        The result cannot be written; RunBusyError: another process works on it, and ``wait`` is False.
+        The result cannot be written.
+    RunBusyError
+        Another process is working on the same result, and ``wait`` is False.
     """
     if request.spectrum is not None:
         return SensitivityResult.of(_from_spectrum(request))
@@ -170,7 +174,7 @@ def _from_spectrum(request: SensitivityRequest) -> Sensitivities:
     path = Path(str(request.spectrum)).expanduser()
     variances = _spectrum(path)
     if request.units is None or request.samples is None:
-        raise InputError("spectrum=FILE needs samples=N and units=N, the shape of the data.")
+        raise InputError("spectrum=FILE also needs the shape of the data; add samples=N and units=N.")
     kind: Any = request.perturbation
     sizes = {"units": request.units, "samples": request.samples}
     curves = predict(variances, list(request.built().values()), kind, request.strength, **sizes)
@@ -192,7 +196,7 @@ def _spectrum(path: Path) -> FloatArray:
         cells = cells[1:]
     wrong = next((cell for cell in cells if not _is_number(cell)), None)
     if wrong is not None or not cells:
-        raise InputError(f"{path}: {wrong!r} is no number; expected a csv with the variance of one PC a row.")
+        raise InputError(f"{path}: {wrong!r} is not a number; give a csv with one PC's variance a row.")
     return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
 
 
@@ -217,34 +221,42 @@ def sensitivity(
     force: bool = False,
     **options: Any,
 ) -> Result:
-    """Show which PCs of X the scores depend on: ``simopt sensitivity``.
+    """Return which PCs of X the scores depend on.
+
+    The command is ``simopt sensitivity``.
 
     Parameters
     ----------
-    X : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The recording. ``what="derivation"`` needs none: None.
+    X : array, tensor or Dataset
+        The recording, of shape (samples, units) or (time, condition, unit). Give None for
+        ``what="derivation"``, which needs no data.
     measures : str, Measure, or sequence of them
+        The measures, by name or as Measures.
     what : {"experiment", "learning", "bounds", "derivation"}
-        ``experiment``: scores after a perturbation of each PC, measured and by theory. ``learning``: which
-        PCs are captured first, predicted, and in the runs stored in ``store``. ``bounds``: which scores of
-        one measure a score of another proves. ``derivation``: the closed forms, step by step.
+        What to return. ``experiment``: the scores after each PC is perturbed, measured and predicted by
+        theory. ``learning``: which PCs are captured first, as predicted and in the runs that ``store`` holds.
+        ``bounds``: the limits on the score of one measure that a score of another proves. ``derivation``: the
+        closed forms of the scores, derived step by step.
     perturbation : {"rotation", "scaling", "noise", "noise_all"}
-        What is done to PC i, the column s_i u_i of X = U S V': rotation of u_i by an angle towards a random
-        direction; scaling of s_i; noise on the PC; ``noise_all``: noise on all units of Y.
+        What is done to PC i, which is s_i u_i for the singular value decomposition X = U S V'. ``rotation``
+        rotates u_i by an angle towards a random direction, ``scaling`` multiplies s_i by a factor, and
+        ``noise`` adds noise to the PC. ``noise_all`` adds noise to all units of Y at once.
     strength : float or sequence of float, or None
-        Rotation: degrees, 0 to 180 (None: 90). Scaling: factor (None: 0, which removes the PC). Noise:
-        standard deviation over that of the PC (None: 1). ``noise_all``: standard deviation over the root mean
-        variance of the units (None: 0.25, 0.5, 1, 2).
+        The strength of the perturbation; None stands for the default in parentheses. ``rotation``: the angle
+        in degrees, from 0 to 180 (90). ``scaling``: the factor (0, which removes the PC). ``noise``: the
+        standard deviation of the noise, divided by that of the PC (1). ``noise_all``: the standard deviation
+        of the noise, divided by the root of the mean variance of the units (0.25, 0.5, 1, 2).
     seeds : sequence of int
-        Each seed gives one random direction for every PC.
+        The seeds. Each seed gives one random direction for every PC.
     pcs : sequence of int or None
-        The PCs to perturb, from 1; None: all.
+        The PCs to perturb, numbered from 1. None: all PCs.
     store : path or None
-        A folder. A result stored there is read, else computed and stored. None: nothing is written.
+        The folder of stored results. The result is read if the folder holds it, otherwise computed and
+        stored. None: nothing is stored.
     force : bool
-        Compute again what is stored.
+        Whether to compute the result again although it is stored.
     **options
-        Options of the measures, for instance ``form="angular"``.
+        Options that override the defaults of every measure, for instance ``form="angular"``.
 
     Returns
     -------
@@ -253,7 +265,8 @@ def sensitivity(
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used, or a measure does not apply.
+        The data do not fit, a name or an option is unknown or out of its range, or a measure cannot be
+        applied to the data.
     StorageError
         The result cannot be written.
 
@@ -273,7 +286,7 @@ def sensitivity(
     }
     checks.one_of(what, kinds, "what")
     if X is None and what != "derivation":
-        raise InputError(f'X is None; what="{what}" needs a recording: an array or a Dataset.')
+        raise InputError(f'what="{what}" needs a recording, but X is None; give an array or a Dataset as X.')
     request = SensitivityRequest(
         dataset=Data({}) if X is None else X,
         measures=measure_nodes(measures, **options),

@@ -1,4 +1,4 @@
-"""The request of sensitivities, bounds, derivations and the order of learning."""
+"""The request of sensitivities, bounds, derivations, and the order in which PCs are learned."""
 
 from __future__ import annotations
 
@@ -20,24 +20,30 @@ DEFAULT = ("cka", "nbs", "procrustes_angular")
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityRequest(Request[Sensitivities]):
-    """The scores after each PC is perturbed. The attributes are the keys of ``simopt sensitivity``.
+    """The request of sensitivities: the scores after each PC is perturbed.
+
+    The attributes are the keys of ``simopt sensitivity``.
 
     Attributes
     ----------
-    measures : tuple of nodes
+    measures : tuple of dict
+        The configuration node of each measure: a dict with ``_target_`` and options.
     perturbation : {"rotation", "scaling", "noise", "noise_all"}
+        What is done to each PC; :func:`simopt.sensitivity` explains it.
     strength : float, sequence of float, or None
-        Degrees (rotation), factor (scaling) or noise level; None: the default of the perturbation.
+        The angle in degrees (rotation), the factor (scaling), or the noise level. None: the default of the
+        perturbation.
     seeds : sequence of int
-        One random direction for every PC and seed.
+        The seeds. Each seed gives one random direction for every PC.
     pcs : sequence of int, or None
-        The PCs to perturb, from 1; None: all.
+        The PCs to perturb, numbered from 1. None: all PCs.
     spectrum : str or None
-        A csv of explained variances instead of data: only theory is evaluated, and nothing is stored.
+        The path of a csv file with the variance of one PC in each row. It takes the place of the data: then
+        only theory is evaluated, and nothing is stored.
     samples, units : int or None
-        With ``spectrum``: the numbers of samples and units.
+        The numbers of samples and units of the data whose spectrum is given; only used with ``spectrum``.
     keep_going : bool
-        Whether to skip a measure that does not apply, with the reason, instead of raising.
+        Whether a measure that cannot be applied is skipped, with the reason, instead of raising an error.
     """
 
     kind: ClassVar[str] = ANALYSIS
@@ -99,7 +105,7 @@ def _strengths(perturbation: str, strength: Any) -> tuple[float, ...]:
     values = DEFAULTS[perturbation] if strength is None else strength  # type: ignore[index]
     listed = values if isinstance(values, list | tuple) else [values]
     if not listed:
-        raise InputError("strength is empty; give a number, or a list of them.")
+        raise InputError("strength is empty; give a number, or a list of numbers.")
     for value in listed:
         check(perturbation, value)
     return tuple(map(float, listed))

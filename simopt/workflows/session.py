@@ -1,4 +1,4 @@
-"""The work on one run: the optimization, its log, its checkpoints, and its file."""
+"""The work on one run: its optimization, log, checkpoints and file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OnState = Callable[[State], None]
-"""Called with each logged state of a run."""
+"""A function that is called with each logged state of a run."""
 
 _WRITING_SHARE = 20
 """The pause between checkpoints, at least, in units of the time to write one: writing takes at most 5 %."""
@@ -63,12 +63,12 @@ class Session:
     should_stop : callable
         Called before each step; True stops the run.
     reference : Reference, optional
-        The decomposed recording, if there is one already.
+        The decomposed recording, if the caller has decomposed it already.
 
     Raises
     ------
     InputError
-        Data, a name or an option cannot be used.
+        The data do not fit, or a name or an option is unknown or out of its range.
     RunFailedError
         Memory ran out.
     """
@@ -108,7 +108,7 @@ class Session:
 
     @devices.memory_errors()
     def run(self, before: Stored | None) -> Run:
-        """Carry out the run from its start, or from the last checkpoint ``before``."""
+        """Carry out the run, from the checkpoint ``before`` if there is one, otherwise from the start."""
         request = self.request
         self.started = self.saved = time.monotonic()
         attributes = self._attributes()
@@ -166,7 +166,7 @@ class Session:
         size = self.log.row_bytes * (1 + self.request.max_steps // log.every)
         if size > _LARGE_BYTES and not log.score_step:
             warn(
-                f"scores and captured variance will take up to {size / 1e9:.1f} GB of memory; log less with "
+                f"the log of this run will take up to {size / 1e9:.1f} GB of memory; log less with "
                 "log.every=10, log.score_step=0.01, or fewer seeds.",
                 LargeResultWarning,
             )

@@ -134,7 +134,7 @@ def test_an_interrupted_search_goes_on_to_the_same_region(simopt, tmp_path):
         (["measures=[cka]"], "measure=cka,nbs"),
         (["measures=[cka,ckaa]"], "Unknown measure 'ckaa'"),
         (["measures=[cka,rsa_spearman]"], "has no gradient"),
-        (["measures=[procrustes_euclidean,cka]"], "procrustes_euclidean needs levels="),
+        (["measures=[procrustes_euclidean,cka]"], "procrustes_euclidean does not range from 0 to 1"),
         (["mode=round"], "Unknown mode of joint 'round'"),
         (["levels=[2.0]"], "cka lies between 0 and 1"),
         (["third=linreg"], "third was removed"),

@@ -96,7 +96,7 @@ def test_a_measure_of_ones_own_and_options(simopt, tmp_path):
         (["pcs=[9]"], "pcs has 9"),
         (["spectrum=nowhere.csv"], "cannot be read"),
         (["spectrum=bad.csv", "samples=9", "units=9"], "is no number"),
-        (["spectrum=good.csv"], "needs samples=N and units=N"),
+        (["spectrum=good.csv"], "add samples=N and units=N"),
         (["spectrum=good.csv", "dataset=majaj"], "spectrum=FILE and dataset=NAME"),
         (["--figure", "f.txt"], "a figure is"),
     ],
@@ -164,7 +164,7 @@ def test_bounds_on_a_spectrum(simopt):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (["--derivation", "measure=[rsa]"], "rsa: no derivation; there are: cka"),
+        (["--derivation", "measure=[rsa]"], "rsa has no derivation; give one of cka"),
         (["--derivation", "--learning"], "--derivation, --learning and --bounds"),
         (["--write", "d"], "--write d needs --derivation"),
         (["--bounds", "measure=[cka]"], "two measures"),
