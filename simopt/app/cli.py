@@ -34,9 +34,9 @@ app = typer.Typer(
     name="simopt",
     help=(
         "What does a similarity score between a model and a brain mean? simopt optimizes noise towards a "
-        "recording, and shows what the noise has captured of it at every score.\n\n"
+        "recording, and shows at every score what of the recording the noise has captured.\n\n"
         "Begin with run (or sweep) and report. For your own data: score, explain, attribute. For a measure: "
-        "sensitivity, joint, card. Settings are written KEY=VALUE, as measure=nbs dataset=mante.\n\n"
+        "sensitivity, joint, card. Write settings as KEY=VALUE: measure=nbs dataset=mante.\n\n"
         "Example: simopt run measure=cka dataset=majaj && simopt report"
     ),
     no_args_is_help=True,
@@ -66,7 +66,7 @@ def _options(
 
 
 class _Interrupt(KeyboardInterrupt):
-    """An interrupt that can be caught: a plain KeyboardInterrupt during an import kills Python later."""
+    """An interrupt that can be caught; a plain KeyboardInterrupt during an import kills Python later."""
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -110,7 +110,7 @@ def _reopened(stream: TextIO) -> TextIO:
 
 
 def main() -> None:
-    """Run the command line; SIGINT and SIGTERM end it with exit code 130, and do nothing once it is done."""
+    """Run the command line; SIGINT and SIGTERM end a command with exit code 130 until its work is done."""
     sys.stdout, sys.stderr = _reopened(sys.stdout), _reopened(sys.stderr)
     sys.unraisablehook = _unraised
     for number in (signal.SIGINT, signal.SIGTERM):

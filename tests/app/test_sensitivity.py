@@ -95,7 +95,7 @@ def test_a_measure_of_ones_own_and_options(simopt, tmp_path):
         (["seeds=[]"], "seeds is empty"),
         (["pcs=[9]"], "pcs has 9"),
         (["spectrum=nowhere.csv"], "cannot be read"),
-        (["spectrum=bad.csv", "samples=9", "units=9"], "is no number"),
+        (["spectrum=bad.csv", "samples=9", "units=9"], "is not a number"),
         (["spectrum=good.csv"], "add samples=N and units=N"),
         (["spectrum=good.csv", "dataset=majaj"], "spectrum=FILE and dataset=NAME"),
         (["--figure", "f.txt"], "a figure is"),

@@ -27,12 +27,12 @@ def attribute(
     figure: FigureFile = None,
     top: Top = 10,
 ) -> None:
-    """Rank the PCs, samples or units by how much the score of Y against X changes without each of them.
+    """Rank PCs, samples or units by how much the score of Y against X changes when each is left out.
 
-    A positive change means that the score rises when the part is left out. Linear measures use closed forms;
-    for other measures the score is recomputed without each part.
+    A positive change means that the score rises when the PC, sample or unit is left out. For linear measures
+    the changes have closed forms; for other measures the score is recomputed each time.
 
-    The result is stored in the folder log.dir (default: outputs); the same command finds it there.
+    The result is stored in the folder log.dir (default: outputs), and the same command reads it from there.
 
     Keys: measure (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
 

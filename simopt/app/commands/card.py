@@ -18,7 +18,7 @@ Words = Annotated[
     typer.Argument(
         autocompletion=completion.measures_and_overrides,
         metavar="MEASURE|KEY=VALUE",
-        help="One or more measures, or dotted paths of your own functions; settings as in `simopt run`.",
+        help="Names of measures or dotted paths of your own functions; settings as in `simopt run`.",
     ),
 ]
 Against = Annotated[
@@ -26,11 +26,11 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="NAME,NAME",
-        help="Measures of the joint ranges; default: cka,nbs,procrustes_angular,linreg.",
+        help="Measures to map joint ranges with; default: cka,nbs,procrustes_angular,linreg.",
     ),
 ]
 NoJoint = Annotated[bool, typer.Option("--no-joint", help="Leave out the joint ranges.")]
-Html = Annotated[Path | None, typer.Option("--html", help="Write an interactive page, one file.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Write one interactive page to this .html file.")]
 
 
 @command
@@ -44,12 +44,13 @@ def card(
 ) -> None:
     """Describe a measure and what its scores mean on a dataset; several measures side by side.
 
-    A card has the formula, tested invariances, sensitivity to single PCs, half capture, decoding and good
-    scores along a run, joint ranges with the main measures, and the cost.
+    A card shows the formula of the measure, its tested invariances, its sensitivity to single PCs, its joint
+    ranges with the main measures, and its cost. From a run it shows the score at which Y first captures half
+    of each PC, and the score from which the labels can be decoded well.
 
-    Stored results are used; missing ones are computed and stored in log.dir.
+    Stored results are used; missing ones are computed and stored in the folder log.dir.
 
-    Keys: those of `simopt run`; of the joint ranges starts, rounds, steps, levels.
+    Keys: those of `simopt run`; for the joint ranges also starts, rounds, steps, levels, units.
 
     Example: simopt card cka procrustes_angular dataset=majaj --html card.html
     """
@@ -61,7 +62,7 @@ def card(
     checks.suffix(html, ".html")
     if no_joint and against is not None:
         raise InputError(
-            "--against chooses the joint ranges and --no-joint leaves them out; give one of them."
+            "--against maps joint ranges and --no-joint leaves them out; give only one of the two."
         )
     partners = None if against is None else [name.strip() for name in against.split(",")]
     cards_requests = requests.cards(words or [], against=[] if no_joint else partners, config_dir=config_dir)

@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 Name = Annotated[
-    str, typer.Argument(autocompletion=completion.datasets, help="A name of a dataset, for instance majaj.")
+    str, typer.Argument(autocompletion=completion.datasets, help="The name of a dataset, for instance majaj.")
 ]
 Options = Annotated[
     list[str] | None,
@@ -31,7 +31,7 @@ Options = Annotated[
 @app.callback(invoke_without_command=True)
 @command
 def datasets(context: typer.Context, output: Output) -> None:
-    """List the datasets: shape, labels, source, size, license, citation.
+    """List the datasets with shape, labels, source, size, license and citation.
 
     Example: simopt datasets
     """
@@ -49,7 +49,7 @@ def datasets(context: typer.Context, output: Output) -> None:
 def fetch(name: Name, as_json: AsJson = False) -> None:
     """Download a recording, check its files and read it.
 
-    The files go to the folder $SIMOPT_DATA, or to your user cache.
+    The files are stored in the folder $SIMOPT_DATA or, if it is not set, in your user cache.
 
     Example: simopt datasets fetch majaj
     """
@@ -75,7 +75,9 @@ def show(
     options: Options = None,
     figure: FigureFile = None,
 ) -> None:
-    """Show the spectrum, participation ratio and labels of a dataset, and how well each label is decoded.
+    """Show the spectrum and labels of a dataset.
+
+    The output includes the participation ratio, and how well each label can be decoded from the data.
 
     Example: simopt datasets show file path=recording.h5 --figure spectrum.png
     """
@@ -86,7 +88,7 @@ def show(
 
     requests.own_code()
     overrides = [f"dataset.{option}" for option in options or []]
-    chosen, _ = requests.dataset_options(overrides, "give options of the dataset, OPTION=VALUE.")
+    chosen, _ = requests.dataset_options(overrides, "give an option of the dataset as OPTION=VALUE.")
     dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
     card = _card(dataset)
     if figure is not None:

@@ -39,12 +39,12 @@ def explain(
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Interpret the scores of Y: which PCs and labels of X an optimized random dataset has at the same score.
+    """Interpret the scores of Y: what of X a dataset optimized from noise has captured at the same score.
 
-    Stored runs on the recording are used; missing ones are made with three seeds, and with decoding where X
-    has labels, and stored.
+    The captured PCs and the decoding of the labels are read off stored runs on the recording. Missing runs
+    are made with three seeds, and stored.
 
-    Keys: measure=NAME,NAME (default: cka, nbs, procrustes_angular, linreg); others as in `simopt run`.
+    Keys: measure=NAME,NAME (default: cka, nbs, procrustes_angular, linreg), and those of `simopt run`.
 
     Example: simopt explain majaj model.npy measure=cka,nbs
     """
@@ -82,8 +82,8 @@ def _watched(request: RunRequest) -> Iterator[Callable[[State], None]]:
             times.append(time.perf_counter())
             if len(times) == 1 + _PROBED_STEPS:
                 seconds = (times[-1] - times[0]) / _PROBED_STEPS
-                duration = f"{100 * seconds:.0f} s for 100 steps, at most {request.max_steps} steps"
-                say(f"{name}: no stored run; making one, {duration}", error=True)
+                duration = f"{100 * seconds:.0f} s per 100 steps, at most {request.max_steps} steps"
+                say(f"{name}: no stored run, so one is made now; {duration}", error=True)
             bar(state)
 
         yield observe

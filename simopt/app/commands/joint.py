@@ -16,10 +16,11 @@ def joint(
 ) -> None:
     """Map the pairs of scores that one Y can have, and what a score of one measure implies for the other.
 
-    Rerun an interrupted command to resume it.
+    With mode=boundary the search finds the region of all pairs of scores, with mode=square it goes to chosen
+    target pairs. Rerun an interrupted command to resume it.
 
-    Keys: measure=A,B (of three or more measures, every pair; all_paper: those of the paper), measure.OPTION,
-    dataset, mode (boundary, square), levels, thresholds, thresholds_b, units, starts, rounds, steps,
+    Keys: measure=A,B (three or more give every pair; all_paper: the measures of the paper), measure.OPTION,
+    dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps,
     per_side, loss, rate, seed, contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf

@@ -14,7 +14,7 @@ Name = Annotated[
     typer.Argument(
         autocompletion=completion.measures,
         metavar="NAME",
-        help="A measure or an alias; without one, all are listed.",
+        help="The name or an alias of a measure; without NAME, all measures are listed.",
     ),
 ]
 

@@ -13,30 +13,30 @@ Selected = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PATH|PATTERN|KEY=VALUE",
-        help="Files, folders or quoted patterns (default: outputs), and filters by dataset, measure, source, "
-        "status or run, for instance dataset=majaj measure=cka,nbs.",
+        help="Files, folders or quoted patterns to read (default: outputs), and filters by dataset, measure, "
+        "source, status or run, for instance dataset=majaj measure=cka,nbs.",
     ),
 ]
 Figures = Annotated[
     Path | None,
     typer.Option(
-        "--figures", metavar="DIR", help="Folder of the figures; default: figures/ in the first folder."
+        "--figures", metavar="DIR", help="Write figures to this folder; default: figures/ in the first PATH."
     ),
 ]
 Format = Annotated[
     str,
     typer.Option(
-        "--format", metavar="NAMES", help="Format of the figures: png, pdf, svg, or several, as pdf,png."
+        "--format", metavar="NAMES", help="Format of the figures: png, pdf, svg, or several: pdf,png."
     ),
 ]
 Published = Annotated[
-    bool, typer.Option("--published", help="Compare with the published numbers, arXiv 2407.07059.")
+    bool, typer.Option("--published", help="Compare with the numbers published in arXiv 2407.07059.")
 ]
 Csv = Annotated[
     Path | None, typer.Option("--csv", metavar="DIR", help="Write tidy CSV files into this folder.")
 ]
 Every = Annotated[
-    int, typer.Option("--every", min=1, help="Interval between the states written to trajectories.csv.")
+    int, typer.Option("--every", min=1, help="Write every so many logged states to trajectories.csv.")
 ]
 Latex = Annotated[
     Path | None,
@@ -62,14 +62,14 @@ def report(
     latex: Latex = None,
     html: Html = None,
 ) -> None:
-    """Show stored runs, sensitivities and joint ranges: tables, figures, files, one page.
+    """Show stored runs, sensitivities and joint ranges as tables, figures, files or one page.
 
-    Figures, as far as the stored results allow: for each dataset, score against step and captured variance
-    against score; and those of the paper: decoding_vs_score, pcs_vs_score, half_capture_vs_variance,
+    It draws every figure for which results are stored. For each dataset: score against step, and captured
+    variance against score. As in the paper: decoding_vs_score, pcs_vs_score, half_capture_vs_variance,
     sensitivity, joint_ranges, ridge_lambda.
 
-    Runs that differ only in their seeds are drawn as one curve with a band. Means over replicates are rounded
-    to the first digit of their standard error.
+    Runs that differ only in their seeds are drawn as one curve with a band. A mean over replicates is rounded
+    to the first digit of its standard error.
 
     Example: simopt report outputs measure=cka,nbs status=finished --csv paper/data --latex paper/runs.tex
     """

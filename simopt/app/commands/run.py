@@ -9,7 +9,7 @@ from simopt.app.terminal.signals import stop_signals
 
 @command
 def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
-    """Optimize noise towards a recording and log score and captured variance.
+    """Optimize noise towards a recording, and log its score and captured variance.
 
     The run is stored as outputs/DATASET/MEASURE/ID/run.h5. The same command finds a finished run, and resumes
     an interrupted one.
@@ -28,4 +28,4 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJs
     if as_json:
         print_json(result)
     else:
-        say(f"{result.how}: {result.line()}", result.path or "not stored: log.dir is null")
+        say(f"{result.how}: {result.line()}", result.path or "not stored, because log.dir is null")

@@ -26,13 +26,13 @@ def score(
     ids: Identifiers = None,
     figure: FigureFile = None,
 ) -> None:
-    """Score Y against the reference X with one, several or all measures, in float64.
+    """Score Y against the recording X with one, several or all measures, in float64.
 
-    The table compares each score with a null, random data with the spectrum of Y, and with the noise ceiling
-    of X, from single trials or a signal-to-noise ratio. Labels that X and Y both have must agree in every
-    sample.
+    The table compares each score with a null and with a noise ceiling. The null is the scores of random data
+    with the spectrum of Y; the ceiling comes from the single trials or the signal-to-noise ratio of X. Labels
+    that X and Y both have must agree in every sample.
 
-    Scores are stored in the folder log.dir (default: outputs); the same command finds them there.
+    Scores are stored in the folder log.dir (default: outputs), and the same command reads them from there.
 
     Keys: measure=NAME,NAME or measure=all (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
 

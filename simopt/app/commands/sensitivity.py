@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from simopt.workflows.sensitivity_request import SensitivityRequest
 
 Derivation = Annotated[
-    bool, typer.Option("--derivation", help="Print the derivations of the closed forms; needs no data.")
+    bool, typer.Option("--derivation", help="Print the derivations of the closed forms; this needs no data.")
 ]
 Write = Annotated[
     Path | None,
     typer.Option(
         "--write",
         metavar="DIR",
-        help="Write the derivations into this folder: Markdown, LaTeX, and PDF if a LaTeX is installed.",
+        help="Write the derivations into this folder: Markdown, LaTeX, and PDF if LaTeX is installed.",
     ),
 ]
 Learning = Annotated[
     bool,
-    typer.Option("--learning", help="Predict which PCs are learned first; compare with stored runs."),
+    typer.Option("--learning", help="Predict which PCs are learned first, and compare with stored runs."),
 ]
 Bounds = Annotated[
     bool,
-    typer.Option("--bounds", help="Print the proved bounds of each measure at given scores of another."),
+    typer.Option("--bounds", help="Print the limits on each score that a score of another measure proves."),
 ]
 
 
@@ -47,13 +47,14 @@ def sensitivity(
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Perturb each PC of a recording, and compare the scores with their theory.
+    """Perturb each PC of a recording, and compare the resulting scores with theory.
 
-    With spectrum=FILE.csv samples=N units=N the theory is evaluated without data.
+    With spectrum=FILE.csv samples=N units=N the theory is evaluated without data; the file has the variance
+    of one PC in each row.
 
     Keys: measure=NAME,NAME or measure=all (default: cka, nbs, procrustes_angular), measure.OPTION, dataset,
-    perturbation (rotation, scaling, noise, noise_all), strength (degrees, amplitude or noise level; one or a
-    list), seeds, pcs, log.dir, force.
+    perturbation (rotation, scaling, noise, noise_all), strength (degrees, factor or noise level; a number
+    or a list), seeds, pcs, log.dir, force.
 
     Example: simopt sensitivity dataset=majaj measure=cka,nbs,procrustes_angular --figure majaj.pdf
     """
@@ -62,9 +63,11 @@ def sensitivity(
     from simopt.workflows import derivations
 
     if sum((derivation, learning, bounds)) > 1:
-        raise InputError("--derivation, --learning and --bounds exclude each other; give one of them.")
+        raise InputError("--derivation, --learning and --bounds exclude each other; give only one of them.")
     if write is not None and not derivation:
-        raise InputError(f"--write {write} needs --derivation; other results are stored in log.dir.")
+        raise InputError(
+            f"--write {write} needs --derivation, as it writes derivations only; add --derivation."
+        )
     request = requests.sensitivity(overrides or [], config_dir)
     if derivation:
         derived = derivations.derivation(request)

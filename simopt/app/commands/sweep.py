@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
     from simopt.app.sweep.plan import Job
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs; run and write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs, but run and write nothing.")]
 
 
 @command
@@ -26,12 +26,12 @@ def sweep(
 ) -> None:
     """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
-    Write values to combine as measure=cka,nbs, seeds=[0],[1] or optimizer.lr=choice(0.1,0.01).
+    Give the values of a setting as measure=cka,nbs, seeds=[0],[1] or optimizer.lr=choice(0.1,0.01).
     +experiment=NAME loads a prepared sweep.
 
-    Jobs run here, one after the other. hydra/launcher=joblib runs them on all cores; submitit_local and
-    submitit_slurm submit them; gpu runs one at a time. If a job fails the others go on, and the last lines
-    name it.
+    By default, jobs run on this machine, one after the other. hydra/launcher=joblib runs them on all cores,
+    submitit_local and submitit_slurm submit them, and gpu runs them one at a time on a GPU. If a job fails,
+    the others go on, and the last lines name the failed job.
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """

@@ -17,7 +17,7 @@ Wide = Annotated[
 ConfigDir = Annotated[
     Path | None,
     typer.Option(
-        "--config-dir", help="A folder of your own YAML files: measure/NAME.yaml, dataset/NAME.yaml ..."
+        "--config-dir", help="A folder with your own YAML files: measure/NAME.yaml, dataset/NAME.yaml ..."
     ),
 ]
 Overrides = Annotated[
@@ -33,7 +33,7 @@ Recording = Annotated[
     typer.Argument(
         metavar="X",
         help="The recording: a name listed by `simopt datasets`, or a file (npy, npz, h5, mat, nc, csv, tsv "
-        "or parquet) that holds (samples, units) or (time, condition, unit).",
+        "or parquet) with an array of shape (samples, units) or (time, condition, unit).",
     ),
 ]
 OwnFile = Annotated[
@@ -46,14 +46,16 @@ Draws = Annotated[
     int | None,
     typer.Option(
         "--draws",
-        help="Random datasets, unrelated to X, to compare with; default: 100, or 0 with measure=all.",
+        help="Number of random datasets, unrelated to X, to score; default: 100, or 0 with measure=all.",
     ),
 ]
 Snr = Annotated[
     float | None,
-    typer.Option("--snr", help="Signal-to-noise ratio of X: gives a noise ceiling without single trials."),
+    typer.Option("--snr", help="Signal-to-noise ratio of X, which gives a ceiling without single trials."),
 ]
 Identifiers = Annotated[
     str | None,
-    typer.Option("--ids", metavar="LABEL", help="The label that identifies samples in both files."),
+    typer.Option(
+        "--ids", metavar="LABEL", help="The label that identifies samples; X and Y must agree in it."
+    ),
 ]
