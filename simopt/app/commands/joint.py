@@ -20,8 +20,8 @@ def joint(
     target pairs. Rerun an interrupted command to resume it.
 
     Keys: measure=A,B (three or more give every pair; all_paper: the measures of the paper), measure.OPTION,
-    dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps,
-    per_side, loss, rate, seed, contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
+    dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed,
+    contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """

@@ -1,1 +1,1 @@
-"""From YAML files and overrides in Hydra's grammar to requests."""
+"""Requests made from YAML files and from overrides in Hydra's grammar."""

@@ -1,4 +1,4 @@
-"""From overrides to a configuration of plain values; the only module that calls Hydra's compose."""
+"""Compose overrides to a configuration of plain values; no other module calls Hydra's compose."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ NodeOf = Callable[..., DictConfig]
 
 _GROUPS = ("measure", "dataset", "optimizer", "init", "decoder")
 _OPEN_NODE = re.compile(rf"^(?=({'|'.join(_GROUPS)})\.)")
-"""Options of an entry. ``++`` lets Hydra add one that the YAML file lacks: the class says which it has."""
+"""Groups whose options the class defines: ``++`` lets Hydra add an option that the YAML file lacks."""
 _REMOVED = {
-    "cuda_graphs": "leave it out, the usual loop does the same steps",
-    "log.flush_seconds": "rows are written with each checkpoint, every log.checkpoint_seconds",
+    "cuda_graphs": "leave it out; the usual loop does the same steps",
+    "log.flush_seconds": "log.checkpoint_seconds is the time between two writes",
     "third": "leave it out; a joint range has two measures",
-    "at": "leave it out; levels=[...] are the scores that the first measure is held at",
-    "samples": "leave it out; X and Y are of dataset=NAME",
+    "at": "leave it out; levels=[...] are the scores at which the first measure is held",
+    "samples": "leave it out; the data are those of dataset=NAME",
 }
-"""Keys of former versions, and what to do instead."""
+"""The keys of former versions, each with what to do instead."""
 _LONGEST = 10_000  # characters; Hydra's parser needs seconds for a longer override
 _KINDS = {
     int: "a whole number",
@@ -57,27 +57,27 @@ _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slu
 
 
 def request_type(command: str) -> type[Request[Any]]:
-    """Return the request class of a command; imported here, because some of these modules load torch."""
+    """Return the request class of a command; its module, which may load torch, is imported only now."""
     module, name = _REQUESTS[command]
     kind: type[Request[Any]] = getattr(importlib.import_module(f"simopt.workflows.{module}"), name)
     return kind
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, Any]:
-    """Compose the yaml of a command with overrides in Hydra's grammar; return plain values by key.
+    """Return the plain values, by key, of the YAML file of a command after overrides in Hydra's grammar.
 
     Parameters
     ----------
     command : {"run", "sensitivity", "joint"}
     overrides : sequence of str
-        For instance ``["measure=cka", "optimizer.lr=0.05"]``.
+        The overrides, for instance ``["measure=cka", "optimizer.lr=0.05"]``.
     config_dir : Path, optional
-        A folder of the user's own YAML files, ``measure/NAME.yaml`` and so on, searched as well.
+        A folder with YAML files of the user, ``measure/NAME.yaml`` and so on, which is searched as well.
 
     Raises
     ------
     InputError
-        An override that cannot be read or applied, an unknown choice, or a value of a wrong type.
+        An override cannot be read or applied, a choice is unknown, or a value has a wrong type.
     """
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher")):
@@ -89,18 +89,18 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
 
 
 def plain(node: DictConfig, command: str) -> dict[str, Any]:
-    """Return a composed node as plain values, after a check that its keys are those of the command.
+    """Return a composed configuration as plain values, after a check that its keys are those of the command.
 
     Raises
     ------
     InputError
-        An unknown key, or a schema that was removed.
+        A key is unknown, or the configuration has lost its schema.
     """
     expected = schema(request_type(command))
     for key in node:
         checks.one_of(str(key), keys(command), f"key of {command}")
     if OmegaConf.get_type(node) is not expected:  # types of values are no longer checked
-        raise InputError(f"The configuration has no schema; keep {command}_schema in its defaults.")
+        raise InputError(f"The configuration has lost its schema; keep {command}_schema in its defaults.")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     return {str(key): value for key, value in values.items()}
 
@@ -116,7 +116,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     Raises
     ------
     InputError
-        One that cannot be read.
+        An override cannot be read.
     """
     for text in overrides:
         _short(text)
@@ -130,7 +130,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextlib.contextmanager
 def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
-    """Give a function that composes overrides to a node; errors of Hydra become InputErrors."""
+    """Give a function that composes overrides to a configuration; errors of Hydra become InputErrors."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
@@ -196,7 +196,7 @@ def _written(value: Any) -> str:
 
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
-        raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
+        raise InputError(f"--config-dir {config_dir} is no folder; give one that has measure/, dataset/, ...")
     place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{place}']"
 
@@ -235,10 +235,8 @@ def _refused(error: Exception, command: str) -> InputError:
         return InputError(f"{merged[1]}: {merged[2]} must be {kind.format(key=merged[2])}.")
     several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
-        sweep = f"; to run several: simopt sweep {several[1]}" if command == "run" else ""
-        return InputError(
-            f"{several[1]}: `simopt {command}` takes one value, and a list is written [a,b]{sweep}."
-        )
+        sweep = f"; `simopt sweep {several[1]}` runs several values" if command == "run" else ""
+        return InputError(f"{several[1]}: `simopt {command}` takes one value; write a list as [a,b]{sweep}.")
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     return InputError(f"{_first_line(error)}{cause}.")
 
@@ -251,7 +249,7 @@ def _kind(key: str, command: str) -> str:
     if typing.get_origin(hint) is typing.Union:
         hint = typing.get_args(hint)[0]  # the other one is None
     if is_dataclass(hint):
-        return "set key by key, as {key}.dir=FOLDER"
+        return "set key by key, for instance {key}.dir=FOLDER"
     if typing.get_origin(hint) is list:
         entry = _KINDS.get(typing.get_args(hint)[0])
         return "a list, written {key}=[...]" + (f", each entry {entry}" if entry else "")

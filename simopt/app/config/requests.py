@@ -1,4 +1,7 @@
-"""The requests of the commands, made from their arguments and overrides."""
+"""Functions that make the requests of the commands from their arguments and overrides.
+
+A configuration node is a dict with ``_target_``, the dotted name of a class or function, and its options.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +49,16 @@ def run(
     Parameters
     ----------
     overrides : sequence of str
+        The settings in Hydra's grammar.
     config_dir : Path, optional
+        A folder with YAML files of the user.
     chosen : mapping, optional
-        Values of keys that are not set by overrides, as the measure or the recording.
+        Values of keys that overrides do not set, for instance the measure or the recording.
 
     Raises
     ------
     InputError
-        An override that cannot be used.
+        An override cannot be used.
     """
     own_code()
     return RunRequest(**{**compose("run", overrides, config_dir), **(chosen or {})})
@@ -64,26 +69,30 @@ def measures(
 ) -> tuple[list[Node], list[str]]:
     """Return the measures that overrides choose, with their options, and the remaining overrides.
 
-    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, as does the former key
-    ``measures``. ``measure._target_=PATH`` chooses a function of the user's own, and ``measure.KEY=VALUE`` is
-    an option of each of them.
+    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, and so does the former key
+    ``measures``. ``measure._target_=PATH`` chooses a function of the user. ``measure.KEY=VALUE`` sets an
+    option of every chosen measure.
 
     Parameters
     ----------
     overrides : sequence of str
+        The settings in Hydra's grammar.
     default : sequence of str
-        The measures that are taken if the overrides choose none.
+        The measures that are chosen if the overrides name none.
     config_dir : Path, optional
-        A folder of the user's own YAML files.
+        A folder with YAML files of the user.
 
     Returns
     -------
-    list of nodes, list of str
+    nodes : list of dict
+        The configuration node of each chosen measure.
+    rest : list of str
+        The overrides that do not concern measures.
 
     Raises
     ------
     InputError
-        An unknown name or option, or a measure that is named twice.
+        A name or an option is unknown, or a measure is named twice.
     """
     own_code()
     names: list[str] = []
@@ -108,7 +117,7 @@ def measures(
 
 
 def every(overrides: Sequence[str]) -> bool:
-    """Return whether all measures are chosen."""
+    """Return whether overrides choose all measures."""
     return any(text.removeprefix("measure=").strip("[]'\" ") == "all" for text in overrides)
 
 
@@ -149,7 +158,7 @@ def dataset_options(overrides: Sequence[str], usage: str) -> tuple[Node, Node]:
     Raises
     ------
     InputError
-        An override of another key; the message ends in ``usage``, which lists the keys.
+        An override sets another key. The message ends with ``usage``, which lists the allowed keys.
     """
     options: dict[str, Override] = {}
     others: Node = {}
@@ -180,7 +189,7 @@ def score(
     Raises
     ------
     InputError
-        A name, a value or an option that cannot be used.
+        A name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.compare import DRAWS, CompareRequest
 
@@ -223,7 +232,7 @@ def _data(
 
 
 def mine(path: Path, ids: str | None = None) -> Data:
-    """Return the data of the file Y, constant units included, with the label ``ids`` if one is named."""
+    """Return the data of the file Y with all units, also constant ones, and the label ``ids`` if given."""
     labels = {} if ids is None else {"labels": [ids]}
     node = catalogue.node("dataset", "file", path=str(path), constant_units="keep", **labels)
     return Data(node, label=path.name)
@@ -235,13 +244,13 @@ def attribute(x: str, y: Path, overrides: Sequence[str], by: str) -> AttributeRe
     Raises
     ------
     InputError
-        A name, a value or an option that cannot be used.
+        A name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.attribute import AttributeRequest
 
     chosen, rest = measures(overrides, ["cka"])
     if len(chosen) != 1:
-        raise InputError(f"`simopt attribute` takes one measure, but {len(chosen)} are named.")
+        raise InputError(f"`simopt attribute` takes one measure, but measure names {len(chosen)}; name one.")
     recording, model, others = _data(x, y, y.stem, rest)
     return AttributeRequest(dataset=recording, Y=model, measure=chosen[0], by=by, **others)
 
@@ -258,13 +267,13 @@ def explain(
     Raises
     ------
     InputError
-        A name, a value or an option that cannot be used.
+        A name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.explain import DEFAULT, ExplainRequest
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
-        raise InputError(f"The recording is {x}, so dataset=NAME is not allowed; dataset.KEY=VALUE is.")
+        raise InputError(f"dataset=NAME is not allowed, as the recording is {x}; only set dataset.KEY=VALUE.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]
     recording = Data.named(x, options.get("ids"), **dataset_options(of_data, "")[0])
@@ -309,24 +318,24 @@ def sensitivity(overrides: Sequence[str], config_dir: Path | None = None) -> Sen
     Raises
     ------
     InputError
-        A name, a value or an option that cannot be used.
+        A name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     values = compose("sensitivity", _with_log(rest), config_dir)
     if values["spectrum"] is not None and any(text.lstrip("+~").startswith("dataset") for text in rest):
-        raise InputError("spectrum=FILE and dataset=NAME exclude each other; give one of them.")
+        raise InputError("spectrum=FILE and dataset=NAME exclude each other; give only one of them.")
     return SensitivityRequest(**{**values, "measures": chosen, "keep_going": every(overrides)})
 
 
 def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[JointRequest]:
-    """Return the requests of joint ranges, one for each pair of measures.
+    """Return the request of a joint range for each pair of measures.
 
     Raises
     ------
     InputError
-        Fewer than two measures, or a name, a value or an option that cannot be used.
+        There are fewer than two measures, a name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.joint import PAPER, JointRequest
 
@@ -339,7 +348,7 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
     chosen, rest = measures(written, default, config_dir)
     if len(chosen) < 2:
         raise InputError(
-            "A joint range is of two measures or more; give measure=cka,nbs or measure=all_paper."
+            "A joint range needs at least two measures; give measure=cka,nbs or measure=all_paper."
         )
     values = compose("joint", _with_log(rest), config_dir)
     values["dataset"] = Data.of(values["dataset"])  # one object, loaded once
@@ -349,12 +358,14 @@ def joint(overrides: Sequence[str], config_dir: Path | None = None) -> list[Join
 def cards(
     words: Sequence[str], *, against: Sequence[str] | None = None, config_dir: Path | None = None
 ) -> list[CardRequest]:
-    """Return the requests of cards, from names of measures, dotted paths of functions, and overrides.
+    """Return the request of a card for each measure that ``words`` name.
+
+    ``words`` are names of measures, dotted paths of functions, and overrides.
 
     Raises
     ------
     InputError
-        No measure, or a name, a value or an option that cannot be used.
+        No measure is named, a name is unknown, or a value or an option cannot be used.
     """
     from simopt.workflows.card import PARTNERS, CardRequest
 

@@ -1,4 +1,4 @@
-"""The keys of a configuration with their types, which OmegaConf checks, from the request of a command."""
+"""The keys of a configuration and their types, taken from the request of a command; OmegaConf checks them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from simopt.workflows.request import Request
 
 @cache
 def schema(request: type[Request[Any]]) -> type:
-    """Return a dataclass of the fields of a request that are keys of the YAML file of its command.
+    """Return a dataclass with those fields of a request that are keys of the YAML file of its command.
 
-    The defaults come from the YAML file; a request checks the ranges of values when it is made.
+    The YAML file gives the defaults. A request checks the ranges of its values when it is made.
     """
     log = _with_keys(request.log_type, catalogue.root(request.kind)["log"])
     nested = field(default_factory=log)

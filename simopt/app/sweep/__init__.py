@@ -1,1 +1,1 @@
-"""Sweeps: a request for every combination of overrides, run here or by Hydra's launchers."""
+"""Sweeps: a request for every combination of overrides, run in this process or by Hydra's launchers."""

@@ -32,18 +32,18 @@ Commands = Sequence[tuple[str, Axes]]
 def combinations(
     overrides: Sequence[str], config_dir: Path | None = None
 ) -> tuple[list[Titled], dict[str, Any]]:
-    """Return the request of every combination of overrides, each with a title, and the launcher's options.
+    """Return the request of every combination of overrides, with a title, and the options of the launcher.
 
-    Overrides are in Hydra's grammar of sweeps. The ``hydra.sweeper.params`` of an experiment are further
-    overrides, or ``parts``: a list of commands with overrides, as ``sensitivity dataset=majaj,mante``. An
-    override goes to every part whose command has its key; ``dataset=`` replaces the datasets of the parts.
-    Jobs of a part with the same dataset follow one another, so that it is loaded once.
+    Overrides are in Hydra's grammar of sweeps. An experiment adds overrides in ``hydra.sweeper.params``, or
+    lists ``parts`` there: commands with overrides, for instance ``sensitivity dataset=majaj,mante``. An
+    override of the user goes to every part whose command has its key; ``dataset=`` replaces the datasets of
+    the parts. Jobs of a part with the same dataset follow one another, so that the dataset is loaded once.
 
     Raises
     ------
     InputError
-        A combination that cannot be composed or checked, a launcher that is not installed, or a sweeper that
-        does not list its jobs.
+        A combination cannot be composed or is refused, a launcher is not installed, or a sweeper does not
+        list its jobs in advance.
     """
     titled: list[Titled] = []
     with session(config_dir) as node_of:
@@ -54,8 +54,8 @@ def combinations(
             hydra = node_of([*chosen, *of_hydra], return_hydra_config=True).hydra
             if not hydra.sweeper._target_.endswith(".BasicSweeper"):
                 raise InputError(
-                    f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: `simopt sweep` lists its jobs "
-                    "before it starts one; only the basic sweeper can."
+                    f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']} cannot list its jobs before "
+                    "the first one starts, which `simopt sweep` needs; use hydra/sweeper=basic."
                 )
             params = dict(hydra.sweeper.params or {})
             if "parts" in params:
@@ -75,7 +75,7 @@ def _combined(command: str, axes: Axes, node_of: NodeOf, config_dir: Path | None
     varied = {key for key in axes if len(axes[key]) > 1}
     jobs = math.prod(map(len, axes.values()))
     if jobs > _MOST_JOBS:
-        raise InputError(f"{jobs} jobs; a sweep has at most {_MOST_JOBS}: divide them among several sweeps.")
+        raise InputError(f"{jobs} jobs, but at most {_MOST_JOBS} are allowed; divide them into more sweeps.")
     titled: list[Titled] = []
     for values in itertools.product(*(axes[key] for key in order)):
         words = [value for key, value in zip(order, values, strict=True) if key in (varied or axes)]
@@ -102,17 +102,17 @@ def _combined(command: str, axes: Axes, node_of: NodeOf, config_dir: Path | None
 def _check(request: Swept) -> None:
     if isinstance(request, SensitivityRequest) and request.spectrum is not None:
         raise InputError(
-            "spectrum=FILE stores no result, so a sweep cannot run it; use `simopt sensitivity`."
+            "A sweep cannot run spectrum=FILE, which stores no result; use `simopt sensitivity`."
         )
     if request.log.dir is None:
-        raise InputError("log.dir is null, but a sweep stores its results; give a folder, log.dir=FOLDER.")
+        raise InputError("log.dir is null, but a sweep must store its results; give log.dir=FOLDER.")
     request.check()
 
 
 def _of_parts(parts: Sequence[str], user: Axes) -> Commands:
     """Return the commands of all parts of an experiment, with the overrides of the user applied."""
     if not parts:
-        raise InputError("The parts of the experiment are empty; list commands with overrides.")
+        raise InputError("The parts of the experiment are empty; list commands with their overrides.")
     unused = {_root(key) for key in user}
     commands = []
     for part in parts:
@@ -156,14 +156,14 @@ def _values(override: Override, text: str) -> list[str]:
         return [text]
     if not override.is_discrete_sweep():
         raise InputError(
-            f"{text}: an interval has infinitely many values; list those to run, separated by commas."
+            f"{text}: an interval has infinitely many values; list the values, separated by commas."
         )
     swept = override.value()
     if isinstance(swept, RangeSweep):
         _countable(swept, text)
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise InputError(f"{text}: no value matches, so there is no job.")
+        raise InputError(f"{text}: no value matches, so there is no job; give at least one value.")
     return values
 
 
@@ -172,4 +172,4 @@ def _countable(swept: RangeSweep, text: str) -> None:
     start, stop, step = swept.start or 0, swept.stop or 0, swept.step
     beyond = start + step * _MOST_JOBS
     if start == beyond or not (stop <= beyond if step > 0 else stop >= beyond):
-        raise InputError(f"{text}: more than {_MOST_JOBS} values; divide them among several sweeps.")
+        raise InputError(f"{text}: more than {_MOST_JOBS} values; divide them into several sweeps.")

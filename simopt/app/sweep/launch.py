@@ -54,7 +54,7 @@ _here: list[tuple[Mapping[int, Swept], Watch]] = []
 
 @dataclass(frozen=True)
 class Record:
-    """The state of a job, as the job itself wrote it.
+    """The state of a job, as the job itself has written it.
 
     Attributes
     ----------
@@ -62,12 +62,13 @@ class Record:
         ``not started``, ``running``, ``busy`` (another process is working on the same run), ``failed``,
         ``interrupted``; or ``done``, ``resumed`` or ``found``.
     path : str
-        The file of its result, once it is finished.
+        The file of the result, once the job is finished.
     reason : str
-        Why it failed or was interrupted.
+        Why the job failed or was interrupted.
     warnings : list of str
+        The warnings that the job gave.
     traceback : str
-        Of an unexpected exception.
+        The traceback of an unexpected exception.
     process : int
         The id of the process that wrote the record.
     """
@@ -81,14 +82,14 @@ class Record:
 
     @property
     def done(self) -> bool:
-        """Whether the result is finished."""
+        """Whether the result of the job is finished."""
         return self.how in DONE
 
 
 def launch(
     folder: Path, launcher: Mapping[str, Any], jobs: Mapping[int, Swept], watch: Watch, *, wait: bool
 ) -> str:
-    """Launch jobs of a sweep with Hydra; return the error of the launcher itself, or an empty text.
+    """Launch jobs of a sweep with Hydra; return the error of the launcher, or an empty text without an error.
 
     Parameters
     ----------
@@ -97,11 +98,11 @@ def launch(
     launcher : mapping
         The options of Hydra's launcher, with its ``_target_``.
     jobs : mapping of requests
-        By number.
+        The request of each job, by the number of the job.
     watch : callable
-        Called with the number and every logged state of a job that runs in this process.
+        Called with the number of a job and its logged state, if the job runs in this process.
     wait : bool
-        Whether a job waits for another process that works on its run, or ends as ``busy``.
+        Whether a job waits if another process works on its run. If not, the job ends as ``busy``.
     """
     threads, slots = _shares(launcher, len(jobs))
     usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
@@ -156,7 +157,7 @@ def request_of(text: str) -> Swept:
     Raises
     ------
     InputError
-        A value in it cannot be used.
+        A value of the request cannot be used.
     """
     requests.own_code()
     config = yaml.safe_load(text)
@@ -175,7 +176,7 @@ def stopped(folder: Path) -> bool:
 
 
 def write(folder: Path, number: int, record: Record) -> None:
-    """Write the record of a job, atomically: readers see the former one or the new one."""
+    """Write the record of a job in one step, so that readers see the former record or the new one."""
     temporary = folder / f"{number}.json.new"
     temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
     temporary.replace(folder / f"{number}.json")

@@ -42,14 +42,15 @@ class Job:
     ----------
     number : int
     title : str
-        Its overrides.
+        The overrides of the job.
     request : RunRequest, SensitivityRequest or JointRequest
     path : Path or None
         The file of its result; None if the data could not be loaded.
     todo : str
-        ``run``, ``resume``, ``found`` (already finished, or the same run as an earlier job), or ``failed``.
+        What the sweep will do: ``run`` or ``resume``; or ``found`` (the result is finished, or an earlier job
+        makes it), or ``failed``.
     reason : str
-        Why it failed.
+        Why the job failed; otherwise empty.
     """
 
     number: int
@@ -70,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Glance:
-    """Status, step and mean score of a run as text; of an analysis the status alone."""
+    """The status, the step and the mean score of a run, as text; an analysis has the status only."""
 
     status: str = "missing"
     step: str = ""
@@ -83,14 +84,14 @@ class Glance:
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
-    """List the jobs of a sweep and see which are done; nothing is written.
+    """Return the jobs of a sweep, with what each of them needs; nothing is written.
 
-    A job whose data cannot be loaded is planned as failed.
+    A job whose data cannot be loaded has failed already.
 
     Raises
     ------
     InputError
-        A combination that cannot be composed, or a name or an option that cannot be used.
+        A combination cannot be composed, a name is unknown, or an option cannot be used.
     """
     titled, launcher = combinations(overrides, config_dir)
     jobs: list[Job] = []
@@ -138,12 +139,12 @@ def glance(path: Path) -> Glance:
 
 @contextlib.contextmanager
 def opened(plan: Plan) -> Iterator[Path]:
-    """Make the folder of a sweep, with the request of each job; it is kept if a job fails.
+    """Make the folder of a sweep with the request of each job; remove it at the end unless a job has failed.
 
     Raises
     ------
     InputError
-        It cannot be made; then no part of it is left.
+        The folder cannot be written; then nothing of it is left.
     """
     place = Path(plan.jobs[0].request.log.dir).expanduser().resolve() / SWEEPS
     now = datetime.datetime.now().astimezone()
@@ -189,10 +190,11 @@ def _clear(place: Path, texts: set[str]) -> None:
 
 
 def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
-    """Launch the jobs that have to run; return the error of the launcher, or an empty text.
+    """Launch the jobs that must run; return the error of the launcher, or an empty text without an error.
 
-    A run that another process works on is waited for at the end. A job whose process ended without a record
-    is launched once more, alone, because another job may have killed it. SIGINT and SIGTERM stop all jobs.
+    If another process works on a run, the sweep waits for it at the end. If the process of a job ended
+    without a record, the job is launched once more, alone, because another job may have killed it. SIGINT and
+    SIGTERM stop all jobs.
     """
     todo = [job.number for job in plan.jobs if job.todo in (RUN, RESUME)]
     failure = ""
@@ -228,9 +230,10 @@ def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:
 
 
 def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Record]:
-    """Return what became of each job: a finished file counts, whatever the launcher or the job reported.
+    """Return a record of what became of each job.
 
-    The path of a record is empty if the data could not be loaded; ``failure`` is the error of the launcher.
+    A job with a finished file is done, whatever the launcher or the job reported. The path of a record is
+    empty if the data could not be loaded. ``failure`` is the error of the launcher.
     """
     failure = "" if launch.stopped(folder) else failure
     return [_outcome(job, launch.read(folder, job.number), failure) for job in plan.jobs]

@@ -28,7 +28,7 @@ _PCS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)  # that have a row, from 1
 
 
 def sensitivity_tables(result: Sensitivities) -> list[Table]:
-    """Return a table of scores by PC for each strength (of noise on all PCs, one in all), and a summary."""
+    """Return a table of scores by PC for each strength, and a summary; of ``noise_all``, one table in all."""
     if result.perturbation == "noise_all":
         levels = [[f"{level:g}", *_cells(result, s, 0)] for s, level in enumerate(result.strengths)]
         return [_scores(result, "noise on all of Y", ["level"], levels), _summary(result)]
@@ -58,7 +58,7 @@ def _caption(result: Sensitivities) -> str:
     if not result.seeds:
         return "theory"
     seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
-    return f"theory, for directions orthogonal to all PCs / experiment, mean ± SD over {seeds}"
+    return f"theory, if the directions are orthogonal to all PCs / experiment, mean ± SD over {seeds}"
 
 
 def _cells(result: Sensitivities, s: int, k: int) -> list[str]:
@@ -77,9 +77,9 @@ def _cell(curve: Sensitivity, s: int, k: int) -> str:
 
 def _summary(result: Sensitivities) -> Table:
     note = (
-        "order, exponent: a rotation of PC i by a small angle t lowers the score by w t^order, and w "
-        "grows as variance^exponent. effective PCs: participation ratio of the weights w. largest deviation: "
-        "of the experiment from theory; corrected: from theory for finite samples. within 2 SD: experiments"
+        "a rotation of PC i by a small angle t lowers the score by w_i t^order, and w_i grows as "
+        "variance^exponent. effective PCs: participation ratio of the w_i. largest deviation: of experiment "
+        "from theory; corrected: from theory for finite samples. within 2 SD: share of the experiments"
     )
     heads = ["measure", "method", "order", "exponent", "effective PCs", "largest deviation", "corrected"]
     rows: list[list[str]] = []
@@ -94,7 +94,10 @@ def _summary(result: Sensitivities) -> Table:
 
 
 def learning_tables(result: LearningResult) -> list[Table]:
-    """Return which PCs each measure learns first, and the score at which each PC is half captured."""
+    """Return a table of the PCs that each measure learns first, and one of the half captures.
+
+    The half capture of a PC is the score at which Y first captures half of its variance.
+    """
     heads = ["measure", "first PCs", "median difference", "largest", "rank correlation"]
     rows: list[list[str]] = []
     for learned in result.learned:
@@ -107,16 +110,16 @@ def learning_tables(result: LearningResult) -> list[Table]:
         rows.append([learned.measure, first, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): the learning order"
     note = (
-        "first PCs: the fastest first, by the gradient at random starts. never: PCs that are never half "
-        "captured, predicted / in the stored run"
+        "first PCs: by the gradient at random starts, the fastest first. never: the number of PCs that are "
+        "never half captured, predicted / in the stored run"
     )
     order = Table("", title, note, [*heads, "never"], rows, ("rank correlation", "largest", "never"))
     shown = [learned for learned in result.learned if learned.prediction is not None]
     if not shown:
         return [order]
     note = (
-        "predicted for gradient flow / in a stored run, if there is one. Adam, the default optimizer, "
-        "departs from gradient flow in the first PCs of CKA: see simopt/theory/learning.py"
+        "score at which Y first captures half of a PC: predicted for gradient flow / in a stored run. "
+        "Adam, the default optimizer, departs from gradient flow in the first PCs of CKA"
     )
     halves = [
         list(map(Number, [str(k + 1), *(_half(learned, k) for learned in shown)]))
@@ -134,19 +137,19 @@ def _half(learned: Learned, k: int) -> str:
 
 
 def learning_remarks(result: LearningResult) -> list[str]:
-    """Return for each measure why it has no prediction, or that there is no stored run to compare it with."""
+    """Return a line for each measure without a prediction, or without a stored run to compare it with."""
     remarks = []
     for learned in result.learned:
         if learned.refusal:
             remarks.append(f"{learned.measure}: {learned.refusal}")
         elif learned.run is None:
-            remedy = f"`simopt run measure={learned.measure}` makes one to compare with"
-            remarks.append(f"{learned.measure}: no stored run on these data; {remedy}")
+            remedy = f"`simopt run measure={learned.measure}` makes a run to compare with"
+            remarks.append(f"{learned.measure}: no run on these data is stored; {remedy}")
     return remarks
 
 
 def bounds_table(result: BoundsResult) -> Table:
-    """Return, for each ordered pair of measures, the bounds of the second at levels of the first."""
+    """Return a row for each ordered pair of measures: limits on the second at given scores of the first."""
     rows: list[list[str]] = []
     for first, second, limits in result.pairs:
         ends = zip(limits.lower, limits.upper, strict=True)
@@ -154,15 +157,15 @@ def bounds_table(result: BoundsResult) -> Table:
         rows.append([first, second, *map(Number, cells)])
     title = f"{result.dataset} ({result.source}): what a score of one measure proves about another"
     note = (
-        "range of the implied score where the given measure scores 0.5, 0.8 ...: proved for every Y with the "
-        "number of units of X, not always attained"
+        "range of the implied score where the given measure scores 0.5, 0.8 ...; proved for every "
+        "Y with as many units as X, but its ends are not always attained"
     )
     heads = ["given", "implied", *(f"at {level:g}" for level in LEVELS)]
     return Table("", title, note, heads, rows, [f"at {level:g}" for level in (0.99, 0.5, 0.8, 0.95)])
 
 
 def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> Iterator[Table]:
-    """Give the boundary or the targets of each pair, and the verdicts."""
+    """Yield a table of the boundary or the targets for each pair of measures, and one of the verdicts."""
     for result in results:
         title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
         if result.region is not None:
@@ -174,7 +177,7 @@ def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> 
 
 
 def verdicts_table(results: Sequence[JointRange], title: str = "Joint ranges") -> Table:
-    """Return a row for each pair: area, verdict, and what the first thresholds imply."""
+    """Return a row for each pair of measures: area, verdict, and what the first thresholds imply."""
     rows: list[list[str]] = []
     for result in results:
         area = number(None if result.region is None else result.region.area, ".3f")
@@ -201,8 +204,8 @@ def _boundary(result: JointRange, spectrum: FloatArray | None, title: str) -> Ta
             cells += [number(inspected.decoding[label][k, end], ".4f") for label in labels if inspected]
         rows.append(cells)
     note = (
-        f"least, largest: {b} of the Y found at each level of {a}. spread: over starts. distance: of that Y "
-        "from the level. captured: share of X's variance in the PCs of which that Y captures half or more"
+        f"least, largest: extreme {b} found at each level of {a}. spread: of {b} over starts. distance: of "
+        f"{a} from the level. captured: share of X's variance in the PCs of which Y captures half or more"
     )
     optional = [f"{fact} ({end})" for fact in ("distance", "spread", *reversed(facts[2:])) for end in ends]
     return Table("", title, note, heads, rows, optional)
@@ -216,7 +219,7 @@ def _square(result: JointRange, title: str) -> Table:
         list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
-    note = "closest: the pair of scores nearest to the target; end: the last pair"
+    note = "closest: the pair of scores nearest to the target; end: the pair of scores at the end"
     heads = ["target", "closest", "end", "state", "steps"]
     return Table("", f"{title}, targets", note, heads, rows, ("steps", "end"))
 
@@ -226,7 +229,7 @@ def _pair(scores: FloatArray) -> str:
 
 
 def of_report(collected: Collected) -> Iterator[Table]:
-    """Give the tables of stored sensitivities, and the verdicts or targets of stored joint ranges."""
+    """Yield the tables of stored sensitivities and joint ranges; of a region, only the verdict is shown."""
     for result in collected.sensitivities:
         strengths = ", ".join(f"{strength:g}" for strength in result.strengths)
         caption = f"{result.dataset} ({result.source}): sensitivity to {result.perturbation} {strengths}"
@@ -244,7 +247,7 @@ def of_report(collected: Collected) -> Iterator[Table]:
 
 
 def card_tables(cards: Sequence[cards_of.Card]) -> Iterator[Table]:
-    """Give the tables of cards, side by side."""
+    """Yield the tables of cards, with one column for each card."""
     yield cards_of.about_table(cards)
     yield cards_of.invariance_table(cards)
     for result in cards_of.sensitivities(cards):

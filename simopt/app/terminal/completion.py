@@ -1,4 +1,4 @@
-"""Shell completion of overrides: the keys of a command, and their values.
+"""Shell completion of overrides: of the keys of a command, and of their values.
 
 Every command imports this module, so the catalogue, which loads numpy, is imported inside the functions: only
 a shell that completes a word waits for it.
@@ -40,10 +40,9 @@ def measures_and_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the keys that begin with ``incomplete``, or the values of the only one that does.
+    """Return the keys that begin with ``incomplete``; if only one key does, return its values.
 
-    A shell may hand over ``measure=c`` whole, as zsh and fish do, or as the words ``measure``, ``=`` and
-    ``c``, as bash does.
+    zsh and fish hand over ``measure=c`` as one word, bash as the words ``measure``, ``=`` and ``c``.
     """
     words = [word for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
     settings = _settings(ctx.info_name or "", words)

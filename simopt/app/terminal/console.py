@@ -44,24 +44,24 @@ if TYPE_CHECKING:
     from simopt.report.document import Table
 
 SHOWN = (DegenerateWarning, LargeResultWarning)
-"""Warnings that are shown in one line each, and so is that of a name that was changed."""
+"""The warnings that are shown in one line each, as is the warning of a changed name."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
 
 def out() -> Console:
-    """Return the console of results, standard output."""
+    """Return the console for results, which writes to standard output."""
     return Console(width=None if sys.stdout.isatty() else _PIPED, highlight=False)
 
 
 def err() -> Console:
-    """Return the console of messages, standard error."""
+    """Return the console for messages, which writes to standard error."""
     return Console(stderr=True, highlight=False)
 
 
 @contextlib.contextmanager
 def errors_as_lines(debug: bool) -> Iterator[None]:
-    """Turn exceptions into one or two lines and an exit code; with ``debug`` show the traceback as well."""
+    """Show an exception in one or two lines, and exit with its code; ``debug`` adds the traceback."""
     try:
         yield
     except typer.Exit:
@@ -97,7 +97,7 @@ def _by_an_interrupt(error: BaseException | None) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """Print plain values or results, one or a list, as strict JSON; each object says ``schema: 1``."""
+    """Print a value or a result, or a list of them, as strict JSON; each object has the key ``schema``, 1."""
     from simopt.checks import as_plain
 
     def versioned(result: Any) -> Any:
@@ -116,7 +116,7 @@ class Output:
     wide: bool
 
     def deliver(self, value: Any, tables: Callable[[], Iterable[Table]]) -> None:
-        """Print plain values or results as JSON, or their tables."""
+        """Print ``value`` as JSON if the user asked for JSON, otherwise print its tables."""
         if self.as_json:
             print_json(value)
         else:
@@ -132,7 +132,7 @@ class Output:
             console.print(as_rich(table, console.width, whole=whole), crop=False)
 
     def say(self, *lines: object, style: str | None = None, error: bool = False) -> None:
-        """Print lines unless the result is printed as JSON."""
+        """Print lines, unless the result is printed as JSON."""
         if not self.as_json:
             say(*lines, style=style, error=error)
 

@@ -24,16 +24,16 @@ _STYLES = {"failed": "red", "running": "cyan", "interrupted": "yellow", "waiting
 
 
 def as_rich(table: Table, width: int = 200, *, whole: bool = True) -> Group:
-    """Return a table as rich draws it, numbers on the right, with its title, its note and what was left out.
+    """Return a rich table with its title, its note, and a line that names the columns that were left out.
 
     Parameters
     ----------
     table : Table
     width : int
-        Of the terminal, in characters.
+        The width of the terminal, in characters.
     whole : bool
-        Whether all columns are drawn, even where they do not fit. If not, columns are left out until the
-        others fit, in the order that ``Table.optional`` explains, and a last line names them.
+        Whether all columns are drawn, even if they do not fit. Otherwise, columns are left out until the rest
+        fits, in the order that ``Table.optional`` explains.
     """
     title, note, *heads = map(_printable, [table.caption, table.note, *table.heads])
     rows = [[_printable(cell) for cell in row] for row in table.rows]

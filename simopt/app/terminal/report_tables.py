@@ -17,7 +17,7 @@ _NEVER = "never"
 
 
 def report_tables(collected: Collected, compared: Sequence[Comparison] | None = None) -> Iterator[Table]:
-    """Give the tables of stored results: runs, good scores, analyses, a comparison with published numbers."""
+    """Yield the tables of stored results: runs, good scores, analyses, and the published numbers."""
     from simopt.report.tables import good_scores_table, runs_table
 
     if collected.summaries:
@@ -34,8 +34,8 @@ def report_tables(collected: Collected, compared: Sequence[Comparison] | None = 
 
 def _published_table(name: str, rows: Sequence[Comparison]) -> Table:
     note = (
-        "here: mean over replicates, of good scores the median; from data: computed from the published data; "
-        "from by eye: read from a figure"
+        "here: mean over replicates, but the median for good scores. from: data means that the number was "
+        "computed from the published data, by eye that it was read from a figure"
     )
     heads = ("measure", "what", "published", "here", "difference", "from", "note")
     cells: list[list[str]] = []

@@ -10,10 +10,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Give a function that returns whether SIGINT or SIGTERM came; ``tell`` is called when one does.
+    """Give a function that returns whether SIGINT or SIGTERM came; a signal also calls ``tell``.
 
-    A second signal acts at once. So does the first one as long as the function was never called: while data
-    are loaded nothing polls it.
+    A second signal ends the process at once. The first signal does so as well if the function was never
+    called, because nothing calls it while data are loaded.
     """
     came: list[int] = []
     polled: list[bool] = []

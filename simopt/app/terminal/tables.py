@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 _ROUTES = {
     "closed form": "closed form",
     "downdate": "rank-one updates",
-    "refit": "recomputed for each part",
+    "refit": "every score recomputed",
 }
 
 
 def number(value: float | None, style: str, none: str = "-") -> Number:
-    """Return the cell of a number; ``none`` stands for None and NaN."""
+    """Return the cell of a table for a number; None and NaN are shown as ``none``."""
     return Number(none if value is None or math.isnan(value) else f"{value:{style}}")
 
 
 def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a row for each measure, sorted by family."""
+    """Return a table with a row for each measure, sorted by family."""
     heads = ("family", "measure", "range", "best", "ignores in Y", "optimizable", "aliases")
     rows = [
         [
@@ -41,14 +41,14 @@ def measures_table(cards: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for card in sorted(cards, key=lambda card: (card["family"], card["name"]))
     ]
-    note = "`simopt measures NAME` shows formula, source and aliases"
+    note = "`simopt measures NAME` shows the formula, the source and the aliases of a measure"
     return Table(
         "measures", "Measures", note, heads, rows, ("aliases", "family", "optimizable", "range", "best")
     )
 
 
 def measure_card(card: Mapping[str, Any]) -> Table:
-    """Return the facts of one measure, one in each row."""
+    """Return a table with a row for each fact of a measure."""
     rows = [[key.replace("_", " "), _worded(value)] for key, value in card.items()]
     return Table("measure", card["name"], "", ("", ""), rows)
 
@@ -62,8 +62,8 @@ def _worded(value: Any) -> str:
 
 
 def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a row for each dataset."""
-    note = "source: what dataset=NAME loads here now; `simopt datasets fetch NAME` downloads a recording"
+    """Return a table with a row for each dataset."""
+    note = "source: what dataset=NAME now loads; `simopt datasets fetch NAME` downloads a recording"
     heads = ("dataset", "shape", "labels", "source", "size", "licence", "citation")
     rows = []
     for card in cards:
@@ -75,7 +75,7 @@ def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def dataset_table(card: Mapping[str, Any]) -> Table:
-    """Return one dataset: its shape, spectrum and labels, with the decoding accuracy of each label."""
+    """Return a table of the shape, spectrum and labels of a dataset, and how well each label is decoded."""
     spectrum = card["spectrum"]
     leading = ", ".join(f"{share:.1%}" for share in spectrum[:8])
     rows = {
@@ -105,8 +105,8 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 
 
 def scores_table(result: CompareResult) -> Table:
-    """Return each score with its null and ceiling, and the reason for each that was not computed."""
-    note = "null: mean and 95th percentile over random data with the spectrum of Y"
+    """Return a table of the scores with their nulls and ceilings, and of the reasons for missing scores."""
+    note = "null: mean and 95th percentile of the scores of random data with the spectrum of Y"
     for standing in result.standings:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
     reason = ["not computed because"] if result.skipped else []
@@ -123,7 +123,7 @@ def scores_table(result: CompareResult) -> Table:
 
 
 def advice_table(result: ExplainResult) -> Table:
-    """Return the verdict on each measure for a recording, and its good scores."""
+    """Return a table of the verdict on each measure for a recording, and of its good scores."""
     variables = list(result.reference)
     rows: list[list[str]] = [
         [
@@ -141,7 +141,7 @@ def advice_table(result: ExplainResult) -> Table:
 
 
 def attribution_table(result: AttributeResult, top: int) -> Table:
-    """Return the ``top`` parts with the largest changes."""
+    """Return a table of the PCs, samples or units whose ``top`` changes are the largest."""
     first = ["first order"] if result.first_order is not None else []
     labels = ["labels"] if result.about else []
     heads = ["rank", "part", *labels, "share of variance", "change", *first, "effect"]
@@ -155,10 +155,10 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
         numbers = [number(row["share"], ".2%"), number(change, "+.6f", "undefined"), *predicted]
         rows.append([Number(str(rank)), row["part"], *about, *numbers, effect])
     count = len(result.change)
-    note = f"{min(top, count)} of {count}; change = score without this part - full score"
+    note = f"{min(top, count)} of {count}; change = score with this part left out - score of all data"
     note += f"; {_ROUTES[result.route]}"
     if result.route != "refit" and result.refitted:
-        note += f", {result.refitted} recomputed"
+        note += f", {result.refitted} scores recomputed"
     note += f"\n{result.reason}" if result.reason else ""
     return Table(
         "attribution", result.title, note, heads, rows, ("rank", *first, "share of variance", *labels)
