@@ -126,7 +126,7 @@ def test_runs_that_cannot_be_read_or_ended_early_are_not_used(here: Path, X: np.
 
 def test_the_recording_is_the_one_that_is_named(here: Path, X: np.ndarray) -> None:
     np.save("model.npy", X)
-    with pytest.raises(InputError, match="The recording is recording.h5"):
+    with pytest.raises(InputError, match="the recording is recording.h5"):
         asked(*QUICK, "dataset=majaj")
     np.save("model.npy", np.random.default_rng(0).standard_normal((100, 4)))
     request = asked(*QUICK, "dataset.seed=3", x="ultrametric")

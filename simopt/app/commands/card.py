@@ -61,9 +61,7 @@ def card(
 
     checks.suffix(html, ".html")
     if no_joint and against is not None:
-        raise InputError(
-            "--against maps joint ranges and --no-joint leaves them out; give only one of the two."
-        )
+        raise InputError("--against maps joint ranges and --no-joint leaves them out; give one of the two.")
     partners = None if against is None else [name.strip() for name in against.split(",")]
     cards_requests = requests.cards(words or [], against=[] if no_joint else partners, config_dir=config_dir)
     with stop_signals() as stopped, titled_bar(named=True) as observe:

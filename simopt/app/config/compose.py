@@ -196,7 +196,7 @@ def _written(value: Any) -> str:
 
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
-        raise InputError(f"--config-dir {config_dir} is no folder; give one that has measure/, dataset/, ...")
+        raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
     place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{place}']"
 

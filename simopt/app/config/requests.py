@@ -171,7 +171,7 @@ def dataset_options(overrides: Sequence[str], usage: str) -> tuple[Node, Node]:
         elif key == "force":
             others["force"] = override.value()
         else:
-            raise InputError(f"{text!r}: {usage}")
+            raise InputError(f"{text!r} is no setting here; {usage}")
     return _values(options), others
 
 

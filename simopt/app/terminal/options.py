@@ -55,7 +55,5 @@ Snr = Annotated[
 ]
 Identifiers = Annotated[
     str | None,
-    typer.Option(
-        "--ids", metavar="LABEL", help="The label that identifies samples; X and Y must agree in it."
-    ),
+    typer.Option("--ids", metavar="LABEL", help="The label that identifies the samples of X and of Y."),
 ]
