@@ -28,7 +28,7 @@ def score(
 ) -> None:
     """Score Y against the recording X with one, several or all measures, in float64.
 
-    The table compares each score with a null and with a noise ceiling. The null is the scores of random data
+    The table compares each score with a null and with a noise ceiling. The null has the scores of random data
     with the spectrum of Y; the ceiling comes from the single trials or the signal-to-noise ratio of X. Labels
     that X and Y both have must agree in every sample.
 
