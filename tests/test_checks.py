@@ -138,7 +138,7 @@ def test_a_folder_that_may_not_be_looked_into_is_not_called_a_bad_name(monkeypat
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "exists", refuse)
-    with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to look there"):
+    with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to read"):
         checks.expanded("/closed/x.npy", "file")
 
 
