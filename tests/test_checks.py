@@ -19,8 +19,8 @@ GOOD = np.arange(12.0).reshape(6, 2)
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (np.zeros(5), "expected .samples, units."),
-        (np.zeros((2, 2, 2, 2)), "expected .samples, units."),
+        (np.zeros(5), "give an array .samples, units."),
+        (np.zeros((2, 2, 2, 2)), "give an array .samples, units."),
         (np.zeros((0, 3)), "0 sample"),
         (np.zeros((1, 3)), "1 sample"),
         (np.zeros((2, 3)), "at least 3"),

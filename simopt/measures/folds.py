@@ -95,5 +95,5 @@ class Folds:
         return torch.cat([part for k, part in enumerate(parts) if k != fold], dim=-2)
 
     def train_sum(self, sums: Tensor) -> Tensor:
-        """Return the sums over the train samples of each fold, (..., f, q), given those over its test samples."""
+        """Return sums over the train samples of each fold, (..., f, q), from sums over the test samples."""
         return sums if self.whole else sums.sum(dim=-2, keepdim=True) - sums
