@@ -221,7 +221,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def _require_finite(matrix: Tensor) -> None:
     # LAPACK would fail to converge, or return NaN, without naming the reason.
     if not bool(torch.isfinite(matrix).all()):
-        raise NumericalError("A matrix to decompose holds NaN or infinite values: Y does, or it is too large.")
+        raise NumericalError("Cannot decompose NaN or infinite values: Y holds such values, or is too large.")
 
 
 def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
