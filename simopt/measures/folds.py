@@ -64,7 +64,7 @@ class Folds:
         order = None
         if conditions is not None:
             if samples % conditions:
-                raise InputError(f"{name}: {samples} samples are not a multiple of conditions={conditions}.")
+                raise InputError(f"{name}: {samples} samples are not a multiple of {conditions} conditions.")
             bins = samples // conditions
             # Samples are time x condition with time outermost: the folds of the conditions repeat in each
             # bin.

@@ -99,13 +99,13 @@ class RSA(Measure):
             raise InputError(f"repeats of {self.name} needs rdm=crossnobis; unset it for rdm={self.rdm}.")
         if self.rdm == "crossnobis" and self.comparison in BURES:
             raise InputError(
-                f"comparison of {self.name} is {self.comparison!r}, which needs a positive semidefinite "
-                "kernel; that of a crossnobis RDM is not. Choose cosine, pearson, cosine_cov or spearman."
+                f"comparison of {self.name} is {self.comparison!r}, but the kernel of a crossnobis RDM is "
+                "not positive semidefinite. Choose comparison=cosine, pearson, cosine_cov or spearman."
             )
 
     @property
     def facts(self) -> Facts:
-        """The RDM determines the invariances, the comparison the range."""
+        """The kind of RDM determines the invariances, and the comparison determines the range."""
         distance = self.comparison in DISTANCES
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
         # Crossnobis distances may be negative, so their cosine may be too.

@@ -111,7 +111,7 @@ def test_infinite_responses_are_refused() -> None:
         (
             "soft_matching_correlation",
             {"columns": "raw"},
-            "columns of soft_matching_correlation is 'raw'; .* columns=unit",
+            "columns of soft_matching_correlation is 'raw', .* columns=unit",
         ),
         (
             "permutation_euclidean",
