@@ -1,7 +1,8 @@
 """The yaml catalogue of measures, datasets, optimizers and decoders, and how to build one of them.
 
-A yaml names a class in ``_target_`` and lists its options. It is read here without Hydra, so that Python and
-the command line build the same object from the same file.
+The yaml of an entry names a class in ``_target_`` and lists its options. Read as a dict, this is a
+configuration node (a node, below). The yamls are read here without Hydra, so that Python and the command line
+build the same object from the same file. A group is a folder of yamls, for instance ``measure``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from simopt.typing import Node
 _NAMES = ("name", "aliases")
 _MEASURES = "simopt.measures."
 _COMPLETE = ("measure", "dataset", "decoder", "init")
-"""Groups whose yamls list every option of their classes: options are checked without an import."""
+"""Groups whose yamls list every option of their classes, so that options are checked without an import."""
 
 FORMER_NAMES = {
     "angle_normalised": "angle_normalized",
@@ -34,22 +35,29 @@ FORMER_NAMES = {
     "procrustes_normalised": "procrustes_normalized",
     "standardise": "standardize",
 }
-"""Former British spellings of measures, options and values, which are still read, and their current names."""
+"""Current names of measures, options and values by their former British spelling, which is still read."""
 
 REVISIONS: dict[str, int] = {"simopt.ranges": 2}
-"""Revisions other than 1 of classes, functions and packages that compute stored numbers, by dotted name.
+"""The revision of each class, function or package, by dotted name, whose code changed stored numbers.
 
-Raise the revision when the numbers change: results that were stored before are then recomputed.
+The revision of all others is 1. Raise the revision of code whenever it computes other numbers than before:
+results stored under the old revision are then recomputed.
 """
 
 
 def revision(name: str) -> int:
-    """Return the revision of the class or function with this dotted name: 1 unless its numbers changed."""
+    """Return the revision of the code with this dotted name; it is 1 until the code's numbers change."""
     return REVISIONS.get(name, 1)
 
 
 def outdated(revisions: Mapping[str, Any]) -> list[str]:
-    """Return which of these revisions, by which a result was made, are older than the current ones."""
+    """Return a text for each revision that is older than the current one.
+
+    Parameters
+    ----------
+    revisions : mapping
+        The revisions that made a stored result, by dotted name of the code.
+    """
     return [
         f"{name} {number}, now {revision(name)}"
         for name, number in revisions.items()
@@ -58,7 +66,7 @@ def outdated(revisions: Mapping[str, Any]) -> list[str]:
 
 
 def current(name: str) -> str:
-    """Return the current name of a measure, option or value; warn if the name is a former one."""
+    """Return the current name of a measure, option or value; warn if ``name`` is a former name."""
     renamed = FORMER_NAMES.get(name)
     if renamed is not None:
         warn_renamed(name, renamed)
@@ -69,7 +77,7 @@ def _renamed(node: Node) -> dict[str, Any]:
     """Return a node of a class of simopt with the current names of its options and values.
 
     An option under its former name was set by the user, so it replaces the default under the current name.
-    Only measures have renamed values; those of a dataset may be names in the user's own files.
+    Values are renamed in nodes of measures only: a value of a dataset may be a name in the user's own file.
     """
     target, values = str(node.get("_target_")), dict(node)
     if not target.startswith("simopt."):
@@ -83,28 +91,28 @@ def _renamed(node: Node) -> dict[str, Any]:
 
 
 def config_dir() -> Path:
-    """Return the folder ``configs``: inside the installed package, or next to it in a checkout."""
+    """Return the folder ``configs``, which is inside the installed package, or next to it in a checkout."""
     package = Path(__file__).resolve().parent
     # The wheel has configs inside the package, a checkout next to it.
     for folder in (package / "configs", package.parent / "configs"):
         if (folder / "run.yaml").is_file():
             return folder
-    raise InputError(f"There is no folder configs in or next to {package}: reinstall simopt.")
+    raise InputError(f"Reinstall simopt: its folder configs is neither in {package} nor next to it.")
 
 
 def root(command: str) -> dict[str, Any]:
-    """Return the yaml of the configuration of a command: ``run``, ``joint`` or ``sensitivity``."""
+    """Return the default configuration of a command: ``run``, ``joint`` or ``sensitivity``."""
     # A copy, as callers change what they get and the parsed file is cached.
     return copy.deepcopy(_parse(config_dir() / f"{command}.yaml"))
 
 
 def names(group: str) -> list[str]:
-    """Return the names in a group (``measure``, ``dataset``, ``optimizer``, ...), sorted."""
+    """Return the names of all entries in a group (``measure``, ``dataset``, ``optimizer``, ...), sorted."""
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
 def aliases(group: str) -> dict[str, str]:
-    """Return the aliases in a group and the names of the entries that they belong to."""
+    """Return a dict from each alias in a group to the name of its entry."""
     folder = config_dir() / group
     return {
         alias: name for name in names(group) for alias in _parse(folder / f"{name}.yaml").get("aliases", {})
@@ -112,19 +120,20 @@ def aliases(group: str) -> dict[str, str]:
 
 
 def has(group: str, name: str) -> bool:
-    """Return whether a group has an entry of this name, alias or former name."""
+    """Return whether ``name`` is the name, an alias or a former name of an entry in a group."""
     return name in names(group) or name in aliases(group) or name in FORMER_NAMES
 
 
 def read(group: str, name: str) -> dict[str, Any]:
-    """Return the yaml of an entry by its name; by an alias, with the options of the alias.
+    """Return the configuration node of an entry, given its name or one of its aliases.
 
-    In a yaml ``aliases`` maps an alias to its options: ``{cka-linear-lange: {estimator: zero_diagonal}}``.
+    An alias stands for an entry with some options changed. The yaml of the entry lists these options under
+    ``aliases``, for instance ``{cka-linear-lange: {estimator: zero_diagonal}}``.
 
     Raises
     ------
     InputError
-        There is no such name; the error lists the nearest ones.
+        No entry or alias has this name; the message lists the nearest names.
     """
     name, entries = current(name), names(group)
     if name in entries:
@@ -137,7 +146,7 @@ def read(group: str, name: str) -> dict[str, Any]:
 
 
 def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
-    """Return the node of an entry with ``options`` set, after checking the names of its options.
+    """Check the names of ``options``, and return the configuration node of an entry with them set.
 
     Nothing is built, and nothing is imported except a user's own class or function. The values of the options
     are checked when the entry is built.
@@ -145,20 +154,21 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
     Parameters
     ----------
     group : str
-        For instance ``measure``.
+        The group of the entry, for instance ``measure``.
     entry : str or mapping
-        A name, or a node with ``_target_``.
+        The name of the entry, or its configuration node: a mapping with ``_target_`` and options.
     **options
+        Values that replace those in the yaml.
 
     Raises
     ------
     InputError
-        The name or an option is unknown.
+        The name of the entry or of an option is unknown.
     """
     if isinstance(entry, str):
         entry = read(group, entry)
     elif not isinstance(entry, Mapping):
-        raise InputError(f"{group} is {entry!r}; choose one with {group}=NAME.")
+        raise InputError(f"{group} is {entry!r}, which is not a name; choose one with {group}=NAME.")
     chosen = _renamed({**entry, **options})
     if "_object_" in entry and not options:
         return chosen  # a measure that was built before
@@ -174,13 +184,15 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
 
 
 def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
-    """Return options under their former names, which enter ids: results stored before are then found.
+    """Return options with their former names instead of the current ones.
+
+    The ids of results are made from the former names, so that results stored under them are still found.
 
     Parameters
     ----------
     options : mapping
     target : str
-        The dotted name of their class: of measures the values have former names, too.
+        The dotted name of the class that has these options. Of measures the values are renamed, too.
     """
     former = {name: old for old, name in FORMER_NAMES.items()}
     values = former if target.startswith(_MEASURES) else {}
@@ -191,11 +203,12 @@ def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
 
 
 def identity(node: Node) -> dict[str, Any]:
-    """Return the part of a node that changes a result: its class, its options, and its code.
+    """Return the part of a configuration node that changes a result: its class, its options, and its code.
 
-    The name is left out, and so are options of simopt and torch that are null, false or empty: an option with
-    such a default can be added later without changing the ids of stored results. For a user's own class or
-    function all options are included, and its source code; for others their revision if it is not 1.
+    The name is left out. For a class of simopt or torch, options that are null, false or empty are left out,
+    so that an option with such a default can be added later without changing the ids of stored results; the
+    revision is included if it is not 1. For a user's own class or function all options and the source code
+    are included.
     """
     target = str(node.get("_target_"))
     is_users = target.partition(".")[0] not in ("simopt", "torch")
@@ -220,14 +233,14 @@ def is_set(value: object) -> bool:
 
 
 def source_of(target: str, built: Any = None) -> str:
-    """Return the source code of a user's class or function; empty if there is none, as in a notebook.
+    """Return the source code of a user's class or function, or an empty text if Python cannot find it.
 
     Parameters
     ----------
     target : str
-        Its dotted name.
+        The dotted name of the class or function.
     built : object, optional
-        A measure that was built from it, if there is one.
+        A measure that was built from the class or function. If given, nothing is imported.
     """
     try:
         code = locate(target, "code") if built is None else getattr(built, "function", type(built))
@@ -257,24 +270,25 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def build(node: Node, what: str, kind: type | None = None, *, partial: bool = False) -> Any:
-    """Call the class or function that ``_target_`` names with the other entries of a node as its options.
+    """Call the class or function that a configuration node names, and return the result.
 
     Parameters
     ----------
     node : mapping
-        ``_target_`` is the dotted path of a class or function.
+        ``_target_`` is the dotted path of a class or function. The other entries are its options.
     what : str
-        What errors call it, for instance ``measure``.
+        What error messages call the object that is built, for instance ``measure``.
     kind : type, optional
-        ``_target_`` must be a subclass of it; anything else is refused before it is called.
+        If given, ``_target_`` must be a subclass of this class. Any other target is refused, not called.
     partial : bool
-        Return it with the options bound, to be called later; the node may have ``_partial_: true`` then.
+        If true, do not call the target: return it with the options bound, to be called later. Only then may
+        the node contain ``_partial_: true``.
 
     Raises
     ------
     InputError
-        ``_target_`` cannot be imported or is of another kind; an option is unknown, missing or invalid; or
-        ``_partial_`` is set although ``partial`` is false.
+        ``_target_`` cannot be imported or is no subclass of ``kind``; an option is unknown, missing or
+        invalid; or ``_partial_`` is set although ``partial`` is false.
     """
     options = {key: value for key, value in _renamed(node).items() if key not in ("_target_", "_partial_")}
     # "???" is how Hydra marks a value that has to be set.
@@ -288,7 +302,7 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
         )
     title = f"{what} {options.get('name', target.__name__)}"
     if not partial and node.get("_partial_"):
-        raise InputError(f"{title}: _partial_ is {node['_partial_']!r}; only an optimizer may be partial.")
+        raise InputError(f"{title}: _partial_ is {node['_partial_']!r}; only an optimizer may set it.")
     check_options(target, options, title, partial=partial)
     try:
         return functools.partial(target, **options) if partial else target(**options)
@@ -297,15 +311,15 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
 
 
 def locate(path: object, what: str) -> Callable[..., Any]:
-    """Return the class or function of a dotted path.
+    """Import and return the class or function with a dotted path.
 
     Raises
     ------
     InputError
-        It cannot be imported, or is not a class or function.
+        The path cannot be imported, or is not that of a class or function.
     """
     if not isinstance(path, str) or "." not in path or not all(map(str.isidentifier, path.split("."))):
-        raise InputError(f"{what}: _target_ is {path!r}; it must be the dotted path of a class or function.")
+        raise InputError(f"{what}: _target_ is {path!r}; give the dotted path of a class or function.")
     module, _, attribute = path.rpartition(".")
     try:
         target = getattr(importlib.import_module(module), attribute)
@@ -321,16 +335,19 @@ def locate(path: object, what: str) -> Callable[..., Any]:
 
 
 def check_options(target: Callable[..., Any], options: Node, title: str, *, partial: bool) -> None:
-    """Refuse options that are not parameters of a class or function, if it has a signature.
+    """Raise an error if an option is not a parameter of a class or function.
+
+    A built-in without a signature, and a function that accepts any keyword, are not checked.
 
     Parameters
     ----------
     target : callable
+        The class or function.
     options : mapping
     title : str
-        What the error calls it.
+        What the error message calls the class or function.
     partial : bool
-        Whether parameters without a default are passed later; the error does not list them.
+        Whether parameters without a default are passed later. The error message then leaves them out.
     """
     try:
         parameters = inspect.signature(target).parameters
@@ -344,7 +361,7 @@ def check_options(target: Callable[..., Any], options: Node, title: str, *, part
 
 
 def _refuse_unknown(options: Node, valid: Collection[str], title: str, hidden: Sequence[str] = ()) -> None:
-    """Refuse an option that is not ``valid``; the error lists the valid ones except ``hidden``."""
+    """Raise an error for an option that is not in ``valid``; it lists the valid options except ``hidden``."""
     for option in options:
         if option not in valid:
             shown = ", ".join(name for name in valid if name not in ("_target_", *_NAMES, *hidden))

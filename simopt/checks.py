@@ -1,4 +1,4 @@
-"""Checks of data and options: shape, dtype, finiteness, range, choice. Every one raises InputError."""
+"""Checks of data and options: shape, dtype, finiteness, range, choice. Every check raises InputError."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from simopt.typing import ArrayLike, FloatArray, Responses
 
 MIN_SAMPLES = 3
 _NAMES_SHOWN = 14
-"""How many valid names an error lists if none is close to the unknown one."""
+"""How many valid names an error lists if no valid name is similar to the unknown one."""
 _LARGEST_SEED = 2**63 - 1
 """Run files store seeds as signed 64-bit integers."""
 LARGEST_SHUFFLE_SEED = 2**32 - 1
 """scikit-learn seeds its shuffles with unsigned 32-bit integers."""
 _MOST_NUMBERS = 2**44
-"""128 TiB in float64: above this a shape is a mistake, not a dataset."""
+"""128 TiB in float64. A shape with more numbers is a mistake, not a dataset."""
 _ALWAYS_LOADED, _MOST_COMPRESSED = 2**28, 200
-"""Up to 256 MiB are read whatever a file's compression; above, at most 200 bytes for each byte stored."""
+"""Arrays of up to 256 MiB are always read; larger ones only if each stored byte unpacks to 200 at most."""
 
 
 def samples_of(value: Responses) -> ArrayLike:
-    """Return the (samples, units) of a Dataset or other object with ``samples()``; all else unchanged."""
+    """Return ``value.samples()``, (samples, units), for a Dataset or any object with this method.
+
+    Any other value is returned unchanged.
+    """
     # A column called "samples" of a table is an attribute too, but not a method.
     samples = getattr(value, "samples", None)
     array: ArrayLike = samples() if callable(samples) else value  # type: ignore[assignment]
@@ -43,27 +46,28 @@ def responses(value: Responses, name: str = "X") -> FloatArray:
     value : array, tensor or Dataset, (samples, units) or (time, condition, unit)
         Any real numeric dtype; integers and booleans become float64. A Dataset becomes (samples, units).
     name : str
-        What the error calls it.
+        The name of the data in error messages.
 
     Returns
     -------
-    array, the shape of ``value``, float32 or float64
+    array of float32 or float64
+        It has the shape of ``value``.
 
     Raises
     ------
     InputError
-        The data is not numeric, not 2-D or 3-D, empty, of fewer than 3 samples, or not finite.
+        The data are not numeric, not 2-D or 3-D, empty or not finite, or they have fewer than 3 samples.
     """
     array = _numeric(samples_of(value), name)
     if array.ndim not in (2, 3):
         raise InputError(
-            f"{name} has shape {array.shape}; expected (samples, units) or (time, condition, unit)."
+            f"{name} has shape {array.shape}; give an array (samples, units) or (time, condition, unit)."
         )
     if array.shape[-1] == 0:
         raise InputError(f"{name} has shape {array.shape}: it has no units.")
     samples = math.prod(array.shape[:-1])
     if samples < MIN_SAMPLES:
-        raise InputError(f"{name} has {samples} sample(s) in shape {array.shape}; at least 3 are needed.")
+        raise InputError(f"{name} of shape {array.shape} has {samples} sample(s); at least 3 are needed.")
     finite = np.isfinite(array)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -96,32 +100,35 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
 
 
 def flatten(array: FloatArray) -> FloatArray:
-    """Return (samples, units) from (samples, units) or (time, condition, unit), time outermost."""
+    """Reshape an array (time, condition, unit) to (samples, units), all conditions of the first time first.
+
+    An array (samples, units) is returned unchanged.
+    """
     return array.reshape(-1, array.shape[-1])
 
 
 def varying(array: FloatArray, name: str = "X") -> None:
-    """Refuse responses (samples, units) that are the same in all samples."""
+    """Raise an error if responses (samples, units) are the same in all samples."""
     if not np.ptp(array, axis=0).any():
         raise InputError(f"{name} is the same in all {array.shape[0]} samples: no score is defined.")
 
 
 def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatArray:
-    """Return the variances of the PCs of X, or the eigenvalues of X'X, (K,), descending, without zeros.
+    """Check the variances of the PCs of X, and return the positive ones, (K,), in descending order.
 
     Parameters
     ----------
     value : array
-        Variances in any order and unit.
+        The variances, or the eigenvalues of X'X, in any order and unit.
     samples : int
-        Number of samples of X.
+        The number of samples of X.
     units : int, optional
-        Number of units of X; None sets no limit.
+        The number of units of X. If it is None, the samples alone limit the number of PCs.
 
     Raises
     ------
     InputError
-        A value is not finite or negative, all are zero, or there are more than X of this shape can have.
+        A variance is negative or not finite, all are zero, or there are more than X can have.
     """
     values = _numeric(value, "The spectrum").astype(np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
@@ -133,32 +140,32 @@ def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatA
         and_units = "" if units is None else f" and {units} units"
         raise InputError(
             f"The spectrum has {len(positive)} variances above zero; X with {samples} samples{and_units} has "
-            f"at most {most}."
+            f"at most {most}. Give fewer variances or more samples."
         )
     return positive
 
 
 def unpacked(size: int, stored: int, what: str) -> None:
-    """Refuse an array that would be far larger in memory than it is in its file.
+    """Raise an error if an array would be far larger in memory than it is in its file.
 
-    Its shape is then wrong, or it is zeros that were compressed to exhaust the memory of whoever reads them.
+    The shape of such an array is wrong, or the file is compressed zeros made to exhaust the reader's memory.
 
     Parameters
     ----------
     size, stored : int
-        Bytes in memory and in the file.
+        The number of bytes of the array in memory, and in its file.
     what : str
-        What the error calls it.
+        The name of the array in error messages.
     """
     if size > _ALWAYS_LOADED and size > _MOST_COMPRESSED * stored:
         raise InputError(
             f"{what} says it holds {size / 2**30:.3g} GB, but only {stored / 2**20:.2g} MB are stored: "
-            "hardly anything was ever written to it."
+            "hardly anything was ever written to it. Correct its shape, or write its values."
         )
 
 
 def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
-    """Refuse X and Y (..., samples, units) that differ in their number of samples."""
+    """Raise an error if X and Y, both (..., samples, units), differ in their number of samples."""
     if x_shape[-2] != y_shape[-2]:
         raise InputError(
             f"X has {x_shape[-2]} samples and Y has {y_shape[-2]} (shapes {tuple(x_shape)} and "
@@ -167,7 +174,7 @@ def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
 
 
 def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
-    """Return X and Y ready to be scored: float64, (samples, units).
+    """Check X and Y, and return them as arrays (samples, units) of float64.
 
     Parameters
     ----------
@@ -176,7 +183,7 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
     Raises
     ------
     InputError
-        As :func:`responses`; or X and Y differ in their number of samples, or one of them is constant.
+        X and Y differ in their number of samples, X or Y is constant, or :func:`responses` refuses X or Y.
     """
     x, y = (flatten(responses(data, name)).astype(np.float64) for data, name in ((X, "X"), (Y, "Y")))
     same_samples(x.shape, y.shape)
@@ -186,7 +193,10 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
 
 
 def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
-    """Return the error for a name that is not among ``choices``; it lists the nearest names, or all."""
+    """Return the error for a name that is not among ``choices``.
+
+    The message lists similar names, or the valid names if none is similar.
+    """
     names = sorted(choices)
     nearest = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if nearest:
@@ -197,20 +207,23 @@ def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
 
 
 def one_of(value: str, choices: Iterable[str], what: str) -> None:
-    """Refuse a name that is not among ``choices``."""
+    """Raise an error if a name is not among ``choices``."""
     names = list(choices)
     if value not in names:
         raise unknown(str(value), names, what)
 
 
 def at_least(value: float, low: float, what: str, high: float = math.inf, *, strict: bool = False) -> None:
-    """Refuse what is not a finite number from ``low`` (greater than it if ``strict``) to ``high``."""
+    """Raise an error unless ``value`` is a finite number from ``low`` to ``high``.
+
+    If ``strict`` is true the value must be greater than ``low``.
+    """
     # bool is a subclass of int: True would pass as 1.
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not _finite(value) or not low <= value <= high or (strict and value == low):
         least = f"{'greater than' if strict else 'at least'} {low:g}"
         most = f", at most {high:g}" if high < math.inf else ""
-        raise InputError(f"{what} is {value!r}; it must be a number {least}{most}.")
+        raise InputError(f"{what} is {value!r}; give a number that is {least}{most}.")
 
 
 def _finite(value: float) -> bool:
@@ -221,61 +234,62 @@ def _finite(value: float) -> bool:
 
 
 def numbers(values: Sequence[float], what: str) -> tuple[float, ...]:
-    """Return a list of finite numbers as a tuple of floats; refuse anything else."""
+    """Return a list of finite numbers as a tuple of floats; raise an error for anything else."""
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise InputError(f"{what} is {values!r}; expected a list of numbers, for instance {what}=[0.5].")
+        raise InputError(f"{what} is {values!r}; give a list of finite numbers, for instance {what}=[0.5].")
     return tuple(map(float, array))
 
 
 def names(values: Sequence[str], what: str) -> None:
-    """Refuse what is not a list of names."""
+    """Raise an error unless ``values`` is a list of names."""
     if isinstance(values, str) or not all(isinstance(value, str) for value in values):
-        raise InputError(f"{what} is {values!r}; expected a list of names.")
+        raise InputError(f"{what} is {values!r}; give a list of names, for instance [NAME].")
 
 
 def holdable(shape: Sequence[int], what: str) -> None:
-    """Refuse a shape with more numbers than any machine can hold."""
+    """Raise an error if a shape has more numbers than any machine can hold."""
     if math.prod(shape) > _MOST_NUMBERS:
-        raise InputError(f"{what} has shape {tuple(shape)}, more numbers than any machine can hold.")
+        raise InputError(f"{what} has shape {tuple(shape)}; no machine can hold that many numbers.")
 
 
 def whole(value: int, low: int, what: str, high: int | None = None) -> None:
-    """Refuse what is not an integer from ``low`` to ``high``."""
+    """Raise an error unless ``value`` is an integer from ``low`` to ``high``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-        raise InputError(f"{what} is {value!r}; it must be a whole number of at least {low}.")
+        raise InputError(f"{what} is {value!r}; give a whole number of at least {low}.")
     if high is not None and value > high:
-        raise InputError(f"{what} is {value}; it must be at most {high}.")
+        raise InputError(f"{what} is {value}; give a number of at most {high}.")
 
 
 def seeds(values: Sequence[int]) -> None:
-    """Refuse what is not a list of at least one seed, whole numbers from 0 to 2^63 - 1."""
+    """Raise an error unless ``values`` is a list of one or more seeds: integers from 0 to 2^63 - 1."""
     if np.ndim(values) != 1:
-        raise InputError(f"seeds is {values!r}; give a list, for instance seeds=[0].")
+        raise InputError(f"seeds is {values!r}; give a list of seeds, for instance seeds=[0].")
     if len(values) == 0:
-        raise InputError("seeds is empty; give at least one, for instance seeds=[0].")
+        raise InputError("seeds is empty; give at least one seed, for instance seeds=[0].")
     for seed in values:
         whole(seed, 0, "a seed", _LARGEST_SEED)
 
 
 def flag(value: bool, what: str) -> None:
-    """Refuse what is not a bool, such as the text "no"."""
+    """Raise an error unless ``value`` is a bool; the text "no", for instance, is refused."""
     if not isinstance(value, bool):
-        raise InputError(f"{what} is {value!r}; it must be true or false.")
+        raise InputError(f"{what} is {value!r}; choose true or false.")
 
 
 def options(owner: Any, **bounds: float | tuple[float, float]) -> None:
-    """Refuse options of a dataclass that its annotations or ``bounds`` rule out.
+    """Raise an error if a field of a dataclass has a value that its annotation or ``bounds`` rules out.
 
-    A bool must be true or false, and a Literal one of its choices. An option in ``bounds`` must be a whole
-    number, or any number if its annotation has float; None passes where the annotation has it.
+    A field annotated as bool must be true or false, and a Literal must be one of its choices. A field named
+    in ``bounds`` must be a number within these bounds: a whole number unless the annotation contains float.
+    None is valid where the annotation contains None.
 
     Parameters
     ----------
     owner : dataclass
-        Its ``name`` is in the errors.
+        The object whose fields are checked. Error messages call it by its ``name``.
     **bounds
-        The lowest value of an option, or (lowest, highest).
+        For each option its lowest value, or its lowest and highest value as a tuple.
     """
     for option, kind in get_type_hints(type(owner)).items():
         value: Any = getattr(owner, option, None)
@@ -292,9 +306,9 @@ def options(owner: Any, **bounds: float | tuple[float, float]) -> None:
 
 
 def suffix(path: Path | None, required: str) -> None:
-    """Refuse the path of a file to write that does not end in ``required``; None passes."""
+    """Raise an error if the path of an output file does not end in ``required``; None is valid."""
     if path is not None and path.suffix.lower() != required:
-        raise InputError(f"{path}: give a file that ends in {required}.")
+        raise InputError(f"{path}: the name of the output file must end in {required}.")
 
 
 def expanded(path: str | Path, what: str) -> Path:
@@ -303,17 +317,17 @@ def expanded(path: str | Path, what: str) -> Path:
     Raises
     ------
     InputError
-        There is no such user, no file can have this name, or permission is denied.
+        The user after ``~`` does not exist, no file can have this name, or permission is denied.
     """
     try:
         full = Path(path).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{what} is {str(path)!r}; there is no such user.") from error
+        raise InputError(f"{what} is {str(path)!r}; this machine has no user of that name.") from error
     try:
         full.exists()
         possible = "\0" not in str(path)
     except PermissionError as error:
-        raise InputError(f"{what} is {str(path)!r}; you have no permission to look there.") from error
+        raise InputError(f"{what} is {str(path)!r}; you have no permission to read that folder.") from error
     except (OSError, ValueError):  # too long, or not encodable
         possible = False
     if not possible:
@@ -322,14 +336,17 @@ def expanded(path: str | Path, what: str) -> Path:
 
 
 def folder_name(value: str, what: str) -> None:
-    """Refuse a name that cannot name a single folder, for instance because it holds a slash."""
+    """Raise an error if ``value`` cannot be the name of one folder, for instance if it contains a slash."""
     valid = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
     if not valid or value.startswith(".") or set(value) & set("/\\:"):
-        raise InputError(f"{what} {value!r} cannot be the name of a folder.")
+        raise InputError(f"{what} {value!r} cannot be the name of a folder; use letters, digits, - and _.")
 
 
 def as_identity(value: Any) -> Any:
-    """Return a value as it enters the hash of a request: numpy numbers as Python's, and 1.0 as 1."""
+    """Return a value in the form in which ids of results hash it.
+
+    Numpy numbers become Python numbers, and a float without a fraction becomes an integer: 1.0 becomes 1.
+    """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -341,7 +358,7 @@ def as_identity(value: Any) -> Any:
 
 
 def as_plain(value: Any) -> Any:
-    """Return a value as strict JSON can store it: lists, dicts, numbers and text.
+    """Return a value in types that strict JSON can store: lists, dicts, numbers and text.
 
     A dataclass becomes a dict of its fields. NaN and infinity become None.
     """

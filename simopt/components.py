@@ -12,9 +12,9 @@ import torch
 from simopt.typing import FloatArray
 
 _WHOLE_UP_TO = 2**24
-"""Entries up to which a recording is copied to float64 (128 MiB) and decomposed at once."""
+"""A recording of up to this many entries is copied to float64 (128 MiB) and decomposed at once."""
 _BLOCK = 2**22
-"""Entries of the blocks (32 MiB) in which a larger one is read."""
+"""A larger recording is read in blocks of this many entries (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Components:
     Attributes
     ----------
     scores : array, (n, K)
-        U S of the centered responses X = U S V', descending, divided by ``norm``.
+        U S / ``norm``, where X = U S V' are the centered responses. PCs of larger variance come first.
     values : array of float64, (K,)
-        Norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), with lambda_i = s_i^2.
+        The norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), with lambda_i = s_i^2.
     norm : float
-        Frobenius norm of the centered responses, sqrt(sum lambda).
+        The Frobenius norm of the centered responses, sqrt(sum lambda).
     """
 
     scores: FloatArray
@@ -39,21 +39,22 @@ class Components:
 def principal_components(array: FloatArray, dtype: npt.DTypeLike = np.float64) -> Components:
     """Return the principal components of responses (n, p).
 
-    A large recording is never copied as a whole: the triangular factor R of its QR decomposition is updated
-    block by block.
+    A large recording is never copied as a whole. It is read in blocks, and each block updates the triangular
+    factor R of the QR decomposition.
 
     Parameters
     ----------
     array : array of float32 or float64, (n, p)
-        Not constant.
+        Responses that are not constant.
     dtype : dtype
-        Of the scores.
+        The dtype of the scores that are returned.
 
     Returns
     -------
     Components
-        Singular values up to eps max(n, p) s_1, with eps of the dtype of ``array``, count as zero. For a
-        large recording with n > p the scores are orthogonal to eps s_1 / s_i only, with eps of float64.
+        The components with a singular value s_i above eps max(n, p) s_1, with eps of the dtype of ``array``.
+        For a large recording with n > p the scores are orthogonal only up to an error of eps s_1 / s_i, with
+        eps of float64.
     """
     # Dividing by the largest entry keeps squares from overflowing or underflowing.
     scale = max(float(array.max()), -float(array.min()))

@@ -7,15 +7,15 @@ import warnings
 from typing import ClassVar
 
 _LONGEST = 2000
-"""Most characters of a message: it may quote a value from a file that has a million."""
+"""A message with more characters is shortened: it may quote a value of a million characters from a file."""
 
 
 class SimoptError(Exception):
     """Base class of the errors that simopt raises.
 
     ``exit_code`` is the exit code of the command line: 1 if the work failed, 2 if the input or the
-    configuration was wrong, 130 if it was interrupted. A message has two lines at most. It may quote names
-    from files, so control characters are shown as escapes: a terminal would execute them.
+    configuration was wrong, 130 if the work was interrupted. A message has two lines at most. It may quote
+    names from files, so control characters, which a terminal would execute, are shown as escapes.
     """
 
     exit_code: ClassVar[int] = 1
@@ -36,7 +36,7 @@ class InputError(SimoptError, ValueError):
 
 
 class NumericalError(SimoptError, ArithmeticError):
-    """A computation gave NaN or infinite values."""
+    """A computation produced NaN or infinite values."""
 
 
 class StorageError(SimoptError, OSError):
@@ -44,11 +44,11 @@ class StorageError(SimoptError, OSError):
 
 
 class OtherSchemaError(StorageError):
-    """A file has a schema that only another version of simopt reads; it is left unchanged."""
+    """A file has a format that only another version of simopt can read; the file is left unchanged."""
 
 
 class UnfinishedError(StorageError):
-    """A file holds an unfinished result; the command that made it resumes it."""
+    """A file holds an unfinished result, which the command that started it can resume."""
 
 
 class RunBusyError(StorageError):
@@ -60,7 +60,7 @@ class FetchError(SimoptError):
 
 
 class RunFailedError(SimoptError):
-    """An optimization stopped before its target or step limit, and was not interrupted."""
+    """An optimization failed: it stopped before its target or step limit without being interrupted."""
 
 
 class InterruptedRunError(SimoptError):
@@ -70,7 +70,7 @@ class InterruptedRunError(SimoptError):
 
 
 class SurrogateWarning(UserWarning):
-    """A dataset is a surrogate, not the recording of that name."""
+    """A dataset is a synthetic surrogate, not the recording whose name it has."""
 
 
 class LargeResultWarning(UserWarning):
@@ -82,7 +82,7 @@ class DegenerateWarning(UserWarning):
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line outside of simopt that called it."""
+    """Warn, and show as origin of the warning the line of the user's code that called simopt."""
     level, frame = 2, sys._getframe(1)
     # A context manager used as a decorator adds a frame of contextlib; skip it too.
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
@@ -93,7 +93,7 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def warn_renamed(former: str, current: str) -> None:
-    """Warn that a name is deprecated and say its current name."""
+    """Warn that ``former`` is a deprecated name whose current name is ``current``."""
     warn(f"{former} is now called {current}; the next release will not read {former}.", DeprecationWarning)
 
 

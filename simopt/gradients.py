@@ -24,11 +24,11 @@ def with_gradient(
     Parameters
     ----------
     gradient : callable
-        It is called with the gradients with respect to the outputs, then the saved tensors, then the other
-        saved values. It returns the gradients with respect to the inputs. Inputs at the end for which it
-        returns none are constant.
+        The arguments are the gradients with respect to the outputs, then the saved tensors, then the other
+        saved values. The return value is a tuple of gradients with respect to the inputs, in their order. It
+        may be shorter than the inputs: the inputs left over at the end are constants.
     outputs : int
-        Number of outputs, from the first, that have a gradient.
+        The first ``outputs`` results of the function have a gradient; the others are constants.
 
     Returns
     -------

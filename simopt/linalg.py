@@ -1,8 +1,9 @@
 """Differentiable matrix functions that stay accurate at repeated and zero singular values.
 
 Shapes: n samples, q units of Y, r columns of a factor of X; ``...`` are batch dimensions. G is the gradient
-of the loss with respect to an output. Every backward pass is written by hand: those of torch through a
-factorization divide by differences of singular values, which is NaN where two are equal.
+of the loss with respect to an output. eps is the floating-point precision. Every backward pass is written by
+hand: those of torch through a factorization divide by differences of singular values, which gives NaN where
+two singular values are equal.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from simopt.errors import NumericalError, warn_renamed
 from simopt.gradients import Saved, with_gradient
 
 _LARGEST_SCALE = 1.69770248526
-"""Largest stable scale of a Newton-Schulz step. It maps a singular value of 1 to 0.1; sqrt(3) gives 0."""
+"""The largest stable scale of a Newton-Schulz step. It maps a singular value of 1 to 0.1; sqrt(3) gives 0."""
 _TRUSTED_CONDITION = {4: 3e4, 8: 1e6}
-"""Condition of A'A, by bytes of a number, up to which normal equations are used; see :func:`trustworthy`."""
+"""Normal equations are used up to this condition of A'A, by bytes of a number (:func:`trustworthy`)."""
 _FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}
-"""Condition of A'A, by bytes of a number, up to which A has full rank: about 0.1 / eps and 0.02 / eps."""
+"""A has full rank up to this condition number of A'A, by bytes of a number: about 0.1 and 0.02 / eps."""
 
 
 def _less_mean(matrix: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def _less_mean(matrix: Tensor) -> Tensor:
 # Centering is the symmetric projection H = I - 11'/n, so the gradient with respect to A is H G.
 @with_gradient(_less_mean)
 def center(matrix: Tensor) -> tuple[Tensor, Saved]:
-    """Subtract the mean over samples, (..., n, q)."""
+    """Return A (..., n, q) less the mean over its n samples."""
     return _less_mean(matrix), ()
 
 
@@ -44,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
 
 def double_center(matrix: Tensor) -> Tensor:
-    """Return H A H, (..., n, n), of symmetric A, with H = I - 11'/n."""
+    """Return H A H, (..., n, n), of a symmetric matrix A, with H = I - 11'/n."""
     return center(center(matrix).mT)
 
 
@@ -72,13 +73,13 @@ def _products_gradient(cross_grad: Tensor, gram_grad: Tensor, centered: Tensor, 
 
 @with_gradient(_products_gradient, outputs=2)
 def products(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return F'A and A'A, (..., r, q) and (..., q, q), of A (..., n, q) after centering.
+    """Center A, and return F'A (..., r, q) and A'A (..., q, q).
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Constant, with centered columns. The gradient F G_1 + A (G_2 + G_2') is then centered already.
+        A constant with centered columns, so that the gradient F G_1 + A (G_2 + G_2') is centered as well.
     """
     centered = _less_mean(matrix)
     return (factor.mT @ centered, centered.mT @ centered), (centered, factor)
@@ -92,13 +93,13 @@ def _cross_and_total_gradient(
 
 @with_gradient(_cross_and_total_gradient, outputs=2)
 def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return F'A, (..., r, q), and ||A||_F^2, (...), of A (..., n, q) after centering.
+    """Center A, and return F'A (..., r, q) and ||A||_F^2 (...).
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Constant, with centered columns.
+        A constant with centered columns.
     """
     centered = _less_mean(matrix)
     return (factor.mT @ centered, torch.linalg.matrix_norm(centered).square()), (centered, factor)
@@ -116,11 +117,11 @@ def _nuclear_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
 
 
 def nuclear_norm(matrix: Tensor) -> Tensor:
-    """Return the nuclear norm, the sum of singular values, (...), of A (..., m, q).
+    """Return the nuclear norm of A (..., m, q): the sum of its singular values, a tensor of shape (...).
 
     With A = U S V' the gradient is the polar factor U V'. It is exact if all min(m, q) singular values are
-    positive, also if some are equal. At a zero singular value the norm has no derivative; U V' is then a
-    subgradient of spectral norm 1, and the norm increases along it.
+    positive, even if some of them are equal. At a zero singular value the norm has no derivative. U V' is
+    then a subgradient of spectral norm 1: a small step along U V' increases the norm.
 
     Raises
     ------
@@ -134,15 +135,15 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 
 
 def polar(matrix: Tensor) -> Tensor:
-    """Return the polar factor U V' of A = U S V', (..., m, q); for use inside a hand-written backward.
+    """Return the polar factor U V', (..., m, q), of A = U S V', for use in a hand-written backward pass.
 
-    On a CPU it comes from the singular value decomposition. On accelerators, where that is slow and waits for
-    the host, it comes from matrix products (:func:`polar_by_products`).
+    On a CPU the factor is computed by a singular value decomposition. On an accelerator, where this is slow
+    and waits for the host, it is computed by matrix products (:func:`polar_by_products`).
 
     Raises
     ------
     NumericalError
-        On a CPU: A holds NaN or infinite values. On an accelerator the factor is then NaN.
+        A holds NaN or infinite values, on a CPU. On an accelerator the factor is NaN instead.
     """
     if matrix.device.type != "cpu":
         return polar_by_products(matrix)
@@ -151,13 +152,13 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def polar_by_products(matrix: Tensor) -> Tensor:
-    """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without host synchronization.
+    """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without waiting for the host.
 
-    The step X <- a/2 X (3 I - a^2 X'X) keeps the singular vectors and maps each singular value s to a/2 s (3
-    - a^2 s^2). Singular values in [l, 1] come to lie in [l', 1] with l' > l; the best scale for that is a =
-    sqrt(3 / (1 + l + l^2)), up to the largest stable one. The number of steps is fixed: as many as raise l
-    from eps to 1. Singular values below eps s_1, which rounding has made arbitrary, may stay below 1, and a
-    zero stays zero.
+    The step X <- a/2 X (3 I - a^2 X'X) keeps the singular vectors and maps each singular value s to
+    a/2 s (3 - a^2 s^2). It moves singular values in [l, 1] into [l', 1] with l' > l. The best scale is
+    a = sqrt(3 / (1 + l + l^2)), or the largest stable scale if that is smaller. The number of steps is fixed:
+    as many as raise l from eps to 1. Singular values below eps s_1, which rounding has made arbitrary, may
+    stay below 1, and a zero stays zero.
 
     References
     ----------
@@ -180,7 +181,7 @@ def polar_by_products(matrix: Tensor) -> Tensor:
 
 
 def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the reduced singular value decomposition U, s, V' of A; for use inside a hand-written backward.
+    """Return the reduced singular value decomposition U, s, V' of A, for use in a hand-written backward pass.
 
     Raises
     ------
@@ -192,7 +193,7 @@ def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """Return the singular values of A, descending, (..., min(m, q)), without a gradient.
+    """Return the singular values of A (..., m, q) in descending order, (..., min(m, q)), without a gradient.
 
     Raises
     ------
@@ -204,7 +205,9 @@ def singular_values(matrix: Tensor) -> Tensor:
 
 
 def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues, ascending, and eigenvectors of symmetric A; only the former have a gradient.
+    """Return the eigenvalues, ascending, and the eigenvectors of a symmetric matrix A.
+
+    Only the eigenvalues have a gradient.
 
     Raises
     ------
@@ -218,7 +221,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def _require_finite(matrix: Tensor) -> None:
     # LAPACK would fail to converge, or return NaN, without naming the reason.
     if not bool(torch.isfinite(matrix).all()):
-        raise NumericalError("A matrix to decompose holds NaN or infinite values: Y does, or is too large.")
+        raise NumericalError("Cannot decompose NaN or infinite values: Y holds such values, or is too large.")
 
 
 def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
@@ -231,15 +234,16 @@ def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
 
 @with_gradient(_angular_gradient)
 def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
-    """Return 1 - (2/pi) arccos(c), elementwise: 1 at c = 1, 0 at c = 0.
+    """Return 1 - (2/pi) arccos(c) of each element c: 1 at c = 1, 0 at c = 0.
 
-    At |c| = 1 the slope is infinite, and |c| > 1 is rounding: the gradient is 0 there.
+    The slope is infinite at |c| = 1, and |c| > 1 arises from rounding only. In both cases the gradient is set
+    to 0.
     """
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
 
 
 def root(squared: Tensor) -> Tensor:
-    """Return the square root, elementwise; at 0 and below both it and its gradient are 0."""
+    """Return the square root of each element; for elements <= 0 both the root and its gradient are 0."""
     # The root of 1 stands in at zero: torch.where computes the gradient of both branches, and 0 * inf is NaN.
     zero = squared <= 0
     return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
@@ -268,14 +272,14 @@ def solve_spd(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
 
     Parameters
     ----------
-    matrix : Tensor, (..., q, q)
-    right : Tensor, (..., q, r)
+    matrix : Tensor, (..., q, q), A
+    right : Tensor, (..., q, r), C
 
     Returns
     -------
-    solution : Tensor, (..., q, r)
+    solution : Tensor, (..., q, r), B
     condition : Tensor, (...)
-        The 1-norm condition number ||A||_1 ||A^-1||_1. Infinite where A is not positive definite: the
+        The 1-norm condition number ||A||_1 ||A^-1||_1. It is infinite if A is not positive definite; the
         solution is then meaningless.
     """
     inverse, condition = _inverse_spd(matrix)
@@ -291,10 +295,10 @@ def _explained_gradient(grad: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]
 
 @with_gradient(_explained_gradient)
 def explained(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return c_i' A^-1 c_i for each column of C, (..., r), and the condition number of A, (...).
+    """Return c_i' A^-1 c_i for each column c_i of C, (..., r), and the condition number of A, (...).
 
-    With A = Y'Y and C = Y'X it is the sum of squares of each column of X that a regression on Y explains.
-    The condition number is that of :func:`solve_spd`.
+    With A = Y'Y and C = Y'X the i-th result is the sum of squares of column i of X that a regression on Y
+    explains. The condition number is defined as in :func:`solve_spd`.
 
     Parameters
     ----------
@@ -316,15 +320,15 @@ def _predict_gradient(
 
 @with_gradient(_predict_gradient)
 def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return B A^-1 C, (..., m, r), and the condition number of A, (...), as :func:`solve_spd` does.
+    """Return B A^-1 C, (..., m, r), and the condition number of A, (...), defined as in :func:`solve_spd`.
 
-    Every product has m rows, so for few rows this is cheaper than B @ ``solve_spd(A, C)`` and its gradient.
+    Every product has m rows. For few rows this is therefore cheaper than B @ ``solve_spd(A, C)``.
 
     Parameters
     ----------
     rows : Tensor, (..., m, q), B
     matrix : Tensor, (..., q, q), A
-        Symmetric positive definite.
+        A symmetric positive definite matrix.
     right : Tensor, (..., q, r), C
     """
     inverse, condition = _inverse_spd(matrix)
@@ -333,20 +337,20 @@ def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, 
 
 
 def trustworthy(condition: Tensor) -> bool:
-    """Whether normal equations with these condition numbers of A'A are accurate enough to be used.
+    """Return whether normal equations with these condition numbers of A'A are accurate enough to be used.
 
-    The error of R2 grows as eps times the condition number. Up to the bounds it is below about 1e-5 in
-    float32 and 1e-11 in float64. Above them the singular value decomposition of A is used, whose error grows
-    with the square root of that condition number only (:func:`ridge_coefficients`).
+    The error of R2 grows as eps times the condition number. If this function returns true, it is below about
+    1e-5 in float32 and 1e-11 in float64. Otherwise use the singular value decomposition of A
+    (:func:`ridge_coefficients`): its error grows only with the square root of the condition number of A'A.
     """
     return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
 
 
 def full_rank(condition: Tensor) -> bool:
-    """Whether these condition numbers of A'A, if not :func:`trustworthy`, show that A has full column rank.
+    """Return whether these condition numbers of A'A show that A has full column rank.
 
-    A can then be decomposed without determining its rank. A singular A'A has a computed condition number of
-    1 / eps or more; the bounds lie below that, to leave room for the rounding of A'A.
+    If so, A can be decomposed without determining its rank. A singular A'A has a computed condition number of
+    1 / eps or more. The largest condition number accepted is below 1 / eps, as A'A itself is rounded.
     """
     return bool((condition <= _FULL_RANK_CONDITION[condition.dtype.itemsize]).all())
 
@@ -376,22 +380,22 @@ def _ridge_gradient(
 
 @with_gradient(_ridge_gradient)
 def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0) -> tuple[Tensor, Saved]:
-    """Return argmin_B ||T - A B||_F^2 + penalty ||B||_F^2, of least norm, for any shape and rank of A.
+    """Return the B of least norm that minimizes ||T - A B||_F^2 + penalty ||B||_F^2, for A of any rank.
 
-    With A = U S V' it is B = V S (S^2 + penalty)^-1 U'T, over the nonzero singular values.
+    With A = U S V', restricted to its nonzero singular values, B = V S (S^2 + penalty)^-1 U'T.
 
     Parameters
     ----------
     predictors : Tensor, (..., n, q), A
-        Of any rank: singular values up to eps max(n, q) s_1 count as zero.
+        The largest singular value is s_1. Singular values up to eps max(n, q) s_1 count as zero.
     targets : Tensor, (n, r) or (..., n, r), T
-        Constant.
+        A constant.
     penalty : float, >= 0
 
     Returns
     -------
-    Tensor, (..., q, r)
-        B. If the penalty is zero, its gradient is that of the pseudo-inverse at constant rank.
+    Tensor, (..., q, r), B
+        If the penalty is zero, the gradient of B is that of the pseudo-inverse of A at constant rank.
 
     References
     ----------
@@ -407,20 +411,23 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
 
 
 def column_space(matrix: Tensor) -> Tensor:
-    """Return an orthonormal basis of the column space of A (..., n, q), padded with zeros to min(n, q)."""
+    """Return an orthonormal basis, (..., n, min(n, q)), of the column space of A (..., n, q).
+
+    If A does not have full rank, the last columns of the basis are zero.
+    """
     left, values, _ = svd(matrix)
     return left * (values > rank_tolerance(values, matrix))[..., None, :]
 
 
 def rank_tolerance(values: Tensor, matrix: Tensor) -> Tensor:
-    """Return eps max(n, q) s_1, (..., 1): singular values of A (..., n, q) up to it count as zero.
+    """Return eps max(n, q) s_1, (..., 1), the value up to which singular values of A count as zero.
 
-    It bounds the rounding of a decomposition; numpy.linalg.matrix_rank uses the same.
+    This value bounds the rounding error of a decomposition. numpy.linalg.matrix_rank uses the same bound.
 
     Parameters
     ----------
     values : Tensor, (..., min(n, q))
-        Singular values of A, descending.
+        The singular values of A in descending order; s_1 is the first.
     matrix : Tensor, (..., n, q), A
     """
     eps = torch.finfo(values.dtype).eps

@@ -11,11 +11,11 @@ from torch import Tensor
 from simopt.gradients import Saved, with_gradient
 
 _MANY_COORDINATES = 16
-"""From here on distances come from one matrix product, ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
+"""For this many coordinates or more, one matrix product gives ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
 _CANCELLED = 0.05
-"""Below this share of ||z_i||^2 + ||z_j||^2 that difference has lost over a digit, and is computed anew."""
+"""Results below this share of ||z_i||^2 + ||z_j||^2 have lost over a digit: z_i - z_j gives them instead."""
 _MOST_CANCELLED = 0.02
-"""Above this share of pairs all are computed by differences: gathered pairs take (pairs, k) numbers."""
+"""If more than this share of pairs has lost a digit, all are computed from z_i - z_j, which saves memory."""
 
 
 def _squared_distances(points: Tensor) -> Tensor:
@@ -53,7 +53,10 @@ def _squared_gradient(grad: Tensor, points: Tensor) -> Tensor:
 
 @with_gradient(_squared_gradient)
 def squared_distances(points: Tensor) -> tuple[Tensor, Saved]:
-    """Return ||z_i - z_j||^2, (..., n, n), of Z (..., n, k), each with a small relative error."""
+    """Return the squared distances ||z_i - z_j||^2, (..., n, n), between the rows of Z (..., n, k).
+
+    Every entry has a small relative error.
+    """
     return _squared_distances(points), (points,)
 
 
@@ -65,9 +68,9 @@ def _distances_gradient(grad: Tensor, points: Tensor, distances: Tensor) -> Tens
 
 @with_gradient(_distances_gradient)
 def distances(points: Tensor) -> tuple[Tensor, Saved]:
-    """Return ||z_i - z_j||, (..., n, n), of Z (..., n, k), each with a small relative error.
+    """Return the distances ||z_i - z_j||, (..., n, n), between the rows of Z (..., n, k).
 
-    Where z_i = z_j the distance has no derivative; the pair then adds 0 to the gradient.
+    Every entry has a small relative error. A distance of 0 has no derivative; it adds 0 to the gradient.
     """
     result = _squared_distances(points).sqrt_()
     return result, (points, result)

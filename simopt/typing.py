@@ -16,7 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 class HasSamples(Protocol):
-    """An object with a method ``samples`` that returns (samples, units), as a Dataset has."""
+    """An object whose method ``samples`` returns an array (samples, units), for instance a Dataset."""
 
     def samples(self) -> FloatArray: ...  # noqa: D102
 
@@ -26,8 +26,8 @@ LabelArray: TypeAlias = npt.NDArray[Any]
 Source: TypeAlias = Literal["real", "surrogate"]
 Form: TypeAlias = Literal["score", "squared", "angular", "angle", "angle_normalized"]
 Node: TypeAlias = Mapping[str, Any]
-"""A plain configuration node: ``_target_`` and its options."""
+"""A configuration node: a dict of ``_target_``, the dotted path of a class or function, and its options."""
 
 OnStep: TypeAlias = Callable[[int, int], None]
-"""Called after each step of a computation with the number of steps done and their total."""
+"""A function that a computation calls after each step, with the number of steps done and their total."""
 OptimizerFactory: TypeAlias = "Callable[[list[torch.Tensor]], torch.optim.Optimizer]"

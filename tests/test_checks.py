@@ -19,8 +19,8 @@ GOOD = np.arange(12.0).reshape(6, 2)
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (np.zeros(5), "expected .samples, units."),
-        (np.zeros((2, 2, 2, 2)), "expected .samples, units."),
+        (np.zeros(5), "give an array .samples, units."),
+        (np.zeros((2, 2, 2, 2)), "give an array .samples, units."),
         (np.zeros((0, 3)), "0 sample"),
         (np.zeros((1, 3)), "1 sample"),
         (np.zeros((2, 3)), "at least 3"),
@@ -138,7 +138,7 @@ def test_a_folder_that_may_not_be_looked_into_is_not_called_a_bad_name(monkeypat
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "exists", refuse)
-    with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to look there"):
+    with pytest.raises(InputError, match="file is '/closed/x.npy'; you have no permission to read"):
         checks.expanded("/closed/x.npy", "file")
 
 

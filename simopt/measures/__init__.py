@@ -40,13 +40,16 @@ __all__ = [
 
 
 def names(*, aliases: bool = False) -> list[str]:
-    """Return the names of all measures; with ``aliases`` also the names of their variants."""
+    """Return the names of all measures.
+
+    If ``aliases`` is true, add the aliases: names of variants of a measure with some options changed.
+    """
     primary = [name for name in catalogue.names("measure") if name != "function"]
     return [*primary, *(sorted(catalogue.aliases("measure")) if aliases else ())]
 
 
 def distinct() -> list[str]:
-    """Return the names of all measures, and of the variants whose formula differs from their measure's."""
+    """Return the names of all measures, and the aliases whose formula differs from the measure's."""
     same = {
         alias
         for node in (catalogue.read("measure", name) for name in catalogue.names("measure"))
@@ -57,16 +60,16 @@ def distinct() -> list[str]:
 
 
 def get(name: str, **options: Any) -> Measure:
-    """Return a measure by its name or alias; ``options`` replace its defaults.
+    """Return the measure with a name or alias; ``options`` replace its defaults.
 
-    ``get("cka")(X, Y)`` scores X (samples, units) and Y (..., samples, units) and is differentiable with
-    respect to Y; ``get("cka").bind(X)`` precomputes what depends on X, to score many Y. Another package can
-    provide a measure as an entry point of the group ``simopt.measures``.
+    ``get("cka")(X, Y)`` is the score of X (samples, units) and Y (..., samples, units), and is differentiable
+    with respect to Y. To score many Y with one X, call ``get("cka").bind(X)``, which precomputes what depends
+    on X. Another package can provide a measure as an entry point of the group ``simopt.measures``.
 
     Raises
     ------
     InputError
-        There is no such measure or option, or a value is out of range.
+        The name or an option is unknown, or the value of an option is out of range.
 
     Examples
     --------
@@ -85,8 +88,8 @@ def get(name: str, **options: Any) -> Measure:
 def build(node: Node) -> Measure:
     """Return the measure that a configuration node describes.
 
-    ``_target_`` names a subclass of :class:`Measure`, or a function of (X, Y), which becomes a
-    :class:`FunctionMeasure`. The other entries are its options.
+    A configuration node is a dict of ``_target_`` and options. ``_target_`` is the dotted path of a subclass
+    of :class:`Measure`, or of a function of (X, Y), which becomes a :class:`FunctionMeasure`.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def build(node: Node) -> Measure:
         return node["_object_"]
     target = catalogue.locate(node.get("_target_"), "measure")
     if not isinstance(node.get("name", ""), str):
-        raise InputError(f"name of the measure is {node['name']!r}; it must be text.")
+        raise InputError(f"The name of the measure is {node['name']!r}; give a text.")
     if inspect.isclass(target) and issubclass(target, Measure):
         return catalogue.build(node, "measure")
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
@@ -108,7 +111,7 @@ def build(node: Node) -> Measure:
 
 
 def describe(measure: Measure) -> dict[str, Any]:
-    """Return the facts of a measure as plain values; an unbounded range has infinite ends."""
+    """Return the facts of a measure as a dict of plain values; an end without a bound is infinite."""
     facts = dataclasses.asdict(measure.facts)
     low, high = facts.pop("low"), facts.pop("high")
     return {
@@ -136,23 +139,23 @@ def score(
     Parameters
     ----------
     X, Y : array, tensor or Dataset, (samples, units) or (time, condition, unit)
-        The same samples in the same order; each may have any number of units. X is the reference:
-        regression predicts X from Y.
-    measure : str or Measure, or a sequence of them
+        X and Y have the same samples in the same order; each may have any number of units. X is the
+        reference: regression predicts X from Y.
+    measure : str or Measure, or a sequence of these
     **options
         Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``.
 
     Returns
     -------
     float, or dict of float
-        One score, or for a sequence of measures a dict from name to score. NaN if the measure is undefined
-        for these data. Its range and its value at Y = X are among the measure's ``facts``.
+        The score, or for a sequence of measures a dict from name to score. A score is NaN if the measure is
+        undefined for these data. The range of a score and its value at Y = X are in the measure's ``facts``.
 
     Raises
     ------
     InputError
-        X or Y is not numeric, not finite, constant, or of another shape; they have fewer than 3 samples or
-        differ in samples; the measure cannot score these data; or a measure or option is unknown.
+        X or Y is not numeric, not finite, constant, or of another shape; X and Y have fewer than 3 samples
+        or differ in samples; the measure cannot score these data; or a measure or option is unknown.
 
     Examples
     --------
@@ -173,10 +176,10 @@ def score(
     for choice in choices:
         named = isinstance(choice, str)
         if not named and not hasattr(choice, "bind"):
-            raise InputError(f"measure is {choice!r}; give a name of simopt.measures.names(), or a measure.")
+            raise InputError(f"measure is {choice!r}; give a name in simopt.measures.names(), or a measure.")
         if options and not named:
             raise InputError(
-                f"The options of measure {choice.name} are fixed; give {', '.join(options)} to measures.get."
+                f"The options of measure {choice.name} are fixed; pass {', '.join(options)} to measures.get."
             )
         built = get(choice, **options) if named else choice
         scores[choice if named else choice.name] = float(built.bind(reference)(y))

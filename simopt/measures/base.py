@@ -1,4 +1,7 @@
-"""The base classes of measures: a score of (X, Y), the facts about it, and the same score bound to one X."""
+"""The base classes of measures: a score of X and Y, facts about it, and the score bound to one X.
+
+Shapes: n samples, p units of X, q units of Y; ``...`` are batch dimensions.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ ROTATIONAL = frozenset({"permutation", "orthogonal", "isotropic_scaling", "trans
 UNITWISE = frozenset({"permutation", "isotropic_scaling", "translation", "column_scaling"})
 
 Score: TypeAlias = "Callable[[Moments], Tensor]"
-"""The score, (...), as a function of the moments of Y (..., n, q)."""
+"""A function from the moments of Y (..., n, q) to its score, a tensor of shape (...)."""
 
 _CONSTANT = 8
 """A unit is constant if it deviates from its mean by at most this many eps times its largest value.
 
-Centering a constant column in floating point left up to 5.1 eps of it (float32 and float64, up to 10^6
-samples).
+In floating point, centering a constant column leaves up to 5.1 eps of its value (measured in float32 and
+float64 for up to 10^6 samples).
 """
 
 
@@ -52,29 +55,30 @@ class Facts:
         The kind of measure, for instance ``kernel`` or ``regression``.
     formula : str
     source : str
-        The paper that defines it, with its DOI or arXiv number where it has one.
+        The paper that defines the measure, with its DOI or arXiv number if it has one.
     low, high : float
-        Bounds of the score over all Y.
+        The bounds of the score over all Y.
     at_self : float or None
-        The score at Y = X; None if it depends on X.
+        The score at Y = X; None if this score depends on X.
     larger_is_closer : bool
-        False for distances and angles: optimization minimizes them.
+        False for distances and angles, which optimization minimizes.
     invariant_x, invariant_y : frozenset of str
-        Which of :data:`INVARIANCES` of X and of Y leave the score unchanged; all others change it.
+        The transformations in :data:`INVARIANCES` that leave the score unchanged if applied to X, or to Y.
+        All other transformations change the score.
     symmetric : bool
-        score(X, Y) = score(Y, X).
+        Whether score(X, Y) = score(Y, X).
     sample_rotations : bool
-        score(QX, QY) = score(X, Y) for every rotation Q (n, n) of the centered samples. The score then
-        depends on X'X, X'Y and Y'Y only, and optimizers that commute with rotations can work with fewer
-        rows than there are samples.
+        Whether score(QX, QY) = score(X, Y) for every rotation Q (n, n) of the centered samples. If so, the
+        score depends on X'X, X'Y and Y'Y only, and optimizers that commute with rotations can work with
+        fewer rows than there are samples.
     differentiable : bool
         Whether the score has a gradient with respect to Y almost everywhere.
     direction : str
         ``symmetric``, or which dataset predicts the other (``y_to_x``: X is predicted from Y).
     cost : str
-        How the time of one score grows, in samples n and units p.
+        How the time to compute one score grows with the number of samples n and of units p.
     relations : tuple of str
-        Which other measures it equals or bounds.
+        The other measures that this measure equals or bounds.
     """
 
     family: str
@@ -95,26 +99,30 @@ class Facts:
 
 
 def both(invariant: frozenset[str]) -> dict[str, Any]:
-    """Return the facts of a measure with the same invariances with respect to X and to Y."""
+    """Return the entries of :class:`Facts` for a measure that has the same invariances for X and for Y."""
     return {"invariant_x": invariant, "invariant_y": invariant}
 
 
 def spans_all(samples: int, units: int, consequence: str) -> str | None:
-    """Return a warning if Y has enough units to span all centered samples, else None."""
+    """Return a warning that ends in ``consequence`` if Y has enough units to span all centered samples.
+
+    If Y has fewer units, return None.
+    """
     return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
 
 
 def distance_facts(high: float) -> dict[str, Any]:
-    """Return the facts of a distance from 0 to ``high``."""
+    """Return the entries of :class:`Facts` for a distance with values from 0 to ``high``."""
     return {"high": high, "at_self": 0.0, "larger_is_closer": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(ABC):
-    """A similarity measure with its parameters fixed.
+    """A similarity measure with fixed parameters.
 
-    Call it with X (samples, units) and Y (..., samples, units) to get the score, shape (...). Scores are
-    differentiable with respect to Y; X is constant. Integers and half precision become float64.
+    Call the measure with X (samples, units) and Y (..., samples, units) to get the score, a tensor of shape
+    (...). The score is differentiable with respect to Y; X is a constant. Integers and half precision become
+    float64.
     """
 
     name: str
@@ -123,11 +131,14 @@ class Measure(ABC):
     @property
     @abstractmethod
     def facts(self) -> Facts:
-        """What the measure states about itself."""
+        """The formula, range, invariances and other properties of the measure."""
 
     @abstractmethod
     def prepare(self, reference: Reference) -> Score:
-        """Compute everything that depends on X alone, and return the score as a function of the moments."""
+        """Compute everything that depends on X alone, and return the score as a function of the moments.
+
+        The function takes the :class:`Moments` of Y and returns the score, a tensor of shape (...).
+        """
 
     @property
     def differentiable(self) -> bool:
@@ -140,27 +151,27 @@ class Measure(ABC):
         return 1 if self.facts.larger_is_closer else -1
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Return why the score of any Y (samples, units) is meaningless, or None if it is meaningful."""
+        """Return why the score of every Y (samples, units) is meaningless, or None if it is meaningful."""
         return None
 
     def bind(self, X: Responses | Reference) -> BoundMeasure:
-        """Return the measure for one X, (samples, units), with everything that depends on X precomputed.
+        """Precompute everything that depends on X (samples, units), and return the measure bound to X.
 
         Raises
         ------
         InputError
-            X is not a finite 2-D array that varies over its samples, or it requires a gradient.
+            X is not 2-D, not finite, the same in all samples, or a tensor that requires a gradient.
         """
         self._refuse_gradient(X)
         return BoundMeasure(self, Reference.of(X))
 
     def __call__(self, X: Responses, Y: Responses) -> Tensor:
-        """Return the score of X (samples, units) and Y (..., samples, units), shape (...).
+        """Return the score, a tensor of shape (...), of X (samples, units) and Y (..., samples, units).
 
         Raises
         ------
         InputError
-            As :meth:`bind`, and as a :class:`BoundMeasure` that is called with Y.
+            :meth:`bind` refuses X, or :meth:`BoundMeasure.__call__` refuses Y.
         """
         self._refuse_gradient(X)
         Y = _as_tensor(Y)
@@ -178,14 +189,17 @@ class Measure(ABC):
 class BoundMeasure:
     """A measure with everything that depends on X precomputed; call it with Y (..., samples, units).
 
-    It can be pickled, and moved by :meth:`to`. Both keep the measure and the reference, and precompute again.
+    A bound measure can be pickled, and moved to another device or dtype by :meth:`to`. In both cases the
+    measure and the reference are kept, and everything else is precomputed again.
 
     Attributes
     ----------
     measure : Measure
     reference : Reference
+        X and its principal components.
     evaluate : callable
-        The score of :class:`Moments` of Y without any check of Y: for loops that score many Y.
+        A function from the :class:`Moments` of Y to the score. It does not check Y: use it in loops that
+        score many Y.
     """
 
     def __init__(self, measure: Measure, reference: Reference) -> None:
@@ -200,43 +214,45 @@ class BoundMeasure:
         return BoundMeasure, (self.measure, self.reference)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> BoundMeasure:
-        """Return the bound measure on another device or in another precision; None keeps what it has.
+        """Return the bound measure on another device or with another dtype.
 
-        A measure that was bound in float32 keeps that accuracy when it is moved to float64.
+        A measure that was bound in float32 keeps the accuracy of float32 when it is moved to float64.
 
         Parameters
         ----------
         device : torch.device or str, optional
+            If it is None, the device stays the same.
         dtype : {torch.float32, torch.float64}, optional
+            If it is None, the dtype stays the same.
 
         Raises
         ------
         InputError
-            Another dtype.
+            ``dtype`` is neither torch.float32 nor torch.float64.
         """
         scores = self.reference.scores
         if dtype not in (None, torch.float32, torch.float64):
-            raise InputError(f"dtype is {dtype}; scores are computed in torch.float32 or torch.float64.")
+            raise InputError(f"dtype is {dtype}; choose torch.float32 or torch.float64.")
         return BoundMeasure(self.measure, self.reference.to(dtype or scores.dtype, device or scores.device))
 
     def __call__(self, Y: Responses) -> Tensor:
-        """Return the score, shape (...), differentiable with respect to Y.
+        """Return the score of Y (..., samples, units), a tensor of shape (...) with a gradient.
 
         Raises
         ------
         InputError
-            Y has other samples, dtype or device than the X that was bound; or Y, or one Y of a batch, is
-            constant to rounding and the measure centers it. On an accelerator only the first Y is examined,
-            as each such check waits for the device.
+            Y differs in samples, dtype or device from the X that was bound; or the measure centers Y, and
+            Y, or one member of a batch, is constant up to rounding. On an accelerator only the first call
+            checks whether Y is constant, as the check has to wait for the device.
         """
         Y = _as_tensor(Y)
         scores = self.reference.scores
         if Y.ndim < 2:
-            raise InputError(f"Y has shape {tuple(Y.shape)}; expected (..., samples, units).")
+            raise InputError(f"Y has shape {tuple(Y.shape)}; give Y as (samples, units) or a batch of these.")
         checks.same_samples(scores.shape, Y.shape)
         if (Y.dtype, Y.device) != (scores.dtype, scores.device):
             raise InputError(
-                f"Y is {Y.dtype} on {Y.device}; this measure was bound to X in {scores.dtype} "
+                f"Y is {Y.dtype} on {Y.device}, but the measure was bound to X in {scores.dtype} "
                 f"on {scores.device}. Convert Y, or move the bound measure with .to(device, dtype)."
             )
         if self._checks_Y:
@@ -253,13 +269,13 @@ class BoundMeasure:
         if bool(constant.any()):
             index = constant.nonzero()[0].tolist() or ""  # of the batch dimensions; none without a batch
             raise InputError(
-                f"{self.measure.name}: Y{index} is the same in all {Y.shape[-2]} samples, at least to "
-                "rounding, so it has no score."
+                f"{self.measure.name}: Y{index} is the same in all {Y.shape[-2]} samples (up to rounding), "
+                "so no score is defined."
             )
 
 
 def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
-    """Turn a score of one Y, (n, q), into a score of a batch, computed one by one."""
+    """Turn the score of one Y (n, q) into a score of a batch (..., n, q), computed for each Y in turn."""
 
     def evaluate(moments: Moments) -> Tensor:
         Y = moments.Y

@@ -1,9 +1,9 @@
 """Canonical correlations: CCA, SVCCA, PWCCA and the singular values of PLS.
 
-The canonical correlations of X and Y are the singular values of Qx'Qy, where Q is an orthonormal basis of the
-centered columns (n, k). The scores depend on the subspace span Q only, and so does the gradient: it contains
-no difference of two correlations or of two singular values that are both kept, which would be NaN where they
-are equal.
+The canonical correlations rho of X and Y are the singular values of Qx'Qy. Qx and Qy, both (n, k), are
+orthonormal bases of the centered columns of X and of Y. The scores depend only on the subspaces that Qx and
+Qy span, and so does the gradient. It is therefore never divided by the difference of two correlations, or of
+two singular values that are both kept, which would give NaN where they are equal.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _NORMALIZERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_r
 
 
 def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
-    """Return eps max(n, q) (s_1 + ||mean||), (..., 1): singular values of centered Y up to it are rounding.
+    """Return eps max(n, q) (s_1 + ||mean||), (..., 1): singular values of centered Y below it are rounding.
 
-    The mean enters because the rounding error of centering grows with it.
+    The norm of the mean of Y is included because the rounding error of centering grows with it.
 
     Parameters
     ----------
     values : Tensor, (..., r)
-        Singular values of the centered Y, descending.
+        The singular values of the centered Y in descending order; s_1 is the first.
     Y : Tensor, (..., n, q)
-        Not centered.
+        Y before centering.
     """
     mean = torch.linalg.vector_norm(Y.detach().mean(dim=-2), dim=-1, keepdim=True)
     return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
@@ -72,28 +72,29 @@ def _basis_gradient(
 
 @with_gradient(_basis_gradient)
 def basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return an orthonormal basis U of the leading PCs of the centered Y, and which columns are in use.
+    """Return an orthonormal basis U of the leading PCs of the centered Y, and which of its columns are used.
 
-    The gradient is right for functions of span U: those that are the same for U R with any orthogonal R. With
-    Y = U S V' it is (I - U U') G S^-1 V'. If components are dropped, a kept u_i and a dropped u_j turn into
-    each other at rates proportional to 1 / (s_i^2 - s_j^2), set to 0 at a tie.
+    The gradient is valid for functions of the subspace that U spans: functions with the same value for U R,
+    for any orthogonal R. With Y = U S V' and G the gradient with respect to U, it is (I - U U') G S^-1 V'. If
+    PCs are dropped, a kept u_i and a dropped u_j turn into each other at rates proportional to
+    1 / (s_i^2 - s_j^2). If s_i = s_j this rate is set to 0.
 
     Parameters
     ----------
     centered, Y : Tensor, (..., n, q)
-        Y with and without its mean subtracted.
+        Y after and before its mean is subtracted.
     variance : float, in (0, 1]
-        Below 1: keep the smallest number of PCs whose share of the variance exceeds it. 1: keep all of
-        nonzero variance.
+        If below 1, keep the smallest number of PCs whose share of the variance exceeds it. If 1, keep all PCs
+        of nonzero variance.
 
     Returns
     -------
     basis : Tensor, (..., n, r), r = min(n, q)
-        Columns that are not in use are zero. At ``variance`` 1 these are directions that Y lacks. Where Y
-        gains one the score jumps, so there is no derivative; the gradient then moves Y towards the direction
-        that the caller's gradient asks for, with slope 1 / s_1.
+        Columns that are not used are zero. If ``variance`` is 1 they stand for directions that Y lacks. When
+        Y gains a direction the score jumps and has no derivative. The gradient then moves Y along the
+        direction that the caller's gradient asks for, with slope 1 / s_1.
     keep : Tensor of bool, (..., r)
-        Which columns are in use.
+        Which columns are used.
     """
     left, values, right = linalg.svd(centered)
     keep = values > rank_tolerance(values, Y)
@@ -103,7 +104,10 @@ def basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, T
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
-    """Return an orthonormal basis (n, k) of the leading PCs of the centered X, as :func:`basis` does of Y."""
+    """Return an orthonormal basis, (n, k), of the leading PCs of the centered X; compare :func:`basis`.
+
+    If ``variance`` is below 1, it keeps the smallest number of PCs whose share of the variance exceeds it.
+    """
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
     left = reference.scores / norms  # the columns of U S are orthogonal
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
@@ -133,18 +137,20 @@ def _squared_norm(matrix: Tensor) -> tuple[Tensor, Saved]:
 
 
 def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
-    """Return the sum of the canonical correlations rho, or of their squares, (...).
+    """Return the sum of the canonical correlations rho, or of their squares, a tensor of shape (...).
 
-    Power 1 is ||Qx'Qy||_*, power 2 is ||Qx'Qy||_F^2 = tr(Px Py) with the projections P = Q Q'. For a column
-    of Qy that is not in use, the gradient is a direction of Qx that Qy lacks.
+    The sum of rho is ||Qx'Qy||_*. The sum of rho^2 is ||Qx'Qy||_F^2 = tr(Px Py), with the projections
+    Px = Qx Qx' and Py = Qy Qy'. For a column of Qy that is not used, the gradient is a direction of Qx that
+    Qy lacks.
 
     Parameters
     ----------
     X_basis : Tensor, (n, k), Qx
         Orthonormal columns.
     Y_basis : Tensor, (..., n, r), Qy
-        Orthonormal columns; those not in use are zero.
+        Orthonormal columns; those that are not used are zero.
     power : {1, 2}
+        1 sums rho, 2 sums rho^2.
     """
     cross = X_basis.mT @ Y_basis
     return linalg.nuclear_norm(cross) if power == 1 else _squared_norm(cross)
@@ -152,20 +158,22 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class CCA(Measure):
-    """Canonical correlation analysis: the sum of correlations or of their squares, normalized.
+    """Canonical correlation analysis: the sum of the canonical correlations rho or rho^2, normalized.
 
     Parameters
     ----------
     power : {1, 2}
-        Sum rho or rho^2.
+        1 sums rho, 2 sums rho^2.
     normalizer : {"units", "ranks", "smaller_rank"}
-        Divide by min(p, q) of the numbers of units; by sqrt(k_x k_y) of the numbers of components in use;
-        or by min(k_x, k_y). Without truncation k is the rank.
+        The number that the sum is divided by. ``units``: min(p, q), with p and q the numbers of units of X
+        and Y. ``ranks``: sqrt(k_x k_y), with k_x and k_y the numbers of PCs kept of X and Y, which are their
+        ranks if ``variance`` is 1. ``smaller_rank``: min(k_x, k_y).
     form : {"score", "angle"}
-        The quotient c, or arccos(c) in radians; ``angle`` needs ``power=1`` and ``normalizer=ranks``.
+        ``score`` is the quotient c. ``angle`` is arccos(c) in radians; it needs ``power=1`` and
+        ``normalizer=ranks``.
     variance : float, in (0, 1]
-        Below 1 (SVCCA) X and Y are each reduced to the smallest number of PCs whose share of the variance
-        exceeds this. The score jumps where that number changes.
+        If below 1 (SVCCA), X and Y are each reduced to the smallest number of PCs whose share of the variance
+        exceeds it. The score jumps where that number changes.
 
     Raises
     ------
@@ -186,12 +194,12 @@ class CCA(Measure):
     def __post_init__(self) -> None:
         checks.options(self, power=(1, 2))
         if self.form == "angle" and (self.power, self.normalizer) != (1, "ranks"):
-            raise InputError(f"{self.name}: form 'angle' needs power=1 and normalizer=ranks.")
+            raise InputError(f"{self.name}: form=angle needs power=1 and normalizer=ranks.")
         checks.at_least(self.variance, 0, f"variance of {self.name}", 1, strict=True)
 
     @property
     def facts(self) -> Facts:
-        """Invariant to invertible affine maps of X and of Y; truncated, to rotation, scale and offset."""
+        """Invariant to invertible affine maps; if variance < 1, to rotation, scale and offset only."""
         rho = "sum rho" if self.power == 1 else "sum rho^2"
         formula = f"{rho} / {_NORMALIZERS[self.normalizer]}"
         if self.form == "angle":
@@ -224,7 +232,7 @@ class CCA(Measure):
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Y with as many units as samples spans all samples, unless it is truncated."""
+        """Return a warning if Y has enough units to span all samples and ``variance`` is 1."""
         return None if self.variance < 1 else spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
@@ -255,7 +263,8 @@ class CCA(Measure):
 class PWCCA(Measure):
     """Projection-weighted CCA: correlations weighted by how strongly X projects on their canonical variates.
 
-    Not differentiable: where two correlations meet, their variates in X, and so the weights, jump.
+    The score has no gradient: where two correlations become equal, their canonical variates jump, and with
+    them the weights.
 
     References
     ----------
@@ -278,14 +287,14 @@ class PWCCA(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Y with as many units as samples spans all samples."""
+        """Return a warning if Y has enough units to span all samples."""
         return spans_all(samples, units, _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
-        Where several correlations are 1 (wide Y) or 0 (X of higher rank than Y) their variates are not
-        unique. The principal axes of X within their span are taken instead.
+        If several correlations are 1 (Y has many units) or 0 (X has a higher rank than Y), their canonical
+        variates are not unique. The principal axes of X in the space that they span are used instead.
         """
         X_basis = reference_basis(reference)
         units = X_basis.mT @ linalg.center(reference.responses)  # (K, p)
@@ -320,7 +329,7 @@ class PLSSingularValue(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and offset of X and of Y; proportional to the scale of both."""
+        """Invariant to rotation and offset of X and of Y; proportional to the scales of X and of Y."""
         return Facts(
             family="cca",
             formula="||X'Y||_* / ((n - 1) min(p, q))",

@@ -1,14 +1,14 @@
 """Crossnobis RDMs: distances between conditions, cross-validated over repeats so that noise adds no bias.
 
-The samples are repeats x conditions, one repeat after the other with the conditions in the same order. With
-z_i^A the whitened response to condition i in repeat A, M repeats and q units,
+The samples are repeats x conditions: one repeat after the other, each with the conditions in the same order.
+Let z_i^A be the whitened response to condition i in repeat A, M the number of repeats and q that of units:
 
     d_ij = 1 / (M (M - 1) q) sum_{A != B} (z_i^A - z_j^A)'(z_i^B - z_j^B)
          = (||t_i - t_j||^2 - sum_A ||z_i^A - z_j^A||^2) / (M (M - 1) q),    t_i = sum_A z_i^A,
 
-as sum_{A != B} a_A'a_B = ||sum_A a_A||^2 - sum_A ||a_A||^2. Its mean is 0 for conditions that differ by noise
-only, so it may be negative. The second line makes it a difference of two squared distances
-(:class:`Embedding`).
+because sum_{A != B} a_A'a_B = ||sum_A a_A||^2 - sum_A ||a_A||^2. For conditions that differ only by noise the
+mean of d_ij is 0, so d_ij may be negative. By the second line d_ij is a difference of two squared distances,
+as in an :class:`Embedding`.
 
 References
 ----------
@@ -37,7 +37,7 @@ NOISE: dict[Noise, str] = {
     "full": "S the covariance of the residuals",
     "ledoit_wolf": "S the covariance of the residuals, shrunk towards a multiple of I",
 }
-"""The covariance S that whitens the units; residuals are responses less the mean of their condition."""
+"""The covariance S that whitens the units. Residuals are responses less the mean of their condition."""
 
 INVARIANT: dict[Noise, frozenset[str]] = {
     "none": ROTATIONAL,
@@ -48,39 +48,42 @@ INVARIANT: dict[Noise, frozenset[str]] = {
 
 
 def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Embedding:
-    """Return the embedding of the conditions: coordinates t_i, and z_i^A of each repeat as negative ones.
+    """Return the embedding of the conditions.
+
+    The coordinates are t_i, followed by z_i^A of every repeat A as negative coordinates (see the module).
 
     Parameters
     ----------
     responses : Tensor, (..., n, q)
-        Not centered.
+        The responses before centering.
     repeats : int, >= 2, or None
-        M; None is refused, as the data alone do not tell repeats from conditions.
+        The number of repeats, M. None is refused, as the data do not tell how many repeats there are.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, see :data:`NOISE`.
     what : str
-        What errors call the responses.
+        The name of the responses in error messages.
 
     Returns
     -------
-    Embedding of (..., n / M, (M + 1) q)
+    Embedding
+        Its points are (..., n / M, (M + 1) q).
 
     Raises
     ------
     InputError
-        The samples are not a multiple of the repeats, there are fewer than 3 conditions, or the noise
-        covariance is singular.
+        ``repeats`` is None, the number of samples is not a multiple of it, there are fewer than 3
+        conditions, or the noise covariance is singular.
     """
     n, q = responses.shape[-2:]
     if repeats is None:
         raise InputError(
-            f"{what}: crossnobis distances need repeats of the conditions; give repeats=M if the {n} samples "
-            "are M repeats x conditions, one repeat after the other."
+            f"{what}: crossnobis distances need repeats of the conditions. If the {n} samples are M repeats "
+            "of the conditions, one repeat after the other, set repeats=M."
         )
     if n % repeats or n // repeats < 3:
         raise InputError(
-            f"{what} has {n} samples, which are not {repeats} repeats of at least 3 conditions, one repeat "
-            "after the other."
+            f"{what} has {n} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
+            f"{3 * repeats} samples (3 conditions)."
         )
     parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)  # (..., M, c, q)
     # Differences of conditions within a repeat do not depend on its mean, and are more accurate without it.
@@ -118,30 +121,30 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
         if bool(noiseless.any()):
             raise InputError(
                 f"{what}: unit {int(torch.nonzero(noiseless)[0, -1])} is the same in every repeat, so it has "
-                "no noise variance to divide by. Remove such units, or choose noise=ledoit_wolf or none."
+                "no noise variance. Remove such units, or choose noise=ledoit_wolf or noise=none."
             )
         return torch.diag_embed(spread / math.sqrt(freedom))
     if noise == "ledoit_wolf":
         triangle, info = torch.linalg.cholesky_ex(_shrunk(residuals) * (n / freedom), upper=True)
         if bool(info.any()):
             raise InputError(
-                f"{what}: the repeats differ too little for a noise covariance, even a shrunk one. "
+                f"{what}: the repeats differ too little to estimate a noise covariance, even with shrinkage. "
                 "Choose noise=none."
             )
         return triangle
     remedy = "Choose noise=ledoit_wolf or noise=diagonal, or fewer units."
     if q > freedom:
         raise InputError(
-            f"{what} has {q} units, but {freedom} degrees of freedom of the noise (samples less conditions), "
-            f"so the noise covariance is singular. {remedy}"
+            f"{what} has {q} units, more than the {freedom} degrees of freedom of the noise (samples less "
+            f"conditions), so the noise covariance is singular. {remedy}"
         )
     # With residuals E = Q R, E'E = R'R: the factor of S without forming S, which would square the condition.
     triangle = torch.linalg.qr(residuals)[1]
     dependent = dependent_unit(triangle, responses)
     if dependent is not None:
         raise InputError(
-            f"{what}: unit {dependent} has zero noise variance, or its noise is a linear combination of that "
-            f"of the units before it, so the noise covariance is singular. {remedy}"
+            f"{what}: the noise of unit {dependent} is zero or a linear combination of the noise of the "
+            f"units before it, so the noise covariance is singular. {remedy}"
         )
     return triangle / math.sqrt(freedom)
 

@@ -12,14 +12,14 @@ from simopt.errors import InputError
 
 @dataclass(frozen=True)
 class Folds:
-    """The division of samples into test folds; one fold of all samples means no cross-validation.
+    """The division of n samples into f test folds; a single fold of all samples means no cross-validation.
 
     Attributes
     ----------
     sizes : tuple of int, (f,)
-        Test samples of each fold.
+        The number of test samples of each fold.
     order : Tensor of int, (n,), or None
-        Indices of the samples, fold by fold; None if the samples are in this order already.
+        The indices of the samples, fold by fold; None if the samples are in this order already.
     """
 
     sizes: tuple[int, ...]
@@ -34,20 +34,22 @@ class Folds:
         Parameters
         ----------
         samples : int
+            The number of samples, n.
         folds : int or None
-            None: one fold of all samples, for both fit and score.
+            The number of folds. If it is None, the fit and the score both use all samples.
         conditions : int or None
-            A number of conditions keeps all time bins of a condition in one fold.
+            The number of conditions, if the folds shall keep all time bins of a condition together. If it is
+            None, the folds are contiguous samples.
         name : str
-            Of the measure, for errors.
+            The name of the measure in error messages.
         device : torch.device
-            Of the samples.
+            The device of the samples.
 
         Raises
         ------
         InputError
-            There are more folds than samples or conditions, or the samples are not a multiple of the
-            conditions.
+            There are more folds than samples or conditions, or the number of samples is not a multiple of
+            the number of conditions.
         """
         if folds is None:
             return cls((samples,))
@@ -55,7 +57,7 @@ class Folds:
         if folds > total:
             what = "samples" if conditions is None else "conditions"
             raise InputError(
-                f"{name}: {folds} folds of {total} {what}; choose at most as many folds as {what}."
+                f"{name}: {folds} folds of {total} {what} leave folds empty; choose at most {total} folds."
             )
         # As in scikit-learn's KFold: sizes differ by one at most, the larger folds first.
         counts = [total // folds + (k < total % folds) for k in range(folds)]
@@ -82,16 +84,16 @@ class Folds:
         return [sum(self.sizes) - (0 if self.whole else size) for size in self.sizes]
 
     def parts(self, samples: Tensor) -> tuple[Tensor, ...]:
-        """Return the test samples of each fold, f times (..., n_f, q), of all samples (..., n, q)."""
+        """Split samples (..., n, q) into the test samples of each fold: f tensors (..., n_k, q)."""
         ordered = samples if self.order is None else samples.index_select(-2, self.order)
         return torch.split(ordered, list(self.sizes), dim=-2)
 
     def train(self, parts: tuple[Tensor, ...], fold: int) -> Tensor:
-        """Return the train samples of a fold, (..., n - n_f, q), from the test samples of all folds."""
+        """Return the train samples, (..., n - n_k, q), of a fold, given the test samples of all folds."""
         if self.whole:
             return parts[0]
         return torch.cat([part for k, part in enumerate(parts) if k != fold], dim=-2)
 
     def train_sum(self, sums: Tensor) -> Tensor:
-        """Return the sums over the train samples of each fold, (..., f, q), from those over test samples."""
+        """Return sums over the train samples of each fold, (..., f, q), from sums over the test samples."""
         return sums if self.whole else sums.sum(dim=-2, keepdim=True) - sums

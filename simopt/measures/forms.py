@@ -1,4 +1,4 @@
-"""Forms of a score that is 1 at Y = X: the score itself, its square, or an angle made of its arccos."""
+"""Forms of a score that is 1 at Y = X: the score itself, its square, or an angle computed by arccos."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from simopt.typing import Form
 
 
 def apply(form: Form, score: Tensor) -> Tensor:
-    """Return a form of a score s, elementwise.
+    """Return the function of a score s that ``form`` names, for each element of ``score``.
 
-    ``score``: s; ``squared``: s^2; ``angular``: 1 - (2/pi) arccos s; ``angle``: arccos s, in radians;
-    ``angle_normalized``: (2/pi) arccos s. The two angles are distances: 0 at s = 1.
+    ``score`` is s; ``squared`` is s^2; ``angular`` is 1 - (2/pi) arccos s; ``angle`` is arccos s in radians;
+    ``angle_normalized`` is (2/pi) arccos s. The last two are distances, which are 0 at s = 1.
     """
     if form == "score":
         return score
@@ -29,7 +29,7 @@ def apply(form: Form, score: Tensor) -> Tensor:
 
 
 def wording(form: Form, formula: str) -> str:
-    """Return the formula of a form of the score with this formula."""
+    """Return the formula of a form of a score, given the formula of the score itself."""
     return {
         "score": formula,
         "squared": f"({formula})^2",
@@ -40,7 +40,7 @@ def wording(form: Form, formula: str) -> str:
 
 
 def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
-    """Return the facts that depend on the form of a score in [low, 1]: range, value at Y = X, direction."""
+    """Return range, value at Y = X and direction, as in Facts, for a form of a score in [low, 1]."""
     widest = math.acos(max(low, -1))  # the largest angle, of the lowest score; R2 may be below -1
     ends = {
         "score": (low, 1.0),

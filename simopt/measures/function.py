@@ -17,15 +17,16 @@ from simopt.measures.moments import Reference
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionMeasure(Measure):
-    """A measure made of a function.
+    """A measure made of a user's own function of X and Y.
 
-    Its range and invariances are unknown. It can be optimized if the value it returns has a gradient.
+    The range and invariances of the score are unknown. The measure can be optimized if the value that the
+    function returns has a gradient.
 
     Parameters
     ----------
     function : callable
-        Takes tensors X (n, p) and Y (n, q) and returns a number or a tensor of one element. It is called once
-        for each Y of a batch.
+        A function of two tensors, X (n, p) and Y (n, q), that returns a number or a tensor of one element. It
+        is called once for each Y of a batch.
     options : mapping
         Keyword arguments of the function.
     """
@@ -35,7 +36,7 @@ class FunctionMeasure(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Nothing is assumed except that larger is closer."""
+        """Nothing is assumed about the function, except that larger scores are closer."""
         return Facts(
             family="your own",
             formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
@@ -50,12 +51,18 @@ class FunctionMeasure(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the function, called for each Y of a batch."""
+        """Return the score as a function of the moments; it calls the user's function for each Y of a batch.
+
+        Raises
+        ------
+        InputError
+            The user's function cannot be called with X, Y and the options.
+        """
         try:
             inspect.signature(self.function).bind(reference.responses, reference.responses, **self.options)
         except TypeError as error:
             raise InputError(
-                f"{self.facts.formula} cannot be called with X and Y ({error}); name a function of both."
+                f"{self.facts.formula} cannot be called with X and Y ({error}); give a function of X and Y."
             ) from error
         except ValueError:  # a builtin may have no signature
             pass
@@ -67,7 +74,7 @@ class FunctionMeasure(Measure):
             # A tensor keeps its gradient; a plain number becomes a tensor without one.
             score = torch.as_tensor(value, dtype=Y.dtype, device=Y.device)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{self.name} returned a {type(value).__name__}; expected a number.") from error
+            raise InputError(f"{self.name} returned a {type(value).__name__}; return a number.") from error
         if score.numel() != 1:
-            raise InputError(f"{self.name} returned shape {tuple(score.shape)}; expected one number.")
+            raise InputError(f"{self.name} returned shape {tuple(score.shape)}; return one number.")
         return score.reshape(())

@@ -1,7 +1,7 @@
 """Geometric comparisons: distances between samples, statistics of their location, and the space they span.
 
-Distances between samples are accurate also if the responses have a large mean (:mod:`simopt.pairwise`). Where
-a norm or distance is 0 it has no derivative; its gradient is then 0.
+Distances between samples are accurate even if the responses have a large mean (:mod:`simopt.pairwise`). A
+norm or distance of 0 has no derivative; its gradient is set to 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ROTATION = frozenset({"permutation", "orthogonal"})
 
 
 def directions(rows: Tensor) -> Tensor:
-    """Return A (..., n, p) with every row scaled to length 1; a row of zeros stays zero, with gradient 0."""
+    """Scale every row of A (..., n, p) to length 1; a row of zeros stays zero and has the gradient 0."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     # Both torch.where are needed: 0 / 0 in the branch that is not taken would still make the gradient NaN.
     zero = length == 0
@@ -33,9 +33,9 @@ def directions(rows: Tensor) -> Tensor:
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """Return the spectral norm, the largest absolute eigenvalue, (...), of symmetric A (..., n, n).
+    """Return the largest absolute eigenvalue, (...), of a symmetric matrix A (..., n, n): its spectral norm.
 
-    With v its unit eigenvector the gradient is sign(v'Av) vv', wherever the eigenvalue is simple.
+    If this eigenvalue is simple, with unit eigenvector v, the gradient is sign(v'Av) vv'.
 
     Raises
     ------
@@ -47,19 +47,22 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
 
 def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
-    """Return the distance correlation sqrt(<A, B> / (||A|| ||B||)), (...), of double-centered distances A, B.
+    """Return the distance correlation sqrt(<A, B> / (||A|| ||B||)) of X and Y.
+
+    A and B are the double-centered distance matrices of X and of Y.
 
     Parameters
     ----------
     x : Tensor, (n, n)
-        A / ||A||, of the distances of X.
+        A / ||A||.
     distances_y : Tensor, (..., n, n)
-        Distances of Y, not centered.
+        The distances between the samples of Y, before they are double-centered.
 
     Returns
     -------
     Tensor, (...)
-        In [0, 1], not corrected for bias. At 0 the gradient is 0. NaN if Y is constant.
+        The distance correlation, in [0, 1], not corrected for bias. Where it is 0 its gradient is set to 0.
+        It is NaN if Y is constant.
 
     References
     ----------
@@ -72,7 +75,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 
 def uniformity(responses: Tensor) -> Tensor:
-    """Return log mean_ij exp(-2 ||a_i - a_j||^2), (...), over all n^2 pairs, also i = j.
+    """Return log mean_ij exp(-2 ||a_i - a_j||^2), (...), over all n^2 pairs of samples, i = j included.
 
     References
     ----------
@@ -84,7 +87,10 @@ def uniformity(responses: Tensor) -> Tensor:
 
 
 def mean_sample(responses: Tensor) -> Tensor:
-    """Return the mean over samples, (..., 1, p); exactly 0, with gradient 0, if it is 0 to rounding."""
+    """Return the mean over samples, (..., 1, p).
+
+    A mean of the size of rounding errors is set to exactly 0, and so is its gradient.
+    """
     # The mean of centered responses is rounding, so its length and direction would be arbitrary.
     mean = responses.mean(dim=-2, keepdim=True)
     rounding = 8 * torch.finfo(mean.dtype).eps * responses.detach().abs().amax(dim=(-2, -1), keepdim=True)
@@ -92,14 +98,14 @@ def mean_sample(responses: Tensor) -> Tensor:
 
 
 def magnitude(responses: Tensor) -> Tensor:
-    """Return the length of the mean sample, (...); at length 0 the gradient is 0."""
+    """Return the length of the mean over samples, (...); at length 0 the gradient is set to 0."""
     return torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
 
 
 def concentricity(responses: Tensor) -> Tensor:
     """Return the mean cosine between the samples and their mean, (...).
 
-    If the mean is 0 it is undefined; it and its gradient are then 0.
+    If the mean of the samples is 0 the cosine is undefined; the result and its gradient are then set to 0.
     """
     cosines = (directions(responses) * directions(mean_sample(responses))).sum(dim=-1)
     return cosines.mean(dim=-1)
@@ -125,10 +131,10 @@ def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -
 
 @with_gradient(_polar_gradient)
 def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
-    """Return U V', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
+    """Return the polar factor U V', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
 
-    The gradient is exact at constant rank. It divides by sums s_i + s_j of nonzero singular values only, so
-    equal ones need no special case.
+    The gradient is exact as long as the rank does not change. It divides only by sums s_i + s_j of nonzero
+    singular values, so equal singular values need no special case.
 
     Raises
     ------
@@ -149,13 +155,14 @@ class DistanceMatrices(Measure):
     Parameters
     ----------
     comparison : {"spectral", "pairs", "correlation"}
-        ``spectral``: the spectral norm of the difference of the two (n, n) distance matrices; ``pairs``: the
-        Euclidean norm of their difference over pairs of samples; ``correlation``: the distance correlation.
+        ``spectral``: the spectral norm of the difference of the two (n, n) distance matrices. ``pairs``: the
+        Euclidean norm of their difference, over all pairs of samples. ``correlation``: the distance
+        correlation.
 
     Raises
     ------
     InputError
-        The comparison is none of these.
+        The comparison has another name.
 
     References
     ----------
@@ -171,7 +178,7 @@ class DistanceMatrices(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric, invariant to rotation and offset; the correlation also to scale."""
+        """Symmetric; invariant to rotation and offset. ``correlation`` is also invariant to scale."""
         if self.comparison == "correlation":
             return Facts(
                 family="geometry",
@@ -212,12 +219,12 @@ class StatisticDifference(Measure):
     Parameters
     ----------
     statistic : {"uniformity", "magnitude", "concentricity"}
-        How evenly the samples are spread; the length of their mean; or their mean cosine with it.
+        How evenly the samples are spread; the length of their mean; or their mean cosine with their mean.
 
     Raises
     ------
     InputError
-        The statistic is none of these.
+        The statistic has another name.
 
     References
     ----------
@@ -232,7 +239,7 @@ class StatisticDifference(Measure):
 
     @property
     def facts(self) -> Facts:
-        """A distance of two numbers: it is 0 for many Y other than X."""
+        """The difference of two numbers, which is 0 for many Y other than X."""
         invariant = {"uniformity": {"translation"}, "magnitude": (), "concentricity": {"isotropic_scaling"}}
         pairs = self.statistic == "uniformity"
         return Facts(
@@ -276,7 +283,7 @@ class EigenspaceOverlap(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Y with as many units as samples spans all samples."""
+        """Return a warning if Y has as many units as samples, and so spans all samples."""
         if units >= samples:
             return (
                 f"{units} units span all {samples} samples, so the overlap is the rank of X divided by the "
@@ -285,11 +292,11 @@ class EigenspaceOverlap(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Compute a basis of X, and return the score as a function of the moments.
+        """Compute a basis U of X, and return the score as a function of the moments.
 
-        ||U'V||_F^2 = ||U||_F^2 - ||U - Y B||_F^2, with B the least-squares fit of U from Y: the part of U
-        within span Y. As B minimizes the residual, the gradient is that at fixed B, exact at constant rank of
-        Y.
+        With V a basis of Y and B the least-squares fit of U from Y, the score is computed from ||U'V||_F^2 =
+        ||U||_F^2 - ||U - Y B||_F^2. As B minimizes the residual, the gradient is the gradient at fixed B. It
+        is exact as long as the rank of Y does not change.
         """
         basis = linalg.column_space(reference.responses)  # U (n, min(n, p)), zero columns beyond the rank
         rank, width = basis.square().sum(), reference.responses.shape[-1]
@@ -327,8 +334,8 @@ class AlignedCosine(Measure):
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
-        The best rotation is U V' of X'Y = U S V'. If X or Y has fewer units it is padded with zero columns;
-        then Q keeps the length of x_i, so the cosine needs the direction of x_i only.
+        The best rotation is Q = U V', with X'Y = U S V'. The dataset with fewer units is padded with zero
+        columns. Then Q keeps the length of x_i, so the cosine depends on the direction of x_i only.
         """
         x = reference.responses
         rows = directions(x)

@@ -1,4 +1,4 @@
-"""GULP: how much the predictions of ridge regressions from X and from Y differ, over all targets."""
+"""GULP: how much ridge regressions from X and from Y differ in their predictions, over all targets."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ def _hat_gradient(
 
 @with_gradient(_hat_gradient)
 def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
-    """Return ||H_x - H||_F^2 of two ridge hat matrices, H = A (A'A + lambda I)^-1 A', (...).
+    """Return the squared distance ||H_x - H||_F^2, (...), of the ridge hat matrices of X and of A.
 
-    The gradient 4 (I - H) (H - H_x) A (A'A + lambda I)^-1 contains no difference of singular values.
+    H = A (A'A + lambda I)^-1 A' maps targets to their predictions from A; H_x is the same for X. The gradient
+    4 (I - H) (H - H_x) A (A'A + lambda I)^-1 contains no difference of singular values.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     X_basis : Tensor, (n, k)
-        Orthonormal eigenvectors of H_x.
+        The orthonormal eigenvectors of H_x.
     X_shrunk : Tensor, (k,)
-        Eigenvalues of H_x.
+        The eigenvalues of H_x.
     penalty : float, > 0, lambda
     """
     # ||H_x||^2 + ||H||^2 - 2 <H_x, H>, where <H_x, H> = sum_ij h_i (u_i'v_j)^2 k_j over both eigenbases.
@@ -60,7 +61,8 @@ class GULP(Measure):
     Parameters
     ----------
     penalty : float, >= 0
-        lambda of the ridge regressions, in units of the total variance. 0 compares the column spaces only.
+        lambda of the ridge regressions, in units of the total variance. At 0 only the column spaces of X and
+        Y are compared.
 
     Raises
     ------
@@ -79,7 +81,7 @@ class GULP(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation, scale and offset of X and of Y; without a penalty to affine maps."""
+        """Invariant to rotation, scale and offset of X and of Y; without a penalty also to affine maps."""
         invariant = ROTATIONAL if self.penalty > 0 else AFFINE
         relation = "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
         if self.penalty == 0:
@@ -95,7 +97,7 @@ class GULP(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Y with as many units as samples spans all samples; without a penalty it predicts every target."""
+        """Return a warning if the penalty is 0 and Y spans all samples: Y then predicts every target."""
         same = "the distance is rank Y - rank X whatever Y is."
         return None if self.penalty > 0 else spans_all(samples, units, same)
 

@@ -1,7 +1,8 @@
 """Comparisons of kernel matrices: CKA with three estimators, and the normalized Bures similarity (NBS).
 
-With linear kernels K = X X' and L = Y Y' both are functions of the small matrices F'Y (K, q) and Y'Y (q, q)
-and of the norms of the samples, so no (n, n) matrix is formed. Other kernels need one.
+With the linear kernels K = X X' and L = Y Y', both scores are functions of the small matrices F'Y and Y'Y and
+of the norms of the samples, so no (n, n) matrix is formed. F are the PC scores of X, see
+:mod:`simopt.measures.moments`. Other kernels need (n, n) matrices.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ _SOURCES = {
 
 
 def cosine(moments: Moments) -> Tensor:
-    """Return linear CKA, the cosine of the centered linear kernels K and L, (...).
+    """Return linear CKA, a tensor of shape (...): the cosine of the centered linear kernels K and L.
 
-    <K, L> / (||K||_F ||L||_F) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), with F the PC scores of X. NaN if Y is
-    constant.
+    <K, L> / (||K||_F ||L||_F) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), with F the PC scores of X. The score is
+    NaN if Y is constant.
 
     References
     ----------
@@ -52,10 +53,10 @@ def cosine(moments: Moments) -> Tensor:
 
 
 def bures(moments: Moments) -> Tensor:
-    """Return NBS, the fidelity of the centered linear kernels divided by the root of their traces, (...).
+    """Return the normalized Bures similarity (NBS), a tensor of shape (...), of linear kernels K and L.
 
-    tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F, with F the PC scores of X, ||F||_F = 1.
-    NaN if Y is constant.
+    With centered X and Y and the PC scores F of X, ||F||_F = 1, it is
+    tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F. The score is NaN if Y is constant.
 
     References
     ----------
@@ -102,16 +103,17 @@ class _Kernel:
 
 
 def debiased(inner: Tensor, K_sums: Tensor, L_sums: Tensor) -> Tensor:
-    """Return n (n - 3) times the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals.
+    """Return n (n - 3) times the unbiased HSIC, a tensor of shape (...), of two kernels K and L.
 
-    It is tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
+    K and L, both (..., n, n), must have zero diagonals. The result is
+    tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
 
     Parameters
     ----------
     inner : Tensor, (...)
         tr KL.
     K_sums, L_sums : Tensor, (..., n)
-        K'1, the sums of the columns of K, and L 1, those of the rows of L.
+        The column sums K'1 of K, and the row sums L 1 of L.
 
     References
     ----------
@@ -124,26 +126,28 @@ def debiased(inner: Tensor, K_sums: Tensor, L_sums: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSimilarity(Measure):
-    """A comparison of kernels of X and Y.
+    """The similarity of two kernel matrices, K of X and L of Y.
 
     Parameters
     ----------
     comparison : {"cosine", "bures"}
-        ``bures`` requires linear kernels and the biased estimator.
+        ``cosine`` is CKA. ``bures`` is NBS; it requires linear kernels and the biased estimator.
     estimator : {"biased", "debiased", "zero_diagonal"}
         ``biased`` centers the kernels. ``zero_diagonal`` centers them and sets their diagonals to zero.
-        ``debiased`` sets the diagonals of the uncentered kernels to zero and corrects for the mean; it may be
-        negative.
+        ``debiased`` sets the diagonals of the uncentered kernels to zero and corrects for the mean; the score
+        may then be negative.
     kernel : {"linear", "rbf", "polynomial"}
-        ``rbf``: exp(-d^2 / (2 s^2)); ``polynomial``: (<x, x'> / units + offset)^degree of centered samples.
+        ``rbf`` is exp(-d^2 / (2 s^2)), with d the distance of two samples and s the bandwidth. ``polynomial``
+        is (<x, x'> / units + offset)^degree of two centered samples x and x'.
     bandwidth : {"median", "median_nonzero", "fixed"}
-        Of ``rbf``. ``fixed``: s is ``scale``. Otherwise s^2 is ``scale``^2 times the median squared distance,
-        of X and of Y separately, among all n^2 pairs (``median``) or those of two samples
-        (``median_nonzero``).
+        How the bandwidth s of ``rbf`` is chosen. ``fixed``: s is ``scale``. ``median``: s^2 is ``scale``^2
+        times the median of all n^2 squared distances, for X and for Y separately. ``median_nonzero`` is the
+        same without the distance of each sample from itself.
     scale : float, > 0
     degree : int, 1 to 1000
     offset : float, >= 0
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
+        The function of the score s that is returned, see :func:`simopt.measures.forms.apply`.
 
     Raises
     ------
@@ -178,7 +182,7 @@ class KernelSimilarity(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; invariant to rotation, offset and, unless the bandwidth is fixed, scale."""
+        """Symmetric; invariant to rotation and offset, and to scale unless the kernel fixes a scale."""
         fixed = self.kernel == "polynomial" or (self.kernel == "rbf" and self.bandwidth == "fixed")
         invariant = ROTATIONAL - {"isotropic_scaling"} if fixed else ROTATIONAL
         return Facts(
@@ -222,7 +226,7 @@ class KernelSimilarity(Measure):
         Raises
         ------
         InputError
-            There are fewer than 4 samples, for the debiased estimator.
+            The estimator is debiased, and there are fewer than 4 samples.
         """
         if self._plain:
             score = bures if self.comparison == "bures" else cosine
@@ -260,14 +264,16 @@ class KernelSimilarity(Measure):
 
 
 def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:
-    """Return the median, (...), of symmetric dissimilarities (..., n, n) with zero diagonal.
+    """Return the median, a tensor of shape (...), of the squared distances between samples.
+
+    For an even number of entries the median is the mean of the two middle entries.
 
     Parameters
     ----------
     squared : Tensor, (..., n, n)
+        Squared distances: symmetric, with a zero diagonal.
     diagonal : bool
-        Whether the n zeros of the diagonal count: the median of all n^2 entries, or of those off the
-        diagonal. For an even number of entries it is the mean of the two middle ones.
+        Whether the n zeros of the diagonal count as entries.
     """
     # Only the upper triangle is sorted. Among all entries the n zeros come first, then each pair (i, j)
     # twice, so the entry of rank k is the pair of rank (k - n) // 2. The values are then read off

@@ -1,8 +1,9 @@
 """Matching of units: pair the columns of X and of Y, and measure how similar the pairs are.
 
-Every score here is an optimum over plans W (p, q) that pair columns. By the envelope theorem its gradient is
-that at the optimal plan, held fixed, wherever that plan is unique. At a tie of several plans the gradient of
-one of them is still a direction along which the score improves.
+Every score here is an optimum over plans: matrices W (p, q) whose entry W_ij is the weight of the pair of
+unit i of X and unit j of Y. If the optimal plan is unique, the gradient of the score is the gradient with W
+held fixed (envelope theorem). If several plans are optimal, the gradient for one of them still improves the
+score. The gain of a pair is its similarity, for instance x_i'y_j.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ _INVARIANCES = {
     "unit": UNITWISE,
 }
 _SMALL_ASSIGNMENT = 200
-"""Transport problems are solved as an assignment of up to this many copies of units, or 4 times the units."""
+"""Transport is solved as an assignment if this takes at most so many copies of units, or 4 per unit."""
 
 
 def one_to_one(gain: FloatArray) -> FloatArray:
-    """Return the assignment of largest total gain (p, q): a 0/1 matrix of min(p, q) pairs of units."""
+    """Return the one-to-one plan of largest total gain, a 0/1 matrix of shape (p, q) with min(p, q) ones."""
     from scipy.optimize import linear_sum_assignment
 
     plan = np.zeros_like(gain)
@@ -60,12 +61,12 @@ def one_to_one(gain: FloatArray) -> FloatArray:
 
 
 def transport(gain: FloatArray) -> FloatArray:
-    """Return W >= 0 with row sums 1/p and column sums 1/q that maximizes sum W_ij gain_ij, gain (p, q).
+    """Return the plan W >= 0, (p, q), with row sums 1/p and column sums 1/q that maximizes sum W_ij gain_ij.
 
-    With m the least common multiple of p and q, m W has row sums m/p and column sums m/q, which are integers.
-    So some optimal m W has integer entries. If m is small it is an assignment of m/p copies of each row to
-    m/q copies of each column (p = q: one to one). Otherwise it is a linear program, whose vertices are
-    integer.
+    Let m be the least common multiple of p and q. The row sums m/p and column sums m/q of m W are integers,
+    so some optimal m W has integer entries. If m is small, m W is found as an assignment of m/p copies of
+    each row to m/q copies of each column; if p = q this is one to one. Otherwise m W is found by a linear
+    program, whose vertices are integer.
 
     Raises
     ------
@@ -111,7 +112,11 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
 
 
 def many_to_one(gain: FloatArray) -> FloatArray:
-    """Return W with sum 1, such that sum W_ij gain_ij is the mean of the mean row and mean column maximum."""
+    """Return the plan W, (p, q), that matches each row with its best column and vice versa.
+
+    Rows and columns have half of the weight each: sum W_ij gain_ij is the mean of two means, that of the row
+    maxima and that of the column maxima.
+    """
     rows, columns = gain.shape
     plan = np.zeros_like(gain)
     # Half of the weight for the best column of each row, half for the best row of each column.
@@ -124,12 +129,14 @@ _SOLVERS = {solve.__name__: solve for solve in (one_to_one, transport, many_to_o
 
 
 def best_plan(gain: Tensor, plan: Plan) -> Tensor:
-    """Return the plan of largest total gain, (..., p, q), for each gain (..., p, q); without a gradient.
+    """Return the plan of largest total gain, (..., p, q), for each matrix of gains (..., p, q).
+
+    The plan has no gradient.
 
     Raises
     ------
     NumericalError
-        The gain holds NaN or infinite values.
+        A gain is NaN or infinite.
     """
     # scipy solves it on the CPU: on an accelerator every score waits for this copy.
     gains = gain.detach().cpu().double().numpy()
@@ -141,11 +148,11 @@ def best_plan(gain: Tensor, plan: Plan) -> Tensor:
 
 
 def unit_columns(matrix: Tensor) -> Tensor:
-    """Return A (..., n, q), centered, with every column scaled to norm 1; a constant column becomes 0.
+    """Center A (..., n, q) and scale every column to norm 1; a constant column becomes 0.
 
-    A column is constant if it varies by rounding only. Its direction then has no derivative. Its gradient is
-    set to that of the column divided by the largest norm of all columns, so that a step along it moves the
-    column from 0 towards the unit that it is matched with.
+    A column counts as constant if it varies by rounding errors only. Its direction then has no derivative.
+    The gradient is set to that of the column divided by the largest norm of all columns, so that a step along
+    the gradient moves the column from 0 towards the unit that it is matched with.
     """
     centered = linalg.center(matrix)
     # Centering a constant column leaves a few eps of its norm.
@@ -161,7 +168,9 @@ def unit_columns(matrix: Tensor) -> Tensor:
 
 
 def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> Tensor:
-    """Return sqrt(sum W_ij ||x_i - y_j||^2), (...), of columns x_i and y_j; at 0 the gradient is 0.
+    """Return sqrt(sum W_ij ||x_i - y_j||^2), (...), with the columns x_i and y_j of two datasets.
+
+    Where this distance is 0, its gradient is set to 0.
 
     Parameters
     ----------
@@ -169,7 +178,7 @@ def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> T
     y : Tensor, (..., n, q)
     plan : Tensor, (..., p, q), W
     count_unmatched : bool
-        Add the squared norm of every column that a one-to-one plan leaves unmatched, as if matched to zero.
+        Whether columns that a one-to-one plan leaves unmatched count as matched to a column of zeros.
     """
     apart = torch.cdist(x.mT.expand(*y.shape[:-2], -1, -1), y.mT, compute_mode="donot_use_mm_for_euclid_dist")
     squared = (plan * apart.square()).sum(dim=(-2, -1))  # apart is (..., p, q)
@@ -187,17 +196,19 @@ class Matching(Measure):
     Parameters
     ----------
     plan : {"one_to_one", "transport", "many_to_one"}
-        An assignment; optimal transport between uniform weights; or each unit of X to its best unit of Y and
-        each unit of Y to its best unit of X.
+        How units are matched. ``one_to_one``: in pairs. ``transport``: by optimal transport between uniform
+        weights. ``many_to_one``: each unit of X with its best unit of Y, and each unit of Y with its best
+        unit of X.
     columns : {"raw", "centered", "unit"}
-        Match the columns as they are, centered, or centered and scaled to norm 1.
+        Whether the columns are used as they are, centered, or centered and scaled to norm 1.
     comparison : {"euclidean", "angle", "correlation"}
-        A distance, an angle in radians, or the mean correlation of matched units.
+        The score: a distance, an angle in radians, or the mean correlation of matched units.
 
     Raises
     ------
     InputError
-        An option is none of these; or ``correlation`` or ``many_to_one`` is used without unit columns.
+        An option has another value than those listed; or ``columns`` is not ``unit``, although
+        ``correlation`` or ``many_to_one`` requires it.
 
     References
     ----------
@@ -214,7 +225,7 @@ class Matching(Measure):
         checks.options(self)
         if self.columns != "unit" and (self.comparison == "correlation" or self.plan == "many_to_one"):
             what = "a correlation" if self.comparison == "correlation" else "a many_to_one plan"
-            raise InputError(f"columns of {self.name} is {self.columns!r}; {what} requires columns='unit'.")
+            raise InputError(f"columns of {self.name} is {self.columns!r}, but {what} needs columns=unit.")
 
     @property
     def facts(self) -> Facts:
@@ -269,21 +280,22 @@ class Matching(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class PairwiseMatching(Measure):
-    """The held-out correlation of each unit of Y with the unit of X that is best on the train samples.
+    """The held-out correlation of each unit of Y with its best match among the units of X.
 
-    Not differentiable: the score jumps where the best unit changes, as its correlation on held-out samples
-    differs.
+    The best match is chosen on the train samples. The score has no gradient: it jumps where the choice
+    changes.
 
     Parameters
     ----------
     folds : int, >= 2
+        The number of folds.
     seed : int, 0 to 2^32 - 1
-        Of the shuffle that makes the folds.
+        The seed of the shuffle that makes the folds.
 
     Raises
     ------
     InputError
-        An option is out of range, or a fold would hold fewer than 2 samples.
+        An option is out of range. :meth:`bind` raises it if a fold would hold fewer than 2 samples.
 
     References
     ----------
@@ -313,14 +325,14 @@ class PairwiseMatching(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Make the folds, and return the score as a function of the moments."""
+        """Divide the samples into folds, and return the score as a function of the moments."""
         from sklearn.model_selection import KFold
 
         samples = reference.samples
         if samples < 2 * self.folds:
             raise InputError(
                 f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one sample, "
-                f"which has no correlation; use at most {samples // 2} folds."
+                f"which has no correlation; choose at most {samples // 2} folds."
             )
         device = reference.responses.device
         splitter = KFold(self.folds, shuffle=True, random_state=self.seed).split(np.empty((samples, 1)))

@@ -1,8 +1,8 @@
 """The products of X and Y that linear measures depend on, computed once and shared.
 
-With F (n, K) the PC scores of X, most linear measures are functions of F'Y (K, q) and Y'Y (q, q). A score,
-the captured variance and all tracked scores of one Y read them from one :class:`Moments`. No (n, n) matrix is
-formed unless Y has more units than samples.
+Let F (n, K) be the PC scores of X. Most linear measures are functions of F'Y (K, q) and Y'Y (q, q). One
+:class:`Moments` object computes these products once, for the score, the captured variance and all tracked
+scores of one Y. No (n, n) matrix is formed unless Y has more units than samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from simopt.typing import FloatArray, Responses
 
 
 def from_array(array: FloatArray) -> Tensor:
-    """Return a tensor of an array, without a copy if torch can share the memory."""
+    """Return an array as a tensor, without a copy if torch can share the memory."""
     # torch shares neither read-only memory nor negative strides (a reversed array).
     shared = array.flags.writeable and all(stride >= 0 for stride in array.strides)
     return torch.from_numpy(array if shared else array.copy())
@@ -37,13 +37,13 @@ class Reference:
     responses : Tensor, (n, p)
         X as it was passed, not centered.
     scores : Tensor, (n, K)
-        F = U S / ||X||_F of the centered X = U S V': orthogonal columns, descending, one for each PC of
-        nonzero variance, ||F||_F = 1. As X X' = ||X||^2 F F', F replaces X in every measure that is
-        invariant to rotations and scale of X.
+        The PC scores F = U S / ||X||_F of the centered X = U S V', so that ||F||_F = 1. Each PC of nonzero
+        variance has one column, and PCs of larger variance come first. As X X' = ||X||_F^2 F F', F can
+        replace X in every measure that is invariant to rotations and scale of X.
     variance_ratio : Tensor, (K,)
-        p_i = lambda_i / sum lambda, the explained variance ratio of each PC; also F'F = diag(p).
+        The explained variance ratio p_i = lambda_i / sum lambda of each PC. F'F = diag(p).
     norm : float
-        ||X||_F of the centered responses: ``norm * scores`` has their scale.
+        ||X||_F of the centered responses; ``norm * scores`` has the scale of X.
     """
 
     responses: Tensor
@@ -59,20 +59,21 @@ class Reference:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Reference:
-        """Return the reference of responses X (samples, units), decomposed in float64.
+        """Decompose responses X (samples, units) into principal components in float64.
 
         Parameters
         ----------
         X : array, tensor or Dataset, or a Reference, which is returned unchanged
         dtype : torch.dtype, optional
-            In which the tensors are kept. None keeps float32 or float64 of X, and takes float64 for others.
+            The dtype of the tensors that are returned. If it is None, they are float32 for X in float32, and
+            float64 for all others.
         device : torch.device or str, optional
-            None keeps the device of a tensor X.
+            The device of the tensors. If it is None, they stay on the device of X.
 
         Raises
         ------
         InputError
-            X is not a finite 2-D numeric array of at least 3 samples, or it is constant.
+            X is not numeric, not 2-D, not finite or constant, or it has fewer than 3 samples.
         """
         if isinstance(X, Reference):
             return X
@@ -83,8 +84,8 @@ class Reference:
         array = checks.responses(X)
         if array.ndim != 2:
             raise InputError(
-                f"X has shape {array.shape}; a measure takes (samples, units): "
-                "reshape (time, condition, unit) to (time * condition, unit) first."
+                f"X has shape {array.shape}, but a measure needs (samples, units). "
+                "Reshape (time, condition, unit) to (time * condition, unit) first."
             )
         checks.varying(array)
         if dtype is None:
@@ -99,7 +100,7 @@ class Reference:
         )
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:
-        """Return the reference in another dtype or on another device; what was float32 keeps its accuracy."""
+        """Return the reference in another dtype or on another device; float32 becomes no more accurate."""
         if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
             return self
         tensors = ("responses", "scores", "variance_ratio")
@@ -107,7 +108,7 @@ class Reference:
 
     @property
     def factor(self) -> Tensor:
-        """U S of the centered X = U S V', (n, K): ``scores`` at the scale of X; factor factor' = X X'."""
+        """A = U S, (n, K), of the centered X = U S V': ``scores`` at the scale of X, with A A' = X X'."""
         return self.norm * self.scores
 
     @property
@@ -117,13 +118,14 @@ class Reference:
 
 
 class Moments:
-    """The products of one Y, or a batch of them, with itself and with X, computed when first used.
+    """The products of one Y, or of a batch, with itself and with X; each is computed when first used.
 
     Parameters
     ----------
     reference : Reference
+        X and its PC scores F.
     Y : Tensor, (..., n, q)
-        Of the dtype and device of ``reference``.
+        It must have the dtype and device of ``reference``.
     """
 
     def __init__(self, reference: Reference, Y: Tensor) -> None:
@@ -137,18 +139,18 @@ class Moments:
 
     @property
     def centred(self) -> Tensor:
-        """The former name of :attr:`centered`, for one release."""
+        """The same as :attr:`centered`, whose former name this is; the next release will drop it."""
         warn_renamed("moments.centred", "moments.centered")
         return self.centered
 
     @cached_property
     def products(self) -> tuple[Tensor, Tensor]:
-        """F'Y (..., K, q) and Y'Y (..., q, q) of the centered Y, with one fused gradient."""
+        """F'Y (..., K, q) and Y'Y (..., q, q) of the centered Y, with one common backward pass."""
         return linalg.products(self.Y, self.reference.scores)
 
     @cached_property
     def cross(self) -> Tensor:
-        """F'Y, (..., K, q); read from a larger product if that is known already."""
+        """F'Y, (..., K, q), read from :attr:`products` or :attr:`cross_and_total` if these are computed."""
         # It is read from a pair that is there already; no pair is computed for one of its halves only.
         if "products" in self.__dict__:
             return self.products[0]
@@ -163,26 +165,26 @@ class Moments:
 
     @cached_property
     def kernel(self) -> Tensor:
-        """YY' of the centered Y, (..., n, n): smaller than Y'Y if there are more units than samples."""
+        """YY' of the centered Y, (..., n, n). It is smaller than Y'Y if Y has more units than samples."""
         return linalg.gram(self.centered.mT)
 
     @cached_property
     def cross_and_total(self) -> tuple[Tensor, Tensor]:
-        """F'Y and ||Y||_F^2, with one fused gradient for measures that need these two only."""
+        """F'Y and ||Y||_F^2 with one common backward pass, for measures that need these two only."""
         if "products" in self.__dict__:
             return self.cross, self.total
         return linalg.cross_and_total(self.Y, self.reference.scores)
 
     @cached_property
     def nuclear(self) -> Tensor:
-        """||F'Y||_*, (...)."""
+        """The nuclear norm ||F'Y||_*, (...)."""
         return linalg.nuclear_norm(self.cross_and_total[0])
 
     @cached_property
     def explained(self) -> tuple[Tensor, Tensor]:
         """The diagonal of F'Y (Y'Y)^-1 Y'F, (..., K), and the condition number of Y'Y, (...).
 
-        Entry k is the sum of squares of PC k that a regression on Y explains.
+        Entry k of the diagonal is the sum of squares of PC k that a regression on Y explains.
         """
         # F'Y is not computed twice if another measure of the same Y has asked for it.
         cross_is_known = "cross_and_total" in self.__dict__
@@ -191,7 +193,7 @@ class Moments:
 
     @property
     def cross_and_small(self) -> tuple[Tensor, Tensor]:
-        """F'Y, and the smaller of Y'Y and YY': both have the same nonzero eigenvalues, so trace and norm."""
+        """F'Y, and the smaller of Y'Y and YY', which have the same nonzero eigenvalues, trace and norm."""
         if self.Y.shape[-1] <= self.Y.shape[-2]:
             return self.products
         return self.cross, self.kernel
@@ -210,7 +212,7 @@ class Moments:
 
     @classmethod
     def joined(cls, parts: Sequence[Moments], Y: Tensor) -> Moments:
-        """Return the moments of Y (R, n, q) from the moments of its parts along R, without the large ones."""
+        """Join the moments of parts of a batch Y (R, n, q), split along R; the largest are computed anew."""
         if len(parts) == 1:
             return parts[0]
         whole = cls(parts[0].reference, Y.detach())
@@ -223,7 +225,7 @@ class Moments:
 
     @property
     def nbytes(self) -> int:
-        """The memory of Y and of the moments computed so far, in bytes."""
+        """The memory of Y and of the moments that have been computed so far, in bytes."""
         moments = self._computed().values()
         return self.Y.nbytes + sum(tensor.nbytes for tensors in moments for tensor in tensors)
 

@@ -1,7 +1,9 @@
 """Neighborhoods: whether each sample has the same nearest samples in X and in Y.
 
 The neighbors of a sample are the k other samples with the largest inner product or cosine with it. X and Y
-are not centered. As Y changes continuously its neighbors jump, and so do the scores: none is differentiable.
+are not centered. The scores have no gradient: when Y changes continuously, neighbors and scores jump.
+
+N_X(i) and N_Y(i) are the neighbors of sample i in X and in Y, or its X-neighbors and Y-neighbors.
 """
 
 from __future__ import annotations
@@ -58,11 +60,12 @@ class Neighbors(NamedTuple):
     Attributes
     ----------
     rows : Tensor, (..., n, p)
-        The responses, scaled to length 1 for the cosine metric; a row of zeros stays zero.
+        The responses. For the cosine metric each row is scaled to length 1; a row of zeros stays zero.
     kernel : Tensor, (..., n, n)
-        Inner products of the rows.
+        The inner products of the rows.
     near : Tensor, (..., n, k)
-        Indices of the neighbors of each sample, nearest first; equally near ones in the order of the samples.
+        The indices of the neighbors of each sample, nearest first. Equally near neighbors have the order of
+        the samples.
     """
 
     rows: Tensor
@@ -71,7 +74,7 @@ class Neighbors(NamedTuple):
 
     @classmethod
     def of(cls, responses: Tensor, metric: Metric, k: int) -> Neighbors:
-        """Return the k neighbors of each sample of responses (..., n, p)."""
+        """Find the k nearest neighbors of each sample of responses (..., n, p)."""
         rows = directions(responses) if metric == "cosine" else responses
         kernel = rows @ rows.mT
         # A sample is not its own neighbor: it sorts last.
@@ -87,7 +90,7 @@ class Neighbors(NamedTuple):
 
 
 def matches(x: Neighbors, y: Neighbors) -> Tensor:
-    """Whether the r-th neighbor of a sample in X is its s-th neighbor in Y, (..., n, k, k)."""
+    """Return whether neighbor r of a sample in X is its neighbor s in Y, for all r and s, (..., n, k, k)."""
     return x.near[..., :, None] == y.near[..., None, :]
 
 
@@ -97,12 +100,12 @@ def common(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def mutual(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean share of common neighbors, (...)."""
+    """Return the share of the k neighbors in Y that are also neighbors in X, averaged over samples, (...)."""
     return common(x, y).mean(-1) / y.near.shape[-1]
 
 
 def jaccard(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean Jaccard index, common neighbors / all neighbors in X or Y, (...)."""
+    """Return the mean over samples of the Jaccard index: common neighbors / neighbors in X or Y, (...)."""
     shared = common(x, y)
     return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)  # |A u B| = 2 k - |A & B|
 
@@ -130,10 +133,11 @@ def lcs(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def rank(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean agreement of the ranks r in X and s in Y of common neighbors, (...).
+    """Return how well the ranks of common neighbors agree, averaged over samples, (...).
 
-    Of one sample it is sum 2 / ((1 + |r - s|) (r + s)) over its common neighbors, divided by the largest
-    value that this many can have, 1 + 1/2 + 1/3 + ...; 0 if it has none.
+    Let r and s be the ranks of a common neighbor in X and in Y, and t the number of common neighbors of a
+    sample. The agreement of the sample is the sum of 2 / ((1 + |r - s|) (r + s)) over its common neighbors,
+    divided by the largest possible sum, 1 + 1/2 + ... + 1/t. It is 0 if there is no common neighbor.
     """
     same = matches(x, y).to(y.kernel.dtype)
     ranks = torch.arange(1, same.shape[-1] + 1, dtype=same.dtype, device=same.device)
@@ -145,9 +149,10 @@ def rank(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean cosine, (...), of the distances in X and in Y from a sample to its neighbors in X or Y.
+    """Return the mean over samples of the cosine between neighbor distances in X and in Y, (...).
 
-    A sample whose neighbors all have distance 0 counts 0 if this holds in one of X and Y, and 1 if in both.
+    The distances are from the sample to all samples that are its neighbors in X or in Y. If they are all 0 in
+    X and in Y, the cosine is set to 1; if they are all 0 in only one of X and Y, it is set to 0.
     """
     union = x.mask | y.mask
     a, b = (torch.where(union, _cosine_distances(neighbors), 0.0) for neighbors in (x, y))
@@ -167,11 +172,11 @@ def _cosine_distances(neighbors: Neighbors) -> Tensor:
 
 
 def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
-    """Return unbiased CKA of the kernels restricted to common neighbors, (...).
+    """Return the unbiased CKA of kernels restricted to pairs that are neighbors in X and in Y, (...).
 
-    ``added`` is added to the denominator, as the authors' code does. The score is 0 where the unbiased HSIC
-    of one of the kernels with itself, restricted to its neighbors, is not positive: the denominator is then
-    undefined.
+    ``added`` is added to the denominator, as in the code of the authors. The denominator is undefined if the
+    unbiased HSIC of a kernel with itself, restricted to its own neighbors, is not positive. The score is then
+    set to 0.
 
     References
     ----------
@@ -203,18 +208,19 @@ class Neighborhood(Measure):
     Parameters
     ----------
     comparison : {"mutual", "cycle", "lcs", "cknna", "jaccard", "second_order_cosine", "rank"}
+        The score, which is computed by the function of this name.
     metric : {"inner", "cosine"}
-        Whether nearness is the inner product or the cosine of two samples.
+        Whether the nearest samples are those with the largest inner product or the largest cosine.
     k : int, >= 1
-        Number of neighbors, less than the number of samples.
+        The number of neighbors. It must be less than the number of samples.
     added : float, >= 0
-        For ``cknna`` only: added to the denominator; 1e-6 in the code of Huh et al. 2024.
+        A number added to the denominator of ``cknna``; it is 1e-6 in the code of Huh et al. 2024.
 
     Raises
     ------
     InputError
-        An option is out of range; or, on binding, k is not below the number of samples, or ``cknna`` has
-        fewer than 4 samples.
+        An option is out of range. :meth:`bind` raises it if k is not below the number of samples, or if
+        ``cknna`` is given fewer than 4 samples.
 
     References
     ----------
@@ -230,11 +236,11 @@ class Neighborhood(Measure):
     def __post_init__(self) -> None:
         checks.options(self, k=1, added=0)
         if self.added and self.comparison != "cknna":
-            raise InputError(f"added of {self.name} is {self.added!r}; only comparison='cknna' uses it.")
+            raise InputError(f"added of {self.name} is {self.added!r}, but only comparison=cknna uses it.")
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and positive scale, not to offsets; all but cycle and cknna are symmetric."""
+        """Invariant to rotation and positive scale, not to offsets. All but cycle and cknna are symmetric."""
         invariant = ROTATIONAL - {"translation"}
         if self.added and self.metric == "inner":
             invariant -= {"isotropic_scaling"}  # the numerator scales, the added number does not
@@ -263,7 +269,7 @@ class Neighborhood(Measure):
         Raises
         ------
         InputError
-            k is not below the number of samples, or ``cknna`` has fewer than 4 samples.
+            k is not below the number of samples, or ``cknna`` is given fewer than 4 samples.
         """
         if self.k >= reference.samples:
             raise InputError(

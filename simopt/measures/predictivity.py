@@ -1,8 +1,8 @@
-"""Predictivity by unit: one correlation or R2 for each predicted unit, then their mean or median.
+"""Predictivity by unit: one correlation or R2 for each predicted unit, then the mean or median over units.
 
-This is how benchmark packages such as Brain-Score define predictivity; the fits are scikit-learn's. None has
-a gradient here: partial least squares is an iteration, a penalty chosen by cross-validation jumps, and a
-median switches from one unit to another.
+Benchmark packages such as Brain-Score define predictivity in this way. The fits are made by scikit-learn.
+These scores have no gradient: partial least squares is an iteration, a penalty chosen by cross-validation
+jumps, and a median switches from one unit to another.
 """
 
 from __future__ import annotations
@@ -34,36 +34,38 @@ PENALTIES = 10.0 ** np.arange(-8, 9)
 
 @dataclass(frozen=True, kw_only=True)
 class Predictivity(Measure):
-    """The mean or median over units of how well a regression predicts them on held-out samples.
+    """The mean or median over units of the correlation or R2 of held-out predictions of each unit.
 
     Parameters
     ----------
     model : {"linear", "ridge", "ridge_cv", "pls"}
+        The regression: least squares, ridge, ridge with a penalty chosen on the train samples, or partial
+        least squares.
     penalty : float, >= 0
-        Penalty of ``ridge``, in squared units of the predictors.
+        The penalty of ``ridge``, in squared units of the predictors.
     per_unit : bool
-        Whether ``ridge_cv`` chooses one penalty for each predicted unit instead of one for all.
+        Whether ``ridge_cv`` chooses one penalty for each predicted unit instead of one for all units.
     components : int, >= 1
-        Components of ``pls``.
+        The number of components of ``pls``.
     fewer_components : bool
-        Whether ``pls`` takes fewer components if the data have fewer; otherwise that is an error.
+        Whether ``pls`` may use fewer components if the data do not have as many. If false, this is an error.
     tolerance : float, >= 2.2e-16
-        Tolerance at which the iteration of ``pls`` stops. At 1e-6, the default of scikit-learn and of the
+        The tolerance at which the iteration of ``pls`` stops. At 1e-6, the default of scikit-learn and of the
         benchmark packages, scores are accurate to about 1e-5.
     scale : bool
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}
         Folds of contiguous samples, folds of shuffled samples, or random test sets of a tenth of the samples.
     folds : int, >= 2
-        Number of folds or test sets.
+        The number of folds or test sets.
     seed : int, 0 to 2^32 - 1
-        Of the ``shuffled`` and ``random`` splits.
+        The seed of the ``shuffled`` and ``random`` splits.
     standardize : {"none", "train", "each"}
-        Standardize the predictors by the mean and standard deviation of the train samples; or the train and
-        the test samples, each by their own.
+        How the predictors are standardized. ``train``: the train and the test samples both by the mean and
+        standard deviation of the train samples. ``each``: the train and the test samples each by their own.
     statistic : {"pearson", "pearson_squared", "r2"}
     aggregate : {"mean", "median"}
-        Over units. Splits are always averaged.
+        How the scores of the units are combined. The scores of the splits are always averaged.
     pooled : bool
         Whether the held-out predictions of all folds are concatenated before they are scored.
     direction : {"y_to_x", "x_to_y"}
@@ -102,11 +104,11 @@ class Predictivity(Measure):
             self, penalty=0, tolerance=float(np.finfo(float).eps), components=1, folds=2, seed=seeds
         )
         if self.pooled and self.splits == "random":
-            raise InputError(f"{self.name}: pooled requires splits=contiguous or splits=shuffled.")
+            raise InputError(f"{self.name}: pooled=true needs splits=contiguous or splits=shuffled.")
 
     @property
     def facts(self) -> Facts:
-        """The invariances depend on the model; all are invariant to offsets of the predicted units."""
+        """All models are invariant to offsets of the predicted units; the rest depends on the model."""
         predicting, predicted = self._invariances()
         x, y = (predicted, predicting) if self.direction == "y_to_x" else (predicting, predicted)
         return Facts(
@@ -141,8 +143,8 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples; or, when it is called, too few units or samples for the
-            components.
+            There are more folds than samples. The score raises it if there are too few units or samples for
+            the number of components.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
@@ -201,8 +203,8 @@ class Predictivity(Measure):
         most = min(inputs.shape)
         if self.components > most and not self.fewer_components:
             raise InputError(
-                f"{self.name}: {self.components} components need as many units and train samples; there are "
-                f"{inputs.shape[1]} and {inputs.shape[0]}. fewer_components=true uses {most}."
+                f"{self.name}: {self.components} components need as many units and train samples; the data "
+                f"have {inputs.shape[1]} and {inputs.shape[0]}. Set fewer_components=true to use {most}."
             )
         # The tolerance ends the iteration; the limit only keeps one that does not converge from running on.
         return PLSRegression(

@@ -1,8 +1,8 @@
 """Procrustes distances: how far apart X and Y are after the best rotation of one onto the other.
 
-Every form is a monotone function of d = min over orthogonal Q of ||X - Y Q||_F. It is computed as the norm of
-the residual X - Y Q, not as the root of ||X||^2 + ||Y||^2 - 2 ||X'Y||_*: near Y = X that difference cancels,
-and half of the digits of d are lost.
+Every score here is a monotone function of d = min over orthogonal Q of ||X - Y Q||_F. d is computed as the
+norm of the residual X - Y Q, not as the root of ||X||^2 + ||Y||^2 - 2 ||X'Y||_*. Near Y = X that difference
+cancels, and half of the digits of d would be lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from simopt.measures.moments import Moments, Reference
 ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
 
 _ZERO = 10.0
-"""Distances up to this many eps max(n, p, q) (||X|| + ||Y||) count as 0: their gradient would be noise."""
+"""Distances up to this many eps max(n, p, q) (||X|| + ||Y||) count as 0, as their gradient would be noise."""
 
 _FORMULAS = {
     "distance": "{d}",
@@ -52,17 +52,18 @@ def _distance_gradient(grad: Tensor, residual: Tensor, distance: Tensor, zero: T
 
 @with_gradient(_distance_gradient)
 def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return d = min over orthogonal Q of ||F - A Q||_F, (...), the narrower matrix padded with zero columns.
+    """Return the Procrustes distance d = min over orthogonal Q of ||F - A Q||_F, a tensor of shape (...).
 
-    d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_*, and its gradient is 2 (A - F P), with P the polar factor of F'A. It
-    is exact at equal singular values of F'A, and a subgradient of the nuclear norm at zero ones. At d = 0 the
-    distance has no derivative and the gradient is 0.
+    The matrix with fewer columns is padded with zero columns. d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_* has the
+    gradient 2 (A - F P), with P the polar factor of F'A. This gradient is exact even if singular values of
+    F'A are equal; if some are zero it is a subgradient. At d = 0 the distance has no derivative, and the
+    gradient is set to 0.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        Constant.
+        A constant.
 
     Raises
     ------
@@ -81,15 +82,15 @@ def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
 
 
 def angle(chord: Tensor) -> Tensor:
-    """Return the angle, elementwise, between two points on the unit sphere at distance d in [0, 2].
+    """Return the angle between two points on the unit sphere, for each distance d in [0, 2] between them.
 
-    2 arcsin(d / 2) = arccos(1 - d^2 / 2), but accurate also at small angles.
+    2 arcsin(d / 2) is the same as arccos(1 - d^2 / 2), but also accurate for small angles.
     """
     return 2 * torch.asin((chord / 2).clamp(max=1))
 
 
 def unit(matrix: Tensor) -> Tensor:
-    """Return A / ||A||_F, (..., n, q); NaN if A is zero."""
+    """Return A / ||A||_F for A (..., n, q); the result is NaN if A is zero."""
     return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
 
 
@@ -109,13 +110,14 @@ class Procrustes(Measure):
     Parameters
     ----------
     form : {"distance", "squared", "angle", "disparity", "similarity"}
-        With d the distance: d, or d^2. For X and Y of unit norm, with the cosine c = 1 - d^2 / 2: arccos(c)
-        in radians, 1 - c^2, or 1 - d / 2 (the only form in which larger is closer).
+        The function of the distance d that is returned. ``distance``: d. ``squared``: d^2. For X and Y of
+        unit norm, with the cosine c = 1 - d^2 / 2: ``angle`` is arccos(c) in radians, ``disparity`` is
+        1 - c^2, and ``similarity`` is 1 - d / 2, the only form in which larger is closer.
     centered : bool
-        Subtract the mean over samples from X and Y first.
+        Whether the mean over samples is subtracted from X and Y first.
     normalized : bool
-        Divide X and Y by their Frobenius norms first; required by ``angle``, ``disparity`` and
-        ``similarity``.
+        Whether X and Y are divided by their Frobenius norms first; ``angle``, ``disparity`` and
+        ``similarity`` require this.
     folds : int >= 2, or None
         None rotates and scores all samples. A number gives the mean over that many contiguous folds; the
         means and the rotation come from the other folds. Not differentiable: the rotation of the train
@@ -124,7 +126,7 @@ class Procrustes(Measure):
     Raises
     ------
     InputError
-        An option is none of these, a form lacks ``normalized``, or there are fewer than two folds.
+        An option has another value than those listed, or the form requires ``normalized=True``.
 
     References
     ----------
@@ -150,7 +152,7 @@ class Procrustes(Measure):
         checks.options(self, folds=2)
         if self.form not in ("distance", "squared") and not self.normalized:
             raise InputError(
-                f"{self.name}: form {self.form!r} requires X and Y of unit norm; set normalized=true."
+                f"{self.name}: form={self.form} needs X and Y of unit norm; set normalized=true."
             )
 
     @property
@@ -199,7 +201,7 @@ class Procrustes(Measure):
         ------
         InputError
             There are more folds than samples. The score raises it if the train samples of a fold do not
-            determine the rotation (fewer samples than units).
+            determine the rotation, for instance because there are fewer samples than units.
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:

@@ -1,9 +1,9 @@
-"""Representational dissimilarity matrices (RDMs): the dissimilarity of each two samples of one dataset.
+"""Representational dissimilarity matrices (RDMs): the dissimilarity of every two samples of one dataset.
 
-Every kind of RDM D (n, n) is a matrix of squared Euclidean distances between embedded samples Z (n, k), or of
-their roots. For correlation and cosine the rows of Z have unit norm, for Mahalanobis the units are whitened,
-and crossnobis is a difference of two squared distances. Z therefore determines D, and also the kernel -H D H
-/ 2 = Z Z' with H = I - 11'/n and Z centered.
+An RDM D, (n, n), of any kind holds Euclidean or squared Euclidean distances between embedded samples Z (n,
+k). For ``correlation`` and ``cosine`` the rows of Z have equal norms before centering, for ``mahalanobis``
+the units are whitened, and ``crossnobis`` is a difference of two squared distances. Z therefore determines D.
+For squared distances it also gives the kernel -H D H / 2 = Z Z', with H = I - 11'/n and Z centered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from simopt.typing import FloatArray
 RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
 
 DIRECTIONAL = frozenset({"correlation", "cosine"})
-"""The kinds that depend on the direction of a sample only; their dissimilarities lie in [0, 2]."""
+"""Kinds of RDMs that depend only on the directions of samples; their dissimilarities lie in [0, 2]."""
 
 FORMULAS: dict[RDM, str] = {
     "sqeuclidean": "d_ij = ||x_i - x_j||^2 / p",
@@ -39,14 +39,16 @@ FORMULAS: dict[RDM, str] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """Centered samples Z that represent an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2; for ``euclidean`` its root.
+    """Centered samples Z that represent an RDM: d_ij = sum_k s_k (z_ik - z_jk)^2.
+
+    For ``euclidean`` d_ij is the square root of this sum.
 
     Attributes
     ----------
     kind : RDM
     points : Tensor, (..., n, k), Z
     negative : int
-        The last ``negative`` coordinates have s_k = -1, the others 1.
+        The number of coordinates, the last ones, with s_k = -1. All others have s_k = 1.
     """
 
     kind: RDM
@@ -54,7 +56,7 @@ class Embedding:
     negative: int = 0
 
     def kernel(self) -> Tensor:
-        """Return -H D H / 2, (..., n, n); positive semidefinite if no coordinate is negative."""
+        """Return the kernel -H D H / 2, (..., n, n); it is positive semidefinite if ``negative`` is 0."""
         # Of squared distances it is Z Z' itself, as Z is centered; their roots need the matrix D.
         if self.kind == "euclidean":
             return -linalg.double_center(pairwise.distances(self.points)) / 2
@@ -63,7 +65,7 @@ class Embedding:
         return kernel - linalg.gram(negative.mT) if self.negative else kernel
 
     def dissimilarities(self) -> Tensor:
-        """Return d_ij for i < j, (..., n (n - 1) / 2), row by row."""
+        """Return the upper triangle of the RDM, row by row: d_ij for i < j, (..., n (n - 1) / 2)."""
         n = self.points.shape[-2]
         i, j = torch.triu_indices(n, n, offset=1, device=self.points.device)  # row by row, as scipy's pdist
         if self.kind == "euclidean":
@@ -76,11 +78,10 @@ class Embedding:
 
     @cached_property
     def levels(self) -> npt.NDArray[np.int64]:
-        """The rank of each dissimilarity among the distinct values, (n (n - 1) / 2,), from 0.
+        """The rank of each dissimilarity among the distinct values, (n (n - 1) / 2,), numbered from 0.
 
-        Values that differ by rounding only have one rank, so that ties in exact arithmetic are ties here.
-        Squares and roots have the same order, so distances of Z serve for every kind without negative
-        coordinates. Only for one dataset, (n, k), in float64.
+        Dissimilarities that differ only by rounding get the same rank, so that ties in exact arithmetic are
+        ties here. Z must be a single dataset (n, k) in float64.
         """
         from scipy.spatial import distance
 
@@ -109,27 +110,28 @@ class Embedding:
 
 
 def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False) -> Embedding:
-    """Return the embedded samples of any kind of RDM but ``crossnobis`` (:func:`crossnobis.embed`).
+    """Return the embedded samples for an RDM of any kind but ``crossnobis`` (:func:`crossnobis.embed`).
 
     Parameters
     ----------
     kind : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
     responses : Tensor, (..., n, q)
-        Not centered.
+        The responses before centering.
     what : str
-        What errors call the responses.
+        The name of the responses in error messages.
     center_units : bool
-        Subtract the mean of each unit first. It changes the directional kinds only.
+        Whether the mean of each unit is subtracted first. It changes ``correlation`` and ``cosine`` only.
 
     Returns
     -------
     Embedding
-        Of Z (..., n, q), or (..., n, q + n) if a sample has no direction.
+        Its points Z are (..., n, q), or (..., n, q + n) if a sample has no direction.
 
     Raises
     ------
     InputError
-        A correlation RDM of a single unit, or a Mahalanobis RDM with a singular covariance.
+        The RDM is ``correlation`` and there is a single unit, or it is ``mahalanobis`` and the covariance is
+        singular.
     """
     q = responses.shape[-1]
     if kind in DIRECTIONAL:
@@ -154,7 +156,7 @@ def _directions(kind: RDM, responses: Tensor, what: str, center_units: bool) -> 
     q = responses.shape[-1]
     if kind == "correlation" and q == 1:
         raise InputError(
-            f"{what} has 1 unit; a correlation across units needs at least 2. Choose rdm=euclidean."
+            f"{what} has 1 unit, but a correlation RDM needs at least 2 units. Choose rdm=euclidean."
         )
     rows = linalg.center(responses) if center_units else responses
     if kind == "correlation":
@@ -178,31 +180,33 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     n, q = responses.shape[-2:]
     if q >= n - 1:
         raise InputError(
-            f"{what} has {q} units in {n} samples: a Mahalanobis RDM needs fewer than {n - 1} units; "
+            f"{what} has {q} units in {n} samples, but a Mahalanobis RDM needs fewer than {n - 1} units: "
             "otherwise the covariance is singular or makes all dissimilarities equal. Use fewer units, or "
-            "their first PCs, or another RDM (sqeuclidean, correlation)."
+            "their first PCs, or choose rdm=sqeuclidean."
         )
     basis, triangle = torch.linalg.qr(linalg.center(responses))
     unit = dependent_unit(triangle, responses)
     if unit is not None:
         raise InputError(
             f"{what}: unit {unit} is constant or a linear combination of the units before it, so the sample "
-            "covariance of the Mahalanobis RDM is singular. Remove such units, or use another RDM "
-            "(sqeuclidean, correlation)."
+            "covariance of the Mahalanobis RDM is singular. Remove such units, or choose another RDM "
+            "(rdm=sqeuclidean or rdm=correlation)."
         )
     return basis * math.sqrt((n - 1) / q)
 
 
 def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
-    """Return the index of a unit that is, to rounding, a linear combination of the units before it, or None.
+    """Return the index of a unit that is a linear combination of the units before it, or None.
+
+    A difference of the size of rounding errors counts as zero.
 
     Parameters
     ----------
     triangle : Tensor, (..., q, q)
-        R of the QR decomposition of the responses after centering or other projections. The absolute value of
-        its k-th diagonal entry is the norm of what unit k adds to the units before it.
+        The factor R of the QR decomposition of the responses after centering or other projections. The
+        absolute value of its k-th diagonal entry is the norm of what unit k adds to the units before it.
     responses : Tensor, (..., n, q)
-        Before these projections: their rounding errors scale with the norm of a unit here.
+        The responses before these projections. The norm of a unit here sets the size of its rounding errors.
     """
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
     size = torch.linalg.vector_norm(responses.detach(), dim=-2)

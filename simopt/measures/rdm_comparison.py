@@ -1,8 +1,8 @@
-"""Comparisons of two RDMs: cosines and correlations, Bures, and rank correlations.
+"""Comparisons of two RDMs: cosines and correlations, Bures similarities, and rank correlations.
 
-All but the rank correlations and the norm depend on an RDM D only through its kernel K = -H D H / 2, where H
-= I - 11'/n: the diagonal and trace of K and its product with the other kernel. For few units these come from
-small matrices, so no (n, n) matrix is formed.
+Let K = -H D H / 2, with H = I - 11'/n, be the kernel of an RDM D (n, n). Cosines, correlations and Bures
+similarities depend on D only through K: its diagonal, its trace, and its product with the other kernel. For
+few units these are computed from small matrices, so no (n, n) matrix is formed.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ Comparison = Literal[
 ]  # fmt: skip
 
 Compare: TypeAlias = "Callable[[Embedding], Tensor]"
-"""The score, (...), as a function of the embedded samples of Y."""
+"""A function from the embedded samples of Y to the score, a tensor of shape (...)."""
 
 BURES = frozenset({"bures", "bures_sq_distance"})
 
 
 def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
-    """Return a comparison with the RDM of X, not one of :data:`RANKED`, as a function of the embedding of Y.
+    """Return a function that compares the RDM of X with the RDM of Y, given the embedded samples of Y.
 
     Parameters
     ----------
     comparison : str
+        Any comparison that is not in :data:`RANKED`.
     X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        Has the dtype and device in which scores are computed.
+        A tensor with the dtype and device in which scores are computed.
     """
     if comparison in BURES:
         return BuresComparison(comparison == "bures_sq_distance", X, like)
@@ -53,15 +54,16 @@ def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
 
 
 class LinearComparison:
-    """The cosine of X and Y in one of four inner products of RDMs.
+    """The cosine of the RDMs of X and Y for one of four inner products of RDMs.
 
-    Let v and w be the upper triangles of two RDMs, K and L their kernels, t and s the traces of these, and a
-    and b their diagonals less the means. As d_ij = K_ii + K_jj - 2 K_ij and K 1 = 0, the inner products are
+    Let v and w be the upper triangles of the two RDMs, and K and L their kernels. Let t and s be the traces
+    of K and L, and a and b their diagonals less the mean of the diagonal. As d_ij = K_ii + K_jj - 2 K_ij and
+    K 1 = 0, the inner products are
 
     - cosine: v'w / 2 = <K, L> + (n/2) a'b + t s;
-    - pearson, v and w less their means: v'w / 2 = <K, L> + (n/2) a'b - t s / (n - 1);
+    - pearson: v'w / 2 = <K, L> + (n/2) a'b - t s / (n - 1), where the means of v and w are subtracted first;
     - cosine_cov: <K, L>;
-    - corr_cov, with the kernels of the RDMs less their means: <K, L> - t s / (n - 1).
+    - corr_cov: <K, L> - t s / (n - 1), the product of the kernels of RDMs whose means are subtracted first.
 
     All have the form <K, L> + ``spread`` a'b + ``traces`` t s.
 
@@ -71,7 +73,7 @@ class LinearComparison:
     X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        Has the dtype and device in which scores are computed.
+        A tensor with the dtype and device in which scores are computed.
     """
 
     def __init__(self, comparison: Comparison, X: Embedding, like: Tensor) -> None:
@@ -84,14 +86,14 @@ class LinearComparison:
 
     @cached_property
     def dense(self) -> list[Tensor]:
-        """The kernel of X, (n, n), its diagonal less the mean and its trace, scaled: X with X scores 1."""
+        """The kernel of X, (n, n), its diagonal less the mean and its trace, so scaled that X scores 1."""
         matrix, diagonal, trace = _dense(self.X, self.traces < 0)
         size = self._norm(matrix.square().sum(), diagonal, trace)
         return [part.to(self.like) for part in (matrix / size, diagonal / size, trace / size)]
 
     @cached_property
     def small(self) -> list[Tensor]:
-        """A factor (n, r) of the kernel of X, its diagonal less the mean and its trace, scaled likewise."""
+        """The same as :attr:`dense`, but with a factor F (n, r) of the kernel F F' instead of the kernel."""
         diagonal, trace = _less_mean(self.X.points.square().sum(dim=-1))  # of K_ii (n,)
         factor = _unit_factor(self.X.points)  # K = trace * factor factor'
         square = linalg.gram(factor).square().sum() * trace.square()
@@ -170,17 +172,17 @@ def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
 
 @with_gradient(_fidelity_gradient)
 def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of positive semidefinite K = A A' and L.
+    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of two positive semidefinite matrices K and L.
 
-    With L = B B' it is the nuclear norm of A'B. Its gradient with respect to L is A (A'L A)^-1/2 A' / 2, also
-    where eigenvalues are equal. At a zero eigenvalue the root has infinite slope; such directions are left
-    out.
+    With K = A A' and L = B B' the fidelity is the nuclear norm of A'B. Its gradient with respect to L is
+    A (A'L A)^-1/2 A' / 2, even if eigenvalues are equal. Directions of zero eigenvalues, where the root has
+    infinite slope, are left out of the gradient.
 
     Parameters
     ----------
     matrix : Tensor, (..., n, n), L
     factor : Tensor, (n, r), A
-        Constant.
+        A constant.
 
     Raises
     ------
@@ -199,10 +201,11 @@ class BuresComparison:
     Parameters
     ----------
     squared_distance : bool
+        Whether the score is the squared distance instead of the similarity.
     X : Embedding of (n, k), float64
         The embedded samples of X, without negative coordinates.
     like : Tensor
-        Has the dtype and device in which scores are computed.
+        A tensor with the dtype and device in which scores are computed.
     """
 
     def __init__(self, squared_distance: bool, X: Embedding, like: Tensor) -> None:
@@ -236,11 +239,11 @@ class BuresComparison:
 
 
 Levels = npt.NDArray[np.int64]
-"""The rank of each value among the distinct values, from 0 without gaps."""
+"""The rank of each value among the distinct values, numbered from 0 without gaps."""
 
 
 def spearman(v: Levels, w: Levels) -> float:
-    """Return Spearman's rho, with average ranks of ties, in [-1, 1]; NaN if all values of v or of w tie."""
+    """Return Spearman's rho, in [-1, 1], with average ranks of ties; NaN if v or w is constant."""
     ranks = []
     for values in (v, w):
         counts = np.bincount(values)
@@ -251,14 +254,14 @@ def spearman(v: Levels, w: Levels) -> float:
 
 
 def tau_a(v: Levels, w: Levels) -> float:
-    """Return Kendall's tau-a, (concordant - discordant) / all pairs; 0 if all values of v or of w tie."""
+    """Return Kendall's tau-a, (concordant - discordant) / all pairs; 0 if v or w is constant."""
     # tau-a = tau-b sqrt(share of pairs untied in v * share of pairs untied in w).
     untied = _untied(v) * _untied(w)
     return tau_b(v, w) * math.sqrt(untied) if untied > 0 else 0.0
 
 
 def tau_b(v: Levels, w: Levels) -> float:
-    """Return Kendall's tau-b, which is corrected for ties, in [-1, 1]; NaN if all values of v or of w tie."""
+    """Return Kendall's tau-b, in [-1, 1], which is corrected for ties; NaN if v or w is constant."""
     from scipy import stats
 
     if _untied(v) * _untied(w) == 0:
@@ -274,4 +277,4 @@ def _untied(values: Levels) -> float:
 
 
 RANKED = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}
-"""Rank correlations of the levels of two RDMs, without a gradient."""
+"""Rank correlations of two RDMs. Their arguments are :attr:`Embedding.levels`; they have no gradient."""

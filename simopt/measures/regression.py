@@ -1,8 +1,9 @@
 """Linear predictivity: how well a linear or ridge regression from one dataset predicts the other.
 
-Notation, for one fold: A and T are the train samples of the predictors and of the targets, a and t the test
-samples, all less the mean of the TRAIN samples. The fit is B = (A'A + lambda I)^-1 A'T and the prediction is
-P = a B. Without folds a = A and t = T. Every score is a function of <t, P>, ||P||^2 and ||t||^2, as
+Notation, for one fold: A and T are the train samples of the predictors and of the targets. a and t are the
+test samples of the predictors and of the targets. The mean of the TRAIN samples is subtracted from all four.
+The fit is B = (A'A + lambda I)^-1 A'T and the prediction is P = a B. Without folds a = A and t = T. Every
+score is a function of <t, P>, ||P||^2 and ||t||^2, because
 
     R2 = 1 - ||t - P||^2 / ||t||^2 = (2 <t, P> - ||P||^2) / ||t||^2.
 
@@ -40,28 +41,31 @@ _FORMULAS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Regression(Measure):
-    """R2 or Pearson correlation of a linear or ridge regression with an intercept, over all entries.
+    """The R2 or Pearson correlation, over all entries, of a linear or ridge regression with an intercept.
 
-    B = argmin ||T - A B||_F^2 + lambda ||B||_F^2, where A holds the predictors and T the targets, both less
-    their means over the train samples.
+    The fit is B = argmin ||T - A B||_F^2 + lambda ||B||_F^2. A are the predictors and T the targets, both
+    less their means over the train samples.
 
     Parameters
     ----------
     penalty : float, >= 0
-        lambda, in squared units of the predictors; 0 is least squares, with B of least norm.
+        lambda, in squared units of the predictors. 0 means least squares, with the B of least norm.
     folds : int >= 2, or None
-        None fits and scores on all samples. A number gives the mean score of that many held-out folds, each
-        predicted by a fit to the others.
+        The number of folds. Each fold is predicted by a fit to the other folds, and the score is the mean
+        over folds. If it is None, the fit and the score both use all samples.
     conditions : int >= 2, or None
-        None makes folds of contiguous samples. A number of conditions makes folds of contiguous conditions,
-        which keep all time bins of a condition together (samples are time x condition, time outermost).
+        The number of conditions, if the folds shall keep all time bins of a condition together: they are then
+        contiguous conditions. The samples must be time x condition, all conditions of the first time bin
+        first. If it is None, the folds are contiguous samples.
     statistic : {"r2", "pearson"}
         ``pearson`` is the cosine of targets and prediction, both less the train mean of the targets.
     direction : {"y_to_x", "x_to_y", "both"}
         ``y_to_x`` predicts X from Y; ``both`` is the mean of the two scores.
     baseline : {"train", "test"}
-        Whether the total sum of squares of R2 is about the mean of the train or of the test samples.
+        Whether R2 compares the error to the variation of the test targets about the mean of the train
+        samples, or about that of the test samples.
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
+        The function of the score s that is returned, see :func:`simopt.measures.forms.apply`.
 
     Raises
     ------
@@ -85,11 +89,11 @@ class Regression(Measure):
     def __post_init__(self) -> None:
         checks.options(self, penalty=0, folds=2, conditions=2)
         if self.conditions is not None and self.folds is None:
-            raise InputError(f"conditions of {self.name} is {self.conditions}; set folds, too.")
+            raise InputError(f"conditions of {self.name} is {self.conditions}, but folds is null; set folds.")
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and scale of the targets; without penalty to affine maps of predictors."""
+        """Invariant to rotation and scale of targets; without a penalty, to affine maps of predictors."""
         predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else AFFINE
         both = predicting & ROTATIONAL
         x, y = {
@@ -119,7 +123,7 @@ class Regression(Measure):
         )
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Least squares without held-out samples fits noise: its R2 is about units / (samples - 1)."""
+        """Return a warning if least squares without folds fits noise: R2 is about units / (samples - 1)."""
         if self.penalty > 0 or self.folds is not None or self.direction == "x_to_y":
             return None
         share = units / (samples - 1)
@@ -135,11 +139,11 @@ class Regression(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or conditions, or X does not vary within a fold.
+            There are more folds than samples or conditions, or X is constant within a fold.
         """
         folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores.device)
         if self.baseline == "test" and min(folds.sizes) < 2:
-            raise InputError(f"{self.name}: a fold of one sample has no variance; use fewer folds.")
+            raise InputError(f"{self.name}: a fold of one sample has no variance; choose fewer folds.")
         penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
         fits: list[_PredictX | _PredictY] = []
         if self.direction != "x_to_y":
@@ -206,7 +210,7 @@ class _PredictX:
         self.total = _sums(self._targets(k).square() for k in range(len(self.parts)))  # (f,)
         self.about_test_mean = _sums(linalg.center(part).square() for part in self.parts)
         if not bool((self.total > 0).all()):
-            raise InputError(f"{name}: X does not vary within one of the {len(self.parts)} folds.")
+            raise InputError(f"{name}: X is constant within one of {len(self.parts)} folds; use fewer folds.")
 
     def __call__(self, moments: Moments) -> _Fit:
         units = moments.Y.shape[-1]

@@ -18,7 +18,7 @@ from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_wi
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
 CENTERED = {*RANKED, "pearson", "corr_cov"}
-"""Comparisons relative to the mean of the RDM: undefined if all its entries are equal."""
+"""Comparisons that subtract the mean of an RDM. They are undefined if all entries of the RDM are equal."""
 
 _FORMULAS: dict[Comparison, str] = {
     "cosine": "v'w / (||v|| ||w||), v and w the upper triangles",
@@ -64,20 +64,21 @@ class RSA(Measure):
         between conditions, see :mod:`simopt.measures.crossnobis`.
     comparison : {"cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov", "bures",
         "bures_sq_distance", "euclidean_norm"}
-        How two RDMs are compared; :attr:`facts` has the formula.
+        How the two RDMs are compared; ``facts.formula`` states the formula.
     center_units : bool
-        Subtract the mean over samples of each unit first. It changes correlation and cosine RDMs only.
+        Whether the mean over samples of each unit is subtracted first. It changes correlation and cosine
+        RDMs only.
     repeats : int, >= 2, or None
-        For crossnobis: the number M of repeats, where the samples are M repeats x conditions, one repeat
-        after the other.
+        The number of repeats M of each condition, for crossnobis RDMs only. The samples must be M repeats of
+        the conditions, one repeat after the other.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
-        For crossnobis: how the units are whitened, see :data:`simopt.measures.crossnobis.NOISE`.
+        How the units are whitened, for crossnobis RDMs only; see :data:`simopt.measures.crossnobis.NOISE`.
 
     Raises
     ------
     InputError
-        An option is none of these; ``repeats`` is set for another RDM than crossnobis; or the comparison is
-        Bures of a crossnobis RDM, whose kernel is not positive semidefinite.
+        An option has another value than those listed; ``repeats`` is set for another RDM than crossnobis; or
+        a Bures comparison is chosen for a crossnobis RDM, whose kernel is not positive semidefinite.
 
     References
     ----------
@@ -95,16 +96,16 @@ class RSA(Measure):
     def __post_init__(self) -> None:
         checks.options(self, repeats=2)
         if self.repeats is not None and self.rdm != "crossnobis":
-            raise InputError(f"repeats of {self.name} is for rdm=crossnobis; its rdm is {self.rdm}.")
+            raise InputError(f"repeats of {self.name} needs rdm=crossnobis; unset it for rdm={self.rdm}.")
         if self.rdm == "crossnobis" and self.comparison in BURES:
             raise InputError(
-                f"comparison of {self.name} is {self.comparison!r}, which needs a positive semidefinite "
-                "kernel; that of a crossnobis RDM is not. Choose cosine, pearson, cosine_cov or spearman."
+                f"comparison of {self.name} is {self.comparison!r}, but the kernel of a crossnobis RDM is "
+                "not positive semidefinite. Choose comparison=cosine, pearson, cosine_cov or spearman."
             )
 
     @property
     def facts(self) -> Facts:
-        """The RDM determines the invariances, the comparison the range."""
+        """The kind of RDM determines the invariances, and the comparison determines the range."""
         distance = self.comparison in DISTANCES
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
         # Crossnobis distances may be negative, so their cosine may be too.
@@ -144,7 +145,7 @@ class RSA(Measure):
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """There are too few units for directions to vary, or too many for a covariance to have an inverse."""
+        """Return a warning if there are too few units for a direction, or too many to invert a covariance."""
         # Over 2 units a correlation is 1 or -1, and so is a cosine over 1 unit.
         fewest = {"correlation": 3, "cosine": 2}.get(self.rdm, 1)
         if units < fewest:
@@ -158,14 +159,14 @@ class RSA(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments; NaN if it is undefined for the RDM of Y.
+        """Return the score as a function of the moments. It is NaN if it is undefined for the RDM of Y.
 
         Raises
         ------
         InputError
-            The RDM of X is zero, or all its entries are equal and the comparison is relative to their mean;
-            X, or later Y, has a single unit (correlation) or a singular covariance (Mahalanobis, crossnobis);
-            or the samples are not repeats of conditions (crossnobis).
+            The RDM of X is zero; its entries are all equal and the comparison subtracts their mean; X has a
+            single unit (correlation) or a singular covariance (Mahalanobis, crossnobis); or the samples are
+            not repeats of conditions (crossnobis). The score raises it if Y has one of the last three faults.
         """
         # The RDM of X is computed once, in float64 whatever the dtype of the scores.
         X = self._embed(reference.responses.double(), "X")
@@ -176,7 +177,7 @@ class RSA(Measure):
         if undefined:
             raise InputError(
                 f"{self.name}: all entries of the {self.rdm} RDM of X are equal, so no RDM can be compared "
-                "with it. Use another RDM (euclidean, sqeuclidean)."
+                "with it. Choose rdm=euclidean or rdm=sqeuclidean."
             )
         if self.comparison in RANKED:
             correlate = RANKED[self.comparison]

@@ -20,8 +20,8 @@ Adjustment = Literal["ghaziri", "maye"]
 def mean_participation(moments: Moments) -> Tensor:
     """Return the geometric mean of the participation ratios of X and Y, (...).
 
-    The participation ratio (tr G)^2 / tr G^2, with G = Y'Y or YY', is the effective number of PCs of Y. For X
-    it is 1 / sum p_i^2.
+    The participation ratio (tr G)^2 / tr G^2, with G = Y'Y or G = YY', is the effective number of PCs of Y.
+    That of X is 1 / sum p_i^2, with p_i the explained variance ratios of its PCs.
     """
     small = moments.cross_and_small[1]  # Y'Y (..., q, q) or YY' (..., n, n)
     trace = small.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
@@ -40,7 +40,7 @@ class SharedDimensions(Measure):
 
     @property
     def facts(self) -> Facts:
-        """At Y = X it is the participation ratio of X; other Y may score higher."""
+        """The score at Y = X is the participation ratio of X; other Y may score higher."""
         return Facts(
             family="kernel",
             formula="tr(Y'X X'Y) tr(X'X) tr(Y'Y) / (tr (X'X)^2 tr (Y'Y)^2)",
@@ -64,14 +64,14 @@ class AdjustedRV(Measure):
     Parameters
     ----------
     adjustment : {"ghaziri", "maye"}
-        ``ghaziri`` subtracts the expectation m of RV under permutations of the samples: (RV - m) / (1 - m).
-        ``maye`` adjusts the squared correlation of every pair of units, as R2 is adjusted for degrees of
-        freedom, and needs units that vary.
+        ``ghaziri`` is (RV - m) / (1 - m), with m the mean of RV over permutations of the samples. ``maye``
+        adjusts the squared correlation of every pair of units, as R2 is adjusted for degrees of freedom; no
+        unit may be constant.
 
     Raises
     ------
     InputError
-        The adjustment is none of these.
+        The adjustment has another name.
 
     References
     ----------
@@ -88,7 +88,7 @@ class AdjustedRV(Measure):
 
     @property
     def facts(self) -> Facts:
-        """``ghaziri`` is invariant as RV is; ``maye`` to the scale of single units, not to rotation."""
+        """``ghaziri`` has the invariances of RV; ``maye`` is invariant to unit scales, not to rotation."""
         invariant = ROTATIONAL
         formula = "(RV - m) / (1 - m), m = sqrt(PR_x PR_y) / (n - 1)"
         source = "El Ghaziri & Qannari 2015, Measures of association between two datasets"
@@ -111,7 +111,7 @@ class AdjustedRV(Measure):
         Raises
         ------
         InputError
-            A unit of X is constant, for ``maye``.
+            The adjustment is ``maye``, and a unit of X is constant.
         """
         n = reference.samples
         if self.adjustment == "ghaziri":
@@ -125,7 +125,7 @@ class AdjustedRV(Measure):
         X = unit_columns(reference.responses)
         constant = (~X.any(dim=0)).nonzero()
         if len(constant):
-            raise InputError(f"{self.name}: unit {int(constant[0])} of X is constant and has no correlation.")
+            raise InputError(f"{self.name}: unit {int(constant[0])} of X is constant; remove constant units.")
         X_sum = _adjusted(X.mT @ X, n)
 
         def maye(moments: Moments) -> Tensor:

@@ -1,4 +1,4 @@
-"""Shape metrics: distances after partial whitening, between Procrustes (alpha 1) and CCA (alpha 0)."""
+"""Shape metrics: Procrustes distances of partly whitened data, from Procrustes (alpha 1) to CCA (alpha 0)."""
 
 from __future__ import annotations
 
@@ -63,17 +63,18 @@ def _slopes(values: Tensor, whitened: Tensor, floor: float) -> tuple[Tensor, Ten
 
 @with_gradient(_clipped_gradient, outputs=2)
 def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return U min(S / floor, 1) V' of the centered Y = U S V', and its singular values.
+    """Return U min(S / floor, 1) V' of the centered Y = U S V', and the singular values s of Y.
 
-    Where all singular values exceed the floor this is the polar factor Y (Y'Y)^-1/2. Singular values that are
-    rounding count as 0. The gradient is the Daleckii-Krein formula in its version for singular values:
-    divided differences of min(s / floor, 1), see :func:`_slopes`. The gradient of s is U diag(G) V', right
-    for functions of s that do not change if equal values are exchanged.
+    If all singular values exceed the floor, the first result is the polar factor Y (Y'Y)^-1/2. Singular
+    values of the size of rounding errors count as 0. The gradient of the first result is the Daleckii-Krein
+    formula for singular values, with divided differences of min(s / floor, 1). The gradient of s is U diag(G)
+    V', with G the gradient of the loss; it is valid for functions of s that do not change if equal values are
+    exchanged.
 
     Parameters
     ----------
     centered, Y : Tensor, (..., n, q)
-        Y with and without its mean subtracted.
+        Y after and before its mean is subtracted.
     floor : float, > 0
 
     Returns
@@ -89,26 +90,27 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeMetric(Measure):
-    """The Procrustes distance of X and Y after partial whitening of each.
+    """The Procrustes distance of X and Y after both have been whitened in part.
 
-    The centered Y = U S V' becomes U (alpha S + (1 - alpha) c min(S / floor, 1)) V'.
+    The centered Y = U S V' is replaced by U (alpha S + (1 - alpha) c min(S / floor, 1)) V', and X likewise.
+    The convention sets the constant c and the floor of the singular values.
 
     Parameters
     ----------
     alpha : float, 0 to 1
         1 leaves the data as they are, 0 whitens them.
     convention : {"netrep", "repsim"}
-        netrep: c = 1; eigenvalues of Y'Y are floored at 1e-7; the result is rescaled to the variance of Y,
-        with the narrower dataset padded with zero columns, which count as floored eigenvalues. repsim: c =
-        sqrt(samples); eigenvalues of Y'Y / samples are floored at 1e-9; no rescaling.
+        ``netrep``: c = 1; eigenvalues of Y'Y are floored at 1e-7; the result is rescaled to the variance of
+        Y. The dataset with fewer units is padded with zero columns, which count as floored eigenvalues.
+        ``repsim``: c = sqrt(samples); eigenvalues of Y'Y / samples are floored at 1e-9; nothing is rescaled.
     metric : {"angular", "euclidean"}
-        With A and B the whitened X and Y: arccos(||A'B||_* / (||A|| ||B||)) in radians, or min over
-        orthogonal Q of ||A - B Q||_F.
+        With A and B the whitened X and Y, ``angular`` is arccos(||A'B||_* / (||A|| ||B||)) in radians, and
+        ``euclidean`` is the minimum over orthogonal Q of ||A - B Q||_F.
 
     Raises
     ------
     InputError
-        ``alpha`` is outside of 0 to 1, or an option is none of these.
+        ``alpha`` is not between 0 and 1, or another option has a value that is not listed.
 
     References
     ----------
@@ -124,7 +126,7 @@ class ShapeMetric(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and offset; whitened, to affine maps unless the variance is restored."""
+        """Invariant to rotation and offset; at alpha 0 also to affine maps, unless the result is rescaled."""
         angular = self.metric == "angular"
         restored = self.convention == "netrep"
         invariant = ROTATIONAL - {"isotropic_scaling"}
@@ -157,7 +159,7 @@ class ShapeMetric(Measure):
         return ("sqrt(n (rank X + rank Y - 2 sum rho))",) if self.convention == "repsim" else ()
 
     def degenerate(self, samples: int, units: int) -> str | None:
-        """Fully whitened, every Y that spans all samples has the same angle to X."""
+        """Return a warning if alpha is 0 and Y spans all samples: every such Y has the same angle to X."""
         same = "whitened, every Y has the same angle to X."
         return None if self.alpha > 0 else spans_all(samples, units, same)
 

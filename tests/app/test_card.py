@@ -159,7 +159,7 @@ def test_a_whole_card_on_majaj_and_again_in_seconds(simopt, tmp_path):
         (["cka", "starts=1"], "starts is 1"),
         (["cka", "--against", "rsa_spearman"], "has no gradient"),
         (["cka", "--against", "nbs", "--no-joint"], "give one"),
-        (["cka", "--html", "c.pdf"], "c.pdf: give a file that ends in .html"),
+        (["cka", "--html", "c.pdf"], "c.pdf: the name of the output file must end in .html"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(asked, told, monkeypatch, tmp_path):

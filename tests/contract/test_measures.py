@@ -211,9 +211,9 @@ def test_what_a_bound_measure_refuses() -> None:
         bound(torch.ones(4, 2))
     with pytest.raises(InputError, match="bound to X in torch.float32"):
         bound(torch.ones(5, 2, dtype=torch.float64))
-    with pytest.raises(InputError, match="expected .*samples, units"):
+    with pytest.raises(InputError, match="give Y as .*samples, units"):
         bound(torch.ones(5))
-    with pytest.raises(InputError, match="reshape .time, condition, unit."):
+    with pytest.raises(InputError, match="Reshape .time, condition, unit."):
         measures.get("cka").bind(torch.zeros(2, 3, 4))
 
 

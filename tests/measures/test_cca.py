@@ -100,7 +100,7 @@ def test_options_are_checked() -> None:
         measures.get("cca", normalizer="p")
     with pytest.raises(InputError, match="Unknown form of cca 'angular'"):
         measures.get("cca", form="angular")
-    with pytest.raises(InputError, match="form 'angle' needs power=1 and normalizer=ranks"):
+    with pytest.raises(InputError, match="form=angle needs power=1 and normalizer=ranks"):
         measures.get("cca", form="angle")
     with pytest.raises(InputError, match="variance of svcca is 0"):
         measures.get("svcca", variance=0)

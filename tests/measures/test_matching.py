@@ -111,12 +111,12 @@ def test_infinite_responses_are_refused() -> None:
         (
             "soft_matching_correlation",
             {"columns": "raw"},
-            "columns of soft_matching_correlation is 'raw'; .* columns='unit'",
+            "columns of soft_matching_correlation is 'raw', .* columns=unit",
         ),
         (
             "permutation_euclidean",
             {"plan": "many_to_one"},
-            "columns of permutation_euclidean is .* many_to_one .* columns='unit'",
+            "columns of permutation_euclidean is .* many_to_one .* columns=unit",
         ),
         ("pairwise_matching", {"folds": 1}, "folds of pairwise_matching is 1"),
         ("pairwise_matching", {"seed": -1}, "seed of pairwise_matching is -1"),

@@ -46,7 +46,7 @@ def test_k_must_leave_a_sample_out(name: str, rng: np.random.Generator) -> None:
         ({"k": 2.5}, "k of mutual_knn is 2.5"),
         ({"metric": "euclid"}, "Unknown metric of mutual_knn"),
         ({"added": -1}, "added of mutual_knn is -1"),
-        ({"added": 1e-6}, "added of mutual_knn is .*comparison='cknna'"),
+        ({"added": 1e-6}, "added of mutual_knn is .*comparison=cknna"),
         ({"comparison": "some"}, "Unknown comparison of mutual_knn"),
     ],
 )

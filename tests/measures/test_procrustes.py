@@ -83,7 +83,7 @@ def test_options_are_checked(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3))
     with pytest.raises(InputError, match="Unknown form of procrustes_angle 'cosine'"):
         measures.get("procrustes_angle", form="cosine")
-    with pytest.raises(InputError, match="form 'angle' .*normalized=true"):
+    with pytest.raises(InputError, match="form=angle .*normalized=true"):
         measures.get("procrustes_euclidean", form="angle")
     with pytest.raises(InputError, match="folds of procrustes_angle is 1"):
         measures.get("procrustes_angle", folds=1)

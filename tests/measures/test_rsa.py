@@ -202,9 +202,9 @@ def test_refusals_and_warnings(rng: np.random.Generator) -> None:
         measures.get("rsa", comparison="kendall")
     with pytest.raises(InputError, match="center_units of rsa is 'yes'"):
         measures.get("rsa", center_units="yes")
-    with pytest.raises(InputError, match="rsa: Y has 1 unit; a correlation"):
+    with pytest.raises(InputError, match="rsa: Y has 1 unit, but a correlation"):
         simopt.score(X, Y[:, :1], "rsa")
-    with pytest.raises(InputError, match="Y has 11 units in 12 samples: .* fewer than 11"):
+    with pytest.raises(InputError, match="Y has 11 units in 12 samples, .* fewer than 11"):
         simopt.score(X, rng.standard_normal((12, 11)), "rsa_mahalanobis")
     for bad in (Y[:, [0, 1, 1, 2]], Y[:, [0, 0]] * [1, 0] + 0.1, Y - Y.mean(axis=1, keepdims=True)):
         with pytest.raises(InputError, match="linear combination of the units before it"):
