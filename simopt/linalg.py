@@ -221,7 +221,9 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def _require_finite(matrix: Tensor) -> None:
     # LAPACK would fail to converge, or return NaN, without naming the reason.
     if not bool(torch.isfinite(matrix).all()):
-        raise NumericalError("Cannot decompose NaN or infinite values: Y holds such values, or is too large.")
+        raise NumericalError(
+            "Cannot decompose a matrix of Y: Y holds NaN or infinite values, or they overflow."
+        )
 
 
 def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class File(Loader, formats.Options):
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
-            raise InputError(f"path of file is {self.path!r}; expected the path of a file.")
+            raise InputError(f"dataset.path is {self.path!r}; give the path of a data file.")
         if not self.title:
             object.__setattr__(self, "title", Path(self.path).stem)
         checks.options(self)

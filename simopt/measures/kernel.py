@@ -55,8 +55,9 @@ def cosine(moments: Moments) -> Tensor:
 def bures(moments: Moments) -> Tensor:
     """Return the normalized Bures similarity (NBS), a tensor of shape (...), of linear kernels K and L.
 
-    With centered X and Y and the PC scores F of X, ||F||_F = 1, it is
-    tr (K^1/2 L K^1/2)^1/2 / sqrt(tr K tr L) = ||F'Y||_* / ||Y||_F. The score is NaN if Y is constant.
+    X and Y are centered, K = XX' and L = YY'. The score is tr[(K^1/2 L K^1/2)^1/2] / sqrt(tr K tr L). It
+    equals ||F'Y||_* / ||Y||_F, where F holds the PC scores of X, scaled to ||F||_F = 1. It is NaN if Y is
+    constant.
 
     References
     ----------

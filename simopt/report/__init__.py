@@ -170,7 +170,9 @@ def _run(path: Path) -> Run:
         shapes["half_capture"] = (run.half_capture, (R, K))
     for name, (array, shape) in shapes.items():
         if array.shape != shape or array.dtype.kind not in "fi":
-            raise StorageError(f"{path}: {name} is {array.dtype} {array.shape}; expected numbers {shape}.")
+            raise StorageError(
+                f"{path}: {name} has shape {array.shape} ({array.dtype}); expected numbers of shape {shape}."
+            )
     if np.shape(run.attributes["seeds"]) != (R,):
         raise StorageError(f"{path}: {np.size(run.attributes['seeds'])} seeds for {R} replicates.")
     return _with_decoded(run, np.isin(run.decoding_step, run.step))

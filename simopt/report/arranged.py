@@ -181,7 +181,11 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
 
 
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
-    """Draw the score at half capture against explained variance ratio of PCs, a panel for each dataset."""
+    """Draw the score at which Y half captures a PC against the PC's explained variance ratio.
+
+    Each dataset has a panel. Datasets without one are added to ``left_out``. Half capture is defined in
+    :mod:`simopt.report.pools`.
+    """
     panels = _shown(list(_recordings(pools).items()), "datasets", left_out)
     curves = [curve for _, group in panels for curve in group]
     grid = Panels(len(panels), 3, 1.7)

@@ -256,11 +256,11 @@ def text_fill(file: h5py.File) -> None:
     ("change", "says"),
     [
         (drop_dimensions, r"has dimensions \(, , \)"),
-        (drop_data, "no array of two or three dimensions"),
+        (drop_data, "no array of shape"),
         (break_references, "not a readable .nc file"),
         (rename_dimension, r"has dimensions \(neuroid, time_bin, event\)"),
         (second_data, r"holds 2 arrays \(data, other\)"),
-        (text_data, "no array of two or three"),
+        (text_data, "no array of shape"),
         (
             flat_identities,
             r"'image_id' has shape \(3,\).* 9 .*'presentation'",

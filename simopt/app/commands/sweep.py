@@ -26,8 +26,8 @@ def sweep(
 ) -> None:
     """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
 
-    Give the values of a setting as measure=cka,nbs, seeds=[0],[1] or optimizer.lr=choice(0.1,0.01).
-    +experiment=NAME loads a prepared sweep.
+    Separate the values of a setting by commas: measure=cka,nbs or seeds=[0],[1]. The form
+    optimizer.lr=choice(0.1,0.01) is read as well. +experiment=NAME loads a prepared sweep.
 
     By default, jobs run on this machine, one after the other. hydra/launcher=joblib runs them on all cores,
     submitit_local and submitit_slurm submit them, and gpu runs them one at a time on a GPU. If a job fails,

@@ -87,7 +87,7 @@ def choose(key: str | None, present: Any, path: Path) -> str:
     if len(present) == 1:
         return str(present[0])
     if not present:
-        raise InputError(f"{path}: holds no array of two or three dimensions; expected (samples, units).")
+        raise InputError(f"{path}: holds no array of shape (samples, units) or (time, condition, unit).")
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
         "say which one to read with dataset.key=NAME."

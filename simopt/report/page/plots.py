@@ -279,9 +279,10 @@ def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
 def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
     """Yield a plot of the score at half capture against explained variance for each dataset and source.
 
-    A marker is the mean over the replicates that half captured the PC, a bar their range. A PC has no marker
-    if no replicate half captured it, or if noise half captures it as well; the sentence of the plot has the
-    numbers of these PCs. :mod:`simopt.report.pools` defines half captures, and the criterion for noise.
+    :mod:`simopt.report.pools` defines half captures, and the criterion for noise. A marker shows the mean
+    score over the replicates that half captured the PC. A bar shows the range of these scores. A PC has no
+    marker if no replicate half captured it, or if noise half captures it as well. The sentence below the plot
+    says how many PCs these are.
     """
     for dataset, pools, part in _parts(pool(runs)):
         title = f"{dataset}: score at half capture of each PC{part}"

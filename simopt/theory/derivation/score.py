@@ -57,7 +57,9 @@ from simopt.theory.derivation.steps import Step
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number in the definition of a score, in the forms that the steps of a derivation lead through.
+    """A number that occurs in the definition of a score.
+
+    The attributes ``definition`` to ``rest`` are its forms at successive steps of the derivation.
 
     Attributes
     ----------
