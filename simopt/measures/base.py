@@ -213,7 +213,15 @@ class BoundMeasure:
         # ``evaluate`` is a closure, which cannot be pickled. Preparing again gives the same numbers.
         return BoundMeasure, (self.measure, self.reference)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> BoundMeasure:
+    def __repr__(self) -> str:
+        """Return the name of the measure and what it is bound to."""
+        scores = self.reference.scores
+        name, samples = self.measure.name, self.reference.samples
+        return f"<{name} bound to {samples} samples, {scores.dtype}, {scores.device}>"
+
+    def to(
+        self, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None
+    ) -> BoundMeasure:
         """Return the bound measure on another device or with another dtype.
 
         A measure that was bound in float32 keeps the accuracy of float32 when it is moved to float64.
@@ -221,7 +229,7 @@ class BoundMeasure:
         Parameters
         ----------
         device : torch.device or str, optional
-            If it is None, the device stays the same.
+            If it is None, the device stays the same. As in torch, a dtype alone may stand here.
         dtype : {torch.float32, torch.float64}, optional
             If it is None, the dtype stays the same.
 
@@ -231,6 +239,8 @@ class BoundMeasure:
             ``dtype`` is neither torch.float32 nor torch.float64.
         """
         scores = self.reference.scores
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
         if dtype not in (None, torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}; choose torch.float32 or torch.float64.")
         return BoundMeasure(self.measure, self.reference.to(dtype or scores.dtype, device or scores.device))

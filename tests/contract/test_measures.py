@@ -138,6 +138,12 @@ def test_a_bound_measure_moves_to_another_precision(name: str, rng: np.random.Ge
     assert single.to("cpu", torch.float64)(Y).item() == pytest.approx(bound(Y).item(), rel=2e-5, abs=2e-5)
 
 
+def test_a_bound_measure_moves_to_a_dtype_alone_and_says_what_it_is() -> None:
+    bound = measures.get("cka").bind(torch.eye(5, dtype=torch.float64)[:, :3]).to(torch.float32)
+    assert bound.reference.scores.dtype == torch.float32
+    assert repr(bound) == "<cka bound to 5 samples, torch.float32, cpu>"
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
 def test_a_bound_measure_moves_to_no_other_dtype(dtype: torch.dtype) -> None:
     with pytest.raises(InputError, match=f"{dtype}.*torch.float32 or torch.float64"):
