@@ -99,6 +99,8 @@ def test_a_folder_of_ones_own_yamls(tmp_path: Path) -> None:
         ("dataset=file", "dataset.path has no value; give one with dataset.path=VALUE"),
         ("~measure", "measure has no value"),
         ("foo", "Cannot read the override 'foo'"),
+        ("measure=[cka,nbs]", "one measure.*simopt sweep measure="),
+        ("dataset=[majaj,mante]", "one dataset.*simopt sweep dataset="),
         ("seeds=[0,1", r"Cannot read the override 'seeds=\[0,1'"),
         ("dataset.path=a=b", "dataset.path=a=b.*quote"),
         ("", "Cannot read the override ''"),

@@ -174,8 +174,13 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
         options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
         return [f"measure={owner}", *(f"++measure.{key}={_written(value)}" for key, value in options.items())]
     group, _, name = override.partition("=")
-    if group in _GROUPS and isinstance(parse([override])[0].value(), int | float):
-        raise checks.unknown(name, catalogue.names(group), group)
+    if group in _GROUPS:
+        value = parse([override])[0].value()
+        if isinstance(value, int | float):
+            raise checks.unknown(name, catalogue.names(group), group)
+        # Of a list Hydra would merge the options of all entries, under the name of the last.
+        if isinstance(value, list) and len(value) > 1:
+            raise InputError(f"{override}: only one {group} is taken; for several: simopt sweep {group}=A,B.")
     if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
         return ["measure=function", override]
     return [_OPEN_NODE.sub("++", override)]
