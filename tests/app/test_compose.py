@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simopt import catalogue
+from simopt import catalogue, measures
 from simopt.app.config import requests
 from simopt.app.config.compose import request_type
 from simopt.errors import InputError
@@ -27,7 +27,12 @@ def test_the_defaults_are_the_published_settings() -> None:
 def test_every_option_of_every_group_composes(group: str) -> None:
     for name in catalogue.names(group):
         extra = {"file": ["dataset.path=x.npy"], "function": ["measure._target_=math.dist"]}.get(name, [])
-        requests.run([f"{group}={name}", *extra]).check()
+        request = requests.run([f"{group}={name}", *extra])
+        if not measures.build(request.measure).differentiable:
+            with pytest.raises(InputError, match=f"^{name} has no gradient"):
+                request.check()
+        else:
+            request.check()
 
 
 @pytest.mark.parametrize(

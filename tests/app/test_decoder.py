@@ -1,10 +1,7 @@
 """Decoding along real runs: what the file holds, kills and interrupts, and what is refused."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -20,7 +17,6 @@ from simopt.workflows.run import RunResult
 from tests.app.runs import PowerCutError, content, execute, same
 from tests.conftest import Simopt
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "kills.py"
 LEVEL1 = "decoder.variables=[level1]"
 
 
@@ -129,17 +125,6 @@ def test_a_killed_run_goes_on_to_the_same_decoding(start, tmp_path: Path, step: 
     assert start(*options).how == "resumed"
     resumed = content(path)
     same(resumed, content(start(*options, "force=true").path))
-
-
-@pytest.mark.slow
-def test_killed_processes_go_on_to_the_same_decoding() -> None:
-    overrides = ["decoder=standard", "dataset=ultrametric", LEVEL1, "max_steps=12"]
-    command = [sys.executable, str(SCRIPT), "--kills=8", "--seed=3", "--json", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout)
-    assert result["failed"] == 0
-    assert result["seen"]["at the end: equal"] == result["runs"]
 
 
 def test_a_failed_run_keeps_what_was_decoded(start, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_learning_order_beside_a_stored_run(simopt):
     assert found["nbs"]["rank_correlation"] > 0.9
     assert len(found["nbs"]["half_capture"]) == len(found["nbs"]["run_half_capture"]) == 12
     assert found["rsa"]["half_capture"] is None
-    assert "not predicted" in found["rsa"]["refusal"]
+    assert "no predicted learning order" in found["rsa"]["refusal"]
 
 
 @pytest.mark.slow
