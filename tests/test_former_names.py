@@ -91,12 +91,17 @@ DATASET_YAML = "_target_: lab_datasets.Grating\nname: grating\n"
 
 @pytest.fixture
 def former_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a working folder with the examples' modules, which are forgotten afterwards."""
+    """Give a working folder with the examples' modules; the README of today has modules of the same names."""
+    _forget_modules()
     (tmp_path / "lab_measures.py").write_text(LAB_MEASURES)
     (tmp_path / "lab_datasets.py").write_text(LAB_DATASETS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path / "mine"
+    _forget_modules()
+
+
+def _forget_modules() -> None:
     for name in ("lab_measures", "lab_datasets"):
         sys.modules.pop(name, None)
 

@@ -223,9 +223,9 @@ def _half_decoded(file: h5py.File) -> None:
     [
         (_without_seeds, "seeds"),
         (_more_seeds, "3 seeds for 1 replicates"),
-        (_replace("summary/half_capture", np.ones(50)), r"half_capture is float64 \(50,\); expected"),
-        (_replace("trajectory/score", np.full((45, 1), b"1")), r"score is \|S1"),
-        (_replace("trajectory/captured_variance", np.ones((45, 2, 50), "f4")), "score is float64"),
+        (_replace("summary/half_capture", np.ones(50)), r"half_capture has shape \(50,\) .*expected"),
+        (_replace("trajectory/score", np.full((45, 1), b"1")), r"score has shape .*\|S1"),
+        (_replace("trajectory/captured_variance", np.ones((45, 2, 50), "f4")), "score has shape .*float64"),
         (_replace("trajectory/captured_variance", np.ones(45, "f4")), r"b.run\.h5"),
         (_huge, "hardly anything was ever written"),
         (_controls, "control characters"),
