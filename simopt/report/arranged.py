@@ -19,8 +19,9 @@ from matplotlib.lines import Line2D
 
 from simopt.report.joint import draw_joint
 from simopt.report.panels import draw_decoding, draw_half_capture, draw_pcs
-from simopt.report.pools import Pool, by_rank, differences, named, pool
+from simopt.report.pools import Pool, by_rank, named, pool
 from simopt.report.sensitivity import draw_sensitivity
+from simopt.report.stored_config import differences
 from simopt.report.style import GUIDE, PAPER, Panels, legend_handles, look, plain, save, stem
 from simopt.store.reader import Run
 

@@ -120,6 +120,11 @@ def test_bad_overrides_are_refused_in_one_line(override: str, says: str) -> None
     assert len(str(refused.value)) < 250
 
 
+def test_a_key_that_a_command_never_had_was_not_removed() -> None:
+    with pytest.raises(InputError, match="Unknown key of run 'samples'"):
+        requests.run(["samples=20"])
+
+
 @pytest.mark.parametrize(
     ("command", "override", "remedy"),
     [

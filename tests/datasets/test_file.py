@@ -166,7 +166,7 @@ def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
 def test_h5_layouts_that_cannot_be_used(tmp_path: Path) -> None:
     cases = [
         ({"a": GOOD, "b": GOOD}, r"2 arrays .a, b.; .*dataset.key=NAME"),
-        ({"a": np.arange(3)}, "no array .*two or three"),
+        ({"a": np.arange(3)}, "no array of shape"),
         ({"responses": GOOD, "labels__x": np.arange(19)}, r"label 'x' has shape .19,."),
         ({"responses": GOOD, "labels": np.arange(20)}, r"'labels' .*dataset.labels=\[labels\]"),
         ({"responses": GOOD, "labels__deep__x": np.arange(20)}, "labels/deep "),

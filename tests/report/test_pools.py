@@ -1,17 +1,15 @@
 """Runs that differ in their seeds alone are one curve, on one grid of scores."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simopt.optimization.trajectory import first_passage
-from simopt.report.pools import MOST_LEVELS, along, band, differences, pool, settings
+from simopt.report.pools import MOST_LEVELS, along, band, pool
 from tests.report.runs import made
 
 
@@ -43,30 +41,6 @@ def test_labels_say_what_pools_of_a_measure_differ_in() -> None:
     assert [curve.label for curve in pool(unread)] == ["cka no. 1", "cka no. 2"]
 
 
-@pytest.mark.parametrize(
-    ("options", "labels"),
-    [
-        # Two options that differ are both named; of more, the fewest that do, of init before others.
-        ([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}], ["c=2", "c=3"]),
-        ([{"a": 1, "b": {"c": 2}}, {"a": 2, "b": {"c": 3}}], ["a=1, c=2", "a=2, c=3"]),
-        ([{"a": k, "b": k, "init": {"units": k}} for k in (1, None)], ["units=1, ...", "units=null, ..."]),
-        ([{"a": i, "b": j, "c": i + j} for i in (0, 1) for j in (0, 1)],
-         [f"a={i}, b={j}, ..." for i in (0, 1) for j in (0, 1)]),
-        ([{"a": 1}, {}], ["a=1", "a=none"]),
-        ([{"a": "x" * 40}, {"a": "y" * 40}], ["no. 1", "no. 2"]),
-        ([{"a": "x" * 40, "b": 1}, {"a": "y" * 40, "b": 2}], ["b=1, ...", "b=2, ..."]),
-    ],
-)  # fmt: skip
-def test_the_options_that_tell_runs_apart_are_named(options: list[dict], labels: list[str]) -> None:
-    runs = [
-        replace(made(config=yaml.safe_dump(option)), path=Path(f"{at:012x}/run.h5"))
-        for at, option in enumerate(options)
-    ]
-    assert differences(runs) == labels
-    assert [curve.label for curve in pool(runs)] == [f"cka {label}" for label in labels]
-    assert differences(runs[::-1]) == labels[::-1]
-
-
 def test_a_seed_that_was_run_twice_counts_once_and_as_finished() -> None:
     cut = replace(made(seeds=(0, 1), T=4), status="interrupted")
     (both,) = pool([cut, made(seeds=(1, 2))])
@@ -76,26 +50,6 @@ def test_a_seed_that_was_run_twice_counts_once_and_as_finished() -> None:
 
 def test_runs_without_a_row_are_left_out() -> None:
     assert pool([replace(made(), step=np.arange(0), score=np.empty((0, 1)))]) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["a: &a [*a]", "a: &a {b: *a}", "[" * 3000, "just text", "", "- 1", "a: !!python/object:os.system {}",
-     "\x00",
-     "x: &a [1,1,1,1]\ny: &b [*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b]\nu: &d [*c,*c,*c,*c]\nv: [*d,*d,*d,*d,*d,*d]",
-     "a: " + "a" * 20_000, "a: !!bool maybe", "a: !!timestamp never", "a: !!int ''", 3, b"a: 1"],
-)  # fmt: skip
-def test_a_config_may_hold_anything(text) -> None:
-    assert settings(made(config=text)) is None
-
-
-def test_settings_leave_out_what_does_not_change_a_result() -> None:
-    config = settings(made(seeds=(3,)))
-    assert config is not None
-    assert config["optimizer.lr"] == "0.1"
-    assert not {"seeds.0", "log.dir", "device", "force"} & set(config)
-    flow = settings(made(config="{seeds: [0], log: {dir: x}, target: 0.9}"))
-    assert flow == {"target": "0.9"}
 
 
 FLOATS = st.floats(-1, 1, width=32)

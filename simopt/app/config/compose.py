@@ -39,13 +39,13 @@ _GROUPS = ("measure", "dataset", "optimizer", "init", "decoder")
 _OPEN_NODE = re.compile(rf"^(?=({'|'.join(_GROUPS)})\.)")
 """Groups whose options the class defines: ``++`` lets Hydra add an option that the YAML file lacks."""
 _REMOVED = {
-    "cuda_graphs": "leave it out; the usual loop does the same steps",
-    "log.flush_seconds": "log.checkpoint_seconds is the time between two writes",
-    "third": "leave it out; a joint range has two measures",
-    "at": "leave it out; levels=[...] are the scores at which the first measure is held",
-    "samples": "leave it out; the data are those of dataset=NAME",
+    ("run", "cuda_graphs"): "leave it out; the usual loop does the same steps",
+    ("run", "log.flush_seconds"): "log.checkpoint_seconds is the time between two writes",
+    ("joint", "third"): "leave it out; a joint range has two measures",
+    ("joint", "at"): "leave it out; levels=[...] are the scores at which the first measure is held",
+    ("joint", "samples"): "leave it out; the data are those of dataset=NAME",
 }
-"""The keys of former versions, each with what to do instead."""
+"""The keys that commands had in former versions, each with what to do instead."""
 _LONGEST = 10_000  # characters; Hydra's parser needs seconds for a longer override
 _KINDS = {
     int: "a whole number",
@@ -226,8 +226,8 @@ def _unreadable(error: Exception) -> InputError:
 
 def _refused(error: Exception, command: str) -> InputError:
     key = re.search(r"Could not override '([^']+)'", str(error))
-    if key and key[1] in _REMOVED:
-        return InputError(f"{key[1]} was removed; {_REMOVED[key[1]]}.")
+    if key and (command, key[1]) in _REMOVED:
+        return InputError(f"{key[1]} was removed; {_REMOVED[command, key[1]]}.")
     if key and not key[1].startswith("hydra."):
         root, _, option = key[1].partition(".")
         if root not in keys(command):

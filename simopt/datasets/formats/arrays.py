@@ -25,7 +25,7 @@ def npy(path: Path, options: Options, stack: ExitStack) -> Content:
 
 def npz_archive(path: Path, stack: ExitStack) -> Any:
     """Open an npz file, which remains open until ``stack`` is closed."""
-    archive = np.load(stack.enter_context(path.open("rb")))  # which never unpickles objects by default
+    archive = np.load(stack.enter_context(path.open("rb")), allow_pickle=False)
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise TypeError("it is an npy file, or not a numpy file at all")
     # Each member is unpacked as a whole: refuse one that unpacks to far more than it takes up.
