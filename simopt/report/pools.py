@@ -21,18 +21,16 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from simopt.analysis.defects import noise_level
 from simopt.analysis.good_score import GoodScore, good_scores
-from simopt.errors import SimoptError
 from simopt.optimization.trajectory import half_capture
 from simopt.report.stored_config import differences, without_apart
-from simopt.store import image, layout
-from simopt.store.errors import UNREADABLE
+from simopt.store import layout
 from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
@@ -140,8 +138,9 @@ class Pool:
 
     @cached_property
     def shape(self) -> tuple[int, int] | None:
-        """The numbers of samples and units of Y, read from the stored last Y; None if no run stores it."""
-        return next(filter(None, map(_shape, self.runs)), None)
+        """The numbers of samples and units of Y, those of the stored last Y; None if no run stores it."""
+        shapes = [run.final_shape[1:] for run in self.runs if len(run.final_shape) == 3]
+        return next(((samples, units) for samples, units in shapes if samples > 1), None)
 
     @cached_property
     def noise_floor(self) -> float:
@@ -244,14 +243,8 @@ class Pool:
         """
         starts = self.sign * np.array([run.score[0, column] for run, column in self.places])
         by_score = self.sign * self.half_capture > starts.max()  # (R, K)
-        noise = self._started
-        if self.shape is not None:
-            samples, units = self.shape
-            # R2 of a PC from q units of noise is Beta(q/2, (n - 1 - q)/2), and 1 where q >= n - 1. Its
-            # quantile comes from draws: the inverse beta function would load scipy for each report.
-            left = samples - 1 - units
-            noise = np.random.default_rng(0).beta(units / 2, left / 2, 10_000) if left > 0 else np.ones(1)
-        by_captured = (1 + self._started) / 2 > np.quantile(noise, 0.95)  # (R, K)
+        noise = np.quantile(self._started, 0.95) if self.shape is None else _captured_by_noise(*self.shape)
+        by_captured = (1 + self._started) / 2 > noise  # (R, K)
         return np.where(by_score & by_captured, self.half_capture, np.nan)
 
     @cached_property
@@ -415,19 +408,15 @@ def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tup
     return sign * levels, placed
 
 
-def _shape(run: Run) -> tuple[int, int] | None:
-    """Return the numbers of samples and units of the last Y of a run; None if no last Y is stored."""
-    path = layout.FINAL_Y.path
-    try:
-        if run.content is not None:
-            _, samples, units = run.content.arrays[path].data.shape
-        else:
-            # Only the shape is read: Y itself may be larger than all else in the file.
-            with image.opened(run.path) as file:  # type: ignore[arg-type]
-                _, samples, units = file[path].shape
-    except (*UNREADABLE, SimoptError):
-        return None
-    return (samples, units) if samples > 1 else None
+@cache
+def _captured_by_noise(samples: int, units: int) -> float:
+    """Return the 95th percentile of the captured variance of a PC by noise."""
+    # R2 of a PC from q units of noise is Beta(q/2, (n - 1 - q)/2), and 1 where q >= n - 1. Its quantile comes
+    # from draws: the inverse beta function would load scipy for each report.
+    left = samples - 1 - units
+    if left <= 0:
+        return 1.0
+    return float(np.quantile(np.random.default_rng(0).beta(units / 2, left / 2, 10_000), 0.95))
 
 
 def _finite(values: FloatArray) -> FloatArray:

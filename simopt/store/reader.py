@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Run:
     attribution : dict of array, (R, m)
         Change of the last score without each of m PCs, samples or units. The keys name what is left out:
         ``pcs``, ``samples`` or ``units``.
+    final_shape : tuple of int
+        The shape (R, samples, units) of the last Y; empty if it was not kept.
     content : Stored or None
         The content of the whole file if this process made the run; None if the run was read from a file.
     """
@@ -77,6 +79,7 @@ class Run:
     reference_decoding: dict[str, dict[str, Any]] = field(default_factory=dict)
     null: dict[str, FloatArray] = field(default_factory=dict)
     attribution: dict[str, FloatArray] = field(default_factory=dict)
+    final_shape: tuple[int, ...] = ()
     content: Stored | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -121,7 +124,9 @@ def read(path: Path) -> Run:
         The file is not a run file, has another schema version, or is damaged.
     """
     with analysis.opened(path, "run") as (file, _):
-        return of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
+        run = of(image.content(file, skip=(layout.FINAL_Y.path, layout.RESUME)), path)
+        # Only the shape of Y is read: Y may be larger than everything else in the file.
+        return replace(run, final_shape=getattr(file.get(layout.FINAL_Y.path), "shape", ()))
 
 
 def final(path: Path) -> FloatArray | None:
@@ -216,4 +221,5 @@ def of(stored: Stored, path: Path | None) -> Run:
         },
         null=below("reference/null/"),
         attribution=below("final/attribution/"),
+        final_shape=arrays[layout.FINAL_Y.path].shape if layout.FINAL_Y.path in arrays else (),
     )

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from simopt.store import layout
-from simopt.store.image import Array, Stored
 from simopt.store.reader import Run
 
 CONFIG = """measure:
@@ -44,7 +42,6 @@ def made(
 
     With a ``shape``, samples and units, it has kept a last Y.
     """
-    last = {} if shape is None else {layout.FINAL_Y.path: Array(np.empty((len(seeds), *shape)), "R n q")}
     score = np.linspace(0.05 * np.array(seeds, float), 0.95, T)
     ratio = 0.5 ** np.arange(1, K + 1)
     written = "\n".join(f"- {seed}" for seed in seeds)
@@ -69,5 +66,5 @@ def made(
         reference_decoding={
             variable: {"accuracy": 0.9, "chance": 0.5, "classes": 2, "folds": 5} for variable in decoded
         },
-        content=Stored({}, last),
+        final_shape=() if shape is None else (len(seeds), *shape),
     )  # fmt: skip

@@ -118,7 +118,9 @@ def scores_table(result: CompareResult) -> Table:
         for row in result.table()
     ]
     rows += [[name, *[Number("")] * len(styles), why] for name, why in result.skipped.items()]
-    optional = ("null mean", "ceiling", "null 95 %", *reason)
+    # A column without any number is left out before one with numbers or reasons.
+    empty = [head for k, head in enumerate(heads) if not any(row[k] for row in rows)]
+    optional = (*empty, "null mean", "ceiling", "null 95 %", *reason)
     return Table("scores", result.title, note, heads, rows, optional)
 
 
