@@ -67,7 +67,7 @@ def test_mutated_files(place: Yard, tmp_path: Path, kind: str, many: bool) -> No
     def load() -> None:
         watch.refused(lambda: datasets.load("file", path=str(path), **options))
 
-    @size(many, quick=15, long=2000)
+    @size(many, quick=15, long=500)
     @given(files.CHANGES, st.booleans())
     def each(changes: list[files.Change], inside: bool) -> None:
         zipped = inside and seed.suffix == ".npz"
