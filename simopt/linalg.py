@@ -297,7 +297,7 @@ def _explained_gradient(grad: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]
 
 @with_gradient(_explained_gradient)
 def explained(matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return c_i' A^-1 c_i for each column c_i of C, (..., r), and the condition number of A, (...).
+    """Return c_i' A^-1 c_i for each column c_i of C, (..., r), and the condition number of A, of shape (...).
 
     With A = Y'Y and C = Y'X the i-th result is the sum of squares of column i of X that a regression on Y
     explains. The condition number is defined as in :func:`solve_spd`.
@@ -322,7 +322,7 @@ def _predict_gradient(
 
 @with_gradient(_predict_gradient)
 def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
-    """Return B A^-1 C, (..., m, r), and the condition number of A, (...), defined as in :func:`solve_spd`.
+    """Return B A^-1 C, (..., m, r), and the condition number of A, defined as in :func:`solve_spd`.
 
     Every product has m rows. For few rows this is therefore cheaper than B @ ``solve_spd(A, C)``.
 

@@ -140,7 +140,7 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
     for name in chosen:
         # Labels name datasets beside ``step`` in the group of the file.
         if name == "step" or "/" in name or name.strip(".") == "":
-            raise InputError(f"decoder: a run file cannot store label {name!r}; give it another name.")
+            raise InputError(f"decoder: a run file cannot store label {name!r}; rename the label.")
         try:
             plans[name] = decoder.plan(labels[name], dataset.responses.shape[-2], groups)
         except InputError as error:

@@ -162,7 +162,7 @@ class Trials:
             values, condition = values[..., chosen, :], condition[chosen]
         counts = np.bincount(condition, minlength=int(self.condition.max()) + 1)
         if not counts.all():
-            raise InputError(f"condition {int(np.argmin(counts))} has no trial among those to average.")
+            raise InputError(f"none of the trials to average belongs to condition {int(np.argmin(counts))}.")
         mean: FloatArray = condition_sums(values, condition) / counts[:, None]
         # Sums are float64; return the trials' own precision, but at least float32 (trials may be integers).
         return mean.astype(np.result_type(values, np.float32), copy=False)

@@ -165,8 +165,8 @@ class Recording(Loader):
         """Refuse options that only the real recording has, before its surrogate is taken."""
         if altered := self._altered():
             raise InputError(
-                f"{self.name}: {', '.join(altered)} can only be set for the real recording, but its "
-                f"surrogate would be taken. `simopt datasets fetch {self.name}` downloads the recording."
+                f"{self.name}: {', '.join(altered)} can only be set for the real recording, and this command "
+                f"would use its surrogate. `simopt datasets fetch {self.name}` downloads the recording."
             )
 
     def _altered(self) -> list[str]:

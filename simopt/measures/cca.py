@@ -318,7 +318,7 @@ class PWCCA(Measure):
 
 
 def _axes_weight(projections: Tensor) -> Tensor:
-    """Return sum_i w_i, (...), with the principal axes of the rows of ``projections`` as variates."""
+    """Return sum_i w_i, with the principal axes of the rows of ``projections`` as variates."""
     _, values, right = torch.linalg.svd(projections, full_matrices=False)
     return (values * right.abs().sum(dim=-1)).sum(dim=-1)
 

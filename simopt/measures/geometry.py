@@ -33,7 +33,7 @@ def directions(rows: Tensor) -> Tensor:
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """Return the largest absolute eigenvalue, (...), of a symmetric matrix A (..., n, n): its spectral norm.
+    """Return the largest absolute eigenvalue, of a symmetric matrix A (..., n, n): its spectral norm.
 
     If this eigenvalue is simple, with unit eigenvector v, the gradient is sign(v'Av) vv'.
 
@@ -75,7 +75,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 
 def uniformity(responses: Tensor) -> Tensor:
-    """Return log mean_ij exp(-2 ||a_i - a_j||^2), (...), over all n^2 pairs of samples, i = j included.
+    """Return log mean_ij exp(-2 ||a_i - a_j||^2), over all n^2 pairs of samples, i = j included.
 
     References
     ----------
@@ -98,12 +98,12 @@ def mean_sample(responses: Tensor) -> Tensor:
 
 
 def magnitude(responses: Tensor) -> Tensor:
-    """Return the length of the mean over samples, (...); at length 0 the gradient is set to 0."""
+    """Return the length of the mean over samples, of shape (...); at length 0 the gradient is set to 0."""
     return torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
 
 
 def concentricity(responses: Tensor) -> Tensor:
-    """Return the mean cosine between the samples and their mean, (...).
+    """Return the mean cosine between the samples and their mean, of shape (...).
 
     If the mean of the samples is 0 the cosine is undefined; the result and its gradient are then set to 0.
     """

@@ -31,7 +31,7 @@ def _hat_gradient(
 
 @with_gradient(_hat_gradient)
 def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
-    """Return the squared distance ||H_x - H||_F^2, (...), of the ridge hat matrices of X and of A.
+    """Return the squared distance ||H_x - H||_F^2, of shape (...), of the ridge hat matrices of X and of A.
 
     H = A (A'A + lambda I)^-1 A' maps targets to their predictions from A; H_x is the same for X. The gradient
     4 (I - H) (H - H_x) A (A'A + lambda I)^-1 contains no difference of singular values.

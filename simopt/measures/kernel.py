@@ -80,7 +80,7 @@ class _Kernel:
         self.row_sum = row_sum - self.diagonal  # (..., n), without the diagonal
 
     def product(self, other: _Kernel, estimator: Estimator) -> Tensor:
-        """Return the inner product of two kernels, (...), up to a factor that cancels in a cosine.
+        """Return the inner product of two kernels, of shape (...), up to a factor that cancels in a cosine.
 
         ``biased`` is <K, L>, ``zero_diagonal`` leaves out the diagonals, and ``debiased`` is n (n - 3) times
         the unbiased HSIC, see :func:`debiased`.
@@ -94,7 +94,7 @@ class _Kernel:
         return debiased(inner, self.row_sum, other.row_sum)
 
     def _sum_of_products(self, other: _Kernel) -> Tensor:
-        """Return <K, L>, (...): <A A', B B'> = ||A'B||_F^2, or from (n, n) matrices if these are smaller."""
+        """Return <K, L>: <A A', B B'> = ||A'B||_F^2, or from (n, n) matrices if these are smaller."""
         one, two = self.entries, other.entries
         if self.factored and min(one.shape[-1], two.shape[-1]) <= one.shape[-2]:
             return (one.mT @ two).square().sum(dim=(-2, -1))

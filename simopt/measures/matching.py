@@ -168,7 +168,7 @@ def unit_columns(matrix: Tensor) -> Tensor:
 
 
 def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> Tensor:
-    """Return sqrt(sum W_ij ||x_i - y_j||^2), (...), with the columns x_i and y_j of two datasets.
+    """Return sqrt(sum W_ij ||x_i - y_j||^2), of shape (...), with the columns x_i and y_j of two datasets.
 
     Where this distance is 0, its gradient is set to 0.
 

@@ -177,12 +177,12 @@ class Moments:
 
     @cached_property
     def nuclear(self) -> Tensor:
-        """The nuclear norm ||F'Y||_*, (...)."""
+        """The nuclear norm ||F'Y||_*, of shape (...)."""
         return linalg.nuclear_norm(self.cross_and_total[0])
 
     @cached_property
     def explained(self) -> tuple[Tensor, Tensor]:
-        """The diagonal of F'Y (Y'Y)^-1 Y'F, (..., K), and the condition number of Y'Y, (...).
+        """The diagonal of F'Y (Y'Y)^-1 Y'F, (..., K), and the condition number of Y'Y, of shape (...).
 
         Entry k of the diagonal is the sum of squares of PC k that a regression on Y explains.
         """
@@ -200,7 +200,7 @@ class Moments:
 
     @cached_property
     def total(self) -> Tensor:
-        """The total sum of squares of the centered Y, (...)."""
+        """The total sum of squares of the centered Y, of shape (...)."""
         return self.centered.square().sum(dim=(-2, -1))
 
     def detached(self) -> Moments:

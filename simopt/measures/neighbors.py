@@ -100,24 +100,24 @@ def common(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def mutual(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the share of the k neighbors in Y that are also neighbors in X, averaged over samples, (...)."""
+    """Return the share of the k neighbors in Y that are also neighbors in X, averaged over samples."""
     return common(x, y).mean(-1) / y.near.shape[-1]
 
 
 def jaccard(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean over samples of the Jaccard index: common neighbors / neighbors in X or Y, (...)."""
+    """Return the mean over samples of the Jaccard index: common neighbors / neighbors in X or Y."""
     shared = common(x, y)
     return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)  # |A u B| = 2 k - |A & B|
 
 
 def cycle(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the fraction of samples i that are X-neighbors of one of their Y-neighbors, (...)."""
+    """Return the fraction of samples i that are X-neighbors of one of their Y-neighbors, of shape (...)."""
     returns = (x.mask.mT & y.mask).any(-1)  # i in N_X(j) and j in N_Y(i) for some j
     return returns.to(y.kernel.dtype).mean(-1)
 
 
 def lcs(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean length of the longest common subsequence of the ordered neighbors, (...)."""
+    """Return the mean length of the longest common subsequence of the ordered neighbors, of shape (...)."""
     # Dynamic programming for all samples at once: row r, entry s is the length for the first r and s
     # neighbors.
     same = matches(x, y).to(y.kernel.dtype)
@@ -133,7 +133,7 @@ def lcs(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def rank(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return how well the ranks of common neighbors agree, averaged over samples, (...).
+    """Return how well the ranks of common neighbors agree, averaged over samples, of shape (...).
 
     Let r and s be the ranks of a common neighbor in X and in Y, and t the number of common neighbors of a
     sample. The agreement of the sample is the sum of 2 / ((1 + |r - s|) (r + s)) over its common neighbors,
@@ -149,7 +149,7 @@ def rank(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean over samples of the cosine between neighbor distances in X and in Y, (...).
+    """Return the mean over samples of the cosine between neighbor distances in X and in Y, of shape (...).
 
     The distances are from the sample to all samples that are its neighbors in X or in Y. If they are all 0 in
     X and in Y, the cosine is set to 1; if they are all 0 in only one of X and Y, it is set to 0.
@@ -172,7 +172,7 @@ def _cosine_distances(neighbors: Neighbors) -> Tensor:
 
 
 def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
-    """Return the unbiased CKA of kernels restricted to pairs that are neighbors in X and in Y, (...).
+    """Return the unbiased CKA of kernels restricted to pairs that are neighbors in X and in Y.
 
     ``added`` is added to the denominator, as in the code of the authors. The denominator is undefined if the
     unbiased HSIC of a kernel with itself, restricted to its own neighbors, is not positive. The score is then
@@ -191,7 +191,7 @@ def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
 
 
 def _unbiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased HSIC, (...), of K and L (..., n, n) with zero diagonals, symmetric or not."""
+    """Return the unbiased HSIC, of K and L (..., n, n) with zero diagonals, symmetric or not."""
     n = K.shape[-1]
     return debiased((K * L.mT).sum(dim=(-2, -1)), K.sum(-2), L.sum(-1)) / (n * (n - 3))
 

@@ -102,7 +102,7 @@ class LinearComparison:
         return [part.to(self.like) for part in (factor, diagonal / size, trace / size)]
 
     def __call__(self, Y: Embedding) -> Tensor:
-        """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
+        """Return the score, of shape (...), of the embedded samples of Y, (..., n, k)."""
         points = Y.points
         widest = max(points.shape[-1], self.X.points.shape[-1])
         # Products of factors (n, k) cost less than kernels (n, n) only while k is clearly smaller than n.
@@ -120,7 +120,7 @@ class LinearComparison:
         return product / self._norm(square, diagonal, trace)
 
     def _inner(self, product: Tensor, a: Tensor, t: Tensor, b: Tensor, s: Tensor) -> Tensor:
-        """Return the inner product, (...), from <K, L>, the diagonals less their means and the traces."""
+        """Return the inner product, from <K, L>, the diagonals less their means and the traces."""
         return product + self.spread * (a * b).sum(dim=-1) + self.traces * t * s
 
     def _norm(self, square: Tensor, diagonal: Tensor, trace: Tensor) -> Tensor:
@@ -128,12 +128,12 @@ class LinearComparison:
 
 
 def _less_mean(diagonal: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the diagonal of a kernel less its mean, (..., n), and the trace, (...)."""
+    """Return the diagonal of a kernel less its mean, (..., n), and the trace, of shape (...)."""
     return diagonal - diagonal.mean(dim=-1, keepdim=True), diagonal.sum(dim=-1)
 
 
 def _dense(embedding: Embedding, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the kernel, (..., n, n), its diagonal less the mean, (..., n), and its trace, (...).
+    """Return the kernel, (..., n, n), its diagonal less the mean, (..., n), and its trace, of shape (...).
 
     ``centered`` is for the comparisons that subtract t s / (n - 1). As <H, H> = n - 1, the kernels
     K - t H / (n - 1) and L - s H / (n - 1), of trace 0, have exactly this inner product. For many units K is
@@ -172,7 +172,7 @@ def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
 
 @with_gradient(_fidelity_gradient)
 def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of two positive semidefinite matrices K and L.
+    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, of two positive semidefinite matrices K and L.
 
     With K = A A' and L = B B' the fidelity is the nuclear norm of A'B. Its gradient with respect to L is
     A (A'L A)^-1/2 A' / 2, even if eigenvalues are equal. Directions of zero eigenvalues, where the root has
@@ -224,7 +224,7 @@ class BuresComparison:
             self.factor = _unit_factor(points).to(like)
 
     def __call__(self, Y: Embedding) -> Tensor:
-        """Return the score, (...), of the embedded samples of Y, (..., n, k)."""
+        """Return the score, of shape (...), of the embedded samples of Y, (..., n, k)."""
         points = Y.points
         if Y.kind == "euclidean":
             matrix = Y.kernel()

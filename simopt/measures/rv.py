@@ -18,7 +18,7 @@ Adjustment = Literal["ghaziri", "maye"]
 
 
 def mean_participation(moments: Moments) -> Tensor:
-    """Return the geometric mean of the participation ratios of X and Y, (...).
+    """Return the geometric mean of the participation ratios of X and Y, of shape (...).
 
     The participation ratio (tr G)^2 / tr G^2, with G = Y'Y or G = YY', is the effective number of PCs of Y.
     That of X is 1 / sum p_i^2, with p_i the explained variance ratios of its PCs.
@@ -136,5 +136,5 @@ class AdjustedRV(Measure):
 
 
 def _adjusted(correlations: Tensor, n: int) -> Tensor:
-    """Return the sum of 1 - (n - 1) / (n - 2) (1 - r^2) over all entries, (...)."""
+    """Return the sum of 1 - (n - 1) / (n - 2) (1 - r^2) over all entries, of shape (...)."""
     return (1 - (n - 1) / (n - 2) * (1 - correlations.square())).sum(dim=(-2, -1))

@@ -193,7 +193,7 @@ class ShapeMetric(Measure):
         return evaluate
 
     def _restoring(self, values: Tensor, width: int, floor: float) -> Tensor:
-        """Return the factor that restores the variance, (...).
+        """Return the factor that restores the variance, of shape (...).
 
         sqrt(sum l / sum (alpha sqrt(l) + 1 - alpha)^2) over ``width`` eigenvalues l, of which those without a
         singular value in ``values`` are at the floor.

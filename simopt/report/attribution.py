@@ -24,7 +24,7 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
     ----------
     attribution : Attribution
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     title : str
     """
     ax = style.axes(ax)

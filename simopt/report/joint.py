@@ -56,7 +56,7 @@ def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     ----------
     result : JointRange
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     """
     ax = style.axes(ax)
     region, square, others = result.region, result.square, result.stored

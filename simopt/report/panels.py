@@ -39,7 +39,7 @@ def draw_score(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     pools : sequence of Pool
         Pools of one dataset and source.
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     """
     ax = style.axes(ax)
     for pool in pools:
@@ -61,7 +61,7 @@ def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) 
         Pools of one dataset and source. Pools in which the variable was not decoded are left out.
     variable : str
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     """
     ax = style.axes(ax)
     reference = None
@@ -115,7 +115,7 @@ def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     pools : sequence of Pool
         Pools of one dataset and source.
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     """
     ax = style.axes(ax)
     ranges = [pool.half_capture_range for pool in pools]

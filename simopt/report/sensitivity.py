@@ -81,7 +81,7 @@ def draw_sensitivity(
     ----------
     result : Sensitivities
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     strength : int
         The index in ``result.strengths`` of the strength to draw.
     legend : bool

@@ -24,7 +24,7 @@ def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title:
     ----------
     standings : sequence of Standing
     ax : Axes, optional
-        By default those of a new figure.
+        The axes to draw on. By default, those of a new figure.
     title : str
     """
     ax = style.axes(ax)

@@ -54,7 +54,7 @@ class ClosedForm:
     scale: float | None
 
     def __call__(self, pair: Pair) -> Tensor:
-        """Return the score of each pair, (...)."""
+        """Return the score of each pair, of shape (...)."""
         return self.score(self.deviation(pair))
 
 
@@ -173,18 +173,18 @@ def _cca(measure: CCA) -> ClosedForm | None:
 
 
 def cosine(pair: Pair) -> Tensor:
-    """Return the CKA [1]_ of each pair, ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), (...)."""
+    """Return the CKA [1]_ of each pair, ||X'Y||_F^2 / (||X'X||_F ||Y'Y||_F), of shape (...)."""
     return pair.cross_squared() / (pair.variances.square().sum() * pair.y_squared()).sqrt()
 
 
 def _participation(pair: Pair) -> Tensor:
-    """Return sqrt(PR_x PR_y), PR = (tr X'X)^2 / tr (X'X)^2 the participation ratio, (...)."""
+    """Return sqrt(PR_x PR_y), PR = (tr X'X)^2 / tr (X'X)^2 the participation ratio, of shape (...)."""
     x_ratio = pair.variances.sum().square() / pair.variances.square().sum()
     return (x_ratio * pair.y_total().square() / pair.y_squared()).sqrt()
 
 
 def _bures_deviation(pair: Pair) -> Tensor:
-    """Return 1 - NBS, with NBS = ||X'Y||_* / (||X|| ||Y||), (...) [2]_.
+    """Return 1 - NBS, with NBS = ||X'Y||_* / (||X|| ||Y||), of shape (...) [2]_.
 
     From the Procrustes distance d^2 = ||X||^2 + ||Y||^2 - 2 ||X'Y||_*, which is known without cancellation:
     1 - NBS = (d^2 - (||X|| - ||Y||)^2) / (2 ||X|| ||Y||).

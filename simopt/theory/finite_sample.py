@@ -44,7 +44,7 @@ class Expected(NamedTuple):
 def expected(
     form: ClosedForm, variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int
 ) -> Expected:
-    """Return the expected score after perturbing one PC by a random direction, for each PC.
+    """Return, for each PC, the expected score after that PC alone is perturbed in a random direction.
 
     Parameters
     ----------

@@ -69,19 +69,19 @@ class Noisy:
         return self._x_variances + self.noise[..., None]
 
     def cross_squared(self) -> Tensor:
-        """Return ||X'Y||_F^2 = sum lambda^2, (...)."""
+        """Return ||X'Y||_F^2 = sum lambda^2, of shape (...)."""
         return self.variances.square().sum().expand_as(self.noise)
 
     def y_squared(self) -> Tensor:
-        """Return ||Y'Y||_F^2, the sum of (lambda + nu)^2 over all units, (...)."""
+        """Return ||Y'Y||_F^2, the sum of (lambda + nu)^2 over all units, of shape (...)."""
         return self._y_variances.square().sum(dim=-1)
 
     def y_total(self) -> Tensor:
-        """Return the total sum of squares of Y, tr Y'Y, (...)."""
+        """Return the total sum of squares of Y, tr Y'Y, of shape (...)."""
         return self._y_variances.sum(dim=-1)
 
     def distance_squared(self) -> Tensor:
-        """Return the least ||X - Y Q||_F^2 over orthogonal Q, (...).
+        """Return the least ||X - Y Q||_F^2 over orthogonal Q, of shape (...).
 
         It is ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_*. As X'Y = X'X has the nuclear norm ||X||_F^2, the result is
         the sum of squares of the noise, which is the number of units times nu.

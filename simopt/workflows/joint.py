@@ -301,8 +301,11 @@ class _Search:
         if time.monotonic() - self.saved >= self.request.checkpoint_seconds:
             self._checkpoint(layout.RUNNING)
         search = self.search
-        steps = search.steps if isinstance(search, PairSearch) else (search.step, search.options.max_steps)
-        self.observe(self.title, *steps)
+        if isinstance(search, PairSearch):
+            self.observe(self.title, *search.steps)
+        else:
+            # A search of targets scores its start and then every step.
+            self.observe(self.title, search.step, search.options.max_steps + 1)
 
     def _result(self) -> JointRange:
         search, dataset = self.search, self.dataset

@@ -96,8 +96,8 @@ def rows_of(path: Path, names: Sequence[str]) -> tuple[list[str], list[tuple[int
     first = rows[0][1]
     if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
         raise InputError(
-            f"{path}: semicolons or tabs separate the columns; expected commas in a .csv (and points in "
-            "numbers), and tabs in a .tsv."
+            f"{path}: semicolons or tabs separate the columns of this file; separate those of a .csv by "
+            "commas (and write decimals with a point), and those of a .tsv by tabs."
         )
     for line, row in rows:
         if len(row) != len(first):

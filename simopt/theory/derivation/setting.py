@@ -134,7 +134,7 @@ class Perturbation:
 
 
 def matrices(count: sp.Symbol) -> tuple[sp.MatrixSymbol, ...]:
-    """Return the matrices U and V and the diagonal S, P, Lambda, C, G and H, for ``count`` directions."""
+    """Return matrices U and V, and diagonal matrices S, P, Lambda, C, G and H, for ``count`` directions."""
     diagonal = (sp.MatrixSymbol(name, count, count) for name in ("S", "P", "Lambda", "C", "G", "H"))
     return sp.MatrixSymbol("U", n, count), sp.MatrixSymbol("V", p, count), *diagonal
 
