@@ -1,8 +1,8 @@
 """Whether the tests notice a changed line: random mutations of simopt, each tested in a copy.
 
-A mutation swaps a sign, turns a comparison, changes a constant, or drops a statement. The tests of the
-mutated package are run first, the others only if these pass, and a mutation counts as noticed once any
-test fails.
+A mutation swaps a sign, turns a comparison, changes a constant, or drops a statement. ``strict=True`` of zip
+stays: no input of a user's makes a difference to it. The tests of the mutated module are run first, then
+those of its package, then all, and a mutation counts as noticed once any test fails.
 
     python scripts/mutate.py --number 30 --seed 0
 """
@@ -44,7 +44,7 @@ def sites(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str]]:
         if not isinstance(function, ast.FunctionDef):
             continue
         for statement in function.body:
-            for node in ast.walk(statement):
+            for node in _changeable(statement):
                 if isinstance(node, ast.BinOp) and type(node.op) in SWAPPED and not _text(node):
                     swapped = ast.BinOp(node.left, SWAPPED[type(node.op)](), node.right)
                     yield "sign", node, f"({ast.unparse(swapped)})"
@@ -59,6 +59,14 @@ def sites(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str]]:
                     yield "constant", node, repr(node.value + 1)
                 elif isinstance(node, ast.AugAssign | ast.Delete) or _effect(node):
                     yield "dropped statement", node, "pass"
+
+
+def _changeable(node: ast.AST) -> Iterator[ast.AST]:
+    """Give a node and all below it, without the arguments ``strict=`` of zip."""
+    if not (isinstance(node, ast.keyword) and node.arg == "strict"):
+        yield node
+        for child in ast.iter_child_nodes(node):
+            yield from _changeable(child)
 
 
 def _text(node: ast.BinOp) -> bool:
@@ -97,11 +105,14 @@ def draw(rng: random.Random) -> tuple[Path, str, ast.AST, str]:
             return path, kind, node, text
 
 
-def noticed(copy: Path, package: str, processes: int) -> str:
-    """Return the first test that fails in the copy, or nothing."""
+def noticed(copy: Path, module: Path, processes: int) -> str:
+    """Return the first test that fails in the copy in which a module was mutated, or nothing."""
     environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
     usual = [sys.executable, "-m", "pytest", "-q", "-x", "-n", str(processes), "-p", "no:cacheprovider"]
-    for chosen in (FIRST[package], []):
+    tests = [str(path.relative_to(copy)) for path in sorted(copy.glob(f"tests/*/test_{module.stem}.py"))]
+    for chosen in (tests, FIRST[module.parts[1]], []):
+        if chosen is tests and not tests:
+            continue
         done = subprocess.run(
             [*usual, *chosen], cwd=copy, env=environment, capture_output=True, text=True, check=False
         )
@@ -132,7 +143,7 @@ def main() -> None:
             copy = Path(folder) / "simopt"
             shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "outputs", "*.pyc"))
             (copy / path.relative_to(ROOT)).write_text(replaced(source, node, text))
-            failure = noticed(copy, path.relative_to(ROOT).parts[1], chosen.processes)
+            failure = noticed(copy, path.relative_to(ROOT), chosen.processes)
         count += bool(failure)
         print(f"    {'noticed: ' + failure[:140] if failure else 'NOT NOTICED'}", flush=True)
     if not chosen.show:

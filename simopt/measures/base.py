@@ -206,8 +206,8 @@ class BoundMeasure:
         self.measure = measure
         self.reference = reference
         self.evaluate = measure.prepare(reference)
-        # Most measures that center Y divide by its norm: a constant Y would have a score and gradient of NaN.
-        self._checks_Y = "translation" in measure.facts.invariant_y
+        # A constant Y says nothing of X, and a measure that divides by the norm of centered Y would be NaN.
+        self._checks_Y = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         # ``evaluate`` is a closure, which cannot be pickled. Preparing again gives the same numbers.
@@ -251,9 +251,9 @@ class BoundMeasure:
         Raises
         ------
         InputError
-            Y differs in samples, dtype or device from the X that was bound; or the measure centers Y, and
-            Y, or one member of a batch, is constant up to rounding. On an accelerator only the first call
-            checks whether Y is constant, as the check has to wait for the device.
+            Y differs in samples, dtype or device from the X that was bound; or Y, or one member of a batch,
+            is constant up to rounding. On an accelerator only the first call checks whether Y is constant,
+            as the check has to wait for the device.
         """
         Y = _as_tensor(Y)
         scores = self.reference.scores

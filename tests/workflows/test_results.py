@@ -162,6 +162,20 @@ def test_line_breaks_and_long_names_leave_the_repr_short() -> None:
     assert second == "  <b> </table><script>&, score 0.123457"
 
 
+@pytest.mark.parametrize("count", range(6))
+def test_numbers_that_do_not_fit_the_repr_are_counted(count: int) -> None:
+    class Many(Odd):
+        def main_numbers(self) -> list[str]:
+            return [f"number {i}" for i in range(count)]
+
+    _, *lines = repr(Many()).splitlines()
+    shown = [line.strip() for line in lines if "more" not in line]
+    assert shown == [f"number {i}" for i in range(len(shown))]
+    more = [line.strip() for line in lines if "more" in line]
+    assert more == ([f"... {count - len(shown)} more"] if count > len(shown) else [])
+    assert len(lines) == min(count, 3)
+
+
 def test_a_result_without_rows_is_shown(results) -> None:
     empty = replace(results["score"], standings=[])
     assert repr(empty) == f"CompareResult: {empty.title}"
