@@ -15,6 +15,7 @@ import numpy as np
 
 from simopt import catalogue, checks
 from simopt.errors import InputError
+from simopt.rows import Rows, codes
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
@@ -282,6 +283,40 @@ class Dataset:
         of the first time, then those of the second time, and so on.
         """
         return checks.flatten(self.responses)
+
+    def rows(self, groups: Any = None, blocks: Any = None) -> Rows:
+        """Return which of the samples belong together.
+
+        Parameters
+        ----------
+        groups, blocks : str, list of str, array, or None
+            Names of labels: samples that are alike in all of them are together. ``condition`` stands for the
+            index of the condition, if the dataset has no label of this name. An array gives one value for
+            each sample or, if the responses have a time axis, for each condition.
+
+        Raises
+        ------
+        InputError
+            There is no such label, or an array has another shape or a missing value.
+        """
+        return Rows(self._codes(groups, "groups"), self._codes(blocks, "blocks"))
+
+    def _codes(self, values: Any, name: str) -> LabelArray | None:
+        if values is None:
+            return None
+        samples, conditions = len(self.samples()), self.responses.shape[-2]
+        if isinstance(values, str) or (
+            isinstance(values, list | tuple) and values and all(isinstance(value, str) for value in values)
+        ):
+            known = {"condition": np.arange(conditions), **self.labels}
+            names = [values] if isinstance(values, str) else values
+            for label in names:
+                checks.one_of(label, known, f"label of {self.name} for {name}")
+            columns = [codes(known[label], conditions, f"label {label}") for label in names]
+            values = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].reshape(-1)
+        if self.responses.ndim == 3 and np.shape(values) == (conditions,):
+            values = np.tile(values, samples // conditions)  # samples are time x condition, time outermost
+        return codes(values, samples, name)
 
     def spectrum(self) -> FloatArray:
         """Return the explained variance ratios of the K PCs of nonzero variance, (K,), descending."""

@@ -1,0 +1,71 @@
+"""Which rows of data belong together: groups, which share a signal, and blocks, which share a nuisance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt.errors import InputError
+from simopt.typing import ArrayLike, LabelArray
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The groups and the blocks of n samples.
+
+    Attributes
+    ----------
+    groups : array of int, (n,), or None
+        The group of each sample, counted from 0 in the order of first appearance. Samples of one group share
+        a signal, as the repeats of a stimulus or the time bins of a trial do: folds keep them together, nulls
+        exchange them whole, and leave-outs take them out whole. None: every sample is a group of its own.
+    blocks : array of int, (n,), or None
+        The block of each sample, counted in the same way. Samples of one block share a nuisance, as those of
+        a session do: nulls exchange samples only within a block. None: all samples are one block.
+    """
+
+    groups: LabelArray | None = None
+    blocks: LabelArray | None = None
+
+    @classmethod
+    def of(cls, samples: int, groups: ArrayLike | None = None, blocks: ArrayLike | None = None) -> Rows:
+        """Return the rows of ``samples`` samples by their values of ``groups`` and ``blocks``, each (n,).
+
+        Raises
+        ------
+        InputError
+            ``groups`` or ``blocks`` does not have one value for each sample, or has missing values.
+        """
+        return cls(
+            None if groups is None else codes(groups, samples, "groups"),
+            None if blocks is None else codes(blocks, samples, "blocks"),
+        )
+
+    def take(self, chosen: LabelArray) -> Rows:
+        """Return the rows of some of the samples, by their indices or a mask."""
+        kept = (None if part is None else part[chosen] for part in (self.groups, self.blocks))
+        return Rows(*(None if part is None else codes(part, len(part), "rows") for part in kept))
+
+
+def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
+    """Number the different values of (n,) from 0 in the order of first appearance, as an array of int64 (n,).
+
+    Raises
+    ------
+    InputError
+        ``values`` are not one value for each of ``samples`` samples, or a value is missing (NaN, None).
+    """
+    array = np.asarray(values)
+    if array.shape != (samples,):
+        raise InputError(f"{name} has shape {array.shape}; give one value for each of the {samples} samples.")
+    missing = [row for row, value in enumerate(array.tolist()) if value is None or value != value]
+    if missing:
+        raise InputError(f"{name} has no value for sample {missing[0]}; give each sample a value.")
+    if array.dtype == object:
+        array = array.astype(str)
+    _, first, inverse = np.unique(array, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+    numbered: LabelArray = rank[inverse]
+    return numbered
