@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from simopt.errors import InputError
-from simopt.typing import ArrayLike, LabelArray
+from simopt.typing import ArrayLike, FloatArray, LabelArray
+
+Order = Literal["time", "independent"]
+"""Whether a sample depends on the one before."""
+
+_LEAST_DIFFERENT, _SHARE = 20, 0.9
+"""Equal rows are repeats if there are at least 20 different ones, nine tenths of which occur twice or more.
+Fewer different rows are classes, as in a one-hot code: their samples are not repeats of one measurement."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +31,13 @@ class Rows:
     blocks : array of int, (n,), or None
         The block of each sample, counted in the same way. Samples of one block share a nuisance, as those of
         a session do: nulls exchange samples only within a block. None: all samples are one block.
+    order : {"time", "independent"} or None
+        Whether what is exchanged depends on what stands before it. None: tests decide.
     """
 
     groups: LabelArray | None = None
     blocks: LabelArray | None = None
+    order: Order | None = None
 
     @classmethod
     def of(cls, samples: int, groups: ArrayLike | None = None, blocks: ArrayLike | None = None) -> Rows:
@@ -45,7 +56,8 @@ class Rows:
     def take(self, chosen: LabelArray) -> Rows:
         """Return the rows of some of the samples, by their indices or a mask."""
         kept = (None if part is None else part[chosen] for part in (self.groups, self.blocks))
-        return Rows(*(None if part is None else codes(part, len(part), "rows") for part in kept))
+        groups, blocks = (None if part is None else codes(part, len(part), "rows") for part in kept)
+        return Rows(groups, blocks, self.order)
 
 
 def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
@@ -69,3 +81,39 @@ def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
     numbered: LabelArray = rank[inverse]
     return numbered
+
+
+@dataclass(frozen=True)
+class Equal:
+    """The equal rows of a side.
+
+    Attributes
+    ----------
+    groups : array of int, (n,), or None
+        The group of each sample, if equal rows are repeats; None if they are classes.
+    different : int
+        The number of different rows, rows of zeros not counted.
+    """
+
+    groups: LabelArray | None
+    different: int
+
+
+def equal_rows(samples: FloatArray) -> Equal | None:
+    """Return what equal rows of samples (n, q) are: repeats, or classes; None if few rows have equals.
+
+    Rows of zeros do not count: a sample without a response is not a repeat of another one.
+    """
+    # As bytes, so that rows are compared as a whole; adding 0 turns -0.0 into 0.0.
+    packed = np.ascontiguousarray(samples + 0.0)
+    as_bytes = packed.view(np.dtype((np.void, packed.dtype.itemsize * packed.shape[1]))).reshape(-1)
+    _, number, counts = np.unique(as_bytes, return_inverse=True, return_counts=True)
+    silent = ~samples.any(axis=1)
+    counted = counts[np.unique(number[~silent])]
+    if not len(counted) or (counted >= 2).mean() < _SHARE:
+        return None
+    if len(counted) < _LEAST_DIFFERENT:
+        return Equal(None, len(counted))
+    alone = number.copy()
+    alone[silent] = len(counts) + np.arange(silent.sum())
+    return Equal(codes(alone, len(alone), "rows"), len(counted))

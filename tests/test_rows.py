@@ -1,11 +1,13 @@
 """Groups and blocks of samples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from simopt.datasets import Dataset
 from simopt.errors import InputError
-from simopt.rows import Rows, codes
+from simopt.rows import Rows, codes, equal_rows
 
 
 def test_values_are_numbered_in_the_order_of_first_appearance() -> None:
@@ -38,21 +40,48 @@ def data(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape)
 
 
+def grouped(dataset: Dataset, groups: object = None, blocks: object = None) -> Rows:
+    return replace(dataset, groups=groups, blocks=blocks).structure()
+
+
 def test_names_of_labels_and_values_say_the_same() -> None:
     image, session = np.arange(6) % 3, np.array(list("aabbbb"))
     dataset = Dataset("mine", data(6, 2), {"image": image, "session": session})
-    np.testing.assert_array_equal(dataset.rows("image").groups, image)
-    np.testing.assert_array_equal(dataset.rows(image, session).blocks, [0, 0, 1, 1, 1, 1])
-    both = dataset.rows(groups=["image", "session"]).groups
+    np.testing.assert_array_equal(grouped(dataset, "image").groups, image)
+    np.testing.assert_array_equal(grouped(dataset, image, session).blocks, [0, 0, 1, 1, 1, 1])
+    both = grouped(dataset, ["image", "session"]).groups
     alike = (image[:, None] == image) & (session[:, None] == session)
     np.testing.assert_array_equal(both[:, None] == both, alike)
     with pytest.raises(InputError, match="Unknown label of mine for blocks 'day'"):
-        dataset.rows(blocks="day")
+        grouped(dataset, blocks="day")
+    with pytest.raises(InputError, match="rows"):
+        replace(dataset, rows="sorted")
 
 
 def test_labels_of_conditions_hold_at_every_time() -> None:
     dataset = Dataset("mine", data(2, 3, 4), {"side": np.array(["l", "r", "l"])})
-    np.testing.assert_array_equal(dataset.rows("condition").groups, [0, 1, 2, 0, 1, 2])
-    np.testing.assert_array_equal(dataset.rows("side", [7, 7, 8]).groups, [0, 1, 0, 0, 1, 0])
-    np.testing.assert_array_equal(dataset.rows(blocks=[7, 7, 8]).blocks, [0, 0, 1, 0, 0, 1])
-    np.testing.assert_array_equal(dataset.rows(blocks=range(6)).blocks, np.arange(6))
+    np.testing.assert_array_equal(grouped(dataset, "condition").groups, [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(grouped(dataset, "side", [7, 7, 8]).groups, [0, 1, 0, 0, 1, 0])
+    np.testing.assert_array_equal(grouped(dataset, blocks=[7, 7, 8]).blocks, [0, 0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(grouped(dataset, blocks=range(6)).blocks, np.arange(6))
+
+
+def test_equal_rows_are_repeats_if_there_are_many_different_ones() -> None:
+    images = data(25, 3)
+    image = np.arange(100) % 25
+    found = equal_rows(images[image])
+    assert found is not None
+    np.testing.assert_array_equal(found.groups, image)
+    assert equal_rows(data(100, 3)) is None
+    once = images[np.concatenate([np.arange(25), np.arange(22)])]  # 3 of 25 occur once: 0.88 occur twice
+    assert equal_rows(once) is None
+
+
+def test_few_different_rows_are_classes_and_rows_of_zeros_do_not_count() -> None:
+    found = equal_rows(np.eye(8)[np.arange(80) % 8])
+    assert (found.groups, found.different) == (None, 8)
+    silent = np.concatenate([data(30, 2), np.zeros((30, 2))])
+    assert equal_rows(silent) is None
+    repeated = np.concatenate([np.tile(data(20, 2), (2, 1)), np.zeros((5, 2))])
+    groups = equal_rows(repeated).groups
+    assert len(np.unique(groups)) == 25

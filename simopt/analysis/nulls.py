@@ -1,20 +1,23 @@
-"""Nulls: the scores of data that are unrelated to the recording."""
+"""Nulls: the scores of data that are unrelated to the recording but like Y in all else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from simopt import checks
+from simopt.analysis import dependence, exchange
+from simopt.analysis.exchange import Exchange
 from simopt.errors import InputError
 from simopt.measures import Measure, Reference
+from simopt.rows import Rows
 from simopt.typing import ArrayLike, FloatArray, OnStep
 
-KINDS = ("unrelated", "shuffled", "gaussian")
+UNRELATED, INNOVATIONS, WITHOUT_COURSE = "unrelated", "innovations", "without_course"
 _BATCH = 2**25
 """Memory of the draws that are scored at once, in numbers of float64 (256 MB)."""
 
@@ -27,38 +30,74 @@ _STREAM_KEY = 20250407
 """Part of the seed of nulls and ceilings, so that their random numbers differ from those of users' own
 code."""
 
-_STEPS, _MOST, _LEAST, _SIMULATED = 2, 16, 2, 1000
-"""Of the deconvolution: its steps, and the bounds on the number of simulations over which each step averages.
-Between the bounds, so many are used that together they have 1000 PCs."""
+_ROUNDING = 1e-7, 1e-9
+"""Scores that differ by less are equal: by this share of the range of a measure, or, if the range has no end,
+by this share of the largest score. An angle near 0 is right to the root of the machine precision, 1.5e-8."""
 
 
 @dataclass(frozen=True)
 class Null:
-    """The scores of one measure on random data that are unrelated to the recording.
+    """The scores of one measure on data that are unrelated to the recording.
 
     Attributes
     ----------
-    kind : {"unrelated", "shuffled", "gaussian"}
-        How the data were drawn; see :func:`nulls`.
+    kind : {"unrelated", "innovations", "without_course"}
+        What was compared; see :func:`nulls`.
     scores : array, (draws,)
-        One score for each draw.
+        One score for each draw; empty if no null holds.
     larger_is_closer : bool
         True for similarities, False for distances.
+    observed : float
+        The score that the draws are compared with, if it is not that of Y against X: that of the innovations,
+        or of the data without their common course. NaN: that of Y against X.
+    rows : {"", "independent", "time", "conditions", "groups", "blocks"}
+        What the samples are; empty in files of former versions.
+    exchanged : str or None
+        What the draws exchange; None if no null holds.
+    why : str
+        Why this is exchanged, or why nothing can be.
+    rounding : float
+        Scores that differ by at most this count as equal.
+    asked : int
+        The number of draws that were asked for. There are fewer scores if no more exchanges are possible.
     """
 
     kind: str
     scores: FloatArray
     larger_is_closer: bool
+    observed: float = float("nan")
+    rows: str = ""
+    exchanged: str | None = None
+    why: str = ""
+    rounding: float = 0.0
+    asked: int = 0
 
     @property
     def mean(self) -> float:
-        """The mean score of the null."""
-        return float(self.scores.mean())
+        """The mean score of the null; NaN if no null holds."""
+        return float(self.scores.mean()) if len(self.scores) else float("nan")
 
     @property
     def end(self) -> float:
-        """The 95th percentile of the scores (for a distance the 5th), interpolated linearly."""
+        """The 95th percentile of the scores (for a distance the 5th); NaN if no null holds."""
+        if not len(self.scores):
+            return float("nan")
         return float(np.quantile(self.scores, _LEVEL if self.larger_is_closer else 1 - _LEVEL))
+
+    def first(self, draws: int) -> Null:
+        """Return the null with fewer draws: a draw does not depend on their number."""
+        complete = len(self.scores) < self.asked or not self.asked
+        return replace(self, scores=self.scores if complete else self.scores[:draws], asked=draws)
+
+    def reason(self, score: float) -> str:
+        """Return why a score has no percentile; empty if it has one."""
+        if not len(self.scores):
+            return self.why
+        if np.isnan(score) or np.isnan(self.scores).any():
+            return "a score is undefined"
+        if np.ptp([score, *self.scores]) <= self.rounding:
+            return "all unrelated data have this score: the measure is saturated"
+        return ""
 
     def percentile(self, score: float) -> float:
         """Return the percentile of a score in the null, in (0, 100). A large percentile means close to X.
@@ -66,29 +105,30 @@ class Null:
         If b draws are less close to X than the score and t draws have the same score, the percentile is
         100 (b + t / 2 + 1 / 2) / (draws + 1). This is the middle of the ranks that the score can have among
         draws + 1 values. The percentile of a score that is itself a draw of the null is uniformly distributed
-        over its possible values. It is NaN if the score, or any score of the null, is NaN.
+        over its possible values. It is NaN if :meth:`reason` gives a reason.
         """
-        ties = float((self.scores == score).sum())
+        if self.reason(score):
+            return float("nan")
+        ties = float((np.abs(self.scores - score) <= self.rounding).sum())
         return 100 * (self._less_close(score) + ties / 2 + 0.5) / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
         """Return the p-value of a score: (c + 1) / (draws + 1), where c draws are at least as close to X.
 
-        The p-value is valid for any number of draws, and never 0. It is NaN if the score, or any score of the
-        null, is NaN.
+        The p-value is valid for any number of draws, and never 0. It is NaN if :meth:`reason` gives a reason.
 
         References
         ----------
         Phipson & Smyth 2010, Permutation p-values should never be zero, arXiv 1603.05766.
         """
+        if self.reason(score):
+            return float("nan")
         return (len(self.scores) - self._less_close(score) + 1) / (len(self.scores) + 1)
 
     def _less_close(self, score: float) -> float:
         """Return the number of draws that are less close to X than a score."""
-        if np.isnan(score) or np.isnan(self.scores).any():
-            return float("nan")
-        less = self.scores < score if self.larger_is_closer else self.scores > score
-        return float(less.sum())
+        ahead = score - self.scores if self.larger_is_closer else self.scores - score
+        return float((ahead > self.rounding).sum())
 
 
 def nulls(
@@ -96,29 +136,24 @@ def nulls(
     Y: ArrayLike,
     measures: Sequence[Measure],
     *,
-    kinds: Sequence[str] = KINDS,
+    rows: Rows | None = None,
+    conditions: int | None = None,
     draws: int = 100,
     seed: int = 0,
-    conditions: int | None = None,
     observe: OnStep = lambda done, total: None,
 ) -> dict[str, dict[str, Null]]:
-    """Return the scores of random data that are unrelated to X but resemble Y.
+    """Return the scores of data that are unrelated to X but like Y in all else.
 
-    There are three kinds of random data:
+    Unrelated data are Y after an exchange that leaves its values and the dependence of its samples as they
+    are. :func:`simopt.analysis.exchange.choose` says which exchange holds for X and Y, or that none does.
+    There are up to three nulls:
 
-    - ``unrelated`` data have exactly the spectrum of Y. The centered Y has the singular value decomposition
-      U S V'. U is replaced by a Haar-distributed matrix with orthonormal columns that sum to zero. S, V and
-      the mean of Y are kept.
-    - ``shuffled`` data are the samples of Y in random order.
-    - ``gaussian`` data are independent Gaussian samples with the mean and the PCs of Y. Their population
-      variances are chosen such that as many samples as Y has show the spectrum of Y on average
-      (:func:`deconvolve`). Using the sample variances of Y instead would spread the spectrum twice: once in
-      Y, and again in each draw.
-
-    If the samples of Y are independent, Gaussian and unrelated to X, the percentile of Y in the null is
-    uniformly distributed. This holds exactly for ``unrelated`` and ``shuffled`` by symmetry, whatever X is,
-    and approximately for ``gaussian``. Samples that depend on each other, such as successive time bins, are
-    not exchangeable. For them give ``conditions``, and use only ``shuffled``.
+    - ``unrelated``: what the percentile of a score is taken from.
+    - ``innovations``: if samples depend on the samples before them, the scores of both sides less ``a`` times
+      the sample before, with signs of frequencies exchanged. It asks whether X and Y are related at all, not
+      whether the score is high, and has much more power.
+    - ``without_course``: if conditions are exchanged, the scores of both sides less their mean over
+      conditions at each time. A time course that all conditions share cannot be exchanged.
 
     Parameters
     ----------
@@ -128,24 +163,21 @@ def nulls(
         Data with the same samples as X, in the same order.
     measures : sequence of Measure
         Measures with different names. All of them score the same draws.
-    kinds : sequence of {"unrelated", "shuffled", "gaussian"}
-        The kinds of data to draw. The draws of one kind do not depend on which other kinds are drawn.
+    rows : Rows, optional
+        Which samples belong together, and whether they depend on each other in time.
+    conditions : int, optional
+        The number of conditions, if the samples of a 2-D Y are time x condition, time outermost. None: the
+        number of conditions of a 3-D Y; the samples of a 2-D Y have no conditions.
     draws : int, >= 1
-        Number of draws of each kind.
+        Number of draws. If fewer than 200 exchanges are possible, each is made once instead.
     seed : int
-    conditions : int or None
-        Number of conditions that ``shuffled`` permutes. Each condition is moved with all its time bins, which
-        keeps its time course and the autocorrelation. The samples of a 2-D Y must then be time x condition,
-        time outermost. None: the number of conditions of a 3-D Y; the samples of a 2-D Y are shuffled one by
-        one.
     observe : function of (done, total)
-        Called before each batch with the number of draws scored so far and the number of all draws, both over
-        all kinds.
+        Called before each batch with the number of draws scored so far and the number of all draws.
 
     Returns
     -------
     dict of dict of Null
-        The outer keys are names of measures, the inner keys are kinds.
+        The outer keys are names of measures, the inner keys are kinds. ``unrelated`` is always there.
 
     Raises
     ------
@@ -162,65 +194,96 @@ def nulls(
         if len(y) % conditions:
             raise InputError(
                 f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
-                "number of conditions that divides the samples, or leave it out to shuffle single samples."
+                "number of conditions that divides the samples, or leave it out."
             )
+    results: dict[str, dict[str, Null]] = {}
+    for held, together in _by_rows(measures, len(y), rows):
+        chosen = exchange.choose(x, y, held, conditions=conditions, seed=seed)
+        scored = _scored(reference, y, together, chosen, draws, stream(seed, 1), observe)
+        for name, null in scored.items():
+            results[name] = {UNRELATED: null}
+        for kind, other_x, other_y, other in _others(x, y, chosen, conditions, seed):
+            center = Reference.of(other_x)
+            scored = _scored(center, other_y, together, other, draws, stream(seed, 2), observe)
+            for measure in together:
+                observed = float(measure.bind(center)(torch.from_numpy(other_y)))
+                results[measure.name][kind] = replace(scored[measure.name], kind=kind, observed=observed)
+    return {measure.name: results[measure.name] for measure in measures}
+
+
+def _by_rows(
+    measures: Sequence[Measure], samples: int, rows: Rows | None
+) -> Iterator[tuple[Rows | None, list[Measure]]]:
+    yield rows, list(measures)
+
+
+def _others(
+    x: FloatArray, y: FloatArray, chosen: Exchange, conditions: int | None, seed: int
+) -> Iterator[tuple[str, FloatArray, FloatArray, Exchange]]:
+    """Give the other comparisons of a pair: their kind, both sides, and what may be exchanged."""
+    if chosen.kind == "time":
+        after = dependence.innovations((x, y))
+        yield INNOVATIONS, *after, exchange.of_innovations(*after, seed=seed)
+    if chosen.kind == "conditions" and chosen.null is not None:
+        sides = []
+        for side in (x, y):
+            by_time = side.reshape(-1, conditions or 1, side.shape[1])
+            sides.append((by_time - by_time.mean(axis=1, keepdims=True)).reshape(side.shape))
+        if all(side.any() for side in sides):
+            yield WITHOUT_COURSE, *sides, exchange.choose(*sides, conditions=conditions, seed=seed)
+
+
+def _scored(
+    reference: Reference,
+    y: FloatArray,
+    measures: Sequence[Measure],
+    chosen: Exchange,
+    draws: int,
+    rng: np.random.Generator,
+    observe: OnStep,
+) -> dict[str, Null]:
     bound = [measure.bind(reference) for measure in measures]
     for score in bound:
         score(torch.from_numpy(y))  # raises for a measure that cannot score these data
     samples, units = y.shape
     # A score may need arrays of the size of a draw, (n, q), or of a kernel, (n, n).
     at_once = max(1, _BATCH // (_COPIES * samples * max(samples, units)))
-    results: dict[str, dict[str, Null]] = {measure.name: {} for measure in measures}
-    for number, kind in enumerate(kinds):
-        # A stream for each kind: its draws do not depend on which other kinds are requested.
-        draw = _drawing(kind, y, stream(seed, 1 + KINDS.index(kind)), conditions)
-        scores = []
-        for start in range(0, draws, at_once):
-            observe(number * draws + start, len(kinds) * draws)
-            with torch.no_grad():
-                batch = torch.from_numpy(draw(min(at_once, draws - start)))
-                scores.append([score(batch).numpy() for score in bound])
-        for measure, parts in zip(measures, zip(*scores, strict=True), strict=True):
-            scored = np.concatenate(parts)
-            results[measure.name][kind] = Null(kind, scored, measure.facts.larger_is_closer)
-    return results
-
-
-def _drawing(
-    kind: str, Y: FloatArray, rng: np.random.Generator, conditions: int | None
-) -> Callable[[int], FloatArray]:
-    """Return a function that draws the next (count, n, q) data of a kind.
-
-    Random numbers are drawn in the order of the draws, so the result does not depend on the sizes of batches.
-    """
-    samples, units = Y.shape
-    if kind == "shuffled":
-        blocks = Y.reshape(-1, conditions or samples, units)  # (time, condition, unit); one bin without time
-        return lambda count: np.stack(
-            [blocks[:, rng.permutation(blocks.shape[1])].reshape(Y.shape) for _ in range(count)]
+    scores: list[list[FloatArray]] = [[] for _ in measures]
+    done = 0
+    for batch in _batches(chosen.draws(y, draws, rng), at_once):
+        observe(done, draws)
+        with torch.no_grad():
+            for parts, score in zip(scores, bound, strict=True):
+                parts.append(score(torch.from_numpy(batch)).numpy())
+        done += len(batch)
+    nulls = {}
+    for measure, parts in zip(measures, scores, strict=True):
+        facts = measure.facts
+        of_measure: FloatArray = np.concatenate(parts) if parts else np.empty(0)
+        range_, largest = facts.high - facts.low, np.abs(of_measure).max(initial=0.0)
+        rounding = _ROUNDING[0] * range_ if np.isfinite(range_) else _ROUNDING[1] * largest
+        nulls[measure.name] = Null(
+            UNRELATED,
+            of_measure,
+            facts.larger_is_closer,
+            rows=chosen.kind,
+            exchanged=chosen.null,
+            why=chosen.why,
+            rounding=float(rounding),
+            asked=draws,
         )
-    mean = Y.mean(axis=0)
-    _, values, axes = nonzero_svd(Y - mean)
-    root = values[:, None] * axes  # (k, q), S V'
-    if kind == "gaussian":
-        count = max(_LEAST, min(_MOST, _SIMULATED // len(root)))
-        white = rng.standard_normal((count, samples, len(root)))
-        white -= white.mean(axis=1, keepdims=True)
-        grams = white.mT @ white  # (count, k, k)
+    return nulls
 
-        def simulate(variances: FloatArray) -> FloatArray:
-            # Samples Z D with white Z and D = diag(sqrt(variances)) have the scatter matrix D Z'Z D. The same
-            # Z in every step: the steps then change the spectrum, not its sampling noise.
-            scale = np.sqrt(variances)
-            mean_spectrum: FloatArray = eigenvalues(scale[:, None] * grams * scale).mean(axis=0)
-            return mean_spectrum
 
-        observed = values**2
-        variances = deconvolve(observed, simulate, float(observed.sum()) / (samples - 1), _STEPS)
-        root = np.sqrt(variances)[:, None] * axes
-        return lambda count: rng.standard_normal((count, samples, len(root))) @ root + mean
-    # (count, n, k) @ (k, q): U S V' with a new U.
-    return lambda count: haar(rng.standard_normal((count, samples, len(root)))) @ root + mean
+def _batches(draws: Iterator[FloatArray], size: int) -> Iterator[FloatArray]:
+    batch: list[FloatArray] = []
+    for draw in draws:
+        batch.append(draw)
+        if len(batch) == size:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
 
 
 def stream(seed: int, number: int) -> np.random.Generator:
@@ -284,21 +347,6 @@ def eigenvalues(gram: FloatArray) -> FloatArray:
     """Return the eigenvalues (..., k) of symmetric matrices (..., k, k), in descending order."""
     values: FloatArray = np.asarray(torch.linalg.eigvalsh(torch.from_numpy(gram)).flip(-1))
     return values
-
-
-def haar(drawn: FloatArray) -> FloatArray:
-    """Return Haar-distributed matrices (..., n, k) whose columns are orthonormal and have mean 0.
-
-    Parameters
-    ----------
-    drawn : array, (..., n, k)
-        Matrices of independent standard normal entries, with k < n.
-
-    References
-    ----------
-    Mezzadri 2007, How to generate random matrices from the classical compact groups, arXiv math-ph/0609050.
-    """
-    return orthonormal(torch.from_numpy(drawn - drawn.mean(axis=-2, keepdims=True))).numpy()
 
 
 def orthonormal(drawn: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from simopt.analysis.ceilings import Ceiling
-from simopt.analysis.nulls import Null
+from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Standing:
         The noise ceiling of the recording for this measure; None if it is not known.
     degenerate : str or None
         Why the score means nothing for data of these shapes; None if it has a meaning.
+    notes : tuple of str
+        What was found about the samples, and how to change what was made of it.
     """
 
     measure: str
@@ -32,16 +34,27 @@ class Standing:
     null: Mapping[str, Null] = field(default_factory=dict)
     ceiling: Ceiling | None = None
     degenerate: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def percentile(self) -> float:
-        """Percentile of the score in the null of unrelated data, 0 to 100; NaN if no null was drawn."""
-        return self.null["unrelated"].percentile(self.score) if self.null else math.nan
+        """Percentile of the score among unrelated data, 0 to 100; NaN if there is none, see the reason."""
+        return self.null[UNRELATED].percentile(self.score) if self.null else math.nan
+
+    @property
+    def percentile_reason(self) -> str:
+        """Why the score has no percentile; empty if it has one, or if no null was drawn."""
+        return self.null[UNRELATED].reason(self.score) if self.null else ""
 
     @property
     def end(self) -> float:
-        """The 95th percentile of the null (for a distance the 5th); NaN if no null was drawn."""
-        return self.null["unrelated"].end if self.null else math.nan
+        """The 95th percentile of the null (for a distance the 5th); NaN if there is none."""
+        return self.null[UNRELATED].end if self.null else math.nan
+
+    def of(self, kind: str) -> tuple[float, float] | None:
+        """Return the score and the percentile of another comparison; None if it was not made."""
+        null = self.null.get(kind)
+        return None if null is None else (null.observed, null.percentile(null.observed))
 
     def as_json(self) -> dict[str, Any]:
         """Return the score, null and ceiling as JSON values. What is not known is left out."""
@@ -53,12 +66,21 @@ class Standing:
                 kind: {
                     "mean": null.mean,
                     "end": null.end,
-                    "percentile": null.percentile(self.score),
+                    "percentile": null.percentile(self.score if kind == UNRELATED else null.observed),
                     "draws": len(null.scores),
                 }
                 for kind, null in self.null.items()
             }
             facts["percentile"] = self.percentile
+            if self.percentile_reason:
+                facts["percentile_reason"] = self.percentile_reason
+            unrelated = self.null[UNRELATED]
+            if unrelated.rows:
+                facts["rows"] = {"kind": unrelated.rows, "null": unrelated.exchanged, "why": unrelated.why}
+        for kind in (INNOVATIONS, WITHOUT_COURSE):
+            other = self.of(kind)
+            if other is not None:
+                facts[f"score_{kind}"], facts[f"percentile_{kind}"] = other
         if self.ceiling is not None:
             facts["ceiling"] = self.ceiling.value
             facts["ceiling_interval"] = list(self.ceiling.interval)
@@ -67,3 +89,25 @@ class Standing:
                 facts["ceiling_halves"] = float(self.ceiling.halves.mean())
                 facts["ceiling_expected_halves"] = self.ceiling.expected_halves
         return facts
+
+
+def rows_notes(standings: Sequence[Standing]) -> list[str]:
+    """Return lines that say what the nulls of scores exchange and why, or why a score has no percentile."""
+    lines: dict[str, list[str]] = {}
+    for standing in standings:
+        for kind, null in standing.null.items():
+            score = standing.score if kind == UNRELATED else null.observed
+            reason, name = null.reason(score), kind.replace("_", " ")
+            if reason:
+                line = f"no percentile: {reason}" if kind == UNRELATED else f"{name}: no percentile: {reason}"
+            else:
+                line = f"{name}: {null.exchanged}, as {null.why}" if null.rows else ""
+            lines.setdefault(line, []).append(standing.measure)
+        for note in standing.notes:
+            lines.setdefault(note, [])
+    several = len(standings) > 1
+    return [
+        f"{', '.join(names)}: {line}" if several and 0 < len(names) < len(standings) else line
+        for line, names in lines.items()
+        if line
+    ]

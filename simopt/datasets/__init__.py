@@ -58,7 +58,7 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
     >>> data.responses.shape
     (30, 4)
     """
-    return loader(name, source, **options).load()
+    return loader(name, source, **options).structured()
 
 
 def loader(name: str, source: str = "auto", **options: Any) -> Loader:

@@ -7,15 +7,15 @@ import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from simopt import catalogue, checks
 from simopt.errors import InputError
-from simopt.rows import Rows, codes
+from simopt.rows import Order, Rows, codes
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
@@ -221,12 +221,21 @@ class Dataset:
     trials : Trials or None
         The single trials whose averages are the responses. None unless they were kept
         (``repetitions="keep"``).
+    groups, blocks : str, list of str, array, or None
+        Which samples share a signal (groups: repeats of a stimulus, time bins of a trial), and which share a
+        nuisance (blocks: a session). Names of labels mean samples that are alike in all of them;
+        ``condition`` is the index of the condition, if there is no label of this name. An array has one value
+        for each sample or, if the responses have a time axis, for each condition. ``groups="none"``: no
+        groups, and equal samples are not taken for repeats.
+    rows : {"time", "independent"} or None
+        Whether a sample (or a group) depends on the one before. None: tests decide.
 
     Raises
     ------
     InputError
         The responses have another shape or dtype, hold NaN or infinite values, or are the same in all
-        samples; or a label does not have exactly one value for each condition.
+        samples; a label does not have exactly one value for each condition; or groups or blocks name no label
+        or have another shape.
 
     Examples
     --------
@@ -245,6 +254,9 @@ class Dataset:
     source: Source = "real"
     citation: str = ""
     trials: Trials | None = None
+    groups: Any = None
+    blocks: Any = None
+    rows: Order | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "responses", checks.responses(self.responses, self.name))
@@ -252,6 +264,9 @@ class Dataset:
         object.__setattr__(self, "labels", labels)
         checks.varying(self.samples(), self.name)
         check_labels(self.labels, self.responses.shape[-2], self.name)
+        if self.rows is not None:
+            checks.one_of(self.rows, get_args(Order), "rows")
+        self.structure()
 
     def __repr__(self) -> str:
         """Return the name, source, shape, labels and number of trials in one short line."""
@@ -284,22 +299,15 @@ class Dataset:
         """
         return checks.flatten(self.responses)
 
-    def rows(self, groups: Any = None, blocks: Any = None) -> Rows:
-        """Return which of the samples belong together.
+    def structure(self) -> Rows:
+        """Return which of the samples belong together, by ``groups``, ``blocks`` and ``rows``."""
+        groups = None if self.looks_for_nothing else self._codes(self.groups, "groups")
+        return Rows(groups, self._codes(self.blocks, "blocks"), self.rows)
 
-        Parameters
-        ----------
-        groups, blocks : str, list of str, array, or None
-            Names of labels: samples that are alike in all of them are together. ``condition`` stands for the
-            index of the condition, if the dataset has no label of this name. An array gives one value for
-            each sample or, if the responses have a time axis, for each condition.
-
-        Raises
-        ------
-        InputError
-            There is no such label, or an array has another shape or a missing value.
-        """
-        return Rows(self._codes(groups, "groups"), self._codes(blocks, "blocks"))
+    @property
+    def looks_for_nothing(self) -> bool:
+        """Whether ``groups`` is ``none``: there are no groups, and equal rows are not looked for."""
+        return isinstance(self.groups, str) and self.groups == "none"
 
     def _codes(self, values: Any, name: str) -> LabelArray | None:
         if values is None:
@@ -389,6 +397,9 @@ class Loader(ABC):
     """
 
     name: str
+    groups: Any = None
+    blocks: Any = None
+    rows: Order | None = None
 
     revision: ClassVar[int] = 1
     """Version of the code of a loader. Increase it when a change makes the same options give other data."""
@@ -407,7 +418,17 @@ class Loader(ABC):
 
     @abstractmethod
     def load(self) -> Dataset:
-        """Read or generate the dataset."""
+        """Read or generate the dataset, without regard to ``groups``, ``blocks`` and ``rows``."""
+
+    def structured(self) -> Dataset:
+        """Load the dataset, and return it with its groups and blocks.
+
+        Raises
+        ------
+        InputError
+            The dataset cannot be loaded, or it has no label of the name of a group or block.
+        """
+        return replace(self.load(), groups=self.groups, blocks=self.blocks, rows=self.rows)
 
     @property
     def title(self) -> str:
@@ -438,8 +459,12 @@ class Loader(ABC):
         return {"data": self.load().data_hash()}
 
     def options(self, *excluded: str) -> dict[str, Any]:
-        """Return a dict of the options, without ``name`` and without the options named in ``excluded``."""
-        names = [option.name for option in fields(self) if option.name not in ("name", *excluded)]
+        """Return a dict of the options of the data, without those named in ``excluded``.
+
+        ``name``, ``groups``, ``blocks`` and ``rows`` are no options of the data.
+        """
+        excluded = ("name", "groups", "blocks", "rows", *excluded)
+        names = [option.name for option in fields(self) if option.name not in excluded]
         return {name: getattr(self, name) for name in names}
 
     def recipe(self, **values: Any) -> dict[str, Any]:

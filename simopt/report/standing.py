@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from simopt.analysis.nulls import UNRELATED
 from simopt.analysis.standing import Standing
 from simopt.report import style
 from simopt.report.style import INK, look, plain
 
-_SHADES = {"unrelated": "#555555", "shuffled": "#999999", "gaussian": "#c4c4c4"}
+_SHADE = "#555555"
 
 
 def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title: str = "") -> Axes:
@@ -29,10 +30,10 @@ def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title:
     """
     ax = style.axes(ax)
     for row, standing in enumerate(standings):
-        for place, (kind, null) in enumerate(standing.null.items()):
-            # Up to three kinds of nulls lie above, on and below the line of the score.
-            height = np.full(len(null.scores), row + 0.12 * (place - 1))
-            ax.plot(null.scores, height, "|", color=_SHADES[kind], markersize=6, label=f"null: {kind}")
+        if standing.null and len(standing.null[UNRELATED].scores):
+            scores = standing.null[UNRELATED].scores
+            height = np.full(len(scores), row - 0.12)
+            ax.plot(scores, height, "|", color=_SHADE, markersize=6, label="unrelated data")
         if standing.ceiling is not None:
             ax.plot(standing.ceiling.interval, [row, row], color=INK, linewidth=3, alpha=0.3)
             ax.plot(standing.ceiling.value, row, "s", color=INK, mfc="#ffffff", markersize=6, label="ceiling")

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
-from simopt.analysis.nulls import Null, nulls
-from simopt.analysis.standing import Standing
+from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, nulls
+from simopt.analysis.standing import Standing, rows_notes
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
@@ -21,7 +21,7 @@ from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import Node, OnStep
 from simopt.workflows import result
-from simopt.workflows.data import Data, DataLike
+from simopt.workflows.data import Data, DataLike, rows_of
 from simopt.workflows.request import (
     Request,
     ShouldStop,
@@ -109,8 +109,8 @@ class CompareRequest(Request[Standing]):
         return standing
 
     def fits(self, standing: Standing) -> bool:
-        """Return whether a stored score has at least ``draws`` null scores of each kind."""
-        return min((len(null.scores) for null in standing.null.values()), default=0) >= self.draws
+        """Return whether a stored score was ranked among at least ``draws`` draws of each null."""
+        return min((null.asked for null in standing.null.values()), default=0) >= self.draws
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -152,7 +152,8 @@ class CompareResult(Result):
     def caveats(self) -> list[str]:
         """Return a line for each skipped measure, and for each whose score the shapes of X and Y decide."""
         degenerate = {standing.measure: standing.degenerate for standing in self.standings}
-        return [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
+        reasons = [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
+        return [*reasons, *rows_notes(self.standings)]
 
     def values(self) -> Mapping[str, Any]:
         """Return the scores by measure, and the reason for each skipped measure."""
@@ -165,9 +166,11 @@ class CompareResult(Result):
             {
                 "measure": standing.measure,
                 "score": standing.score,
-                "null_mean": standing.null["unrelated"].mean if standing.null else None,
-                "null_95": standing.end if standing.null else None,
-                "percentile": standing.percentile if standing.null else None,
+                "null_mean": finite(standing.null[UNRELATED].mean) if standing.null else None,
+                "null_95": finite(standing.end),
+                "percentile": finite(standing.percentile),
+                "innovations": finite((standing.of(INNOVATIONS) or (0, math.nan))[1]),
+                "without_course": finite((standing.of(WITHOUT_COURSE) or (0, math.nan))[1]),
                 "ceiling": None if standing.ceiling is None else standing.ceiling.value,
             }
             for standing in self.standings
@@ -253,7 +256,7 @@ def _found_or_stored(request: CompareRequest, computed: Standing | None) -> tupl
 def _first(standing: Standing, draws: int) -> Standing:
     """Return a score with the first ``draws`` scores of its nulls: draw i does not depend on their number."""
     nulls = standing.null.items() if draws else ()
-    return replace(standing, null={kind: replace(null, scores=null.scores[:draws]) for kind, null in nulls})
+    return replace(standing, null={kind: null.first(draws) for kind, null in nulls})
 
 
 def _compute(
@@ -265,6 +268,7 @@ def _compute(
     checks.varying(x, "X")
     checks.varying(y, "Y")
     reference = Reference.of(x) if reference is None else reference
+    rows, notes = rows_of(X, Y)
     scored: dict[str, tuple[float, Measure]] = {}
     skipped: dict[str, str] = {}
     for done, node in enumerate(nodes):
@@ -287,7 +291,7 @@ def _compute(
     if request.draws and usable:
         conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
         options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
-        null = nulls(reference, y, usable, **options, observe=observe)
+        null = nulls(reference, y, usable, rows=rows, **options, observe=observe)
     limits: dict[str, Ceiling] = {}
     if request.snr is not None:
         limits = ceilings.from_snr(x, request.snr, usable)
@@ -296,8 +300,13 @@ def _compute(
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
-        standings[name] = Standing(name, score, *of_measure)
+        standings[name] = Standing(name, score, *of_measure, notes)
     return standings, skipped
+
+
+def finite(value: float) -> float | None:
+    """Return a number, or None for NaN."""
+    return None if math.isnan(value) else value
 
 
 def labeled(Y: Any) -> list[Data]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.errors import InputError
+from simopt.rows import Rows, equal_rows
 from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike, Node
 
@@ -118,9 +119,9 @@ class Data:
         """The dataset. A process loads it once, as long as the recently used datasets take at most 1 GiB."""
         if self.given is not None:
             return self.given
-        key = json.dumps(self.loader.identity(self._hash_of), sort_keys=True) + self.name
+        key = json.dumps(self.identity(self._hash_of), sort_keys=True) + self.name
         # Taking it out and putting it back moves it to the end: the first one is the least recently used.
-        dataset = _cache.pop(key) if key in _cache else self.loader.load()
+        dataset = _cache.pop(key) if key in _cache else self.loader.structured()
         _cache[key] = dataset
         while len(_cache) > 1 and sum(data.responses.nbytes for data in _cache.values()) > _CACHE_BYTES:
             del _cache[next(iter(_cache))]
@@ -140,5 +141,36 @@ class Data:
         if self.given is not None:
             trials = self.given.trials
             single_trials = {} if trials is None else {"trials": trials.data_hash()}
-            return {"data_hash": self.given.data_hash(), **single_trials}
-        return self.loader.identity(hash_of)
+            return {"data_hash": self.given.data_hash(), **single_trials, **_declared(self.given)}
+        return {**self.loader.identity(hash_of), **_declared(self.loader)}
+
+
+def _declared(data: Dataset | Loader) -> dict[str, Any]:
+    """Return the groups, blocks and rows that are declared, as plain values: names, or the values."""
+    declared = {name: getattr(data, name) for name in ("groups", "blocks", "rows")}
+    return {name: checks.as_plain(value) for name, value in declared.items() if value is not None}
+
+
+def rows_of(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
+    """Return which samples of X and Y belong together, and a line on what was found in the data.
+
+    What X declares counts. If it declares no groups, equal samples of one side are looked for: many different
+    ones are repeats of a measurement and belong together, few are classes (:func:`simopt.rows.equal_rows`).
+    """
+    rows = X.structure()
+    if X.groups is not None:
+        return rows, ()
+    for side in (X,) if Y is None else (X, Y):
+        equal = equal_rows(side.samples())
+        if equal is None:
+            continue
+        if equal.groups is not None:
+            return replace(rows, groups=equal.groups), (
+                f"equal samples of {side.name} are taken for repeats of {equal.different} different ones and "
+                "kept together; dataset.groups=none turns this off",
+            )
+        return rows, (
+            f"{side.name} has only {equal.different} different samples, which are taken for classes; a class "
+            "that is left out cannot be predicted",
+        )
+    return rows, ()

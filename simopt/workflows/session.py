@@ -13,7 +13,7 @@ import numpy as np
 from simopt.analysis import attribution, ceilings, run_decoding
 from simopt.analysis.attribution import Attribution
 from simopt.analysis.good_score import good_scores
-from simopt.analysis.nulls import nulls
+from simopt.analysis.nulls import UNRELATED, nulls
 from simopt.errors import (
     InterruptedRunError,
     LargeResultWarning,
@@ -37,6 +37,7 @@ from simopt.store.provenance import now
 from simopt.store.reader import Run
 from simopt.store.state import resumed
 from simopt.store.writer import RunLog
+from simopt.workflows.data import rows_of
 from simopt.workflows.request import ShouldStop
 from simopt.workflows.run_request import LEFT_OUT, RunRequest
 
@@ -273,10 +274,12 @@ class Session:
         dataset, measure = self.dataset, self.measure
         X = dataset.samples()
         conditions = dataset.responses.shape[1] if dataset.responses.ndim == 3 else None
-        drawn = nulls(X, X, [measure], draws=self.request.nulls, conditions=conditions)[measure.name]
-        results: dict[str, Array] = {}
-        for kind, null in drawn.items():
-            results |= layout.null(kind).at(null.scores)
+        rows, _ = rows_of(dataset)
+        options: dict[str, Any] = {"draws": self.request.nulls, "conditions": conditions, "rows": rows}
+        null = nulls(X, X, [measure], **options)[measure.name][UNRELATED]
+        results = layout.null(UNRELATED).at(
+            null.scores, rows=null.rows, exchanged=null.exchanged or "none", why=null.why
+        )
         if dataset.trials is not None:
             ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
             kept = ("value", "replicate", "interval", "correction")

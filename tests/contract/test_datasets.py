@@ -62,7 +62,7 @@ def test_options_of_the_recording_are_refused_for_its_surrogate(name: str) -> No
 
 
 def test_every_recording_with_options_of_its_own_is_tested_with_one() -> None:
-    common = {"_target_", "name", "source", "seed"}
+    common = {"_target_", "name", "source", "seed", "groups", "blocks", "rows"}
     assert set(OPTIONS) == {name for name in RECORDINGS if set(catalogue.read("dataset", name)) - common}
 
 
@@ -103,7 +103,7 @@ def test_unknown_names(name: str, says: str) -> None:
 
 
 def test_unknown_options_and_sources() -> None:
-    with pytest.raises(InputError, match="no option 'sead'; it has: source, seed"):
+    with pytest.raises(InputError, match="no option 'sead'; it has: groups, blocks, rows, source, seed"):
         simopt.load_dataset("majaj", sead=1)
     with pytest.raises(InputError, match="Unknown source of majaj 'reel'"):
         simopt.load_dataset("majaj", source="reel")

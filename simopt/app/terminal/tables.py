@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from simopt.analysis.standing import rows_notes
 from simopt.report.document import Number, Table
 from simopt.report.tables import GOOD_NOTE
 
@@ -106,13 +107,18 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 
 def scores_table(result: CompareResult) -> Table:
     """Return a table of the scores with their nulls and ceilings, and of the reasons for missing scores."""
-    note = "null: mean and 95th percentile of the scores of random data with the spectrum of Y"
+    note = "null: mean and 95th percentile of the scores of unrelated data"
     for standing in result.standings:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
+    note += "".join(f"\n{line}" for line in rows_notes(result.standings))
     reason = ["not computed because"] if result.skipped else []
-    heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
+    heads = ["measure", "score", "null mean", "null 95 %", "percentile"]
+    styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f"}
+    for head in ("innovations", "without_course"):
+        if any(row[head] is not None for row in result.table()):
+            heads, styles = [*heads, head.replace("_", " ")], {**styles, head: ".1f"}
+    heads, styles = [*heads, "ceiling", *reason], {**styles, "ceiling": ".4f"}
     blank = [""] * len(reason)
-    styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f", "ceiling": ".4f"}
     rows: list[list[str]] = [
         [row["measure"], *(number(row[key], style, "") for key, style in styles.items()), *blank]
         for row in result.table()

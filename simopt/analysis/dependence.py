@@ -1,0 +1,235 @@
+"""Whether rows of data depend on the rows before them, and how: what decides which null holds.
+
+A row here is what a null moves: a sample, or a whole group of samples as one long vector. Rows are
+independent if their order says nothing, and stationary if their statistics do not change along the order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft, linalg, stats
+
+from simopt.typing import FloatArray, LabelArray
+
+LEAST = 20
+"""With fewer rows the tests have no power, and their normal approximation is poor."""
+
+_FIRST_LAG, _LAGS, _TOGETHER, _ANY_LAG = 3.0, 10, 3.0, 4.5
+"""Rows depend on each other if the mean similarity of rows is this many standard deviations from its mean
+over all orders: at lag 1; at lags 1 to 10 together; or at any lag up to half of the rows. For independent
+rows one of the three happens in about 1 % of cases; ``scripts/calibrate_nulls.py`` measures it."""
+
+_COPIES, _WINDOWS, _NEIGHBORS = 99, 10, (1, 3, 10)
+"""Of the test of stationarity: simulated copies, windows whose power is compared, and numbers of neighboring
+rows whose mean is a point of the path whose steps are compared."""
+
+_LEAST_A = 0.05
+_BATCH = 2**23
+"""Numbers of all copies that are made at once (64 MB)."""
+
+_APART = (1, 2, 3)
+"""Distances between frequencies whose coefficients must not go together."""
+
+
+def depend(rows: FloatArray, blocks: LabelArray) -> bool:
+    """Return whether rows are more, or less, similar to the rows before them than to others of their block.
+
+    The similarity of two rows is their inner product, after the mean of each block was subtracted. Its mean
+    over pairs at a lag is compared with the mean and the variance of the same over all orders within blocks,
+    which are known exactly.
+
+    Parameters
+    ----------
+    rows : array, (m, d)
+    blocks : array of int, (m,)
+        The block of each row. Pairs within a block count, in the order in which they stand.
+    """
+    sums, means, variances = _similarities(rows, blocks)
+    z = (sums - means) / np.sqrt(np.where(variances > 0, variances, np.inf))  # of lags 1, 2, ...
+    first = z[:_LAGS]
+    together = (np.square(first).sum() - len(first)) / np.sqrt(2 * len(first))
+    return bool(abs(z[0]) > _FIRST_LAG or together > _TOGETHER or np.abs(z).max() > _ANY_LAG)
+
+
+def power_depends(rows: FloatArray, blocks: LabelArray) -> bool:
+    """Return whether the rank of the squared length of a row depends on that of the rows before it."""
+    return depend(stats.rankdata(np.square(_centered(rows, blocks)).sum(axis=1))[:, None], blocks)
+
+
+def _centered(rows: FloatArray, blocks: LabelArray) -> FloatArray:
+    centered = np.array(rows, dtype=np.float64)
+    for block in range(blocks.max() + 1):
+        centered[blocks == block] -= centered[blocks == block].mean(axis=0)
+    return centered
+
+
+def _similarities(rows: FloatArray, blocks: LabelArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return sum_t x_t'x_(t + lag), its mean and its variance over all orders, each (lags,)."""
+    sizes = np.bincount(blocks)
+    lags = np.arange(1, max(2, int(sizes.max()) // 2 + 1))
+    sums, means, variances = np.zeros((3, len(lags)))
+    for block in np.flatnonzero(sizes >= 4):  # the moments need four different rows
+        part = rows[blocks == block]
+        part = part - part.mean(axis=0)
+        m = len(part)
+        size = fft.next_fast_len(2 * m, real=True)
+        spectrum = np.square(np.abs(fft.rfft(part, size, axis=0))).sum(axis=1)
+        at = np.zeros(len(lags))
+        within = lags < m
+        at[within] = fft.irfft(spectrum, size)[lags[within]]
+        # With K = XX', whose rows sum to 0, and i, j, k, l different:
+        #   sum K_ij = -tr K,  sum K_ij K_jk = sum K_jj^2 - sum K_ij^2,
+        #   sum K_ij K_kl = (tr K)^2 + 2 sum K_ij^2 - 4 sum K_jj^2.
+        power = np.square(part).sum(axis=1)  # K_jj
+        gram = part.T @ part if m > part.shape[1] else part @ part.T
+        trace, own = power.sum(), np.square(power).sum()
+        square = np.square(gram).sum() - own
+        pairs, chains = np.maximum(m - lags, 0.0), np.maximum(m - 2 * lags, 0.0)
+        mean = -pairs * trace / (m * (m - 1))
+        alike = square / (m * (m - 1))
+        linked = (own - square) / (m * (m - 1) * (m - 2))
+        apart = (trace**2 + 2 * square - 4 * own) / (m * (m - 1) * (m - 2) * (m - 3))
+        second = pairs * alike + 2 * chains * linked + (pairs**2 - pairs - 2 * chains) * apart
+        sums, means, variances = sums + at, means + mean, variances + np.maximum(second - mean**2, 0)
+    return sums, means, variances
+
+
+class Basis:
+    """An orthonormal basis of the rows of each block, ordered by frequency.
+
+    The coefficients of stationary rows in it have random signs. The basis is the eigenvectors of the
+    covariance of a stationary series in which each row is ``a`` times the row before plus noise, less the
+    mean. They are close to sines and cosines; at a = 1 they are the discrete cosine transform.
+
+    Parameters
+    ----------
+    blocks : array of int, (m,)
+    a : float, 0 to 1
+    """
+
+    def __init__(self, blocks: LabelArray, a: float) -> None:
+        self._members = [np.flatnonzero(blocks == block) for block in range(blocks.max() + 1)]
+        # At a = 0 every basis has this property: a small a picks the one that is ordered by frequency.
+        self._axes = {size: _axes(size, max(a, _LEAST_A)) for size in {len(rows) for rows in self._members}}
+        # The means of the blocks: they keep their signs.
+        self.constant = np.concatenate([np.arange(len(rows)) == 0 for rows in self._members])
+
+    def coefficients(self, rows: FloatArray) -> FloatArray:
+        """Return the coefficients, (m, d), of rows (m, d): block after block, from low to high frequency."""
+        parts = [self._axes[len(chosen)].T @ rows[chosen] for chosen in self._members]
+        return np.concatenate(parts)
+
+    def rows(self, coefficients: FloatArray) -> FloatArray:
+        """Return rows (..., m, d) by their coefficients (..., m, d)."""
+        rows, start = np.empty_like(coefficients), 0
+        for chosen in self._members:
+            part = coefficients[..., start : start + len(chosen), :]
+            rows[..., chosen, :] = self._axes[len(chosen)] @ part
+            start += len(chosen)
+        return rows
+
+    def signs(self, count: int, rng: np.random.Generator) -> FloatArray:
+        """Return random signs of the coefficients, (count, m, 1); those of means are 1."""
+        signs = rng.choice([-1.0, 1.0], size=(count, len(self.constant), 1))
+        signs[:, self.constant] = 1.0
+        return signs
+
+
+def _axes(m: int, a: float) -> FloatArray:
+    if a >= 1:
+        return np.asarray(fft.idct(np.eye(m), norm="ortho", axis=0))
+    covariance = a ** np.abs(np.subtract.outer(np.arange(m), np.arange(m)))
+    covariance -= covariance.mean(axis=0)
+    covariance -= covariance.mean(axis=1, keepdims=True)
+    # The eigenvalue of the constant vector is 0, the smallest: put it first.
+    axes: FloatArray = linalg.eigh(covariance)[1][:, ::-1]
+    return np.concatenate([np.full((m, 1), m**-0.5), axes[:, : m - 1]], axis=1)
+
+
+def lag_one(sides: tuple[FloatArray, ...], blocks: LabelArray) -> float:
+    """Return the coefficient, 0 to 1, of a row on the row before, pooled over sides and corrected for bias.
+
+    In m rows with unknown mean, the correlation r of neighbors is on average a - (1 + 3 a) / m.
+
+    References
+    ----------
+    Kendall 1954, Note on bias in the estimation of autocorrelation, doi:10.1093/biomet/41.3-4.403.
+    """
+    correlations = []
+    for rows in sides:
+        centered = _centered(rows, blocks)
+        together = blocks[1:] == blocks[:-1]
+        neighbors = (centered[1:] * centered[:-1]).sum(axis=1)[together].sum()
+        correlations.append(neighbors / np.square(centered).sum())
+    m = len(blocks) / (blocks.max() + 1)  # rows in a block
+    return float(np.clip((np.mean(correlations) + 1 / m) / (1 - 3 / m), 0, 1))
+
+
+def innovations(sides: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return both sides, (n - 1, d), less a times the row before, with one a for both (:func:`lag_one`)."""
+    a = lag_one(sides, np.zeros(len(sides[0]), np.int64))
+    x, y = (rows[1:] - a * rows[:-1] for rows in sides)
+    return x, y
+
+
+def unstationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -> bool:
+    """Return whether rows jump, drift or change their power more than stationary rows with their spectrum.
+
+    Compared with 99 copies whose discrete cosine coefficients have random signs: how much power differs
+    between ten windows; how much the squared steps of the path differ, for means of 1, 3 and 10 rows; and the
+    largest autocorrelation beyond a tenth of the rows. One of the five above all copies decides.
+    """
+    basis = Basis(blocks, 1.0)
+    centered = _centered(rows, blocks)
+    coefficients = basis.coefficients(centered)
+    observed, least = _unevenness(centered), -np.inf
+    at_once = max(1, _BATCH // centered.size)
+    for start in range(0, _COPIES, at_once):
+        signs = basis.signs(min(at_once, _COPIES - start), rng)
+        least = np.maximum(least, _unevenness(basis.rows(signs * coefficients)).max(axis=0))
+    return bool((observed > least).any())
+
+
+def _unevenness(rows: FloatArray) -> FloatArray:
+    """Return five statistics, (..., 5), of rows (..., m, d); see :func:`unstationary`."""
+    m = rows.shape[-2]
+    power = np.square(rows).sum(axis=-1)
+    starts = np.linspace(0, m, min(_WINDOWS, m // 2) + 1).astype(int)[:-1]
+    windows = np.add.reduceat(power, starts, axis=-1) / np.diff([*starts, m])
+    statistics = [windows.std(axis=-1) / windows.mean(axis=-1)]
+    for length in _NEIGHBORS:
+        points = m // length
+        if points >= 4:
+            means = (
+                rows[..., : points * length, :].reshape(*rows.shape[:-2], points, length, -1).mean(axis=-2)
+            )
+            steps = np.square(np.diff(means, axis=-2)).sum(axis=-1)
+            statistics.append(steps.std(axis=-1) / np.maximum(steps.mean(axis=-1), np.finfo(float).tiny))
+    size = fft.next_fast_len(2 * m, real=True)
+    spectrum = np.square(np.abs(fft.rfft(rows, size, axis=-2))).sum(axis=-1)
+    along = fft.irfft(spectrum, size, axis=-1)[..., :m] / np.arange(m, 0, -1)
+    statistics.append(along[..., m // 10 + 1 : m - m // 10].max(axis=-1) / along[..., 0])
+    return np.stack(statistics, axis=-1)
+
+
+def go_together(coefficients: FloatArray, constant: LabelArray) -> bool:
+    """Return whether coefficients (m, d) of neighboring frequencies go together, so that signs are not free.
+
+    The sum of z_k'z_(k + d) over frequencies, divided by the root of the sum of its squared terms, is about
+    standard normal for coefficients with random signs.
+    """
+    moved = coefficients[~constant]
+    for apart in _APART:
+        products = (moved[apart:] * moved[:-apart]).sum(axis=1)
+        if abs(products.sum()) > _FIRST_LAG * np.sqrt(np.square(products).sum()):
+            return True
+    return False
+
+
+def effective(x: FloatArray, y: FloatArray, constant: LabelArray) -> float:
+    """Return how many independent comparisons the coefficients of two sides leave: (sum w)^2 / sum w^2.
+
+    w_k = a_k b_k, with a_k and b_k the power of X and Y at frequency k.
+    """
+    weights = np.square(x[~constant]).sum(axis=1) * np.square(y[~constant]).sum(axis=1)
+    return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0

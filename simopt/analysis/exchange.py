@@ -1,0 +1,288 @@
+"""What a null may exchange: samples, conditions, groups, samples within blocks, or signs of frequencies.
+
+Data are unrelated to X if their relation to X can be exchanged without changing what they are. Which exchange
+is right depends on how the samples of X and of Y depend on each other. Only the order of the samples of one
+side relative to the other matters, so one side whose samples can be exchanged is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations, product
+from typing import Literal
+
+import numpy as np
+
+from simopt.analysis import dependence
+from simopt.errors import InputError
+from simopt.rows import Rows
+from simopt.typing import FloatArray, LabelArray
+
+Kind = Literal["independent", "time", "conditions", "groups", "blocks"]
+
+_LEAST, _ALL = 20, 200
+"""With fewer possible exchanges than 20, the percentile 95 cannot be reached; with fewer than 200 all of them
+are used once, instead of drawing some of them several times."""
+_OF_ONE_SIZE = 5
+"""Groups are exchanged among those of their own size if each size has this many."""
+_COMPARISONS, _OF_INNOVATIONS = 6.0, 20.0
+"""The least number of independent comparisons (:func:`simopt.analysis.dependence.effective`): with fewer the
+signs leave hardly any freedom, and alarms are too many in simulations."""
+_STREAM = 20261130
+"""Part of the seed, so that the random numbers differ from those of users' own code."""
+
+_WHY: dict[Kind, str] = {
+    "independent": "the samples are declared independent",
+    "conditions": "the time bins of a condition belong together",
+    "groups": "the samples of a group belong together",
+    "blocks": "the samples of a block share what they have in common with it",
+}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a null exchanges for one X and Y, and why.
+
+    Attributes
+    ----------
+    kind : {"independent", "time", "conditions", "groups", "blocks"}
+        What the samples are.
+    null : str or None
+        What the null exchanges, in words; None if no null holds.
+    why : str
+        The reason for this null, or for none, as a clause without a full stop.
+    draws : callable
+        Gives unrelated data from Y (n, q), the number of draws, and a random generator: one array (n, q)
+        after the other. It gives all possible ones, whatever the number, if there are fewer than 200.
+    """
+
+    kind: Kind
+    null: str | None
+    why: str
+    draws: Callable[[FloatArray, int, np.random.Generator], Iterator[FloatArray]]
+
+
+@dataclass(frozen=True)
+class _Items:
+    """What is exchanged: single samples, whole groups, or the means of groups.
+
+    Attributes
+    ----------
+    words : str
+        What the items are, in the plural.
+    groups : array of int, (n,)
+        The item of each sample, counted in the order of first appearance.
+    members : list of array of int, (k,)
+        The samples of each item; exchanged items exchange their first samples, their second ones, and so on.
+    classes : list of array of int
+        The items that may change places with each other.
+    blocks : array of int, (items,)
+        The block of each item; all 0 if items lie in more than one block.
+    means : bool
+        Whether only the means of the items change places, and every sample keeps its deviation.
+    """
+
+    words: str
+    groups: LabelArray
+    members: list[LabelArray]
+    classes: list[LabelArray]
+    blocks: LabelArray
+    means: bool
+
+    @property
+    def sizes(self) -> LabelArray:
+        """The number of samples of each item, (items,)."""
+        return np.array([len(part) for part in self.members])
+
+    @property
+    def possible(self) -> float:
+        """The number of orders of the items, each in its class; infinite if it is large."""
+        logarithm = sum(math.lgamma(len(items) + 1) for items in self.classes)
+        return round(math.exp(logarithm)) if logarithm < math.log(_ALL) + 1 else math.inf
+
+    def vectors(self, samples: FloatArray) -> FloatArray:
+        """Return one vector for each item, (items, d): its samples one after the other, or their mean."""
+        if not self.means:
+            together: FloatArray = samples[np.stack(self.members)].reshape(len(self.members), -1)
+            return together
+        sizes = self.sizes
+        starts = np.cumsum(sizes) - sizes
+        sums = np.add.reduceat(samples[np.concatenate(self.members)], starts, axis=0)
+        means: FloatArray = sums / sizes[:, None]
+        return means
+
+    def with_vectors(self, samples: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Return samples (n, q) whose items have other vectors."""
+        if self.means:
+            moved: FloatArray = samples + (vectors - self.vectors(samples))[self.groups]
+            return moved
+        changed = np.empty_like(samples)
+        changed[np.concatenate(self.members)] = vectors.reshape(samples.shape)
+        return changed
+
+    def orders(self, count: int, rng: np.random.Generator) -> Iterator[LabelArray]:
+        """Give orders of the items: ``count`` random ones, or all but the present one if there are few."""
+        present = np.arange(len(self.members))
+        if self.possible < _ALL:
+            for parts in product(*(permutations(items) for items in self.classes)):
+                order = present.copy()
+                for items, part in zip(self.classes, parts, strict=True):
+                    order[items] = part
+                if (order != present).any():
+                    yield order
+            return
+        for _ in range(count):
+            order = present.copy()
+            for items in self.classes:
+                order[items] = rng.permutation(items)
+            yield order
+
+    def permuted(self, Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+        """Give data whose items have changed places."""
+        if self.means:
+            vectors = self.vectors(Y)
+            for order in self.orders(count, rng):
+                yield self.with_vectors(Y, vectors[order])
+            return
+        # Items that change places have equally many samples: one array of indices exchanges all of them.
+        place, sizes = np.concatenate(self.members), self.sizes
+        starts = np.cumsum(sizes) - sizes
+        within = np.arange(len(place)) - np.repeat(starts, sizes)
+        for order in self.orders(count, rng):
+            changed = np.empty_like(Y)
+            changed[place] = Y[place[np.repeat(starts[order], sizes) + within]]
+            yield changed
+
+
+def choose(
+    X: FloatArray, Y: FloatArray, rows: Rows | None = None, *, conditions: int | None = None, seed: int = 0
+) -> Exchange:
+    """Return what a null of Y against X may exchange.
+
+    What is declared comes first: groups or conditions are exchanged whole, and only within their blocks. Then
+    tests decide whether what is exchanged depends on what stands before it
+    (:func:`simopt.analysis.dependence.depend`). If it does not in one of X and Y, its order is exchanged.
+    Otherwise, if X or Y is stationary, the signs of frequencies are: the sum over frequencies k of x_k y_k',
+    which is X'Y in an orthonormal basis of sines and cosines, becomes the sum of +-x_k y_k'. Each frequency
+    of Y keeps its size and its pattern over units. If both jump or drift, nothing can be exchanged.
+
+    Parameters
+    ----------
+    X, Y : array, (n, p) and (n, q)
+    rows : Rows, optional
+        The groups and blocks; an order that is declared in it takes the place of the tests of dependence.
+    conditions : int, optional
+        If the samples are time x conditions, time outermost: conditions are exchanged with all their times.
+    seed : int
+        Of the copies that the test of stationarity draws.
+
+    Raises
+    ------
+    InputError
+        Groups of different sizes lie in several blocks: neither they nor their means can be exchanged.
+    """
+    rows = Rows() if rows is None else rows
+    kind, items = _items(len(X), rows, conditions)
+    if items.possible < _LEAST:
+        return _none(kind, f"{items.words} can be exchanged in {items.possible:g} ways only; 20 are needed")
+    exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted)
+    if rows.order == "independent" or (rows.order is None and len(items.members) < dependence.LEAST):
+        return exchange
+    # Items of different sizes are compared, and their signs exchanged, by their means.
+    compared = items if len(set(items.sizes)) == 1 else replace(items, means=True)
+    sides = compared.vectors(X), compared.vectors(Y)
+    free = [name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)]
+    if rows.order is None and free:
+        if all(dependence.power_depends(side, items.blocks) for side in sides):
+            return _none(kind, f"the variance of neighboring {items.words} is alike in X and in Y")
+        if kind == "independent":
+            return replace(exchange, why=f"the samples of {free[0]} do not depend on those before them")
+        return exchange
+    return _signs("time" if kind == "independent" else kind, compared, sides, seed, _COMPARISONS)
+
+
+def of_innovations(X: FloatArray, Y: FloatArray, *, seed: int = 0) -> Exchange:
+    """Return what a null of innovations may exchange: always signs, as exchanged samples have no power."""
+    _, items = _items(len(X), Rows(), None)
+    return _signs("time", items, (X, Y), seed, _OF_INNOVATIONS)
+
+
+def _none(kind: Kind, why: str) -> Exchange:
+    return Exchange(kind, None, why, lambda Y, count, rng: iter(()))
+
+
+def _signs(
+    kind: Kind, items: _Items, sides: tuple[FloatArray, FloatArray], seed: int, least: float
+) -> Exchange:
+    """Return the exchange of the signs of frequencies, if a side is stationary along its items."""
+    rng = np.random.default_rng([seed, _STREAM])
+    if all(dependence.unstationary(side, items.blocks, rng) for side in sides):
+        return _none(
+            kind,
+            f"neighboring {items.words} depend on each other in X and in Y, with jumps or drifts that leave "
+            "nothing to exchange; if sessions, repeats or conditions are behind them, name these in "
+            "dataset.blocks or dataset.groups",
+        )
+    basis = dependence.Basis(items.blocks, dependence.lag_one(sides, items.blocks))
+    x, y = (basis.coefficients(side) for side in sides)
+    if all(dependence.go_together(side, basis.constant) for side in (x, y)):
+        return _none(kind, f"the variance of {items.words} changes slowly in X and in Y")
+    comparisons = dependence.effective(x, y, basis.constant)
+    if comparisons < least:
+        return _none(
+            kind,
+            f"slow changes of {items.words} in X and in Y leave about {comparisons:.2g} independent "
+            f"comparisons; {least:g} are needed",
+        )
+
+    def draws(Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+        coefficients = basis.coefficients(items.vectors(Y))
+        for _ in range(count):
+            yield items.with_vectors(Y, basis.rows(basis.signs(1, rng)[0] * coefficients))
+
+    why = f"neighboring {items.words} depend on each other in X and in Y"
+    return Exchange(kind, f"signs of the frequencies of {items.words} exchanged", why, draws)
+
+
+def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Items]:
+    groups, blocks = rows.groups, rows.blocks
+    kind: Kind = "independent"
+    words = "samples"
+    if groups is not None:
+        kind, words = "groups", "groups"
+    elif conditions is not None:
+        groups, kind, words = (
+            np.tile(np.arange(conditions), samples // conditions),
+            "conditions",
+            "conditions",
+        )
+    elif blocks is not None:
+        kind, words = "blocks", "samples within blocks"
+    groups = np.arange(samples) if groups is None else groups
+    blocks = np.zeros(samples, np.int64) if blocks is None else blocks
+    # Within a group in the order of blocks, so that exchanged samples keep their blocks.
+    order = np.lexsort((np.arange(samples), blocks, groups))
+    members = np.split(order, np.cumsum(np.bincount(groups))[:-1])
+    # Groups that have as many samples in each block may change places.
+    of_class = _number([tuple(blocks[part]) for part in members])
+    lie_in = [frozenset(blocks[part].tolist()) for part in members]
+    spread = max(map(len, lie_in)) > 1
+    means = len({len(part) for part in members}) > 1 and bool(np.bincount(of_class).min() < _OF_ONE_SIZE)
+    if means:
+        if spread and len(set(lie_in)) > 1:
+            raise InputError(
+                "groups of different sizes lie in several blocks; name groups that lie in one block each, or "
+                "leave blocks out."
+            )
+        of_class, words = _number(lie_in), f"means of {words}"
+    classes = [np.flatnonzero(of_class == number) for number in range(of_class.max() + 1)]
+    block = np.zeros(len(members), np.int64) if spread else _number([blocks[part[0]] for part in members])
+    return kind, _Items(words, groups, members, classes, block, means)
+
+
+def _number(values: Sequence[object]) -> LabelArray:
+    """Number different values from 0 in the order of first appearance."""
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+    return np.array([numbers[value] for value in values])
