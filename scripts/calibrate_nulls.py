@@ -1,7 +1,7 @@
 """How often unrelated data rank at or above percentile 95, and how often related data do.
 
-Each cell draws pairs of data sets of one kind and ranks them as ``simopt.compare`` does. Alarms: the pairs are
-unrelated; percentiles that hold are at or above 95 in 5 % of them. Power: Y is X times a random matrix plus
+Each cell draws pairs of data sets of one kind and ranks them as ``simopt.compare`` does. Alarms: the pairs
+are unrelated, and 5 % of percentiles that hold are at or above 95. Power: Y is X times a random matrix plus
 noise of the same kind, at the noise at which the exact exchange, told the kind, finds 80 % of the pairs. The
 table is stored in tests/data/measured/nulls.json; a cell that is run again replaces its row.
 
@@ -233,16 +233,10 @@ def main() -> None:
         stored = json.loads(TABLE.read_text()) if TABLE.exists() else {}
         stored.setdefault("power" if chosen.power else "alarms", {})[name] = row
         TABLE.write_text(json.dumps(stored, indent=1) + "\n")
-        shown = {key: value for key, value in row.items() if isinstance(value, dict)}
-        print(
-            f"{name:28} {time.process_time() - start:5.0f} s",
-            *(
-                f"{key} {value['given']:.3f}/{'-' if value['above_95'] is None else format(value['above_95'], '.3f')}"
-                for key, value in shown.items()
-            ),
-            f"noise {row['noise']:.2f}" if "noise" in row else "",
-            flush=True,
-        )
+        rates = {key: value for key, value in row.items() if isinstance(value, dict)}
+        shown = [f"{key} {rate['given']:.3f}/{rate['above_95'] or 0:.3f}" for key, rate in rates.items()]
+        noisy = f"noise {row['noise']:.2f}" if "noise" in row else ""
+        print(f"{name:28} {time.process_time() - start:5.0f} s", *shown, noisy, flush=True)
 
 
 if __name__ == "__main__":

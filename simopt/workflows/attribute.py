@@ -17,7 +17,8 @@ from simopt.datasets.base import same_rows
 from simopt.measures import Measure
 from simopt.store import shelf
 from simopt.store.image import Stored
-from simopt.workflows.data import Data, DataLike
+from simopt.typing import LabelArray
+from simopt.workflows.data import Data, DataLike, rows_of
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -85,8 +86,7 @@ class AttributeResult(Result, Attribution):
     dataset, source : str
         The name of the recording, and its source: ``real`` or ``surrogate``.
     about : dict of list
-        For ``by="samples"``, the labels of each sample, and its time bin and condition if X has a time axis.
-        Otherwise empty.
+        For ``by="samples"``, the labels of each sample, condition or group. Otherwise empty.
     """
 
     kind: ClassVar[str] = "attribution"
@@ -149,6 +149,8 @@ def carry_out(
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)
+        if request.by == "samples":
+            options["groups"] = rows_of(X, Y)[0].groups
 
         def work(before: Stored | None) -> AttributeResult:
             result = AttributeResult.of(
@@ -156,7 +158,7 @@ def carry_out(
                 name=request.Y.shown,
                 dataset=X.name,
                 source=X.source,
-                about=about_samples(X) if request.by == "samples" else {},
+                about=about_samples(X, options["groups"]) if request.by == "samples" else {},
                 path=request.path,
             )
             request.write(result.content())
@@ -169,21 +171,19 @@ def carry_out(
     return replace(result, how=how, path=request.path, name=request.Y.shown, measure=name_of(request.measure))
 
 
-def about_samples(dataset: Dataset) -> dict[str, list[Any]]:
-    """Return the labels of each sample, and its time bin and condition if the data have a time axis.
+def about_samples(dataset: Dataset, groups: LabelArray | None) -> dict[str, list[Any]]:
+    """Return the labels of each sample, condition or group that is left out.
 
-    Samples are numbered as :meth:`simopt.datasets.Dataset.samples` flattens them: sample = time bin *
-    conditions + condition. So conditions and labels repeat in each time bin.
+    A label that differs within a group says nothing of the group, and is left out.
     """
-    *leading, conditions, _ = dataset.responses.shape
-    bins = leading[0] if leading else 1
-    columns: dict[str, list[Any]] = {}
-    if leading:
-        columns["time bin"] = np.repeat(np.arange(bins), conditions).tolist()
-        columns["condition"] = np.tile(np.arange(conditions), bins).tolist()
-    for variable, labels in dataset.labels.items():
-        columns[variable] = np.tile(labels, bins).tolist()
-    return columns
+    conditions = dataset.responses.shape[-2]
+    times = len(dataset.samples()) // conditions
+    if groups is None:
+        groups = np.tile(np.arange(conditions), times)
+    first = np.unique(groups, return_index=True)[1]
+    columns = {name: np.tile(values, times) for name, values in dataset.labels.items()}
+    constant = [name for name, values in columns.items() if (values[first][groups] == values).all()]
+    return {name: columns[name][first].tolist() for name in constant}
 
 
 def attribute(
@@ -209,7 +209,8 @@ def attribute(
         The data to score: the samples of X in the same order, with any number of units.
     measure : str or Measure
     by : {"pcs", "samples", "units", "x-units"}
-        What to leave out, one at a time: PCs of X, samples, units of Y, or units of X.
+        What to leave out, one at a time: PCs of X, samples, units of Y, or units of X. Groups of samples and
+        conditions are left out whole.
     store : path or None
         The folder of stored results. The attribution is read if the folder holds it, otherwise computed and
         stored. None: nothing is stored.

@@ -271,12 +271,26 @@ def test_nothing_to_change_in_nothing() -> None:
     assert nuclear_norms_without(zero, zero.mT, torch.zeros(2, 2, dtype=torch.float64)).tolist() == [0, 0]
 
 
-def test_time_and_condition_are_samples_time_outermost() -> None:
+def test_a_condition_is_left_out_with_all_its_times() -> None:
+    X, Y = (side.reshape(4, 10, -1) for side in pair("tall"))
+    result = leave_one_sample(X, Y)
+    assert (result.part, len(result.change)) == ("condition", 10)
+    kept = np.delete(X, 3, axis=1), np.delete(Y, 3, axis=1)
+    assert result.change[3] == pytest.approx(simopt.score(*kept) - simopt.score(X, Y), abs=1e-12)
+    np.testing.assert_allclose(result.share.sum(), 1)
+
+
+def test_a_group_is_left_out_whole() -> None:
     X, Y = pair("tall")
-    flat = leave_one_sample(X, Y)
-    result = leave_one_sample(X.reshape(4, 10, 6), Y.reshape(4, 10, 5))
-    np.testing.assert_array_equal(result.change, flat.change)
-    np.testing.assert_allclose(flat.share.sum(), 1)
+    group = np.arange(40) % 8
+    result = leave_one_sample(X, Y, "nbs", groups=group)
+    kept = group != 5
+    expected = simopt.score(X[kept], Y[kept], "nbs") - simopt.score(X, Y, "nbs")
+    assert (result.part, result.route) == ("group", "refit")
+    assert result.change[5] == pytest.approx(expected, abs=1e-12)
+    np.testing.assert_allclose(result.share.sum(), 1)
+    with pytest.raises(InputError, match="without group 0 there are 2"):
+        leave_one_sample(X, Y, groups=np.repeat([0, 1], [38, 2]))
 
 
 def test_a_sample_that_only_brings_x_and_y_closer_comes_first() -> None:
@@ -307,7 +321,7 @@ X3 = np.random.default_rng(0).standard_normal((3, 2))
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda X, Y: leave_one_sample(X3, X3), "X has 3 samples.*at least 4"),
+        (lambda X, Y: leave_one_sample(X3, X3), "X has 3 samples; without sample 0 there are 2"),
         (lambda X, Y: leave_one_sample(X, Y[1:]), "X has 40 samples and Y has 39"),
         (lambda X, Y: leave_one_sample(X[:4], Y[:4], "cka_debiased"), "undefined whichever sample is left"),
         (lambda X, Y: leave_one_sample(X, Y, "linreg_cv5", conditions=10), "multiple of 10 conditions"),

@@ -1,8 +1,8 @@
-"""Attribution: how a score changes without one principal component of X, one sample, or one unit.
+"""Attribution: how a score changes without one principal component of X, one sample or group, or one unit.
 
-A PC, sample or unit is called a part of the data. Every change is exact: it is the score of the data without
-the part, minus the score of all data. For some measures a formula gives the scores without each part all at
-once. For the others each score is recomputed. :attr:`Attribution.route` says how the scores were obtained.
+A PC, sample, group or unit is called a part of the data. Every change is exact: it is the score of the data
+without the part, minus the score of all data. For some measures a formula gives the scores without each part
+at once. For the others each score is recomputed. :attr:`Attribution.route` says how the scores were obtained.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from simopt.analysis.attribution.components import (
 from simopt.analysis.attribution.samples import Side, scores_without_each
 from simopt.errors import InputError, SimoptError
 from simopt.measures import BoundMeasure, Measure, Moments, Reference
-from simopt.typing import FloatArray, OnStep
+from simopt.typing import FloatArray, LabelArray, OnStep
 
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
 
-Part = Literal["PC", "sample", "unit of X", "unit of Y"]
+Part = Literal["PC", "sample", "group", "condition", "unit of X", "unit of Y"]
 Route = Literal["closed form", "downdate", "refit"]
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """How a score changes without each of m parts of the data: PCs, samples or units.
+    """How a score changes without each of m parts of the data: PCs, samples, groups or units.
 
     Attributes
     ----------
-    part : {"PC", "sample", "unit of X", "unit of Y"}
-        What the parts are.
+    part : {"PC", "sample", "group", "condition", "unit of X", "unit of Y"}
+        What the parts are. A condition is left out with all its time bins.
     measure : str
         Name of the measure.
     larger_is_closer : bool
@@ -133,21 +133,25 @@ def leave_one_sample(
     Y: ArrayLike,
     measure: str | Measure = "cka",
     *,
+    groups: LabelArray | None = None,
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
-    """Return how the score changes without each sample, which is deleted from both X and Y.
+    """Return how the score changes without each sample or group, which is deleted from both X and Y.
 
     Rank-one downdates are used for linear cka with every estimator, nbs and the Procrustes measures, linreg
     and ridge without folds, rv_adjusted and ensd. All n scores then take about as long as three scores. For
-    other measures the score is recomputed without each sample. This takes n times as long as one score
-    including the decomposition of X.
+    other measures, and for groups and conditions, the score is recomputed without each. This takes as many
+    times as long as one score including the decomposition of X.
 
     Parameters
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
-        With a time axis, each time bin of each condition is a sample. They are numbered with time outermost.
+        With a time axis each condition is left out with all its time bins, unless there are groups.
     measure : str or Measure
+    groups : array of int, (samples,), optional
+        The group of each sample, counted from 0: a group is left out whole. Samples are time x condition,
+        time outermost.
     observe : function of (done, total), optional
         Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
@@ -162,16 +166,25 @@ def leave_one_sample(
     """
     pair = _Pair.of(X, Y, measure, options)
     x, y = pair.x, pair.y.numpy()
-    n = len(x)
-    if n < checks.MIN_SAMPLES + 1:
-        raise InputError(f"X has {n} samples; at least 4 are needed to leave one out.")
+    part: Part = "sample" if groups is None else "group"
+    if groups is None and np.ndim(X) == 3:
+        part, groups = "condition", np.tile(np.arange(np.shape(X)[1]), np.shape(X)[0])
+    group = np.arange(len(x)) if groups is None else groups
+    left = len(x) - np.bincount(group)
+    if left.min() < checks.MIN_SAMPLES:
+        raise InputError(
+            f"X has {len(x)} samples; without {named(part, int(left.argmin()))} there are {left.min()}, and "
+            f"at least {checks.MIN_SAMPLES} are needed."
+        )
     side = Side.of(x)
-    by_formula = scores_without_each(pair.measure, side, Side.of(y))
+    by_formula = scores_without_each(pair.measure, side, Side.of(y)) if part == "sample" else None
 
     def refit(j: int) -> float:
-        return measures.score(np.delete(x, j, axis=0), np.delete(y, j, axis=0), pair.measure)
+        kept = group != j
+        return measures.score(x[kept], y[kept], pair.measure)
 
-    return pair.attribution("sample", "downdate", by_formula, refit, side.squares.numpy(), observe)
+    share = np.bincount(group, side.squares.numpy()).astype(np.float64)
+    return pair.attribution(part, "downdate", by_formula, refit, share, observe)
 
 
 def leave_one_unit(
