@@ -57,8 +57,13 @@ def measured(name: str) -> list[float]:
     return [score.item(), *([] if leaf.grad is None else [leaf.grad.norm().item()])]
 
 
+TIME = np.cumsum(X, axis=0), np.cumsum(Y, axis=0)
+
+
 def null(kind: str) -> list[float]:
-    return nulls.nulls(X, Y, [OVERLAP], kinds=[kind], draws=3)["overlap"][kind].scores.tolist()
+    sides = TIME if kind == nulls.INNOVATIONS else (X, Y)
+    conditions = 10 if kind == nulls.WITHOUT_COURSE else None
+    return nulls.nulls(*sides, [OVERLAP], conditions=conditions, draws=3)["overlap"][kind].scores.tolist()
 
 
 def ceiling(of: ceilings.Ceiling) -> list[float]:
@@ -106,7 +111,9 @@ def of_measures() -> dict[str, Callable[[], Numbers]]:
 
 COMPUTED: dict[str, Callable[[], Numbers]] = {
     **of_measures(),
-    "simopt.analysis.nulls.nulls": lambda: {kind: null(kind) for kind in nulls.KINDS},
+    "simopt.analysis.nulls.nulls": lambda: {
+        kind: null(kind) for kind in (nulls.UNRELATED, nulls.INNOVATIONS, nulls.WITHOUT_COURSE)
+    },
     "simopt.analysis.ceilings.from_trials": lambda: {
         "overlap": ceiling(ceilings.from_trials(TRIALS, [OVERLAP], splits=3)["overlap"])
     },

@@ -27,7 +27,7 @@ _LEAST, _ALL = 20, 200
 are used once, instead of drawing some of them several times."""
 _OF_ONE_SIZE = 5
 """Groups are exchanged among those of their own size if each size has this many."""
-_COMPARISONS, _OF_INNOVATIONS = 6.0, 20.0
+_COMPARISONS, _OF_INNOVATIONS = 4.0, 20.0
 """The least number of independent comparisons (:func:`simopt.analysis.dependence.effective`): with fewer the
 signs leave hardly any freedom, and alarms are too many in simulations."""
 _STREAM = 20261130
@@ -55,13 +55,16 @@ class Exchange:
         The reason for this null, or for none, as a clause without a full stop.
     draws : callable
         Gives unrelated data from Y (n, q), the number of draws, and a random generator: one array (n, q)
-        after the other. It gives all possible ones, whatever the number, if there are fewer than 200.
+        after the other.
+    complete : bool
+        Whether the draws are all possible exchanges, however many are asked for.
     """
 
     kind: Kind
     null: str | None
     why: str
     draws: Callable[[FloatArray, int, np.random.Generator], Iterator[FloatArray]]
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def choose(
     kind, items = _items(len(X), rows, conditions)
     if items.possible < _LEAST:
         return _none(kind, f"{items.words} can be exchanged in {items.possible:g} ways only; 20 are needed")
-    exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted)
+    exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
     if rows.order == "independent" or (rows.order is None and len(items.members) < dependence.LEAST):
         return exchange
     # Items of different sizes are compared, and their signs exchanged, by their means.

@@ -59,7 +59,9 @@ class Null:
     rounding : float
         Scores that differ by at most this count as equal.
     asked : int
-        The number of draws that were asked for. There are fewer scores if no more exchanges are possible.
+        The number of draws that were asked for.
+    complete : bool
+        Whether the scores are those of all possible exchanges, whatever was asked for.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Null:
     why: str = ""
     rounding: float = 0.0
     asked: int = 0
+    complete: bool = False
 
     @property
     def mean(self) -> float:
@@ -86,8 +89,7 @@ class Null:
 
     def first(self, draws: int) -> Null:
         """Return the null with fewer draws: a draw does not depend on their number."""
-        complete = len(self.scores) < self.asked or not self.asked
-        return replace(self, scores=self.scores if complete else self.scores[:draws], asked=draws)
+        return replace(self, scores=self.scores if self.complete else self.scores[:draws], asked=draws)
 
     def reason(self, score: float) -> str:
         """Return why a score has no percentile; empty if it has one."""
@@ -271,6 +273,7 @@ def _scored(
             why=chosen.why,
             rounding=float(rounding),
             asked=draws,
+            complete=chosen.complete,
         )
     return nulls
 

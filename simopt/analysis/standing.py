@@ -96,18 +96,17 @@ def rows_notes(standings: Sequence[Standing]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for standing in standings:
         for kind, null in standing.null.items():
-            score = standing.score if kind == UNRELATED else null.observed
-            reason, name = null.reason(score), kind.replace("_", " ")
-            if reason:
-                line = f"no percentile: {reason}" if kind == UNRELATED else f"{name}: no percentile: {reason}"
-            else:
-                line = f"{name}: {null.exchanged}, as {null.why}" if null.rows else ""
-            lines.setdefault(line, []).append(standing.measure)
+            of = "" if kind == UNRELATED else f" of {_WORDS[kind]}"
+            reason = null.reason(standing.score if kind == UNRELATED else null.observed)
+            line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
+            if null.rows:  # a file of a former version does not say what its null exchanged
+                lines.setdefault(line, []).append(standing.measure)
         for note in standing.notes:
             lines.setdefault(note, [])
-    several = len(standings) > 1
     return [
-        f"{', '.join(names)}: {line}" if several and 0 < len(names) < len(standings) else line
+        line if len(names) in (0, len(standings)) else f"{', '.join(names)}: {line}"
         for line, names in lines.items()
-        if line
     ]
+
+
+_WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their common course"}

@@ -15,10 +15,11 @@ from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.measures import Measure
+from simopt.rows import Order
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray
-from simopt.workflows.data import Data, DataLike, rows_of
+from simopt.workflows.data import Data, DataLike, rows_of, structured
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -192,6 +193,9 @@ def attribute(
     measure: str | Measure = "cka",
     *,
     by: str = "pcs",
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
@@ -211,6 +215,9 @@ def attribute(
     by : {"pcs", "samples", "units", "x-units"}
         What to leave out, one at a time: PCs of X, samples, units of Y, or units of X. Groups of samples and
         conditions are left out whole.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. The attribution is read if the folder holds it, otherwise computed and
         stored. None: nothing is stored.
@@ -241,6 +248,11 @@ def attribute(
     """
     return carry_out(
         AttributeRequest(
-            dataset=X, Y=Y, measure=measure_node(measure, **options), by=by, log=store, force=force
+            dataset=structured(X, groups, blocks, rows),
+            Y=Y,
+            measure=measure_node(measure, **options),
+            by=by,
+            log=store,
+            force=force,
         )
     )

@@ -21,13 +21,14 @@ from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
 from simopt.report.card import Card, Joint, heading
 from simopt.report.tables import summarize
+from simopt.rows import Order
 from simopt.store import shelf
 from simopt.store.config import parsed
 from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows import joint, run, sensitivity
-from simopt.workflows.data import DataLike
+from simopt.workflows.data import DataLike, structured
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import (
@@ -426,6 +427,9 @@ def card(
     X: DataLike,
     *,
     partners: Sequence[str] = PARTNERS,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     search: Mapping[str, Any] | None = None,
@@ -444,6 +448,9 @@ def card(
     partners : sequence of str
         The measures whose joint ranges with ``measure`` are mapped. Each must be differentiable. An empty
         sequence leaves out the joint ranges.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. Results that it holds are read, and missing ones are made and stored.
         None: nothing is stored.
@@ -472,6 +479,10 @@ def card(
     'kernel'
     """
     request = RunRequest(
-        measure=measure_node(measure, **options), dataset=X, seeds=SEEDS, force=force, log=store
+        measure=measure_node(measure, **options),
+        dataset=structured(X, groups, blocks, rows),
+        seeds=SEEDS,
+        force=force,
+        log=store,
     )
     return carry_out(CardRequest(run=request, partners=tuple(partners), search=search or {}))

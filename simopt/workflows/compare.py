@@ -17,11 +17,12 @@ from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
+from simopt.rows import Order
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import Node, OnStep
 from simopt.workflows import result
-from simopt.workflows.data import Data, DataLike, rows_of
+from simopt.workflows.data import Data, DataLike, rows_of, structured
 from simopt.workflows.request import (
     Request,
     ShouldStop,
@@ -325,6 +326,9 @@ def compare(
     seed: int = 0,
     snr: float | None = None,
     ids: str | None = None,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
@@ -350,6 +354,9 @@ def compare(
         The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
     ids : str or None
         A label that identifies the samples. X and Y must both have it, with the same value in every sample.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. Scores that it holds are read, and the others are computed and stored.
         None: nothing is stored.
@@ -385,7 +392,7 @@ def compare(
     True
     """
     request = CompareRequest(
-        dataset=X,
+        dataset=structured(X, groups, blocks, rows),
         Y=labeled(Y),
         measures=measure_nodes(measures, **options),
         draws=draws,

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.errors import InputError
-from simopt.rows import Rows, equal_rows
+from simopt.rows import Order, Rows, equal_rows
 from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike, Node
 
@@ -149,6 +149,20 @@ def _declared(data: Dataset | Loader) -> dict[str, Any]:
     """Return the groups, blocks and rows that are declared, as plain values: names, or the values."""
     declared = {name: getattr(data, name) for name in ("groups", "blocks", "rows")}
     return {name: checks.as_plain(value) for name, value in declared.items() if value is not None}
+
+
+def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> Data:
+    """Return the description of data with the groups, blocks and rows that are not None in place of their own.
+
+    Raises
+    ------
+    InputError
+        ``groups`` or ``blocks`` name no label, or do not have one value for each sample.
+    """
+    described = Data.of(data)
+    declared = {"groups": groups, "blocks": blocks, "rows": rows}
+    given = {name: value for name, value in declared.items() if value is not None}
+    return replace(described, node={}, given=replace(described.dataset, **given)) if given else described
 
 
 def rows_of(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:

@@ -26,12 +26,13 @@ from simopt.measures import Measure, Moments, Reference
 from simopt.optimization.captured import captured_variance
 from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
+from simopt.rows import Order
 from simopt.store import shelf
 from simopt.store.reader import Run
 from simopt.typing import Node
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest
-from simopt.workflows.data import Data, DataLike
+from simopt.workflows.data import Data, DataLike, structured
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
@@ -266,6 +267,9 @@ def explain(
     target: float = 0.99,
     max_steps: int = 1000,
     decoder: str | None = None,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
@@ -291,6 +295,9 @@ def explain(
         Settings of the runs; :func:`simopt.optimize` explains them.
     decoder : {"standard", "published"} or None
         The decoder of the labels of X. None stands for ``standard`` if X has labels.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. Runs that it holds are read, and the others are made and stored.
         None: nothing is stored.
@@ -322,7 +329,13 @@ def explain(
     'cka'
     """
     template = RunRequest(
-        dataset=X, seeds=seeds, target=target, max_steps=max_steps, decoder=decoder, force=force, log=store
+        dataset=structured(X, groups, blocks, rows),
+        seeds=seeds,
+        target=target,
+        max_steps=max_steps,
+        decoder=decoder,
+        force=force,
+        log=store,
     )
     nodes = measure_nodes(measures, **options)
     return carry_out(

@@ -21,13 +21,14 @@ from simopt.ranges.pair import Implied, PairSearch, implied
 from simopt.ranges.region import Region
 from simopt.ranges.result import ANALYSIS, JointRange, content, read
 from simopt.ranges.square import Reached, Square, SquareOptions, edges
+from simopt.rows import Order
 from simopt.store import layout, shelf
 from simopt.store.errors import resuming_errors
 from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
 from simopt.theory import bounds
 from simopt.typing import FloatArray
-from simopt.workflows.data import DataLike
+from simopt.workflows.data import DataLike, structured
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -418,6 +419,9 @@ def joint(
     X: DataLike,
     measures: Sequence[str | Measure] = ("cka", "procrustes_angular"),
     *,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
@@ -432,6 +436,9 @@ def joint(
         The recording, of shape (samples, units) or (time, condition, unit).
     measures : pair of str or Measure
         The measures a and b. Both must be differentiable, because the search follows their gradients.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. If it holds the joint range, the range is read or, if its search is
         unfinished, resumed. None: nothing is stored.
@@ -464,4 +471,8 @@ def joint(
     keys = {field.name for field in fields(JointRequest)} - {"dataset", "measures", "log", "force"}
     for key in options:
         checks.one_of(key, keys, "option of joint")
-    return carry_out(JointRequest(dataset=X, measures=measures, log=store, force=force, **options))
+    return carry_out(
+        JointRequest(
+            dataset=structured(X, groups, blocks, rows), measures=measures, log=store, force=force, **options
+        )
+    )

@@ -12,10 +12,11 @@ import numpy as np
 from simopt import catalogue
 from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.report.tables import PCS, summarize
+from simopt.rows import Order
 from simopt.store import image, layout, reader, shelf
 from simopt.store.image import Stored
 from simopt.store.reader import Run
-from simopt.workflows.data import DataLike
+from simopt.workflows.data import DataLike, structured
 from simopt.workflows.request import ShouldStop, measure_node, never
 from simopt.workflows.result import Result, Rows
 from simopt.workflows.run_request import RunRequest, stored_runs
@@ -208,6 +209,9 @@ def optimize(
     nulls: int = 0,
     attribute: Sequence[str] = (),
     decoder: str | None = None,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     device: str = "auto",
     dtype: str = "float32",
@@ -248,6 +252,9 @@ def optimize(
         What to leave out, one at a time, at the end of the run: the run stores how the score changes.
     decoder : {"standard", "published"} or None
         The decoder that decodes the labels of X from Y along the run. None: nothing is decoded.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. If it holds the run, the run is read or, if unfinished, resumed.
         None: nothing is stored.
@@ -298,7 +305,7 @@ def optimize(
     optimizer_options = {} if lr is None else {"lr": lr}
     return carry_out(
         RunRequest(
-            dataset=X,
+            dataset=structured(X, groups, blocks, rows),
             measure=measure_node(measure, **options),
             optimizer=catalogue.node("optimizer", optimizer, **optimizer_options),
             target=target,

@@ -13,6 +13,7 @@ from simopt import checks
 from simopt.analysis.sensitivity import ANALYSIS, Sensitivities, content, read
 from simopt.errors import InputError, InterruptedRunError, SimoptError
 from simopt.measures import Measure
+from simopt.rows import Order
 from simopt.store import analysis, shelf
 from simopt.store.config import parsed
 from simopt.store.image import Stored
@@ -217,6 +218,9 @@ def sensitivity(
     strength: float | Sequence[float] | None = None,
     seeds: Sequence[int] = tuple(range(10)),
     pcs: Sequence[int] | None = None,
+    groups: Any = None,
+    blocks: Any = None,
+    rows: Order | None = None,
     store: str | Path | None = None,
     force: bool = False,
     **options: Any,
@@ -250,6 +254,9 @@ def sensitivity(
         The seeds. Each seed gives one random direction for every PC.
     pcs : sequence of int or None
         The PCs to perturb, numbered from 1. None: all PCs.
+    groups, blocks, rows
+        Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
+        them. None: what a Dataset says.
     store : path or None
         The folder of stored results. The result is read if the folder holds it, otherwise computed and
         stored. None: nothing is stored.
@@ -288,7 +295,7 @@ def sensitivity(
     if X is None and what != "derivation":
         raise InputError(f'what="{what}" needs a recording, but X is None; give an array or a Dataset as X.')
     request = SensitivityRequest(
-        dataset=Data({}) if X is None else X,
+        dataset=Data({}) if X is None else structured(X, groups, blocks, rows),
         measures=measure_nodes(measures, **options),
         perturbation=perturbation,
         strength=strength,

@@ -1,13 +1,15 @@
-"""Nulls against closed forms of random geometry, and their percentiles against the uniform distribution."""
+"""Nulls against closed forms of random orders, and their percentiles against the uniform distribution."""
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import kstest, ortho_group
 
 from simopt import measures
 from simopt.analysis import nulls as module
-from simopt.analysis.nulls import KINDS, Null, deconvolve, haar, nulls
+from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, deconvolve, nulls
 from simopt.errors import InputError
+from simopt.rows import Rows
 
 NAMES = ("cka", "nbs", "procrustes_angular", "linreg", "rsa_correlation_corr", "ridge100_cv5")
 
@@ -20,57 +22,35 @@ def decaying(rng: np.random.Generator, samples: int, units: int) -> np.ndarray:
     return 10 * rng.standard_normal((samples, units)) / np.sqrt(np.arange(1, units + 1))
 
 
-def spectrum(Y: np.ndarray) -> np.ndarray:
-    return np.linalg.svd(Y - Y.mean(axis=0), compute_uv=False)
+def autoregressive(rng: np.random.Generator, samples: int, units: int, a: float = 0.9) -> np.ndarray:
+    return lfilter([1], [1, -a], rng.standard_normal((samples + 100, units)), axis=0)[100:]
 
 
 def participation(Y: np.ndarray) -> float:
-    variances = spectrum(Y) ** 2
+    variances = np.linalg.svd(Y - Y.mean(axis=0), compute_uv=False) ** 2
     return float(variances.sum() ** 2 / (variances**2).sum())
 
 
-def drawn(kind: str, Y: np.ndarray, count: int, conditions: int | None = None) -> np.ndarray:
-    return module._drawing(kind, Y, np.random.default_rng(1), conditions)(count)
-
-
-def least_uniform(samples: int, units: int, kind: str, pairs: int, draws: int) -> float:
-    """The smallest p-value, over measures, of the Kolmogorov test on percentiles of unrelated pairs.
-
-    Ranks are spread within their step, (rank + u) / (draws + 1), which is continuous; the p-value is
-    multiplied by the number of measures that it is the smallest of (Bonferroni).
-    """
+def test_percentiles_of_unrelated_pairs_are_uniform() -> None:
+    """Ranks are spread within their step, which is continuous, and p-values multiplied by the measures."""
     rng = np.random.default_rng(2024)
     chosen = get(*NAMES)
     percentiles: dict[str, list[float]] = {name: [] for name in NAMES}
-    for pair in range(pairs):
-        X, Y = (decaying(rng, samples, units) for _ in range(2))
-        by_measure = nulls(X, Y, chosen, kinds=[kind], draws=draws, seed=pair)
+    for pair in range(100):
+        X, Y = (decaying(rng, 40, 5) for _ in range(2))
+        by_measure = nulls(X, Y, chosen, draws=49, seed=pair)
         for measure in chosen:
-            percentile = by_measure[measure.name][kind].percentile(measures.score(X, Y, measure))
-            spread = rng.uniform(-0.5, 0.5) / (draws + 1)
-            percentiles[measure.name].append(percentile / 100 + spread)
-    return len(NAMES) * min(float(kstest(values, "uniform").pvalue) for values in percentiles.values())
+            percentile = by_measure[measure.name][UNRELATED].percentile(measures.score(X, Y, measure))
+            percentiles[measure.name].append(percentile / 100 + rng.uniform(-0.5, 0.5) / 50)
+    least = min(float(kstest(values, "uniform").pvalue) for values in percentiles.values())
+    assert len(NAMES) * least > 0.01
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_percentiles_of_unrelated_pairs_are_uniform(kind: str) -> None:
-    assert least_uniform(40, 5, kind, pairs=100, draws=49) > 0.01
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_percentiles_are_uniform_for_half_as_many_units_as_samples(kind: str) -> None:
-    assert least_uniform(60, 30, kind, pairs=400, draws=49) > 0.01
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_related_pair_is_beyond_the_null_for_scores_and_distances(
-    rng: np.random.Generator, kind: str
-) -> None:
+def test_a_related_pair_is_beyond_the_null_for_scores_and_distances(rng: np.random.Generator) -> None:
     X = decaying(rng, 60, 6)
     Y = X @ ortho_group.rvs(6, random_state=1) + 2 * rng.standard_normal((60, 6))
     for measure in get(*NAMES, "procrustes_euclidean", "shape_angular"):
-        null = nulls(X, Y, [measure], kinds=[kind], draws=50)[measure.name][kind]
+        null = nulls(X, Y, [measure], draws=50)[measure.name][UNRELATED]
         score = measures.score(X, Y, measure)
         assert null.percentile(score) == pytest.approx(100 * 50.5 / 51)
         assert null.p_value(score) == pytest.approx(1 / 51)
@@ -79,83 +59,96 @@ def test_a_related_pair_is_beyond_the_null_for_scores_and_distances(
 
 def test_least_squares_explains_units_over_samples(rng: np.random.Generator) -> None:
     X, Y = decaying(rng, 50, 7), decaying(rng, 50, 12)
-    for null in nulls(X, Y, get("linreg"), draws=400)["linreg"].values():
-        error = null.scores.std() / np.sqrt(400)
-        assert null.mean == pytest.approx(12 / 49, abs=4 * error)
+    null = nulls(X, Y, get("linreg"), draws=400)["linreg"][UNRELATED]
+    assert null.mean == pytest.approx(12 / 49, abs=4 * null.scores.std() / np.sqrt(400))
 
 
 def test_cka_of_unrelated_data_follows_from_the_participation_ratios(rng: np.random.Generator) -> None:
-    # E ||F'U S||^2 = ||F||^2 ||S||^2 / (n - 1) for U of random directions orthogonal to the constant one.
+    # Over all orders of the rows of Y, the mean of ||X'Y||^2 is ||X||^2 ||Y||^2 / (n - 1).
     X, Y = decaying(rng, 50, 7), decaying(rng, 50, 12)
     expected = np.sqrt(participation(X) * participation(Y)) / 49
-    by_kind = nulls(X, Y, get("cka"), kinds=["unrelated", "shuffled"], draws=400)["cka"]
-    for null in by_kind.values():
-        assert null.mean == pytest.approx(expected, abs=4 * null.scores.std() / np.sqrt(400))
+    null = nulls(X, Y, get("cka"), draws=400)["cka"][UNRELATED]
+    assert null.mean == pytest.approx(expected, abs=4 * null.scores.std() / np.sqrt(400))
 
 
-def test_unrelated_data_keep_spectrum_mean_and_unit_covariance(rng: np.random.Generator) -> None:
-    for samples, units in ((30, 5), (8, 20)):
-        Y = decaying(rng, samples, units) + 100
-        for Z in drawn("unrelated", Y, 3):
-            np.testing.assert_allclose(spectrum(Z), spectrum(Y), atol=1e-11)
-            np.testing.assert_allclose(Z.mean(axis=0), Y.mean(axis=0), atol=1e-11)
-            np.testing.assert_allclose(np.cov(Z.T), np.cov(Y.T), atol=1e-10)
-            assert not np.allclose(Z, Y)
+def test_what_the_samples_are_is_told(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 60, 4))
+    (null,) = nulls(X, Y, get("cka"), draws=5)["cka"].values()
+    assert (null.kind, null.rows, null.exchanged) == (UNRELATED, "independent", "samples exchanged")
+    assert (null.asked, len(null.scores)) == (5, 5)
+    grouped = nulls(X, Y, get("cka"), rows=Rows.of(60, np.arange(60) // 3), draws=5)["cka"][UNRELATED]
+    assert (grouped.rows, grouped.exchanged) == ("groups", "groups exchanged")
 
 
-def test_sample_directions_are_haar_distributed() -> None:
-    # Entries of a random unit vector orthogonal to the constant one: mean square 1 / n, of either sign.
-    columns = haar(np.random.default_rng(0).standard_normal((4000, 6, 3)))
-    np.testing.assert_allclose(columns.mT @ columns, np.broadcast_to(np.eye(3), (4000, 3, 3)), atol=1e-12)
-    np.testing.assert_allclose(columns.sum(axis=1), 0, atol=1e-12)
-    np.testing.assert_allclose(columns.mean(axis=0), 0, atol=4 / np.sqrt(6 * 4000))
-    np.testing.assert_allclose((columns**2).mean(axis=0), 1 / 6, atol=4 * np.sqrt(0.05 / 4000))
+def test_dependent_samples_have_a_null_of_innovations_with_its_own_score(rng: np.random.Generator) -> None:
+    X, Y = (autoregressive(rng, 200, 5) for _ in range(2))
+    drawn = nulls(X, Y, get("cka"), draws=40)["cka"]
+    assert list(drawn) == [UNRELATED, INNOVATIONS]
+    assert {null.rows for null in drawn.values()} == {"time"}
+    # The innovations of AR(1) series with the same coefficient are independent rows.
+    filtered = X[1:] - 0.9 * X[:-1], Y[1:] - 0.9 * Y[:-1]
+    assert drawn[INNOVATIONS].observed == pytest.approx(measures.score(*filtered), abs=0.02)
+    related = X @ rng.standard_normal((5, 5)) + 2 * autoregressive(rng, 200, 5)
+    of_related = nulls(X, related, get("cka"), draws=40)["cka"][INNOVATIONS]
+    assert of_related.percentile(of_related.observed) == pytest.approx(100 * 40.5 / 41)
 
 
-def test_gaussian_samples_have_the_spectrum_on_average_and_not_each(rng: np.random.Generator) -> None:
-    ratios, naive = [], []
-    for _ in range(60):
-        Y = decaying(rng, 60, 30)
-        ratios.append(np.mean([participation(Z) for Z in drawn("gaussian", Y, 5)]) / participation(Y))
-        again = rng.multivariate_normal(Y.mean(axis=0), np.cov(Y.T), size=(2, 60))
-        naive.append(np.mean([participation(Z) for Z in again]) / participation(Y))
-    assert np.mean(ratios) == pytest.approx(1, abs=0.04)
-    assert np.mean(naive) < 0.9
-    one, other = drawn("gaussian", Y, 2)
-    assert not np.allclose(spectrum(one), spectrum(other), rtol=1e-3)
+def test_walks_have_no_null_but_that_of_their_innovations(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 200, 20)).cumsum(axis=1)
+    drawn = nulls(X, Y, get("cka"), draws=40)["cka"]
+    score = measures.score(X, Y)
+    assert score > 0.5
+    assert np.isnan(drawn[UNRELATED].percentile(score))
+    assert "independent comparisons; 4 are needed" in drawn[UNRELATED].reason(score)
+    assert np.isfinite(drawn[INNOVATIONS].percentile(drawn[INNOVATIONS].observed))
 
 
-def test_conditions_are_shuffled_with_all_their_time_bins(rng: np.random.Generator) -> None:
-    Y = np.arange(4)[:, None, None] * 100 + np.arange(5)[:, None] + np.zeros((4, 5, 2))
-    for Z in drawn("shuffled", Y.reshape(20, 2), 10, conditions=5).reshape(10, 4, 5, 2):
-        np.testing.assert_array_equal(np.sort(Z, axis=1), Y)
-        np.testing.assert_array_equal(Z - Z[0], Y - Y[0])
-    X = rng.standard_normal((4, 5, 3))
-    by_shape = nulls(X, X, get("cka"), kinds=["shuffled"], draws=5)["cka"]["shuffled"]
-    flat = X.reshape(20, 3)
-    by_number = nulls(flat, flat, get("cka"), kinds=["shuffled"], draws=5, conditions=5)["cka"]["shuffled"]
-    np.testing.assert_array_equal(by_shape.scores, by_number.scores)
+def test_conditions_are_exchanged_with_their_times_and_compared_without_their_course(
+    rng: np.random.Generator,
+) -> None:
+    course = 5 * rng.standard_normal((6, 1, 4))
+    X, Y = (course + rng.standard_normal((6, 10, 4)) for _ in range(2))
+    drawn = nulls(X, Y, get("cka"), draws=30)["cka"]
+    assert list(drawn) == [UNRELATED, WITHOUT_COURSE]
+    flat = nulls(X.reshape(60, 4), Y.reshape(60, 4), get("cka"), draws=30, conditions=10)["cka"]
+    np.testing.assert_array_equal(drawn[UNRELATED].scores, flat[UNRELATED].scores)
+    assert drawn[UNRELATED].scores.min() > 0.5  # the course stays aligned
+    without = [side - side.mean(axis=1, keepdims=True) for side in (X, Y)]
+    assert drawn[WITHOUT_COURSE].observed == pytest.approx(measures.score(*without), abs=1e-12)
+    assert drawn[WITHOUT_COURSE].scores.max() < 0.5
+
+
+def test_few_exchanges_are_all_made_once_whatever_was_asked_for(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 3, 5, 4))
+    null = nulls(X, Y, get("cka"), draws=7)["cka"][UNRELATED]
+    assert (len(null.scores), null.asked) == (119, 7)
+    assert len(np.unique(null.scores.round(12))) == 119
+    assert len(null.first(3).scores) == 119
+    random = nulls(X.reshape(15, 4), Y.reshape(15, 4), get("cka"), draws=7)["cka"][UNRELATED]
+    assert len(random.first(3).scores) == 3
+    four = nulls(X[:, :3], Y[:, :3], get("cka"), draws=7)["cka"][UNRELATED]
+    assert len(four.scores) == 0
+    assert "6 ways only; 20 are needed" in four.reason(0.5)
 
 
 def test_a_recording_made_with_the_same_seed_is_as_unrelated(rng: np.random.Generator) -> None:
-    # default_rng([0, 0]) draws what default_rng(0) draws, and the null would be the recording.
     for seed in range(3):
         X = np.random.default_rng(seed).standard_normal((30, 4))
         for null in nulls(X, rng.standard_normal((30, 4)), get("cka"), draws=20, seed=seed)["cka"].values():
             assert null.scores.max() < 0.6
 
 
-def test_draws_do_not_depend_on_batches_other_kinds_or_other_measures(
+def test_draws_do_not_depend_on_batches_their_number_or_other_measures(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    X, Y = decaying(rng, 20, 4), decaying(rng, 20, 5)
+    X, Y = (autoregressive(rng, 60, 4, 0.5) for _ in range(2))
     together = nulls(X, Y, get("cka", "linreg"), draws=7, seed=3)
-    monkeypatch.setattr(module, "_BATCH", 3 * 4 * 20 * 20)
-    for kind in KINDS:
-        alone = nulls(X, Y, get("cka"), kinds=[kind], draws=7, seed=3)["cka"][kind]
-        np.testing.assert_allclose(alone.scores, together["cka"][kind].scores, rtol=1e-12)
-    other = nulls(X, Y, get("cka"), draws=7, seed=4)["cka"]["unrelated"]
-    assert not np.allclose(other.scores, together["cka"]["unrelated"].scores)
+    monkeypatch.setattr(module, "_BATCH", 3 * 4 * 60 * 60)
+    for kind, null in together["cka"].items():
+        alone = nulls(X, Y, get("cka"), draws=9, seed=3)["cka"][kind]
+        np.testing.assert_allclose(alone.scores[:7], null.scores, rtol=1e-12)
+    other = nulls(X, Y, get("cka"), draws=7, seed=4)["cka"][UNRELATED]
+    assert not np.allclose(other.scores, together["cka"][UNRELATED].scores)
 
 
 def test_deconvolved_variances_simulate_to_the_observed() -> None:
@@ -167,17 +160,35 @@ def test_deconvolved_variances_simulate_to_the_observed() -> None:
 
 
 def test_percentiles_count_ranks_and_ties() -> None:
-    null = Null("unrelated", np.array([0.1, 0.2, 0.2, 0.4]), larger_is_closer=True)
+    null = Null(UNRELATED, np.array([0.1, 0.2, 0.2, 0.4]), larger_is_closer=True)
     assert null.percentile(0.05) == pytest.approx(10)
     assert null.percentile(0.2) == pytest.approx(50)
     assert null.percentile(0.5) == pytest.approx(90)
     assert (null.p_value(0.05), null.p_value(0.2), null.p_value(0.5)) == (1, 0.8, 0.2)
-    distance = Null("unrelated", null.scores, larger_is_closer=False)
+    distance = Null(UNRELATED, null.scores, larger_is_closer=False)
     assert distance.percentile(0.05) == pytest.approx(90)
     assert distance.p_value(0.05) == 0.2
     assert (null.mean, null.end, distance.end) == pytest.approx((0.225, 0.37, 0.115))
     assert np.isnan(null.percentile(np.nan))
-    assert np.isnan(Null("unrelated", np.array([0.1, np.nan]), larger_is_closer=True).p_value(0.5))
+    assert np.isnan(Null(UNRELATED, np.array([0.1, np.nan]), larger_is_closer=True).p_value(0.5))
+
+
+def test_scores_that_differ_by_rounding_are_ties() -> None:
+    null = Null(UNRELATED, np.array([0.5, 0.5 + 1e-9, 0.7]), larger_is_closer=True, rounding=1e-8)
+    assert null.percentile(0.5 - 1e-9) == pytest.approx(100 * (0 + 1 + 0.5) / 4)
+    assert null.p_value(0.7 + 1e-9) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("x_units", "y_units"), [(50, 60), (3, 60)])
+@pytest.mark.parametrize("name", ["cca_angle", "linreg"])
+def test_a_measure_that_is_the_same_for_all_data_has_no_percentile(
+    name: str, x_units: int, y_units: int, rng: np.random.Generator
+) -> None:
+    X, Y = rng.standard_normal((20, x_units)), rng.standard_normal((20, y_units))
+    score = measures.score(X, Y, name)
+    null = nulls(X, Y, get(name), draws=30)[name][UNRELATED]
+    assert np.isnan(null.percentile(score))
+    assert "saturated" in null.reason(score)
 
 
 def test_what_cannot_be_drawn_or_scored_is_refused(rng: np.random.Generator) -> None:

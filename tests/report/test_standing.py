@@ -25,12 +25,12 @@ def test_scores_nulls_and_ceilings_are_where_they_belong() -> None:
         drawn.setdefault(line.get_label(), []).extend(line.get_xydata().tolist())
     assert drawn["score"] == [[0.6, 0], [0.7, 1]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "null: unrelated", "ceiling", "score",
+        "unrelated data", "ceiling", "score",
     ]  # fmt: skip
     assert drawn["ceiling"] == [[0.9, 0]]
     scores = [line.get_color() for line in ax.get_lines() if line.get_label() == "score"]
     assert scores == [look("cka")["color"], look("nbs")["color"]]
-    assert [x for x, _ in drawn["null: unrelated"]] == [0.1, 0.2, 0.3]
+    assert [x for x, _ in drawn["unrelated data"]] == [0.1, 0.2, 0.3]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["cka", "nbs"]
 
 

@@ -196,7 +196,11 @@ def test_a_score_that_shapes_alone_decide_says_so(tmp_path: Path) -> None:
     values = result.as_json()["measures"]
     assert "degenerate" not in values["cka"]
     assert values["linreg"]["degenerate"] == simopt.measures.get("linreg").degenerate(30, 40)
-    assert result.caveats() == [f"linreg: {linreg.degenerate}"]
+    assert result.caveats() == [
+        f"linreg: {linreg.degenerate}",
+        "cka: null: samples exchanged, as the samples of X do not depend on those before them",
+        "linreg: no percentile: all unrelated data have this score: the measure is saturated",
+    ]
     assert "linreg: 40 units" in result._repr_html_()
     with pytest.warns(DegenerateWarning, match="linreg: 40 units"):
         again = simopt.compare(X, Y, ("cka", "linreg"), draws=2, store=tmp_path)

@@ -1,0 +1,138 @@
+"""Tests of dependence against all orders of few rows, other libraries, and simulations of known kind."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.fft import dct
+from scipy.signal import lfilter
+
+from simopt.analysis import dependence
+from simopt.analysis.dependence import Basis
+
+ONE = np.zeros(200, np.int64)
+
+
+def series(rng: np.random.Generator, a: float, n: int = 200, units: int = 10) -> np.ndarray:
+    return lfilter([1], [1, -a], rng.standard_normal((n + 200, units)), axis=0)[200:]
+
+
+def sums(rows: np.ndarray, lags: int) -> np.ndarray:
+    centered = rows - rows.mean(axis=0)
+    return np.array([(centered[lag:] * centered[:-lag]).sum() for lag in range(1, lags + 1)])
+
+
+def test_moments_of_similarities_are_those_over_all_orders() -> None:
+    rows = np.random.default_rng(0).standard_normal((7, 3)) ** 3
+    at, means, variances = dependence._similarities(rows, np.zeros(7, np.int64))
+    every = np.array([sums(rows[list(order)], 3) for order in permutations(range(7))])
+    np.testing.assert_allclose(at, sums(rows, 3), atol=1e-10)
+    np.testing.assert_allclose(means, every.mean(axis=0), atol=1e-10)
+    np.testing.assert_allclose(variances, every.var(axis=0), rtol=1e-9)
+
+
+def test_only_pairs_within_a_block_count() -> None:
+    rng = np.random.default_rng(0)
+    blocks = np.repeat(np.arange(5), 40)
+    offset = 5 * rng.standard_normal((5, 10))[blocks] + rng.standard_normal((200, 10))
+    assert dependence.depend(offset, ONE)
+    assert not dependence.depend(offset, blocks)
+    assert dependence.depend(offset + 3 * series(rng, 0.8), blocks)
+
+
+@pytest.mark.parametrize("tails", [0, 3])
+def test_independent_rows_rarely_seem_to_depend(tails: int) -> None:
+    seen = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        size = rng.standard_t(tails, (60, 1)) if tails else 1.0
+        seen += dependence.depend(size * rng.standard_normal((60, 8)), ONE[:60])
+    assert seen <= 12  # of 200, with a true rate of at most 3 %: more in 1 % of such tests
+
+
+@pytest.mark.parametrize("a", [0.2, 0.5, 0.9])
+def test_series_are_seen_to_depend(a: float) -> None:
+    assert all(dependence.depend(series(np.random.default_rng(seed), a), ONE) for seed in range(20))
+
+
+def test_power_that_changes_slowly_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal((200, 10))
+    ramp = np.linspace(0.2, 2, 200)[:, None]
+    assert dependence.power_depends(ramp * white, ONE)
+    assert not dependence.power_depends(white, ONE)
+    assert not dependence.depend(ramp * white, ONE)
+
+
+@pytest.mark.parametrize("a", [0.3, 0.9])
+def test_the_basis_is_of_eigenvectors_of_the_centered_covariance(a: float) -> None:
+    basis = Basis(np.zeros(30, np.int64), a)
+    axes = basis.rows(np.eye(30))
+    np.testing.assert_allclose(axes.T @ axes, np.eye(30), atol=1e-10)
+    center = np.eye(30) - 1 / 30
+    covariance = center @ a ** np.abs(np.subtract.outer(np.arange(30), np.arange(30))) @ center
+    inside = axes.T @ covariance @ axes
+    np.testing.assert_allclose(inside, np.diag(np.diag(inside)), atol=1e-10)
+    assert (np.diff(np.diag(inside)[1:]) < 0).all()  # from low to high frequency
+    np.testing.assert_array_equal(np.flatnonzero(basis.constant), [0])
+
+
+def test_at_one_the_basis_is_the_cosine_transform() -> None:
+    rows = np.random.default_rng(0).standard_normal((25, 3))
+    basis = Basis(np.zeros(25, np.int64), 1.0)
+    np.testing.assert_allclose(basis.coefficients(rows), dct(rows, norm="ortho", axis=0), atol=1e-12)
+
+
+def test_each_block_has_a_basis_of_its_own() -> None:
+    blocks = np.array([0, 1, 0, 1, 0, 1, 1])
+    rows = np.random.default_rng(0).standard_normal((7, 2))
+    basis = Basis(blocks, 0.5)
+    np.testing.assert_allclose(basis.rows(basis.coefficients(rows)), rows, atol=1e-12)
+    signs = basis.signs(3, np.random.default_rng(0))
+    assert (signs[:, basis.constant] == 1).all()
+    changed = basis.rows(signs * basis.coefficients(rows))
+    for block in (0, 1):
+        kept = blocks == block
+        means = changed[:, kept].mean(axis=1)
+        np.testing.assert_allclose(means, np.tile(rows[kept].mean(axis=0), (3, 1)), atol=1e-12)
+
+
+def test_the_coefficient_of_a_series_is_found_without_bias() -> None:
+    found = [
+        dependence.lag_one(
+            tuple(series(np.random.default_rng([seed, side]), 0.7, 60) for side in (0, 1)), ONE[:60]
+        )
+        for seed in range(100)
+    ]
+    assert np.mean(found) == pytest.approx(0.7, abs=0.015)
+    assert dependence.lag_one((np.tile([[1.0], [-1.0]], (30, 1)),), ONE[:60]) == 0
+
+
+def test_stationary_series_pass_and_jumps_and_ramps_do_not() -> None:
+    def failing(make: object) -> int:
+        return sum(
+            dependence.unstationary(make(np.random.default_rng(seed)), ONE, np.random.default_rng([seed, 1]))
+            for seed in range(40)
+        )
+
+    assert failing(lambda rng: series(rng, 0.8)) <= 8  # five statistics, each above 99 copies in 1 %
+    jumps = np.repeat(np.arange(5), 40)
+    assert failing(lambda rng: 2 * rng.standard_normal((5, 10))[jumps] + rng.standard_normal((200, 10))) >= 38
+    assert failing(lambda rng: np.linspace(0.2, 3, 200)[:, None] * series(rng, 0.5)) >= 38
+
+
+def test_a_slow_change_of_variance_makes_frequencies_go_together() -> None:
+    rng = np.random.default_rng(0)
+    basis = Basis(ONE, 1.0)
+    ramp = np.linspace(0.1, 3, 200)[:, None] * rng.standard_normal((200, 10))
+    assert dependence.go_together(basis.coefficients(ramp), basis.constant)
+    assert not dependence.go_together(basis.coefficients(rng.standard_normal((200, 10))), basis.constant)
+
+
+def test_effective_comparisons_are_counted() -> None:
+    constant = np.array([True, False, False, False, False])
+    even, single = np.ones((5, 2)), np.zeros((5, 2))
+    single[[0, 2]] = 1
+    assert dependence.effective(even, even, constant) == pytest.approx(4)
+    assert dependence.effective(even, single, constant) == pytest.approx(1)
+    assert dependence.effective(np.zeros((5, 2)), even, constant) == 0

@@ -1,0 +1,148 @@
+"""What may be exchanged: orders that keep what is declared, signs that keep every frequency, or nothing."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from simopt.analysis.exchange import Exchange, choose
+from simopt.errors import InputError
+from simopt.rows import Rows
+
+X = np.random.default_rng(7).standard_normal((60, 3))
+
+
+def rows(count: int = 60) -> np.ndarray:
+    """Data whose values tell every sample from the others."""
+    return np.arange(count, dtype=float)[:, None] * [1.0, 1000.0]
+
+
+def drawn(exchange: Exchange, Y: np.ndarray, count: int = 20) -> list[np.ndarray]:
+    return list(exchange.draws(Y, count, np.random.default_rng(1)))
+
+
+def moved(exchange: Exchange, count: int = 20) -> list[np.ndarray]:
+    """The former place of each sample, in each draw."""
+    return [draw[:, 0].astype(int) for draw in drawn(exchange, rows(), count)]
+
+
+def test_independent_samples_are_put_into_any_order() -> None:
+    exchange = choose(X, rows())
+    assert exchange.kind == "independent"
+    for order in moved(exchange):
+        np.testing.assert_array_equal(np.sort(order), np.arange(60))
+
+
+@pytest.mark.parametrize("group", [np.arange(60) // 4, np.arange(60) % 15])
+def test_groups_move_whole_whether_together_or_interleaved(group: np.ndarray) -> None:
+    exchange = choose(X, rows(), Rows.of(60, group))
+    assert (exchange.kind, exchange.null) == ("groups", "groups exchanged")
+    for order in moved(exchange):
+        np.testing.assert_array_equal(np.sort(order), np.arange(60))
+        for members in (np.flatnonzero(group == one) for one in range(15)):
+            assert len(set(group[order[members]])) == 1
+            assert (np.diff(order[members]) > 0).all()  # the first to the first, the second to the second
+
+
+def test_samples_and_groups_stay_within_their_blocks() -> None:
+    block = np.arange(60) % 3
+    for order in moved(choose(X, rows(), Rows.of(60, blocks=block))):
+        np.testing.assert_array_equal(block[order], block)
+    group = np.arange(60) // 2
+    nested = choose(X, rows(), Rows.of(60, group, np.arange(60) // 20))
+    for order in moved(nested):
+        np.testing.assert_array_equal(order // 20, np.arange(60) // 20)
+        np.testing.assert_array_equal(group[order[::2]], group[order[1::2]])
+    # Each image once in each session: images change places, and every sample stays in its session.
+    image, session = np.tile(np.arange(15), 4), np.repeat(np.arange(4), 15)
+    for order in moved(choose(X, rows(), Rows.of(60, image, session))):
+        np.testing.assert_array_equal(session[order], session)
+        assert len({tuple(image[order[image == one]]) for one in range(15)}) == 15
+
+
+def test_conditions_move_with_all_their_times() -> None:
+    exchange = choose(X, rows(), conditions=15)
+    assert exchange.kind == "conditions"
+    for order in moved(exchange):
+        by_time = order.reshape(4, 15)
+        np.testing.assert_array_equal(by_time - 15 * np.arange(4)[:, None], np.tile(by_time[0], (4, 1)))
+
+
+def test_groups_of_unequal_size_move_among_their_own_size_if_there_are_five_of_each() -> None:
+    group = np.repeat(np.arange(25), np.tile([2, 2, 2, 3, 3], 5))
+    size = np.bincount(group)[group]
+    for order in moved(choose(X, rows(), Rows.of(60, group))):
+        np.testing.assert_array_equal(size[order], size)
+    uneven = np.repeat(np.arange(25), [*[2] * 22, 5, 5, 6])
+    exchange = choose(X, rows(), Rows.of(60, uneven))
+    assert exchange.null == "means of groups exchanged"
+    means = [rows()[uneven == one].mean(axis=0) for one in range(25)]
+    for draw in drawn(exchange, rows()):
+        of_draw = np.array([draw[uneven == one].mean(axis=0) for one in range(25)])
+        assert sorted(of_draw[:, 0].round(9)) == sorted(np.array(means)[:, 0].round(9))
+        np.testing.assert_allclose(draw - of_draw[uneven], rows() - np.array(means)[uneven], atol=1e-9)
+
+
+def test_groups_that_can_only_be_exchanged_across_blocks_are_refused() -> None:
+    group = np.repeat(np.arange(12), [*[4] * 10, 8, 12])
+    block = np.arange(60) % 7
+    with pytest.raises(InputError, match="several blocks"):
+        choose(X, rows(), Rows.of(60, group, block))
+
+
+def test_few_exchanges_are_all_made_once_and_too_few_none() -> None:
+    orders = moved(choose(X, rows(), conditions=5), count=3)
+    assert len({tuple(order) for order in orders}) == len(orders) == 119
+    few = choose(X, rows(), conditions=3)
+    assert (few.null, drawn(few, rows())) == (None, [])
+    assert "6 ways only" in few.why
+    two_blocks = choose(X[:6], rows(6), Rows.of(6, blocks=[0, 0, 0, 1, 1, 1]))
+    assert len(drawn(two_blocks, rows(6))) == 3 * 2 * 3 * 2 - 1
+
+
+def series(a: float) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, n: lfilter([1], [1, -a], rng.standard_normal((n + 200, 10)), axis=0)[200:]
+
+
+def test_signs_of_frequencies_keep_the_mean_and_the_covariance() -> None:
+    rng = np.random.default_rng(0)
+    one, other = series(0.7)(rng, 150), series(0.7)(rng, 150) + 3
+    exchange = choose(one, other)
+    assert (exchange.kind, exchange.null) == ("time", "signs of the frequencies of samples exchanged")
+    draws = drawn(exchange, other)
+    for draw in draws:
+        np.testing.assert_allclose(draw.mean(axis=0), other.mean(axis=0), atol=1e-10)
+        np.testing.assert_allclose(np.cov(draw.T), np.cov(other.T), atol=1e-10)
+        neighbors = (draw[1:] * draw[:-1]).sum() / np.square(draw).sum()
+        assert neighbors == pytest.approx((other[1:] * other[:-1]).sum() / np.square(other).sum(), abs=0.05)
+    # The mean over draws of the part that is not the mean is 0: half of the signs are negative.
+    assert np.abs(np.mean(draws, axis=0) - other.mean(axis=0)).mean() < 0.5 * other.std()
+
+
+def test_one_side_that_does_not_depend_on_its_order_is_enough() -> None:
+    rng = np.random.default_rng(0)
+    slow, free = series(0.95)(rng, 200), rng.standard_normal((200, 10))
+    for one, other, name in ((slow, free, "Y"), (free, slow, "X")):
+        exchange = choose(one, other)
+        assert (exchange.kind, exchange.null) == ("independent", "samples exchanged")
+        assert exchange.why.startswith(f"the samples of {name} ")
+
+
+def test_what_is_declared_takes_the_place_of_the_tests() -> None:
+    rng = np.random.default_rng(0)
+    slow, free = (series(0.7)(rng, 200) for _ in range(2)), rng.standard_normal((2, 200, 10))
+    assert choose(*slow, Rows(order="independent")).null == "samples exchanged"
+    assert choose(*free).kind == "independent"
+    assert choose(*free, Rows(order="time")).kind == "time"
+
+
+def test_nothing_can_be_exchanged_where_both_sides_jump() -> None:
+    rng = np.random.default_rng(0)
+    session = np.repeat(np.arange(5), 40)
+    sides = [3 * rng.standard_normal((5, 10))[session] + rng.standard_normal((200, 10)) for _ in range(2)]
+    undeclared = choose(*sides)
+    assert undeclared.null is None
+    assert "dataset.blocks" in undeclared.why
+    declared = choose(*sides, Rows.of(200, blocks=session))
+    assert (declared.kind, declared.null) == ("blocks", "samples within blocks exchanged")
