@@ -152,7 +152,7 @@ def _declared(data: Dataset | Loader) -> dict[str, Any]:
 
 
 def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> Data:
-    """Return the description of data with the groups, blocks and rows that are not None in place of their own.
+    """Return the description of data; groups, blocks and rows that are not None replace their own.
 
     Raises
     ------

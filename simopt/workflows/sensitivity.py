@@ -20,7 +20,7 @@ from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray, OnStep
 from simopt.workflows import derivations
-from simopt.workflows.data import Data, DataLike
+from simopt.workflows.data import Data, DataLike, structured
 from simopt.workflows.request import OnProgress, ShouldStop, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
