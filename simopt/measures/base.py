@@ -5,6 +5,7 @@ Shapes: n samples, p units of X, q units of Y; ``...`` are batch dimensions.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.moments import Moments, Reference, from_array
-from simopt.typing import Responses
+from simopt.rows import Rows
+from simopt.typing import ArrayLike, LabelArray, Responses
 
 INVARIANCES = (
     "permutation",
@@ -154,19 +156,59 @@ class Measure(ABC):
         """Return why the score of every Y (samples, units) is meaningless, or None if it is meaningful."""
         return None
 
-    def bind(self, X: Responses | Reference) -> BoundMeasure:
-        """Precompute everything that depends on X (samples, units), and return the measure bound to X.
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the group of each sample, (n,), that the options of the measure name, or None.
+
+        Groups are counted from 0 in the order of first appearance. They are the conditions of a measure that
+        is told how many conditions or repeats there are, and go before the groups of the reference. A null
+        has to exchange them whole.
 
         Raises
         ------
         InputError
-            X is not 2-D, not finite, the same in all samples, or a tensor that requires a gradient.
+            ``samples`` samples cannot be so many conditions or repeats.
+        """
+        return None
+
+    def groups_to_keep(self, reference: Reference) -> LabelArray | None:
+        """Return the groups that folds keep together: those of :meth:`groups_of`, or of the reference."""
+        own = self.groups_of(reference.samples)
+        return own if own is not None or reference.rows is None else reference.rows.groups
+
+    def bind(
+        self,
+        X: Responses | Reference,
+        groups: ArrayLike | None = None,
+        blocks: ArrayLike | None = None,
+    ) -> BoundMeasure:
+        """Precompute everything that depends on X (samples, units), and return the measure bound to X.
+
+        Parameters
+        ----------
+        X : array, tensor, Dataset or Reference
+        groups, blocks : array, (samples,), or names of labels of a Dataset, optional
+            Samples of one group share a signal, and samples of one block share a nuisance (see
+            :class:`simopt.rows.Rows`). Cross-validated measures keep groups together.
+
+        Raises
+        ------
+        InputError
+            X is not 2-D, not finite, the same in all samples, or a tensor that requires a gradient; or
+            ``groups`` or ``blocks`` does not have one value for each sample.
         """
         self._refuse_gradient(X)
-        return BoundMeasure(self, Reference.of(X))
+        return BoundMeasure(self, Reference.of(X, rows=rows_of(X, groups, blocks)))
 
-    def __call__(self, X: Responses, Y: Responses) -> Tensor:
+    def __call__(
+        self,
+        X: Responses,
+        Y: Responses,
+        groups: ArrayLike | None = None,
+        blocks: ArrayLike | None = None,
+    ) -> Tensor:
         """Return the score, a tensor of shape (...), of X (samples, units) and Y (..., samples, units).
+
+        ``groups`` and ``blocks`` are those of :meth:`bind`.
 
         Raises
         ------
@@ -175,7 +217,8 @@ class Measure(ABC):
         """
         self._refuse_gradient(X)
         Y = _as_tensor(Y)
-        return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device))(Y)
+        rows = rows_of(X, groups, blocks)
+        return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device, rows=rows))(Y)
 
     def _refuse_gradient(self, X: Responses | Reference) -> None:
         if isinstance(X, Tensor) and X.requires_grad and torch.is_grad_enabled():
@@ -293,6 +336,45 @@ def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
         return torch.stack(scores).reshape(Y.shape[:-2]) if scores else Y.new_zeros(Y.shape[:-2])
 
     return evaluate
+
+
+def rows_of(
+    X: Responses | Reference, groups: ArrayLike | None = None, blocks: ArrayLike | None = None
+) -> Rows | None:
+    """Return which samples of X belong together, or None if neither ``groups`` nor ``blocks`` is given.
+
+    Parameters
+    ----------
+    X : array or tensor, (samples, units) or (time, condition, unit), Dataset or Reference
+    groups, blocks : array, or for a Dataset also names of its labels, or None
+        One value for each sample. If X has a time axis, one value for each condition is enough, and
+        ``condition`` stands for the index of the condition.
+
+    Raises
+    ------
+    InputError
+        They are none of these, or a value is missing.
+    """
+    if groups is None and blocks is None:
+        return None
+    rows_by_name = getattr(X, "rows", None)  # a Dataset knows its labels
+    if callable(rows_by_name):
+        rows: Rows = rows_by_name(groups, blocks)
+        return rows
+    shape = X.responses.shape if isinstance(X, Reference) else np.shape(X)
+    of_samples = (_of_samples(values, shape) for values in (groups, blocks))
+    return Rows.of(math.prod(shape[:-1]), *of_samples)
+
+
+def _of_samples(values: ArrayLike | None, shape: tuple[int, ...]) -> ArrayLike | None:
+    """Return one value a sample of responses with this ``shape``, from one value a sample or condition."""
+    if len(shape) != 3 or values is None:
+        return values
+    time, conditions, _ = shape
+    if isinstance(values, str) and values == "condition":
+        values = np.arange(conditions)
+    # Samples are time x condition with time outermost: the values of the conditions repeat in each bin.
+    return np.tile(values, time) if np.shape(values) == (conditions,) else values
 
 
 def _as_tensor(Y: Responses) -> Tensor:

@@ -80,12 +80,7 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
             f"{what}: crossnobis distances need repeats of the conditions. If the {n} samples are M repeats "
             "of the conditions, one repeat after the other, set repeats=M."
         )
-    if n % repeats or n // repeats < 3:
-        raise InputError(
-            f"{what} has {n} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
-            f"{3 * repeats} samples (3 conditions)."
-        )
-    parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)  # (..., M, c, q)
+    parts = responses.reshape(*responses.shape[:-2], repeats, conditions_of(n, repeats, what), q)
     # Differences of conditions within a repeat do not depend on its mean, and are more accurate without it.
     centered = linalg.center(parts)
     if noise != "none":
@@ -97,6 +92,22 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
     points = torch.cat([centered.sum(dim=-3), repeat_by_repeat], dim=-1)  # (..., c, (M + 1) q)
     points = points / math.sqrt(repeats * (repeats - 1) * q)
     return Embedding("crossnobis", points, negative=repeats * q)
+
+
+def conditions_of(samples: int, repeats: int, what: str) -> int:
+    """Return the number of conditions that are repeated ``repeats`` times in so many samples.
+
+    Raises
+    ------
+    InputError
+        The number of samples is not a multiple of it, or there are fewer than 3 conditions.
+    """
+    if samples % repeats or samples // repeats < 3:
+        raise InputError(
+            f"{what} has {samples} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
+            f"{3 * repeats} samples (3 conditions)."
+        )
+    return samples // repeats
 
 
 def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, what: str) -> Tensor:

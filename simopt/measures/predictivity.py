@@ -17,8 +17,11 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.measures import fits, folds
 from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE, Facts, Measure, Score, over_batch
+from simopt.measures.folds import Split
 from simopt.measures.moments import Reference
+from simopt.typing import LabelArray
 
 Array = npt.NDArray[np.float64]
 Model = Literal["linear", "ridge", "ridge_cv", "pls"]
@@ -29,7 +32,13 @@ Direction = Literal["y_to_x", "x_to_y"]
 Standardize = Literal["none", "train", "each"]
 
 PENALTIES = 10.0 ** np.arange(-8, 9)
-"""Penalties from which ``ridge_cv`` chooses, by the leave-one-out error within the train samples."""
+"""Penalties from which ``ridge_cv`` chooses, by the error within the train samples of each sample, or group
+if X has groups, that is predicted from the others."""
+
+
+_ROUNDING = 100
+"""A prediction varies by rounding if it deviates from its mean by at most this many eps times the largest
+target or prediction. It is a sum of products that cancel, so the bound is wider than for data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,7 @@ class Predictivity(Measure):
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}
         Folds of contiguous samples, folds of shuffled samples, or random test sets of a tenth of the samples.
+        If X has groups, they are divided in this way instead of samples.
     folds : int, >= 2
         The number of folds or test sets.
     seed : int, 0 to 2^32 - 1
@@ -143,22 +153,19 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples. The score raises it if there are too few units or samples for
-            the number of components.
+            There are more folds than samples or groups, or ``ridge_cv`` has fewer than 3 groups. The score
+            raises it if there are too few units or samples for the number of components.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
-        if self.folds > len(X):
-            raise InputError(
-                f"{self.name}: {self.folds} folds of {len(X)} samples; choose at most {len(X)} folds."
-            )
-        splits = self._splits(len(X))
+        groups = self.groups_to_keep(reference)
+        splits = self._splits(len(X), groups)
 
         def score(Y: Tensor) -> Tensor:
             Y_array = Y.detach().cpu().double().numpy()
             predictors, targets = (Y_array, X) if self.direction == "y_to_x" else (X, Y_array)
             # Held-out targets and their prediction, (n_test, units), for each split.
-            pairs = [self._predict(predictors, targets, train, test) for train, test in splits]
+            pairs = [self._predict(predictors, targets, *split, groups) for split in splits]
             if self.pooled:
                 targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
                 pairs = [(targets, predicted)]
@@ -167,8 +174,13 @@ class Predictivity(Measure):
 
         return over_batch(score)
 
-    def _splits(self, samples: int) -> list[tuple[Any, Any]]:
+    def _splits(self, samples: int, groups: LabelArray | None) -> list[Split]:
         from sklearn.model_selection import KFold, ShuffleSplit
+
+        if self.model == "ridge_cv" and groups is not None and groups.max() < 2:
+            raise InputError(
+                f"{self.name}: {groups.max() + 1} groups leave one to choose a penalty on; name at least 3."
+            )
 
         splitter = {
             # 90 % train samples, as in Brain-Score.
@@ -176,21 +188,28 @@ class Predictivity(Measure):
             "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
             "contiguous": KFold(self.folds),
         }[self.splits]
-        return list(splitter.split(np.empty((samples, 1))))
+        return folds.splits(splitter, samples, groups, self.name)
 
-    def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
+    def _predict(
+        self,
+        predictors: Array,
+        targets: Array,
+        train: LabelArray,
+        test: LabelArray,
+        groups: LabelArray | None,
+    ) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
         if self.standardize != "none":
             scale_by = held_out if self.standardize == "each" else inputs
             inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, scale_by)
-        model = self._model(inputs)
+        model = self._model(inputs, targets[train], None if groups is None else groups[train])
         with warnings.catch_warnings():
             # Once the components fit the targets completely, further ones have nothing left to fit.
             warnings.filterwarnings("ignore", message=".*residual is constant")
             predicted = model.fit(inputs, targets[train]).predict(held_out)
         return targets[test], np.asarray(predicted).reshape(len(test), -1)
 
-    def _model(self, inputs: Array) -> Any:
+    def _model(self, inputs: Array, targets: Array, groups: LabelArray | None) -> Any:
         from sklearn.cross_decomposition import PLSRegression
         from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
@@ -198,8 +217,11 @@ class Predictivity(Measure):
             return LinearRegression()
         if self.model == "ridge":
             return Ridge(self.penalty)
-        if self.model == "ridge_cv":
+        if self.model == "ridge_cv" and groups is None:
             return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
+        if self.model == "ridge_cv":
+            errors = fits.left_out_errors(inputs, targets, PENALTIES, groups)
+            return Ridge(PENALTIES[(errors if self.per_unit else errors.mean(axis=1)).argmin(axis=0)])
         most = min(inputs.shape)
         if self.components > most and not self.fewer_components:
             raise InputError(
@@ -216,11 +238,24 @@ class Predictivity(Measure):
             error = np.square(targets - predicted).sum(axis=0)
             with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
                 return 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
-        t, p = targets - targets.mean(axis=0), predicted - predicted.mean(axis=0)
+        size = np.abs(targets).max(axis=0)
+        t, p = _varying(targets, size), _varying(predicted, np.maximum(size, np.abs(predicted).max(axis=0)))
         # A unit that does not vary, or is predicted as constant, has correlation 0.
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)
         return correlation if self.statistic == "pearson" else correlation**2
+
+
+def _varying(data: Array, size: Array) -> Array:
+    """Return data (n, p) less the mean of each column; a column that varies by rounding becomes zero.
+
+    ``size``, (p,), sets the scale of rounding errors.
+    """
+    centered = data - data.mean(axis=0)
+    # Held-out samples whose predictors carry no weight, such as the one-hot codes of images left out, get
+    # one prediction, computed with other rounding for each sample.
+    rounding = _ROUNDING * np.finfo(np.float64).eps * size
+    return np.where(np.abs(centered).max(axis=0) > rounding, centered, 0.0)
 
 
 def _standardized(data: Array, by: Array) -> Array:

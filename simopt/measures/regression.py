@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ from simopt.measures import forms
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
-from simopt.typing import Form
+from simopt.typing import Form, LabelArray
 
 Direction = Literal["y_to_x", "x_to_y", "both"]
 Statistic = Literal["r2", "pearson"]
@@ -52,11 +53,11 @@ class Regression(Measure):
         lambda, in squared units of the predictors. 0 means least squares, with the B of least norm.
     folds : int >= 2, or None
         The number of folds. Each fold is predicted by a fit to the other folds, and the score is the mean
-        over folds. If it is None, the fit and the score both use all samples.
+        over folds. If it is None, the fit and the score both use all samples. The folds are contiguous
+        samples; if X has groups, they are groups that follow each other.
     conditions : int >= 2, or None
-        The number of conditions, if the folds shall keep all time bins of a condition together: they are then
-        contiguous conditions. The samples must be time x condition, all conditions of the first time bin
-        first. If it is None, the folds are contiguous samples.
+        The number of conditions, if they are the groups. The samples must be time x condition, all
+        conditions of the first time bin first. If it is None, the groups of X count.
     statistic : {"r2", "pearson"}
         ``pearson`` is the cosine of targets and prediction, both less the train mean of the targets.
     direction : {"y_to_x", "x_to_y", "both"}
@@ -133,15 +134,30 @@ class Regression(Measure):
             return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
         return None
 
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the condition of each sample, (n,), if ``conditions`` is set."""
+        if self.conditions is None:
+            return None
+        if samples % self.conditions:
+            raise InputError(
+                f"{self.name}: {samples} samples are not a multiple of {self.conditions} conditions."
+            )
+        # Samples are time x condition with time outermost.
+        return np.tile(np.arange(self.conditions), samples // self.conditions)
+
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
 
         Raises
         ------
         InputError
-            There are more folds than samples or conditions, or X is constant within a fold.
+            There are more folds than samples or groups, the number of samples is not a multiple of the
+            number of conditions, or X is constant within a fold.
         """
-        folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores.device)
+        what = "groups" if self.conditions is None else "conditions"
+        groups = self.groups_to_keep(reference)
+        device = reference.scores.device
+        folds = Folds.of(reference.samples, self.folds, groups, self.name, device, what=what)
         if self.baseline == "test" and min(folds.sizes) < 2:
             raise InputError(f"{self.name}: a fold of one sample has no variance; choose fewer folds.")
         penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from simopt import checks
@@ -15,6 +16,7 @@ from simopt.measures.crossnobis import NOISE, Noise
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
+from simopt.typing import LabelArray
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
 CENTERED = {*RANKED, "pearson", "corr_cov"}
@@ -157,6 +159,13 @@ class RSA(Measure):
                 f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
             )
         return None
+
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the condition of each sample, (n,), if ``repeats`` is set."""
+        if self.repeats is None:
+            return None
+        conditions = crossnobis.conditions_of(samples, self.repeats, self.name)
+        return np.tile(np.arange(conditions), self.repeats)  # one repeat after the other
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments. It is NaN if it is undefined for the RDM of Y.
