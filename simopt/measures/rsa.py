@@ -12,7 +12,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, over_batch
-from simopt.measures.crossnobis import NOISE, Noise
+from simopt.measures.crossnobis import NOISE, RESIDUALS, Noise, Residuals
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
@@ -75,6 +75,10 @@ class RSA(Measure):
         the conditions, one repeat after the other.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, for crossnobis RDMs only; see :data:`simopt.measures.crossnobis.NOISE`.
+    residuals : {"two_way", "condition"}
+        What noise is, for crossnobis RDMs only: responses less the mean of their condition and of their
+        repeat, so that constants of a repeat do not enter; or less the mean of their condition alone, as
+        rsatoolbox has it. See :data:`simopt.measures.crossnobis.RESIDUALS`.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class RSA(Measure):
     center_units: bool = False
     repeats: int | None = None
     noise: Noise = "ledoit_wolf"
+    residuals: Residuals = "two_way"
 
     def __post_init__(self) -> None:
         checks.options(self, repeats=2)
@@ -112,7 +117,7 @@ class RSA(Measure):
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
         # Crossnobis distances may be negative, so their cosine may be too.
         signed = self.comparison in CENTERED or (self.rdm == "crossnobis" and not distance)
-        details = f", {NOISE[self.noise]}" if self.rdm == "crossnobis" else ""
+        details = f", {self._noise()}" if self.rdm == "crossnobis" else ""
         if self.center_units and self.rdm in DIRECTIONAL:
             details = " of centered units"
         return Facts(
@@ -128,6 +133,10 @@ class RSA(Measure):
             cost=self._cost(),
             relations=tuple(_RELATIONS[key] for key in pairs if key in _RELATIONS),
         )
+
+    def _noise(self) -> str:
+        residuals = "" if self.noise == "none" else f", {RESIDUALS[self.residuals]}"
+        return NOISE[self.noise] + residuals
 
     def _invariant(self) -> frozenset[str]:
         invariant = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
@@ -154,7 +163,8 @@ class RSA(Measure):
             return f"{units} unit(s): every entry of a {self.rdm} RDM is 0 or 2, and no gradient moves it."
         if self.rdm == "mahalanobis" and units >= samples - 1:
             return f"{units} units in {samples} samples: the covariance of a Mahalanobis RDM is singular."
-        if self.repeats and self.noise == "full" and units > samples - samples // self.repeats:
+        full = self.repeats and self.noise == "full"
+        if full and units > crossnobis.freedom(samples, self.repeats, self.residuals):
             return (
                 f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
             )
@@ -202,7 +212,7 @@ class RSA(Measure):
     def _embed(self, responses: Tensor, dataset: str) -> Embedding:
         what = f"{self.name}: {dataset}"
         if self.rdm == "crossnobis":
-            return crossnobis.embed(responses, self.repeats, self.noise, what)
+            return crossnobis.embed(responses, self.repeats, self.noise, what, self.residuals)
         return rdm.embed(self.rdm, responses, what, center_units=self.center_units)
 
 
