@@ -361,7 +361,7 @@ def rows_of(
     if callable(rows_by_name):
         rows: Rows = rows_by_name(groups, blocks)
         return rows
-    shape = X.responses.shape if isinstance(X, Reference) else np.shape(X)
+    shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else X)  # type: ignore[arg-type]
     of_samples = (_of_samples(values, shape) for values in (groups, blocks))
     return Rows.of(math.prod(shape[:-1]), *of_samples)
 

@@ -163,12 +163,11 @@ class RSA(Measure):
             return f"{units} unit(s): every entry of a {self.rdm} RDM is 0 or 2, and no gradient moves it."
         if self.rdm == "mahalanobis" and units >= samples - 1:
             return f"{units} units in {samples} samples: the covariance of a Mahalanobis RDM is singular."
-        full = self.repeats and self.noise == "full"
-        if full and units > crossnobis.freedom(samples, self.repeats, self.residuals):
-            return (
-                f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
-            )
-        return None
+        if not self.repeats or self.noise != "full":
+            return None
+        if units <= crossnobis.freedom(samples, self.repeats, self.residuals):
+            return None
+        return f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
 
     def groups_of(self, samples: int) -> LabelArray | None:
         """Return the condition of each sample, (n,), if ``repeats`` is set."""
