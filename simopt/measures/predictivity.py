@@ -1,13 +1,12 @@
 """Predictivity by unit: one correlation or R2 for each predicted unit, then the mean or median over units.
 
-Benchmark packages such as Brain-Score define predictivity in this way. The fits are made by scikit-learn.
-These scores have no gradient: partial least squares is an iteration, a penalty chosen by cross-validation
-jumps, and a median switches from one unit to another.
+Benchmark packages such as Brain-Score define predictivity in this way. The fits are those of scikit-learn, or
+of :mod:`simopt.measures.fits`. These scores have no gradient: a penalty chosen by cross-validation jumps, and
+a median switches from one unit to another.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +30,7 @@ Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
 Standardize = Literal["none", "train", "each"]
 
-PENALTIES = 10.0 ** np.arange(-8, 9)
+PENALTIES: Array = np.asarray(10.0 ** np.arange(-8, 9), np.float64)
 """Penalties from which ``ridge_cv`` chooses, by the error within the train samples of each sample, or group
 if X has groups, that is predicted from the others."""
 
@@ -58,9 +57,6 @@ class Predictivity(Measure):
         The number of components of ``pls``.
     fewer_components : bool
         Whether ``pls`` may use fewer components if the data do not have as many. If false, this is an error.
-    tolerance : float, >= 2.2e-16
-        The tolerance at which the iteration of ``pls`` stops. At 1e-6, the default of scikit-learn and of the
-        benchmark packages, scores are accurate to about 1e-5.
     scale : bool
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}
@@ -97,7 +93,6 @@ class Predictivity(Measure):
     per_unit: bool = False
     components: int = 25
     fewer_components: bool = False
-    tolerance: float = 1e-6
     scale: bool = False
     splits: Splits = "random"
     folds: int = 10
@@ -110,9 +105,7 @@ class Predictivity(Measure):
 
     def __post_init__(self) -> None:
         seeds = (0, checks.LARGEST_SHUFFLE_SEED)
-        checks.options(
-            self, penalty=0, tolerance=float(np.finfo(float).eps), components=1, folds=2, seed=seeds
-        )
+        checks.options(self, penalty=0, components=1, folds=2, seed=seeds)
         if self.pooled and self.splits == "random":
             raise InputError(f"{self.name}: pooled=true needs splits=contiguous or splits=shuffled.")
 
@@ -203,23 +196,19 @@ class Predictivity(Measure):
             scale_by = held_out if self.standardize == "each" else inputs
             inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, scale_by)
         model = self._model(inputs, targets[train], None if groups is None else groups[train])
-        with warnings.catch_warnings():
-            # Once the components fit the targets completely, further ones have nothing left to fit.
-            warnings.filterwarnings("ignore", message=".*residual is constant")
-            predicted = model.fit(inputs, targets[train]).predict(held_out)
+        predicted = model.fit(inputs, targets[train]).predict(held_out)
         return targets[test], np.asarray(predicted).reshape(len(test), -1)
 
     def _model(self, inputs: Array, targets: Array, groups: LabelArray | None) -> Any:
-        from sklearn.cross_decomposition import PLSRegression
         from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
         if self.model == "linear":
             return LinearRegression()
         if self.model == "ridge":
             return Ridge(self.penalty)
-        if self.model == "ridge_cv" and groups is None:
-            return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
         if self.model == "ridge_cv":
+            if groups is None:
+                return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
             errors = fits.left_out_errors(inputs, targets, PENALTIES, groups)
             return Ridge(PENALTIES[(errors if self.per_unit else errors.mean(axis=1)).argmin(axis=0)])
         most = min(inputs.shape)
@@ -228,10 +217,7 @@ class Predictivity(Measure):
                 f"{self.name}: {self.components} components need as many units and train samples; the data "
                 f"have {inputs.shape[1]} and {inputs.shape[0]}. Set fewer_components=true to use {most}."
             )
-        # The tolerance ends the iteration; the limit only keeps one that does not converge from running on.
-        return PLSRegression(
-            min(self.components, most), scale=self.scale, tol=self.tolerance, max_iter=20_000
-        )
+        return fits.PLS(min(self.components, most), self.scale)
 
     def _statistics(self, targets: Array, predicted: Array) -> Array:
         if self.statistic == "r2":
