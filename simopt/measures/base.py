@@ -17,6 +17,7 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference, from_array
 from simopt.rows import Rows
 from simopt.typing import ArrayLike, LabelArray, Responses
@@ -105,14 +106,6 @@ def both(invariant: frozenset[str]) -> dict[str, Any]:
     return {"invariant_x": invariant, "invariant_y": invariant}
 
 
-def spans_all(samples: int, units: int, consequence: str) -> str | None:
-    """Return a warning that ends in ``consequence`` if Y has enough units to span all centered samples.
-
-    If Y has fewer units, return None.
-    """
-    return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
-
-
 def distance_facts(high: float) -> dict[str, Any]:
     """Return the entries of :class:`Facts` for a distance with values from 0 to ``high``."""
     return {"high": high, "at_self": 0.0, "larger_is_closer": False}
@@ -152,8 +145,18 @@ class Measure(ABC):
         """1 if larger scores are closer, -1 for distances. Optimization maximizes ``sign * score``."""
         return 1 if self.facts.larger_is_closer else -1
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return why the score of every Y (samples, units) is meaningless, or None if it is meaningful."""
+    def degenerate(self, X: Responses | Reference, Y: Responses) -> str | None:
+        """Return why the score of every Y of this size and rank is meaningless, or None if it is meaningful.
+
+        Parameters
+        ----------
+        X : array, tensor, Dataset or Reference, (samples, units)
+        Y : array, tensor or Dataset, (samples, units)
+        """
+        return self.weakness(Extent(X, Y))
+
+    def weakness(self, extent: Extent) -> str | None:
+        """Return what :meth:`degenerate` returns, for X and Y of these sizes and ranks."""
         return None
 
     def groups_of(self, samples: int) -> LabelArray | None:

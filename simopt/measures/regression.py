@@ -26,6 +26,7 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
+from simopt.measures.extent import Extent, Side
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form, LabelArray
@@ -123,15 +124,25 @@ class Regression(Measure):
             **ends,
         )
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if least squares without folds fits noise: R2 is about units / (samples - 1)."""
-        if self.penalty > 0 or self.folds is not None or self.direction == "x_to_y":
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if least squares without folds fits noise: R2 is about rank / (samples - 1)."""
+        if self.penalty > 0 or self.folds is not None:
             return None
-        share = units / (samples - 1)
-        if share >= 1:
-            return f"{units} units >= {samples} samples - 1: R2 is 1 whatever Y is."
-        if share > 0.5:
-            return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
+        predictors: dict[Direction, tuple[Side, ...]] = {
+            "y_to_x": ("Y",),
+            "x_to_y": ("X",),
+            "both": ("Y", "X"),
+        }
+        sides = predictors[self.direction]
+        r2 = "R2" if len(sides) == 1 else "R2 in one of the two directions"
+        saturated = extent.spanned(sides, f"{r2} is 1 whatever Y is.")
+        if saturated is not None:
+            return saturated
+        for side in sides:
+            share = extent.share(side)
+            if share > 0.5:
+                units = f"{extent.units[side]} units of {side} for {extent.samples} samples"
+                return f"{units}: {r2} is about {share:.2f} for pure noise."
         return None
 
     def groups_of(self, samples: int) -> LabelArray | None:

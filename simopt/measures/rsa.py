@@ -13,6 +13,7 @@ from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, over_batch
 from simopt.measures.crossnobis import NOISE, RESIDUALS, Noise, Residuals
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
@@ -155,8 +156,9 @@ class RSA(Measure):
             return "n^3 + n^2 p" if self.comparison.startswith("bures") else "n^2 p"
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if there are too few units for a direction, or too many to invert a covariance."""
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if Y has too few units for a direction, or too many to invert a covariance."""
+        samples, units = extent.samples, extent.units["Y"]
         # Over 2 units a correlation is 1 or -1, and so is a cosine over 1 unit.
         fewest = {"correlation": 3, "cosine": 2}.get(self.rdm, 1)
         if units < fewest:

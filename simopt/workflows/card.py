@@ -17,6 +17,7 @@ from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
+from simopt.optimization.init import GaussianInit
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
 from simopt.report.card import Card, Joint, heading
@@ -217,7 +218,8 @@ class _CardMaker:
     def card(self) -> CardResult:
         measure, name = self.measure, self.measure.name
         samples, units = self.dataset.samples().shape
-        self.notes += filter(None, [measure.degenerate(samples, units)])
+        Y = GaussianInit()([0], samples, units)[0]
+        self.notes += filter(None, [measure.degenerate(self.reference, Y)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
         no_score = f"{name} cannot be applied to these data; cost says why." if cost is None else ""

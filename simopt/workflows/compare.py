@@ -295,7 +295,7 @@ def _compute(
         limits = ceilings.from_trials(X.trials, usable)
     standings = {}
     for name, (score, measure) in scored.items():
-        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
+        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
         standings[name] = Standing(name, score, *of_measure)
     return standings, skipped
 

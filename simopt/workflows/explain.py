@@ -245,7 +245,7 @@ def _explained(request: ExplainRequest, standing: Standing, measure: Measure, ma
     facts, good = measure.facts, good_scores(made)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
     # Not that of `standing`: an older file of a score does not hold it.
-    weakness = measure.degenerate(*request.scores.Y[0].dataset.samples().shape)
+    weakness = measure.degenerate(request.scores.dataset.dataset, request.scores.Y[0].dataset)
     target = float(made.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)

@@ -164,7 +164,8 @@ def test_refusals(rng: np.random.Generator) -> None:
     assert simopt.score(twice, twice, get(noise="none")) == pytest.approx(1)
     with pytest.raises(InputError, match="unit 2 .*linear combination"):
         simopt.score(X, Y[:, [0, 1, 1]], get(noise="full"))
-    assert "singular" in get(noise="full").degenerate(12, 6)
-    assert get(noise="full").degenerate(12, 5) is None
-    assert get(noise="full", residuals="condition").degenerate(12, 6) is None
-    assert get().degenerate(12, 7) is None
+    wide = rng.standard_normal((12, 7))
+    assert "singular" in get(noise="full").degenerate(X, wide[:, :6])
+    assert get(noise="full").degenerate(X, wide[:, :5]) is None
+    assert get(noise="full", residuals="condition").degenerate(X, wide[:, :6]) is None
+    assert get().degenerate(X, wide) is None
