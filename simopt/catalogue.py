@@ -38,9 +38,12 @@ FORMER_NAMES = {
 """Current names of measures, options and values by their former British spelling, which is still read."""
 
 REVISIONS: dict[str, int] = {
-    "simopt.ranges": 2,
-    "simopt.analysis.nulls.nulls": 2,
     "simopt.analysis.attribution.leave_one_sample": 2,
+    "simopt.analysis.nulls.nulls": 2,
+    "simopt.measures.neighbors.Neighborhood": 2,
+    "simopt.measures.predictivity.Predictivity": 2,
+    "simopt.measures.rsa.RSA": 2,
+    "simopt.ranges": 2,
 }
 """The revision of each class, function or package, by dotted name, whose code changed stored numbers.
 

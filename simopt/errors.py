@@ -77,6 +77,10 @@ class LargeResultWarning(UserWarning):
     """The values to be logged take a lot of memory."""
 
 
+class RowsWarning(UserWarning):
+    """Samples that are equal were taken for repeats of a measurement, or for classes."""
+
+
 class DegenerateWarning(UserWarning):
     """A measure gives every dataset of this shape the same score."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -117,3 +118,33 @@ def equal_rows(samples: FloatArray) -> Equal | None:
     alone = number.copy()
     alone[silent] = len(counts) + np.arange(silent.sum())
     return Equal(codes(alone, len(alone), "rows"), len(counted))
+
+
+def found(rows: Rows, sides: Mapping[str, FloatArray]) -> tuple[Rows, tuple[str, ...]]:
+    """Return rows with the groups that equal samples of a side are, and a line on what was found.
+
+    Many different samples that have equals are repeats of measurements and belong together; few are classes.
+    Rows that have groups already are returned as they are.
+
+    Parameters
+    ----------
+    rows : Rows
+    sides : mapping of str to array, (n, q)
+        The data of each side by its name, X first.
+    """
+    if rows.groups is not None:
+        return rows, ()
+    for name, samples in sides.items():
+        equal = equal_rows(samples)
+        if equal is None:
+            continue
+        if equal.groups is not None:
+            return replace(rows, groups=equal.groups), (
+                f"equal samples of {name} are taken for repeats of {equal.different} different ones and kept "
+                "together; dataset.groups=none turns this off",
+            )
+        return rows, (
+            f"{name} has only {equal.different} different samples, which are taken for classes; a class that "
+            "is left out cannot be predicted",
+        )
+    return rows, ()

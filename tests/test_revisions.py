@@ -34,8 +34,8 @@ CLASSES = np.arange(40) % 4
 SEPARATED = 0.5 * X + RNG.standard_normal((4, 8))[CLASSES]
 CONDITION = np.repeat(np.arange(10), 4)
 TRIALS = Trials(3 * X[CONDITION] + RNG.standard_normal((40, 8)), CONDITION)
-NEEDED = {"pls": {"tolerance": 1e-12}, "crossnobis": {"repeats": 2}}
-"""Options of measures whose own stop an iteration early, or do not say how the samples are repeated."""
+NEEDED = {"crossnobis": {"repeats": 2}}
+"""Options of measures whose own do not say how the samples are repeated."""
 
 
 def overlap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -188,7 +188,7 @@ def nulls(
         and Y. All this is checked before data are drawn.
     """
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
-    reference = X if isinstance(X, Reference) else Reference.of(x)
+    reference = Reference.of(X if isinstance(X, Reference) else x, rows=rows)
     if conditions is None and np.ndim(Y) == 3:
         conditions = np.shape(Y)[1]
     if conditions is not None:
@@ -205,7 +205,7 @@ def nulls(
         for name, null in scored.items():
             results[name] = {UNRELATED: null}
         for kind, other_x, other_y, other in _others(x, y, chosen, conditions, seed):
-            center = Reference.of(other_x)
+            center = Reference.of(other_x, rows=rows if kind == WITHOUT_COURSE else None)
             scored = _scored(center, other_y, together, other, draws, stream(seed, 2), observe)
             for measure in together:
                 observed = float(measure.bind(center)(torch.from_numpy(other_y)))
@@ -216,7 +216,19 @@ def nulls(
 def _by_rows(
     measures: Sequence[Measure], samples: int, rows: Rows | None
 ) -> Iterator[tuple[Rows | None, list[Measure]]]:
-    yield rows, list(measures)
+    """Give the measures that exchange the same items, with what belongs together for them.
+
+    A measure that is told its repeats or conditions, such as crossnobis, has groups of its own.
+    """
+    alike: dict[bytes, list[Measure]] = {}
+    own: dict[bytes, Rows | None] = {}
+    for measure in measures:
+        groups = measure.groups_of(samples)
+        key = b"" if groups is None else groups.tobytes()
+        own[key] = rows if groups is None else replace(rows or Rows(), groups=groups)
+        alike.setdefault(key, []).append(measure)
+    for key, together in alike.items():
+        yield own[key], together
 
 
 def _others(

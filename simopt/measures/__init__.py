@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from simopt import catalogue, checks
-from simopt.errors import InputError
-from simopt.measures.base import BoundMeasure, Facts, Measure, Score
+from simopt.errors import InputError, RowsWarning, warn
+from simopt.measures.base import BoundMeasure, Facts, Measure, Score, rows_of
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
-from simopt.typing import Node, Responses
+from simopt.rows import Rows, found
+from simopt.typing import ArrayLike, Node, Responses
 
 __all__ = [
     "BoundMeasure",
@@ -126,13 +127,30 @@ def describe(measure: Measure) -> dict[str, Any]:
 
 
 @overload
-def score(X: Responses, Y: Responses, measure: str | Measure = "cka", **options: Any) -> float: ...
+def score(
+    X: Responses,
+    Y: Responses,
+    measure: str | Measure = "cka",
+    groups: ArrayLike | None = None,
+    blocks: ArrayLike | None = None,
+    **options: Any,
+) -> float: ...
 @overload
 def score(
-    X: Responses, Y: Responses, measure: Sequence[str | Measure], **options: Any
+    X: Responses,
+    Y: Responses,
+    measure: Sequence[str | Measure],
+    groups: ArrayLike | None = None,
+    blocks: ArrayLike | None = None,
+    **options: Any,
 ) -> dict[str, float]: ...
 def score(
-    X: Responses, Y: Responses, measure: str | Measure | Sequence[str | Measure] = "cka", **options: Any
+    X: Responses,
+    Y: Responses,
+    measure: str | Measure | Sequence[str | Measure] = "cka",
+    groups: ArrayLike | None = None,
+    blocks: ArrayLike | None = None,
+    **options: Any,
 ) -> float | dict[str, float]:
     """Return the similarity of two datasets, computed in float64.
 
@@ -142,6 +160,10 @@ def score(
         X and Y have the same samples in the same order; each may have any number of units. X is the
         reference: regression predicts X from Y.
     measure : str or Measure, or a sequence of these
+    groups, blocks : array, or for a Dataset X names of its labels, optional
+        One value for each sample, or for each condition of X with a time axis. Samples of one group share a
+        signal, as repeats of a stimulus do: cross-validated measures keep them together. Samples of one block
+        share a nuisance, as those of a session do; no score depends on blocks.
     **options
         Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``.
 
@@ -155,7 +177,8 @@ def score(
     ------
     InputError
         X or Y is not numeric, not finite, constant, or of another shape; X and Y have fewer than 3 samples
-        or differ in samples; the measure cannot score these data; or a measure or option is unknown.
+        or differ in samples; ``groups`` or ``blocks`` does not fit X; the measure cannot score these data; or
+        a measure or option is unknown.
 
     Examples
     --------
@@ -171,7 +194,11 @@ def score(
     several = isinstance(measure, Sequence) and not isinstance(measure, str)
     choices: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]
     x, y = checks.pair(X, Y)
-    reference = Reference.of(x)
+    rows = rows_of(X, groups, blocks) or Rows()
+    notes: tuple[str, ...] = ()
+    if groups is None and getattr(X, "groups", None) is None:
+        rows, notes = found(rows, {"X": x, "Y": y})
+    reference = Reference.of(x, rows=rows)
     scores: dict[str, float] = {}
     for choice in choices:
         named = isinstance(choice, str)
@@ -183,4 +210,6 @@ def score(
             )
         built = get(choice, **options) if named else choice
         scores[choice if named else choice.name] = float(built.bind(reference)(y))
+        if notes and built.cross_validated:
+            warn(f"{built.name}: {notes[0]}", RowsWarning)
     return scores if several else next(iter(scores.values()))

@@ -5,6 +5,8 @@ Shapes: n samples, p units of X, q units of Y; ``...`` are batch dimensions.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +18,10 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference, from_array
-from simopt.typing import Responses
+from simopt.rows import Rows
+from simopt.typing import ArrayLike, LabelArray, Responses
 
 INVARIANCES = (
     "permutation",
@@ -103,14 +107,6 @@ def both(invariant: frozenset[str]) -> dict[str, Any]:
     return {"invariant_x": invariant, "invariant_y": invariant}
 
 
-def spans_all(samples: int, units: int, consequence: str) -> str | None:
-    """Return a warning that ends in ``consequence`` if Y has enough units to span all centered samples.
-
-    If Y has fewer units, return None.
-    """
-    return f"{units} units >= {samples} samples - 1: {consequence}" if units >= samples - 1 else None
-
-
 def distance_facts(high: float) -> dict[str, Any]:
     """Return the entries of :class:`Facts` for a distance with values from 0 to ``high``."""
     return {"high": high, "at_self": 0.0, "larger_is_closer": False}
@@ -150,23 +146,78 @@ class Measure(ABC):
         """1 if larger scores are closer, -1 for distances. Optimization maximizes ``sign * score``."""
         return 1 if self.facts.larger_is_closer else -1
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return why the score of every Y (samples, units) is meaningless, or None if it is meaningful."""
+    def degenerate(self, X: Responses | Reference, Y: Responses) -> str | None:
+        """Return why the score of every Y of this size and rank is meaningless, or None if it is meaningful.
+
+        Parameters
+        ----------
+        X : array, tensor, Dataset or Reference, (samples, units)
+        Y : array, tensor or Dataset, (samples, units)
+        """
+        return self.weakness(Extent(X, Y))
+
+    def weakness(self, extent: Extent) -> str | None:
+        """Return what :meth:`degenerate` returns, for X and Y of these sizes and ranks."""
         return None
 
-    def bind(self, X: Responses | Reference) -> BoundMeasure:
-        """Precompute everything that depends on X (samples, units), and return the measure bound to X.
+    @property
+    def cross_validated(self) -> bool:
+        """Whether the score splits the samples into folds, so that groups change it."""
+        return getattr(self, "folds", None) is not None
+
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the group of each sample, (n,), that the options of the measure name, or None.
+
+        Groups are counted from 0 in the order of first appearance. They are the conditions of a measure that
+        is told how many conditions or repeats there are, and go before the groups of the reference. A null
+        has to exchange them whole.
 
         Raises
         ------
         InputError
-            X is not 2-D, not finite, the same in all samples, or a tensor that requires a gradient.
+            ``samples`` samples cannot be so many conditions or repeats.
+        """
+        return None
+
+    def groups_to_keep(self, reference: Reference) -> LabelArray | None:
+        """Return the groups that folds keep together: those of :meth:`groups_of`, or of the reference."""
+        own = self.groups_of(reference.samples)
+        return own if own is not None or reference.rows is None else reference.rows.groups
+
+    def bind(
+        self,
+        X: Responses | Reference,
+        groups: ArrayLike | None = None,
+        blocks: ArrayLike | None = None,
+    ) -> BoundMeasure:
+        """Precompute everything that depends on X (samples, units), and return the measure bound to X.
+
+        Parameters
+        ----------
+        X : array, tensor, Dataset or Reference
+        groups, blocks : array, (samples,), or names of labels of a Dataset, optional
+            Samples of one group share a signal, and samples of one block share a nuisance (see
+            :class:`simopt.rows.Rows`). Cross-validated measures keep groups together.
+
+        Raises
+        ------
+        InputError
+            X is not 2-D, not finite, the same in all samples, or a tensor that requires a gradient; or
+            ``groups`` or ``blocks`` does not have one value for each sample.
         """
         self._refuse_gradient(X)
-        return BoundMeasure(self, Reference.of(X))
+        return BoundMeasure(self, Reference.of(X, rows=rows_of(X, groups, blocks)))
 
-    def __call__(self, X: Responses, Y: Responses) -> Tensor:
+    def __call__(
+        self,
+        X: Responses,
+        Y: Responses,
+        groups: ArrayLike | None = None,
+        blocks: ArrayLike | None = None,
+    ) -> Tensor:
         """Return the score, a tensor of shape (...), of X (samples, units) and Y (..., samples, units).
+
+        ``groups`` and ``blocks`` are those of :meth:`bind`.
 
         Raises
         ------
@@ -175,7 +226,8 @@ class Measure(ABC):
         """
         self._refuse_gradient(X)
         Y = _as_tensor(Y)
-        return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device))(Y)
+        rows = rows_of(X, groups, blocks)
+        return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device, rows=rows))(Y)
 
     def _refuse_gradient(self, X: Responses | Reference) -> None:
         if isinstance(X, Tensor) and X.requires_grad and torch.is_grad_enabled():
@@ -293,6 +345,47 @@ def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
         return torch.stack(scores).reshape(Y.shape[:-2]) if scores else Y.new_zeros(Y.shape[:-2])
 
     return evaluate
+
+
+def rows_of(
+    X: Responses | Reference, groups: ArrayLike | None = None, blocks: ArrayLike | None = None
+) -> Rows | None:
+    """Return which samples of X belong together; None if neither X nor an argument says so.
+
+    Parameters
+    ----------
+    X : array or tensor, (samples, units) or (time, condition, unit), Dataset or Reference
+    groups, blocks : array, or for a Dataset also names of its labels, or None
+        One value for each sample. If X has a time axis, one value for each condition is enough, and
+        ``condition`` stands for the index of the condition.
+
+    Raises
+    ------
+    InputError
+        They are none of these, or a value is missing.
+    """
+    given = {key: value for key, value in (("groups", groups), ("blocks", blocks)) if value is not None}
+    dataset: Any = X
+    if hasattr(X, "structure"):  # a Dataset, which knows its labels
+        rows: Rows = (dataclasses.replace(dataset, **given) if given else dataset).structure()
+        return rows
+    if not given:
+        return X.rows if isinstance(X, Reference) else None
+    groups = None if isinstance(groups, str) and groups == "none" else groups
+    shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else X)  # type: ignore[arg-type]
+    of_samples = (_of_samples(values, shape) for values in (groups, blocks))
+    return Rows.of(math.prod(shape[:-1]), *of_samples)
+
+
+def _of_samples(values: ArrayLike | None, shape: tuple[int, ...]) -> ArrayLike | None:
+    """Return one value a sample of responses with this ``shape``, from one value a sample or condition."""
+    if len(shape) != 3 or values is None:
+        return values
+    time, conditions, _ = shape
+    if isinstance(values, str) and values == "condition":
+        values = np.arange(conditions)
+    # Samples are time x condition with time outermost: the values of the conditions repeat in each bin.
+    return np.tile(values, time) if np.shape(values) == (conditions,) else values
 
 
 def _as_tensor(Y: Responses) -> Tensor:

@@ -19,7 +19,8 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import procrustes
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, spans_all
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
 
 Normalizer = Literal["units", "ranks", "smaller_rank"]
@@ -231,9 +232,9 @@ class CCA(Measure):
             return ("sum rho = rank X whatever Y is, where rank Y = samples - 1",)
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if Y has enough units to span all samples and ``variance`` is 1."""
-        return None if self.variance < 1 else spans_all(samples, units, _ALL_ONES)
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if X or Y, or the PCs that are kept of it, span all samples."""
+        return extent.spanned(("Y", "X"), _ALL_ONES, self.variance)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments."""
@@ -286,9 +287,9 @@ class PWCCA(Measure):
             relations=("a weighted mean of the correlations of cca",),
         )
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if Y has enough units to span all samples."""
-        return spans_all(samples, units, _ALL_ONES)
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if Y spans all samples; if X does, the weights still depend on Y."""
+        return extent.spanned(("Y",), _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.

@@ -30,6 +30,7 @@ from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE
 from simopt.measures.rdm import Embedding, dependent_unit
 
 Noise = Literal["none", "diagonal", "full", "ledoit_wolf"]
+Residuals = Literal["two_way", "condition"]
 
 NOISE: dict[Noise, str] = {
     "none": "S = I",
@@ -37,7 +38,13 @@ NOISE: dict[Noise, str] = {
     "full": "S the covariance of the residuals",
     "ledoit_wolf": "S the covariance of the residuals, shrunk towards a multiple of I",
 }
-"""The covariance S that whitens the units. Residuals are responses less the mean of their condition."""
+"""The covariance S that whitens the units."""
+
+RESIDUALS: dict[Residuals, str] = {
+    "two_way": "e_i^A = z_i^A - mean_B z_i^B - mean_j z_j^A + mean_jB z_j^B",
+    "condition": "e_i^A = z_i^A - mean_B z_i^B",
+}
+"""The residuals from which S is computed, z the responses; their freedom is :func:`freedom`."""
 
 INVARIANT: dict[Noise, frozenset[str]] = {
     "none": ROTATIONAL,
@@ -47,7 +54,19 @@ INVARIANT: dict[Noise, frozenset[str]] = {
 }
 
 
-def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Embedding:
+def freedom(samples: int, repeats: int, residuals: Residuals) -> int:
+    """Return the degrees of freedom of the residuals of M repeats of C conditions.
+
+    The means of the conditions take C of the M C samples. The means of the repeats take M - 1 more, as the
+    mean of all samples is among both: (M - 1)(C - 1) are left.
+    """
+    taken = samples // repeats + (repeats - 1 if residuals == "two_way" else 0)
+    return samples - taken
+
+
+def embed(
+    responses: Tensor, repeats: int | None, noise: Noise, what: str, residuals: Residuals = "two_way"
+) -> Embedding:
     """Return the embedding of the conditions.
 
     The coordinates are t_i, followed by z_i^A of every repeat A as negative coordinates (see the module).
@@ -62,6 +81,8 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
         How the units are whitened, see :data:`NOISE`.
     what : str
         The name of the responses in error messages.
+    residuals : {"two_way", "condition"}
+        The residuals that the noise covariance is computed from, see :data:`RESIDUALS`.
 
     Returns
     -------
@@ -80,23 +101,38 @@ def embed(responses: Tensor, repeats: int | None, noise: Noise, what: str) -> Em
             f"{what}: crossnobis distances need repeats of the conditions. If the {n} samples are M repeats "
             "of the conditions, one repeat after the other, set repeats=M."
         )
-    if n % repeats or n // repeats < 3:
-        raise InputError(
-            f"{what} has {n} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
-            f"{3 * repeats} samples (3 conditions)."
-        )
-    parts = responses.reshape(*responses.shape[:-2], repeats, n // repeats, q)  # (..., M, c, q)
+    parts = responses.reshape(*responses.shape[:-2], repeats, conditions_of(n, repeats, what), q)
     # Differences of conditions within a repeat do not depend on its mean, and are more accurate without it.
     centered = linalg.center(parts)
     if noise != "none":
-        residuals = (parts - parts.mean(dim=-3, keepdim=True)).flatten(-3, -2)
-        triangle = _whitener(residuals, n - n // repeats, noise, responses, what)[..., None, :, :]
+        # Without the mean of each repeat, which differs from run to run, noise is what distances see of it:
+        # a constant of a repeat cancels in z_i^A - z_j^A.
+        noisy = centered if residuals == "two_way" else parts
+        errors = (noisy - noisy.mean(dim=-3, keepdim=True)).flatten(-3, -2)
+        left = freedom(n, repeats, residuals)
+        triangle = _whitener(errors, left, noise, responses, what)[..., None, :, :]
         # z R^-1 has noise covariance I, as S = R'R.
         centered = torch.linalg.solve_triangular(triangle, centered, upper=True, left=False)
     repeat_by_repeat = centered.movedim(-3, -2).flatten(-2)  # z_i^A (..., c, M q)
     points = torch.cat([centered.sum(dim=-3), repeat_by_repeat], dim=-1)  # (..., c, (M + 1) q)
     points = points / math.sqrt(repeats * (repeats - 1) * q)
     return Embedding("crossnobis", points, negative=repeats * q)
+
+
+def conditions_of(samples: int, repeats: int, what: str) -> int:
+    """Return the number of conditions that are repeated ``repeats`` times in so many samples.
+
+    Raises
+    ------
+    InputError
+        The number of samples is not a multiple of it, or there are fewer than 3 conditions.
+    """
+    if samples % repeats or samples // repeats < 3:
+        raise InputError(
+            f"{what} has {samples} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
+            f"{3 * repeats} samples (3 conditions)."
+        )
+    return samples // repeats
 
 
 def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, what: str) -> Tensor:
@@ -106,7 +142,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
     ----------
     residuals : Tensor, (..., n, q)
     freedom : int
-        Their degrees of freedom: samples less conditions.
+        Their degrees of freedom.
     noise : {"diagonal", "full", "ledoit_wolf"}
     responses : Tensor, (..., n, q)
         Set the scale of rounding errors.
@@ -135,8 +171,8 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
     remedy = "Choose noise=ledoit_wolf or noise=diagonal, or fewer units."
     if q > freedom:
         raise InputError(
-            f"{what} has {q} units, more than the {freedom} degrees of freedom of the noise (samples less "
-            f"conditions), so the noise covariance is singular. {remedy}"
+            f"{what} has {q} units, more than the {freedom} degrees of freedom of the noise, so the noise "
+            f"covariance is singular. {remedy}"
         )
     # With residuals E = Q R, E'E = R'R: the factor of S without forming S, which would square the condition.
     triangle = torch.linalg.qr(residuals)[1]

@@ -1,13 +1,19 @@
-"""Folds for cross-validation: contiguous samples, or contiguous conditions with all their time bins."""
+"""Folds for cross-validation: of samples, or of groups of samples that stay together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simopt.errors import InputError
+from simopt.typing import LabelArray
+
+Split = tuple[LabelArray, LabelArray]
+"""The indices of the train samples, and those of the test samples."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,16 @@ class Folds:
 
     @classmethod
     def of(
-        cls, samples: int, folds: int | None, conditions: int | None, name: str, device: torch.device
+        cls,
+        samples: int,
+        folds: int | None,
+        groups: LabelArray | None,
+        name: str,
+        device: torch.device,
+        *,
+        what: str = "groups",
     ) -> Folds:
-        """Divide samples into folds.
+        """Divide samples into folds of contiguous samples, or of groups that follow each other.
 
         Parameters
         ----------
@@ -37,41 +50,34 @@ class Folds:
             The number of samples, n.
         folds : int or None
             The number of folds. If it is None, the fit and the score both use all samples.
-        conditions : int or None
-            The number of conditions, if the folds shall keep all time bins of a condition together. If it is
-            None, the folds are contiguous samples.
+        groups : array of int, (n,), or None
+            The group of each sample, counted from 0 in the order of first appearance (see
+            :class:`simopt.rows.Rows`). Each group is in one fold as a whole. If it is None, the folds are
+            contiguous samples.
         name : str
             The name of the measure in error messages.
         device : torch.device
             The device of the samples.
+        what : str
+            What error messages call the groups.
 
         Raises
         ------
         InputError
-            There are more folds than samples or conditions, or the number of samples is not a multiple of
-            the number of conditions.
+            There are more folds than samples or groups.
         """
         if folds is None:
             return cls((samples,))
-        total = samples if conditions is None else conditions
-        if folds > total:
-            what = "samples" if conditions is None else "conditions"
-            raise InputError(
-                f"{name}: {folds} folds of {total} {what} leave folds empty; choose at most {total} folds."
-            )
-        # As in scikit-learn's KFold: sizes differ by one at most, the larger folds first.
+        total = parts_to_divide(samples, folds, groups, name, what)
+        # As in scikit-learn's KFold: the numbers of groups differ by one at most, the larger ones first.
         counts = [total // folds + (k < total % folds) for k in range(folds)]
+        fold_of = np.repeat(np.arange(folds), counts)
         order = None
-        if conditions is not None:
-            if samples % conditions:
-                raise InputError(f"{name}: {samples} samples are not a multiple of {conditions} conditions.")
-            bins = samples // conditions
-            # Samples are time x condition with time outermost: the folds of the conditions repeat in each
-            # bin.
-            fold_of = torch.repeat_interleave(torch.arange(folds), torch.tensor(counts)).repeat(bins)
-            order = torch.argsort(fold_of, stable=True).to(device)
-            counts = [count * bins for count in counts]
-        return cls(tuple(counts), order)
+        if groups is not None:
+            fold_of = fold_of[groups]
+            # A stable sort, so that samples keep their order within a fold.
+            order = torch.from_numpy(np.argsort(fold_of, kind="stable")).to(device)
+        return cls(tuple(np.bincount(fold_of).tolist()), order)
 
     @property
     def whole(self) -> bool:
@@ -97,3 +103,49 @@ class Folds:
     def train_sum(self, sums: Tensor) -> Tensor:
         """Return sums over the train samples of each fold, (..., f, q), from sums over the test samples."""
         return sums if self.whole else sums.sum(dim=-2, keepdim=True) - sums
+
+
+def parts_to_divide(
+    samples: int, folds: int, groups: LabelArray | None, name: str, what: str = "groups"
+) -> int:
+    """Return how many samples, or groups if there are any, can be divided into folds.
+
+    Raises
+    ------
+    InputError
+        There are fewer than ``folds``.
+    """
+    total = samples if groups is None else int(groups.max()) + 1
+    if folds > total:
+        what, remedy = ("samples", "") if groups is None else (what, f", or other {what}")
+        raise InputError(
+            f"{name}: {folds} folds of {total} {what} leave folds empty; "
+            f"choose at most {total} folds{remedy}."
+        )
+    return total
+
+
+def splits(splitter: Any, samples: int, groups: LabelArray | None, name: str) -> list[Split]:
+    """Divide samples by a splitter of scikit-learn; if there are groups, it divides these.
+
+    Parameters
+    ----------
+    splitter : KFold or ShuffleSplit
+    samples : int
+    groups : array of int, (n,), or None
+        The group of each sample, counted from 0 in the order of first appearance.
+    name : str
+        The name of the measure in error messages.
+
+    Raises
+    ------
+    InputError
+        There are more folds than samples or groups.
+    """
+    total = parts_to_divide(samples, splitter.get_n_splits(), groups, name)
+    divided = list(splitter.split(np.empty((total, 1))))
+    if groups is None:
+        return divided
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    train_test = [[np.concatenate([members[group] for group in part]) for part in split] for split in divided]
+    return [(train, test) for train, test in train_test]

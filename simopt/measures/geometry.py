@@ -10,12 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simopt import checks, linalg, pairwise
 from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both, distance_facts
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
@@ -282,13 +284,14 @@ class EigenspaceOverlap(Measure):
             relations=("cca-mean-squared without centering, times min(p, q) / max(p, q)",),
         )
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if Y has as many units as samples, and so spans all samples."""
-        if units >= samples:
-            return (
-                f"{units} units span all {samples} samples, so the overlap is the rank of X divided by the "
-                "larger number of units, whatever Y is. Use fewer units."
-            )
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if X or Y, which are not centered, spans all samples."""
+        for side, responses in extent.responses.items():
+            if extent.units[side] >= extent.samples and np.linalg.matrix_rank(responses) >= extent.samples:
+                return (
+                    f"{extent.units[side]} units of {side} span all {extent.samples} samples, so the overlap "
+                    "is the smaller rank divided by the larger number of units, whatever Y is."
+                )
         return None
 
     def prepare(self, reference: Reference) -> Score:

@@ -10,7 +10,8 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
 from simopt.measures.procrustes import unit
 
@@ -96,10 +97,10 @@ class GULP(Measure):
             relations=(relation,),
         )
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if the penalty is 0 and Y spans all samples: Y then predicts every target."""
-        same = "the distance is rank Y - rank X whatever Y is."
-        return None if self.penalty > 0 else spans_all(samples, units, same)
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if the penalty is 0 and X or Y spans all samples: it predicts every target."""
+        same = "the distance is the difference of the ranks whatever Y is."
+        return None if self.penalty > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the squared distance as a function of the moments."""

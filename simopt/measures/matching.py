@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simopt import checks, linalg
 from simopt.errors import InputError, NumericalError
-from simopt.measures import forms
+from simopt.measures import folds, forms
 from simopt.measures.base import UNITWISE, Facts, Measure, Score, both, distance_facts
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import FloatArray
@@ -288,7 +288,7 @@ class PairwiseMatching(Measure):
     Parameters
     ----------
     folds : int, >= 2
-        The number of folds.
+        The number of folds, of samples or, if X has groups, of groups.
     seed : int, 0 to 2^32 - 1
         The seed of the shuffle that makes the folds.
 
@@ -325,18 +325,24 @@ class PairwiseMatching(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Divide the samples into folds, and return the score as a function of the moments."""
+        """Divide the samples into folds, and return the score as a function of the moments.
+
+        Raises
+        ------
+        InputError
+            There are more folds than samples or groups, or a fold would hold a single sample.
+        """
         from sklearn.model_selection import KFold
 
-        samples = reference.samples
-        if samples < 2 * self.folds:
+        samples, device = reference.samples, reference.responses.device
+        splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
+        indices = folds.splits(splitter, samples, self.groups_to_keep(reference), self.name)
+        if min(len(test) for _, test in indices) < 2:
             raise InputError(
                 f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one sample, "
                 f"which has no correlation; choose at most {samples // 2} folds."
             )
-        device = reference.responses.device
-        splitter = KFold(self.folds, shuffle=True, random_state=self.seed).split(np.empty((samples, 1)))
-        splits = [[torch.from_numpy(part).to(device) for part in split] for split in splitter]
+        splits = [[torch.from_numpy(part).to(device) for part in split] for split in indices]
         X_parts = [[unit_columns(reference.responses[part]) for part in split] for split in splits]
 
         def score(moments: Moments) -> Tensor:

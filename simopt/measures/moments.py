@@ -18,6 +18,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.components import principal_components
 from simopt.errors import InputError, warn_renamed
+from simopt.rows import Rows
 from simopt.typing import FloatArray, Responses
 
 
@@ -44,12 +45,16 @@ class Reference:
         The explained variance ratio p_i = lambda_i / sum lambda of each PC. F'F = diag(p).
     norm : float
         ||X||_F of the centered responses; ``norm * scores`` has the scale of X.
+    rows : Rows or None
+        Which samples belong together; None if all are on their own. Cross-validated measures keep groups
+        together.
     """
 
     responses: Tensor
     scores: Tensor
     variance_ratio: Tensor
     norm: float
+    rows: Rows | None = None
 
     @classmethod
     def of(
@@ -58,25 +63,29 @@ class Reference:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        rows: Rows | None = None,
     ) -> Reference:
         """Decompose responses X (samples, units) into principal components in float64.
 
         Parameters
         ----------
-        X : array, tensor or Dataset, or a Reference, which is returned unchanged
+        X : array, tensor or Dataset, or a Reference, which is returned with its own dtype and device
         dtype : torch.dtype, optional
             The dtype of the tensors that are returned. If it is None, they are float32 for X in float32, and
             float64 for all others.
         device : torch.device or str, optional
             The device of the tensors. If it is None, they stay on the device of X.
+        rows : Rows, optional
+            Which samples belong together. If it is None, a Reference keeps its own.
 
         Raises
         ------
         InputError
-            X is not numeric, not 2-D, not finite or constant, or it has fewer than 3 samples.
+            X is not numeric, not 2-D, not finite or constant, it has fewer than 3 samples, or ``rows`` are of
+            another number of samples.
         """
         if isinstance(X, Reference):
-            return X
+            return X if rows is None else replace(X, rows=rows)
         if isinstance(X, torch.Tensor):
             device = X.device if device is None else device
             # float16 and bfloat16 are widened by the check below, so they do not decide the dtype.
@@ -88,6 +97,9 @@ class Reference:
                 "Reshape (time, condition, unit) to (time * condition, unit) first."
             )
         checks.varying(array)
+        for part in () if rows is None else (rows.groups, rows.blocks):
+            if part is not None and len(part) != len(array):
+                raise InputError(f"X has {len(array)} samples, but rows are given for {len(part)}.")
         if dtype is None:
             dtype = torch.float32 if array.dtype == np.float32 else torch.float64
         # The decomposition is in float64; only its result is rounded to the dtype.
@@ -97,6 +109,7 @@ class Reference:
             scores=torch.from_numpy(pcs.scores).to(dtype).to(device),
             variance_ratio=torch.from_numpy(pcs.values**2).to(dtype).to(device),
             norm=pcs.norm,
+            rows=rows,
         )
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:

@@ -1,13 +1,12 @@
 """Predictivity by unit: one correlation or R2 for each predicted unit, then the mean or median over units.
 
-Benchmark packages such as Brain-Score define predictivity in this way. The fits are made by scikit-learn.
-These scores have no gradient: partial least squares is an iteration, a penalty chosen by cross-validation
-jumps, and a median switches from one unit to another.
+Benchmark packages such as Brain-Score define predictivity in this way. The fits are those of scikit-learn, or
+of :mod:`simopt.measures.fits`. These scores have no gradient: a penalty chosen by cross-validation jumps, and
+a median switches from one unit to another.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +16,11 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
+from simopt.measures import fits, folds
 from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE, Facts, Measure, Score, over_batch
+from simopt.measures.folds import Split
 from simopt.measures.moments import Reference
+from simopt.typing import LabelArray
 
 Array = npt.NDArray[np.float64]
 Model = Literal["linear", "ridge", "ridge_cv", "pls"]
@@ -28,8 +30,14 @@ Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
 Standardize = Literal["none", "train", "each"]
 
-PENALTIES = 10.0 ** np.arange(-8, 9)
-"""Penalties from which ``ridge_cv`` chooses, by the leave-one-out error within the train samples."""
+PENALTIES: Array = np.asarray(10.0 ** np.arange(-8, 9), np.float64)
+"""Penalties from which ``ridge_cv`` chooses, by the error within the train samples of each sample, or group
+if X has groups, that is predicted from the others."""
+
+
+_ROUNDING = 100
+"""A prediction varies by rounding if it deviates from its mean by at most this many eps times the largest
+target or prediction. It is a sum of products that cancel, so the bound is wider than for data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +57,11 @@ class Predictivity(Measure):
         The number of components of ``pls``.
     fewer_components : bool
         Whether ``pls`` may use fewer components if the data do not have as many. If false, this is an error.
-    tolerance : float, >= 2.2e-16
-        The tolerance at which the iteration of ``pls`` stops. At 1e-6, the default of scikit-learn and of the
-        benchmark packages, scores are accurate to about 1e-5.
     scale : bool
         Whether ``pls`` scales each unit to variance 1.
     splits : {"contiguous", "shuffled", "random"}
         Folds of contiguous samples, folds of shuffled samples, or random test sets of a tenth of the samples.
+        If X has groups, they are divided in this way instead of samples.
     folds : int, >= 2
         The number of folds or test sets.
     seed : int, 0 to 2^32 - 1
@@ -87,7 +93,6 @@ class Predictivity(Measure):
     per_unit: bool = False
     components: int = 25
     fewer_components: bool = False
-    tolerance: float = 1e-6
     scale: bool = False
     splits: Splits = "random"
     folds: int = 10
@@ -100,9 +105,7 @@ class Predictivity(Measure):
 
     def __post_init__(self) -> None:
         seeds = (0, checks.LARGEST_SHUFFLE_SEED)
-        checks.options(
-            self, penalty=0, tolerance=float(np.finfo(float).eps), components=1, folds=2, seed=seeds
-        )
+        checks.options(self, penalty=0, components=1, folds=2, seed=seeds)
         if self.pooled and self.splits == "random":
             raise InputError(f"{self.name}: pooled=true needs splits=contiguous or splits=shuffled.")
 
@@ -143,22 +146,19 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples. The score raises it if there are too few units or samples for
-            the number of components.
+            There are more folds than samples or groups, or ``ridge_cv`` has fewer than 3 groups. The score
+            raises it if there are too few units or samples for the number of components.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
-        if self.folds > len(X):
-            raise InputError(
-                f"{self.name}: {self.folds} folds of {len(X)} samples; choose at most {len(X)} folds."
-            )
-        splits = self._splits(len(X))
+        groups = self.groups_to_keep(reference)
+        splits = self._splits(len(X), groups)
 
         def score(Y: Tensor) -> Tensor:
             Y_array = Y.detach().cpu().double().numpy()
             predictors, targets = (Y_array, X) if self.direction == "y_to_x" else (X, Y_array)
             # Held-out targets and their prediction, (n_test, units), for each split.
-            pairs = [self._predict(predictors, targets, train, test) for train, test in splits]
+            pairs = [self._predict(predictors, targets, *split, groups) for split in splits]
             if self.pooled:
                 targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
                 pairs = [(targets, predicted)]
@@ -167,8 +167,13 @@ class Predictivity(Measure):
 
         return over_batch(score)
 
-    def _splits(self, samples: int) -> list[tuple[Any, Any]]:
+    def _splits(self, samples: int, groups: LabelArray | None) -> list[Split]:
         from sklearn.model_selection import KFold, ShuffleSplit
+
+        if self.model == "ridge_cv" and groups is not None and groups.max() < 2:
+            raise InputError(
+                f"{self.name}: {groups.max() + 1} groups leave one to choose a penalty on; name at least 3."
+            )
 
         splitter = {
             # 90 % train samples, as in Brain-Score.
@@ -176,22 +181,25 @@ class Predictivity(Measure):
             "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
             "contiguous": KFold(self.folds),
         }[self.splits]
-        return list(splitter.split(np.empty((samples, 1))))
+        return folds.splits(splitter, samples, groups, self.name)
 
-    def _predict(self, predictors: Array, targets: Array, train: Any, test: Any) -> tuple[Array, Array]:
+    def _predict(
+        self,
+        predictors: Array,
+        targets: Array,
+        train: LabelArray,
+        test: LabelArray,
+        groups: LabelArray | None,
+    ) -> tuple[Array, Array]:
         inputs, held_out = predictors[train], predictors[test]
         if self.standardize != "none":
             scale_by = held_out if self.standardize == "each" else inputs
             inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, scale_by)
-        model = self._model(inputs)
-        with warnings.catch_warnings():
-            # Once the components fit the targets completely, further ones have nothing left to fit.
-            warnings.filterwarnings("ignore", message=".*residual is constant")
-            predicted = model.fit(inputs, targets[train]).predict(held_out)
+        model = self._model(inputs, targets[train], None if groups is None else groups[train])
+        predicted = model.fit(inputs, targets[train]).predict(held_out)
         return targets[test], np.asarray(predicted).reshape(len(test), -1)
 
-    def _model(self, inputs: Array) -> Any:
-        from sklearn.cross_decomposition import PLSRegression
+    def _model(self, inputs: Array, targets: Array, groups: LabelArray | None) -> Any:
         from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
         if self.model == "linear":
@@ -199,28 +207,41 @@ class Predictivity(Measure):
         if self.model == "ridge":
             return Ridge(self.penalty)
         if self.model == "ridge_cv":
-            return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
+            if groups is None:
+                return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
+            errors = fits.left_out_errors(inputs, targets, PENALTIES, groups)
+            return Ridge(PENALTIES[(errors if self.per_unit else errors.mean(axis=1)).argmin(axis=0)])
         most = min(inputs.shape)
         if self.components > most and not self.fewer_components:
             raise InputError(
                 f"{self.name}: {self.components} components need as many units and train samples; the data "
                 f"have {inputs.shape[1]} and {inputs.shape[0]}. Set fewer_components=true to use {most}."
             )
-        # The tolerance ends the iteration; the limit only keeps one that does not converge from running on.
-        return PLSRegression(
-            min(self.components, most), scale=self.scale, tol=self.tolerance, max_iter=20_000
-        )
+        return fits.PLS(min(self.components, most), self.scale)
 
     def _statistics(self, targets: Array, predicted: Array) -> Array:
         if self.statistic == "r2":
             error = np.square(targets - predicted).sum(axis=0)
             with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
                 return 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
-        t, p = targets - targets.mean(axis=0), predicted - predicted.mean(axis=0)
+        size = np.abs(targets).max(axis=0)
+        t, p = _varying(targets, size), _varying(predicted, np.maximum(size, np.abs(predicted).max(axis=0)))
         # A unit that does not vary, or is predicted as constant, has correlation 0.
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)
         return correlation if self.statistic == "pearson" else correlation**2
+
+
+def _varying(data: Array, size: Array) -> Array:
+    """Return data (n, p) less the mean of each column; a column that varies by rounding becomes zero.
+
+    ``size``, (p,), sets the scale of rounding errors.
+    """
+    centered = data - data.mean(axis=0)
+    # Held-out samples whose predictors carry no weight, such as the one-hot codes of images left out, get
+    # one prediction, computed with other rounding for each sample.
+    rounding = _ROUNDING * np.finfo(np.float64).eps * size
+    return np.where(np.abs(centered).max(axis=0) > rounding, centered, 0.0)
 
 
 def _standardized(data: Array, by: Array) -> Array:

@@ -119,9 +119,10 @@ class Procrustes(Measure):
         Whether X and Y are divided by their Frobenius norms first; ``angle``, ``disparity`` and
         ``similarity`` require this.
     folds : int >= 2, or None
-        None rotates and scores all samples. A number gives the mean over that many contiguous folds; the
-        means and the rotation come from the other folds. Not differentiable: the rotation of the train
-        samples changes without bound as a singular value of X'Y vanishes, and is undefined below full rank.
+        None rotates and scores all samples. A number gives the mean over that many folds of contiguous
+        samples, or of groups if X has groups; the means and the rotation come from the other folds. Not
+        differentiable: the rotation of the train samples changes without bound as a singular value of X'Y
+        vanishes, and is undefined below full rank.
 
     Raises
     ------
@@ -200,12 +201,13 @@ class Procrustes(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples. The score raises it if the train samples of a fold do not
-            determine the rotation, for instance because there are fewer samples than units.
+            There are more folds than samples or groups. The score raises it if the train samples of a fold
+            do not determine the rotation, for instance because there are fewer samples than units.
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
-            folds = Folds.of(reference.samples, self.folds, None, self.name, factor.device)
+            groups = self.groups_to_keep(reference)
+            folds = Folds.of(reference.samples, self.folds, groups, self.name, factor.device)
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
         factor = self._scaled(factor)

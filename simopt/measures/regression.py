@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,9 +26,10 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
+from simopt.measures.extent import Extent, Side
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
-from simopt.typing import Form
+from simopt.typing import Form, LabelArray
 
 Direction = Literal["y_to_x", "x_to_y", "both"]
 Statistic = Literal["r2", "pearson"]
@@ -52,11 +54,11 @@ class Regression(Measure):
         lambda, in squared units of the predictors. 0 means least squares, with the B of least norm.
     folds : int >= 2, or None
         The number of folds. Each fold is predicted by a fit to the other folds, and the score is the mean
-        over folds. If it is None, the fit and the score both use all samples.
+        over folds. If it is None, the fit and the score both use all samples. The folds are contiguous
+        samples; if X has groups, they are groups that follow each other.
     conditions : int >= 2, or None
-        The number of conditions, if the folds shall keep all time bins of a condition together: they are then
-        contiguous conditions. The samples must be time x condition, all conditions of the first time bin
-        first. If it is None, the folds are contiguous samples.
+        The number of conditions, if they are the groups. The samples must be time x condition, all
+        conditions of the first time bin first. If it is None, the groups of X count.
     statistic : {"r2", "pearson"}
         ``pearson`` is the cosine of targets and prediction, both less the train mean of the targets.
     direction : {"y_to_x", "x_to_y", "both"}
@@ -122,16 +124,37 @@ class Regression(Measure):
             **ends,
         )
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if least squares without folds fits noise: R2 is about units / (samples - 1)."""
-        if self.penalty > 0 or self.folds is not None or self.direction == "x_to_y":
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if least squares without folds fits noise: R2 is about rank / (samples - 1)."""
+        if self.penalty > 0 or self.folds is not None:
             return None
-        share = units / (samples - 1)
-        if share >= 1:
-            return f"{units} units >= {samples} samples - 1: R2 is 1 whatever Y is."
-        if share > 0.5:
-            return f"{units} units for {samples} samples: R2 is about {share:.2f} for pure noise."
+        predictors: dict[Direction, tuple[Side, ...]] = {
+            "y_to_x": ("Y",),
+            "x_to_y": ("X",),
+            "both": ("Y", "X"),
+        }
+        sides = predictors[self.direction]
+        r2 = "R2" if len(sides) == 1 else "R2 in one of the two directions"
+        saturated = extent.spanned(sides, f"{r2} is 1 whatever Y is.")
+        if saturated is not None:
+            return saturated
+        for side in sides:
+            share = extent.share(side)
+            if share > 0.5:
+                units = f"{extent.units[side]} units of {side} for {extent.samples} samples"
+                return f"{units}: {r2} is about {share:.2f} for pure noise."
         return None
+
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the condition of each sample, (n,), if ``conditions`` is set."""
+        if self.conditions is None:
+            return None
+        if samples % self.conditions:
+            raise InputError(
+                f"{self.name}: {samples} samples are not a multiple of {self.conditions} conditions."
+            )
+        # Samples are time x condition with time outermost.
+        return np.tile(np.arange(self.conditions), samples // self.conditions)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
@@ -139,9 +162,13 @@ class Regression(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or conditions, or X is constant within a fold.
+            There are more folds than samples or groups, the number of samples is not a multiple of the
+            number of conditions, or X is constant within a fold.
         """
-        folds = Folds.of(reference.samples, self.folds, self.conditions, self.name, reference.scores.device)
+        what = "groups" if self.conditions is None else "conditions"
+        groups = self.groups_to_keep(reference)
+        device = reference.scores.device
+        folds = Folds.of(reference.samples, self.folds, groups, self.name, device, what=what)
         if self.baseline == "test" and min(folds.sizes) < 2:
             raise InputError(f"{self.name}: a fold of one sample has no variance; choose fewer folds.")
         penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits

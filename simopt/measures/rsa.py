@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import crossnobis, rdm
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, over_batch
-from simopt.measures.crossnobis import NOISE, Noise
+from simopt.measures.crossnobis import NOISE, RESIDUALS, Noise, Residuals
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
+from simopt.typing import LabelArray
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
 CENTERED = {*RANKED, "pearson", "corr_cov"}
@@ -73,6 +76,10 @@ class RSA(Measure):
         the conditions, one repeat after the other.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, for crossnobis RDMs only; see :data:`simopt.measures.crossnobis.NOISE`.
+    residuals : {"two_way", "condition"}
+        What noise is, for crossnobis RDMs only: responses less the mean of their condition and of their
+        repeat, so that constants of a repeat do not enter; or less the mean of their condition alone, as
+        rsatoolbox has it. See :data:`simopt.measures.crossnobis.RESIDUALS`.
 
     Raises
     ------
@@ -92,6 +99,7 @@ class RSA(Measure):
     center_units: bool = False
     repeats: int | None = None
     noise: Noise = "ledoit_wolf"
+    residuals: Residuals = "two_way"
 
     def __post_init__(self) -> None:
         checks.options(self, repeats=2)
@@ -110,7 +118,7 @@ class RSA(Measure):
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
         # Crossnobis distances may be negative, so their cosine may be too.
         signed = self.comparison in CENTERED or (self.rdm == "crossnobis" and not distance)
-        details = f", {NOISE[self.noise]}" if self.rdm == "crossnobis" else ""
+        details = f", {self._noise()}" if self.rdm == "crossnobis" else ""
         if self.center_units and self.rdm in DIRECTIONAL:
             details = " of centered units"
         return Facts(
@@ -126,6 +134,10 @@ class RSA(Measure):
             cost=self._cost(),
             relations=tuple(_RELATIONS[key] for key in pairs if key in _RELATIONS),
         )
+
+    def _noise(self) -> str:
+        residuals = "" if self.noise == "none" else f", {RESIDUALS[self.residuals]}"
+        return NOISE[self.noise] + residuals
 
     def _invariant(self) -> frozenset[str]:
         invariant = _INVARIANT[self.rdm] if self.rdm != "crossnobis" else crossnobis.INVARIANT[self.noise]
@@ -144,19 +156,27 @@ class RSA(Measure):
             return "n^3 + n^2 p" if self.comparison.startswith("bures") else "n^2 p"
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if there are too few units for a direction, or too many to invert a covariance."""
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if Y has too few units for a direction, or too many to invert a covariance."""
+        samples, units = extent.samples, extent.units["Y"]
         # Over 2 units a correlation is 1 or -1, and so is a cosine over 1 unit.
         fewest = {"correlation": 3, "cosine": 2}.get(self.rdm, 1)
         if units < fewest:
             return f"{units} unit(s): every entry of a {self.rdm} RDM is 0 or 2, and no gradient moves it."
         if self.rdm == "mahalanobis" and units >= samples - 1:
             return f"{units} units in {samples} samples: the covariance of a Mahalanobis RDM is singular."
-        if self.repeats and self.noise == "full" and units > samples - samples // self.repeats:
-            return (
-                f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
-            )
-        return None
+        if not self.repeats or self.noise != "full":
+            return None
+        if units <= crossnobis.freedom(samples, self.repeats, self.residuals):
+            return None
+        return f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
+
+    def groups_of(self, samples: int) -> LabelArray | None:
+        """Return the condition of each sample, (n,), if ``repeats`` is set."""
+        if self.repeats is None:
+            return None
+        conditions = crossnobis.conditions_of(samples, self.repeats, self.name)
+        return np.tile(np.arange(conditions), self.repeats)  # one repeat after the other
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments. It is NaN if it is undefined for the RDM of Y.
@@ -193,7 +213,7 @@ class RSA(Measure):
     def _embed(self, responses: Tensor, dataset: str) -> Embedding:
         what = f"{self.name}: {dataset}"
         if self.rdm == "crossnobis":
-            return crossnobis.embed(responses, self.repeats, self.noise, what)
+            return crossnobis.embed(responses, self.repeats, self.noise, what, self.residuals)
         return rdm.embed(self.rdm, responses, what, center_units=self.center_units)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.gradients import Saved, with_gradient
 from simopt.measures import cca, procrustes
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts, spans_all
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts
+from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
 
 Convention = Literal["netrep", "repsim"]
@@ -158,10 +159,10 @@ class ShapeMetric(Measure):
             return ("cca_angle",)
         return ("sqrt(n (rank X + rank Y - 2 sum rho))",) if self.convention == "repsim" else ()
 
-    def degenerate(self, samples: int, units: int) -> str | None:
-        """Return a warning if alpha is 0 and Y spans all samples: every such Y has the same angle to X."""
+    def weakness(self, extent: Extent) -> str | None:
+        """Return a warning if alpha is 0 and X or Y spans all samples: every Y has the same angle to X."""
         same = "whitened, every Y has the same angle to X."
-        return None if self.alpha > 0 else spans_all(samples, units, same)
+        return None if self.alpha > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
         """Return the distance as a function of the moments."""

@@ -65,7 +65,7 @@ def prepare(
     """
     check(measure, optimizer, seeds=seeds, target=target, max_steps=max_steps)
     Y0 = start(init, seeds, reference.samples, reference.responses.shape[-1], reference.scores.dtype)
-    weakness = measure.degenerate(reference.samples, Y0.shape[-1])
+    weakness = measure.degenerate(reference, Y0[0])
     if weakness is not None:
         warn(f"{measure.name}: {weakness}", DegenerateWarning)
     rows = Span(reference, Y0) if fewer(reference, Y0, (measure, *tracked), optimizer) else None

@@ -17,6 +17,7 @@ from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
+from simopt.optimization.init import GaussianInit
 from simopt.ranges.boundary import LEVELS, Options
 from simopt.ranges.result import JointRange
 from simopt.report.card import Card, Joint, heading
@@ -28,7 +29,7 @@ from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows import joint, run, sensitivity
-from simopt.workflows.data import DataLike, structured
+from simopt.workflows.data import DataLike, rows_of, structured
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import (
@@ -199,7 +200,8 @@ def carry_out(
 def decomposed(request: CardRequest) -> Reference:
     """Return the decomposition of the recording, on the device and in the precision of the request."""
     device, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
-    return Reference.of(request.run.dataset.dataset.samples(), dtype=precision, device=device)
+    dataset = request.run.dataset.dataset
+    return Reference.of(dataset.samples(), dtype=precision, device=device, rows=rows_of(dataset)[0])
 
 
 class _CardMaker:
@@ -218,7 +220,8 @@ class _CardMaker:
     def card(self) -> CardResult:
         measure, name = self.measure, self.measure.name
         samples, units = self.dataset.samples().shape
-        self.notes += filter(None, [measure.degenerate(samples, units)])
+        Y = GaussianInit()([0], samples, units)[0]
+        self.notes += filter(None, [measure.degenerate(self.reference, Y)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
         no_score = f"{name} cannot be applied to these data; cost says why." if cost is None else ""

@@ -268,8 +268,8 @@ def _compute(
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
-    reference = Reference.of(x) if reference is None else reference
     rows, notes = rows_of(X, Y)
+    reference = Reference.of(x if reference is None else reference, rows=rows)
     scored: dict[str, tuple[float, Measure]] = {}
     skipped: dict[str, str] = {}
     for done, node in enumerate(nodes):
@@ -300,7 +300,7 @@ def _compute(
         limits = ceilings.from_trials(X.trials, usable)
     standings = {}
     for name, (score, measure) in scored.items():
-        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
+        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
         standings[name] = Standing(name, score, *of_measure, notes)
     return standings, skipped
 

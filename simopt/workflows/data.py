@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.errors import InputError
-from simopt.rows import Order, Rows, equal_rows
+from simopt.rows import Order, Rows, found
 from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike, Node
 
@@ -168,23 +168,10 @@ def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> 
 def rows_of(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
     """Return which samples of X and Y belong together, and a line on what was found in the data.
 
-    What X declares counts. If it declares no groups, equal samples of one side are looked for: many different
-    ones are repeats of a measurement and belong together, few are classes (:func:`simopt.rows.equal_rows`).
+    What X declares counts. If it declares no groups, equal samples are looked for with
+    :func:`simopt.rows.found`.
     """
-    rows = X.structure()
     if X.groups is not None:
-        return rows, ()
-    for side in (X,) if Y is None else (X, Y):
-        equal = equal_rows(side.samples())
-        if equal is None:
-            continue
-        if equal.groups is not None:
-            return replace(rows, groups=equal.groups), (
-                f"equal samples of {side.name} are taken for repeats of {equal.different} different ones and "
-                "kept together; dataset.groups=none turns this off",
-            )
-        return rows, (
-            f"{side.name} has only {equal.different} different samples, which are taken for classes; a class "
-            "that is left out cannot be predicted",
-        )
-    return rows, ()
+        return X.structure(), ()
+    sides = (X,) if Y is None else (X, Y)
+    return found(X.structure(), {side.name: side.samples() for side in sides})

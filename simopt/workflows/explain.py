@@ -32,7 +32,7 @@ from simopt.store.reader import Run
 from simopt.typing import Node
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest
-from simopt.workflows.data import Data, DataLike, structured
+from simopt.workflows.data import Data, DataLike, rows_of, structured
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
@@ -186,7 +186,7 @@ def carry_out(
                 f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
-    reference = Reference.of(X.samples().astype(np.float64))
+    reference = Reference.of(X.samples().astype(np.float64), rows=rows_of(X, Y)[0])
     runs: dict[str, Run] = {}
     for one in request.runs:
         with watch(one) as observe:
@@ -246,7 +246,7 @@ def _explained(request: ExplainRequest, standing: Standing, measure: Measure, ma
     facts, good = measure.facts, good_scores(made)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
     # Not that of `standing`: an older file of a score does not hold it.
-    weakness = measure.degenerate(*request.scores.Y[0].dataset.samples().shape)
+    weakness = measure.degenerate(request.scores.dataset.dataset, request.scores.Y[0].dataset)
     target = float(made.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
     verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)

@@ -89,7 +89,9 @@ class Session:
         self.dataset = request.dataset.dataset
         self.decoding = run_decoding.build(request.decoder, self.dataset) if request.decoder else None
         if reference is None:
-            reference = Reference.of(self.dataset.samples(), dtype=precision, device=device)
+            reference = Reference.of(
+                self.dataset.samples(), dtype=precision, device=device, rows=rows_of(self.dataset)[0]
+            )
         self.reference = reference.to(precision, device)
         self.ascent = setup.prepare(
             self.reference,

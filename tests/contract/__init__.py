@@ -16,7 +16,7 @@ from simopt.measures import Measure
 _OTHER_PENALTY = re.compile(r"^ridge(-lambda)?(1|10|1000|10000)(-|_|$)")
 POINTS = [name for name in measures.distinct() if name != "brainscore-pls25"]
 _SUITED = {
-    "pls": {"components": 2, "tolerance": 1e-12},
+    "pls": {"components": 2},
     "knn": {"k": 3},
     "crossnobis": {"repeats": 2},
 }
@@ -37,8 +37,8 @@ def params(names: Iterable[str], *, aliases: bool = True) -> list[Any]:
 def point(name: str) -> Measure:
     """Return a measure with options that suit 30 samples of 4 or 5 units, where its own ask for more.
 
-    All components of PLS are least squares, its iteration stops early; ten neighbors of thirty samples all
-    meet; and no default says how many repeats there are.
+    All components of PLS are least squares, ten neighbors of thirty samples all meet, and no default says how
+    many repeats there are.
     """
     family = next((family for family in _SUITED if family in name and "singular" not in name), None)
     return measures.get(name, **_SUITED[family]) if family else measures.get(name)

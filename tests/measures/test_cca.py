@@ -109,7 +109,22 @@ def test_options_are_checked() -> None:
 
 
 def test_it_says_when_it_is_degenerate() -> None:
-    for name in ("cca", "pwcca"):
-        assert "every canonical correlation is 1" in measures.get(name).degenerate(20, 30)
-        assert measures.get(name).degenerate(20, 10) is None
-    assert measures.get("svcca").degenerate(20, 30) is None
+    X, wide, narrow = (np.random.default_rng(0).standard_normal((20, units)) for units in (5, 30, 10))
+    low_rank = narrow @ np.random.default_rng(1).standard_normal((10, 30))
+    every = r"30 units of {} >= 20 samples - 1: every canonical correlation is 1"
+    for name in ("cca", "cca_angle", "cca-bures-score", "pwcca"):
+        measure = measures.get(name)
+        assert every.format("Y") in measure.degenerate(X, wide)
+        assert measure.degenerate(X, narrow) is None
+        assert measure.degenerate(X, low_rank) is None
+        weak = measure.degenerate(wide, narrow)
+        assert weak is None if name == "pwcca" else every.format("X") in weak
+        # It is so: another Y of this size and rank has the same score, and without the warning it has not.
+        others = [np.random.default_rng(seed).standard_normal((20, 10)) for seed in (2, 3)]
+        for of, same in ((wide, name != "pwcca"), (X, False)):
+            first, second = (simopt.score(of, Y, measure) for Y in others)
+            assert (abs(first - second) < 1e-10) == same
+    flat = np.random.default_rng(4).standard_normal((20, 500))  # all its 19 PCs are kept
+    for sides in ((X, flat), (flat, X)):
+        assert "500 units of" in measures.get("svcca").degenerate(*sides)
+    assert measures.get("svcca").degenerate(X, flat * 0.5 ** np.arange(500)) is None

@@ -24,8 +24,10 @@ ALL = list(itertools.product(NOISES, COMPARISONS))
 RECORDED = json.loads((DATA / "crossnobis.json").read_text())["values"]
 
 
-def get(comparison: str = "cosine", noise: str = "ledoit_wolf", repeats: int | None = 2) -> measures.Measure:
-    return RSA(name="rsa", rdm="crossnobis", comparison=comparison, noise=noise, repeats=repeats)
+def get(
+    comparison: str = "cosine", noise: str = "ledoit_wolf", repeats: int | None = 2, **options: str
+) -> measures.Measure:
+    return RSA(name="rsa", rdm="crossnobis", comparison=comparison, noise=noise, repeats=repeats, **options)
 
 
 @pytest.mark.parametrize("entry", RECORDED, ids=lambda e: f"{e['case']}-{e['repeats']}-{e['noise']}")
@@ -33,23 +35,56 @@ def test_scores_are_those_of_rsatoolbox(entry: dict) -> None:
     fixtures = np.load(DATA / "oracle_fixtures.npz")
     X, Y = (fixtures[f"{side}_{entry['case']}"] for side in "XY")
     for comparison, value in entry["scores"].items():
-        measure = get(comparison, entry["noise"], entry["repeats"])
+        measure = get(comparison, entry["noise"], entry["repeats"], residuals="condition")
         assert simopt.score(X, Y, measure) == pytest.approx(value, rel=1e-9, abs=1e-9), comparison
     for A, value in zip((X, Y), entry["mean_dissimilarity"], strict=True):
         flat = torch.from_numpy(A.reshape(-1, A.shape[-1]))
-        mean = crossnobis.embed(flat, entry["repeats"], entry["noise"], "X").dissimilarities().mean()
+        rdm = crossnobis.embed(flat, entry["repeats"], entry["noise"], "X", "condition")
+        mean = rdm.dissimilarities().mean()
         assert mean.item() == pytest.approx(value, rel=1e-9)
 
 
-@pytest.mark.parametrize("repeats", [2, 3, 5])
+@pytest.mark.parametrize(("repeats", "residuals"), [(2, "two_way"), (3, "two_way"), (5, "condition")])
 @pytest.mark.parametrize(("noise", "comparison"), ALL)
 def test_score_agrees_with_the_textbook(
-    noise: str, comparison: str, repeats: int, rng: np.random.Generator
+    noise: str, comparison: str, repeats: int, residuals: str, rng: np.random.Generator
 ) -> None:
     X, Y = rng.standard_normal((30, 6)) * [9, 5, 3, 2, 1, 0.5] + 7, rng.standard_normal((30, 4)) - 3
     Y = Y + X @ rng.standard_normal((6, 4))
-    expected = textbook.score(X, Y, comparison, repeats, noise)
-    assert simopt.score(X, Y, get(comparison, noise, repeats)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    expected = textbook.score(X, Y, comparison, repeats, noise, residuals)
+    measure = get(comparison, noise, repeats, residuals=residuals)
+    assert simopt.score(X, Y, measure) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_constant_of_a_repeat_moves_nothing(noise: str, rng: np.random.Generator) -> None:
+    """Differences within a repeat do not see it, and neither does the noise that whitens them."""
+    X = np.tile(rng.standard_normal((20, 8)), (4, 1)) + rng.standard_normal((80, 8))
+    Y = X + rng.standard_normal(X.shape)
+    runs = np.repeat(5 * rng.standard_normal((4, 8)), 20, axis=0)
+    measure = get(noise=noise, repeats=4)
+    score = simopt.score(X, Y, measure)
+    assert simopt.score(X + runs, Y, measure) == pytest.approx(score, abs=1e-9)
+    assert simopt.score(X, Y + runs, measure) == pytest.approx(score, abs=1e-9)
+    moved = simopt.score(X + runs, Y, get(noise=noise, repeats=4, residuals="condition"))
+    assert (abs(moved - score) > 1e-3) == (noise != "none")
+
+
+@pytest.mark.parametrize(("residuals", "bias"), [("two_way", 0.0), ("condition", 4.0)])
+def test_noise_of_runs_does_not_enter_the_covariance(
+    residuals: str, bias: float, rng: np.random.Generator
+) -> None:
+    """Noise of variance 1 and runs of variance 4: the variance of noise comes out as 1, or 1 + 4."""
+    found = []
+    for _ in range(400):
+        runs = 2 * rng.standard_normal((4, 1, 2))
+        A = torch.from_numpy((rng.standard_normal((4, 6, 2)) + runs).reshape(24, 2))
+        plain, white = (
+            crossnobis.embed(A, 4, noise, "X", residuals).points for noise in ("none", "diagonal")
+        )
+        found.append(((plain / white) ** 2)[0].mean().item())  # the variance by which a unit was divided
+    error = np.std(found) / 20
+    assert abs(np.mean(found) - 1 - bias) < 4 * error
 
 
 def test_the_named_one(rng: np.random.Generator) -> None:
@@ -115,8 +150,11 @@ def test_refusals(rng: np.random.Generator) -> None:
         measures.get("rsa_crossnobis", noise="fulll")
     with pytest.raises(InputError, match="kernel of a crossnobis RDM is not positive semidefinite"):
         measures.get("rsa_crossnobis", comparison="bures")
-    with pytest.raises(InputError, match="Y has 7 units, .* 6 degrees of freedom"):
-        simopt.score(X, rng.standard_normal((12, 7)), get(noise="full"))
+    with pytest.raises(InputError, match="Unknown residuals of rsa_crossnobis 'run'"):
+        measures.get("rsa_crossnobis", residuals="run")
+    for units, residuals in ((6, "two_way"), (7, "condition")):
+        with pytest.raises(InputError, match=f"Y has {units} units, .* {units - 1} degrees of freedom"):
+            simopt.score(X, rng.standard_normal((12, units)), get(noise="full", residuals=residuals))
     twice = np.tile(Y[:6], (2, 1))
     for noise in ("full", "diagonal"):
         with pytest.raises(InputError, match=r"unit 1|unit 0"):
@@ -126,6 +164,8 @@ def test_refusals(rng: np.random.Generator) -> None:
     assert simopt.score(twice, twice, get(noise="none")) == pytest.approx(1)
     with pytest.raises(InputError, match="unit 2 .*linear combination"):
         simopt.score(X, Y[:, [0, 1, 1]], get(noise="full"))
-    assert "singular" in get(noise="full").degenerate(12, 7)
-    assert get(noise="full").degenerate(12, 6) is None
-    assert get().degenerate(12, 7) is None
+    wide = rng.standard_normal((12, 7))
+    assert "singular" in get(noise="full").degenerate(X, wide[:, :6])
+    assert get(noise="full").degenerate(X, wide[:, :5]) is None
+    assert get(noise="full", residuals="condition").degenerate(X, wide[:, :6]) is None
+    assert get().degenerate(X, wide) is None

@@ -43,8 +43,11 @@ def test_polar_factor_at_constant_rank() -> None:
 
 def test_eigenspace_overlap_says_when_it_is_degenerate(rng: np.random.Generator) -> None:
     overlap = measures.get("eigenspace_overlap")
-    assert overlap.degenerate(10, 9) is None
-    assert "10 units span all 10 samples" in overlap.degenerate(10, 10)
+    X, wide = rng.random((10, 4)), rng.random((10, 10))
+    assert overlap.degenerate(X, wide[:, 1:]) is None
+    assert "10 units of Y span all 10 samples" in overlap.degenerate(X, wide)
+    assert "10 units of X span all 10 samples" in overlap.degenerate(wide, X)
+    assert overlap.degenerate(X, wide - wide.mean(axis=0)) is None
     assert simopt.score(rng.random((10, 4)), rng.random((10, 12)), overlap) == pytest.approx(4 / 12)
 
 

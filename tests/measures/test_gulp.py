@@ -51,5 +51,8 @@ def test_a_negative_penalty_is_refused() -> None:
 
 
 def test_it_says_when_it_is_degenerate() -> None:
-    assert "whatever Y is" in measures.get("gulp", penalty=0).degenerate(20, 19)
-    assert measures.get("gulp").degenerate(20, 30) is None
+    X, wide = (np.random.default_rng(0).standard_normal((20, units)) for units in (5, 19))
+    for sides in ((X, wide), (wide, X)):
+        assert "whatever Y is" in measures.get("gulp", penalty=0).degenerate(*sides)
+        assert measures.get("gulp").degenerate(*sides) is None
+    assert measures.get("gulp", penalty=0).degenerate(X, X) is None

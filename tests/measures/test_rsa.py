@@ -211,10 +211,11 @@ def test_refusals_and_warnings(rng: np.random.Generator) -> None:
             simopt.score(X, bad, "rsa_mahalanobis")
     with pytest.raises(InputError, match="rsa_mahalanobis: X: unit 2 is constant"):
         simopt.score(np.hstack([Y[:, :2], np.ones((12, 1))]), Y, "rsa_mahalanobis")
-    assert "no gradient moves it" in measures.get("rsa").degenerate(20, 2)
-    assert "is singular" in measures.get("rsa_mahalanobis").degenerate(20, 19)
-    assert measures.get("rsa_mahalanobis").degenerate(20, 18) is None
-    assert measures.get("rsa").degenerate(20, 3) is None
+    wide = rng.standard_normal((20, 19))
+    assert "no gradient moves it" in measures.get("rsa").degenerate(wide, wide[:, :2])
+    assert "is singular" in measures.get("rsa_mahalanobis").degenerate(wide, wide)
+    assert measures.get("rsa_mahalanobis").degenerate(wide, wide[:, :18]) is None
+    assert measures.get("rsa").degenerate(wide, wide[:, :3]) is None
 
 
 def test_few_units_build_no_rdm(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,5 +87,8 @@ def test_options_are_checked() -> None:
 
 
 def test_it_says_when_it_is_degenerate() -> None:
-    assert "the same angle" in measures.get("shape_angular", alpha=0.0).degenerate(20, 30)
-    assert measures.get("shape_angular").degenerate(20, 30) is None
+    X, wide = (np.random.default_rng(0).standard_normal((20, units)) for units in (5, 30))
+    for sides in ((X, wide), (wide, X)):
+        assert "the same angle" in measures.get("shape_angular", alpha=0.0).degenerate(*sides)
+        assert measures.get("shape_angular").degenerate(*sides) is None
+    assert measures.get("shape_angular", alpha=0.0).degenerate(X, X) is None

@@ -11,10 +11,20 @@ from sklearn.covariance import ledoit_wolf
 from tests.oracles.rsa import COMPARISONS
 
 
-def precision(noise, parts):
+def errors(parts, of):
+    """Return the residuals of a regression on condition, or on condition and repeat, and their freedom."""
     repeats, conditions, units = parts.shape
-    residuals = (parts - parts.mean(axis=0)).reshape(-1, units)
-    freedom = conditions * (repeats - 1)
+    design = np.tile(np.eye(conditions), (repeats, 1))
+    if of == "two_way":
+        design = np.hstack([design, np.repeat(np.eye(repeats), conditions, axis=0)])
+    samples = parts.reshape(-1, units)
+    fit, _, rank, _ = np.linalg.lstsq(design, samples, rcond=None)
+    return samples - design @ fit, len(samples) - rank
+
+
+def precision(noise, parts, of):
+    units = parts.shape[-1]
+    residuals, freedom = errors(parts, of)
     covariance = residuals.T @ residuals / freedom
     if noise == "none":
         return np.eye(units)
@@ -26,9 +36,9 @@ def precision(noise, parts):
     return np.linalg.inv(covariance)
 
 
-def rdm(A, repeats, noise):
+def rdm(A, repeats, noise, of):
     parts = A.reshape(repeats, len(A) // repeats, -1)
-    W = precision(noise, parts)
+    W = precision(noise, parts, of)
     D = []
     for one, other in itertools.permutations(range(repeats), 2):
         a, b = (parts[k][:, None] - parts[k][None] for k in (one, other))
@@ -36,8 +46,8 @@ def rdm(A, repeats, noise):
     return np.mean(D, axis=0)
 
 
-def score(X, Y, comparison, repeats, noise):
-    return COMPARISONS[comparison](rdm(X, repeats, noise), rdm(Y, repeats, noise))
+def score(X, Y, comparison, repeats, noise, of="two_way"):
+    return COMPARISONS[comparison](rdm(X, repeats, noise, of), rdm(Y, repeats, noise, of))
 
 
 MEASURES = {"rsa_crossnobis": lambda X, Y, **o: score(X, Y, "cosine", o["repeats"], "ledoit_wolf")}

@@ -23,6 +23,7 @@ def per_sample(compare):
     def measure(X, Y):
         return np.mean([compare(a, b) for a, b in zip(neighbors(X), neighbors(Y), strict=True)])
 
+    measure.compare = compare
     return measure
 
 

@@ -195,7 +195,7 @@ def test_a_score_that_shapes_alone_decide_says_so(tmp_path: Path) -> None:
     assert (cka.degenerate, linreg.score) == (None, pytest.approx(1))
     values = result.as_json()["measures"]
     assert "degenerate" not in values["cka"]
-    assert values["linreg"]["degenerate"] == simopt.measures.get("linreg").degenerate(30, 40)
+    assert values["linreg"]["degenerate"] == simopt.measures.get("linreg").degenerate(X, Y)
     assert result.caveats() == [
         f"linreg: {linreg.degenerate}",
         "cka: null: samples exchanged, as the samples of X do not depend on those before them",

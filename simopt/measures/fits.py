@@ -1,0 +1,125 @@
+"""Fits of :mod:`simopt.measures.predictivity` that scikit-learn does not have, or not as accurately."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from simopt.typing import LabelArray
+
+Array = npt.NDArray[np.float64]
+
+
+class PLS:
+    """Partial least squares regression from inputs A (n, p) to targets T (n, q), both less their means.
+
+    Each component is the direction w of unit length whose scores t = A w have the largest covariance with the
+    targets: the first left singular vector of A'T. What t predicts of A and of T is then subtracted:
+
+        A <- A - t t'A / t't,  T <- T - t t'T / t't.
+
+    scikit-learn finds w by power iteration. Where two singular values are close it stops before it is there,
+    and scores move by up to 1e-3 with the order of the units. Here w is an eigenvector of A'T T'A or T'A A'T.
+
+    Parameters
+    ----------
+    components : int
+        The largest number of components. There are fewer if these predict all that varies in A: further ones
+        would be fitted to rounding errors.
+    scale : bool
+        Whether each unit of A and of T is divided by its standard deviation.
+
+    References
+    ----------
+    Wold, Sjöström & Eriksson 2001, PLS-regression: a basic tool of chemometrics,
+    doi:10.1016/S0169-7439(01)00155-1.
+    """
+
+    def __init__(self, components: int, scale: bool) -> None:
+        self.components, self.scale = components, scale
+
+    def fit(self, inputs: Array, targets: Array) -> PLS:
+        """Fit the regression to the train samples."""
+        self.mean, self.offset = inputs.mean(axis=0), targets.mean(axis=0)
+        A, T = inputs - self.mean, targets - self.offset
+        x_scale, y_scale = _scale(A, self.scale), _scale(T, self.scale)
+        A, T = A / x_scale, T / y_scale
+        rounding = max(A.shape) * np.finfo(np.float64).eps * np.linalg.norm(A)
+        weights, x_loadings, y_loadings = [], [], []
+        for _ in range(self.components):
+            w = _first_left(A.T @ T)
+            t = A @ w
+            power = t @ t
+            if np.sqrt(power) <= rounding:
+                break
+            weights.append(w)
+            x_loadings.append(A.T @ t / power)
+            y_loadings.append(T.T @ t / power)
+            A = A - np.outer(t, x_loadings[-1])
+            T = T - np.outer(t, y_loadings[-1])
+        self.coefficients = np.zeros((len(self.mean), len(self.offset)))
+        if weights:
+            # With W, P, Q of columns w, A't / t't and T't / t't, the scores are A W (P'W)^-1 for the A of the
+            # start, and the prediction is T = A W (P'W)^-1 Q'.
+            W, P, Q = (np.stack(part, axis=1) for part in (weights, x_loadings, y_loadings))
+            self.coefficients = W @ np.linalg.solve(P.T @ W, Q.T) / x_scale[:, None] * y_scale
+        return self
+
+    def predict(self, inputs: Array) -> Array:
+        """Return the predicted targets, (n_test, q)."""
+        predicted: Array = (inputs - self.mean) @ self.coefficients + self.offset
+        return predicted
+
+
+def _scale(centered: Array, scale: bool) -> Array:
+    """Return the standard deviation of each column, or 1 for a column that does not vary."""
+    deviation: Array = np.sqrt(np.square(centered).sum(axis=0) / (len(centered) - 1))
+    return np.where(deviation > 0, deviation, 1.0) if scale else np.ones_like(deviation)
+
+
+def _first_left(matrix: Array) -> Array:
+    """Return the first left singular vector, (p,), of a matrix (p, q)."""
+    from scipy.linalg import eigh
+
+    wide = matrix.shape[0] <= matrix.shape[1]
+    # Divided by its largest entry, so that squares neither overflow nor underflow.
+    matrix = matrix / (np.abs(matrix).max() or 1.0)
+    gram = matrix @ matrix.T if wide else matrix.T @ matrix
+    last = len(gram) - 1
+    vector = eigh(gram, subset_by_index=[last, last])[1][:, 0]
+    left: Array = vector if wide else matrix @ vector
+    return left / (np.linalg.norm(left) or 1.0)
+
+
+def left_out_errors(inputs: Array, targets: Array, penalties: Array, groups: LabelArray) -> Array:
+    """Return the mean squared error of ridge predictions of groups that are left out, (penalties, units).
+
+    Each group is predicted by a fit to all other groups. No fit is repeated: with the hat matrix
+    H = 11'/n + A (A'A + lambda I)^-1 A', A the centered inputs, the errors of group g without it are
+
+        (I - H_gg)^-1 e_g,  e_g its rows of the residuals E = T - H T.
+
+    Parameters
+    ----------
+    inputs : array, (n, p)
+    targets : array, (n, q), T
+    penalties : array, (k,)
+    groups : array of int, (n,)
+        The group of each sample; there are at least two.
+
+    References
+    ----------
+    Cook & Weisberg 1982, Residuals and Influence in Regression (section 3.2), ISBN 978-0-412-24280-9.
+    """
+    n = len(inputs)
+    left, values, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
+    centered = targets - targets.mean(axis=0)
+    shrinking = values**2 / (values**2 + penalties[:, None])  # (k, r)
+    residuals = centered - left @ (shrinking[:, :, None] * (left.T @ centered))  # (k, n, q)
+    total = np.zeros((len(penalties), targets.shape[1]))
+    for group in np.unique(groups):
+        member = groups == group
+        rows = left[member]  # (m, r)
+        others = np.eye(len(rows)) - 1 / n - (rows * shrinking[:, None, :]) @ rows.T  # I - H_gg, (k, m, m)
+        total += np.square(np.linalg.solve(others, residuals[:, member])).sum(axis=1)
+    return total / n
