@@ -77,6 +77,10 @@ class LargeResultWarning(UserWarning):
     """The values to be logged take a lot of memory."""
 
 
+class LabelWarning(UserWarning):
+    """A label is not decoded, because it is no task variable."""
+
+
 class DegenerateWarning(UserWarning):
     """A measure gives every dataset of this shape the same score."""
 

@@ -19,7 +19,7 @@ from simopt.analysis.standing import Standing
 from simopt.store.layout import DECODING_ATTRIBUTES
 from simopt.typing import FloatArray
 
-_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "defects", "advice")
+_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "unused_labels", "defects", "advice")
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,9 @@ class Explanation:
         The results for each measure.
     no_ceiling : str
         Why there is no noise ceiling; empty if there is one.
+    unused_labels : dict of str
+        For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
+        the recording, or it is no task variable.
     defects : list of Defect
         What is wrong with the user's data.
     advice : list of str
@@ -106,6 +109,7 @@ class Explanation:
     own: Own
     explained: list[Explained]
     no_ceiling: str
+    unused_labels: dict[str, str]
     defects: list[Defect]
     advice: list[str]
 
@@ -117,7 +121,7 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values. The first PC has the number 1."""
         reference = {
-            variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES}
+            variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES if name in facts}
             for variable, facts in self.reference.items()
         }
         user_data = _content(self.own.captured, self.own.mask, self.own.decoding)

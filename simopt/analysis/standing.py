@@ -25,6 +25,8 @@ class Standing:
         The noise ceiling of the recording for this measure; None if it is not known.
     degenerate : str or None
         Why the score means nothing for data of these shapes; None if it has a meaning.
+    larger_is_closer : bool
+        True for similarities, False for distances.
     """
 
     measure: str
@@ -32,6 +34,7 @@ class Standing:
     null: Mapping[str, Null] = field(default_factory=dict)
     ceiling: Ceiling | None = None
     degenerate: str | None = None
+    larger_is_closer: bool = True
 
     @property
     def percentile(self) -> float:

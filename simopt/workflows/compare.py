@@ -12,6 +12,7 @@ from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import Null, nulls
+from simopt.analysis.remarks import above_ceiling
 from simopt.analysis.standing import Standing
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
@@ -150,9 +151,13 @@ class CompareResult(Result):
         return f"{self.name} against {self.dataset} ({self.source})"
 
     def caveats(self) -> list[str]:
-        """Return a line for each skipped measure, and for each whose score the shapes of X and Y decide."""
-        degenerate = {standing.measure: standing.degenerate for standing in self.standings}
-        return [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
+        """Return a line for each remark on a score, and for each skipped measure."""
+        return [*self.remarks(), *(f"{name}: {reason}" for name, reason in self.skipped.items())]
+
+    def remarks(self) -> list[str]:
+        """Return a line for each score that the shapes of X and Y decide, or that is above its ceiling."""
+        lines = [f"{each.measure}: {each.degenerate}" for each in self.standings if each.degenerate]
+        return [*lines, *filter(None, map(above_ceiling, self.standings))]
 
     def values(self) -> Mapping[str, Any]:
         """Return the scores by measure, and the reason for each skipped measure."""
@@ -296,7 +301,7 @@ def _compute(
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(*y.shape)
-        standings[name] = Standing(name, score, *of_measure)
+        standings[name] = Standing(name, score, *of_measure, larger_is_closer=measure.facts.larger_is_closer)
     return standings, skipped
 
 

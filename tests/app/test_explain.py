@@ -170,6 +170,43 @@ def test_names_of_rows_are_not_decoded(here: Path, X: np.ndarray) -> None:
         assert found.own.decoding.keys() == decoded
 
 
+def test_labels_that_the_recording_does_not_hold_judge_nothing(
+    here: Path, X: np.ndarray, simopt, rng: np.random.Generator
+) -> None:
+    """A label at random, a trial number, and a task label: the last one alone judges."""
+    chance, trial = rng.permutation(LABELS), np.arange(SAMPLES) // CLASSES
+    np.savez("x.npz", responses=X)
+    np.savez("labels.npz", chance=chance, trial=trial, **{"class": LABELS})
+    np.save("model.npy", rng.permutation(X))
+    given = ("measure=cka", "max_steps=400", "seeds=[0]", "dataset.labels=labels.npz")
+    found = explain.carry_out(asked(*given, x="x.npz", draws=20))
+    assert set(found.unused_labels) == {"chance", "trial"}
+    assert found.reference.keys() == {"chance", "class"}
+    assert found.reference["chance"]["p_value"] > 0.02 > found.reference["class"]["p_value"]
+    assert found.explained[0].good.keys() == {"class"}
+    assert "chance" not in " ".join(defect.text for defect in found.defects if defect.kind == "label")
+    text = " ".join([*found.sentences(), *found.advice])
+    assert text.count("Label chance judges nothing") == text.count("Label trial judges nothing") == 1
+    assert "in 240 independent predictions" in text
+    # Asked for by name it is decoded.
+    named = asked(*given, "decoder.variables=[trial]", "decoder.folds=2", x="x.npz", draws=5)
+    assert explain.carry_out(named).own.decoding.keys() == {"trial"}
+
+
+def test_without_a_label_above_chance_nothing_is_recommended(
+    here: Path, X: np.ndarray, rng: np.random.Generator
+) -> None:
+    np.save("model.npy", X)
+    np.savez("x.npz", responses=X, noise=rng.permutation(LABELS))
+    for more in (["dataset.labels=[noise]"], []):
+        found = explain.carry_out(
+            asked("measure=cka,nbs", "max_steps=50", "seeds=[0]", *more, x="x.npz", draws=20)
+        )
+        assert {each.verdict.kind for each in found.explained} == {"unjudged"}
+        assert found.advice[0].startswith("No measure is recommended")
+        assert "Use " not in " ".join(found.advice)
+
+
 def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random.Generator) -> None:
     np.save("model.npy", defective(X, "components", rng))
     done = simopt("explain", "recording.h5", "model.npy", *QUICK, "--draws", "20", "--json")

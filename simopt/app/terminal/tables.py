@@ -107,8 +107,7 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 def scores_table(result: CompareResult) -> Table:
     """Return a table of the scores with their nulls and ceilings, and of the reasons for missing scores."""
     note = "null: mean and 95th percentile of the scores of random data with the spectrum of Y"
-    for standing in result.standings:
-        note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
+    note = "\n".join([note, *result.remarks()])
     reason = ["not computed because"] if result.skipped else []
     heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
     blank = [""] * len(reason)
@@ -126,7 +125,7 @@ def scores_table(result: CompareResult) -> Table:
 
 def advice_table(result: ExplainResult) -> Table:
     """Return a table of the verdict on each measure for a recording, and of its good scores."""
-    variables = list(result.reference)
+    variables = [name for name in result.reference if name not in result.unused_labels]
     rows: list[list[str]] = [
         [
             explained.verdict.measure,
