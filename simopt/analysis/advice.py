@@ -151,7 +151,7 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
         names = ", ".join(verdict.measure for verdict in unranked)
         lines.append(f"{names} cannot be ranked: this needs a best score of each.")
     if not by_kind[DISCRIMINATES]:
-        lines.append("No measure is recommended: none is known to tell related from unrelated data here.")
+        lines.append("No measure is recommended: none is known to be informative on this recording.")
     lines += [f"{verdict.measure} is not judged: {verdict.reason}." for verdict in by_kind[UNJUDGED]]
     lines += [
         f"On this recording a high {verdict.measure} does not imply decodable labels: {verdict.reason}."

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from simopt.analysis.residual import Residual
 from simopt.typing import FloatArray
 
-NEXT, MISSING_SHARE = 5, 0.8
-"""A PC counts as missing if Y captures less than a quarter of what noise leaves of it, but captures at least
-MISSING_SHARE of the NEXT PCs that follow it in order of descending variance."""
+NEXT, MISSING_SHARE, DROP = 5, 0.8, 0.3
+"""A PC counts as missing if Y does not capture it, but captures at least MISSING_SHARE of the NEXT PCs that
+follow it in order of descending variance, and on average at least DROP more of them than of this PC. Without
+DROP, noise could leave a PC just below what counts as captured and weaker ones just above."""
 UNDECODED = 0.25
 """A variable counts as missing if the accuracy of decoding from Y exceeds chance by less than this share of
 the amount by which the accuracy of decoding from the recording exceeds chance."""
@@ -127,7 +128,7 @@ def find(
     if known and not says_nothing(samples, units):
         mask = is_captured(captured, samples, units)
         floor = noise_level(samples, units)
-        holes = _holes(captured < floor + (1 - floor) / 4, mask)
+        holes = _holes(captured, mask)
         if len(holes):
             text = (
                 f"PC {_listed(holes)} of the recording missing ({variance_ratio[holes].sum():.1%} of its "
@@ -164,10 +165,14 @@ def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
     return Defect("noise", "no score is above those of unrelated data, and Y looks like noise.")
 
 
-def _holes(missing: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_]) -> np.ndarray:
+def _holes(captured: FloatArray, mask: npt.NDArray[np.bool_]) -> np.ndarray:
     """Return the indices of PCs that are missing although most of the next weaker PCs are captured."""
-    after = {pc: mask[pc + 1 : pc + 1 + NEXT] for pc in np.flatnonzero(missing)}
-    holes = [pc for pc, weaker in after.items() if len(weaker) and weaker.mean() >= MISSING_SHARE]
+    after = {pc: slice(pc + 1, pc + 1 + NEXT) for pc in np.flatnonzero(~mask[:-1])}
+    holes = [
+        pc
+        for pc, weaker in after.items()
+        if mask[weaker].mean() >= MISSING_SHARE and captured[weaker].mean() >= captured[pc] + DROP
+    ]
     return np.array(holes, dtype=int)
 
 

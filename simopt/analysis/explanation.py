@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +91,13 @@ class Explanation:
         The results for each measure.
     no_ceiling : str
         Why there is no noise ceiling; empty if there is one.
-    unused_labels : dict of str
-        For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
-        the recording, or it is no task variable.
     defects : list of Defect
         What is wrong with the user's data.
     advice : list of str
         Sentences on which measure to use.
+    unused_labels : dict of str
+        For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
+        the recording, or it is no task variable.
     """
 
     dataset: str
@@ -109,9 +109,9 @@ class Explanation:
     own: Own
     explained: list[Explained]
     no_ceiling: str
-    unused_labels: dict[str, str]
     defects: list[Defect]
     advice: list[str]
+    unused_labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:

@@ -27,7 +27,11 @@ def sentences(explanation: Explanation) -> Iterator[str]:
 def own_sentence(explanation: Explanation) -> str:
     """Return a sentence on the PCs that the user's Y captures and the task variables that it decodes."""
     captured = _captured(explanation.own.mask, explanation, explanation.units)
-    return f"Your Y captures {captured}{_decodes(explanation.own.decoding, explanation, beside=False)}."
+    text = f"Your Y captures {captured}{_decodes(explanation.own.decoding, explanation, beside=False)}"
+    if all(math.isnan(explained.standing.percentile) for explained in explanation.explained):
+        # What counts as captured is compared with what noise of independent rows captures.
+        text += "; without a null it is not known whether unrelated data would capture them as well"
+    return f"{text}."
 
 
 def label_sentences(explanation: Explanation) -> Iterator[str]:

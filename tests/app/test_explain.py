@@ -2,17 +2,19 @@
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+import simopt as package
 from simopt import components
 from simopt.app.config import requests
 from simopt.errors import InputError
 from simopt.store import shelf
-from simopt.workflows import explain, session
+from simopt.workflows import compare, explain, session
 from simopt.workflows.data import Data
 from simopt.workflows.run_request import stored_runs
 
@@ -207,6 +209,27 @@ def test_without_a_label_above_chance_nothing_is_recommended(
         assert "Use " not in " ".join(found.advice)
 
 
+def test_without_a_null_nothing_is_said_of_unrelated_data(
+    here: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scores come without nulls, as where rows depend on each other and no null holds."""
+    real = compare.carry_out
+
+    def without_nulls(*given, **options) -> compare.CompareResult:
+        found = real(*given, **options)
+        return replace(found, standings=[replace(each, null={}) for each in found.standings])
+
+    monkeypatch.setattr(compare, "carry_out", without_nulls)
+    found = explained(X[:, :6])
+    assert [each.verdict.kind for each in found.explained] == ["unjudged"]
+    assert "no null holds for these rows" in found.explained[0].verdict.reason
+    assert {each.kind for each in found.defects} <= {"label"}
+    text = " ".join([*found.sentences(), *found.advice, *(each.text for each in found.defects)])
+    assert "nan" not in text
+    assert "Use " not in text
+    json.dumps(found.as_json(), allow_nan=False)
+
+
 def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random.Generator) -> None:
     np.save("model.npy", defective(X, "components", rng))
     done = simopt("explain", "recording.h5", "model.npy", *QUICK, "--draws", "20", "--json")
@@ -271,6 +294,18 @@ def test_a_score_stands_between_null_and_ceiling(here: Path, X: np.ndarray, simo
         assert facts["null"]["unrelated"]["end"] < facts["ceiling"] < 1
     plain = json.loads(simopt("score", "recording.h5", "model.npy", "--draws", "0", "--json").stdout)
     assert set(plain["measures"]["cka"]) == {"score"}
+
+
+@pytest.mark.parametrize("draws", ["0", "5"])
+def test_a_score_above_its_ceiling_is_commented_on(here: Path, X: np.ndarray, simopt, draws: str) -> None:
+    """X shares all of its noise with itself."""
+    np.save("model.npy", X)
+    given = ("measure=cka,procrustes_euclidean", "--draws", draws, "--snr", "1")
+    text = " ".join(simopt("score", "recording.h5", "model.npy", *given).stdout.split())
+    assert text.count("cka 1.000 is above its ceiling of 0.") == 1
+    assert text.count("procrustes_euclidean 0.000 is below its ceiling of") == 1
+    result = package.compare(X, X, ("cka",), draws=int(draws), snr=1.0)
+    assert "the same trials are on both sides" in result.caveats()[0]
 
 
 def test_measures_are_split_from_other_overrides() -> None:

@@ -50,6 +50,7 @@ def test_without_a_null_no_number_of_unrelated_data_is_said() -> None:
         (sentence,) = sentences(explanation(Standing("cka", 0.5, null)))
         assert sentence.endswith("; no null holds for these rows.")
         assert "nan" not in sentence
+        assert "not known whether unrelated data" in own_sentence(explanation(Standing("cka", 0.5, null)))
 
 
 def test_a_score_above_its_ceiling_has_a_sentence_more() -> None:
