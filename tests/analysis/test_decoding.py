@@ -82,22 +82,28 @@ def test_time_bins_add_no_predictions_and_groups_count_once(rng: np.random.Gener
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["three classes", "unequal classes", "continuous", "groups"])
-def test_labels_that_are_not_there_are_rarely_significant(kind: str) -> None:
-    found, sets = 0, 150
+@pytest.mark.parametrize(
+    ("samples", "classes", "units"),
+    [
+        *((21, 3, 6), (30, 3, 6), (30, 3, 60), (60, 3, 20), (60, 2, 6), (120, 4, 30), (240, 8, 20)),
+        *((30, 0, 6), (60, 0, 20)),  # continuous
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_labels_that_are_not_there_are_rarely_significant(
+    samples: int, classes: int, units: int, size: int
+) -> None:
+    """With groups of ``size`` conditions that are alike, as many groups as there are conditions without."""
+    found, sets = 0, 200
+    group = np.repeat(np.arange(samples), size)
     for seed in range(sets):
-        rng = np.random.default_rng(seed)
-        responses, groups = rng.standard_normal((30, 6)), None
-        if kind == "groups":
-            groups = np.repeat(np.arange(15), 2)
-            responses = rng.standard_normal((15, 6))[groups] + 0.3 * responses
-        labels = {
-            "three classes": np.arange(30) % 3,
-            "unequal classes": np.repeat([0, 1], [20, 10]),
-            "continuous": rng.standard_normal(30),
-            "groups": rng.permutation(np.arange(15) % 3)[np.arange(30) // 2],
-        }[kind]
-        found += Decoder().decode(responses, labels, groups).p_value <= LEVEL
+        rng = np.random.default_rng([seed, samples, classes, units])
+        responses = rng.standard_normal((samples, units))[group]
+        labels = np.arange(samples) % classes if classes else rng.standard_normal(samples)
+        if size > 1:
+            responses += 0.3 * rng.standard_normal(responses.shape)
+        decoded = Decoder().decode(responses, labels[group], None if size == 1 else group)
+        found += decoded.p_value <= LEVEL
     assert found <= binom.ppf(0.999, sets, 0.05)
 
 
