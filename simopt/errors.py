@@ -81,6 +81,10 @@ class RowsWarning(UserWarning):
     """Samples that are equal were taken for repeats of a measurement, or for classes."""
 
 
+class LabelWarning(UserWarning):
+    """A label is not decoded, because it is no task variable."""
+
+
 class DegenerateWarning(UserWarning):
     """A measure gives every dataset of this shape the same score."""
 

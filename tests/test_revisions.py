@@ -71,7 +71,8 @@ def ceiling(of: ceilings.Ceiling) -> list[float]:
 
 
 def decoded(decoder: Decoder) -> list[float]:
-    return [decoder.decode(SEPARATED, labels).accuracy for labels in (CLASSES, X[:, 0])]
+    found = [decoder.decode(SEPARATED, labels) for labels in (CLASSES, X[:, 0])]
+    return [number for each in found for number in (each.accuracy, each.p_value)]
 
 
 def sensitivities() -> Numbers:

@@ -14,7 +14,7 @@ import numpy as np
 
 from simopt.analysis.good_score import GoodScore
 
-DISCRIMINATES, BLIND, SATURATED = "discriminates", "blind", "saturated"
+DISCRIMINATES, BLIND, SATURATED, UNJUDGED = "discriminates", "blind", "saturated", "unjudged"
 NEAR_THE_TOP = 0.1
 """A measure is saturated if the distance of the null's 95th percentile from the best score is at most this
 share of the measure's range."""
@@ -30,11 +30,11 @@ class Verdict:
     Attributes
     ----------
     measure : str
-    kind : {"discriminates", "blind", "saturated"}
+    kind : {"discriminates", "blind", "saturated", "unjudged"}
     gap : float
         Distance from the null's 95th percentile to the score from which on a variable is decodable, divided
         by the distance from the null's 95th percentile to the best score. The smallest value over variables
-        is given. NaN if no variable is decodable or the measure has no best score.
+        is given. NaN if no variable is decodable, the measure has no best score, or no null holds.
     reason : str
         Why the measure is of this kind, as a clause without a full stop.
     """
@@ -54,6 +54,7 @@ def judge(
     target: float,
     degenerate: str | None = None,
     ceiling: float | None = None,
+    no_null: str = "no null was drawn",
 ) -> Verdict:
     """Return the verdict on a measure: whether it is informative on a recording.
 
@@ -64,14 +65,18 @@ def judge(
     - The measure is blind if a variable is not decodable even at the end of the runs, if it is decodable
       already at scores that unrelated data reach, or if it is decodable only within :data:`HEADROOM` of the
       best score or only above the noise ceiling.
+    - The measure is unjudged if no variable can be decoded from the recording, or if no null holds: then
+      nothing shows that it discriminates.
     - Otherwise the measure discriminates. A larger gap is better.
+
+    Without a null the rules that need one are passed over.
 
     Parameters
     ----------
     measure : str
         Name of the measure.
     null_end : float
-        The 95th percentile of the null (for a distance the 5th).
+        The 95th percentile of the null (for a distance the 5th). NaN if no null holds.
     best, worst : float
         The ends of the measure's range. An end that does not exist is infinite.
     good : mapping of str to GoodScore
@@ -83,6 +88,8 @@ def judge(
         Why the measure is meaningless for data of these shapes. None: it is not.
     ceiling : float, optional
         Noise ceiling of the recording, if it is known.
+    no_null : str
+        If ``null_end`` is NaN, why there is none, as a clause.
     """
 
     def verdict(kind: str, reason: str, gap: float = math.nan) -> Verdict:
@@ -90,44 +97,49 @@ def judge(
 
     if degenerate is not None:
         return verdict(SATURATED, degenerate.rstrip("."))
+    # Without a null both are NaN, and every comparison with them is false.
     to_best = abs(best - null_end)
     near = NEAR_THE_TOP * abs(best - worst) if np.isfinite([best, worst]).all() else 0.0
-    unrelated = f"unrelated data score up to {null_end:.3f}"
+    unrelated = no_null if np.isnan(null_end) else f"unrelated data score up to {null_end:.3f}"
     if to_best <= near:
         return verdict(SATURATED, f"{unrelated} of {best:g}")
+    if not good:
+        return verdict(UNJUDGED, f"no label is decoded from the recording above chance, and {unrelated}")
     never = [variable for variable, goal in good.items() if np.isnan(goal.score)]
     if never:
         return verdict(BLIND, f"{', '.join(never)} not decodable even at {target:.3f}")
-    if not good:
-        return verdict(DISCRIMINATES, unrelated)
-    sign = 1 if best > null_end else -1
-    # Distance of each good score from the null, positive towards the best score, also for distances.
-    beyond = {variable: sign * (goal.score - null_end) for variable, goal in good.items()}
-    first, last = min(beyond, key=beyond.__getitem__), max(beyond, key=beyond.__getitem__)
-    bottom, top = good[first].score, good[last].score
-    gap = beyond[first] / to_best if np.isfinite(best) else math.nan
-    if beyond[first] <= 0:
-        return verdict(BLIND, f"{first} is decodable at {bottom:.3f}, which unrelated data reach", gap)
-    only = f"{last} is decodable only from {top:.3f} on"
-    if beyond[last] > (1 - HEADROOM) * to_best:
+    sign = 1 if best > worst else -1
+    # A smaller rank is farther from the best score, also for distances.
+    rank = {variable: sign * goal.score for variable, goal in good.items()}
+    first, last = min(rank, key=rank.__getitem__), max(rank, key=rank.__getitem__)
+    to_first, to_last = (rank[variable] - sign * null_end for variable in (first, last))
+    gap = to_first / to_best if np.isfinite(best) else math.nan
+    if to_first <= 0:
+        reached = f"{first} is decodable at {good[first].worded()}, which unrelated data reach"
+        return verdict(BLIND, reached, gap)
+    only = f"{last} is decodable only from {good[last].worded()} on"
+    if to_last > (1 - HEADROOM) * to_best:
         return verdict(BLIND, only, gap)
-    if ceiling is not None and sign * (top - ceiling) > 0:
-        return verdict(BLIND, f"{only}, above the ceiling of {ceiling:.3f}", gap)
-    return verdict(DISCRIMINATES, f"{unrelated}, {first} is decodable from {bottom:.3f} on", gap)
+    if ceiling is not None and rank[last] > sign * ceiling:
+        side = "above" if sign > 0 else "below"
+        return verdict(BLIND, f"{only}, {side} the ceiling of {ceiling:.3f}", gap)
+    found = f"{unrelated}, {first} is decodable from {good[first].worded()} on"
+    return verdict(UNJUDGED if np.isnan(null_end) else DISCRIMINATES, found, gap)
 
 
 def advise(verdicts: Sequence[Verdict]) -> list[str]:
     """Return advice on which measure to use, as a list of sentences.
 
-    Measures that discriminate come first, those with the largest gap at the top; see :func:`judge`.
+    Measures that discriminate come first, those with the largest gap at the top; see :func:`judge`. Nothing
+    is recommended if none discriminates.
     """
     lines = []
     by_kind = {
         kind: [verdict for verdict in verdicts if verdict.kind == kind]
-        for kind in (DISCRIMINATES, BLIND, SATURATED)
+        for kind in (DISCRIMINATES, BLIND, SATURATED, UNJUDGED)
     }
-    # Without a gap nothing ranks two measures: the order of the arguments must not look like a
-    # recommendation.
+    # Without a best score there is no gap, and nothing ranks two measures: the order of the arguments must
+    # not look like a recommendation.
     unranked = [verdict for verdict in by_kind[DISCRIMINATES] if np.isnan(verdict.gap)]
     ranked = [verdict for verdict in by_kind[DISCRIMINATES] if not np.isnan(verdict.gap)]
     ranked.sort(key=lambda verdict: -verdict.gap)
@@ -137,7 +149,10 @@ def advise(verdicts: Sequence[Verdict]) -> list[str]:
     lines += [f"{verdict.measure} can be used: {verdict.reason}." for verdict in unranked]
     if len(unranked) > 1:
         names = ", ".join(verdict.measure for verdict in unranked)
-        lines.append(f"{names} cannot be ranked: this needs a decodable label, and a best score of each.")
+        lines.append(f"{names} cannot be ranked: this needs a best score of each.")
+    if not by_kind[DISCRIMINATES]:
+        lines.append("No measure is recommended: none is known to be informative on this recording.")
+    lines += [f"{verdict.measure} is not judged: {verdict.reason}." for verdict in by_kind[UNJUDGED]]
     lines += [
         f"On this recording a high {verdict.measure} does not imply decodable labels: {verdict.reason}."
         for verdict in by_kind[BLIND]

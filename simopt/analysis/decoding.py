@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from simopt import checks
+from simopt.analysis.labels import is_continuous, not_tasks
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
-_MOST_CLASSES = 10
-"""Floating-point labels with at most this many distinct values are classes."""
 _MOST_ITERATIONS = 2**31 - 1
 """scikit-learn's L-BFGS counts iterations in a 32-bit integer."""
 
@@ -37,6 +36,13 @@ class Decoding:
         Number of classes; 0 for a continuous variable.
     folds : int
         Number of folds of the cross-validation.
+    predictions : float
+        Number of independent held-out predictions; see :class:`Plan`.
+    p_value : float
+        Probability that as many held-out predictions are right, or more, if the responses hold nothing of the
+        variable: the upper tail of the binomial distribution of ``predictions`` trials. A predicted class is
+        right with probability ``chance``. A predicted value is right if it lies on the same side of the mean
+        of its training conditions as the true value, with probability 1/2.
     """
 
     accuracy: float
@@ -44,6 +50,8 @@ class Decoding:
     chance: float
     classes: int
     folds: int
+    predictions: float
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,17 @@ class Plan:
         For each fold the indices of its training conditions and of its test conditions.
     chance, classes : float, int
         The same as in :class:`Decoding`.
+    predictions : float
+        Number of independent held-out predictions: the number of conditions, or with groups of n_g conditions
+        (sum n_g)^2 / sum n_g^2, which is the number of groups if all are equally large. The time bins of a
+        condition count once.
     """
 
     labels: LabelArray
     splits: tuple[tuple[LabelArray, LabelArray], ...]
     chance: float
     classes: int
+    predictions: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +107,8 @@ class Decoder:
     max_iter : int, >= 1
         Largest number of iterations of L-BFGS. A fit that has not converged by then is used as it is.
     variables : sequence of str, optional
-        Names of the labels to decode along a run. None: all labels except ``groups``.
+        Names of the labels to decode along a run. None: all labels except ``groups`` and those that are no
+        task variables, such as trial numbers (see :func:`simopt.analysis.labels.not_tasks`).
     groups : str, optional
         Name of a label. In the decoding along a run, conditions with the same value of this label stay
         together in a fold.
@@ -161,9 +175,13 @@ class Decoder:
             than folds; or the training conditions of a fold have one class only.
         """
         labels = _per_condition(labels, conditions, "labels to decode")
+        predictions = float(conditions)
         if groups is not None:
             groups = _per_condition(groups, conditions, "groups of the decoder")
-            count = len(np.unique(groups))
+            sizes = np.unique(groups, return_counts=True)[1]
+            count = len(sizes)
+            # Kish's effective sample size of groups whose conditions are right or wrong together.
+            predictions = float(conditions**2 / np.sum(sizes**2))
             if count < self.folds:
                 raise InputError(
                     f"{self.folds} folds need as many groups, but there are {count}; {_fewer_folds(count)}"
@@ -177,7 +195,7 @@ class Decoder:
                     f"{self.folds} folds need at least {2 * self.folds} conditions (2 per fold), but there "
                     f"are {conditions}; {_fewer_folds(conditions // 2)}"
                 )
-            return Plan(labels, self._splits(labels, groups, continuous=True), 0.0, 0)
+            return Plan(labels, self._splits(labels, groups, continuous=True), 0.0, 0, predictions)
         if counts.min() < self.folds:
             raise InputError(
                 f"{self.folds} folds need at least as many conditions of each class, but class "
@@ -187,7 +205,7 @@ class Decoder:
         # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
             raise InputError("with these groups a fold has one class only to train on; choose other groups.")
-        return Plan(codes, splits, float(counts.max() / counts.sum()), len(values))
+        return Plan(codes, splits, float(counts.max() / counts.sum()), len(values), predictions)
 
     def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
         """Decode the variable of a plan from responses.
@@ -218,31 +236,47 @@ class Decoder:
         unchecked = config_context(assume_finite=True, skip_parameter_validation=True)
         with warnings.catch_warnings(), threadpool_limits(1), unchecked:
             warnings.simplefilter("ignore", ConvergenceWarning)
-            over_time = np.array([score(plan, one_bin) for one_bin in bins])
-        return Decoding(float(over_time.mean()), over_time, plan.chance, plan.classes, len(plan.splits))
+            over_time, right = np.array([score(plan, one_bin) for one_bin in bins]).T
+        share = float(right.mean()) / len(plan.labels)
+        return Decoding(
+            accuracy=float(over_time.mean()),
+            over_time=over_time,
+            chance=plan.chance,
+            classes=plan.classes,
+            folds=len(plan.splits),
+            predictions=plan.predictions,
+            p_value=_p_value(share, plan.predictions, plan.chance if plan.classes else 0.5),
+        )
 
-    def _accuracy(self, plan: Plan, responses: FloatArray) -> float:
-        """Return the accuracy in one time bin, the mean over folds."""
+    def _accuracy(self, plan: Plan, responses: FloatArray) -> tuple[float, int]:
+        """Return the accuracy in one time bin, the mean over folds, and the number of right predictions."""
         from sklearn.linear_model import LogisticRegression
 
-        accuracies = []
+        accuracies, correct = [], 0
         for train, test, labels, expected in self._folds(plan, responses):
             model = LogisticRegression(C=self.penalty, max_iter=self.max_iter).fit(train, labels)
-            accuracies.append(np.mean(model.predict(test) == expected))
-        return float(np.mean(accuracies))
+            right = model.predict(test) == expected
+            accuracies.append(np.mean(right))
+            correct += int(right.sum())
+        return float(np.mean(accuracies)), correct
 
-    def _r2(self, plan: Plan, responses: FloatArray) -> float:
-        """Return R2 in one time bin, over the conditions of all folds together."""
+    def _r2(self, plan: Plan, responses: FloatArray) -> tuple[float, int]:
+        """Return R2 in one time bin, over the conditions of all folds, and the number of right predictions.
+
+        A prediction is right if it lies on the same side of the mean of the training conditions as the truth.
+        """
         from sklearn.linear_model import Ridge
 
-        residual = total = 0.0
+        residual, total, correct = 0.0, 0.0, 0
         for train, test, labels, expected in self._folds(plan, responses.astype(np.float64)):
             # Ridge minimizes squared errors + alpha ||w||^2; with alpha = 1 / C that is the loss of the
             # class.
             model = Ridge(alpha=1 / self.penalty).fit(train, labels)
-            residual += float(np.sum((expected - model.predict(test)) ** 2))
+            predicted = model.predict(test)
+            residual += float(np.sum((expected - predicted) ** 2))
             total += float(np.sum((expected - labels.mean()) ** 2))
-        return 1 - residual / total
+            correct += int(np.sum((expected - labels.mean()) * (predicted - labels.mean()) > 0))
+        return 1 - residual / total, correct
 
     def _folds(
         self, plan: Plan, responses: FloatArray
@@ -272,13 +306,16 @@ class Decoder:
         return tuple(kind.split(np.zeros((len(labels), 1)), labels, groups))
 
 
-def is_continuous(labels: LabelArray) -> bool:
-    """Return whether labels are decoded by regression, by the rule that :class:`Decoder` states."""
-    return bool(
-        np.issubdtype(labels.dtype, np.floating)
-        and len(np.unique(labels)) > _MOST_CLASSES
-        and (labels % 1 != 0).any()
-    )
+def _p_value(share: float, predictions: float, chance: float) -> float:
+    """Return P(k or more of n are right), k = ``share`` n, each with probability ``chance``.
+
+    The regularized incomplete beta function I_chance(k, n - k + 1) is this probability for whole k and n, and
+    continues it to the fractional ones of time bins and groups.
+    """
+    from scipy.special import betainc
+
+    right = share * predictions
+    return float(betainc(right, predictions - right + 1, chance)) if right > 0 else 1.0
 
 
 def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray:
@@ -312,11 +349,16 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     -------
     dict of dict
         One dict for each label. It holds ``accuracy`` and ``over_time`` (a list over time bins) of the
-        standard decoder, ``accuracy_published`` of the decoder :data:`PUBLISHED`, ``chance``, ``classes`` and
-        ``folds`` (see :class:`Decoding`). If the label cannot be decoded, it holds only the ``reason``.
+        standard decoder, ``accuracy_published`` of the decoder :data:`PUBLISHED`, ``chance``, ``classes``,
+        ``folds``, ``predictions`` and ``p_value`` (see :class:`Decoding`). If the label cannot be decoded, or
+        is no task variable (see :func:`simopt.analysis.labels.not_tasks`), it holds only the ``reason``.
     """
     results: dict[str, dict[str, Any]] = {}
+    left_out = not_tasks(dataset.labels)
     for variable, labels in dataset.labels.items():
+        if variable in left_out:
+            results[variable] = {"reason": left_out[variable]}
+            continue
         try:
             plan = standard_plan(labels, dataset.responses.shape[-2])
             standard = Decoder().carry_out(plan, dataset.responses)

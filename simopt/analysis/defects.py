@@ -8,19 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simopt.analysis.residual import Residual
 from simopt.typing import FloatArray
 
-NEXT, MISSING_SHARE = 5, 0.8
+NEXT, MISSING_SHARE, DROP = 5, 0.8, 0.3
 """A PC counts as missing if Y does not capture it, but captures at least MISSING_SHARE of the NEXT PCs that
-follow it in order of descending variance."""
+follow it in order of descending variance, and on average at least DROP more of them than of this PC. Without
+DROP, noise could leave a PC just below what counts as captured and weaker ones just above."""
 UNDECODED = 0.25
 """A variable counts as missing if the accuracy of decoding from Y exceeds chance by less than this share of
 the amount by which the accuracy of decoding from the recording exceeds chance."""
 DECODABLE = 0.1
 """A variable is judged only if the recording's accuracy exceeds chance by at least this much."""
-FIT = 0.8
-"""A profile over PCs describes captured variance if it explains at least this share of the sum of squares of
-captured variance about its mean."""
+WHOLE = 0.95
+"""If Y captures more than this of every PC, no profile over PCs is named."""
+NOISE = 1e-3
+"""Y has noise if the recording leaves at least this share of its variance unexplained."""
+NEAR_FLOOR = 0.1
+"""PCs are not captured at all if on average Y captures at most this much more of them than noise does."""
+FADING = -0.7
+"""Weaker PCs are captured less if captured variance has at most this rank correlation with their order."""
 BY_CHANCE = 95.0
 """A score up to this percentile of the null does not tell Y from unrelated data."""
 VACUOUS = 0.9
@@ -37,7 +44,9 @@ class Defect:
     ----------
     kind : str
         ``rows`` (samples in another order), ``components`` (PCs are missing), ``noise`` (added noise, or only
-        noise), ``truncated`` (only the first PCs are captured) or ``label`` (a label cannot be decoded).
+        noise), ``truncated`` (only the first PCs are captured), ``dimensions`` (parts of PCs are missing, as
+        without some of the units), ``fading`` (weaker PCs are captured less, for an unknown reason) or
+        ``label`` (a label cannot be decoded).
     text : str
         What is wrong, as a sentence with numbers.
     """
@@ -86,6 +95,7 @@ def find(
     percentiles: Mapping[str, float],
     dimensions: float,
     decoding: Mapping[str, tuple[float, float, float]],
+    residual: Residual | None,
 ) -> list[Defect]:
     """Return the defects of Y, the most serious first.
 
@@ -98,34 +108,41 @@ def find(
     samples, units : int
         Shape of Y.
     percentiles : mapping of str to float
-        For each measure the percentile of the score of Y in the null, 0 to 100.
+        For each measure the percentile of the score of Y in the null, 0 to 100; NaN if no null holds. If none
+        holds for any measure, only labels are judged: what unrelated data capture of PCs is then unknown.
     dimensions : float
         Effective dimensions of Y: the participation ratio (sum lambda)^2 / sum lambda^2, where lambda are the
         variances of the PCs of Y.
     decoding : mapping of str to (float, float, float)
-        For each task variable the accuracy of decoding from Y, the accuracy of decoding from X, and chance.
+        For each task variable that is decoded from X above chance the accuracy of decoding from Y, the
+        accuracy of decoding from X, and chance.
+    residual : Residual or None
+        What X does not explain of Y; None if it is not known.
     """
     # Data that no measure tells from unrelated data have one defect; the other rules would only list
     # symptoms.
-    if percentiles and max(percentiles.values()) <= BY_CHANCE:
+    known = [percentile for percentile in percentiles.values() if not np.isnan(percentile)]
+    if known and max(known) <= BY_CHANCE:
         return [_unrelated(samples, units, dimensions)]
     defects = []
-    if not says_nothing(samples, units):
+    if known and not says_nothing(samples, units):
         mask = is_captured(captured, samples, units)
-        holes = _holes(mask)
+        floor = noise_level(samples, units)
+        holes = _holes(captured, mask)
         if len(holes):
             text = (
                 f"PC {_listed(holes)} of the recording missing ({variance_ratio[holes].sum():.1%} of its "
                 "variance), although weaker PCs are captured."
             )
             defects.append(Defect("components", text))
-        defects += _profile(variance_ratio, captured, noise_level(samples, units), holes)
+        defects += _profile(variance_ratio, captured, floor, holes, residual)
     for variable, (accuracy, reference, chance) in decoding.items():
         rise = reference - chance
         if rise >= DECODABLE and accuracy - chance < UNDECODED * rise:
+            below = ", below chance" if accuracy < chance else ""
             text = (
-                f"{variable} cannot be decoded: accuracy {accuracy:.2f}, recording {reference:.2f}, "
-                f"chance {chance:.2f}."
+                f"{variable} cannot be decoded: accuracy {accuracy:.2f}{below}, "
+                f"recording {reference:.2f}, chance {chance:.2f}."
             )
             defects.append(Defect("label", text))
     return defects
@@ -148,50 +165,93 @@ def _unrelated(samples: int, units: int, dimensions: float) -> Defect:
     return Defect("noise", "no score is above those of unrelated data, and Y looks like noise.")
 
 
-def _holes(mask: npt.NDArray[np.bool_]) -> np.ndarray:
-    """Return the indices of PCs that are not captured although most of the next weaker PCs are."""
-    after = {pc: mask[pc + 1 : pc + 1 + NEXT] for pc in np.flatnonzero(~mask)}
-    holes = [pc for pc, weaker in after.items() if len(weaker) and weaker.mean() >= MISSING_SHARE]
+def _holes(captured: FloatArray, mask: npt.NDArray[np.bool_]) -> np.ndarray:
+    """Return the indices of PCs that are missing although most of the next weaker PCs are captured."""
+    after = {pc: slice(pc + 1, pc + 1 + NEXT) for pc in np.flatnonzero(~mask[:-1])}
+    holes = [
+        pc
+        for pc, weaker in after.items()
+        if mask[weaker].mean() >= MISSING_SHARE and captured[weaker].mean() >= captured[pc] + DROP
+    ]
     return np.array(holes, dtype=int)
 
 
-def _profile(
-    variance_ratio: FloatArray, captured: FloatArray, floor: float, holes: np.ndarray
-) -> list[Defect]:
-    """Tell added noise from truncation by the profile of captured variance over PCs.
+def _noise(residual: Residual | None) -> list[Defect]:
+    """Name noise if what the recording does not explain of Y is independent between units."""
+    if residual is None or residual.share < NOISE or not residual.uncorrelated:
+        return []
+    variance = "of about the same variance in all" if residual.equal else "of unequal variance"
+    ratio = (1 - residual.share) / residual.share
+    text = (
+        f"{residual.share:.1%} of the variance of Y is noise, independent between units and {variance} "
+        f"(signal-to-noise ratio {ratio:.2g})."
+    )
+    return [Defect("noise", text)]
 
-    With isotropic noise of variance s in every dimension, captured variance of a PC with variance ratio p is
-    p / (p + s): it fades with p. If only the first PCs are kept, it breaks off. Both models fall to the level
-    that noise captures by chance. The one with the smaller squared error is reported if it fits.
+
+def _profile(
+    variance_ratio: FloatArray,
+    captured: FloatArray,
+    floor: float,
+    holes: np.ndarray,
+    residual: Residual | None,
+) -> list[Defect]:
+    """Name noise, and whether captured variance breaks off after the first PCs, or fades with their variance.
+
+    The profile over PCs alone does not tell what is wrong: with isotropic noise of variance s in every
+    dimension, captured variance of a PC with variance ratio p is p / (p + s), but it fades in much the same
+    way if units are missing. Noise is therefore named by what the recording does not explain of Y.
     """
-    # Holes are reported by themselves; with them neither profile would fit.
+    # Holes are reported by themselves; with them no profile would fit.
     kept = np.delete(np.arange(len(captured)), holes)
     ratio, seen = variance_ratio[kept], captured[kept]
-    spread = np.square(seen - seen.mean()).sum()
-    if len(kept) < 3 or seen.min() > 0.95 or spread == 0:
+    if len(kept) < 3 or seen.min() > WHOLE or np.ptp(seen) == 0:
         return []  # too few PCs for a profile, or all of them captured
+    found = _noise(residual)
+    up_to = _break(ratio, seen, floor)
+    if up_to:
+        text = (
+            f"only the first {kept[up_to]} of {len(captured)} PCs are captured, "
+            f"{ratio[:up_to].sum():.1%} of the variance; noise captures as much of the other PCs as Y does."
+        )
+        return [*found, Defect("truncated", text)]
+    return found or _faded(seen, residual)
+
+
+def _faded(seen: FloatArray, residual: Residual | None) -> list[Defect]:
+    """Name that dimensions are missing from a Y without noise, or else that weaker PCs are captured less."""
+    half = len(seen) // 2
+    average = (
+        f"{seen[:half].mean():.2f} of the stronger half of the PCs is captured on average, "
+        f"{seen[half:].mean():.2f} of the weaker half"
+    )
+    if residual is not None and residual.share < NOISE:
+        return [Defect("dimensions", f"Y has no noise, but lacks dimensions of the recording: {average}.")]
+    # Spearman's correlation of captured variance with the order of the PCs.
+    if np.corrcoef(np.arange(len(seen)), seen.argsort().argsort())[0, 1] > FADING:
+        return []
+    beside = ""
+    if residual is not None:
+        beside = (
+            f"; {residual.share:.1%} of Y's variance is neither in the recording nor noise of single units"
+        )
+    return [Defect("fading", f"weaker PCs are captured less: {average}{beside}.")]
+
+
+def _break(ratio: FloatArray, seen: FloatArray, floor: float) -> int:
+    """Return the number of PCs after which captured variance falls to what noise captures; 0 if it does not.
+
+    A step from 1 to that level has to fit better than captured variance that fades by p / (p + s).
+    """
     # A grid of noise levels, 10 decades at 40 a decade: fine enough, since one level changes by 6 %.
     levels = ratio.max() * np.logspace(-8, 2, 401)
     fading = floor + (1 - floor) * ratio / (ratio + levels[:, None])  # (levels, PCs)
-    left_fading = np.square(fading - seen).sum(axis=1)
-    noise = levels[left_fading.argmin()]
-    breaks = np.arange(1, len(kept))
-    steps = np.where(np.arange(len(kept)) < breaks[:, None], 1.0, floor)  # (breaks, PCs)
-    left_steps = np.square(steps - seen).sum(axis=1)
-    if min(left_fading.min(), left_steps.min()) > (1 - FIT) * spread:
-        return []
-    if left_fading.min() <= left_steps.min():
-        text = (
-            "Y looks like the recording plus isotropic noise: the weaker a PC, the less of it is captured "
-            f"(estimated signal-to-noise ratio {1 / (noise * len(captured)):.2g})."
-        )
-        return [Defect("noise", text)]
-    seen_up_to = int(breaks[left_steps.argmin()])
-    text = (
-        f"only the first {kept[seen_up_to]} of {len(captured)} PCs are captured, "
-        f"{ratio[:seen_up_to].sum():.1%} of the variance; noise captures as much of the other PCs as Y does."
-    )
-    return [Defect("truncated", text)]
+    breaks = np.arange(1, len(seen))
+    steps = np.where(np.arange(len(seen)) < breaks[:, None], 1.0, floor)  # (breaks, PCs)
+    left_fading, left_steps = (np.square(model - seen).sum(axis=1).min() for model in (fading, steps))
+    up_to = int(breaks[np.square(steps - seen).sum(axis=1).argmin()])
+    clear = seen[:up_to].min() >= (1 + floor) / 2 and seen[up_to:].mean() <= floor + NEAR_FLOOR
+    return up_to if clear and left_steps < left_fading else 0
 
 
 def _listed(pcs: np.ndarray) -> str:

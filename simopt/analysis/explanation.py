@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from simopt.analysis.standing import Standing
 from simopt.store.layout import DECODING_ATTRIBUTES
 from simopt.typing import FloatArray
 
-_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "defects", "advice")
+_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "unused_labels", "defects", "advice")
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,9 @@ class Explanation:
         What is wrong with the user's data.
     advice : list of str
         Sentences on which measure to use.
+    unused_labels : dict of str
+        For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
+        the recording, or it is no task variable.
     """
 
     dataset: str
@@ -108,6 +111,7 @@ class Explanation:
     no_ceiling: str
     defects: list[Defect]
     advice: list[str]
+    unused_labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -117,7 +121,7 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values. The first PC has the number 1."""
         reference = {
-            variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES}
+            variable: {name: float(facts[name]) for name in DECODING_ATTRIBUTES if name in facts}
             for variable, facts in self.reference.items()
         }
         user_data = _content(self.own.captured, self.own.mask, self.own.decoding)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from simopt import catalogue, checks
 from simopt.analysis.decoding import Decoder, Decoding, Plan
+from simopt.analysis.labels import not_tasks
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.optimization.state import State, Thinning
@@ -128,13 +129,17 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
         raise InputError(
             f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
-    chosen = [name for name in labels if name != decoder.groups]
+    left_out = not_tasks(labels)
+    chosen = [name for name in labels if name != decoder.groups and name not in left_out]
     if decoder.variables is not None:
         chosen = list(decoder.variables)
     for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
         checks.one_of(name, labels, f"label of {dataset.name}")
     if not chosen:
-        raise InputError("decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].")
+        why = "".join(f"\n{name}: {reason}." for name, reason in list(left_out.items())[:1])
+        raise InputError(
+            f"decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].{why}"
+        )
     groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:

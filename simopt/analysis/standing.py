@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Standing:
         Why the score means nothing for data of these shapes; None if it has a meaning.
     notes : tuple of str
         What was found about the samples, and how to change what was made of it.
+    larger_is_closer : bool
+        True for similarities, False for distances.
     """
 
     measure: str
@@ -35,6 +37,7 @@ class Standing:
     ceiling: Ceiling | None = None
     degenerate: str | None = None
     notes: tuple[str, ...] = ()
+    larger_is_closer: bool = True
 
     @property
     def percentile(self) -> float:
@@ -89,24 +92,3 @@ class Standing:
                 facts["ceiling_halves"] = float(self.ceiling.halves.mean())
                 facts["ceiling_expected_halves"] = self.ceiling.expected_halves
         return facts
-
-
-def rows_notes(standings: Sequence[Standing]) -> list[str]:
-    """Return lines that say what the nulls of scores exchange and why, or why a score has no percentile."""
-    lines: dict[str, list[str]] = {}
-    for standing in standings:
-        for kind, null in standing.null.items():
-            of = "" if kind == UNRELATED else f" of {_WORDS[kind]}"
-            reason = null.reason(standing.score if kind == UNRELATED else null.observed)
-            line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
-            if null.rows:  # a file of a former version does not say what its null exchanged
-                lines.setdefault(line, []).append(standing.measure)
-        for note in standing.notes:
-            lines.setdefault(note, [])
-    return [
-        line if len(names) in (0, len(standings)) else f"{', '.join(names)}: {line}"
-        for line, names in lines.items()
-    ]
-
-
-_WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their common course"}

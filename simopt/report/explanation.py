@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simopt.analysis.defects import says_nothing
 from simopt.analysis.explanation import Explained, Explanation
+from simopt.analysis.remarks import above_ceiling, percentile_words
+from simopt.analysis.standing import Standing
 from simopt.typing import FloatArray
 
 _SHOWN = 5
@@ -25,7 +27,17 @@ def sentences(explanation: Explanation) -> Iterator[str]:
 def own_sentence(explanation: Explanation) -> str:
     """Return a sentence on the PCs that the user's Y captures and the task variables that it decodes."""
     captured = _captured(explanation.own.mask, explanation, explanation.units)
-    return f"Your Y captures {captured}{_decodes(explanation.own.decoding, {})}."
+    text = f"Your Y captures {captured}{_decodes(explanation.own.decoding, explanation, beside=False)}"
+    if all(math.isnan(explained.standing.percentile) for explained in explanation.explained):
+        # What counts as captured is compared with what noise of independent rows captures.
+        text += "; without a null it is not known whether unrelated data would capture them as well"
+    return f"{text}."
+
+
+def label_sentences(explanation: Explanation) -> Iterator[str]:
+    """Yield for each label that judges nothing a sentence that says why."""
+    for label, reason in explanation.unused_labels.items():
+        yield f"Label {label} judges nothing: {reason}."
 
 
 def _sentence(explained: Explained, explanation: Explanation) -> str:
@@ -38,13 +50,19 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
         reached = f"optimized noise ends before this score, at {reading.end:.3f},"
     captured = _captured(reading.half, explanation, explained.units)
     text = f"{standing.measure} {standing.score:.3f}: {reached} and then captures {captured}"
-    text += _decodes(reading.decoding, explanation.reference)
+    text += _decodes(reading.decoding, explanation)
     if standing.ceiling is not None:
         text += f"; the ceiling is {standing.ceiling.value:.3f}"
+    return f"{text}; {_among_unrelated(standing)}. {above_ceiling(standing)}".rstrip()
+
+
+def _among_unrelated(standing: Standing) -> str:
+    if math.isnan(standing.percentile):
+        return percentile_words(standing)
     null = standing.null["unrelated"]
     worse = "below" if null.larger_is_closer else "above"
-    text += f"; unrelated data score {null.mean:.3f}, 95 % of them {worse} {standing.end:.3f}"
-    return f"{text} (percentile {standing.percentile:.1f})."
+    unrelated = f"unrelated data score {null.mean:.3f}, 95 % of them {worse} {standing.end:.3f}"
+    return f"{unrelated} ({percentile_words(standing)})"
 
 
 def _captured(mask: npt.NDArray[np.bool_], explanation: Explanation, units: int) -> str:
@@ -65,12 +83,15 @@ def _pcs(mask: npt.NDArray[np.bool_], ratio: FloatArray) -> str:
     return f"PCs {', '.join(shown)}{more} of {len(mask)} ({ratio[mask].sum():.0%} of variance)"
 
 
-def _decodes(decoding: Mapping[str, float], reference: Mapping[str, Mapping[str, Any]]) -> str:
+def _decodes(decoding: Mapping[str, float], explanation: Explanation, *, beside: bool = True) -> str:
+    """Return the accuracy of each label that judges, beside that of the recording and chance if asked for."""
     accuracies = []
-    for variable, accuracy in decoding.items():
-        facts = reference.get(variable)
-        beside = ""
-        if facts is not None:
-            beside = f" (recording {float(facts['accuracy']):.2f}, chance {float(facts['chance']):.2f})"
-        accuracies.append(f"{variable} at {accuracy:.2f}{beside}")
+    for label, accuracy in decoding.items():
+        if label in explanation.unused_labels:
+            continue
+        facts = explanation.reference[label]
+        reference, chance = float(facts["accuracy"]), float(facts["chance"])
+        below = ", below chance" if accuracy < chance else ""
+        numbers = f" (recording {reference:.2f}, chance {chance:.2f})" if beside else ""
+        accuracies.append(f"{label} at {accuracy:.2f}{below}{numbers}")
     return f" and decodes {', '.join(accuracies)}" if accuracies else ""

@@ -55,8 +55,8 @@ ATTRIBUTES = {
     "git": "text: commit of the simopt checkout, empty if there is no checkout",
 }
 
-DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds")
-"""Attributes of every dataset of :func:`reference_decoding`."""
+DECODING_ATTRIBUTES = ("accuracy", "chance", "classes", "folds", "predictions", "p_value")
+"""Attributes of every dataset of :func:`reference_decoding`. Files of earlier versions lack the last two."""
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,11 @@ def of(stored: Stored, path: Path | None) -> Run:
         decoding_step=arrays.get(layout.DECODING_STEP.path, np.empty(0, np.int64)),
         decoding={name: arrays[layout.decoding(name).path] for name in reference},
         reference_decoding={
-            name: {key: stored.arrays[place].attributes[key] for key in layout.DECODING_ATTRIBUTES}
+            name: {
+                key: stored.arrays[place].attributes[key]
+                for key in layout.DECODING_ATTRIBUTES
+                if key in stored.arrays[place].attributes
+            }
             | {"over_time": arrays[place]}
             for name, place in reference.items()
         },

@@ -12,7 +12,8 @@ from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, nulls
-from simopt.analysis.standing import Standing, rows_notes
+from simopt.analysis.remarks import above_ceiling, of_nulls
+from simopt.analysis.standing import Standing
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
@@ -151,10 +152,13 @@ class CompareResult(Result):
         return f"{self.name} against {self.dataset} ({self.source})"
 
     def caveats(self) -> list[str]:
-        """Return a line for each skipped measure, and for each whose score the shapes of X and Y decide."""
-        degenerate = {standing.measure: standing.degenerate for standing in self.standings}
-        reasons = [f"{name}: {reason}" for name, reason in {**degenerate, **self.skipped}.items() if reason]
-        return [*reasons, *rows_notes(self.standings)]
+        """Return a line for each remark on a score, and for each skipped measure."""
+        return [*self.remarks(), *(f"{name}: {reason}" for name, reason in self.skipped.items())]
+
+    def remarks(self) -> list[str]:
+        """Return lines on scores that mean nothing or are above their ceiling, and on their nulls."""
+        lines = [f"{each.measure}: {each.degenerate}" for each in self.standings if each.degenerate]
+        return [*lines, *filter(None, map(above_ceiling, self.standings)), *of_nulls(self.standings)]
 
     def values(self) -> Mapping[str, Any]:
         """Return the scores by measure, and the reason for each skipped measure."""
@@ -301,7 +305,7 @@ def _compute(
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
-        standings[name] = Standing(name, score, *of_measure, notes)
+        standings[name] = Standing(name, score, *of_measure, notes, measure.facts.larger_is_closer)
     return standings, skipped
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +16,11 @@ from simopt import catalogue, checks, measures
 from simopt.analysis import defects, run_decoding
 from simopt.analysis.advice import advise, judge
 from simopt.analysis.explanation import Explained, Explanation, Own
-from simopt.analysis.good_score import good_scores
+from simopt.analysis.good_score import above_chance, decoding_words, good_scores
+from simopt.analysis.labels import not_tasks
 from simopt.analysis.reading import read_at
+from simopt.analysis.remarks import no_null
+from simopt.analysis.residual import residual
 from simopt.analysis.standing import Standing
 from simopt.components import principal_components
 from simopt.datasets import Dataset
@@ -77,7 +80,8 @@ class ExplainRequest:
         ids = options.get("ids")
         if not decoded:
             # The label `ids` has another value for each sample: there is nothing to decode.
-            decodable = [label for label in X.dataset.labels if label != ids]
+            left_out = {ids, *not_tasks(X.dataset.labels)}
+            decodable = [label for label in X.dataset.labels if label not in left_out]
             variables = {} if ids is None else {"variables": decodable}
             decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
             template = replace(template, decoder=decoder)
@@ -114,10 +118,10 @@ class ExplainResult(Result, Explanation):
         return self.advice
 
     def sentences(self) -> list[str]:
-        """Return sentences that say what each score means, and what Y itself captures of the recording."""
-        from simopt.report.explanation import own_sentence, sentences
+        """Return sentences on what each score means, what Y captures, and which labels judge nothing."""
+        from simopt.report.explanation import label_sentences, own_sentence, sentences
 
-        return [*sentences(self), own_sentence(self)]
+        return [*sentences(self), own_sentence(self), *label_sentences(self)]
 
     def table(self) -> Rows:
         """Return a row for each measure."""
@@ -198,7 +202,8 @@ def carry_out(
     own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
     limited = any(standing.ceiling is not None for standing in standings)
-    decoded = next((made.reference_decoding for made in runs.values() if made.reference_decoding), {})
+    decoded = {name: facts for made in runs.values() for name, facts in made.reference_decoding.items()}
+    unused = _unused_labels(X, decoded, scores.ids)
     ratio = reference.variance_ratio.numpy()
     lacking = defects.find(
         ratio,
@@ -212,8 +217,9 @@ def carry_out(
         decoding={
             variable: (own.decoding[variable], float(facts["accuracy"]), float(facts["chance"]))
             for variable, facts in decoded.items()
-            if variable in own.decoding
+            if variable in own.decoding and variable not in unused
         },
+        residual=residual(reference.scores.numpy(), y),
     )
     return ExplainResult(
         name=scores.Y[0].shown,
@@ -225,10 +231,21 @@ def carry_out(
         reference=decoded,
         own=own,
         explained=explained,
+        unused_labels=unused,
         no_ceiling="" if limited else f"{X.name} has no single trials; {_NO_TRIALS}",
         defects=lacking,
         advice=advise([one.verdict for one in explained]),
     )
+
+
+def _unused_labels(X: Dataset, decoded: Mapping[str, Mapping[str, Any]], ids: str | None) -> dict[str, str]:
+    """Return for each label that judges nothing the reason; ``decoded`` says how well X decodes each."""
+    reasons = {}
+    for label, facts in decoded.items():
+        if not above_chance(facts):
+            reasons[label] = f"the recording does not decode it above chance ({decoding_words(facts)})"
+    no_tasks = not_tasks(X.labels).items()
+    return reasons | {label: why for label, why in no_tasks if label not in decoded and label != ids}
 
 
 def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
@@ -249,7 +266,8 @@ def _explained(request: ExplainRequest, standing: Standing, measure: Measure, ma
     weakness = measure.degenerate(request.scores.dataset.dataset, request.scores.Y[0].dataset)
     target = float(made.score[-1].mean())
     ceiling = None if standing.ceiling is None else standing.ceiling.value
-    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
+    missing = no_null(standing)
+    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling, missing)
     units = request.runs[0].init.get("units") or request.scores.dataset.dataset.responses.shape[-1]
     reading = read_at(made, standing.score, measure.sign)
     return Explained(standing, units, reading, good, made.path, verdict)

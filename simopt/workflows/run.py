@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simopt import catalogue
+from simopt.analysis.labels import not_tasks
+from simopt.errors import LabelWarning, warn
 from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.report.tables import PCS, summarize
 from simopt.rows import Order
@@ -191,8 +193,19 @@ def find_or_make(
 def carry_out(
     request: RunRequest, observe: OnState = lambda state: None, *, should_stop: ShouldStop = never
 ) -> RunResult:
-    """Return the result of a run, which :func:`find_or_make` finds, resumes or makes."""
-    return RunResult.of_run(*find_or_make(request, observe, should_stop=should_stop))
+    """Return the result of a run, which :func:`find_or_make` finds, resumes or makes.
+
+    Warns
+    -----
+    LabelWarning
+        A label is not decoded, because it is no task variable.
+    """
+    made, how = find_or_make(request, observe, should_stop=should_stop)
+    if request.decoder and how != "found":
+        for label, reason in not_tasks(request.dataset.dataset.labels).items():
+            if label not in made.decoding:
+                warn(f"label {label} is not decoded: {reason}.", LabelWarning)
+    return RunResult.of_run(made, how)
 
 
 def optimize(

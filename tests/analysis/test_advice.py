@@ -1,8 +1,9 @@
 """Verdicts on measures, each rule at work."""
 
 import numpy as np
+import pytest
 
-from simopt.analysis.advice import BLIND, DISCRIMINATES, SATURATED, advise, judge
+from simopt.analysis.advice import BLIND, DISCRIMINATES, SATURATED, UNJUDGED, advise, judge
 from simopt.analysis.good_score import GoodScore
 
 
@@ -52,7 +53,7 @@ def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
         judge("b", 0.2, 1.0, 0.0, good(0.9), 0.99),
         judge("c", 0.2, 1.0, 0.0, good(np.nan), 0.99),
         judge("d", 0.99, 1.0, 0.0, {}, 0.99),
-        judge("e", 0.3, 1.0, 0.0, {}, 0.99),
+        judge("e", 0.3, np.inf, 0.0, good(0.6), 0.99),
     ]
     lines = advise(verdicts)
     assert lines[0].startswith("Use b: unrelated data score up to 0.200, v0 is decodable from 0.900")
@@ -60,14 +61,57 @@ def test_advice_names_the_best_measure_first_and_every_measure_once() -> None:
     assert all(f" {name} " in line for name, line in zip("cd", lines[3:5], strict=True))
 
 
-def test_without_a_label_the_order_of_the_measures_decides_nothing() -> None:
+def recommends(lines: list[str]) -> bool:
+    return any(line.startswith("Use ") or "can be used" in line for line in lines)
+
+
+def test_without_a_label_nothing_is_recommended() -> None:
     verdicts = [judge(name, end, 1.0, 0.0, {}, 0.99) for name, end in (("a", 0.2), ("b", 0.1))]
+    for given in (verdicts, verdicts[::-1], verdicts[:1], [judge("c", 2.0, np.inf, 0.0, {}, 30.0)]):
+        lines = advise(given)
+        assert lines[0].startswith("No measure is recommended")
+        assert not recommends(lines)
+        assert {verdict.kind for verdict in given} == {UNJUDGED}
+    assert advise(verdicts)[1] == (
+        "a is not judged: no label is decoded from the recording above chance, and unrelated data score up "
+        "to 0.200."
+    )
+
+
+def test_measures_without_a_best_score_are_not_ranked() -> None:
+    verdicts = [judge(name, 2.0, np.inf, 0.0, good(5.0), 30.0) for name in "ab"]
     lines = advise(verdicts)
-    assert not any(line.startswith("Use ") for line in lines)
-    assert lines[:2] == [
-        "a can be used: unrelated data score up to 0.200.",
-        "b can be used: unrelated data score up to 0.100.",
-    ]
-    assert "a, b cannot be ranked" in lines[2]
-    assert sorted(advise(verdicts[::-1])[:2]) == lines[:2]
-    assert advise(verdicts[:1]) == lines[:1]
+    assert [line[:14] for line in lines[:2]] == ["a can be used:", "b can be used:"]
+    assert lines[2].startswith("a, b cannot be ranked")
+    assert len(advise(verdicts[:1])) == 1
+
+
+@pytest.mark.parametrize(("best", "worst"), [(1.0, 0.0), (0.0, 1.0), (np.inf, -np.inf), (0.0, np.inf)])
+def test_without_a_null_nothing_is_recommended_and_the_reason_is_said(best: float, worst: float) -> None:
+    reason = "no null holds for these rows: both sides drift"
+
+    def verdict(goal: dict[str, GoodScore], **options: float) -> tuple[str, str]:
+        made = judge("a", np.nan, best, worst, goal, 0.5, no_null=reason, **options)
+        lines = advise([made])
+        assert not recommends(lines)
+        assert "nan" not in " ".join(lines)
+        assert np.isnan(made.gap)
+        return made.kind, made.reason
+
+    assert verdict(good(0.5)) == (UNJUDGED, f"{reason}, v0 is decodable from 0.500 on")
+    assert verdict({})[0] == UNJUDGED
+    assert reason in verdict({})[1]
+    # What a null has no part in still holds.
+    assert verdict(good(0.4, np.nan))[0] == BLIND
+    similar = best > worst
+    assert verdict(good(0.5), ceiling=0.4)[0] == (BLIND if similar else UNJUDGED)
+    assert verdict(good(0.5), ceiling=0.6)[0] == (UNJUDGED if similar else BLIND)
+    assert judge("a", np.nan, best, worst, {}, 0.5, "units >= samples").kind == SATURATED
+
+
+def test_good_scores_stand_with_their_interval() -> None:
+    spread = {"v": GoodScore("v", 0.8, np.array([0.62, 0.6, 0.64]))}
+    words = "0.620 (0.600 to 0.640)"
+    assert words in judge("a", 0.2, 1.0, 0.0, spread, 0.99).reason
+    assert words in judge("a", 0.7, 1.0, 0.0, spread, 0.99).reason
+    assert words in judge("a", 0.2, 1.0, 0.0, spread, 0.99, ceiling=0.5).reason

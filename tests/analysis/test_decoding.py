@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from simopt.analysis.decoding import PUBLISHED, Decoder, is_continuous, reference_decoding
+from simopt.analysis.decoding import PUBLISHED, Decoder, reference_decoding
+from simopt.analysis.good_score import LEVEL
+from simopt.analysis.labels import is_continuous
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 
@@ -43,6 +46,65 @@ def test_what_is_there_is_decoded_and_what_is_not_stays_at_chance(rng: np.random
     assert decoded.over_time[0] < 0.65
     assert (decoded.over_time[1:] > 0.95).all()
     assert Decoder().decode(responses[1], labels).over_time.shape == (1,)
+
+
+def test_the_p_value_is_the_binomial_tail_of_the_held_out_predictions(rng: np.random.Generator) -> None:
+    responses, labels = data(rng, strength=0.5)
+    for values, chance in ((labels, 0.5), (rng.standard_normal(60) + responses[1, :, 0], None)):
+        right = 0
+        kind = KFold if chance is None else StratifiedKFold
+        for train, test in kind(5, shuffle=True, random_state=0).split(responses[1], values):
+            center, scale = responses[1][train].mean(axis=0), responses[1][train].std(axis=0)
+            A, B = ((responses[1][some] - center) / scale for some in (train, test))
+            if chance is None:
+                guess = Ridge(alpha=1).fit(A, values[train]).predict(B)
+                right += np.sum((guess > values[train].mean()) == (values[test] > values[train].mean()))
+            else:
+                right += np.sum(
+                    LogisticRegression(max_iter=1000).fit(A, values[train]).predict(B) == values[test]
+                )
+        decoded = Decoder().decode(responses[1], values)
+        assert decoded.predictions == 60
+        assert decoded.p_value == pytest.approx(binom.sf(right - 1, 60, chance or 0.5))
+
+
+def test_time_bins_add_no_predictions_and_groups_count_once(rng: np.random.Generator) -> None:
+    responses, labels = data(rng)
+    once = Decoder().decode(responses[1], labels)
+    many = Decoder().decode(np.stack([responses[1]] * 4), labels)
+    assert (many.predictions, many.p_value) == (60, pytest.approx(once.p_value))
+    groups = np.arange(60) % 20
+    twofold = (groups % 2).astype(int)
+    assert Decoder().decode(responses[1], twofold, groups).predictions == pytest.approx(20)
+    # Five groups of 10 conditions and ten of 1: (60)^2 / (5 * 100 + 10).
+    uneven = np.concatenate([np.arange(50) // 10, np.arange(5, 15)])
+    assert Decoder().plan(rng.permutation(twofold), 60, uneven).predictions == pytest.approx(3600 / 510)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("samples", "classes", "units"),
+    [
+        *((21, 3, 6), (30, 3, 6), (30, 3, 60), (60, 3, 20), (60, 2, 6), (120, 4, 30), (240, 8, 20)),
+        *((30, 0, 6), (60, 0, 20)),  # continuous
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_labels_that_are_not_there_are_rarely_significant(
+    samples: int, classes: int, units: int, size: int
+) -> None:
+    """With groups of ``size`` conditions that are alike, as many groups as there are conditions without."""
+    found, sets = 0, 200
+    group = np.repeat(np.arange(samples), size)
+    for seed in range(sets):
+        rng = np.random.default_rng([seed, samples, classes, units])
+        responses = rng.standard_normal((samples, units))[group]
+        labels = np.arange(samples) % classes if classes else rng.standard_normal(samples)
+        if size > 1:
+            responses += 0.3 * rng.standard_normal(responses.shape)
+        decoded = Decoder().decode(responses, labels[group], None if size == 1 else group)
+        found += decoded.p_value <= LEVEL
+    assert found <= binom.ppf(0.999, sets, 0.05)
 
 
 def test_standardizing_frees_it_from_the_unit_of_measurement(rng: np.random.Generator) -> None:

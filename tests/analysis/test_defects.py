@@ -7,6 +7,7 @@ import torch
 from simopt import measures
 from simopt.analysis import defects
 from simopt.analysis.decoding import Decoder
+from simopt.analysis.residual import residual
 from simopt.components import principal_components
 from simopt.measures import Moments, Reference
 from simopt.optimization.captured import captured_variance
@@ -24,19 +25,26 @@ def recording(rng: np.random.Generator) -> np.ndarray:
 
 
 def defects_of(X: np.ndarray, Y: np.ndarray, percentile: float = 100.0) -> list[defects.Defect]:
-    reference = Reference.of(X)
-    captured = captured_variance(Moments(reference, torch.from_numpy(Y))).numpy()
-    ratio = principal_components(X).values ** 2
-    y_ratio = principal_components(Y).values ** 2
     accuracy = [Decoder().decode(data, LABELS).accuracy for data in (Y, X)]
+    return found(X, Y, {"cka": percentile}, {"class": (accuracy[0], accuracy[1], 1 / CLASSES)})
+
+
+def found(
+    X: np.ndarray,
+    Y: np.ndarray,
+    percentiles: dict[str, float],
+    decoding: dict[str, tuple[float, float, float]] | None = None,
+) -> list[defects.Defect]:
+    reference = Reference.of(X)
     return defects.find(
-        ratio,
-        captured,
+        reference.variance_ratio.numpy(),
+        captured_variance(Moments(reference, torch.from_numpy(Y))).numpy(),
         samples=len(Y),
         units=Y.shape[1],
-        percentiles={"cka": percentile},
-        dimensions=float(1 / np.sum(y_ratio**2)),
-        decoding={"class": (accuracy[0], accuracy[1], 1 / CLASSES)},
+        percentiles=percentiles,
+        dimensions=float(1 / np.sum(principal_components(Y).values ** 4)),
+        decoding=decoding or {},
+        residual=residual(reference.scores.numpy(), Y),
     )
 
 
@@ -117,6 +125,7 @@ def test_captured_variance_says_nothing_with_as_many_units_as_samples(rng: np.ra
         percentiles={"cka": 99.0},
         dimensions=10.0,
         decoding={"class": (0.9, 0.9, 0.25)},
+        residual=None,
     )
     assert none == []
 
@@ -128,3 +137,78 @@ def test_captured_is_past_the_midpoint_of_noise_and_one() -> None:
     measured = captured_variance(Moments(Reference.of(X), Y)).mean()
     assert float(measured) == pytest.approx(defects.noise_level(101, 40), abs=0.01)
     assert measures.get("linreg")(X, Y).mean() == pytest.approx(defects.noise_level(101, 40), abs=0.01)
+
+
+def altered(X: np.ndarray, what: str, rng: np.random.Generator) -> np.ndarray:
+    if what == "isotropic noise":
+        return X + 0.5 * X.std() * rng.standard_normal(X.shape)
+    if what == "noise of each unit":
+        return X + 0.5 * X.std(axis=0) * rng.standard_normal(X.shape)
+    if what == "half of the units":
+        return X[:, rng.permutation(X.shape[1])[: X.shape[1] // 2]]
+    return without(X, list(range(8, X.shape[1])))
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "words"),
+    [
+        ("isotropic noise", "noise", "of about the same variance in all"),
+        ("noise of each unit", "noise", "of unequal variance"),
+        ("half of the units", "dimensions", "Y has no noise"),
+        ("first PCs", "truncated", "only the first 8 of 24 PCs"),
+    ],
+)
+@pytest.mark.parametrize("rotated", [True, False])
+def test_noise_missing_units_and_missing_pcs_are_told_apart(
+    what: str, kind: str, words: str, rotated: bool
+) -> None:
+    right = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((150, 24)) * np.arange(1, 25) ** -0.7
+        turn = np.linalg.qr(rng.standard_normal((24, 24)))[0] if rotated else np.eye(24)
+        X = X @ turn * np.exp(0.3 * rng.standard_normal(24))
+        (*others, last) = found(X, altered(X, what, rng), {"cka": 99.5}) or [defects.Defect("", "")]
+        # Without a rotation the PCs of missing units are missing as a whole.
+        known = {other.kind for other in others} <= ({"components"} if what == "half of the units" else set())
+        right += known and last.kind == kind and words in last.text
+    assert right >= 90
+
+
+def test_a_nonlinear_y_is_not_noise_and_little_data_say_nothing_of_noise(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((300, 10)) * np.arange(1, 11) ** -0.7
+    features = np.maximum(X @ rng.standard_normal((10, 40)), 0)
+    assert not residual(Reference.of(X).scores.numpy(), features).uncorrelated
+    assert "noise" not in [defect.kind for defect in found(X, features, {"cka": 99.5})]
+    X = recording(rng)[:55]  # 24 degrees of freedom are left
+    assert residual(Reference.of(X).scores.numpy(), X) is None
+    noisy = X + 0.5 * X.std() * rng.standard_normal(X.shape)
+    assert "noise" not in [defect.kind for defect in found(X, noisy, {"cka": 99.5})]
+
+
+def test_the_share_of_noise_is_free_of_bias() -> None:
+    """Half of the variance of Y is noise; a regression on 30 PCs takes up 30 of its 99 dimensions."""
+    shares = []
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((100, 30))
+        shares.append(residual(Reference.of(X).scores.numpy(), X + rng.standard_normal(X.shape)).share)
+    assert np.mean(shares) == pytest.approx(0.5, abs=4 * np.std(shares) / np.sqrt(50))
+
+
+@pytest.mark.parametrize("percentiles", [{"a": np.nan}, {"a": np.nan, "b": np.nan}, {}], ids=str)
+def test_without_a_null_labels_alone_are_judged(percentiles: dict, rng: np.random.Generator) -> None:
+    """Unrelated random walks capture each other's first PCs, as related data do."""
+    X, Y = (rng.standard_normal((200, 10)).cumsum(axis=0) for _ in "XY")
+    assert found(X, Y, percentiles) == []
+    (label,) = found(X, Y, percentiles, {"class": (0.2, 0.9, 0.25)})
+    assert label.text == "class cannot be decoded: accuracy 0.20, below chance, recording 0.90, chance 0.25."
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_missing_percentile_hides_no_other(order: int, rng: np.random.Generator) -> None:
+    X = recording(rng)
+    for known, kinds in ((40.0, ["noise"]), (99.0, [])):
+        percentiles = dict([("a", np.nan), ("b", known)][::order])
+        Y = X if known > 95 else rng.standard_normal(X.shape)
+        assert [defect.kind for defect in found(X, Y, percentiles)] == kinds

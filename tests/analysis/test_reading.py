@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simopt.analysis.good_score import GoodScore, good_score, good_scores
+from simopt.analysis.good_score import LEVEL, GoodScore, decoding_words, good_score, good_scores
 from simopt.analysis.reading import read_at
 from simopt.errors import InputError
 from simopt.store.reader import Run
@@ -75,6 +75,29 @@ def test_the_good_score_is_where_accuracy_passes_nine_tenths_of_the_way() -> Non
     assert good.worded() == "never in 1 of 2"
 
 
+def test_a_label_that_the_recording_does_not_decode_above_chance_has_no_good_score() -> None:
+    def found(accuracy: float, **facts: float) -> bool:
+        decoded = {"category": {"accuracy": accuracy, "chance": 0.25, **facts}}
+        return bool(good_scores(run(reference_decoding=decoded)))
+
+    assert found(0.85, p_value=1e-9)
+    assert found(0.85, p_value=LEVEL)
+    assert not found(0.3, p_value=0.3)
+    assert not found(0.2, p_value=1e-9)
+    assert found(0.3)  # a file of an earlier version: the accuracy alone decides
+
+
+def test_how_the_recording_decodes_is_said_with_the_numbers_of_the_test() -> None:
+    facts = {"accuracy": 9 / 21, "chance": 1 / 3, "classes": 3, "predictions": 21.0, "p_value": 0.2399}
+    assert decoding_words(facts) == "accuracy 0.43 in 21 independent predictions, chance 0.33, p = 0.24"
+    below = {**facts, "accuracy": 0.2}
+    assert decoding_words(below).startswith(
+        "accuracy 0.20 in 21 independent predictions, below chance 0.33, p = "
+    )
+    continuous = {"accuracy": -0.1, "chance": 0.0, "classes": 0}
+    assert decoding_words(continuous) == "R2 -0.10, below chance 0.00"
+
+
 def test_medians_and_intervals_over_seeds() -> None:
     of = lambda *scores: GoodScore("v", 0.5, np.array(scores))  # noqa: E731
     assert of(0.3, 0.1, 0.2).score == pytest.approx(0.2)
@@ -83,6 +106,8 @@ def test_medians_and_intervals_over_seeds() -> None:
     assert of(0.4).worded() == "0.400"
     assert of(np.nan).worded() == "never"
     assert np.isnan(of(np.nan, np.nan, 0.1).score)
+    assert of(0.3, 0.1, 0.2).as_json()["interval"] == [0.1, 0.3]
+    assert of(np.nan, 0.1, 0.2).as_json()["interval"] == [0.1, None]
 
 
 def test_what_the_recording_does_not_hold_has_no_good_score() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ import pytest
 
 import simopt as package
 from simopt.analysis.decoding import PUBLISHED, Decoder
-from simopt.errors import InputError, InterruptedRunError, RunFailedError
+from simopt.errors import InputError, InterruptedRunError, LabelWarning, RunFailedError
 from simopt.optimization.state import State
 from simopt.store import layout, reader
 from simopt.workflows.run import RunResult
@@ -58,9 +59,25 @@ def test_the_run_file_holds_what_was_decoded(start, choice: str, decoder: Decode
         np.testing.assert_array_equal(reference.pop("over_time"), own.over_time)
         assert reference == {
             "accuracy": own.accuracy, "chance": own.chance, "classes": own.classes, "folds": 5,
+            "predictions": own.predictions, "p_value": own.p_value,
         }  # fmt: skip
         expected = [decoder.decode(Y, labels).accuracy for Y in final]
         np.testing.assert_array_equal(run.decoding[variable][-1], expected)
+
+
+def test_a_trial_number_is_not_decoded_unless_it_is_named(start, tmp_path: Path) -> None:
+    labels = {"kind": np.arange(40) % 2, "trial": np.arange(40) // 4}
+    given = (*recording(tmp_path, **labels), "max_steps=1", "decoder.folds=4")
+    with pytest.warns(LabelWarning, match="label trial is not decoded: it numbers repeats") as said:
+        assert reader.read(start(*given).path).decoding.keys() == {"kind"}
+    assert len([each for each in said if each.category is LabelWarning]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LabelWarning)
+        named = start(*given, "decoder.variables=[trial]")
+    assert reader.read(named.path).decoding.keys() == {"trial"}
+    only = recording(tmp_path, trial=labels["trial"])
+    with pytest.raises(InputError, match=r"no label is left to decode; .*\ntrial: it numbers repeats"):
+        start(*only)
 
 
 def test_states_are_decoded_where_a_logged_score_moved_far_enough(start) -> None:

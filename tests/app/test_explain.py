@@ -2,17 +2,19 @@
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+import simopt as package
 from simopt import components
 from simopt.app.config import requests
 from simopt.errors import InputError
 from simopt.store import shelf
-from simopt.workflows import explain, session
+from simopt.workflows import compare, explain, session
 from simopt.workflows.data import Data
 from simopt.workflows.run_request import stored_runs
 
@@ -170,6 +172,64 @@ def test_names_of_rows_are_not_decoded(here: Path, X: np.ndarray) -> None:
         assert found.own.decoding.keys() == decoded
 
 
+def test_labels_that_the_recording_does_not_hold_judge_nothing(
+    here: Path, X: np.ndarray, simopt, rng: np.random.Generator
+) -> None:
+    """A label at random, a trial number, and a task label: the last one alone judges."""
+    chance, trial = rng.permutation(LABELS), np.arange(SAMPLES) // CLASSES
+    np.savez("x.npz", responses=X)
+    np.savez("labels.npz", chance=chance, trial=trial, **{"class": LABELS})
+    np.save("model.npy", rng.permutation(X))
+    given = ("measure=cka", "max_steps=400", "seeds=[0]", "dataset.labels=labels.npz")
+    found = explain.carry_out(asked(*given, x="x.npz", draws=20))
+    assert set(found.unused_labels) == {"chance", "trial"}
+    assert found.reference.keys() == {"chance", "class"}
+    assert found.reference["chance"]["p_value"] > 0.02 > found.reference["class"]["p_value"]
+    assert found.explained[0].good.keys() == {"class"}
+    assert "chance" not in " ".join(defect.text for defect in found.defects if defect.kind == "label")
+    text = " ".join([*found.sentences(), *found.advice])
+    assert text.count("Label chance judges nothing") == text.count("Label trial judges nothing") == 1
+    assert "in 240 independent predictions" in text
+    # Asked for by name it is decoded.
+    named = asked(*given, "decoder.variables=[trial]", "decoder.folds=2", x="x.npz", draws=5)
+    assert explain.carry_out(named).own.decoding.keys() == {"trial"}
+
+
+def test_without_a_label_above_chance_nothing_is_recommended(
+    here: Path, X: np.ndarray, rng: np.random.Generator
+) -> None:
+    np.save("model.npy", X)
+    np.savez("x.npz", responses=X, noise=rng.permutation(LABELS))
+    for more in (["dataset.labels=[noise]"], []):
+        found = explain.carry_out(
+            asked("measure=cka,nbs", "max_steps=50", "seeds=[0]", *more, x="x.npz", draws=20)
+        )
+        assert {each.verdict.kind for each in found.explained} == {"unjudged"}
+        assert found.advice[0].startswith("No measure is recommended")
+        assert "Use " not in " ".join(found.advice)
+
+
+def test_without_a_null_nothing_is_said_of_unrelated_data(
+    here: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scores come without nulls, as where rows depend on each other and no null holds."""
+    real = compare.carry_out
+
+    def without_nulls(*given, **options) -> compare.CompareResult:
+        found = real(*given, **options)
+        return replace(found, standings=[replace(each, null={}) for each in found.standings])
+
+    monkeypatch.setattr(compare, "carry_out", without_nulls)
+    found = explained(X[:, :6])
+    assert [each.verdict.kind for each in found.explained] == ["unjudged"]
+    assert "no null holds for these rows" in found.explained[0].verdict.reason
+    assert {each.kind for each in found.defects} <= {"label"}
+    text = " ".join([*found.sentences(), *found.advice, *(each.text for each in found.defects)])
+    assert "nan" not in text
+    assert "Use " not in text
+    json.dumps(found.as_json(), allow_nan=False)
+
+
 def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random.Generator) -> None:
     np.save("model.npy", defective(X, "components", rng))
     done = simopt("explain", "recording.h5", "model.npy", *QUICK, "--draws", "20", "--json")
@@ -234,6 +294,18 @@ def test_a_score_stands_between_null_and_ceiling(here: Path, X: np.ndarray, simo
         assert facts["null"]["unrelated"]["end"] < facts["ceiling"] < 1
     plain = json.loads(simopt("score", "recording.h5", "model.npy", "--draws", "0", "--json").stdout)
     assert set(plain["measures"]["cka"]) == {"score"}
+
+
+@pytest.mark.parametrize("draws", ["0", "5"])
+def test_a_score_above_its_ceiling_is_commented_on(here: Path, X: np.ndarray, simopt, draws: str) -> None:
+    """X shares all of its noise with itself."""
+    np.save("model.npy", X)
+    given = ("measure=cka,procrustes_euclidean", "--draws", draws, "--snr", "1")
+    text = " ".join(simopt("score", "recording.h5", "model.npy", *given).stdout.split())
+    assert text.count("cka 1.000 is above its ceiling of 0.") == 1
+    assert text.count("procrustes_euclidean 0.000 is below its ceiling of") == 1
+    result = package.compare(X, X, ("cka",), draws=int(draws), snr=1.0)
+    assert "the same trials are on both sides" in result.caveats()[0]
 
 
 def test_measures_are_split_from_other_overrides() -> None:

@@ -33,6 +33,7 @@ from simopt.app.terminal.options import AsJson, Debug, Wide
 from simopt.errors import (
     DegenerateWarning,
     InputError,
+    LabelWarning,
     LargeResultWarning,
     SimoptError,
     SurrogateWarning,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.report.document import Table
 
-SHOWN = (DegenerateWarning, LargeResultWarning)
+SHOWN = (DegenerateWarning, LabelWarning, LargeResultWarning)
 """The warnings that are shown in one line each, as is the warning of a changed name."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simopt.analysis.standing import rows_notes
 from simopt.report.document import Number, Table
 from simopt.report.tables import GOOD_NOTE
 
@@ -107,10 +106,7 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 
 def scores_table(result: CompareResult) -> Table:
     """Return a table of the scores with their nulls and ceilings, and of the reasons for missing scores."""
-    note = "null: mean and 95th percentile of the scores of unrelated data"
-    for standing in result.standings:
-        note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
-    note += "".join(f"\n{line}" for line in rows_notes(result.standings))
+    note = "\n".join(["null: mean and 95th percentile of the scores of unrelated data", *result.remarks()])
     reason = ["not computed because"] if result.skipped else []
     heads = ["measure", "score", "null mean", "null 95 %", "percentile"]
     styles = {"score": ".6f", "null_mean": ".4f", "null_95": ".4f", "percentile": ".1f"}
@@ -132,7 +128,7 @@ def scores_table(result: CompareResult) -> Table:
 
 def advice_table(result: ExplainResult) -> Table:
     """Return a table of the verdict on each measure for a recording, and of its good scores."""
-    variables = list(result.reference)
+    variables = [name for name in result.reference if name not in result.unused_labels]
     rows: list[list[str]] = [
         [
             explained.verdict.measure,

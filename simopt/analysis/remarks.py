@@ -1,0 +1,73 @@
+"""Words on where a score stands among unrelated data and beside its ceiling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE
+from simopt.analysis.standing import Standing
+
+_WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their common course"}
+
+
+def no_null(standing: Standing) -> str:
+    """Return that no null holds, with the reason if it is known, as a clause."""
+    reason = standing.percentile_reason
+    return f"no null holds for these rows{f': {reason}' if reason else ''}".rstrip(".")
+
+
+def percentile_words(standing: Standing) -> str:
+    """Return the percentile of a score in words, for instance ``percentile 73.3``.
+
+    The largest and the smallest value that the percentile can have only say how many draws there were. They
+    read ``above all 100 draws`` and ``below all 100 draws``; for a distance ``closer than all 100 draws`` and
+    ``farther than all 100 draws``. Without a percentile the words are those of :func:`no_null`.
+    """
+    if math.isnan(standing.percentile):
+        return no_null(standing)
+    draws = len(standing.null[UNRELATED].scores)
+    # Null.percentile of a score that no draw ties with and that is closer than all draws, or than none.
+    largest, smallest = (100 * rank / (draws + 1) for rank in (draws + 0.5, 0.5))
+    words = ("above", "below") if standing.larger_is_closer else ("closer than", "farther than")
+    for extreme, word in zip((largest, smallest), words, strict=True):
+        if math.isclose(standing.percentile, extreme):
+            return f"{word} all {draws} draws" if draws > 1 else f"{word} the only draw"
+    return f"percentile {standing.percentile:.1f}"
+
+
+def above_ceiling(standing: Standing) -> str:
+    """Return a sentence on a score that is closer to X than its noise ceiling; empty if it is not."""
+    ceiling = standing.ceiling
+    sign = 1 if standing.larger_is_closer else -1
+    if ceiling is None or not sign * standing.score > sign * ceiling.value:
+        return ""
+    low, high = ceiling.interval
+    side = "above" if sign > 0 else "below"
+    text = f"{standing.measure} {standing.score:.3f} is {side} its ceiling of {ceiling.value:.3f}"
+    if low <= standing.score <= high:
+        within = f"within the 95 % interval of the ceiling, {low:.3f} to {high:.3f}"
+        return f"{text}, but {within}: the ceiling is not known well enough to tell them apart."
+    interval = "" if math.isnan(low + high) else f" and outside its 95 % interval, {low:.3f} to {high:.3f}"
+    return (
+        f"{text}{interval}: either Y shares noise with the recording, as when the same trials are on both "
+        "sides or Y was fitted to them, or the ceiling's assumptions do not hold here."
+    )
+
+
+def of_nulls(standings: Sequence[Standing]) -> list[str]:
+    """Return lines that say what the nulls of scores exchange and why, or why a score has no percentile."""
+    lines: dict[str, list[str]] = {}
+    for standing in standings:
+        for kind, null in standing.null.items():
+            of = "" if kind == UNRELATED else f" of {_WORDS[kind]}"
+            reason = null.reason(standing.score if kind == UNRELATED else null.observed)
+            line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
+            if null.rows:  # a file of a former version does not say what its null exchanged
+                lines.setdefault(line, []).append(standing.measure)
+        for note in standing.notes:
+            lines.setdefault(note, [])
+    return [
+        line if len(names) in (0, len(standings)) else f"{', '.join(names)}: {line}"
+        for line, names in lines.items()
+    ]
