@@ -27,12 +27,27 @@ _LEAST, _ALL = 20, 200
 are used once, instead of drawing some of them several times."""
 _OF_ONE_SIZE = 5
 """Groups are exchanged among those of their own size if each size has this many."""
-_COMPARISONS, _OF_INNOVATIONS = 4.0, 20.0
-"""The least number of independent comparisons (:func:`simopt.analysis.dependence.effective`): with fewer the
-signs leave hardly any freedom, and alarms are too many in simulations."""
-_UNSTATIONARY = 0.006
-"""Nothing is exchanged if the product of the p-values of both sides being stationary is less. For stationary
-sides it is in 0.006 (1 - log 0.006) = 4 % of cases, and in 5 % the least that one p-value can be."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When the signs of frequencies may be exchanged.
+
+    Attributes
+    ----------
+    comparisons : float
+        The least number of independent comparisons (:func:`simopt.analysis.dependence.effective`).
+    stationary : float
+        The least product of the p-values of both sides being stationary. For stationary sides the product is
+        less than c in a share c (1 - log c) of cases: 4 % for 0.006, 10 % for 0.02.
+    """
+
+    comparisons: float
+    stationary: float
+
+
+# Innovations answer a weaker question with more power, so more of them may be refused.
+_OF_SCORES, _OF_INNOVATIONS = _Limits(4, 0.006), _Limits(20, 0.02)
 _STREAM = 20261130
 """Part of the seed, so that the random numbers differ from those of users' own code."""
 
@@ -206,7 +221,7 @@ def choose(
         if kind == "independent":
             return replace(exchange, why=f"the samples of {free[0]} do not depend on those before them")
         return exchange
-    return _signs("time" if kind == "independent" else kind, compared, sides, seed, _COMPARISONS)
+    return _signs("time" if kind == "independent" else kind, compared, sides, seed, _OF_SCORES)
 
 
 def of_innovations(X: FloatArray, Y: FloatArray, *, seed: int = 0) -> Exchange:
@@ -220,11 +235,11 @@ def _none(kind: Kind, why: str) -> Exchange:
 
 
 def _signs(
-    kind: Kind, items: _Items, sides: tuple[FloatArray, FloatArray], seed: int, least: float
+    kind: Kind, items: _Items, sides: tuple[FloatArray, FloatArray], seed: int, limits: _Limits
 ) -> Exchange:
     """Return the exchange of the signs of frequencies, if a side is stationary along its items."""
     rng = np.random.default_rng([seed, _STREAM])
-    if math.prod(dependence.stationary(side, items.blocks, rng) for side in sides) < _UNSTATIONARY:
+    if math.prod(dependence.stationary(side, items.blocks, rng) for side in sides) < limits.stationary:
         return _none(
             kind,
             f"neighboring {items.words} depend on each other in X and in Y, with jumps or drifts that leave "
@@ -236,11 +251,11 @@ def _signs(
     if all(dependence.go_together(side, basis.constant) for side in (x, y)):
         return _none(kind, f"the variance of {items.words} changes slowly in X and in Y")
     comparisons = dependence.effective(x, y, basis.constant)
-    if comparisons < least:
+    if comparisons < limits.comparisons:
         return _none(
             kind,
             f"slow changes of {items.words} in X and in Y leave about {comparisons:.2g} independent "
-            f"comparisons; {least:g} are needed",
+            f"comparisons; {limits.comparisons:g} are needed",
         )
 
     def draws(Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
@@ -256,15 +271,13 @@ def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Ite
     groups, blocks = rows.groups, rows.blocks
     kind: Kind = "independent"
     words = "samples"
-    if groups is not None:
+    if conditions is not None:
+        with_times = np.tile(np.arange(conditions), samples // conditions)
+        if groups is None or np.array_equal(groups, with_times):
+            groups, kind, words = with_times, "conditions", "conditions"
+    if kind == "independent" and groups is not None:
         kind, words = "groups", "groups"
-    elif conditions is not None:
-        groups, kind, words = (
-            np.tile(np.arange(conditions), samples // conditions),
-            "conditions",
-            "conditions",
-        )
-    elif blocks is not None:
+    elif kind == "independent" and blocks is not None:
         kind, words = "blocks", "samples within blocks"
     groups = np.arange(samples) if groups is None else groups
     blocks = np.zeros(samples, np.int64) if blocks is None else blocks

@@ -21,7 +21,7 @@ from simopt.measures import Measure, Reference
 from simopt.rows import Order
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
-from simopt.typing import Node, OnStep
+from simopt.typing import LabelArray, Node, OnStep
 from simopt.workflows import result
 from simopt.workflows.data import Data, DataLike, rows_of, structured
 from simopt.workflows.request import (
@@ -305,8 +305,20 @@ def _compute(
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
-        standings[name] = Standing(name, score, *of_measure, notes, measure.facts.larger_is_closer)
+        about = (*notes, *_folds_note(measure, X, rows.groups))
+        standings[name] = Standing(name, score, *of_measure, about, measure.facts.larger_is_closer)
     return standings, skipped
+
+
+def _folds_note(measure: Measure, X: Dataset, groups: LabelArray | None) -> list[str]:
+    """Return a line on a cross-validated measure whose folds split conditions of X."""
+    splits = measure.cross_validated and groups is None and X.responses.ndim == 3
+    if not splits or measure.groups_of(len(X.samples())) is not None:
+        return []
+    return [
+        f"{measure.name}: its folds are stretches of samples, so that a condition is in train and test; "
+        "dataset.groups=condition makes folds of whole conditions"
+    ]
 
 
 def finite(value: float) -> float | None:

@@ -67,6 +67,9 @@ def test_conditions_move_with_all_their_times() -> None:
     for order in moved(exchange):
         by_time = order.reshape(4, 15)
         np.testing.assert_array_equal(by_time - 15 * np.arange(4)[:, None], np.tile(by_time[0], (4, 1)))
+    assert choose(X, rows(), Rows.of(60, np.tile(np.arange(15), 4)), conditions=15).kind == "conditions"
+    sides = np.tile(np.arange(15) % 3, 4)
+    assert choose(X, rows(), Rows.of(60, sides), conditions=15).null is None  # 3 sides, 6 orders
 
 
 def test_groups_of_unequal_size_move_among_their_own_size_if_there_are_five_of_each() -> None:
