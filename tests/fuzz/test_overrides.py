@@ -58,6 +58,7 @@ def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -
     @example(["optimizer._target_=torch.load"])
     @example(["~track", "+track=[[3]]"])
     @example(["measure._partial_=.", "optimizer._partial_=false", "init._partial_=true"])
+    @example(["++log.no_such=NULL"])
     def each(overrides: list[str]) -> None:
         with place.watched():
             watch.refused(lambda: COMMANDS[command](overrides))
