@@ -59,6 +59,9 @@ def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -
     @example(["~track", "+track=[[3]]"])
     @example(["measure._partial_=.", "optimizer._partial_=false", "init._partial_=true"])
     @example(["++log.no_such=NULL"])
+    @example(["~hydra/launcher"])
+    @example(["hydra.launcher=null"])
+    @example(["hydra.sweeper=5"])
     def each(overrides: list[str]) -> None:
         with place.watched():
             watch.refused(lambda: COMMANDS[command](overrides))
