@@ -147,9 +147,15 @@ def unfinished_run(folder: str) -> tuple[Path, Callable[[], object]]:
     return request.path, lambda: run.find_or_make(request)
 
 
-def unfinished_search(folder: str) -> tuple[Path, Callable[[], object]]:
+def unfinished_square(folder: str) -> tuple[Path, Callable[[], object]]:
+    return unfinished_search(folder, mode="square", per_side=2)
+
+
+def unfinished_search(folder: str, **options: Any) -> tuple[Path, Callable[[], object]]:
     """Interrupt a search; return its file, and what goes on with it."""
-    request = JointRequest(dataset=X, measures=PAIR, log={"dir": folder}, device="cpu", **SEARCH)
+    request = JointRequest(
+        dataset=X, measures=PAIR, log={"dir": folder}, device="cpu", **{**SEARCH, **options}
+    )
     steps = itertools.count()
     with pytest.raises(InterruptedRunError):
         joint.carry_out(request, should_stop=lambda: next(steps) >= 4)
@@ -158,7 +164,7 @@ def unfinished_search(folder: str) -> tuple[Path, Callable[[], object]]:
 
 
 @both
-@pytest.mark.parametrize("unfinished", [unfinished_run, unfinished_search])
+@pytest.mark.parametrize("unfinished", [unfinished_run, unfinished_search, unfinished_square])
 def test_crafted_states(place: Yard, unfinished: Callable[[str], Any], many: bool) -> None:
     path, go_on = unfinished(f"{unfinished.__name__}_{many}")
     whole = content(path)
