@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 @both
 @pytest.mark.parametrize("command", COMMANDS)
 def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -> None:
-    @size(many, quick=4, long=1000)
+    @size(many, quick=4, long=500)
     @given(grammar.overrides(command))
     @example(["dataset._target_=..", "dataset._target_=.."])
     @example(["decoder.no_such=[[[1]]]", "~measure", "measure=[[[1]]]", "~measure"])

@@ -83,7 +83,7 @@ def test_hdf5_never_sees_a_file_that_is_damaged(
     simopt.load_result(made(name))  # what reads it is imported
     monkeypatch.setattr(image.h5py, "File", None)
 
-    @size(many, quick=40, long=5000)
+    @size(many, quick=40, long=1000)
     @given(files.CHANGES)
     def each(changes: list[files.Change]) -> None:
         damaged = files.changed(whole, changes)
@@ -101,7 +101,7 @@ def test_crafted_results(place: Yard, name: str, many: bool) -> None:
     whole = content(made(name))
     path = Path(made(name).name)
 
-    @size(many, quick=25, long=2000)
+    @size(many, quick=25, long=1000)
     @given(st.integers(0, 200), VALUES, SHAPES, st.booleans())
     def each(which: int, value: Any, data: Any, gone: bool) -> None:
         attributes, arrays = dict(whole.attributes), dict(whole.arrays)
@@ -171,7 +171,7 @@ def test_crafted_states(place: Yard, unfinished: Callable[[str], Any], many: boo
     parts = [name for name in whole.arrays if name.startswith(layout.RESUME)]
     text = whole.groups[layout.RESUME]["state"].encode()
 
-    @size(many, quick=15, long=1500)
+    @size(many, quick=15, long=300)
     @given(
         files.CHANGES, st.integers(0, 50), SHAPES, st.sampled_from(["text", "value", "shape", "gone"]), VALUES
     )
