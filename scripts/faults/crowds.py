@@ -148,7 +148,8 @@ def download(port: int, what: str) -> Fault:
             ended = command.end()
             verdict.misreport(ended.wrong(*((0, 1, 2) if what == "wiped" else (1,))))
         verdict.seen.append(f"exit code {ended.code}")
-        kept = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
+        # Half a file may be left in the hidden folder of downloads, which the next command empties.
+        kept = [file for file in folder.glob("majaj/[!.]*") if file.is_file()]
         for path in kept:
             if path.name != fetch.CHECKSUMS and path.read_bytes() != BODY:
                 verdict.misreported.append(f"half of {path.name}")

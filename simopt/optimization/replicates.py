@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from torch import Tensor
 from simopt.errors import InputError
 from simopt.measures.base import BoundMeasure
 from simopt.measures.moments import Moments
-from simopt.optimization.optimizers import make, probe
+from simopt.optimization import optimizers
 from simopt.optimization.span import parts
 from simopt.typing import OptimizerFactory
 
@@ -87,9 +86,10 @@ class Replicates:
         self._bars = self.Y.new_tensor([_least_reached(self._sign * t, scores.dtype) for t in targets])
         # Views of Y: the optimizer's in-place updates of them are updates of Y.
         self._parameters = list(self.Y.unbind())
-        self.by_closure = _needs_closure(probe(optimizer))
+        self.by_closure = optimizers.needs_closure(optimizers.probe(optimizer))
         groups = [[y] for y in self._parameters] if self.by_closure else [self._parameters]
-        self._optimizers = [make(optimizer, group) for group in groups]
+        self._factory = optimizer
+        self._optimizers = [optimizers.make(optimizer, group) for group in groups]
 
     def below(self, score: Tensor) -> Tensor:
         """Return which replicates have not reached their targets, a bool tensor (R,).
@@ -179,7 +179,8 @@ class Replicates:
         Raises
         ------
         ValueError, KeyError, RuntimeError
-            The state belongs to another run: Y has another shape, or the optimizer has other options.
+            The state belongs to another run: Y has another shape, or the optimizer has other options or
+            another state.
         """
         if state["Y"].shape != self.Y.shape:
             raise ValueError(
@@ -188,32 +189,7 @@ class Replicates:
         self.step = int(state["step"])
         self.Y.copy_(state["Y"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
-            options = _options(optimizer)
-            # torch replaces all options by the saved ones, also by those of another class or torch version.
-            optimizer.load_state_dict(saved)
-            if _options(optimizer) != options:
-                raise ValueError("the saved optimizer has options of other names or types")
-            _check_shapes(optimizer)
-
-
-def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, type]]:
-    """Return the names and types of the options of each parameter group."""
-    return [{key: type(value) for key, value in group.items()} for group in optimizer.param_groups]
-
-
-def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a saved state of other shapes: torch's fused steps would write out of bounds, unchecked."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"] if group.get("fused") else []:
-            for name, value in optimizer.state[parameter].items():
-                if name != "step" and value is not None and value.shape != parameter.shape:
-                    raise ValueError(f"{name} of the optimizer has another shape than Y")
-
-
-def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether ``step`` has a required parameter ``closure``, as that of L-BFGS has."""
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
+            optimizers.restore(optimizer, saved, self._factory)
 
 
 def _least_reached(target: float, dtype: torch.dtype) -> float:

@@ -42,7 +42,7 @@ from simopt.measures import Measure, Reference
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.span import Span, rows_suffice
 from simopt.ranges import starts
-from simopt.ranges.stepwise import Stepwise
+from simopt.ranges.stepwise import Stepwise, same_shape
 from simopt.ranges.tangent import BEST, Problem, Search
 from simopt.typing import FloatArray
 
@@ -251,7 +251,9 @@ class Boundary(Stepwise):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved :meth:`state`; data, measures, levels and options must be the same."""
         super().restore(state)
-        self._points = [state["points"].to(self.best_merit)]
+        points = state["points"].to(self.best_merit)
+        same_shape(points, (len(points), 2), "points")
+        self._points = [points]
         # The problems of a round follow from the extremes of the rounds before, which are restored by now:
         # _begin builds the same problems, and the search continues from the saved state.
         if not self.done:

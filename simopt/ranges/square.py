@@ -15,6 +15,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,10 +24,11 @@ from torch import Tensor
 
 from simopt import checks
 from simopt.measures import Measure, Moments, Reference
+from simopt.optimization import optimizers
 from simopt.optimization.init import GaussianInit
 from simopt.optimization.span import Span, parts, rows_suffice
 from simopt.ranges.boundary import check_measures, finite_pairs
-from simopt.ranges.stepwise import Stepwise
+from simopt.ranges.stepwise import Stepwise, same_shape
 from simopt.typing import FloatArray
 
 Loss = Literal["published", "squared"]
@@ -193,7 +195,8 @@ class Square(Stepwise):
         # Fewer rows hold the same sum of squares in fewer entries, each larger by this factor. Adam moves
         # every entry by about its rate, whatever the size of the entry.
         scale = math.sqrt(reference.samples / self.Y.shape[1])
-        self.optimizer = torch.optim.Adam(self._parameters, lr=scale * self.options.rate)
+        self._adam = partial(torch.optim.Adam, lr=scale * self.options.rate)
+        self.optimizer = self._adam(self._parameters)
         self.step = 0
         count = len(targets)
         # For stalling: ``least`` is the smallest distance so far, and ``bar`` its value at ``bar_step``, the
@@ -273,10 +276,13 @@ class Square(Stepwise):
 
     def state(self) -> dict[str, Any]:
         """Return the state of the search, of Adam, and the scores of all steps, for :meth:`restore`."""
-        return super().state() | {"path": torch.stack(self._path), "optimizer": self.optimizer.state_dict()}
+        path = torch.stack(self._path) if self._path else self.scores.new_empty(0, *self.scores.shape)
+        return super().state() | {"path": path, "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved :meth:`state`; data, measures, targets and options must be the same."""
         super().restore(state)
-        self._path = list(state["path"].to(self.scores))
-        self.optimizer.load_state_dict(state["optimizer"])
+        path = state["path"].to(self.scores)
+        same_shape(path, (self.step, *self.scores.shape), "path")
+        self._path = list(path)
+        optimizers.restore(self.optimizer, state["optimizer"], self._adam)

@@ -35,10 +35,17 @@ class Stepwise(ABC):
         return {name: getattr(self, name) for name in self._STATE}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a saved :meth:`state` of a search that was built with the same arguments."""
+        """Continue from a saved :meth:`state` of a search that was built with the same arguments.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            The state belongs to another search: a value is missing, or has another shape.
+        """
         for name in self._STATE:
             value = getattr(self, name)
             if isinstance(value, Tensor):
+                same_shape(state[name], value.shape, name)
                 # In place: dtype and device stay those of this search, and views of the tensor stay views.
                 value.copy_(state[name])
             else:
@@ -69,3 +76,9 @@ class Stepwise(ABC):
             self.advance()
             observe(self)
         return True
+
+
+def same_shape(saved: Tensor, shape: tuple[int, ...], name: str) -> None:
+    """Refuse a saved tensor of another shape, which ``copy_`` would broadcast if it can."""
+    if saved.shape != shape:
+        raise ValueError(f"the saved {name} has shape {tuple(saved.shape)}; expected {tuple(shape)}")

@@ -37,10 +37,10 @@ _SEALS: dict[bytes, Callable[[], Any]] = {
 BLAKE2b."""
 _BLOCK_BYTES = 2**20
 """A file is hashed in pieces of 1 MB, so that verifying it does not need memory of its size."""
-_SUPERBLOCK_VERSION = 8
-"""Offset of the byte with the version of the superblock. It is 0 in files of schema 1, which need no
-checksum, and not 0 in the format of HDF5 1.10, so a file that lost its checksum cannot pass for one of schema
-1."""
+_SCHEMA_1 = b"\x89HDF\r\n\x1a\n" + bytes((0, 0, 0, 0, 0, 8, 8, 0))
+"""The first bytes of a file of schema 1, which needs no checksum: the signature of HDF5, and a superblock of
+version 0 for addresses and lengths of 8 bytes. In the format of HDF5 1.10 the superblock has version 3 and
+another layout, so that a file that lost its checksum cannot pass for one of schema 1."""
 
 _SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
 """Attributes by which HDF5 stores dimension scales; they refer to datasets and are made for every image."""
@@ -190,8 +190,8 @@ def _verify(handle: IO[bytes], path: Path) -> None:
             if seal != mark + digest.hexdigest().encode() + b"\n":
                 raise StorageError(f"{path}: damaged: its content does not match its checksum.")
             return
-    handle.seek(_SUPERBLOCK_VERSION)
-    if handle.read(1) != b"\0":
+    handle.seek(0)
+    if handle.read(len(_SCHEMA_1)) != _SCHEMA_1:
         raise StorageError(f"{path}: damaged, or changed by another program: its checksum is missing.")
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simopt import catalogue, measures
+from simopt import catalogue, checks, measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
@@ -49,6 +49,9 @@ from simopt.workflows.sensitivity_request import SensitivityRequest
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = {"starts": 2, "rounds": 2, "steps": 30, "levels": (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
 """The search of joint ranges on a card: with three partners on majaj, about 100 s on one core."""
+# The other keys of `simopt joint` have a meaning of their own in `simopt run`, whose keys a card takes.
+SEARCH = ("starts", "rounds", "steps", "levels", "units")
+"""The options of the search of joint ranges that a card takes."""
 MANY_SECONDS = 60.0
 """A sensitivity estimated to take longer is restricted to a few PCs and seeds."""
 
@@ -88,6 +91,8 @@ class CardRequest:
     search: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for key in self.search:
+            checks.one_of(key, SEARCH, "option of the search")
         for name in self.partners:
             if not measures.get(name).differentiable:
                 raise InputError(f"{name} has no gradient and so no joint range; give other partners.")

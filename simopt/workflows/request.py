@@ -118,6 +118,8 @@ class Request(Stores[Content]):
             raise InputError(f"store is {self.log!r}; give a folder as text or pathlib.Path, or None.")
         if not isinstance(self.log, Log):
             options = self.log if isinstance(self.log, Mapping) else {"dir": self.log}
+            for key in options:
+                checks.one_of(key, [known.name for known in fields(self.log_type)], "key of log")
             self._set("log", self.log_type(**options))
         checks.flag(self.force, "force")
 

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "kills.py"
 
 
 @pytest.mark.parametrize(
-    ("kills", "fresh"), [pytest.param(3, 0, id="few"), pytest.param(60, 6, id="many", marks=pytest.mark.slow)]
+    ("kills", "fresh"), [pytest.param(3, 0, id="few"), pytest.param(30, 3, id="many", marks=pytest.mark.slow)]
 )
 def test_killed_runs_go_on_to_the_same_bits(kills: int, fresh: int) -> None:
     command = [sys.executable, str(SCRIPT), f"--kills={kills}", f"--fresh={fresh}", "--seed=1", "--json"]

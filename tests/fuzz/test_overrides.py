@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 @both
 @pytest.mark.parametrize("command", COMMANDS)
 def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -> None:
-    @size(many, quick=4, long=1000)
+    @size(many, quick=4, long=500)
     @given(grammar.overrides(command))
     @example(["dataset._target_=..", "dataset._target_=.."])
     @example(["decoder.no_such=[[[1]]]", "~measure", "measure=[[[1]]]", "~measure"])
@@ -58,6 +58,10 @@ def test_overrides_are_taken_or_refused(place: Yard, command: str, many: bool) -
     @example(["optimizer._target_=torch.load"])
     @example(["~track", "+track=[[3]]"])
     @example(["measure._partial_=.", "optimizer._partial_=false", "init._partial_=true"])
+    @example(["++log.no_such=NULL"])
+    @example(["~hydra/launcher"])
+    @example(["hydra.launcher=null"])
+    @example(["hydra.sweeper=5"])
     def each(overrides: list[str]) -> None:
         with place.watched():
             watch.refused(lambda: COMMANDS[command](overrides))

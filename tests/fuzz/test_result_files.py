@@ -83,7 +83,7 @@ def test_hdf5_never_sees_a_file_that_is_damaged(
     simopt.load_result(made(name))  # what reads it is imported
     monkeypatch.setattr(image.h5py, "File", None)
 
-    @size(many, quick=40, long=5000)
+    @size(many, quick=40, long=1000)
     @given(files.CHANGES)
     def each(changes: list[files.Change]) -> None:
         damaged = files.changed(whole, changes)
@@ -101,7 +101,7 @@ def test_crafted_results(place: Yard, name: str, many: bool) -> None:
     whole = content(made(name))
     path = Path(made(name).name)
 
-    @size(many, quick=25, long=2000)
+    @size(many, quick=25, long=1000)
     @given(st.integers(0, 200), VALUES, SHAPES, st.booleans())
     def each(which: int, value: Any, data: Any, gone: bool) -> None:
         attributes, arrays = dict(whole.attributes), dict(whole.arrays)
@@ -147,9 +147,15 @@ def unfinished_run(folder: str) -> tuple[Path, Callable[[], object]]:
     return request.path, lambda: run.find_or_make(request)
 
 
-def unfinished_search(folder: str) -> tuple[Path, Callable[[], object]]:
+def unfinished_square(folder: str) -> tuple[Path, Callable[[], object]]:
+    return unfinished_search(folder, mode="square", per_side=2)
+
+
+def unfinished_search(folder: str, **options: Any) -> tuple[Path, Callable[[], object]]:
     """Interrupt a search; return its file, and what goes on with it."""
-    request = JointRequest(dataset=X, measures=PAIR, log={"dir": folder}, device="cpu", **SEARCH)
+    request = JointRequest(
+        dataset=X, measures=PAIR, log={"dir": folder}, device="cpu", **{**SEARCH, **options}
+    )
     steps = itertools.count()
     with pytest.raises(InterruptedRunError):
         joint.carry_out(request, should_stop=lambda: next(steps) >= 4)
@@ -158,14 +164,14 @@ def unfinished_search(folder: str) -> tuple[Path, Callable[[], object]]:
 
 
 @both
-@pytest.mark.parametrize("unfinished", [unfinished_run, unfinished_search])
+@pytest.mark.parametrize("unfinished", [unfinished_run, unfinished_search, unfinished_square])
 def test_crafted_states(place: Yard, unfinished: Callable[[str], Any], many: bool) -> None:
     path, go_on = unfinished(f"{unfinished.__name__}_{many}")
     whole = content(path)
     parts = [name for name in whole.arrays if name.startswith(layout.RESUME)]
     text = whole.groups[layout.RESUME]["state"].encode()
 
-    @size(many, quick=15, long=1500)
+    @size(many, quick=15, long=300)
     @given(
         files.CHANGES, st.integers(0, 50), SHAPES, st.sampled_from(["text", "value", "shape", "gone"]), VALUES
     )

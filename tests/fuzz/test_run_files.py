@@ -46,7 +46,7 @@ def test_mutated_runs(place: Yard, many: bool) -> None:
     path = Path("run.h5")
     apart = Apart(place)
 
-    @size(many, quick=40, long=3000)
+    @size(many, quick=40, long=1500)
     @given(files.CHANGES)
     def each(changes: list[files.Change]) -> None:
         path.write_bytes(files.changed(STORED, changes))
@@ -60,7 +60,7 @@ def test_mutated_runs(place: Yard, many: bool) -> None:
 def test_crafted_attributes(place: Yard, many: bool) -> None:
     path = Path("run.h5")
 
-    @size(many, quick=40, long=3000)
+    @size(many, quick=40, long=1500)
     @given(st.integers(0, 50), VALUES)
     def each(which: int, value: object) -> None:
         path.write_bytes(STORED)

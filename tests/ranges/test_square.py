@@ -96,14 +96,15 @@ def test_the_closest_pair_is_kept() -> None:
     np.testing.assert_array_equal(reached.closest, reached.path[best, range(3)])
 
 
-def test_interrupted_and_resumed_gives_the_same(tmp_path) -> None:
+@pytest.mark.parametrize("stop", [0, 11])
+def test_interrupted_and_resumed_gives_the_same(tmp_path, stop: int) -> None:
     def new() -> Square:
         options = SquareOptions(max_steps=30, tolerance=0.02, window=15, every=7)
         return Square(Reference.of(X), *PAIR, INSIDE, options)
 
     whole, first, second = new(), new(), new()
     assert whole.run()
-    assert not first.run(should_stop=lambda: first.step >= 11)
+    assert not first.run(should_stop=lambda: first.step >= stop)
     torch.save(first.state(), tmp_path / "state.pt")
     second.restore(torch.load(tmp_path / "state.pt", weights_only=True))
     assert second.run()

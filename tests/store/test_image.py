@@ -112,6 +112,14 @@ def test_a_file_that_was_cut_is_refused(path: Path, end: int) -> None:
         content(path)
 
 
+@pytest.mark.parametrize("shift", [b"", b"\0"])
+def test_a_file_that_lost_its_checksum_does_not_pass_for_one_of_schema_1(path: Path, shift: bytes) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(shift + whole[: 8 - len(shift)] + b"\0" + whole[9:-1])
+    with pytest.raises(StorageError, match="damaged"):
+        content(path)
+
+
 def test_a_file_that_another_program_changed_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["c"][...] = 2

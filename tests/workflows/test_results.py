@@ -241,6 +241,14 @@ def test_a_store_that_is_no_path_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_unknown_keys_of_mappings_are_named() -> None:
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(InputError, match="Unknown key of log 'dri'; the nearest: dir"):
+        simopt.joint(X, store={"dri": "outputs"})
+    with pytest.raises(InputError, match="Unknown option of the search 'ends'; the nearest: rounds"):
+        simopt.card("cka", X, search={"ends": 2})
+
+
 def drawn(ax: Axes) -> list[np.ndarray]:
     """Return the data of the lines and collections of an axes."""
     lines = [np.asarray(line.get_xydata(), float) for line in ax.lines]

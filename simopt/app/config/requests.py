@@ -367,7 +367,7 @@ def cards(
     InputError
         No measure is named, a name is unknown, or a value or an option cannot be used.
     """
-    from simopt.workflows.card import PARTNERS, CardRequest
+    from simopt.workflows.card import PARTNERS, SEARCH, CardRequest
 
     named = [word for word in words if "=" not in word]
     if "all" in named or every(words):
@@ -380,8 +380,8 @@ def cards(
     )
     if not chosen:
         raise InputError("No measure is named; give one, for instance `simopt card cka dataset=majaj`.")
-    searching = {key.key_or_group: key for key in parse(rest) if key.key_or_group in _SEARCH_KEYS}
-    running = [text for text in rest if _roots([text]).isdisjoint(_SEARCH_KEYS)]
+    searching = {key.key_or_group: key for key in parse(rest) if key.key_or_group in SEARCH}
+    running = [text for text in rest if _roots([text]).isdisjoint(SEARCH)]
     template = _template(running, config_dir, {"measure": chosen[0]})
     free = {"dataset", "log", "device", "dtype", "force"}
     return [
@@ -393,7 +393,3 @@ def cards(
         )
         for node in chosen
     ]
-
-
-# The other keys of `simopt joint` have a meaning of their own in `simopt run`, whose keys a card takes.
-_SEARCH_KEYS = ("starts", "rounds", "steps", "levels", "units")

@@ -52,6 +52,11 @@ def combinations(
         of_hydra = [user.pop(key)[0] for key in list(user) if _root(key) == "hydra"]
         for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:
             hydra = node_of([*chosen, *of_hydra], return_hydra_config=True).hydra
+            for group in ("sweeper", "launcher"):
+                if not OmegaConf.is_dict(hydra.get(group)):
+                    raise InputError(
+                        f"hydra.{group} is {hydra.get(group)}; choose one with hydra/{group}=NAME."
+                    )
             if not hydra.sweeper._target_.endswith(".BasicSweeper"):
                 raise InputError(
                     f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']} cannot list its jobs before "
