@@ -190,6 +190,9 @@ def score(
     True
     >>> list(simopt.score(X, X[:, :3], ["cka", "nbs"]))
     ['cka', 'nbs']
+    >>> image = np.repeat(np.arange(10), 4)  # four repeats of each of ten images
+    >>> round(simopt.score(X, X, "linreg_cv5", groups=image), 6)
+    1.0
     """
     several = isinstance(measure, Sequence) and not isinstance(measure, str)
     choices: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]

@@ -7,6 +7,7 @@ of the norms of the samples, so no (n, n) matrix is formed. F are the PC scores 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,7 @@ Bandwidth = Literal["median", "median_nonzero", "fixed"]
 Estimator = Literal["biased", "debiased", "zero_diagonal"]
 
 _HIGHEST_DEGREE = 1000
+_ROUNDING = 64
 _SOURCES = {
     "biased": "Kornblith et al. 2019, Similarity of Neural Network Representations, arXiv:1905.00414",
     "debiased": "Song et al. 2012, Feature Selection via Dependence Maximization (eq. 4); "
@@ -85,7 +87,23 @@ class _Kernel:
         ``biased`` is <K, L>, ``zero_diagonal`` leaves out the diagonals, and ``debiased`` is n (n - 3) times
         the unbiased HSIC, see :func:`debiased`.
         """
-        inner = self._sum_of_products(other)
+        return self._corrected(other, self._sum_of_products(other), estimator)
+
+    def square(self, estimator: Estimator) -> Tensor:
+        """Return the product with itself, of shape (...); it is NaN where it is 0 up to rounding.
+
+        The debiased one is 0 if all samples are equally far apart, as K is then constant off its diagonal.
+        """
+        inner = self._sum_of_products(self)
+        square = self._corrected(self, inner, estimator)
+        if estimator != "debiased":
+            return square
+        # Sums of n equal terms are off by up to n eps; the 64 leaves room for data rounded to float32. Of
+        # normal data of q units the square is about n / q of ``inner``, which is far more.
+        rounding = (_ROUNDING + self.row_sum.shape[-1]) * torch.finfo(square.dtype).eps * inner.detach()
+        return torch.where(square.detach() <= rounding, math.nan, square)
+
+    def _corrected(self, other: _Kernel, inner: Tensor, estimator: Estimator) -> Tensor:
         if estimator == "biased":
             return inner
         inner = inner - (self.diagonal * other.diagonal).sum(dim=-1)
@@ -227,7 +245,8 @@ class KernelSimilarity(Measure):
         Raises
         ------
         InputError
-            The estimator is debiased, and there are fewer than 4 samples.
+            The estimator is debiased, and there are fewer than 4 samples, or all samples of X are equally far
+            apart. The score is NaN if those of Y are.
         """
         if self._plain:
             score = bures if self.comparison == "bures" else cosine
@@ -236,11 +255,16 @@ class KernelSimilarity(Measure):
             raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
         linear = self.kernel == "linear"
         K = self._kernel_of(reference.scores if linear else linalg.center(reference.responses))
-        K_square = K.product(K, self.estimator)
+        K_square = K.square(self.estimator)
+        if bool(K_square.isnan()):
+            raise InputError(
+                f"{self.name}: all samples of X are equally far apart, so its debiased kernel is 0. "
+                "Choose estimator=biased."
+            )
 
         def evaluate(moments: Moments) -> Tensor:
             L = self._kernel_of(moments.centered)
-            squares = K_square * L.product(L, self.estimator)
+            squares = K_square * L.square(self.estimator)
             return forms.apply(self.form, K.product(L, self.estimator) / squares.sqrt())
 
         return evaluate

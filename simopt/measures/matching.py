@@ -336,11 +336,13 @@ class PairwiseMatching(Measure):
 
         samples, device = reference.samples, reference.responses.device
         splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
-        indices = folds.splits(splitter, samples, self.groups_to_keep(reference), self.name)
+        groups = self.groups_to_keep(reference)
+        indices = folds.splits(splitter, samples, groups, self.name)
         if min(len(test) for _, test in indices) < 2:
+            remedy = f"at most {samples // 2} folds" if groups is None else "fewer folds, or other groups"
             raise InputError(
                 f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one sample, "
-                f"which has no correlation; choose at most {samples // 2} folds."
+                f"which has no correlation; choose {remedy}."
             )
         splits = [[torch.from_numpy(part).to(device) for part in split] for split in indices]
         X_parts = [[unit_columns(reference.responses[part]) for part in split] for split in splits]

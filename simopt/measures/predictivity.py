@@ -146,8 +146,8 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or groups, or ``ridge_cv`` has fewer than 3 groups. The score
-            raises it if there are too few units or samples for the number of components.
+            There are more folds than samples or groups, or ``ridge_cv`` has a fold with one group to train
+            on. The score raises it if there are too few units or samples for the number of components.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
@@ -170,18 +170,19 @@ class Predictivity(Measure):
     def _splits(self, samples: int, groups: LabelArray | None) -> list[Split]:
         from sklearn.model_selection import KFold, ShuffleSplit
 
-        if self.model == "ridge_cv" and groups is not None and groups.max() < 2:
-            raise InputError(
-                f"{self.name}: {groups.max() + 1} groups leave one to choose a penalty on; name at least 3."
-            )
-
         splitter = {
             # 90 % train samples, as in Brain-Score.
             "random": ShuffleSplit(self.folds, train_size=0.9, random_state=self.seed),
             "shuffled": KFold(self.folds, shuffle=True, random_state=self.seed),
             "contiguous": KFold(self.folds),
         }[self.splits]
-        return folds.splits(splitter, samples, groups, self.name)
+        divided = folds.splits(splitter, samples, groups, self.name)
+        fewest = 2 if groups is None else min(len(np.unique(groups[train])) for train, _ in divided)
+        if self.model == "ridge_cv" and fewest < 2:
+            raise InputError(
+                f"{self.name}: a fold leaves one group to choose a penalty on; choose more folds or groups."
+            )
+        return divided
 
     def _predict(
         self,

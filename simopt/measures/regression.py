@@ -128,12 +128,8 @@ class Regression(Measure):
         """Return a warning if least squares without folds fits noise: R2 is about rank / (samples - 1)."""
         if self.penalty > 0 or self.folds is not None:
             return None
-        predictors: dict[Direction, tuple[Side, ...]] = {
-            "y_to_x": ("Y",),
-            "x_to_y": ("X",),
-            "both": ("Y", "X"),
-        }
-        sides = predictors[self.direction]
+        of: dict[Direction, tuple[Side, ...]] = {"y_to_x": ("Y",), "x_to_y": ("X",), "both": ("Y", "X")}
+        sides = of[self.direction]  # the predictors
         r2 = "R2" if len(sides) == 1 else "R2 in one of the two directions"
         saturated = extent.spanned(sides, f"{r2} is 1 whatever Y is.")
         if saturated is not None:

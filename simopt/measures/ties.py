@@ -41,7 +41,7 @@ class Ranking:
     ----------
     rows : Tensor of float64, (n, p)
     kernel : Tensor, (n, n)
-        The products of the rows.
+        The products of the rows; 0 where they are 0 up to rounding.
     k : int
         The number of neighbors.
     before : Tensor of int64, (n, n)
@@ -66,7 +66,11 @@ class Ranking:
         number = starts.cumsum(-1) - 1  # of the class
         size = torch.zeros_like(number).scatter_add(-1, number, torch.ones_like(number)).gather(-1, number)
         before, tied = (torch.empty_like(first).scatter(-1, indices, part) for part in (first, size))
-        return cls(neighbors.rows, neighbors.kernel, neighbors.near.shape[-1], before, tied)
+        # Products of orthogonal samples are rounding errors, which cknna would take for a kernel.
+        length = torch.linalg.vector_norm(neighbors.rows, dim=-1)
+        rounding = nearest.tolerance(neighbors.rows) * length[:, None] * length
+        kernel = torch.where(neighbors.kernel.abs() <= rounding, 0.0, neighbors.kernel)
+        return cls(neighbors.rows, kernel, neighbors.near.shape[-1], before, tied)
 
     @cached_property
     def has_ties(self) -> bool:
@@ -210,8 +214,20 @@ def cknna(x: Ranking, y: Ranking, added: float = 0.0) -> Tensor:
     # Of the HSIC, the product of the sums of both kernels alone has two entries of one row.
     shared = shared + _covariance(x, y).sum() / ((n - 1) * (n - 2) * n * (n - 3))
     # With its own mask, all open entries of a row of a kernel are equal: its sum is the same in all orders.
-    x_square, y_square = (nearest.unbiased_hsic(K, K) for K in (side.inside * side.kernel for side in (x, y)))
+    x_square, y_square = (_square(side.inside * side.kernel) for side in (x, y))
     return nearest.normalized(shared, x_square, y_square, added)
+
+
+def _square(K: Tensor) -> Tensor:
+    """Return the unbiased HSIC of K (n, n) with itself, or 0 where it is 0 up to rounding.
+
+    It is 0 if all entries off the diagonal are equal, as they are if all samples are equally near.
+    """
+    n = len(K)
+    square = nearest.unbiased_hsic(K, K)
+    # Sums of n equal terms are off by up to n eps of their size.
+    rounding = (16 + n) * torch.finfo(K.dtype).eps * (K * K.mT).abs().sum() / (n * (n - 3))
+    return torch.where(square.abs() <= rounding, 0.0, square)
 
 
 def _covariance(x: Ranking, y: Ranking) -> Tensor:

@@ -79,6 +79,10 @@ def test_cknna_needs_four_samples() -> None:
 def test_cknna_of_orthogonal_samples_is_zero() -> None:
     # Every kernel entry off the diagonal is 0, so the norm of X's kernel is 0 too.
     assert measures.get("cknna", k=2)(torch.eye(9), torch.randn(9, 2)) == 0
+    turn = torch.linalg.qr(torch.randn(9, 9, dtype=torch.float64))[0]
+    for equally_near in (turn, turn + 2 * turn.sum(dim=0)):  # orthogonal, and with equal products
+        for sides in ((equally_near, torch.randn(9, 2).double()), (torch.randn(9, 2).double(), equally_near)):
+            assert measures.get("cknna", k=2)(*sides) == 0
 
 
 @pytest.mark.parametrize("name", MEASURES)

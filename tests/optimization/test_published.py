@@ -104,5 +104,5 @@ def test_first_score_and_steps_lie_in_the_published_range(dataset: str, measure:
 
 def test_the_degenerate_start_of_least_squares_is_announced() -> None:
     X = simopt.load_dataset("freeman_ziemba", source="surrogate").responses
-    with pytest.warns(DegenerateWarning, match="205 units for 270 samples: R2 is about 0.76"):
+    with pytest.warns(DegenerateWarning, match="205 units of Y for 270 samples: R2 is about 0.76"):
         simopt.optimize(X, "linreg", max_steps=0)
