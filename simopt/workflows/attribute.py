@@ -150,8 +150,7 @@ def carry_out(
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)
-        if request.by == "samples":
-            options["groups"] = rows_of(X, Y)[0].groups
+        options["rows"], _ = rows_of(X, Y)
 
         def work(before: Stored | None) -> AttributeResult:
             result = AttributeResult.of(
@@ -159,7 +158,7 @@ def carry_out(
                 name=request.Y.shown,
                 dataset=X.name,
                 source=X.source,
-                about=about_samples(X, options["groups"]) if request.by == "samples" else {},
+                about=about_samples(X, options["rows"].groups) if request.by == "samples" else {},
                 path=request.path,
             )
             request.write(result.content())

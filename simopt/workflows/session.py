@@ -266,11 +266,11 @@ class Session:
     def _attribution(self, part: str, Y: np.ndarray) -> dict[str, Array]:
         """Return how the score of each Y (R, samples, units) changes without each of m parts, (R, m)."""
         leave_out: Callable[..., Attribution] = getattr(attribution, LEFT_OUT[part])
-        options = {"groups": rows_of(self.dataset)[0].groups} if part == "samples" else {}
+        rows, _ = rows_of(self.dataset)
         # As (time, condition, unit), whose conditions are left out whole.
         shape = self.dataset.responses.shape[:-1]
         replicates = [
-            leave_out(self.dataset.responses, y.reshape(*shape, -1), self.measure, **options) for y in Y
+            leave_out(self.dataset.responses, y.reshape(*shape, -1), self.measure, rows=rows) for y in Y
         ]
         changes = np.stack([replicate.change for replicate in replicates])  # (R, m)
         scores = np.array([replicate.score for replicate in replicates])

@@ -15,6 +15,7 @@ from simopt import datasets, measures
 from simopt.analysis.attribution import leave_one_pc, leave_one_sample, leave_one_unit
 from simopt.analysis.attribution.nuclear import nuclear_norms_without
 from simopt.errors import InputError
+from simopt.rows import Rows
 
 SHAPES = {  # samples, units of X, units of Y
     "tall": (40, 6, 5),
@@ -280,17 +281,28 @@ def test_a_condition_is_left_out_with_all_its_times() -> None:
     np.testing.assert_allclose(result.share.sum(), 1)
 
 
+def test_folds_keep_groups_together_whatever_is_left_out() -> None:
+    X, Y = pair("tall")
+    group = np.arange(40) % 8
+    whole = simopt.score(X, Y, "linreg_cv5", groups=group)
+    for leave_one in (leave_one_pc, leave_one_sample, leave_one_unit):
+        result = leave_one(X, Y, "linreg_cv5", rows=Rows(group))
+        assert result.score == whole
+    expected = simopt.score(X, Y[:, 1:], "linreg_cv5", groups=group)
+    assert result.score + result.change[0] == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_group_is_left_out_whole() -> None:
     X, Y = pair("tall")
     group = np.arange(40) % 8
-    result = leave_one_sample(X, Y, "nbs", groups=group)
+    result = leave_one_sample(X, Y, "nbs", rows=Rows(group))
     kept = group != 5
     expected = simopt.score(X[kept], Y[kept], "nbs") - simopt.score(X, Y, "nbs")
     assert (result.part, result.route) == ("group", "refit")
     assert result.change[5] == pytest.approx(expected, abs=1e-12)
     np.testing.assert_allclose(result.share.sum(), 1)
     with pytest.raises(InputError, match="without group 0 there are 2"):
-        leave_one_sample(X, Y, groups=np.repeat([0, 1], [38, 2]))
+        leave_one_sample(X, Y, rows=Rows(np.repeat([0, 1], [38, 2])))
 
 
 def test_a_sample_that_only_brings_x_and_y_closer_comes_first() -> None:

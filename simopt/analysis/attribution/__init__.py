@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +26,8 @@ from simopt.analysis.attribution.components import (
 from simopt.analysis.attribution.samples import Side, scores_without_each
 from simopt.errors import InputError, SimoptError
 from simopt.measures import BoundMeasure, Measure, Moments, Reference
-from simopt.typing import FloatArray, LabelArray, OnStep
+from simopt.rows import Rows
+from simopt.typing import FloatArray, OnStep
 
 if TYPE_CHECKING:
     from simopt.typing import ArrayLike
@@ -92,6 +93,7 @@ def leave_one_pc(
     Y: ArrayLike,
     measure: str | Measure = "cka",
     *,
+    rows: Rows | None = None,
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
@@ -105,6 +107,8 @@ def leave_one_pc(
     ----------
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
     measure : str or Measure
+    rows : Rows, optional
+        Which samples belong together: folds keep groups together.
     observe : function of (done, total), optional
         Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
@@ -115,8 +119,8 @@ def leave_one_pc(
     InputError
         X has one PC only, or :func:`simopt.score` refuses the data or the measure.
     """
-    pair = _Pair.of(X, Y, measure, options)
-    reference = Reference.of(pair.x)
+    pair = _Pair.of(X, Y, measure, rows, options)
+    reference = Reference.of(pair.x, rows=pair.rows)
     if len(reference.variance_ratio) < 2:
         raise InputError("X has only one principal component; at least 2 are needed to leave one out.")
     by_formula = scores_without_each_component(pair.measure, Moments(reference, pair.y))
@@ -133,7 +137,7 @@ def leave_one_sample(
     Y: ArrayLike,
     measure: str | Measure = "cka",
     *,
-    groups: LabelArray | None = None,
+    rows: Rows | None = None,
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
@@ -149,9 +153,8 @@ def leave_one_sample(
     X, Y : array or tensor, (samples, units) or (time, condition, unit)
         With a time axis each condition is left out with all its time bins, unless there are groups.
     measure : str or Measure
-    groups : array of int, (samples,), optional
-        The group of each sample, counted from 0: a group is left out whole. Samples are time x condition,
-        time outermost.
+    rows : Rows, optional
+        Which samples belong together: a group is left out whole, and folds keep it together.
     observe : function of (done, total), optional
         Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
@@ -164,8 +167,9 @@ def leave_one_sample(
         without one sample is defined, for instance because the measure needs a multiple of ``conditions``
         samples.
     """
-    pair = _Pair.of(X, Y, measure, options)
+    pair = _Pair.of(X, Y, measure, rows, options)
     x, y = pair.x, pair.y.numpy()
+    groups = pair.rows.groups
     part: Part = "sample" if groups is None else "group"
     if groups is None and np.ndim(X) == 3:
         part, groups = "condition", np.tile(np.arange(np.shape(X)[1]), np.shape(X)[0])
@@ -181,7 +185,7 @@ def leave_one_sample(
 
     def refit(j: int) -> float:
         kept = group != j
-        return measures.score(x[kept], y[kept], pair.measure)
+        return pair.scored(x[kept], y[kept], pair.rows.take(kept))
 
     share = np.bincount(group, side.squares.numpy()).astype(np.float64)
     return pair.attribution(part, "downdate", by_formula, refit, share, observe)
@@ -193,6 +197,7 @@ def leave_one_unit(
     measure: str | Measure = "cka",
     *,
     side: Literal["X", "Y"] = "Y",
+    rows: Rows | None = None,
     observe: OnStep | None = None,
     **options: Any,
 ) -> Attribution:
@@ -213,6 +218,8 @@ def leave_one_unit(
     measure : str or Measure
     side : {"X", "Y"}
         The dataset whose units are left out.
+    rows : Rows, optional
+        Which samples belong together: folds keep groups together.
     observe : function of (done, total), optional
         Called after each recomputed score with the number of recomputed scores so far and their total.
     **options
@@ -223,7 +230,7 @@ def leave_one_unit(
     InputError
         The dataset has one unit only, or :func:`simopt.score` refuses the data or the measure.
     """
-    pair = _Pair.of(X, Y, measure, options)
+    pair = _Pair.of(X, Y, measure, rows, options)
     x, y = pair.x, pair.y.numpy()
     dataset, other = (x, y) if side == "X" else (y, x)
     if dataset.shape[1] < 2:
@@ -231,12 +238,14 @@ def leave_one_unit(
     units = Side.of(dataset, keep_units=True)
     by_formula = scores_without_each_unit(pair.measure, units, Side.of(other))
     share = units.rows.square().sum(dim=0).numpy()
-    bound = pair.measure.bind(x)  # X stays the same without a unit of Y: its side is computed once
+    bound = pair.measure.bind(
+        Reference.of(x, rows=pair.rows)
+    )  # X stays the same without a unit of Y: its side is computed once
 
     def refit(u: int) -> float:
         kept = np.delete(dataset, u, axis=1)
         if side == "X":
-            return measures.score(kept, y, pair.measure)
+            return pair.scored(kept, y, pair.rows)
         checks.varying(kept, "Y")
         return float(bound(kept))
 
@@ -267,21 +276,34 @@ def named(part: Part, index: int) -> str:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two checked datasets, (n, p) and (n, q), a measure, and their score."""
+    """Two checked datasets, (n, p) and (n, q), which samples belong together, a measure, and their score."""
 
     x: FloatArray
     y: Tensor
     measure: Measure
-    score: float
+    rows: Rows
+    score: float = math.nan
 
     @classmethod
-    def of(cls, X: ArrayLike, Y: ArrayLike, measure: str | Measure, options: dict[str, Any]) -> _Pair:
+    def of(
+        cls,
+        X: ArrayLike,
+        Y: ArrayLike,
+        measure: str | Measure,
+        rows: Rows | None,
+        options: dict[str, Any],
+    ) -> _Pair:
         chosen = measures.get(measure, **options) if isinstance(measure, str) else measure
         x, y = checks.pair(X, Y)
-        value = measures.score(x, y, chosen)
+        pair = cls(x, torch.from_numpy(y), chosen, Rows() if rows is None else rows)
+        value = pair.scored(x, y, pair.rows)
         if not math.isfinite(value):
             raise InputError(f"the score {chosen.name} of these data is {value}, so it cannot be attributed.")
-        return cls(x, torch.from_numpy(y), chosen, value)
+        return replace(pair, score=value)
+
+    def scored(self, x: FloatArray, y: FloatArray, rows: Rows) -> float:
+        """Return the score of other data whose samples belong together in this way."""
+        return float(self.measure.bind(Reference.of(x, rows=rows))(y))
 
     def attribution(
         self,

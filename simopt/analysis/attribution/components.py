@@ -36,6 +36,7 @@ def without_component(reference: Reference, component: int) -> Reference:
         scores=reference.scores[:, keep] / share**0.5,
         variance_ratio=kept / share,
         norm=reference.norm * share**0.5,
+        rows=reference.rows,
     )
 
 
