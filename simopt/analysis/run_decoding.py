@@ -130,7 +130,9 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
             f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
     left_out = not_tasks(labels)
-    chosen = [name for name in labels if name != decoder.groups and name not in left_out]
+    # A label that names groups cannot be decoded: none of its classes is in both train and test.
+    grouping = {decoder.groups} if decoder.groups is not None else dataset.named_groups
+    chosen = [name for name in labels if name not in grouping and name not in left_out]
     if decoder.variables is not None:
         chosen = list(decoder.variables)
     for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
@@ -140,7 +142,7 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
         raise InputError(
             f"decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].{why}"
         )
-    groups = None if decoder.groups is None else np.asarray(labels[decoder.groups])
+    groups = dataset.groups_of_conditions() if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:
         # Labels name datasets beside ``step`` in the group of the file.

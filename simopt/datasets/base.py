@@ -305,6 +305,19 @@ class Dataset:
         return Rows(groups, self._codes(self.blocks, "blocks"), self.rows)
 
     @property
+    def named_groups(self) -> set[str]:
+        """The names of the labels that tell the groups apart."""
+        names = [self.groups] if isinstance(self.groups, str) else self.groups
+        return {name for name in names if name in self.labels} if isinstance(names, list | tuple) else set()
+
+    def groups_of_conditions(self) -> LabelArray | None:
+        """Return the group of each condition, (conditions,); None if each condition is a group of its own."""
+        groups, conditions = self.structure().groups, self.responses.shape[-2]
+        if groups is None or len(set(groups[:conditions])) == conditions:
+            return None
+        return groups[:conditions]
+
+    @property
     def looks_for_nothing(self) -> bool:
         """Whether ``groups`` is ``none``: there are no groups, and equal rows are not looked for."""
         return isinstance(self.groups, str) and self.groups == "none"
@@ -397,9 +410,9 @@ class Loader(ABC):
     """
 
     name: str
-    groups: Any = None
-    blocks: Any = None
-    rows: Order | None = None
+    groups: Any = field(default=None, repr=False)
+    blocks: Any = field(default=None, repr=False)
+    rows: Order | None = field(default=None, repr=False)
 
     revision: ClassVar[int] = 1
     """Version of the code of a loader. Increase it when a change makes the same options give other data."""

@@ -6,6 +6,7 @@ from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from simopt.analysis import run_decoding
 from simopt.analysis.decoding import PUBLISHED, Decoder, reference_decoding
 from simopt.analysis.good_score import LEVEL
 from simopt.analysis.labels import is_continuous
@@ -241,3 +242,20 @@ def test_responses_that_are_not_finite() -> None:
     responses[3, 1] = np.nan
     with pytest.raises(InputError, match="responses .*NaN"):
         Decoder().decode(responses, np.arange(20) % 2)
+
+
+def test_groups_of_the_dataset_stay_together_and_are_not_decoded() -> None:
+    rng = np.random.default_rng(0)
+    image = np.repeat(np.arange(20), 5)
+    responses = rng.standard_normal((20, 10))[image] + 0.1 * rng.standard_normal((100, 10))
+    labels = {"image": image, "kind": rng.integers(0, 2, 20)[image]}
+    node = {"_target_": "simopt.analysis.decoding.Decoder"}
+    decoded = {}
+    for groups in (None, ["image"]):
+        dataset = Dataset("x", responses, labels, groups=groups)
+        decoded[groups is None] = run_decoding.build(node, dataset).decode(dataset.responses)
+    assert list(decoded[False]) == ["kind"]
+    assert list(decoded[True]) == ["image", "kind"]
+    # Kinds are random: only a repeat of the same image in train tells them.
+    assert decoded[True]["kind"].accuracy > 0.9
+    assert decoded[False]["kind"].accuracy < 0.75

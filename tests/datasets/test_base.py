@@ -51,7 +51,7 @@ def test_halves_share_no_trial_and_are_equally_large(rng: np.random.Generator) -
 def test_two_trials_of_each_condition_are_needed() -> None:
     with pytest.raises(InputError, match=r"condition 2 has 1 trial.* 2 "):
         Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)
-    with pytest.raises(InputError, match="condition 1 has no trial"):
+    with pytest.raises(InputError, match="none of the trials to average belongs to condition 1"):
         Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()
 
 
@@ -170,3 +170,14 @@ def test_data_of_pandas_and_xarray(library: str) -> None:
     X = np.random.default_rng(0).standard_normal((5, 3))
     wrapped = module.DataFrame(X) if library == "pandas" else module.DataArray(X)
     np.testing.assert_array_equal(Dataset("X", wrapped).responses, X)
+
+
+def test_groups_of_conditions_are_those_of_the_first_time() -> None:
+    responses = np.random.default_rng(0).standard_normal((3, 6, 2))
+    labels = {"image": np.array([0, 0, 1, 1, 2, 2]), "session": np.arange(6)}
+    grouped = Dataset("x", responses, labels, groups=["image"])
+    np.testing.assert_array_equal(grouped.groups_of_conditions(), labels["image"])
+    assert grouped.named_groups == {"image"}
+    assert Dataset("x", responses, labels, groups="condition").groups_of_conditions() is None
+    assert Dataset("x", responses, labels, groups="none").groups_of_conditions() is None
+    assert Dataset("x", responses, labels, groups=[7, 7, 7, 8, 8, 8]).named_groups == set()
