@@ -247,7 +247,7 @@ def test_responses_that_are_not_finite() -> None:
 def test_groups_of_the_dataset_stay_together_and_are_not_decoded() -> None:
     rng = np.random.default_rng(0)
     image = np.repeat(np.arange(20), 5)
-    responses = rng.standard_normal((20, 10))[image] + 0.1 * rng.standard_normal((100, 10))
+    responses = rng.standard_normal((20, 40))[image] + 0.1 * rng.standard_normal((100, 40))
     labels = {"image": image, "kind": rng.integers(0, 2, 20)[image]}
     node = {"_target_": "simopt.analysis.decoding.Decoder"}
     decoded = {}
