@@ -37,7 +37,7 @@ FORMER_NAMES = {
 }
 """Current names of measures, options and values by their former British spelling, which is still read."""
 
-REVISIONS: dict[str, int] = {"simopt.ranges": 2}
+REVISIONS: dict[str, int] = {"simopt.analysis.ceilings.from_trials": 2, "simopt.ranges": 2}
 """The revision of each class, function or package, by dotted name, whose code changed stored numbers.
 
 The revision of all others is 1. Raise the revision of code whenever it computes other numbers than before:

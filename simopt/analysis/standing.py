@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ class Standing:
     null : dict of Null
         The nulls by their kinds; empty if none was drawn.
     ceiling : Ceiling or None
-        The noise ceiling of the recording for this measure; None if it is not known.
+        The noise ceiling of the recording for this measure, which may be a reason without a value; None if
+        the recording has no single trials and no signal-to-noise ratio was given.
     degenerate : str or None
         Why the score means nothing for data of these shapes; None if it has a meaning.
     """
@@ -43,6 +44,11 @@ class Standing:
         """The 95th percentile of the null (for a distance the 5th); NaN if no null was drawn."""
         return self.null["unrelated"].end if self.null else math.nan
 
+    @property
+    def limit(self) -> float | None:
+        """The value of the noise ceiling; None if it is not known."""
+        return None if self.ceiling is None else self.ceiling.known
+
     def as_json(self) -> dict[str, Any]:
         """Return the score, null and ceiling as JSON values. What is not known is left out."""
         facts: dict[str, Any] = {"score": self.score}
@@ -59,11 +65,13 @@ class Standing:
                 for kind, null in self.null.items()
             }
             facts["percentile"] = self.percentile
-        if self.ceiling is not None:
-            facts["ceiling"] = self.ceiling.value
-            facts["ceiling_interval"] = list(self.ceiling.interval)
-            facts["ceiling_correction"] = self.ceiling.correction
-            if len(self.ceiling.halves):
-                facts["ceiling_halves"] = float(self.ceiling.halves.mean())
-                facts["ceiling_expected_halves"] = self.ceiling.expected_halves
-        return facts
+        return facts | ({} if self.ceiling is None else self.ceiling.as_json())
+
+
+def reasons_without(standings: Sequence[Standing]) -> list[str]:
+    """Return for each reason why a ceiling has no value the measures that it holds for, and the reason."""
+    measures: dict[str, list[str]] = {}
+    for standing in standings:
+        if standing.ceiling is not None and standing.ceiling.reason:
+            measures.setdefault(standing.ceiling.reason, []).append(standing.measure)
+    return [f"{', '.join(names)}: {reason}" for reason, names in measures.items()]

@@ -39,8 +39,8 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
     captured = _captured(reading.half, explanation, explained.units)
     text = f"{standing.measure} {standing.score:.3f}: {reached} and then captures {captured}"
     text += _decodes(reading.decoding, explanation.reference)
-    if standing.ceiling is not None:
-        text += f"; the ceiling is {standing.ceiling.value:.3f}"
+    if standing.limit is not None:
+        text += f"; the ceiling is {standing.limit:.3f}"
     null = standing.null["unrelated"]
     worse = "below" if null.larger_is_closer else "above"
     text += f"; unrelated data score {null.mean:.3f}, 95 % of them {worse} {standing.end:.3f}"

@@ -168,7 +168,7 @@ class CompareResult(Result):
                 "null_mean": standing.null["unrelated"].mean if standing.null else None,
                 "null_95": standing.end if standing.null else None,
                 "percentile": standing.percentile if standing.null else None,
-                "ceiling": None if standing.ceiling is None else standing.ceiling.value,
+                "ceiling": standing.limit,
             }
             for standing in self.standings
         ]

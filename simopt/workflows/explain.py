@@ -18,7 +18,7 @@ from simopt.analysis.advice import advise, judge
 from simopt.analysis.explanation import Explained, Explanation, Own
 from simopt.analysis.good_score import good_scores
 from simopt.analysis.reading import read_at
-from simopt.analysis.standing import Standing
+from simopt.analysis.standing import Standing, reasons_without
 from simopt.components import principal_components
 from simopt.datasets import Dataset
 from simopt.errors import InputError
@@ -196,7 +196,6 @@ def carry_out(
     y = Y.samples().astype(np.float64)
     own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
-    limited = any(standing.ceiling is not None for standing in standings)
     decoded = next((made.reference_decoding for made in runs.values() if made.reference_decoding), {})
     ratio = reference.variance_ratio.numpy()
     lacking = defects.find(
@@ -224,10 +223,17 @@ def carry_out(
         reference=decoded,
         own=own,
         explained=explained,
-        no_ceiling="" if limited else f"{X.name} has no single trials; {_NO_TRIALS}",
+        no_ceiling=_no_ceiling(standings, X.name),
         defects=lacking,
         advice=advise([one.verdict for one in explained]),
     )
+
+
+def _no_ceiling(standings: Sequence[Standing], name: str) -> str:
+    """Return why some of the scores have no ceiling; empty if all have one."""
+    if all(standing.ceiling is None for standing in standings):
+        return f"{name} has no single trials; {_NO_TRIALS}"
+    return "; ".join(reasons_without(standings))
 
 
 def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
@@ -247,8 +253,7 @@ def _explained(request: ExplainRequest, standing: Standing, measure: Measure, ma
     # Not that of `standing`: an older file of a score does not hold it.
     weakness = measure.degenerate(*request.scores.Y[0].dataset.samples().shape)
     target = float(made.score[-1].mean())
-    ceiling = None if standing.ceiling is None else standing.ceiling.value
-    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling)
+    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, standing.limit)
     units = request.runs[0].init.get("units") or request.scores.dataset.dataset.responses.shape[-1]
     reading = read_at(made, standing.score, measure.sign)
     return Explained(standing, units, reading, good, made.path, verdict)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from simopt.analysis.standing import reasons_without
 from simopt.report.document import Number, Table
 from simopt.report.tables import GOOD_NOTE
 
@@ -109,6 +110,7 @@ def scores_table(result: CompareResult) -> Table:
     note = "null: mean and 95th percentile of the scores of random data with the spectrum of Y"
     for standing in result.standings:
         note += f"\n{standing.measure}: {standing.degenerate}" if standing.degenerate else ""
+    note += "".join(f"\nno ceiling of {reason}" for reason in reasons_without(result.standings))
     reason = ["not computed because"] if result.skipped else []
     heads = ["measure", "score", "null mean", "null 95 %", "percentile", "ceiling", *reason]
     blank = [""] * len(reason)
