@@ -39,6 +39,7 @@ FORMER_NAMES = {
 
 REVISIONS: dict[str, int] = {
     "simopt.analysis.attribution.leave_one_sample": 2,
+    "simopt.analysis.ceilings.from_trials": 2,
     "simopt.analysis.decoding.Decoder": 2,
     "simopt.analysis.nulls.nulls": 2,
     "simopt.measures.neighbors.Neighborhood": 2,

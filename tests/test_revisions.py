@@ -32,8 +32,8 @@ X = RNG.standard_normal((40, 8)) * np.linspace(2, 0.2, 8) + RNG.standard_normal(
 Y = X @ RNG.standard_normal((8, 6)) / 2 + RNG.standard_normal((40, 6))
 CLASSES = np.arange(40) % 4
 SEPARATED = 0.5 * X + RNG.standard_normal((4, 8))[CLASSES]
-CONDITION = np.repeat(np.arange(10), 4)
-TRIALS = Trials(3 * X[CONDITION] + RNG.standard_normal((40, 8)), CONDITION)
+CONDITION = np.repeat(np.arange(40), 4)
+TRIALS = Trials(3 * X[CONDITION] + RNG.standard_normal((160, 8)), CONDITION)
 NEEDED = {"crossnobis": {"repeats": 2}}
 """Options of measures whose own do not say how the samples are repeated."""
 
@@ -44,6 +44,7 @@ def overlap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 OVERLAP = FunctionMeasure(name="overlap", function=overlap)
+KERNELS = [measures.get(name) for name in ("cka", "cka_debiased", "nbs")]
 
 
 def measured(name: str) -> list[float]:
@@ -116,7 +117,7 @@ COMPUTED: dict[str, Callable[[], Numbers]] = {
         kind: null(kind) for kind in (nulls.UNRELATED, nulls.INNOVATIONS, nulls.WITHOUT_COURSE)
     },
     "simopt.analysis.ceilings.from_trials": lambda: {
-        "overlap": ceiling(ceilings.from_trials(TRIALS, [OVERLAP], splits=3)["overlap"])
+        name: ceiling(of) for name, of in ceilings.from_trials(TRIALS, [OVERLAP, *KERNELS], splits=3).items()
     },
     "simopt.analysis.ceilings.from_snr": lambda: {
         "overlap": ceiling(ceilings.from_snr(X, 2.0, [OVERLAP], draws=3)["overlap"])

@@ -71,3 +71,12 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
         line if len(names) in (0, len(standings)) else f"{', '.join(names)}: {line}"
         for line, names in lines.items()
     ]
+
+
+def reasons_without(standings: Sequence[Standing]) -> list[str]:
+    """Return for each reason why a ceiling has no value the measures that it holds for, and the reason."""
+    measures: dict[str, list[str]] = {}
+    for standing in standings:
+        if standing.ceiling is not None and standing.ceiling.reason:
+            measures.setdefault(standing.ceiling.reason, []).append(standing.measure)
+    return [f"{', '.join(names)}: {reason}" for reason, names in measures.items()]

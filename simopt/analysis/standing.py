@@ -22,7 +22,8 @@ class Standing:
     null : dict of Null
         The nulls by their kinds; empty if none was drawn.
     ceiling : Ceiling or None
-        The noise ceiling of the recording for this measure; None if it is not known.
+        The noise ceiling of the recording for this measure, which may be a reason without a value; None if
+        the recording has no single trials and no signal-to-noise ratio was given.
     degenerate : str or None
         Why the score means nothing for data of these shapes; None if it has a meaning.
     notes : tuple of str
@@ -59,6 +60,11 @@ class Standing:
         null = self.null.get(kind)
         return None if null is None else (null.observed, null.percentile(null.observed))
 
+    @property
+    def limit(self) -> float | None:
+        """The value of the noise ceiling; None if it is not known."""
+        return None if self.ceiling is None else self.ceiling.known
+
     def as_json(self) -> dict[str, Any]:
         """Return the score, null and ceiling as JSON values. What is not known is left out."""
         facts: dict[str, Any] = {"score": self.score}
@@ -84,11 +90,4 @@ class Standing:
             other = self.of(kind)
             if other is not None:
                 facts[f"score_{kind}"], facts[f"percentile_{kind}"] = other
-        if self.ceiling is not None:
-            facts["ceiling"] = self.ceiling.value
-            facts["ceiling_interval"] = list(self.ceiling.interval)
-            facts["ceiling_correction"] = self.ceiling.correction
-            if len(self.ceiling.halves):
-                facts["ceiling_halves"] = float(self.ceiling.halves.mean())
-                facts["ceiling_expected_halves"] = self.ceiling.expected_halves
-        return facts
+        return facts | ({} if self.ceiling is None else self.ceiling.as_json())

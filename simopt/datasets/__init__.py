@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from simopt import catalogue, checks
-from simopt.datasets.base import Dataset, Loader, Trials
+from simopt.datasets.base import Dataset, Loader
 from simopt.datasets.recording import Recording
+from simopt.datasets.trials import Trials
 from simopt.typing import Node
 
 __all__ = [

@@ -27,13 +27,14 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats
-from simopt.datasets.base import Dataset, Repetitions, Trials, check_length, condition_means, readable
+from simopt.datasets.base import Dataset, Repetitions, check_length, readable
 from simopt.datasets.fetch import Remote
 from simopt.datasets.formats.hdf5 import datasets_inside, stored
 from simopt.datasets.formats.netcdf import dimensions
 from simopt.datasets.formats.tables import rows_of
 from simopt.datasets.preprocess import as_labels, both
 from simopt.datasets.recording import Recording
+from simopt.datasets.trials import Trials, condition_means
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
@@ -247,13 +248,13 @@ class Assembly:
         responses : array of float64, (bins, conditions, units)
         trials : Trials or None
             The single presentations, (bins, presentations, units), in the order of the file. They are float32
-            if the file has floats of at most 32 bits, else float64. None if ``keep`` is false.
+            if the file has floats of at most 32 bits, else float64. They are NaN where a unit has no value
+            at a time of the bin. None if ``keep`` is false.
 
         Raises
         ------
         InputError
-            A unit lacks a value in every repetition of a stimulus; or ``keep`` is true, and a unit lacks a
-            value in any repetition.
+            A unit lacks a value in every repetition of a stimulus.
         """
         (ids, condition), first = self.stimuli, bins[0][0]
         times = np.arange(first, bins[-1][1])
@@ -267,19 +268,15 @@ class Assembly:
             block = slice(start, start + step)
             values = self._values(times, units[block])  # (time, presentation, unit)
             means, counts = condition_means(values, condition)  # (time, condition, unit)
-            empty = np.argwhere(np.isnan(values) if keep else counts == 0)
+            empty = np.argwhere(counts == 0)
             if len(empty):
                 row, unit = empty[0][-2:]
-                missing = (
-                    "some repetitions, so single trials cannot be kept; dataset.repetitions=average leaves "
-                    "missing values out."
-                    if keep
-                    else f"any repetition of stimulus {ids[row]}."
-                )
                 number = units[block][unit]
                 has_ids = "neuroid_id" in self.coordinates
                 unit_id = self.coordinate("neuroid_id", "neuroid")[number] if has_ids else f"number {number}"
-                raise InputError(f"{self.path}: unit {unit_id} has no value in {missing}")
+                raise InputError(
+                    f"{self.path}: unit {unit_id} has no value in any repetition of stimulus {ids[row]}."
+                )
             # Presentations are averaged before times: where one lacks a value at one time only, each time is
             # still the mean of what is there, and all times of a bin weigh the same.
             for index, (begin, end) in enumerate(bins):

@@ -1,8 +1,7 @@
-"""The classes ``Dataset`` (responses and labels), ``Trials`` (single trials) and ``Loader`` (base class)."""
+"""The classes ``Dataset`` (responses, labels and single trials) and ``Loader`` (base class)."""
 
 from __future__ import annotations
 
-import hashlib
 import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from simopt import catalogue, checks
+from simopt.datasets.trials import Trials, sha256
 from simopt.errors import InputError
 from simopt.rows import Order, Rows, codes
 from simopt.typing import FloatArray, LabelArray, Source
@@ -22,7 +22,6 @@ Repetitions = Literal["average", "keep"]
 """What a reader does with single trials: ``average`` returns only averages, ``keep`` also the trials."""
 
 _LABELS_SHOWN = 6  # labels that are printed; more would not fit one line
-_HASH_BLOCK = 2**24  # bytes copied at a time while hashing, so that a large recording is never copied whole
 
 
 @contextmanager
@@ -54,59 +53,6 @@ def in_this_file(item: Any, path: Path | str) -> Any:
     return item
 
 
-def condition_sums(values: LabelArray, condition: LabelArray) -> FloatArray:
-    """Return the sum over the trials of each condition.
-
-    Parameters
-    ----------
-    values : array, (..., trial, unit)
-    condition : array of int, (trial,)
-        The index of each trial's condition, counted from 0. The trials may be in any order.
-
-    Returns
-    -------
-    array of float64, (..., condition, unit)
-        The conditions are in ascending order. Conditions without a trial are left out.
-    """
-    # reduceat adds up runs of adjacent trials: sort by condition, then start a run wherever it changes.
-    # The stable sort keeps the order of trials within a condition, and so the last bits of the sum.
-    order = np.argsort(condition, kind="stable")
-    ordered = condition[order]
-    if not np.array_equal(ordered, condition):  # do not copy trials that are already sorted
-        values = values[..., order, :]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return np.add.reduceat(values, starts, axis=-2, dtype=np.float64)
-
-
-def condition_means(values: FloatArray, condition: LabelArray) -> tuple[FloatArray, LabelArray]:
-    """Return the mean over the trials of each condition, and how many values each mean averages.
-
-    NaN are left out of the means.
-
-    Parameters
-    ----------
-    values : array, (..., trial, unit)
-    condition : array of int, (trial,)
-        The index of each trial's condition, counted from 0. Every index up to the largest must occur.
-
-    Returns
-    -------
-    means : array of float64, (..., condition, unit)
-        NaN where every trial of a condition is NaN.
-    counts : array
-        The number of values in each mean. The shape is (condition, 1) if ``values`` holds no NaN, else it is
-        the shape of ``means``.
-    """
-    present = ~np.isnan(values)
-    if present.all():
-        counts: LabelArray = np.bincount(condition)[:, None]
-    else:
-        counts = condition_sums(present, condition)
-        values = np.where(present, values, 0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where every trial is NaN; inf - inf; callers refuse both
-        return condition_sums(values, condition) / counts, counts
-
-
 def check_length(values: LabelArray, size: int, what: str, counted: str = "conditions") -> None:
     """Refuse ``values`` whose shape is not (size,).
 
@@ -125,82 +71,6 @@ def check_labels(labels: Mapping[str, LabelArray], conditions: int, name: str) -
     """
     for variable, values in labels.items():
         check_length(values, conditions, f"{name}: label {variable!r}")
-
-
-@dataclass(frozen=True)
-class Trials:
-    """The single trials whose averages are the responses of a dataset.
-
-    Attributes
-    ----------
-    responses : array, (trial, unit) or (time, trial, unit)
-    condition : array of int, (trial,)
-        The index of each trial's condition in the dataset, counted from 0.
-    """
-
-    responses: FloatArray
-    condition: LabelArray
-
-    def data_hash(self) -> str:
-        """Return the SHA-256, in hexadecimal, of the responses (as little-endian float64) and conditions."""
-        return _hash(self.responses, {"condition": self.condition})
-
-    def average(self, chosen: LabelArray | None = None) -> FloatArray:
-        """Return the mean over the trials of each condition, (..., condition, unit).
-
-        Parameters
-        ----------
-        chosen : array of int, optional
-            Indices of the trials to average. None averages all trials.
-
-        Raises
-        ------
-        InputError
-            ``chosen`` includes no trial of a condition.
-        """
-        values, condition = self.responses, self.condition
-        if chosen is not None:
-            values, condition = values[..., chosen, :], condition[chosen]
-        counts = np.bincount(condition, minlength=int(self.condition.max()) + 1)
-        if not counts.all():
-            raise InputError(f"none of the trials to average belongs to condition {int(np.argmin(counts))}.")
-        mean: FloatArray = condition_sums(values, condition) / counts[:, None]
-        # Sums are float64; return the trials' own precision, but at least float32 (trials may be integers).
-        return mean.astype(np.result_type(values, np.float32), copy=False)
-
-    def halves(self, seed: int) -> tuple[FloatArray, FloatArray]:
-        """Return the averages of two random halves of the trials of each condition.
-
-        If a condition has an odd number of trials, one random trial is left out, so that both halves are
-        equally noisy.
-
-        Parameters
-        ----------
-        seed : int
-            Seed of the random division. The same seed gives the same halves.
-
-        Returns
-        -------
-        pair of array, (condition, unit) or (time, condition, unit)
-
-        Raises
-        ------
-        InputError
-            A condition has fewer than 2 trials.
-        """
-        counts = np.bincount(self.condition)
-        if counts.min() < 2:
-            raise InputError(
-                f"condition {int(counts.argmin())} has {int(counts.min())} trial(s); two halves need at "
-                "least 2 trials of every condition."
-            )
-        rng = np.random.default_rng(seed)
-        first, second = [], []
-        for condition, count in enumerate(counts):
-            members = rng.permutation(np.flatnonzero(self.condition == condition))
-            first.append(members[: count // 2])
-            second.append(members[count // 2 : 2 * (count // 2)])
-        return self.average(np.concatenate(first)), self.average(np.concatenate(second))
 
 
 @dataclass(frozen=True)
@@ -351,18 +221,7 @@ class Dataset:
 
     def data_hash(self) -> str:
         """Return the SHA-256, in hexadecimal, of the responses (as little-endian float64) and labels."""
-        return _hash(self.responses, self.labels)
-
-
-def _hash(responses: FloatArray, labels: Mapping[str, LabelArray]) -> str:
-    digest = hashlib.sha256(repr(responses.shape).encode())
-    samples = checks.flatten(responses)
-    # float32 and float64 copies of the same numbers get the same hash, on machines of either byte order.
-    for block in np.array_split(samples, max(1, samples.nbytes // _HASH_BLOCK)):
-        digest.update(np.ascontiguousarray(block, dtype="<f8").tobytes())
-    for variable in sorted(labels):
-        digest.update(repr((variable, labels[variable].tolist())).encode())
-    return digest.hexdigest()
+        return sha256(self.responses, self.labels)
 
 
 def same_rows(X: Dataset, Y: Dataset) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import formats, preprocess
-from simopt.datasets.base import Dataset, Loader, Repetitions, Trials, check_labels
+from simopt.datasets.base import Dataset, Loader, Repetitions, check_labels
 from simopt.datasets.preprocess import AXES, Indices, Selection
+from simopt.datasets.trials import Trials
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray, Source
 
@@ -54,7 +55,8 @@ class File(Loader, formats.Options):
         values}``. Variables of conditions are the labels. Variables of units are the arrays of an npz, h5,
         mat or nc, or the columns of the table of units in an nwb. None selects all.
     constant_units : {"error", "drop", "keep"}
-        What to do with units that have the same response in all samples.
+        What to do with units that have the same response in all samples, or none at all (NaN throughout).
+        The latter are never kept.
     standardize : {"none", "units"}
         ``units`` gives each unit mean 0 and standard deviation 1 over samples.
     components : int, float or None
@@ -154,6 +156,7 @@ class File(Loader, formats.Options):
         path = checks.expanded(self.path, "path of file")
         name = str(path)
         array, labels = self._read(path, name)
+        array = self._recorded(array, name)
         responses, trials, labels = self._averaged(array, labels, name)
         # NaN are refused only now: missing repetitions have been averaged over, and units may be selected.
         responses = checks.responses(responses, name)
@@ -236,6 +239,8 @@ class File(Loader, formats.Options):
                 "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
             )
         condition: Indices = np.repeat(np.arange(conditions), repeats)
+        # Without an axis of repeats, the k-th sample of equal labels is repeat k.
+        repeat = np.tile(np.arange(repeats), conditions) if repeats > 1 else None
         if self.average is not None:
             names = [self.average] if isinstance(self.average, str) else self.average
             for label in names:
@@ -252,13 +257,22 @@ class File(Loader, formats.Options):
             return responses, None, labels
         # Conditions with fewer repetitions are filled up with NaN: leave out what is NaN throughout.
         present = ~np.isnan(single).all(axis=(*range(single.ndim - 2), -1))
-        single = single[..., present, :]
-        if np.isnan(single).any():
-            raise InputError(
-                f"{name}: some repetitions are NaN in some units or times, so they cannot be kept; "
-                "dataset.repetitions=average averages the other values."
-            )
-        return responses, Trials(single, condition[present]), labels
+        repeat = None if repeat is None else repeat[present]
+        return responses, Trials(single[..., present, :], condition[present], repeat), labels
+
+    def _recorded(self, array: LabelArray, name: str) -> LabelArray:
+        """Drop or refuse units without any value, as ``constant_units`` says."""
+        # Integers are never NaN, and isnan refuses objects; the dtype has been checked.
+        silent = np.isnan(array).all(axis=tuple(range(array.ndim - 1)))
+        if not silent.any():
+            return array
+        if self.constant_units == "drop" and not silent.all():
+            return array[..., ~silent]
+        remedy = "" if silent.all() else "; dataset.constant_units=drop leaves such units out"
+        raise InputError(
+            f"{name}: {silent.sum()} of {silent.size} units are NaN throughout; the first of them is column "
+            f"{int(np.argmax(silent))}{remedy}."
+        )
 
     def _varying(
         self, responses: FloatArray, trials: Trials | None, name: str

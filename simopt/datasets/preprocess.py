@@ -21,13 +21,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from simopt import checks
-from simopt.datasets.base import Trials, check_length, condition_means
+from simopt.datasets.base import check_length
+from simopt.datasets.trials import Trials, condition_means
 from simopt.errors import InputError
 from simopt.typing import FloatArray, LabelArray
 
@@ -383,10 +385,15 @@ def reduce(
     Raises
     ------
     InputError
-        The responses have fewer components than ``components``.
+        The responses have fewer components than ``components``, or a unit lacks a value in some trials.
     """
     from simopt.components import principal_components  # which imports torch
 
+    if trials is not None and np.isnan(trials.responses).any():
+        raise InputError(
+            f"{name}: some repetitions are NaN in some units or times, so they have no components; set "
+            "dataset.repetitions=average, or leave out dataset.components."
+        )
     flat = checks.flatten(responses)
     checks.varying(flat, name)
     pcs = principal_components(flat)
@@ -413,5 +420,5 @@ def both(
     change: Callable[[FloatArray], FloatArray], responses: FloatArray, trials: Trials | None
 ) -> tuple[FloatArray, Trials | None]:
     """Apply ``change`` to the responses and, unless ``trials`` is None, to the responses of the trials."""
-    changed = None if trials is None else Trials(change(trials.responses), trials.condition)
+    changed = None if trials is None else replace(trials, responses=change(trials.responses))
     return change(responses), changed

@@ -14,8 +14,9 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import fetch
-from simopt.datasets.base import Dataset, Loader, Trials
+from simopt.datasets.base import Dataset, Loader
 from simopt.datasets.fetch import ProgressBar, Remote
+from simopt.datasets.trials import Trials
 from simopt.datasets.twin import Planted, gaussian_responses, published_spectrum, spectrum_file
 from simopt.errors import InputError, SurrogateWarning, warn
 from simopt.typing import FloatArray, LabelArray, Source

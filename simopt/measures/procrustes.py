@@ -211,7 +211,7 @@ class Procrustes(Measure):
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
         factor = self._scaled(factor)
-        return lambda moments: self._apply_form(distance(self._scaled(self._rows(moments)), factor))
+        return lambda moments: self.apply_form(distance(self._scaled(self._rows(moments)), factor))
 
     def _rows(self, moments: Moments) -> Tensor:
         return moments.centered if self.centered else moments.Y
@@ -219,7 +219,8 @@ class Procrustes(Measure):
     def _scaled(self, matrix: Tensor) -> Tensor:
         return unit(matrix) if self.normalized else matrix
 
-    def _apply_form(self, distance: Tensor) -> Tensor:
+    def apply_form(self, distance: Tensor) -> Tensor:
+        """Return the form of a distance d (...), between X and Y of unit norm if they are normalized."""
         if self.form == "angle":
             return angle(distance)
         if self.form == "similarity":
@@ -256,7 +257,7 @@ class Procrustes(Measure):
             else:
                 y = y @ (left @ right).mT
             apart = torch.linalg.matrix_norm(self._scaled(x) - self._scaled(y))
-            scores.append(self._apply_form(apart))
+            scores.append(self.apply_form(apart))
         return torch.stack(scores, dim=-1).mean(dim=-1)
 
 

@@ -51,8 +51,8 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
     captured = _captured(reading.half, explanation, explained.units)
     text = f"{standing.measure} {standing.score:.3f}: {reached} and then captures {captured}"
     text += _decodes(reading.decoding, explanation)
-    if standing.ceiling is not None:
-        text += f"; the ceiling is {standing.ceiling.value:.3f}"
+    if standing.limit is not None:
+        text += f"; the ceiling is {standing.limit:.3f}"
     return f"{text}; {_among_unrelated(standing)}. {above_ceiling(standing)}".rstrip()
 
 

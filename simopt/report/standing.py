@@ -36,7 +36,8 @@ def draw_standings(standings: Sequence[Standing], ax: Axes | None = None, title:
             ax.plot(scores, height, "|", color=_SHADE, markersize=6, label="unrelated data")
         if standing.ceiling is not None:
             ax.plot(standing.ceiling.interval, [row, row], color=INK, linewidth=3, alpha=0.3)
-            ax.plot(standing.ceiling.value, row, "s", color=INK, mfc="#ffffff", markersize=6, label="ceiling")
+        if standing.limit is not None:
+            ax.plot(standing.limit, row, "s", color=INK, mfc="#ffffff", markersize=6, label="ceiling")
         ax.plot(standing.score, row, "o", color=look(standing.measure)["color"], markersize=7, label="score")
     ax.set_yticks(range(len(standings)), [plain(standing.measure) for standing in standings])
     ax.set(xlabel="score", title=plain(title), ylim=(len(standings) - 0.5, -0.5))

@@ -121,8 +121,8 @@ def reference_decoding(variable: str) -> Entry:
 
 CEILING = Entry("reference/ceiling", "f8", "splits")
 """Scores of one half of the trials against the other. They exist in runs with ``nulls`` > 0 on recordings
-with single trials. The attributes ``value``, ``replicate``, ``interval`` and ``correction`` of the HDF5
-dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
+with single trials. The attributes ``value``, ``replicate``, ``interval``, ``correction`` and ``reason`` of
+the HDF5 dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:

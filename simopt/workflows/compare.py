@@ -12,7 +12,7 @@ from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, nulls
-from simopt.analysis.remarks import above_ceiling, of_nulls
+from simopt.analysis.remarks import above_ceiling, of_nulls, reasons_without
 from simopt.analysis.standing import Standing
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
@@ -158,7 +158,9 @@ class CompareResult(Result):
     def remarks(self) -> list[str]:
         """Return lines on scores that mean nothing or are above their ceiling, and on their nulls."""
         lines = [f"{each.measure}: {each.degenerate}" for each in self.standings if each.degenerate]
-        return [*lines, *filter(None, map(above_ceiling, self.standings)), *of_nulls(self.standings)]
+        lines += filter(None, map(above_ceiling, self.standings))
+        lines += [f"no ceiling of {reason}" for reason in reasons_without(self.standings)]
+        return [*lines, *of_nulls(self.standings)]
 
     def values(self) -> Mapping[str, Any]:
         """Return the scores by measure, and the reason for each skipped measure."""
@@ -176,7 +178,7 @@ class CompareResult(Result):
                 "percentile": finite(standing.percentile),
                 "innovations": finite((standing.of(INNOVATIONS) or (0, math.nan))[1]),
                 "without_course": finite((standing.of(WITHOUT_COURSE) or (0, math.nan))[1]),
-                "ceiling": None if standing.ceiling is None else standing.ceiling.value,
+                "ceiling": standing.limit,
             }
             for standing in self.standings
         ]

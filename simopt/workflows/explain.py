@@ -19,7 +19,7 @@ from simopt.analysis.explanation import Explained, Explanation, Own
 from simopt.analysis.good_score import above_chance, decoding_words, good_scores
 from simopt.analysis.labels import not_tasks
 from simopt.analysis.reading import read_at
-from simopt.analysis.remarks import no_null
+from simopt.analysis.remarks import no_null, reasons_without
 from simopt.analysis.residual import residual
 from simopt.analysis.standing import Standing
 from simopt.components import principal_components
@@ -201,7 +201,6 @@ def carry_out(
     y = Y.samples().astype(np.float64)
     own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
-    limited = any(standing.ceiling is not None for standing in standings)
     decoded = {name: facts for made in runs.values() for name, facts in made.reference_decoding.items()}
     unused = _unused_labels(X, decoded, scores.ids)
     ratio = reference.variance_ratio.numpy()
@@ -232,7 +231,7 @@ def carry_out(
         own=own,
         explained=explained,
         unused_labels=unused,
-        no_ceiling="" if limited else f"{X.name} has no single trials; {_NO_TRIALS}",
+        no_ceiling=_no_ceiling(standings, X.name),
         defects=lacking,
         advice=advise([one.verdict for one in explained]),
     )
@@ -246,6 +245,13 @@ def _unused_labels(X: Dataset, decoded: Mapping[str, Mapping[str, Any]], ids: st
             reasons[label] = f"the recording does not decode it above chance ({decoding_words(facts)})"
     no_tasks = not_tasks(X.labels).items()
     return reasons | {label: why for label, why in no_tasks if label not in decoded and label != ids}
+
+
+def _no_ceiling(standings: Sequence[Standing], name: str) -> str:
+    """Return why some of the scores have no ceiling; empty if all have one."""
+    if all(standing.ceiling is None for standing in standings):
+        return f"{name} has no single trials; {_NO_TRIALS}"
+    return "; ".join(reasons_without(standings))
 
 
 def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
@@ -265,9 +271,10 @@ def _explained(request: ExplainRequest, standing: Standing, measure: Measure, ma
     # Not that of `standing`: an older file of a score does not hold it.
     weakness = measure.degenerate(request.scores.dataset.dataset, request.scores.Y[0].dataset)
     target = float(made.score[-1].mean())
-    ceiling = None if standing.ceiling is None else standing.ceiling.value
     missing = no_null(standing)
-    verdict = judge(standing.measure, standing.end, best, worst, good, target, weakness, ceiling, missing)
+    verdict = judge(
+        standing.measure, standing.end, best, worst, good, target, weakness, standing.limit, missing
+    )
     units = request.runs[0].init.get("units") or request.scores.dataset.dataset.responses.shape[-1]
     reading = read_at(made, standing.score, measure.sign)
     return Explained(standing, units, reading, good, made.path, verdict)

@@ -289,7 +289,7 @@ class Session:
         )
         if dataset.trials is not None:
             ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
-            kept = ("value", "replicate", "interval", "correction")
+            kept = ("value", "replicate", "interval", "correction", "reason")
             facts = {name: getattr(ceiling, name) for name in kept}
             results |= layout.CEILING.at(ceiling.halves, **facts)
         return results

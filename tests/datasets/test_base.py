@@ -48,6 +48,38 @@ def test_halves_share_no_trial_and_are_equally_large(rng: np.random.Generator) -
         np.testing.assert_array_equal(one, again)
 
 
+def test_halves_are_split_by_repeat(rng: np.random.Generator) -> None:
+    """A trial is 10 to the power of its repeat, so that a mean shows which repeats it holds."""
+    names, condition = np.array(["run 1", "run 2", "run 3", "run 4"]), np.tile(np.arange(5), 4)
+    repeat = np.repeat(np.arange(4), 5)
+    order = rng.permutation(20)
+    named = Trials(10.0 ** repeat[order][:, None], condition[order], names[repeat[order]])
+    numbered = Trials(10.0 ** repeat[:, None], condition)
+    for single in (named, numbered):
+        for seed in range(5):
+            first, second = single.halves(seed)
+            assert np.ptp(first) == np.ptp(second) == 0
+            assert first[0, 0] + second[0, 0] == pytest.approx(1111 / 2)
+    (one, two, three) = numbered.parts(3, np.arange(4))
+    assert (one[0, 0], two[0, 0], three[0, 0]) == (11 / 2, 100, 1000)
+    assert named.data_hash() != Trials(named.responses, named.condition).data_hash()
+
+
+def test_each_unit_is_split_by_the_values_that_it_has(rng: np.random.Generator) -> None:
+    values = rng.standard_normal((12, 3))
+    values[[0, 1, 7], 1] = np.nan
+    condition = np.repeat([0, 1], 6)
+    single = Trials(values, condition)
+    np.testing.assert_allclose(single.average()[0], np.nanmean(values[:6], axis=0))
+    for seed in range(5):
+        halves = single.halves(seed)
+        for unit in (0, 2):
+            whole = Trials(values[:, [unit]], condition).halves(seed)
+            np.testing.assert_allclose([half[:, unit] for half in halves], [half[:, 0] for half in whole])
+        assert np.mean([half[0, 1] for half in halves]) == pytest.approx(values[2:6, 1].mean())
+    assert np.isnan(single.parts(5, np.arange(6))[4]).sum() == 1  # four values are not five parts
+
+
 def test_two_trials_of_each_condition_are_needed() -> None:
     with pytest.raises(InputError, match=r"condition 2 has 1 trial.* 2 "):
         Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)

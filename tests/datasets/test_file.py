@@ -91,6 +91,9 @@ def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
         load(path)
     assert load(path, constant_units="drop").responses.shape == (20, 4)
     assert load(path, constant_units="keep").responses.shape == (20, 5)
+    assert load(npy(tmp_path, WITH_NAN), constant_units="drop").responses.shape == (20, 4)
+    with pytest.raises(InputError, match="data.npy: 1 of 5 units .*column 2"):
+        load(npy(tmp_path, WITH_NAN), constant_units="keep")
     with pytest.raises(InputError, match="constant_units of file 'ignore'.*drop"):
         load(path, constant_units="ignore")
     with pytest.raises(InputError, match="data.npy: 5 of 5 units .*column 0.$"):
@@ -100,7 +103,9 @@ def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (WITH_NAN, "20 NaN or infinite"),
+        (WITH_NAN, "1 of 5 units are NaN throughout; .* column 2; dataset.constant_units=drop"),
+        (np.where(np.arange(20)[:, None] < 3, WITH_NAN, GOOD), "3 NaN or infinite"),
+        (np.full((20, 5), np.nan), "5 of 5 units are NaN throughout; .* column 0.$"),
         (GOOD[:1], "1 sample"),
         (GOOD[:2], "2 sample"),
         (GOOD[:, 0], r"\(20,\); .*.samples, units."),
@@ -226,6 +231,7 @@ def test_axes_in_any_order_and_repeats_averaged(tmp_path: Path, order: tuple[int
     assert dataset.trials.responses.shape == (2, 24, 5)
     np.testing.assert_allclose(dataset.trials.average(), dataset.responses, atol=1e-12)
     np.testing.assert_array_equal(dataset.trials.responses[:, dataset.trials.condition == 3], SINGLE[:, 3])
+    np.testing.assert_array_equal(dataset.trials.repeat, np.tile(np.arange(4), 6))
     first, second = dataset.trials.halves(0)
     np.testing.assert_allclose((first + second) / 2, dataset.responses, atol=1e-12)
 
@@ -257,8 +263,10 @@ def test_missing_repeats_are_left_out(tmp_path: Path) -> None:
     single[1, 0, 0, 2] = np.nan
     path = npy(tmp_path, single)
     np.testing.assert_allclose(load(path, axes=axes).responses, np.nanmean(single, axis=2), atol=1e-12)
+    kept = load(path, axes=axes, repetitions="keep")
+    np.testing.assert_allclose(kept.trials.average(), kept.responses, atol=1e-12)
     with pytest.raises(InputError, match="data.npy: .*NaN .*dataset.repetitions=average"):
-        load(path, axes=axes, repetitions="keep")
+        load(path, axes=axes, repetitions="keep", components=2)
     single[1, 0, :, 2] = np.nan
     with pytest.raises(InputError, match="data.npy: .*condition 0 is NaN in unit 2"):
         load(npy(tmp_path, single), axes=axes)

@@ -356,7 +356,7 @@ BAD = {
     "no units": (lambda p: npy(p, FLAT[:, :0]), {}, r"shape \(8, 0\)"),
     "complex": (lambda p: npy(p, FLAT + 1j), {}, "complex128"),
     "complex mat": (lambda p: mat5(p, responses=FLAT + 1j), {}, "complex128"),
-    "NaN": (lambda p: npy(p, NAN), {}, "8 NaN or infinite"),
+    "NaN": (lambda p: npy(p, NAN), {}, "1 of 4 units are NaN throughout"),
     "dates": (lambda p: npy(p, FLAT.astype("M8[s]")), {}, "datetime64"),
     "too large": (huge, {}, "/responses .* 0 MB"),
     "external": (external, {}, "/responses .*other files"),

@@ -88,8 +88,9 @@ def test_repetitions_without_a_value(tmp_path: Path, rates: np.ndarray) -> None:
     np.testing.assert_allclose(
         dataset.responses[SORTED.tolist().index(0), 1], rates[0, [1, 6], 2].mean(), rtol=1e-6
     )
-    with pytest.raises(InputError, match=f"{NAME}: .*Chabo_L_M_2 .*repetitions=average"):
-        read(tmp_path, repetitions="keep")
+    kept = read(tmp_path, repetitions="keep")
+    assert np.isnan(kept.trials.responses).sum() == 1
+    np.testing.assert_allclose(kept.trials.average(), kept.responses, rtol=1e-6)
     assert read(tmp_path, repetitions="keep", region="V4").trials.responses.shape == (len(SHOWN), 2)
     rates[0, [1, 6], 2] = np.nan
     with pytest.raises(InputError, match=f"{NAME}: .*Chabo_L_M_2 .*c8"):

@@ -1,0 +1,152 @@
+"""The noise in the average of a recording: its covariances, its size, and random draws of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt.analysis.ceilings.recording import Recording
+from simopt.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise N (T, C, units) in an average A: independent between conditions, with separable covariances.
+
+    cov(N_tcu, N_scv) = weights_c R_ts P_uv, with tr R = T and mean weight 1.
+
+    Attributes
+    ----------
+    factor : array, (k, units)
+        F with F'F the estimate of P.
+    trace, squares : float
+        tr P, and tr P^2 without the bias of the estimated P.
+    mixing : float
+        Draws have the covariance mixing F'F + (1 - mixing) (tr P / units) I, whose squares sum to
+        ``squares``.
+    times : array, (T, T)
+        R.
+    weights : array, (C,)
+        Relative power of the noise of each condition, shrunk by the share that is sampling error.
+    grams : array, (C, T, T)
+        The covariance of each condition over times, summed over units: not shrunk.
+    spurious : float
+        The part of sum_c ||grams_c - mean||^2 that is sampling error, as a share.
+    excess : float
+        k >= 1: the mean square of the relative powers, without sampling error.
+    spread : float
+        The mean of m / (m - 1) over conditions with m repeats.
+    """
+
+    factor: FloatArray
+    trace: float
+    squares: float
+    mixing: float
+    times: FloatArray
+    weights: FloatArray
+    grams: FloatArray
+    spurious: float
+    excess: float
+    spread: float
+
+    @classmethod
+    def of(cls, recording: Recording) -> Noise:
+        """Estimate the noise of a recording.
+
+        A sample covariance P of f degrees of freedom has E tr P^2 = (1 + 1/f) tr(E P)^2 + (tr E P)^2 / f.
+
+        References
+        ----------
+        Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices,
+        doi:10.1016/S0047-259X(03)00096-4.
+        """
+        T, C, units = recording.average.shape
+        grams = recording.grams()  # (C, T, T)
+        total = grams.sum(axis=0)
+        size = float(np.trace(total))
+        if size == 0:  # repeats that are alike have no noise
+            nothing = np.zeros((1, units))
+            return cls(nothing, 0.0, 0.0, 0.0, np.eye(T), np.ones(C), grams, 1.0, 1.0, 1.0)
+        trace = size / (T * C)
+        times = total * (T / size)
+        rows = recording.deviations.reshape(-1, units) / np.sqrt(T * C)
+        factor = rows if len(rows) < units else _root(rows.T @ rows)
+        sampled = float(np.square(factor @ factor.T).sum())  # tr P^2 = ||F F'||^2
+        power = np.trace(grams, axis1=1, axis2=2)
+        relative = power / power.mean()
+        alike = float(np.square(times).sum()) / T**2  # 1 / T for independent times, 1 for equal times
+        excess, error, squares = 1.0, 0.0, sampled
+        for _ in range(3):  # the excess and the squares each enter the sampling error of the other
+            freedom = max(recording.freedom / (alike * excess), 2.0)
+            squares = freedom**2 / ((freedom - 1) * (freedom + 2)) * (sampled - trace**2 / freedom)
+            # Between those of noise that is equal in all units, and of noise in one direction.
+            squares = float(np.clip(squares, trace**2 / units, trace**2))
+            # The relative variance of a sum of squares of m - 1 deviations.
+            error = 2 * squares / trace**2 * alike * float((1 / (recording.counts - 1)).mean())
+            excess = max(1.0, float(np.square(relative).mean()) / (1 + error))
+        observed = float(np.square(relative - 1).mean())
+        spurious = min(1.0, error * excess / observed) if observed > 0 else 1.0
+        even = trace**2 / units
+        uneven = sampled > even * (1 + 1e-9)
+        return cls(
+            factor=factor,
+            trace=trace,
+            squares=squares,
+            mixing=float(np.sqrt((squares - even) / (sampled - even))) if uneven else 0.0,
+            times=times,
+            weights=1 + (1 - spurious) * (relative - 1),
+            grams=grams,
+            spurious=spurious,
+            excess=excess,
+            spread=float((recording.counts / (recording.counts - 1)).mean()),
+        )
+
+    @property
+    def power(self) -> float:
+        """The expected sum of squares of the centered noise."""
+        T, C = len(self.times), len(self.weights)
+        return self.trace * (T * C - float(self.times.sum()) / T)
+
+    @property
+    def chaos(self) -> float:
+        """The square of the size of the noise in N'N: n tr P^2 for n samples that are independent."""
+        T, C = len(self.times), len(self.weights)
+        return (C - 1 / T) * float(np.square(self.times).sum()) * self.squares
+
+    @property
+    def error(self) -> float:
+        """The standard error of the estimated sum of squares of the noise in A."""
+        return float(np.sqrt(2 * self.chaos * self.excess * self.spread))
+
+    def draw(self, rng: np.random.Generator) -> FloatArray:
+        """Return a random noise of the average, (T, C, units)."""
+        T, C = len(self.times), len(self.weights)
+        drawn = self._colored(rng, T * C).reshape(T, C, -1)
+        if T > 1:
+            drawn = np.einsum("ts,scu->tcu", _root(self.times), drawn)
+        return drawn * np.sqrt(self.weights)[:, None]
+
+    def along(self, directions: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return U'N (r, units) of a random noise, for orthonormal directions U (T, C, r)."""
+        T, C, r = directions.shape
+        weighted = np.tensordot(self.times, directions, 1) if T > 1 else directions
+        flat = (weighted * self.weights[:, None]).reshape(T * C, r)
+        drawn: FloatArray = _root(directions.reshape(T * C, r).T @ flat) @ self._colored(rng, r)
+        return drawn
+
+    def _colored(self, rng: np.random.Generator, rows: int) -> FloatArray:
+        """Return independent rows of the covariance over units, (rows, units)."""
+        units = self.factor.shape[1]
+        even = np.sqrt((1 - self.mixing) * self.trace / units)
+        colored: FloatArray = even * rng.standard_normal((rows, units))
+        if self.mixing > 0:
+            colored += np.sqrt(self.mixing) * (rng.standard_normal((rows, len(self.factor))) @ self.factor)
+        return colored
+
+
+def _root(matrix: FloatArray) -> FloatArray:
+    """Return the symmetric square root of a symmetric matrix that is positive semidefinite up to rounding."""
+    values, axes = np.linalg.eigh((matrix + matrix.T) / 2)
+    rooted: FloatArray = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
+    return rooted

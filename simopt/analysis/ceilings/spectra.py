@@ -1,0 +1,166 @@
+"""What spectra the signal of a noisy average may have: a bracket of two, and random recordings of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simopt.analysis.ceilings.noise import Noise
+from simopt.analysis.nulls import stream
+from simopt.typing import FloatArray
+
+TAIL = 1e-6
+"""Share of the signal in a direction whose variance is too small to be seen or to matter to any kernel."""
+_NOISES = 2
+"""Random noises whose largest values are averaged."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The directions and the debiased spectrum of the signal in an average A (n, units) of mean 0.
+
+    Attributes
+    ----------
+    left : array, (T, C, r)
+        Orthonormal directions of samples.
+    right : array, (r, units)
+        Orthonormal directions of units.
+    visible : array, (r,)
+        Squared singular values of the signal without the noise, in descending order; 0 for those that the
+        noise hides.
+    limit : float
+        The largest squared singular value that the noise may hide.
+    total : float
+        ||A||^2.
+    size : float
+        Estimate of the sum of all squared singular values of the signal, ||S||^2.
+    error : float
+        The standard error of ``size``, given A.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    visible: FloatArray
+    limit: float
+    total: float
+    size: float
+    error: float
+
+    @classmethod
+    def of(cls, average: FloatArray, noise: Noise) -> Signal:
+        """Debias the spectrum of an average (T, C, units).
+
+        With l an eigenvalue of A'A - E N'N, t1 = tr P and n t2 = n tr P^2, a squared singular value x of the
+        signal appears at l = x + t1 + n t2 / x, if x > sqrt(n t2). If noise alone has larger values than
+        t1 + 2 sqrt(n t2), these take the place of n t2.
+
+        References
+        ----------
+        Benaych-Georges & Nadakuditi 2012, The singular values and vectors of low rank perturbations of large
+        rectangular random matrices, doi:10.1016/j.jmva.2012.04.019.
+        """
+        T, C, _ = average.shape
+        left, values, axes, shifted, turn = _less_noise(average, noise)
+        # The largest value of noise alone: it is above trace + 2 sqrt(n t2) if conditions have unequal noise.
+        limit, rng = float(np.sqrt(noise.chaos)), stream(0, 4)
+        if noise.trace > 0:
+            drawn = [noise.draw(rng) for _ in range(_NOISES)]
+            edges = [_less_noise(N - N.mean(axis=(0, 1)), noise)[3][0] for N in drawn]
+            limit = max(limit, (float(np.mean(edges)) - noise.trace) / 2)
+        shifted = shifted - noise.trace
+        seen = shifted > 2 * limit
+        root = np.sqrt(np.maximum(shifted**2 - 4 * limit**2, 0))
+        visible = np.where(seen, (shifted + root) / 2, 0.0)
+        # The columns of A V are orthogonal only if the noise is equal in all units.
+        sides, _ = np.linalg.qr((left * values) @ turn)
+        total = float(np.square(values).sum())
+        return cls(
+            left=sides.reshape(T, C, -1),
+            right=turn.T @ axes,
+            visible=visible,
+            limit=limit,
+            total=total,
+            size=total - noise.power,
+            error=noise.error,
+        )
+
+    @property
+    def share(self) -> float:
+        """The share of the signal in the sum of squares of the average."""
+        return self.size / self.total
+
+    @property
+    def certain(self) -> float:
+        """``size`` in standard errors."""
+        return self.size / self.error if self.error > 0 else math.inf
+
+    @property
+    def caution(self) -> float:
+        """A factor of the lower side of intervals, 1 + 2 / z with z standard errors of ``size``.
+
+        Of recordings with little signal only those with the largest estimates get a ceiling, which are too
+        large.
+        """
+        return 1 + 2 / max(self.certain, 1.0)
+
+    def spectrum(self, *, broad: bool, errors: float = 0.0) -> FloatArray:
+        """Return squared singular values of the signal, (r,).
+
+        What the visible ones lack of the sum is given to the fewest hidden ones that may have it, or, if
+        ``broad``, equally to all.
+
+        Parameters
+        ----------
+        broad : bool
+        errors : float
+            The sum is ``size`` plus so many standard errors.
+        """
+        size = max(self.size + errors * self.error, TAIL * self.total)
+        filled = self.visible.copy()
+        seen = int((filled > 0).sum())
+        hidden, lacking = len(filled) - seen, size - float(filled.sum())
+        if hidden and broad:
+            # Least squares and canonical correlations count directions, however little variance they have.
+            filled[seen:] = max(lacking / hidden, TAIL * size)
+        elif hidden and lacking > 0:
+            count = min(hidden, int(np.ceil(lacking / self.limit)) if self.limit > 0 else 1)
+            filled[seen : seen + count] = lacking / count
+        scaled: FloatArray = filled * (size / filled.sum())
+        return scaled
+
+    def responses(self, spectrum: FloatArray) -> FloatArray:
+        """Return the signal of a spectrum, (T, C, units)."""
+        made: FloatArray = (self.left * np.sqrt(spectrum)) @ self.right
+        return made
+
+
+def _less_noise(
+    average: FloatArray, noise: Noise
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Decompose A = U S V' (n, units), and V'(A'A - E N'N)V = Q diag(l) Q'.
+
+    Returns U, the diagonal of S, V', l in descending order, and Q.
+    """
+    A = average.reshape(-1, average.shape[-1])
+    left, values, axes = np.linalg.svd(A, full_matrices=False)
+    keep = values > np.finfo(np.float64).eps * max(A.shape) * values[0]
+    left, values, axes = left[:, keep], values[keep], axes[keep]
+    hidden = noise.factor @ axes.T
+    scale = noise.power / noise.trace if noise.trace > 0 else 0.0
+    shifted, turn = np.linalg.eigh(np.diag(values**2) - scale * (hidden.T @ hidden))
+    return left, values, axes, shifted[::-1], turn[:, ::-1]
+
+
+def limited(spectrum: FloatArray, squares: float) -> FloatArray:
+    """Return a spectrum whose sum of squares is at most ``squares``: evened out about its mean if larger.
+
+    Noise spreads the spectrum of a signal of many PCs, which are then debiased as if they were few.
+    """
+    mean, found = float(spectrum.mean()), float(np.square(spectrum).sum())
+    least = len(spectrum) * mean**2
+    if found <= max(squares, least):
+        return spectrum
+    evened: FloatArray = mean + np.sqrt(max(squares - least, 0) / (found - least)) * (spectrum - mean)
+    return evened
