@@ -111,7 +111,7 @@ class CompareRequest(Request[Standing]):
         return standing
 
     def fits(self, standing: Standing) -> bool:
-        """Return whether a stored score was ranked among at least ``draws`` draws of each null it can have."""
+        """Return whether a stored score was ranked among at least ``draws`` draws of each of its nulls."""
         nulls = standing.null.values()
         enough = [null.complete or not len(null.scores) or null.asked >= self.draws for null in nulls]
         return all(enough) if nulls else not self.draws
