@@ -56,7 +56,7 @@ class ExplainRequest:
     Attributes
     ----------
     scores : CompareRequest
-        The request of the scores. It has at least one measure and at least one draw of each null.
+        The request of the scores. It has at least one measure and at least one draw.
     runs : tuple of RunRequest
         The run of each measure on the recording. A stored run that goes at least as far may take its place.
     """
