@@ -38,12 +38,17 @@ FORMER_NAMES = {
 """Current names of measures, options and values by their former British spelling, which is still read."""
 
 REVISIONS: dict[str, int] = {
+    "simopt.analysis.attribution.leave_one_pc": 2,
     "simopt.analysis.attribution.leave_one_sample": 2,
+    "simopt.analysis.attribution.leave_one_unit": 2,
     "simopt.analysis.ceilings.from_trials": 2,
     "simopt.analysis.decoding.Decoder": 2,
     "simopt.analysis.nulls.nulls": 2,
+    "simopt.measures.matching.PairwiseMatching": 2,
     "simopt.measures.neighbors.Neighborhood": 2,
     "simopt.measures.predictivity.Predictivity": 2,
+    "simopt.measures.procrustes.Procrustes": 2,
+    "simopt.measures.regression.Regression": 2,
     "simopt.measures.rsa.RSA": 2,
     "simopt.ranges": 2,
 }

@@ -134,17 +134,16 @@ def found(rows: Rows, sides: Mapping[str, FloatArray]) -> tuple[Rows, tuple[str,
     """
     if rows.groups is not None:
         return rows, ()
-    for name, samples in sides.items():
-        equal = equal_rows(samples)
-        if equal is None:
-            continue
-        if equal.groups is not None:
-            return replace(rows, groups=equal.groups), (
-                f"equal samples of {name} are taken for repeats of {equal.different} different ones and kept "
-                "together; dataset.groups=none turns this off",
+    equal = {name: equal_rows(samples) for name, samples in sides.items()}
+    for name, of_side in equal.items():
+        if of_side is not None and of_side.groups is not None:
+            return replace(rows, groups=of_side.groups), (
+                f"equal samples of {name} are taken for repeats of {of_side.different} different ones and "
+                "kept together; dataset.groups=none turns this off",
             )
-        return rows, (
-            f"{name} has only {equal.different} different samples, which are taken for classes; a class that "
-            "is left out cannot be predicted",
-        )
-    return rows, ()
+    return rows, tuple(
+        f"{name} has only {of_side.different} different samples, which are taken for classes; a class that "
+        "is left out cannot be predicted"
+        for name, of_side in equal.items()
+        if of_side is not None
+    )

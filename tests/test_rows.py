@@ -7,7 +7,7 @@ import pytest
 
 from simopt.datasets import Dataset
 from simopt.errors import InputError
-from simopt.rows import Rows, codes, equal_rows
+from simopt.rows import Rows, codes, equal_rows, found
 
 
 def test_values_are_numbered_in_the_order_of_first_appearance() -> None:
@@ -85,3 +85,16 @@ def test_few_different_rows_are_classes_and_rows_of_zeros_do_not_count() -> None
     repeated = np.concatenate([np.tile(data(20, 2), (2, 1)), np.zeros((5, 2))])
     groups = equal_rows(repeated).groups
     assert len(np.unique(groups)) == 25
+
+
+def test_repeats_of_either_side_go_before_classes() -> None:
+    image = np.arange(60) % 30
+    one_hot, features = np.eye(3)[np.arange(60) % 3], data(30, 4)[image]
+    rows, notes = found(Rows(), {"X": one_hot, "Y": features})
+    np.testing.assert_array_equal(rows.groups, image)
+    assert [note.split(" are taken")[0] for note in notes] == ["equal samples of Y"]
+    rows, notes = found(Rows(), {"X": one_hot, "Y": data(60, 4)})
+    assert (rows.groups, len(notes)) == (None, 1)
+    assert "only 3 different samples" in notes[0]
+    declared = Rows.of(60, np.arange(60))
+    assert found(declared, {"X": one_hot, "Y": features}) == (declared, ())

@@ -354,7 +354,7 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
         is no task variable (see :func:`simopt.analysis.labels.not_tasks`), it holds only the ``reason``.
     """
     results: dict[str, dict[str, Any]] = {}
-    left_out = not_tasks(dataset.labels)
+    left_out = not_tasks(dataset.labels, dataset.named_groups)
     for variable, labels in dataset.labels.items():
         if variable in left_out:
             results[variable] = {"reason": left_out[variable]}

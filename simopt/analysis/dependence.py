@@ -23,7 +23,9 @@ _COPIES, _WINDOWS, _NEIGHBORS = 99, 10, (1, 3, 10)
 """Of the test of stationarity: simulated copies, windows whose power is compared, and numbers of neighboring
 rows whose mean is a point of the path whose steps are compared."""
 
-_LEAST_A = 0.05
+_LEAST_A, _LONG, _MOST = 0.05, 10, 2000
+"""Of the basis: its least a; the least rows of a block from which a is estimated; and the most rows of a
+block for which eigenvectors are computed. Beyond, they are hardly other than sines and cosines."""
 _LEADING = 20
 _BATCH = 2**23
 """Numbers of all copies that are made at once (64 MB)."""
@@ -111,7 +113,7 @@ class Basis:
     def __init__(self, blocks: LabelArray, a: float) -> None:
         self._members = [np.flatnonzero(blocks == block) for block in range(blocks.max() + 1)]
         # At a = 0 every basis has this property: a small a picks the one that is ordered by frequency.
-        sizes = {len(rows) for rows in self._members} if a < 1 else set()
+        sizes = {size for size in map(len, self._members) if a < 1 and 1 < size <= _MOST}
         self._axes = {size: _axes(size, max(a, _LEAST_A)) for size in sizes}
         # The means of the blocks: they keep their signs.
         self.constant = np.concatenate([np.arange(len(rows)) == 0 for rows in self._members])
@@ -176,19 +178,24 @@ def _axes(m: int, a: float) -> FloatArray:
 def lag_one(sides: tuple[FloatArray, ...], blocks: LabelArray) -> float:
     """Return the coefficient, 0 to 1, of a row on the row before, pooled over sides and corrected for bias.
 
-    In m rows with unknown mean, the correlation r of neighbors is on average a - (1 + 3 a) / m.
+    In m rows with unknown mean, the correlation r of neighbors is on average a - (1 + 3 a) / m. Blocks of
+    fewer than 10 rows are left out; without longer ones the coefficient is 0.
 
     References
     ----------
     Kendall 1954, Note on bias in the estimation of autocorrelation, doi:10.1093/biomet/41.3-4.403.
     """
+    sizes = np.bincount(blocks)
+    long = np.flatnonzero(sizes >= _LONG)
+    if not len(long):
+        return 0.0
     correlations = []
     for rows in sides:
-        centered = _centered(rows, blocks)
-        together = blocks[1:] == blocks[:-1]
-        neighbors = (centered[1:] * centered[:-1]).sum(axis=1)[together].sum()
-        correlations.append(neighbors / np.square(centered).sum())
-    m = len(blocks) / (blocks.max() + 1)  # rows in a block
+        parts = [rows[blocks == block] - rows[blocks == block].mean(axis=0) for block in long]
+        power = sum(float(np.square(part).sum()) for part in parts)
+        neighbors = sum(float((part[1:] * part[:-1]).sum()) for part in parts)
+        correlations.append(neighbors / power if power > 0 else 0.0)
+    m = float(sizes[long].mean())
     return float(np.clip((np.mean(correlations) + 1 / m) / (1 - 3 / m), 0, 1))
 
 
@@ -224,10 +231,12 @@ def _leading(rows: FloatArray) -> FloatArray:
     if rows.shape[1] <= _LEADING:
         return rows
     if rows.shape[1] > len(rows):
-        values, left = linalg.eigh(rows @ rows.T)
-        wide: FloatArray = left[:, -_LEADING:] * np.sqrt(np.maximum(values[-_LEADING:], 0))
+        values, left = linalg.eigh(rows @ rows.T, subset_by_index=(len(rows) - _LEADING, len(rows) - 1))
+        wide: FloatArray = left * np.sqrt(np.maximum(values, 0))
         return wide
-    projected: FloatArray = rows @ linalg.eigh(rows.T @ rows)[1][:, -_LEADING:]
+    projected: FloatArray = (
+        rows @ linalg.eigh(rows.T @ rows, subset_by_index=(rows.shape[1] - _LEADING, rows.shape[1] - 1))[1]
+    )
     return projected
 
 
@@ -237,7 +246,8 @@ def _unevenness(rows: FloatArray) -> FloatArray:
     power = np.square(rows).sum(axis=-1)
     starts = np.linspace(0, m, min(_WINDOWS, m // 2) + 1).astype(int)[:-1]
     windows = np.add.reduceat(power, starts, axis=-1) / np.diff([*starts, m])
-    statistics = [windows.std(axis=-1) / windows.mean(axis=-1)]
+    least = np.finfo(float).tiny  # of rows without any change
+    statistics = [windows.std(axis=-1) / np.maximum(windows.mean(axis=-1), least)]
     for length in _NEIGHBORS:
         points = m // length
         if points >= 4:
@@ -245,11 +255,11 @@ def _unevenness(rows: FloatArray) -> FloatArray:
                 rows[..., : points * length, :].reshape(*rows.shape[:-2], points, length, -1).mean(axis=-2)
             )
             steps = np.square(np.diff(means, axis=-2)).sum(axis=-1)
-            statistics.append(steps.std(axis=-1) / np.maximum(steps.mean(axis=-1), np.finfo(float).tiny))
+            statistics.append(steps.std(axis=-1) / np.maximum(steps.mean(axis=-1), least))
     size = fft.next_fast_len(2 * m, real=True)
     spectrum = np.square(np.abs(fft.rfft(rows, size, axis=-2))).sum(axis=-1)
     along = fft.irfft(spectrum, size, axis=-1)[..., :m] / np.arange(m, 0, -1)
-    statistics.append(along[..., m // 10 + 1 : m - m // 10].max(axis=-1) / along[..., 0])
+    statistics.append(along[..., m // 10 + 1 : m - m // 10].max(axis=-1) / np.maximum(along[..., 0], least))
     return np.stack(statistics, axis=-1)
 
 

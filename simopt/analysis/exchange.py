@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 
 from simopt.analysis import dependence
-from simopt.errors import InputError
 from simopt.rows import Rows
 from simopt.typing import FloatArray, LabelArray
 
@@ -199,35 +198,65 @@ def choose(
     seed : int
         Of the copies that the test of stationarity draws.
 
-    Raises
-    ------
-    InputError
-        Groups of different sizes lie in several blocks: neither they nor their means can be exchanged.
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
+    if (
+        items.means
+        and rows.blocks is not None
+        and any(len(set(rows.blocks[part])) > 1 for part in items.members)
+    ):
+        return _none(
+            kind,
+            "groups of different sizes lie in several blocks, so that neither they nor their means can be "
+            "exchanged; name groups that lie in one block each, or leave blocks out",
+        )
     if items.possible < _LEAST:
-        return _none(kind, f"{items.words} can be exchanged in {items.possible:g} ways only; 20 are needed")
+        return _none(kind, f"{items.words} have only {items.possible:g} possible orders; 20 are needed")
     exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
-    if rows.order == "independent" or (rows.order is None and len(items.members) < dependence.LEAST):
+    if rows.order == "independent":
         return exchange
+    if rows.order is None and len(items.members) < dependence.LEAST:
+        why = f"no test tells whether fewer than {dependence.LEAST} {items.words} depend on each other"
+        return replace(exchange, why=why) if kind == "independent" else exchange
     # Items of different sizes are compared, and their signs exchanged, by their means.
     compared = items if len(set(items.sizes)) == 1 else replace(items, means=True)
-    sides = compared.vectors(X), compared.vectors(Y)
-    free = [name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)]
-    if rows.order is None and free:
+    sides = _compact(compared.vectors(X)), _compact(compared.vectors(Y))
+    declared = rows.order == "time"
+    free = (
+        []
+        if declared
+        else [
+            name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)
+        ]
+    )
+    if free:
         if all(dependence.power_depends(side, items.blocks) for side in sides):
-            return _none(kind, f"the variance of neighboring {items.words} is alike in X and in Y")
+            return _none(
+                kind,
+                f"{items.words} of large variance stand together in X and in Y, so no order can be exchanged",
+            )
         if kind == "independent":
             return replace(exchange, why=f"the samples of {free[0]} do not depend on those before them")
         return exchange
-    return _signs("time" if kind == "independent" else kind, compared, sides, seed, _OF_SCORES)
+    found = "are declared to depend on each other" if declared else "depend on each other in X and in Y"
+    return _signs("time" if kind == "independent" else kind, compared, sides, seed, _OF_SCORES, found)
 
 
 def of_innovations(X: FloatArray, Y: FloatArray, *, seed: int = 0) -> Exchange:
     """Return what a null of innovations may exchange: always signs, as exchanged samples have no power."""
     _, items = _items(len(X), Rows(), None)
-    return _signs("time", items, (X, Y), seed, _OF_INNOVATIONS)
+    found = "depend on each other in X and in Y"
+    return _signs("time", items, (_compact(X), _compact(Y)), seed, _OF_INNOVATIONS, found)
+
+
+def _compact(vectors: FloatArray) -> FloatArray:
+    """Return vectors (m, d) of the same inner products with at most m entries, which all tests depend on."""
+    if vectors.shape[1] <= len(vectors):
+        return vectors
+    values, axes = np.linalg.eigh(vectors @ vectors.T)
+    compact: FloatArray = axes * np.sqrt(np.maximum(values, 0))
+    return compact
 
 
 def _none(kind: Kind, why: str) -> Exchange:
@@ -235,21 +264,28 @@ def _none(kind: Kind, why: str) -> Exchange:
 
 
 def _signs(
-    kind: Kind, items: _Items, sides: tuple[FloatArray, FloatArray], seed: int, limits: _Limits
+    kind: Kind, items: _Items, sides: tuple[FloatArray, FloatArray], seed: int, limits: _Limits, found: str
 ) -> Exchange:
     """Return the exchange of the signs of frequencies, if a side is stationary along its items."""
     rng = np.random.default_rng([seed, _STREAM])
     if math.prod(dependence.stationary(side, items.blocks, rng) for side in sides) < limits.stationary:
         return _none(
             kind,
-            f"neighboring {items.words} depend on each other in X and in Y, with jumps or drifts that leave "
-            "nothing to exchange; if sessions, repeats or conditions are behind them, name these in "
-            "dataset.blocks or dataset.groups",
+            f"neighboring {items.words} {found}, with jumps or drifts that leave nothing to exchange; if "
+            "sessions, repeats or conditions are behind them, name these in dataset.blocks or dataset.groups "
+            "(blocks=, groups= in Python)",
         )
     basis = dependence.Basis(items.blocks, dependence.lag_one(sides, items.blocks))
     x, y = (basis.coefficients(side) for side in sides)
     if all(dependence.go_together(side, basis.constant) for side in (x, y)):
-        return _none(kind, f"the variance of {items.words} changes slowly in X and in Y")
+        return _none(
+            kind, f"the variance of {items.words} drifts in X and in Y, so that signs cannot be exchanged"
+        )
+    free = int((~basis.constant).sum())
+    if 2.0 ** (free - 1) < _LEAST:  # all signs turned round give the same scores
+        return _none(
+            kind, f"{free} frequencies have only {2 ** max(free - 1, 0)} different signs; 20 are needed"
+        )
     comparisons = dependence.effective(x, y, basis.constant)
     if comparisons < limits.comparisons:
         return _none(
@@ -263,7 +299,7 @@ def _signs(
         for _ in range(count):
             yield items.with_vectors(Y, basis.rows(basis.signs(1, rng)[0] * coefficients))
 
-    why = f"neighboring {items.words} depend on each other in X and in Y"
+    why = f"neighboring {items.words} {found}"
     return Exchange(kind, f"signs of the frequencies of {items.words} exchanged", why, draws)
 
 
@@ -287,18 +323,11 @@ def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Ite
     # Groups that have as many samples in each block may change places.
     of_class = _number([tuple(blocks[part]) for part in members])
     lie_in = [frozenset(blocks[part].tolist()) for part in members]
-    spread = max(map(len, lie_in)) > 1
     means = len({len(part) for part in members}) > 1 and bool(np.bincount(of_class).min() < _OF_ONE_SIZE)
     if means:
-        if spread and len(set(lie_in)) > 1:
-            raise InputError(
-                "groups of different sizes lie in several blocks; name groups that lie in one block each, or "
-                "leave blocks out."
-            )
         of_class, words = _number(lie_in), f"means of {words}"
     classes = [np.flatnonzero(of_class == number) for number in range(of_class.max() + 1)]
-    block = np.zeros(len(members), np.int64) if spread else _number([blocks[part[0]] for part in members])
-    return kind, _Items(words, groups, members, classes, block, means)
+    return kind, _Items(words, groups, members, classes, _number(lie_in), means)
 
 
 def _number(values: Sequence[object]) -> LabelArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -31,26 +31,31 @@ def is_continuous(labels: LabelArray) -> bool:
     )
 
 
-def not_tasks(labels: Mapping[str, LabelArray]) -> dict[str, str]:
+def not_tasks(labels: Mapping[str, LabelArray], groups: Collection[str] = ()) -> dict[str, str]:
     """Return for each label that is no task variable the reason, as a clause without a full stop.
 
-    A label is no task variable in either of two cases:
+    A label is no task variable in one of three cases:
 
     - It has another value for each sample and is not continuous, so it numbers or names the samples.
     - Its name says that it counts repeats (``repeat``, ``trial``, ``trial_id``, ``presentation_number``), and
       all its values end in a number. Labels like ``trial_type``, or ``trial`` with the values ``go`` and
       ``nogo``, are task variables.
+    - It tells groups of samples apart, which folds keep together: no class is in both train and test.
 
     Parameters
     ----------
     labels : mapping of str to array, (samples,)
+    groups : collection of str
+        The labels that tell groups apart.
     """
     reasons = {}
     for name, values in labels.items():
         array = np.asarray(values)
         if array.dtype == object:
             array = array.astype(str)
-        if len(np.unique(array)) == len(array) and not is_continuous(array):
+        if name in groups:
+            reasons[name] = "it tells groups of samples apart, which folds keep together"
+        elif len(np.unique(array)) == len(array) and not is_continuous(array):
             reasons[name] = f"it has another value for each of the {len(array)} samples"
         elif _names_repeats(name) and _numbered(array):
             reasons[name] = f"it numbers repeats (decoder.variables=[{name}] decodes it all the same)"

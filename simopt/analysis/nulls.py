@@ -12,7 +12,7 @@ from torch import Tensor
 from simopt import checks
 from simopt.analysis import dependence, exchange
 from simopt.analysis.exchange import Exchange
-from simopt.errors import InputError
+from simopt.errors import InputError, SimoptError
 from simopt.measures import Measure, Reference
 from simopt.rows import Rows
 from simopt.typing import ArrayLike, FloatArray, OnStep
@@ -192,24 +192,22 @@ def nulls(
     if conditions is None and np.ndim(Y) == 3:
         conditions = np.shape(Y)[1]
     if conditions is not None:
-        checks.whole(conditions, 2, "conditions of the null")
+        checks.whole(conditions, 1, "conditions of the null")
         if len(y) % conditions:
             raise InputError(
                 f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
                 "number of conditions that divides the samples, or leave it out."
             )
+    conditions = None if conditions == 1 else conditions
     results: dict[str, dict[str, Null]] = {}
     for held, together in _by_rows(measures, len(y), rows):
         chosen = exchange.choose(x, y, held, conditions=conditions, seed=seed)
         scored = _scored(reference, y, together, chosen, draws, stream(seed, 1), observe)
         for name, null in scored.items():
             results[name] = {UNRELATED: null}
-        for kind, other_x, other_y, other in _others(x, y, chosen, conditions, seed):
-            center = Reference.of(other_x, rows=rows if kind == WITHOUT_COURSE else None)
-            scored = _scored(center, other_y, together, other, draws, stream(seed, 2), observe)
-            for measure in together:
-                observed = float(measure.bind(center)(torch.from_numpy(other_y)))
-                results[measure.name][kind] = replace(scored[measure.name], kind=kind, observed=observed)
+        for kind, sides, other in _others(x, y, chosen, held, conditions, seed):
+            for name, null in _compared(kind, sides, other, together, draws, seed, observe).items():
+                results[name][kind] = null
     return {measure.name: results[measure.name] for measure in measures}
 
 
@@ -232,19 +230,48 @@ def _by_rows(
 
 
 def _others(
-    x: FloatArray, y: FloatArray, chosen: Exchange, conditions: int | None, seed: int
-) -> Iterator[tuple[str, FloatArray, FloatArray, Exchange]]:
-    """Give the other comparisons of a pair: their kind, both sides, and what may be exchanged."""
+    x: FloatArray, y: FloatArray, chosen: Exchange, rows: Rows | None, conditions: int | None, seed: int
+) -> Iterator[tuple[str, tuple[FloatArray, FloatArray], Exchange]]:
+    """Give the other comparisons of X and Y: their kind, both sides, and what may be exchanged."""
     if chosen.kind == "time":
-        after = dependence.innovations((x, y))
-        yield INNOVATIONS, *after, exchange.of_innovations(*after, seed=seed)
+        sides = dependence.innovations((x, y))
+        yield INNOVATIONS, sides, exchange.of_innovations(*sides, seed=seed)
     if chosen.kind == "conditions" and chosen.null is not None:
-        sides = []
+        without = []
         for side in (x, y):
             by_time = side.reshape(-1, conditions or 1, side.shape[1])
-            sides.append((by_time - by_time.mean(axis=1, keepdims=True)).reshape(side.shape))
-        if all(side.any() for side in sides):
-            yield WITHOUT_COURSE, *sides, exchange.choose(*sides, conditions=conditions, seed=seed)
+            without.append((by_time - by_time.mean(axis=1, keepdims=True)).reshape(side.shape))
+        sides = without[0], without[1]
+        yield WITHOUT_COURSE, sides, exchange.choose(*sides, rows, conditions=conditions, seed=seed)
+
+
+def _compared(
+    kind: str,
+    sides: tuple[FloatArray, FloatArray],
+    other: Exchange,
+    measures: Sequence[Measure],
+    draws: int,
+    seed: int,
+    observe: OnStep,
+) -> dict[str, Null]:
+    """Return the nulls of another comparison by measure; one that a measure cannot make has a reason."""
+    x, y = sides
+    observed, nulls = {}, {}
+    for measure in measures:
+        try:
+            center = Reference.of(x)
+            observed[measure.name] = float(measure.bind(center)(torch.from_numpy(y)))
+        # A user's function may raise anything, for instance because there is one sample less.
+        except (SimoptError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
+            reason = f"{measure.name} cannot be computed: {error}"
+            nulls[measure.name] = Null(
+                kind, np.empty(0), measure.facts.larger_is_closer, rows=other.kind, why=reason, asked=draws
+            )
+    usable = [measure for measure in measures if measure.name in observed]
+    if usable:
+        scored = _scored(center, y, usable, other, draws, stream(seed, 2), observe)
+        nulls |= {name: replace(null, kind=kind, observed=observed[name]) for name, null in scored.items()}
+    return nulls
 
 
 def _scored(

@@ -129,10 +129,9 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
         raise InputError(
             f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
-    left_out = not_tasks(labels)
-    # A label that names groups cannot be decoded: none of its classes is in both train and test.
-    grouping = {decoder.groups} if decoder.groups is not None else dataset.named_groups
-    chosen = [name for name in labels if name not in grouping and name not in left_out]
+    grouping = dataset.named_groups if decoder.groups is None else {decoder.groups}
+    left_out = not_tasks(labels, grouping)
+    chosen = [name for name in labels if name not in left_out]
     if decoder.variables is not None:
         chosen = list(decoder.variables)
     for name in chosen if decoder.groups is None else (*chosen, decoder.groups):

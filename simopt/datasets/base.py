@@ -300,7 +300,8 @@ class Loader(ABC):
         InputError
             The dataset cannot be loaded, or it has no label of the name of a group or block.
         """
-        return replace(self.load(), groups=self.groups, blocks=self.blocks, rows=self.rows)
+        declared = {"groups": self.groups, "blocks": self.blocks, "rows": self.rows}
+        return replace(self.load(), **{name: value for name, value in declared.items() if value is not None})
 
     @property
     def title(self) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import BoundMeasure, Measure, Moments, Reference
+from simopt.rows import Rows
 from simopt.theory.closed_forms import ClosedForm, closed_form
 from simopt.theory.expansions import effective_components, expand, exponent
 from simopt.theory.finite_sample import expected
@@ -173,6 +174,7 @@ def experiment(
     *,
     seeds: Sequence[int] = tuple(range(10)),
     pcs: Sequence[int] | None = None,
+    rows: Rows | None = None,
     observe: OnStep = lambda done, total: None,
 ) -> list[Sensitivity]:
     """Perturb every PC of a recording, score the result, and compute the theory for measures that have one.
@@ -189,6 +191,8 @@ def experiment(
         Each seed gives one random direction for every PC.
     pcs : sequence of int, optional
         The PCs to perturb, numbered from 1. By default all PCs are perturbed.
+    rows : Rows, optional
+        Which samples belong together: folds keep groups together.
     observe : callable
         Is called after every perturbation with the number of perturbations scored so far and their total
         number.
@@ -203,7 +207,7 @@ def experiment(
     InputError
         No measure can use the data, seeds or pcs is empty, or a seed or PC is out of range.
     """
-    reference = Reference.of(X, dtype=torch.float64)
+    reference = Reference.of(X, dtype=torch.float64, rows=rows)
     directions = Directions(reference, tuple(seeds))
     spectrum = directions.values.square()
     chosen = chosen_pcs(pcs, len(spectrum))
@@ -212,13 +216,13 @@ def experiment(
     few = [kind != "noise_all" and measure.facts.sample_rotations for measure in measures]
     for s, strength in enumerate(strengths):
         # Measures that ignore rotations of the samples are scored in K + 2 rows, the others in all samples.
-        perturbed = {rows: perturb(directions, kind, strength, fewer_rows=rows) for rows in sorted(set(few))}
-        bound = [m.bind(perturbed[rows].reference) for m, rows in zip(measures, few, strict=True)]
+        perturbed = {less: perturb(directions, kind, strength, fewer_rows=less) for less in sorted(set(few))}
+        bound = [m.bind(perturbed[less].reference) for m, less in zip(measures, few, strict=True)]
         for done, i in enumerate(changed, start=s * len(changed) + 1):
             # X'Y and Y'Y of a perturbed Y are computed once and shared by the measures.
-            moments = {rows: Moments(data.reference, data.of_pc(i)) for rows, data in perturbed.items()}
-            for scores, bound_measure, rows in zip(scored, bound, few, strict=True):
-                scores[s, i] = _scores(bound_measure, moments[rows])
+            moments = {less: Moments(data.reference, data.of_pc(i)) for less, data in perturbed.items()}
+            for scores, bound_measure, less in zip(scored, bound, few, strict=True):
+                scores[s, i] = _scores(bound_measure, moments[less])
             observe(done, len(strengths) * len(changed))
     samples, units = reference.responses.shape
     curves = []

@@ -14,6 +14,7 @@ import numpy as np
 from simopt import catalogue, checks, measures
 from simopt.analysis.cost import Cost, cost
 from simopt.analysis.invariances import invariances
+from simopt.analysis.labels import not_tasks
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
@@ -331,7 +332,7 @@ class _CardMaker:
             if not request.decoder:
                 self.missing["decoding"] = "left out as requested"
             return request
-        if not self.dataset.labels:
+        if not self.dataset.labels.keys() - not_tasks(self.dataset.labels, self.dataset.named_groups).keys():
             self.missing["decoding"] = f"{self.dataset.name} has no labels to decode."
             return request
         return replace(request, decoder="standard")

@@ -111,8 +111,10 @@ class CompareRequest(Request[Standing]):
         return standing
 
     def fits(self, standing: Standing) -> bool:
-        """Return whether a stored score was ranked among at least ``draws`` draws of each null."""
-        return min((null.asked for null in standing.null.values()), default=0) >= self.draws
+        """Return whether a stored score was ranked among at least ``draws`` draws of each of its nulls."""
+        nulls = standing.null.values()
+        enough = [null.complete or not len(null.scores) or null.asked >= self.draws for null in nulls]
+        return all(enough) if nulls else not self.draws
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -318,8 +320,8 @@ def _folds_note(measure: Measure, X: Dataset, groups: LabelArray | None) -> list
     if not splits or measure.groups_of(len(X.samples())) is not None:
         return []
     return [
-        f"{measure.name}: its folds are stretches of samples, so that a condition is in train and test; "
-        "dataset.groups=condition makes folds of whole conditions"
+        f"{measure.name}: its folds split conditions, whose time bins are then in train and in test; "
+        'dataset.groups=condition (groups="condition" in Python) makes folds of whole conditions'
     ]
 
 

@@ -86,7 +86,11 @@ class Data:
         if path.exists():
             defaults: dict[str, Any] = {"path": str(path.resolve()), "constant_units": "keep"}
             if ids is not None:
-                defaults["labels"] = [ids]
+                # Of the labels of the file only those that are asked for are read.
+                named = [options.get(key) or [] for key in ("groups", "blocks")]
+                lists = [[names] if isinstance(names, str) else names for names in named]
+                names = dict.fromkeys([ids, *lists[0], *lists[1]])
+                defaults["labels"] = [name for name in names if name not in ("none", "condition")]
             return cls(catalogue.node("dataset", "file", **{**defaults, **options}))
         if reference in datasets.names() and reference != "file":
             return cls(catalogue.node("dataset", reference, **options))

@@ -80,7 +80,7 @@ class ExplainRequest:
         ids = options.get("ids")
         if not decoded:
             # The label `ids` has another value for each sample: there is nothing to decode.
-            left_out = {ids, *not_tasks(X.dataset.labels)}
+            left_out = {ids, *not_tasks(X.dataset.labels, X.dataset.named_groups)}
             decodable = [label for label in X.dataset.labels if label not in left_out]
             variables = {} if ids is None else {"variables": decodable}
             decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
@@ -190,7 +190,7 @@ def carry_out(
                 f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
-    reference = Reference.of(X.samples().astype(np.float64), rows=rows_of(X, Y)[0])
+    reference = Reference.of(X.samples().astype(np.float64), rows=rows_of(X)[0])
     runs: dict[str, Run] = {}
     for one in request.runs:
         with watch(one) as observe:
@@ -244,7 +244,7 @@ def _unused_labels(X: Dataset, decoded: Mapping[str, Mapping[str, Any]], ids: st
     for label, facts in decoded.items():
         if not above_chance(facts):
             reasons[label] = f"the recording does not decode it above chance ({decoding_words(facts)})"
-    no_tasks = not_tasks(X.labels).items()
+    no_tasks = not_tasks(X.labels, X.named_groups).items()
     return reasons | {label: why for label, why in no_tasks if label not in decoded and label != ids}
 
 

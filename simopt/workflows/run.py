@@ -202,7 +202,8 @@ def carry_out(
     """
     made, how = find_or_make(request, observe, should_stop=should_stop)
     if request.decoder and how != "found":
-        for label, reason in not_tasks(request.dataset.dataset.labels).items():
+        dataset = request.dataset.dataset
+        for label, reason in not_tasks(dataset.labels, dataset.named_groups).items():
             if label not in made.decoding:
                 warn(f"label {label} is not decoded: {reason}.", LabelWarning)
     return RunResult.of_run(made, how)

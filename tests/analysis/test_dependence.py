@@ -109,6 +109,24 @@ def test_the_coefficient_of_a_series_is_found_without_bias() -> None:
     assert dependence.lag_one((np.tile([[1.0], [-1.0]], (30, 1)),), ONE[:60]) == 0
 
 
+def test_the_coefficient_is_that_within_blocks_in_any_order() -> None:
+    sides = (series(np.random.default_rng(0), 0.8, 400),)
+    one, blocks = np.zeros(400, np.int64), np.repeat(np.arange(5), 80)
+    woven = np.argsort(np.argsort(np.arange(400) % 5, kind="stable"), kind="stable")
+    apart = dependence.lag_one(sides, blocks)
+    assert apart == pytest.approx(dependence.lag_one(sides, one), abs=0.05)
+    assert dependence.lag_one((sides[0][woven],), blocks[woven]) == pytest.approx(apart, abs=1e-12)
+    assert dependence.lag_one(sides, np.arange(400) // 3) == 0
+    assert dependence.lag_one((np.ones((400, 2)),), blocks) < 0.05
+
+
+def test_long_blocks_have_the_cosine_transform(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).standard_normal((25, 3))
+    monkeypatch.setattr(dependence, "_MOST", 20)
+    basis = Basis(np.zeros(25, np.int64), 0.5)
+    np.testing.assert_allclose(basis.coefficients(rows), dct(rows, norm="ortho", axis=0), atol=1e-12)
+
+
 def test_stationary_series_pass_and_jumps_and_ramps_do_not() -> None:
     def failing(make: Callable[[np.random.Generator], np.ndarray]) -> int:
         copies = np.random.default_rng(99)

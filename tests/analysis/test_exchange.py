@@ -7,7 +7,6 @@ import pytest
 from scipy.signal import lfilter
 
 from simopt.analysis.exchange import Exchange, choose
-from simopt.errors import InputError
 from simopt.rows import Rows
 
 X = np.random.default_rng(7).standard_normal((60, 3))
@@ -87,11 +86,23 @@ def test_groups_of_unequal_size_move_among_their_own_size_if_there_are_five_of_e
         np.testing.assert_allclose(draw - of_draw[uneven], rows() - np.array(means)[uneven], atol=1e-9)
 
 
-def test_groups_that_can_only_be_exchanged_across_blocks_are_refused() -> None:
+def test_groups_that_can_only_be_exchanged_across_blocks_have_no_null() -> None:
     group = np.repeat(np.arange(12), [*[4] * 10, 8, 12])
-    block = np.arange(60) % 7
-    with pytest.raises(InputError, match="several blocks"):
-        choose(X, rows(), Rows.of(60, group, block))
+    exchange = choose(X, rows(), Rows.of(60, group, np.arange(60) % 7))
+    assert exchange.null is None
+    assert "several blocks" in exchange.why
+
+
+def test_a_group_in_two_blocks_leaves_the_blocks_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    group = np.arange(200) // 4
+    block = np.where(np.arange(200) < 102, 0, 1)  # the 26th group lies in both
+    offset = 20 * rng.standard_normal((2, 5))[block]
+    sides = [offset + rng.standard_normal((50, 5))[group] for _ in range(2)]
+    exchange = choose(*sides, Rows.of(200, group, block))
+    assert exchange.null == "groups exchanged"
+    for draw in drawn(exchange, sides[1]):
+        np.testing.assert_array_equal(np.sort(draw[:100], axis=0), np.sort(sides[1][:100], axis=0))
 
 
 def test_few_exchanges_are_all_made_once_and_too_few_none() -> None:
@@ -99,7 +110,7 @@ def test_few_exchanges_are_all_made_once_and_too_few_none() -> None:
     assert len({tuple(order) for order in orders}) == len(orders) == 119
     few = choose(X, rows(), conditions=3)
     assert (few.null, drawn(few, rows())) == (None, [])
-    assert "6 ways only" in few.why
+    assert "only 6 possible orders" in few.why
     two_blocks = choose(X[:6], rows(6), Rows.of(6, blocks=[0, 0, 0, 1, 1, 1]))
     assert len(drawn(two_blocks, rows(6))) == 3 * 2 * 3 * 2 - 1
 
@@ -137,7 +148,15 @@ def test_what_is_declared_takes_the_place_of_the_tests() -> None:
     slow, free = (series(0.7)(rng, 200) for _ in range(2)), rng.standard_normal((2, 200, 10))
     assert choose(*slow, Rows(order="independent")).null == "samples exchanged"
     assert choose(*free).kind == "independent"
-    assert choose(*free, Rows(order="time")).kind == "time"
+    declared = choose(*free, Rows(order="time"))
+    assert (declared.kind, declared.why) == (
+        "time",
+        "neighboring samples are declared to depend on each other",
+    )
+    few = choose(free[0][:15], free[1][:15])
+    assert (few.null, "fewer than 20" in few.why) == ("samples exchanged", True)
+    signs = choose(free[0][:5], free[1][:5], Rows(order="time"))
+    assert (signs.null, "different signs" in signs.why) == (None, True)
 
 
 def test_nothing_can_be_exchanged_where_both_sides_jump() -> None:

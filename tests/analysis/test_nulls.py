@@ -118,6 +118,24 @@ def test_conditions_are_exchanged_with_their_times_and_compared_without_their_co
     assert drawn[WITHOUT_COURSE].scores.max() < 0.5
 
 
+def test_the_common_course_is_taken_out_within_blocks(rng: np.random.Generator) -> None:
+    session = np.repeat(np.arange(4), 10)
+    offset = 30 * rng.standard_normal((4, 3))[session]
+    X, Y = (offset + rng.standard_normal((5, 40, 3)) for _ in range(2))
+    rows = Rows.of(200, blocks=np.tile(session, 5))
+    drawn = nulls(X, Y, get("cka"), rows=rows, draws=20)["cka"]
+    for null in drawn.values():
+        assert null.scores.min() > 0.9  # sessions stay where they are, and their offsets are all there is
+    assert list(drawn) == [UNRELATED, WITHOUT_COURSE]
+
+
+def test_a_comparison_that_cannot_be_made_costs_no_other(rng: np.random.Generator) -> None:
+    X = np.arange(200.0)[:, None] * [1, 2]  # without innovations
+    drawn = nulls(X, rng.standard_normal((200, 2)).cumsum(axis=0), get("cka"), draws=5)["cka"]
+    assert "cka cannot be computed" in drawn[INNOVATIONS].reason(drawn[INNOVATIONS].observed)
+    assert len(nulls(X[:, None], X[:, None], get("cka"), draws=5)["cka"]) == 2  # one condition is a series
+
+
 def test_few_exchanges_are_all_made_once_whatever_was_asked_for(rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((2, 3, 5, 4))
     null = nulls(X, Y, get("cka"), draws=7)["cka"][UNRELATED]
@@ -128,7 +146,7 @@ def test_few_exchanges_are_all_made_once_whatever_was_asked_for(rng: np.random.G
     assert len(random.first(3).scores) == 3
     four = nulls(X[:, :3], Y[:, :3], get("cka"), draws=7)["cka"][UNRELATED]
     assert len(four.scores) == 0
-    assert "6 ways only; 20 are needed" in four.reason(0.5)
+    assert "only 6 possible orders; 20 are needed" in four.reason(0.5)
 
 
 def test_a_recording_made_with_the_same_seed_is_as_unrelated(rng: np.random.Generator) -> None:

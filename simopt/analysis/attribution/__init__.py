@@ -171,7 +171,7 @@ def leave_one_sample(
     x, y = pair.x, pair.y.numpy()
     groups = pair.rows.groups
     part: Part = "sample" if groups is None else "group"
-    if groups is None and np.ndim(X) == 3:
+    if groups is None and np.ndim(X) == 3 and np.shape(X)[1] > 1:
         part, groups = "condition", np.tile(np.arange(np.shape(X)[1]), np.shape(X)[0])
     group = np.arange(len(x)) if groups is None else groups
     left = len(x) - np.bincount(group)
