@@ -40,6 +40,16 @@ def percentile_words(standing: Standing) -> str:
     return f"percentile {standing.percentile:.1f}"
 
 
+def other_comparisons(standing: Standing) -> str:
+    """Return the score and the percentile of each other comparison as clauses; empty if there is none."""
+    words = ""
+    for kind, name in _WORDS.items():
+        score, percentile = standing.of(kind) or (math.nan, math.nan)
+        if not math.isnan(percentile):
+            words += f"; {name} score {score:.3f}, percentile {percentile:.1f}"
+    return words
+
+
 def above_ceiling(standing: Standing) -> str:
     """Return a sentence on a score that is closer to X than its noise ceiling; empty if it is not."""
     ceiling = standing.ceiling

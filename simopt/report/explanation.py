@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simopt.analysis.defects import says_nothing
 from simopt.analysis.explanation import Explained, Explanation
-from simopt.analysis.remarks import above_ceiling, percentile_words
+from simopt.analysis.remarks import above_ceiling, other_comparisons, percentile_words
 from simopt.analysis.standing import Standing
 from simopt.typing import FloatArray
 
@@ -53,7 +53,8 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
     text += _decodes(reading.decoding, explanation)
     if standing.limit is not None:
         text += f"; the ceiling is {standing.limit:.3f}"
-    return f"{text}; {_among_unrelated(standing)}. {above_ceiling(standing)}".rstrip()
+    text += f"; {_among_unrelated(standing)}{other_comparisons(standing)}"
+    return f"{text}. {above_ceiling(standing)}".rstrip()
 
 
 def _among_unrelated(standing: Standing) -> str:

@@ -58,6 +58,16 @@ def test_without_a_null_no_number_of_unrelated_data_is_said() -> None:
         assert "not known whether unrelated data" in own_sentence(explanation(Standing("cka", 0.5, null)))
 
 
+def test_other_comparisons_are_said_where_they_have_a_percentile() -> None:
+    unrelated = replace(NULL["unrelated"], scores=np.empty(0), why="samples drift")
+    other = replace(NULL["unrelated"], kind="innovations", observed=0.2)
+    (sentence,) = sentences(explanation(Standing("cka", 0.5, {"unrelated": unrelated, "innovations": other})))
+    assert sentence.endswith("; no null holds for these rows; innovations score 0.200, percentile 50.0.")
+    other = replace(other, scores=np.empty(0), why="samples drift")
+    (sentence,) = sentences(explanation(Standing("cka", 0.5, {"unrelated": unrelated, "innovations": other})))
+    assert sentence.endswith("; no null holds for these rows.")
+
+
 def test_of_a_saturated_measure_the_numbers_of_unrelated_data_are_said() -> None:
     shown = explanation(Standing("cka", 1.0, {"unrelated": replace(NULL["unrelated"], scores=np.ones(100))}))
     (sentence,) = sentences(shown)
