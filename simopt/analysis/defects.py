@@ -108,8 +108,9 @@ def find(
     samples, units : int
         Shape of Y.
     percentiles : mapping of str to float
-        For each measure the percentile of the score of Y in the null, 0 to 100; NaN if no null holds. If none
-        holds for any measure, only labels are judged: what unrelated data capture of PCs is then unknown.
+        For each measure with a null the percentile of the score of Y in it, 0 to 100; NaN if the measure is
+        saturated, so that all unrelated data have this score. If no measure has a null, only labels are
+        judged: what unrelated data capture of PCs is then unknown.
     dimensions : float
         Effective dimensions of Y: the participation ratio (sum lambda)^2 / sum lambda^2, where lambda are the
         variances of the PCs of Y.
@@ -125,7 +126,7 @@ def find(
     if known and max(known) <= BY_CHANCE:
         return [_unrelated(samples, units, dimensions)]
     defects = []
-    if known and not says_nothing(samples, units):
+    if percentiles and not says_nothing(samples, units):
         mask = is_captured(captured, samples, units)
         floor = noise_level(samples, units)
         holes = _holes(captured, mask)

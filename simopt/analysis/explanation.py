@@ -19,7 +19,9 @@ from simopt.analysis.standing import Standing
 from simopt.store.layout import DECODING_ATTRIBUTES
 from simopt.typing import FloatArray
 
-_SHOWN = ("dataset", "source", "samples", "units", "no_ceiling", "unused_labels", "defects", "advice")
+_SHOWN = (
+    "dataset", "source", "samples", "units", "no_ceiling", "nulls", "unused_labels", "defects", "advice",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ class Explanation:
         What is wrong with the user's data.
     advice : list of str
         Sentences on which measure to use.
+    nulls : list of str
+        What the nulls of the scores exchange and why, or why a score has no percentile, and what was found
+        about the samples.
     unused_labels : dict of str
         For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
         the recording, or it is no task variable.
@@ -111,6 +116,7 @@ class Explanation:
     no_ceiling: str
     defects: list[Defect]
     advice: list[str]
+    nulls: list[str] = field(default_factory=list)
     unused_labels: dict[str, str] = field(default_factory=dict)
 
     @property

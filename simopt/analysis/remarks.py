@@ -12,9 +12,13 @@ _WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their co
 
 
 def no_null(standing: Standing) -> str:
-    """Return that no null holds, with the reason if it is known, as a clause."""
-    reason = standing.percentile_reason
-    return f"no null holds for these rows{f': {reason}' if reason else ''}".rstrip(".")
+    """Return that no null holds, or why a score has no percentile in its null, as a clause.
+
+    Why no null holds is the same for many scores: :func:`of_nulls` says it once.
+    """
+    if standing.null and len(standing.null[UNRELATED].scores):
+        return f"no percentile: {standing.percentile_reason}".rstrip(".")
+    return "no null holds for these rows"
 
 
 def percentile_words(standing: Standing) -> str:
@@ -34,6 +38,16 @@ def percentile_words(standing: Standing) -> str:
         if math.isclose(standing.percentile, extreme):
             return f"{word} all {draws} draws" if draws > 1 else f"{word} the only draw"
     return f"percentile {standing.percentile:.1f}"
+
+
+def other_comparisons(standing: Standing) -> str:
+    """Return the score and the percentile of each other comparison as clauses; empty if there is none."""
+    words = ""
+    for kind, name in _WORDS.items():
+        score, percentile = standing.of(kind) or (math.nan, math.nan)
+        if not math.isnan(percentile):
+            words += f"; {name} score {score:.3f}, percentile {percentile:.1f}"
+    return words
 
 
 def above_ceiling(standing: Standing) -> str:
@@ -60,11 +74,12 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for standing in standings:
         for kind, null in standing.null.items():
+            if not null.rows:  # a file of a former version does not say what its nulls exchanged
+                continue
             of = "" if kind == UNRELATED else f" of {_WORDS[kind]}"
-            reason = null.reason(standing.score if kind == UNRELATED else null.observed)
+            reason = null.reason(standing.compared(kind))
             line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
-            if null.rows:  # a file of a former version does not say what its null exchanged
-                lines.setdefault(line, []).append(standing.measure)
+            lines.setdefault(line, []).append(standing.measure)
         for note in standing.notes:
             lines.setdefault(note, [])
     return [

@@ -55,6 +55,11 @@ class Standing:
         """The 95th percentile of the null (for a distance the 5th); NaN if there is none."""
         return self.null[UNRELATED].end if self.null else math.nan
 
+    def compared(self, kind: str) -> float:
+        """Return the score that the draws of a kind are compared with."""
+        # The nulls of former versions had other kinds, all for the score itself.
+        return self.null[kind].observed if kind in (INNOVATIONS, WITHOUT_COURSE) else self.score
+
     def of(self, kind: str) -> tuple[float, float] | None:
         """Return the score and the percentile of another comparison; None if it was not made."""
         null = self.null.get(kind)
@@ -75,7 +80,7 @@ class Standing:
                 kind: {
                     "mean": null.mean,
                     "end": null.end,
-                    "percentile": null.percentile(self.score if kind == UNRELATED else null.observed),
+                    "percentile": null.percentile(self.compared(kind)),
                     "draws": len(null.scores),
                 }
                 for kind, null in self.null.items()
@@ -90,4 +95,6 @@ class Standing:
             other = self.of(kind)
             if other is not None:
                 facts[f"score_{kind}"], facts[f"percentile_{kind}"] = other
+                if reason := self.null[kind].reason(other[0]):
+                    facts[f"percentile_{kind}_reason"] = reason
         return facts | ({} if self.ceiling is None else self.ceiling.as_json())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simopt.analysis.defects import says_nothing
 from simopt.analysis.explanation import Explained, Explanation
-from simopt.analysis.remarks import above_ceiling, percentile_words
+from simopt.analysis.remarks import above_ceiling, other_comparisons, percentile_words
 from simopt.analysis.standing import Standing
 from simopt.typing import FloatArray
 
@@ -28,7 +28,7 @@ def own_sentence(explanation: Explanation) -> str:
     """Return a sentence on the PCs that the user's Y captures and the task variables that it decodes."""
     captured = _captured(explanation.own.mask, explanation, explanation.units)
     text = f"Your Y captures {captured}{_decodes(explanation.own.decoding, explanation, beside=False)}"
-    if all(math.isnan(explained.standing.percentile) for explained in explanation.explained):
+    if all(math.isnan(explained.standing.end) for explained in explanation.explained):
         # What counts as captured is compared with what noise of independent rows captures.
         text += "; without a null it is not known whether unrelated data would capture them as well"
     return f"{text}."
@@ -53,11 +53,12 @@ def _sentence(explained: Explained, explanation: Explanation) -> str:
     text += _decodes(reading.decoding, explanation)
     if standing.limit is not None:
         text += f"; the ceiling is {standing.limit:.3f}"
-    return f"{text}; {_among_unrelated(standing)}. {above_ceiling(standing)}".rstrip()
+    text += f"; {_among_unrelated(standing)}{other_comparisons(standing)}"
+    return f"{text}. {above_ceiling(standing)}".rstrip()
 
 
 def _among_unrelated(standing: Standing) -> str:
-    if math.isnan(standing.percentile):
+    if math.isnan(standing.end):
         return percentile_words(standing)
     null = standing.null["unrelated"]
     worse = "below" if null.larger_is_closer else "above"

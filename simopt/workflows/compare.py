@@ -51,7 +51,7 @@ class CompareRequest(Request[Standing]):
     measures : tuple of dict
         The configuration node of each measure: a dict with ``_target_`` and options.
     draws : int
-        The number of null datasets of each kind to score.
+        The number of unrelated datasets to score.
     seed : int
         The seed of the null datasets.
     snr : float or None
@@ -367,7 +367,7 @@ def compare(
         the name that tables show.
     measures : str, Measure, or sequence of them
     draws : int, default 100
-        The number of null datasets of each kind to score; 0 leaves out the nulls.
+        The number of unrelated datasets to score; 0 leaves out the nulls.
     seed : int
         The seed of the null datasets.
     snr : float or None

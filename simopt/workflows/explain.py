@@ -19,7 +19,7 @@ from simopt.analysis.explanation import Explained, Explanation, Own
 from simopt.analysis.good_score import above_chance, decoding_words, good_scores
 from simopt.analysis.labels import not_tasks
 from simopt.analysis.reading import read_at
-from simopt.analysis.remarks import no_null, reasons_without
+from simopt.analysis.remarks import no_null, of_nulls, reasons_without
 from simopt.analysis.residual import residual
 from simopt.analysis.standing import Standing
 from simopt.components import principal_components
@@ -56,7 +56,7 @@ class ExplainRequest:
     Attributes
     ----------
     scores : CompareRequest
-        The request of the scores. It has at least one measure and at least one draw of each null.
+        The request of the scores. It has at least one measure and at least one draw.
     runs : tuple of RunRequest
         The run of each measure on the recording. A stored run that goes at least as far may take its place.
     """
@@ -114,14 +114,14 @@ class ExplainResult(Result, Explanation):
         return f"{self.name} against {self.dataset} ({self.source})"
 
     def caveats(self) -> list[str]:
-        """Return the advice on the measures."""
-        return self.advice
+        """Return the advice on the measures, and lines on what their nulls exchange and why."""
+        return [*self.advice, *self.nulls]
 
     def sentences(self) -> list[str]:
-        """Return sentences on what each score means, what Y captures, and which labels judge nothing."""
+        """Return sentences on what each score means, on nulls, what Y captures, and unused labels."""
         from simopt.report.explanation import label_sentences, own_sentence, sentences
 
-        return [*sentences(self), own_sentence(self), *label_sentences(self)]
+        return [*sentences(self), *self.nulls, own_sentence(self), *label_sentences(self)]
 
     def table(self) -> Rows:
         """Return a row for each measure."""
@@ -209,7 +209,7 @@ def carry_out(
         own.captured,
         samples=len(y),
         units=y.shape[1],
-        percentiles={standing.measure: standing.percentile for standing in standings},
+        percentiles={one.measure: one.percentile for one in standings if not np.isnan(one.end)},
         # The participation ratio of Y, (sum lambda)^2 / sum lambda^2: the squares of these values, lambda_i,
         # sum to 1.
         dimensions=float(1 / np.sum(principal_components(y).values ** 4)),
@@ -232,6 +232,7 @@ def carry_out(
         explained=explained,
         unused_labels=unused,
         no_ceiling=_no_ceiling(standings, X.name),
+        nulls=of_nulls(standings),
         defects=lacking,
         advice=advise([one.verdict for one in explained]),
     )
@@ -311,7 +312,7 @@ def explain(
     measures : str, Measure, or sequence of them
         The measures. Each must be differentiable, because a run follows its gradient.
     draws : int, default 100
-        The number of null datasets of each kind to score, at least 1.
+        The number of unrelated datasets to score, at least 1.
     snr : float or None
         The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
     ids : str or None

@@ -260,7 +260,7 @@ def optimize(
     track : sequence of str
         Names of further measures whose scores are logged. They do not influence the optimization.
     nulls : int
-        The number of null datasets of each kind that are scored at the end. If it is not 0 and X has single
+        The number of unrelated datasets that are scored at the end. If it is not 0 and X has single
         trials, the noise ceiling is estimated as well.
     attribute : sequence of {"pcs", "samples", "units"}
         What to leave out, one at a time, at the end of the run: the run stores how the score changes.

@@ -196,13 +196,17 @@ def test_the_share_of_noise_is_free_of_bias() -> None:
     assert np.mean(shares) == pytest.approx(0.5, abs=4 * np.std(shares) / np.sqrt(50))
 
 
-@pytest.mark.parametrize("percentiles", [{"a": np.nan}, {"a": np.nan, "b": np.nan}, {}], ids=str)
-def test_without_a_null_labels_alone_are_judged(percentiles: dict, rng: np.random.Generator) -> None:
+def test_without_a_null_labels_alone_are_judged(rng: np.random.Generator) -> None:
     """Unrelated random walks capture each other's first PCs, as related data do."""
     X, Y = (rng.standard_normal((200, 10)).cumsum(axis=0) for _ in "XY")
-    assert found(X, Y, percentiles) == []
-    (label,) = found(X, Y, percentiles, {"class": (0.2, 0.9, 0.25)})
+    assert found(X, Y, {}) == []
+    (label,) = found(X, Y, {}, {"class": (0.2, 0.9, 0.25)})
     assert label.text == "class cannot be decoded: accuracy 0.20, below chance, recording 0.90, chance 0.25."
+
+
+def test_a_saturated_measure_has_a_null_so_that_components_are_judged(rng: np.random.Generator) -> None:
+    X = recording(rng)
+    assert found(X, without(X, [2]), {"a": np.nan})[0].kind == "components"
 
 
 @pytest.mark.parametrize("order", [1, -1])

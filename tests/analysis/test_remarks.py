@@ -7,7 +7,7 @@ import pytest
 
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import Null
-from simopt.analysis.remarks import above_ceiling, no_null, percentile_words
+from simopt.analysis.remarks import above_ceiling, no_null, of_nulls, percentile_words
 from simopt.analysis.standing import Standing
 
 HUNDRED = np.linspace(0.1, 0.3, 100)
@@ -45,6 +45,47 @@ def test_without_a_null_the_reason_stands_in_its_place() -> None:
     bare = Standing("cka", 0.5)
     assert percentile_words(bare) == no_null(bare) == "no null holds for these rows"
     assert "nan" not in percentile_words(standing(np.nan))
+    none = standing(0.5, scores=np.empty(0))
+    assert no_null(none) == "no null holds for these rows"
+
+
+def test_a_null_that_gives_no_percentile_is_not_said_to_be_missing() -> None:
+    words = "no percentile: all unrelated data have this score: the measure is saturated"
+    assert percentile_words(standing(1.0, scores=np.ones(100))) == words
+    assert no_null(standing(0.5, scores=np.full(9, np.nan))) == "no percentile: a score is undefined"
+
+
+def test_what_nulls_exchange_is_said_once_with_the_measures_if_they_differ() -> None:
+    null = Null("unrelated", HUNDRED, True, rows="blocks", exchanged="samples within blocks exchanged")
+    one = Standing("cka", 0.5, {"unrelated": replace(null, why="it is declared")}, notes=("a note",))
+    none = replace(null, scores=np.empty(0), exchanged=None, why="samples drift")
+    other = Standing("nbs", 0.5, {"unrelated": none}, notes=("a note",))
+    line = "null: samples within blocks exchanged, as it is declared"
+    assert of_nulls([one, replace(one, measure="nbs")]) == [line, "a note"]
+    assert of_nulls([one, other]) == [f"cka: {line}", "a note", "nbs: no percentile: samples drift"]
+
+
+def test_the_nulls_of_a_former_version_say_nothing_but_have_percentiles() -> None:
+    """They had other kinds, all of them for the score itself."""
+    kinds = ("unrelated", "shuffled", "gaussian")
+    former = Standing("cka", 0.2501, {kind: Null(kind, HUNDRED, True) for kind in kinds})
+    assert of_nulls([former]) == []
+    told = former.as_json()
+    assert {facts["percentile"] for facts in told["null"].values()} == {former.percentile}
+    assert 70 < former.percentile < 80
+    assert "rows" not in told
+
+
+def test_another_comparison_without_a_percentile_has_a_reason() -> None:
+    unrelated, scores = Null("unrelated", HUNDRED, True, rows="time"), np.empty(0)
+    for kind in ("innovations", "without_course"):
+        null = Null(kind, scores, True, observed=0.3, rows="time", why="samples drift")
+        told = Standing("cka", 0.25, {"unrelated": unrelated, kind: null}).as_json()
+        assert told[f"score_{kind}"] == 0.3
+        assert np.isnan(told[f"percentile_{kind}"])
+        assert told[f"percentile_{kind}_reason"] == "samples drift"
+        held = Standing("cka", 0.25, {"unrelated": unrelated, kind: replace(null, scores=HUNDRED)}).as_json()
+        assert f"percentile_{kind}_reason" not in held
 
 
 def test_a_score_above_its_ceiling_is_commented_on() -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,12 +13,13 @@ from simopt import components
 from simopt.app.config import requests
 from simopt.errors import InputError
 from simopt.store import shelf
-from simopt.workflows import compare, explain, session
+from simopt.workflows import explain, session
 from simopt.workflows.data import Data
 from simopt.workflows.run_request import stored_runs
 
 SAMPLES, UNITS, CLASSES = 240, 12, 4
-LABELS = np.arange(SAMPLES) % CLASSES
+LABELS = np.random.default_rng(7).permutation(np.arange(SAMPLES) % CLASSES)
+"""In random order: classes in turn would make samples depend on each other."""
 QUICK = ["measure=cka", "max_steps=400", "seeds=[0]", "decoder.score_step=0.1"]
 
 
@@ -210,24 +210,61 @@ def test_without_a_label_above_chance_nothing_is_recommended(
 
 
 def test_without_a_null_nothing_is_said_of_unrelated_data(
-    here: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    here: Path, simopt, rng: np.random.Generator
 ) -> None:
-    """The scores come without nulls, as where rows depend on each other and no null holds."""
-    real = compare.carry_out
-
-    def without_nulls(*given, **options) -> compare.CompareResult:
-        found = real(*given, **options)
-        return replace(found, standings=[replace(each, null={}) for each in found.standings])
-
-    monkeypatch.setattr(compare, "carry_out", without_nulls)
-    found = explained(X[:, :6])
-    assert [each.verdict.kind for each in found.explained] == ["unjudged"]
-    assert "no null holds for these rows" in found.explained[0].verdict.reason
+    """Of two random walks without relation nothing can be exchanged."""
+    X, Y = rng.standard_normal((2, SAMPLES, UNITS)).cumsum(axis=1)
+    np.savez("x.npz", responses=X, part=np.arange(SAMPLES) // (SAMPLES // CLASSES))
+    np.save("model.npy", Y)
+    given = ("measure=cka,nbs", "max_steps=20", *QUICK[2:], "dataset.labels=[part]")
+    found = explain.carry_out(asked(*given, x="x.npz", draws=20))
+    assert found.reference["part"]["p_value"] < 0.02
+    assert {each.verdict.kind for each in found.explained} <= {"unjudged", "blind"}
     assert {each.kind for each in found.defects} <= {"label"}
+    told = found.as_json()
+    for facts in told["measures"].values():
+        assert facts["percentile"] is None
+        assert "4 are needed" in facts["percentile_reason"]
+        assert facts["null"]["unrelated"]["draws"] == 0
+        assert facts["rows"]["null"] is None
+        assert facts["null"]["innovations"]["percentile"] == facts["percentile_innovations"]
     text = " ".join([*found.sentences(), *found.advice, *(each.text for each in found.defects)])
+    assert text.count("no null holds for these rows") >= 2
+    assert text.count("4 are needed") == 1
+    assert "not known whether unrelated data" in text
     assert "nan" not in text
     assert "Use " not in text
-    json.dumps(found.as_json(), allow_nan=False)
+    printed = " ".join(simopt("explain", "x.npz", "model.npy", *given).stdout.split())
+    assert printed.count("4 are needed") == 1
+    assert "null of innovations: signs of the frequencies of samples exchanged" in printed
+    assert "nan" not in printed
+
+
+def test_which_null_was_used_is_said_once(here: Path, X: np.ndarray, simopt) -> None:
+    np.save("model.npy", X)
+    found = explained(X, "measure=nbs")
+    (line,) = found.nulls
+    assert line.startswith("null: samples exchanged, as the samples of ")
+    assert found.sentences().count(line) == 1
+    assert found.as_json()["nulls"] == found.nulls
+    printed = simopt("explain", "recording.h5", "model.npy", *QUICK, "measure=nbs", "--draws", "20").stdout
+    assert " ".join(printed.split()).count("null: samples exchanged") == 1
+
+
+def test_equal_samples_and_split_conditions_are_said(here: Path, rng: np.random.Generator) -> None:
+    shown = rng.standard_normal((SAMPLES // 4, UNITS))
+    X, Y = np.repeat(shown, 4, axis=0), np.repeat(shown, 4, axis=0) + rng.standard_normal((SAMPLES, UNITS))
+    np.savez("x.npz", responses=X)
+    np.save("model.npy", Y)
+    given = ("max_steps=5", "seeds=[0]", "decoder=none")
+    found = explain.carry_out(asked(*given, "measure=cka,nbs", x="x.npz"))
+    assert found.nulls[0] == "null: groups exchanged, as the samples of a group belong together"
+    notes = [note for each in found.explained for note in each.standing.notes]
+    assert len(found.nulls) == 2
+    assert notes == [found.nulls[1]] * 2
+    np.savez("x.npz", responses=rng.standard_normal((4, SAMPLES // 4, UNITS)))
+    found = explain.carry_out(asked(*given, "measure=cka,linreg_cv5", x="x.npz"))
+    assert [line for line in found.nulls if line.startswith("linreg_cv5: its folds")]
 
 
 def test_from_the_command_line(here: Path, X: np.ndarray, simopt, rng: np.random.Generator) -> None:
@@ -269,9 +306,10 @@ def test_bad_input(here: Path, X: np.ndarray, simopt, arguments: list[str], says
 def test_rows_are_checked_by_the_labels_that_both_have(here: Path, X: np.ndarray, simopt) -> None:
     with h5py.File("model.h5", "w") as file:
         file["responses"], file["labels/class"] = X, LABELS[::-1]
+    assert LABELS[0] != LABELS[-1]
     done = simopt("score", "recording.h5", "model.h5")
     assert done.returncode == 2
-    assert "class of row 0 is 0 in recording and 3 in model" in done.stderr
+    assert f"class of row 0 is {LABELS[0]} in recording and {LABELS[-1]} in model" in done.stderr
     assert "another order" in done.stderr
     np.savez("model.npz", responses=X, **{"class": LABELS})
     assert simopt("score", "recording.h5", "model.npz", "--ids", "class", "--draws", "0").returncode == 0
@@ -289,7 +327,9 @@ def test_a_score_stands_between_null_and_ceiling(here: Path, X: np.ndarray, simo
     told = json.loads(done.stdout)["measures"]
     for facts in told.values():
         assert facts["percentile"] > 95
-        assert set(facts["null"]) == {"unrelated", "shuffled", "gaussian"}
+        assert set(facts["null"]) == {"unrelated"}
+        assert facts["rows"]["kind"] == "independent"
+        assert facts["rows"]["null"] == "samples exchanged"
         assert facts["null"]["unrelated"]["end"] < facts["score"]
         assert facts["null"]["unrelated"]["end"] < facts["ceiling"] < 1
     plain = json.loads(simopt("score", "recording.h5", "model.npy", "--draws", "0", "--json").stdout)

@@ -46,11 +46,36 @@ def test_what_a_score_means() -> None:
 
 
 def test_without_a_null_no_number_of_unrelated_data_is_said() -> None:
-    for null in ({}, {"unrelated": replace(NULL["unrelated"], scores=np.full(100, np.nan))}):
+    cases = (
+        (np.empty(0), "; no null holds for these rows."),
+        (np.full(100, np.nan), "; no percentile: a score is undefined."),
+    )
+    for scores, words in cases:
+        null = {"unrelated": replace(NULL["unrelated"], scores=scores, why="samples drift")}
         (sentence,) = sentences(explanation(Standing("cka", 0.5, null)))
-        assert sentence.endswith("; no null holds for these rows.")
+        assert sentence.endswith(words)
         assert "nan" not in sentence
         assert "not known whether unrelated data" in own_sentence(explanation(Standing("cka", 0.5, null)))
+
+
+def test_other_comparisons_are_said_where_they_have_a_percentile() -> None:
+    unrelated = replace(NULL["unrelated"], scores=np.empty(0), why="samples drift")
+    other = replace(NULL["unrelated"], kind="innovations", observed=0.2)
+    (sentence,) = sentences(explanation(Standing("cka", 0.5, {"unrelated": unrelated, "innovations": other})))
+    assert sentence.endswith("; no null holds for these rows; innovations score 0.200, percentile 50.0.")
+    other = replace(other, scores=np.empty(0), why="samples drift")
+    (sentence,) = sentences(explanation(Standing("cka", 0.5, {"unrelated": unrelated, "innovations": other})))
+    assert sentence.endswith("; no null holds for these rows.")
+
+
+def test_of_a_saturated_measure_the_numbers_of_unrelated_data_are_said() -> None:
+    shown = explanation(Standing("cka", 1.0, {"unrelated": replace(NULL["unrelated"], scores=np.ones(100))}))
+    (sentence,) = sentences(shown)
+    assert sentence.endswith(
+        "unrelated data score 1.000, 95 % of them below 1.000 (no percentile: all unrelated data have this "
+        "score: the measure is saturated)."
+    )
+    assert "not known whether unrelated data" not in own_sentence(shown)
 
 
 def test_a_score_above_its_ceiling_has_a_sentence_more() -> None:

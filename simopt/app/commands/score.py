@@ -28,9 +28,10 @@ def score(
 ) -> None:
     """Score Y against the recording X with one, several or all measures, in float64.
 
-    The table compares each score with a null and with a noise ceiling. The null has the scores of random data
-    with the spectrum of Y; the ceiling comes from the single trials or the signal-to-noise ratio of X. Labels
-    that X and Y both have must agree in every sample.
+    The table compares each score with a null and with a noise ceiling. The null has the scores of unrelated
+    data: Y after an exchange of its samples, or of what else may be exchanged, which a line below the table
+    says. The ceiling comes from the single trials or the signal-to-noise ratio of X. Labels that X and Y both
+    have must agree in every sample.
 
     Scores are stored in the folder log.dir (default: outputs), and the same command reads them from there.
 

@@ -46,7 +46,7 @@ Draws = Annotated[
     int | None,
     typer.Option(
         "--draws",
-        help="Number of random datasets, unrelated to X, to score; default: 100, or 0 with measure=all.",
+        help="Number of unrelated datasets to score; default: 100, or 0 with measure=all.",
     ),
 ]
 Snr = Annotated[
