@@ -94,7 +94,7 @@ class Null:
     def reason(self, score: float) -> str:
         """Return why a score has no percentile; empty if it has one."""
         if not len(self.scores):
-            return self.why
+            return self.why or "no null holds"
         if np.isnan(score) or np.isnan(self.scores).any():
             return "a score is undefined"
         if np.ptp([score, *self.scores]) <= self.rounding:
