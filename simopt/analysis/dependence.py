@@ -19,7 +19,7 @@ _FIRST_LAG, _LAGS, _TOGETHER, _ANY_LAG = 3.0, 10, 3.0, 4.5
 over all orders: at lag 1; at lags 1 to 10 together; or at any lag up to half of the rows. For independent
 rows one of the three happens in about 1 % of cases; ``scripts/calibrate_nulls.py`` measures it."""
 
-_COPIES, _WINDOWS, _NEIGHBORS = 99, 10, (1, 3, 10)
+_COPIES, _WINDOWS, _NEIGHBORS = 199, 10, (1, 3, 10)
 """Of the test of stationarity: simulated copies, windows whose power is compared, and numbers of neighboring
 rows whose mean is a point of the path whose steps are compared."""
 
@@ -209,8 +209,8 @@ def innovations(sides: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, Float
 def stationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -> float:
     """Return a p-value of rows being stationary: small if they jump, drift or change their power.
 
-    Five statistics are compared with those of 99 copies whose discrete cosine coefficients have random signs:
-    how much power differs between ten windows; how much the squared steps of the path differ, for means of 1,
+    Five statistics are compared with those of 199 copies whose discrete cosine coefficients have random
+    signs: how much power differs between ten windows; how much the squared steps of the path differ, for means of 1,
     3 and 10 rows; and the largest autocorrelation beyond a tenth of the rows. The smallest of their p-values
     p becomes 1 - (1 - p)^5. Of wide rows the leading 20 principal components are looked at.
     """

@@ -38,7 +38,7 @@ class _Limits:
         The least number of independent comparisons (:func:`simopt.analysis.dependence.effective`).
     stationary : float
         The least product of the p-values of both sides being stationary. For stationary sides the product is
-        less than c in a share c (1 - log c) of cases: 4 % for 0.006, 10 % for 0.02.
+        less than c in a share c (1 - log c) of cases: 6 % for 0.01, 10 % for 0.02.
     """
 
     comparisons: float
@@ -46,7 +46,7 @@ class _Limits:
 
 
 # Innovations answer a weaker question with more power, so more of them may be refused.
-_OF_SCORES, _OF_INNOVATIONS = _Limits(4, 0.006), _Limits(20, 0.02)
+_OF_SCORES, _OF_INNOVATIONS = _Limits(4, 0.01), _Limits(20, 0.02)
 _STREAM = 20261130
 """Part of the seed, so that the random numbers differ from those of users' own code."""
 
