@@ -210,9 +210,10 @@ def stationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -
     """Return a p-value of rows being stationary: small if they jump, drift or change their power.
 
     Five statistics are compared with those of 199 copies whose discrete cosine coefficients have random
-    signs: how much power differs between ten windows; how much the squared steps of the path differ, for means of 1,
-    3 and 10 rows; and the largest autocorrelation beyond a tenth of the rows. The smallest of their p-values
-    p becomes 1 - (1 - p)^5. Of wide rows the leading 20 principal components are looked at.
+    signs: how much power differs between ten windows; how much the squared steps of the path differ, for
+    means of 1, 3 and 10 rows; and the largest autocorrelation beyond a tenth of the rows. The result is
+    1 - (1 - p)^5, where p is the smallest of their p-values. Of wide rows the leading 20 principal components
+    are looked at.
     """
     basis = Basis(blocks, 1.0)
     centered = _leading(_centered(rows, blocks))
