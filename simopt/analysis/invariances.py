@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from simopt import checks
-from simopt.analysis.nulls import orthonormal
 from simopt.errors import SimoptError
 from simopt.measures import FunctionMeasure, Measure
 from simopt.measures.base import INVARIANCES
@@ -125,7 +124,7 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
     general = _draw(rng, p, p) + 2 * torch.eye(p, dtype=A.dtype)
     ways: dict[str, Callable[[], Tensor]] = {
         "permutation": lambda: A[:, rng.permutation(p)],
-        "orthogonal": lambda: A @ orthonormal(_draw(rng, p, p)),  # rotations and reflections
+        "orthogonal": lambda: A @ _orthonormal(_draw(rng, p, p)),  # rotations and reflections
         "isotropic_scaling": lambda: A * float(np.exp(rng.uniform(1, 2) * rng.choice([-1, 1]))),
         "translation": lambda: A + 3 * _draw(rng, 1, p),
         "column_scaling": lambda: A * torch.from_numpy(np.exp(rng.uniform(-2, 2, p))),
@@ -137,3 +136,15 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _draw(rng: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(rng.standard_normal(shape))
+
+
+def _orthonormal(drawn: Tensor) -> Tensor:
+    """Return the matrix Q (..., n, k) of the decomposition A = QR in which R has a positive diagonal.
+
+    Without this condition on R the decomposition is not unique. LAPACK chooses signs that depend on the
+    entries of A. Its Q of a matrix with normal entries becomes Haar-distributed only if the signs of the
+    diagonal of R are moved to Q.
+    """
+    left, right = torch.linalg.qr(drawn)
+    columns: Tensor = left * right.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    return columns

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from simopt import checks
 from simopt.analysis import dependence, exchange
@@ -206,7 +205,8 @@ def nulls(
         for name, null in scored.items():
             results[name] = {UNRELATED: null}
         for kind, sides, other in _others(x, y, chosen, held, conditions, seed):
-            for name, null in _compared(kind, sides, other, together, draws, seed, observe).items():
+            kept = rows if kind == WITHOUT_COURSE else None  # innovations have other samples
+            for name, null in _compared(kind, sides, kept, other, together, draws, seed, observe).items():
                 results[name][kind] = null
     return {measure.name: results[measure.name] for measure in measures}
 
@@ -248,6 +248,7 @@ def _others(
 def _compared(
     kind: str,
     sides: tuple[FloatArray, FloatArray],
+    rows: Rows | None,
     other: Exchange,
     measures: Sequence[Measure],
     draws: int,
@@ -257,9 +258,10 @@ def _compared(
     """Return the nulls of another comparison by measure; one that a measure cannot make has a reason."""
     x, y = sides
     observed, nulls = {}, {}
+    center: Reference | None = None
     for measure in measures:
         try:
-            center = Reference.of(x)
+            center = Reference.of(x if center is None else center, rows=rows)  # decomposed once
             observed[measure.name] = float(measure.bind(center)(torch.from_numpy(y)))
         # A user's function may raise anything, for instance because there is one sample less.
         except (SimoptError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
@@ -268,7 +270,7 @@ def _compared(
                 kind, np.empty(0), measure.facts.larger_is_closer, rows=other.kind, why=reason, asked=draws
             )
     usable = [measure for measure in measures if measure.name in observed]
-    if usable:
+    if center is not None and usable:
         scored = _scored(center, y, usable, other, draws, stream(seed, 2), observe)
         nulls |= {name: replace(null, kind=kind, observed=observed[name]) for name, null in scored.items()}
     return nulls
@@ -342,62 +344,3 @@ def stream(seed: int, number: int) -> np.random.Generator:
         Number of the stream. Streams with different numbers are independent.
     """
     return np.random.default_rng([seed, number, _STREAM_KEY])
-
-
-def deconvolve(
-    observed: FloatArray, simulate: Callable[[FloatArray], FloatArray], total: float, steps: int
-) -> FloatArray:
-    """Return variances lambda (k,) whose simulated spectrum resembles an observed spectrum.
-
-    The iteration starts at the observed spectrum. Each step sets lambda_i to lambda_i * observed_i /
-    simulated_i, and rescales lambda to the sum ``total``. This is the multiplicative update of
-    Richardson-Lucy deconvolution. Only a few steps are used, because many would fit the sampling noise of the
-    observed spectrum.
-
-    Parameters
-    ----------
-    observed : array, (k,)
-        The observed spectrum, in descending order.
-    simulate : function
-        Returns for variances (k,) the spectrum (k,) that is expected on average, in descending order.
-    total : float
-        Sum of the returned variances.
-    steps : int
-        Number of steps of the iteration.
-
-    References
-    ----------
-    Richardson 1972, doi:10.1364/JOSA.62.000055. Lucy 1974, doi:10.1086/111605.
-    """
-    variances: FloatArray = observed * (total / observed.sum())
-    for _ in range(steps):
-        simulated = simulate(variances)
-        # A simulated eigenvalue may be zero up to rounding; the floor avoids dividing by it.
-        variances = variances * observed / np.maximum(simulated, np.finfo(np.float64).eps * simulated[0])
-        variances = variances * (total / variances.sum())
-    return variances
-
-
-def nonzero_svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return U (n, k), s (k,) and V' (k, p) of a float64 matrix (n, p), without zero singular values."""
-    left, values, axes = (part.numpy() for part in torch.linalg.svd(torch.from_numpy(matrix), False))
-    keep = values > np.finfo(np.float64).eps * max(matrix.shape) * values[0]
-    return left[:, keep], values[keep], axes[keep]
-
-
-def eigenvalues(gram: FloatArray) -> FloatArray:
-    """Return the eigenvalues (..., k) of symmetric matrices (..., k, k), in descending order."""
-    values: FloatArray = np.asarray(torch.linalg.eigvalsh(torch.from_numpy(gram)).flip(-1))
-    return values
-
-
-def orthonormal(drawn: Tensor) -> Tensor:
-    """Return the matrix Q (..., n, k) of the decomposition A = QR in which R has a positive diagonal.
-
-    Without this condition on R the decomposition is not unique. LAPACK chooses signs that depend on the
-    entries of A. Its Q of a matrix with normal entries becomes Haar-distributed only if the signs of the
-    diagonal of R are moved to Q.
-    """
-    left, right = torch.linalg.qr(drawn)
-    columns: Tensor = left * right.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
-    return columns

@@ -7,7 +7,7 @@ from scipy.stats import kstest, ortho_group
 
 from simopt import measures
 from simopt.analysis import nulls as module
-from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, deconvolve, nulls
+from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, nulls
 from simopt.errors import InputError
 from simopt.rows import Rows
 
@@ -129,6 +129,16 @@ def test_the_common_course_is_taken_out_within_blocks(rng: np.random.Generator) 
     assert list(drawn) == [UNRELATED, WITHOUT_COURSE]
 
 
+def test_folds_keep_conditions_together_without_their_course_too(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((8, 10, 4))
+    Y = X[..., :3] + rng.standard_normal((8, 10, 3))
+    rows = Rows.of(80, np.tile(np.arange(10), 8))
+    null = nulls(X, Y, get("linreg_cv5"), rows=rows, draws=3)["linreg_cv5"][WITHOUT_COURSE]
+    without = [side - side.mean(axis=1, keepdims=True) for side in (X, Y)]
+    assert null.observed == measures.score(*without, "linreg_cv5", groups=rows.groups)
+    assert null.observed != measures.score(*without, "linreg_cv5")
+
+
 def test_a_comparison_that_cannot_be_made_costs_no_other(rng: np.random.Generator) -> None:
     X = np.arange(200.0)[:, None] * [1, 2]  # without innovations
     drawn = nulls(X, rng.standard_normal((200, 2)).cumsum(axis=0), get("cka"), draws=5)["cka"]
@@ -167,14 +177,6 @@ def test_draws_do_not_depend_on_batches_their_number_or_other_measures(
         np.testing.assert_allclose(alone.scores[:7], null.scores, rtol=1e-12)
     other = nulls(X, Y, get("cka"), draws=7, seed=4)["cka"][UNRELATED]
     assert not np.allclose(other.scores, together["cka"][UNRELATED].scores)
-
-
-def test_deconvolved_variances_simulate_to_the_observed() -> None:
-    # A blur that is linear and known: the answer is exact.
-    blur = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
-    truth = np.array([5.0, 2.0, 1.0])
-    restored = deconvolve(blur @ truth, lambda variances: blur @ variances, truth.sum(), steps=60)
-    np.testing.assert_allclose(restored, truth, rtol=1e-6)
 
 
 def test_percentiles_count_ranks_and_ties() -> None:
