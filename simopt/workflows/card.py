@@ -30,7 +30,7 @@ from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows import joint, run, sensitivity
-from simopt.workflows.data import DataLike, rows_of, structured
+from simopt.workflows.data import DataLike, found_rows, structured
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import (
@@ -207,7 +207,7 @@ def decomposed(request: CardRequest) -> Reference:
     """Return the decomposition of the recording, on the device and in the precision of the request."""
     device, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
     dataset = request.run.dataset.dataset
-    return Reference.of(dataset.samples(), dtype=precision, device=device, rows=rows_of(dataset)[0])
+    return Reference.of(dataset.samples(), dtype=precision, device=device, rows=found_rows(dataset)[0])
 
 
 class _CardMaker:

@@ -23,7 +23,7 @@ from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray, Node, OnStep
 from simopt.workflows import result
-from simopt.workflows.data import Data, DataLike, rows_of, structured
+from simopt.workflows.data import Data, DataLike, found_rows, structured
 from simopt.workflows.request import (
     Request,
     ShouldStop,
@@ -276,7 +276,7 @@ def _compute(
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
-    rows, notes = rows_of(X, Y)
+    rows, notes = found_rows(X, Y)
     reference = Reference.of(x if reference is None else reference, rows=rows)
     scored: dict[str, tuple[float, Measure]] = {}
     skipped: dict[str, str] = {}

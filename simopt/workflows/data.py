@@ -169,7 +169,7 @@ def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> 
     return replace(described, node={}, given=replace(described.dataset, **given)) if given else described
 
 
-def rows_of(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
+def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
     """Return which samples of X and Y belong together, and a line on what was found in the data.
 
     What X declares counts. If it declares no groups, equal samples are looked for with

@@ -35,7 +35,7 @@ from simopt.store.reader import Run
 from simopt.typing import Node
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest
-from simopt.workflows.data import Data, DataLike, rows_of, structured
+from simopt.workflows.data import Data, DataLike, found_rows, structured
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
@@ -190,7 +190,7 @@ def carry_out(
                 f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
-    reference = Reference.of(X.samples().astype(np.float64), rows=rows_of(X)[0])
+    reference = Reference.of(X.samples().astype(np.float64), rows=found_rows(X)[0])
     runs: dict[str, Run] = {}
     for one in request.runs:
         with watch(one) as observe:

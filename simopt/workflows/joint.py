@@ -28,7 +28,7 @@ from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
 from simopt.theory import bounds
 from simopt.typing import FloatArray
-from simopt.workflows.data import DataLike, rows_of, structured
+from simopt.workflows.data import DataLike, found_rows, structured
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -277,7 +277,7 @@ class _Search:
         self.title = " and ".join(request.names)
         self.observe, self.should_stop = observe, should_stop
         device, precision = devices.choose(request.device, request.dtype)
-        rows, _ = rows_of(self.dataset)
+        rows, _ = found_rows(self.dataset)
         X = self.dataset.samples()
         self.search = search_of(Reference.of(X, dtype=precision, device=device, rows=rows))
         self.saved = time.monotonic()
