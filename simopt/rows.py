@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,6 +53,32 @@ class Rows:
             None if groups is None else codes(groups, samples, "groups"),
             None if blocks is None else codes(blocks, samples, "blocks"),
         )
+
+    def joined(self, Y: Any, none: bool = False) -> Rows:
+        """Return these rows of X, with what only Y declares about the same samples if Y is a Dataset.
+
+        Parameters
+        ----------
+        Y : Dataset, array or tensor
+        none : bool
+            Whether the groups of X are ``none``, which holds for Y too.
+
+        Raises
+        ------
+        InputError
+            X and Y declare different groups, blocks or rows.
+        """
+        declared: Rows = Y.structure() if hasattr(Y, "structure") else Rows()
+        both = dict(vars(self))
+        for name, value in vars(replace(declared, groups=None) if none else declared).items():
+            if both[name] is None:
+                both[name] = value
+            elif value is not None and not np.array_equal(both[name], value):
+                raise InputError(
+                    f"X and Y declare different {'rows' if name == 'order' else name}, but have the same "
+                    "samples; declare them for one of the two."
+                )
+        return Rows(**both)
 
     def take(self, chosen: LabelArray) -> Rows:
         """Return the rows of some of the samples, by their indices or a mask."""

@@ -98,3 +98,20 @@ def test_repeats_of_either_side_go_before_classes() -> None:
     assert "only 3 different samples" in notes[0]
     declared = Rows.of(60, np.arange(60))
     assert found(declared, {"X": one_hot, "Y": features}) == (declared, ())
+
+
+def test_y_adds_what_x_does_not_declare() -> None:
+    image, session = np.arange(6) % 3, np.array(list("aabbbb"))
+    X, Y = (Dataset(name, data(6, 2), {"image": image, "session": session}) for name in "xy")
+    rows = replace(X, blocks="session").structure()
+    joined = rows.joined(replace(Y, groups="image", rows="time"))
+    np.testing.assert_array_equal(joined.groups, image)
+    np.testing.assert_array_equal(joined.blocks, rows.blocks)
+    assert joined.order == "time"
+    assert rows.joined(replace(Y, groups="image"), none=True).groups is None
+    assert rows.joined(Y.responses).groups is None
+    np.testing.assert_array_equal(rows.joined(replace(Y, blocks=[5, 5, 1, 1, 1, 1])).blocks, rows.blocks)
+    with pytest.raises(InputError, match="X and Y declare different blocks"):
+        rows.joined(replace(Y, blocks="image"))
+    with pytest.raises(InputError, match="X and Y declare different rows"):
+        joined.joined(replace(Y, rows="independent"))

@@ -107,8 +107,7 @@ class Decoder:
     max_iter : int, >= 1
         Largest number of iterations of L-BFGS. A fit that has not converged by then is used as it is.
     variables : sequence of str, optional
-        Names of the labels to decode along a run. None: all labels except ``groups`` and those that are no
-        task variables, such as trial numbers (see :func:`simopt.analysis.labels.not_tasks`).
+        Names of the labels to decode along a run. None: all labels but those of :meth:`left_out`.
     groups : str, optional
         Name of a label. In the decoding along a run, conditions with the same value of this label stay
         together in a fold.
@@ -174,38 +173,74 @@ class Decoder:
             all labels are equal; a class has fewer conditions than there are folds; there are fewer groups
             than folds; or the training conditions of a fold have one class only.
         """
-        labels = _per_condition(labels, conditions, "labels to decode")
-        predictions = float(conditions)
-        if groups is not None:
-            groups = _per_condition(groups, conditions, "groups of the decoder")
-            sizes = np.unique(groups, return_counts=True)[1]
-            count = len(sizes)
-            # Kish's effective sample size of groups whose conditions are right or wrong together.
-            predictions = float(conditions**2 / np.sum(sizes**2))
-            if count < self.folds:
-                raise InputError(
-                    f"{self.folds} folds need as many groups, but there are {count}; {_fewer_folds(count)}"
-                )
-        values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        if len(values) < 2:
-            raise InputError(f"all {len(labels)} labels are {values[0]}; decoding needs at least two values.")
+        labels, groups = self._checked(labels, conditions, groups)
+        sizes = np.unique(np.arange(conditions) if groups is None else groups, return_counts=True)[1]
+        # Kish's effective sample size of groups whose conditions are right or wrong together.
+        predictions = float(conditions**2 / np.sum(sizes**2))
         if is_continuous(labels):
-            if conditions < 2 * self.folds:
-                raise InputError(
-                    f"{self.folds} folds need at least {2 * self.folds} conditions (2 per fold), but there "
-                    f"are {conditions}; {_fewer_folds(conditions // 2)}"
-                )
             return Plan(labels, self._splits(labels, groups, continuous=True), 0.0, 0, predictions)
-        if counts.min() < self.folds:
-            raise InputError(
-                f"{self.folds} folds need at least as many conditions of each class, but class "
-                f"{values[counts.argmin()]} has {counts.min()}; {_fewer_folds(int(counts.min()))}"
-            )
+        values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         splits = self._splits(codes, groups, continuous=False)
         # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
             raise InputError("with these groups a fold has one class only to train on; choose other groups.")
         return Plan(codes, splits, float(counts.max() / counts.sum()), len(values), predictions)
+
+    def left_out(self, dataset: Dataset) -> dict[str, str]:
+        """Return for each label that is not decoded unless ``variables`` name it the reason.
+
+        A label is left out if it is no task variable (see :func:`simopt.analysis.labels.not_tasks`), or if it
+        cannot be decoded in these folds.
+        """
+        grouping = dataset.named_groups if self.groups is None else {self.groups}
+        groups = self.groups_of(dataset)
+        reasons = not_tasks(dataset.labels, grouping)
+        for name in dataset.labels.keys() - reasons.keys():
+            try:
+                self._checked(dataset.labels[name], dataset.responses.shape[-2], groups)
+            except InputError as error:
+                reasons[name] = str(error).rstrip(".")
+        return reasons
+
+    def groups_of(self, dataset: Dataset) -> LabelArray | None:
+        """Return the group of each condition, (conditions,), by ``groups``, or else by those of the dataset.
+
+        Raises
+        ------
+        InputError
+            The dataset has no label ``groups``.
+        """
+        if self.groups is None:
+            return dataset.groups_of_conditions()
+        checks.one_of(self.groups, dataset.labels, f"label of {dataset.name}")
+        return np.asarray(dataset.labels[self.groups])
+
+    def _checked(
+        self, labels: LabelArray, conditions: int, groups: LabelArray | None
+    ) -> tuple[LabelArray, LabelArray | None]:
+        """Return labels and groups as arrays, after the checks of :meth:`plan` that need no folds."""
+        labels = _per_condition(labels, conditions, "labels to decode")
+        if groups is not None:
+            groups = _per_condition(groups, conditions, "groups of the decoder")
+            count = len(np.unique(groups))
+            if count < self.folds:
+                raise InputError(
+                    f"{self.folds} folds need as many groups, but there are {count}; {_fewer_folds(count)}"
+                )
+        values, counts = np.unique(labels, return_counts=True)
+        if len(values) < 2:
+            raise InputError(f"all {len(labels)} labels are {values[0]}; decoding needs at least two values.")
+        if is_continuous(labels) and conditions < 2 * self.folds:
+            raise InputError(
+                f"{self.folds} folds need at least {2 * self.folds} conditions (2 per fold), but there "
+                f"are {conditions}; {_fewer_folds(conditions // 2)}"
+            )
+        if not is_continuous(labels) and counts.min() < self.folds:
+            raise InputError(
+                f"{self.folds} folds need at least as many conditions of each class, but class "
+                f"{values[counts.argmin()]} has {counts.min()}; {_fewer_folds(int(counts.min()))}"
+            )
+        return labels, groups
 
     def carry_out(self, plan: Plan, responses: FloatArray) -> Decoding:
         """Decode the variable of a plan from responses.
@@ -353,34 +388,37 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
         ``folds``, ``predictions`` and ``p_value`` (see :class:`Decoding`). If the label cannot be decoded, or
         is no task variable (see :func:`simopt.analysis.labels.not_tasks`), it holds only the ``reason``.
     """
+    plans, reasons = standard_plans(dataset)
     results: dict[str, dict[str, Any]] = {}
-    left_out = not_tasks(dataset.labels, dataset.named_groups)
-    for variable, labels in dataset.labels.items():
-        if variable in left_out:
-            results[variable] = {"reason": left_out[variable]}
+    for variable in dataset.labels:
+        if variable in reasons:
+            results[variable] = {"reason": reasons[variable]}
             continue
-        try:
-            plan = standard_plan(labels, dataset.responses.shape[-2])
-            standard = Decoder().carry_out(plan, dataset.responses)
-            published = PUBLISHED.carry_out(plan, dataset.responses).accuracy
-        except InputError as error:
-            results[variable] = {"reason": str(error)}
-        else:
-            over_time = standard.over_time.tolist()
-            results[variable] = asdict(standard) | {"over_time": over_time, "accuracy_published": published}
+        standard = Decoder().carry_out(plans[variable], dataset.responses)
+        published = PUBLISHED.carry_out(plans[variable], dataset.responses).accuracy
+        over_time = standard.over_time.tolist()
+        results[variable] = asdict(standard) | {"over_time": over_time, "accuracy_published": published}
     return results
 
 
-def standard_plan(labels: LabelArray, conditions: int) -> Plan:
-    """Return the plan of the standard decoder for a variable.
+def standard_plans(dataset: Dataset) -> tuple[dict[str, Plan], dict[str, str]]:
+    """Return the plan of the standard decoder for each label, and the reason for each label without a plan.
 
-    It has 5 folds, or fewer if a class has fewer than 5 conditions, or a continuous variable fewer than 10.
-
-    Raises
-    ------
-    InputError
-        The labels cannot be decoded in 2 or more folds (see :meth:`Decoder.plan`).
+    A plan has 5 folds, or fewer if a class has fewer than 5 conditions, a continuous variable fewer than 10,
+    or the dataset fewer than 5 groups. A label has no plan if it is no task variable, or if it cannot be
+    decoded in 2 or more folds.
     """
-    counts = np.unique(labels, return_counts=True)[1]
-    fewest = len(labels) // 2 if is_continuous(labels) else int(counts.min())
-    return replace(Decoder(), folds=int(np.clip(fewest, 2, Decoder.folds))).plan(labels, conditions)
+    groups, conditions = dataset.groups_of_conditions(), dataset.responses.shape[-2]
+    count = conditions if groups is None else len(np.unique(groups))
+    plans: dict[str, Plan] = {}
+    reasons = not_tasks(dataset.labels, dataset.named_groups)
+    for name in dataset.labels.keys() - reasons.keys():
+        labels = dataset.labels[name]
+        rarest = np.unique(labels, return_counts=True)[1].min()
+        fewest = min(count, conditions // 2 if is_continuous(labels) else int(rarest))
+        decoder = replace(Decoder(), folds=int(np.clip(fewest, 2, Decoder.folds)))
+        try:
+            plans[name] = decoder.plan(labels, conditions, groups)
+        except InputError as error:
+            reasons[name] = str(error).rstrip(".")
+    return plans, reasons

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simopt.analysis.decoding import Decoder, standard_plan
+from simopt.analysis.decoding import Decoder, Plan
 from simopt.measures import Moments, Reference
 from simopt.optimization.captured import captured_variance
-from simopt.typing import FloatArray, LabelArray
+from simopt.typing import FloatArray
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Extremes:
         return np.where(np.isnan(self.captured[..., 0]), np.nan, share)
 
 
-def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = MappingProxyType({})) -> Extremes:
+def inspect(Y: Tensor, X: FloatArray, plans: Mapping[str, Plan] = MappingProxyType({})) -> Extremes:
     """Return the captured variance of extreme Y, and the accuracy with which labels are decoded from them.
 
     Parameters
@@ -55,22 +55,15 @@ def inspect(Y: Tensor, X: FloatArray, labels: Mapping[str, LabelArray] = Mapping
         dataset that was not found are NaN.
     X : array, (n, p) or (time, condition, unit)
         The recording.
-    labels : mapping of array over conditions
-        Labels to decode in the folds of :func:`simopt.analysis.decoding.standard_plan`. The labels of the
-        recording are decoded in the same folds.
-
-    Raises
-    ------
-    InputError
-        A label cannot be decoded.
+    plans : mapping of Plan
+        By label, in which folds it is decoded: those in which the recording decodes it.
     """
     *time, conditions, units = X.shape
     # Float64, whatever dtype the search used.
     reference = Reference.of(X.reshape(-1, units), dtype=torch.float64, device="cpu")
     Y = Y.detach().cpu().double()
-    plans = {label: standard_plan(values, conditions) for label, values in labels.items()}
     captured = np.full((*Y.shape[:2], len(reference.variance_ratio)), np.nan)
-    decoding: dict[str, FloatArray] = {label: np.full(Y.shape[:2], np.nan) for label in labels}
+    decoding: dict[str, FloatArray] = {label: np.full(Y.shape[:2], np.nan) for label in plans}
     for place in np.ndindex(*Y.shape[:2]):
         one = Y[place]
         if not bool(torch.isfinite(one).all()):

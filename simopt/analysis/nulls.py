@@ -165,10 +165,11 @@ def nulls(
     measures : sequence of Measure
         Measures with different names. All of them score the same draws.
     rows : Rows, optional
-        Which samples belong together, and whether they depend on each other in time.
+        Which samples belong together, and whether they depend on each other in time. None: the rows of a
+        Reference.
     conditions : int, optional
-        The number of conditions, if the samples of a 2-D Y are time x condition, time outermost. None: the
-        number of conditions of a 3-D Y; the samples of a 2-D Y have no conditions.
+        The number of conditions, if the samples are time x condition, time outermost. None: the number of
+        conditions of a 3-D Y or X; if both are 2-D, samples have no conditions.
     draws : int, >= 1
         Number of draws. If fewer than 200 exchanges are possible, each is made once instead.
     seed : int
@@ -188,8 +189,10 @@ def nulls(
     """
     x, y = checks.pair(X.responses if isinstance(X, Reference) else X, Y)
     reference = Reference.of(X if isinstance(X, Reference) else x, rows=rows)
-    if conditions is None and np.ndim(Y) == 3:
-        conditions = np.shape(Y)[1]
+    rows = reference.rows
+    for side in (Y, X):
+        if conditions is None and not isinstance(side, Reference) and np.ndim(side) == 3:
+            conditions = np.shape(side)[1]
     if conditions is not None:
         checks.whole(conditions, 1, "conditions of the null")
         if len(y) % conditions:

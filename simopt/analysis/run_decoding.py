@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from simopt import catalogue, checks
 from simopt.analysis.decoding import Decoder, Decoding, Plan
-from simopt.analysis.labels import not_tasks
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.optimization.state import State, Thinning
@@ -129,19 +127,17 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
         raise InputError(
             f"decoder: dataset {dataset.name} has no labels to decode; add labels, or use decoder=none."
         )
-    grouping = dataset.named_groups if decoder.groups is None else {decoder.groups}
-    left_out = not_tasks(labels, grouping)
+    groups, left_out = decoder.groups_of(dataset), decoder.left_out(dataset)
     chosen = [name for name in labels if name not in left_out]
     if decoder.variables is not None:
         chosen = list(decoder.variables)
-    for name in chosen if decoder.groups is None else (*chosen, decoder.groups):
+    for name in chosen:
         checks.one_of(name, labels, f"label of {dataset.name}")
     if not chosen:
         why = "".join(f"\n{name}: {reason}." for name, reason in list(left_out.items())[:1])
         raise InputError(
             f"decoder: no label is left to decode; name labels in decoder.variables=[NAME, ...].{why}"
         )
-    groups = dataset.groups_of_conditions() if decoder.groups is None else np.asarray(labels[decoder.groups])
     plans = {}
     for name in chosen:
         # Labels name datasets beside ``step`` in the group of the file.

@@ -17,7 +17,7 @@ from typing import Any, overload
 
 from simopt import catalogue, checks
 from simopt.errors import InputError, RowsWarning, warn
-from simopt.measures.base import BoundMeasure, Facts, Measure, Score, rows_of
+from simopt.measures.base import BoundMeasure, Facts, Measure, Score, groups_are_none, rows_of
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
 from simopt.rows import Rows, found
@@ -197,9 +197,10 @@ def score(
     several = isinstance(measure, Sequence) and not isinstance(measure, str)
     choices: list[Any] = [*measure] if isinstance(measure, Sequence) and several else [measure]
     x, y = checks.pair(X, Y)
-    rows = rows_of(X, groups, blocks) or Rows()
+    none = groups_are_none(X, groups)
+    rows = (rows_of(X, groups, blocks) or Rows()).joined(Y, none)
     notes: tuple[str, ...] = ()
-    if groups is None and getattr(X, "groups", None) is None:
+    if not none and not getattr(Y, "looks_for_nothing", False):
         rows, notes = found(rows, {"X": x, "Y": y})
     reference = Reference.of(x, rows=rows)
     scores: dict[str, float] = {}

@@ -225,8 +225,10 @@ class Measure(ABC):
             :meth:`bind` refuses X, or :meth:`BoundMeasure.__call__` refuses Y.
         """
         self._refuse_gradient(X)
-        Y = _as_tensor(Y)
         rows = rows_of(X, groups, blocks)
+        if hasattr(Y, "structure"):  # a Dataset, which may declare groups of its own
+            rows = (rows or Rows()).joined(Y, groups_are_none(X, groups))
+        Y = _as_tensor(Y)
         return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device, rows=rows))(Y)
 
     def _refuse_gradient(self, X: Responses | Reference) -> None:
@@ -371,10 +373,16 @@ def rows_of(
         return rows
     if not given:
         return X.rows if isinstance(X, Reference) else None
-    groups = None if isinstance(groups, str) and groups == "none" else groups
+    groups = None if groups_are_none(X, groups) else groups
     shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else X)  # type: ignore[arg-type]
     of_samples = (_of_samples(values, shape) for values in (groups, blocks))
     return Rows.of(math.prod(shape[:-1]), *of_samples)
+
+
+def groups_are_none(X: Any, groups: Any) -> bool:
+    """Return whether ``groups``, or else those of a Dataset X, are ``none``: there are none to look for."""
+    groups = getattr(X, "groups", None) if groups is None else groups
+    return isinstance(groups, str) and groups == "none"
 
 
 def _of_samples(values: ArrayLike | None, shape: tuple[int, ...]) -> ArrayLike | None:

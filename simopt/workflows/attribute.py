@@ -19,7 +19,7 @@ from simopt.rows import Order
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray
-from simopt.workflows.data import Data, DataLike, found_rows, structured
+from simopt.workflows.data import Data, DataLike, structured, told_rows
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -150,7 +150,7 @@ def carry_out(
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)
-        options["rows"], _ = found_rows(X, Y)
+        options["rows"] = told_rows(X, Y)
 
         def work(before: Stored | None) -> AttributeResult:
             result = AttributeResult.of(

@@ -13,8 +13,8 @@ import numpy as np
 
 from simopt import catalogue, checks, measures
 from simopt.analysis.cost import Cost, cost
+from simopt.analysis.decoding import Decoder
 from simopt.analysis.invariances import invariances
-from simopt.analysis.labels import not_tasks
 from simopt.errors import DegenerateWarning, InputError, InterruptedRunError, SimoptError, SurrogateWarning
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
@@ -30,7 +30,7 @@ from simopt.store.reader import Run
 from simopt.theory import bounds
 from simopt.typing import FloatArray
 from simopt.workflows import joint, run, sensitivity
-from simopt.workflows.data import DataLike, found_rows, structured
+from simopt.workflows.data import DataLike, structured, told_rows
 from simopt.workflows.explain import SEEDS
 from simopt.workflows.joint import JointRequest
 from simopt.workflows.request import (
@@ -207,7 +207,7 @@ def decomposed(request: CardRequest) -> Reference:
     """Return the decomposition of the recording, on the device and in the precision of the request."""
     device, precision = devices.choose(request.run.device, request.run.dtype, tf32=request.run.tf32)
     dataset = request.run.dataset.dataset
-    return Reference.of(dataset.samples(), dtype=precision, device=device, rows=found_rows(dataset)[0])
+    return Reference.of(dataset.samples(), dtype=precision, device=device, rows=told_rows(dataset))
 
 
 class _CardMaker:
@@ -332,7 +332,7 @@ class _CardMaker:
             if not request.decoder:
                 self.missing["decoding"] = "left out as requested"
             return request
-        if not self.dataset.labels.keys() - not_tasks(self.dataset.labels, self.dataset.named_groups).keys():
+        if not self.dataset.labels.keys() - Decoder().left_out(self.dataset).keys():
             self.missing["decoding"] = f"{self.dataset.name} has no labels to decode."
             return request
         return replace(request, decoder="standard")

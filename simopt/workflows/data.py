@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
-from simopt.errors import InputError
+from simopt.errors import InputError, RowsWarning, warn
 from simopt.rows import Order, Rows, found
 from simopt.store.hashes import FileHashes
 from simopt.typing import ArrayLike, Node
@@ -172,10 +172,24 @@ def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> 
 def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
     """Return which samples of X and Y belong together, and a line on what was found in the data.
 
-    What X declares counts. If it declares no groups, equal samples are looked for with
+    What X or Y declares counts. If neither declares groups, equal samples are looked for with
     :func:`simopt.rows.found`.
+
+    Raises
+    ------
+    InputError
+        X and Y declare different groups, blocks or rows.
     """
-    if X.groups is not None:
-        return X.structure(), ()
     sides = (X,) if Y is None else (X, Y)
-    return found(X.structure(), {side.name: side.samples() for side in sides})
+    rows = X.structure().joined(Y, X.looks_for_nothing)
+    if any(side.looks_for_nothing for side in sides):
+        return rows, ()
+    return found(rows, {side.name: side.samples() for side in sides})
+
+
+def told_rows(X: Dataset, Y: Dataset | None = None) -> Rows:
+    """Return which samples of X and Y belong together, and warn of what was found in the data."""
+    rows, notes = found_rows(X, Y)
+    for note in notes:
+        warn(note, RowsWarning)
+    return rows

@@ -15,9 +15,9 @@ import torch
 from simopt import catalogue, checks, measures
 from simopt.analysis import defects, run_decoding
 from simopt.analysis.advice import advise, judge
+from simopt.analysis.decoding import Decoder
 from simopt.analysis.explanation import Explained, Explanation, Own
 from simopt.analysis.good_score import above_chance, decoding_words, good_scores
-from simopt.analysis.labels import not_tasks
 from simopt.analysis.reading import read_at
 from simopt.analysis.remarks import no_null, of_nulls, reasons_without
 from simopt.analysis.residual import residual
@@ -80,7 +80,7 @@ class ExplainRequest:
         ids = options.get("ids")
         if not decoded:
             # The label `ids` has another value for each sample: there is nothing to decode.
-            left_out = {ids, *not_tasks(X.dataset.labels, X.dataset.named_groups)}
+            left_out = {ids, *template.built_decoder().left_out(X.dataset)}
             decodable = [label for label in X.dataset.labels if label not in left_out]
             variables = {} if ids is None else {"variables": decodable}
             decoder = catalogue.node("decoder", "standard", **variables) if decodable else None
@@ -202,7 +202,7 @@ def carry_out(
     own = _own(X, Y, reference, request.runs[0].decoder)
     explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
     decoded = {name: facts for made in runs.values() for name, facts in made.reference_decoding.items()}
-    unused = _unused_labels(X, decoded, scores.ids)
+    unused = _unused_labels(X, decoded, request.runs[0].built_decoder(), scores.ids)
     ratio = reference.variance_ratio.numpy()
     lacking = defects.find(
         ratio,
@@ -238,14 +238,16 @@ def carry_out(
     )
 
 
-def _unused_labels(X: Dataset, decoded: Mapping[str, Mapping[str, Any]], ids: str | None) -> dict[str, str]:
+def _unused_labels(
+    X: Dataset, decoded: Mapping[str, Mapping[str, Any]], decoder: Decoder, ids: str | None
+) -> dict[str, str]:
     """Return for each label that judges nothing the reason; ``decoded`` says how well X decodes each."""
     reasons = {}
     for label, facts in decoded.items():
         if not above_chance(facts):
             reasons[label] = f"the recording does not decode it above chance ({decoding_words(facts)})"
-    no_tasks = not_tasks(X.labels, X.named_groups).items()
-    return reasons | {label: why for label, why in no_tasks if label not in decoded and label != ids}
+    left_out = decoder.left_out(X).items()
+    return reasons | {label: why for label, why in left_out if label not in decoded and label != ids}
 
 
 def _no_ceiling(standings: Sequence[Standing], name: str) -> str:

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from simopt import checks, measures
+from simopt.analysis.decoding import standard_plans
 from simopt.analysis.extremes import inspect
-from simopt.errors import InputError, InterruptedRunError
+from simopt.errors import InputError, InterruptedRunError, LabelWarning, warn
 from simopt.measures import Measure, Reference
 from simopt.optimization import device as devices
 from simopt.ranges.boundary import LEVELS, Options, check_measures
@@ -28,7 +29,7 @@ from simopt.store.image import Stored
 from simopt.store.state import checkpoint, resumed
 from simopt.theory import bounds
 from simopt.typing import FloatArray
-from simopt.workflows.data import DataLike, found_rows, structured
+from simopt.workflows.data import DataLike, structured, told_rows
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -274,11 +275,13 @@ class _Search:
     def __init__(self, request: JointRequest, observe: OnProgress, should_stop: ShouldStop) -> None:
         search_of = request.search()
         self.request, self.dataset = request, request.dataset.dataset
+        self.plans, reasons = standard_plans(self.dataset) if request.decode else ({}, {})
+        for label, reason in reasons.items():
+            warn(f"label {label} is not decoded: {reason}.", LabelWarning)
         self.title = " and ".join(request.names)
         self.observe, self.should_stop = observe, should_stop
         device, precision = devices.choose(request.device, request.dtype)
-        rows, _ = found_rows(self.dataset)
-        X = self.dataset.samples()
+        X, rows = self.dataset.samples(), told_rows(self.dataset)
         self.search = search_of(Reference.of(X, dtype=precision, device=device, rows=rows))
         self.saved = time.monotonic()
 
@@ -331,7 +334,7 @@ class _Search:
             gain=search.along.extremes().gain,
             across=search.across_extremes(),
             proved=proved,
-            extremes=inspect(Y, dataset.responses, dataset.labels if self.request.decode else {}),
+            extremes=inspect(Y, dataset.responses, self.plans),
             Y=Y.cpu().numpy() if self.request.keep else None,
             implied=_implied(self.request, search, region),
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simopt import catalogue
-from simopt.analysis.labels import not_tasks
 from simopt.errors import LabelWarning, warn
 from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.report.tables import PCS, summarize
@@ -198,13 +197,14 @@ def carry_out(
     Warns
     -----
     LabelWarning
-        A label is not decoded, because it is no task variable.
+        A label is not decoded, because it is no task variable or the decoder cannot decode it.
     """
     made, how = find_or_make(request, observe, should_stop=should_stop)
     if request.decoder and how != "found":
         dataset = request.dataset.dataset
-        for label, reason in not_tasks(dataset.labels, dataset.named_groups).items():
-            if label not in made.decoding:
+        decoder = request.built_decoder()
+        for label, reason in decoder.left_out(dataset).items():
+            if label not in made.decoding and label != decoder.groups:
                 warn(f"label {label} is not decoded: {reason}.", LabelWarning)
     return RunResult.of_run(made, how)
 

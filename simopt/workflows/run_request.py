@@ -23,6 +23,7 @@ from simopt.workflows.request import (
 )
 
 if TYPE_CHECKING:
+    from simopt.analysis.decoding import Decoder
     from simopt.measures import Measure
     from simopt.optimization.init import GaussianInit
     from simopt.typing import Node, OptimizerFactory
@@ -141,6 +142,18 @@ class RunRequest(Request[Run]):
         factory = catalogue.build(self.optimizer, "optimizer", partial=True)
         return measures.build(self.measure), tracked, factory, init.build(self.init)
 
+    def built_decoder(self) -> Decoder:
+        """Return the decoder of the run, or the standard one if it has none.
+
+        Raises
+        ------
+        InputError
+            An option of the decoder is unknown or out of its range.
+        """
+        from simopt.analysis.decoding import Decoder
+
+        return catalogue.build(self.decoder, "decoder", Decoder) if self.decoder else Decoder()
+
     def check(self) -> None:
         """Check all options by building everything that needs no data.
 
@@ -149,13 +162,12 @@ class RunRequest(Request[Run]):
         InputError
             An option is out of its range, a measure has no gradient, or a name cannot be found.
         """
-        from simopt.analysis.decoding import Decoder
         from simopt.optimization.setup import check
 
         measure, _, factory, _ = self.built()
         check(measure, factory, seeds=self.seeds, target=self.target, max_steps=self.max_steps)
         if self.decoder:
-            catalogue.build(self.decoder, "decoder", Decoder)
+            self.built_decoder()
         super().check()
 
     def same(self, stored: Run, *keys: str) -> bool:

@@ -20,7 +20,7 @@ from simopt.store.image import Stored
 from simopt.theory.sensitivity import Sensitivity, chosen_pcs, experiment, predict
 from simopt.typing import FloatArray, OnStep
 from simopt.workflows import derivations
-from simopt.workflows.data import Data, DataLike, found_rows, structured
+from simopt.workflows.data import Data, DataLike, structured, told_rows
 from simopt.workflows.request import OnProgress, ShouldStop, measure_nodes, name_of, never, quiet, steps
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.sensitivity_request import DEFAULT, SensitivityRequest
@@ -157,7 +157,7 @@ def _curves(
     request: SensitivityRequest, X: FloatArray, chosen: Mapping[str, Measure], observe: OnStep
 ) -> tuple[list[Sensitivity], dict[str, str]]:
     options: dict[str, Any] = {"seeds": list(request.seeds), "pcs": request.pcs, "observe": observe}
-    options["rows"] = found_rows(request.dataset.dataset)[0]
+    options["rows"] = told_rows(request.dataset.dataset)
     kind: Any = request.perturbation
     if not request.keep_going:
         return experiment(X, list(chosen.values()), kind, request.strength, **options), {}

@@ -37,7 +37,7 @@ from simopt.store.provenance import now
 from simopt.store.reader import Run
 from simopt.store.state import resumed
 from simopt.store.writer import RunLog
-from simopt.workflows.data import found_rows
+from simopt.workflows.data import told_rows
 from simopt.workflows.request import ShouldStop
 from simopt.workflows.run_request import LEFT_OUT, RunRequest
 
@@ -90,7 +90,7 @@ class Session:
         self.decoding = run_decoding.build(request.decoder, self.dataset) if request.decoder else None
         if reference is None:
             reference = Reference.of(
-                self.dataset.samples(), dtype=precision, device=device, rows=found_rows(self.dataset)[0]
+                self.dataset.samples(), dtype=precision, device=device, rows=told_rows(self.dataset)
             )
         self.reference = reference.to(precision, device)
         self.ascent = setup.prepare(
@@ -266,11 +266,11 @@ class Session:
     def _attribution(self, part: str, Y: np.ndarray) -> dict[str, Array]:
         """Return how the score of each Y (R, samples, units) changes without each of m parts, (R, m)."""
         leave_out: Callable[..., Attribution] = getattr(attribution, LEFT_OUT[part])
-        rows, _ = found_rows(self.dataset)
         # As (time, condition, unit), whose conditions are left out whole.
         shape = self.dataset.responses.shape[:-1]
         replicates = [
-            leave_out(self.dataset.responses, y.reshape(*shape, -1), self.measure, rows=rows) for y in Y
+            leave_out(self.dataset.responses, y.reshape(*shape, -1), self.measure, rows=self.reference.rows)
+            for y in Y
         ]
         changes = np.stack([replicate.change for replicate in replicates])  # (R, m)
         scores = np.array([replicate.score for replicate in replicates])
@@ -281,8 +281,8 @@ class Session:
         dataset, measure = self.dataset, self.measure
         X = dataset.samples()
         conditions = dataset.responses.shape[1] if dataset.responses.ndim == 3 else None
-        rows, _ = found_rows(dataset)
-        options: dict[str, Any] = {"draws": self.request.nulls, "conditions": conditions, "rows": rows}
+        options: dict[str, Any] = {"draws": self.request.nulls, "conditions": conditions}
+        options["rows"] = self.reference.rows
         null = nulls(X, X, [measure], **options)[measure.name][UNRELATED]
         results = layout.null(UNRELATED).at(
             null.scores, rows=null.rows, exchanged=null.exchanged or "none", why=null.why

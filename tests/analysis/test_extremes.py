@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 import simopt
-from simopt.analysis.decoding import reference_decoding
+from simopt.analysis.decoding import reference_decoding, standard_plans
 from simopt.analysis.extremes import inspect
 
 
@@ -16,7 +16,7 @@ def test_x_itself_captures_and_decodes_as_the_recording_does():
     left, values, right = torch.linalg.svd(without_first, full_matrices=False)
     without_first = left[:, 1:] * values[1:] @ right[1:]
     Y = torch.stack([torch.stack([X, without_first]), torch.stack([nothing, X])])
-    extremes = inspect(Y, dataset.responses, dataset.labels)
+    extremes = inspect(Y, dataset.responses, standard_plans(dataset)[0])
     np.testing.assert_allclose(extremes.captured[0, 0], 1, atol=1e-9)
     np.testing.assert_allclose(
         extremes.captured[0, 1], [0, *[1] * (extremes.captured.shape[-1] - 1)], atol=1e-9

@@ -164,9 +164,9 @@ def test_the_decoder_is_part_of_what_names_a_run(start) -> None:
     ("labels", "override", "says"),
     [
         ({}, "seeds=[0]", "decoder: dataset recording has no labels to decode"),
-        ({"a": np.zeros(40)}, "seeds=[0]", "label 'a': all 40 labels are 0"),
-        ({"a": np.arange(40) // 3}, "seeds=[0]", "label 'a': 5 folds .* class 13 has 1;"),
-        ({"a": np.arange(40) // 4}, "seeds=[0]", "label 'a': .* class 0 has 4; set decoder.folds=4"),
+        ({"a": np.zeros(40)}, "seeds=[0]", "a: all 40 labels are 0"),
+        ({"a": np.arange(40) // 3}, "seeds=[0]", "a: 5 folds .* class 13 has 1;"),
+        ({"a": np.arange(40) // 4}, "seeds=[0]", "a: .* class 0 has 4; set decoder.folds=4"),
         ({"a": np.arange(40) % 2}, "decoder.variables=[b]", "Unknown label of recording 'b'"),
         ({"a": np.arange(40) % 2}, "decoder.groups=b", "Unknown label of recording 'b'"),
         ({"a": np.arange(40) % 2}, "decoder.groups=a", "no label is left to decode"),

@@ -1,6 +1,7 @@
 """Groups, blocks and rows arrive in every function that takes X, and in every command."""
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 import simopt
+from simopt.analysis import decoding
 from simopt.datasets import Dataset
+from simopt.errors import InputError, LabelWarning, RowsWarning
 
 RNG = np.random.default_rng(0)
 IMAGE = np.tile(np.arange(20), 4)  # one repeat after the other: contiguous folds split every image
@@ -47,6 +50,53 @@ def test_folds_keep_groups_together(name: str) -> None:
     assert call(replace(named, groups="image")) == grouped
     if name != "score":
         assert call(named, groups=["image"]) == grouped
+
+
+def test_groups_that_only_y_declares_count() -> None:
+    labeled = Dataset("y", Y, {"image": IMAGE}, groups="image")
+    of_x = simopt.score(X, Y, "linreg_cv5", groups=IMAGE)
+    assert simopt.score(X, labeled, "linreg_cv5") == of_x
+    assert float(simopt.measures.get("linreg_cv5")(X, labeled)) == of_x
+    compared = simopt.compare(X, labeled, "linreg_cv5", draws=20)
+    assert compared.standings[0].score == of_x
+    assert compared.as_json()["measures"]["linreg_cv5"]["rows"]["kind"] == "groups"
+    single = simopt.score(X, Y, "linreg_cv5")
+    assert simopt.score(X, labeled, "linreg_cv5", groups="none") == single
+    assert simopt.compare(X, labeled, "linreg_cv5", draws=0, groups="none").standings[0].score == single
+    for call in (simopt.score, simopt.compare, simopt.attribute):
+        with pytest.raises(InputError, match="X and Y declare different groups"):
+            call(X, labeled, "linreg_cv5", groups=np.arange(80) // 2)
+
+
+@pytest.mark.parametrize("name", ["attribute", "optimize", "card", "sensitivity", "joint"])
+def test_what_is_made_of_equal_samples_is_told(name: str) -> None:
+    with pytest.warns(RowsWarning, match="equal samples of .* are taken for repeats of 20"):
+        CALLS[name](X[:20][IMAGE])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RowsWarning)
+        CALLS[name](X[:20][IMAGE], groups="none")
+
+
+def test_labels_are_decoded_with_whole_groups_left_out(recwarn: pytest.WarningsRecorder) -> None:
+    # Noise of an image tells which side it has: with repeats of it in train the label is decoded by them.
+    side = np.where(np.arange(20) < 10, "left", "right")[IMAGE]
+    labels = {"side": side, "image": IMAGE, "rare": np.arange(80) < 3}
+    wide = RNG.standard_normal((20, 40))[IMAGE] + 0.1 * RNG.standard_normal((80, 40))
+    single = Dataset("x", wide, {"side": side})
+    grouped = Dataset("x", wide, labels, groups="image")
+    assert decoding.reference_decoding(single)["side"]["accuracy"] > 0.95
+    facts = decoding.reference_decoding(grouped)
+    assert facts["side"]["accuracy"] < 0.8
+    assert facts["side"]["predictions"] == 20
+    result = simopt.joint(grouped, ("nbs", "cka"), decode=True, **SHORT)
+    assert set(result.extremes.decoding) == {"side", "rare"}
+    run = simopt.optimize(grouped, "cka", max_steps=2, decoder="standard")
+    assert set(run.run.decoding) == {"side"}
+    said = [str(one.message) for one in recwarn if one.category is LabelWarning]
+    assert [text.split()[1] for text in said] == ["image", "image", "rare"]
+    assert "class True has 3" in said[-1]
+    explained = simopt.explain(grouped, wide[:, :5], "cka", draws=3, seeds=(0,), max_steps=4)
+    assert set(explained.unused_labels) >= {"image", "rare"}
 
 
 def test_equal_samples_are_kept_together_unless_that_is_turned_off() -> None:
