@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from simopt.datasets.assembly import AssemblyRecording, remote
 from simopt.datasets.twin import Planted
+from simopt.rows import Order
 
 _RESPONSES, _STIMULI = "assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public.csv"
 
@@ -34,6 +35,8 @@ class Majaj(AssemblyRecording):
     """
 
     region: str = "IT"
+    # Each image was shown by itself, in random order; only the file is sorted.
+    rows: Order | None = field(default="independent", repr=False)
 
     regions = ("IT", "V4", "all")
     variables = (("category", "category_name"), ("object", "object_name"))

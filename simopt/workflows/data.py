@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -151,8 +151,14 @@ class Data:
 
 def _declared(data: Dataset | Loader) -> dict[str, Any]:
     """Return the groups, blocks and rows that are declared, as plain values: names, or the values."""
-    declared = {name: getattr(data, name) for name in ("groups", "blocks", "rows")}
-    return {name: checks.as_plain(value) for name, value in declared.items() if value is not None}
+    # What a loader declares of its own is part of its name.
+    declared = {}
+    for option in fields(data):
+        value = getattr(data, option.name)
+        usual = value is option.default or (isinstance(value, str) and value == option.default)
+        if option.name in ("groups", "blocks", "rows") and not usual:
+            declared[option.name] = checks.as_plain(value)
+    return declared
 
 
 def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> Data:
