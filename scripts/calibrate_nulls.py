@@ -97,22 +97,28 @@ class Cell:
     y: Make | None = None
     declared: dict[str, Any] = field(default_factory=dict)
     given: bool = True  # whether a percentile has to be given in at least 95 % of pairs
+    also: dict[str, dict[str, Any]] = field(default_factory=dict)  # more measures, with their options
 
 
 ALL = slice(None)
+PROCRUSTES: dict[str, dict[str, Any]] = {"procrustes_angular": {}}
 CELLS = {
-    "independent": Cell(independent),
+    "independent": Cell(independent, also=PROCRUSTES),
     "heavy-tailed": Cell(heavy),
     "AR(1) 0.2": Cell(autoregressive(0.2)),
-    "AR(1) 0.5": Cell(autoregressive(0.5)),
+    "AR(1) 0.5": Cell(autoregressive(0.5), also=PROCRUSTES),
     "AR(1) 0.9": Cell(autoregressive(0.9)),
     "AR(1) 0.9 against 0.5": Cell(autoregressive(0.9), autoregressive(0.5)),
     "ARMA": Cell(series([1, 0.6], [1, -1.2, 0.6])),
     "walks": Cell(walk, given=False),
     "5 conditions": Cell(courses(5), declared={"conditions": 5}),
     "10 conditions": Cell(courses(10), declared={"conditions": 10}),
-    "images": Cell(images(ALL), declared={"rows": Rows.of(N, IMAGE)}),
-    "images, by repeat": Cell(images(BY_REPEAT), declared={"rows": Rows.of(N, IMAGE[BY_REPEAT])}),
+    "images": Cell(images(ALL), declared={"rows": Rows.of(N, IMAGE)}, also=PROCRUSTES),
+    "images, by repeat": Cell(
+        images(BY_REPEAT),
+        declared={"rows": Rows.of(N, IMAGE[BY_REPEAT])},
+        also={"rsa_crossnobis": {"repeats": 4}},
+    ),
     "sessions": Cell(sessions, declared={"rows": Rows.of(N, blocks=SESSION)}),
     "sorted against independent": Cell(categories, independent),
     "5 conditions, undeclared": Cell(courses(5), given=False),
@@ -136,9 +142,10 @@ POWER = {
 """For each cell, the cell whose noise it has, and the least share of pairs that have to be found."""
 
 
-def ranked(cell: Cell, X: np.ndarray, Y: np.ndarray, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+def ranked(cell: Cell, X: np.ndarray, Y: np.ndarray, seed: int) -> dict[str, Any]:
     """Return percentiles by measure and kind of null."""
-    chosen = [simopt.measures.get(name) for name in names]
+    named = {**{name: {} for name in MEASURES}, **cell.also}
+    chosen = [simopt.measures.get(name, **options) for name, options in named.items()]
     drawn = nulls(X, Y, chosen, draws=DRAWS, seed=seed, **cell.declared)
     shown = {}
     for measure in chosen:
@@ -167,7 +174,7 @@ def alarms(name: str, pairs: int, seed: int) -> dict[str, Any]:
     for pair in range(pairs):
         rng = np.random.default_rng([seed, pair, 23])
         X, Y = cell.x(rng), (cell.y or cell.x)(rng)
-        percentiles.append(ranked(cell, X, Y, pair, MEASURES))
+        percentiles.append(ranked(cell, X, Y, pair))
     return summary(percentiles)
 
 
@@ -225,7 +232,7 @@ def main() -> None:
             percentiles = []
             for pair in range(chosen.pairs):
                 X, Y = related(name, noise[source], np.random.default_rng([chosen.seed, pair, 31]))
-                percentiles.append(ranked(CELLS[name], X, Y, pair, MEASURES))
+                percentiles.append(ranked(CELLS[name], X, Y, pair))
             row = {"noise": noise[source], "bar": bar, **summary(percentiles)}
         else:
             row = alarms(name, chosen.pairs, chosen.seed)

@@ -75,6 +75,8 @@ class Standing:
         facts: dict[str, Any] = {"score": self.score}
         if self.degenerate is not None:
             facts["degenerate"] = self.degenerate
+        if self.notes:
+            facts["notes"] = list(self.notes)
         if self.null:
             facts["null"] = {
                 kind: {

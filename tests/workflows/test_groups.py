@@ -105,6 +105,8 @@ def test_equal_samples_are_kept_together_unless_that_is_turned_off() -> None:
     found = simopt.compare(X, repeated, "linreg_cv5", draws=3)
     assert found.standings[0].score == grouped
     assert any("equal samples of Y are taken for repeats of 20" in line for line in found.caveats())
+    (note,) = found.as_json()["measures"]["linreg_cv5"]["notes"]
+    assert note in found.caveats()
     off = simopt.compare(X, repeated, "linreg_cv5", draws=3, groups="none")
     assert off.standings[0].score != grouped
     assert not any("equal samples" in line for line in off.caveats())
