@@ -24,6 +24,8 @@ from simopt.ranges import result as joints
 from simopt.store import analysis, layout, reader
 from simopt.workflows import session
 
+RESULTS = "[!.]*.h5"
+"""The files of results, without the hidden ones that a process left when it was killed while it wrote."""
 _DATA = ("dataset=gaussian", "dataset.samples=60", "dataset.units=12")
 _RUN = (*_DATA, "target=1", "device=cpu", "log.checkpoint_seconds=0")
 WORK = {
@@ -113,7 +115,7 @@ def prepare(folder: Path) -> Bench:
 
 def stored(folder: Path) -> dict[str, Arrays]:
     """Return all results below a folder, by path."""
-    return {str(path.relative_to(folder)): arrays(path) for path in sorted(folder.rglob("*.h5"))}
+    return {str(path.relative_to(folder)): arrays(path) for path in sorted(folder.rglob(RESULTS))}
 
 
 def arrays(path: Path) -> Arrays:
@@ -162,7 +164,7 @@ def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[st
     of a finished file is -1.
     """
     rows: Counter[str] = Counter()
-    for path in sorted(folder.rglob("*.h5")):
+    for path in sorted(folder.rglob(RESULTS)):
         name = str(path.relative_to(folder))
         try:
             status = read(path)
@@ -185,7 +187,7 @@ def look(folder: Path, whole: dict[str, Arrays], verdict: Verdict) -> Counter[st
 
 def resumed(work: str, folder: Path, bench: Bench, verdict: Verdict, *, seen: Counter[str]) -> None:
     """Run the same command again, and compare all its files with the undisturbed ones."""
-    before = {path: path.stat().st_ino for path in folder.rglob("*.h5") if _finished(folder, path, seen)}
+    before = {path: path.stat().st_ino for path in folder.rglob(RESULTS) if _finished(folder, path, seen)}
     ended = call(arguments(work, folder))
     verdict.misreport(ended.wrong(0))
     if stored(folder) != bench.results[work]:

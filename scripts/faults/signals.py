@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from faults.bench import (
+    RESULTS,
     Bench,
     Fault,
     Verdict,
@@ -111,7 +112,7 @@ def _judge(ended: Ended, number: int, folder: Path | None, verdict: Verdict) -> 
 
 def _states(folder: Path) -> Counter[str]:
     states: Counter[str] = Counter()
-    for path in folder.rglob("*.h5"):
+    for path in folder.rglob(RESULTS):
         try:
             states[reader.read(path).status if path.name == layout.RUN_FILE else layout.FINISHED] += 1
         except StorageError:

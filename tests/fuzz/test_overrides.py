@@ -193,7 +193,8 @@ def test_arguments_of_report_and_score(place: Yard, many: bool) -> None:
                 st.sampled_from(grammar.WILD),
                 st.text(max_size=20),
                 st.tuples(st.sampled_from((*selection.KEYS, "no", "")), grammar.VALUES).map("=".join),
-                st.text("*?[]!/.x", max_size=12),
+                # A pattern that starts at the root, or leaves the folder, may walk through the whole disk.
+                st.text("*?[]!/.x", max_size=12).filter(lambda text: text[:1] != "/" and ".." not in text),
             ),
             max_size=3,
         )
