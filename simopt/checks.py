@@ -322,7 +322,9 @@ def expanded(path: str | Path, what: str) -> Path:
     try:
         full = Path(path).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{what} is {str(path)!r}; this machine has no user of that name.") from error
+        raise InputError(
+            f"{what} is {str(path)!r}, in the home folder of a user whom this machine does not have."
+        ) from error
     try:
         full.exists()
         possible = "\0" not in str(path)

@@ -56,7 +56,7 @@ def inspect(Y: Tensor, X: FloatArray, plans: Mapping[str, Plan] = MappingProxyTy
     X : array, (n, p) or (time, condition, unit)
         The recording.
     plans : mapping of Plan
-        By label, in which folds it is decoded: those in which the recording decodes it.
+        For each label, the folds in which it is decoded from Y. They are those in which it is decoded from X.
     """
     *time, conditions, units = X.shape
     # Float64, whatever dtype the search used.

@@ -43,8 +43,8 @@ RATE = 10
 class Shot:
     """The state of Y at a step: its score, its samples in two PCs of X, and the variance it captures.
 
-    ``points`` is Y in the first two PCs of X, (samples, 2). ``captured`` is the captured variance of the PCs
-    in ``CURVES`` that X has, (PCs,).
+    ``points`` is Y in the first two PCs of X, (samples, 2). ``captured`` is the share of the variance of
+    each PC in ``CURVES`` that Y captures, (PCs,); if X has fewer PCs, of those that it has.
     """
 
     step: int

@@ -88,9 +88,7 @@ class Reference:
             return X if rows is None else replace(X, rows=rows)
         if isinstance(X, torch.Tensor):
             device = X.device if device is None else device
-            # float16 and bfloat16 are widened by the check below, so they do not decide the dtype.
-            dtype = X.dtype if dtype is None and X.dtype in (torch.float32, torch.float64) else dtype
-        array = checks.responses(X)
+        array = checks.responses(X)  # widens float16 and bfloat16
         if array.ndim != 2:
             raise InputError(
                 f"X has shape {array.shape}, but a measure needs (samples, units). "

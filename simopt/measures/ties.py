@@ -168,7 +168,7 @@ def cycle(x: Ranking, y: Ranking) -> Tensor:
 
 
 def lcs(x: Ranking, y: Ranking) -> Tensor:
-    """Return the mean length of the longest common subsequence, over orders that are drawn."""
+    """Return the length of the longest common subsequence, as the mean over random orders of the ties."""
     # Both ways, as the draws depend on which side comes first, and the score does not.
     return (_drawn_lcs(x, y) + _drawn_lcs(y, x)) / 2
 

@@ -142,7 +142,9 @@ def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
             if not any(fits(key, pattern, name) for name in names):
                 return checks.unknown(pattern, names, key)
     text = " ".join(f"{key}={','.join(patterns)}" for key, patterns in filters.items())
-    return InputError(f"No stored run or analysis fits all of {text}, though some fit each; drop a filter.")
+    return InputError(
+        f"No stored run or analysis fits {text} together, though each filter alone fits some; drop a filter."
+    )
 
 
 def drawn(runs: Sequence[Run], most: int) -> tuple[list[Run], list[str]]:

@@ -117,7 +117,8 @@ def draw_sensitivity(
 def save_sensitivity(result: Sensitivities, path: Path) -> Path:
     """Draw the panels of a sensitivity into a .png, .pdf or .svg file and return the path.
 
-    There is a panel for each strength. If noise is added to all of Y, one panel has all strengths.
+    If single PCs are perturbed, there is a panel for each strength. If noise is added to all of Y, there is
+    one panel, with the strengths along its x-axis.
 
     Raises
     ------

@@ -47,11 +47,11 @@ class Rounded:
     ----------
     value : str
         The mean, rounded to the position of the first digit of its standard error. The value of a single
-        replicate has 3 significant digits. Empty if no replicate has a number.
+        replicate has 3 significant digits. Empty if all replicates are NaN.
     error : str
         The standard error, rounded to one digit; ``0`` if all replicates agree, empty for a single replicate.
     count, of : int
-        ``count`` replicates of ``of`` have a number.
+        The number of replicates whose value is not NaN, and the number of all replicates.
     """
 
     value: str

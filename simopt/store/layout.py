@@ -126,7 +126,7 @@ the HDF5 dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:
-    """Return the entry for the scores of unrelated data, X after an exchange, in runs with ``nulls`` > 0."""
+    """Return the entry for the null: scores of X with exchanged samples. Runs with ``nulls`` > 0 have it."""
     return Entry(f"reference/null/{kind}", "f8", "draws")
 
 

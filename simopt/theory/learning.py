@@ -233,7 +233,7 @@ def predict(
     if measure not in ASSUMPTIONS:
         raise InputError(
             f"measure={measure!r} has no predicted learning order; {', '.join(ASSUMPTIONS)} have one. "
-            "gradient_at_start takes any measure that has a gradient."
+            "For any other measure that has a gradient, use gradient_at_start."
         )
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
     checks.whole(units, 1, "units")

@@ -277,7 +277,7 @@ class Session:
         return layout.attribution(part).at(changes, route=replicates[0].route, score=scores)
 
     def _standing(self) -> dict[str, Array]:
-        """Return scores of unrelated data, X after an exchange, and the ceiling if X has single trials."""
+        """Return the scores of X with exchanged samples, and the ceiling if X has single trials."""
         dataset, measure = self.dataset, self.measure
         X = dataset.samples()
         conditions = dataset.responses.shape[1] if dataset.responses.ndim == 3 else None

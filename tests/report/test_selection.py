@@ -119,7 +119,7 @@ def test_filters_that_leave_nothing_name_the_nearest() -> None:
     said = str(nothing_left({"dataset": ["majaj"], "measure": ["ckaa"]}, [FACTS, other]))
     assert said == "Unknown measure 'ckaa'; the nearest: cka."
     said = str(nothing_left({"dataset": ["majaj"], "measure": ["linreg"]}, [FACTS, other]))
-    assert said.startswith("No stored run or analysis fits all of dataset=majaj measure=linreg, though")
+    assert said.startswith("No stored run or analysis fits dataset=majaj measure=linreg together, though")
 
 
 def test_figures_show_every_measure_before_a_second_run_of_one() -> None:

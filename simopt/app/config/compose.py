@@ -241,7 +241,10 @@ def _refused(error: Exception, command: str) -> InputError:
     several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
         sweep = f"; `simopt sweep {several[1]}` runs several values" if command == "run" else ""
-        return InputError(f"{several[1]}: `simopt {command}` takes one value; write a list as [a,b]{sweep}.")
+        return InputError(
+            f"{several[1]}: `simopt {command}` takes one value of it, and a comma separates several; "
+            f"write a list as [a,b]{sweep}."
+        )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
     return InputError(f"{_first_line(error)}{cause}.")
 

@@ -59,8 +59,9 @@ class Record:
     Attributes
     ----------
     how : str
-        ``not started``, ``running``, ``busy`` (another process is working on the same run), ``failed``,
-        ``interrupted``; or ``done``, ``resumed`` or ``found``.
+        Without a result: ``not started``, ``running``, ``busy`` (another process is working on the same run),
+        ``failed`` or ``interrupted``. With a result: ``done``, ``resumed`` (done after an interruption) or
+        ``found`` (stored before).
     path : str
         The file of the result, once the job is finished.
     reason : str

@@ -241,7 +241,7 @@ def good_score_table(cards: Sequence[Card]) -> Table | None:
 
 
 def joint_table(cards: Sequence[Card]) -> Table | None:
-    """Return a table of verdicts on joint scores with other measures; None if no card has a joint range."""
+    """Return which scores can occur together with those of other measures; None without joint ranges."""
     rows = [[name, *(card.joint_sentence(name) for card in cards)] for name in partners(cards)]
     efforts = "; ".join(
         dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")

@@ -81,12 +81,13 @@ def linreg_under(setting: Setting, variance: Floats) -> Floats:
 def linreg_upper(setting: Setting, total: Floats) -> Floats:
     """Return the largest linreg at a given sum S of canonical correlations.
 
-    It is P_k + (S - k)^2 p_{k+1} with k = floor(S).
+    It is p_1 + ... + p_k + (S - k)^2 p_{k+1} with k = floor(S).
 
-    Proof: linreg = tr diag(p) M with M = U'PU, whose eigenvalues are the squared canonical correlations
-    rho_j^2. So linreg <= sum p_j rho_j^2 with both descending (von Neumann). This is convex in the rho_j, and
-    for rho_j in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. Sharp: the limit
-    is reached if each PC j has a unit of Y of its own, whose correlation with the PC is rho_j.
+    Proof: linreg = tr diag(p) M with M = U'HU, where H projects on the units of Y and U holds the PC scores
+    of X at length 1. The eigenvalues of M are the squared canonical correlations rho_j^2. So
+    linreg <= sum p_j rho_j^2 with both descending (von Neumann). This is convex in the rho_j, and for rho_j
+    in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. Sharp: the limit is reached
+    if each PC j has a unit of Y of its own, whose correlation with the PC is rho_j.
     """
     total = np.clip(total, 0, setting.common)
     k = np.minimum(np.floor(total).astype(int), setting.components - 1)
