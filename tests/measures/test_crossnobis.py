@@ -169,3 +169,11 @@ def test_refusals(rng: np.random.Generator) -> None:
     assert get(noise="full").degenerate(X, wide[:, :5]) is None
     assert get(noise="full", residuals="condition").degenerate(X, wide[:, :6]) is None
     assert get().degenerate(X, wide) is None
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_formula_names_the_residuals_that_the_noise_is_computed_from(noise: str) -> None:
+    for residuals in get_args(crossnobis.Residuals):
+        formula = get(noise=noise, residuals=residuals).facts.formula
+        assert ("e_i^A" in formula) == (noise != "none")
+        assert ("mean_j z_j^A" in formula) == (noise != "none" and residuals == "two_way")
