@@ -185,11 +185,22 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
     InputError
         X and Y differ in their number of samples, X or Y is constant, or :func:`responses` refuses X or Y.
     """
-    x, y = (flatten(responses(data, name)).astype(np.float64) for data, name in ((X, "X"), (Y, "Y")))
+    sides = responses(X, "X"), responses(Y, "Y")
+    same_axes(sides[0].shape, sides[1].shape)
+    x, y = (flatten(side).astype(np.float64) for side in sides)
     same_samples(x.shape, y.shape)
     varying(x, "X")
     varying(y, "Y")
     return x, y
+
+
+def same_axes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    """Refuse the shapes of X and Y (time, condition, unit) if their times or their conditions differ."""
+    if len(x) == len(y) == 3 and x[:2] != y[:2]:
+        raise InputError(
+            f"X has {x[0]} times x {x[1]} conditions and Y has {y[0]} x {y[1]}; both need the same axes, "
+            "in the order (time, condition, unit)."
+        )
 
 
 def unknown(value: str, choices: Iterable[str], what: str) -> InputError:

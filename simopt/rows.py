@@ -119,7 +119,7 @@ class Equal:
     groups : array of int, (n,), or None
         The group of each sample, if equal rows are repeats; None if they are classes.
     different : int
-        The number of different rows, rows of zeros not counted.
+        The number of different rows. Rows of zeros count as one class, and not as repeats.
     """
 
     groups: LabelArray | None
@@ -140,7 +140,7 @@ def equal_rows(samples: FloatArray) -> Equal | None:
     if not len(counted) or (counted >= 2).mean() < _SHARE:
         return None
     if len(counted) < _LEAST_DIFFERENT:
-        return Equal(None, len(counted))
+        return Equal(None, len(counted) + bool(silent.any()))
     alone = number.copy()
     alone[silent] = len(counts) + np.arange(silent.sum())
     return Equal(codes(alone, len(alone), "rows"), len(counted))
@@ -165,11 +165,11 @@ def found(rows: Rows, sides: Mapping[str, FloatArray]) -> tuple[Rows, tuple[str,
         if of_side is not None and of_side.groups is not None:
             return replace(rows, groups=of_side.groups), (
                 f"equal samples of {name} are taken for repeats of {of_side.different} different ones and "
-                "kept together; dataset.groups=none turns this off",
+                'kept together; dataset.groups=none (groups="none" in Python) turns this off',
             )
     return rows, tuple(
-        f"{name} has only {of_side.different} different samples, which are taken for classes; a class that "
-        "is left out cannot be predicted"
+        f"{name} has only {of_side.different} different samples, which are taken for classes and not for "
+        "repeats; a class that is in no training fold cannot be predicted"
         for name, of_side in equal.items()
         if of_side is not None
     )

@@ -212,25 +212,21 @@ def choose(
             "exchanged; name groups that lie in one block each, or leave blocks out",
         )
     if items.possible < _LEAST:
-        return _none(kind, f"{items.words} have only {items.possible:g} possible orders; 20 are needed")
+        orders = "order is" if items.possible == 1 else "orders are"
+        return _none(kind, f"{items.possible:g} {orders} possible for {items.words}; {_LEAST} are needed")
     exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
-    if rows.order == "independent":
-        return exchange
     if rows.order is None and len(items.members) < dependence.LEAST:
         why = f"no test tells whether fewer than {dependence.LEAST} {items.words} depend on each other"
         return replace(exchange, why=why) if kind == "independent" else exchange
     # Items of different sizes are compared, and their signs exchanged, by their means.
     compared = items if len(set(items.sizes)) == 1 else replace(items, means=True)
     sides = _compact(compared.vectors(X)), _compact(compared.vectors(Y))
+    free = [name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)]
+    if rows.order == "independent":
+        alike = f"the {items.words} are declared independent, although neighbors are alike in X and in Y"
+        return exchange if free else replace(exchange, why=alike)
     declared = rows.order == "time"
-    free = (
-        []
-        if declared
-        else [
-            name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)
-        ]
-    )
-    if free:
+    if free and not declared:
         if all(dependence.power_depends(side, items.blocks) for side in sides):
             return _none(
                 kind,

@@ -78,6 +78,8 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
                 continue
             of = "" if kind == UNRELATED else f" of {_WORDS[kind]}"
             reason = null.reason(standing.compared(kind))
+            if kind != UNRELATED and reason and reason == standing.percentile_reason:
+                continue  # said once
             line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
             lines.setdefault(line, []).append(standing.measure)
         for note in standing.notes:

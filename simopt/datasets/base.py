@@ -196,11 +196,11 @@ class Dataset:
         if values is None:
             return None
         samples, conditions = len(self.samples()), self.responses.shape[-2]
-        if isinstance(values, str) or (
-            isinstance(values, list | tuple) and values and all(isinstance(value, str) for value in values)
-        ):
-            known = {"condition": np.arange(conditions), **self.labels}
-            names = [values] if isinstance(values, str) else values
+        known = {"condition": np.arange(conditions), **self.labels}
+        names = [values] if isinstance(values, str) else values
+        texts = isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names)
+        # A text for each sample or condition is a value, unless all of them name labels.
+        if texts and (len(names) not in (samples, conditions) or set(names) <= known.keys()):
             for label in names:
                 checks.one_of(label, known, f"label of {self.name} for {name}")
             columns = [codes(known[label], conditions, f"label {label}") for label in names]
@@ -236,6 +236,7 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
     InputError
         The datasets differ in their number of samples, or in a label that both have.
     """
+    checks.same_axes(X.responses.shape, Y.responses.shape)
     checks.same_samples(X.samples().shape, Y.samples().shape)
     if X.responses.shape[-2] != Y.responses.shape[-2]:
         return  # one of them is flattened over time, so its labels cannot be matched with the other's

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from simopt import checks, measures
 from simopt.analysis import ceilings
 from simopt.analysis.ceilings import Ceiling
 from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, nulls
-from simopt.analysis.remarks import above_ceiling, of_nulls, reasons_without
+from simopt.analysis.remarks import above_ceiling, no_null, of_nulls, reasons_without
 from simopt.analysis.standing import Standing
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
+from simopt.datasets.trials import Trials
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
 from simopt.rows import Order
@@ -38,6 +41,10 @@ from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import CEILINGS, NULLS
 
 DRAWS = 100
+NO_TRIALS = (
+    "{name} has no single trials; if its file has trials, add dataset.repetitions=keep; otherwise "
+    "--snr VALUE (snr= in Python) gives a ceiling"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +169,8 @@ class CompareResult(Result):
         lines = [f"{each.measure}: {each.degenerate}" for each in self.standings if each.degenerate]
         lines += filter(None, map(above_ceiling, self.standings))
         lines += [f"no ceiling of {reason}" for reason in reasons_without(self.standings)]
+        if all(standing.ceiling is None for standing in self.standings):
+            lines.append(f"no ceiling: {NO_TRIALS.format(name=self.dataset)}")
         return [*lines, *of_nulls(self.standings)]
 
     def values(self) -> Mapping[str, Any]:
@@ -183,6 +192,13 @@ class CompareResult(Result):
                 "ceiling": standing.limit,
             }
             for standing in self.standings
+        ]
+
+    def main_numbers(self) -> list[str]:
+        """Return a line for each score, with the reason if it has no percentile."""
+        return [
+            line + (f"; {no_null(standing)}" if standing.null and math.isnan(standing.percentile) else "")
+            for line, standing in zip(super().main_numbers(), self.standings, strict=True)
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -273,6 +289,8 @@ def _compute(
 ) -> tuple[dict[str, Standing], dict[str, str]]:
     """Return the scores of measures by name, and the reason for each measure that does not apply."""
     X, Y = request.pair()
+    if request.snr is not None and X.trials is not None:
+        raise InputError(f"{X.name} has single trials, which give its noise ceilings; leave snr out.")
     x, y = X.samples().astype("float64"), Y.samples().astype("float64")
     checks.varying(x, "X")
     checks.varying(y, "Y")
@@ -302,26 +320,44 @@ def _compute(
         options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
         null = nulls(reference, y, usable, rows=rows, **options, observe=observe)
     limits: dict[str, Ceiling] = {}
+    trials_note = []
     if request.snr is not None:
         limits = ceilings.from_snr(x, request.snr, usable)
     elif X.trials is not None and usable:
         limits = ceilings.from_trials(X.trials, usable)
+        trials_note = _trials_note(X, X.trials)
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
-        about = (*notes, *_folds_note(measure, X, rows.groups))
+        about = (*notes, *_group_notes(measure, X, rows.groups), *trials_note)
         standings[name] = Standing(name, score, *of_measure, about, measure.facts.larger_is_closer)
     return standings, skipped
 
 
-def _folds_note(measure: Measure, X: Dataset, groups: LabelArray | None) -> list[str]:
-    """Return a line on a cross-validated measure whose folds split conditions of X."""
-    splits = measure.cross_validated and groups is None and X.responses.ndim == 3
-    if not splits or measure.groups_of(len(X.samples())) is not None:
+def _group_notes(measure: Measure, X: Dataset, groups: LabelArray | None) -> list[str]:
+    """Return lines on a measure whose folds split conditions of X, or that has groups of its own."""
+    own = measure.groups_of(len(X.samples()))
+    if own is not None and groups is not None and not np.array_equal(own, groups):
+        return [
+            f"{measure.name}: its own repeats or conditions make other groups than those that are declared "
+            "or found, and go before them; check the order of the samples"
+        ]
+    if measure.cross_validated and own is None and groups is None and X.responses.ndim == 3:
+        return [
+            f"{measure.name}: its folds split conditions, whose time bins are then in train and in test; "
+            'dataset.groups=condition (groups="condition" in Python) makes folds of whole conditions'
+        ]
+    return []
+
+
+def _trials_note(X: Dataset, trials: Trials) -> list[str]:
+    """Return a line if X is not the average of its trials, which their ceiling is about."""
+    average = checks.flatten(trials.average())
+    x = X.samples()
+    if average.shape == x.shape and np.allclose(average, x, rtol=0, atol=1e-3 * float(np.std(x))):
         return []
     return [
-        f"{measure.name}: its folds split conditions, whose time bins are then in train and in test; "
-        'dataset.groups=condition (groups="condition" in Python) makes folds of whole conditions'
+        f"the ceilings are those of the average of the trials, from which the responses of {X.name} differ"
     ]
 
 

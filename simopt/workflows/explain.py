@@ -46,7 +46,6 @@ DEFAULT = ("cka", "nbs", "procrustes_angular", "linreg")
 """The default measures."""
 SEEDS = (0, 1, 2)
 """The default seeds of the runs: three replicates each."""
-_NO_TRIALS = "if its file has trials, add dataset.repetitions=keep; otherwise --snr VALUE gives a ceiling."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +252,7 @@ def _unused_labels(
 def _no_ceiling(standings: Sequence[Standing], name: str) -> str:
     """Return why some of the scores have no ceiling; empty if all have one."""
     if all(standing.ceiling is None for standing in standings):
-        return f"{name} has no single trials; {_NO_TRIALS}"
+        return f"{compare.NO_TRIALS.format(name=name)}."
     return "; ".join(reasons_without(standings))
 
 

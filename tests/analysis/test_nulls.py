@@ -156,7 +156,7 @@ def test_few_exchanges_are_all_made_once_whatever_was_asked_for(rng: np.random.G
     assert len(random.first(3).scores) == 3
     four = nulls(X[:, :3], Y[:, :3], get("cka"), draws=7)["cka"][UNRELATED]
     assert len(four.scores) == 0
-    assert "only 6 possible orders; 20 are needed" in four.reason(0.5)
+    assert "6 orders are possible for" in four.reason(0.5)
 
 
 def test_a_recording_made_with_the_same_seed_is_as_unrelated(rng: np.random.Generator) -> None:

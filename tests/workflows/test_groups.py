@@ -12,7 +12,7 @@ import pytest
 
 import simopt
 from simopt.analysis import decoding
-from simopt.datasets import Dataset
+from simopt.datasets import Dataset, Trials
 from simopt.errors import InputError, LabelWarning, RowsWarning
 
 RNG = np.random.default_rng(0)
@@ -161,3 +161,57 @@ def test_the_command_takes_them_and_refuses_unknown_ones(simopt, tmp_path: Path)
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (2, 1)
     assert "the nearest: image" in refused.stderr
     assert simopt(*asked, "dataset.rows=sorted").returncode == 2
+
+
+def test_axes_in_another_order_are_refused() -> None:
+    by_time, by_condition = X.reshape(8, 10, 6), Y.reshape(10, 8, 4)
+    for call in (simopt.score, simopt.compare, simopt.attribute):
+        with pytest.raises(InputError, match="8 times x 10 conditions and Y has 10 x 8"):
+            call(by_time, by_condition)
+
+
+def test_texts_are_values_unless_they_name_labels() -> None:
+    names = [f"image {i}" for i in IMAGE]
+    assert simopt.score(X, Y, "linreg_cv5", groups=names) == simopt.score(X, Y, "linreg_cv5", groups=IMAGE)
+    assert simopt.compare(X, Y, "linreg_cv5", draws=0, groups=names).standings[0].score == simopt.score(
+        X, Y, "linreg_cv5", groups=IMAGE
+    )
+    with pytest.raises(InputError, match="Unknown label of X for groups 'image 0'"):
+        simopt.compare(X, Y, groups=names[:3])
+
+
+def test_repeats_of_a_measure_that_contradict_the_groups_are_told() -> None:
+    def said(**options: Any) -> bool:
+        shown = simopt.compare(X, Y, "rsa_crossnobis", draws=0, groups=IMAGE, **options).caveats()
+        return any(
+            "rsa_crossnobis: its own repeats or conditions make other groups" in line for line in shown
+        )
+
+    assert not said(repeats=4)
+    assert said(repeats=5)
+
+
+def test_a_declaration_that_the_data_contradict_is_told() -> None:
+    slow = np.random.default_rng(2).standard_normal((2, 80, 4)).cumsum(axis=1)
+    rows = simopt.compare(*slow, draws=20, rows="independent").as_json()["measures"]["cka"]["rows"]
+    assert "declared independent, although neighbors are alike in X and in Y" in rows["why"]
+    assert rows["null"] == "samples exchanged"
+    fast = np.random.default_rng(2).standard_normal((2, 80, 4))
+    rows = simopt.compare(*fast, draws=20, rows="independent").as_json()["measures"]["cka"]["rows"]
+    assert rows["why"] == "the samples are declared independent"
+    assert "no null holds for these rows" in repr(simopt.compare(*slow, draws=20))
+
+
+def test_a_ceiling_is_about_the_trials_and_says_so() -> None:
+    rng = np.random.default_rng(3)
+    trials = rng.standard_normal((30, 5))[np.repeat(np.arange(30), 4)] + rng.standard_normal((120, 5))
+    kept = Trials(trials, np.repeat(np.arange(30), 4))
+    model = rng.standard_normal((30, 3))
+    whole = Dataset("whole", kept.average(), trials=kept)
+    other = Dataset("other", np.median(trials.reshape(30, 4, 5), axis=1), trials=kept)
+    assert not any("from which the responses" in line for line in simopt.compare(whole, model).caveats())
+    assert any(
+        "from which the responses of other differ" in line for line in simopt.compare(other, model).caveats()
+    )
+    with pytest.raises(InputError, match="whole has single trials"):
+        simopt.compare(whole, model, snr=2.0)

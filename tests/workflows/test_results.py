@@ -17,6 +17,7 @@ import simopt
 from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError
 from simopt.report import attribution, figures, joint, sensitivity, standing, style
+from simopt.workflows.compare import NO_TRIALS
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest
 
@@ -198,6 +199,7 @@ def test_a_score_that_shapes_alone_decide_says_so(tmp_path: Path) -> None:
     assert values["linreg"]["degenerate"] == simopt.measures.get("linreg").degenerate(X, Y)
     assert result.caveats() == [
         f"linreg: {linreg.degenerate}",
+        f"no ceiling: {NO_TRIALS.format(name='X')}",
         "cka: null: samples exchanged, as the samples of X do not depend on those before them",
         "linreg: no percentile: all unrelated data have this score: the measure is saturated",
     ]

@@ -51,7 +51,10 @@ Draws = Annotated[
 ]
 Snr = Annotated[
     float | None,
-    typer.Option("--snr", help="Signal-to-noise ratio of X, which gives a ceiling without single trials."),
+    typer.Option(
+        "--snr",
+        help="Variance of the signal in X over that of the noise; gives a ceiling without single trials.",
+    ),
 ]
 Identifiers = Annotated[
     str | None,
