@@ -106,15 +106,6 @@ def test_the_data_are_read_once(simopt, tmp_path):
 
 
 @pytest.mark.slow
-def test_functions_of_one_measure_lie_on_a_curve(simopt):
-    told = found(simopt("card", "procrustes_angular", *SMALL, "--against", "nbs", "--json"))
-    (range_,) = told["joint"]
-    nbs, angular = np.array(range_["outline"]).T
-    np.testing.assert_allclose(angular, 1 - 2 / np.pi * np.arccos(nbs), atol=1e-12)
-    assert range_["verdict"] == "exact"
-
-
-@pytest.mark.slow
 def test_an_interrupted_card_ends_with_130_and_goes_on(simopt, tmp_path):
     asked = ["card", "cka", "dataset=ultrametric", "--against", "nbs", "--json"]
     command = [sys.executable, "-m", "simopt.app.cli", *asked]

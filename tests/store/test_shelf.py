@@ -173,6 +173,13 @@ def test_what_cannot_be_used_is_said_before_a_folder_is_made(path: Path) -> None
         shelf.find_or_make(Request(path), maker(path))
 
 
+def test_two_processes_may_try_one_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process removes the file with which both try whether they can write."""
+    monkeypatch.setattr(Path, "touch", lambda path: None)
+    shelf.make_folder(tmp_path / "log")
+    assert (tmp_path / "log").is_dir()
+
+
 def test_the_lock_is_given_back_after_an_error(path: Path) -> None:
     def fail(before: Stored | None) -> int:
         raise StorageError("full")

@@ -97,3 +97,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for part in ("run", "joint"):
         assert "no gradient" in unfollowed.missing[part]
     assert (unfollowed.run, unfollowed.summary, unfollowed.joints) == (None, None, [])
+
+
+def test_functions_of_one_measure_lie_on_a_curve_over_their_whole_range() -> None:
+    run = RunRequest(dataset=X, measure="procrustes_angular", **STEPS)
+    (joint,) = card.carry_out(CardRequest(run=run, partners=("nbs",))).joints
+    nbs, angular = joint.outline.T
+    np.testing.assert_allclose(angular, 1 - 2 / np.pi * np.arccos(nbs), atol=1e-12)
+    assert (nbs.min(), nbs.max(), joint.verdict, joint.area) == (0, 1, "exact", 0)
