@@ -95,19 +95,38 @@ def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
     InputError
         ``values`` are not one value for each of ``samples`` samples, or a value is missing (NaN, None).
     """
-    array = np.asarray(values)
+    try:
+        # Of a list as objects: numpy would turn the NaN of a list of texts into a text.
+        array: Any = np.ma.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
+        masked = np.ma.getmaskarray(array)
+        items = array.data.tolist()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array; give one value for each of the {samples} samples.") from error
     if array.shape != (samples,):
         raise InputError(f"{name} has shape {array.shape}; give one value for each of the {samples} samples.")
-    missing = [row for row, value in enumerate(array.tolist()) if value is None or value != value]
+    missing = [row for row, value in enumerate(items) if masked[row] or _is_missing(value)]
     if missing:
         raise InputError(f"{name} has no value for sample {missing[0]}; give each sample a value.")
     if array.dtype == object:
-        array = array.astype(str)
-    _, first, inverse = np.unique(array, return_index=True, return_inverse=True)
+        try:
+            numbers = {value: number for number, value in enumerate(dict.fromkeys(items))}
+        except TypeError as error:
+            raise InputError(
+                f"{name} has values that are no numbers or texts, such as {items[0]!r}."
+            ) from error
+        return np.array([numbers[value] for value in items], np.int64)
+    _, first, inverse = np.unique(array.data, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
     numbered: LabelArray = rank[inverse]
     return numbered
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth value
+        return True
 
 
 @dataclass(frozen=True)

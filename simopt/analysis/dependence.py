@@ -6,6 +6,8 @@ independent if their order says nothing, and stationary if their statistics do n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import fft, linalg, stats
 
@@ -14,10 +16,37 @@ from simopt.typing import FloatArray, LabelArray
 LEAST = 20
 """With fewer rows the tests have no power, and their normal approximation is poor."""
 
-_FIRST_LAG, _LAGS, _TOGETHER, _ANY_LAG = 3.0, 10, 3.0, 4.5
-"""Rows depend on each other if the mean similarity of rows is this many standard deviations from its mean
-over all orders: at lag 1; at lags 1 to 10 together; or at any lag up to half of the rows. For independent
-rows one of the three happens in about 1 % of cases; ``scripts/calibrate_nulls.py`` measures it."""
+_LAGS = 10
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When rows depend on each other.
+
+    Attributes
+    ----------
+    first, together, any : float
+        The mean similarity of rows at lag 1, at lags 1 to 10 together, or at any lag up to half of the rows
+        is this many standard deviations from its mean over all orders.
+    slow : float
+        The p-value of slow changes is less than this.
+    """
+
+    first: float
+    together: float
+    any: float
+    slow: float
+
+
+# An order is exchanged if one side is independent, so that independent rows on both sides are refused in the
+# square of the share in which one side is taken for dependent: about 1 % of 10 %.
+_OF_ROWS, _OF_POWER = _Limits(2.5, 2.5, 4.0, 0.01), _Limits(3.0, 3.0, 4.5, 0.0)
+_GO_TOGETHER = 3.0
+"""Coefficients of neighboring frequencies go together beyond so many standard deviations."""
+
+SLOW = 3
+"""The degree of the polynomials in the position of a row that count as slow changes and keep their signs.
+Drifts of X and of Y that are unrelated look alike, and cannot be exchanged."""
 
 _COPIES, _WINDOWS, _NEIGHBORS = 199, 10, (1, 3, 10)
 """Of the test of stationarity: simulated copies, windows whose power is compared, and numbers of neighboring
@@ -34,12 +63,12 @@ _APART = (1, 2, 3)
 """Distances between frequencies whose coefficients must not go together."""
 
 
-def depend(rows: FloatArray, blocks: LabelArray) -> bool:
+def depend(rows: FloatArray, blocks: LabelArray, limits: _Limits = _OF_ROWS) -> bool:
     """Return whether rows are more, or less, similar to the rows before them than to others of their block.
 
     The similarity of two rows is their inner product, after the mean of each block was subtracted. Its mean
     over pairs at a lag is compared with the mean and the variance of the same over all orders within blocks,
-    which are known exactly.
+    which are known exactly. Rows also depend on each other if they change slowly (:func:`slow`).
 
     Parameters
     ----------
@@ -51,12 +80,66 @@ def depend(rows: FloatArray, blocks: LabelArray) -> bool:
     z = (sums - means) / np.sqrt(np.where(variances > 0, variances, np.inf))  # of lags 1, 2, ...
     first = z[:_LAGS]
     together = (np.square(first).sum() - len(first)) / np.sqrt(2 * len(first))
-    return bool(abs(z[0]) > _FIRST_LAG or together > _TOGETHER or np.abs(z).max() > _ANY_LAG)
+    similar = abs(z[0]) > limits.first or together > limits.together or np.abs(z).max() > limits.any
+    return bool(similar or slow(rows, blocks) < limits.slow)
 
 
 def power_depends(rows: FloatArray, blocks: LabelArray) -> bool:
     """Return whether the rank of the squared length of a row depends on that of the rows before it."""
-    return depend(stats.rankdata(np.square(_centered(rows, blocks)).sum(axis=1))[:, None], blocks)
+    ranks = stats.rankdata(np.square(_centered(rows, blocks)).sum(axis=1))
+    return depend(ranks[:, None], blocks, _OF_POWER)
+
+
+def slow(rows: FloatArray, blocks: LabelArray) -> float:
+    """Return the smallest of four p-values of slow changes of rows within their blocks.
+
+    A change is the part of the rows (m, d) of a block along a polynomial of its positions: of degree 1, or of
+    degrees 1 to 3; of each block by itself, or of all blocks together. Let T be these orthonormal polynomials
+    and S = Z'Z / (m - 1) the covariance of the centered rows Z. Over all orders ||T'Z||^2 has on average the
+    value deg tr S, and about the variance 2 deg ||S||^2; the p-value is that of a multiple of chi-square with
+    this mean and variance.
+
+    References
+    ----------
+    Satterthwaite 1946, An approximate distribution of estimates of variance components, doi:10.2307/3002019.
+    """
+    parts = [rows[blocks == block] for block in range(blocks.max() + 1)]
+    parts = [part - part.mean(axis=0) for part in parts if len(part) > 2]
+    if not parts:
+        return 1.0
+    scaled = np.concatenate([part / np.sqrt(len(part) - 1) for part in parts])
+    together = _squares(scaled)
+    apart = sum(_squares(part) / (len(part) - 1) ** 2 for part in parts)
+    trace = float(np.square(scaled).sum())
+    p_values = []
+    for degree in (1, SLOW):
+        along = np.zeros((len(parts), degree, rows.shape[1]))
+        for changes, part in zip(along, parts, strict=True):
+            chosen = polynomials(len(part), degree)[:, 1:]
+            changes[: chosen.shape[1]] = chosen.T @ part
+        for change, square in (
+            (np.square(along).sum(), apart),
+            (np.square(along.sum(axis=0)).sum(), together),
+        ):
+            if square > 0:
+                freedom = degree * trace**2 / square
+                p_values.append(float(stats.chi2.sf(change / trace * freedom / degree, freedom)))
+    return min(p_values, default=1.0)
+
+
+def _squares(rows: FloatArray) -> float:
+    """Return the sum of the squared inner products of rows (m, d)."""
+    return float(np.square(rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T).sum())
+
+
+def polynomials(m: int, degree: int) -> FloatArray:
+    """Return orthonormal polynomials of the positions of m rows, (m, k), from degree 0 to at most ``degree``.
+
+    There are at most (m - 1) / 2 of them beside the mean, so that most of a short block is left.
+    """
+    degree = min(degree, (m - 1) // 2)
+    axes, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, m), degree + 1, increasing=True))
+    return np.asarray(axes)
 
 
 def _centered(rows: FloatArray, blocks: LabelArray) -> FloatArray:
@@ -100,9 +183,10 @@ def _similarities(rows: FloatArray, blocks: LabelArray) -> tuple[FloatArray, Flo
 class Basis:
     """An orthonormal basis of the rows of each block, ordered by frequency.
 
-    The coefficients of stationary rows in it have random signs. The basis is the eigenvectors of the
-    covariance of a stationary series in which each row is ``a`` times the row before plus noise, less the
-    mean. They are close to sines and cosines; at a = 1 they are the discrete cosine transform.
+    The coefficients of stationary rows in it have random signs. The basis is polynomials up to degree 3, and
+    the eigenvectors of the covariance of a stationary series, in which each row is ``a`` times the row before
+    plus noise, without them. They are close to sines and cosines. At a = 1, and for very long blocks, the
+    basis is the discrete cosine transform.
 
     Parameters
     ----------
@@ -115,8 +199,12 @@ class Basis:
         # At a = 0 every basis has this property: a small a picks the one that is ordered by frequency.
         sizes = {size for size in map(len, self._members) if a < 1 and 1 < size <= _MOST}
         self._axes = {size: _axes(size, max(a, _LEAST_A)) for size in sizes}
-        # The means of the blocks: they keep their signs.
-        self.constant = np.concatenate([np.arange(len(rows)) == 0 for rows in self._members])
+        positions = [np.arange(len(rows)) for rows in self._members]
+        # The means of the blocks, and these with the slow changes.
+        self.constant = np.concatenate([position == 0 for position in positions])
+        self.kept = np.concatenate(
+            [position <= min(SLOW, (len(position) - 1) // 2) for position in positions]
+        )
 
     def coefficients(self, rows: FloatArray) -> FloatArray:
         """Return the coefficients, (m, d), of rows (m, d): block after block, from low to high frequency."""
@@ -137,24 +225,26 @@ class Basis:
             start += len(chosen)
         return rows
 
-    def signs(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Return random signs of the coefficients, (count, m, 1); those of means are 1."""
-        signs = rng.choice([-1.0, 1.0], size=(count, len(self.constant), 1))
-        signs[:, self.constant] = 1.0
+    def signs(self, count: int, rng: np.random.Generator, kept: LabelArray) -> FloatArray:
+        """Return random signs of the coefficients, (count, m, 1), which are 1 for those that are ``kept``."""
+        signs = rng.choice([-1.0, 1.0], size=(count, len(kept), 1))
+        signs[:, kept] = 1.0
         return signs
 
 
 def _axes(m: int, a: float) -> FloatArray:
-    """Return the eigenvectors, (m, m), of the centered covariance a^|i - j|, from low to high frequency.
+    """Return slow polynomials and the eigenvectors of the covariance a^|i - j| without them, (m, m).
 
-    The covariance is the same read backwards, so its eigenvectors are symmetric or antisymmetric. Two
-    problems of half the size take a quarter of the time of one.
+    They are ordered from low to high frequency. The covariance is the same read backwards, so its
+    eigenvectors are symmetric or antisymmetric. Two problems of half the size take a quarter of the time of
+    one.
     """
     half, middle = m // 2, m % 2
     lags = np.arange(m)
     covariance = a ** np.abs(np.subtract.outer(lags, lags))
-    covariance -= covariance.mean(axis=0)
-    covariance -= covariance.mean(axis=1, keepdims=True)
+    slow_axes = polynomials(m, SLOW)
+    covariance -= slow_axes @ (slow_axes.T @ covariance)
+    covariance -= (covariance @ slow_axes) @ slow_axes.T
     near, far = covariance[:half, :half], covariance[:half, : -half - 1 : -1]
     odd_values, odd = linalg.eigh(near - far)
     even_block = np.empty((half + middle, half + middle))
@@ -169,9 +259,9 @@ def _axes(m: int, a: float) -> FloatArray:
     axes[:half, len(even) :] = odd / np.sqrt(2)
     axes[half + middle :, : len(even)] = axes[:half, : len(even)][::-1]
     axes[half + middle :, len(even) :] = -axes[:half, len(even) :][::-1]
-    # The constant vector has the eigenvalue 0, the smallest: it is put first.
+    # The eigenvalues of the polynomials are 0, the smallest.
     order = np.argsort(-np.concatenate([even_values, odd_values]), kind="stable")
-    ordered: FloatArray = axes[:, np.roll(order, 1)]
+    ordered: FloatArray = np.hstack([slow_axes, axes[:, order[: m - slow_axes.shape[1]]]])
     return ordered
 
 
@@ -222,7 +312,7 @@ def stationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -
     above: FloatArray = np.ones(len(observed))
     at_once = max(1, _BATCH // centered.size)
     for start in range(0, _COPIES, at_once):
-        signs = basis.signs(min(at_once, _COPIES - start), rng)
+        signs = basis.signs(min(at_once, _COPIES - start), rng, basis.constant)
         above += (_unevenness(basis.rows(signs * coefficients)) >= observed).sum(axis=0)
     return float(1 - (1 - above.min() / (_COPIES + 1)) ** len(observed))
 
@@ -264,16 +354,16 @@ def _unevenness(rows: FloatArray) -> FloatArray:
     return np.stack(statistics, axis=-1)
 
 
-def go_together(coefficients: FloatArray, constant: LabelArray) -> bool:
+def go_together(coefficients: FloatArray, kept: LabelArray) -> bool:
     """Return whether coefficients (m, d) of neighboring frequencies go together, so that signs are not free.
 
     The sum of z_k'z_(k + d) over frequencies, divided by the root of the sum of its squared terms, is about
     standard normal for coefficients with random signs.
     """
-    moved = coefficients[~constant]
+    moved = coefficients[~kept]
     for apart in _APART:
         products = (moved[apart:] * moved[:-apart]).sum(axis=1)
-        if abs(products.sum()) > _FIRST_LAG * np.sqrt(np.square(products).sum()):
+        if abs(products.sum()) > _GO_TOGETHER * np.sqrt(np.square(products).sum()):
             return True
     return False
 

@@ -123,14 +123,25 @@ class _Items:
         return round(math.exp(logarithm)) if logarithm < math.log(_ALL) + 1 else math.inf
 
     def vectors(self, samples: FloatArray) -> FloatArray:
-        """Return one vector for each item, (items, d): its samples one after the other, or their mean."""
+        """Return one vector for each item, (items, d): its samples one after the other, or their mean.
+
+        Means are those of what is left without the course of all items: their mean first sample, second
+        sample, and so on.
+        """
         if not self.means:
             together: FloatArray = samples[np.stack(self.members)].reshape(len(self.members), -1)
             return together
         sizes = self.sizes
         starts = np.cumsum(sizes) - sizes
-        sums = np.add.reduceat(samples[np.concatenate(self.members)], starts, axis=0)
-        means: FloatArray = sums / sizes[:, None]
+        members = np.concatenate(self.members)
+        # Less the course that all items share: the means of a decaying response depend on their lengths.
+        place = np.arange(len(members)) - np.repeat(starts, sizes)
+        order = np.argsort(place, kind="stable")
+        counts = np.bincount(place)
+        course = (
+            np.add.reduceat(samples[members[order]], np.cumsum(counts) - counts, axis=0) / counts[:, None]
+        )
+        means: FloatArray = np.add.reduceat(samples[members] - course[place], starts, axis=0) / sizes[:, None]
         return means
 
     def with_vectors(self, samples: FloatArray, vectors: FloatArray) -> FloatArray:
@@ -215,9 +226,13 @@ def choose(
         orders = "order is" if items.possible == 1 else "orders are"
         return _none(kind, f"{items.possible:g} {orders} possible for {items.words}; {_LEAST} are needed")
     exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
-    if rows.order is None and len(items.members) < dependence.LEAST:
-        why = f"no test tells whether fewer than {dependence.LEAST} {items.words} depend on each other"
-        return replace(exchange, why=why) if kind == "independent" else exchange
+    few = len(items.members) < dependence.LEAST
+    if few and rows.order is None and kind == "independent":
+        return _none(
+            kind,
+            f"no test tells whether fewer than {dependence.LEAST} samples depend on each other; dataset.rows="
+            'independent (rows="independent" in Python) declares that they do not',
+        )
     # Items of different sizes are compared, and their signs exchanged, by their means.
     compared = items if len(set(items.sizes)) == 1 else replace(items, means=True)
     sides = _compact(compared.vectors(X)), _compact(compared.vectors(Y))
@@ -273,11 +288,11 @@ def _signs(
         )
     basis = dependence.Basis(items.blocks, dependence.lag_one(sides, items.blocks))
     x, y = (basis.coefficients(side) for side in sides)
-    if all(dependence.go_together(side, basis.constant) for side in (x, y)):
+    if all(dependence.go_together(side, basis.kept) for side in (x, y)):
         return _none(
             kind, f"the variance of {items.words} drifts in X and in Y, so that signs cannot be exchanged"
         )
-    free = int((~basis.constant).sum())
+    free = int((~basis.kept).sum())
     if 2.0 ** (free - 1) < _LEAST:  # all signs turned round give the same scores
         return _none(
             kind, f"{free} frequencies have only {2 ** max(free - 1, 0)} different signs; 20 are needed"
@@ -293,7 +308,7 @@ def _signs(
     def draws(Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
         coefficients = basis.coefficients(items.vectors(Y))
         for _ in range(count):
-            yield items.with_vectors(Y, basis.rows(basis.signs(1, rng)[0] * coefficients))
+            yield items.with_vectors(Y, basis.rows(basis.signs(1, rng, basis.kept)[0] * coefficients))
 
     why = f"neighboring {items.words} {found}"
     return Exchange(kind, f"signs of the frequencies of {items.words} exchanged", why, draws)

@@ -31,7 +31,8 @@ code."""
 
 _ROUNDING = 1e-7, 1e-9
 """Scores that differ by less are equal: by this share of the range of a measure, or, if the range has no end,
-by this share of the largest score. An angle near 0 is right to the root of the machine precision, 1.5e-8."""
+by this share of the largest score or of the upper end. An angle near 0 is right to the root of the machine
+precision, 1.5e-8."""
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,8 @@ def _scored(
         facts = measure.facts
         of_measure: FloatArray = np.concatenate(parts) if parts else np.empty(0)
         range_, largest = facts.high - facts.low, np.abs(of_measure).max(initial=0.0)
+        if np.isfinite(facts.high):  # the scores of a regression have no lower end, but 1 as their scale
+            largest = max(largest, abs(facts.high))
         rounding = _ROUNDING[0] * range_ if np.isfinite(range_) else _ROUNDING[1] * largest
         nulls[measure.name] = Null(
             UNRELATED,

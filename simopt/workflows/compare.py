@@ -316,7 +316,7 @@ def _compute(
     usable = [measure for _, measure in scored.values()]
     null: dict[str, dict[str, Null]] = {}
     if request.draws and usable:
-        conditions = X.responses.shape[1] if X.responses.ndim == 3 else None
+        conditions = next((side.responses.shape[1] for side in (X, Y) if side.responses.ndim == 3), None)
         options: dict[str, Any] = {"draws": request.draws, "seed": request.seed, "conditions": conditions}
         null = nulls(reference, y, usable, rows=rows, **options, observe=observe)
     limits: dict[str, Ceiling] = {}

@@ -152,7 +152,8 @@ def test_few_exchanges_are_all_made_once_whatever_was_asked_for(rng: np.random.G
     assert (len(null.scores), null.asked) == (119, 7)
     assert len(np.unique(null.scores.round(12))) == 119
     assert len(null.first(3).scores) == 119
-    random = nulls(X.reshape(15, 4), Y.reshape(15, 4), get("cka"), draws=7)["cka"][UNRELATED]
+    flat = X.reshape(15, 4), Y.reshape(15, 4)
+    random = nulls(*flat, get("cka"), draws=7, rows=Rows(order="independent"))["cka"][UNRELATED]
     assert len(random.first(3).scores) == 3
     four = nulls(X[:, :3], Y[:, :3], get("cka"), draws=7)["cka"][UNRELATED]
     assert len(four.scores) == 0
