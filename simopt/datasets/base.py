@@ -137,6 +137,14 @@ class Dataset:
         if self.rows is not None:
             checks.one_of(self.rows, get_args(Order), "rows")
         self.structure()
+        if self.trials is not None:
+            *times, _, units = np.shape(self.trials.responses)
+            averaged = (*times, int(np.max(self.trials.condition)) + 1, units)
+            if averaged != self.responses.shape:
+                raise InputError(
+                    f"{self.name} has responses of shape {self.responses.shape}, and trials whose average "
+                    f"has shape {averaged}; give the trials of these responses."
+                )
 
     def __repr__(self) -> str:
         """Return the name, source, shape, labels and number of trials in one short line."""

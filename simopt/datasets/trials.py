@@ -93,6 +93,14 @@ class Trials:
     condition: LabelArray
     repeat: LabelArray | None = None
 
+    def __post_init__(self) -> None:
+        trials = np.shape(self.responses)[-2:-1]
+        if np.shape(self.condition) != trials:
+            raise InputError(
+                f"condition of trials has shape {np.shape(self.condition)}; give one value for each of the "
+                f"{trials} trials."
+            )
+
     def data_hash(self) -> str:
         """Return the SHA-256, in hexadecimal, of the responses as little-endian float64, and of labels."""
         labels = {} if self.repeat is None else {"repeat": np.asarray(self.repeat)}

@@ -322,9 +322,9 @@ def _compute(
     limits: dict[str, Ceiling] = {}
     trials_note = []
     if request.snr is not None:
-        limits = ceilings.from_snr(x, request.snr, usable)
+        limits = ceilings.from_snr(x, request.snr, usable, rows=rows)
     elif X.trials is not None and usable:
-        limits = ceilings.from_trials(X.trials, usable)
+        limits = ceilings.from_trials(X.trials, usable, rows=rows)
         trials_note = _trials_note(X, X.trials)
     standings = {}
     for name, (score, measure) in scored.items():

@@ -288,7 +288,7 @@ class Session:
             null.scores, rows=null.rows, exchanged=null.exchanged or "none", why=null.why
         )
         if dataset.trials is not None:
-            ceiling = ceilings.from_trials(dataset.trials, [measure])[measure.name]
+            ceiling = ceilings.from_trials(dataset.trials, [measure], rows=self.reference.rows)[measure.name]
             kept = ("value", "replicate", "interval", "correction", "reason")
             facts = {name: getattr(ceiling, name) for name in kept}
             results |= layout.CEILING.at(ceiling.halves, **facts)

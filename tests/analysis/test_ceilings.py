@@ -17,6 +17,8 @@ from simopt.analysis.ceilings.spectra import Signal
 from simopt.app.terminal.tables import scores_table
 from simopt.datasets import Trials
 from simopt.datasets.twin import gaussian_responses
+from simopt.errors import InputError
+from simopt.rows import Rows
 from simopt.store.state import build
 
 ROOT = Path(__file__).parents[2]
@@ -302,10 +304,8 @@ def calibration() -> object:
     ],
     ids=str,
 )
-def test_intervals_hold_the_truth(cell: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = calibration()
-    monkeypatch.setattr(script, "names_of", lambda cell: list(CORES))
-    for name, entry in script.run(cell, 10_000, 12)["measures"].items():
+def test_intervals_hold_the_truth(cell: tuple) -> None:
+    for name, entry in calibration().run((*cell, "kernels"), 10_000, 12)["measures"].items():
         # Of 12 intervals that hold the truth with probability .92, fewer than 9 do in one case of 250.
         assert entry["given"] == 1, name
         assert entry["covered"] >= 9 / 12, name
@@ -331,6 +331,43 @@ def test_the_measured_intervals_hold_the_truth() -> None:
                 if last["sets"] >= 300 and not (key.startswith("counts") and name == "linreg_cv5"):
                     unequal = "conditions" in key and name in ("nbs", "procrustes_angular")
                     assert abs(of["bias"]) < (0.035 if unequal else 0.02), (key, name)
+
+
+@pytest.mark.parametrize("scale", [1e-85, 1e60, 1e100, np.inf])
+def test_values_whose_squares_overflow_have_a_reason(scale: float, rng: np.random.Generator) -> None:
+    trials = record(power_law((30, 5), rng), 4, 1.0, rng)
+    with np.errstate(invalid="ignore"):
+        scaled = Trials(trials.responses * scale, trials.condition)
+    found = from_trials(scaled, get(*CORES, "linreg_cv5"))
+    assert all("scale them to about 1" in ceiling.reason for ceiling in found.values())
+
+
+def test_ceilings_keep_groups_together(rng: np.random.Generator) -> None:
+    """With the other repeats of an image in train, the noise-free signal is predicted from itself."""
+    image = rng.permutation(np.repeat(np.arange(30), 4))
+    signal = rng.standard_normal((30, 20))[image] + 0.2 * rng.standard_normal((120, 20))
+    rows = Rows.of(120, image)
+    (measure,) = get("linreg_cv5")
+    noisy = signal + signal.std(axis=0) * np.random.default_rng(1).standard_normal(signal.shape)
+    for groups in (None, image):
+        expected = float(measure(noisy, signal, groups=groups))
+        kept = None if groups is None else rows
+        found = from_snr(signal, 1.0, [measure], rows=kept)["linreg_cv5"]
+        assert found.value == pytest.approx(expected, abs=0.08)
+    trials = record(signal, 6, 1.0, rng)
+    apart, together = (from_trials(trials, [measure], rows=kept)["linreg_cv5"] for kept in (None, rows))
+    assert together.halves.mean() < apart.halves.mean() - 0.05
+    assert (
+        together.interval[0] < float(measure(trials.average(), signal, groups=image)) < together.interval[1]
+    )
+
+
+def test_trials_of_other_data_are_refused(rng: np.random.Generator) -> None:
+    trials = record(rng.standard_normal((30, 5)), 4, 1.0, rng)
+    with pytest.raises(InputError, match=r"condition of trials has shape \(119,\)"):
+        Trials(trials.responses, trials.condition[1:])
+    with pytest.raises(InputError, match=r"average has shape \(30, 3\)"):
+        simopt.Dataset("x", trials.average(), trials=Trials(trials.responses[:, :3], trials.condition))
 
 
 def test_a_ceiling_from_snr_has_a_closed_form_for_one_unit(rng: np.random.Generator) -> None:

@@ -25,6 +25,7 @@ from simopt.analysis.ceilings.spectra import Signal, limited
 from simopt.analysis.nulls import stream
 from simopt.datasets.trials import Trials
 from simopt.measures import Measure, Reference
+from simopt.rows import Rows
 from simopt.typing import FloatArray
 
 SPLITS = 4
@@ -44,7 +45,9 @@ _CORRECTIONS = {
 _SIMULATED = "simulated with the narrowest and the broadest spectrum of the signal"
 
 
-def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = SPLITS) -> dict[str, Ceiling]:
+def from_trials(
+    trials: Trials, measures: Sequence[Measure], *, splits: int = SPLITS, rows: Rows | None = None
+) -> dict[str, Ceiling]:
     """Estimate noise ceilings from repeated trials, for any measure, including distances.
 
     A ceiling is the score s(A, S) of the average A of all repeats against the noise-free signal S of the same
@@ -78,6 +81,8 @@ def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = SP
         Measures with different names.
     splits : int, >= 0
         Number of random splits into halves. 0 leaves out halves and replicates.
+    rows : Rows, optional
+        Which samples of the average belong together: folds of cross-validated measures keep groups together.
 
     Returns
     -------
@@ -91,12 +96,12 @@ def from_trials(trials: Trials, measures: Sequence[Measure], *, splits: int = SP
     Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4.
     """
     try:
-        recording = Recording.of(trials)
+        recording = Recording.of(trials, rows)
     except NoCeilingError as error:
         return {measure.name: Ceiling.none(measure.name, str(error)) for measure in measures}
     noise = Noise.of(recording)
     signal = Signal.of(recording.average, noise)
-    refused = without_score(Reference.of(checks.flatten(recording.average)), measures)
+    refused = without_score(Reference.of(checks.flatten(recording.average), rows=rows), measures)
     usable = [measure for measure in measures if measure.name not in refused]
     # One stream for splits and simulations, which all measures share. CKA and NBS have streams of their own.
     rng = stream(0, 0)
@@ -167,7 +172,8 @@ def _halves(
     if np.ptp(recording.counts) == 0:  # two repeats have a single split, three have three
         splits = min(splits, {2: 1, 3: 3}.get(recording.fewest, splits))
     drawn = recording.parts(2, splits, rng, even=True)
-    return np.array([scores(measures, *halves) for halves in drawn]).reshape(splits, len(measures))
+    scored = [scores(measures, one, other, recording.rows) for one, other in drawn]
+    return np.array(scored).reshape(splits, len(measures))
 
 
 def _simulated(

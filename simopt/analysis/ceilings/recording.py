@@ -8,10 +8,13 @@ import numpy as np
 
 from simopt.datasets.trials import Trials, condition_means, condition_sums
 from simopt.errors import InputError
+from simopt.rows import Rows
 from simopt.typing import FloatArray, LabelArray
 
 MIN_CONDITIONS = 20
 """With fewer conditions, intervals missed the truth in simulations."""
+_LARGEST = 1e30
+"""Fourth powers of values, which ceilings sum, have to be finite and not 0."""
 
 
 class NoCeilingError(InputError):
@@ -35,6 +38,8 @@ class Recording:
         The number of repeats of each condition (the mean over units if some are missing).
     freedom : float
         The degrees of freedom of the deviations: (M - 1)(C - 1) for M repeats of each of C conditions.
+    rows : Rows or None
+        Which samples of the average belong together: folds of cross-validated measures keep groups together.
     """
 
     trials: Trials
@@ -42,9 +47,10 @@ class Recording:
     deviations: FloatArray
     counts: FloatArray
     freedom: float
+    rows: Rows | None = None
 
     @classmethod
-    def of(cls, trials: Trials) -> Recording:
+    def of(cls, trials: Trials, rows: Rows | None = None) -> Recording:
         """Estimate the constants of repeats and remove them.
 
         The constants b_ku of repeat k in unit u are those of the least-squares fit of a_tcu + b_ku to the
@@ -53,9 +59,12 @@ class Recording:
         Raises
         ------
         NoCeilingError
-            There are too few conditions, or too few repeats of one.
+            There are too few conditions, or too few repeats of one, or values whose squares overflow.
         """
         values = np.asarray(trials.responses, dtype=np.float64)
+        largest = float(np.nanmax(np.abs(values), initial=0.0))
+        if largest and not 1 / _LARGEST < largest < _LARGEST:
+            raise NoCeilingError(f"the largest value of the trials is {largest:g}; scale them to about 1")
         values = values.reshape(-1, *values.shape[-2:])  # (T, trial, unit)
         condition, repeats = trials.condition, trials.repeats
         means, counts = condition_means(values, condition)  # counts (C, 1) or (T, C, unit)
@@ -81,6 +90,7 @@ class Recording:
             deviations=residuals * scale[..., condition, :],
             counts=per_condition,
             freedom=float((per_condition - 1).sum() - estimated.mean()),
+            rows=rows,
         )
 
     @property

@@ -15,6 +15,7 @@ from simopt.analysis.ceilings.recording import Recording
 from simopt.analysis.ceilings.spectra import Signal
 from simopt.errors import SimoptError
 from simopt.measures import Measure, Reference
+from simopt.rows import Rows
 from simopt.typing import FloatArray
 
 Range = tuple[float, float, float]
@@ -75,7 +76,7 @@ def simulate(
             if halves:
                 half = Reference.of(checks.flatten(S + louder * one))
                 pairs += [(first, S + two), (half, S + louder * three)]
-            scored = [scores(measures, *pair) for pair in pairs]
+            scored = [scores(measures, side, other, recording.rows) for side, other in pairs]
             found.append(scored + [[np.nan] * len(measures)] * (3 - len(scored)))
     shaped: FloatArray = np.moveaxis(np.array(found).reshape(len(spectra), draws, 3, len(measures)), 2, 0)
     return shaped
@@ -102,12 +103,14 @@ def expected(of: FloatArray, *, narrow: bool = False) -> Range:
     return float(value), float(means.min() - margin), float(means.max() + margin)
 
 
-def scores(measures: Sequence[Measure], X: FloatArray | Reference, Y: FloatArray) -> list[float]:
+def scores(
+    measures: Sequence[Measure], X: FloatArray | Reference, Y: FloatArray, rows: Rows | None = None
+) -> list[float]:
     """Return the score of Y (..., units) against the recording X for each measure.
 
-    It is NaN for a measure that cannot score them.
+    ``rows`` says which samples belong together. The score is NaN for a measure that cannot score them.
     """
-    reference = X if isinstance(X, Reference) else Reference.of(checks.flatten(X))
+    reference = Reference.of(X if isinstance(X, Reference) else checks.flatten(X), rows=rows)
     other = torch.from_numpy(checks.flatten(Y))
     found = []
     for measure in measures:

@@ -12,12 +12,15 @@ from simopt.analysis.ceilings.ceiling import Ceiling
 from simopt.analysis.ceilings.simulation import scores, without_score
 from simopt.analysis.nulls import stream
 from simopt.measures import Measure, Reference
+from simopt.rows import Rows
 from simopt.typing import ArrayLike
 
 _QUANTILES = (0.025, 0.975)
 
 
-def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20) -> dict[str, Ceiling]:
+def from_snr(
+    X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: int = 20, rows: Rows | None = None
+) -> dict[str, Ceiling]:
     """Return the noise ceilings that a signal-to-noise ratio implies, for recordings without single trials.
 
     X is taken as the signal. Recordings are simulated as X + noise, with independent Gaussian noise of
@@ -35,6 +38,8 @@ def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: in
         Measures with different names.
     draws : int, >= 1
         Number of simulated recordings.
+    rows : Rows, optional
+        Which samples belong together: folds of cross-validated measures keep groups together.
 
     Returns
     -------
@@ -47,14 +52,14 @@ def from_snr(X: ArrayLike, snr: float, measures: Sequence[Measure], *, draws: in
         X is invalid.
     """
     signal = checks.flatten(checks.responses(X, "X")).astype(np.float64)
-    refused = without_score(Reference.of(signal), measures)
+    refused = without_score(Reference.of(signal, rows=rows), measures)
     usable = [measure for measure in measures if measure.name not in refused]
     scale = signal.std(axis=0) / np.sqrt(snr)  # of the noise in each unit, (units,)
     rng = stream(0, 0)
     simulated = []
     for _ in range(draws):
         first, second = (signal + scale * rng.standard_normal(signal.shape) for _ in range(2))
-        simulated.append([scores(usable, first, other) for other in (signal, second)])
+        simulated.append([scores(usable, first, other, rows) for other in (signal, second)])
     found = {name: Ceiling.none(name, reason) for name, reason in refused.items()}
     for i, measure in enumerate(usable):
         of_signal, of_replicate = np.array(simulated)[:, :, i].T
