@@ -197,7 +197,9 @@ def choose(
     (:func:`simopt.analysis.dependence.depend`). If it does not in one of X and Y, its order is exchanged.
     Otherwise, if X or Y is stationary, the signs of frequencies are: the sum over frequencies k of x_k y_k',
     which is X'Y in an orthonormal basis of sines and cosines, becomes the sum of +-x_k y_k'. Each frequency
-    of Y keeps its size and its pattern over units. If both jump or drift, nothing can be exchanged.
+    of Y keeps its size and its pattern over units. Slow changes, polynomials of degree 3 in the position,
+    keep their signs. If both jump or drift, nothing can be exchanged. Of fewer than 20 samples no test tells
+    whether they depend on each other: they are exchanged only if they are declared independent.
 
     Parameters
     ----------

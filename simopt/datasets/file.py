@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -165,7 +165,20 @@ class File(Loader, formats.Options):
             responses, trials = preprocess.standardize(responses, trials)
         if self.components is not None:
             responses, trials = preprocess.reduce(responses, self.components, name, trials)
+        self._refuse_unread(name, labels)
         return Dataset(name=self.title, responses=responses, labels=labels, source="real", trials=trials)
+
+    def _refuse_unread(self, name: str, labels: Mapping[str, LabelArray]) -> None:
+        """Refuse groups and blocks that name a label which ``labels`` does not read."""
+        for option in ("groups", "blocks"):
+            value = getattr(self, option)
+            names = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+            unread = [str(label) for label in names if label not in ("none", "condition", *labels)]
+            if unread and self.labels is None:
+                raise InputError(
+                    f"{option} of {name} names {', '.join(unread)}, which is not read; add "
+                    f"dataset.labels=[{','.join(unread)}]."
+                )
 
     def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
         """Return the selected responses, ([time,] condition, repeat, unit), and the labels of the conditions.

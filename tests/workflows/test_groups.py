@@ -157,6 +157,9 @@ def test_the_command_takes_them_and_refuses_unknown_ones(simopt, tmp_path: Path)
     }
     assert values["score"] == CALLS["score"](X, groups=IMAGE)
     assert "null: groups exchanged" in " ".join(simopt(*asked, "dataset.groups=[image]").stdout.split())
+    unread = simopt("score", "x.npz", "y.npy", "dataset.groups=[image]")
+    assert (unread.returncode, unread.stderr.count("\n")) == (2, 1)
+    assert "add dataset.labels=[image]" in unread.stderr
     refused = simopt(*asked, "dataset.groups=[imag]")
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (2, 1)
     assert "the nearest: image" in refused.stderr
