@@ -17,6 +17,7 @@ LEAST = 20
 """With fewer rows the tests have no power, and their normal approximation is poor."""
 
 _LAGS = 10
+_LONGEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def depend(rows: FloatArray, blocks: LabelArray, limits: _Limits = _OF_ROWS) -> 
 
     The similarity of two rows is their inner product, after the mean of each block was subtracted. Its mean
     over pairs at a lag is compared with the mean and the variance of the same over all orders within blocks,
-    which are known exactly. Rows also depend on each other if they change slowly (:func:`slow`).
+    which are known exactly. Rows also depend on each other if they change slowly (:func:`slow`). Rows of more
+    than twice the median length are shortened to it, as a few long ones would decide.
 
     Parameters
     ----------
@@ -76,6 +78,11 @@ def depend(rows: FloatArray, blocks: LabelArray, limits: _Limits = _OF_ROWS) -> 
     blocks : array of int, (m,)
         The block of each row. Pairs within a block count, in the order in which they stand.
     """
+    rows = _centered(rows, blocks)
+    lengths = np.linalg.norm(rows, axis=1)
+    longest = _LONGEST * np.median(lengths)
+    if longest > 0:
+        rows *= np.minimum(1, longest / np.maximum(lengths, longest))[:, None]
     sums, means, variances = _similarities(rows, blocks)
     z = (sums - means) / np.sqrt(np.where(variances > 0, variances, np.inf))  # of lags 1, 2, ...
     first = z[:_LAGS]

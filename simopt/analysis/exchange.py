@@ -253,6 +253,10 @@ def choose(
             return replace(exchange, why=f"the samples of {free[0]} do not depend on those before them")
         return exchange
     found = "are declared to depend on each other" if declared else "depend on each other in X and in Y"
+    if few and not declared:
+        return _none(
+            kind, f"neighboring {items.words} {found}, and fewer than {dependence.LEAST} are too few"
+        )
     return _signs("time" if kind == "independent" else kind, compared, sides, seed, _OF_SCORES, found)
 
 
