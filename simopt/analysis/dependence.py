@@ -188,12 +188,13 @@ def _similarities(rows: FloatArray, blocks: LabelArray) -> tuple[FloatArray, Flo
 
 
 class Basis:
-    """An orthonormal basis of the rows of each block, ordered by frequency.
+    """A basis of the rows of each block, ordered by frequency, in which stationary rows have random signs.
 
-    The coefficients of stationary rows in it have random signs. The basis is polynomials up to degree 3, and
-    the eigenvectors of the covariance of a stationary series, in which each row is ``a`` times the row before
-    plus noise, without them. They are close to sines and cosines. At a = 1, and for very long blocks, the
-    basis is the discrete cosine transform.
+    Let C = a^|i - j| be the covariance of a stationary series in which each row is ``a`` times the row before
+    plus noise, and P the orthonormal polynomials of the positions up to degree 3. Rows Z have the slow
+    coefficients P'Z. What these do not predict, Z - C P (P'CP)^-1 P'Z, is independent of them, and so are its
+    coefficients along the eigenvectors of its covariance C - C P (P'CP)^-1 P'C, which are close to sines and
+    cosines. At a = 1, and for very long blocks, the basis is the discrete cosine transform.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ class Basis:
         self._members = [np.flatnonzero(blocks == block) for block in range(blocks.max() + 1)]
         # At a = 0 every basis has this property: a small a picks the one that is ordered by frequency.
         sizes = {size for size in map(len, self._members) if a < 1 and 1 < size <= _MOST}
-        self._axes = {size: _axes(size, max(a, _LEAST_A)) for size in sizes}
+        self._axes = {size: _Axes.of(size, max(a, _LEAST_A)) for size in sizes}
         positions = [np.arange(len(rows)) for rows in self._members]
         # The means of the blocks, and these with the slow changes.
         self.constant = np.concatenate([position == 0 for position in positions])
@@ -219,7 +220,7 @@ class Basis:
         for chosen in self._members:
             axes = self._axes.get(len(chosen))
             part = rows[chosen]
-            parts.append(fft.dct(part, norm="ortho", axis=0) if axes is None else axes.T @ part)
+            parts.append(fft.dct(part, norm="ortho", axis=0) if axes is None else axes.coefficients(part))
         return np.concatenate(parts)
 
     def rows(self, coefficients: FloatArray) -> FloatArray:
@@ -228,7 +229,7 @@ class Basis:
         for chosen in self._members:
             axes = self._axes.get(len(chosen))
             part = coefficients[..., start : start + len(chosen), :]
-            rows[..., chosen, :] = fft.idct(part, norm="ortho", axis=-2) if axes is None else axes @ part
+            rows[..., chosen, :] = fft.idct(part, norm="ortho", axis=-2) if axes is None else axes.rows(part)
             start += len(chosen)
         return rows
 
@@ -239,19 +240,51 @@ class Basis:
         return signs
 
 
-def _axes(m: int, a: float) -> FloatArray:
-    """Return slow polynomials and the eigenvectors of the covariance a^|i - j| without them, (m, m).
+@dataclass(frozen=True)
+class _Axes:
+    """The basis of a block of m rows.
 
-    They are ordered from low to high frequency. The covariance is the same read backwards, so its
-    eigenvectors are symmetric or antisymmetric. Two problems of half the size take a quarter of the time of
-    one.
+    Attributes
+    ----------
+    slow, continued : array, (m, k)
+        Orthonormal polynomials P, and C P (P'CP)^-1: what the coefficients along them predict of all rows.
+    fast : array, (m, m - k)
+        Orthonormal eigenvectors of the covariance of the rest, from low to high frequency.
     """
+
+    slow: FloatArray
+    continued: FloatArray
+    fast: FloatArray
+
+    @classmethod
+    def of(cls, m: int, a: float) -> _Axes:
+        """Return the basis for a series in which each row is ``a`` times the row before plus noise."""
+        covariance = a ** np.abs(np.subtract.outer(np.arange(m), np.arange(m)))
+        slow = polynomials(m, SLOW)
+        along = covariance @ slow
+        continued = np.linalg.solve(slow.T @ along, along.T).T
+        fast = _symmetric_eigenvectors(covariance - continued @ along.T)
+        return cls(slow, continued, fast[:, : m - slow.shape[1]])
+
+    def coefficients(self, rows: FloatArray) -> FloatArray:
+        """Return the coefficients (m, d) of rows (m, d), first the slow ones."""
+        slow = self.slow.T @ rows
+        return np.concatenate([slow, self.fast.T @ (rows - self.continued @ slow)])
+
+    def rows(self, coefficients: FloatArray) -> FloatArray:
+        """Return rows (..., m, d) by their coefficients (..., m, d)."""
+        k = self.slow.shape[1]
+        rows: FloatArray = self.continued @ coefficients[..., :k, :] + self.fast @ coefficients[..., k:, :]
+        return rows
+
+
+def _symmetric_eigenvectors(covariance: FloatArray) -> FloatArray:
+    """Return the eigenvectors, (m, m), of a covariance that is the same read backwards, largest value first.
+
+    They are symmetric or antisymmetric. Two problems of half the size take a quarter of the time of one.
+    """
+    m = len(covariance)
     half, middle = m // 2, m % 2
-    lags = np.arange(m)
-    covariance = a ** np.abs(np.subtract.outer(lags, lags))
-    slow_axes = polynomials(m, SLOW)
-    covariance -= slow_axes @ (slow_axes.T @ covariance)
-    covariance -= (covariance @ slow_axes) @ slow_axes.T
     near, far = covariance[:half, :half], covariance[:half, : -half - 1 : -1]
     odd_values, odd = linalg.eigh(near - far)
     even_block = np.empty((half + middle, half + middle))
@@ -266,9 +299,7 @@ def _axes(m: int, a: float) -> FloatArray:
     axes[:half, len(even) :] = odd / np.sqrt(2)
     axes[half + middle :, : len(even)] = axes[:half, : len(even)][::-1]
     axes[half + middle :, len(even) :] = -axes[:half, len(even) :][::-1]
-    # The eigenvalues of the polynomials are 0, the smallest.
-    order = np.argsort(-np.concatenate([even_values, odd_values]), kind="stable")
-    ordered: FloatArray = np.hstack([slow_axes, axes[:, order[: m - slow_axes.shape[1]]]])
+    ordered: FloatArray = axes[:, np.argsort(-np.concatenate([even_values, odd_values]), kind="stable")]
     return ordered
 
 

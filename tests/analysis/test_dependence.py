@@ -89,18 +89,19 @@ def test_power_that_changes_slowly_is_seen() -> None:
     assert not dependence.depend(ramp * white, ONE)
 
 
-@pytest.mark.parametrize("a", [0.3, 0.9])
-def test_the_basis_is_of_polynomials_and_eigenvectors_of_the_covariance_without_them(a: float) -> None:
-    basis = Basis(np.zeros(30, np.int64), a)
-    axes = basis.rows(np.eye(30))
-    np.testing.assert_allclose(axes.T @ axes, np.eye(30), atol=1e-10)
-    slow = np.vander(np.arange(30) / 30, 4)
-    without = np.eye(30) - slow @ np.linalg.pinv(slow)
-    np.testing.assert_allclose(without @ axes[:, :4], 0, atol=1e-10)
-    covariance = without @ a ** np.abs(np.subtract.outer(np.arange(30), np.arange(30))) @ without
-    inside = axes.T @ covariance @ axes
-    np.testing.assert_allclose(inside, np.diag(np.diag(inside)), atol=1e-10)
-    assert (np.diff(np.diag(inside)[4:]) < 0).all()  # from low to high frequency
+@pytest.mark.parametrize(("a", "m"), [(0.3, 30), (0.9, 31)])
+def test_fast_coefficients_of_a_series_are_uncorrelated_with_all_others(a: float, m: int) -> None:
+    basis = Basis(np.zeros(m, np.int64), a)
+    turned = basis.coefficients(np.eye(m))  # of rows Z the coefficients are turned @ Z
+    np.testing.assert_allclose(basis.rows(turned), np.eye(m), atol=1e-10)
+    covariance = turned @ a ** np.abs(np.subtract.outer(np.arange(m), np.arange(m))) @ turned.T
+    np.testing.assert_allclose(covariance[:4, 4:], 0, atol=1e-10)
+    fast = covariance[4:, 4:]
+    np.testing.assert_allclose(fast, np.diag(np.diag(fast)), atol=1e-10)
+    assert (np.diff(np.diag(fast)) < 0).all()  # from low to high frequency
+    cubic = np.polyval([3.0, -1.0, 2.0, 5.0], np.arange(m) / m)[:, None]
+    slow = basis.coefficients(cubic)[:4]
+    np.testing.assert_allclose(np.linalg.norm(slow), np.linalg.norm(cubic))  # orthonormal polynomials
     np.testing.assert_array_equal(np.flatnonzero(basis.constant), [0])
     np.testing.assert_array_equal(np.flatnonzero(basis.kept), [0, 1, 2, 3])
 
