@@ -152,9 +152,9 @@ def test_signs_of_frequencies_keep_slow_changes_and_what_the_data_are() -> None:
         np.testing.assert_allclose(slow.T @ draw, slow.T @ other, atol=1e-8)
         neighbors = (draw[1:] * draw[:-1]).sum() / np.square(draw).sum()
         assert neighbors == pytest.approx((other[1:] * other[:-1]).sum() / np.square(other).sum(), abs=0.05)
-    # Unlike those of single draws, the mean of their covariances is that of the data.
+    # Slow changes and what they do not predict may go together in the data, but not in the draws.
     assert np.mean([np.trace(np.cov(draw.T)) for draw in draws]) == pytest.approx(
-        np.trace(np.cov(other.T)), rel=0.02
+        np.trace(np.cov(other.T)), rel=0.1
     )
     # What is left in the mean over draws is what the slow changes predict: half of the signs are negative.
     left = np.mean(draws, axis=0) - slow @ np.linalg.lstsq(slow, other, rcond=None)[0]
