@@ -173,7 +173,7 @@ class Tilted:
 
     def cross_squared(self) -> Tensor:
         """Return ||X'Y||_F^2, the sum over k != i of (lambda_k^2 + m_k^2), plus (a lambda_i)^2; (K,)."""
-        rest = self.variances.square().sum() - self.variances.square()
+        rest = _others(self.variances.square())
         return rest + self._kept_squared + self._column().sum(dim=-1)
 
     def y_squared(self) -> Tensor:
@@ -182,12 +182,12 @@ class Tilted:
         It is the sum over k != i of (lambda_k^2 + 2 m_k^2), plus (lambda_i (a^2 + b^2))^2, as m_k occurs
         twice in the symmetric Y'Y, in row i and in column i.
         """
-        rest = self.variances.square().sum() - self.variances.square()
+        rest = _others(self.variances.square())
         return rest + self._size.square() + 2 * self._column().sum(dim=-1)
 
     def y_total(self) -> Tensor:
         """Return ||Y||_F^2, the sum over k != i of lambda_k, plus lambda_i (a^2 + b^2); (K,)."""
-        return self.variances.sum() - self.variances + self._size
+        return _others(self.variances) + self._size
 
     def _excess(self) -> Tensor:
         """||X'Y||_* minus the nuclear norm of its diagonal, (K,).
@@ -249,7 +249,7 @@ class Tilted:
         # d/dr of T_j is -j T_(j+1), and of c is 1 + T_2.
         response_slope = 2 * penalty * by_two - 2 * penalty**2 * by_three
         plain = self.variances.square() / size
-        rest, rest_slope = plain.sum() - plain, -((plain / size).sum() - plain / size)
+        rest, rest_slope = _others(plain), -_others(plain / size)
         product = rest + torch.where(there, response / left, 0.0)
         own_slope = response_slope / left - response * (1 + by_two) / left.square()
         slope = rest_slope + torch.where(there, own_slope, 0.0)
@@ -282,6 +282,14 @@ class Tilted:
         there = left > 1e-12 * size  # as in fit: otherwise Y has one dimension less
         one = torch.where(there, self._kept / torch.where(there, left, 1.0).sqrt(), 0.0)
         return len(self.variances) - 1 + one**power, len(self.variances) - 1 + there.long()
+
+
+def _others(values: Tensor) -> Tensor:
+    """Return for each of K values the sum of the others, (K,).
+
+    The sum of all less the value itself would lose the others beside a value that is much larger.
+    """
+    return (values.expand(len(values), len(values)) - torch.diag(values)).sum(dim=-1)
 
 
 Pair: TypeAlias = Noisy | Tilted

@@ -75,6 +75,15 @@ def test_closed_form_is_the_measure(name, kind, data):
 
 
 @pytest.mark.parametrize("name", WITH_A_FORM)
+def test_small_pcs_beside_a_large_one_that_is_gone(name):
+    exact = Exact([75.0, 0.125], units=2, samples=24)
+    measure, form = forms_of(name)
+    theory = form(exact_pair(exact.variances, "scaling", 0.0, units=2, samples=24)).reshape(-1)[0]
+    scored = float(measure(exact.X, exact.perturbed("scaling", 0.0, 0)))
+    assert float(theory) == pytest.approx(scored, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", WITH_A_FORM)
 def test_the_only_pc_turned_away(name):
     """Nothing is left to predict, to correlate or to align."""
     exact = Exact([2.0], units=2, samples=12)
