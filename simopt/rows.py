@@ -19,6 +19,11 @@ _LEAST_DIFFERENT, _SHARE = 20, 0.9
 Fewer different rows are classes, as in a one-hot code: their samples are not repeats of one measurement."""
 
 
+def are_none(groups: Any) -> bool:
+    """Return whether ``groups`` are ``none``: there are none, and equal rows are not looked for."""
+    return isinstance(groups, str) and groups == "none"
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The groups and the blocks of n samples.

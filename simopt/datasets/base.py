@@ -15,7 +15,7 @@ import numpy as np
 from simopt import catalogue, checks
 from simopt.datasets.trials import Trials, sha256
 from simopt.errors import InputError
-from simopt.rows import Order, Rows, codes
+from simopt.rows import Order, Rows, are_none, codes
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
@@ -198,7 +198,7 @@ class Dataset:
     @property
     def looks_for_nothing(self) -> bool:
         """Whether ``groups`` is ``none``: there are no groups, and equal rows are not looked for."""
-        return isinstance(self.groups, str) and self.groups == "none"
+        return are_none(self.groups)
 
     def _codes(self, values: Any, name: str) -> LabelArray | None:
         if values is None:

@@ -20,7 +20,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference, from_array
-from simopt.rows import Rows
+from simopt.rows import Rows, are_none
 from simopt.typing import ArrayLike, LabelArray, Responses
 
 INVARIANCES = (
@@ -381,8 +381,7 @@ def rows_of(
 
 def groups_are_none(X: Any, groups: Any) -> bool:
     """Return whether ``groups``, or else those of a Dataset X, are ``none``: there are none to look for."""
-    groups = getattr(X, "groups", None) if groups is None else groups
-    return isinstance(groups, str) and groups == "none"
+    return are_none(getattr(X, "groups", None) if groups is None else groups)
 
 
 def _of_samples(values: ArrayLike | None, shape: tuple[int, ...]) -> ArrayLike | None:
