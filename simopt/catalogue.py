@@ -46,7 +46,7 @@ REVISIONS: dict[str, int] = {
     "simopt.analysis.nulls.nulls": 2,
     "simopt.measures.matching.PairwiseMatching": 2,
     "simopt.measures.neighbors.Neighborhood": 2,
-    "simopt.measures.predictivity.Predictivity": 2,
+    "simopt.measures.predictivity.Predictivity": 3,
     "simopt.measures.procrustes.Procrustes": 2,
     "simopt.measures.regression.Regression": 2,
     "simopt.measures.rsa.RSA": 2,

@@ -160,6 +160,10 @@ class Measure(ABC):
         """Return what :meth:`degenerate` returns, for X and Y of these sizes and ranks."""
         return None
 
+    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return what users have to know of the score of Y (samples, units), a line for each fact."""
+        return []
+
     @property
     def cross_validated(self) -> bool:
         """Whether the score splits the samples into folds, so that groups change it."""
@@ -336,6 +340,14 @@ class BoundMeasure:
                 f"{self.measure.name}: Y{index} is the same in all {Y.shape[-2]} samples (up to rounding), "
                 "so no score is defined."
             )
+
+
+def absolute_penalty(name: str, penalty: float) -> str:
+    """Return the line that says that the penalty of a ridge regression has units."""
+    return (
+        f"{name}: the penalty {penalty:g} is in squared units of the predictors, so that the score changes "
+        "with their unit; ridge_cv chooses a penalty that does not"
+    )
 
 
 def over_batch(score: Callable[[Tensor], Tensor]) -> Score:

@@ -91,35 +91,88 @@ def _first_left(matrix: Array) -> Array:
     return left / (np.linalg.norm(left) or 1.0)
 
 
-def left_out_errors(inputs: Array, targets: Array, penalties: Array, groups: LabelArray) -> Array:
-    """Return the mean squared error of ridge predictions of groups that are left out, (penalties, units).
+class RidgeCV:
+    """Ridge regression from inputs A (n, p) to targets T (n, q), both less their means, that chooses lambda.
 
-    Each group is predicted by a fit to all other groups. No fit is repeated: with the hat matrix
+    The coefficients are (A'A + lambda I)^-1 A'T. Of the penalties lambda, the one is chosen that has the
+    smallest mean squared error for samples, or groups of samples, that are predicted from all others.
+
+    Parameters
+    ----------
+    penalties : array, (k,), > 0
+    relative : bool
+        Whether the penalties are multiples of the mean of the eigenvalues of A'A that are not 0. Units of A
+        that are constant, copied or scaled all alike then leave the prediction as it is.
+    per_unit : bool
+        Whether each unit of T gets a penalty of its own.
+    """
+
+    def __init__(self, penalties: Array, *, relative: bool, per_unit: bool) -> None:
+        self.penalties, self.relative, self.per_unit = penalties, relative, per_unit
+
+    def fit(self, inputs: Array, targets: Array, groups: LabelArray | None) -> RidgeCV:
+        """Choose the penalty and fit the regression; ``groups``, (n,), leave out groups, None samples."""
+        self.mean, self.offset = inputs.mean(axis=0), targets.mean(axis=0)
+        left, values, right = np.linalg.svd(inputs - self.mean, full_matrices=False)
+        rank = np.count_nonzero(values > max(inputs.shape) * np.finfo(np.float64).eps * values[0])
+        unit = np.square(values).sum() / rank if self.relative and rank else 1.0
+        errors = left_out_errors(left, values, targets, self.penalties * unit, groups)
+        self.chosen = (errors if self.per_unit else errors.mean(axis=1)).argmin(axis=0)  # (), or (q,)
+        """The position of the chosen penalty among the penalties."""
+        penalty = np.atleast_1d(self.penalties[self.chosen] * unit)  # (1,) or (q,)
+        shrunk = values[:, None] / (np.square(values)[:, None] + penalty)  # (r, 1 or q)
+        self.coefficients = right.T @ (shrunk * (left.T @ (targets - self.offset)))
+        return self
+
+    def predict(self, inputs: Array) -> Array:
+        """Return the predicted targets, (n_test, q)."""
+        predicted: Array = (inputs - self.mean) @ self.coefficients + self.offset
+        return predicted
+
+
+def left_out_errors(
+    left: Array, values: Array, targets: Array, penalties: Array, groups: LabelArray | None
+) -> Array:
+    """Return the mean squared error of ridge predictions of samples or groups left out, (penalties, units).
+
+    Each is predicted by a fit to all others. No fit is repeated: with the hat matrix
     H = 11'/n + A (A'A + lambda I)^-1 A', A the centered inputs, the errors of group g without it are
 
         (I - H_gg)^-1 e_g,  e_g its rows of the residuals E = T - H T.
 
     Parameters
     ----------
-    inputs : array, (n, p)
+    left, values : array, (n, r) and (r,)
+        The left singular vectors and the singular values of A.
     targets : array, (n, q), T
     penalties : array, (k,)
-    groups : array of int, (n,)
-        The group of each sample; there are at least two.
+    groups : array of int, (n,), or None
+        The group of each sample; there are at least two. None leaves out one sample at a time.
 
     References
     ----------
     Cook & Weisberg 1982, Residuals and Influence in Regression (section 3.2), ISBN 978-0-412-24280-9.
     """
-    n = len(inputs)
-    left, values, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
+    n = len(left)
     centered = targets - targets.mean(axis=0)
-    shrinking = values**2 / (values**2 + penalties[:, None])  # (k, r)
-    residuals = centered - left @ (shrinking[:, :, None] * (left.T @ centered))  # (k, n, q)
-    total = np.zeros((len(penalties), targets.shape[1]))
-    for group in np.unique(groups):
-        member = groups == group
-        rows = left[member]  # (m, r)
-        others = np.eye(len(rows)) - 1 / n - (rows * shrinking[:, None, :]) @ rows.T  # I - H_gg, (k, m, m)
-        total += np.square(np.linalg.solve(others, residuals[:, member])).sum(axis=1)
-    return total / n
+    loadings = left.T @ centered
+    members = [] if groups is None else [groups == group for group in np.unique(groups)]
+    errors = np.empty((len(penalties), targets.shape[1]))
+    rounding = n * np.finfo(np.float64).eps * values[0] ** 2
+    interpolated = np.count_nonzero(values**2 > rounding) >= n - 1
+    for k, penalty in enumerate(penalties):
+        if interpolated and penalty <= rounding:  # I - H is 0 but for rounding
+            errors[k] = np.inf
+            continue
+        shrinking = values**2 / (values**2 + penalty)  # (r,)
+        residuals = centered - left @ (shrinking[:, None] * loadings)  # (n, q)
+        if groups is None:
+            own = 1 - 1 / n - np.square(left) @ shrinking  # 1 - H_ii, (n,)
+            errors[k] = np.square(residuals / own[:, None]).sum(axis=0)
+        else:
+            errors[k] = 0.0
+        for member in members:
+            rows = left[member]  # (m, r)
+            others = np.eye(len(rows)) - 1 / n - (rows * shrinking) @ rows.T  # I - H_gg
+            errors[k] += np.square(np.linalg.solve(others, residuals[member])).sum(axis=0)
+    return errors / n

@@ -17,7 +17,16 @@ from torch import Tensor
 from simopt import checks
 from simopt.errors import InputError
 from simopt.measures import fits, folds
-from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE, Facts, Measure, Score, over_batch
+from simopt.measures.base import (
+    AFFINE,
+    ROTATIONAL,
+    UNITWISE,
+    Facts,
+    Measure,
+    Score,
+    absolute_penalty,
+    over_batch,
+)  # fmt: skip
 from simopt.measures.folds import Split
 from simopt.measures.moments import Reference
 from simopt.typing import LabelArray
@@ -29,10 +38,10 @@ Statistic = Literal["pearson", "pearson_squared", "r2"]
 Aggregate = Literal["mean", "median"]
 Direction = Literal["y_to_x", "x_to_y"]
 Standardize = Literal["none", "train", "each"]
+Grid = Literal["relative", "absolute"]
 
 PENALTIES: Array = np.asarray(10.0 ** np.arange(-8, 9), np.float64)
-"""Penalties from which ``ridge_cv`` chooses, by the error within the train samples of each sample, or group
-if X has groups, that is predicted from the others."""
+"""Penalties from which ``ridge_cv`` chooses (see :class:`simopt.measures.fits.RidgeCV`)."""
 
 
 _ROUNDING = 100
@@ -53,6 +62,10 @@ class Predictivity(Measure):
         The penalty of ``ridge``, in squared units of the predictors.
     per_unit : bool
         Whether ``ridge_cv`` chooses one penalty for each predicted unit instead of one for all units.
+    grid : {"relative", "absolute"}
+        The penalties from which ``ridge_cv`` chooses: 10^-8, 10^-7, ..., 10^8. ``relative``: in units of the
+        mean of the eigenvalues of A'A that are not 0, A the centered predictors of the train samples.
+        ``absolute``: in squared units of the predictors.
     components : int, >= 1
         The number of components of ``pls``.
     fewer_components : bool
@@ -91,6 +104,7 @@ class Predictivity(Measure):
     model: Model = "pls"
     penalty: float = 1.0
     per_unit: bool = False
+    grid: Grid = "relative"
     components: int = 25
     fewer_components: bool = False
     scale: bool = False
@@ -138,7 +152,8 @@ class Predictivity(Measure):
             return AFFINE, predicted
         if self.standardize != "none" or (pls and self.scale):
             return UNITWISE, predicted
-        return ROTATIONAL if pls else ROTATIONAL - {"isotropic_scaling"}, predicted
+        scaled = pls or (self.model == "ridge_cv" and self.grid == "relative")
+        return ROTATIONAL if scaled else ROTATIONAL - {"isotropic_scaling"}, predicted
 
     def prepare(self, reference: Reference) -> Score:
         """Return the score as a function of the moments.
@@ -155,10 +170,11 @@ class Predictivity(Measure):
         splits = self._splits(len(X), groups)
 
         def score(Y: Tensor) -> Tensor:
-            Y_array = Y.detach().cpu().double().numpy()
-            predictors, targets = (Y_array, X) if self.direction == "y_to_x" else (X, Y_array)
-            # Held-out targets and their prediction, (n_test, units), for each split.
-            pairs = [self._predict(predictors, targets, *split, groups) for split in splits]
+            predictors, targets = self._sides(X, Y)
+            pairs = []  # held-out targets and their prediction, (n_test, units), for each split
+            for train, test in splits:
+                predicted, _ = self._predict(predictors, targets, train, test, groups)
+                pairs.append((targets[test], predicted))
             if self.pooled:
                 targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
                 pairs = [(targets, predicted)]
@@ -166,6 +182,41 @@ class Predictivity(Measure):
             return Y.new_tensor(np.mean([over_units(self._statistics(*pair)) for pair in pairs]))
 
         return over_batch(score)
+
+    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which penalties ``ridge_cv`` chooses, or that the penalty of ``ridge`` is absolute."""
+        if self.model == "ridge" and self.standardize == "none":
+            return [absolute_penalty(self.name, self.penalty)]
+        if self.model != "ridge_cv":
+            return []
+        X = reference.responses.detach().cpu().double().numpy()
+        predictors, targets = self._sides(X, Y)
+        groups = self.groups_to_keep(reference)
+        chosen = np.concatenate(
+            [
+                np.atleast_1d(self._predict(predictors, targets, *split, groups)[1].chosen)
+                for split in self._splits(len(X), groups)
+            ]
+        )
+        low, high = PENALTIES[chosen.min()], PENALTIES[chosen.max()]
+        unit = "times the mean eigenvalue of A'A" if self.grid == "relative" else "in squared units"
+        lines = [f"{self.name}: the chosen penalties are {low:g} to {high:g}, {unit} of the predictors"]
+        for end, means in (
+            (0, "least squares would do as well"),
+            (len(PENALTIES) - 1, "nothing is predicted"),
+        ):
+            at_end = int((chosen == end).sum())
+            if at_end:
+                lines.append(
+                    f"{self.name}: {at_end} of {len(chosen)} chosen penalties are {PENALTIES[end]:g}, "
+                    f"the {'largest' if end else 'smallest'} of the grid: {means}"
+                )
+        return lines
+
+    def _sides(self, X: Array, Y: Tensor) -> tuple[Array, Array]:
+        """Return predictors and targets."""
+        Y_array = Y.detach().cpu().double().numpy()
+        return (Y_array, X) if self.direction == "y_to_x" else (X, Y_array)
 
     def _splits(self, samples: int, groups: LabelArray | None) -> list[Split]:
         from sklearn.model_selection import KFold, ShuffleSplit
@@ -191,27 +242,28 @@ class Predictivity(Measure):
         train: LabelArray,
         test: LabelArray,
         groups: LabelArray | None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, Any]:
+        """Return the predicted targets of the test samples, and the fitted model."""
         inputs, held_out = predictors[train], predictors[test]
         if self.standardize != "none":
             scale_by = held_out if self.standardize == "each" else inputs
             inputs, held_out = _standardized(inputs, inputs), _standardized(held_out, scale_by)
-        model = self._model(inputs, targets[train], None if groups is None else groups[train])
-        predicted = model.fit(inputs, targets[train]).predict(held_out)
-        return targets[test], np.asarray(predicted).reshape(len(test), -1)
+        model = self._model(inputs)
+        if isinstance(model, fits.RidgeCV):
+            model.fit(inputs, targets[train], None if groups is None else groups[train])
+        else:
+            model.fit(inputs, targets[train])
+        return np.asarray(model.predict(held_out)).reshape(len(test), -1), model
 
-    def _model(self, inputs: Array, targets: Array, groups: LabelArray | None) -> Any:
-        from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+    def _model(self, inputs: Array) -> Any:
+        from sklearn.linear_model import LinearRegression, Ridge
 
         if self.model == "linear":
             return LinearRegression()
         if self.model == "ridge":
             return Ridge(self.penalty)
         if self.model == "ridge_cv":
-            if groups is None:
-                return RidgeCV(PENALTIES, alpha_per_target=self.per_unit)
-            errors = fits.left_out_errors(inputs, targets, PENALTIES, groups)
-            return Ridge(PENALTIES[(errors if self.per_unit else errors.mean(axis=1)).argmin(axis=0)])
+            return fits.RidgeCV(PENALTIES, relative=self.grid == "relative", per_unit=self.per_unit)
         most = min(inputs.shape)
         if self.components > most and not self.fewer_components:
             raise InputError(

@@ -25,7 +25,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import forms
-from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score
+from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, absolute_penalty
 from simopt.measures.extent import Extent, Side
 from simopt.measures.folds import Folds
 from simopt.measures.moments import Moments, Reference
@@ -140,6 +140,10 @@ class Regression(Measure):
                 units = f"{extent.units[side]} units of {side} for {extent.samples} samples"
                 return f"{units}: {r2} is about {share:.2f} for pure noise."
         return None
+
+    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return that a penalty is absolute."""
+        return [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
 
     def groups_of(self, samples: int) -> LabelArray | None:
         """Return the condition of each sample, (n,), if ``conditions`` is set."""

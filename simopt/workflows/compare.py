@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from simopt import checks, measures
 from simopt.analysis import ceilings
@@ -329,7 +330,8 @@ def _compute(
     standings = {}
     for name, (score, measure) in scored.items():
         of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
-        about = (*notes, *_group_notes(measure, X, rows.groups), *trials_note)
+        remarks = measure.remarks(reference, torch.from_numpy(y))
+        about = (*notes, *_group_notes(measure, X, rows.groups), *trials_note, *remarks)
         standings[name] = Standing(name, score, *of_measure, about, measure.facts.larger_is_closer)
     return standings, skipped
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.linear_model import RidgeCV
 
 import simopt
 from simopt.errors import InputError
@@ -72,6 +73,52 @@ def test_a_penalty_is_chosen_that_suits_the_noise(rng: np.random.Generator) -> N
     assert chosen > simopt.score(X, Y, "ridge_cv", model="linear") + 0.05
     assert chosen > simopt.score(X, Y, "ridge_cv", model="ridge", penalty=1e-6) + 0.05
     assert simopt.score(X, Y, "ridge_cv", per_unit=True) == pytest.approx(chosen, abs=0.05)
+
+
+@pytest.mark.parametrize("per_unit", [False, True])
+@pytest.mark.parametrize(("n", "p"), [(60, 10), (30, 60)])
+def test_ridge_cv_is_that_of_scikit_learn(n: int, p: int, per_unit: bool, rng: np.random.Generator) -> None:
+    A = rng.standard_normal((n, p)) * np.geomspace(1, 0.01, p) + 3
+    T = A @ rng.standard_normal((p, 4)) + rng.standard_normal((n, 4)) * [0.1, 1, 3, 10]
+    centered = A - A.mean(axis=0)
+    mean = np.square(centered).sum() / min(n - 1, p)  # of the eigenvalues of A'A that are not 0
+    penalties = np.geomspace(1e-4, 1e4, 9)
+    for relative, unit in ((True, mean), (False, 1.0)):
+        theirs = RidgeCV(penalties * unit, alpha_per_target=per_unit).fit(A, T)
+        ours = fits.RidgeCV(penalties, relative=relative, per_unit=per_unit).fit(A, T, None)
+        np.testing.assert_allclose(penalties[ours.chosen] * unit, theirs.alpha_, rtol=1e-9)
+        np.testing.assert_allclose(ours.predict(A + 1), theirs.predict(A + 1), rtol=1e-7)
+
+
+@pytest.mark.parametrize("statistic", ["pearson", "r2"])
+def test_neither_units_of_measurement_nor_dead_units_change_a_relative_grid(
+    statistic: str, rng: np.random.Generator
+) -> None:
+    Y = rng.standard_normal((120, 10)) * np.geomspace(1, 0.03, 10)
+    X = Y @ rng.standard_normal((10, 8)) + 0.5 * rng.standard_normal((120, 8))
+    score = simopt.score(X, Y, "ridge_cv", statistic=statistic)
+    dead = np.hstack([Y, np.zeros((120, 30))])
+    for same in (1e-9 * Y, 1e9 * Y, dead, np.hstack([Y, Y]) / np.sqrt(2)):
+        assert simopt.score(X, same, "ridge_cv", statistic=statistic) == pytest.approx(score, rel=1e-6)
+    volts = simopt.score(X, 1e-6 * Y, "ridge_cv", statistic=statistic, grid="absolute")
+    assert abs(volts - score) > 0.01
+
+
+def test_penalties_are_told(rng: np.random.Generator) -> None:
+    Y = rng.standard_normal((100, 5))
+    exact = Y @ rng.standard_normal((5, 4))
+    told = {
+        name: " ".join(simopt.compare(X, Y, measures=(name,), draws=0).standings[0].notes)
+        for name, X in (("ridge_cv", exact), ("ridge1_cv5", exact), ("linreg_cv5", exact))
+    }
+    assert "chosen penalties are 1e-08 to 1e-08" in told["ridge_cv"]
+    assert "5 of 5 chosen penalties are 1e-08, the smallest" in told["ridge_cv"]
+    assert "ridge1_cv5: the penalty 1 is in squared units" in told["ridge1_cv5"]
+    assert told["linreg_cv5"] == ""
+    # Orthogonal in every train set, so that any prediction makes the error larger.
+    one, other = np.tile([[1.0], [1.0], [-1.0], [-1.0]], (25, 1)), np.tile([[1.0], [-1.0]], (50, 1))
+    unrelated = simopt.compare(one, other, measures=("ridge_cv",), draws=0).standings[0]
+    assert "5 of 5 chosen penalties are 1e+08, the largest" in " ".join(unrelated.notes)
 
 
 @pytest.mark.filterwarnings("error")
