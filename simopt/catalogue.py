@@ -41,7 +41,7 @@ REVISIONS: dict[str, int] = {
     "simopt.analysis.attribution.leave_one_pc": 2,
     "simopt.analysis.attribution.leave_one_sample": 2,
     "simopt.analysis.attribution.leave_one_unit": 2,
-    "simopt.analysis.ceilings.from_trials": 2,
+    "simopt.analysis.ceilings.from_trials": 3,
     "simopt.analysis.decoding.Decoder": 2,
     "simopt.analysis.nulls.nulls": 2,
     "simopt.measures.matching.PairwiseMatching": 2,

@@ -38,6 +38,8 @@ class Signal:
         Estimate of the sum of all squared singular values of the signal, ||S||^2.
     error : float
         The standard error of ``size``, given A.
+    noise : float
+        Estimate of the sum of squares of the noise in A.
     """
 
     left: FloatArray
@@ -47,6 +49,7 @@ class Signal:
     total: float
     size: float
     error: float
+    noise: float
 
     @classmethod
     def of(cls, average: FloatArray, noise: Noise) -> Signal:
@@ -84,6 +87,7 @@ class Signal:
             total=total,
             size=total - noise.power,
             error=noise.error,
+            noise=noise.power,
         )
 
     @property
@@ -93,8 +97,14 @@ class Signal:
 
     @property
     def certain(self) -> float:
-        """``size`` in standard errors."""
-        return self.size / self.error if self.error > 0 else math.inf
+        """The size of the signal in standard errors: log(||A||^2 / noise), which is 0 without a signal.
+
+        The logarithm of a ratio of two sums of squares is nearly normal. Its difference is not: where few
+        samples of few units hold noise alone, it exceeds 4 standard errors in 1 of 20 recordings.
+        """
+        if self.error == 0:
+            return math.inf
+        return math.log(self.total / self.noise) * self.noise / self.error
 
     @property
     def caution(self) -> float:
@@ -117,7 +127,10 @@ class Signal:
         errors : float
             The sum is ``size`` plus so many standard errors.
         """
-        size = max(self.size + errors * self.error, TAIL * self.total)
+        more = -errors * self.error
+        if more > 0:  # the logarithm of the noise is nearly normal (see ``certain``)
+            more = self.noise * math.expm1(more / self.noise)
+        size = max(self.size - more, TAIL * self.total)
         filled = self.visible.copy()
         seen = int((filled > 0).sum())
         hidden, lacking = len(filled) - seen, size - float(filled.sum())
