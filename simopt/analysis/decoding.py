@@ -194,7 +194,7 @@ class Decoder:
         """
         grouping = dataset.named_groups if self.groups is None else {self.groups}
         groups = self.groups_of(dataset)
-        reasons = not_tasks(dataset.labels, grouping)
+        reasons = not_tasks(dataset.labels, grouping, dataset.named_blocks)
         for name in dataset.labels.keys() - reasons.keys():
             try:
                 self._checked(dataset.labels[name], dataset.responses.shape[-2], groups)
@@ -411,7 +411,7 @@ def standard_plans(dataset: Dataset) -> tuple[dict[str, Plan], dict[str, str]]:
     groups, conditions = dataset.groups_of_conditions(), dataset.responses.shape[-2]
     count = conditions if groups is None else len(np.unique(groups))
     plans: dict[str, Plan] = {}
-    reasons = not_tasks(dataset.labels, dataset.named_groups)
+    reasons = not_tasks(dataset.labels, dataset.named_groups, dataset.named_blocks)
     for name in dataset.labels.keys() - reasons.keys():
         labels = dataset.labels[name]
         rarest = np.unique(labels, return_counts=True)[1].min()

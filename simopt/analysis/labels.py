@@ -31,22 +31,25 @@ def is_continuous(labels: LabelArray) -> bool:
     )
 
 
-def not_tasks(labels: Mapping[str, LabelArray], groups: Collection[str] = ()) -> dict[str, str]:
+def not_tasks(
+    labels: Mapping[str, LabelArray], groups: Collection[str] = (), blocks: Collection[str] = ()
+) -> dict[str, str]:
     """Return for each label that is no task variable the reason, as a clause without a full stop.
 
-    A label is no task variable in one of three cases:
+    A label is no task variable in one of four cases:
 
     - It has another value for each sample and is not continuous, so it numbers or names the samples.
     - Its name says that it counts repeats (``repeat``, ``trial``, ``trial_id``, ``presentation_number``), and
       all its values end in a number. Labels like ``trial_type``, or ``trial`` with the values ``go`` and
       ``nogo``, are task variables.
     - It tells groups of samples apart, which folds keep together: no class is in both train and test.
+    - It tells blocks of samples apart, which share a nuisance.
 
     Parameters
     ----------
     labels : mapping of str to array, (samples,)
-    groups : collection of str
-        The labels that tell groups apart.
+    groups, blocks : collection of str
+        The labels that tell groups apart, and those that tell blocks apart.
     """
     reasons = {}
     for name, values in labels.items():
@@ -55,6 +58,8 @@ def not_tasks(labels: Mapping[str, LabelArray], groups: Collection[str] = ()) ->
             array = array.astype(str)
         if name in groups:
             reasons[name] = "it tells groups of samples apart, which folds keep together"
+        elif name in blocks:
+            reasons[name] = f"it names blocks, which share a nuisance (decoder.variables=[{name}] decodes it)"
         elif len(np.unique(array)) == len(array) and not is_continuous(array):
             reasons[name] = f"it has another value for each of the {len(array)} samples"
         elif _names_repeats(name) and _numbered(array):

@@ -185,7 +185,15 @@ class Dataset:
     @property
     def named_groups(self) -> set[str]:
         """The names of the labels that tell the groups apart."""
-        names = [self.groups] if isinstance(self.groups, str) else self.groups
+        return self._named(self.groups)
+
+    @property
+    def named_blocks(self) -> set[str]:
+        """The names of the labels that tell the blocks apart."""
+        return self._named(self.blocks)
+
+    def _named(self, declared: Any) -> set[str]:
+        names = [declared] if isinstance(declared, str) else declared
         return {name for name in names if name in self.labels} if isinstance(names, list | tuple) else set()
 
     def groups_of_conditions(self) -> LabelArray | None:

@@ -54,3 +54,8 @@ def test_task_variables_are_kept(name: str, values: np.ndarray) -> None:
 )
 def test_a_label_with_another_value_for_each_sample_names_the_samples(values: np.ndarray) -> None:
     assert not_tasks({"x": values})["x"] == "it has another value for each of the 40 samples"
+
+
+def test_a_label_that_names_blocks_judges_nothing() -> None:
+    session = np.repeat(["a", "b"], 20)
+    assert not_tasks({"session": session, "category": session}, blocks={"session"}).keys() == {"session"}
