@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,6 +127,14 @@ class Null:
         if self.reason(score):
             return float("nan")
         return (len(self.scores) - self._less_close(score) + 1) / (len(self.scores) + 1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the mean, the 95th percentile and the number of the draws."""
+        return {"mean": self.mean, "end": self.end, "draws": len(self.scores)}
+
+    def rows_as_json(self) -> dict[str, Any]:
+        """Return what the samples are, what is exchanged, and why; empty in files of former versions."""
+        return {"kind": self.rows, "null": self.exchanged, "why": self.why} if self.rows else {}
 
     def _less_close(self, score: float) -> float:
         """Return the number of draws that are less close to X than a score."""

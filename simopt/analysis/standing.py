@@ -79,20 +79,14 @@ class Standing:
             facts["notes"] = list(self.notes)
         if self.null:
             facts["null"] = {
-                kind: {
-                    "mean": null.mean,
-                    "end": null.end,
-                    "percentile": null.percentile(self.compared(kind)),
-                    "draws": len(null.scores),
-                }
+                kind: {**null.as_json(), "percentile": null.percentile(self.compared(kind))}
                 for kind, null in self.null.items()
             }
             facts["percentile"] = self.percentile
             if self.percentile_reason:
                 facts["percentile_reason"] = self.percentile_reason
-            unrelated = self.null[UNRELATED]
-            if unrelated.rows:
-                facts["rows"] = {"kind": unrelated.rows, "null": unrelated.exchanged, "why": unrelated.why}
+            if rows := self.null[UNRELATED].rows_as_json():
+                facts["rows"] = rows
         for kind in (INNOVATIONS, WITHOUT_COURSE):
             other = self.of(kind)
             if other is not None:

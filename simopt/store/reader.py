@@ -56,6 +56,8 @@ class Run:
         ``classes`` (0: continuous), ``folds``, and ``over_time`` (B,), the accuracy in each of B time bins.
     null : dict of array, (draws,)
         Scores of data unrelated to the recording, by the kind of data.
+    null_facts : dict
+        ``rows``, ``exchanged`` and ``why`` of :class:`simopt.analysis.nulls.Null`; empty without a null.
     attribution : dict of array, (R, m)
         Change of the last score without each of m PCs, samples or units. The keys name what is left out:
         ``pcs``, ``samples`` or ``units``.
@@ -78,6 +80,7 @@ class Run:
     decoding: dict[str, FloatArray] = field(default_factory=dict)
     reference_decoding: dict[str, dict[str, Any]] = field(default_factory=dict)
     null: dict[str, FloatArray] = field(default_factory=dict)
+    null_facts: dict[str, Any] = field(default_factory=dict)
     attribution: dict[str, FloatArray] = field(default_factory=dict)
     final_shape: tuple[int, ...] = ()
     content: Stored | None = field(default=None, repr=False, compare=False)
@@ -193,7 +196,7 @@ def of(stored: Stored, path: Path | None) -> Run:
     def below(folder: str) -> dict[str, Any]:
         return {name.removeprefix(folder): data for name, data in arrays.items() if name.startswith(folder)}
 
-    tracked = below("trajectory/tracked/")
+    tracked, unrelated = below("trajectory/tracked/"), layout.null("unrelated").path
     step, score, captured = (
         arrays[entry.path] for entry in (layout.STEP, layout.SCORE, layout.CAPTURED_VARIANCE)
     )
@@ -224,6 +227,7 @@ def of(stored: Stored, path: Path | None) -> Run:
             for name, place in reference.items()
         },
         null=below("reference/null/"),
+        null_facts=dict(stored.arrays[unrelated].attributes) if unrelated in arrays else {},
         attribution=below("final/attribution/"),
         final_shape=arrays[layout.FINAL_Y.path].shape if layout.FINAL_Y.path in arrays else (),
     )

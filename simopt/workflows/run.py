@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simopt import catalogue
+from simopt.analysis.nulls import UNRELATED, Null
 from simopt.errors import LabelWarning, warn
 from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.report.tables import PCS, summarize
@@ -93,9 +94,39 @@ class RunResult(Result, Trajectory):
             f"score at half capture: {captures}",
         ]
 
+    def caveats(self) -> list[str]:
+        """Return how unrelated data score, and what they exchange, or why no null holds."""
+        null = self.null
+        if null is None:
+            return []
+        if null.exchanged is None:
+            return [f"no null holds: {null.why}"]
+        return [
+            f"unrelated data score {null.mean:.4f} on average, 95th percentile {null.end:.4f} "
+            f"({len(null.scores)} draws; {null.exchanged}, as {null.why})"
+        ]
+
+    @property
+    def null(self) -> Null | None:
+        """The scores of unrelated data; None for a run without ``nulls``."""
+        facts = {"rows": "", "exchanged": "none", "why": ""} | self.run.null_facts
+        if not self.run.null:
+            return None
+        exchanged = None if facts["exchanged"] == "none" else facts["exchanged"]
+        return Null(
+            UNRELATED,
+            self.run.null[UNRELATED],
+            self.sign > 0,
+            rows=facts["rows"],
+            exchanged=exchanged,
+            why=facts["why"],
+        )
+
     def values(self) -> Mapping[str, Any]:
         """Return the summary of the run."""
-        return {"outcome": self.how, **summarize(self.run).as_json()}
+        null = self.null
+        about = {} if null is None else {"null": null.as_json(), "rows": null.rows_as_json()}
+        return {"outcome": self.how, **summarize(self.run).as_json(), **about}
 
     def line(self) -> str:
         """Return the summary of the run in one line."""

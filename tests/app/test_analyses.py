@@ -13,6 +13,7 @@ from simopt.analysis.ceilings import from_trials
 from simopt.analysis.good_score import good_score
 from simopt.analysis.nulls import nulls
 from simopt.errors import InputError
+from simopt.rows import Rows
 from tests.app.runs import execute
 
 
@@ -41,6 +42,18 @@ def test_good_scores_nulls_and_attributions_are_in_the_file(tmp_path: Path) -> N
             facts = file[f"reference/decoding/{variable}"].attrs
             good = good_score(score[at], accuracy[()], facts["chance"], facts["accuracy"])
             np.testing.assert_allclose(file[f"summary/good_score/{variable}"], good)
+
+
+@pytest.mark.parametrize("rows", ["independent", "time"])
+def test_a_run_says_what_its_null_exchanges(rows: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    walk = np.cumsum(rng.standard_normal((60, 3)), axis=0)
+    result = simopt.optimize(walk, "cka", max_steps=2, nulls=20, rows=rows, store=tmp_path)
+    expected = nulls(walk, walk, [measures.get("cka")], draws=20, rows=Rows(order=rows))["cka"]["unrelated"]
+    (line,) = result.caveats()
+    assert expected.why in line
+    assert (f"{expected.mean:.4f}" in line) == (expected.exchanged is not None)
+    about = {"kind": expected.rows, "null": expected.exchanged, "why": expected.why}
+    assert result.as_json()["rows"] == about
 
 
 def test_the_ceiling_of_a_recording_with_trials(tmp_path: Path, rng: np.random.Generator) -> None:

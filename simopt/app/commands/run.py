@@ -28,4 +28,5 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJs
     if as_json:
         print_json(result)
     else:
-        say(f"{result.how}: {result.line()}", result.path or "not stored, because log.dir is null")
+        stored = result.path or "not stored, because log.dir is null"
+        say(f"{result.how}: {result.line()}", *result.caveats(), stored)
