@@ -29,7 +29,7 @@ from simopt.rows import Rows
 from simopt.typing import FloatArray
 
 SPLITS = 4
-KNOWN, CERTAIN, SHARE = 2.0, 3.0, 0.25
+CERTAIN, SHARE = 2.0, 0.25
 """The sum of squares of the signal in standard errors, below which no interval and no value is given, and its
 share in that of the average, below which no value is given: in simulations it was too high by .03 to .2."""
 _ERRORS = 3.0
@@ -66,7 +66,7 @@ def from_trials(
       the interval covers both.
 
     No value is given, and the reason is said, for fewer than 2 repeats or 20 conditions, or if the signal
-    holds less than a quarter of the sum of squares of A, or less than 3 standard errors. How often intervals
+    holds less than a quarter of the sum of squares of A, or less than 2 standard errors. How often intervals
     hold the known score of simulated recordings is in the table of ``scripts/calibrate_ceilings.py``. The
     values of cross-validated least squares are up to .09 too high for counts of skewed rates.
 
@@ -141,7 +141,7 @@ def from_trials(
             replicate=expected(simulated.replicate[..., index])[0],
             halves=halves[:, index],
             expected_halves=half[0],
-            interval=(low, high) if signal.certain >= KNOWN else (math.nan, math.nan),
+            interval=(low, high) if signal.certain >= CERTAIN else (math.nan, math.nan),
             correction=correction,
             expected_halves_interval=half[1:],
             share=signal.share,
