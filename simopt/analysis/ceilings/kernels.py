@@ -76,7 +76,9 @@ def estimates(
     flat = flatten(A)
     squared = _inner(flat, flat)
     biased = (bounded + noisy.sum()) / np.sqrt(bounded * squared)
-    unbiased = h - n / (n - 2) * on_diagonal + size**2 / ((n - 1) * (n - 2))
+    # The bounds, which one unit leaves no room between, keep the error of h out of a ratio with its own root,
+    # which would be too low by .025 for one unit.
+    unbiased = bounded - n / (n - 2) * on_diagonal + size**2 / ((n - 1) * (n - 2))
     lengths = np.square(flat).sum(axis=1)
     squared = _debiased(squared, lengths, lengths)
     if unbiased <= 0 or squared <= 0:

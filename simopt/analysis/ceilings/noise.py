@@ -36,7 +36,8 @@ class Noise:
     excess : float
         k >= 1: the mean square of the relative powers, without sampling error.
     spread : float
-        The mean of m / (m - 1) over conditions with m repeats.
+        The variance of the noise's power less its estimate, divided by that of its power: m / (m - 1) if all
+        conditions have m repeats.
     """
 
     factor: FloatArray
@@ -63,43 +64,52 @@ class Noise:
         """
         T, C, units = recording.average.shape
         grams = recording.grams()  # (C, T, T)
-        total = grams.sum(axis=0)
-        size = float(np.trace(total))
-        if size == 0:  # repeats that are alike have no noise
+        power = np.trace(grams, axis1=1, axis2=2)
+        if power.sum() == 0:  # repeats that are alike have no noise
             nothing = np.zeros((1, units))
             return cls(nothing, 0.0, 0.0, 0.0, np.eye(T), np.ones(C), grams, 1.0, 1.0, 1.0)
-        trace = size / (T * C)
-        times = total * (T / size)
-        rows = recording.deviations.reshape(-1, units) / np.sqrt(T * C)
-        factor = rows if len(rows) < units else _root(rows.T @ rows)
-        sampled = float(np.square(factor @ factor.T).sum())  # tr P^2 = ||F F'||^2
-        power = np.trace(grams, axis1=1, axis2=2)
-        relative = power / power.mean()
-        alike = float(np.square(times).sum()) / T**2  # 1 / T for independent times, 1 for equal times
-        excess, error, squares = 1.0, 0.0, sampled
-        for _ in range(3):  # the excess and the squares each enter the sampling error of the other
-            freedom = max(recording.freedom / (alike * excess), 2.0)
-            squares = freedom**2 / ((freedom - 1) * (freedom + 2)) * (sampled - trace**2 / freedom)
-            # Between those of noise that is equal in all units, and of noise in one direction.
-            squares = float(np.clip(squares, trace**2 / units, trace**2))
-            # The relative variance of a sum of squares of m - 1 deviations.
-            error = 2 * squares / trace**2 * alike * float((1 / (recording.counts - 1)).mean())
-            excess = max(1.0, float(np.square(relative).mean()) / (1 + error))
-        observed = float(np.square(relative - 1).mean())
-        spurious = min(1.0, error * excess / observed) if observed > 0 else 1.0
+        counts, freedoms = recording.counts, recording.counts - 1
+        # The part of each condition in the noise of the average, if all trials have equal noise.
+        part = 1 / counts / (1 / counts).mean()
+        between = 0.0
+        scale: FloatArray = np.ones(C)
+        weights: FloatArray = scale
+        # With equal counts the scale stays 1, and one pass is enough.
+        for _ in range(1 if np.ptp(counts) == 0 else 3):
+            total = (scale[:, None, None] * grams).sum(axis=0)
+            size = float(np.trace(total))
+            trace, times = size / (T * C), total * (T / size)
+            alike = float(np.square(times).sum()) / T**2  # 1 / T for independent times, 1 for equal times
+            scaled = recording.deviations * np.sqrt(scale)[recording.trials.condition][:, None]
+            rows: FloatArray = scaled.reshape(-1, units) / np.sqrt(T * C)
+            factor = rows if len(rows) < units else _root(rows.T @ rows)
+            sampled = float(np.square(factor @ factor.T).sum())  # tr P^2 = ||F F'||^2
+            effective = (scale * part).sum() ** 2 / (np.square(scale * part) / freedoms).sum()
+            effective *= recording.freedom / freedoms.sum()
+            for _ in range(3):  # the squares enter the differences between conditions, and these the squares
+                freedom = max(effective / (alike * (1 + between)), 2.0)
+                squares = freedom**2 / ((freedom - 1) * (freedom + 2)) * (sampled - trace**2 / freedom)
+                # Between those of noise that is equal in all units, and of noise in one direction.
+                squares = float(np.clip(squares, trace**2 / units, trace**2))
+                # The relative variance of a sum of squares of one degree of freedom.
+                variance = 2 * squares / trace**2 * alike
+                next_scale, weights, between = _pooled(power, counts, variance)
+            used, scale = scale, next_scale
         even = trace**2 / units
         uneven = sampled > even * (1 + 1e-9)
+        observed = float(np.square(power / power.mean() - 1).mean())
+        error = variance * float((np.square(part) / freedoms).mean()) * (1 + between)
         return cls(
             factor=factor,
             trace=trace,
             squares=squares,
             mixing=float(np.sqrt((squares - even) / (sampled - even))) if uneven else 0.0,
             times=times,
-            weights=1 + (1 - spurious) * (relative - 1),
+            weights=weights,
             grams=grams,
-            spurious=spurious,
-            excess=excess,
-            spread=float((recording.counts / (recording.counts - 1)).mean()),
+            spurious=min(1.0, error / observed) if observed > 0 else 1.0,
+            excess=(1 + between) * float(np.square(part).mean()),
+            spread=1 + float((np.square(used * part) / freedoms).sum() / np.square(part).sum()),
         )
 
     @property
@@ -143,6 +153,44 @@ class Noise:
         if self.mixing > 0:
             colored += np.sqrt(self.mixing) * (rng.standard_normal((rows, len(self.factor))) @ self.factor)
         return colored
+
+
+def _pooled(power: FloatArray, counts: FloatArray, variance: float) -> tuple[FloatArray, FloatArray, float]:
+    """Estimate the noise of each condition from its own trials and from those of all conditions.
+
+    The power of single trials is shrunk towards its mean over conditions, by the share of its variance that
+    is sampling error: few repeats tell little of their noise, but have most of the noise of the average.
+
+    Parameters
+    ----------
+    power : array, (C,)
+        The power of the noise in the average of each condition.
+    counts : array, (C,)
+    variance : float
+        The relative variance of a sum of squares of one degree of freedom.
+
+    Returns
+    -------
+    scale : array, (C,)
+        Factors of the covariances of conditions, whose sum is then that of the shrunk ones. They are 1 if all
+        conditions have as many repeats.
+    weights : array, (C,)
+        The shrunk power of the noise in the average, with mean 1.
+    between : float
+        The variance of the power of single trials between conditions, without sampling error, in squares of
+        its mean.
+    """
+    freedoms = counts - 1
+    of_trial = power * counts
+    mean = float((freedoms * of_trial).sum() / freedoms.sum())
+    observed = float((freedoms * np.square(of_trial / mean - 1)).sum() / freedoms.sum())
+    sampling = variance * len(counts) / freedoms.sum()
+    between = max(0.0, (observed - sampling) / (1 + sampling))
+    error = variance * (1 + between) / freedoms
+    shared = error / (error + between)
+    weights = ((1 - shared) * of_trial + shared * mean) / counts
+    scale = (1 - shared) + counts * freedoms / freedoms.sum() * (shared / counts).sum()
+    return scale, weights / weights.mean(), between
 
 
 def _root(matrix: FloatArray) -> FloatArray:
