@@ -43,14 +43,14 @@ __all__ = [
 def names(*, aliases: bool = False) -> list[str]:
     """Return the names of all measures.
 
-    If ``aliases`` is true, add the aliases: names of variants of a measure with some options changed.
+    If ``aliases`` is true, add the aliases. An alias names a measure with some of its options changed.
     """
     primary = [name for name in catalogue.names("measure") if name != "function"]
     return [*primary, *(sorted(catalogue.aliases("measure")) if aliases else ())]
 
 
 def distinct() -> list[str]:
-    """Return the names of all measures, and the aliases whose formula differs from the measure's."""
+    """Return the names of all measures, and the aliases that change an option of their measure."""
     same = {
         alias
         for node in (catalogue.read("measure", name) for name in catalogue.names("measure"))
@@ -101,7 +101,7 @@ def build(node: Node) -> Measure:
         return node["_object_"]
     target = catalogue.locate(node.get("_target_"), "measure")
     if not isinstance(node.get("name", ""), str):
-        raise InputError(f"The name of the measure is {node['name']!r}; give a text.")
+        raise InputError(f"The name of the measure is {node['name']!r}; give a string.")
     if inspect.isclass(target) and issubclass(target, Measure):
         return catalogue.build(node, "measure")
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
@@ -112,7 +112,7 @@ def build(node: Node) -> Measure:
 
 
 def describe(measure: Measure) -> dict[str, Any]:
-    """Return the facts of a measure as a dict of plain values; an end without a bound is infinite."""
+    """Return the name, facts and aliases of a measure as a dict; an unbounded ``range`` has infinite ends."""
     facts = dataclasses.asdict(measure.facts)
     low, high = facts.pop("low"), facts.pop("high")
     return {
@@ -160,10 +160,10 @@ def score(
         X and Y have the same samples in the same order; each may have any number of units. X is the
         reference: regression predicts X from Y.
     measure : str or Measure, or a sequence of these
-    groups, blocks : array, or for a Dataset X names of its labels, optional
-        One value for each sample, or for each condition of X with a time axis. Samples of one group share a
+    groups, blocks : array, or the name of a label if X is a Dataset, optional
+        One value for each sample, or for each condition if X has a time axis. Samples of one group share a
         signal, as repeats of a stimulus do: cross-validated measures keep them together. Samples of one block
-        share a nuisance, as those of a session do; no score depends on blocks.
+        share a nuisance, as samples of one session do; no score depends on blocks.
     **options
         Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``.
 
@@ -210,7 +210,7 @@ def score(
             raise InputError(f"measure is {choice!r}; give a name in simopt.measures.names(), or a measure.")
         if options and not named:
             raise InputError(
-                f"The options of measure {choice.name} are fixed; pass {', '.join(options)} to measures.get."
+                f"measure {choice.name} already has its options; pass {', '.join(options)} to measures.get."
             )
         built = get(choice, **options) if named else choice
         scores[choice if named else choice.name] = float(built.bind(reference)(y))

@@ -1,4 +1,4 @@
-"""The base classes of measures: a score of X and Y, facts about it, and the score bound to one X.
+"""The base classes of measures: a measure, the facts about it, and a measure that is bound to one X.
 
 Shapes: n samples, p units of X, q units of Y; ``...`` are batch dimensions.
 """
@@ -51,13 +51,14 @@ float64 for up to 10^6 samples).
 
 @dataclass(frozen=True)
 class Facts:
-    """What a measure states about itself; the contract tests check every entry.
+    """The properties of a measure; the contract tests check every entry.
 
     Attributes
     ----------
     family : str
         The kind of measure, for instance ``kernel`` or ``regression``.
     formula : str
+        The score as a formula of X and Y.
     source : str
         The paper that defines the measure, with its DOI or arXiv number if it has one.
     low, high : float
@@ -82,7 +83,7 @@ class Facts:
     cost : str
         How the time to compute one score grows with the number of samples n and of units p.
     relations : tuple of str
-        The other measures that this measure equals or bounds.
+        How the score is related to scores of other measures, in words or formulas.
     """
 
     family: str
@@ -114,7 +115,7 @@ def distance_facts(high: float) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(ABC):
-    """A similarity measure with fixed parameters.
+    """A similarity measure with fixed options.
 
     Call the measure with X (samples, units) and Y (..., samples, units) to get the score, a tensor of shape
     (...). The score is differentiable with respect to Y; X is a constant. Integers and half precision become
@@ -131,9 +132,9 @@ class Measure(ABC):
 
     @abstractmethod
     def prepare(self, reference: Reference) -> Score:
-        """Compute everything that depends on X alone, and return the score as a function of the moments.
+        """Return a function that computes the score, of shape (...), from the :class:`Moments` of Y.
 
-        The function takes the :class:`Moments` of Y and returns the score, a tensor of shape (...).
+        Everything that depends on X alone is computed here, once for all Y.
         """
 
     @property
@@ -147,7 +148,7 @@ class Measure(ABC):
         return 1 if self.facts.larger_is_closer else -1
 
     def degenerate(self, X: Responses | Reference, Y: Responses) -> str | None:
-        """Return why the score of every Y of this size and rank is meaningless, or None if it is meaningful.
+        """Return the reason why no Y of this size and rank has a meaningful score, or None without a reason.
 
         Parameters
         ----------
@@ -157,7 +158,7 @@ class Measure(ABC):
         return self.weakness(Extent(X, Y))
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return what :meth:`degenerate` returns, for X and Y of these sizes and ranks."""
+        """Return the result of :meth:`degenerate`, given the sizes and ranks of X and Y."""
         return None
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
@@ -166,25 +167,25 @@ class Measure(ABC):
 
     @property
     def cross_validated(self) -> bool:
-        """Whether the score splits the samples into folds, so that groups change it."""
+        """Whether the samples are split into folds. If they are, the score depends on the groups."""
         return getattr(self, "folds", None) is not None
 
     def groups_of(self, samples: int) -> LabelArray | None:
-        """Return the group of each sample, (n,), that the options of the measure name, or None.
+        """Return the group of each sample, (n,), if the options of the measure define groups, else None.
 
-        Groups are counted from 0 in the order of first appearance. They are the conditions of a measure that
-        is told how many conditions or repeats there are, and go before the groups of the reference. A null
-        has to exchange them whole.
+        A measure with the option ``conditions`` or ``repeats`` takes each condition as a group. These groups
+        replace the groups of X, and a null exchanges whole groups. They are numbered from 0 in the order of
+        first appearance.
 
         Raises
         ------
         InputError
-            ``samples`` samples cannot be so many conditions or repeats.
+            ``samples`` is not a multiple of the number of conditions or repeats.
         """
         return None
 
     def groups_to_keep(self, reference: Reference) -> LabelArray | None:
-        """Return the groups that folds keep together: those of :meth:`groups_of`, or of the reference."""
+        """Return the groups that folds keep together: :meth:`groups_of`, or if it is None those of X."""
         own = self.groups_of(reference.samples)
         return own if own is not None or reference.rows is None else reference.rows.groups
 
@@ -221,7 +222,7 @@ class Measure(ABC):
     ) -> Tensor:
         """Return the score, a tensor of shape (...), of X (samples, units) and Y (..., samples, units).
 
-        ``groups`` and ``blocks`` are those of :meth:`bind`.
+        ``groups`` and ``blocks`` are the same as in :meth:`bind`.
 
         Raises
         ------
@@ -253,11 +254,11 @@ class BoundMeasure:
     Attributes
     ----------
     measure : Measure
+        The measure that was bound.
     reference : Reference
         X and its principal components.
     evaluate : callable
-        A function from the :class:`Moments` of Y to the score. It does not check Y: use it in loops that
-        score many Y.
+        Computes the score from the :class:`Moments` of Y without checking Y, for loops that score many Y.
     """
 
     def __init__(self, measure: Measure, reference: Reference) -> None:
@@ -309,9 +310,9 @@ class BoundMeasure:
         Raises
         ------
         InputError
-            Y differs in samples, dtype or device from the X that was bound; or Y, or one member of a batch,
-            is constant up to rounding. On an accelerator only the first call checks whether Y is constant,
-            as the check has to wait for the device.
+            Y differs in samples, dtype or device from the X that was bound; or a Y is constant up to
+            rounding. On an accelerator only the first call checks whether Y is constant, as the check has to
+            wait for the device.
         """
         Y = _as_tensor(Y)
         scores = self.reference.scores
@@ -338,7 +339,7 @@ class BoundMeasure:
             index = constant.nonzero()[0].tolist() or ""  # of the batch dimensions; none without a batch
             raise InputError(
                 f"{self.measure.name}: Y{index} is the same in all {Y.shape[-2]} samples (up to rounding), "
-                "so no score is defined."
+                "so it has no score. Give a Y that varies."
             )
 
 
@@ -351,7 +352,7 @@ def absolute_penalty(name: str, penalty: float) -> str:
 
 
 def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
-    """Turn the score of one Y (n, q) into a score of a batch (..., n, q), computed for each Y in turn."""
+    """Return a function that scores a batch (..., n, q) by calling ``score`` for each Y (n, q) in turn."""
 
     def evaluate(moments: Moments) -> Tensor:
         Y = moments.Y
@@ -376,7 +377,7 @@ def rows_of(
     Raises
     ------
     InputError
-        They are none of these, or a value is missing.
+        ``groups`` or ``blocks`` has another form, or a value is missing.
     """
     given = {key: value for key, value in (("groups", groups), ("blocks", blocks)) if value is not None}
     dataset: Any = X
@@ -392,7 +393,7 @@ def rows_of(
 
 
 def groups_are_none(X: Any, groups: Any) -> bool:
-    """Return whether ``groups``, or else those of a Dataset X, are ``none``: there are none to look for."""
+    """Return whether ``groups`` is "none". Without ``groups``, the groups of a Dataset X are looked at."""
     return are_none(getattr(X, "groups", None) if groups is None else groups)
 
 

@@ -1,9 +1,9 @@
 """Canonical correlations: CCA, SVCCA, PWCCA and the singular values of PLS.
 
 The canonical correlations rho of X and Y are the singular values of Qx'Qy. Qx and Qy, both (n, k), are
-orthonormal bases of the centered columns of X and of Y. The scores depend only on the subspaces that Qx and
-Qy span, and so does the gradient. It is therefore never divided by the difference of two correlations, or of
-two singular values that are both kept, which would give NaN where they are equal.
+orthonormal bases of the centered columns of X and of Y. The scores and their gradients depend only on the
+subspaces that Qx and Qy span. No gradient is therefore divided by the difference of two correlations, or of
+two singular values of Y that are both kept. Equal values would make such a gradient NaN.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _NORMALIZERS = {"units": "min(p, q)", "ranks": "sqrt(rank X rank Y)", "smaller_r
 
 
 def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
-    """Return eps max(n, q) (s_1 + ||mean||), (..., 1): singular values of centered Y below it are rounding.
+    """Return eps max(n, q) (s_1 + ||mean||), the rounding error of the singular values of Y, (..., 1).
 
-    The norm of the mean of Y is included because the rounding error of centering grows with it.
+    The norm of the mean of Y is included because the rounding error of centering grows with the mean.
 
     Parameters
     ----------
@@ -75,25 +75,25 @@ def _basis_gradient(
 def basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return an orthonormal basis U of the leading PCs of the centered Y, and which of its columns are used.
 
-    The gradient is valid for functions of the subspace that U spans: functions with the same value for U R,
-    for any orthogonal R. With Y = U S V' and G the gradient with respect to U, it is (I - U U') G S^-1 V'. If
-    PCs are dropped, a kept u_i and a dropped u_j turn into each other at rates proportional to
-    1 / (s_i^2 - s_j^2). If s_i = s_j this rate is set to 0.
+    The gradient holds for functions of the subspace that U spans, f(U) = f(U R) for every orthogonal R. Let
+    Y = U S V', and let G be the gradient of f with respect to U. The gradient with respect to Y is
+    (I - U U') G S^-1 V'. If PCs are dropped, it has a term for each kept u_i and dropped u_j, proportional to
+    1 / (s_i^2 - s_j^2). If s_i = s_j, this term is set to 0.
 
     Parameters
     ----------
     centered, Y : Tensor, (..., n, q)
         Y after and before its mean is subtracted.
     variance : float, in (0, 1]
-        If below 1, keep the smallest number of PCs whose share of the variance exceeds it. If 1, keep all PCs
-        of nonzero variance.
+        The share of the variance that the kept PCs must exceed; as few PCs as possible are kept. 1 keeps all
+        PCs of nonzero variance.
 
     Returns
     -------
     basis : Tensor, (..., n, r), r = min(n, q)
-        Columns that are not used are zero. If ``variance`` is 1 they stand for directions that Y lacks. When
-        Y gains a direction the score jumps and has no derivative. The gradient then moves Y along the
-        direction that the caller's gradient asks for, with slope 1 / s_1.
+        Columns that are not used are zero. If ``variance`` is 1, they stand for directions that Y lacks. When
+        Y gains a direction, the score jumps and has no derivative. The gradient of a column that is not used
+        is therefore replaced by G V' / s_1, which moves Y along G.
     keep : Tensor of bool, (..., r)
         Which columns are used.
     """
@@ -105,9 +105,9 @@ def basis(centered: Tensor, Y: Tensor, variance: float) -> tuple[tuple[Tensor, T
 
 
 def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
-    """Return an orthonormal basis, (n, k), of the leading PCs of the centered X; compare :func:`basis`.
+    """Return an orthonormal basis, (n, k), of the leading PCs of the centered X.
 
-    If ``variance`` is below 1, it keeps the smallest number of PCs whose share of the variance exceeds it.
+    ``variance`` chooses the PCs as in :func:`basis`.
     """
     norms = torch.linalg.vector_norm(reference.scores, dim=0)
     left = reference.scores / norms  # the columns of U S are orthogonal
@@ -141,15 +141,15 @@ def sum_of_correlations(X_basis: Tensor, Y_basis: Tensor, power: int) -> Tensor:
     """Return the sum of the canonical correlations rho, or of their squares, a tensor of shape (...).
 
     The sum of rho is ||Qx'Qy||_*. The sum of rho^2 is ||Qx'Qy||_F^2 = tr(Px Py), with the projections
-    Px = Qx Qx' and Py = Qy Qy'. For a column of Qy that is not used, the gradient is a direction of Qx that
-    Qy lacks.
+    Px = Qx Qx' and Py = Qy Qy'. At a column of Qy that is zero, the gradient is set to a direction that Qx
+    has and Qy lacks.
 
     Parameters
     ----------
     X_basis : Tensor, (n, k), Qx
         Orthonormal columns.
     Y_basis : Tensor, (..., n, r), Qy
-        Orthonormal columns; those that are not used are zero.
+        Orthonormal columns, and columns of zeros that are not used.
     power : {1, 2}
         1 sums rho, 2 sums rho^2.
     """
@@ -173,8 +173,8 @@ class CCA(Measure):
         ``score`` is the quotient c. ``angle`` is arccos(c) in radians; it needs ``power=1`` and
         ``normalizer=ranks``.
     variance : float, in (0, 1]
-        If below 1 (SVCCA), X and Y are each reduced to the smallest number of PCs whose share of the variance
-        exceeds it. The score jumps where that number changes.
+        Below 1 (SVCCA), X and Y are each reduced to the fewest PCs that together have more than this share of
+        the variance. The score jumps where the number of these PCs changes.
 
     Raises
     ------
@@ -195,12 +195,12 @@ class CCA(Measure):
     def __post_init__(self) -> None:
         checks.options(self, power=(1, 2))
         if self.form == "angle" and (self.power, self.normalizer) != (1, "ranks"):
-            raise InputError(f"{self.name}: form=angle needs power=1 and normalizer=ranks.")
+            raise InputError(f"{self.name}: form=angle needs power=1 and normalizer=ranks; set both.")
         checks.at_least(self.variance, 0, f"variance of {self.name}", 1, strict=True)
 
     @property
     def facts(self) -> Facts:
-        """Invariant to invertible affine maps; if variance < 1, to rotation, scale and offset only."""
+        """The score is invariant to affine maps; if variance < 1, only to rotation, scale and offset."""
         rho = "sum rho" if self.power == 1 else "sum rho^2"
         formula = f"{rho} / {_NORMALIZERS[self.normalizer]}"
         if self.form == "angle":
@@ -233,11 +233,11 @@ class CCA(Measure):
         return ("nbs of the whitened data",) if self.power == 1 else ("cka of the whitened data",)
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if X or Y, or the PCs that are kept of it, span all samples."""
+        """Return a warning if the PCs that are kept of X or of Y span all centered samples, else None."""
         return extent.spanned(("Y", "X"), _ALL_ONES, self.variance)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         X_basis = reference_basis(reference, self.variance)
         X_rank = X_basis.shape[-1]
         X_unit = procrustes.unit(X_basis)
@@ -274,7 +274,7 @@ class PWCCA(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to invertible affine maps of Y, and to permutation, common scale and offsets of X."""
+        """The score is invariant to affine maps of Y, and to permutation, scale and offset of X."""
         return Facts(
             family="cca",
             formula="sum_i w_i rho_i / sum_i w_i, w_i = sum_j |<h_i, x_j>|, h_i canonical variates of X",
@@ -288,14 +288,14 @@ class PWCCA(Measure):
         )
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if Y spans all samples; if X does, the weights still depend on Y."""
+        """Return a warning if Y spans all centered samples, else None."""
         return extent.spanned(("Y",), _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         If several correlations are 1 (Y has many units) or 0 (X has a higher rank than Y), their canonical
-        variates are not unique. The principal axes of X in the space that they span are used instead.
+        variates are not unique. The PCs of X in the space of these variates are used instead.
         """
         X_basis = reference_basis(reference)
         units = X_basis.mT @ linalg.center(reference.responses)  # (K, p)
@@ -330,7 +330,7 @@ class PLSSingularValue(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and offset of X and of Y; proportional to the scales of X and of Y."""
+        """The score is invariant to rotation and offset, and proportional to the scales of X and Y."""
         return Facts(
             family="cca",
             formula="||X'Y||_* / ((n - 1) min(p, q))",
@@ -342,7 +342,7 @@ class PLSSingularValue(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         # ``cross`` is X'Y / ||X||_F up to a rotation of X.
         size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]

@@ -1,14 +1,14 @@
 """Crossnobis RDMs: distances between conditions, cross-validated over repeats so that noise adds no bias.
 
-The samples are repeats x conditions: one repeat after the other, each with the conditions in the same order.
-Let z_i^A be the whitened response to condition i in repeat A, M the number of repeats and q that of units:
+The samples are ordered by repeat, with the conditions in the same order in every repeat. Let z_i^A be the
+whitened response to condition i in repeat A, M the number of repeats, and q the number of units:
 
     d_ij = 1 / (M (M - 1) q) sum_{A != B} (z_i^A - z_j^A)'(z_i^B - z_j^B)
          = (||t_i - t_j||^2 - sum_A ||z_i^A - z_j^A||^2) / (M (M - 1) q),    t_i = sum_A z_i^A,
 
-because sum_{A != B} a_A'a_B = ||sum_A a_A||^2 - sum_A ||a_A||^2. For conditions that differ only by noise the
-mean of d_ij is 0, so d_ij may be negative. By the second line d_ij is a difference of two squared distances,
-as in an :class:`Embedding`.
+because sum_{A != B} a_A'a_B = ||sum_A a_A||^2 - sum_A ||a_A||^2. If two conditions differ only by noise, the
+mean of d_ij is 0, so d_ij may be negative. In the second line d_ij is a difference of squared distances,
+which an :class:`Embedding` can represent.
 
 References
 ----------
@@ -38,13 +38,13 @@ NOISE: dict[Noise, str] = {
     "full": "S the covariance of the residuals",
     "ledoit_wolf": "S the covariance of the residuals, shrunk towards a multiple of I",
 }
-"""The covariance S that whitens the units."""
+"""Definitions of the covariance S, by which the units are whitened."""
 
 RESIDUALS: dict[Residuals, str] = {
     "two_way": "e_i^A = z_i^A - mean_B z_i^B - mean_j z_j^A + mean_jB z_j^B",
     "condition": "e_i^A = z_i^A - mean_B z_i^B",
 }
-"""The residuals from which S is computed, z the responses; their freedom is :func:`freedom`."""
+"""Formulas of the residuals from which S is computed; z are the responses before whitening."""
 
 INVARIANT: dict[Noise, frozenset[str]] = {
     "none": ROTATIONAL,
@@ -57,8 +57,8 @@ INVARIANT: dict[Noise, frozenset[str]] = {
 def freedom(samples: int, repeats: int, residuals: Residuals) -> int:
     """Return the degrees of freedom of the residuals of M repeats of C conditions.
 
-    The means of the conditions take C of the M C samples. The means of the repeats take M - 1 more, as the
-    mean of all samples is among both: (M - 1)(C - 1) are left.
+    ``condition`` subtracts C means, which leaves M C - C. ``two_way`` also subtracts the means of repeats,
+    M - 1 further ones, as the mean of all samples is subtracted already. This leaves (M - 1)(C - 1).
     """
     taken = samples // repeats + (repeats - 1 if residuals == "two_way" else 0)
     return samples - taken
@@ -67,7 +67,7 @@ def freedom(samples: int, repeats: int, residuals: Residuals) -> int:
 def embed(
     responses: Tensor, repeats: int | None, noise: Noise, what: str, residuals: Residuals = "two_way"
 ) -> Embedding:
-    """Return the embedding of the conditions.
+    """Return the embedding of the conditions, which represents their crossnobis distances.
 
     The coordinates are t_i, followed by z_i^A of every repeat A as negative coordinates (see the module).
 
@@ -76,13 +76,13 @@ def embed(
     responses : Tensor, (..., n, q)
         The responses before centering.
     repeats : int, >= 2, or None
-        The number of repeats, M. None is refused, as the data do not tell how many repeats there are.
+        The number of repeats, M. None is refused, as M cannot be found from the data.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, see :data:`NOISE`.
     what : str
         The name of the responses in error messages.
     residuals : {"two_way", "condition"}
-        The residuals that the noise covariance is computed from, see :data:`RESIDUALS`.
+        The residuals from which the noise covariance is computed, see :data:`RESIDUALS`.
 
     Returns
     -------
@@ -92,8 +92,8 @@ def embed(
     Raises
     ------
     InputError
-        ``repeats`` is None, the number of samples is not a multiple of it, there are fewer than 3
-        conditions, or the noise covariance is singular.
+        ``repeats`` is None, or the number of samples is not a multiple of ``repeats``; there are fewer than
+        3 conditions; or the noise covariance is singular.
     """
     n, q = responses.shape[-2:]
     if repeats is None:
@@ -120,17 +120,17 @@ def embed(
 
 
 def conditions_of(samples: int, repeats: int, what: str) -> int:
-    """Return the number of conditions that are repeated ``repeats`` times in so many samples.
+    """Return the number of conditions, samples / repeats; ``what`` names the data in error messages.
 
     Raises
     ------
     InputError
-        The number of samples is not a multiple of it, or there are fewer than 3 conditions.
+        ``samples`` is not a multiple of ``repeats``, or there are fewer than 3 conditions.
     """
     if samples % repeats or samples // repeats < 3:
         raise InputError(
-            f"{what} has {samples} samples; repeats={repeats} needs a multiple of {repeats}, and at least "
-            f"{3 * repeats} samples (3 conditions)."
+            f"{what} has {samples} samples, but repeats={repeats} needs a multiple of {repeats} that is at "
+            f"least {3 * repeats} (3 conditions). Correct repeats or the samples."
         )
     return samples // repeats
 
@@ -168,7 +168,7 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
                 "Choose noise=none."
             )
         return triangle
-    remedy = "Choose noise=ledoit_wolf or noise=diagonal, or fewer units."
+    remedy = "Choose noise=ledoit_wolf or noise=diagonal, or use fewer units."
     if q > freedom:
         raise InputError(
             f"{what} has {q} units, more than the {freedom} degrees of freedom of the noise, so the noise "

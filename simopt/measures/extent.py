@@ -1,4 +1,4 @@
-"""How many dimensions X and Y span: where it is all of them, many scores are the same whatever Y is."""
+"""How many dimensions X and Y span: if one of them spans all, many scores are the same for every Y."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Extent:
         self.units: dict[Side, int] = {side: array.shape[1] for side, array in self.responses.items()}
 
     def rank(self, side: Side, variance: float = 1.0) -> int:
-        """Return the number of PCs, or the fewest whose share of the variance exceeds ``variance``."""
+        """Return the number of PCs of a side, or of those that hold more than the share ``variance``."""
         if side not in self._powers:
             if side == "X" and self._reference is not None:
                 self._powers[side] = self._reference.variance_ratio.cpu().double().numpy()
@@ -52,16 +52,16 @@ class Extent:
         return len(powers) if variance == 1 else int(np.sum(before <= variance))
 
     def share(self, side: Side, variance: float = 1.0) -> float:
-        """Return the rank of X or Y divided by the largest that centered samples can have.
+        """Return the rank of X or Y divided by n - 1, the largest rank of n centered samples.
 
-        No rank is computed where the number of units keeps this share at a half or less.
+        If units / (n - 1) is at most a half, this quotient is returned, and no rank is computed.
         """
         largest = self.samples - 1
         units = min(1.0, self.units[side] / largest)
         return units if units <= 0.5 else self.rank(side, variance) / largest
 
     def spanned(self, sides: tuple[Side, ...], consequence: str, variance: float = 1.0) -> str | None:
-        """Return a warning that ends in ``consequence`` if one side spans all centered samples, or None."""
+        """Return a warning that ends in ``consequence`` if a side spans all n - 1 dimensions, else None."""
         for side in sides:
             if self.share(side, variance) >= 1:
                 return f"{self.units[side]} units of {side} >= {self.samples} samples - 1: {consequence}"

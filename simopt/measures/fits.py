@@ -1,4 +1,4 @@
-"""Fits of :mod:`simopt.measures.predictivity` that scikit-learn does not have, or not as accurately."""
+"""Regressions of :mod:`simopt.measures.predictivity` that scikit-learn lacks or computes less accurately."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ Array = npt.NDArray[np.float64]
 
 
 class PLS:
-    """Partial least squares regression from inputs A (n, p) to targets T (n, q), both less their means.
+    """Partial least squares regression from inputs A (n, p) to targets T (n, q), both centered.
 
     Each component is the direction w of unit length whose scores t = A w have the largest covariance with the
-    targets: the first left singular vector of A'T. What t predicts of A and of T is then subtracted:
+    targets: the first left singular vector of A'T. The predictions of A and of T from t are then subtracted:
 
         A <- A - t t'A / t't,  T <- T - t t'T / t't.
 
-    scikit-learn finds w by power iteration. Where two singular values are close it stops before it is there,
-    and scores move by up to 1e-3 with the order of the units. Here w is an eigenvector of A'T T'A or T'A A'T.
+    scikit-learn finds w by power iteration. If two singular values are close, it stops before convergence,
+    and scores change by up to 1e-3 with the order of the units. Here w comes from an eigenvector of A'TT'A or
+    of T'AA'T.
 
     Parameters
     ----------
     components : int
-        The largest number of components. There are fewer if these predict all that varies in A: further ones
+        The largest number of components. Fewer are used if they predict all of A, since further components
         would be fitted to rounding errors.
     scale : bool
         Whether each unit of A and of T is divided by its standard deviation.
@@ -39,7 +40,7 @@ class PLS:
         self.components, self.scale = components, scale
 
     def fit(self, inputs: Array, targets: Array) -> PLS:
-        """Fit the regression to the train samples."""
+        """Fit the regression to the train samples, and return this object."""
         self.mean, self.offset = inputs.mean(axis=0), targets.mean(axis=0)
         A, T = inputs - self.mean, targets - self.offset
         x_scale, y_scale = _scale(A, self.scale), _scale(T, self.scale)
@@ -133,12 +134,12 @@ class RidgeCV:
 def left_out_errors(
     left: Array, values: Array, targets: Array, penalties: Array, groups: LabelArray | None
 ) -> Array:
-    """Return the mean squared error of ridge predictions of samples or groups left out, (penalties, units).
+    """Return the mean squared errors, (k, q), of ridge predictions of left-out groups for k penalties.
 
-    Each is predicted by a fit to all others. No fit is repeated: with the hat matrix
-    H = 11'/n + A (A'A + lambda I)^-1 A', A the centered inputs, the errors of group g without it are
+    Each group g is predicted by a fit to all other groups. One fit to all groups is enough: with the hat
+    matrix H = 11'/n + A (A'A + lambda I)^-1 A', where A are the centered inputs, the errors of group g are
 
-        (I - H_gg)^-1 e_g,  e_g its rows of the residuals E = T - H T.
+        (I - H_gg)^-1 e_g,  where e_g are the rows of group g of the residuals E = T - H T.
 
     Parameters
     ----------

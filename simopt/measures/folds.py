@@ -13,7 +13,7 @@ from simopt.errors import InputError
 from simopt.typing import LabelArray
 
 Split = tuple[LabelArray, LabelArray]
-"""The indices of the train samples, and those of the test samples."""
+"""The indices of the train samples and the indices of the test samples."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Folds:
         *,
         what: str = "groups",
     ) -> Folds:
-        """Divide samples into folds of contiguous samples, or of groups that follow each other.
+        """Divide samples into folds of contiguous samples, or of contiguous groups.
 
         Parameters
         ----------
@@ -51,15 +51,15 @@ class Folds:
         folds : int or None
             The number of folds. If it is None, the fit and the score both use all samples.
         groups : array of int, (n,), or None
-            The group of each sample, counted from 0 in the order of first appearance (see
-            :class:`simopt.rows.Rows`). Each group is in one fold as a whole. If it is None, the folds are
+            The group of each sample, numbered from 0 in the order of first appearance (see
+            :class:`simopt.rows.Rows`). No group is split between folds. If it is None, the folds are
             contiguous samples.
         name : str
             The name of the measure in error messages.
         device : torch.device
             The device of the samples.
         what : str
-            What error messages call the groups.
+            The word for groups in error messages.
 
         Raises
         ------
@@ -101,19 +101,19 @@ class Folds:
         return torch.cat([part for k, part in enumerate(parts) if k != fold], dim=-2)
 
     def train_sum(self, sums: Tensor) -> Tensor:
-        """Return sums over the train samples of each fold, (..., f, q), from sums over the test samples."""
+        """Return sums over the train samples of each fold, given sums over its test samples, (..., f, q)."""
         return sums if self.whole else sums.sum(dim=-2, keepdim=True) - sums
 
 
 def parts_to_divide(
     samples: int, folds: int, groups: LabelArray | None, name: str, what: str = "groups"
 ) -> int:
-    """Return how many samples, or groups if there are any, can be divided into folds.
+    """Return the number of groups, or without groups the number of samples.
 
     Raises
     ------
     InputError
-        There are fewer than ``folds``.
+        This number is less than ``folds``.
     """
     total = samples if groups is None else int(groups.max()) + 1
     if folds > total:
@@ -126,14 +126,15 @@ def parts_to_divide(
 
 
 def splits(splitter: Any, samples: int, groups: LabelArray | None, name: str) -> list[Split]:
-    """Divide samples by a splitter of scikit-learn; if there are groups, it divides these.
+    """Return the train and test samples of each split of scikit-learn; groups are not split.
 
     Parameters
     ----------
     splitter : KFold or ShuffleSplit
     samples : int
+        The number of samples, n.
     groups : array of int, (n,), or None
-        The group of each sample, counted from 0 in the order of first appearance.
+        The group of each sample, numbered from 0 in the order of first appearance.
     name : str
         The name of the measure in error messages.
 

@@ -1,4 +1,4 @@
-"""Forms of a score that is 1 at Y = X: the score itself, its square, or an angle computed by arccos."""
+"""Forms of a score that is 1 at Y = X: the score itself, its square, or a function of its arccos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simopt.typing import Form
 
 
 def apply(form: Form, score: Tensor) -> Tensor:
-    """Return the function of a score s that ``form`` names, for each element of ``score``.
+    """Return a form of each score s in ``score``.
 
     ``score`` is s; ``squared`` is s^2; ``angular`` is 1 - (2/pi) arccos s; ``angle`` is arccos s in radians;
     ``angle_normalized`` is (2/pi) arccos s. The last two are distances, which are 0 at s = 1.
@@ -29,7 +29,7 @@ def apply(form: Form, score: Tensor) -> Tensor:
 
 
 def wording(form: Form, formula: str) -> str:
-    """Return the formula of a form of a score, given the formula of the score itself."""
+    """Return the formula of a form of a score as text, given the formula of the score itself."""
     return {
         "score": formula,
         "squared": f"({formula})^2",
@@ -40,7 +40,7 @@ def wording(form: Form, formula: str) -> str:
 
 
 def facts(form: Form, low: float = 0.0) -> dict[str, Any]:
-    """Return range, value at Y = X and direction, as in Facts, for a form of a score in [low, 1]."""
+    """Return the entries of Facts that depend on the form of a score with values in [low, 1]."""
     widest = math.acos(max(low, -1))  # the largest angle, of the lowest score; R2 may be below -1
     ends = {
         "score": (low, 1.0),

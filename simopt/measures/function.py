@@ -36,7 +36,7 @@ class FunctionMeasure(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Nothing is assumed about the function, except that larger scores are closer."""
+        """The facts assume nothing about the function, except that larger scores are closer."""
         return Facts(
             family="your own",
             formula=f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}",
@@ -51,7 +51,7 @@ class FunctionMeasure(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments; it calls the user's function for each Y of a batch.
+        """Return a function of the moments of Y that calls the user's function for each Y of a batch.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Geometric comparisons: distances between samples, statistics of their location, and the space they span.
 
 Distances between samples are accurate even if the responses have a large mean (:mod:`simopt.pairwise`). A
-norm or distance of 0 has no derivative; its gradient is set to 0.
+norm or distance of 0 has no derivative. Its gradient is set to 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROTATION = frozenset({"permutation", "orthogonal"})
 
 
 def directions(rows: Tensor) -> Tensor:
-    """Scale every row of A (..., n, p) to length 1; a row of zeros stays zero and has the gradient 0."""
+    """Return A (..., n, p) with rows scaled to length 1; a row of zeros stays zero and has gradient 0."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     # Both torch.where are needed: 0 / 0 in the branch that is not taken would still make the gradient NaN.
     zero = length == 0
@@ -35,7 +35,7 @@ def directions(rows: Tensor) -> Tensor:
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """Return the largest absolute eigenvalue, of a symmetric matrix A (..., n, n): its spectral norm.
+    """Return the spectral norm of a symmetric matrix A (..., n, n), its largest absolute eigenvalue.
 
     If this eigenvalue is simple, with unit eigenvector v, the gradient is sign(v'Av) vv'.
 
@@ -77,7 +77,7 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
 
 
 def uniformity(responses: Tensor) -> Tensor:
-    """Return log mean_ij exp(-2 ||a_i - a_j||^2), over all n^2 pairs of samples, i = j included.
+    """Return log mean_ij exp(-2 ||a_i - a_j||^2) over all n^2 pairs of samples a_i, a_j, i = j included.
 
     References
     ----------
@@ -91,7 +91,7 @@ def uniformity(responses: Tensor) -> Tensor:
 def mean_sample(responses: Tensor) -> Tensor:
     """Return the mean over samples, (..., 1, p).
 
-    A mean of the size of rounding errors is set to exactly 0, and so is its gradient.
+    A mean that is 0 up to rounding errors is set to exactly 0, and so is its gradient.
     """
     # The mean of centered responses is rounding, so its length and direction would be arbitrary.
     mean = responses.mean(dim=-2, keepdim=True)
@@ -133,7 +133,7 @@ def _polar_gradient(grad: Tensor, left: Tensor, values: Tensor, right: Tensor) -
 
 @with_gradient(_polar_gradient)
 def polar(matrix: Tensor) -> tuple[Tensor, Saved]:
-    """Return the polar factor U V', (..., p, q), of A = U S V' (..., p, q), over the nonzero singular values.
+    """Return the polar factor U V', (..., p, q), of A = U S V', where S holds the nonzero singular values.
 
     The gradient is exact as long as the rank does not change. It divides only by sums s_i + s_j of nonzero
     singular values, so equal singular values need no special case.
@@ -158,7 +158,7 @@ class DistanceMatrices(Measure):
     ----------
     comparison : {"spectral", "pairs", "correlation"}
         ``spectral``: the spectral norm of the difference of the two (n, n) distance matrices. ``pairs``: the
-        Euclidean norm of their difference, over all pairs of samples. ``correlation``: the distance
+        Euclidean norm of this difference over all pairs of samples. ``correlation``: the distance
         correlation.
 
     Raises
@@ -180,7 +180,7 @@ class DistanceMatrices(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; invariant to rotation and offset. ``correlation`` is also invariant to scale."""
+        """The score is invariant to rotation and offset; ``correlation`` is also invariant to scale."""
         if self.comparison == "correlation":
             return Facts(
                 family="geometry",
@@ -202,7 +202,7 @@ class DistanceMatrices(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Compute the distances of X, and return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         x = pairwise.distances(reference.responses)  # (n, n)
         if self.comparison == "correlation":
             centered = linalg.double_center(x)
@@ -216,12 +216,13 @@ class DistanceMatrices(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticDifference(Measure):
-    """The absolute difference of a statistic of X and of Y.
+    """The absolute difference between a statistic of X and the same statistic of Y.
 
     Parameters
     ----------
     statistic : {"uniformity", "magnitude", "concentricity"}
-        How evenly the samples are spread; the length of their mean; or their mean cosine with their mean.
+        :func:`uniformity`, how evenly the samples are spread; :func:`magnitude`, the length of their mean;
+        or :func:`concentricity`, the mean cosine between the samples and their mean.
 
     Raises
     ------
@@ -241,7 +242,7 @@ class StatisticDifference(Measure):
 
     @property
     def facts(self) -> Facts:
-        """The difference of two numbers, which is 0 for many Y other than X."""
+        """The score is a difference of two numbers, which is 0 for many Y other than X."""
         invariant = {"uniformity": {"translation"}, "magnitude": (), "concentricity": {"isotropic_scaling"}}
         pairs = self.statistic == "uniformity"
         return Facts(
@@ -256,7 +257,7 @@ class StatisticDifference(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Compute the statistic of X, and return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         statistic = _STATISTICS[self.statistic]
         x = statistic(reference.responses)
         return lambda moments: (x - statistic(moments.Y)).abs()
@@ -264,7 +265,7 @@ class StatisticDifference(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class EigenspaceOverlap(Measure):
-    """The overlap of the column spaces of X and of Y, not centered.
+    """The overlap of the column spaces of X and of Y, neither of which is centered.
 
     References
     ----------
@@ -273,7 +274,7 @@ class EigenspaceOverlap(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Range [0, 1], symmetric; invariant to invertible linear maps of X and of Y, not to offsets."""
+        """The score is invariant to invertible linear maps of X and of Y, but not to offsets."""
         invariant = ROTATIONAL - {"translation"} | {"column_scaling", "invertible_linear"}
         return Facts(
             family="geometry",
@@ -285,7 +286,7 @@ class EigenspaceOverlap(Measure):
         )
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if X or Y, which are not centered, spans all samples."""
+        """Return a warning if X or Y, which are not centered, has the rank n, else None."""
         for side, responses in extent.responses.items():
             if extent.units[side] >= extent.samples and np.linalg.matrix_rank(responses) >= extent.samples:
                 return (
@@ -295,11 +296,11 @@ class EigenspaceOverlap(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Compute a basis U of X, and return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
-        With V a basis of Y and B the least-squares fit of U from Y, the score is computed from ||U'V||_F^2 =
-        ||U||_F^2 - ||U - Y B||_F^2. As B minimizes the residual, the gradient is the gradient at fixed B. It
-        is exact as long as the rank of Y does not change.
+        Let U and V be orthonormal bases of X and Y, and B the least-squares fit of U from Y. The score uses
+        ||U'V||_F^2 = ||U||_F^2 - ||U - Y B||_F^2. As B minimizes the residual, the gradient is the gradient
+        at fixed B. It is exact as long as the rank of Y does not change.
         """
         basis = linalg.column_space(reference.responses)  # U (n, min(n, p)), zero columns beyond the rank
         rank, width = basis.square().sum(), reference.responses.shape[-1]
@@ -314,7 +315,7 @@ class EigenspaceOverlap(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedCosine(Measure):
-    """The mean cosine of the samples of X and Y after the best rotation of X onto Y, not centered.
+    """The mean cosine of the samples of X and Y, not centered, after the best rotation of X onto Y.
 
     References
     ----------
@@ -324,7 +325,7 @@ class AlignedCosine(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; invariant to rotation and scale of X and of Y, not to offsets."""
+        """The score is invariant to rotation and scale of X and of Y, but not to offsets."""
         return Facts(
             family="geometry",
             formula="mean_i cos(Q'x_i, y_i), Q = argmin over orthogonal Q of ||XQ - Y||_F",
@@ -335,9 +336,9 @@ class AlignedCosine(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
-        The best rotation is Q = U V', with X'Y = U S V'. The dataset with fewer units is padded with zero
+        The best rotation is Q = U V', where X'Y = U S V'. The dataset with fewer units is padded with zero
         columns. Then Q keeps the length of x_i, so the cosine depends on the direction of x_i only.
         """
         x = reference.responses

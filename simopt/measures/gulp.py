@@ -34,8 +34,8 @@ def _hat_gradient(
 def hat_distance(matrix: Tensor, X_basis: Tensor, X_shrunk: Tensor, penalty: float) -> tuple[Tensor, Saved]:
     """Return the squared distance ||H_x - H||_F^2, of shape (...), of the ridge hat matrices of X and of A.
 
-    H = A (A'A + lambda I)^-1 A' maps targets to their predictions from A; H_x is the same for X. The gradient
-    4 (I - H) (H - H_x) A (A'A + lambda I)^-1 contains no difference of singular values.
+    H = A (A'A + lambda I)^-1 A' maps targets to their predictions from A, and H_x from X. The gradient is
+    4 (I - H) (H - H_x) A (A'A + lambda I)^-1. It contains no difference of singular values.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ class GULP(Measure):
     Parameters
     ----------
     penalty : float, >= 0
-        lambda of the ridge regressions, in units of the total variance. At 0 only the column spaces of X and
-        Y are compared.
+        lambda of the ridge regressions, as a fraction of the total variance. At 0 only the column spaces of X
+        and Y are compared.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class GULP(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation, scale and offset of X and of Y; without a penalty also to affine maps."""
+        """The score is invariant to rotation, scale and offset; without a penalty also to affine maps."""
         invariant = ROTATIONAL if self.penalty > 0 else AFFINE
         relation = "times lambda^2 it tends to ||XX' - YY'||_F^2 as lambda grows"
         if self.penalty == 0:
@@ -98,12 +98,12 @@ class GULP(Measure):
         )
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if the penalty is 0 and X or Y spans all samples: it predicts every target."""
+        """Return a warning if the penalty is 0 and X or Y spans all centered samples, else None."""
         same = "the distance is the difference of the ranks whatever Y is."
         return None if self.penalty > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the squared distance as a function of the moments."""
+        """Return a function that computes the squared distance from the moments of Y."""
         X_basis = cca.reference_basis(reference)
         if self.penalty == 0:
             return lambda moments: _subspace_distance(X_basis, moments)

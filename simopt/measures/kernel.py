@@ -1,8 +1,8 @@
 """Comparisons of kernel matrices: CKA with three estimators, and the normalized Bures similarity (NBS).
 
-With the linear kernels K = X X' and L = Y Y', both scores are functions of the small matrices F'Y and Y'Y and
-of the norms of the samples, so no (n, n) matrix is formed. F are the PC scores of X, see
-:mod:`simopt.measures.moments`. Other kernels need (n, n) matrices.
+Let F be the PC scores of X (:mod:`simopt.measures.moments`). With the linear kernels K = X X' and L = Y Y',
+both scores are functions of the small matrices F'Y and Y'Y and of the norms of the samples, so no (n, n)
+matrix is formed. Other kernels need (n, n) matrices.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _SOURCES = {
 def cosine(moments: Moments) -> Tensor:
     """Return linear CKA, a tensor of shape (...): the cosine of the centered linear kernels K and L.
 
-    <K, L> / (||K||_F ||L||_F) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), with F the PC scores of X. The score is
-    NaN if Y is constant.
+    <K, L> / (||K||_F ||L||_F) = ||F'Y||_F^2 / (||F'F||_F ||Y'Y||_F), where F are the PC scores of X. The
+    score is NaN if Y is constant.
 
     References
     ----------
@@ -57,8 +57,8 @@ def cosine(moments: Moments) -> Tensor:
 def bures(moments: Moments) -> Tensor:
     """Return the normalized Bures similarity (NBS), a tensor of shape (...), of linear kernels K and L.
 
-    X and Y are centered, K = XX' and L = YY'. The score is tr[(K^1/2 L K^1/2)^1/2] / sqrt(tr K tr L). It
-    equals ||F'Y||_* / ||Y||_F, where F holds the PC scores of X, scaled to ||F||_F = 1. It is NaN if Y is
+    With X and Y centered, K = XX' and L = YY', the score is tr[(K^1/2 L K^1/2)^1/2] / sqrt(tr K tr L). It
+    equals ||F'Y||_* / ||Y||_F, where F are the PC scores of X, scaled to ||F||_F = 1. It is NaN if Y is
     constant.
 
     References
@@ -124,8 +124,8 @@ class _Kernel:
 def debiased(inner: Tensor, K_sums: Tensor, L_sums: Tensor) -> Tensor:
     """Return n (n - 3) times the unbiased HSIC, a tensor of shape (...), of two kernels K and L.
 
-    K and L, both (..., n, n), must have zero diagonals. The result is
-    tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
+    HSIC is the Hilbert-Schmidt independence criterion. K and L, both (..., n, n), must have zero diagonals.
+    The result is tr KL + (1'K1)(1'L1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L 1.
 
     Parameters
     ----------
@@ -162,9 +162,8 @@ class KernelSimilarity(Measure):
         How the bandwidth s of ``rbf`` is chosen. ``fixed``: s is ``scale``. ``median``: s^2 is ``scale``^2
         times the median of all n^2 squared distances, for X and for Y separately. ``median_nonzero`` is the
         same without the distance of each sample from itself.
-    scale : float, > 0
-    degree : int, 1 to 1000
-    offset : float, >= 0
+    scale, degree, offset : float > 0, int from 1 to 1000, float >= 0
+        The numbers of these names in the formulas above.
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
         The function of the score s that is returned, see :func:`simopt.measures.forms.apply`.
 
@@ -192,7 +191,7 @@ class KernelSimilarity(Measure):
         checks.options(self, offset=0, degree=(1, _HIGHEST_DEGREE))
         checks.at_least(self.scale, 0, f"scale of {self.name}", strict=True)
         if self.comparison == "bures" and not self._plain:
-            raise InputError(f"{self.name}: comparison=bures requires kernel=linear and estimator=biased.")
+            raise InputError(f"{self.name}: set kernel=linear and estimator=biased for comparison=bures.")
 
     @property
     def _plain(self) -> bool:
@@ -201,7 +200,7 @@ class KernelSimilarity(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric; invariant to rotation and offset, and to scale unless the kernel fixes a scale."""
+        """The score is invariant to rotation and offset, and to scale if the kernel has no fixed scale."""
         fixed = self.kernel == "polynomial" or (self.kernel == "rbf" and self.bandwidth == "fixed")
         invariant = ROTATIONAL - {"isotropic_scaling"} if fixed else ROTATIONAL
         return Facts(
@@ -240,19 +239,19 @@ class KernelSimilarity(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------
         InputError
-            The estimator is debiased, and there are fewer than 4 samples, or all samples of X are equally far
-            apart. The score is NaN if those of Y are.
+            The estimator is debiased, and X has fewer than 4 samples or all samples of X are equally far
+            apart. If all samples of Y are equally far apart, the score is NaN.
         """
         if self._plain:
             score = bures if self.comparison == "bures" else cosine
             return lambda moments: forms.apply(self.form, score(moments))
         if self.estimator == "debiased" and reference.samples < 4:
-            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
+            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}. Give more.")
         linear = self.kernel == "linear"
         K = self._kernel_of(reference.scores if linear else linalg.center(reference.responses))
         K_square = K.square(self.estimator)
@@ -296,7 +295,7 @@ def median_distance(squared: Tensor, *, diagonal: bool) -> Tensor:
     Parameters
     ----------
     squared : Tensor, (..., n, n)
-        Squared distances: symmetric, with a zero diagonal.
+        Squared distances; the matrix is symmetric, with a zero diagonal.
     diagonal : bool
         Whether the n zeros of the diagonal count as entries.
     """

@@ -1,9 +1,9 @@
 """Matching of units: pair the columns of X and of Y, and measure how similar the pairs are.
 
-Every score here is an optimum over plans: matrices W (p, q) whose entry W_ij is the weight of the pair of
-unit i of X and unit j of Y. If the optimal plan is unique, the gradient of the score is the gradient with W
-held fixed (envelope theorem). If several plans are optimal, the gradient for one of them still improves the
-score. The gain of a pair is its similarity, for instance x_i'y_j.
+A plan is a matrix W (p, q) whose entry W_ij is the weight of the pair of unit i of X and unit j of Y. The
+gain of this pair is its similarity, for instance x_i'y_j. Every score here is an optimum over plans. If the
+optimal plan is unique, the gradient of the score is the gradient at fixed W (envelope theorem). If several
+plans are optimal, the gradient for one of them still improves the score.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def transport(gain: FloatArray) -> FloatArray:
 
     Let m be the least common multiple of p and q. The row sums m/p and column sums m/q of m W are integers,
     so some optimal m W has integer entries. If m is small, m W is found as an assignment of m/p copies of
-    each row to m/q copies of each column; if p = q this is one to one. Otherwise m W is found by a linear
-    program, whose vertices are integer.
+    each row to m/q copies of each column. Otherwise m W is found by a linear program, whose vertices are
+    integer.
 
     Raises
     ------
@@ -106,16 +106,15 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if result.status != 0:
-        raise NumericalError(f"The soft matching of {rows} with {columns} units failed: {result.message}")
+        raise NumericalError(f"{rows} and {columns} units could not be matched ({result.message}); rescale X, Y.")
     # The simplex method returns a vertex, which is integer up to rounding.
     return np.rint(result.x).reshape(rows, columns)
 
 
 def many_to_one(gain: FloatArray) -> FloatArray:
-    """Return the plan W, (p, q), that matches each row with its best column and vice versa.
+    """Return the plan W, (p, q), that matches each row with its best column, and each column likewise.
 
-    Rows and columns have half of the weight each: sum W_ij gain_ij is the mean of two means, that of the row
-    maxima and that of the column maxima.
+    The sum of W_ij gain_ij is half of the mean row maximum plus half of the mean column maximum.
     """
     rows, columns = gain.shape
     plan = np.zeros_like(gain)
@@ -141,18 +140,18 @@ def best_plan(gain: Tensor, plan: Plan) -> Tensor:
     # scipy solves it on the CPU: on an accelerator every score waits for this copy.
     gains = gain.detach().cpu().double().numpy()
     if not np.isfinite(gains).all():
-        raise NumericalError("Products of units to match hold NaN or infinite values.")
+        raise NumericalError("The products of units to match are not all finite; rescale X and Y.")
     flat = gains.reshape(-1, *gains.shape[-2:])
     plans = np.stack([_SOLVERS[plan](matrix) for matrix in flat]) if len(flat) else flat
     return torch.from_numpy(plans.reshape(gains.shape)).to(gain)
 
 
 def unit_columns(matrix: Tensor) -> Tensor:
-    """Center A (..., n, q) and scale every column to norm 1; a constant column becomes 0.
+    """Return A (..., n, q) with columns centered and scaled to norm 1; a constant column becomes 0.
 
     A column counts as constant if it varies by rounding errors only. Its direction then has no derivative.
-    The gradient is set to that of the column divided by the largest norm of all columns, so that a step along
-    the gradient moves the column from 0 towards the unit that it is matched with.
+    The gradient is set as if the column were divided by the largest norm of all columns. A step along this
+    gradient moves the column from 0 towards the unit that it is matched with.
     """
     centered = linalg.center(matrix)
     # Centering a constant column leaves a few eps of its norm.
@@ -168,7 +167,7 @@ def unit_columns(matrix: Tensor) -> Tensor:
 
 
 def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> Tensor:
-    """Return sqrt(sum W_ij ||x_i - y_j||^2), of shape (...), with the columns x_i and y_j of two datasets.
+    """Return the distance sqrt(sum W_ij ||x_i - y_j||^2), of shape (...), of columns x_i and y_j of x and y.
 
     Where this distance is 0, its gradient is set to 0.
 
@@ -178,7 +177,7 @@ def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> T
     y : Tensor, (..., n, q)
     plan : Tensor, (..., p, q), W
     count_unmatched : bool
-        Whether columns that a one-to-one plan leaves unmatched count as matched to a column of zeros.
+        Whether a column that a one-to-one plan leaves unmatched counts as matched to a column of zeros.
     """
     apart = torch.cdist(x.mT.expand(*y.shape[:-2], -1, -1), y.mT, compute_mode="donot_use_mm_for_euclid_dist")
     squared = (plan * apart.square()).sum(dim=(-2, -1))  # apart is (..., p, q)
@@ -196,9 +195,9 @@ class Matching(Measure):
     Parameters
     ----------
     plan : {"one_to_one", "transport", "many_to_one"}
-        How units are matched. ``one_to_one``: in pairs. ``transport``: by optimal transport between uniform
-        weights. ``many_to_one``: each unit of X with its best unit of Y, and each unit of Y with its best
-        unit of X.
+        How units are matched. ``one_to_one``: in pairs. ``transport``: by optimal transport, with the same
+        weight for all units of X or of Y. ``many_to_one``: each unit of X with its best unit of Y, and each
+        unit of Y with its best unit of X.
     columns : {"raw", "centered", "unit"}
         Whether the columns are used as they are, centered, or centered and scaled to norm 1.
     comparison : {"euclidean", "angle", "correlation"}
@@ -229,7 +228,7 @@ class Matching(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Symmetric and invariant to the order of units; further invariances depend on ``columns``."""
+        """The score is invariant to the order of units; further invariances depend on ``columns``."""
         invariant = _INVARIANCES[self.columns]
         longest = 2.0 if self.columns == "unit" and self.plan != "one_to_one" else math.inf
         if self.comparison == "angle":
@@ -255,7 +254,7 @@ class Matching(Measure):
         return linalg.center(responses) if self.columns == "centered" else responses
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         x = self._columns(reference.responses)
         single = self.plan == "one_to_one"
 
@@ -280,9 +279,9 @@ class Matching(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class PairwiseMatching(Measure):
-    """The held-out correlation of each unit of Y with its best match among the units of X.
+    """The mean correlation, on test samples, of each unit of Y with its best match among the units of X.
 
-    The best match is chosen on the train samples. The score has no gradient: it jumps where the choice
+    The best match is chosen on the train samples. The score has no gradient, as it jumps where the choice
     changes.
 
     Parameters
@@ -295,7 +294,7 @@ class PairwiseMatching(Measure):
     Raises
     ------
     InputError
-        An option is out of range. :meth:`bind` raises it if a fold would hold fewer than 2 samples.
+        An option is out of range. :meth:`bind` raises this error if a fold would hold fewer than 2 samples.
 
     References
     ----------
@@ -310,7 +309,7 @@ class PairwiseMatching(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Range [-1, 1]; from X to Y; invariant to order, offset and positive scale of every unit."""
+        """The score is invariant to the order, offset and positive scale of every unit."""
         return Facts(
             family="matching",
             formula="mean over folds and j of corr(x_m(j), y_j) on the fold, m(j) = argmax_i corr off it",
@@ -325,7 +324,7 @@ class PairwiseMatching(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Divide the samples into folds, and return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------

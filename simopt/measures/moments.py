@@ -1,8 +1,8 @@
 """The products of X and Y that linear measures depend on, computed once and shared.
 
-Let F (n, K) be the PC scores of X. Most linear measures are functions of F'Y (K, q) and Y'Y (q, q). One
-:class:`Moments` object computes these products once, for the score, the captured variance and all tracked
-scores of one Y. No (n, n) matrix is formed unless Y has more units than samples.
+Let F (n, K) be the PC scores of X. Most linear measures are functions of F'Y (K, q) and Y'Y (q, q). A
+:class:`Moments` object computes these products once. The score, the captured variance and all tracked scores
+of one Y share them. No (n, n) matrix is formed unless Y has more units than samples.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Reference:
     norm : float
         ||X||_F of the centered responses; ``norm * scores`` has the scale of X.
     rows : Rows or None
-        Which samples belong together; None if all are on their own. Cross-validated measures keep groups
-        together.
+        The groups and blocks of samples; None if there are none. Cross-validated measures keep the samples of
+        a group together.
     """
 
     responses: Tensor
@@ -65,23 +65,22 @@ class Reference:
         device: torch.device | str | None = None,
         rows: Rows | None = None,
     ) -> Reference:
-        """Decompose responses X (samples, units) into principal components in float64.
+        """Return the Reference of responses X (samples, units), whose PCs are computed in float64.
 
         Parameters
         ----------
-        X : array, tensor or Dataset, or a Reference, which is returned with its own dtype and device
+        X : array, tensor or Dataset, or a Reference, which keeps its dtype and device
         dtype : torch.dtype, optional
-            The dtype of the tensors that are returned. If it is None, they are float32 for X in float32, and
-            float64 for all others.
+            The dtype of the tensors. If it is None, they are float32 if X is float32, else float64.
         device : torch.device or str, optional
             The device of the tensors. If it is None, they stay on the device of X.
         rows : Rows, optional
-            Which samples belong together. If it is None, a Reference keeps its own.
+            The groups and blocks of samples. If it is None, a Reference keeps its rows.
 
         Raises
         ------
         InputError
-            X is not numeric, not 2-D, not finite or constant, it has fewer than 3 samples, or ``rows`` are of
+            X is not numeric, not 2-D, not finite, or constant; X has fewer than 3 samples; or ``rows`` has
             another number of samples.
         """
         if isinstance(X, Reference):
@@ -97,7 +96,7 @@ class Reference:
         checks.varying(array)
         for part in () if rows is None else (rows.groups, rows.blocks):
             if part is not None and len(part) != len(array):
-                raise InputError(f"X has {len(array)} samples, but rows are given for {len(part)}.")
+                raise InputError(f"X has {len(array)} samples, but rows has {len(part)}; give {len(array)}.")
         if dtype is None:
             dtype = torch.float32 if array.dtype == np.float32 else torch.float64
         # The decomposition is in float64; only its result is rounded to the dtype.
@@ -111,7 +110,7 @@ class Reference:
         )
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Reference:
-        """Return the reference in another dtype or on another device; float32 becomes no more accurate."""
+        """Return the reference with this dtype and device; moving float32 to float64 adds no accuracy."""
         if (self.scores.dtype, self.scores.device) == (dtype, torch.device(device)):
             return self
         tensors = ("responses", "scores", "variance_ratio")
@@ -119,7 +118,7 @@ class Reference:
 
     @property
     def factor(self) -> Tensor:
-        """A = U S, (n, K), of the centered X = U S V': ``scores`` at the scale of X, with A A' = X X'."""
+        """The PC scores A = U S, (n, K), of the centered X = U S V', at the scale of X: A A' = X X'."""
         return self.norm * self.scores
 
     @property
@@ -129,14 +128,14 @@ class Reference:
 
 
 class Moments:
-    """The products of one Y, or of a batch, with itself and with X; each is computed when first used.
+    """The products of Y with itself and with X; each product is computed when it is first used.
 
     Parameters
     ----------
     reference : Reference
         X and its PC scores F.
     Y : Tensor, (..., n, q)
-        It must have the dtype and device of ``reference``.
+        One Y or a batch, with the dtype and device of ``reference``.
     """
 
     def __init__(self, reference: Reference, Y: Tensor) -> None:
@@ -150,7 +149,7 @@ class Moments:
 
     @property
     def centred(self) -> Tensor:
-        """The same as :attr:`centered`, whose former name this is; the next release will drop it."""
+        """The former name of :attr:`centered`, which the next release will drop."""
         warn_renamed("moments.centred", "moments.centered")
         return self.centered
 
@@ -161,7 +160,7 @@ class Moments:
 
     @cached_property
     def cross(self) -> Tensor:
-        """F'Y, (..., K, q), read from :attr:`products` or :attr:`cross_and_total` if these are computed."""
+        """F'Y, (..., K, q)."""
         # It is read from a pair that is there already; no pair is computed for one of its halves only.
         if "products" in self.__dict__:
             return self.products[0]
@@ -181,7 +180,7 @@ class Moments:
 
     @cached_property
     def cross_and_total(self) -> tuple[Tensor, Tensor]:
-        """F'Y and ||Y||_F^2 with one common backward pass, for measures that need these two only."""
+        """F'Y and ||Y||_F^2 of the centered Y, with one common backward pass."""
         if "products" in self.__dict__:
             return self.cross, self.total
         return linalg.cross_and_total(self.Y, self.reference.scores)
@@ -195,7 +194,7 @@ class Moments:
     def explained(self) -> tuple[Tensor, Tensor]:
         """The diagonal of F'Y (Y'Y)^-1 Y'F, (..., K), and the condition number of Y'Y, of shape (...).
 
-        Entry k of the diagonal is the sum of squares of PC k that a regression on Y explains.
+        Entry k of the diagonal is the sum of squares of PC k that is explained by a regression on Y.
         """
         # F'Y is not computed twice if another measure of the same Y has asked for it.
         cross_is_known = "cross_and_total" in self.__dict__
@@ -204,7 +203,7 @@ class Moments:
 
     @property
     def cross_and_small(self) -> tuple[Tensor, Tensor]:
-        """F'Y, and the smaller of Y'Y and YY', which have the same nonzero eigenvalues, trace and norm."""
+        """F'Y and the smaller of Y'Y and YY'. The last two have equal nonzero eigenvalues, trace and norm."""
         if self.Y.shape[-1] <= self.Y.shape[-2]:
             return self.products
         return self.cross, self.kernel
@@ -215,7 +214,7 @@ class Moments:
         return self.centered.square().sum(dim=(-2, -1))
 
     def detached(self) -> Moments:
-        """Return the moments that have been computed so far, without their gradients."""
+        """Return Moments that hold all products computed so far, without their gradients."""
         twin = Moments(self.reference, self.Y.detach())
         for name, tensors in self._computed().items():
             twin._keep(name, [tensor.detach() for tensor in tensors])
@@ -223,7 +222,7 @@ class Moments:
 
     @classmethod
     def joined(cls, parts: Sequence[Moments], Y: Tensor) -> Moments:
-        """Join the moments of parts of a batch Y (R, n, q), split along R; the largest are computed anew."""
+        """Return the moments of a batch Y (R, n, q), joined from the moments of its parts along R."""
         if len(parts) == 1:
             return parts[0]
         whole = cls(parts[0].reference, Y.detach())

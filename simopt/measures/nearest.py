@@ -1,6 +1,6 @@
-"""Nearest neighbors in X and in Y, and comparisons of them where no two samples are equally near.
+"""Nearest neighbors in X and in Y, and comparisons of these neighbors if no two are equally near.
 
-N_X(i) and N_Y(i) are the neighbors of sample i in X and in Y, or its X-neighbors and Y-neighbors.
+The X-neighbors N_X(i) and Y-neighbors N_Y(i) of sample i are its neighbors in X and in Y.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Metric = Literal["inner", "cosine"]
 
 
 def tolerance(rows: Tensor) -> float:
-    """Return the rounding error of products of rows (..., n, q) in shares of the lengths of both rows.
+    """Return the rounding error of the inner product of two rows (..., n, q), relative to their lengths.
 
     A sum of q products is off by up to q eps of their size. The 16 leaves room for the rounding of the rows
     themselves. Products of data without ties differ by far more.
@@ -27,17 +27,18 @@ def tolerance(rows: Tensor) -> float:
 
 
 def close(values: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
-    """Return whether products of one sample with others equal the next of them, (..., n, m - 1).
+    """Return whether each product in ``values`` equals the next one up to rounding, (..., n, m - 1).
 
-    They do if they differ by no more than :func:`tolerance` times the lengths of both rows.
+    The difference may be at most :func:`tolerance` times the lengths of both rows.
 
     Parameters
     ----------
     values : Tensor, (..., n, m)
-        The products of each sample with m others, in descending order.
+        The products of each sample with m other samples, in descending order.
     indices : Tensor of int, (..., n, m)
-        The indices of the others.
+        The indices of the other samples.
     rows : Tensor, (..., n, q)
+        The samples.
     """
     length = torch.linalg.vector_norm(rows, dim=-1)  # (..., n)
     others = length[..., None, :].expand(*indices.shape[:-1], -1).gather(-1, indices)
@@ -46,10 +47,10 @@ def close(values: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
 
 
 def descending(kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the products of each sample in descending order and the indices of the others, (..., n, n).
+    """Return the products of each sample with all samples, in descending order, and the samples' indices.
 
-    A sample is no neighbor of its own: it comes last, with the product -inf. Equal products have the order of
-    the samples.
+    Both results are (..., n, n). A sample is not its own neighbor: it comes last, with the product -inf.
+    Samples with equal products keep their order.
     """
     itself = torch.eye(kernel.shape[-1], dtype=torch.bool, device=kernel.device)
     values, indices = kernel.masked_fill(itself, -math.inf).sort(dim=-1, descending=True, stable=True)
@@ -66,11 +67,11 @@ class Neighbors(NamedTuple):
     kernel : Tensor, (..., n, n)
         The inner products of the rows.
     near : Tensor, (..., n, k)
-        The indices of the neighbors of each sample, nearest first. Equally near neighbors have the order of
+        The indices of the neighbors of each sample, nearest first. Equally near neighbors keep the order of
         the samples.
     tied : Tensor of bool, (...)
-        Whether a neighbor of some sample is as near as another sample, up to rounding. Which of them are
-        neighbors, and in which order, is then no property of the data (see :mod:`simopt.measures.ties`).
+        Whether a neighbor of some sample is as near as another sample, up to rounding. The data then do not
+        decide which one is a neighbor or comes first (see :mod:`simopt.measures.ties`).
     """
 
     rows: Tensor
@@ -95,34 +96,34 @@ class Neighbors(NamedTuple):
 
 
 def matches(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return whether neighbor r of a sample in X is its neighbor s in Y, for all r and s, (..., n, k, k)."""
+    """Return whether the r-th X-neighbor of a sample is its s-th Y-neighbor, (..., n, k, k)."""
     return x.near[..., :, None] == y.near[..., None, :]
 
 
 def common(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the number of common neighbors of each sample, (..., n)."""
+    """Return the number of common X- and Y-neighbors of each sample, (..., n)."""
     return matches(x, y).sum(dim=(-2, -1)).to(y.kernel.dtype)
 
 
 def mutual(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the share of the k neighbors in Y that are also neighbors in X, averaged over samples."""
+    """Return the share of the k Y-neighbors that are also X-neighbors, averaged over samples, (...)."""
     return common(x, y).mean(-1) / y.near.shape[-1]
 
 
 def jaccard(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean over samples of the Jaccard index: common neighbors / neighbors in X or Y."""
+    """Return the mean over samples of the Jaccard index, |N_X(i) & N_Y(i)| / |N_X(i) u N_Y(i)|, (...)."""
     shared = common(x, y)
     return (shared / (2 * y.near.shape[-1] - shared)).mean(-1)  # |A u B| = 2 k - |A & B|
 
 
 def cycle(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the fraction of samples i that are X-neighbors of one of their Y-neighbors, of shape (...)."""
+    """Return the share of samples i that are an X-neighbor of one of their Y-neighbors, of shape (...)."""
     returns = (x.mask.mT & y.mask).any(-1)  # i in N_X(j) and j in N_Y(i) for some j
     return returns.to(y.kernel.dtype).mean(-1)
 
 
 def lcs(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return the mean length of the longest common subsequence of the ordered neighbors, of shape (...)."""
+    """Return the mean length of the longest common subsequence of N_X(i) and N_Y(i), nearest first, (...)."""
     return longest_common(matches(x, y).to(y.kernel.dtype)).mean(-1)
 
 
@@ -132,7 +133,7 @@ def longest_common(same: Tensor) -> Tensor:
     Parameters
     ----------
     same : Tensor, (..., k, k)
-        1 where element r of one is element s of the other, else 0.
+        Entry (r, s) is 1 if element r of the first sequence equals element s of the second, else 0.
     """
     # Dynamic programming for all pairs at once: row r, entry s is the length for the first r and s elements.
     k = same.shape[-1]
@@ -147,7 +148,7 @@ def longest_common(same: Tensor) -> Tensor:
 
 
 def rank(x: Neighbors, y: Neighbors) -> Tensor:
-    """Return how well the ranks of common neighbors agree, averaged over samples, of shape (...).
+    """Return the agreement of the ranks of common neighbors, averaged over samples, of shape (...).
 
     Let r and s be the ranks of a common neighbor in X and in Y, and t the number of common neighbors of a
     sample. The agreement of the sample is the sum of 2 / ((1 + |r - s|) (r + s)) over its common neighbors,
@@ -161,9 +162,9 @@ def rank(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def rank_weights(k: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 2 / ((1 + |r - s|) (r + s)) of ranks r and s, (k, k), and 1 + 1/2 + ... + 1/t at t - 1, (k,).
+    """Return the weights 2 / ((1 + |r - s|) (r + s)) of ranks r and s, (k, k), and harmonic numbers, (k,).
 
-    They have the dtype and device of ``like``.
+    Entry t - 1 of the latter is 1 + 1/2 + ... + 1/t. Both have the dtype and device of ``like``.
     """
     ranks = torch.arange(1, k + 1, dtype=like.dtype, device=like.device)
     r, s = ranks[:, None], ranks
@@ -173,8 +174,8 @@ def rank_weights(k: int, like: Tensor) -> tuple[Tensor, Tensor]:
 def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
     """Return the mean over samples of the cosine between neighbor distances in X and in Y, of shape (...).
 
-    The distances are from the sample to all samples that are its neighbors in X or in Y. If they are all 0 in
-    X and in Y, the cosine is set to 1; if they are all 0 in only one of X and Y, it is set to 0.
+    The distances are from the sample to all its X-neighbors and Y-neighbors. If all distances are 0 in X and
+    in Y, the cosine is set to 1. If they are all 0 in only one of X and Y, it is set to 0.
     """
     union = x.mask | y.mask
     a, b = (torch.where(union, cosine_distances(neighbors.rows), 0.0) for neighbors in (x, y))
@@ -182,7 +183,7 @@ def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
 
 
 def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean over samples of the cosine of the rows of A and B (..., n, n), of shape (...)."""
+    """Return the mean cosine, (...), of row i of A and row i of B, both (..., n, n), over all i."""
     norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
     cosine = (a * b).sum(-1) / torch.where(norms > 0, norms, 1.0)
     # Neighbors in X and Y that all coincide with the sample agree perfectly, though the cosine is 0 / 0.
@@ -191,7 +192,7 @@ def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cosine_distances(rows: Tensor) -> Tensor:
-    """Return 1 - cosine, (..., n, n), as ||u - v||^2 / 2 of unit vectors, which is accurate also near 0."""
+    """Return the cosine distances 1 - cos of all pairs of rows, (..., n, n), accurate also near 0."""
     rows = directions(rows)
     apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square() / 2
     # Unit vectors that are equal up to rounding are at distance 0: a cosine of rounding errors says nothing.
@@ -201,11 +202,11 @@ def cosine_distances(rows: Tensor) -> Tensor:
 
 
 def cknna(x: Neighbors, y: Neighbors, added: float = 0.0) -> Tensor:
-    """Return the unbiased CKA of kernels restricted to pairs that are neighbors in X and in Y.
+    """Return the unbiased CKA of kernels restricted to pairs that are neighbors in X and in Y, (...).
 
-    ``added`` is added to the denominator, as in the code of the authors. The denominator is undefined if the
-    unbiased HSIC of a kernel with itself, restricted to its own neighbors, is not positive. The score is then
-    set to 0.
+    ``added`` is added to the denominator, as in the code of the authors. The denominator is the root of the
+    product of two HSIC: of the X-kernel with itself, restricted to X-neighbors, and of the Y-kernel likewise.
+    If one of the two is not positive, the score is set to 0.
 
     References
     ----------
@@ -225,6 +226,6 @@ def normalized(shared: Tensor, x_square: Tensor, y_square: Tensor, added: float)
 
 
 def unbiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased HSIC, of K and L (..., n, n) with zero diagonals, symmetric or not."""
+    """Return the unbiased HSIC, (...), of K and L (..., n, n), which have zero diagonals."""
     n = K.shape[-1]
     return debiased((K * L.mT).sum(dim=(-2, -1)), K.sum(-2), L.sum(-1)) / (n * (n - 3))

@@ -1,10 +1,10 @@
 """Neighborhoods: whether each sample has the same nearest samples in X and in Y.
 
 The neighbors of a sample are the k other samples with the largest inner product or cosine with it. X and Y
-are not centered. The scores have no gradient: when Y changes continuously, neighbors and scores jump. Where
-samples are equally near, the score is a mean over their orders, see :mod:`simopt.measures.ties`.
+are not centered. The scores have no gradient: when Y changes continuously, neighbors and scores jump. If
+samples are equally near, the score is a mean over all their orders (:mod:`simopt.measures.ties`).
 
-N_X(i) and N_Y(i) are the neighbors of sample i in X and in Y, or its X-neighbors and Y-neighbors.
+The X-neighbors N_X(i) and Y-neighbors N_Y(i) of sample i are its neighbors in X and in Y.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _RELATIONS = {
 class Neighborhood(Measure):
     """A comparison of the k nearest neighbors of each sample in X and in Y.
 
-    Where samples are equally near, the score is a mean over their orders, independent in X and in Y. X then
-    scores less with itself than without ties.
+    If samples are equally near, the score is a mean over all their orders, which are independent in X and in
+    Y. The score of X with itself is then lower than it is without ties.
 
     Parameters
     ----------
     comparison : {"mutual", "cycle", "lcs", "cknna", "jaccard", "second_order_cosine", "rank"}
-        The score, which is computed by the function of this name in :mod:`simopt.measures.nearest`, or in
-        :mod:`simopt.measures.ties` where samples are equally near.
+        The function that computes the score: one of this name in :mod:`simopt.measures.nearest`, or in
+        :mod:`simopt.measures.ties` if samples are equally near.
     metric : {"inner", "cosine"}
         Whether the nearest samples are those with the largest inner product or the largest cosine.
     k : int, >= 1
@@ -75,8 +75,8 @@ class Neighborhood(Measure):
     Raises
     ------
     InputError
-        An option is out of range. :meth:`bind` raises it if k is not below the number of samples, or if
-        ``cknna`` is given fewer than 4 samples.
+        An option is out of range. :meth:`bind` raises this error if there are at most k samples, or if
+        ``cknna`` gets fewer than 4 samples.
 
     References
     ----------
@@ -92,11 +92,11 @@ class Neighborhood(Measure):
     def __post_init__(self) -> None:
         checks.options(self, k=1, added=0)
         if self.added and self.comparison != "cknna":
-            raise InputError(f"added of {self.name} is {self.added!r}, but only comparison=cknna uses it.")
+            raise InputError(f"added of {self.name} is {self.added!r}; set 0, or use comparison=cknna.")
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and positive scale, not to offsets. All but cycle and cknna are symmetric."""
+        """The score is invariant to rotation and positive scale. Cycle and cknna are not symmetric."""
         invariant = ROTATIONAL - {"translation"}
         if self.added and self.metric == "inner":
             invariant -= {"isotropic_scaling"}  # the numerator scales, the added number does not
@@ -120,22 +120,22 @@ class Neighborhood(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Find the neighbors in X, and return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------
         InputError
-            k is not below the number of samples, or ``cknna`` is given fewer than 4 samples.
+            There are at most k samples, or ``cknna`` gets fewer than 4 samples.
         """
         if self.k >= reference.samples:
             raise InputError(
-                f"k of {self.name} is {self.k}, but each of {reference.samples} samples has only "
-                f"{reference.samples - 1} others; choose k below {reference.samples}."
+                f"k of {self.name} is {self.k}, but X has only {reference.samples} samples; "
+                f"choose k below {reference.samples}."
             )
         X = reference.responses
         x = Neighbors.of(X, self.metric, self.k)
         if self.comparison == "cknna" and reference.samples < 4:
-            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}.")
+            raise InputError(f"{self.name} needs at least 4 samples; X has {reference.samples}. Give more.")
         compare, among_ties = (getattr(module, self.comparison) for module in (nearest, ties))
         if self.added:
             options = {"added": float(self.added)}

@@ -1,8 +1,8 @@
 """Predictivity by unit: one correlation or R2 for each predicted unit, then the mean or median over units.
 
-Benchmark packages such as Brain-Score define predictivity in this way. The fits are those of scikit-learn, or
-of :mod:`simopt.measures.fits`. These scores have no gradient: a penalty chosen by cross-validation jumps, and
-a median switches from one unit to another.
+Benchmark packages such as Brain-Score define predictivity in this way. The regressions come from scikit-learn
+or from :mod:`simopt.measures.fits`. These scores have no gradient: a penalty chosen by cross-validation
+jumps, and a median switches from one unit to another.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ target or prediction. It is a sum of products that cancel, so the bound is wider
 
 @dataclass(frozen=True, kw_only=True)
 class Predictivity(Measure):
-    """The mean or median over units of the correlation or R2 of held-out predictions of each unit.
+    """The correlation or R2 of held-out predictions of each unit, combined by mean or median over units.
 
     Parameters
     ----------
@@ -80,15 +80,16 @@ class Predictivity(Measure):
     seed : int, 0 to 2^32 - 1
         The seed of the ``shuffled`` and ``random`` splits.
     standardize : {"none", "train", "each"}
-        How the predictors are standardized. ``train``: the train and the test samples both by the mean and
-        standard deviation of the train samples. ``each``: the train and the test samples each by their own.
+        The samples whose means and standard deviations standardize the predictors. ``train``: the train
+        samples, for train and test samples. ``each``: the train samples and the test samples separately.
     statistic : {"pearson", "pearson_squared", "r2"}
+        The score of one unit.
     aggregate : {"mean", "median"}
-        How the scores of the units are combined. The scores of the splits are always averaged.
+        How the scores of the units are combined. Scores of several splits are averaged.
     pooled : bool
         Whether the held-out predictions of all folds are concatenated before they are scored.
     direction : {"y_to_x", "x_to_y"}
-        ``y_to_x`` predicts X from Y.
+        ``y_to_x`` predicts X from Y, ``x_to_y`` Y from X.
 
     Raises
     ------
@@ -125,7 +126,7 @@ class Predictivity(Measure):
 
     @property
     def facts(self) -> Facts:
-        """All models are invariant to offsets of the predicted units; the rest depends on the model."""
+        """The score is invariant to offsets of predicted units; other invariances depend on the model."""
         predicting, predicted = self._invariances()
         x, y = (predicted, predicting) if self.direction == "y_to_x" else (predicting, predicted)
         return Facts(
@@ -156,13 +157,13 @@ class Predictivity(Measure):
         return ROTATIONAL if scaled else ROTATIONAL - {"isotropic_scaling"}, predicted
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------
         InputError
-            There are more folds than samples or groups, or ``ridge_cv`` has a fold with one group to train
-            on. The score raises it if there are too few units or samples for the number of components.
+            There are more folds than samples or groups, or ``ridge_cv`` has a fold with a single train group.
+            The returned function raises this error if there are fewer units or samples than components.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
@@ -231,7 +232,8 @@ class Predictivity(Measure):
         fewest = 2 if groups is None else min(len(np.unique(groups[train])) for train, _ in divided)
         if self.model == "ridge_cv" and fewest < 2:
             raise InputError(
-                f"{self.name}: a fold leaves one group to choose a penalty on; choose more folds or groups."
+                f"{self.name}: a fold leaves one group for training, but the choice of a penalty needs two; "
+                "choose more folds or groups."
             )
         return divided
 
@@ -268,7 +270,8 @@ class Predictivity(Measure):
         if self.components > most and not self.fewer_components:
             raise InputError(
                 f"{self.name}: {self.components} components need as many units and train samples; the data "
-                f"have {inputs.shape[1]} and {inputs.shape[0]}. Set fewer_components=true to use {most}."
+                f"have {inputs.shape[1]} units and {inputs.shape[0]} train samples. Set "
+                f"fewer_components=true to use {most}."
             )
         return fits.PLS(min(self.components, most), self.scale)
 

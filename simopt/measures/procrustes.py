@@ -55,9 +55,9 @@ def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
     """Return the Procrustes distance d = min over orthogonal Q of ||F - A Q||_F, a tensor of shape (...).
 
     The matrix with fewer columns is padded with zero columns. d^2 = ||F||^2 + ||A||^2 - 2 ||F'A||_* has the
-    gradient 2 (A - F P), with P the polar factor of F'A. This gradient is exact even if singular values of
-    F'A are equal; if some are zero it is a subgradient. At d = 0 the distance has no derivative, and the
-    gradient is set to 0.
+    gradient 2 (A - F P), where P is the polar factor of F'A. This gradient is exact even if singular values
+    of F'A are equal. If some are zero, it is a subgradient. At d = 0 the gradient does not exist and is set
+    to 0.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
 
 
 def angle(chord: Tensor) -> Tensor:
-    """Return the angle between two points on the unit sphere, for each distance d in [0, 2] between them.
+    """Return the angle between two unit vectors whose distance is d, elementwise, for d in [0, 2].
 
     2 arcsin(d / 2) is the same as arccos(1 - d^2 / 2), but also accurate for small angles.
     """
@@ -119,10 +119,10 @@ class Procrustes(Measure):
         Whether X and Y are divided by their Frobenius norms first; ``angle``, ``disparity`` and
         ``similarity`` require this.
     folds : int >= 2, or None
-        None rotates and scores all samples. A number gives the mean over that many folds of contiguous
-        samples, or of groups if X has groups; the means and the rotation come from the other folds. Not
-        differentiable: the rotation of the train samples changes without bound as a singular value of X'Y
-        vanishes, and is undefined below full rank.
+        The number of folds of contiguous samples, or of groups if X has groups. The means and the rotation
+        come from the train samples, the score is the mean over folds, and has no gradient: as a singular
+        value of X'Y goes to 0, the derivative of the rotation goes to infinity. If it is None, all samples
+        are rotated and scored.
 
     Raises
     ------
@@ -158,7 +158,7 @@ class Procrustes(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation of X and of Y; to offsets if centered, to scale if normalized."""
+        """The score is invariant to rotation, to offsets if centered, and to scale if normalized."""
         norms = ", ||X||_F = ||Y||_F = 1" if self.normalized and self.form != "angle" else ""
         formula = _FORMULAS[self.form].format(d="min_Q ||X - Y Q||_F") + norms
         if not self.centered:
@@ -196,13 +196,13 @@ class Procrustes(Measure):
         return 0.0, highest if self.normalized else math.inf
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------
         InputError
-            There are more folds than samples or groups. The score raises it if the train samples of a fold
-            do not determine the rotation, for instance because there are fewer samples than units.
+            There are more folds than samples or groups. The returned function raises this error if the train
+            samples of a fold do not determine the rotation, as if they are fewer than the units.
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
@@ -220,7 +220,7 @@ class Procrustes(Measure):
         return unit(matrix) if self.normalized else matrix
 
     def apply_form(self, distance: Tensor) -> Tensor:
-        """Return the form of a distance d (...), between X and Y of unit norm if they are normalized."""
+        """Return the form of a distance d (...); ``normalized`` X and Y have unit norm."""
         if self.form == "angle":
             return angle(distance)
         if self.form == "similarity":

@@ -1,9 +1,9 @@
 """Representational dissimilarity matrices (RDMs): the dissimilarity of every two samples of one dataset.
 
 An RDM D, (n, n), of any kind holds Euclidean or squared Euclidean distances between embedded samples Z (n,
-k). For ``correlation`` and ``cosine`` the rows of Z have equal norms before centering, for ``mahalanobis``
-the units are whitened, and ``crossnobis`` is a difference of two squared distances. Z therefore determines D.
-For squared distances it also gives the kernel -H D H / 2 = Z Z', with H = I - 11'/n and Z centered.
+k). For ``correlation`` and ``cosine`` the rows of Z have equal norms before centering. For ``mahalanobis``
+the units are whitened. ``crossnobis`` is a difference of two squared distances. So D can be computed from Z.
+For squared distances Z also gives the kernel -H D H / 2 = Z Z', where H = I - 11'/n and Z is centered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from simopt.typing import FloatArray
 RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
 
 DIRECTIONAL = frozenset({"correlation", "cosine"})
-"""Kinds of RDMs that depend only on the directions of samples; their dissimilarities lie in [0, 2]."""
+"""RDMs that depend only on the directions of samples. Their entries lie in [0, 2]."""
 
 FORMULAS: dict[RDM, str] = {
     "sqeuclidean": "d_ij = ||x_i - x_j||^2 / p",
@@ -46,9 +46,10 @@ class Embedding:
     Attributes
     ----------
     kind : RDM
+        The name of the dissimilarity.
     points : Tensor, (..., n, k), Z
     negative : int
-        The number of coordinates, the last ones, with s_k = -1. All others have s_k = 1.
+        The number of coordinates with s_k = -1, which come last. The others have s_k = 1.
     """
 
     kind: RDM
@@ -80,8 +81,8 @@ class Embedding:
     def levels(self) -> npt.NDArray[np.int64]:
         """The rank of each dissimilarity among the distinct values, (n (n - 1) / 2,), numbered from 0.
 
-        Dissimilarities that differ only by rounding get the same rank, so that ties in exact arithmetic are
-        ties here. Z must be a single dataset (n, k) in float64.
+        Dissimilarities that differ only by rounding errors get the same rank. Z must be a single dataset
+        (n, k) in float64.
         """
         from scipy.spatial import distance
 
@@ -110,11 +111,12 @@ class Embedding:
 
 
 def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False) -> Embedding:
-    """Return the embedded samples for an RDM of any kind but ``crossnobis`` (:func:`crossnobis.embed`).
+    """Return the embedded samples of an RDM. For ``crossnobis`` use :func:`crossnobis.embed` instead.
 
     Parameters
     ----------
     kind : {"sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis"}
+        The dissimilarity, see :data:`FORMULAS`.
     responses : Tensor, (..., n, q)
         The responses before centering.
     what : str
@@ -130,8 +132,8 @@ def embed(kind: RDM, responses: Tensor, what: str, *, center_units: bool = False
     Raises
     ------
     InputError
-        The RDM is ``correlation`` and there is a single unit, or it is ``mahalanobis`` and the covariance is
-        singular.
+        ``kind`` is ``correlation`` and there is a single unit, or ``kind`` is ``mahalanobis`` and the
+        covariance is singular.
     """
     q = responses.shape[-1]
     if kind in DIRECTIONAL:
@@ -180,9 +182,9 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     n, q = responses.shape[-2:]
     if q >= n - 1:
         raise InputError(
-            f"{what} has {q} units in {n} samples, but a Mahalanobis RDM needs fewer than {n - 1} units: "
-            "otherwise the covariance is singular or makes all dissimilarities equal. Use fewer units, or "
-            "their first PCs, or choose rdm=sqeuclidean."
+            f"{what} has {q} units in {n} samples, but a Mahalanobis RDM needs fewer than {n - 1}: with "
+            "more, its covariance is singular or its entries are all equal. Use fewer units, or their first PCs, or "
+            "choose rdm=sqeuclidean."
         )
     basis, triangle = torch.linalg.qr(linalg.center(responses))
     unit = dependent_unit(triangle, responses)
@@ -196,17 +198,15 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
 
 
 def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
-    """Return the index of a unit that is a linear combination of the units before it, or None.
-
-    A difference of the size of rounding errors counts as zero.
+    """Return the index of a unit that is a linear combination of the units before it up to rounding, or None.
 
     Parameters
     ----------
     triangle : Tensor, (..., q, q)
-        The factor R of the QR decomposition of the responses after centering or other projections. The
-        absolute value of its k-th diagonal entry is the norm of what unit k adds to the units before it.
+        The factor R of the QR decomposition of the responses after centering or other projections. |R_kk| is
+        the norm of the part of unit k that is orthogonal to the units before it.
     responses : Tensor, (..., n, q)
-        The responses before these projections. The norm of a unit here sets the size of its rounding errors.
+        The responses before these projections. The norm of a unit sets the size of its rounding errors.
     """
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
     size = torch.linalg.vector_norm(responses.detach(), dim=-2)

@@ -1,8 +1,8 @@
 """Comparisons of two RDMs: cosines and correlations, Bures similarities, and rank correlations.
 
-Let K = -H D H / 2, with H = I - 11'/n, be the kernel of an RDM D (n, n). Cosines, correlations and Bures
-similarities depend on D only through K: its diagonal, its trace, and its product with the other kernel. For
-few units these are computed from small matrices, so no (n, n) matrix is formed.
+The kernel of an RDM D (n, n) is K = -H D H / 2, with H = I - 11'/n. Cosines and correlations of two RDMs
+depend only on the diagonals and traces of their kernels and on the products of kernels. Bures similarities
+depend on the kernels. For few units these are computed from small matrices, and no (n, n) matrix is formed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
     X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        A tensor with the dtype and device in which scores are computed.
+        A tensor with the dtype and device of the scores.
     """
     if comparison in BURES:
         return BuresComparison(comparison == "bures_sq_distance", X, like)
@@ -56,14 +56,14 @@ def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
 class LinearComparison:
     """The cosine of the RDMs of X and Y for one of four inner products of RDMs.
 
-    Let v and w be the upper triangles of the two RDMs, and K and L their kernels. Let t and s be the traces
-    of K and L, and a and b their diagonals less the mean of the diagonal. As d_ij = K_ii + K_jj - 2 K_ij and
-    K 1 = 0, the inner products are
+    Let v and w be the upper triangles of the RDMs of X and Y. Their kernels K and L have the traces t and s,
+    and a and b are the diagonals of K and L less their means. As d_ij = K_ii + K_jj - 2 K_ij and K 1 = 0, the
+    inner products are
 
     - cosine: v'w / 2 = <K, L> + (n/2) a'b + t s;
     - pearson: v'w / 2 = <K, L> + (n/2) a'b - t s / (n - 1), where the means of v and w are subtracted first;
     - cosine_cov: <K, L>;
-    - corr_cov: <K, L> - t s / (n - 1), the product of the kernels of RDMs whose means are subtracted first.
+    - corr_cov: <K, L> - t s / (n - 1), <K, L> after the mean of each RDM is subtracted.
 
     All have the form <K, L> + ``spread`` a'b + ``traces`` t s.
 
@@ -73,7 +73,7 @@ class LinearComparison:
     X : Embedding of (n, k), float64
         The embedded samples of X.
     like : Tensor
-        A tensor with the dtype and device in which scores are computed.
+        A tensor with the dtype and device of the scores.
     """
 
     def __init__(self, comparison: Comparison, X: Embedding, like: Tensor) -> None:
@@ -86,14 +86,14 @@ class LinearComparison:
 
     @cached_property
     def dense(self) -> list[Tensor]:
-        """The kernel of X, (n, n), its diagonal less the mean and its trace, so scaled that X scores 1."""
+        """The kernel of X, (n, n), its centered diagonal and its trace, scaled so that X with X scores 1."""
         matrix, diagonal, trace = _dense(self.X, self.traces < 0)
         size = self._norm(matrix.square().sum(), diagonal, trace)
         return [part.to(self.like) for part in (matrix / size, diagonal / size, trace / size)]
 
     @cached_property
     def small(self) -> list[Tensor]:
-        """The same as :attr:`dense`, but with a factor F (n, r) of the kernel F F' instead of the kernel."""
+        """The same as :attr:`dense`, but with a factor F (n, r) of the kernel F F' in place of the kernel."""
         diagonal, trace = _less_mean(self.X.points.square().sum(dim=-1))  # of K_ii (n,)
         factor = _unit_factor(self.X.points)  # K = trace * factor factor'
         square = linalg.gram(factor).square().sum() * trace.square()
@@ -172,11 +172,11 @@ def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
 
 @with_gradient(_fidelity_gradient)
 def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, of two positive semidefinite matrices K and L.
+    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of positive semidefinite matrices K = A A' and L.
 
-    With K = A A' and L = B B' the fidelity is the nuclear norm of A'B. Its gradient with respect to L is
-    A (A'L A)^-1/2 A' / 2, even if eigenvalues are equal. Directions of zero eigenvalues, where the root has
-    infinite slope, are left out of the gradient.
+    With L = B B' the fidelity is the nuclear norm of A'B. Its gradient with respect to L is
+    A (A'L A)^-1/2 A' / 2, even if eigenvalues are equal. The gradient leaves out directions of zero
+    eigenvalues, where the root has infinite slope.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class BuresComparison:
     X : Embedding of (n, k), float64
         The embedded samples of X, without negative coordinates.
     like : Tensor
-        A tensor with the dtype and device in which scores are computed.
+        A tensor with the dtype and device of the scores.
     """
 
     def __init__(self, squared_distance: bool, X: Embedding, like: Tensor) -> None:
@@ -277,4 +277,4 @@ def _untied(values: Levels) -> float:
 
 
 RANKED = {"spearman": spearman, "tau_a": tau_a, "tau_b": tau_b}
-"""Rank correlations of two RDMs. Their arguments are :attr:`Embedding.levels`; they have no gradient."""
+"""Rank correlations of two RDMs, as functions of their :attr:`Embedding.levels`. They have no gradient."""

@@ -1,15 +1,13 @@
 """Linear predictivity: how well a linear or ridge regression from one dataset predicts the other.
 
-Notation, for one fold: A and T are the train samples of the predictors and of the targets. a and t are the
-test samples of the predictors and of the targets. The mean of the TRAIN samples is subtracted from all four.
-The fit is B = (A'A + lambda I)^-1 A'T and the prediction is P = a B. Without folds a = A and t = T. Every
-score is a function of <t, P>, ||P||^2 and ||t||^2, because
+For one fold, A and T are the train samples of the predictors and of the targets, and a and t are their test
+samples. The mean of the TRAIN samples is subtracted from all four. The coefficients are
+B = (A'A + lambda I)^-1 A'T and the prediction is P = a B. Without folds a = A and t = T. Every score is a
+function of <t, P>, ||P||^2 and ||t||^2, because
 
     R2 = 1 - ||t - P||^2 / ||t||^2 = (2 <t, P> - ||P||^2) / ||t||^2.
 
-If X is predicted from Y, these three numbers are computed by one of four routes (:class:`_PredictX`): the
-sums of products over each fold, the test samples one by one, the kernel YY', or the singular value
-decomposition of Y.
+If X is predicted from Y, :class:`_PredictX` chooses the fastest accurate way to compute these three numbers.
 """
 
 from __future__ import annotations
@@ -45,27 +43,28 @@ _FORMULAS = {
 class Regression(Measure):
     """The R2 or Pearson correlation, over all entries, of a linear or ridge regression with an intercept.
 
-    The fit is B = argmin ||T - A B||_F^2 + lambda ||B||_F^2. A are the predictors and T the targets, both
-    less their means over the train samples.
+    The coefficients are B = argmin ||T - A B||_F^2 + lambda ||B||_F^2. A are the predictors and T the
+    targets, both less their means over the train samples.
 
     Parameters
     ----------
     penalty : float, >= 0
-        lambda, in squared units of the predictors. 0 means least squares, with the B of least norm.
+        lambda, in the square of the unit in which the predictors are measured. 0 means least squares, with
+        the B of least norm.
     folds : int >= 2, or None
-        The number of folds. Each fold is predicted by a fit to the other folds, and the score is the mean
-        over folds. If it is None, the fit and the score both use all samples. The folds are contiguous
-        samples; if X has groups, they are groups that follow each other.
+        The number of folds of contiguous samples, or of contiguous groups if X has groups. Each fold is
+        predicted by a fit to the other folds, and the score is the mean over folds. If it is None, the fit
+        and the score both use all samples.
     conditions : int >= 2, or None
-        The number of conditions, if they are the groups. The samples must be time x condition, all
-        conditions of the first time bin first. If it is None, the groups of X count.
+        The number of conditions. Each condition is then a group, and the samples must be all conditions of
+        the first time bin, then of the second, and so on. If it is None, the groups of X are used.
     statistic : {"r2", "pearson"}
         ``pearson`` is the cosine of targets and prediction, both less the train mean of the targets.
     direction : {"y_to_x", "x_to_y", "both"}
-        ``y_to_x`` predicts X from Y; ``both`` is the mean of the two scores.
+        ``y_to_x`` predicts X from Y, ``x_to_y`` Y from X, and ``both`` is the mean of these two scores.
     baseline : {"train", "test"}
-        Whether R2 compares the error to the variation of the test targets about the mean of the train
-        samples, or about that of the test samples.
+        The samples whose mean is the baseline of R2: the squared error is divided by the sum of squares of
+        the test targets about this mean.
     form : {"score", "squared", "angular", "angle", "angle_normalized"}
         The function of the score s that is returned, see :func:`simopt.measures.forms.apply`.
 
@@ -95,7 +94,7 @@ class Regression(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and scale of targets; without a penalty, to affine maps of predictors."""
+        """The score ignores rotation and scale of targets, and without penalty affine maps of predictors."""
         predicting = ROTATIONAL - {"isotropic_scaling"} if self.penalty > 0 else AFFINE
         both = predicting & ROTATIONAL
         x, y = {
@@ -125,7 +124,7 @@ class Regression(Measure):
         )
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if least squares without folds fits noise: R2 is about rank / (samples - 1)."""
+        """Return a warning if the R2 of least squares without folds is above 0.5 for noise, else None."""
         if self.penalty > 0 or self.folds is not None:
             return None
         of: dict[Direction, tuple[Side, ...]] = {"y_to_x": ("Y",), "x_to_y": ("X",), "both": ("Y", "X")}
@@ -151,19 +150,19 @@ class Regression(Measure):
             return None
         if samples % self.conditions:
             raise InputError(
-                f"{self.name}: {samples} samples are not a multiple of {self.conditions} conditions."
+                f"{self.name}: conditions={self.conditions} must divide the {samples} samples; choose another."
             )
         # Samples are time x condition with time outermost.
         return np.tile(np.arange(self.conditions), samples // self.conditions)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------
         InputError
             There are more folds than samples or groups, the number of samples is not a multiple of the
-            number of conditions, or X is constant within a fold.
+            number of conditions, or X is constant in a fold.
         """
         what = "groups" if self.conditions is None else "conditions"
         groups = self.groups_to_keep(reference)

@@ -77,15 +77,15 @@ class RSA(Measure):
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, for crossnobis RDMs only; see :data:`simopt.measures.crossnobis.NOISE`.
     residuals : {"two_way", "condition"}
-        What noise is, for crossnobis RDMs only: responses less the mean of their condition and of their
-        repeat, so that constants of a repeat do not enter; or less the mean of their condition alone, as
-        rsatoolbox has it. See :data:`simopt.measures.crossnobis.RESIDUALS`.
+        The means that are subtracted to get the noise, for crossnobis RDMs only. ``condition``: the mean of
+        the condition, as in rsatoolbox. ``two_way``: also the mean of the repeat, so that offsets of repeats
+        are not noise. See :data:`simopt.measures.crossnobis.RESIDUALS`.
 
     Raises
     ------
     InputError
-        An option has another value than those listed; ``repeats`` is set for another RDM than crossnobis; or
-        a Bures comparison is chosen for a crossnobis RDM, whose kernel is not positive semidefinite.
+        An option has a value that is not listed; ``repeats`` is set for an RDM other than crossnobis; or a
+        Bures comparison is chosen for a crossnobis RDM, whose kernel is not positive semidefinite.
 
     References
     ----------
@@ -113,7 +113,7 @@ class RSA(Measure):
 
     @property
     def facts(self) -> Facts:
-        """The kind of RDM determines the invariances, and the comparison determines the range."""
+        """The RDM determines the invariances of the score, and the comparison determines its range."""
         distance = self.comparison in DISTANCES
         pairs = (self.rdm, self.comparison), ("any", self.comparison)
         # Crossnobis distances may be negative, so their cosine may be too.
@@ -157,7 +157,7 @@ class RSA(Measure):
         return "n^2 p" if self.comparison == "euclidean_norm" else "n p^2, n^2 p where 2 p > n"
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if Y has too few units for a direction, or too many to invert a covariance."""
+        """Return a warning if Y has too few units for the RDM, or too many for its covariance, else None."""
         samples, units = extent.samples, extent.units["Y"]
         # Over 2 units a correlation is 1 or -1, and so is a cosine over 1 unit.
         fewest = {"correlation": 3, "cosine": 2}.get(self.rdm, 1)
@@ -179,14 +179,15 @@ class RSA(Measure):
         return np.tile(np.arange(conditions), self.repeats)  # one repeat after the other
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments. It is NaN if it is undefined for the RDM of Y.
+        """Return a function that computes the score from the moments of Y, or NaN if it is undefined for Y.
 
         Raises
         ------
         InputError
-            The RDM of X is zero; its entries are all equal and the comparison subtracts their mean; X has a
+            The RDM of X is zero; all its entries are equal and the comparison subtracts their mean; X has a
             single unit (correlation) or a singular covariance (Mahalanobis, crossnobis); or the samples are
-            not repeats of conditions (crossnobis). The score raises it if Y has one of the last three faults.
+            not repeats of conditions (crossnobis). The returned function raises this error if Y has a single
+            unit or a singular covariance.
         """
         # The RDM of X is computed once, in float64 whatever the dtype of the scores.
         X = self._embed(reference.responses.double(), "X")

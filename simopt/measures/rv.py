@@ -20,8 +20,8 @@ Adjustment = Literal["ghaziri", "maye"]
 def mean_participation(moments: Moments) -> Tensor:
     """Return the geometric mean of the participation ratios of X and Y, of shape (...).
 
-    The participation ratio (tr G)^2 / tr G^2, with G = Y'Y or G = YY', is the effective number of PCs of Y.
-    That of X is 1 / sum p_i^2, with p_i the explained variance ratios of its PCs.
+    The participation ratio of Y, its effective number of PCs, is (tr G)^2 / tr G^2 with G = Y'Y. The
+    participation ratio of X is 1 / sum p_i^2, where p_i are the explained variance ratios of its PCs.
     """
     small = moments.cross_and_small[1]  # Y'Y (..., q, q) or YY' (..., n, n)
     trace = small.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
@@ -53,7 +53,7 @@ class SharedDimensions(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments."""
+        """Return a function that computes the score from the moments of Y."""
         return lambda moments: cosine(moments) * mean_participation(moments)
 
 
@@ -64,9 +64,9 @@ class AdjustedRV(Measure):
     Parameters
     ----------
     adjustment : {"ghaziri", "maye"}
-        ``ghaziri`` is (RV - m) / (1 - m), with m the mean of RV over permutations of the samples. ``maye``
-        adjusts the squared correlation of every pair of units, as R2 is adjusted for degrees of freedom; no
-        unit may be constant.
+        ``ghaziri`` is (RV - m) / (1 - m), where m is the mean of RV over permutations of the samples.
+        ``maye`` adjusts the squared correlation of every pair of units like the adjusted R2, and needs units
+        that are not constant.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class AdjustedRV(Measure):
 
     @property
     def facts(self) -> Facts:
-        """``ghaziri`` has the invariances of RV; ``maye`` is invariant to unit scales, not to rotation."""
+        """``ghaziri`` is invariant to rotation; ``maye`` is invariant to the scale of each unit instead."""
         invariant = ROTATIONAL
         formula = "(RV - m) / (1 - m), m = sqrt(PR_x PR_y) / (n - 1)"
         source = "El Ghaziri & Qannari 2015, Measures of association between two datasets"
@@ -106,7 +106,7 @@ class AdjustedRV(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the score as a function of the moments.
+        """Return a function that computes the score from the moments of Y.
 
         Raises
         ------

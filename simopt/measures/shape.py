@@ -1,4 +1,4 @@
-"""Shape metrics: Procrustes distances of partly whitened data, from Procrustes (alpha 1) to CCA (alpha 0)."""
+"""Shape metrics: Procrustes distances of data that are not (alpha 1), partly, or fully (alpha 0) whitened."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 
     If all singular values exceed the floor, the first result is the polar factor Y (Y'Y)^-1/2. Singular
     values of the size of rounding errors count as 0. The gradient of the first result is the Daleckii-Krein
-    formula for singular values, with divided differences of min(s / floor, 1). The gradient of s is U diag(G)
-    V', with G the gradient of the loss; it is valid for functions of s that do not change if equal values are
-    exchanged.
+    formula for singular values, with divided differences of min(s / floor, 1). If g is the gradient of a loss
+    with respect to s, the gradient with respect to Y is U diag(g) V'. This holds for losses that do not
+    change if equal singular values are exchanged.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 
     Returns
     -------
-    whitened : Tensor, (..., n, q)
-    values : Tensor, (..., min(n, q))
+    whitened : Tensor, (..., n, q), U min(S / floor, 1) V'
+    values : Tensor, (..., min(n, q)), s
     """
     left, values, right = linalg.svd(centered)
     values = torch.where(values > cca.rank_tolerance(values, Y), values, 0.0)
@@ -93,20 +93,21 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 class ShapeMetric(Measure):
     """The Procrustes distance of X and Y after both have been whitened in part.
 
-    The centered Y = U S V' is replaced by U (alpha S + (1 - alpha) c min(S / floor, 1)) V', and X likewise.
-    The convention sets the constant c and the floor of the singular values.
+    The centered Y = U S V' is replaced by U (alpha S + (1 - alpha) c min(S / floor, 1)) V', and so is X. The
+    convention sets the constant c and the floor of the singular values.
 
     Parameters
     ----------
     alpha : float, 0 to 1
         1 leaves the data as they are, 0 whitens them.
     convention : {"netrep", "repsim"}
-        ``netrep``: c = 1; eigenvalues of Y'Y are floored at 1e-7; the result is rescaled to the variance of
-        Y. The dataset with fewer units is padded with zero columns, which count as floored eigenvalues.
-        ``repsim``: c = sqrt(samples); eigenvalues of Y'Y / samples are floored at 1e-9; nothing is rescaled.
+        The package whose definition is used. ``netrep``: c = 1; eigenvalues of Y'Y below 1e-7 are raised to
+        it; the result is rescaled to the variance of Y. The dataset with fewer units is padded with zero
+        columns, whose eigenvalues are raised too. ``repsim``: c = sqrt(samples); eigenvalues of
+        Y'Y / samples below 1e-9 are raised to it; nothing is rescaled.
     metric : {"angular", "euclidean"}
-        With A and B the whitened X and Y, ``angular`` is arccos(||A'B||_* / (||A|| ||B||)) in radians, and
-        ``euclidean`` is the minimum over orthogonal Q of ||A - B Q||_F.
+        Let A and B be the whitened X and Y. ``angular`` is arccos(||A'B||_* / (||A|| ||B||)) in radians, and
+        ``euclidean`` is the minimum of ||A - B Q||_F over orthogonal Q.
 
     Raises
     ------
@@ -127,7 +128,7 @@ class ShapeMetric(Measure):
 
     @property
     def facts(self) -> Facts:
-        """Invariant to rotation and offset; at alpha 0 also to affine maps, unless the result is rescaled."""
+        """The distance is invariant to rotation and offset; other invariances depend on the options."""
         angular = self.metric == "angular"
         restored = self.convention == "netrep"
         invariant = ROTATIONAL - {"isotropic_scaling"}
@@ -160,12 +161,12 @@ class ShapeMetric(Measure):
         return ("sqrt(n (rank X + rank Y - 2 sum rho))",) if self.convention == "repsim" else ()
 
     def weakness(self, extent: Extent) -> str | None:
-        """Return a warning if alpha is 0 and X or Y spans all samples: every Y has the same angle to X."""
+        """Return a warning if alpha is 0 and X or Y spans all centered samples, else None."""
         same = "whitened, every Y has the same angle to X."
         return None if self.alpha > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return the distance as a function of the moments."""
+        """Return a function that computes the distance from the moments of Y."""
         n, p = reference.samples, reference.responses.shape[-1]
         # repsim floors the covariance Y'Y / n, so in singular values of Y both c and the floor grow by
         # sqrt(n).

@@ -1,18 +1,18 @@
-"""Comparisons of neighbors where samples are equally near: the mean over the orders that they can have.
+"""Comparisons of neighbors if samples are equally near: scores are means over all orders of tied samples.
 
-Samples tie where their products with another sample are equal up to rounding
-(:func:`simopt.measures.nearest.close`), as those of classes, counts and equal rows are. If the order of the
-rows decided, X and Y would share neighbors because of it, and another order would give another score. So the
-order of tied neighbors is random, independently for each sample and for X and Y:
+Samples are tied if their products with another sample are equal up to rounding
+(:func:`simopt.measures.nearest.close`). This happens with class codes, counts and equal rows. If ties were
+broken by the order of the rows, X and Y would share neighbors because of this order. So the order of tied
+samples is random, independently for each sample and for X and Y:
 
 - ``mutual``, ``jaccard``, ``rank`` and ``cycle`` are the means over all orders, in closed form;
 - ``cknna`` and ``second_order_cosine`` divide the mean of a product by the root of the means of two squares;
-- ``lcs``, whose mean has no closed form, is a mean over orders that are drawn from a fixed seed.
+- ``lcs``, whose mean has no closed form, is a mean over orders that are drawn with a fixed seed.
 
-None depends on the order of the rows. X and X itself score less than 1 if the orders of the ties decide.
+No score depends on the order of the rows. The score of X with itself is below 1 if ties affect it.
 
-Let sample i have s neighbors nearer than the class of tied samples that its k-th neighbor is in, and let t
-samples be in this class. Each of them is a neighbor in (k - s) / t of all orders.
+Let the k-th neighbor of sample i be one of t tied samples, and let s samples be nearer than these. Then each
+of the t samples is a neighbor of i in the share (k - s) / t of all orders.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from simopt.measures import nearest
 from simopt.measures.nearest import Neighbors
 
 _DRAWS = 2048
-"""Longest common subsequences that are drawn for a score, at least, and at least one for each sample. Their
-lengths have a standard deviation of about 1, so that the mean length is accurate to about 0.02."""
+"""The smallest number of orders that are drawn for a score; each sample gets at least one. The lengths of the
+subsequences have a standard deviation of about 1, so that the mean length is accurate to about 0.02."""
 _SEED = 20250923
-"""Any seed will do; it is fixed so that a score is the same each time."""
+"""The seed is arbitrary. It is fixed so that a score is the same each time."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranks of all other samples as neighbors of each sample of one dataset (n, p), with ties.
+    """The ranks of all samples as neighbors of each sample of one dataset (n, p), with ties.
 
     Attributes
     ----------
     rows : Tensor of float64, (n, p)
+        The samples.
     kernel : Tensor, (n, n)
         The products of the rows; 0 where they are 0 up to rounding.
     k : int
@@ -47,7 +48,7 @@ class Ranking:
     before : Tensor of int64, (n, n)
         The number of samples that are nearer to sample i than sample j. It is n - 1 for j = i.
     tied : Tensor of int64, (n, n)
-        The number of samples that are as near to sample i as sample j, itself included.
+        The number of samples that are as near to sample i as sample j, which counts too.
     """
 
     rows: Tensor
@@ -58,7 +59,7 @@ class Ranking:
 
     @classmethod
     def of(cls, neighbors: Neighbors) -> Ranking:
-        """Rank the samples of one dataset in float64."""
+        """Return the ranking of the samples of one dataset in float64."""
         values, indices = nearest.descending(neighbors.kernel)
         starts = torch.ones_like(indices, dtype=torch.bool)  # where the next class of tied samples starts
         starts[:, 1:] = ~nearest.close(values, indices, neighbors.rows)
@@ -94,17 +95,17 @@ class Ranking:
 
     @cached_property
     def drawn(self) -> Tensor:
-        """The number of neighbors of each sample that are drawn from those that are open, (n,)."""
+        """The number of neighbors of each sample that are drawn from its ``open`` samples, (n,)."""
         return torch.where(self.open.any(-1), self.k - self.sure.sum(-1), 0)
 
 
 def mutual(x: Ranking, y: Ranking) -> Tensor:
-    """Return the mean share of common neighbors: a sample is one in the product of its shares of orders."""
+    """Return the mean share of common neighbors, where X and Y have independent orders of tied samples."""
     return (x.inside * y.inside).sum(-1).mean() / x.k
 
 
 def jaccard(x: Ranking, y: Ranking) -> Tensor:
-    """Return the mean Jaccard index, by the distribution of the number of common neighbors."""
+    """Return the mean Jaccard index, computed from the distribution of the number of common neighbors."""
     both = (x.sure & y.sure).sum(-1)
     shared = (both[:, None] + torch.arange(x.k + 1, device=both.device)).to(x.kernel)  # (n, k + 1)
     # Where more than k would be shared the probability is 0; the clamp keeps 0 / 0 away.
@@ -112,10 +113,11 @@ def jaccard(x: Ranking, y: Ranking) -> Tensor:
 
 
 def rank(x: Ranking, y: Ranking) -> Tensor:
-    """Return the mean agreement of ranks.
+    """Return the mean agreement of ranks (:func:`simopt.measures.nearest.rank`).
 
-    It is a sum over common neighbors j, divided by the harmonic number of how many there are. That j is one
-    of them says nothing of its rank within its class, but of the others: they are one draw fewer.
+    The agreement of a sample is a sum over its c common neighbors, divided by 1 + 1/2 + ... + 1/c. Its mean
+    is the sum, over all j, of the mean in those orders in which j is a common neighbor. In these orders the
+    rank of j among its tied samples is still uniform, but one draw fewer is left for the other samples.
     """
     weights, harmonic = nearest.rank_weights(x.k, x.kernel)
     # Sums of weights over the first r ranks in X and s in Y give the sum over any block of ranks.
@@ -143,10 +145,10 @@ def rank(x: Ranking, y: Ranking) -> Tensor:
 
 
 def cycle(x: Ranking, y: Ranking) -> Tensor:
-    """Return the share of samples i that are X-neighbors of one of their Y-neighbors.
+    """Return the share of samples i that are an X-neighbor of one of their Y-neighbors j.
 
-    Sample i is missing from the neighbors of all j in a set with the product of the shares of orders in which
-    it is missing from those of each j. This is averaged over the sets of Y-neighbors of i.
+    For a given set of Y-neighbors, the probability that i is an X-neighbor of none is a product over j, as
+    the orders of different j are independent. It is averaged over the sets of Y-neighbors of i.
     """
     missing = 1 - x.inside.mT  # (n, n): i is no neighbor of j
     product = torch.where(y.sure, missing, 1.0).prod(-1)
@@ -168,7 +170,7 @@ def cycle(x: Ranking, y: Ranking) -> Tensor:
 
 
 def lcs(x: Ranking, y: Ranking) -> Tensor:
-    """Return the length of the longest common subsequence, as the mean over random orders of the ties."""
+    """Return the length of the longest common subsequence, averaged over random orders of tied samples."""
     # Both ways, as the draws depend on which side comes first, and the score does not.
     return (_drawn_lcs(x, y) + _drawn_lcs(y, x)) / 2
 
@@ -196,17 +198,17 @@ def _drawn_lcs(first: Ranking, second: Ranking) -> Tensor:
 
 
 def second_order_cosine(x: Ranking, y: Ranking) -> Tensor:
-    """Return the mean cosine of distances to neighbors in X or Y, each weighted by its share of orders."""
+    """Return the mean cosine of distances to X- or Y-neighbors, each weighted by its share of orders."""
     share = 1 - (1 - x.inside) * (1 - y.inside)
     a, b = (share.sqrt() * nearest.cosine_distances(side.rows) for side in (x, y))
     return nearest.mean_cosine(a, b)
 
 
 def cknna(x: Ranking, y: Ranking, added: float = 0.0) -> Tensor:
-    """Return the mean of the unbiased HSIC of common neighbors, divided by the root of those of X and of Y.
+    """Return CKNNA (:func:`simopt.measures.nearest.cknna`), where HSIC are replaced by means over orders.
 
-    The HSIC is a sum of products of two entries of the masks. Entries of different rows are independent, so
-    the mean product is that of the shares of orders; for two entries of one row their covariance is added.
+    HSIC is a sum of products of two mask entries. Entries of different rows are independent, so the mean of
+    their product is the product of their shares of orders. For entries of one row a covariance is added.
     """
     n = len(x.kernel)
     both = x.inside * y.inside
