@@ -130,7 +130,7 @@ def conditions_of(samples: int, repeats: int, what: str) -> int:
     if samples % repeats or samples // repeats < 3:
         raise InputError(
             f"{what} has {samples} samples, but repeats={repeats} needs a multiple of {repeats} that is at "
-            f"least {3 * repeats} (3 conditions). Correct repeats or the samples."
+            f"least {3 * repeats} (3 conditions). Choose repeats to fit the samples."
         )
     return samples // repeats
 

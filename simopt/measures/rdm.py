@@ -183,8 +183,8 @@ def _whitened(responses: Tensor, what: str) -> Tensor:
     if q >= n - 1:
         raise InputError(
             f"{what} has {q} units in {n} samples, but a Mahalanobis RDM needs fewer than {n - 1}: with "
-            "more, its covariance is singular or its entries are all equal. Use fewer units, or their first PCs, or "
-            "choose rdm=sqeuclidean."
+            "more, its covariance is singular or its entries are all equal. Use fewer units, or their first "
+            "PCs, or choose rdm=sqeuclidean."
         )
     basis, triangle = torch.linalg.qr(linalg.center(responses))
     unit = dependent_unit(triangle, responses)

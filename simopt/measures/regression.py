@@ -150,7 +150,8 @@ class Regression(Measure):
             return None
         if samples % self.conditions:
             raise InputError(
-                f"{self.name}: conditions={self.conditions} must divide the {samples} samples; choose another."
+                f"{self.name}: {samples} samples are not a multiple of {self.conditions} conditions; "
+                "choose a number that divides them."
             )
         # Samples are time x condition with time outermost.
         return np.tile(np.arange(self.conditions), samples // self.conditions)

@@ -150,7 +150,7 @@ def test_repeats_of_a_measure_are_groups_of_conditions() -> None:
     measure = measures.get("rsa_crossnobis", repeats=4)
     assert measure.groups_of(20).tolist() == [0, 1, 2, 3, 4] * 4
     assert measures.get("rsa").groups_of(20) is None
-    with pytest.raises(InputError, match="rsa_crossnobis has 18 samples; repeats=4"):
+    with pytest.raises(InputError, match="rsa_crossnobis has 18 samples, but repeats=4"):
         measure.groups_of(18)
 
 
