@@ -106,7 +106,7 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if result.status != 0:
-        raise NumericalError(f"No plan found for {rows} x {columns} units ({result.message}); rescale X and Y.")
+        raise NumericalError(f"{rows} and {columns} units have no plan ({result.message}); rescale X and Y.")
     # The simplex method returns a vertex, which is integer up to rounding.
     return np.rint(result.x).reshape(rows, columns)
 

@@ -12,7 +12,7 @@ from simopt.errors import InputError, RunFailedError
 
 DTYPES = ("float32", "float64")
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-"""Parts of the messages of plain RuntimeErrors by which CUDA, torch's CPU allocator and cuBLAS report it."""
+"""Parts of the messages by which CUDA, torch's CPU allocator and cuBLAS say that memory has run out."""
 
 
 def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device, torch.dtype]:
@@ -30,8 +30,8 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
     Raises
     ------
     InputError
-        The device or the dtype does not exist; the device cannot compute in the dtype; or ``tf32`` is True
-        although the dtype is float64 or the device is not a CUDA device.
+        The device or the dtype does not exist; the device cannot compute in the dtype; or ``tf32`` is True,
+        but the dtype is float64 or the device is not a CUDA device.
     """
     checks.one_of(dtype, DTYPES, "dtype")
     precision: torch.dtype = getattr(torch, dtype)
@@ -59,13 +59,13 @@ def choose(device: str, dtype: str, *, tf32: bool = False) -> tuple[torch.device
 
 @contextlib.contextmanager
 def matrix_products(*, tf32: bool) -> Iterator[None]:
-    """Set how CUDA multiplies float32 matrices within a ``with`` block, and restore the setting after it.
+    """Set how CUDA multiplies float32 matrices in a ``with`` block; the former setting is restored after it.
 
     Parameters
     ----------
     tf32 : bool
         True: GPUs that have TF32 round both factors of a product to TF32, which has 10 bits of mantissa
-        instead of 23. False: both factors keep all bits of float32, whatever the process has set before.
+        instead of 23. False: both factors keep all bits of float32.
     """
     matmul = torch.backends.cuda.matmul
     # torch 2.9 renamed the setting; reading the old name raises an error once the new one has been set.
@@ -81,7 +81,7 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn the memory errors of Python, numpy and torch's allocators into one error with a remedy.
+    """Turn the memory errors of Python, numpy and torch in a ``with`` block into an error with a remedy.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from simopt.typing import Node
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianInit:
-    """Draws the start Y0 of an optimization: independent Gaussian entries with mean 0.
+    """A function that draws the start Y0 of an optimization: independent Gaussian entries with mean 0.
 
     Parameters
     ----------
@@ -39,11 +39,12 @@ class GaussianInit:
         """Return Y0 for each seed, a tensor of shape (R, samples, units of Y) on the CPU.
 
         Each replicate depends on its own seed only, not on the other seeds or the device. The same numbers
-        are drawn for every dtype and then rounded to it.
+        are drawn for every dtype, and then rounded to this dtype.
 
         Parameters
         ----------
         seeds : sequence of int, length R
+            One seed for each replicate.
         samples, units : int
             Number of samples and of units of the recording.
         dtype : torch.dtype, optional
@@ -61,13 +62,12 @@ class GaussianInit:
 
 
 def build(node: Node) -> GaussianInit:
-    """Return the function that makes Y0 from its configuration node: a dict with ``_target_`` and options.
+    """Return the function that makes Y0, given a configuration node: a dict with ``_target_`` and options.
 
     Raises
     ------
     InputError
-        ``_target_`` cannot be found or refuses its options (see :func:`simopt.catalogue.build`), or what it
-        returns cannot be called.
+        ``_target_`` cannot be found, refuses its options, or returns an object that cannot be called.
     """
     init: GaussianInit = catalogue.build(node, "init")
     if not callable(init):
@@ -84,6 +84,7 @@ def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dt
     Parameters
     ----------
     init : callable
+        The function that :func:`build` returns; it is called with all other arguments.
     seeds : sequence of int, length R
     samples, units : int
         Number of samples and of units of the recording.
@@ -97,7 +98,7 @@ def start(init: GaussianInit, seeds: Sequence[int], samples: int, units: int, dt
     try:
         Y0 = init(seeds, samples, units, dtype)
     except TypeError as error:
-        raise InputError(f"init: {error}.") from error
+        raise InputError(f"init: {error}; give a function of seeds, samples, units, dtype.") from error
     if not isinstance(Y0, torch.Tensor) or Y0.ndim != 3 or Y0.shape[:2] != (len(seeds), samples):
         what = f"shape {tuple(Y0.shape)}" if isinstance(Y0, torch.Tensor) else f"type {type(Y0).__name__}"
         raise InputError(

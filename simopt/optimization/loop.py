@@ -17,9 +17,8 @@ from simopt.optimization.trajectory import StopReason
 from simopt.typing import OptimizerFactory
 
 _READ_EVERY = 16
-"""Steps between two readings of the scores on an accelerator, where each is a host synchronization. Larger
-values synchronize less often, but compute and discard up to that many steps after the state that ends the
-run."""
+"""Steps between two readings of the scores on an accelerator, where each reading is a host synchronization.
+Up to this many steps are computed after the state that ends the run, and discarded."""
 
 
 class Ascent(Replicates):
@@ -28,23 +27,23 @@ class Ascent(Replicates):
     Parameters
     ----------
     bound : BoundMeasure
-        The measure, with everything computed that depends on the recording only.
+        The measure, bound to the recording.
     Y0 : Tensor, (R, samples, units)
         The synthetic datasets at the start. They are copied, not changed.
     optimizer : callable
         Makes a torch optimizer from a list of parameters; see :class:`Replicates`.
     target : float, or sequence of R floats
         The score at which a replicate stops: one number for all replicates, or one for each. A similarity
-        must be at least the target, a distance at most. A replicate that has reached its target keeps its Y
-        while the others go on.
+        reaches the target from below, a distance from above. A replicate that has reached its target keeps
+        its Y while the others go on.
     max_steps : int
         Largest number of updates.
     rows : Span, optional
-        The span in whose coordinates ``bound`` and ``Y0`` are given, if these have fewer rows than samples.
+        The span that reduced ``bound`` and ``Y0`` to fewer rows than samples. None: they have all samples.
     read_every : int, optional
         Number of steps between two readings of the scores from the device. Observers see the same states for
-        every value, only later for larger ones. None: 1 on a CPU, 16 on other devices. With an optimizer that
-        needs a closure the scores are read at every step, whatever this value is.
+        every value, but see them later for larger values. None: 1 on a CPU, 16 on other devices. If the
+        optimizer needs a closure, the scores are read at every step.
 
     Raises
     ------
@@ -81,12 +80,13 @@ class Ascent(Replicates):
         Parameters
         ----------
         observe : callable
-            Called with each state whose step is a multiple of ``every``, and with the last state. If the run
-            ends with :attr:`StopReason.NOT_FINITE`, it is not called with the last state.
+            Is called with each state whose step is a multiple of ``every``, and with the last state. If a
+            score is not finite (:attr:`StopReason.NOT_FINITE`), it is not called with the last state.
         should_stop : callable
-            Called at each state from which the run could be resumed (see :attr:`State.settled`). If it
+            Is called at each state from which the run could be resumed (see :attr:`State.settled`). If it
             returns True, the run ends with :attr:`StopReason.INTERRUPTED`.
         every : int, >= 1
+            Number of steps between two states that ``observe`` sees.
 
         Returns
         -------
@@ -123,12 +123,12 @@ class Ascent(Replicates):
         return StopReason.INTERRUPTED if state.settled and should_stop() else None
 
     def synthetic(self, Y: Tensor | None = None) -> Tensor:
-        """Return synthetic datasets with all samples, (R, samples, units).
+        """Return the synthetic datasets with all samples, (R, samples, units).
 
         Parameters
         ----------
         Y : Tensor, (R, rows, units), optional
-            The synthetic datasets of a state, in the rows of the optimization. None: the current ones.
+            The synthetic datasets of a state, which may have fewer rows than samples. None: the current ones.
         """
         Y = self.Y if Y is None else Y
         return Y if self.rows is None else self.rows.expand(Y)

@@ -1,4 +1,4 @@
-"""Making torch optimizers, with errors that name the option at fault."""
+"""Functions that make and restore torch optimizers, with errors that name the faulty option."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from simopt.typing import OptimizerFactory
 
 
 def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Return the torch optimizer that a function makes for some parameters.
+    """Return the torch optimizer that ``optimizer(parameters)`` makes.
 
     Parameters
     ----------
     optimizer : callable
         Makes a torch optimizer from a list of parameters, for instance ``partial(torch.optim.Adam, lr=0.1)``.
     parameters : list of Tensor
+        The tensors that are optimized.
 
     Raises
     ------
@@ -34,14 +35,14 @@ def make(optimizer: OptimizerFactory, parameters: list[Tensor]) -> torch.optim.O
     except Exception as error:
         texts = [f"{k}={v!r}" for k, v in getattr(optimizer, "keywords", {}).items() if isinstance(v, str)]
         reason = f"{', '.join(texts)} cannot be used ({error})" if texts else error
-        raise InputError(f"optimizer: {reason}") from error
+        raise InputError(f"optimizer: {reason}; correct its options.") from error
     if not isinstance(made, torch.optim.Optimizer):
-        raise InputError(f"optimizer: _target_ returned a {type(made).__name__}, no torch.optim.Optimizer.")
+        raise InputError(f"optimizer: _target_ made a {type(made).__name__}; name a torch.optim.Optimizer.")
     return made
 
 
 def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
-    """Return an optimizer of a single number, to check its options and its type before data are loaded.
+    """Return an optimizer of a single number, which checks the options before data are loaded.
 
     Raises
     ------
@@ -52,24 +53,26 @@ def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
 
 
 def restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any], factory: OptimizerFactory) -> None:
-    """Continue from a saved ``state_dict`` of an optimizer of the same parameters and options.
+    """Load the saved state of an optimizer, after a check of its options and shapes.
 
-    The state of each parameter is compared with that of a small one after one step: it must have the same
-    values, numbers where those are numbers, and tensors of the shape of the parameter where those have the
-    shape of the small one. Torch itself checks none of this, and its fused steps would write out of bounds.
-    The state of an optimizer that needs a closure (L-BFGS) grows from step to step, and is not compared.
+    torch does not check the shapes, and its fused steps would write out of bounds. Here the saved state of
+    each parameter is compared with the state of a small parameter after one step: it must have the same
+    entries, and a tensor must have the shape of the parameter. The state of an optimizer that needs a closure
+    (L-BFGS) grows from step to step, and is not compared.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
         The optimizer that ``factory`` made.
     saved : dict
+        The ``state_dict`` of an optimizer of the same parameters and options.
     factory : callable
+        Makes a torch optimizer from a list of parameters.
 
     Raises
     ------
     ValueError, KeyError
-        The options have other names or types, a value is missing, or has another shape.
+        Options have other names or types, or an entry of the state is missing or has another shape.
     """
     options = _options(optimizer)
     # torch replaces all options by the saved ones, also by those of another class or torch version.
@@ -102,6 +105,6 @@ def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, type]]:
 
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether ``step`` has a required parameter ``closure``, as that of L-BFGS has."""
+    """Return whether the method ``step`` requires the argument ``closure``, as L-BFGS does."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty

@@ -28,11 +28,12 @@ class Evaluation:
     step : int
         Number of updates made before.
     score : Tensor, (R,)
+        The scores of the replicates.
     moments : Moments
-        The moments of Y (R, samples, units), detached from the graph of the gradient.
+        The moments of Y (R, samples, units), detached from the autograd graph.
     gradients : list of length R
-        For each replicate the gradient (samples, units) of the quantity that is minimized: minus the score of
-        a similarity, or the distance itself. None for a replicate that was evaluated without a gradient.
+        For each replicate the gradient (samples, units) of the loss. The loss is minus the score of a
+        similarity, or a distance itself. None for a replicate that was evaluated without a gradient.
     """
 
     step: int
@@ -47,13 +48,12 @@ class Replicates:
     Parameters
     ----------
     bound : BoundMeasure
-        The measure, with everything computed that depends on the recording only.
+        The measure, bound to the recording.
     Y0 : Tensor, (R, samples, units)
         The synthetic datasets at the start. They are copied, not changed.
     optimizer : callable
-        Makes a torch optimizer from a list of parameters. Each replicate is one parameter, so an optimizer
-        that works on each parameter separately does not mix replicates. L-BFGS, and any other optimizer that
-        needs a closure, does mix its parameters; every replicate then has an optimizer of its own.
+        Makes a torch optimizer from a list of parameters. Each replicate is one parameter. An optimizer that
+        needs a closure, such as L-BFGS, mixes its parameters, so each replicate gets its own optimizer.
     target : float, or sequence of R floats
         One target for all replicates, or one for each.
 
@@ -64,7 +64,7 @@ class Replicates:
     step : int
         Number of updates made.
     by_closure : bool
-        Whether the optimizer needs a closure: a function with which it evaluates the score itself.
+        Whether the optimizer needs a closure, a function that evaluates the score.
 
     Raises
     ------
@@ -108,8 +108,8 @@ class Replicates:
         ----------
         Y : Tensor, (R, samples, units)
         moving : sequence of R bool
-            Which replicates need a gradient. If any of the replicates that are evaluated together needs a
-            gradient, all of them get one.
+            Which replicates need a gradient. If one of several replicates that are evaluated together needs
+            a gradient, all of them get one.
         """
         scores, moments, gradients = zip(
             *(self._evaluate(Y[part], moving[part]) for part in parts(Y)), strict=True
@@ -132,7 +132,7 @@ class Replicates:
         Parameters
         ----------
         gradients : sequence of length R
-            The gradient (samples, units) of each replicate. A replicate with None is not changed.
+            The gradient (samples, units) of each replicate. None leaves a replicate unchanged.
         """
         for y, gradient in zip(self._parameters, gradients, strict=True):
             y.grad = gradient
@@ -163,9 +163,9 @@ class Replicates:
         return closure
 
     def state(self) -> dict[str, Any]:
-        """Return the step, Y and the states of the optimizers.
+        """Return the step, Y and the states of the optimizers as a dict.
 
-        They are not copies, so they change as the run goes on.
+        The tensors are not copied, so the next update changes them.
         """
         return {
             "step": self.step,

@@ -1,4 +1,4 @@
-"""Checks of the options of a run, and the ascent at its start."""
+"""Checks of the options of a run, and preparation of its first step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prepare(
 ) -> Ascent:
     """Return the optimization of a measure at step 0.
 
-    If fewer rows than samples give the same run, the optimization works in these rows (see
+    If fewer rows than samples give the same run, the optimization uses fewer rows (see
     :class:`simopt.optimization.span.Span`).
 
     Parameters
@@ -39,7 +39,7 @@ def prepare(
     measure : Measure
         The measure whose score is optimized.
     init : callable
-        Makes Y0 from seeds, the numbers of samples and units of the recording, and a dtype; see
+        Makes Y0 from seeds, the numbers of samples and of units of the recording, and a dtype, like
         :class:`simopt.optimization.init.GaussianInit`.
     optimizer : callable
         Makes a torch optimizer from a list of parameters.
@@ -48,9 +48,10 @@ def prepare(
     target : float
         Score at which a replicate stops.
     max_steps : int
+        Largest number of updates.
     tracked : iterable of Measure
-        Measures that are evaluated along the run but not optimized. Fewer rows are used only if they give the
-        same scores of these measures as well.
+        Measures that are evaluated along the run but not optimized. Fewer rows are used only if they do not
+        change these scores either.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def prepare(
     ascent = Ascent(measure.bind(reference), Y0, optimizer, float(target), max_steps, rows)
     # A user's function may detach its input. One evaluation of one replicate finds out before the run starts.
     if not ascent.bound(ascent.Y[:1].detach().requires_grad_()).requires_grad:
-        raise InputError(f"{measure.name} returned no gradient, so it can only be tracked (track=[...]).")
+        raise InputError(f"{measure.name} returned no gradient, so it can only be tracked; use track=[...].")
     return ascent
 
 
@@ -91,16 +92,19 @@ def check(
     """
     checks.seeds(seeds)
     if len(set(seeds)) < len(seeds):
-        raise InputError(f"seeds={list(seeds)} contains a seed twice: two replicates would be the same.")
+        raise InputError(f"seeds={list(seeds)} has a seed twice, for two equal replicates; give other seeds.")
     checks.whole(max_steps, 0, "max_steps")
     checks.at_least(target, -np.finfo(np.float64).max, "target")
     low, high = measure.facts.low, measure.facts.high
     # A target beyond the other end of the range is allowed: it is reached at step 0.
     beyond = target > high if measure.sign > 0 else target < low
     if beyond:
-        raise InputError(f"target is {target}, but {measure.name} lies between {low:g} and {high:g}.")
+        raise InputError(
+            f"target is {target}, but {measure.name} lies between {low:g} and {high:g}; choose a score in "
+            "this range."
+        )
     if not measure.differentiable:
-        raise InputError(f"{measure.name} has no gradient, so it can only be tracked (track=[...]).")
+        raise InputError(f"{measure.name} has no gradient, so it can only be tracked; use track=[...].")
     probe(optimizer)
 
 

@@ -1,9 +1,9 @@
 """Runs in fewer rows than samples, without approximation: Y in coordinates of the span of X and Y0.
 
 Some scores do not change when the centered samples of both datasets are rotated: s(QX, QY) = s(X, Y) for
-every orthogonal Q. Such a score depends on Y (n, q) only through X'Y and Y'Y. Every possible pair of these
-two matrices already occurs in a space of K + q dimensions: X's K PCs and q directions orthogonal to them.
-With one more row for the mean, K + q + 1 rows are enough, however large n is.
+every orthogonal Q. Such a score depends on Y (n, q) only through X'Y and Y'Y. All values of these two
+matrices already occur in a space of K + q dimensions, the K PCs of X and q directions orthogonal to them.
+With one more row for the mean, K + q + 1 rows are enough for every n.
 
 The gradient of such a score lies in the span of the columns of X and Y. SGD with or without momentum adds up
 gradients, so Y never leaves the span of X and Y0.
@@ -22,7 +22,7 @@ from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
 _SEED = 20240707
-"""Seed of the random rotation of the rows. It changes results of runs in fewer rows by rounding only."""
+"""Seed of the random rotation of the rows. Another seed changes results only by rounding."""
 _BATCHED_UP_TO = 100_000
 """On a CPU, replicates with at least this many entries of Y (400 kB in float32) are evaluated one by one, so
 that the matrices of a replicate stay in its caches. Smaller replicates are evaluated as a batch, which saves
@@ -30,27 +30,27 @@ calls."""
 
 
 class Span:
-    """Orthonormal coordinates of the span of X and Y0, and the rows in which a run stores Y.
+    """Orthonormal coordinates of the span of X and Y0, and the conversion of Y to fewer rows and back.
 
     B (n, K + m) is an orthonormal basis of the span: the K PCs of X and m directions orthogonal to them, all
     orthogonal to the constant vector. H (K + m + 1, K + m) has orthonormal columns that sum to zero. The
-    reduced Y is Z = H B'Y, (K + m + 1, q). It keeps all inner products, Z'Z = Y'Y of the centered Y, because
-    H'H = I; and its columns still sum to zero, so centering it again changes nothing.
+    reduced Y is Z = H B'Y, (K + m + 1, q). As H'H = I, Z'Z = Y'Y of the centered Y. The columns of Z sum to
+    zero, so that centering does not change Z.
 
     Parameters
     ----------
     reference : Reference
         The recording X (n, p), with K PCs.
     Y0 : Tensor, (..., n, q)
-        The part of Y0 orthogonal to X spans the m other directions. The column means of Y0 do not change the
-        scores that are used here. They are stored, and :meth:`expand` adds them again.
+        The part of Y0 that is orthogonal to X spans the m other directions. The column means of Y0 do not
+        change the scores. They are stored, and :meth:`expand` adds them again.
     fewer : bool
         True: Y has K + m + 1 rows. False: Y keeps its n samples, and only the basis B is computed.
 
     Attributes
     ----------
     reference : Reference
-        The recording in the rows of Y: X has shape (K + m + 1, p), or (n, p) if ``fewer`` is False.
+        The recording with as many rows as Y: X is (K + m + 1, p), or (n, p) if ``fewer`` is False.
     fewer : bool
     amplitude : Tensor, (K,)
         Singular values of the centered X.
@@ -91,7 +91,7 @@ class Span:
     def reduce(self, Y: Tensor) -> Tensor:
         """Return the rows of Y, H B'Y (..., rows, q), from all samples of Y (..., n, q).
 
-        A part of Y outside of the span is lost.
+        The part of Y outside of the span is lost.
         """
         if not self.fewer:
             return Y.to(self.reference.scores)
@@ -116,10 +116,9 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
     """Return whether a run can use fewer rows than samples and give the same numbers.
 
     All measures must be invariant to rotations of the samples, and the optimizer must commute with rotations.
-    SGD with or without momentum does. Adam does not, since it scales each entry separately. L-BFGS would, but
-    torch's version scales its first step by the sum of the gradient's absolute entries, which a rotation
-    changes. Weight decay is excluded: it would also shrink the column means of Y, which the fewer rows do not
-    contain.
+    SGD with or without momentum commutes. Adam does not, since it scales each entry separately. L-BFGS in
+    torch does not, since it scales its first step by the sum of |gradient|, which a rotation changes. SGD
+    with weight decay also shrinks the column means of Y, which the fewer rows do not contain.
     """
     if not rows_suffice(reference, Y0.shape[-1], measures):
         return False
@@ -130,7 +129,7 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
 
 
 def parts(Y: Tensor) -> list[slice]:
-    """Return slices of the R replicates of Y (R, n, q); those of one slice are evaluated together."""
+    """Return slices of the R replicates of Y (R, n, q); the replicates of a slice are evaluated together."""
     if Y.device.type == "cpu" and Y.shape[-2] * Y.shape[-1] >= _BATCHED_UP_TO:
         return [slice(r, r + 1) for r in range(len(Y))]
     return [slice(0, len(Y))]

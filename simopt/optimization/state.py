@@ -22,14 +22,14 @@ class State:
     score : Tensor, (R,)
         Scores of the replicates, on the CPU.
     moments : Moments
-        The moments of Y (R, samples, units), detached from the graph of the gradient. Matrix products of Y
-        are computed once and shared by all observers.
+        The moments of Y (R, samples, units), detached from the autograd graph. All observers share their
+        matrix products.
     last : bool
         True at the state that ends the run.
     settled : bool
-        True if a run that is saved now with :meth:`Ascent.state` would be resumed at this step. If scores are
-        read every k steps only, Y has already moved on to the last of these steps. Then only the last state
-        of the k is settled.
+        True if a run that is saved now by :meth:`Ascent.state` would be resumed at this step. If scores are
+        read only every k steps, Y is at the last of these k steps when they are read, and only the last state
+        is settled.
     """
 
     step: int
@@ -40,15 +40,15 @@ class State:
 
 
 class Thinning:
-    """Decides which states of a run are logged: those at which a score has moved far enough.
+    """A rule that decides which states of a run are logged: a score must have changed enough.
 
     Parameters
     ----------
     score_step : float, >= 0
-        A state is logged when the score of any replicate differs by at least this much from its score at
-        the last logged state. The first and the last state are always logged. 0: log every state.
+        A state is logged if the score of a replicate differs by at least this much from its score at the
+        last logged state. The first and the last state are always logged. 0 logs every state.
     last : array, (R,), or None
-        If a run is resumed, the scores of its last logged state. None at the start of a run.
+        The scores of the last logged state of a run that is resumed. None at the start of a run.
     """
 
     def __init__(self, score_step: float, last: FloatArray | None = None) -> None:

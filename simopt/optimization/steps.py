@@ -17,8 +17,8 @@ from simopt.optimization.replicates import Evaluation, Replicates
 from simopt.optimization.state import State
 
 _BLOCK_BYTES = 2**28
-"""Memory (256 MB) for the moments that a block keeps until its scores are read. A block that needs more ends
-early; its last state does not count, since it is needed for the update anyway."""
+"""Memory (256 MB) for the moments that a block of steps keeps until its scores are read. A block that needs
+more ends early. Its last state does not count, since the update needs it anyway."""
 
 
 def each_step(replicates: Replicates, max_steps: int) -> Iterator[State]:
@@ -52,18 +52,18 @@ class _Unread:
 
 
 def every_kth_step(replicates: Replicates, max_steps: int, k: int, every: int) -> Iterator[State]:
-    """Evaluate a block of k states without reading a score, then read their scores and yield them one by one.
+    """Evaluate a block of k states without reading a score, then read their scores and yield the states.
 
-    A replicate that has reached its target is kept unchanged by operations on the device. So are all
-    replicates once a score is not finite. Y therefore stays at the state that ends the run, even if later
-    steps of the block were computed.
+    The device itself keeps a replicate unchanged that has reached its target, and all replicates once a score
+    is not finite. Y therefore stays at the state that ends the run, even if later steps were computed.
 
-    An error in step s is raised after the states before s have been yielded, and only if none of these states
-    ended the run: a run that reads every score would not have come to step s.
+    An error in step s is raised after the states before s have been yielded, and only if no state before s
+    ended the run.
 
     Parameters
     ----------
     replicates : Replicates
+        The synthetic datasets and their optimizers.
     max_steps : int
         Largest number of updates.
     k : int

@@ -1,4 +1,4 @@
-"""The states logged along one run, and the numbers read off them. Imports no torch."""
+"""The states logged along one run, and numbers computed from them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -63,10 +63,7 @@ class Trajectory:
         return half_capture(self.score, self.captured_variance)
 
     def steps_to(self, score: float) -> FloatArray:
-        """Return the first logged step at which each replicate reached a score, (R,).
-
-        The entry of a replicate that never reached the score is NaN.
-        """
+        """Return the first logged step at which each replicate reached a score, (R,), or NaN for never."""
         return steps_to(self.step, self.score, score, self.sign)
 
 
@@ -74,8 +71,8 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
     """Return the half captures of a run: the score at which Y first captures half of each PC, (R, K).
 
     Half of a PC is captured when its captured variance reaches the midpoint between its value at the first
-    state and 1. The score at this moment is interpolated linearly between logged states. It is NaN for a PC
-    of which Y never captures half.
+    state and 1. The score at this moment is interpolated linearly between logged states. If Y never captures
+    half of a PC, its half capture is NaN.
 
     Parameters
     ----------
@@ -92,10 +89,9 @@ def half_capture(score: FloatArray, captured: FloatArray) -> FloatArray:
 
 
 def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> FloatArray:
-    """Return the score at which each value first reaches its level, (R, K).
+    """Return the score at which each value first reaches its level, (R, K), or NaN for never.
 
-    The score is interpolated linearly between logged states. It is NaN for a value that never reaches its
-    level. A value that later falls below its level again still counts.
+    The score is interpolated linearly between logged states.
 
     Parameters
     ----------
@@ -120,19 +116,18 @@ def first_passage(score: FloatArray, values: FloatArray, level: FloatArray) -> F
 
 
 def steps_to(step: np.ndarray, score: FloatArray, target: float, sign: int = 1) -> FloatArray:
-    """Return the first logged step at which the score of each replicate reaches a target, (R,).
-
-    The entry of a replicate that never reaches the target is NaN.
+    """Return the first logged step at which each replicate reaches a target, (R,), or NaN for never.
 
     Parameters
     ----------
     step : array of int, (T,)
         Number of updates made before each logged state.
     score : array, (T, R)
+        Scores of R replicates at T logged states.
     target : float
     sign : int
-        1 for a similarity, which reaches a target that is at most its score; -1 for a distance, which reaches
-        a target that is at least its score.
+        1 for a similarity, whose score must be at least the target; -1 for a distance, whose score must be at
+        most the target.
     """
     reached = sign * score >= sign * target
     return np.where(reached.any(axis=0), step[reached.argmax(axis=0)].astype(np.float64), np.nan)
