@@ -1,1 +1,1 @@
-"""What a measure is sensitive to: closed forms, expansions, derivations, bounds, learning order."""
+"""Theory of measures: sensitivity in closed form, expansions, derivations, bounds, learning order."""

@@ -1,10 +1,9 @@
-"""Closed forms: a score as a function of the few numbers of a :class:`~simopt.theory.pairs.Pair`.
+"""Closed forms: the score of a :class:`~simopt.theory.pairs.Pair` of X and a perturbed Y.
 
-Every closed form has two parts. The first is a *deviation* x of the pair, which is a smooth function. It is 0
-at Y = X for every measure whose best score is at Y = X. The second part is the score as a function of x,
-which is 1 - x, an angle, or a distance. This part decides how the score responds to small perturbations: x
-grows with the square of a perturbation's strength e, so that the score 1 - x hardly responds at small e,
-while an angle or a distance grows with sqrt(x), in proportion to e.
+A closed form has two parts. The first is the *deviation* x of the pair, a smooth function of the strength e
+of the perturbation. If the best score of a measure is at Y = X, its x is 0 there. The second part is the
+score as a function of x: 1 - x, an angle, or a distance. For small e, x grows with e^2. The score 1 - x
+therefore hardly changes, while an angle or a distance grows with sqrt(x), in proportion to e.
 
 References
 ----------
@@ -41,12 +40,12 @@ class ClosedForm:
     Attributes
     ----------
     deviation : callable, Pair -> Tensor (...)
-        Returns the deviation x of a pair, which is smooth in the strength of the perturbation.
+        Returns the deviation x of a pair.
     score : callable, Tensor -> Tensor
         Returns the score at a deviation, elementwise.
     scale : float or None
-        The loss score(0) - score(x), or for a distance score(x), is scale * sqrt(x) to leading order. None if
-        the score is smooth at x = 0.
+        For small x the loss score(0) - score(x), or the distance score(x), is scale * sqrt(x). None if the
+        score is smooth at x = 0.
     """
 
     deviation: Callable[[Pair], Tensor]
@@ -85,9 +84,9 @@ DISTANCES: dict[str, _Form] = {
     "disparity": (lambda x: x * (1 - x / 4), None),
     "similarity": (lambda x: 1 - x.clamp(min=0).sqrt() / 2, 1 / 2),
 }
-"""For each form of a distance: the score as a function of the squared distance x, and its ``scale``.
+"""The score of each form of a distance as a function of the squared distance x, and its ``scale``.
 
-The angle follows from the cosine of two unit vectors, which is 1 - x / 2.
+The angle is arccos(1 - x / 2), as 1 - x / 2 is the cosine of two unit vectors.
 """
 
 
@@ -95,9 +94,9 @@ The angle follows from the cosine of two unit vectors, which is 1 - x / 2.
 def closed_form(measure: Measure) -> ClosedForm | None:
     """Return the closed form of a measure, or None if the measure has no closed form.
 
-    These measures have a closed form, as their scores depend on X'X, X'Y and Y'Y only: ``cka``, ``nbs`` and
-    measures derived from them, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without held-out
-    samples, and ``cca``. Measures with held-out folds, other kernels, RDMs, ranks or neighbors have none.
+    Measures that depend on X'X, X'Y and Y'Y only have a closed form: ``cka``, ``nbs`` and measures derived
+    from them, Procrustes distances, ``ensd``, ``rv_adjusted``, regressions without held-out samples, and
+    ``cca``. Measures with held-out folds, other kernels, RDMs, ranks or neighbors have none.
     """
     return None
 

@@ -1,8 +1,8 @@
-"""Small rotations: the leading loss of a score, its weight for each PC, and how many PCs have weight.
+"""The loss of a score if one PC is rotated by a small angle, and how the PCs share this sensitivity.
 
 The deviation x of a closed form (:mod:`simopt.theory.closed_forms`) is smooth in the angle e of a rotation.
-Its Taylor coefficients are computed by automatic differentiation, not by finite differences. The score is a
-function of x and may have another leading power of e than x. For example, an angle grows with sqrt(x).
+Its Taylor coefficients are computed by automatic differentiation. The score is a function of x and may have
+another leading power of e than x. For example, an angle grows with sqrt(x).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Expansion:
 
 
 def expand(form: ClosedForm, variances: Tensor, *, units: int, samples: int) -> Expansion:
-    """Return the leading term of the loss score(Y = X) - score(Y), or of the growth of a distance.
+    """Return the leading term of the loss score(X) - score(Y), or of score(Y) - score(X) for a distance.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def expand(form: ClosedForm, variances: Tensor, *, units: int, samples: int) -> 
 
 
 def effective_components(sensitivity: Tensor) -> float:
-    """Return the number of PCs that share the sensitivity of a measure, (sum w)^2 / sum w^2.
+    """Return the effective number of PCs that a measure is sensitive to, (sum w)^2 / sum w^2.
 
     This is the participation ratio of the leading coefficients w that :func:`expand` returns. The
     coefficients are proportional to lambda^2 for CKA, to lambda for NBS, and to sqrt(lambda) for the angular
@@ -82,17 +82,17 @@ def effective_components(sensitivity: Tensor) -> float:
     Parameters
     ----------
     sensitivity : Tensor, (K,)
-        The coefficients w, none negative. If all are 0, the result is NaN.
+        The coefficients w >= 0. If all are 0, the result is NaN.
     """
     return float(sensitivity.sum().square() / sensitivity.square().sum())
 
 
 def exponent(sensitivity: Tensor, variances: Tensor) -> float:
-    """Return the power of lambda that the sensitivity of a measure is proportional to.
+    """Return the exponent of the power law of lambda that best describes the sensitivity of a measure.
 
-    The power is the least-squares slope of log sensitivity against log lambda. The sensitivities of PCs i and
-    j then have the ratio (lambda_i / lambda_j)^exponent. This is exact if the sensitivity is a power law, as
-    it is for all measures except ridge regression.
+    The exponent is the least-squares slope of log sensitivity against log lambda. The sensitivities of PCs i
+    and j then have the ratio (lambda_i / lambda_j)^exponent. For ridge regression this is an approximation,
+    for all other measures it is exact.
 
     Parameters
     ----------

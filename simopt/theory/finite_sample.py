@@ -1,16 +1,16 @@
-"""The finite-sample correction: a random direction overlaps with the other PCs, the more the fewer samples.
+"""The finite-sample correction: the fewer samples, the more a random direction overlaps with the other PCs.
 
-PC i is perturbed by a random unit vector w that is centered and orthogonal to u_i, as defined in
-:mod:`simopt.theory.perturbations`. Such a vector has m = n - 2 free dimensions. The squares of its m
-coordinates, which include (u_k'w)^2 for each k != i, have a Dirichlet(1/2, ..., 1/2) distribution, so that
+PC i is perturbed by a random unit vector w that is centered and orthogonal to its u_i, as defined in
+:mod:`simopt.theory.perturbations`. So w lies in a space of m = n - 2 dimensions. Its m squared coordinates,
+among them (u_k'w)^2 for each k != i, have a Dirichlet(1/2, ..., 1/2) distribution, so that
 
     mean of (u_k'w)^2               1 / m
     covariance of k and l           2 (delta_kl - 1/m) / (m (m + 2))
 
-The corrected score is the score at the mean squared overlaps. Let g be the gradient of the score by the
-squared overlaps, at their mean. Then the standard deviation of the score over draws is sqrt(g' Cov g) to
-first order. For CKA and a weak PC the first order nearly cancels. The standard deviation is then of the order
-of 1e-8, and is too small by up to a factor of two.
+The corrected score is the score at the mean squared overlaps. Let g be the gradient of the score with respect
+to the squared overlaps, at their mean. The standard deviation of the score over draws is sqrt(g' Cov g) to
+first order. For CKA and a weak PC the first order nearly cancels: the standard deviation is about 1e-8, and
+too small by up to a factor of two.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from simopt.theory.perturbations import Kind, mixture
 
 
 class Expected(NamedTuple):
-    """The expected score after perturbing one PC by a random direction, for each PC.
+    """The expected score after one PC is perturbed by a random direction, for each PC.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def expected(
         The variances lambda of the PCs, all positive; K < samples.
     kind : {"rotation", "scaling", "noise"}
     strength : float
-        Degrees, amplitude, or level of the perturbation.
+        Angle in degrees, amplitude, or noise level (:mod:`simopt.theory.perturbations`).
     units, samples : int
         Number of units and of samples of X.
 

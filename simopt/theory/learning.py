@@ -2,25 +2,25 @@
 
 Y starts as normal noise, n samples by p units, and follows the gradient of a score. If steps are small and
 along the gradient (gradient flow; ``optimizer=sgd`` with a small learning rate), the path has a closed form.
-With K_x = X X', K_y = Y Y', both of X and Y centered, and F the PC scores of X scaled to ||F|| = 1:
+Let X and Y be centered, K_x = X X' and K_y = Y Y', and let F be the PC scores of X scaled to ||F|| = 1.
 
-- CKA. The gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. With a rescaled time a along the path,
-  the flow is Y' = K_x Y - b(a) K_y Y, which is a matrix Riccati equation for K_y. Its solution is
+- CKA. The gradient is 2 cka (K_x / <K_x, K_y> - K_y / ||K_y||^2) Y. With a rescaled time a, the flow is
+  dY/da = K_x Y - b(a) K_y Y, which is a matrix Riccati equation for K_y. Its solution is
 
-      K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E,   E = exp(a K_x),   Q' = b(a) exp(2 a K_x),   Q(0) = 0.
+      K_y = E Y0 (I + 2 Y0' Q Y0)^-1 Y0' E,   E = exp(a K_x),   dQ/da = b(a) exp(2 a K_x),   Q(0) = 0.
 
-  Whatever b is, Y has the column space of exp(a K_x) Y0, and captured variance depends on nothing else.
-- Linear regression. The gradient 2 (I - H) K_x Y (Y'Y)^-1 / ||X||^2, with H the projector on the columns of
-  Y, is orthogonal to Y, so that Y'Y does not change. If Y'Y is a multiple of I, the column space moves as
-  with CKA, and only the score at a given time a differs.
-- NBS. The gradient is (F P - nbs Y / ||Y||) / ||Y||, with P the polar factor of F'Y. If F'Y0 = H P with H
-  positive semidefinite, then F'(Y0 + tau F P) = (H + tau F'F) P has the same polar factor P: up to its
+  For every b, Y has the column space of exp(a K_x) Y0, and captured variance depends on nothing else.
+- Linear regression. The gradient is 2 (I - H) K_x Y (Y'Y)^-1 / ||X||^2, where H projects on the columns of Y.
+  It is orthogonal to Y, so that Y'Y does not change. If Y'Y is a multiple of I, Y has the column space of
+  exp(a K_x) Y0 as with CKA, and only the score at a given time a differs.
+- NBS. The gradient is (F P - nbs Y / ||Y||) / ||Y||, where P is the polar factor of F'Y. Let F'Y0 = H P with
+  H positive semidefinite. Then F'(Y0 + tau F P) = (H + tau F'F) P has the same polar factor P. So up to its
   length, Y stays on the ray Y0 + tau F P.
 
 The angular form of a score has the same path as the score. For CKA and linear regression, sums over the many
 normal numbers of Y0 are replaced by their limits. Adam is not a gradient flow: it scales all entries of a
 step to about the same size. If a few PCs are much stronger than the others, Adam therefore captures the
-weaker ones earlier than predicted, and the strongest ones later.
+weaker PCs earlier than predicted, and the strongest PCs later.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ASSUMPTIONS = {
     "procrustes_angular": _RAY,
     "linreg": _LINREG,
 }
-"""The measures whose learning order can be predicted, each with the assumption of its prediction."""
+"""The measures whose learning order can be predicted, and what each prediction assumes."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class StartGradient:
     Attributes
     ----------
     captured : array, (R, K)
-        Change of the captured variance of each PC per unit step along the gradient, where the gradient is
-        scaled to root mean square 1.
+        Change of the captured variance of each PC per unit step along the gradient, whose entries are scaled
+        to root mean square 1.
     """
 
     captured: FloatArray
@@ -78,7 +78,7 @@ class StartGradient:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A path of captured variance against score, predicted without a run.
+    """The captured variance of each PC as a function of the score, predicted without a run.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Prediction:
     captured_variance : array, (T, K)
         Captured variance of each PC at each score.
     assumption : str
-        What the prediction assumes, from :data:`ASSUMPTIONS`.
+        What the prediction assumes, a text of :data:`ASSUMPTIONS`.
     """
 
     measure: str
@@ -121,10 +121,10 @@ class Comparison:
         Median and largest |predicted - run| over the leading PCs that together hold 80 % of the variance.
         PCs that are never half captured are left out.
     rank_correlation : float
-        Spearman correlation of predicted and run half captures, over all PCs that have both.
-    never_predicted, never_run, never_both : int
-        Number of PCs that are not half captured before the target: in the prediction, in the runs, and in
+        Spearman correlation of the half captures of the prediction and of the runs, over all PCs that have
         both.
+    never_predicted, never_run, never_both : int
+        Number of PCs that are not half captured in the prediction, in the runs, and in both.
     """
 
     median_difference: float
@@ -140,10 +140,10 @@ def gradient_at_start(
 ) -> StartGradient:
     """Return how fast the captured variance of each PC rises at first, from the gradient at random starts.
 
-    Let G be the gradient at Y0 (for a distance, its negative). Let b_i be the coefficients, and e_i the
-    residual, of the regression of the unit vector u_i of PC i on Y0. Then the captured variance of PC i rises
-    at the rate 2 e_i'G b_i. Proof: the captured variance is R2 = 1 - min_b |u_i - Y b|^2, and at the minimum
-    a change of b has no effect to first order, so that only the change of Y matters.
+    Let G be the gradient at Y0, or minus the gradient for a distance. Regress the unit vector u_i of PC i on
+    Y0, and let b_i be the coefficients and e_i the residual. Then the captured variance of PC i rises at the
+    rate 2 e_i'G b_i. Proof: the captured variance is R2 = 1 - min_b |u_i - Y b|^2. At the minimum a change of
+    b has no effect to first order, so that only the change of Y matters.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def gradient_at_start(
     measure : str or Measure
         A measure that has a gradient, or its name.
     seeds : sequence of int
-        Each seed gives one start, the same as in ``simopt.optimize``.
+        Each seed gives one start Y0, the same as in ``simopt.optimize``.
     units : int or None
         Number of units of Y; None: as many as X has.
 
@@ -185,7 +185,8 @@ def gradient_at_start(
         size = slope.square().mean().sqrt()
         if not 0 < float(size) < np.inf:
             raise NumericalError(
-                f"{chosen.name} has no learning order: its gradient for seed {seed} is {float(size):g}."
+                f"{chosen.name} has no learning order: its gradient for seed {seed} is {float(size):g}. "
+                "Choose another seed or measure."
             )
         slope, centered = linalg.center(slope / size), linalg.center(Y0.detach())
         weights = linalg.ridge_coefficients(centered, axes)  # (p, K), b_i
@@ -202,7 +203,7 @@ def predict(
     target: float = 0.99,
     seeds: Sequence[int] = (0,),
 ) -> Prediction:
-    """Predict captured variance against score along the optimization of a measure, from a spectrum alone.
+    """Predict how captured variance rises with the score of a measure, from the spectrum of X alone.
 
     The formulas are in the docstring of this module.
 
@@ -218,7 +219,7 @@ def predict(
         The score at which the path ends, between 0 and 1.
     seeds : sequence of int
         Seeds of the normal Y0 from which the paths of NBS start. Captured variance is averaged over the
-        seeds. Other measures do not use them.
+        seeds. Predictions for other measures do not use seeds.
 
     Returns
     -------
@@ -227,13 +228,13 @@ def predict(
     Raises
     ------
     InputError
-        The measure has no prediction, X cannot have the spectrum, Y of this shape captures everything at the
-        start, NBS has fewer units than PCs, or the target is not between the first score and 1.
+        The measure has no prediction; X cannot have the spectrum; a Y of this shape captures every PC at the
+        start; NBS has fewer units than PCs; or the target is not between the score of the start and 1.
     """
     if measure not in ASSUMPTIONS:
         raise InputError(
-            f"measure={measure!r} has no predicted learning order; {', '.join(ASSUMPTIONS)} have one. "
-            "For any other measure that has a gradient, use gradient_at_start."
+            f"measure={measure!r} has no predicted learning order; choose from {', '.join(ASSUMPTIONS)}, or "
+            "use gradient_at_start."
         )
     checks.whole(samples, checks.MIN_SAMPLES, "samples")
     checks.whole(units, 1, "units")
@@ -269,9 +270,8 @@ def compare(prediction: Prediction, half: FloatArray) -> Comparison:
     ----------
     prediction : Prediction
     half : array, (K,) or (R, K)
-        Half captures of each PC, and of each replicate, as ``Trajectory.half_capture()`` returns them; NaN
-        for a PC that is never half captured. The median over replicates is used. The array may hold the
-        leading PCs only.
+        Half captures of each PC and replicate, as ``Trajectory.half_capture()`` returns them; NaN for a PC
+        that is never half captured. The median over replicates is used. Weak PCs at the end may be missing.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Compute the paths of gradient flow, which solve the equations of :mod:`simopt.theory.learning`.
 
-The argument ``ratio`` (K,) of all functions holds p_i = lambda_i / sum lambda, since CKA, NBS and R2 do not
-depend on the scale of X.
+The argument ``ratio`` (K,) holds the explained variance ratios p_i = lambda_i / sum lambda of the PCs. They
+are enough, since CKA, NBS and R2 do not depend on the scale of X.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatAr
         d_i k / (1 + d_i k),   d_i = exp(2 a p_i) for PC i, d = 1 for directions outside of the span of X.
 
     The number k is such that the sum over all n - 1 directions equals the trace of the projector, which is
-    the number of units. This is the limit for many directions, in which all d_i meet the same (Y'Y)^-1.
+    the number of units. This is the limit for many directions, where (Y'Y)^-1 is the same for all of them.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def captured_variance(log_gain: FloatArray, samples: int, units: int) -> FloatAr
 def along_clock(
     ratio: FloatArray, samples: int, units: int, advance: Callable[[float, FloatArray], float], end: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow the path exp(a K_x) Y0 until it reaches a score, in steps that hardly change captured variance.
+    """Return the path exp(a K_x) Y0 until it reaches a score, in small steps of captured variance.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def along_clock(
     samples, units : int
         The shape of Y.
     advance : callable
-        Takes a step of the time a and the captured variance after this step, and returns the score.
+        Takes the length of a step of the time a and the captured variance after it, and returns the score.
     end : float
         The score at which the path ends.
 
@@ -102,13 +102,13 @@ def along_clock(
 class KernelSums:
     """The sums <K_x, K_y> and ||K_y||^2 along the flow of CKA, in the limit of many samples and units.
 
-    With E = diag(e_i), Q = diag(q_i), R = (I + 2 Y0'QY0)^-1, x_i = e_i^2 tr R and r_i = q_i / e_i^2,
-    direction i contributes to tr K_y
+    Let E = diag(e_i), Q = diag(q_i), R = (I + 2 Y0'QY0)^-1, x_i = e_i^2 tr R and r_i = q_i / e_i^2. Direction
+    i contributes to tr K_y
 
-        w_i = x_i / (1 + 2 r_i x_i),   with tr R the solution of tr R + sum 2 r_i w_i = units,
+        w_i = x_i / (1 + 2 r_i x_i),   where tr R solves tr R + sum 2 r_i w_i = units.
 
-    which is tr R + tr (2 Y0'QY0 R) = tr I. Then <K_x, K_y> = sum lambda_i w_i, and as
-    d/dh K_y = -K_y^2 if q_i becomes q_i + h e_i^2 / 2, ||K_y||^2 = -d/dh tr K_y at h = 0.
+    This equation is tr R + tr (2 Y0'QY0 R) = tr I. Then <K_x, K_y> = sum lambda_i w_i. If every q_i becomes
+    q_i + h e_i^2 / 2, d/dh K_y = -K_y^2, so that ||K_y||^2 = -d/dh tr K_y at h = 0.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class KernelSums:
         self.cross, self.power = self._sums(self.clock, self.r)
 
     def advance(self, step: float, _: FloatArray) -> float:
-        """Take a step of r' = b - 2 lambda r with b = <K_x, K_y> / ||K_y||^2, and return the score after it.
+        """Step dr/da = b - 2 lambda r, with b = <K_x, K_y> / ||K_y||^2, and return the score after the step.
 
         The second argument, the captured variance, is not used. The step uses Heun's method for b and the
         exact solution for constant b, so that its error is of third order.
@@ -173,17 +173,17 @@ class KernelSums:
 def along_ray(
     ratio: FloatArray, samples: int, units: int, end: float, seeds: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
-    """Follow the ray Y0 + tau F P of NBS until it reaches a score, averaged over normal Y0.
+    """Return the ray Y0 + tau F P of NBS until it reaches a score, averaged over normal Y0.
 
     The score is the cosine of an angle that shrinks with tau. With c = ||F'Y0||_*, ||F|| = 1 and F'Y0 = H P,
 
         nbs = (c + tau) / sqrt(||Y0||^2 + 2 tau c + tau^2),   tan(angle) = sqrt(||Y0||^2 - c^2) / (c + tau).
 
-    In the basis of the PCs for the samples and of P for the units, the K rows of Y along the PCs are
-    M = Z P' + tau S, with Z the rows of Y0 and S the diagonal of sqrt(p_i), next to units - K further columns
-    outside of P. All other rows are normal numbers. Regressing the further columns out of them leaves a
-    Wishart matrix W with n - 1 - units degrees of freedom, and captured variance is the diagonal of
-    M (M'M + W)^-1 M'.
+    Write the samples in the basis of the PCs and the units in the basis of P. The K rows of Y along the PCs
+    are M = Z P' + tau S, where Z are these rows of Y0 and S = diag(sqrt(p_i)), and units - K more columns.
+    All other rows are normal numbers. After the units - K columns are regressed out of them, W, the product
+    of these rows with themselves, is Wishart with n - 1 - units degrees of freedom. The captured variance is
+    the diagonal of M (M'M + W)^-1 M'.
 
     Parameters
     ----------

@@ -2,9 +2,9 @@
 
 X = U S V' is the singular value decomposition of the centered X, and lambda_k = s_k^2 is the variance of
 PC k. If noise is added to all of Y (:class:`Noisy`), X'X, X'Y and Y'Y are diagonal in the basis V. If one PC
-of Y is replaced by a direction that is not exactly orthogonal to the other PCs (:class:`Tilted`), one column
-of V'X'YV is no longer zero off the diagonal, and one row and column of V'Y'YV are not. In both cases
-everything has a closed form. All tensors are float64. A shape (...) is that of a batch of pairs.
+of Y is replaced by a direction that overlaps with the other PCs (:class:`Tilted`), V'X'YV has one column, and
+V'Y'YV one row and one column, that are not zero off the diagonal. All quantities have a closed form in both
+cases. All tensors are float64. (...) is the shape of a batch of pairs.
 
 References
 ----------
@@ -30,7 +30,7 @@ _MARGIN = 36.0
 
 
 class Fit(NamedTuple):
-    """The sums of products of a regression with targets T and prediction P, each of shape (...)."""
+    """The inner products of the targets T and the prediction P of a regression, each of shape (...)."""
 
     product: Tensor  # <T, P>
     power: Tensor  # ||P||^2
@@ -73,7 +73,7 @@ class Noisy:
         return self.variances.square().sum().expand_as(self.noise)
 
     def y_squared(self) -> Tensor:
-        """Return ||Y'Y||_F^2, the sum of (lambda + nu)^2 over all units, of shape (...)."""
+        """Return ||Y'Y||_F^2, the sum of (lambda_k + nu)^2 over all units, lambda_k = 0 for k > K; (...)."""
         return self._y_variances.square().sum(dim=-1)
 
     def y_total(self) -> Tensor:
@@ -84,16 +84,16 @@ class Noisy:
         """Return the least ||X - Y Q||_F^2 over orthogonal Q, of shape (...).
 
         It is ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_*. As X'Y = X'X has the nuclear norm ||X||_F^2, the result is
-        the sum of squares of the noise, which is the number of units times nu.
+        the sum of squares of the noise, units * nu.
         """
         return self.units * self.noise
 
     def fit(self, penalty: float) -> Fit:
-        """Return the ridge regression of X on Y; the PCs do not mix, as all products are diagonal."""
+        """Return the ridge regression of X on Y; as all products are diagonal, PCs are fitted separately."""
         return self._fit(self._x_variances, self._y_variances, penalty)
 
     def fit_reverse(self, penalty: float) -> Fit:
-        """Return the ridge regression of Y on X; the PCs do not mix, as all products are diagonal."""
+        """Return the ridge regression of Y on X; as all products are diagonal, PCs are fitted separately."""
         return self._fit(self._y_variances, self._x_variances, penalty)
 
     def _fit(self, targets: Tensor, predictors: Tensor, penalty: float) -> Fit:
@@ -105,10 +105,9 @@ class Noisy:
         return Fit((slope * self._x_variances).sum(dim=-1), power, targets.sum(dim=-1))
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y; each (...).
+        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y, both (...).
 
-        The canonical correlations are
-        rho_k = lambda_k / sqrt(lambda_k (lambda_k + nu)) = sqrt(lambda_k / (lambda_k + nu)).
+        Here rho_k = lambda_k / sqrt(lambda_k (lambda_k + nu)) = sqrt(lambda_k / (lambda_k + nu)).
         """
         rho = (self.variances / (self.variances + self.noise[..., None])).sqrt()
         return (rho**power).sum(dim=-1), (self._y_variances > 0).sum(dim=-1)
@@ -116,15 +115,12 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Tilted:
-    """The pairs of X and Y with PC i replaced, for each i: s_i u_i becomes s_i (a u_i + b w).
+    """The pairs of X and a Y in which one PC i is replaced, for each i: s_i u_i becomes s_i (a u_i + b w).
 
     The unit vector w is orthogonal to u_i and to the constant, and may overlap with the other PCs. In the
-    basis V of the PCs
-
-        (V'X'YV)_kl = lambda_k delta_kl for l != i,   column i: s_k s_i b u_k'w, and a lambda_i at k = i
-
-    so that only column i has entries off the diagonal, m_k = s_k s_i b u_k'w. Only m_k^2 matters: the sign of
-    u_k'w changes if u_k and v_k both change their sign, which changes neither X nor a score.
+    basis V of the PCs, V'X'YV is diagonal with the entries lambda_k, except for column i. There the diagonal
+    entry is a lambda_i, and the other entries are m_k = s_k s_i b u_k'w. Only m_k^2 matters: if u_k and v_k
+    both change their sign, u_k'w changes its sign, but X and the score do not change.
 
     Parameters
     ----------
@@ -133,7 +129,7 @@ class Tilted:
     along, across : float or Tensor (K,)
         The coefficients a and b, as one number for all PCs or one for each PC.
     overlap : Tensor, (K, K)
-        Row i holds (u_k'w)^2 for each k. The diagonal is not read. If all entries are 0, w is orthogonal to
+        Row i holds (u_k'w)^2 for each k. The diagonal is not used. If all entries are 0, w is orthogonal to
         all PCs.
     units, samples : int
         Number of units and of samples of X, and of Y.
@@ -214,9 +210,9 @@ class Tilted:
     def distance_squared(self) -> Tensor:
         """Return the least ||X - Y Q||_F^2 over orthogonal Q, (K,).
 
-        In ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_* the terms of all k != i cancel. What remains is
-        lambda_i ((1 - |a|)^2 + b^2), as for a diagonal X'Y, minus twice what the overlaps add to the nuclear
-        norm.
+        In ||X||_F^2 + ||Y||_F^2 - 2 ||X'Y||_* the terms of all k != i cancel. Without overlaps this leaves
+        lambda_i ((1 - |a|)^2 + b^2). Overlaps increase the nuclear norm, and twice this increase is
+        subtracted.
         """
         plain = self.variances * ((1 - self._kept) ** 2 + self.across**2)
         return plain - 2 * self._excess()
@@ -224,18 +220,17 @@ class Tilted:
     def fit(self, penalty: float) -> Fit:
         """Return the ridge regression of X on Y, with entries (K,).
 
-        A = V'Y'YV + r I, with r the penalty, is diagonal except for row and column i. Its inverse is known
+        Let r be the penalty. A = V'Y'YV + r I is diagonal except for row and column i. Its inverse follows
         from the Schur complement of the other PCs,
 
             c = lambda_i (a^2 + b^2) + r - sum_k m_k^2 / (lambda_k + r),
 
-        and with T_j = sum_k m_k^2 / (lambda_k + r)^j
+        where the sum is over k != i. With T_j = sum_k m_k^2 / (lambda_k + r)^j
 
             <X, P> = tr X'Y A^-1 Y'X = sum over k != i of lambda_k^2 / (lambda_k + r)
                                        + (r^2 T_2 + (a lambda_i)^2) / c.
 
-        ||P||^2 follows from it: as d(A^-1)/dr = -A^-2 and Y'Y = A - r I in that basis,
-        ||P||^2 = <X, P> + r d<X, P>/dr.
+        As d(A^-1)/dr = -A^-2 and V'Y'YV = A - r I, ||P||^2 = <X, P> + r d<X, P>/dr.
         """
         size = self.variances + penalty
         column = self._column()
@@ -271,10 +266,10 @@ class Tilted:
         return Fit((length / size).sum(dim=-1), power, self.y_total())
 
     def correlations(self, power: int) -> tuple[Tensor, Tensor]:
-        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y; each (K,).
+        """Return the sum of rho^power over the canonical correlations rho, and the rank of Y, both (K,).
 
-        The K - 1 other PCs are in the span of Y and have the correlation 1. The last correlation is that of
-        u_i with the part of a u_i + b w that is orthogonal to the other PCs. It equals
+        The other K - 1 PCs are in the span of Y, so K - 1 canonical correlations are 1. The last one is the
+        correlation of u_i with the part of a u_i + b w that is orthogonal to the other PCs,
         |a| / sqrt(a^2 + b^2 (1 - sum_k (u_k'w)^2)).
         """
         size = self.along**2 + self.across**2
@@ -293,4 +288,4 @@ def _others(values: Tensor) -> Tensor:
 
 
 Pair: TypeAlias = Noisy | Tilted
-"""The argument of a closed form of :mod:`simopt.theory.closed_forms`."""
+"""X and a perturbed Y: the argument of a closed form (:mod:`simopt.theory.closed_forms`)."""

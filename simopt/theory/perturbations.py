@@ -1,4 +1,4 @@
-"""Perturbations of one principal component, or of all of Y: in closed form, and applied to data.
+"""Perturbations of one principal component or of all of Y, in closed form and applied to data.
 
 X = U S V' is the singular value decomposition of the centered X, and lambda_i = s_i^2 is the variance of
 PC i. The scores of PC i are s_i u_i. In Y they are replaced by s_i (a u_i + b w), where w is a unit vector:
@@ -70,7 +70,7 @@ def noise_variance(variances: Tensor, units: int, level: float) -> Tensor:
 
 
 def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, samples: int) -> Pair:
-    """Return X and its perturbation by a direction w that is orthogonal to all PCs, as a pair.
+    """Return the pair of X and a Y that is perturbed in a direction w orthogonal to all PCs.
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, sa
         The variances lambda of the PCs, all positive.
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strength : float
-        Degrees, amplitude, or level.
+        Angle in degrees, amplitude, or noise level.
     units, samples : int
         Number of units and of samples of X.
 
     Returns
     -------
     Pair
-        One entry for each PC that is perturbed, or a single entry with ``noise_all``.
+        A batch with one pair for each PC that is perturbed, or a single pair with ``noise_all``.
     """
     if kind == "noise_all":
         return Noisy(variances, noise_variance(variances, units, strength), units, samples)
@@ -96,12 +96,12 @@ def exact_pair(variances: Tensor, kind: Kind, strength: float, *, units: int, sa
 
 @dataclass(frozen=True)
 class Perturbed:
-    """X and its perturbations by one kind and strength, ready to be scored.
+    """X, and a function that returns Y perturbed by one kind and strength.
 
     Attributes
     ----------
     reference : Reference
-        X with all samples, or written in fewer rows (:func:`perturb`).
+        X with all samples, or in fewer rows (:func:`perturb`).
     of_pc : callable, int -> Tensor (R, rows, p)
         Takes the index i of a PC and returns, for each of R seeds, the Y in which this PC is perturbed. With
         ``noise_all`` the index is ignored.
@@ -147,10 +147,7 @@ class Directions:
         return unit
 
     def noise(self, nu: Tensor) -> Tensor:
-        """Return noise (R, n, p) for all units, whose sum of squares per unit has the expectation nu.
-
-        The sum of squares is taken after the noise is centered.
-        """
+        """Return noise (R, n, p) for all units. Centered, its expected sum of squares in a unit is nu."""
         shape = tuple(self.reference.responses.shape)
         # Streams 0 to K - 1 are those of the PCs. Centering leaves n - 1 degrees of freedom.
         drawn = torch.stack([self._normal(seed, len(self.values), shape) for seed in self.seeds])
@@ -162,17 +159,18 @@ class Directions:
 
 
 def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: bool) -> Perturbed:
-    """Perturb PCs of X by random directions.
+    """Return X and a function that perturbs one of its PCs by random directions.
 
     Parameters
     ----------
     directions : Directions
+        The random directions of each PC, and X.
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strength : float
-        Degrees, amplitude, or level.
+        Angle in degrees, amplitude, or noise level.
     fewer_rows : bool
         Whether to write X and Y in K + 2 rows instead of n samples, as coordinates in the span of U and w.
-        This is for measures that do not change under rotations of the samples. It is ignored with
+        This is allowed for measures that do not change under rotations of the samples. It is ignored with
         ``noise_all``.
 
     Returns

@@ -1,7 +1,7 @@
 """The sensitivity of a score to a perturbation of each PC: theory, experiment, and their comparison.
 
 The perturbations and their strengths are defined in :mod:`simopt.theory.perturbations`. K is the number of
-PCs of X, and lambda_i is the variance of PC i, that is, the i-th eigenvalue of X'X of the centered X.
+PCs of X. The variance lambda_i of PC i is the i-th eigenvalue of X'X of the centered X.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Local:
     order, weight : array, (K,)
         Power of t, and its coefficient, for each PC. The order is NaN for PCs that were not measured, and the
         weight is 0 where the score does not change. Without a closed form both are measured at half a degree.
-        If Y = X does not have the best score, as with a penalty or held-out folds, the loss is no power of t,
-        and both mean little.
+        If Y = X does not have the best score, as with a penalty or held-out folds, the loss is not a power of
+        t, and neither number has a meaning.
     effective_components : float
-        Participation ratio of the weights, (sum w)^2 / sum w^2: the number of PCs that the measure is
-        sensitive to.
+        Participation ratio of the weights w, (sum w)^2 / sum w^2: the effective number of PCs that the
+        measure is sensitive to.
     exponent : float
-        The power of lambda that the weights are proportional to.
+        The weights are proportional to this power of lambda.
     how : str
         How order and weight were found: ``closed form``, ``gradient`` or ``finite differences``.
     """
@@ -75,14 +75,14 @@ class Sensitivity:
     at_self : float
         The score of X with itself.
     theory : array, (S, K), or None
-        Score if the PC is perturbed by a direction orthogonal to all PCs; None without a closed form.
+        Score if the PC is perturbed by a direction orthogonal to all PCs. None without a closed form.
     expected, band : array, (S, K), or None
         Expected score if the PC is perturbed by a random direction, and the standard deviation of this score
-        over draws; None without a closed form, or with ``noise_all``.
+        over directions. None without a closed form, or with ``noise_all``.
     experiment : array, (S, K, R), or None
         Scores of perturbed data for R seeds; NaN for PCs that were left out. None without data.
     local : Local
-        The loss under small rotations, also if the perturbation is another one.
+        The loss under small rotations, for every kind of perturbation.
     """
 
     measure: str
@@ -95,22 +95,22 @@ class Sensitivity:
 
     @property
     def mean(self) -> FloatArray | None:
-        """The mean of the experiment over seeds, (S, K); None without an experiment."""
+        """The mean of ``experiment`` over seeds, (S, K), or None."""
         return None if self.experiment is None else self.experiment.mean(axis=-1)
 
     @property
     def deviation(self) -> float | None:
-        """The largest |theory - mean of the experiment|; None without theory or experiment."""
+        """The largest |``theory`` - :attr:`mean`|; None if one of the two is None."""
         return _largest(self.mean, self.theory)
 
     @property
     def corrected_deviation(self) -> float | None:
-        """The largest |expected - mean of the experiment|; None without ``expected`` or experiment."""
+        """The largest |``expected`` - :attr:`mean`|; None if one of the two is None."""
         return _largest(self.mean, self.expected)
 
     @property
     def within_band(self) -> float | None:
-        """The share of experiments whose score is within two standard deviations of the expected score."""
+        """The share of scores of ``experiment`` within two ``band`` of ``expected``; None if one is None."""
         if self.experiment is None or self.expected is None or self.band is None:
             return None
         apart = np.abs(self.experiment - self.expected[..., None])  # (S, K, R)
@@ -130,17 +130,17 @@ def predict(
     units: int,
     samples: int,
 ) -> list[Sensitivity]:
-    """Compute the sensitivity of measures from a spectrum, by theory without data.
+    """Compute the sensitivity of measures from the spectrum of X by theory, without data.
 
     Parameters
     ----------
     variances : array, (K,)
-        Variances lambda of the PCs, or explained variance ratios. For ridge regression lambda itself is
-        needed, as the penalty is in units of lambda.
+        Variances lambda of the PCs, or explained variance ratios. Ridge regression needs lambda itself, as
+        the penalty is compared with it.
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
-        Degrees, amplitudes, or levels that :func:`~simopt.theory.perturbations.check` accepts.
+        Angles in degrees, amplitudes, or noise levels (:mod:`simopt.theory.perturbations`).
     units, samples : int
         The shape of X.
 
@@ -186,16 +186,15 @@ def experiment(
     measures : sequence of Measure
     kind : {"rotation", "scaling", "noise", "noise_all"}
     strengths : sequence of float
-        Degrees, amplitudes, or levels that :func:`~simopt.theory.perturbations.check` accepts.
+        Angles in degrees, amplitudes, or noise levels (:mod:`simopt.theory.perturbations`).
     seeds : sequence of int
         Each seed gives one random direction for every PC.
     pcs : sequence of int, optional
         The PCs to perturb, numbered from 1. By default all PCs are perturbed.
     rows : Rows, optional
-        Which samples belong together: folds keep groups together.
+        The groups of samples, which folds keep together.
     observe : callable
-        Is called after every perturbation with the number of perturbations scored so far and their total
-        number.
+        Is called after every perturbation with the number of perturbations done and their total number.
 
     Returns
     -------
@@ -205,7 +204,7 @@ def experiment(
     Raises
     ------
     InputError
-        No measure can use the data, seeds or pcs is empty, or a seed or PC is out of range.
+        No measure can score the data; seeds or pcs is empty; or a seed or PC is out of range.
     """
     reference = Reference.of(X, dtype=torch.float64, rows=rows)
     directions = Directions(reference, tuple(seeds))

@@ -1,9 +1,9 @@
-"""Proved bounds between measures: the limits of one score at a given other score, for a known spectrum of X.
+"""Proved bounds between measures: limits of one score if another score and the spectrum of X are given.
 
 :func:`between` returns the best known limits of one measure at levels of another. It combines the bounds that
-:func:`bounds` lists. Their proofs are in the docstrings of the functions that compute them, in ``frontier``
-for CKA and NBS and in ``subspace`` for linear regression and CCA. The symbols of the formulas are defined in
-:mod:`~simopt.theory.bounds.setting`.
+:func:`bounds` lists. The proofs are in the docstrings of :mod:`~simopt.theory.bounds.frontier` (CKA and NBS)
+and :mod:`~simopt.theory.bounds.subspace` (linear regression and CCA). The symbols of the formulas are defined
+in :mod:`~simopt.theory.bounds.setting`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ class Relation:
     measure : str
         Name of the base measure: cka, nbs, linreg or cca.
     forward, inverse : callable
-        Convert scores of the base measure to this measure, and back, elementwise.
+        Elementwise functions: ``forward`` converts scores of the base measure to scores of this measure, and
+        ``inverse`` converts them back.
     rising : bool
         Whether this measure rises with the base measure. Distances and angles fall.
     formula : str
-        This measure as a formula of the base measure.
+        The formula of ``forward``.
     """
 
     measure: str
@@ -85,7 +86,7 @@ def measures() -> list[str]:
 
 
 def relation(name: str) -> Relation:
-    """Return a measure as a function of its base measure.
+    """Return the :class:`Relation` of a measure to its base measure.
 
     Raises
     ------
@@ -98,14 +99,14 @@ def relation(name: str) -> Relation:
 
 @dataclass(frozen=True)
 class Bound:
-    """The limits of one measure, called implied, at scores of another measure, called given.
+    """The limits of one measure, called *implied*, at scores of another measure, called *given*.
 
     Attributes
     ----------
     given, implied : str
         Names of the two measures, out of cka, nbs, linreg and cca.
     lower, upper : callable
-        Take scores of the given measure and return the lower and the upper limits of the implied one. Both
+        Functions of scores of the given measure: the lower and the upper limit of the implied measure. Both
         functions rise.
     """
 
@@ -130,10 +131,10 @@ class Range:
 
 
 def limits(setting: Setting) -> dict[str, float]:
-    """Return the largest cka, nbs, linreg and cca that any Y with the setting's units can have.
+    """Return the largest cka, nbs, linreg and cca of any Y, as a dict by measure.
 
-    They are E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with r = min(q, n - 1). The limits are
-    sharp: the Y that holds the first r PCs of X has these scores.
+    They are E_r / E_K, sqrt(P_r), P_r and min(K, r) / min(p, q), with the symbols of :class:`Setting`. The
+    limits are sharp: the Y that holds the first r PCs of X has these scores.
     """
     return {
         "cka": frontier.highest_cka(setting),
@@ -146,22 +147,21 @@ def limits(setting: Setting) -> dict[str, float]:
 def bounds(setting: Setting) -> tuple[Bound, ...]:
     """Return all bounds between two of cka, nbs, linreg and cca, in both directions.
 
-    The list states for each pair the bound, then the idea of its proof, then where it is sharp, that is,
-    where some Y comes arbitrarily close to the limit.
+    A limit is sharp if some Y comes arbitrarily close to it. P is the projector onto the columns of Y, and
+    PR_x is the participation ratio of X, 1 / E_K^2.
 
-    - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2, and nbs^4 <= 1 - (1 - cka^2) / PR_x or less.
-      Majorization, Powers and Stormer, super-fidelity, and Uhlmann's theorem: see ``frontier``. Sharp from
-      below at cka <= p_1 / (E_K sqrt(r)), for one PC, and at cka = 1; from above for up to two PCs, and at
-      cka = 1.
-    - nbs^2 <= linreg <= nbs^2 + P_{r-1}. X'Y = (PX)'Y, and the least eigenvalue of P rho P is at least
-      linreg - P_{r-1}. Sharp from below everywhere; from above in the limit in which all variance of Y is in
+    - max(m G^2, 1 - sqrt(N (1 - cka^2) / PR_x)) <= nbs^2, and nbs^4 <= 1 - (1 - cka^2) / PR_x or less. The
+      functions ``nbs_lower`` and ``nbs_upper`` of ``frontier`` define m, G and N, prove both limits, and say
+      where they are sharp.
+    - nbs^2 <= linreg <= nbs^2 + P_{r-1}. Proof: X'Y = (PX)'Y, and the least eigenvalue of P rho P is at least
+      linreg - P_{r-1}. The first limit is sharp. The second one becomes sharp as all variance of Y moves into
       one direction.
     - cka^2 E_K^2 <= p_1^2 + ... + p_k^2 + (linreg - P_k)^2 with P_k <= linreg < P_{k+1}, and
-      linreg <= cka E_K + P_{r-1}. tr rho sigma = tr P rho P sigma and interlacing; T is at least the least
-      eigenvalue of P rho P. The first is sharp, the second in the same limit as above.
-    - min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1} with k = floor(S).
-      S = sum rho_j = cca min(p, q). Von Neumann's trace inequality for U'PU, whose eigenvalues are rho_j^2.
-      Sharp from above everywhere, from below if n - 1 >= K + r.
+      linreg <= cka E_K + P_{r-1}. Proofs: ``cka_under_linreg`` and ``lowest_variance`` of ``subspace``. The
+      first limit is sharp. The second one becomes sharp as above.
+    - min sum p_j rho_j^2 on the smallest PCs <= linreg <= P_k + (S - k)^2 p_{k+1} with k = floor(S) and
+      S = sum rho_j = cca min(p, q). Proof: von Neumann's trace inequality (``linreg_upper`` of ``subspace``).
+      The second limit is sharp, and the first one if n - 1 >= K + r.
     """
     divisor, norm = min(setting.x_units, setting.units), setting.norm
     lowest, most = partial(subspace.lowest_variance, setting), partial(subspace.linreg_under, setting)
@@ -214,8 +214,8 @@ def between(
     """Return the best known limits of measure b at levels of measure a, over all Y with this many units.
 
     As all limits rise, a chain of :func:`bounds` from a to b, such as cka -> nbs -> linreg, is a bound too.
-    The function follows all chains and keeps the tightest limits. It computes angular scores and distances
-    from their base measures (:func:`relation`).
+    The tightest limits of all chains are returned. Limits of angular scores and distances are computed from
+    those of their base measures (:func:`relation`).
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def between(
     levels : array
         Scores of a.
     x_units : int, optional
-        Number p of units of X; by default the number of PCs of X. It matters for cca, which is divided by
+        Number p of units of X; by default the number of PCs of X. Only cca depends on it, as it is divided by
         min(p, q).
 
     Returns

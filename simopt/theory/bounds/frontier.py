@@ -5,9 +5,9 @@ c = cka and m = ||sigma||_F, which is unknown,
 
     T = tr rho sigma = c ||rho||_F m = c E_K m,    nbs = F(rho, sigma) = tr (rho^1/2 sigma rho^1/2)^1/2,
 
-so nbs is the root fidelity of two quantum states, and inequalities for quantum states apply. F(A, B) denotes
-the root fidelity of two matrices. All functions of levels work elementwise on arrays and do not fall as the
-level rises.
+F(A, B) is the root fidelity of two matrices. So nbs is the root fidelity of two quantum states, and
+inequalities for quantum states apply. All functions of scores work elementwise on arrays and do not fall as
+the score rises. E_j, P_j, p_j, K, n and r are defined in :class:`~simopt.theory.bounds.setting.Setting`.
 
 References
 ----------
@@ -48,12 +48,12 @@ def smallest_norm(setting: Setting, cka: Floats) -> Floats:
     """Return the smallest m = ||sigma||_F with which a CKA of c is possible.
 
     It is 1 / (sqrt(r) cos(phi - theta)) if theta < phi, and 1 / sqrt(r) otherwise. Here
-    theta = arccos(c E_K / E_r), and phi is the angle between (p_1 .. p_r) and the flat spectrum.
+    theta = arccos(c E_K / E_r), and phi is the angle between (p_1 .. p_r) and the flat spectrum (1 .. 1).
 
-    Proof: let b be the spectrum of sigma. tr rho sigma <= sum p_i b_i (von Neumann), so b is within an angle
-    theta of (p_1 .. p_r). For sum b = 1, 1 / ||b|| is sqrt(r) times the cosine of the angle between b and the
-    flat spectrum, and the b nearest to flat lies on the arc between the two. Sharp: a Y with the PCs of X and
-    the spectrum b has this m.
+    Proof: let b be the spectrum of sigma. tr rho sigma <= sum p_i b_i (von Neumann), so the angle between b
+    and (p_1 .. p_r) is at most theta. As sum b = 1, 1 / ||b|| is sqrt(r) times the cosine of the angle
+    between b and the flat spectrum. The b that is nearest to the flat spectrum lies on the arc from
+    (p_1 .. p_r) to it. The limit is sharp: a Y with the PCs of X and the spectrum b has this m.
     """
     count = setting.common
     x_norm = setting.norms[count]  # E_r
@@ -64,7 +64,7 @@ def smallest_norm(setting: Setting, cka: Floats) -> Floats:
 
 
 def nbs_lower(setting: Setting, cka: Floats) -> Floats:
-    """Return a lower limit of NBS at a given CKA, which is the larger one of two limits.
+    """Return a lower limit of NBS at a CKA of c, the larger one of two limits.
 
     1. nbs^2 >= m G^2 with G = sum_j sqrt(M_j - M_{j-1}) and m from :func:`smallest_norm`. M_j is
        E_j cos(phi_j - theta) as long as phi_j > theta, and c E_K for larger j, with cos(theta) = c E_K / E_r
@@ -78,8 +78,8 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
     every j. The result grows with m. It implies nbs^2 >= c E_K / sqrt(r), as G^2 >= c E_K.
 
     Proof of 2: tr A + tr B - 2 F(A, B) <= ||A - B||_1 [3]_ [4]_. Take A = rho and B = kappa sigma with
-    kappa = c E_K / m: then ||A - B||_F^2 = E_K^2 (1 - c^2), its rank is at most N, so that
-    ||A - B||_1 <= D = sqrt(N (1 - c^2)) E_K. With F(A, B) = sqrt(kappa) nbs this gives
+    kappa = c E_K / m. Then ||A - B||_F^2 = E_K^2 (1 - c^2), and the rank of A - B is at most N, so that
+    ||A - B||_1 <= D = sqrt(N (1 - c^2)) E_K. As F(A, B) = sqrt(kappa) nbs,
     nbs >= (1 + kappa - D) / (2 sqrt(kappa)) >= sqrt(1 - D), the least value over kappa.
 
     The limit is sharp for one PC, for c <= p_1 / (E_K sqrt(r)) if K + r < n, and at the largest CKA.
@@ -101,26 +101,25 @@ def nbs_lower(setting: Setting, cka: Floats) -> Floats:
 
 
 def nbs_upper(setting: Setting, cka: Floats) -> Floats:
-    """Return an upper limit of NBS at a given CKA, which is the smallest one of four limits.
+    """Return an upper limit of NBS at a CKA of c, the smallest one of four limits.
 
-    With A = c E_K, B^2 = 1 - E_K^2 and d = min(K, r):
+    With A = c E_K, B^2 = 1 - E_K^2, d = min(K, r), and mu the singular values of rho^1/2 sigma^1/2:
 
-    1. nbs^2 <= max over m in [1 / sqrt(r), 1] of min(d A m, A m + B sqrt(1 - m^2)). The first term is
+    1. nbs^2 <= max over m in [1 / sqrt(r), 1] of min(d A m, A m + B sqrt(1 - m^2)). The first term holds as
        (sum mu)^2 <= d sum mu^2 = d T, the second is the super-fidelity [5]_. Over all m and without the first
-       term this is nbs^4 <= 1 - (1 - c^2) / PR_x. The first term rises with m and the second has one peak, so
+       term this is nbs^4 <= 1 - (1 - c^2) E_K^2. The first term rises with m and the second has one peak, so
        the maximum is at m = max(A / sqrt(A^2 + B^2), B / sqrt((d - 1)^2 A^2 + B^2), 1 / sqrt(r)): the peak,
        the crossing of the two terms, or the lower end.
     2. nbs <= 1 - (sqrt(p_1 + E_K sqrt(1 - c^2)) - sqrt(p_1))^2 / 2. Proof: there are factors with AA' = rho,
        BB' = sigma and ||A - B||_F^2 = 2 - 2 nbs = e^2 [2]_, and
        E_K sqrt(1 - c^2) <= ||rho - sigma||_F <= ||A - B||_F ||A + B||_2 <= e (2 sqrt(p_1) + e).
-    3. nbs <= sqrt(min(j, r) A) + sqrt(1 - P_j) for every j. Proof: the nuclear norm of the first j PCs with Y
-       by Cauchy-Schwarz, plus that of the other PCs with Y.
+    3. nbs <= sqrt(min(j, r) A) + sqrt(1 - P_j) for every j. Proof: X'Y has a part from the first j PCs and a
+       part from the others, and Cauchy-Schwarz bounds the nuclear norm of each.
     4. nbs <= sqrt(P_r), as the rank of Y is at most r.
 
-    The limit is not exact in general. To find the largest NBS is not a convex problem: pinching Y to the PCs
-    of X raises NBS, but it raises CKA too, and with two PCs some Y outside of their span have a larger NBS
-    than every Y inside. The limit is sharp for one PC, at c = 1, and for two PCs if some Y in their span has
-    m = A / sqrt(A^2 + B^2).
+    The limit is sharp for one PC, at c = 1, and for two PCs if some Y in their span has
+    m = A / sqrt(A^2 + B^2). In general the largest NBS is smaller. It is the solution of a problem that is
+    not convex.
     """
     level = unit(cka)
     A = level * setting.norm
@@ -141,12 +140,12 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
 
 
 def highest_cka(setting: Setting) -> float:
-    """Return E_r / E_K, the largest CKA of any Y of rank r; the first r PCs of X have this CKA."""
+    """Return E_r / E_K, the largest CKA of any Y of rank r. The Y of the first r PCs of X has it."""
     return float(setting.norms[setting.common] / setting.norm)
 
 
 def highest_nbs(setting: Setting) -> float:
-    """Return sqrt(P_r), the largest NBS of any Y of rank r; the first r PCs of X have this NBS."""
+    """Return sqrt(P_r), the largest NBS of any Y of rank r. The Y of the first r PCs of X has it."""
     return float(np.sqrt(setting.variance_of(setting.rank)))
 
 

@@ -21,11 +21,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all bounds assume: an X of known spectrum, and the number of samples and of units of a free Y.
+    """What all bounds assume: an X of known spectrum, and the number of samples and of units of any Y.
 
     The matrices rho = XX' / tr XX' and sigma = YY' / tr YY' of the centered data are positive semidefinite
-    and have trace 1, that is, they are density matrices. All bounds are stated for them. The eigenvalues p_i
-    of rho are known; m = ||sigma||_F is not.
+    and have trace 1, that is, they are density matrices. All bounds are stated for rho and sigma. The
+    eigenvalues p_i of rho are known, but m = ||sigma||_F is not.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Setting:
 
     @classmethod
     def of(cls, spectrum: ArrayLike, *, samples: int, units: int, x_units: int | None = None) -> Setting:
-        """Build the setting from eigenvalues in any order and scale; zeros are left out.
+        """Return the setting for eigenvalues in any order and scale; zeros are left out.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Setting:
 
     @property
     def common(self) -> int:
-        """The largest number of canonical correlations, d = min(K, r)."""
+        """The largest possible number of canonical correlations, d = min(K, r)."""
         return min(self.components, self.rank)
 
     @cached_property
@@ -99,7 +99,7 @@ class Setting:
 
     @property
     def norm(self) -> float:
-        """The norm of rho, ||rho||_F = E_K = 1 / sqrt(participation ratio of X)."""
+        """The norm ||rho||_F = E_K = 1 / sqrt(participation ratio of X)."""
         return float(self.norms[-1])
 
     def variance_of(self, count: int) -> float:
@@ -116,18 +116,18 @@ def unit(values: Floats) -> Floats:
 def least(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
     """Return, for each value v, the smallest x in [0, top] at which a rising function reaches v.
 
-    Where the function does not reach v, the result is ``top``. The method is bisection. It returns the lower
-    end of the last interval, so that rounding cannot make a lower limit larger.
+    If the function does not reach v, the result is ``top``. The method is bisection. It returns the lower end
+    of the last interval, so that rounding cannot make a lower limit larger.
     """
     low, _ = _bisected(lambda x: function(x) >= values, np.full_like(values, top))
     return np.where(function(np.full_like(values, top)) < values, top, low)
 
 
 def greatest(function: Callable[[Floats], Floats], values: Floats, top: float) -> Floats:
-    """Return, for each value v, the largest x in [0, top] at which a rising function has not passed v.
+    """Return, for each value v, the largest x in [0, top] at which a rising function is at most v.
 
-    Where the function is above v everywhere, the result is 0. The method is bisection. It returns the upper
-    end of the last interval, so that rounding cannot make an upper limit smaller.
+    If the function is above v everywhere, the result is 0. The method is bisection. It returns the upper end
+    of the last interval, so that rounding cannot make an upper limit smaller.
     """
     return _bisected(lambda x: function(x) > values, np.full_like(values, top))[1]
 
