@@ -1,7 +1,7 @@
 """Search the least and the largest score of one measure while another measure is held at a level.
 
-The measure that is held is called *constrained*, the other one *sought*. The least and the largest score of
-the sought measure are the *extremes* at that level.
+The measure that is held is called *constrained*, the other measure *sought*. The least and the largest score
+of the sought measure are the *extremes* at that level.
 
 The minima and the maxima at all levels are searched as one batch of problems, in rounds:
 
@@ -9,19 +9,19 @@ The minima and the maxima at all levels are searched as one batch of problems, i
    (:mod:`simopt.ranges.starts`) whose scores are near the level.
 2. Each further round starts each problem from the best Y of its level and of the levels below and above.
 3. The last round searches between levels. Where the boundary is steep, further levels of the constrained
-   measure would still leave long chords. In these gaps the two measures change roles: the sought measure is
-   held at levels, and the extremes of the constrained one are searched.
+   measure would leave large gaps. There the two measures change roles: the sought measure is held at levels,
+   and the extremes of the constrained measure are searched.
 
 The optimizer (:mod:`simopt.ranges.tangent`) follows a projected gradient. On 60 PCs of the surrogate of majaj
 (procrustes_angular at cka 0.3, 0.6 and 0.9) 300 of its steps came as far as 900 steps of an augmented
-Lagrangian with the best of three penalties. With the smallest penalty, the augmented Lagrangian had not even
-reached the level by then.
+Lagrangian with the best of three penalties. With the smallest penalty, the augmented Lagrangian did not reach
+the level in 900 steps.
 
 Comments at constants of this module, of :mod:`~simopt.ranges.starts` and of :mod:`~simopt.ranges.tangent` say
 how much a constant changes the area that is found for cka and procrustes_angular (float32, 11 levels, 50
-steps, 2 rounds, 3 starts) on the ultrametric data and on those 60 PCs. The area is measured between the
-extremes at the levels. For constants of the last round it is measured within the outline through all points.
-Another seed changes the area by up to 0.08 %, so that smaller differences are noise.
+steps, 2 rounds, 3 starts) on the ultrametric data and on the same 60 PCs. It is the area between the extremes
+at the levels, or for constants of the last round the area within the outline through all points. Another seed
+changes the area by up to 0.08 %, so that smaller differences are noise.
 """
 
 from __future__ import annotations
@@ -56,12 +56,11 @@ _NEIGHBORS = 3
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a boundary search, which determine its effort.
+    """The options of a boundary search, which determine its cost.
 
-    At 11 levels the default options compute about 32,000 scores with gradients. For large data, ``starts=2,
-    steps=60, rounds=2, between=1`` computes 9,000. On 60 PCs of the surrogate of majaj (procrustes_angular at
-    levels of cka) the extremes of these options were within 0.002 of those of the default options, and within
-    0.015 at cka 0.
+    At 11 levels the default options compute about 32,000 scores with gradients. The options ``starts=2,
+    steps=60, rounds=2, between=1`` for large data compute 9,000. On 60 PCs of the surrogate of majaj
+    (procrustes_angular at levels of cka) they changed the extremes by at most 0.002, and at cka 0 by 0.015.
 
     Parameters
     ----------
@@ -74,12 +73,12 @@ class Options:
     steps : int
         Number of steps per round.
     rounds : int
-        Number of rounds. The first round begins at the starts, the others at the extremes of neighboring
-        levels.
+        Number of rounds. The first round begins at the starts, each further round at the extremes of
+        neighboring levels.
     between : int
         Number of levels inserted between every two levels. They are searched in one more round, together with
-        levels of the sought measure where the boundary is steep. The extremes of this round are not reported
-        at levels, but the outline of the region passes through them.
+        levels of the sought measure where the boundary is steep. :class:`Extremes` holds this round's scores
+        in ``points`` only, through which the outline of the region passes.
     rate : float
         Length of the first step of the first round, relative to the norm of Y.
     tolerance : float
@@ -122,12 +121,12 @@ class Extremes:
         |score - level| of the constrained measure at the Y of the extreme. Where no Y came within the
         tolerance, it is the smallest |score - level| of any Y.
     spread : array, (L, 2)
-        Largest minus smallest extreme over the starts of the first round.
+        Difference between the largest and the smallest extreme found from the starts of the first round.
     gain : array, (L, 2)
-        Improvement of the extreme by the last round. It is large where the search has not converged, and NaN
-        after a single round.
+        Improvement of the extreme by the last round. A large gain means that the search has not converged. It
+        is NaN after a single round.
     points : array, (N, 2)
-        The scores (constrained, sought) of every Y of the search. Each row is a pair that can occur.
+        The scores (constrained, sought) of every Y of the search.
     """
 
     levels: FloatArray
@@ -148,9 +147,10 @@ class Boundary(Stepwise):
     constrained, sought : Measure
         The measure that is held at the levels, and the measure whose extremes are searched.
     levels : array-like, (L,)
-        Levels of the constrained measure. Levels that are neighbors in this order start from each other's
-        extremes.
+        Levels of the constrained measure. Further rounds start from the extremes of the two levels next to
+        each other in this order.
     options : Options
+        The options of the search.
 
     Raises
     ------
@@ -206,7 +206,7 @@ class Boundary(Stepwise):
         return self.round >= self._rounds
 
     def advance(self) -> None:
-        """Take one step of all problems; at the end of a round, keep its extremes and begin the next."""
+        """Take one step of all problems. At the end of a round, keep its extremes and begin the next one."""
         if self.done:
             return
         self._points.append(self._search.advance())
@@ -329,20 +329,14 @@ class Boundary(Stepwise):
 
 
 def check_measures(measures: Sequence[Measure]) -> None:
-    """Refuse measures that have no gradient.
-
-    Raises
-    ------
-    InputError
-        A measure has no gradient.
-    """
+    """Raise InputError if a measure has no gradient."""
     for measure in measures:
         if not measure.differentiable:
-            raise InputError(f"{measure.name} has no gradient, so its joint range cannot be searched.")
+            raise InputError(f"{measure.name} has no gradient, but a joint range needs one; choose another.")
 
 
 def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
-    """Return pairs of scores as a float64 array (N, 2).
+    """Return pairs of scores as a float64 array (N, 2); ``what`` names them in error messages.
 
     Raises
     ------
@@ -351,14 +345,14 @@ def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
     """
     table = np.asarray(pairs, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or not table.size or not np.isfinite(table).all():
-        raise InputError(f"{what} has shape {table.shape}; expected (N, 2), N > 0, without NaN or infinity.")
+        raise InputError(f"{what} has shape {table.shape}; give (N, 2) finite numbers with N > 0.")
     return table
 
 
 def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> FloatArray:
     table = np.asarray(levels, dtype=np.float64)
     if table.ndim != 1 or not len(table):
-        raise InputError(f"levels has shape {table.shape}; expected a list of scores, of shape (levels,).")
+        raise InputError(f"levels has shape {table.shape}; give a list of scores.")
     low, high = constrained.facts.low, constrained.facts.high
     for level in table:
         if not (math.isfinite(level) and low <= level <= high):

@@ -21,18 +21,18 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Implied:
-    """The range of one measure's scores among all Y whose score by the other measure reaches a threshold.
+    """The range of the scores of one measure over all Y whose other score reaches a threshold.
 
-    A score reaches a threshold if it is at least as large. A distance reaches it if it is at most as large.
+    A similarity reaches a threshold that it equals or exceeds, a distance one that it equals or is below.
 
     Attributes
     ----------
     given, implied : str
-        Names of the measure that the threshold is for, and of the measure whose range is stated.
+        Names of the measure that has the threshold, and of the measure whose range is stated.
     threshold : float
         Threshold of the given measure.
     low, high : float
-        Smallest and largest score of the implied measure among all Y of the search that reach the threshold;
+        Smallest and largest score of the implied measure over all Y of the search that reach the threshold;
         NaN if no Y reaches it.
     proved : pair of float, or None
         Proved lower and upper limit of the implied measure; None if no limits are known.
@@ -47,7 +47,7 @@ class Implied:
 
 
 class PairSearch(Stepwise):
-    """Search the extremes of b at levels of a, then those of a at thresholds of b.
+    """Search the extremes of b at levels of a, then the extremes of a at thresholds of b.
 
     The search can be stopped and resumed.
 
@@ -112,7 +112,7 @@ class PairSearch(Stepwise):
             search.restore(saved)
 
     def region(self) -> Region:
-        """Return the region that holds the points of both searches.
+        """Return the region that contains the score pairs of both searches.
 
         Raises
         ------
@@ -129,16 +129,16 @@ class PairSearch(Stepwise):
 
 
 def implied(region: Region, threshold: float, given: int, *, found: Sequence[float] = ()) -> Implied:
-    """Return the range of one measure's scores among all Y whose other score reaches a threshold.
+    """Return the range of the scores of one measure over all Y whose other score reaches a threshold.
 
     Parameters
     ----------
     region : Region
-        The region of the two measures; its points and its extremes are used.
+        The region of the two measures. Its points and its extremes are the known score pairs.
     threshold : float
         Threshold of the given measure.
     given : {0, 1}
-        The measure that the threshold is for: 0 for a, 1 for b.
+        The measure that has the threshold: 0 for a, 1 for b.
     found : sequence of float
         Further scores of the other measure, found at this threshold. NaN is ignored.
     """

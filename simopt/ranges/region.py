@@ -1,9 +1,9 @@
 """The region of score pairs that can occur together, and what one score implies for the other.
 
 The boundary passes through the extremes at the levels. Between two levels it is the convex hull of their
-extremes and of all score pairs that were reached in between. Every pair that any Y reached therefore lies
-inside. The true region may be smaller, as a chord of the hull may enclose pairs that no Y has. More levels
-shorten the chords, and proved limits cut them off.
+extremes and of all score pairs found in between. Every score pair of a known Y therefore lies inside. The
+true region may be smaller, as a straight edge (chord) of the hull may enclose pairs that no Y has. More
+levels shorten the chords, and proved limits cut them off.
 
 References
 ----------
@@ -32,9 +32,9 @@ from simopt.typing import FloatArray
 Verdict = Literal["independent", "coupled", "asymmetric"]
 
 RULED_OUT = 0.5
-"""The share of a measure's range that the other measure must rule out to count as informative.
+"""The share of the range of one measure that another must rule out to be informative about it.
 
-The value of one half is a convention: the measure is then known to lie in the closer half of its range.
+One half is a convention: the other score is then known to lie in the half of its range that is closer to X.
 """
 
 
@@ -47,18 +47,18 @@ class Region:
     names : pair of str
         Names of a and b.
     signs : pair of int
-        For a and b: 1 if larger scores mean closer, -1 for a distance.
+        For a and b: 1 for a similarity, -1 for a distance.
     levels : array, (L,)
         Scores of a, ascending.
     b_min, b_max : array, (L,)
-        Smallest and largest score of b at each level; NaN where no Y was found at the level.
+        Smallest and largest score of b at each level; NaN if no Y was found at the level.
     feasibility, spread : array, (L, 2)
         As in :class:`simopt.ranges.boundary.Extremes`.
     points : array, (N, 2)
-        Score pairs (a, b) that were reached by some Y.
+        Score pairs (a, b) of the Y that are known.
     limits : array, (P, 3), or None
-        Each row holds a score of a and the proved lower and upper limit of b at this score; NaN where no
-        limit is known.
+        Each row holds a score of a, and the proved lower and upper limit of b at this score; NaN if no limit
+        is known.
     """
 
     names: tuple[str, str]
@@ -96,7 +96,7 @@ class Region:
         )
 
     def contain(self, points: npt.ArrayLike) -> Region:
-        """Return a region that is widened so that it holds these points too.
+        """Return the region, widened so that it contains these points too.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Region:
         return replace(self, points=np.concatenate([self.points, finite_pairs(points, "points")]))
 
     def within(self, limits: FloatArray | None) -> Region:
-        """Return the region with its chords cut off at these limits (P, 3); reached points stay inside."""
+        """Return the region cut off at proved limits (P, 3); the points stay inside."""
         return replace(self, limits=limits)
 
     @cached_property
@@ -147,7 +147,7 @@ class Region:
         return float(np.diff(self.levels[both]) @ (width[:-1] + width[1:]) / 2)
 
     def contains(self, points: npt.ArrayLike, slack: float = 1e-9) -> npt.NDArray[np.bool_]:
-        """Return N booleans: whether each of the pairs (N, 2) lies inside, or at most ``slack`` outside."""
+        """Return for each of the pairs (N, 2) whether it lies inside, or at most ``slack`` outside, (N,)."""
         a, b = np.asarray(points, dtype=np.float64).T
         inside: npt.NDArray[np.bool_] = (a >= self.lower[0, 0] - slack) & (a <= self.lower[-1, 0] + slack)
         inside &= b >= np.interp(a, *self.lower.T) - slack
@@ -155,17 +155,17 @@ class Region:
         return inside
 
     def ruled_out(self, threshold: float, given: int = 0) -> float:
-        """Return the share of one measure's range that is ruled out if the other reaches a threshold.
+        """Return the share of the range of one measure that is ruled out if the other reaches a threshold.
 
-        A score reaches a threshold if it is at least as large, a distance if it is at most as large. The
-        share is counted from the end of the range at which Y is farthest from X.
+        A similarity reaches a threshold that it equals or exceeds, a distance one that it equals or is below.
+        The share is counted from the end of the range at which Y is farthest from X.
 
         Parameters
         ----------
         threshold : float
             Threshold of the given measure.
         given : {0, 1}
-            The measure that the threshold is for: 0 for a, 1 for b.
+            The measure that has the threshold: 0 for a, 1 for b.
 
         Returns
         -------
@@ -182,13 +182,12 @@ class Region:
         return float(rest.min() - whole.min()) / length if length > 0 else 0.0
 
     def verdict(self, of_a: float, of_b: float) -> Verdict:
-        """Return whether reaching a threshold of one measure is informative about the other measure.
+        """Return "coupled", "asymmetric" or "independent": how much one measure says about the other.
 
-        A measure is informative about the other if scores that reach its threshold rule out at least half of
-        the other's range (:data:`RULED_OUT`). The verdict is "coupled" if each measure is informative about
-        the other, "asymmetric" if only one of them is, and "independent" if neither is. The rule compares
-        shares of ranges instead of scores, and so is the same for distances and for scores whose range does
-        not begin at 0.
+        A measure is informative about the other measure if scores that reach its threshold rule out at least
+        half of the range of the other (:data:`RULED_OUT`). "coupled": both measures are informative about
+        each other. "asymmetric": only one is. "independent": neither is. As shares of ranges are compared,
+        the rule is the same for distances and for scores whose range does not begin at 0.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ _ABOUT = ("dataset", "source", "mode")
 
 @dataclass(frozen=True)
 class JointRange:
-    """The joint range of one pair of measures (a, b); the mode decides which fields are not None.
+    """The joint range of two measures a and b. The mode decides which fields are not None.
 
     The second axis of an array (L, 2, ...) is (minimum, maximum) of the score that is searched at a level.
 
@@ -51,7 +51,7 @@ class JointRange:
     names : pair of str
         Names of a and b.
     mode : {"boundary", "square"}
-        Whether extremes at levels were searched, or targets on the unit square.
+        Whether extremes were searched at levels, or Y that reach targets on the unit square.
     path : Path
         Path of the file of this result.
     region : Region or None
@@ -67,13 +67,13 @@ class JointRange:
     Y : array, (L, 2, n, q), or None
         The Y of each extreme.
     implied : list of Implied
-        For each threshold, the range of the other measure among all Y that reach it.
+        For each threshold, the range of the other measure over all Y that reach it.
     square : Reached or None
-        The result of the search of targets. With ``mode=boundary`` it is a stored one of the same pair.
+        The result of the search of targets. With ``mode=boundary`` it is a stored one of the same measures.
     stored : array, (N, 2)
         Score pairs of stored runs and square searches on the same data.
     outside : int
-        Number of these pairs that lay outside the region and widened it.
+        Number of pairs of ``stored`` that lay outside of the region and widened it.
     how : {"done", "found"}
         Whether the result was computed now, or read from a file.
     data_hash : str
@@ -108,7 +108,7 @@ class JointRange:
 
     @property
     def verdict(self) -> str | None:
-        """The :meth:`Region.verdict` at the first thresholds of a and b; None if one has no threshold."""
+        """The :meth:`Region.verdict` at the first thresholds of a and b; None if a or b has none."""
         of_a, of_b = self.thresholds()
         if self.region is None or not of_a or not of_b:
             return None
@@ -127,7 +127,7 @@ class JointRange:
         return levels, Range(lower, upper)
 
     def sentence(self) -> str:
-        """Return a sentence that says what each measure implies for the other."""
+        """Return text that says what each measure implies for the other."""
         return "; ".join(f"{self._condition(one)} {_clause(one)}" for one in self.implied)
 
     def as_json(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _clause(one: Implied) -> str:
 
 
 def content(result: JointRange) -> Stored:
-    """Return what the file of a result holds."""
+    """Return the content of the file that stores a result."""
     arrays: dict[str, Array] = {}
     for group, part in zip(_PARTS, (result.region, result.across, result.square), strict=True):
         for name in _PARTS[group] if part is not None else ():

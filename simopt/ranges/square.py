@@ -1,8 +1,8 @@
 """The published search for a joint range: one Y is optimized towards each target on the unit square's edges.
 
 A target (t1, t2) is a pair of scores. The Y of all targets start at the same noise and descend the loss
-|s1 - t1| + |s2 - t2|, where s1 and s2 are the scores of Y. They run as one batch. When a target is reached,
-or its loss has stopped falling, its Y is frozen while the others go on.
+|s1 - t1| + |s2 - t2|, where s1 and s2 are the scores of Y. All Y run as one batch. When a Y reaches its
+target, or its loss has stopped falling, it is frozen while the other Y go on.
 
 References
 ----------
@@ -52,16 +52,17 @@ class SquareOptions:
     rate : float
         Adam's learning rate. Entries of Y start with standard deviation 1; 0.1 is the published rate.
     loss : {"published", "squared"}
-        |s1 - t1| + |s2 - t2|, or (s1 - t1)^2 + (s2 - t2)^2, for scores (s1, s2) and the target (t1, t2).
+        ``published`` is |s1 - t1| + |s2 - t2|, ``squared`` is (s1 - t1)^2 + (s2 - t2)^2, for scores (s1, s2)
+        and the target (t1, t2).
     max_steps : int
         Largest number of steps of each target.
     tolerance : float
         A target is reached when |s1 - t1| + |s2 - t2| is at most the tolerance.
     window : int
-        A target has stalled when the smallest |s1 - t1| + |s2 - t2| has not fallen by the tolerance in this
-        many steps.
+        A target has stalled when the smallest |s1 - t1| + |s2 - t2| so far has not fallen by ``tolerance`` in
+        this many steps.
     every : int
-        The path is returned at every n-th step, with n this number.
+        Number of steps between two points of the path that is returned.
     seed : int
         Seed of the noise at which the Y of all targets start.
     """
@@ -89,15 +90,15 @@ class Reached:
     Attributes
     ----------
     targets, start, end, closest : array, (T, 2)
-        For each target: its score pair, and the first, the last and the nearest score pair of its Y.
+        For each target: the target itself, and the first, the last and the nearest score pair of its Y.
     settled : tuple of Settled, (T,)
         Whether each target is settled, and why.
     steps : array, (T,)
         Number of steps that each target took.
     path : array, (S, T, 2)
-        Score pairs at every n-th step (``SquareOptions.every``), and at the last step.
+        Score pairs every ``SquareOptions.every`` steps, and at the last step.
     points : array, (N, 2)
-        The score pairs of all targets at all steps, without those that are not finite.
+        All finite score pairs of all targets at all steps.
     """
 
     targets: FloatArray
@@ -139,8 +140,8 @@ def edges(per_side: int = 6) -> FloatArray:
 class Square(Stepwise):
     """Optimize one Y towards each target with Adam; the search can be stopped and resumed.
 
-    The path of Adam depends on the coordinates of Y. If Y is kept in fewer rows than samples, the rate is
-    scaled to the size of its entries, and Adam takes another path through the same range.
+    The path of Adam depends on the coordinates of Y. If Y is stored in fewer rows than samples, the rate is
+    scaled to the size of the entries of Y, and Adam takes another path through the same range.
 
     Parameters
     ----------
@@ -212,7 +213,7 @@ class Square(Stepwise):
         return self.step > self.options.max_steps or not bool((self.settled == Settled.NO).any())
 
     def advance(self) -> None:
-        """Score the targets that are not settled, freeze those that have settled now, and move the others."""
+        """Score every Y that is not settled, freeze it if it has settled now, and move it otherwise."""
         active = torch.nonzero(self.settled == Settled.NO).flatten()
         scores, gradients = self._evaluate(active)
         self.scores[active] = scores

@@ -1,8 +1,8 @@
 """Starts of a boundary search: Y of simple structure, and the problems between two levels.
 
 For many pairs of measures the Y of an extreme is nearly *diagonal*: unit k holds PC k of X with another
-amplitude, plus noise outside of the span of X, concentrated in one unit or spread over all units. The scores
-of diagonal Y are spread over the whole plane of score pairs, so that some of them lie near any level.
+amplitude, plus noise outside of the span of X. The noise is in one unit or in all units. The scores of
+diagonal Y cover the whole plane of score pairs, so that some of them lie near any level.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _GAPS = 6
 
 
 class Structure(NamedTuple):
-    """The description of a diagonal Y with noise (:mod:`simopt.ranges.starts`).
+    """The parameters of a diagonal Y with noise (:mod:`simopt.ranges.starts`).
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class Structure(NamedTuple):
     first, last : int
         Y contains the PCs from ``first`` to ``last - 1``, numbered from 0.
     noise : {"none", "spread", "beside", "one", "mixed"}
-        "none" is no noise. Noise outside of the span of X has equal power in every unit ("spread"), in every
-        unit without a PC ("beside"), or is in the unit of the strongest PC only ("one"). "mixed" adds normal
-        numbers to all entries of Y.
+        "none": no noise. "spread", "beside", "one": noise outside of the span of X, with equal power in every
+        unit, with equal power in every unit without a PC, or in the unit of the strongest PC only. "mixed":
+        normal numbers in all entries of Y.
     power : float
-        Sum of squares of the noise, divided by that of the PCs.
+        Sum of squares of the noise, divided by the sum of squares of the PCs in Y.
     """
 
     exponent: float
@@ -73,8 +73,7 @@ class Structure(NamedTuple):
 def structures(pcs: int, units: int, outside: int) -> list[Structure]:
     """Return the structures for K PCs, q units and m directions outside of the span of X.
 
-    They are noise alone, and several choices of PCs with each kind of noise. If m is 0, the only noise is
-    "mixed".
+    They are noise alone, and several choices of PCs with each kind of noise. If m is 0, all noise is "mixed".
     """
     # Each PC takes a unit: q units hold no more than q PCs.
     width = min(pcs, units)
@@ -154,11 +153,11 @@ class Structures:
         return self._span.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
 
     def choose(self, level: float, direction: float, count: int) -> list[Tensor]:
-        """Return the Y (rows, q) of the structures from which a problem starts.
+        """Return the Y, (rows, q), from which a problem starts.
 
-        The first is X, X with noise, or noise alone, whichever has the constrained score nearest to the
-        level. The others are ranked by the sought score minus a price for the distance from the level. The
-        best structure of each kind of noise comes before the second best of any kind.
+        The first is X, X with noise, or noise alone: the one whose constrained score is nearest to the level.
+        The other structures are ranked by the sought score minus a penalty for the distance from the level.
+        The best structure of each kind of noise comes before the second best of any kind.
 
         Parameters
         ----------
@@ -167,7 +166,7 @@ class Structures:
         direction : float
             1 to search a maximum of the sought measure, -1 to search a minimum.
         count : int
-            Number of structures.
+            Number of Y.
         """
         constrained, sought = self.scores.unbind(dim=-1)
         distance = (constrained - level).abs()
@@ -199,10 +198,10 @@ class Between(NamedTuple):
     Attributes
     ----------
     side : {0, 1}
-        The boundary that the problem belongs to: 0 for the lower one, 1 for the upper one.
+        The boundary to which the problem belongs: 0 is the lower, 1 the upper boundary.
     constrained : {0, 1}
-        The measure that is held at the level: 0 for the constrained measure, 1 for the sought measure. With 1
-        the two change roles, and the extreme of the constrained measure is searched.
+        The measure that is held at the level: 0 is the constrained measure of the search, 1 the sought
+        measure. With 1 the two change roles, and the extreme of the constrained measure is searched.
     level : float
         Score at which this measure is held.
     direction : float
@@ -221,11 +220,11 @@ class Between(NamedTuple):
 def between(levels: FloatArray, extremes: FloatArray, count: int) -> list[Between]:
     """Return the problems between neighboring levels.
 
-    The gap between two levels is steep if the extreme changes by a larger share of the range of all extremes
-    than the level does of the range of all levels. A chord across a steep gap would cut off much of the
-    region. Steep gaps therefore get further problems at levels of the sought measure, where the extreme of
-    the constrained measure lies on the same boundary. In the first and the last gap a boundary may rise like
-    a square root, so that levels are denser towards the outer end.
+    The gap between two levels is steep if the change of the extreme, divided by the range of all extremes, is
+    larger than the change of the level, divided by the range of all levels. A straight line across a steep
+    gap would cut off much of the region. Steep gaps therefore get further problems at levels of the sought
+    measure, whose extremes of the constrained measure lie on the same boundary. In the first and the last gap
+    a boundary may rise like a square root, so that levels are denser towards the outer end.
 
     Parameters
     ----------

@@ -79,6 +79,6 @@ class Stepwise(ABC):
 
 
 def same_shape(saved: Tensor, shape: tuple[int, ...], name: str) -> None:
-    """Refuse a saved tensor of another shape, which ``copy_`` would broadcast if it can."""
+    """Raise ValueError if a saved tensor has another shape, as ``copy_`` might broadcast it."""
     if saved.shape != shape:
         raise ValueError(f"the saved {name} has shape {tuple(saved.shape)}; expected {tuple(shape)}")

@@ -1,8 +1,8 @@
 """A batch of constrained problems: search the extreme of a score b while a score a is held at a level.
 
 Each step is a projected gradient step for b on the level set {Y: a(Y) = level}, plus a Newton step back to
-that set. Let g be the gradient of a and h the gradient of b (for a minimum: of -b), both with respect to the
-N = n q entries of Y. Then
+this set. Let g be the gradient of a, and h the gradient of b (or of -b to search a minimum), both with
+respect to the N = n q entries of Y. Then
 
     multiplier    mu = g'h / g'g                        Lagrange multiplier: change of b per unit change of a
     ascent        d  = P h,  P = I - gg' / g'g          h without its component along g, so g'd = 0
@@ -12,14 +12,14 @@ N = n q entries of Y. Then
     Y <- Y + s + r
 
 Since g's = 0, a step of length |s| changes a by order |s|^2 only. The rate falls to 0 along a half cosine,
-and the violation of the constraint, level - a, falls to 0 with it. Only Y whose violation is at most the
-tolerance can be the result. The best of them has the largest merit
+and with it the violation of the constraint, |level - a|. The result is the Y of the largest merit among all Y
+whose violation is at most the tolerance. The merit is
 
     direction * b + 2 min(mu (level - a), 0),
 
-whose second term is a one-sided l1 penalty. Without the penalty an extreme would gain by using up the
-tolerance: to first order, |mu| per unit of violation. An l1 penalty is exact if its weight is larger than
-|mu|; the weight here is 2 |mu|.
+where direction is 1 for a maximum and -1 for a minimum, and the second term is a one-sided l1 penalty.
+Without it, an extreme could be improved by a violation: to first order, by |mu| per unit. An l1 penalty is
+exact if its weight is larger than |mu| [2]_; the weight here is 2 |mu|.
 
 References
 ----------
@@ -52,7 +52,7 @@ _BETAS = 0.9, 0.99
 # 0.02 %.
 _LONGEST_RESTORATION = 0.3
 BEST = ("best_merit", "best_scores", "best_Y")
-"""Names of the attributes of a search that describe the best Y of each problem."""
+"""Names of the attributes of a :class:`Search` that hold the best Y of each problem."""
 
 
 def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def evaluate(bound_measures: Sequence[BoundMeasure], Y: Tensor) -> Tensor:
 
 
 class Problem(NamedTuple):
-    """One problem of a batch: the start, and which score is held while the other is searched.
+    """One problem of a batch: the start, the score that is held, and the extreme that is searched.
 
     Attributes
     ----------
@@ -99,6 +99,7 @@ class Search(Stepwise):
     bound_measures : pair of BoundMeasure
         The two measures, bound to the same reference.
     problems : sequence of R Problem
+        The starts and levels.
     tolerance : float
         Largest violation |level - score| of the held measure at which a Y is accepted as a result.
     steps : int

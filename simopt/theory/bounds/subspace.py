@@ -84,8 +84,8 @@ def linreg_upper(setting: Setting, total: Floats) -> Floats:
 
     It is p_1 + ... + p_k + (S - k)^2 p_{k+1} with k = floor(S).
 
-    Proof: linreg = tr diag(p) M with M = U'HU, where H projects on the units of Y and U holds the PC scores
-    of X at length 1. The eigenvalues of M are the squared canonical correlations rho_j^2. So
+    Proof: linreg = tr diag(p) M with M = U'PU, where U holds the PC scores of X, scaled to length 1. The
+    eigenvalues of M are the squared canonical correlations rho_j^2. So
     linreg <= sum p_j rho_j^2 with p_j and rho_j descending (von Neumann). This sum is convex in the rho_j.
     For rho_j in [0, 1] with sum S it is largest if the first k are 1 and the next is S - k. The limit is
     sharp: it is reached if Y has one unit for each PC j, whose correlation with the PC is rho_j.

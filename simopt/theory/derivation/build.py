@@ -33,7 +33,7 @@ def subjects() -> list[str]:
 
 @cache
 def derive(subject: str, perturbation: str) -> Derivation:
-    """Derive how the score of Y depends on a perturbation of X, from the definition of the measure.
+    """Return the derivation of the score of a perturbed Y from the definition of the measure.
 
     Every step is verified before the derivation is returned.
 

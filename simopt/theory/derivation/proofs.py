@@ -1,7 +1,7 @@
 """The checks of steps. Each check compares the two sides of a step by a method that did not make the step.
 
-Matrix identities are reduced to words. Of scalar identities the difference is simplified to 0. Sums over PCs
-are written out for a few PCs. Expansions are compared with derivatives of the exact expression.
+Both sides of a matrix identity are reduced to words. The difference of a scalar identity is simplified to 0.
+Sums over PCs are written out for a few PCs. Expansions are compared with derivatives of the exact expression.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NuclearNorm(sp.Function):  # type: ignore[misc]
 def vanishes(expression: sp.Expr) -> bool:
     """Return whether sympy proves that an expression is zero.
 
-    False means that it is not proved: sympy may fail to simplify an expression that is zero.
+    False means that there is no proof: sympy may fail to simplify an expression that is zero.
     """
     # A real symbol under Abs is replaced by x and by -x with x > 0, and both cases must vanish.
     inside = next((part.args[0] for part in expression.atoms(sp.Abs) if part.args[0].is_Symbol), None)
@@ -65,7 +65,7 @@ def _vanishes_rationally(expression: sp.Expr) -> bool:
 
 @dataclass(frozen=True)
 class ByWords(Check):
-    """Check that two products of matrices, or their traces, reduce to the same words (``words.Rules``)."""
+    """Check that two matrix products, or their traces, reduce to the same words (:mod:`.words`)."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "both sides reduce to the same product, for matrices of every size"
@@ -78,7 +78,7 @@ class ByWords(Check):
 
 @dataclass(frozen=True)
 class Algebra(Check):
-    """Check a scalar equality after substituting the results of earlier steps."""
+    """Check a scalar equality after the results of earlier steps are substituted."""
 
     uses: tuple[str, ...] = ()
     words: ClassVar[str] = "the difference of both sides simplifies to 0"
@@ -92,7 +92,7 @@ class Algebra(Check):
 
 @dataclass(frozen=True)
 class WrittenOut(Check):
-    """Check an equality of sums or traces over PCs, written out for a few PCs with symbols as variances."""
+    """Check an equality of sums or traces over PCs, written out for a few PCs with symbolic variances."""
 
     perturbation: Perturbation
     words: ClassVar[str] = "written out entry by entry for 2, 3 and 4 PCs and each choice of i"
@@ -106,7 +106,7 @@ class WrittenOut(Check):
 
 @dataclass(frozen=True)
 class SingularValues(Check):
-    """Check a nuclear norm: that of V D V' with orthonormal V and diagonal D is the sum of all |D_kk|."""
+    """Check that the nuclear norm of V D V', with V orthonormal and D diagonal, is the sum of all |D_kk|."""
 
     perturbation: Perturbation
     V: sp.MatrixExpr
@@ -134,9 +134,9 @@ class SingularValues(Check):
 class Series(Check):
     """Check an expansion against the derivatives of the exact expression at strength 0.
 
-    An angle or a root has a branch point at 0, where sympy has no derivatives. With ``through`` the check
-    compares the cosine of the angle or the square of the root instead. Both lose the sign, so that the
-    expansion must be positive.
+    sympy cannot differentiate an angle or a root at 0, its branch point. With ``through`` the check compares
+    the cosine of the angle or the square of the root instead. Both lose the sign, so the expansion must be
+    positive.
     """
 
     strength: sp.Symbol
@@ -187,7 +187,7 @@ def _positive(terms: sp.Expr, x: sp.Symbol) -> bool:
 
 @cache
 def cases(perturbation: Perturbation) -> list[Explicit]:
-    """Return a perturbation written out for 2, 3 and 4 PCs, once for each PC that may change."""
+    """Return a perturbation written out for 2, 3 and 4 PCs, once for each choice of the PC that changes."""
     return [
         Explicit(perturbation, sp.symbols(f"l_1:{size + 1}", positive=True), index)
         for size in (2, 3, 4)

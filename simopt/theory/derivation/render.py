@@ -1,6 +1,6 @@
 """Write derivations as text for a terminal, as Markdown, and as a LaTeX document.
 
-:func:`_blocks` yields the content once, as blocks of several kinds. Each output has a template for each kind.
+:func:`_blocks` yields the content as blocks of several kinds. Each format has a template for each kind.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _LATEX = {
     "symbol": "\\item ${}$: {}\n",
     "end": "\\end{{itemize}}\n",
 }
-"""How each kind of block of :func:`_blocks` is written; the parts of a block fill the braces."""
+"""Templates for the kinds of blocks of :func:`_blocks`; the parts of a block fill the braces."""
 
 
 def to_text(derivation: Derivation) -> str:
@@ -155,7 +155,7 @@ def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
             printed = done.stdout.decode(errors="replace").splitlines()
             # LaTeX marks its errors by a leading exclamation mark.
             reason = next((line for line in printed if line.startswith("!")), "no PDF was made")
-            raise SimoptError(f"{engine} failed on {source}: {reason}")
+            raise SimoptError(f"{engine} failed on {source}: {reason}. Compile it elsewhere.")
         shutil.copy(made, target)
     return target
 

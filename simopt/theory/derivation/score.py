@@ -1,7 +1,7 @@
 """Derive the score of a measure in closed form from the definition of the measure in X and Y.
 
-The path is the same for all measures. X'X, X'Y and Y'Y are V times a diagonal matrix times V', with Lambda, C
-and G the diagonal matrices. Traces and nuclear norms become sums over their entries. In each sum the PC that
+The steps are the same for all measures. X'X = V Lambda V', X'Y = V C V' and Y'Y = V G V' with diagonal
+matrices Lambda, C and G. Traces and nuclear norms become sums over their entries. In each sum the PC that
 changes is written separately, and the score follows.
 """
 
@@ -59,7 +59,7 @@ from simopt.theory.derivation.steps import Step
 class Quantity:
     """A number that occurs in the definition of a score.
 
-    The attributes ``definition`` to ``rest`` are its forms at successive steps of the derivation.
+    The attributes ``definition`` to ``rest`` are the forms of this number in successive steps.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Quantity:
 
 
 def quantities(perturbation: Perturbation) -> dict[str, Quantity]:
-    """Return all quantities that measures are defined by, as a dict with their names as keys."""
+    """Return all quantities that occur in definitions of measures, as a dict by name."""
     *_, L, C, G, H = matrices(perturbation.count)
     Q_x, Q_y = bases(perturbation)
     l_k, c_k, g_k = lam[k], c[k], g[k]
@@ -130,7 +130,7 @@ class Subject:
     formula : callable
         Takes the quantities in the order of ``parts`` and returns the score.
     closed : mapping of str to sympy expression
-        The claimed score under each perturbation, in its simplest form. The steps verify the claim.
+        The score under each perturbation, in its simplest form. It is claimed here and verified by the steps.
     assumptions : tuple of Assumption
         Definitions of the symbols of the closed form, and what the definition of the measure assumes.
     """
@@ -256,11 +256,11 @@ SUBJECTS = {
 }
 
 ANGULAR = {"cka_angular": "cka", "procrustes_angular": "nbs"}
-"""Maps the name of each angular measure to the measure whose score is the cosine of the angle."""
+"""The name of each angular measure, and of the measure whose score is the cosine of the angle."""
 
 
 def steps_to_score(subject: Subject, perturbation: Perturbation, of: str = "score") -> Iterator[Step]:
-    """Yield the steps from the definition of a score to its closed form; the score is called ``of``."""
+    """Yield the steps from the definition of a score, which they call ``of``, to its closed form."""
     yield from _products(perturbation)
     yield from _bases_of(subject, perturbation)
     every = quantities(perturbation)

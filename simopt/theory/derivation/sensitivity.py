@@ -121,14 +121,14 @@ def ratio_of_losses(lead: sp.Expr) -> Step:
 
 
 def ratio_of_noise(lead: sp.Expr) -> Step:
-    """Return the step to the ratio of the losses by the same small noise on PC i alone and on PC j alone."""
+    """Return the step to the ratio of two losses: by small noise on PC i alone, and on PC j alone."""
     of_i = lead.xreplace({eta: sp.sqrt(nu / lambda_i)})
     of_j = lead.xreplace(_OTHER).xreplace({eta: sp.sqrt(nu / lambda_j)})
     return _ratio("the same noise variance nu = eta^2 lambda on PC i alone and on PC j alone", of_i, of_j)
 
 
 def loss_of_a_small_share(result: sp.Expr) -> Step:
-    """Return the step to the loss of an angular measure for a PC with a small share of the variance."""
+    """Return the step to the loss of an angular measure, for a PC with a small share of the variance."""
     # 1 - cosine = slope share / 2 to first order, and arccos(1 - u) = sqrt(2 u).
     loss = 1 - result
     share = p_i if loss.has(p_i) else q_i
@@ -247,7 +247,7 @@ _MANY = Assumption("many samples: epsilon is small", ((epsilon, 1 / (n - 2)),))
 
 @dataclass(frozen=True)
 class InTheMean(Check):
-    """Check the mean of an expression linear in the z_k^2, by replacing each with its mean and z_i with 0."""
+    """Check the mean of an expression that is linear in z_k^2: z_k^2 becomes its mean, and z_i is 0."""
 
     words: ClassVar[str] = "linear in z_k^2, whose mean is put in, for 2, 3 and 4 PCs and each choice of i"
 

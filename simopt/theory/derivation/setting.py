@@ -1,4 +1,4 @@
-"""Define X and Y in symbols, the assumptions about them, and both written out for a few PCs."""
+"""Define X and Y in symbols, state the assumptions about them, and write them out for a few PCs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ z = sp.IndexedBase("z", real=True)
 
 X, Y, B = sp.MatrixSymbol("X", n, p), sp.MatrixSymbol("Y", n, p), sp.MatrixSymbol("B", p, p)
 w, e, overlaps = sp.MatrixSymbol("w", n, 1), sp.MatrixSymbol("e", K, 1), sp.MatrixSymbol("z", K, 1)
-"""The direction w over samples, the unit vector e of PC i over PCs, and the overlaps z = U'w."""
+"""The direction w (n), the unit vector e (K) that is 1 at PC i, and the overlaps z = U'w (K)."""
 
 MEANING = {
     t: "angle of the rotation",
@@ -55,7 +55,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Assumption:
-    """An assumption or a definition, in words and as the equations that a step may use."""
+    """An assumption or a definition, in words, and as equations that a step may use."""
 
     words: str
     equations: tuple[Equation, ...] = ()
@@ -91,10 +91,10 @@ class Perturbation:
     strength : Symbol
         The variable in which the loss is expanded.
     count : Symbol
-        Number of directions that the sums run over: K if one PC is perturbed, p if Y = X + N.
+        Number of directions over which the sums run: K if one PC is perturbed, p if Y = X + N.
     decomposition, apart, diagonals : Assumption
-        X and Y written with singular vectors; that the added direction or noise is orthogonal to X; and names
-        for the diagonal matrices in X'X, X'Y and Y'Y.
+        ``decomposition`` writes X and Y with singular vectors. ``apart`` says that the added direction or
+        noise is orthogonal to X. ``diagonals`` names the diagonal matrices in X'X, X'Y and Y'Y.
     """
 
     name: str
@@ -109,9 +109,9 @@ class Perturbation:
 
     @property
     def entries(self) -> tuple[sp.Expr, sp.Expr]:
-        """The entries of C and G for PC i, a lambda_i and (a^2 + b^2) lambda_i.
+        """The entries of C and G for PC i: a lambda_i and (a^2 + b^2) lambda_i.
 
-        For noise on all of Y they are the entries for any PC k, lambda_k and lambda_k + nu.
+        For noise on all of Y they are the entries for every PC k: lambda_k and lambda_k + nu.
         """
         if self.whole:
             return lam[k], lam[k] + nu

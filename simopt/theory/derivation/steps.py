@@ -38,7 +38,7 @@ class Step:
         Name of the quantity that the step is about. The steps of one quantity form a chain: the first step
         starts from its definition, each further one from the result of the step before.
     rule : str
-        Why the equality holds, in words.
+        The rule from which the equality follows, in words.
     before, after : sympy expression
         The two sides of the equality. If ``after`` has an order term, they are equal up to that order.
     check : Check
@@ -78,10 +78,10 @@ class Derivation:
         score, and for a distance the distance itself. There is a single term if the loss is exactly that
         term, and none if the score does not change.
     ratio : sympy expression or None
-        Leading sensitivity to PC i divided by that to PC j; None if the score does not change. For noise on
-        all of Y, it compares the same noise variance on PC i alone and on PC j alone.
+        Leading loss for PC i divided by the leading loss for PC j; None if the score does not change. For
+        noise on all of Y, the losses are those of the same noise variance on PC i alone and on PC j alone.
     correction : sympy expression or None
-        Change of the mean score, to first order in 1 / (n - 2), if w is random and not exactly orthogonal.
+        Change of the mean score, to first order in 1 / (n - 2), if w is random and overlaps with other PCs.
     strength : Symbol
         The variable that the loss is expanded in.
     symbols : mapping of Symbol to str
@@ -105,9 +105,9 @@ class Derivation:
         Raises
         ------
         DerivationError
-            A step does not hold, or does not start from the result of the step before. Or the score does not
-            start from the definition, or the loss does not start from the score. Or a result is not what the
-            steps arrive at. The message names the step or the result.
+            A step does not hold, or does not start from the result of the step before; the score does not
+            start from the definition, or the loss not from the score; or a result differs from that of the
+            last step. The message names the step or the result.
         """
         name = f"{self.subject} under {self.perturbation}"
         reached: dict[str, sp.Basic] = {}

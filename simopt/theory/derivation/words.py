@@ -1,7 +1,7 @@
-"""Write matrix products as words over letters, and reduce words by stated rules.
+"""Write matrix products as words, whose letters are the matrices, and reduce words by rules.
 
-A word stands for a product of matrices of any size. Two products that reduce to the same words are therefore
-equal for matrices of every size.
+Words do not depend on the sizes of matrices. Two products that reduce to the same words are therefore equal
+for matrices of every size.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rules:
                 self.pairs[_transposed(word)] = _transposed_words(polynomial(right))
 
     def reduce(self, words: Polynomial) -> Polynomial:
-        """Rewrite until no rule applies; return the words left, without terms whose coefficient is 0."""
+        """Rewrite words until no rule applies, and return the result without terms of coefficient 0."""
         # A rule may replace a letter or a pair by several words, each of which is reduced in turn.
         reduced: list[tuple[Word, sp.Expr]] = []
         pending = list(words.items())
@@ -70,10 +70,10 @@ class Rules:
         return {word: coefficient for word, coefficient in expanded.items() if coefficient != 0}
 
     def reduce_trace(self, words: Polynomial) -> Polynomial:
-        """Reduce words under a trace, which is cyclic.
+        """Return the reduced words of a trace.
 
-        Every rotation of a word has the same trace and may allow further rules. The shortest and first in
-        alphabetical order stands for all of them.
+        All cyclic shifts of a word have the same trace, and further rules may apply to some of them. The
+        shortest one, and among these the first in alphabetical order, represents all of them.
         """
         reduced = []
         for word, coefficient in self.reduce(words).items():
@@ -118,7 +118,7 @@ def _traced(total: sp.Basic) -> Polynomial:
     for part in sp.Add.make_args(total):
         coefficient, trace = part.as_independent(sp.Trace)
         if not isinstance(trace, sp.Trace):
-            raise TypeError(f"{part} is no trace.")
+            raise TypeError(f"{part} is not a trace.")
         terms += [(word, coefficient * c) for word, c in polynomial(trace.arg).items()]
     return _collected(terms)
 
@@ -148,7 +148,7 @@ def polynomial(matrix: sp.Basic) -> Polynomial:
                 other: Polynomial = polynomial(factor) if factor.is_Matrix else {(): factor}
                 product = _collected((a + b, x * y) for a, x in product.items() for b, y in other.items())
             return product
-    raise TypeError(f"{matrix} is no product or sum of matrices.")
+    raise TypeError(f"{matrix} is not a product or sum of matrices.")
 
 
 def _collected(terms: Iterable[tuple[_Key, sp.Expr]]) -> dict[_Key, sp.Expr]:
