@@ -148,7 +148,7 @@ def polynomial(matrix: sp.Basic) -> Polynomial:
                 other: Polynomial = polynomial(factor) if factor.is_Matrix else {(): factor}
                 product = _collected((a + b, x * y) for a, x in product.items() for b, y in other.items())
             return product
-    raise TypeError(f"{matrix} is not a product or sum of matrices.")
+    raise TypeError(f"{matrix} is no product or sum of matrices.")
 
 
 def _collected(terms: Iterable[tuple[_Key, sp.Expr]]) -> dict[_Key, sp.Expr]:
