@@ -61,7 +61,7 @@ def distinct() -> list[str]:
 
 
 def get(name: str, **options: Any) -> Measure:
-    """Return the measure with a name or alias; ``options`` replace its defaults.
+    """Return the measure of this name or alias; ``options`` replace its defaults.
 
     ``get("cka")(X, Y)`` is the score of X (samples, units) and Y (..., samples, units), and is differentiable
     with respect to Y. To score many Y with one X, call ``get("cka").bind(X)``, which precomputes what depends

@@ -132,7 +132,7 @@ class Measure(ABC):
 
     @abstractmethod
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score, of shape (...), from the :class:`Moments` of Y.
+        """Return a function from the :class:`Moments` of Y to the score, of shape (...).
 
         Everything that depends on X alone is computed here, once for all Y.
         """
@@ -148,7 +148,7 @@ class Measure(ABC):
         return 1 if self.facts.larger_is_closer else -1
 
     def degenerate(self, X: Responses | Reference, Y: Responses) -> str | None:
-        """Return the reason why no Y of this size and rank has a meaningful score, or None without a reason.
+        """Return the reason why no Y of this size and rank has a meaningful score, or None.
 
         Parameters
         ----------
@@ -248,8 +248,7 @@ class Measure(ABC):
 class BoundMeasure:
     """A measure with everything that depends on X precomputed; call it with Y (..., samples, units).
 
-    A bound measure can be pickled, and moved to another device or dtype by :meth:`to`. In both cases the
-    measure and the reference are kept, and everything else is precomputed again.
+    A bound measure can be pickled, and moved to another device or dtype by :meth:`to`.
 
     Attributes
     ----------
@@ -365,14 +364,14 @@ def over_batch(score: Callable[[Tensor], Tensor]) -> Score:
 def rows_of(
     X: Responses | Reference, groups: ArrayLike | None = None, blocks: ArrayLike | None = None
 ) -> Rows | None:
-    """Return which samples of X belong together; None if neither X nor an argument says so.
+    """Return the groups and blocks of the samples of X; None if neither X nor an argument defines any.
 
     Parameters
     ----------
     X : array or tensor, (samples, units) or (time, condition, unit), Dataset or Reference
-    groups, blocks : array, or for a Dataset also names of its labels, or None
-        One value for each sample. If X has a time axis, one value for each condition is enough, and
-        ``condition`` stands for the index of the condition.
+    groups, blocks : array, or the name of a label if X is a Dataset, or None
+        One value for each sample. If X has a time axis, one value for each condition is enough, and the name
+        "condition" makes each condition a group or block.
 
     Raises
     ------

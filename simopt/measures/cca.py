@@ -237,7 +237,7 @@ class CCA(Measure):
         return extent.spanned(("Y", "X"), _ALL_ONES, self.variance)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         X_basis = reference_basis(reference, self.variance)
         X_rank = X_basis.shape[-1]
         X_unit = procrustes.unit(X_basis)
@@ -292,7 +292,7 @@ class PWCCA(Measure):
         return extent.spanned(("Y",), _ALL_ONES)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         If several correlations are 1 (Y has many units) or 0 (X has a higher rank than Y), their canonical
         variates are not unique. The PCs of X in the space of these variates are used instead.
@@ -342,7 +342,7 @@ class PLSSingularValue(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         # ``cross`` is X'Y / ||X||_F up to a rotation of X.
         size = reference.norm / (reference.samples - 1)
         p = reference.responses.shape[-1]

@@ -76,7 +76,7 @@ def embed(
     responses : Tensor, (..., n, q)
         The responses before centering.
     repeats : int, >= 2, or None
-        The number of repeats, M. None is refused, as M cannot be found from the data.
+        The number of repeats, M. None is refused.
     noise : {"none", "diagonal", "full", "ledoit_wolf"}
         How the units are whitened, see :data:`NOISE`.
     what : str

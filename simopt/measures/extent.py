@@ -41,7 +41,7 @@ class Extent:
         self.units: dict[Side, int] = {side: array.shape[1] for side, array in self.responses.items()}
 
     def rank(self, side: Side, variance: float = 1.0) -> int:
-        """Return the number of PCs of a side, or of those that hold more than the share ``variance``."""
+        """Return how many leading PCs hold more than the share ``variance``, or the rank if it is 1."""
         if side not in self._powers:
             if side == "X" and self._reference is not None:
                 self._powers[side] = self._reference.variance_ratio.cpu().double().numpy()

@@ -93,26 +93,27 @@ def _first_left(matrix: Array) -> Array:
 
 
 class RidgeCV:
-    """Ridge regression from inputs A (n, p) to targets T (n, q), both less their means, that chooses lambda.
+    """Ridge regression from inputs A (n, p) to targets T (n, q), both centered, with a chosen penalty lambda.
 
-    The coefficients are (A'A + lambda I)^-1 A'T. Of the penalties lambda, the one is chosen that has the
-    smallest mean squared error for samples, or groups of samples, that are predicted from all others.
+    The coefficients are (A'A + lambda I)^-1 A'T. The chosen penalty has the smallest mean squared error if
+    each sample, or group of samples, is predicted from all other samples.
 
     Parameters
     ----------
     penalties : array, (k,), > 0
+        The penalties to choose from.
     relative : bool
-        Whether the penalties are multiples of the mean of the eigenvalues of A'A that are not 0. Units of A
-        that are constant, copied or scaled all alike then leave the prediction as it is.
+        Whether the penalties are multiples of the mean nonzero eigenvalue of A'A. The prediction then does
+        not change if constant units or copies of all units are added to A, or A is scaled.
     per_unit : bool
-        Whether each unit of T gets a penalty of its own.
+        Whether each unit of T gets its own penalty.
     """
 
     def __init__(self, penalties: Array, *, relative: bool, per_unit: bool) -> None:
         self.penalties, self.relative, self.per_unit = penalties, relative, per_unit
 
     def fit(self, inputs: Array, targets: Array, groups: LabelArray | None) -> RidgeCV:
-        """Choose the penalty and fit the regression; ``groups``, (n,), leave out groups, None samples."""
+        """Choose the penalty by leaving out ``groups`` (n,), or samples if None, and fit the regression."""
         self.mean, self.offset = inputs.mean(axis=0), targets.mean(axis=0)
         left, values, right = np.linalg.svd(inputs - self.mean, full_matrices=False)
         rank = np.count_nonzero(values > max(inputs.shape) * np.finfo(np.float64).eps * values[0])

@@ -126,7 +126,7 @@ def parts_to_divide(
 
 
 def splits(splitter: Any, samples: int, groups: LabelArray | None, name: str) -> list[Split]:
-    """Return the train and test samples of each split of scikit-learn; groups are not split.
+    """Return the train and test samples of each split by a splitter of scikit-learn; groups stay whole.
 
     Parameters
     ----------

@@ -202,7 +202,7 @@ class DistanceMatrices(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         x = pairwise.distances(reference.responses)  # (n, n)
         if self.comparison == "correlation":
             centered = linalg.double_center(x)
@@ -257,7 +257,7 @@ class StatisticDifference(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         statistic = _STATISTICS[self.statistic]
         x = statistic(reference.responses)
         return lambda moments: (x - statistic(moments.Y)).abs()
@@ -296,7 +296,7 @@ class EigenspaceOverlap(Measure):
         return None
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Let U and V be orthonormal bases of X and Y, and B the least-squares fit of U from Y. The score uses
         ||U'V||_F^2 = ||U||_F^2 - ||U - Y B||_F^2. As B minimizes the residual, the gradient is the gradient
@@ -336,7 +336,7 @@ class AlignedCosine(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         The best rotation is Q = U V', where X'Y = U S V'. The dataset with fewer units is padded with zero
         columns. Then Q keeps the length of x_i, so the cosine depends on the direction of x_i only.

@@ -103,7 +103,7 @@ class GULP(Measure):
         return None if self.penalty > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the squared distance from the moments of Y."""
+        """Return a function from the moments of Y to the squared distance."""
         X_basis = cca.reference_basis(reference)
         if self.penalty == 0:
             return lambda moments: _subspace_distance(X_basis, moments)

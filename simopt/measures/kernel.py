@@ -239,13 +239,13 @@ class KernelSimilarity(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------
         InputError
             The estimator is debiased, and X has fewer than 4 samples or all samples of X are equally far
-            apart. If all samples of Y are equally far apart, the score is NaN.
+            apart.
         """
         if self._plain:
             score = bures if self.comparison == "bures" else cosine

@@ -106,7 +106,7 @@ def _transport_program(gain: FloatArray, supply: int, demand: int) -> FloatArray
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if result.status != 0:
-        raise NumericalError(f"{rows} and {columns} units have no plan ({result.message}); rescale X and Y.")
+        raise NumericalError(f"Matching {rows} to {columns} units failed ({result.message}); rescale X, Y.")
     # The simplex method returns a vertex, which is integer up to rounding.
     return np.rint(result.x).reshape(rows, columns)
 
@@ -254,7 +254,7 @@ class Matching(Measure):
         return linalg.center(responses) if self.columns == "centered" else responses
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         x = self._columns(reference.responses)
         single = self.plan == "one_to_one"
 
@@ -294,7 +294,7 @@ class PairwiseMatching(Measure):
     Raises
     ------
     InputError
-        An option is out of range. :meth:`bind` raises this error if a fold would hold fewer than 2 samples.
+        An option is out of range.
 
     References
     ----------
@@ -324,7 +324,7 @@ class PairwiseMatching(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------

@@ -75,8 +75,7 @@ class Neighborhood(Measure):
     Raises
     ------
     InputError
-        An option is out of range. :meth:`bind` raises this error if there are at most k samples, or if
-        ``cknna`` gets fewer than 4 samples.
+        An option is out of range.
 
     References
     ----------
@@ -120,7 +119,7 @@ class Neighborhood(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------

@@ -1,8 +1,7 @@
 """Predictivity by unit: one correlation or R2 for each predicted unit, then the mean or median over units.
 
-Benchmark packages such as Brain-Score define predictivity in this way. The regressions come from scikit-learn
-or from :mod:`simopt.measures.fits`. These scores have no gradient: a penalty chosen by cross-validation
-jumps, and a median switches from one unit to another.
+The regressions come from scikit-learn or from :mod:`simopt.measures.fits`. These scores have no gradient: a
+penalty chosen by cross-validation jumps, and a median switches from one unit to another.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ class Predictivity(Measure):
         return ROTATIONAL if scaled else ROTATIONAL - {"isotropic_scaling"}, predicted
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------

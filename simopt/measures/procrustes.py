@@ -82,7 +82,7 @@ def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
 
 
 def angle(chord: Tensor) -> Tensor:
-    """Return the angle between two unit vectors whose distance is d, elementwise, for d in [0, 2].
+    """Return the angle between two unit vectors, given their distance d in [0, 2], elementwise.
 
     2 arcsin(d / 2) is the same as arccos(1 - d^2 / 2), but also accurate for small angles.
     """
@@ -120,9 +120,9 @@ class Procrustes(Measure):
         ``similarity`` require this.
     folds : int >= 2, or None
         The number of folds of contiguous samples, or of groups if X has groups. The means and the rotation
-        come from the train samples, the score is the mean over folds, and has no gradient: as a singular
-        value of X'Y goes to 0, the derivative of the rotation goes to infinity. If it is None, all samples
-        are rotated and scored.
+        come from the train samples, and the score is the mean over folds. It has no gradient, as the
+        derivative of the rotation is infinite where a singular value of X'Y is 0. If ``folds`` is None, all
+        samples are rotated and scored.
 
     Raises
     ------
@@ -196,13 +196,13 @@ class Procrustes(Measure):
         return 0.0, highest if self.normalized else math.inf
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------
         InputError
             There are more folds than samples or groups. The returned function raises this error if the train
-            samples of a fold do not determine the rotation, as if they are fewer than the units.
+            samples of a fold do not determine the rotation, as they may if they are fewer than the units.
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
@@ -220,7 +220,7 @@ class Procrustes(Measure):
         return unit(matrix) if self.normalized else matrix
 
     def apply_form(self, distance: Tensor) -> Tensor:
-        """Return the form of a distance d (...); ``normalized`` X and Y have unit norm."""
+        """Return the form of the distances d, (...), that ``form`` names."""
         if self.form == "angle":
             return angle(distance)
         if self.form == "similarity":

@@ -145,7 +145,7 @@ class Regression(Measure):
         return [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
 
     def groups_of(self, samples: int) -> LabelArray | None:
-        """Return the condition of each sample, (n,), if ``conditions`` is set."""
+        """Return the condition of each sample, (n,), if ``conditions`` is set, else None."""
         if self.conditions is None:
             return None
         if samples % self.conditions:
@@ -157,7 +157,7 @@ class Regression(Measure):
         return np.tile(np.arange(self.conditions), samples // self.conditions)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------

@@ -172,14 +172,14 @@ class RSA(Measure):
         return f"{units} units, {self.repeats} repeats, {samples} samples: the noise covariance is singular."
 
     def groups_of(self, samples: int) -> LabelArray | None:
-        """Return the condition of each sample, (n,), if ``repeats`` is set."""
+        """Return the condition of each sample, (n,), if ``repeats`` is set, else None."""
         if self.repeats is None:
             return None
         conditions = crossnobis.conditions_of(samples, self.repeats, self.name)
         return np.tile(np.arange(conditions), self.repeats)  # one repeat after the other
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y, or NaN if it is undefined for Y.
+        """Return a function from the moments of Y to the score, which is NaN if it is undefined for Y.
 
         Raises
         ------

@@ -53,7 +53,7 @@ class SharedDimensions(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y."""
+        """Return a function from the moments of Y to the score."""
         return lambda moments: cosine(moments) * mean_participation(moments)
 
 
@@ -106,7 +106,7 @@ class AdjustedRV(Measure):
         )
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the score from the moments of Y.
+        """Return a function from the moments of Y to the score.
 
         Raises
         ------

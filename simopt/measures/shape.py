@@ -80,7 +80,7 @@ def clipped(centered: Tensor, Y: Tensor, floor: float) -> tuple[tuple[Tensor, Te
 
     Returns
     -------
-    whitened : Tensor, (..., n, q), U min(S / floor, 1) V'
+    whitened : Tensor, (..., n, q)
     values : Tensor, (..., min(n, q)), s
     """
     left, values, right = linalg.svd(centered)
@@ -166,7 +166,7 @@ class ShapeMetric(Measure):
         return None if self.alpha > 0 else extent.spanned(("Y", "X"), same)
 
     def prepare(self, reference: Reference) -> Score:
-        """Return a function that computes the distance from the moments of Y."""
+        """Return a function from the moments of Y to the distance."""
         n, p = reference.samples, reference.responses.shape[-1]
         # repsim floors the covariance Y'Y / n, so in singular values of Y both c and the floor grow by
         # sqrt(n).

@@ -48,7 +48,7 @@ class Ranking:
     before : Tensor of int64, (n, n)
         The number of samples that are nearer to sample i than sample j. It is n - 1 for j = i.
     tied : Tensor of int64, (n, n)
-        The number of samples that are as near to sample i as sample j, which counts too.
+        The number of samples that are as near to sample i as sample j, including sample j.
     """
 
     rows: Tensor
@@ -115,9 +115,8 @@ def jaccard(x: Ranking, y: Ranking) -> Tensor:
 def rank(x: Ranking, y: Ranking) -> Tensor:
     """Return the mean agreement of ranks (:func:`simopt.measures.nearest.rank`).
 
-    The agreement of a sample is a sum over its c common neighbors, divided by 1 + 1/2 + ... + 1/c. Its mean
-    is the sum, over all j, of the mean in those orders in which j is a common neighbor. In these orders the
-    rank of j among its tied samples is still uniform, but one draw fewer is left for the other samples.
+    The agreement of a sample is a sum over its c common neighbors j, divided by 1 + 1/2 + ... + 1/c. If j is
+    a common neighbor, its rank among tied samples is uniform, and one draw fewer is left for other samples.
     """
     weights, harmonic = nearest.rank_weights(x.k, x.kernel)
     # Sums of weights over the first r ranks in X and s in Y give the sum over any block of ranks.

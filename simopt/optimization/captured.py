@@ -15,7 +15,7 @@ def captured_variance(moments: Moments) -> Tensor:
     The captured variance of PC i is the R2 of its linear regression on the centered Y,
     R2_i = 1 - ||x_i - Y b_i||^2 / ||x_i||^2, where x_i (n,) are the scores of PC i and b_i (q,) are the
     least-squares coefficients. It is 1 for every PC if the columns of Y span all n - 1 dimensions of centered
-    samples. Noise with n - 1 units spans them.
+    samples, as those of noise with n - 1 units do.
 
     Parameters
     ----------

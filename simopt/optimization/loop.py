@@ -1,4 +1,4 @@
-"""The optimization loop: gradient ascent of a score with respect to Y. No config, no file, no print."""
+"""The optimization loop: gradient ascent of a score with respect to Y, without files or output."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Ascent(Replicates):
         Makes a torch optimizer from a list of parameters; see :class:`Replicates`.
     target : float, or sequence of R floats
         The score at which a replicate stops: one number for all replicates, or one for each. A similarity
-        reaches the target from below, a distance from above. A replicate that has reached its target keeps
-        its Y while the others go on.
+        must be at least the target, a distance at most the target. A replicate that has reached its target
+        keeps its Y while the other replicates go on.
     max_steps : int
         Largest number of updates.
     rows : Span, optional

@@ -67,7 +67,6 @@ def restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any], factory: Op
     saved : dict
         The ``state_dict`` of an optimizer of the same parameters and options.
     factory : callable
-        Makes a torch optimizer from a list of parameters.
 
     Raises
     ------

@@ -100,8 +100,8 @@ def check(
     beyond = target > high if measure.sign > 0 else target < low
     if beyond:
         raise InputError(
-            f"target is {target}, but {measure.name} lies between {low:g} and {high:g}; choose a score in "
-            "this range."
+            f"target is {target}, but {measure.name} lies between {low:g} and {high:g}; choose a "
+            "score in between."
         )
     if not measure.differentiable:
         raise InputError(f"{measure.name} has no gradient, so it can only be tracked; use track=[...].")

@@ -51,7 +51,6 @@ class Span:
     ----------
     reference : Reference
         The recording with as many rows as Y: X is (K + m + 1, p), or (n, p) if ``fewer`` is False.
-    fewer : bool
     amplitude : Tensor, (K,)
         Singular values of the centered X.
     outside : int

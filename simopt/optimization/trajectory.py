@@ -1,4 +1,4 @@
-"""The states logged along one run, and numbers computed from them. Imports no torch."""
+"""The states logged along one run, and numbers computed from them. torch is not imported here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Trajectory:
     step : array of int, (T,)
         Number of updates made before each logged state. The first entry is 0.
     score : array, (T, R)
-        Score of each replicate. A replicate that reached the target keeps its score while the others go on.
+        Score of each replicate. A replicate that has reached the target keeps its score.
     captured_variance : array, (T, R, K)
         The captured variance, in [0, 1], of each PC of the recording with nonzero variance. The PCs are in
         order of descending variance.

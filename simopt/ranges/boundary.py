@@ -14,8 +14,7 @@ The minima and the maxima at all levels are searched as one batch of problems, i
 
 The optimizer (:mod:`simopt.ranges.tangent`) follows a projected gradient. On 60 PCs of the surrogate of majaj
 (procrustes_angular at cka 0.3, 0.6 and 0.9) 300 of its steps came as far as 900 steps of an augmented
-Lagrangian with the best of three penalties. With the smallest penalty, the augmented Lagrangian did not reach
-the level in 900 steps.
+Lagrangian with the best of three penalties.
 
 Comments at constants of this module, of :mod:`~simopt.ranges.starts` and of :mod:`~simopt.ranges.tangent` say
 how much a constant changes the area that is found for cka and procrustes_angular (float32, 11 levels, 50
@@ -138,7 +137,7 @@ class Extremes:
 
 
 class Boundary(Stepwise):
-    """Search the extremes of one measure at levels of another; a search can be stopped and resumed.
+    """A search for the extremes of one measure at levels of another, which can be stopped and resumed.
 
     Parameters
     ----------
@@ -147,8 +146,8 @@ class Boundary(Stepwise):
     constrained, sought : Measure
         The measure that is held at the levels, and the measure whose extremes are searched.
     levels : array-like, (L,)
-        Levels of the constrained measure. Further rounds start from the extremes of the two levels next to
-        each other in this order.
+        Levels of the constrained measure. Levels that are neighbors in this order start from each other's
+        extremes.
     options : Options
         The options of the search.
 
@@ -332,7 +331,7 @@ def check_measures(measures: Sequence[Measure]) -> None:
     """Raise InputError if a measure has no gradient."""
     for measure in measures:
         if not measure.differentiable:
-            raise InputError(f"{measure.name} has no gradient, but a joint range needs one; choose another.")
+            raise InputError(f"{measure.name} has no gradient and so no joint range; choose another measure.")
 
 
 def finite_pairs(pairs: npt.ArrayLike, what: str) -> FloatArray:
@@ -356,7 +355,10 @@ def _levels(levels: Sequence[float] | FloatArray, constrained: Measure) -> Float
     low, high = constrained.facts.low, constrained.facts.high
     for level in table:
         if not (math.isfinite(level) and low <= level <= high):
-            raise InputError(f"a level is {level}, but {constrained.name} lies between {low:g} and {high:g}.")
+            raise InputError(
+                f"a level is {level}, but {constrained.name} lies between {low:g} and {high:g}; choose "
+                "levels in between."
+            )
     return table
 
 

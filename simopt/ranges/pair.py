@@ -23,7 +23,7 @@ from simopt.typing import FloatArray
 class Implied:
     """The range of the scores of one measure over all Y whose other score reaches a threshold.
 
-    A similarity reaches a threshold that it equals or exceeds, a distance one that it equals or is below.
+    A similarity reaches a threshold if it is at least as large, a distance if it is at most as large.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Implied:
 
 
 class PairSearch(Stepwise):
-    """Search the extremes of b at levels of a, then the extremes of a at thresholds of b.
+    """A search for the extremes of b at levels of a, and then for those of a at thresholds of b.
 
     The search can be stopped and resumed.
 

@@ -53,7 +53,7 @@ class Region:
     b_min, b_max : array, (L,)
         Smallest and largest score of b at each level; NaN if no Y was found at the level.
     feasibility, spread : array, (L, 2)
-        As in :class:`simopt.ranges.boundary.Extremes`.
+        The fields of :class:`simopt.ranges.boundary.Extremes`.
     points : array, (N, 2)
         Score pairs (a, b) of the Y that are known.
     limits : array, (P, 3), or None
@@ -157,7 +157,7 @@ class Region:
     def ruled_out(self, threshold: float, given: int = 0) -> float:
         """Return the share of the range of one measure that is ruled out if the other reaches a threshold.
 
-        A similarity reaches a threshold that it equals or exceeds, a distance one that it equals or is below.
+        A similarity reaches a threshold if it is at least as large, a distance if it is at most as large.
         The share is counted from the end of the range at which Y is farthest from X.
 
         Parameters

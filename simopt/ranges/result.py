@@ -51,7 +51,7 @@ class JointRange:
     names : pair of str
         Names of a and b.
     mode : {"boundary", "square"}
-        Whether extremes were searched at levels, or Y that reach targets on the unit square.
+        ``boundary``: extremes at levels were searched. ``square``: Y were optimized to targets.
     path : Path
         Path of the file of this result.
     region : Region or None
@@ -69,7 +69,7 @@ class JointRange:
     implied : list of Implied
         For each threshold, the range of the other measure over all Y that reach it.
     square : Reached or None
-        The result of the search of targets. With ``mode=boundary`` it is a stored one of the same measures.
+        The result of the search of targets, or with ``mode=boundary`` a stored one of the same measures.
     stored : array, (N, 2)
         Score pairs of stored runs and square searches on the same data.
     outside : int

@@ -138,7 +138,7 @@ def edges(per_side: int = 6) -> FloatArray:
 
 
 class Square(Stepwise):
-    """Optimize one Y towards each target with Adam; the search can be stopped and resumed.
+    """A search that optimizes one Y towards each target with Adam, and can be stopped and resumed.
 
     The path of Adam depends on the coordinates of Y. If Y is stored in fewer rows than samples, the rate is
     scaled to the size of the entries of Y, and Adam takes another path through the same range.

@@ -180,7 +180,7 @@ def gradient_at_start(
         Y0 = start([seed], reference.samples, reference.responses.shape[-1])[0].requires_grad_()
         score = chosen.sign * bound(Y0)
         if not score.requires_grad:
-            raise InputError(f"{chosen.name} returned no gradient; compute it by torch functions of Y.")
+            raise InputError(f"{chosen.name} returned no gradient; use torch functions of Y only.")
         (slope,) = torch.autograd.grad(score, Y0)
         size = slope.square().mean().sqrt()
         if not 0 < float(size) < np.inf:
@@ -259,7 +259,7 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(f"target is {target}, but noise scores {measure} {score[0]:.3g}; give a larger one.")
+        raise InputError(f"target is {target}, but the {measure} of noise is {score[0]:.3g}; give more.")
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 

@@ -128,7 +128,7 @@ class KernelSums:
         self.cross, self.power = self._sums(self.clock, self.r)
 
     def advance(self, step: float, _: FloatArray) -> float:
-        """Step dr/da = b - 2 lambda r, with b = <K_x, K_y> / ||K_y||^2, and return the score after the step.
+        """Take a step of dr/da = b - 2 lambda r, b = <K_x, K_y> / ||K_y||^2, and return the score after it.
 
         The second argument, the captured variance, is not used. The step uses Heun's method for b and the
         exact solution for constant b, so that its error is of third order.
@@ -180,10 +180,9 @@ def along_ray(
         nbs = (c + tau) / sqrt(||Y0||^2 + 2 tau c + tau^2),   tan(angle) = sqrt(||Y0||^2 - c^2) / (c + tau).
 
     Write the samples in the basis of the PCs and the units in the basis of P. The K rows of Y along the PCs
-    are M = Z P' + tau S, where Z are these rows of Y0 and S = diag(sqrt(p_i)), and units - K more columns.
-    All other rows are normal numbers. After the units - K columns are regressed out of them, W, the product
-    of these rows with themselves, is Wishart with n - 1 - units degrees of freedom. The captured variance is
-    the diagonal of M (M'M + W)^-1 M'.
+    are M = Z P' + tau S and units - K more columns. Here Z are these rows of Y0, and S = diag(sqrt(p_i)). All
+    other rows are normal numbers R. After the units - K columns are regressed out of R, W = R'R is Wishart
+    with n - 1 - units degrees of freedom. The captured variance is the diagonal of M (M'M + W)^-1 M'.
 
     Parameters
     ----------

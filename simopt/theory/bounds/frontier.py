@@ -118,8 +118,7 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
     4. nbs <= sqrt(P_r), as the rank of Y is at most r.
 
     The limit is sharp for one PC, at c = 1, and for two PCs if some Y in their span has
-    m = A / sqrt(A^2 + B^2). In general the largest NBS is smaller. It is the solution of a problem that is
-    not convex.
+    m = A / sqrt(A^2 + B^2).
     """
     level = unit(cka)
     A = level * setting.norm
@@ -140,12 +139,12 @@ def nbs_upper(setting: Setting, cka: Floats) -> Floats:
 
 
 def highest_cka(setting: Setting) -> float:
-    """Return E_r / E_K, the largest CKA of any Y of rank r. The Y of the first r PCs of X has it."""
+    """Return E_r / E_K, the largest CKA of any Y of rank r. A Y that holds the first r PCs of X has it."""
     return float(setting.norms[setting.common] / setting.norm)
 
 
 def highest_nbs(setting: Setting) -> float:
-    """Return sqrt(P_r), the largest NBS of any Y of rank r. The Y of the first r PCs of X has it."""
+    """Return sqrt(P_r), the largest NBS of any Y of rank r. A Y that holds the first r PCs of X has it."""
     return float(np.sqrt(setting.variance_of(setting.rank)))
 
 

@@ -155,7 +155,7 @@ def write_pdf(derivations: Sequence[Derivation], path: str | Path) -> Path:
             printed = done.stdout.decode(errors="replace").splitlines()
             # LaTeX marks its errors by a leading exclamation mark.
             reason = next((line for line in printed if line.startswith("!")), "no PDF was made")
-            raise SimoptError(f"{engine} failed on {source}: {reason}. Compile it elsewhere.")
+            raise SimoptError(f"{engine} failed on {source}: {reason}; compile it with another LaTeX.")
         shutil.copy(made, target)
     return target
 
