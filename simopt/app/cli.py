@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -101,9 +103,11 @@ class _Pipe(io.FileIO):
             return memoryview(data).nbytes
 
 
-def _reopened(stream: TextIO) -> TextIO:
+def _reopened(stream: TextIO | None) -> TextIO:
     """Return standard output or standard error; one that is not a terminal may lose its reader."""
-    if stream is None or stream.isatty():  # None: it was closed before Python started
+    if stream is None:  # closed before Python started; its number must not go to the next file
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if stream.isatty():
         return stream
     raw = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
     return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=stream is sys.stderr)
