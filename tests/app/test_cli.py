@@ -113,7 +113,8 @@ def test_a_stream_without_a_reader_takes_what_is_written() -> None:
         stream = cli._reopened(pipe)
         assert stream.write("x" * 10**6) == 10**6
         stream.flush()
-    cli._reopened(None).write("dropped")  # closed before Python started
+    with cli._reopened(None) as dropped:  # closed before Python started
+        assert dropped.write("x") == 1
 
 
 def test_debug_shows_the_traceback(simopt) -> None:
