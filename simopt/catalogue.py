@@ -44,6 +44,7 @@ REVISIONS: dict[str, int] = {
     "simopt.analysis.ceilings.from_trials": 3,
     "simopt.analysis.decoding.Decoder": 2,
     "simopt.analysis.nulls.nulls": 2,
+    "simopt.measures.matching.Matching": 2,
     "simopt.measures.matching.PairwiseMatching": 2,
     "simopt.measures.neighbors.Neighborhood": 2,
     "simopt.measures.predictivity.Predictivity": 3,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from simopt.errors import NumericalError, warn_renamed
 from simopt.gradients import Saved, with_gradient
+from simopt.norms import matrix_norm
 
 _LARGEST_SCALE = 1.69770248526
 """The largest stable scale of a Newton-Schulz step. It maps a singular value of 1 to 0.1; sqrt(3) gives 0."""
@@ -102,7 +103,7 @@ def cross_and_total(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tenso
         A constant with centered columns.
     """
     centered = _less_mean(matrix)
-    return (factor.mT @ centered, torch.linalg.matrix_norm(centered).square()), (centered, factor)
+    return (factor.mT @ centered, centered.square().sum(dim=(-2, -1))), (centered, factor)
 
 
 def _nuclear_norm_gradient(grad: Tensor, polar_factor: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ def polar_by_products(matrix: Tensor) -> Tensor:
     if matrix.shape[-2] < matrix.shape[-1]:
         return polar_by_products(matrix.mT).mT
     # ||A'A||_F = sqrt(sum s^4) >= s_1^2, closer than ||A||_F; dividing by its root brings all s into [0, 1].
-    bound = torch.linalg.matrix_norm(matrix.mT @ matrix).sqrt()[..., None, None]
+    bound = matrix_norm(matrix.mT @ matrix).sqrt()[..., None, None]
     factor = matrix / torch.where(bound > 0, bound, 1.0)
     eps = torch.finfo(matrix.dtype).eps
     low, three = eps, 3 * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
@@ -242,13 +243,6 @@ def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     to 0.
     """
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
-
-
-def root(squared: Tensor) -> Tensor:
-    """Return the square root of each element; for elements <= 0 both the root and its gradient are 0."""
-    # The root of 1 stands in at zero: torch.where computes the gradient of both branches, and 0 * inf is NaN.
-    zero = squared <= 0
-    return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
 
 def _inverse_spd(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,7 @@ class Null:
         """Return why a score has no percentile; empty if it has one."""
         if not len(self.scores):
             return self.why or "no null holds"
-        if np.isnan(score) or np.isnan(self.scores).any():
+        if not (np.isfinite(score) and np.isfinite(self.scores).all()):
             return "a score is undefined"
         if np.ptp([score, *self.scores]) <= self.rounding:
             return "all unrelated data have this score: the measure is saturated"

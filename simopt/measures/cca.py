@@ -22,6 +22,7 @@ from simopt.measures import procrustes
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import vector_norm
 
 Normalizer = Literal["units", "ranks", "smaller_rank"]
 CCAForm = Literal["score", "angle"]
@@ -42,7 +43,7 @@ def rank_tolerance(values: Tensor, Y: Tensor) -> Tensor:
     Y : Tensor, (..., n, q)
         Y before centering.
     """
-    mean = torch.linalg.vector_norm(Y.detach().mean(dim=-2), dim=-1, keepdim=True)
+    mean = vector_norm(Y.detach().mean(dim=-2), dim=-1, keepdim=True)
     return torch.finfo(values.dtype).eps * max(Y.shape[-2:]) * (values[..., :1] + mean)
 
 
@@ -109,7 +110,7 @@ def reference_basis(reference: Reference, variance: float = 1.0) -> Tensor:
 
     ``variance`` chooses the PCs as in :func:`basis`.
     """
-    norms = torch.linalg.vector_norm(reference.scores, dim=0)
+    norms = vector_norm(reference.scores, dim=0)
     left = reference.scores / norms  # the columns of U S are orthogonal
     return left if variance == 1 else left[:, _leading(reference.variance_ratio, variance)]
 

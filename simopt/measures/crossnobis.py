@@ -28,6 +28,7 @@ from simopt import linalg
 from simopt.errors import InputError
 from simopt.measures.base import AFFINE, ROTATIONAL, UNITWISE
 from simopt.measures.rdm import Embedding, dependent_unit
+from simopt.norms import vector_norm
 
 Noise = Literal["none", "diagonal", "full", "ledoit_wolf"]
 Residuals = Literal["two_way", "condition"]
@@ -151,8 +152,8 @@ def _whitener(residuals: Tensor, freedom: int, noise: Noise, responses: Tensor, 
     """
     n, q = residuals.shape[-2:]
     if noise == "diagonal":
-        spread = torch.linalg.vector_norm(residuals, dim=-2)
-        floor = n * torch.finfo(spread.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-2)
+        spread = vector_norm(residuals, dim=-2)
+        floor = n * torch.finfo(spread.dtype).eps * vector_norm(responses.detach(), dim=-2)
         noiseless = spread.detach() <= floor
         if bool(noiseless.any()):
             raise InputError(

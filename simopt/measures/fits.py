@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from simopt.measures.folds import constant
 from simopt.typing import LabelArray
 
 Array = npt.NDArray[np.float64]
@@ -43,7 +45,7 @@ class PLS:
         """Fit the regression to the train samples, and return this object."""
         self.mean, self.offset = inputs.mean(axis=0), targets.mean(axis=0)
         A, T = inputs - self.mean, targets - self.offset
-        x_scale, y_scale = _scale(A, self.scale), _scale(T, self.scale)
+        x_scale, y_scale = _scale(inputs, self.scale), _scale(targets, self.scale)
         A, T = A / x_scale, T / y_scale
         rounding = max(A.shape) * np.finfo(np.float64).eps * np.linalg.norm(A)
         weights, x_loadings, y_loadings = [], [], []
@@ -72,10 +74,12 @@ class PLS:
         return predicted
 
 
-def _scale(centered: Array, scale: bool) -> Array:
-    """Return the standard deviation of each column, or 1 for a column that does not vary."""
-    deviation: Array = np.sqrt(np.square(centered).sum(axis=0) / (len(centered) - 1))
-    return np.where(deviation > 0, deviation, 1.0) if scale else np.ones_like(deviation)
+def _scale(data: Array, scale: bool) -> Array:
+    """Return the standard deviation of each column, or 1 for a column that is constant up to rounding."""
+    if not scale:
+        return np.ones(data.shape[1])
+    rows = torch.from_numpy(data)
+    return np.where(constant(rows, rows).numpy(), 1.0, data.std(axis=0, ddof=1))
 
 
 def _first_left(matrix: Array) -> Array:

@@ -15,6 +15,87 @@ from simopt.typing import LabelArray
 Split = tuple[LabelArray, LabelArray]
 """The indices of the train samples and the indices of the test samples."""
 
+FEWEST = 3
+"""The samples of the smallest test set that is scored by itself: a correlation of two samples is 1 or -1, and
+R2 of two has a variance that is not finite. Predictions for smaller test sets are pooled, or refused."""
+_CONSTANT = 64
+"""A unit is constant if it ranges over at most this many eps times its largest value. A constant that was
+scaled or averaged has errors of a few eps; noise of 1e-15 of it ranges over 32 eps in 1,400 samples."""
+_NAMED = 5
+"""How many units a warning names."""
+
+
+def constant(samples: Tensor, whole: Tensor) -> Tensor:
+    """Return whether each unit is constant up to rounding, (..., q).
+
+    Such a unit has no correlation and no R2. It is left out of the fold where it is constant.
+
+    Parameters
+    ----------
+    samples : Tensor, (..., n_k, q)
+        For instance the samples of a test set.
+    whole : Tensor, (..., n, q)
+        All samples; their largest value sets the scale of rounding errors.
+    """
+    rounding = _CONSTANT * torch.finfo(whole.dtype).eps * whole.abs().amax(dim=-2)
+    return samples.amax(dim=-2) - samples.amin(dim=-2) <= rounding
+
+
+def left_out(name: str, side: str, units: LabelArray) -> list[str]:
+    """Return the line that names the units that a score leaves out, or no line if there are none.
+
+    Parameters
+    ----------
+    name : str
+        The name of the measure.
+    side : str
+        The dataset, X or Y.
+    units : array of bool, (f, q)
+        Whether each unit is left out of each of f test sets; f is 1 without folds.
+    """
+    of_unit = units.sum(axis=0)
+    found = np.flatnonzero(of_unit)
+    if not len(found):
+        return []
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    shown = ", ".join(map(str, found[:_NAMED])) + more
+    least, most = of_unit[found].min(), of_unit[found].max()
+    times = f"{least}" if least == most else f"{least} to {most}"
+    which = "" if len(units) == 1 else f" of {times} of {len(units)} test sets"
+    units_of = f"unit{'s' if len(found) > 1 else ''} {shown} of {side}"
+    return [f"{name}: {units_of} left out{which}, being constant{' there' if which else ''}"]
+
+
+def pools(name: str, smallest: int) -> list[str]:
+    """Return the line that says that test sets are pooled, or no line if ``smallest`` is large enough."""
+    if smallest >= FEWEST:
+        return []
+    return [
+        f"{name}: the smallest test set has {smallest} of at least {FEWEST} samples; the predictions for all "
+        "test sets are scored together, less the means of their train samples"
+    ]
+
+
+def rounding_power(samples: Tensor) -> Tensor:
+    """Return the sum of squares, (...), up to which deviations of samples (..., n, q) count as rounding."""
+    size = _CONSTANT * torch.finfo(samples.dtype).eps * samples.abs().amax(dim=-2)
+    return samples.shape[-2] * size.square().sum(dim=-1)
+
+
+def refuse_small(name: str, smallest: int, samples: int, groups: LabelArray | None) -> None:
+    """Raise an error if a test set is too small, for a score whose test sets cannot be pooled."""
+    if smallest >= FEWEST:
+        return
+    most = samples // FEWEST
+    if groups is not None:
+        remedy = "choose fewer folds, or other groups"
+    elif most < 2:
+        remedy = f"two folds need {2 * FEWEST} samples"
+    else:
+        remedy = f"choose at most {most} folds"
+    size = "one sample" if smallest == 1 else f"{smallest} samples"
+    raise InputError(f"{name}: a fold of {size} has too few for a score (at least {FEWEST}); {remedy}.")
+
 
 @dataclass(frozen=True)
 class Folds:
@@ -83,6 +164,11 @@ class Folds:
     def whole(self) -> bool:
         """Whether the fit and the score use all samples, without cross-validation."""
         return len(self.sizes) == 1
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a test set is too small for a score of its own, so that all are scored together."""
+        return not self.whole and min(self.sizes) < FEWEST
 
     @property
     def train_sizes(self) -> list[int]:

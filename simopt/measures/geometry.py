@@ -19,6 +19,7 @@ from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both, distance_facts
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import matrix_norm, root, vector_norm
 
 DistanceComparison = Literal["spectral", "pairs", "correlation"]
 Statistic = Literal["uniformity", "magnitude", "concentricity"]
@@ -28,7 +29,7 @@ _ROTATION = frozenset({"permutation", "orthogonal"})
 
 def directions(rows: Tensor) -> Tensor:
     """Return A (..., n, p) with rows scaled to length 1; a row of zeros stays zero and has gradient 0."""
-    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    length = vector_norm(rows, dim=-1, keepdim=True)
     # Both torch.where are needed: 0 / 0 in the branch that is not taken would still make the gradient NaN.
     zero = length == 0
     return torch.where(zero, 0.0, rows / torch.where(zero, 1.0, length))
@@ -72,8 +73,8 @@ def distance_correlation(x: Tensor, distances_y: Tensor) -> Tensor:
     doi:10.1214/009053607000000505.
     """
     y = linalg.double_center(distances_y)  # B (..., n, n)
-    squared = (x * y).sum(dim=(-2, -1)) / torch.linalg.matrix_norm(y)
-    return linalg.root(squared)
+    squared = (x * y).sum(dim=(-2, -1)) / matrix_norm(y)
+    return root(squared)
 
 
 def uniformity(responses: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def mean_sample(responses: Tensor) -> Tensor:
 
 def magnitude(responses: Tensor) -> Tensor:
     """Return the length of the mean over samples, of shape (...); at length 0 the gradient is set to 0."""
-    return torch.linalg.vector_norm(mean_sample(responses), dim=(-2, -1))
+    return vector_norm(mean_sample(responses), dim=(-2, -1))
 
 
 def concentricity(responses: Tensor) -> Tensor:
@@ -206,12 +207,12 @@ class DistanceMatrices(Measure):
         x = pairwise.distances(reference.responses)  # (n, n)
         if self.comparison == "correlation":
             centered = linalg.double_center(x)
-            unit = centered / torch.linalg.matrix_norm(centered)
+            unit = centered / matrix_norm(centered)
             return lambda moments: distance_correlation(unit, pairwise.distances(moments.Y))
         if self.comparison == "spectral":
             return lambda moments: spectral_norm(x - pairwise.distances(moments.Y))
         # The matrix has each pair of samples twice.
-        return lambda moments: torch.linalg.matrix_norm(x - pairwise.distances(moments.Y)) / math.sqrt(2)
+        return lambda moments: matrix_norm(x - pairwise.distances(moments.Y)) / math.sqrt(2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import matrix_norm, vector_norm
 from simopt.typing import Form
 
 Comparison = Literal["cosine", "bures"]
@@ -50,8 +51,8 @@ def cosine(moments: Moments) -> Tensor:
     """
     cross, small = moments.cross_and_small
     # F'F = diag(p), and <F F', Y Y'> = tr(F'Y Y'F) = ||F'Y||_F^2.
-    X_norm = torch.linalg.vector_norm(moments.reference.variance_ratio)
-    return cross.square().sum(dim=(-2, -1)) / (X_norm * torch.linalg.matrix_norm(small))
+    X_norm = vector_norm(moments.reference.variance_ratio)
+    return cross.square().sum(dim=(-2, -1)) / (X_norm * matrix_norm(small))
 
 
 def bures(moments: Moments) -> Tensor:

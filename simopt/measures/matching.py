@@ -20,7 +20,9 @@ from simopt import checks, linalg
 from simopt.errors import InputError, NumericalError
 from simopt.measures import folds, forms
 from simopt.measures.base import UNITWISE, Facts, Measure, Score, both, distance_facts
+from simopt.measures.folds import Split
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import matrix_norm, root, vector_norm
 from simopt.typing import FloatArray
 
 Plan = Literal["one_to_one", "transport", "many_to_one"]
@@ -127,10 +129,17 @@ def many_to_one(gain: FloatArray) -> FloatArray:
 _SOLVERS = {solve.__name__: solve for solve in (one_to_one, transport, many_to_one)}
 
 
-def best_plan(gain: Tensor, plan: Plan) -> Tensor:
+def best_plan(gain: Tensor, plan: Plan, rows: Tensor | None = None, columns: Tensor | None = None) -> Tensor:
     """Return the plan of largest total gain, (..., p, q), for each matrix of gains (..., p, q).
 
     The plan has no gradient.
+
+    Parameters
+    ----------
+    gain : Tensor, (..., p, q)
+    plan : {"one_to_one", "transport", "many_to_one"}
+    rows, columns : Tensor of bool, (p,) and (..., q), optional
+        The rows and columns that are matched; the weights of others are 0. None: all of them.
 
     Raises
     ------
@@ -141,9 +150,15 @@ def best_plan(gain: Tensor, plan: Plan) -> Tensor:
     gains = gain.detach().cpu().double().numpy()
     if not np.isfinite(gains).all():
         raise NumericalError("The products of units to match are not all finite; rescale X and Y.")
-    flat = gains.reshape(-1, *gains.shape[-2:])
-    plans = np.stack([_SOLVERS[plan](matrix) for matrix in flat]) if len(flat) else flat
-    return torch.from_numpy(plans.reshape(gains.shape)).to(gain)
+    plans = np.zeros_like(gains)
+    kept = np.ones(gains.shape, bool)
+    if rows is not None and columns is not None:
+        kept = (rows[:, None] & columns[..., None, :]).cpu().numpy()
+    for index in np.ndindex(gains.shape[:-2]):
+        block = np.ix_(kept[index].any(axis=1), kept[index].any(axis=0))
+        if kept[index].any():
+            plans[index][block] = _SOLVERS[plan](gains[index][block])
+    return torch.from_numpy(plans).to(gain)
 
 
 def unit_columns(matrix: Tensor) -> Tensor:
@@ -155,14 +170,12 @@ def unit_columns(matrix: Tensor) -> Tensor:
     """
     centered = linalg.center(matrix)
     # Centering a constant column leaves a few eps of its norm.
-    norm = torch.linalg.vector_norm(centered.detach(), dim=-2, keepdim=True)
-    rounding = (
-        8 * torch.finfo(matrix.dtype).eps * torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
-    )
+    norm = vector_norm(centered.detach(), dim=-2, keepdim=True)
+    rounding = 8 * torch.finfo(matrix.dtype).eps * vector_norm(matrix.detach(), dim=-2, keepdim=True)
     varies = norm > rounding
     largest = norm.amax(dim=-1, keepdim=True)
     leaving = (centered - centered.detach()) / torch.where(largest > 0, largest, 1.0)  # 0 with a gradient
-    scale = torch.where(varies, torch.linalg.vector_norm(centered, dim=-2, keepdim=True), 1.0)
+    scale = torch.where(varies, vector_norm(centered, dim=-2, keepdim=True), 1.0)
     return torch.where(varies, centered / scale, leaving)
 
 
@@ -185,12 +198,14 @@ def euclidean(x: Tensor, y: Tensor, plan: Tensor, *, count_unmatched: bool) -> T
         # Row and column sums of the plan are 1 for matched columns and 0 for others.
         squared = squared + ((1 - plan.sum(-1)) * x.square().sum(-2)).sum(-1)
         squared = squared + ((1 - plan.sum(-2)) * y.square().sum(-2)).sum(-1)
-    return linalg.root(squared)
+    return root(squared)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matching(Measure):
     """The similarity of the units of X and Y under the best matching.
+
+    A constant unit has no correlation with any other. ``correlation`` leaves it out.
 
     Parameters
     ----------
@@ -263,18 +278,32 @@ class Matching(Measure):
             # ||x_i - y_j||^2 = ||x_i||^2 + ||y_j||^2 - 2 x_i'y_j, where the norms are the same for all plans
             # with these row and column sums: the plan of largest products is that of the least distance.
             products = x.mT @ y  # (..., p, q)
+            if self.comparison == "correlation":
+                plan = best_plan(products, self.plan, _varies(x), _varies(y))
+                return (plan * products).sum(dim=(-2, -1)) / plan.sum(dim=(-2, -1))
             plan = best_plan(products, self.plan)
             if self.comparison == "euclidean":
                 return euclidean(x, y, plan, count_unmatched=single)
             total = (plan * products).sum(dim=(-2, -1))
-            if self.comparison == "correlation":
-                return total / plan.sum(dim=(-2, -1))
-            norms = torch.linalg.matrix_norm(x) * torch.linalg.matrix_norm(y)
+            norms = matrix_norm(x) * matrix_norm(y)
             # x and y weighted by W have norms ||X|| / sqrt(p) and ||Y|| / sqrt(q) under transport.
             mass = 1.0 if single else 1 / math.sqrt(x.shape[-1] * y.shape[-1])
             return forms.apply("angle", total / (mass * norms))
 
         return score
+
+    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which constant units a correlation leaves out."""
+        if self.comparison != "correlation":
+            return []
+        sides = {"X": reference.responses, "Y": Y}
+        constant = {side: ~_varies(unit_columns(data)).cpu().numpy() for side, data in sides.items()}
+        return [line for side in sides for line in folds.left_out(self.name, side, constant[side][None])]
+
+
+def _varies(columns: Tensor) -> Tensor:
+    """Return which columns of :func:`unit_columns` (..., n, q) are not those of a constant, (..., q)."""
+    return (columns.detach() != 0).any(dim=-2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +311,8 @@ class PairwiseMatching(Measure):
     """The mean correlation, on test samples, of each unit of Y with its best match among the units of X.
 
     The best match is chosen on the train samples. The score has no gradient, as it jumps where the choice
-    changes.
+    changes. A unit of Y that is constant in the test samples is left out of that fold. Units that are
+    constant in the train samples have no match: for one of Y the correlation is 0.
 
     Parameters
     ----------
@@ -329,32 +359,43 @@ class PairwiseMatching(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or groups, or a fold would hold a single sample.
+            There are more folds than samples or groups, or a fold would hold fewer than 3 samples. The score
+            raises it if every unit of Y is constant in every fold.
         """
-        from sklearn.model_selection import KFold
-
-        samples, device = reference.samples, reference.responses.device
-        splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
-        groups = self.groups_to_keep(reference)
-        indices = folds.splits(splitter, samples, groups, self.name)
-        if min(len(test) for _, test in indices) < 2:
-            remedy = f"at most {samples // 2} folds" if groups is None else "fewer folds, or other groups"
-            raise InputError(
-                f"{self.name} with {self.folds} folds of {samples} samples leaves a fold of one sample, "
-                f"which has no correlation; choose {remedy}."
-            )
-        splits = [[torch.from_numpy(part).to(device) for part in split] for split in indices]
+        device = reference.responses.device
+        splits = [[torch.from_numpy(part).to(device) for part in split] for split in self._splits(reference)]
         X_parts = [[unit_columns(reference.responses[part]) for part in split] for split in splits]
 
         def score(moments: Moments) -> Tensor:
             Y = moments.Y.detach()
-            held_out = []
-            for split, parts in zip(splits, X_parts, strict=True):
-                train, test = (  # correlations (..., p, q)
-                    x.mT @ unit_columns(Y[..., part, :]) for part, x in zip(split, parts, strict=True)
-                )
-                best = train.argmax(dim=-2, keepdim=True)  # of X, for each unit of Y (..., 1, q)
-                held_out.append(test.take_along_dim(best, dim=-2).mean(dim=(-2, -1)))
-            return torch.stack(held_out).mean(dim=0)
+            scores, counted = [], []
+            for (train, test), (x_train, x_test) in zip(splits, X_parts, strict=True):
+                y_train = unit_columns(Y[..., train, :])
+                gains = torch.where(_varies(x_train)[:, None], x_train.mT @ y_train, -math.inf)  # (..., p, q)
+                best = gains.argmax(dim=-2, keepdim=True)  # of X, for each unit of Y (..., 1, q)
+                correlations = x_test.mT @ unit_columns(Y[..., test, :])
+                held_out = correlations.take_along_dim(best, dim=-2).squeeze(-2)
+                kept = ~folds.constant(Y[..., test, :], Y)
+                held_out = torch.where(kept & _varies(y_train), held_out, 0.0)
+                scores.append(held_out.sum(dim=-1) / kept.sum(dim=-1).clamp(min=1))
+                counted.append(kept.any(dim=-1))
+            number = torch.stack(counted).sum(dim=0)
+            if not bool((number > 0).all()):
+                raise InputError(f"{self.name}: every unit of Y is constant in every fold.")
+            return torch.stack(scores).sum(dim=0) / number
 
         return score
+
+    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which units of Y are left out of folds."""
+        constant = [folds.constant(Y[test], Y).cpu().numpy() for _, test in self._splits(reference)]
+        return folds.left_out(self.name, "Y", np.stack(constant))
+
+    def _splits(self, reference: Reference) -> list[Split]:
+        from sklearn.model_selection import KFold
+
+        splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
+        groups = self.groups_to_keep(reference)
+        divided = folds.splits(splitter, reference.samples, groups, self.name)
+        folds.refuse_small(self.name, min(len(test) for _, test in divided), reference.samples, groups)
+        return divided

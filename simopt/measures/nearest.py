@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simopt.measures.geometry import directions
 from simopt.measures.kernel import debiased
+from simopt.norms import vector_norm
 
 Metric = Literal["inner", "cosine"]
 
@@ -40,7 +41,7 @@ def close(values: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
     rows : Tensor, (..., n, q)
         The samples.
     """
-    length = torch.linalg.vector_norm(rows, dim=-1)  # (..., n)
+    length = vector_norm(rows, dim=-1)  # (..., n)
     others = length[..., None, :].expand(*indices.shape[:-1], -1).gather(-1, indices)
     longer = torch.maximum(others[..., :-1], others[..., 1:])
     return values[..., :-1] - values[..., 1:] <= tolerance(rows) * length[..., :, None] * longer
@@ -184,7 +185,7 @@ def second_order_cosine(x: Neighbors, y: Neighbors) -> Tensor:
 
 def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
     """Return the mean cosine, (...), of row i of A and row i of B, both (..., n, n), over all i."""
-    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    norms = vector_norm(a, dim=-1) * vector_norm(b, dim=-1)
     cosine = (a * b).sum(-1) / torch.where(norms > 0, norms, 1.0)
     # Neighbors in X and Y that all coincide with the sample agree perfectly, though the cosine is 0 / 0.
     alike = (a == 0).all(-1) & (b == 0).all(-1)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from simopt import checks
@@ -45,12 +46,18 @@ PENALTIES: Array = np.asarray(10.0 ** np.arange(-8, 9), np.float64)
 
 _ROUNDING = 100
 """A prediction varies by rounding if it deviates from its mean by at most this many eps times the largest
-target or prediction. It is a sum of products that cancel, so the bound is wider than for data."""
+target or prediction. It is a sum of products that cancel, so the bound is wider than that of
+:func:`simopt.measures.folds.constant` for data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictivity(Measure):
     """The correlation or R2 of held-out predictions of each unit, combined by mean or median over units.
+
+    A predicted unit that is constant in a test set, up to rounding, is left out of that test set. If a test
+    set has fewer than 3 samples, the predictions for all test sets are scored together. The mean of its train
+    samples is first subtracted from each unit: in a pool of test sets, a prediction that is this mean would
+    correlate negatively with what it predicts.
 
     Parameters
     ----------
@@ -161,43 +168,59 @@ class Predictivity(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or groups, or ``ridge_cv`` has a fold with a single train group.
-            The returned function raises this error if there are fewer units or samples than components.
+            There are more folds than samples or groups, ``ridge_cv`` has a fold with a single train group, or
+            ``standardize=each`` a test set of fewer than 3 samples. The returned function raises this error
+            if there are fewer units or samples than components, or if no unit varies in any test set.
         """
         # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
         X = reference.responses.detach().cpu().double().numpy()
         groups = self.groups_to_keep(reference)
         splits = self._splits(len(X), groups)
 
+        small = _smallest(splits) < folds.FEWEST
+
         def score(Y: Tensor) -> Tensor:
             predictors, targets = self._sides(X, Y)
             pairs = []  # held-out targets and their prediction, (n_test, units), for each split
             for train, test in splits:
                 predicted, _ = self._predict(predictors, targets, train, test, groups)
-                pairs.append((targets[test], predicted))
-            if self.pooled:
-                targets, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
-                pairs = [(targets, predicted)]
+                mean = targets[train].mean(axis=0) if small else 0.0
+                pairs.append((targets[test] - mean, predicted - mean))
+            if self.pooled or small:
+                all_targets, all_predicted = zip(*pairs, strict=True)
+                pairs = [(np.concatenate(all_targets), np.concatenate(all_predicted))]
+            size, kept = np.abs(targets).max(axis=0), ~self._left_out(targets, splits, Y.dtype)
+            if not kept.any():
+                raise InputError(f"{self.name}: every predicted unit is constant in every test set.")
             over_units = np.median if self.aggregate == "median" else np.mean
-            return Y.new_tensor(np.mean([over_units(self._statistics(*pair)) for pair in pairs]))
+            of_splits = [
+                over_units(self._statistics(targets[:, unit], predicted[:, unit], size[unit]))
+                for (targets, predicted), unit in zip(pairs, kept, strict=True)
+                if unit.any()
+            ]
+            return Y.new_tensor(np.mean(of_splits))
 
         return over_batch(score)
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
-        """Return which penalties ``ridge_cv`` chooses, or that the penalty of ``ridge`` is absolute."""
-        if self.model == "ridge" and self.standardize == "none":
-            return [absolute_penalty(self.name, self.penalty)]
-        if self.model != "ridge_cv":
-            return []
+        """Return which units are left out, whether test sets are pooled, and what is to know of a penalty."""
         X = reference.responses.detach().cpu().double().numpy()
         predictors, targets = self._sides(X, Y)
         groups = self.groups_to_keep(reference)
-        chosen = np.concatenate(
-            [
-                np.atleast_1d(self._predict(predictors, targets, *split, groups)[1].chosen)
-                for split in self._splits(len(X), groups)
-            ]
-        )
+        splits = self._splits(len(X), groups)
+        side = "X" if self.direction == "y_to_x" else "Y"
+        lines = folds.left_out(self.name, side, self._left_out(targets, splits, Y.dtype))
+        if not self.pooled:
+            lines += folds.pools(self.name, _smallest(splits))
+        if self.model == "ridge" and self.standardize == "none":
+            lines.append(absolute_penalty(self.name, self.penalty))
+        if self.model == "ridge_cv":
+            models = [self._predict(predictors, targets, *split, groups)[1] for split in splits]
+            lines += self._about_penalties(np.concatenate([np.atleast_1d(model.chosen) for model in models]))
+        return lines
+
+    def _about_penalties(self, chosen: LabelArray) -> list[str]:
+        """Return which penalties ``ridge_cv`` chooses, given their positions among the penalties."""
         low, high = PENALTIES[chosen.min()], PENALTIES[chosen.max()]
         unit = "times the mean eigenvalue of A'A" if self.grid == "relative" else "in squared units"
         lines = [f"{self.name}: the chosen penalties are {low:g} to {high:g}, {unit} of the predictors"]
@@ -234,7 +257,21 @@ class Predictivity(Measure):
                 f"{self.name}: a fold leaves one group for training, but the choice of a penalty needs two; "
                 "choose more folds or groups."
             )
+        smallest = _smallest(divided)
+        if self.standardize == "each" and smallest < folds.FEWEST:
+            folds.refuse_small(self.name, smallest, samples, groups)
         return divided
+
+    def _left_out(self, targets: Array, splits: list[Split], dtype: torch.dtype) -> LabelArray:
+        """Return whether each unit is constant, (test sets, units); test sets that are pooled are one.
+
+        ``dtype`` is that in which the data were passed.
+        """
+        whole = torch.from_numpy(targets).to(dtype)
+        tests = [test for _, test in splits]
+        if self.pooled or _smallest(splits) < folds.FEWEST:
+            tests = [np.concatenate(tests)]
+        return np.stack([folds.constant(whole[test], whole).numpy() for test in tests])
 
     def _predict(
         self,
@@ -274,17 +311,22 @@ class Predictivity(Measure):
             )
         return fits.PLS(min(self.components, most), self.scale)
 
-    def _statistics(self, targets: Array, predicted: Array) -> Array:
+    def _statistics(self, targets: Array, predicted: Array, size: Array) -> Array:
+        """Return the statistic of each unit; ``size``, (units,), is the largest value of the targets."""
+        t = targets - targets.mean(axis=0)
         if self.statistic == "r2":
-            error = np.square(targets - predicted).sum(axis=0)
-            with np.errstate(invalid="ignore", divide="ignore"):  # undefined for a unit that does not vary
-                return 1 - error / np.square(targets - targets.mean(axis=0)).sum(axis=0)
-        size = np.abs(targets).max(axis=0)
-        t, p = _varying(targets, size), _varying(predicted, np.maximum(size, np.abs(predicted).max(axis=0)))
-        # A unit that does not vary, or is predicted as constant, has correlation 0.
+            r2: Array = 1 - np.square(targets - predicted).sum(axis=0) / np.square(t).sum(axis=0)
+            return r2
+        p = _varying(predicted, np.maximum(size, np.abs(predicted).max(axis=0)))
+        # A unit that is predicted as constant has correlation 0.
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)
         return correlation if self.statistic == "pearson" else correlation**2
+
+
+def _smallest(splits: list[Split]) -> int:
+    """Return the number of samples of the smallest test set."""
+    return min(len(test) for _, test in splits)
 
 
 def _varying(data: Array, size: Array) -> Array:
@@ -301,6 +343,7 @@ def _varying(data: Array, size: Array) -> Array:
 
 def _standardized(data: Array, by: Array) -> Array:
     """Return data (n, p), standardized by the mean and standard deviation of each column of ``by``."""
-    deviation = by.std(axis=0)
-    # A constant column is only centered.
-    return (data - by.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    rows = torch.from_numpy(by)
+    # A constant column is only centered: its deviation is rounding.
+    deviation = np.where(folds.constant(rows, rows).numpy(), 1.0, by.std(axis=0))
+    return (data - by.mean(axis=0)) / deviation

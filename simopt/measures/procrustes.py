@@ -18,8 +18,9 @@ from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.gradients import Saved, with_gradient
 from simopt.measures.base import ROTATIONAL, Facts, Measure, Score, both
-from simopt.measures.folds import Folds
+from simopt.measures.folds import Folds, refuse_small, rounding_power
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import matrix_norm
 
 ProcrustesForm = Literal["distance", "squared", "angle", "disparity", "similarity"]
 
@@ -75,8 +76,8 @@ def distance(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
     # The norm of the residual is d only if F P has the norm of F, that is if P has orthonormal rows (r <= q).
     # Otherwise P' does, and A is rotated instead.
     narrow = factor.shape[-1] <= matrix.shape[-1]
-    apart = torch.linalg.matrix_norm(residual if narrow else factor - matrix @ polar.mT)
-    size = torch.linalg.matrix_norm(matrix) + torch.linalg.matrix_norm(factor)
+    apart = matrix_norm(residual if narrow else factor - matrix @ polar.mT)
+    size = matrix_norm(matrix) + matrix_norm(factor)
     zero = _ZERO * torch.finfo(matrix.dtype).eps * max(*matrix.shape[-2:], factor.shape[-1]) * size
     return apart, (residual, apart, zero)
 
@@ -91,7 +92,7 @@ def angle(chord: Tensor) -> Tensor:
 
 def unit(matrix: Tensor) -> Tensor:
     """Return A / ||A||_F for A (..., n, q); the result is NaN if A is zero."""
-    return matrix / torch.linalg.matrix_norm(matrix, keepdim=True)
+    return matrix / matrix_norm(matrix, keepdim=True)
 
 
 def _uncentered_factor(reference: Reference) -> Tensor:
@@ -201,13 +202,17 @@ class Procrustes(Measure):
         Raises
         ------
         InputError
-            There are more folds than samples or groups. The returned function raises this error if the train
-            samples of a fold do not determine the rotation, as they may if they are fewer than the units.
+            There are more folds than samples or groups; or X and Y are normalized and a fold has fewer than 3
+            samples. The returned function raises this error if the train samples of a fold do not determine
+            the rotation, as they may if they are fewer than the units, or if X or Y are normalized and do
+            not vary in a fold.
         """
         factor = reference.factor if self.centered else _uncentered_factor(reference)
         if self.folds is not None:
             groups = self.groups_to_keep(reference)
             folds = Folds.of(reference.samples, self.folds, groups, self.name, factor.device)
+            if self.normalized:  # a cosine; a distance is a sum over samples, and defined for any number
+                refuse_small(self.name, min(folds.sizes), reference.samples, groups)
             held_out = torch.no_grad()(self._held_out)
             return lambda moments: held_out(factor, moments, folds)
         factor = self._scaled(factor)
@@ -236,6 +241,7 @@ class Procrustes(Measure):
         # The rank that X'Y of the train samples should have: the smaller of those of X and Y.
         rank = _rank(linalg.singular_values(Y), max(Y.shape[-2:])).clamp(max=factor.shape[-1])
         x_parts, y_parts = folds.parts(factor), folds.parts(Y)
+        x_rounding, y_rounding = (rounding_power(side) for side in (moments.reference.responses, moments.Y))
         scores = []
         for k, (x, y) in enumerate(zip(x_parts, y_parts, strict=True)):
             x_train, y_train = folds.train(x_parts, k), folds.train(y_parts, k)
@@ -256,7 +262,12 @@ class Procrustes(Measure):
                 x = x @ (left @ right)
             else:
                 y = y @ (left @ right).mT
-            apart = torch.linalg.matrix_norm(self._scaled(x) - self._scaled(y))
+            for side, part, rounding in (("X", x, x_rounding), ("Y", y, y_rounding)):
+                if self.normalized and bool((part.square().sum(dim=(-2, -1)) <= rounding).any()):
+                    raise InputError(
+                        f"{self.name}: {side} does not vary in one of {len(x_parts)} folds; use fewer folds."
+                    )
+            apart = matrix_norm(self._scaled(x) - self._scaled(y))
             scores.append(self.apply_form(apart))
         return torch.stack(scores, dim=-1).mean(dim=-1)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from simopt import linalg, pairwise
 from simopt.errors import InputError
+from simopt.norms import vector_norm
 from simopt.typing import FloatArray
 
 RDM = Literal["sqeuclidean", "euclidean", "correlation", "cosine", "mahalanobis", "crossnobis"]
@@ -163,9 +164,9 @@ def _directions(kind: RDM, responses: Tensor, what: str, center_units: bool) -> 
     rows = linalg.center(responses) if center_units else responses
     if kind == "correlation":
         rows = rows - rows.mean(dim=-1, keepdim=True)
-    norms = torch.linalg.vector_norm(rows, dim=-1)
+    norms = vector_norm(rows, dim=-1)
     # What centering leaves of a constant row is the rounding of its mean.
-    rounding = 8 * torch.finfo(rows.dtype).eps * torch.linalg.vector_norm(responses.detach(), dim=-1)
+    rounding = 8 * torch.finfo(rows.dtype).eps * vector_norm(responses.detach(), dim=-1)
     silent = norms.detach() <= rounding
     units = rows / torch.where(silent, 1.0, norms)[..., None]
     if bool(silent.any()):
@@ -209,6 +210,6 @@ def dependent_unit(triangle: Tensor, responses: Tensor) -> int | None:
         The responses before these projections. The norm of a unit sets the size of its rounding errors.
     """
     added = torch.diagonal(triangle.detach(), dim1=-2, dim2=-1).abs()
-    size = torch.linalg.vector_norm(responses.detach(), dim=-2)
+    size = vector_norm(responses.detach(), dim=-2)
     dependent = added <= responses.shape[-2] * torch.finfo(added.dtype).eps * size
     return int(torch.nonzero(dependent)[0, -1]) if bool(dependent.any()) else None

@@ -21,6 +21,7 @@ from simopt import linalg
 from simopt.components import principal_components
 from simopt.gradients import Saved, with_gradient
 from simopt.measures.rdm import Embedding
+from simopt.norms import vector_norm
 
 Comparison = Literal[
     "cosine", "pearson", "spearman", "tau_a", "tau_b", "cosine_cov", "corr_cov",
@@ -49,7 +50,7 @@ def compare_with(comparison: Comparison, X: Embedding, like: Tensor) -> Compare:
         return BuresComparison(comparison == "bures_sq_distance", X, like)
     if comparison == "euclidean_norm":
         fixed = X.dissimilarities().to(like)
-        return lambda Y: torch.linalg.vector_norm(Y.dissimilarities() - fixed, dim=-1)
+        return lambda Y: vector_norm(Y.dissimilarities() - fixed, dim=-1)
     return LinearComparison(comparison, X, like)
 
 

@@ -25,7 +25,7 @@ from simopt.errors import InputError
 from simopt.measures import forms
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, absolute_penalty
 from simopt.measures.extent import Extent, Side
-from simopt.measures.folds import Folds
+from simopt.measures.folds import Folds, pools, rounding_power
 from simopt.measures.moments import Moments, Reference
 from simopt.typing import Form, LabelArray
 
@@ -45,6 +45,9 @@ class Regression(Measure):
 
     The coefficients are B = argmin ||T - A B||_F^2 + lambda ||B||_F^2. A are the predictors and T the
     targets, both less their means over the train samples.
+
+    A test set in which all targets are constant, so that the score has a denominator of 0 up to rounding, is
+    left out. If a test set has fewer than 3 samples, the entries of all test sets are scored together.
 
     Parameters
     ----------
@@ -141,8 +144,21 @@ class Regression(Measure):
         return None
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
-        """Return that a penalty is absolute."""
-        return [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
+        """Return that a penalty is absolute, and which test sets are left out or pooled."""
+        lines = [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
+        if self.folds is None:
+            return lines
+        folds, fits = self._fits(reference)
+        moments = Moments(reference, Y)
+        for fit in fits:
+            undefined = int((~self._defined(fit(moments))).sum())
+            if undefined:
+                side = "X" if isinstance(fit, _PredictX) else "Y"
+                lines.append(
+                    f"{self.name}: {undefined} of {len(folds.sizes)} test sets left out, all units of {side} "
+                    "being constant there"
+                )
+        return [*lines, *pools(self.name, min(folds.sizes))]
 
     def groups_of(self, samples: int) -> LabelArray | None:
         """Return the condition of each sample, (n,), if ``conditions`` is set, else None."""
@@ -163,39 +179,56 @@ class Regression(Measure):
         ------
         InputError
             There are more folds than samples or groups, the number of samples is not a multiple of the
-            number of conditions, or X is constant in a fold.
+            number of conditions, or X is constant in every fold.
         """
-        what = "groups" if self.conditions is None else "conditions"
-        groups = self.groups_to_keep(reference)
-        device = reference.scores.device
-        folds = Folds.of(reference.samples, self.folds, groups, self.name, device, what=what)
-        if self.baseline == "test" and min(folds.sizes) < 2:
-            raise InputError(f"{self.name}: a fold of one sample has no variance; choose fewer folds.")
-        penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
-        fits: list[_PredictX | _PredictY] = []
-        if self.direction != "x_to_y":
-            fits.append(_PredictX(reference, folds, penalty, self.name))
-        if self.direction != "y_to_x":
-            fits.append(_PredictY(reference, folds, penalty))
+        _, fits = self._fits(reference)
 
         def evaluate(moments: Moments) -> Tensor:
-            scores = [self._score(fit(moments)).mean(dim=-1) for fit in fits]  # 1 or 2 times (...)
+            scores = [self._score(fit(moments)) for fit in fits]  # 1 or 2 times (...)
             return forms.apply(self.form, torch.stack(scores).mean(dim=0))
 
         return evaluate
 
+    def _fits(self, reference: Reference) -> tuple[Folds, list[_PredictX | _PredictY]]:
+        """Return the folds, and the fit of each direction."""
+        what = "groups" if self.conditions is None else "conditions"
+        groups = self.groups_to_keep(reference)
+        device = reference.scores.device
+        folds = Folds.of(reference.samples, self.folds, groups, self.name, device, what=what)
+        penalty = float(self.penalty)  # torch overflows on integers of more than 64 bits
+        fits: list[_PredictX | _PredictY] = []
+        if self.direction != "x_to_y":
+            predict_x = _PredictX(reference, folds, penalty)
+            fits.append(predict_x)
+            if not bool((self._total(predict_x) > predict_x.rounding).any()):
+                raise InputError(f"{self.name}: X is constant within each of {len(folds.sizes)} folds.")
+        if self.direction != "y_to_x":
+            fits.append(_PredictY(reference, folds, penalty))
+        return folds, fits
+
+    def _total(self, of: _PredictX | _Fit) -> Tensor:
+        """Return the sum of squares of the targets that the score divides by, (..., f)."""
+        return of.about_test_mean if (self.statistic, self.baseline) == ("r2", "test") else of.total
+
+    def _defined(self, fit: _Fit) -> Tensor:
+        """Return in which test sets the targets vary, (..., f)."""
+        return self._total(fit) > fit.rounding
+
     def _score(self, fit: _Fit) -> Tensor:
-        """Return the statistic of each fold, (..., f)."""
+        """Return the mean of the statistic over the test sets where it is defined; NaN if there are none."""
+        defined = self._defined(fit)
+        # Denominators of 0 are replaced before the division, as the gradient of both branches of torch.where
+        # is computed and 0 times an infinite slope is NaN.
+        total = torch.where(defined, self._total(fit), 1.0)
         if self.statistic == "pearson":
-            # A prediction of 0 has no correlation. Its power is replaced before the division, as the gradient
-            # of both branches of torch.where is computed and 0 times an infinite slope is NaN.
-            zero = fit.power <= 0
+            zero = fit.power <= 0  # a prediction of 0 has no correlation
             power = torch.where(zero, 1.0, fit.power)
-            return torch.where(zero, 0.0, fit.overlap / (fit.total * power).sqrt())
-        explained = 2 * fit.overlap - fit.power  # ||t||^2 - ||t - P||^2
-        if self.baseline == "train":
-            return explained / fit.total
-        return 1 - (fit.total - explained) / fit.about_test_mean
+            statistic = torch.where(zero, 0.0, fit.overlap / (total * power).sqrt())
+        elif self.baseline == "train":
+            statistic = (2 * fit.overlap - fit.power) / total  # ||t||^2 - ||t - P||^2
+        else:
+            statistic = 1 - (fit.total - 2 * fit.overlap + fit.power) / total
+        return torch.where(defined, statistic, 0.0).sum(dim=-1) / defined.sum(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -206,6 +239,16 @@ class _Fit:
     power: Tensor  # ||P||^2
     total: Tensor  # ||t||^2, t less the train mean
     about_test_mean: Tensor  # the same, but less the mean of the test samples
+    rounding: Tensor  # sums of squares up to which targets do not vary, (..., 1)
+
+    def pooled(self, folds: Folds) -> _Fit:
+        """Return the fit of all test sets as one, (..., 1), if one of them is too small by itself."""
+        if not folds.pooled:
+            return self
+        overlap, power, total = (
+            part.sum(dim=-1, keepdim=True) for part in (self.overlap, self.power, self.total)
+        )
+        return _Fit(overlap, power, total, self.about_test_mean, self.rounding)
 
 
 class _PredictX:
@@ -226,8 +269,9 @@ class _PredictX:
     (padded, nearly collinear or rank-deficient Y), the SVD of A itself is used, which is slower.
     """
 
-    def __init__(self, reference: Reference, folds: Folds, penalty: float, name: str) -> None:
+    def __init__(self, reference: Reference, folds: Folds, penalty: float) -> None:
         self.folds, self.penalty = folds, penalty
+        self.rounding = rounding_power(reference.responses) / reference.norm**2  # in the scale of the scores
         # R2 is invariant to rotation and scale of the targets, so the K PC scores stand for the units of X.
         self.parts = folds.parts(reference.scores)  # f times (n_k, K)
         self.test_sum = torch.stack([part.sum(dim=0) for part in self.parts])  # (f, K)
@@ -235,11 +279,12 @@ class _PredictX:
         self.train_sizes = reference.scores.new_tensor(folds.train_sizes)[:, None]  # N_k (f, 1)
         self.train_mean = folds.train_sum(self.test_sum) / self.train_sizes  # (f, K)
         self.total = _sums(self._targets(k).square() for k in range(len(self.parts)))  # (f,)
-        self.about_test_mean = _sums(linalg.center(part).square() for part in self.parts)
-        if not bool((self.total > 0).all()):
-            raise InputError(f"{name}: X is constant within one of {len(self.parts)} folds; use fewer folds.")
+        self.about_test_mean = _about_test_mean(folds, [self._targets(k) for k in range(len(self.parts))])
 
     def __call__(self, moments: Moments) -> _Fit:
+        return self._fit(moments).pooled(self.folds)
+
+    def _fit(self, moments: Moments) -> _Fit:
         units = moments.Y.shape[-1]
         # Without a penalty A'A is singular unless A has more samples than units.
         if self.penalty > 0 or units < min(self.folds.train_sizes):
@@ -255,7 +300,7 @@ class _PredictX:
             explained, condition = (part.unsqueeze(-1) for part in moments.explained)  # (..., K, 1), (..., 1)
             # P = H T with the projection H = Y (Y'Y)^-1 Y' = H'H, so <T, P> = T'HT = ||P||^2.
             overlap = explained.sum(dim=-2)  # (..., 1)
-            return _Fit(overlap, overlap, self.total, self.about_test_mean), condition
+            return self._of_products(overlap, overlap), condition
         cross, gram = moments.products
         gram, right = gram.unsqueeze(-3), cross.mT.unsqueeze(-3)  # (..., 1, q, q), (..., 1, q, K)
         B, condition = linalg.solve_spd(self._penalized(gram), right)
@@ -355,7 +400,7 @@ class _PredictX:
         """Return the fit of P = a B from a'a and a't: <t, P> = <a't, B> and ||P||^2 = <B, a'a B>."""
         overlap = (test_right * B).sum(dim=(-2, -1))  # (..., f)
         power = (B * (test_gram @ B)).sum(dim=(-2, -1))
-        return _Fit(overlap, power, self.total, self.about_test_mean)
+        return self._of_products(overlap, power)
 
     def _from_fits(self, fits: Sequence[tuple[Tensor, Tensor]]) -> tuple[_Fit, Tensor]:
         """Return the fit, and the condition numbers (..., f), of a prediction and condition for each fold."""
@@ -364,7 +409,10 @@ class _PredictX:
 
     def _from_predictions(self, predicted: Sequence[Tensor]) -> _Fit:
         overlap = _sums(self._targets(k) * P for k, P in enumerate(predicted))
-        return _Fit(overlap, _sums(P.square() for P in predicted), self.total, self.about_test_mean)
+        return self._of_products(overlap, _sums(P.square() for P in predicted))
+
+    def _of_products(self, overlap: Tensor, power: Tensor) -> _Fit:
+        return _Fit(overlap, power, self.total, self.about_test_mean, self.rounding)
 
 
 class _PredictY:
@@ -400,8 +448,15 @@ class _PredictY:
             overlap=_sums(T * P for T, P in zip(targets, predicted, strict=True)),
             power=_sums(P.square() for P in predicted),
             total=_sums(T.square() for T in targets),
-            about_test_mean=_sums(linalg.center(test).square() for test in parts),
-        )
+            about_test_mean=_about_test_mean(self.folds, targets),
+            rounding=rounding_power(moments.Y.detach())[..., None],
+        ).pooled(self.folds)
+
+
+def _about_test_mean(folds: Folds, targets: Sequence[Tensor]) -> Tensor:
+    """Return the sum of squares of the targets less their mean over each test set, (..., f)."""
+    sets = [torch.cat(list(targets), dim=-2)] if folds.pooled else targets
+    return _sums(linalg.center(targets).square() for targets in sets)
 
 
 def _sums(folds: Iterable[Tensor]) -> Tensor:

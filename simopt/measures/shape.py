@@ -15,6 +15,7 @@ from simopt.measures import cca, procrustes
 from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, both, distance_facts
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference
+from simopt.norms import vector_norm
 
 Convention = Literal["netrep", "repsim"]
 Metric = Literal["angular", "euclidean"]
@@ -173,7 +174,7 @@ class ShapeMetric(Measure):
         scale = 1 if self.convention == "netrep" else n
         white, floor = (1 - self.alpha) * math.sqrt(scale), math.sqrt(_FLOORS[self.convention] * scale)
         factor = reference.factor
-        X_values = torch.linalg.vector_norm(factor, dim=0)  # singular values of X (K,)
+        X_values = vector_norm(factor, dim=0)  # singular values of X (K,)
         # U (alpha S + white min(S / floor, 1)): V does not matter to a Procrustes distance.
         X = factor / X_values * (self.alpha * X_values + white * (X_values / floor).clamp(max=1))
         X_unit = procrustes.unit(X)

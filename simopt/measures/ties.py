@@ -25,6 +25,7 @@ from torch import Tensor
 
 from simopt.measures import nearest
 from simopt.measures.nearest import Neighbors
+from simopt.norms import vector_norm
 
 _DRAWS = 2048
 """The smallest number of orders that are drawn for a score; each sample gets at least one. The lengths of the
@@ -68,7 +69,7 @@ class Ranking:
         size = torch.zeros_like(number).scatter_add(-1, number, torch.ones_like(number)).gather(-1, number)
         before, tied = (torch.empty_like(first).scatter(-1, indices, part) for part in (first, size))
         # Products of orthogonal samples are rounding errors, which cknna would take for a kernel.
-        length = torch.linalg.vector_norm(neighbors.rows, dim=-1)
+        length = vector_norm(neighbors.rows, dim=-1)
         rounding = nearest.tolerance(neighbors.rows) * length[:, None] * length
         kernel = torch.where(neighbors.kernel.abs() <= rounding, 0.0, neighbors.kernel)
         return cls(neighbors.rows, kernel, neighbors.near.shape[-1], before, tied)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from simopt import linalg
 from simopt.measures import Measure, Reference
+from simopt.norms import vector_norm
 from simopt.optimization.optimizers import probe
 from simopt.typing import OptimizerFactory
 
@@ -59,7 +60,7 @@ class Span:
 
     def __init__(self, reference: Reference, Y0: Tensor, fewer: bool = True) -> None:
         scores = reference.scores.double()
-        length = torch.linalg.vector_norm(scores, dim=0)
+        length = vector_norm(scores, dim=0)
         pcs = scores / length  # (n, K)
         samples, count = pcs.shape
         Y0 = Y0.to(pcs)

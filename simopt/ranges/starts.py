@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from simopt.measures import BoundMeasure
+from simopt.norms import matrix_norm, vector_norm
 from simopt.optimization.span import Span
 from simopt.ranges.tangent import evaluate
 from simopt.typing import FloatArray
@@ -135,7 +136,7 @@ class Structures:
         # PC k in unit k - first: X'Y and Y'Y are then diagonal in the basis of the PCs.
         coordinates[chosen, chosen - structure.first] = amplitude[chosen] ** structure.exponent
         if len(chosen):
-            coordinates /= torch.linalg.matrix_norm(coordinates)
+            coordinates /= matrix_norm(coordinates)
         noise = torch.zeros_like(coordinates)
         if structure.noise == "mixed":
             noise.copy_(self._noise)
@@ -146,11 +147,11 @@ class Structures:
             beside = len(chosen) if structure.noise == "beside" else 0
             column = torch.arange(beside, max(beside, min(self._span.outside, units)))
             noise[pcs + column, column] = 1.0
-        size = torch.linalg.matrix_norm(noise)
+        size = matrix_norm(noise)
         if size > 0:
             coordinates += math.sqrt(structure.power) * noise / size
-        norm = torch.linalg.vector_norm(amplitude)
-        return self._span.place(coordinates * (norm / torch.linalg.matrix_norm(coordinates)))
+        norm = vector_norm(amplitude)
+        return self._span.place(coordinates * (norm / matrix_norm(coordinates)))
 
     def choose(self, level: float, direction: float, count: int) -> list[Tensor]:
         """Return the Y, (rows, q), from which a problem starts.

@@ -40,6 +40,7 @@ import torch
 from torch import Tensor
 
 from simopt.measures import BoundMeasure, Moments
+from simopt.norms import matrix_norm, vector_norm
 from simopt.optimization.span import parts
 from simopt.ranges.stepwise import Stepwise
 
@@ -142,7 +143,7 @@ class Search(Stepwise):
         self.nearest = torch.full_like(self._level, math.inf)
         self.violation = torch.full_like(self._level, math.inf)
         self.normal = torch.zeros_like(self.Y).flatten(start_dim=1)
-        self.norm = torch.linalg.matrix_norm(self.Y)
+        self.norm = matrix_norm(self.Y)
         # Whether both scores ignore the scale of Y, which is then kept: see _move.
         self._scale_free = all(
             "isotropic_scaling" in bound.measure.facts.invariant_y for bound in bound_measures
@@ -234,7 +235,7 @@ class Search(Stepwise):
 
     def _move(self, part: slice, constraint: _Constraint, objective: Tensor, violation: Tensor) -> None:
         Y = self.Y[part]
-        norm = torch.linalg.matrix_norm(Y)[:, None]  # (R, 1)
+        norm = matrix_norm(Y)[:, None]  # (R, 1)
         # The gradient of a score that ignores scale goes with 1 / |Y|. Times |Y| it has the same size at any
         # scale of Y, as Adam's means need. Adam divides entry by entry, so its direction is no longer
         # orthogonal to g, and P is applied again.
@@ -246,7 +247,7 @@ class Search(Stepwise):
         step = step * (cosine * self._rate[part, None]) * norm / math.sqrt(step.shape[-1])
         restoration = constraint.restoration(violation)
         longest = _LONGEST_RESTORATION * norm
-        shorter = longest / torch.linalg.vector_norm(restoration, dim=-1, keepdim=True)
+        shorter = longest / vector_norm(restoration, dim=-1, keepdim=True)
         move = step + restoration * torch.where(shorter < 1, shorter, 1.0)
         # Where a gradient is not finite, Y stays; the other problems of the batch go on.
         usable = move.isfinite().all(dim=-1, keepdim=True)
@@ -254,7 +255,7 @@ class Search(Stepwise):
         if self._scale_free:
             # Gradients are then orthogonal to Y, and steps would make Y longer without end, to no effect on
             # the scores. Areas without this line differ by no more than those of another seed.
-            Y = Y * (self.norm[part] / torch.linalg.matrix_norm(Y))[:, None, None]
+            Y = Y * (self.norm[part] / matrix_norm(Y))[:, None, None]
         self.Y[part] = Y
 
     def _adam(self, part: slice, ascent: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ def _can_be_squared(Y: Tensor) -> Tensor:
     CKA divides by ||Y'Y||_F, of the size of |Y|^2, computed from its square. In float32 that overflows from
     |Y| = 4e9 on, and CKA is then 0 whatever Y is.
     """
-    power = torch.linalg.matrix_norm(Y).square().square()
+    power = matrix_norm(Y).square().square()
     usable: Tensor = power.isfinite() & (power >= torch.finfo(power.dtype).tiny)
     return usable
 
@@ -290,7 +291,7 @@ class _Constraint:
     """
 
     def __init__(self, gradient: Tensor) -> None:
-        self._length = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+        self._length = vector_norm(gradient, dim=-1, keepdim=True)
         self._normal = torch.where(self._length > 0, gradient / self._length, 0.0)
 
     def tangent(self, vector: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 from simopt import checks, linalg
 from simopt.errors import InputError
 from simopt.measures import Reference
+from simopt.norms import vector_norm
 from simopt.theory.pairs import Noisy, Pair, Tilted
 
 Kind = Literal["rotation", "scaling", "noise", "noise_all"]
@@ -132,7 +133,7 @@ class Directions:
         self.reference = reference
         self.seeds = seeds
         scale = reference.scores * reference.norm  # (n, K)
-        self.values = torch.linalg.vector_norm(scale, dim=0)  # (K,), s
+        self.values = vector_norm(scale, dim=0)  # (K,), s
         self.pcs = scale / self.values  # (n, K), U
         centered = linalg.center(reference.responses)
         self.axes = (centered.mT @ self.pcs / self.values).mT  # (K, p), V'
@@ -143,7 +144,7 @@ class Directions:
         w = w - w.mean(dim=-1, keepdim=True)
         u = self.pcs[:, i]  # u is centered, so that w stays centered
         w = w - (w @ u)[:, None] * u
-        unit: Tensor = w / torch.linalg.vector_norm(w, dim=-1, keepdim=True)
+        unit: Tensor = w / vector_norm(w, dim=-1, keepdim=True)
         return unit
 
     def noise(self, nu: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ def perturb(directions: Directions, kind: Kind, strength: float, *, fewer_rows: 
         if fewer_rows:
             # Only the length of the part outside of U matters: its direction can be turned to one coordinate.
             inside = w @ directions.pcs  # (R, K)
-            outside = torch.linalg.vector_norm(w - inside @ directions.pcs.mT, dim=-1)
+            outside = vector_norm(w - inside @ directions.pcs.mT, dim=-1)
             u, w = rows[:, i], torch.cat([inside, outside[:, None]], dim=-1) @ rows.mT
         change = (along - 1) * u + across * w  # (R, rows); Y - X is s_i change v_i'
         perturbed: Tensor = reference.responses + values[i] * change[..., None] * axes[i]

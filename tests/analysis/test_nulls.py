@@ -191,6 +191,7 @@ def test_percentiles_count_ranks_and_ties() -> None:
     assert distance.p_value(0.05) == 0.2
     assert (null.mean, null.end, distance.end) == pytest.approx((0.225, 0.37, 0.115))
     assert np.isnan(null.percentile(np.nan))
+    assert np.isnan(null.percentile(-np.inf))
     assert np.isnan(Null(UNRELATED, np.array([0.1, np.nan]), larger_is_closer=True).p_value(0.5))
 
 

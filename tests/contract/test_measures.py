@@ -307,3 +307,50 @@ def test_a_score_is_constant_only_with_a_warning(name: str, rng: np.random.Gener
         # Small, as the potential of distances beyond 4 underflows.
         X, Y = 0.1 * draw(rng, 30, p), 0.1 * draw(rng, 5, 30, q)
         assert np.ptp(measure.bind(X)(Y).numpy()) > 1e-9 or measure.degenerate(X, Y[0])
+
+
+CROSS_VALIDATED = params(name for name in POINTS if point(name).cross_validated)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1])
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_a_constant_unit_changes_no_held_out_score(name: str, level: float, rng: np.random.Generator) -> None:
+    X, Y = related(rng)
+    measure, constant = point(name), torch.full((30, 1), level, dtype=torch.float64)
+    padded_x, padded_y = torch.cat([X, constant], dim=1), torch.cat([Y, constant], dim=1)
+    score = measure(X, Y).item()
+    for pair in ((padded_x, Y), (X, padded_y), (padded_x, padded_y)):
+        assert measure(*pair).item() == pytest.approx(score, rel=1e-9, abs=1e-9)
+    if measure.facts.at_self is not None:
+        assert measure(padded_x, padded_x).item() == pytest.approx(measure.facts.at_self, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1])
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_a_unit_that_is_silent_in_a_fold_has_a_finite_score(
+    name: str, level: float, rng: np.random.Generator
+) -> None:
+    measure = point(name)
+    X, Y = related(rng)
+    X[:6, 1] = Y[12:18, 0] = level
+    for pair in ((X, Y), (Y, X)):
+        score = measure(*pair).item()
+        assert max(measure.facts.low, -100) <= score <= measure.facts.high
+    if measure.facts.at_self is not None:
+        assert measure(X, X).item() == pytest.approx(measure.facts.at_self, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_few_samples_are_scored_together_or_refused(name: str, rng: np.random.Generator) -> None:
+    measure = point(name)
+    for samples in range(5, 15):
+        X, Y = draw(rng, samples, 2), draw(rng, samples, 2)
+        try:
+            scores = [measure(X, side).item() for side in (Y, X)]
+        except InputError:
+            with pytest.raises(InputError, match="too few for a score .at least 3.|choose at most"):
+                measure(X, X)
+            continue
+        assert np.isfinite(scores).all()
+        if measure.facts.at_self is not None:
+            assert scores[1] == pytest.approx(measure.facts.at_self, abs=1e-6)

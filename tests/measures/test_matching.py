@@ -13,7 +13,7 @@ from simopt.measures import matching
 from tests.measures.test_textbook import KINDS, ORACLES, pair
 from tests.oracles.matching import MEASURES
 
-# A fold of one sample has no correlation.
+# A fold of fewer than three samples has no correlation that means anything.
 UNDEFINED = {(name, "few samples") for name in ("pairwise_matching", "neuroai-pairwise-matching")}
 
 
@@ -28,7 +28,7 @@ def test_every_yaml_and_every_oracle_of_the_family_has_a_textbook_version() -> N
 def test_score_agrees_with_the_textbook(name: str, kind: str) -> None:
     X, Y = pair(kind)
     if (name, kind) in UNDEFINED:
-        with pytest.raises(InputError, match="5 folds of 5 samples leaves a fold of one.* at most 2 folds"):
+        with pytest.raises(InputError, match="fold of one sample has too few .* two folds need 6 samples"):
             simopt.score(X, Y, name)
         return
     assert simopt.score(X, Y, name) == pytest.approx(MEASURES[name](X, Y), rel=1e-9, abs=1e-9)
@@ -76,13 +76,46 @@ def test_a_permuted_recording_is_at_distance_zero(rng: np.random.Generator) -> N
     assert simopt.score(X, np.hstack([Y, Y]), "soft_matching_distance") == pytest.approx(0, abs=1e-13)
 
 
+CORRELATIONS = ["hard_correlation_match", "soft_correlation_match", "soft_matching_correlation"]
+
+
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e6])
-def test_a_constant_unit_correlates_with_nothing(level: float, rng: np.random.Generator) -> None:
-    X, Y = rng.standard_normal((2, 33, 3))
+@pytest.mark.parametrize("name", [*CORRELATIONS, "pairwise_matching"])
+def test_a_constant_unit_is_left_out(name: str, level: float, rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 33, 4))
     Y[:, 1] = level
-    rest = simopt.score(X, np.delete(Y, 1, axis=1), "pairwise_matching")
-    assert simopt.score(X, Y, "pairwise_matching") == pytest.approx(rest * 2 / 3)
-    assert np.isfinite(simopt.score(X, Y, "hard_correlation_match"))
+    rest = np.delete(Y, 1, axis=1)
+    assert simopt.score(X, Y, name) == pytest.approx(simopt.score(X, rest, name), rel=1e-12)
+    assert simopt.score(Y, X, name) == pytest.approx(simopt.score(rest, X, name), rel=1e-12)
+    assert simopt.score(Y, Y, name) == pytest.approx(1, rel=1e-12)
+    batch = measures.get(name).bind(X)(torch.from_numpy(np.stack([X, Y])))
+    assert batch.tolist() == pytest.approx([1, simopt.score(X, rest, name)], rel=1e-12)
+    notes = simopt.compare(X, Y, measures=(name,), draws=0).standings[0].notes
+    assert any("unit 1 of Y left out" in note for note in notes)
+
+
+def test_a_unit_of_y_is_left_out_only_of_the_folds_where_it_is_constant(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 40, 3))
+    order = np.arange(40)
+    np.random.RandomState(42).shuffle(order)  # as KFold(5, shuffle=True, random_state=42) does
+    Y[order[:8], 2] = 0.1  # the first fold
+    expected = []
+    for k, test in enumerate(np.array_split(order, 5)):
+        train = np.setdiff1d(order, test)
+        fold = []
+        for j in range(2 if k == 0 else 3):
+            match = np.argmax([np.corrcoef(x[train], Y[train, j])[0, 1] for x in X.T])
+            fold.append(np.corrcoef(X[test, match], Y[test, j])[0, 1])
+        expected.append(np.mean(fold))
+    assert simopt.score(X, Y, "pairwise_matching") == pytest.approx(np.mean(expected), rel=1e-12)
+    assert simopt.score(Y, Y, "pairwise_matching") == pytest.approx(1, rel=1e-12)
+
+
+def test_folds_in_which_no_unit_varies_have_no_score(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((30, 3))
+    folds = np.repeat([0.0, 1.0, 2.0], 10)
+    with pytest.raises(InputError, match="every unit of Y is constant in every fold"):
+        simopt.score(X, folds[:, None], "pairwise_matching", folds=3, groups=folds)
 
 
 @pytest.mark.parametrize("name", ["permutation_euclidean", "soft_matching_distance", "permutation_angular"])

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, ShuffleSplit
 
 import simopt
+from simopt import measures
 from simopt.errors import InputError
 from simopt.measures import fits
 from tests.measures.test_textbook import DATA, ORACLES
@@ -48,6 +51,115 @@ def test_the_order_of_units_moves_no_score(rng: np.random.Generator) -> None:
     for _ in range(4):
         moved = simopt.score(X[:, rng.permutation(30)], Y[:, rng.permutation(40)], "pls25")
         assert moved == pytest.approx(score, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("kind", ["dead", "constant", "dependent", "one-hot"])
+def test_components_end_at_the_rank_of_the_predictors(
+    kind: str, scale: bool, rng: np.random.Generator
+) -> None:
+    """scikit-learn's fit to a basis of the centered predictors, with as many components as it has columns."""
+    A = rng.standard_normal((90, 10))
+    if kind == "dead":
+        A = np.hstack([A, np.zeros((90, 30))])
+    elif kind == "constant":
+        A = np.hstack([A, np.full((90, 30), 0.1)])
+    elif kind == "dependent":
+        A = A @ rng.standard_normal((10, 40))
+    else:
+        A = np.eye(8)[rng.permutation(np.arange(90) % 8)]
+    T = A[:, :5] @ rng.standard_normal((5, 6)) + rng.standard_normal((90, 6))
+    train, test = A[:70], A[70:]
+    left, values, right = np.linalg.svd(train - train.mean(axis=0), full_matrices=False)
+    rank = np.linalg.matrix_rank(train - train.mean(axis=0))
+    assert rank == (7 if kind == "one-hot" else 10)
+    # All components of full rank are least squares, whatever the basis and the scale.
+    theirs = PLSRegression(rank, scale=False, tol=1e-26, max_iter=1_000_000)
+    theirs.fit(left[:, :rank] * values[:rank], T[:70])
+    expected = theirs.predict((test - train.mean(axis=0)) @ right[:rank].T)
+    for noise in (0.0, 1e-15):
+        ours = fits.PLS(25, scale).fit(train * (1 + noise * rng.standard_normal(train.shape)), T[:70])
+        np.testing.assert_allclose(ours.predict(test), expected, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.81])
+@pytest.mark.parametrize("statistic", ["pearson", "r2"])
+@pytest.mark.parametrize("aggregate", ["mean", "median"])
+def test_a_unit_is_left_out_of_the_folds_where_it_is_constant(
+    level: float, statistic: str, aggregate: str, rng: np.random.Generator
+) -> None:
+    """Unit 3 is silent in the first fold and unit 5 always; scikit-learn fits and scores what varies."""
+    Y = rng.standard_normal((100, 4))
+    X = Y @ rng.standard_normal((4, 6)) + rng.standard_normal((100, 6))
+    X[:20, 3] = X[:, 5] = level
+    expected = []
+    for k, (train, test) in enumerate(KFold(5).split(X)):
+        P = LinearRegression().fit(Y[train], X[train]).predict(Y[test])
+        units = [0, 1, 2, 4] if k == 0 else [0, 1, 2, 3, 4]
+        of_units = [
+            r2_score(X[test, j], P[:, j]) if statistic == "r2" else np.corrcoef(X[test, j], P[:, j])[0, 1]
+            for j in units
+        ]
+        expected.append(np.mean(of_units) if aggregate == "mean" else np.median(of_units))
+    options = {"model": "linear", "statistic": statistic, "aggregate": aggregate}
+    assert simopt.score(X, Y, "ridge_cv", **options) == pytest.approx(np.mean(expected), rel=1e-9)
+    found = simopt.compare(X, Y, measures=("ridge_cv",), draws=10, **options).standings[0]
+    assert found.notes == (
+        "ridge_cv: units 3, 5 of X left out of 1 to 5 of 5 test sets, being constant there",
+    )
+    assert found.percentile > 90
+    assert simopt.score(X, X, "ridge_cv", **options) == pytest.approx(1, abs=1e-9)
+
+
+def test_units_that_are_constant_in_single_precision_are_left_out(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 60, 3)).astype(np.float32)
+    near = (0.1 * (1 + 1e-7 * rng.standard_normal((60, 1)))).astype(np.float32)
+    measure = measures.get("ridge_cv")
+    assert np.ptp(near) > 0
+    assert measure(np.hstack([X, near]), Y).item() == pytest.approx(measure(X, Y).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("statistic", ["pearson", "r2"])
+@pytest.mark.parametrize(("name", "samples"), [("ridge_cv", 12), ("pls25", 15)])
+def test_small_test_sets_are_pooled_less_the_train_means(
+    name: str, samples: int, statistic: str, rng: np.random.Generator
+) -> None:
+    X, Y = rng.standard_normal((2, samples, 3))
+    X += Y
+    splitter = KFold(5) if name == "ridge_cv" else ShuffleSplit(10, train_size=0.9, random_state=1)
+    targets, predicted = [], []
+    for train, test in splitter.split(X):
+        mean = X[train].mean(axis=0)
+        targets.append(X[test] - mean)
+        predicted.append(LinearRegression().fit(Y[train], X[train]).predict(Y[test]) - mean)
+    t, p = np.concatenate(targets), np.concatenate(predicted)
+    if statistic == "r2":
+        of_units = r2_score(t, p, multioutput="raw_values")
+    else:
+        of_units = [np.corrcoef(t[:, j], p[:, j])[0, 1] for j in range(3)]
+    expected = np.mean(of_units) if name == "ridge_cv" else np.median(of_units)
+    options = {"model": "linear", "statistic": statistic}
+    assert simopt.score(X, Y, name, **options) == pytest.approx(expected, rel=1e-9)
+    notes = simopt.compare(X, Y, measures=(name,), draws=0, **options).standings[0].notes
+    assert "the smallest test set has 2 of at least 3 samples" in " ".join(notes)
+
+
+def test_pooled_scores_of_unrelated_data_are_about_zero() -> None:
+    """Less no mean, the mean of other samples predicts each: scores of 10 unrelated samples were -0.5."""
+    draws = np.random.default_rng(0).standard_normal((60, 2, 10, 6))
+    assert abs(np.mean([simopt.score(X, Y, "ridge_cv") for X, Y in draws])) < 0.2
+
+
+def test_test_sets_that_cannot_be_standardized_are_refused(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((10, 2))
+    with pytest.raises(InputError, match="neuroai-pls25: a fold of 2 samples .* choose at most 3 folds"):
+        simopt.score(X, X, "neuroai-pls25")
+
+
+def test_no_score_of_units_that_are_constant_in_each_test_set(rng: np.random.Generator) -> None:
+    folds = np.repeat(np.arange(5.0), 6)
+    with pytest.raises(InputError, match="every predicted unit is constant in every test set"):
+        simopt.score(folds[:, None], rng.standard_normal((30, 3)), "ridge_cv")
 
 
 @pytest.mark.parametrize("kind", ["dead", "constant", "dependent", "copies"])

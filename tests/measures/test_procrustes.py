@@ -25,7 +25,22 @@ def test_agrees_with_the_textbook(name: str, kind: str) -> None:
         with pytest.raises(InputError, match="12 train samples .*folds=null"):
             simopt.score(X, Y, name)
         return
+    if name == "procrustes-angular-5fold" and kind == "few samples":  # a cosine of one sample
+        with pytest.raises(InputError, match="fold of one sample has too few .* two folds need 6 samples"):
+            simopt.score(X, Y, name)
+        return
     assert simopt.score(X, Y, name) == pytest.approx(MEASURES[name](X, Y), rel=1e-9, abs=1e-9)
+
+
+def test_a_fold_without_variance_is_refused_only_where_it_is_normalized(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 30, 3))
+    X[6:] -= X[6:].mean(axis=0)
+    X[:6] = 0
+    with pytest.raises(InputError, match="X does not vary in one of 5 folds"):
+        simopt.score(X, Y, "procrustes-angular-5fold")
+    with pytest.raises(InputError, match="Y does not vary in one of 5 folds"):
+        simopt.score(Y, X, "procrustes-angular-5fold")
+    assert np.isfinite(simopt.score(X, Y, "procrustes-euclidean-5fold"))
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9, 1e-12])

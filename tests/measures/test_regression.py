@@ -130,9 +130,7 @@ def test_every_route_of_a_fit_gives_the_same_inner_products(
     splits = [(everything if number is None else np.setdiff1d(everything, test), test) for test in tests]
     expected = inner_products(X, Y, penalty, splits)
     groups = None if conditions is None else np.tile(np.arange(conditions), 24 // conditions)
-    route = _PredictX(
-        reference, Folds.of(24, number, groups, "test", reference.scores.device), penalty, "test"
-    )
+    route = _PredictX(reference, Folds.of(24, number, groups, "test", reference.scores.device), penalty)
     moments = Moments(reference, torch.from_numpy(Y))
     fits = {"data": route._from_data(route.folds.parts(moments.centered))}
     if penalty > 0:
@@ -183,3 +181,45 @@ def test_a_penalty_beyond_64_bits(rng: np.random.Generator, direction: str, unit
         simopt.score(X, Y, "linreg_cv5", penalty=penalty, direction=direction) for penalty in (10**20, 1e20)
     )
     assert whole == real
+
+
+@pytest.mark.parametrize("name", ["linreg_cv5", "linreg-r2-testmean-5folds_cv", "linreg-pearsonr-5folds_cv"])
+@pytest.mark.parametrize("direction", ["y_to_x", "x_to_y"])
+@pytest.mark.parametrize("level", [0.0, 0.1])
+def test_a_fold_of_constant_targets_is_left_out(
+    name: str, direction: str, level: float, rng: np.random.Generator
+) -> None:
+    """The other folds have the R2 and the correlation that numpy's least squares have on them."""
+    X, Y = rng.standard_normal((2, 30, 3))
+    X[:6] = level
+    X[6:] += level - X[6:].mean(axis=0)  # the mean of the train samples is that of the fold
+    expected = []
+    for test in np.array_split(np.arange(30), 5)[1:]:
+        train = np.setdiff1d(np.arange(30), test)
+        mean = X[train].mean(axis=0)
+        A = np.c_[Y, np.ones(30)]
+        t, P = X[test] - mean, A[test] @ np.linalg.lstsq(A[train], X[train])[0] - mean
+        about = t - t.mean(axis=0) if "testmean" in name else t
+        r2 = 1 - np.sum((t - P) ** 2) / np.sum(about**2)
+        cosine = np.sum(t * P) / np.linalg.norm(t) / np.linalg.norm(P)
+        expected.append(cosine if "pearson" in name else r2)
+    sides = (X, Y) if direction == "y_to_x" else (Y, X)
+    score = simopt.score(*sides, name, direction=direction)
+    assert score == pytest.approx(np.mean(expected), rel=1e-9)
+    standing = simopt.compare(*sides, measures=(name,), draws=0, direction=direction).standings[0]
+    left_out = f"1 of 5 test sets left out, all units of {'XY'[direction == 'x_to_y']} being constant there"
+    assert left_out in " ".join(standing.notes)
+
+
+def test_x_that_is_constant_in_every_fold_has_no_score(rng: np.random.Generator) -> None:
+    X = np.repeat(np.arange(5.0), 6)[:, None]
+    with pytest.raises(InputError, match="X is constant within each of 5 folds"):
+        simopt.score(X, rng.standard_normal((30, 3)), "linreg-r2-testmean-5folds_cv")
+
+
+def test_pooled_test_sets_are_told_and_have_a_gradient(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 12, 2))
+    notes = simopt.compare(X, Y, measures=("linreg_cv5",), draws=0).standings[0].notes
+    assert "the smallest test set has 2 of at least 3 samples" in " ".join(notes)
+    leaf = torch.from_numpy(Y).requires_grad_()
+    assert torch.autograd.gradcheck(measures.get("linreg_cv5").bind(X), leaf)

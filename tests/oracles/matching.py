@@ -20,6 +20,10 @@ def correlations(X, Y):
     return np.array([[correlation(x, y) for y in Y.T] for x in X.T])
 
 
+def correlations_of_varying(X, Y):
+    return correlations(*(A[:, np.ptp(A, axis=0) > 0] for A in (X, Y)))
+
+
 def padded(X, Y):
     width = max(X.shape[1], Y.shape[1])
     return [np.pad(A, [(0, 0), (0, width - A.shape[1])]) for A in (X, Y)]
@@ -42,12 +46,12 @@ def permutation_euclidean(X, Y):
 
 
 def hard(X, Y):
-    C = correlations(X, Y)
+    C = correlations_of_varying(X, Y)
     return C[linear_sum_assignment(-C)].mean()
 
 
 def soft(X, Y):
-    C = correlations(X, Y)
+    C = correlations_of_varying(X, Y)
     return (C.max(axis=1).mean() + C.max(axis=0).mean()) / 2
 
 
@@ -82,7 +86,8 @@ def pairwise(X, Y):
     for test in np.array_split(order, 5):
         train = np.setdiff1d(order, test)
         best = correlations(X[train], Y[train]).argmax(axis=0)
-        scores.append(np.mean([correlation(X[test, i], Y[test, j]) for j, i in enumerate(best)]))
+        varying = [(i, j) for j, i in enumerate(best) if np.ptp(Y[test, j]) > 0]
+        scores.append(np.mean([correlation(X[test, i], Y[test, j]) for i, j in varying]))
     return np.mean(scores)
 
 
@@ -95,7 +100,7 @@ def centered_soft_distance(X, Y):
 
 
 def soft_matching_correlation(X, Y):
-    return -cheapest(-correlations(X, Y))
+    return -cheapest(-correlations_of_varying(X, Y))
 
 
 MEASURES = {

@@ -40,19 +40,20 @@ def statistic(target, predicted, about, kind):
 
 
 def regression(X, Y, penalty=0.0, folds=None, kind="r2", baseline="train"):
-    """X predicted from Y."""
+    """X predicted from Y; test sets of fewer than 3 samples are scored as one."""
     samples = np.arange(len(X))
     splits = [(samples, samples)]
     if folds is not None:
         splits = [(np.setdiff1d(samples, test), test) for test in np.array_split(samples, folds)]
-    scores = []
+    pairs = []
     for train, test in splits:
         x_mean, y_mean = X[train].mean(axis=0), Y[train].mean(axis=0)
         B = fit(X[train] - x_mean, Y[train] - y_mean, penalty)
-        target = X[test] - x_mean
-        about = target if baseline == "train" else centered(X[test])
-        scores.append(statistic(target, (Y[test] - y_mean) @ B, about, kind))
-    return np.mean(scores)
+        pairs.append((X[test] - x_mean, (Y[test] - y_mean) @ B))
+    if min(len(target) for target, _ in pairs) < 3:
+        pairs = [[np.concatenate(part) for part in zip(*pairs, strict=True)]]
+    about = centered if baseline == "test" else lambda target: target
+    return np.mean([statistic(target, predicted, about(target), kind) for target, predicted in pairs])
 
 
 def both_ways(X, Y, **options):

@@ -14,6 +14,7 @@ from simopt.analysis.attribution.samples import Side, fitted, shaped, trusted
 from simopt.measures import Measure, Moments, Reference
 from simopt.measures.kernel import KernelSimilarity
 from simopt.measures.regression import Regression
+from simopt.norms import matrix_norm
 
 
 def without_component(reference: Reference, component: int) -> Reference:
@@ -61,7 +62,7 @@ def scores_without_each_component(measure: Measure, moments: Moments) -> Tensor 
         return None
     # cka = ||C||_F^2 / (||F'F||_F ||Y'Y||_F), and ||F'F||_F^2 = sum p_i^2: every term is a sum over PCs.
     cross, small = moments.cross_and_small
-    norms = others(p.square()).sqrt() * torch.linalg.matrix_norm(small)
+    norms = others(p.square()).sqrt() * matrix_norm(small)
     return shaped(measure.form, others(cross.square().sum(dim=1)) / norms)
 
 
@@ -92,7 +93,7 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
     gram = Z.mT @ Z
     whole = gram.square().sum()
     reduced = whole - 2 * gram.square().sum(dim=0) + gram.diagonal().square()
-    size = torch.linalg.matrix_norm(other.rows.mT @ other.rows)
+    size = matrix_norm(other.rows.mT @ other.rows)
     score = others(cross.square().sum(dim=0)) / (reduced.clamp(min=0).sqrt() * size)
     return shaped(measure.form, trusted(score, reduced / whole))
 

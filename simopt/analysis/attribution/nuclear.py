@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from simopt.norms import vector_norm
+
 _STEP = 0.28
 """Step h of the trapezoidal rule in ln t. In a strip of half width pi/2 its error is about exp(-pi^2 / h) =
 5e-16, so a larger step loses digits and a smaller one only takes longer."""
@@ -55,7 +57,7 @@ def nuclear_norms_without(matrix: Tensor, left: Tensor, right: Tensor, weight: f
     # small.
     u_apart = (left - u @ U.mT).square().sum(dim=1, keepdim=True)
     v_apart = (right - v @ Vt).square().sum(dim=1, keepdim=True)
-    lengths: Tensor = torch.linalg.vector_norm(left, dim=1) * torch.linalg.vector_norm(right, dim=1)
+    lengths: Tensor = vector_norm(left, dim=1) * vector_norm(right, dim=1)
     scale = max(float(values[0]), weight * float(lengths.max()))
     if scale == 0:
         return torch.zeros_like(left[:, 0])

@@ -27,6 +27,7 @@ from simopt.measures.kernel import Estimator, KernelSimilarity
 from simopt.measures.procrustes import Procrustes
 from simopt.measures.regression import Regression
 from simopt.measures.rv import AdjustedRV, SharedDimensions
+from simopt.norms import matrix_norm
 from simopt.theory.closed_forms import DISTANCES
 from simopt.typing import FloatArray, Form
 
@@ -72,7 +73,7 @@ class Side:
         # Division by the largest entry first: squares of responses near the limits of float64 would overflow.
         scale = float(abs(array).max())
         centered = linalg.center(torch.from_numpy(array.astype("float64") / scale))
-        size = float(torch.linalg.matrix_norm(centered))
+        size = float(matrix_norm(centered))
         rows = centered / size
         if not keep_units and rows.shape[1] > rows.shape[0]:
             left, values, _ = linalg.svd(rows)
