@@ -1,10 +1,12 @@
 """What arrays of responses say about the task, and about each other.
 
-A percentile is taken from data that are unrelated to X but like Y in all else. What may be exchanged to make
-such data depends on how the samples depend on each other (:mod:`simopt.analysis.exchange`). The table shows
-how often unrelated pairs of 200 samples x 20 units (100 with 5 conditions) get a percentile, and how often
-it is at or above 95, both in %, as ``scripts/calibrate_nulls.py`` measured it. Images are 50 with 4 repeats
-each, sessions are 5 of 40 samples. Shares of fewer than 20 pairs are left out.
+The percentile of a score is its rank among the scores of data that are unrelated to X but like Y in all else.
+Such data are made from Y by an exchange, for instance of samples; :mod:`simopt.analysis.exchange` chooses it.
+The table was measured by ``scripts/calibrate_nulls.py`` on unrelated X and Y of 200 samples (100 for 5
+conditions) x 20 units. ``given`` is the share of pairs that get a percentile, in %; the columns of measures
+are the share of percentiles at or above 95, in %. ``innovations`` holds both figures for that null. Images
+are 50 with 4 repeats each, and there are 5 sessions of 40 samples. Shares of fewer than 20 pairs are left
+out.
 
 ===========================  ===== ===== ===== ====== ============ ======
 unrelated pairs               given   cka   nbs linreg  innovations  pairs
@@ -35,15 +37,13 @@ counts of AR(1) 0.9            0.1                                   1000
 With procrustes_angular the shares are 4.1 (independent), 4.5 (AR(1) 0.5) and 4.9 (images), with
 rsa_crossnobis 4.9 (images, by repeat).
 
-Repeats of a stimulus in random order that nobody declares are the one structure that nothing in the data
-shows: name them in ``groups``.
+No test finds repeats of a stimulus that stand in random order and differ by noise: name them in ``groups``.
 
 A step or a drift that is too small for the tests raises the shares: to about 13 % for a step of 0.6 standard
-deviations in 60 samples. Data that share something in common at the same samples, such as events or the
-loudness of samples, are not unrelated.
+deviations in 60 samples. X and Y with a common cause, such as events at the same samples, are not unrelated.
 
-Power, of 300 related pairs, in % (cka, nbs, linreg). At the noise at which the exact exchange finds 80 % by
-CKA: independent 75, 72, 73; 10 conditions 84, 99, 97; images 79, 78, 79; sessions 72, 100, 100. At the noise
-of independent samples: AR(1) 0.2 72, 68, 71; AR(1) 0.5 49, 48, 50; innovations of these, of AR(1) 0.9 and of
-walks 66 to 74.
+Power is the share of 300 related pairs with a percentile at or above 95, in % (cka, nbs, linreg). With noise
+at which CKA finds 80 % if the structure of the samples is known: independent 75, 72, 73; 10 conditions 84,
+99, 97; images 79, 78, 79; sessions 72, 100, 100. With the noise of the independent samples: AR(1) 0.2 72, 68,
+71; AR(1) 0.5 49, 48, 50; the null of innovations for all of these, AR(1) 0.9 and walks 66 to 74.
 """

@@ -1,7 +1,7 @@
 """Which measures are informative on a recording.
 
-A measure is informative if labels become decodable at scores that unrelated data do not reach, and before the
-best score.
+A measure is informative if labels become decodable at scores above those of unrelated data and below the best
+score.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ NEAR_THE_TOP = 0.1
 """A measure is saturated if the distance of the null's 95th percentile from the best score is at most this
 share of the measure's range."""
 HEADROOM = 0.05
-"""A measure is blind if a variable becomes decodable only in the last part of the way from the null to the
-best score; this is the share of that part in the way."""
+"""A measure is blind if a variable becomes decodable only in the last part of the scores between the null and
+the best score. This is the length of that part, as a share of the whole."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Verdict:
     measure : str
     kind : {"discriminates", "blind", "saturated", "unjudged"}
     gap : float
-        Distance from the null's 95th percentile to the score from which on a variable is decodable, divided
-        by the distance from the null's 95th percentile to the best score. The smallest value over variables
-        is given. NaN if no variable is decodable, the measure has no best score, or no null holds.
+        The good score of a variable is the score from which on it is decodable. The gap is the distance from
+        the null's 95th percentile to the good score, divided by its distance to the best score: the smallest
+        over variables. NaN if no variable is decodable, the measure has no best score, or no null holds.
     reason : str
-        Why the measure is of this kind, as a clause without a full stop.
+        Why the verdict is of this kind, as a clause without a full stop.
     """
 
     measure: str
@@ -65,11 +65,10 @@ def judge(
     - The measure is blind if a variable is not decodable even at the end of the runs, if it is decodable
       already at scores that unrelated data reach, or if it is decodable only within :data:`HEADROOM` of the
       best score or only above the noise ceiling.
-    - The measure is unjudged if no variable can be decoded from the recording, or if no null holds: then
-      nothing shows that it discriminates.
+    - The measure is unjudged if no variable can be decoded from the recording, or if no null holds.
     - Otherwise the measure discriminates. A larger gap is better.
 
-    Without a null the rules that need one are passed over.
+    If no null holds, the conditions on unrelated data are skipped.
 
     Parameters
     ----------
@@ -85,11 +84,11 @@ def judge(
     target : float
         The score at which the runs ended.
     degenerate : str, optional
-        Why the measure is meaningless for data of these shapes. None: it is not.
+        Why the measure is meaningless for data of these shapes; None if it is not.
     ceiling : float, optional
-        Noise ceiling of the recording, if it is known.
+        Noise ceiling of the recording; None if it is not known.
     no_null : str
-        If ``null_end`` is NaN, why there is none, as a clause.
+        Why no null holds, as a clause; used if ``null_end`` is NaN.
     """
 
     def verdict(kind: str, reason: str, gap: float = math.nan) -> Verdict:
@@ -130,8 +129,8 @@ def judge(
 def advise(verdicts: Sequence[Verdict]) -> list[str]:
     """Return advice on which measure to use, as a list of sentences.
 
-    Measures that discriminate come first, those with the largest gap at the top; see :func:`judge`. Nothing
-    is recommended if none discriminates.
+    Measures that discriminate come first, in descending order of their gaps; see :func:`judge`. If no measure
+    discriminates, none is recommended.
     """
     lines = []
     by_kind = {

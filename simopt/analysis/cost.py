@@ -44,7 +44,7 @@ class Cost:
     samples, units : int
         Number of samples and of units of Y.
     device, dtype : str
-        Where and in which precision the score was computed.
+        The torch device and dtype in which the score was computed.
     threads : int
         Number of threads that torch uses on the CPU.
     """
@@ -77,8 +77,8 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: f
     repeats : int, >= 1
         Largest number of timed calls after the warm-up.
     seconds : float
-        Time limit for all calls. A call is not started if it would end after the limit, assuming that it
-        takes as long as the first. If no call after the first is possible, the time of the first is returned.
+        Time limit for all calls. A call is started only if it would end within the limit, provided that it
+        takes as long as the first call.
 
     Raises
     ------
@@ -114,13 +114,13 @@ def cost(measure: Measure, reference: Reference, *, repeats: int = 7, seconds: f
 def timed(work: Callable[[], object], device: torch.device, repeats: int, seconds: float) -> Timed:
     """Return the median time of calls of ``work`` after the first call.
 
-    If the first took so long that no other is possible within the limit, return the time of the first.
+    If no other call is possible within the time limit, the time of the first call is returned.
 
     Parameters
     ----------
     work : callable
     device : torch.device
-        The device on which ``work`` computes. Its queued work is awaited before a time is taken.
+        The device on which ``work`` computes. It is synchronized before a time is taken.
     repeats : int
         Largest number of calls after the first.
     seconds : float

@@ -26,8 +26,8 @@ class Decoding:
     Attributes
     ----------
     accuracy : float
-        Share of correct predictions in [0, 1], as the mean over time bins and folds. For a continuous
-        variable it is R2, which may be negative.
+        Share of correct predictions in [0, 1], the mean over time bins and folds. For a continuous variable
+        it is R2, which may be negative.
     over_time : array, (time,)
         Accuracy in each time bin. Responses without a time axis have a single bin.
     chance : float
@@ -39,10 +39,10 @@ class Decoding:
     predictions : float
         Number of independent held-out predictions; see :class:`Plan`.
     p_value : float
-        Probability that as many held-out predictions are right, or more, if the responses hold nothing of the
-        variable: the upper tail of the binomial distribution of ``predictions`` trials. A predicted class is
-        right with probability ``chance``. A predicted value is right if it lies on the same side of the mean
-        of its training conditions as the true value, with probability 1/2.
+        Probability of at least as many correct held-out predictions if the responses hold no information on
+        the variable, from the binomial distribution of ``predictions`` trials. A class is predicted correctly
+        with probability ``chance``. A predicted value counts as correct if it and the true value lie on the
+        same side of the mean of the training conditions, which has probability 1/2.
     """
 
     accuracy: float
@@ -70,9 +70,8 @@ class Plan:
     chance, classes : float, int
         The same as in :class:`Decoding`.
     predictions : float
-        Number of independent held-out predictions: the number of conditions, or with groups of n_g conditions
-        (sum n_g)^2 / sum n_g^2, which is the number of groups if all are equally large. The time bins of a
-        condition count once.
+        Effective number of independent held-out predictions. It is the number of conditions; with groups of
+        n_g conditions it is (sum n_g)^2 / sum n_g^2, the number of groups if their sizes are equal.
     """
 
     labels: LabelArray
@@ -95,7 +94,7 @@ class Decoder:
     ----------
     standardize : bool
         Scale every unit to mean 0 and variance 1 on the training folds, so that the effect of the penalty
-        does not depend on the unit of measurement. The published decoder did not standardize.
+        does not depend on the unit of measurement.
     penalty : float, > 0
         Inverse strength C of the penalty. The loss is ||w||^2 / 2 + C * summed log loss for classes, and
         ||w||^2 / 2 + C / 2 * summed squared errors for continuous variables.
@@ -105,15 +104,14 @@ class Decoder:
     seed : int
         Seed of the shuffle that assigns conditions to folds.
     max_iter : int, >= 1
-        Largest number of iterations of L-BFGS. A fit that has not converged by then is used as it is.
+        Largest number of iterations of L-BFGS. A fit that has not converged after them is used nevertheless.
     variables : sequence of str, optional
-        Names of the labels to decode along a run. None: all labels but those of :meth:`left_out`.
+        Names of the labels to decode along a run. None: all labels except those of :meth:`left_out`.
     groups : str, optional
-        Name of a label. In the decoding along a run, conditions with the same value of this label stay
-        together in a fold.
+        Name of a label. Along a run, conditions with the same value of this label stay in one fold.
     score_step : float, >= 0
-        Along a run, decode the first and the last state, and each state at which the score of a replicate
-        has moved by at least this much since the last decoded state. 0: decode every logged state.
+        Along a run, the first and the last state are decoded, and each state in which the score of a
+        replicate differs by at least this much from the last decoded state. 0: every logged state is decoded.
     """
 
     standardize: bool = True
@@ -183,11 +181,11 @@ class Decoder:
         splits = self._splits(codes, groups, continuous=False)
         # With groups a fold may hold all conditions of a class, although each class has enough of them.
         if any(len(np.unique(codes[train])) < 2 for train, _ in splits):
-            raise InputError("with these groups a fold has one class only to train on; choose other groups.")
+            raise InputError("with these groups a fold has only one class to train on; choose other groups.")
         return Plan(codes, splits, float(counts.max() / counts.sum()), len(values), predictions)
 
     def left_out(self, dataset: Dataset) -> dict[str, str]:
-        """Return for each label that is not decoded unless ``variables`` name it the reason.
+        """Return the reason for each label, by name, that is decoded only if ``variables`` names it.
 
         A label is left out if it is no task variable (see :func:`simopt.analysis.labels.not_tasks`), or if it
         cannot be decoded in these folds.
@@ -203,7 +201,7 @@ class Decoder:
         return reasons
 
     def groups_of(self, dataset: Dataset) -> LabelArray | None:
-        """Return the group of each condition, (conditions,), by ``groups``, or else by those of the dataset.
+        """Return the group of each condition, (conditions,), by ``groups`` or else by the dataset.
 
         Raises
         ------
@@ -229,7 +227,7 @@ class Decoder:
                 )
         values, counts = np.unique(labels, return_counts=True)
         if len(values) < 2:
-            raise InputError(f"all {len(labels)} labels are {values[0]}; decoding needs at least two values.")
+            raise InputError(f"all {len(labels)} labels are {values[0]}; give at least two values.")
         if is_continuous(labels) and conditions < 2 * self.folds:
             raise InputError(
                 f"{self.folds} folds need at least {2 * self.folds} conditions (2 per fold), but there "
@@ -237,7 +235,7 @@ class Decoder:
             )
         if not is_continuous(labels) and counts.min() < self.folds:
             raise InputError(
-                f"{self.folds} folds need at least as many conditions of each class, but class "
+                f"{self.folds} folds need at least {self.folds} conditions of each class, but class "
                 f"{values[counts.argmin()]} has {counts.min()}; {_fewer_folds(int(counts.min()))}"
             )
         return labels, groups
@@ -373,8 +371,8 @@ def _fewer_folds(most: int) -> str:
 
 
 PUBLISHED = Decoder(standardize=False, max_iter=200)
-"""The decoder of the published runs (arXiv 2407.07059). It does not standardize the responses, so its
-accuracy depends on their scale. C is 1, and there are 200 iterations and 5 folds."""
+"""The decoder of the published runs (arXiv 2407.07059): C is 1, with 200 iterations and 5 folds. It does not
+standardize the responses, so its accuracy depends on their scale."""
 
 
 def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
@@ -383,10 +381,11 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of dict
-        One dict for each label. It holds ``accuracy`` and ``over_time`` (a list over time bins) of the
+        One dict for each label. The dict holds ``accuracy`` and ``over_time`` (a list over time bins) of the
         standard decoder, ``accuracy_published`` of the decoder :data:`PUBLISHED`, ``chance``, ``classes``,
         ``folds``, ``predictions`` and ``p_value`` (see :class:`Decoding`). If the label cannot be decoded, or
-        is no task variable (see :func:`simopt.analysis.labels.not_tasks`), it holds only the ``reason``.
+        is no task variable (see :func:`simopt.analysis.labels.not_tasks`), the dict holds only the
+        ``reason``.
     """
     plans, reasons = standard_plans(dataset)
     results: dict[str, dict[str, Any]] = {}
@@ -402,7 +401,7 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def standard_plans(dataset: Dataset) -> tuple[dict[str, Plan], dict[str, str]]:
-    """Return the plan of the standard decoder for each label, and the reason for each label without a plan.
+    """Return plans of the standard decoder, by label, and the reason for each label without a plan.
 
     A plan has 5 folds, or fewer if a class has fewer than 5 conditions, a continuous variable fewer than 10,
     or the dataset fewer than 5 groups. A label has no plan if it is no task variable, or if it cannot be

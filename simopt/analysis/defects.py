@@ -12,28 +12,29 @@ from simopt.analysis.residual import Residual
 from simopt.typing import FloatArray
 
 NEXT, MISSING_SHARE, DROP = 5, 0.8, 0.3
-"""A PC counts as missing if Y does not capture it, but captures at least MISSING_SHARE of the NEXT PCs that
-follow it in order of descending variance, and on average at least DROP more of them than of this PC. Without
-DROP, noise could leave a PC just below what counts as captured and weaker ones just above."""
+"""A PC that Y does not capture counts as missing if Y captures at least MISSING_SHARE of the NEXT weaker PCs,
+and if their mean captured variance is at least DROP above that of the PC. Without DROP, noise could leave a
+PC just below what counts as captured and weaker PCs just above."""
 UNDECODED = 0.25
-"""A variable counts as missing if the accuracy of decoding from Y exceeds chance by less than this share of
-the amount by which the accuracy of decoding from the recording exceeds chance."""
+"""A variable counts as missing if (accuracy from Y - chance) / (accuracy from the recording - chance) is less
+than this."""
 DECODABLE = 0.1
 """A variable is judged only if the recording's accuracy exceeds chance by at least this much."""
 WHOLE = 0.95
-"""If Y captures more than this of every PC, no profile over PCs is named."""
+"""If Y captures more than this share of every PC, no defect in the course of captured variance is named."""
 NOISE = 1e-3
 """Y has noise if the recording leaves at least this share of its variance unexplained."""
 NEAR_FLOOR = 0.1
-"""PCs are not captured at all if on average Y captures at most this much more of them than noise does."""
+"""PCs are not captured at all if their mean captured variance is at most this much above that of noise."""
 FADING = -0.7
-"""Weaker PCs are captured less if captured variance has at most this rank correlation with their order."""
+"""Weaker PCs count as captured less if the rank correlation of captured variance and PC number is at most
+this."""
 BY_CHANCE = 95.0
-"""A score up to this percentile of the null does not tell Y from unrelated data."""
+"""A score up to this percentile of the null does not distinguish Y from unrelated data."""
 VACUOUS = 0.9
 """If noise of Y's shape captures at least this share of every PC, captured variance is not informative."""
 STRUCTURED = 0.5
-"""Y is not noise if its number of effective dimensions is less than this share of that of noise."""
+"""Y is not noise if its effective dimensions are fewer than this share of those of noise."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,14 @@ class Defect:
 
 
 def noise_level(samples: int, units: int) -> float:
-    """Return how much variance of each PC noise captures on average: units / (samples - 1), at most 1."""
+    """Return the mean share of a PC's variance that noise captures: units / (samples - 1), at most 1."""
     # A random subspace of q of the n - 1 dimensions of centered samples holds on average q / (n - 1) of the
     # squared length of any fixed vector.
     return min(1.0, units / (samples - 1))
 
 
 def says_nothing(samples: int, units: int) -> bool:
-    """Return whether captured variance says nothing: noise of this shape captures nearly all of every PC."""
+    """Return whether captured variance is uninformative: noise of this shape captures nearly every PC."""
     return noise_level(samples, units) >= VACUOUS
 
 
@@ -109,16 +110,16 @@ def find(
         Shape of Y.
     percentiles : mapping of str to float
         For each measure with a null the percentile of the score of Y in it, 0 to 100; NaN if the measure is
-        saturated, so that all unrelated data have this score. If no measure has a null, only labels are
-        judged: what unrelated data capture of PCs is then unknown.
+        saturated, that is, if all unrelated data have the same score. If no measure has a null, only labels
+        are judged.
     dimensions : float
         Effective dimensions of Y: the participation ratio (sum lambda)^2 / sum lambda^2, where lambda are the
         variances of the PCs of Y.
     decoding : mapping of str to (float, float, float)
-        For each task variable that is decoded from X above chance the accuracy of decoding from Y, the
+        For each task variable that is decoded from X above chance: the accuracy of decoding from Y, the
         accuracy of decoding from X, and chance.
     residual : Residual or None
-        What X does not explain of Y; None if it is not known.
+        The part of Y that X does not explain; None if it is not known.
     """
     # Data that no measure tells from unrelated data have one defect; the other rules would only list
     # symptoms.

@@ -1,4 +1,4 @@
-"""Whether rows of data depend on the rows before them, and how: what decides which null holds.
+"""Whether rows of data depend on the rows before them, and how. This decides which null holds.
 
 A row here is what a null moves: a sample, or a whole group of samples as one long vector. Rows are
 independent if their order says nothing, and stationary if their statistics do not change along the order.
@@ -14,11 +14,11 @@ from scipy import fft, linalg, stats
 from simopt.typing import FloatArray, LabelArray
 
 LEAST = 20
-"""With fewer rows the tests have no power, and their normal approximation is poor."""
+"""Smallest number of rows. With fewer the tests have no power, and their normal approximation is poor."""
 
 _LAGS, _LONGEST = 10, 2.0
-"""The lags that are looked at together, and the median lengths of a row beyond which it is shortened. With
-longer rows independent rows of heavy tails seem to depend on each other in a quarter of cases."""
+"""The lags that are tested together, and the length, in medians, to which longer rows are shortened. If they
+are not shortened, independent heavy-tailed rows seem to depend on each other in a quarter of cases."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +44,41 @@ class _Limits:
 # square of the share in which one side is taken for dependent: about 1 % of 10 %.
 _OF_ROWS, _OF_POWER = _Limits(2.5, 2.5, 4.0, 0.01), _Limits(3.0, 3.0, 4.5, 0.0)
 _GO_TOGETHER = 3.0
-"""Coefficients of neighboring frequencies go together beyond so many standard deviations."""
+"""Coefficients of neighboring frequencies count as dependent beyond this many standard deviations."""
 
 SLOW = 3
-"""The degree of the polynomials in the position of a row that count as slow changes and keep their signs.
-Drifts of X and of Y that are unrelated look alike, and cannot be exchanged."""
+"""Polynomials of the position of a row up to this degree count as slow changes and keep their signs:
+unrelated drifts of X and Y look alike, and cannot be exchanged."""
 
 _COPIES, _WINDOWS, _NEIGHBORS = 199, 10, (1, 3, 10)
-"""Of the test of stationarity: simulated copies, windows whose power is compared, and numbers of neighboring
-rows whose mean is a point of the path whose steps are compared."""
+"""The test of stationarity: the number of simulated copies, the number of windows whose power is compared,
+and the numbers of neighboring rows that are averaged before steps are compared."""
 
 _LEAST_A, _LONG, _MOST = 0.05, 10, 2000
-"""Of the basis: its least a; the least rows of a block from which a is estimated; and the most rows of a
-block for which eigenvectors are computed. Beyond, they are hardly other than sines and cosines."""
+"""The basis: the smallest a; the smallest number of rows of a block from which a is estimated; and the
+largest number of rows of a block for which eigenvectors are computed. Of longer blocks they are close to
+sines and cosines."""
 _LEADING = 20
 _BATCH = 2**23
-"""Numbers of all copies that are made at once (64 MB)."""
+"""Size of the copies that are held in memory at once, in numbers of float64 (64 MB)."""
 
 _APART = (1, 2, 3)
-"""Distances between frequencies whose coefficients must not go together."""
+"""Distances between frequencies at which coefficients are tested for dependence."""
 
 
 def depend(rows: FloatArray, blocks: LabelArray, limits: _Limits = _OF_ROWS) -> bool:
-    """Return whether rows are more, or less, similar to the rows before them than to others of their block.
+    """Return whether rows are more, or less, similar to the rows before them than to other rows.
 
     The similarity of two rows is their inner product, after the mean of each block was subtracted. Its mean
-    over pairs at a lag is compared with the mean and the variance of the same over all orders within blocks,
-    which are known exactly. Rows also depend on each other if they change slowly (:func:`slow`). Rows of more
-    than twice the median length are shortened to it, as a few long ones would decide.
+    over pairs at a lag is compared with its exact mean and variance over all orders of the rows within
+    blocks. Rows also depend on each other if they change slowly (:func:`slow`). Rows of more than twice the
+    median length (Euclidean norm) are shortened to that, because a few long rows would decide the test.
 
     Parameters
     ----------
     rows : array, (m, d)
     blocks : array of int, (m,)
-        The block of each row. Pairs within a block count, in the order in which they stand.
+        The block of each row. Only rows of one block are compared; they are in their order in time.
     """
     rows = _centered(rows, blocks)
     lengths = np.linalg.norm(rows, axis=1)
@@ -93,7 +94,7 @@ def depend(rows: FloatArray, blocks: LabelArray, limits: _Limits = _OF_ROWS) -> 
 
 
 def power_depends(rows: FloatArray, blocks: LabelArray) -> bool:
-    """Return whether the rank of the squared length of a row depends on that of the rows before it."""
+    """Return whether the rank of a row's squared length depends on the ranks of the rows before it."""
     ranks = stats.rankdata(np.square(_centered(rows, blocks)).sum(axis=1))
     return depend(ranks[:, None], blocks, _OF_POWER)
 
@@ -101,11 +102,11 @@ def power_depends(rows: FloatArray, blocks: LabelArray) -> bool:
 def slow(rows: FloatArray, blocks: LabelArray) -> float:
     """Return the smallest of four p-values of slow changes of rows within their blocks.
 
-    A change is the part of the rows (m, d) of a block along a polynomial of its positions: of degree 1, or of
-    degrees 1 to 3; of each block by itself, or of all blocks together. Let T be these orthonormal polynomials
-    and S = Z'Z / (m - 1) the covariance of the centered rows Z. Over all orders ||T'Z||^2 has on average the
-    value deg tr S, and about the variance 2 deg ||S||^2; the p-value is that of a multiple of chi-square with
-    this mean and variance.
+    A slow change is the projection of the m rows of a block on polynomials of their positions. The four tests
+    take degree 1 or degrees 1 to 3, for each block by itself or for all blocks together. Let T (m, k) be the
+    orthonormal polynomials and S = Z'Z / (m - 1) the covariance of the centered rows Z. Over all orders of
+    the rows ||T'Z||^2 has the mean k tr S and about the variance 2 k ||S||^2. The p-value is that of a
+    multiple of chi-square with this mean and variance.
 
     References
     ----------
@@ -143,7 +144,7 @@ def _squares(rows: FloatArray) -> float:
 def polynomials(m: int, degree: int) -> FloatArray:
     """Return orthonormal polynomials of the positions of m rows, (m, k), from degree 0 to at most ``degree``.
 
-    There are at most (m - 1) / 2 of them beside the mean, so that most of a short block is left.
+    Besides the mean there are at most (m - 1) / 2 polynomials, so that most of a short block is left.
     """
     degree = min(degree, (m - 1) // 2)
     axes, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, m), degree + 1, increasing=True))
@@ -192,14 +193,16 @@ class Basis:
     """A basis of the rows of each block, ordered by frequency, in which stationary rows have random signs.
 
     Let C = a^|i - j| be the covariance of a stationary series in which each row is ``a`` times the row before
-    plus noise, and P the orthonormal polynomials of the positions up to degree 3. Rows Z have the slow
-    coefficients P'Z. What these do not predict, Z - C P (P'CP)^-1 P'Z, is independent of them, and so are its
-    coefficients along the eigenvectors of its covariance C - C P (P'CP)^-1 P'C, which are close to sines and
-    cosines. At a = 1, and for very long blocks, the basis is the discrete cosine transform.
+    plus noise, and P the orthonormal polynomials of the positions up to degree 3. P'Z are the slow
+    coefficients of the rows Z. The rest that they do not predict, Z - C P (P'CP)^-1 P'Z, is independent of
+    them. The other coefficients are those of the rest along the eigenvectors of its covariance C - C P
+    (P'CP)^-1 P'C, which are close to sines and cosines. At a = 1, and for very long blocks, the basis is the
+    discrete cosine transform.
 
     Parameters
     ----------
     blocks : array of int, (m,)
+        The block of each row.
     a : float, 0 to 1
     """
 
@@ -235,7 +238,7 @@ class Basis:
         return rows
 
     def signs(self, count: int, rng: np.random.Generator, kept: LabelArray) -> FloatArray:
-        """Return random signs of the coefficients, (count, m, 1), which are 1 for those that are ``kept``."""
+        """Return random signs of coefficients, (count, m, 1). Where ``kept`` is true, the sign is 1."""
         signs = rng.choice([-1.0, 1.0], size=(count, len(kept), 1))
         signs[:, kept] = 1.0
         return signs
@@ -305,10 +308,10 @@ def _symmetric_eigenvectors(covariance: FloatArray) -> FloatArray:
 
 
 def lag_one(sides: tuple[FloatArray, ...], blocks: LabelArray) -> float:
-    """Return the coefficient, 0 to 1, of a row on the row before, pooled over sides and corrected for bias.
+    """Return the lag-one autocorrelation of rows, 0 to 1, pooled over sides and corrected for bias.
 
-    In m rows with unknown mean, the correlation r of neighbors is on average a - (1 + 3 a) / m. Blocks of
-    fewer than 10 rows are left out; without longer ones the coefficient is 0.
+    If its true value is a, the estimate from m rows with unknown mean is on average a - (1 + 3 a) / m. Blocks
+    of fewer than 10 rows are left out. If no longer block exists, 0 is returned.
 
     References
     ----------
@@ -329,20 +332,20 @@ def lag_one(sides: tuple[FloatArray, ...], blocks: LabelArray) -> float:
 
 
 def innovations(sides: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return both sides, (n - 1, d), less a times the row before, with one a for both (:func:`lag_one`)."""
+    """Return each row of both sides minus a times the row before, (n - 1, d), with a from :func:`lag_one`."""
     a = lag_one(sides, np.zeros(len(sides[0]), np.int64))
     x, y = (rows[1:] - a * rows[:-1] for rows in sides)
     return x, y
 
 
 def stationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -> float:
-    """Return a p-value of rows being stationary: small if they jump, drift or change their power.
+    """Return the p-value of a test of stationarity: small if rows jump, drift or change their power.
 
-    Five statistics are compared with those of 199 copies whose discrete cosine coefficients have random
-    signs: how much power differs between ten windows; how much the squared steps of the path differ, for
-    means of 1, 3 and 10 rows; and the largest autocorrelation beyond a tenth of the rows. The result is
-    1 - (1 - p)^5, where p is the smallest of their p-values. Of wide rows the leading 20 principal components
-    are looked at.
+    Five statistics are compared with those of 199 copies, in which the discrete cosine coefficients of the
+    rows have random signs: how much power differs between ten windows; how much the squared differences of
+    successive means of 1, 3 and 10 rows vary; and the largest autocorrelation at lags beyond a tenth of the
+    rows. The result is 1 - (1 - p)^5, where p is the smallest of the five p-values. Of rows with more than 20
+    columns only 20 principal components are tested.
     """
     basis = Basis(blocks, 1.0)
     centered = _leading(_centered(rows, blocks))
@@ -394,10 +397,10 @@ def _unevenness(rows: FloatArray) -> FloatArray:
 
 
 def go_together(coefficients: FloatArray, kept: LabelArray) -> bool:
-    """Return whether coefficients (m, d) of neighboring frequencies go together, so that signs are not free.
+    """Return whether coefficients (m, d) of neighboring frequencies depend on each other.
 
-    The sum of z_k'z_(k + d) over frequencies, divided by the root of the sum of its squared terms, is about
-    standard normal for coefficients with random signs.
+    If they do, random signs are not valid. For coefficients z_k with random signs the sum of z_k'z_(k + j)
+    over frequencies k, divided by the root of the sum of its squared terms, is about standard normal.
     """
     moved = coefficients[~kept]
     for apart in _APART:
@@ -408,9 +411,9 @@ def go_together(coefficients: FloatArray, kept: LabelArray) -> bool:
 
 
 def effective(x: FloatArray, y: FloatArray, constant: LabelArray) -> float:
-    """Return how many independent comparisons the coefficients of two sides leave: (sum w)^2 / sum w^2.
+    """Return the effective number of independent comparisons of X and Y: (sum w)^2 / sum w^2.
 
-    w_k = a_k b_k, with a_k and b_k the power of X and Y at frequency k.
+    w_k = a_k b_k, where a_k and b_k are the power of X and Y at frequency k.
     """
     weights = np.square(x[~constant]).sum(axis=1) * np.square(y[~constant]).sum(axis=1)
     return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0

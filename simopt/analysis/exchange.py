@@ -1,8 +1,8 @@
 """What a null may exchange: samples, conditions, groups, samples within blocks, or signs of frequencies.
 
-Data are unrelated to X if their relation to X can be exchanged without changing what they are. Which exchange
-is right depends on how the samples of X and of Y depend on each other. Only the order of the samples of one
-side relative to the other matters, so one side whose samples can be exchanged is enough.
+An exchange turns Y into data that are unrelated to X and otherwise like Y. Which exchange is valid depends on
+how the samples of X and of Y depend on each other. Only the order of the samples of Y relative to those of X
+matters, so it is enough if the samples of one side, X or Y, can be exchanged.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from simopt.typing import FloatArray, LabelArray
 Kind = Literal["independent", "time", "conditions", "groups", "blocks"]
 
 _LEAST, _ALL = 20, 200
-"""With fewer possible exchanges than 20, the percentile 95 cannot be reached; with fewer than 200 all of them
-are used once, instead of drawing some of them several times."""
+"""With fewer than 20 possible exchanges no score can reach percentile 95. With fewer than 200 each is used
+once, because random draws would repeat some."""
 _OF_ONE_SIZE = 5
-"""Groups are exchanged among those of their own size if each size has this many."""
+"""Groups are exchanged with groups of the same size if at least this many groups have each size."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Limits:
 # Innovations answer a weaker question with more power, so more of them may be refused.
 _OF_SCORES, _OF_INNOVATIONS = _Limits(4, 0.01), _Limits(20, 0.02)
 _STREAM = 20261130
-"""Part of the seed, so that the random numbers differ from those of users' own code."""
+"""Part of the seed, so that the random numbers differ from those of a user's code."""
 
 _WHY: dict[Kind, str] = {
     "independent": "the samples are declared independent",
@@ -71,10 +71,10 @@ class Exchange:
     why : str
         The reason for this null, or for none, as a clause without a full stop.
     draws : callable
-        Gives unrelated data from Y (n, q), the number of draws, and a random generator: one array (n, q)
-        after the other.
+        A function of Y (n, q), the number of draws, and a random generator. It yields unrelated data, one
+        array (n, q) for each draw.
     complete : bool
-        Whether the draws are all possible exchanges, however many are asked for.
+        Whether ``draws`` yields every possible exchange once, whatever number of draws is requested.
     """
 
     kind: Kind
@@ -118,15 +118,15 @@ class _Items:
 
     @property
     def possible(self) -> float:
-        """The number of orders of the items, each in its class; infinite if it is large."""
+        """The number of orders of the items within their classes; infinite if it is large."""
         logarithm = sum(math.lgamma(len(items) + 1) for items in self.classes)
         return round(math.exp(logarithm)) if logarithm < math.log(_ALL) + 1 else math.inf
 
     def vectors(self, samples: FloatArray) -> FloatArray:
         """Return one vector for each item, (items, d): its samples one after the other, or their mean.
 
-        Means are those of what is left without the course of all items: their mean first sample, second
-        sample, and so on.
+        Before means are taken, the course that all items share is subtracted: the mean of their first
+        samples, of their second samples, and so on.
         """
         if not self.means:
             together: FloatArray = samples[np.stack(self.members)].reshape(len(self.members), -1)
@@ -145,7 +145,7 @@ class _Items:
         return means
 
     def with_vectors(self, samples: FloatArray, vectors: FloatArray) -> FloatArray:
-        """Return samples (n, q) whose items have other vectors."""
+        """Return ``samples`` (n, q) with the vectors of the items replaced by ``vectors``."""
         if self.means:
             moved: FloatArray = samples + (vectors - self.vectors(samples))[self.groups]
             return moved
@@ -154,7 +154,7 @@ class _Items:
         return changed
 
     def orders(self, count: int, rng: np.random.Generator) -> Iterator[LabelArray]:
-        """Give orders of the items: ``count`` random ones, or all but the present one if there are few."""
+        """Yield ``count`` random orders of the items; if few orders exist, all except the present one."""
         present = np.arange(len(self.members))
         if self.possible < _ALL:
             for parts in product(*(permutations(items) for items in self.classes)):
@@ -171,7 +171,7 @@ class _Items:
             yield order
 
     def permuted(self, Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-        """Give data whose items have changed places."""
+        """Yield data (n, q) whose items have changed places."""
         if self.means:
             vectors = self.vectors(Y)
             for order in self.orders(count, rng):
@@ -192,25 +192,25 @@ def choose(
 ) -> Exchange:
     """Return what a null of Y against X may exchange.
 
-    What is declared comes first: groups or conditions are exchanged whole, and only within their blocks. Then
-    tests decide whether what is exchanged depends on what stands before it
-    (:func:`simopt.analysis.dependence.depend`). If it does not in one of X and Y, its order is exchanged.
-    Otherwise, if X or Y is stationary, the signs of frequencies are: the sum over frequencies k of x_k y_k',
-    which is X'Y in an orthonormal basis of sines and cosines, becomes the sum of +-x_k y_k'. Each frequency
-    of Y keeps its size and its pattern over units. Slow changes, polynomials of degree 3 in the position,
-    keep their signs. If both jump or drift, nothing can be exchanged. Of fewer than 20 samples no test tells
-    whether they depend on each other: they are exchanged only if they are declared independent.
+    The items of an exchange are samples, or whole groups or conditions if these are declared; items are
+    exchanged only within blocks. If items do not depend on the items before them in X or in Y
+    (:func:`simopt.analysis.dependence.depend`), their order is exchanged. Otherwise, if X or Y is stationary,
+    the signs of frequencies are exchanged. In an orthonormal basis close to sines and cosines X'Y is the sum
+    of x_k y_k' over frequencies k. It becomes the sum of +-x_k y_k', so each frequency of Y keeps its size
+    and its pattern over units. Slow changes, polynomials of degree 3 or less in the position, keep their
+    signs. If X and Y both jump or drift, no null holds. Fewer than 20 items cannot be tested for dependence:
+    they are exchanged only if they are declared independent.
 
     Parameters
     ----------
     X, Y : array, (n, p) and (n, q)
     rows : Rows, optional
-        The groups and blocks; an order that is declared in it takes the place of the tests of dependence.
+        The groups and blocks of samples. If it declares an order, dependence is not tested.
     conditions : int, optional
-        If the samples are time x conditions, time outermost: conditions are exchanged with all their times.
+        The number of conditions if the samples are time x condition, time outermost. A condition is then
+        exchanged with all its times.
     seed : int
-        Of the copies that the test of stationarity draws.
-
+        Seed of the copies that the test of stationarity draws.
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
@@ -221,7 +221,7 @@ def choose(
     ):
         return _none(
             kind,
-            "groups of different sizes lie in several blocks, so that neither they nor their means can be "
+            "groups of different sizes lie in several blocks, so neither groups nor their means can be "
             "exchanged; name groups that lie in one block each, or leave blocks out",
         )
     if items.possible < _LEAST:
@@ -247,7 +247,7 @@ def choose(
         if all(dependence.power_depends(side, items.blocks) for side in sides):
             return _none(
                 kind,
-                f"{items.words} of large variance stand together in X and in Y, so no order can be exchanged",
+                f"{items.words} of large variance are neighbors in X and in Y, so no order can be exchanged",
             )
         if kind == "independent":
             return replace(exchange, why=f"the samples of {free[0]} do not depend on those before them")
@@ -261,7 +261,7 @@ def choose(
 
 
 def of_innovations(X: FloatArray, Y: FloatArray, *, seed: int = 0) -> Exchange:
-    """Return what a null of innovations may exchange: always signs, as exchanged samples have no power."""
+    """Return what a null of innovations may exchange: signs, because exchanged samples give no power."""
     _, items = _items(len(X), Rows(), None)
     found = "depend on each other in X and in Y"
     return _signs("time", items, (_compact(X), _compact(Y)), seed, _OF_INNOVATIONS, found)
@@ -296,7 +296,7 @@ def _signs(
     x, y = (basis.coefficients(side) for side in sides)
     if all(dependence.go_together(side, basis.kept) for side in (x, y)):
         return _none(
-            kind, f"the variance of {items.words} drifts in X and in Y, so that signs cannot be exchanged"
+            kind, f"the variance of {items.words} drifts in X and in Y, so signs cannot be exchanged"
         )
     free = int((~basis.kept).sum())
     if 2.0 ** (free - 1) < _LEAST:  # all signs turned round give the same scores

@@ -1,4 +1,4 @@
-"""The result of comparing a user's data with a recording, as values."""
+"""The result of comparing a user's data with a recording."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class Explanation:
     advice : list of str
         Sentences on which measure to use.
     nulls : list of str
-        What the nulls of the scores exchange and why, or why a score has no percentile, and what was found
-        about the samples.
+        Lines on what the nulls of the scores exchange and why, or why a score has no percentile, and on
+        repeats or classes found among the samples.
     unused_labels : dict of str
-        For each label of the recording that judges nothing the reason, as a clause: it cannot be decoded from
-        the recording, or it is no task variable.
+        The reason, as a clause, for each label of the recording that is not used to judge a measure: it
+        cannot be decoded from the recording, or it is no task variable.
     """
 
     dataset: str

@@ -18,7 +18,7 @@ from simopt.typing import FloatArray
 
 @dataclass(frozen=True)
 class Extremes:
-    """Captured variance and decoding of the datasets with extreme scores at L levels.
+    """Captured variance and decoding of the datasets with extreme scores at L levels of another score.
 
     The second axis of each array has two entries: the dataset of minimal and the dataset of maximal score.
 
@@ -34,7 +34,7 @@ class Extremes:
     decoding: dict[str, FloatArray] = field(default_factory=dict)
 
     def half_captured(self, spectrum: FloatArray) -> FloatArray:
-        """Return the share in the variance of X of the PCs with captured variance of at least 1/2, (L, 2).
+        """Return the share of the variance of X in PCs whose captured variance is at least 1/2, (L, 2).
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ def inspect(Y: Tensor, X: FloatArray, plans: Mapping[str, Plan] = MappingProxyTy
     X : array, (n, p) or (time, condition, unit)
         The recording.
     plans : mapping of Plan
-        For each label, the folds in which it is decoded from Y. They are those in which it is decoded from X.
+        For each label, the folds in which it is decoded from X and from Y.
     """
     *time, conditions, units = X.shape
     # Float64, whatever dtype the search used.

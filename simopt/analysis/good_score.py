@@ -16,14 +16,14 @@ from simopt.store.reader import Run
 from simopt.typing import FloatArray
 
 SHARE = 0.9
-"""A variable counts as decodable from Y once the accuracy exceeds chance by this share of the amount by which
-the accuracy of decoding from the recording exceeds chance."""
+"""A variable counts as decodable from Y once (accuracy from Y - chance) / (accuracy from the recording -
+chance) reaches this."""
 LEVEL = 0.02
 """A variable can be decoded from the recording if the p-value of its held-out predictions is at most this.
 
-Predictions of a cross-validation share training samples, so the number of right ones varies more than the
-binomial distribution says. In 200 simulations of each of nine kinds of data that hold nothing, 2 to 4.5 % of
-the p-values were at most 0.02, and 3.5 to 10 % at most 0.05.
+Predictions of a cross-validation share training samples, so the number of correct predictions varies more
+than the binomial distribution says. In 200 simulations of each of nine kinds of data without information, 2
+to 4.5 % of the p-values were at most 0.02, and 3.5 to 10 % at most 0.05.
 """
 
 
@@ -36,7 +36,7 @@ class GoodScore:
     variable : str
         Name of the task variable.
     level : float
-        The accuracy from which on the variable counts as decodable; see :func:`decodable`.
+        The smallest accuracy at which the variable counts as decodable; see :func:`decodable`.
     per_seed : array, (R,)
         The score at which the accuracy of each replicate first reached ``level``; NaN for a replicate whose
         accuracy never reached it.
@@ -94,8 +94,8 @@ class GoodScore:
 def above_chance(facts: Mapping[str, Any]) -> bool:
     """Return whether a variable is decoded from the recording above chance.
 
-    It is if the accuracy exceeds chance and the p-value is at most :data:`LEVEL`. Files of earlier versions
-    hold no p-value; there the accuracy alone decides.
+    It is if the accuracy exceeds chance and the p-value is at most :data:`LEVEL`. For files of earlier
+    versions, which hold no p-value, the accuracy alone decides.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def above_chance(facts: Mapping[str, Any]) -> bool:
 
 
 def decoding_words(facts: Mapping[str, Any]) -> str:
-    """Return how well a variable is decoded from the recording, as words with the numbers of its test."""
+    """Return a text on how well a variable is decoded from the recording, with the numbers of the test."""
     accuracy, chance = float(facts["accuracy"]), float(facts["chance"])
     name = "accuracy" if facts["classes"] else "R2"
     guess = f"{'below ' if accuracy < chance else ''}chance {chance:.2f}"
@@ -136,7 +136,7 @@ def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference
     score, accuracy : array, (D, R)
         Score and accuracy at D decoded states of R replicates.
     chance, reference : float
-        Accuracy of guessing, and accuracy of decoding from the recording itself.
+        Chance accuracy, and accuracy of decoding from the recording.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference
     """
     if reference <= chance:
         raise InputError(
-            f"accuracy {reference:.3f} of decoding from the recording is not above chance, {chance:.3f}."
+            f"accuracy {reference:.3f} of the recording is not above chance, {chance:.3f}; omit the label."
         )
     # first_passage expects values (D, R, K): one level for each replicate, K = 1.
     level = np.full((score.shape[1], 1), decodable(chance, reference))
@@ -153,7 +153,7 @@ def good_score(score: FloatArray, accuracy: FloatArray, chance: float, reference
 
 
 def good_scores(run: Run) -> dict[str, GoodScore]:
-    """Return the good score of each variable that :func:`above_chance` holds for, by name."""
+    """Return the good score of each variable that is decoded from the recording above chance, by name."""
     scores = {}
     for variable, accuracy in run.decoding.items():
         facts = run.reference_decoding[variable]

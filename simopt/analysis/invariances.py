@@ -18,8 +18,8 @@ from simopt.measures.base import INVARIANCES
 SIDES = ("X", "Y")
 DRAWS = 10
 EXACT = 1e-6
-"""Changes up to this count as rounding or the tolerance of an iterative measure. Absolute for scores up to 1,
-relative for larger ones."""
+"""Changes up to this size are due to rounding or to the tolerance of an iterative measure. The size is
+absolute for scores up to 1, and relative for larger scores."""
 
 _SAMPLES, _X_UNITS, _Y_UNITS = 30, 5, 4
 _SPECTRUM = (3.0, 2.0, 1.0, 0.5, 0.2)
@@ -41,7 +41,7 @@ class Invariance:
     holds : bool
         Whether the score is invariant: the change is not larger than rounding (:data:`EXACT`).
     declared : bool or None
-        Whether the measure declares that it is invariant. None for a user's function, which declares nothing.
+        Whether the measure declares the invariance. None for a user's function, which declares nothing.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Invariance:
 
     @property
     def agrees(self) -> bool:
-        """Whether the test agrees with what the measure declares. True if it declares nothing."""
+        """Whether the test agrees with what the measure declares. True if the measure declares nothing."""
         return self.declared is None or self.declared == self.holds
 
 
@@ -117,7 +117,7 @@ def transformed(kind: str, A: Tensor, rng: np.random.Generator) -> Tensor:
     Raises
     ------
     InputError
-        ``kind`` is none of these kinds.
+        ``kind`` is unknown.
     """
     checks.one_of(kind, INVARIANCES, "transformation")
     p = A.shape[1]

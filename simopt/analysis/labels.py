@@ -16,13 +16,14 @@ _REPEAT |= {"presentation", "presentations"}
 """Words that name the repeats of a condition."""
 _BESIDE = {"id", "ids", "index", "idx", "number", "num", "nr", "no", "n", "of", "order"}
 _BESIDE |= {"stimulus", "stim", "image", "condition"}
-"""Words that may stand beside them. Any other word makes a name like ``trial_type``, a task variable."""
+"""Words that may stand beside them. With any other word, as in ``trial_type``, the label is a task
+variable."""
 
 
 def is_continuous(labels: LabelArray) -> bool:
     """Return whether labels are decoded by regression.
 
-    They are if they are floating-point numbers with more than 10 distinct values, not all of them integers.
+    This is so for floating-point numbers with more than 10 distinct values, not all of them integers.
     """
     return bool(
         np.issubdtype(labels.dtype, np.floating)
@@ -34,22 +35,23 @@ def is_continuous(labels: LabelArray) -> bool:
 def not_tasks(
     labels: Mapping[str, LabelArray], groups: Collection[str] = (), blocks: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return for each label that is no task variable the reason, as a clause without a full stop.
+    """Return the reason for each label that is no task variable, as a clause without a full stop.
 
     A label is no task variable in one of four cases:
 
-    - It has another value for each sample and is not continuous, so it numbers or names the samples.
+    - It is not continuous and has a different value in every sample, so it numbers or names the samples.
     - Its name says that it counts repeats (``repeat``, ``trial``, ``trial_id``, ``presentation_number``), and
       all its values end in a number. Labels like ``trial_type``, or ``trial`` with the values ``go`` and
       ``nogo``, are task variables.
-    - It tells groups of samples apart, which folds keep together: no class is in both train and test.
-    - It tells blocks of samples apart, which share a nuisance.
+    - It names the groups of samples. Folds keep groups together, so no value is in both training and test
+      data.
+    - It names the blocks of samples, which share a nuisance.
 
     Parameters
     ----------
     labels : mapping of str to array, (samples,)
     groups, blocks : collection of str
-        The labels that tell groups apart, and those that tell blocks apart.
+        The names of the labels that define groups, and of those that define blocks.
     """
     reasons = {}
     for name, values in labels.items():
@@ -57,13 +59,13 @@ def not_tasks(
         if array.dtype == object:
             array = array.astype(str)
         if name in groups:
-            reasons[name] = "it tells groups of samples apart, which folds keep together"
+            reasons[name] = "it names the groups of samples, which folds keep together"
         elif name in blocks:
             reasons[name] = f"it names blocks, which share a nuisance (decoder.variables=[{name}] decodes it)"
         elif len(np.unique(array)) == len(array) and not is_continuous(array):
-            reasons[name] = f"it has another value for each of the {len(array)} samples"
+            reasons[name] = f"it has a different value in each of the {len(array)} samples"
         elif _names_repeats(name) and _numbered(array):
-            reasons[name] = f"it numbers repeats (decoder.variables=[{name}] decodes it all the same)"
+            reasons[name] = f"it numbers repeats (decoder.variables=[{name}] decodes it)"
     return reasons
 
 

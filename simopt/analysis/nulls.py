@@ -19,21 +19,20 @@ from simopt.typing import ArrayLike, FloatArray, OnStep
 
 UNRELATED, INNOVATIONS, WITHOUT_COURSE = "unrelated", "innovations", "without_course"
 _BATCH = 2**25
-"""Memory of the draws that are scored at once, in numbers of float64 (256 MB)."""
+"""Size of the draws that are scored at once, in numbers of float64 (256 MB)."""
 
 _COPIES = 4
-"""Arrays of the size of a draw, or samples x samples, that scoring one draw needs at the same time."""
+"""Number of arrays, as large as a draw or samples x samples, that are in memory while one draw is scored."""
 
 _LEVEL = 0.95
 
 _STREAM_KEY = 20250407
-"""Part of the seed of nulls and ceilings, so that their random numbers differ from those of users' own
-code."""
+"""Part of the seed of nulls and ceilings, so that their random numbers differ from those of a user's code."""
 
 _ROUNDING = 1e-7, 1e-9
-"""Scores that differ by less are equal: by this share of the range of a measure, or, if the range has no end,
-by this share of the largest score or of the upper end. An angle near 0 is right to the root of the machine
-precision, 1.5e-8."""
+"""Scores count as equal if they differ by less than this share of the range of the measure. If the range has
+no end, it is this share of the largest score or of the upper end. Near 0 the error of an angle is the root of
+the machine precision, 1.5e-8."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,27 @@ class Null:
     Attributes
     ----------
     kind : {"unrelated", "innovations", "without_course"}
-        What was compared; see :func:`nulls`.
+        Which data were compared; see :func:`nulls`.
     scores : array, (draws,)
         One score for each draw; empty if no null holds.
     larger_is_closer : bool
         True for similarities, False for distances.
     observed : float
-        The score that the draws are compared with, if it is not that of Y against X: that of the innovations,
-        or of the data without their common course. NaN: that of Y against X.
+        The score that the draws are compared with: the score of the innovations, or of the data without their
+        common course. NaN for ``unrelated``, where it is the score of Y against X.
     rows : {"", "independent", "time", "conditions", "groups", "blocks"}
-        What the samples are; empty in files of former versions.
+        The structure of the samples (see :class:`simopt.analysis.exchange.Exchange`); empty in files of
+        former versions.
     exchanged : str or None
         What the draws exchange; None if no null holds.
     why : str
-        Why this is exchanged, or why nothing can be.
+        Why this is exchanged, or why no null holds.
     rounding : float
-        Scores that differ by at most this count as equal.
+        Scores whose difference is at most this count as equal.
     asked : int
-        The number of draws that were asked for.
+        The number of draws that was requested.
     complete : bool
-        Whether the scores are those of all possible exchanges, whatever was asked for.
+        Whether the scores are those of all possible exchanges, whatever number was requested.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class Null:
         return float(np.quantile(self.scores, _LEVEL if self.larger_is_closer else 1 - _LEVEL))
 
     def first(self, draws: int) -> Null:
-        """Return the null with fewer draws: a draw does not depend on their number."""
+        """Return the null with its first ``draws`` draws, which do not depend on the number of draws."""
         return replace(self, scores=self.scores if self.complete else self.scores[:draws], asked=draws)
 
     def reason(self, score: float) -> str:
@@ -129,11 +129,11 @@ class Null:
         return (len(self.scores) - self._less_close(score) + 1) / (len(self.scores) + 1)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the mean, the 95th percentile and the number of the draws."""
+        """Return the mean, the 95th percentile and the number of the scores."""
         return {"mean": self.mean, "end": self.end, "draws": len(self.scores)}
 
     def rows_as_json(self) -> dict[str, Any]:
-        """Return what the samples are, what is exchanged, and why; empty in files of former versions."""
+        """Return ``rows``, ``exchanged`` and ``why`` as JSON values; empty for files of former versions."""
         return {"kind": self.rows, "null": self.exchanged, "why": self.why} if self.rows else {}
 
     def _less_close(self, score: float) -> float:
@@ -155,16 +155,17 @@ def nulls(
 ) -> dict[str, dict[str, Null]]:
     """Return the scores of data that are unrelated to X but like Y in all else.
 
-    Unrelated data are Y after an exchange that leaves its values and the dependence of its samples as they
-    are. :func:`simopt.analysis.exchange.choose` says which exchange holds for X and Y, or that none does.
-    There are up to three nulls:
+    Unrelated data are Y after an exchange that preserves its values and the dependence between its samples.
+    :func:`simopt.analysis.exchange.choose` chooses the exchange; if none is valid, no null holds. There are
+    up to three kinds of null:
 
-    - ``unrelated``: what the percentile of a score is taken from.
-    - ``innovations``: if samples depend on the samples before them, the scores of both sides less ``a`` times
-      the sample before, with signs of frequencies exchanged. It asks whether X and Y are related at all, not
-      whether the score is high, and has much more power.
-    - ``without_course``: if conditions are exchanged, the scores of both sides less their mean over
-      conditions at each time. A time course that all conditions share cannot be exchanged.
+    - ``unrelated``: the scores of unrelated data, among which the score of Y has its percentile.
+    - ``innovations``, if samples depend on the samples before them: from every sample of X and of Y ``a``
+      times the sample before it is subtracted (:func:`simopt.analysis.dependence.innovations`), and signs of
+      frequencies are exchanged. It tests with more power whether X and Y are related, but not whether the
+      score is high.
+    - ``without_course``, if conditions are exchanged: from X and from Y the mean over conditions at each time
+      is subtracted. This time course, which all conditions share, cannot be exchanged.
 
     Parameters
     ----------
@@ -175,8 +176,8 @@ def nulls(
     measures : sequence of Measure
         Measures with different names. All of them score the same draws.
     rows : Rows, optional
-        Which samples belong together, and whether they depend on each other in time. None: the rows of a
-        Reference.
+        Which samples belong together, and whether they depend on each other in time. None: the rows of X if
+        it is a Reference.
     conditions : int, optional
         The number of conditions, if the samples are time x condition, time outermost. None: the number of
         conditions of a 3-D Y or X; if both are 2-D, samples have no conditions.
@@ -189,7 +190,7 @@ def nulls(
     Returns
     -------
     dict of dict of Null
-        The outer keys are names of measures, the inner keys are kinds. ``unrelated`` is always there.
+        The null of each measure, by its name, and of each kind. ``unrelated`` is always present.
 
     Raises
     ------
@@ -207,8 +208,8 @@ def nulls(
         checks.whole(conditions, 1, "conditions of the null")
         if len(y) % conditions:
             raise InputError(
-                f"{len(y)} samples are not {conditions} conditions of equally many time bins; give a "
-                "number of conditions that divides the samples, or leave it out."
+                f"{len(y)} samples cannot be {conditions} conditions with equal numbers of time bins; give "
+                "conditions that divide the number of samples, or leave conditions out."
             )
     conditions = None if conditions == 1 else conditions
     results: dict[str, dict[str, Null]] = {}
@@ -349,8 +350,8 @@ def stream(seed: int, number: int) -> np.random.Generator:
     """Return a random generator for nulls and ceilings.
 
     A user may have drawn the recording itself with ``default_rng(seed)``, which gives the same numbers as
-    ``default_rng([seed, 0])``. A null with these numbers could repeat the recording. So a fixed key is part
-    of the seed of this generator.
+    ``default_rng([seed, 0])``. With these numbers a null could repeat the recording, so a fixed key is part
+    of the seed here.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class Reading:
     start, end : float
         The score of the noise at the start of the run, and the score of the last state.
     steps : float
-        Number of updates until the score was reached, as the median over replicates; NaN if any replicate
+        Number of optimizer steps until the score was reached, the median over replicates. NaN if a replicate
         never reached it.
     captured : array, (K,)
         Captured variance of each PC of the recording at this score.
@@ -44,17 +44,17 @@ class Reading:
 
     @property
     def reached(self) -> bool:
-        """Whether every replicate reached this score. Other replicates count with their last states."""
+        """Whether every replicate reached this score. A replicate that did not counts with its last state."""
         return not np.isnan(self.steps)
 
     @property
     def below_noise(self) -> bool:
-        """Whether the noise at the start of the run already has this score."""
+        """Whether the noise at the start of the run is already at or beyond this score."""
         return self.steps == 0
 
 
 def read_at(run: Run, score: float, sign: int = 1) -> Reading:
-    """Return what Y captures in a run where each replicate first reached a score.
+    """Return what Y captures in a run at the state where each replicate first reached a score.
 
     Values are interpolated linearly between logged states.
 

@@ -1,4 +1,4 @@
-"""Words on where a score stands among unrelated data and beside its ceiling."""
+"""Texts that compare a score with unrelated data and with its ceiling."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their co
 
 
 def no_null(standing: Standing) -> str:
-    """Return that no null holds, or why a score has no percentile in its null, as a clause.
+    """Return a clause: that no null holds, or else why a score has no percentile in its null.
 
-    Why no null holds is the same for many scores: :func:`of_nulls` says it once.
+    The reason why no null holds is the same for many scores, so :func:`of_nulls` gives it once.
     """
     if standing.null and len(standing.null[UNRELATED].scores):
         return f"no percentile: {standing.percentile_reason}".rstrip(".")
@@ -24,9 +24,9 @@ def no_null(standing: Standing) -> str:
 def percentile_words(standing: Standing) -> str:
     """Return the percentile of a score in words, for instance ``percentile 73.3``.
 
-    The largest and the smallest value that the percentile can have only say how many draws there were. They
-    read ``above all 100 draws`` and ``below all 100 draws``; for a distance ``closer than all 100 draws`` and
-    ``farther than all 100 draws``. Without a percentile the words are those of :func:`no_null`.
+    The largest and the smallest possible percentile depend only on the number of draws. Their words are
+    ``above all 100 draws`` and ``below all 100 draws``, or for a distance ``closer than all 100 draws`` and
+    ``farther than all 100 draws``. Without a percentile :func:`no_null` is returned.
     """
     if math.isnan(standing.percentile):
         return no_null(standing)
@@ -41,7 +41,7 @@ def percentile_words(standing: Standing) -> str:
 
 
 def other_comparisons(standing: Standing) -> str:
-    """Return the score and the percentile of each other comparison as clauses; empty if there is none."""
+    """Return clauses with score and percentile of the innovations and of the data without common course."""
     words = ""
     for kind, name in _WORDS.items():
         score, percentile = standing.of(kind) or (math.nan, math.nan)
@@ -70,7 +70,7 @@ def above_ceiling(standing: Standing) -> str:
 
 
 def of_nulls(standings: Sequence[Standing]) -> list[str]:
-    """Return lines that say what the nulls of scores exchange and why, or why a score has no percentile."""
+    """Return lines on what the nulls of scores exchange and why, or why a score has no percentile."""
     lines: dict[str, list[str]] = {}
     for standing in standings:
         for kind, null in standing.null.items():
@@ -91,7 +91,7 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
 
 
 def reasons_without(standings: Sequence[Standing]) -> list[str]:
-    """Return for each reason why a ceiling has no value the measures that it holds for, and the reason."""
+    """Return a line for each reason why ceilings have no value: the measures, and the reason."""
     measures: dict[str, list[str]] = {}
     for standing in standings:
         if standing.ceiling is not None and standing.ceiling.reason:

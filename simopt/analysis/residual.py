@@ -9,27 +9,27 @@ import numpy as np
 from simopt.typing import FloatArray
 
 FEWEST = 30
-"""With fewer degrees of freedom than this, the tests below have no power, and nothing is said of noise."""
+"""With fewer degrees of freedom the tests below have no power, and noise is not judged."""
 _DEVIATIONS = 3.0
-"""A test rejects beyond this many standard deviations: in about 0.1 % of the cases where it should not."""
+"""A test rejects beyond this many standard deviations, that is, wrongly in about 0.1 % of cases."""
 _ZERO = 1e-12
-"""A unit whose residual has less than this share of the largest variance of a residual has none."""
+"""A unit has no residual if its variance is less than this share of the largest residual variance of a
+unit."""
 
 
 @dataclass(frozen=True)
 class Residual:
-    """The part of Y that a linear regression on the recording leaves.
+    """The residual of a linear regression of Y on the recording.
 
     Attributes
     ----------
     share : float
-        Its share of the variance of Y, in [0, 1], free of the bias that regression coefficients of noise
-        bring.
+        The share of the residual in the variance of Y, in [0, 1], corrected for the number of regressors.
     uncorrelated : bool
-        Whether it may be uncorrelated between the units of Y, as noise that each unit has of its own is.
+        Whether the residual may be uncorrelated between units of Y, as independent noise is.
     equal : bool
-        Whether it may have the same variance in all units of Y. Noise is isotropic if it is uncorrelated and
-        equal.
+        Whether the residual may have the same variance in all units of Y. Noise with both properties is
+        isotropic.
     """
 
     share: float
@@ -40,13 +40,13 @@ class Residual:
 def residual(scores: FloatArray, Y: FloatArray) -> Residual | None:
     """Return the part of Y that the recording does not explain; None with too few samples to judge it.
 
-    E = (I - U U') Y for the centered Y and orthonormal PCs U of the recording has m = n - 1 - K degrees of
-    freedom. Both tests expect independent samples:
+    It is E = (I - U U') Y for centered Y and the normalized PC scores U (n, K) of the recording. It has m = n
+    - 1 - K degrees of freedom. Two tests assume independent samples:
 
-    - Uncorrelated [1]_: for independent units the sum of the squared correlations of q units has the mean
+    - Uncorrelated [1]_: if units are independent, the sum of the squared correlations of q units has the mean
       q (q - 1) / (2 m) and the variance q (q - 1) (m - 1) / (m^2 (m + 2)).
-    - Equal: for Gaussian noise of equal variance, m / 2 times the sum of (v_i / mean v - 1)^2 over the
-      variances v_i of units is chi-squared with q - 1 degrees of freedom.
+    - Equal: if the noise is Gaussian with equal variance, m / 2 times the sum of (v_i / mean v - 1)^2 over
+      the variances v_i of units is chi-squared with q - 1 degrees of freedom.
 
     Parameters
     ----------

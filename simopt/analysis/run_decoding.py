@@ -63,7 +63,7 @@ class RunDecoding:
             rows.append([decodings[variable].accuracy for decodings in decoded])
 
     def restore(self, run: Run) -> None:
-        """Take over the states that were already decoded in a run that is resumed."""
+        """Take over the accuracies of the states that were decoded before the run was interrupted."""
         self._step = run.decoding_step.tolist()
         if not self._step:
             return
@@ -73,7 +73,7 @@ class RunDecoding:
         self._reference = self.decode(self.dataset.responses)
 
     def results(self) -> dict[str, Array]:
-        """Return the HDF5 datasets of the decoding by their paths in the run file.
+        """Return the arrays of the decoding by their paths in the run file.
 
         Before the first state is decoded, the dict is empty.
         """
@@ -103,7 +103,7 @@ class RunDecoding:
 
 
 def build(node: Mapping[str, Any], dataset: Dataset) -> RunDecoding:
-    """Return the decoding along a run that its configuration asks for.
+    """Build the decoding along a run from its configuration.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Results on the sensitivity of measures to the PCs of a recording, and their file."""
+"""The sensitivity of measures to the PCs of a recording, and the file that stores it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simopt.typing import FloatArray
 
 ANALYSIS = "sensitivity"
 _CURVES = {"theory": "S K", "expected": "S K", "band": "S K", "experiment": "S K R"}
-"""Arrays of a measure with their axes: S strengths, K PCs, R seeds. Each may be missing."""
+"""The arrays of a measure with their axes (S strengths, K PCs, R seeds). Any of them may be missing."""
 _ABOUT = ("dataset", "source", "perturbation", "seeds")
 
 
@@ -27,7 +27,7 @@ class Sensitivities:
     Attributes
     ----------
     dataset, source : str
-        Name of the recording, and ``real`` or ``surrogate``. If only a spectrum was given: the name of its
+        Name of the recording, and ``real`` or ``surrogate``. For a spectrum without data: the name of its
         file, and ``spectrum``.
     perturbation : str
         How each PC was changed.
@@ -38,9 +38,9 @@ class Sensitivities:
     variance_ratio : array, (K,)
         Share of each PC in the variance of the recording.
     curves : list of Sensitivity
-        The sensitivities of each measure.
+        The sensitivity of each measure.
     skipped : dict of str
-        For each measure that cannot score the recording the reason why.
+        For each measure that cannot score the recording: the reason.
     path : Path or None
         Path of the stored result; None for a spectrum, whose results are not stored.
     how : str

@@ -13,7 +13,7 @@ from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null
 
 @dataclass(frozen=True)
 class Standing:
-    """A score, its null of each kind, and the noise ceiling if it is known.
+    """A score with its nulls and its noise ceiling.
 
     Attributes
     ----------
@@ -22,12 +22,12 @@ class Standing:
     null : dict of Null
         The nulls by their kinds; empty if none was drawn.
     ceiling : Ceiling or None
-        The noise ceiling of the recording for this measure, which may be a reason without a value; None if
-        the recording has no single trials and no signal-to-noise ratio was given.
+        The noise ceiling of the recording for this measure. If it has no value, it has a reason. None if the
+        recording has no single trials and no signal-to-noise ratio was given.
     degenerate : str or None
-        Why the score means nothing for data of these shapes; None if it has a meaning.
+        Why the score is meaningless for data of these shapes; None if it is not.
     notes : tuple of str
-        What was found about the samples, and how to change what was made of it.
+        Lines on repeats or classes that were found among the samples, and on how to change this.
     larger_is_closer : bool
         True for similarities, False for distances.
     """
@@ -42,7 +42,7 @@ class Standing:
 
     @property
     def percentile(self) -> float:
-        """Percentile of the score among unrelated data, 0 to 100; NaN if there is none, see the reason."""
+        """Percentile of the score among unrelated data, 0 to 100; NaN if it has a ``percentile_reason``."""
         return self.null[UNRELATED].percentile(self.score) if self.null else math.nan
 
     @property
@@ -56,12 +56,12 @@ class Standing:
         return self.null[UNRELATED].end if self.null else math.nan
 
     def compared(self, kind: str) -> float:
-        """Return the score that the draws of a kind are compared with."""
+        """Return the score that the null of a kind is compared with."""
         # The nulls of former versions had other kinds, all for the score itself.
         return self.null[kind].observed if kind in (INNOVATIONS, WITHOUT_COURSE) else self.score
 
     def of(self, kind: str) -> tuple[float, float] | None:
-        """Return the score and the percentile of another comparison; None if it was not made."""
+        """Return score and percentile for another kind of null; None if that null was not drawn."""
         null = self.null.get(kind)
         return None if null is None else (null.observed, null.percentile(null.observed))
 
@@ -71,7 +71,7 @@ class Standing:
         return None if self.ceiling is None else self.ceiling.known
 
     def as_json(self) -> dict[str, Any]:
-        """Return the score, null and ceiling as JSON values. What is not known is left out."""
+        """Return the score, null and ceiling as JSON values. Unknown values are left out."""
         facts: dict[str, Any] = {"score": self.score}
         if self.degenerate is not None:
             facts["degenerate"] = self.degenerate

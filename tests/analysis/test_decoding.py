@@ -193,12 +193,12 @@ def test_classes_rarer_than_the_folds_are_refused_and_fewer_folds_help(rng: np.r
     ("labels", "groups", "says"),
     [
         (np.where(np.arange(20) == 3, 99, 0), None, "class 99 has 1; no fewer than 2 folds"),
-        (np.zeros(20), None, "all 20 labels are 0.0; decoding needs at least two values"),
+        (np.zeros(20), None, "all 20 labels are 0.0; give at least two values"),
         (np.zeros(19), None, r"shape \(19,\); .* one value for each of the 20"),
         (np.where(np.arange(20) == 3, np.nan, 0), None, "hold 1 NaN or infinite"),
         (np.arange(20) % 2, np.zeros(3), r"groups .* shape \(3,\)"),
         (np.arange(20) % 2, np.arange(20) % 3, r"5 folds .* groups, but there are 3; set decoder\.folds=3"),
-        (np.array([1] * 15 + [2] * 5), np.array([*range(15), *[15] * 5]), "one class only"),
+        (np.array([1] * 15 + [2] * 5), np.array([*range(15), *[15] * 5]), "only one class"),
     ],
 )
 def test_labels_that_cannot_be_decoded(labels: np.ndarray, groups: np.ndarray | None, says: str) -> None:

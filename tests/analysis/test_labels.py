@@ -53,7 +53,7 @@ def test_task_variables_are_kept(name: str, values: np.ndarray) -> None:
     ],
 )
 def test_a_label_with_another_value_for_each_sample_names_the_samples(values: np.ndarray) -> None:
-    assert not_tasks({"x": values})["x"] == "it has another value for each of the 40 samples"
+    assert not_tasks({"x": values})["x"] == "it has a different value in each of the 40 samples"
 
 
 def test_a_label_that_names_blocks_judges_nothing() -> None:

@@ -216,7 +216,7 @@ def test_a_measure_that_is_the_same_for_all_data_has_no_percentile(
 def test_what_cannot_be_drawn_or_scored_is_refused(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3))
     cka = get("cka")
-    with pytest.raises(InputError, match="20 samples are not 6 conditions"):
+    with pytest.raises(InputError, match="20 samples cannot be 6 conditions"):
         nulls(X, X, cka, conditions=6)
     with pytest.raises(InputError, match="samples"):
         nulls(X, X[:10], cka)

@@ -49,7 +49,7 @@ def test_a_look_at_a_file_says_why_a_label_is_not_decoded(simopt, tmp_path: Path
     assert (done.returncode, done.stderr) == (0, "")
     assert "data (real)" in done.stdout
     assert "2 classes, chance 0.500" in done.stdout
-    assert "not decoded: all 30 labels are 1; decoding needs at least two values" in done.stdout
+    assert "not decoded: all 30 labels are 1; give at least two values" in done.stdout
 
 
 @pytest.mark.parametrize(

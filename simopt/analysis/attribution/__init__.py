@@ -1,8 +1,8 @@
 """Attribution: how a score changes without one principal component of X, one sample or group, or one unit.
 
 A PC, sample, group or unit is called a part of the data. Every change is exact: it is the score of the data
-without the part, minus the score of all data. For some measures a formula gives the scores without each part
-at once. For the others each score is recomputed. :attr:`Attribution.route` says how the scores were obtained.
+without the part, minus the score of all data. For some measures a formula gives all scores at once. For all
+other measures each score is recomputed. :attr:`Attribution.route` says how the scores were obtained.
 """
 
 from __future__ import annotations
@@ -52,21 +52,20 @@ class Attribution:
     score : float
         The score of all data.
     change : array, (m,)
-        The score without each part, minus ``score``. NaN if the score without the part is undefined.
+        The score without each part, minus ``score``. An entry is NaN if that score is undefined.
     share : array, (m,)
-        Share of each part in a variance. For PCs and samples this is the variance of X, for units the
-        variance of the dataset that they belong to.
+        Share of each part in the variance of X, or of Y if the parts are units of Y.
     route : {"closed form", "downdate", "refit"}
         How the scores without the parts were computed: by a closed form, by downdates (rank-one changes that
         remove one sample), or one by one from the remaining data (refit).
     refitted : int
-        How many of the m scores were computed one by one. With ``refit`` this is m. Otherwise these are the
-        scores for which the formula would lose digits.
+        Number of scores that were computed one by one: m for ``refit``, otherwise those for which the formula
+        would lose digits.
     first_order : array, (m,), or None
-        The first-order change for units of Y (see :func:`leave_one_unit`). None for other parts, and if the
-        score has no gradient.
+        The change that the gradient of the score predicts for each unit of Y (see :func:`leave_one_unit`).
+        None for other parts, and if the score has no gradient.
     reason : str or None
-        Why the first undefined change is undefined; None if no change is.
+        Why the first undefined change is undefined; None if all are defined.
     """
 
     part: Part
@@ -145,8 +144,8 @@ def leave_one_sample(
 
     Rank-one downdates are used for linear cka with every estimator, nbs and the Procrustes measures, linreg
     and ridge without folds, rv_adjusted and ensd. All n scores then take about as long as three scores. For
-    other measures, and for groups and conditions, the score is recomputed without each. This takes as many
-    times as long as one score including the decomposition of X.
+    other measures, and for groups and conditions, every score is recomputed, including the decomposition of
+    X.
 
     Parameters
     ----------
@@ -206,8 +205,7 @@ def leave_one_unit(
     ``first_order`` is the change of the score that its gradient G (samples, units) with respect to Y predicts
     if unit u is removed: -sum_i G_iu y_iu, summed over samples i. The unit is centered first if the measure
     ignores offsets. The prediction can differ from the exact change, because scores are not linear in the
-    scale of a unit; kernels, for instance, contain its square. For measures that ignore the scale of single
-    units (linreg, cca) the prediction is 0, since a unit has its full effect at every scale but 0.
+    scale of a unit. For measures that ignore the scale of single units (linreg, cca) the prediction is 0.
 
     There is a closed form for linear cka and nbs, and for their squares and angles. For other measures the
     score is recomputed without each unit.
@@ -270,7 +268,7 @@ def _slopes(bound: BoundMeasure, Y: Tensor) -> FloatArray | None:
 
 
 def named(part: Part, index: int) -> str:
-    """Return the name of a part, such as ``PC 1``. The first PC has the number 1, other parts start at 0."""
+    """Return the name of a part, such as ``PC 1``. PCs are numbered from 1, all other parts from 0."""
     return f"{part} {index + 1 if part == 'PC' else index}"
 
 
@@ -302,7 +300,7 @@ class _Pair:
         return replace(pair, score=value)
 
     def scored(self, x: FloatArray, y: FloatArray, rows: Rows) -> float:
-        """Return the score of other data whose samples belong together in this way."""
+        """Return the score of data ``x`` and ``y`` whose samples belong together as ``rows`` says."""
         return float(self.measure.bind(Reference.of(x, rows=rows))(y))
 
     def attribution(
@@ -315,19 +313,19 @@ class _Pair:
         observe: OnStep | None,
         first_order: FloatArray | None = None,
     ) -> Attribution:
-        """Return the attribution, after recomputing the scores that the formula left as NaN.
+        """Recompute the scores that the formula left as NaN, and return the attribution.
 
         Parameters
         ----------
-        part : str
+        part, share, first_order
+            Attributes of the attribution.
         formula : str
-            Name of the route if there is a formula.
+            The route of the scores in ``by_formula``.
         by_formula : Tensor, (m,), or None
+            The score without each part, by the formula; None if there is no formula.
         refit : callable
-            Returns the score without part i.
-        share : array, (m,)
-        observe : callable, optional
-        first_order : array, (m,), optional
+            Takes an index i and returns the recomputed score without part i.
+        observe : callable
         """
         scores = np.full(len(share), np.nan) if by_formula is None else by_formula.detach().numpy().copy()
         # Formulas mark with NaN what they cannot give accurately; a NaN that stays is an undefined score.

@@ -1,7 +1,7 @@
 """Scores without each principal component of X, or without each unit, by formulas for all of them at once.
 
 F (n, K) are the PC scores of X, scaled so that F'F = diag(p), where p (K,) is the share of each PC in the
-variance. C = F'Y (K, q). Leaving PC i out removes row i of C and entry i of p.
+variance of X. C (K, q) is F'Y. To leave PC i out is to remove row i of C and entry i of p.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simopt.norms import matrix_norm
 
 
 def without_component(reference: Reference, component: int) -> Reference:
-    """Return the reference without one principal component, with the scale of the others unchanged.
+    """Return the reference without one principal component. The scale of all other PCs is unchanged.
 
     Its responses are X - t (t'X) / t't, where t (n,) are the scores of the component that is left out.
     """
@@ -77,7 +77,7 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
     side : Side
         The dataset whose units are left out. Its ``rows`` must have one column for each unit.
     other : Side
-        The other dataset. The measures with a formula are symmetric, so it may be X or Y.
+        The other dataset. It may be X or Y, because the measures with a formula are symmetric.
     """
     if not isinstance(measure, KernelSimilarity) or measure.kernel != "linear":
         return None
@@ -101,8 +101,8 @@ def scores_without_each_unit(measure: Measure, side: Side, other: Side) -> Tenso
 def others(values: Tensor) -> Tensor:
     """Return for each of m numbers the sum of all other numbers, (m,).
 
-    The sum of the numbers before and the sum of the numbers after are added. Subtracting the number from the
-    total instead would lose digits if it were nearly the whole total.
+    It adds the sum of the numbers before and the sum of the numbers after each number. Subtracting a number
+    from the total would lose digits if the number were nearly the total.
     """
     zero = values.new_zeros(1)
     before = torch.cat([zero, values[:-1]]).cumsum(dim=0)

@@ -1,4 +1,4 @@
-"""Nuclear norms of a matrix after many separate rank-one changes, with one decomposition in all."""
+"""Nuclear norms of a matrix after each of many rank-one changes, from a single decomposition."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ is smaller than rounding. The tail above the last is added in closed form, to fi
 def nuclear_norms_without(matrix: Tensor, left: Tensor, right: Tensor, weight: float = 1.0) -> Tensor:
     """Return the nuclear norms ||A - w l_j r_j'||_* of m rank-one changes of a matrix, (m,).
 
-    The error is about 1e-13 of the largest singular value. For every singular value s the integral
-    int_0^inf ln(1 + s^2 / t^2) dt is pi s. With D(t) = det(t^2 + A A'), and D_new(t) the same determinant
-    after the change, it follows that
+    The error is about 1e-13 of the largest singular value. For every singular value s the integral int_0^inf
+    ln(1 + s^2 / t^2) dt is pi s. Let D(t) = det(t^2 + A A'), and let D_new(t) be this determinant after the
+    change. Then
 
         ||A - w l r'||_* - ||A||_* = (1/pi) int_0^inf ln(D_new(t) / D(t)) dt.
 

@@ -5,10 +5,9 @@ about the new means are
 
     X'Y - a x_j y_j',    X'X - a x_j x_j',    Y'Y - a y_j y_j'.
 
-(The other samples have the mean -x_j / (n - 1), and (n - 1) x_j y_j' / (n - 1)^2 is subtracted for it.)
-Norms, nuclear norms and residuals of these follow from products that are computed once. If a sample holds
-nearly all of a sum, the difference loses digits. The score is then NaN, and the caller recomputes it without
-the sample.
+(The other samples have the means -x_j / (n - 1) and -y_j / (n - 1), so (n - 1) x_j y_j' / (n - 1)^2 is
+subtracted.) Their norms, nuclear norms and residuals follow from products that are computed once. If a sample
+holds nearly all of a sum, the difference loses digits. The score is then NaN, and the caller recomputes it.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from simopt.theory.closed_forms import DISTANCES
 from simopt.typing import FloatArray, Form
 
 _LEFT = 1e-6
-"""Smallest share of a sum that must remain after a downdate. Rounding errors of 2e-16 of the sum are then at
-most 2e-10 of the rest."""
+"""Smallest share of a sum that must remain after a downdate. A rounding error of 2e-16 of the sum is then at
+most 2e-10 of the remainder."""
 _HIGH_LEVERAGE = 0.25
-"""Upper bound on the share 1 - a h of a sample's own residual below which a regression is recomputed, however
-badly conditioned the predictors are: without a bound, bad condition would have every sample recomputed."""
+"""A regression is recomputed if the share 1 - a h of a sample's own residual is below a limit that grows with
+the condition of the predictors. This bounds the limit: otherwise every sample could be recomputed."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ class Side:
     Attributes
     ----------
     rows : Tensor of float64, (n, r)
-        A matrix with Frobenius norm 1. Its rows have the inner products of the centered responses, divided by
-        ``norm`` squared.
+        A matrix with Frobenius norm 1. The inner products of its rows are those of the centered samples,
+        divided by ``norm`` squared.
     norm : float
         Frobenius norm of the centered responses.
     squares : Tensor, (n,)
-        Squared norm of each row, which is the share of each sample in the variance.
+        Squared norm of each row: the share of each sample in the variance.
     """
 
     rows: Tensor
@@ -92,7 +91,7 @@ class Side:
 
     @property
     def totals(self) -> Tensor:
-        """Total sum of squares without each sample, 1 - a ||row||^2, (n,). With all samples it is 1."""
+        """Total sum of squares without each sample, 1 - a ||row||^2, (n,). The total of all samples is 1."""
         return 1 - self.weight * self.squares
 
     def axes(self) -> tuple[Tensor, Tensor]:
@@ -160,9 +159,9 @@ def trusted(value: Tensor, left: Tensor) -> Tensor:
     Parameters
     ----------
     value : Tensor
-        Numbers computed from sums from which a part was subtracted.
+        Numbers that were computed from differences: sums from which a part was subtracted.
     left : Tensor
-        The share of these sums that remains. At or below 1e-6 the number is replaced by NaN.
+        The share of each sum that remains. Where it is 1e-6 or less, the number is replaced by NaN.
     """
     return torch.where(left > _LEFT, value, math.nan)
 

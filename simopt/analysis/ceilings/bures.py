@@ -1,4 +1,4 @@
-"""Ceilings of NBS: ||A'S||_* / (||A|| ||S||), in a bracket of two spectra that the signal S may have."""
+"""Ceilings of NBS: ||A'S||_* / (||A|| ||S||) of the average A of the repeats against the signal S."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from simopt.analysis.ceilings.spectra import Signal
 from simopt.typing import FloatArray
 
 ERRORS = 2.5
-"""Standard errors of ||S||^2 that the interval covers. With 2 it missed the truth too often for few units."""
+"""The interval covers ||S||^2 within this many standard errors. With 2 it missed the truth too often for few
+units."""
 _LEAST, _UNSEEN = 0.004, 0.02
-"""Added to both sides of the interval: the first for the noise of the drawn noise, the second times the share
-of noise in the average, for the error of the directions."""
+"""The interval is widened on both sides: by the first number because the noise is drawn at random, and by the
+second times the share of noise in the average because the directions have errors."""
 
 
 def estimate(signal: Signal, noise: Noise, rng: np.random.Generator) -> tuple[float, float, float]:
     """Return the NBS of the average against the signal, and the ends of its 95 % interval.
 
-    S'(S + N) = V D (D V' + U'N) for S = U D V' depends on the noise through U'N (r, units) alone, which is
-    drawn once, and taken with both signs: what is linear in the noise cancels.
+    With S = U D V' and A = S + N, S'A = V D (D V' + U'N) depends on the noise N only through U'N (r, units).
+    U'N is drawn once and used with both signs, so that terms linear in the noise cancel.
     """
     drawn = noise.along(signal.left, rng)
     root = np.sqrt(signal.total)

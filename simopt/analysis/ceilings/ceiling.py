@@ -22,24 +22,25 @@ class Ceiling:
     ----------
     measure : str
     value : float
-        The estimated score of the noise-free responses against the recording: the best that a model can
-        expect. NaN if the recording does not tell; then ``reason`` says why.
+        The estimated score of the noise-free responses against the recording: the best score that a model can
+        expect. NaN if it cannot be estimated; ``reason`` then says why.
     replicate : float
-        The expected score of a second recording, with as many trials and as much noise, against the first.
+        The expected score of a second recording with as many trials and as much noise against this one.
     halves : array, (splits,)
         Uncorrected scores of one half of the repeats against the other half. Empty if the recording has no
         single trials.
     expected_halves : float
-        The expected score of the halves by the estimated signal and noise; NaN without single trials.
+        The expected score of one half against the other, computed from the estimated signal and noise. NaN
+        without single trials.
     interval : (float, float)
         The 95 % interval of the score of the noise-free responses against this recording, within the range of
-        the measure. It may be known without a value. NaN if it is not known. For a given signal-to-noise
-        ratio it is that of simulated recordings, without the error of the signal.
+        the measure. NaN if it is not known; it may be known although ``value`` is not. If a signal-to-noise
+        ratio was given, it is the interval over simulated recordings, and leaves out the error of the signal.
     correction : str
         How ``value`` was estimated.
     expected_halves_interval : (float, float)
-        The 95 % interval of ``expected_halves``. Halves outside of it show that noise is not independent
-        between conditions, or has another distribution than assumed.
+        The 95 % interval of ``expected_halves``. If ``halves`` lie outside of it, the noise is not
+        independent between conditions, or its distribution is not the assumed one.
     share : float
         The estimated share of the signal in the variance of the recording.
     reason : str
@@ -59,11 +60,11 @@ class Ceiling:
 
     @classmethod
     def none(cls, measure: str, reason: str) -> Ceiling:
-        """Return a ceiling without any number, and the reason."""
+        """Return a ceiling that holds no number, only the reason."""
         return cls(measure, math.nan, math.nan, np.empty(0), math.nan, _NONE, "", reason=reason)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the ceiling as JSON values. Besides the value, what is not known is left out."""
+        """Return the ceiling as JSON values. An unknown value is null; other unknown numbers are left out."""
         halves = float(self.halves.mean()) if len(self.halves) else math.nan
         texts = {"ceiling_correction": self.correction, "ceiling_reason": self.reason}
         numbers: dict[str, float | tuple[float, float]] = {

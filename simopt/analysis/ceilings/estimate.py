@@ -30,12 +30,15 @@ from simopt.typing import FloatArray
 
 SPLITS = 4
 CERTAIN, SHARE = 2.0, 0.25
-"""The sum of squares of the signal in standard errors, below which no interval and no value is given, and its
-share in that of the average, below which no value is given: in simulations it was too high by .03 to .2."""
+"""The signal has no interval and no value if its sum of squares is less than the first number of standard
+errors. It has no value if its share of the sum of squares of the average is less than the second: in
+simulations values were then too high by .03 to .2."""
 _ERRORS = 3.0
-"""Root mean squared errors of CKA on either side of its interval; they come from a few simulations."""
+"""The interval of CKA reaches this many root mean squared errors, estimated from a few simulations, to either
+side."""
 _DRAWS, _FEWEST, _SIZE = 6, 3, 1_000_000
-"""Most and fewest simulated recordings of a spectrum, and how many numbers they hold together in between."""
+"""The largest and the smallest number of simulated recordings of a spectrum. In between, it is chosen so that
+they hold this many numbers together."""
 _QUARTERS = 4
 _CORRECTIONS = {
     "cka": "kernel of the signal from parts of the repeats",
@@ -48,29 +51,31 @@ _SIMULATED = "simulated with the narrowest and the broadest spectrum of the sign
 def from_trials(
     trials: Trials, measures: Sequence[Measure], *, splits: int = SPLITS, rows: Rows | None = None
 ) -> dict[str, Ceiling]:
-    """Estimate noise ceilings from repeated trials, for any measure, including distances.
+    """Estimate the noise ceilings of measures, similarities or distances, from repeated trials.
 
-    A ceiling is the score s(A, S) of the average A of all repeats against the noise-free signal S of the same
+    A ceiling is the score of the average A of all repeats against the noise-free signal S of the same
     conditions. The constant that each repeat (run, session) adds to a unit is removed first. The noise in A
-    is estimated from the deviations of trials from their conditions, with (M - 1)(C - 1) degrees of freedom
-    for M repeats of C conditions.
+    is estimated from the deviations of trials from the mean of their condition. For M repeats of C conditions
+    they have (M - 1)(C - 1) degrees of freedom. The spectrum of S, its squared singular values, is known only
+    between two extremes, the narrow and the broad spectrum.
 
-    - CKA and debiased CKA need ||K_S||^2, K_S the kernel of the signal. It is the inner product of kernels of
-      disjoint parts of the repeats. The interval has the errors of the same estimate in recordings that are
-      simulated with either of the two spectra below.
-    - NBS and angular Procrustes depend on the whole spectrum of the signal. What is visible of it is
-      debiased; the rest is given to as few PCs as the noise can hide, or to all. The value is the middle of
-      the two, and the interval covers both, with 2.5 standard errors of ||S||^2.
-    - All other measures score simulated recordings of these spectra. For measures that count directions of
-      the signal however small (least squares, canonical correlations) the value is that of the fewest PCs;
-      the interval covers both.
+    - CKA and debiased CKA need ||K_S||^2, where K_S is the kernel of the signal. It is estimated by inner
+      products of kernels of disjoint parts of the repeats. The width of the interval is the error of this
+      estimate in recordings that are simulated with the two spectra.
+    - NBS and angular Procrustes depend on the whole spectrum. Its visible part is debiased. The remaining
+      variance is given to as few PCs as the noise can hide (narrow), or to all (broad). The value is the
+      middle of the two scores. The interval covers both, with 2.5 standard errors of ||S||^2.
+    - All other measures score recordings that are simulated with the two spectra. The interval covers both
+      scores. Least squares and canonical correlations count directions of the signal however small they are;
+      their value is the score of the narrow spectrum.
 
-    No value is given, and the reason is said, for fewer than 2 repeats or 20 conditions, or if the signal
-    holds less than a quarter of the sum of squares of A, or less than 2 standard errors. How often intervals
-    hold the known score of simulated recordings is in the table of ``scripts/calibrate_ceilings.py``. The
-    values of cross-validated least squares are up to .09 too high for counts of skewed rates.
+    A ceiling has a reason instead of a value if there are fewer than 2 repeats or 20 conditions, or if the
+    sum of squares of the signal is less than a quarter of that of A or less than 2 standard errors. The table
+    of ``scripts/calibrate_ceilings.py`` shows how often intervals hold the known score of simulated
+    recordings. For spike counts of skewed rates the values of cross-validated least squares are up to .09 too
+    high.
 
-    It is assumed that noise is independent between conditions: if it is not, ``halves`` lies outside of
+    Noise is assumed to be independent between conditions. If it is not, ``halves`` lies outside of
     ``expected_halves_interval``.
 
     Parameters
@@ -80,14 +85,14 @@ def from_trials(
     measures : sequence of Measure
         Measures with different names.
     splits : int, >= 0
-        Number of random splits into halves. 0 leaves out halves and replicates.
+        Number of random splits of the repeats into halves. 0: ``halves`` and ``replicate`` are left out.
     rows : Rows, optional
         Which samples of the average belong together: folds of cross-validated measures keep groups together.
 
     Returns
     -------
     dict of Ceiling, by name of the measure
-        Every measure has one; those without a value have a reason.
+        There is one for every measure. A ceiling without a value has a reason.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Which measures are functions of CKA, debiased CKA or NBS, and what limits the ceilings of the others."""
+"""Which measures are functions of CKA, debiased CKA or NBS, and what limits the ceilings of regressions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from simopt.measures.procrustes import Procrustes
 Form = Callable[[Tensor], Tensor]
 
 _LEAST_SQUARES, _PENALIZED = 0.25, 0.4
-"""The most units as a share of the samples for which cross-validated regressions get a ceiling. With as many
-units as train samples the prediction of the noise is anything between .65 and -.9."""
+"""The largest number of units, as a share of the samples, at which cross-validated regressions get a ceiling.
+With as many units as training samples the score of predicted noise was anything between .65 and -.9."""
 _REGRESSION = 0.45
-"""The least share of the signal in the variance for which they get one."""
+"""Cross-validated regressions get a ceiling if the share of the signal in the variance is at least this."""
 _SKEWED = 0.35
-"""Of the distance of a score from 1: how far cross-validated regressions may be below simulated scores. For
-counts least squares were by .19 on average: PCs of skewed responses that are too small to be seen have a few
-strong conditions, and what is fitted to the others does not hold for these."""
+"""Scores of cross-validated regressions may be below simulated scores by this share of their distance from 1.
+For spike counts least squares were lower by .19 on average: PCs of skewed responses that are too small to be
+seen have a few strong conditions, which a fit to all other conditions does not predict."""
 
 
 def core(measure: Measure) -> tuple[str, Form] | None:
-    """Return the score that a measure is a monotone function of, and this function; None for other measures.
+    """Return the core of a measure, and the form of the measure as a monotone function of its core.
 
-    The scores are ``cka``, ``cka_debiased`` and ``nbs``.
+    The core is ``cka``, ``cka_debiased`` or ``nbs``. For a measure without a core the result is None.
     """
     if isinstance(measure, KernelSimilarity) and measure.kernel == "linear":
         names = {"biased": "cka", "debiased": "cka_debiased"}
@@ -41,7 +41,7 @@ def core(measure: Measure) -> tuple[str, Form] | None:
 
 
 def applied(form: Form, value: float, low: float, high: float) -> tuple[float, float, float]:
-    """Return the form of a score and of the ends of its interval, the smaller end first."""
+    """Apply a form to a score and to the ends of its interval; return the smaller end first."""
     clipped = torch.tensor([value, low, high], dtype=torch.float64).clamp(0, 1)
     formed = form(clipped).tolist()
     return formed[0], min(formed[1:]), max(formed[1:])
@@ -55,9 +55,9 @@ def within(measure: Measure, value: float, low: float, high: float) -> tuple[flo
 
 
 def counts_directions(measure: Measure) -> bool:
-    """Whether directions of the signal count however little variance they have.
+    """Return whether directions of the signal count in a measure however little variance they have.
 
-    So they do in least squares and canonical correlations, which no invertible map changes.
+    This is so for least squares and canonical correlations, which invertible maps leave unchanged.
     """
     return "invertible_linear" in measure.facts.invariant_x | measure.facts.invariant_y
 
@@ -67,7 +67,7 @@ def _cross_validated(measure: Measure) -> bool:
 
 
 def lowered(measure: Measure, value: float, low: float) -> float:
-    """Return the lower end of an interval of simulated scores, lowered for cross-validated regressions."""
+    """Return the lower end of an interval, moved down if the measure is a cross-validated regression."""
     return low - _SKEWED * (1 - value) if _cross_validated(measure) else low
 
 

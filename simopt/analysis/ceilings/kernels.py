@@ -1,8 +1,9 @@
 """Ceilings of CKA: <K_A, K_S> / (||K_A|| ||K_S||), with the kernel of the signal S estimated from repeats.
 
-||K_S||^2 is the inner product of kernels of parts of the repeats, which share no noise. As E N = 0,
-E <K_A, K_S> = ||K_S||^2 + <E NN', K_S>, where E NN' has blocks of one condition only. Both need the products
-of a condition with itself apart from the others: there noise is not independent of itself.
+||K_S||^2 is estimated by the inner product of kernels of disjoint parts of the repeats, which share no noise.
+Let N be the noise in the average A. As E N = 0, E <K_A, K_S> = ||K_S||^2 + <E NN', K_S>. E NN' is zero
+between different conditions, since their noise is independent. Entries of a kernel within one condition are
+therefore treated separately.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ CORES = ("cka", "cka_debiased")
 
 
 def scores(A: FloatArray, S: FloatArray) -> FloatArray:
-    """Return CKA and debiased CKA of two arrays (n, units) of mean 0; 0 where the latter is undefined."""
+    """Return CKA and debiased CKA (0 if it is undefined) of two arrays (n, units) of mean 0, (2,)."""
     a, s = np.square(A).sum(axis=1), np.square(S).sum(axis=1)
     cross, one, two = _inner(A, S), _inner(A, A), _inner(S, S)
     biased = cross / np.sqrt(one * two)

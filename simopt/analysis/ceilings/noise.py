@@ -14,25 +14,26 @@ from simopt.typing import FloatArray
 class Noise:
     """Noise N (T, C, units) in an average A: independent between conditions, with separable covariances.
 
-    cov(N_tcu, N_scv) = weights_c R_ts P_uv, with tr R = T and mean weight 1.
+    cov(N_tcu, N_scv) = weights_c R_ts P_uv for times t, s, condition c and units u, v. tr R = T, and the mean
+    weight is 1.
 
     Attributes
     ----------
     factor : array, (k, units)
-        F with F'F the estimate of P.
+        F, where F'F is the estimate of P.
     trace, squares : float
-        tr P, and tr P^2 without the bias of the estimated P.
+        Estimates of tr P and of tr P^2. The second is without the bias of the estimated P.
     mixing : float
-        Draws have the covariance mixing F'F + (1 - mixing) (tr P / units) I, whose squares sum to
-        ``squares``.
+        Drawn noise has the covariance mixing F'F + (1 - mixing) (tr P / units) I between units. The squares
+        of its entries sum to ``squares``.
     times : array, (T, T)
-        R.
+        R, the covariance over times.
     weights : array, (C,)
-        Relative power of the noise of each condition, shrunk by the share that is sampling error.
+        Relative power of the noise of each condition, shrunk towards 1 by the share of sampling error.
     grams : array, (C, T, T)
-        The covariance of each condition over times, summed over units: not shrunk.
+        The covariance of each condition over times, summed over units. It is not shrunk.
     spurious : float
-        The part of sum_c ||grams_c - mean||^2 that is sampling error, as a share.
+        The share of sampling error in sum_c ||grams_c - mean of grams||^2.
     excess : float
         k >= 1: the mean square of the relative powers, without sampling error.
     spread : float
@@ -55,7 +56,8 @@ class Noise:
     def of(cls, recording: Recording) -> Noise:
         """Estimate the noise of a recording.
 
-        A sample covariance P of f degrees of freedom has E tr P^2 = (1 + 1/f) tr(E P)^2 + (tr E P)^2 / f.
+        A sample covariance P with f degrees of freedom satisfies E tr P^2 = (1 + 1/f) tr(E P)^2 + (tr E P)^2
+        / f.
 
         References
         ----------
@@ -120,7 +122,7 @@ class Noise:
 
     @property
     def chaos(self) -> float:
-        """The square of the size of the noise in N'N: n tr P^2 for n samples that are independent."""
+        """The squared size of the fluctuations of N'N: n tr P^2 for n independent samples."""
         T, C = len(self.times), len(self.weights)
         return (C - 1 / T) * float(np.square(self.times).sum()) * self.squares
 
@@ -130,7 +132,7 @@ class Noise:
         return float(np.sqrt(2 * self.chaos * self.excess * self.spread))
 
     def draw(self, rng: np.random.Generator) -> FloatArray:
-        """Return a random noise of the average, (T, C, units)."""
+        """Return random noise of the average, (T, C, units)."""
         T, C = len(self.times), len(self.weights)
         drawn = self._colored(rng, T * C).reshape(T, C, -1)
         if T > 1:
@@ -138,7 +140,7 @@ class Noise:
         return drawn * np.sqrt(self.weights)[:, None]
 
     def along(self, directions: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return U'N (r, units) of a random noise, for orthonormal directions U (T, C, r)."""
+        """Return U'N (r, units) for random noise N and orthonormal directions U (T, C, r)."""
         T, C, r = directions.shape
         weighted = np.tensordot(self.times, directions, 1) if T > 1 else directions
         flat = (weighted * self.weights[:, None]).reshape(T * C, r)

@@ -1,4 +1,4 @@
-"""A recording with repeats: its average without the constants of repeats, and the noise of this average."""
+"""A recording with repeats: its average without the constants of the repeats, and the noise in it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from simopt.rows import Rows
 from simopt.typing import FloatArray, LabelArray
 
 MIN_CONDITIONS = 20
-"""With fewer conditions, intervals missed the truth in simulations."""
+"""Smallest number of conditions. With fewer, intervals missed the truth in simulations."""
 _LARGEST = 1e30
-"""Fourth powers of values, which ceilings sum, have to be finite and not 0."""
+"""Range of the largest absolute value of the trials: its fourth power, which ceilings sum, must be finite and
+not 0."""
 
 
 class NoCeilingError(InputError):
-    """The recording does not tell its signal from its noise; the message says why."""
+    """A noise ceiling cannot be estimated from the recording; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Recording:
     Attributes
     ----------
     trials : Trials
-        The trials less the constants, (T, trials, units).
+        The trials after the constants were subtracted, (T, trials, units).
     average : array, (T, C, units)
         Their average A, with mean 0 over samples in each unit.
     deviations : array, (T, trials, units)
-        The deviation of each trial from its condition, scaled such that the sum over the trials of a
-        condition of their outer products estimates the covariance of the noise in A.
+        The deviation of each trial from the mean of its condition. It is scaled: the outer products, summed
+        over the trials of a condition, estimate the covariance of the noise in A.
     counts : array, (C,)
-        The number of repeats of each condition (the mean over units if some are missing).
+        The number of repeats of each condition: the mean over units if units have missing values.
     freedom : float
         The degrees of freedom of the deviations: (M - 1)(C - 1) for M repeats of each of C conditions.
     rows : Rows or None
@@ -59,7 +60,7 @@ class Recording:
         Raises
         ------
         NoCeilingError
-            There are too few conditions, or too few repeats of one, or values whose squares overflow.
+            There are too few conditions or repeats of a condition, or values are too large or too small.
         """
         values = np.asarray(trials.responses, dtype=np.float64)
         largest = float(np.nanmax(np.abs(values), initial=0.0))
@@ -95,13 +96,13 @@ class Recording:
 
     @property
     def fewest(self) -> int:
-        """The smallest number of repeats that a unit has in a condition."""
+        """The smallest number of repeats over conditions and units."""
         return int(condition_means(self.trials.responses, self.trials.condition)[1].min())
 
     def parts(
         self, count: int, splits: int, rng: np.random.Generator, *, even: bool = False
     ) -> list[list[FloatArray]]:
-        """Return for each of ``splits`` splits the averages of ``count`` parts of the repeats, (T, C, units).
+        """Split the repeats ``splits`` times into ``count`` parts; return the parts' averages, (T, C, units).
 
         Each part has mean 0 over samples. ``even`` is that of :meth:`Trials.parts`.
         """

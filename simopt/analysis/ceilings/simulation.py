@@ -1,4 +1,4 @@
-"""Scores of simulated recordings whose signal has a spectrum from the bracket, for any measure."""
+"""Scores of recordings that are simulated with the narrow and the broad spectrum of the signal."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from simopt.typing import FloatArray
 Range = tuple[float, float, float]
 """A value and the ends of its 95 % interval."""
 MODELS = ((False, 0.0), (True, 0.0), (False, -ERRORS), (False, ERRORS), (True, ERRORS))
-"""Whether the spectrum is broad, and how many standard errors of its sum are added. The first two give the
-expectation, all of them the interval."""
+"""The simulated spectra: whether the spectrum is broad, and how many standard errors are added to its sum.
+The first two give the expectation, all of them the interval."""
 SPREAD = 4.0
-"""Standard deviations of simulated scores on either side of an interval. They come from a few draws, whose
-noises have equal sums of squares; with 2.5, intervals of regressions held the truth in less than 92 %."""
+"""Intervals reach this many standard deviations of simulated scores to either side. The standard deviations
+come from a few draws, whose noise has equal sums of squares: with 2.5, less than 92 % of the intervals of
+regressions held the truth."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Simulated:
     Attributes
     ----------
     against_signal, replicate, halves : array
-        Scores of the signal, of a second recording, and of one half of the repeats against the other half.
+        Scores of a recording against the signal and against a second recording, and of one half of its
+        repeats against the other half.
     """
 
     against_signal: FloatArray
@@ -54,12 +56,14 @@ def simulate(
     *,
     halves: bool = True,
 ) -> FloatArray:
-    """Score ``draws`` recordings for each of the spectra; without ``halves``, against the signal alone.
+    """Simulate ``draws`` recordings with each spectrum, and score them.
+
+    Without ``halves`` they are scored against the signal only.
 
     Returns
     -------
     array, (3, models, draws, measures)
-        The scores against the signal, of a replicate, and of halves.
+        The scores against the signal, against a second recording, and of halves, as in :class:`Simulated`.
     """
     # Halves of m repeats leave one out if m is odd.
     louder = np.sqrt(float((recording.counts / (recording.counts // 2)).mean()))
@@ -92,9 +96,9 @@ def _sized(noise: Noise, rng: np.random.Generator) -> FloatArray:
 
 
 def expected(of: FloatArray, *, narrow: bool = False) -> Range:
-    """Return the expectation of scores (models, draws) of one measure, and the ends of their interval.
+    """Return the mean of the scores ``of`` (models, draws) of one measure, and the ends of their interval.
 
-    ``narrow`` is whether the expectation is that of the narrow spectrum alone, instead of the middle of both.
+    The mean is the middle of both spectra or, if ``narrow`` is true, that of the narrow spectrum.
     """
     means = of.mean(axis=1)
     # The spread is common to all models, so that a few draws of each are enough.
@@ -108,7 +112,7 @@ def scores(
 ) -> list[float]:
     """Return the score of Y (..., units) against the recording X for each measure.
 
-    ``rows`` says which samples belong together. The score is NaN for a measure that cannot score them.
+    ``rows`` says which samples belong together. The score is NaN if the measure cannot score these data.
     """
     reference = Reference.of(X if isinstance(X, Reference) else checks.flatten(X), rows=rows)
     other = torch.from_numpy(checks.flatten(Y))
@@ -123,7 +127,7 @@ def scores(
 
 
 def without_score(reference: Reference, measures: Sequence[Measure]) -> dict[str, str]:
-    """Return for each measure that cannot score a recording against itself why it cannot."""
+    """Return the reason for each measure that cannot score a recording against itself, by name."""
     reasons = {}
     for measure in measures:
         try:

@@ -33,7 +33,7 @@ def from_snr(
     X : array or tensor, (samples, units) or (time, condition, unit)
     snr : float, > 0
         Variance of the signal divided by the variance of the noise in the recording. If the recording is an
-        average over trials, this is the noise of the average.
+        average over trials, the noise is that of the average.
     measures : sequence of Measure
         Measures with different names.
     draws : int, >= 1
@@ -44,7 +44,7 @@ def from_snr(
     Returns
     -------
     dict of Ceiling, by name of the measure
-        Every measure has one; that of a measure that cannot score X has a reason and no value.
+        There is one for every measure. If a measure cannot score X, its ceiling has a reason and no value.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What spectra the signal of a noisy average may have: a bracket of two, and random recordings of them."""
+"""The narrowest and the broadest spectrum that the signal of a noisy average may have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simopt.typing import FloatArray
 TAIL = 1e-6
 """Share of the signal in a direction whose variance is too small to be seen or to matter to any kernel."""
 _NOISES = 2
-"""Random noises whose largest values are averaged."""
+"""Number of random draws of noise whose largest singular values are averaged."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Signal:
     right : array, (r, units)
         Orthonormal directions of units.
     visible : array, (r,)
-        Squared singular values of the signal without the noise, in descending order; 0 for those that the
-        noise hides.
+        Debiased squared singular values of the signal in descending order; 0 if the noise hides them.
     limit : float
         The largest squared singular value that the noise may hide.
     total : float
@@ -97,10 +96,10 @@ class Signal:
 
     @property
     def certain(self) -> float:
-        """The size of the signal in standard errors: log(||A||^2 / noise), which is 0 without a signal.
+        """log(||A||^2 / noise), in its standard errors: 0 without a signal.
 
-        The logarithm of a ratio of two sums of squares is nearly normal. Its difference is not: where few
-        samples of few units hold noise alone, it exceeds 4 standard errors in 1 of 20 recordings.
+        The logarithm of a ratio of two sums of squares is nearly normal. Their difference is not: for few
+        samples of few units that are noise alone, it exceeds 4 standard errors in 1 of 20 recordings.
         """
         if self.error == 0:
             return math.inf
@@ -108,24 +107,23 @@ class Signal:
 
     @property
     def caution(self) -> float:
-        """A factor of the lower side of intervals, 1 + 2 / z with z standard errors of ``size``.
+        """The factor by which the lower side of intervals is longer: 1 + 2 / max(:attr:`certain`, 1).
 
-        Of recordings with little signal only those with the largest estimates get a ceiling, which are too
-        large.
+        If recordings hold little signal, only those whose signal is overestimated get a ceiling.
         """
         return 1 + 2 / max(self.certain, 1.0)
 
     def spectrum(self, *, broad: bool, errors: float = 0.0) -> FloatArray:
         """Return squared singular values of the signal, (r,).
 
-        What the visible ones lack of the sum is given to the fewest hidden ones that may have it, or, if
-        ``broad``, equally to all.
+        The sum of the visible values is less than ``size``. The difference is given to as few hidden values
+        as may have it or, if ``broad``, equally to all values.
 
         Parameters
         ----------
         broad : bool
         errors : float
-            The sum is ``size`` plus so many standard errors.
+            Number of standard errors that are added to ``size``.
         """
         more = -errors * self.error
         if more > 0:  # the logarithm of the noise is nearly normal (see ``certain``)
@@ -144,7 +142,7 @@ class Signal:
         return scaled
 
     def responses(self, spectrum: FloatArray) -> FloatArray:
-        """Return the signal of a spectrum, (T, C, units)."""
+        """Return the signal (T, C, units) that has a spectrum (r,) and the estimated directions."""
         made: FloatArray = (self.left * np.sqrt(spectrum)) @ self.right
         return made
 
@@ -167,7 +165,7 @@ def _less_noise(
 
 
 def limited(spectrum: FloatArray, squares: float) -> FloatArray:
-    """Return a spectrum whose sum of squares is at most ``squares``: evened out about its mean if larger.
+    """Return a spectrum whose sum of squares is at most ``squares``; a larger one is shrunk towards its mean.
 
     Noise spreads the spectrum of a signal of many PCs, which are then debiased as if they were few.
     """
