@@ -1,11 +1,11 @@
 """What a similarity score between a model and a brain means.
 
-``score`` compares two datasets; ``compare`` adds null and noise ceiling to each score. ``optimize`` starts
-from noise, follows the gradient of a score towards a recording, and logs what of the recording is captured
-at every score; ``explain`` interprets scores with such runs. ``attribute``, ``sensitivity``, ``joint`` and
-``card`` show what a score depends on. ``measures`` lists and builds measures, ``load_dataset`` loads
-recordings, and ``load_result`` reads stored results. ``import simopt`` is fast: every name, also of a
-subpackage such as ``simopt.theory``, is imported when it is first used.
+``score`` compares two datasets; ``compare`` adds a null and a noise ceiling to each score. ``optimize``
+changes noise along the gradient of its score against a recording, and logs what of the recording it has
+captured at every score. ``explain`` interprets scores with such runs. ``attribute``, ``sensitivity``,
+``joint`` and ``card`` show what a score depends on. ``measures`` lists and builds measures, ``load_dataset``
+loads recordings, and ``load_result`` reads stored results. Names and subpackages are imported when they are
+first used, so ``import simopt`` is fast.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The yaml catalogue of measures, datasets, optimizers and decoders, and how to build one of them.
+"""The yaml catalogue of measures, datasets, optimizers and decoders, and functions that build an entry.
 
-The yaml of an entry names a class in ``_target_`` and lists its options. Read as a dict, this is a
-configuration node (a node, below). The yamls are read here without Hydra, so that Python and the command line
-build the same object from the same file. A group is a folder of yamls, for instance ``measure``.
+The yaml of an entry names a class in ``_target_`` and lists its options; read as a dict, it is a
+configuration node. This module reads yamls without Hydra, so that Python and the command line build the same
+object from the same file. A group is a folder of yamls, for instance ``measure``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMER_NAMES = {
     "procrustes_normalised": "procrustes_normalized",
     "standardise": "standardize",
 }
-"""Current names of measures, options and values by their former British spelling, which is still read."""
+"""Current names of measures, options and values by their former British spellings, which are still read."""
 
 REVISIONS: dict[str, int] = {
     "simopt.analysis.attribution.leave_one_pc": 2,
@@ -55,13 +55,13 @@ REVISIONS: dict[str, int] = {
 }
 """The revision of each class, function or package, by dotted name, whose code changed stored numbers.
 
-The revision of all others is 1. Raise the revision of code whenever it computes other numbers than before:
-results stored under the old revision are then recomputed.
+All other code has revision 1. Raise a revision whenever the code computes other numbers than before: results
+stored under the old revision are then recomputed.
 """
 
 
 def revision(name: str) -> int:
-    """Return the revision of the code with this dotted name; it is 1 until the code's numbers change."""
+    """Return the revision of the code with a dotted name: 1 until its numbers change for the first time."""
     return REVISIONS.get(name, 1)
 
 
@@ -71,7 +71,7 @@ def outdated(revisions: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     revisions : mapping
-        The revisions that made a stored result, by dotted name of the code.
+        The revisions of the code that computed a stored result, by dotted name.
     """
     return [
         f"{name} {number}, now {revision(name)}"
@@ -207,7 +207,7 @@ def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
     ----------
     options : mapping
     target : str
-        The dotted name of the class that has these options. Of measures the values are renamed, too.
+        The dotted name of the class with these options. If it is a measure, values are renamed as well.
     """
     former = {name: old for old, name in FORMER_NAMES.items()}
     values = former if target.startswith(_MEASURES) else {}
@@ -220,10 +220,10 @@ def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
 def identity(node: Node) -> dict[str, Any]:
     """Return the part of a configuration node that changes a result: its class, its options, and its code.
 
-    The name is left out. For a class of simopt or torch, options that are null, false or empty are left out,
-    so that an option with such a default can be added later without changing the ids of stored results; the
-    revision is included if it is not 1. For a user's own class or function all options and the source code
-    are included.
+    The name is left out. For a class of simopt or torch, the revision is included if it is not 1, and options
+    that are null, false or empty are left out: an option with such a default can then be added later without
+    changing the ids of stored results. For a user's class or function all options and the source code are
+    included.
     """
     target = str(node.get("_target_"))
     is_users = target.partition(".")[0] not in ("simopt", "torch")
@@ -255,7 +255,7 @@ def source_of(target: str, built: Any = None) -> str:
     target : str
         The dotted name of the class or function.
     built : object, optional
-        A measure that was built from the class or function. If given, nothing is imported.
+        A measure that was built from the class or function. If it is given, nothing is imported.
     """
     try:
         code = locate(target, "code") if built is None else getattr(built, "function", type(built))
@@ -292,7 +292,7 @@ def build(node: Node, what: str, kind: type | None = None, *, partial: bool = Fa
     node : mapping
         ``_target_`` is the dotted path of a class or function. The other entries are its options.
     what : str
-        What error messages call the object that is built, for instance ``measure``.
+        The name of the built object in error messages, for instance ``measure``.
     kind : type, optional
         If given, ``_target_`` must be a subclass of this class. Any other target is refused, not called.
     partial : bool
@@ -352,7 +352,7 @@ def locate(path: object, what: str) -> Callable[..., Any]:
 def check_options(target: Callable[..., Any], options: Node, title: str, *, partial: bool) -> None:
     """Raise an error if an option is not a parameter of a class or function.
 
-    A built-in without a signature, and a function that accepts any keyword, are not checked.
+    Built-in functions without a signature, and functions that accept any keyword, are not checked.
 
     Parameters
     ----------
@@ -360,9 +360,9 @@ def check_options(target: Callable[..., Any], options: Node, title: str, *, part
         The class or function.
     options : mapping
     title : str
-        What the error message calls the class or function.
+        The name of the class or function in the error message.
     partial : bool
-        Whether parameters without a default are passed later. The error message then leaves them out.
+        If true, parameters without a default are passed later, and the error message leaves them out.
     """
     try:
         parameters = inspect.signature(target).parameters

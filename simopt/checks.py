@@ -18,13 +18,13 @@ MIN_SAMPLES = 3
 _NAMES_SHOWN = 14
 """How many valid names an error lists if no valid name is similar to the unknown one."""
 _LARGEST_SEED = 2**63 - 1
-"""Run files store seeds as signed 64-bit integers."""
+"""The largest seed: run files store seeds as signed 64-bit integers."""
 LARGEST_SHUFFLE_SEED = 2**32 - 1
-"""scikit-learn seeds its shuffles with unsigned 32-bit integers."""
+"""The largest seed of scikit-learn's shuffles, an unsigned 32-bit integer."""
 _MOST_NUMBERS = 2**44
-"""128 TiB in float64. A shape with more numbers is a mistake, not a dataset."""
+"""The most numbers of a dataset, 128 TiB in float64. A shape with more numbers is a mistake."""
 _ALWAYS_LOADED, _MOST_COMPRESSED = 2**28, 200
-"""Arrays of up to 256 MiB are always read; larger ones only if each stored byte unpacks to 200 at most."""
+"""Arrays of up to 256 MiB are always read, larger arrays only up to 200 times their stored size."""
 
 
 def samples_of(value: Responses) -> ArrayLike:
@@ -64,10 +64,10 @@ def responses(value: Responses, name: str = "X") -> FloatArray:
             f"{name} has shape {array.shape}; give an array (samples, units) or (time, condition, unit)."
         )
     if array.shape[-1] == 0:
-        raise InputError(f"{name} has shape {array.shape}: it has no units.")
+        raise InputError(f"{name} has shape {array.shape}, so it has no units; give at least one.")
     samples = math.prod(array.shape[:-1])
     if samples < MIN_SAMPLES:
-        raise InputError(f"{name} of shape {array.shape} has {samples} sample(s); at least 3 are needed.")
+        raise InputError(f"{name} of shape {array.shape} has {samples} sample(s); give at least 3.")
     finite = np.isfinite(array)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -88,12 +88,12 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"{name} is not a rectangular array: {error}.") from error
+        raise InputError(f"{name} is not a rectangular array ({error}); give equally long rows.") from error
     # An object array may hold numbers beside text; numpy cannot tell them apart.
     if array.dtype.kind == "O":
-        raise InputError(f"{name} holds Python objects (dtype object); simopt reads numbers only.")
+        raise InputError(f"{name} holds Python objects (dtype object); convert them to numbers.")
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} has dtype {array.dtype}; expected real numbers.")
+        raise InputError(f"{name} has dtype {array.dtype}; give real numbers.")
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     return array
@@ -110,7 +110,7 @@ def flatten(array: FloatArray) -> FloatArray:
 def varying(array: FloatArray, name: str = "X") -> None:
     """Raise an error if responses (samples, units) are the same in all samples."""
     if not np.ptp(array, axis=0).any():
-        raise InputError(f"{name} is the same in all {array.shape[0]} samples: no score is defined.")
+        raise InputError(f"{name} is the same in all {array.shape[0]} samples; give data that vary.")
 
 
 def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatArray:
@@ -148,7 +148,7 @@ def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatA
 def unpacked(size: int, stored: int, what: str) -> None:
     """Raise an error if an array would be far larger in memory than it is in its file.
 
-    The shape of such an array is wrong, or the file is compressed zeros made to exhaust the reader's memory.
+    Then its shape is wrong, or the file holds compressed zeros that are meant to exhaust the memory.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
 
 
 def same_axes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
-    """Refuse the shapes of X and Y (time, condition, unit) if their times or their conditions differ."""
+    """Raise an error if the shapes of X and Y (time, condition, unit) differ in times or conditions."""
     if len(x) == len(y) == 3 and x[:2] != y[:2]:
         raise InputError(
             f"X has {x[0]} times x {x[1]} conditions and Y has {y[0]} x {y[1]}; both need the same axes, "
@@ -261,7 +261,7 @@ def names(values: Sequence[str], what: str) -> None:
 def holdable(shape: Sequence[int], what: str) -> None:
     """Raise an error if a shape has more numbers than any machine can hold."""
     if math.prod(shape) > _MOST_NUMBERS:
-        raise InputError(f"{what} has shape {tuple(shape)}; no machine can hold that many numbers.")
+        raise InputError(f"{what} has shape {tuple(shape)}, which no machine can hold; give a smaller shape.")
 
 
 def whole(value: int, low: int, what: str, high: int | None = None) -> None:
@@ -291,14 +291,14 @@ def flag(value: bool, what: str) -> None:
 def options(owner: Any, **bounds: float | tuple[float, float]) -> None:
     """Raise an error if a field of a dataclass has a value that its annotation or ``bounds`` rules out.
 
-    A field annotated as bool must be true or false, and a Literal must be one of its choices. A field named
-    in ``bounds`` must be a number within these bounds: a whole number unless the annotation contains float.
-    None is valid where the annotation contains None.
+    A field annotated as bool must be true or false, and one annotated as Literal must be one of the choices.
+    A field named in ``bounds`` must be a number within its bounds, and a whole number unless the annotation
+    contains float. None is valid where the annotation contains None.
 
     Parameters
     ----------
     owner : dataclass
-        The object whose fields are checked. Error messages call it by its ``name``.
+        The object whose fields are checked. Error messages contain its ``name``.
     **bounds
         For each option its lowest value, or its lowest and highest value as a tuple.
     """
@@ -334,7 +334,7 @@ def expanded(path: str | Path, what: str) -> Path:
         full = Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(
-            f"{what} is {str(path)!r}, in the home folder of a user whom this machine does not have."
+            f"{what} is {str(path)!r}, but this machine has no such user; give a path without ~."
         ) from error
     try:
         full.exists()
@@ -356,7 +356,7 @@ def folder_name(value: str, what: str) -> None:
 
 
 def as_identity(value: Any) -> Any:
-    """Return a value in the form in which ids of results hash it.
+    """Return a value in the form that is hashed to ids of results.
 
     Numpy numbers become Python numbers, and a float without a fraction becomes an integer: 1.0 becomes 1.
     """

@@ -12,9 +12,9 @@ import torch
 from simopt.typing import FloatArray
 
 _WHOLE_UP_TO = 2**24
-"""A recording of up to this many entries is copied to float64 (128 MiB) and decomposed at once."""
+"""A recording of up to this many numbers is copied to float64 (128 MiB) and decomposed as a whole."""
 _BLOCK = 2**22
-"""A larger recording is read in blocks of this many entries (32 MiB)."""
+"""A larger recording is read in blocks of this many numbers (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Components:
     Attributes
     ----------
     scores : array, (n, K)
-        U S / ``norm``, where X = U S V' are the centered responses. PCs of larger variance come first.
+        U S / ``norm``, where X = U S V' are the centered responses. PCs are in descending order of variance.
     values : array of float64, (K,)
-        The norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), with lambda_i = s_i^2.
+        The norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), where lambda_i = s_i^2 is the
+        square of singular value i.
     norm : float
         The Frobenius norm of the centered responses, sqrt(sum lambda).
     """
@@ -52,9 +53,9 @@ def principal_components(array: FloatArray, dtype: npt.DTypeLike = np.float64) -
     Returns
     -------
     Components
-        The components with a singular value s_i above eps max(n, p) s_1, with eps of the dtype of ``array``.
-        For a large recording with n > p the scores are orthogonal only up to an error of eps s_1 / s_i, with
-        eps of float64.
+        The components with a singular value s_i above eps max(n, p) s_1, where eps is the machine precision
+        of the dtype of ``array``. For a large recording with n > p the scores of PC i are orthogonal to all
+        others only up to the error eps s_1 / s_i, with the eps of float64.
     """
     # Dividing by the largest entry keeps squares from overflowing or underflowing.
     scale = max(float(array.max()), -float(array.min()))

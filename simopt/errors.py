@@ -7,15 +7,16 @@ import warnings
 from typing import ClassVar
 
 _LONGEST = 2000
-"""A message with more characters is shortened: it may quote a value of a million characters from a file."""
+"""The most characters of a message. A longer message is shortened: it may quote a huge value from a file."""
 
 
 class SimoptError(Exception):
     """Base class of the errors that simopt raises.
 
     ``exit_code`` is the exit code of the command line: 1 if the work failed, 2 if the input or the
-    configuration was wrong, 130 if the work was interrupted. A message has two lines at most. It may quote
-    names from files, so control characters, which a terminal would execute, are shown as escapes.
+    configuration was wrong, 130 if the work was interrupted. A message has at most two lines. Control
+    characters in it are shown as escapes, because a terminal would execute them and names from files may
+    contain them.
     """
 
     exit_code: ClassVar[int] = 1
@@ -82,7 +83,7 @@ class RowsWarning(UserWarning):
 
 
 class LabelWarning(UserWarning):
-    """A label is not decoded, because it is no task variable."""
+    """A label is not decoded, because it is no task variable or cannot be decoded."""
 
 
 class DegenerateWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""A decorator for functions with a hand-written gradient, so that none differentiates a factorization."""
+"""A decorator for functions with a hand-written gradient, so that torch differentiates no factorization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 Inputs = ParamSpec("Inputs")
 Result = TypeVar("Result")
 Saved: TypeAlias = "tuple[Any, ...]"
-"""Tensors and numbers that the gradient needs."""
+"""The values that a function saves for its gradient: tensors and numbers."""
 
 
 def with_gradient(
@@ -24,11 +24,11 @@ def with_gradient(
     Parameters
     ----------
     gradient : callable
-        The arguments are the gradients with respect to the outputs, then the saved tensors, then the other
-        saved values. The return value is a tuple of gradients with respect to the inputs, in their order. It
-        may be shorter than the inputs: the inputs left over at the end are constants.
+        Takes the gradients with respect to the outputs, then the saved tensors, then the other saved values.
+        Returns a tuple of gradients with respect to the inputs, in their order. If the tuple is shorter than
+        the inputs, the last inputs are constants.
     outputs : int
-        The first ``outputs`` results of the function have a gradient; the others are constants.
+        Number of results, from the first on, that have a gradient. All later results are constants.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Differentiable matrix functions that stay accurate at repeated and zero singular values.
 
 Shapes: n samples, q units of Y, r columns of a factor of X; ``...`` are batch dimensions. G is the gradient
-of the loss with respect to an output. eps is the floating-point precision. Every backward pass is written by
-hand: those of torch through a factorization divide by differences of singular values, which gives NaN where
-two singular values are equal.
+of the loss with respect to an output. eps is the machine precision. Every backward pass is written by hand:
+torch's backward pass of a factorization divides by differences of singular values, which gives NaN if two
+singular values are equal.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from simopt.norms import matrix_norm
 _LARGEST_SCALE = 1.69770248526
 """The largest stable scale of a Newton-Schulz step. It maps a singular value of 1 to 0.1; sqrt(3) gives 0."""
 _TRUSTED_CONDITION = {4: 3e4, 8: 1e6}
-"""Normal equations are used up to this condition of A'A, by bytes of a number (:func:`trustworthy`)."""
+"""Normal equations are used up to this condition number of A'A, by bytes per number (:func:`trustworthy`)."""
 _FULL_RANK_CONDITION = {4: 1e6, 8: 1e14}
-"""A has full rank up to this condition number of A'A, by bytes of a number: about 0.1 and 0.02 / eps."""
+"""A has full rank up to this condition number of A'A, by bytes per number: about 0.1 / eps and 0.02 / eps."""
 
 
 def _less_mean(matrix: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def products(matrix: Tensor, factor: Tensor) -> tuple[tuple[Tensor, Tensor], Sav
     ----------
     matrix : Tensor, (..., n, q), A
     factor : Tensor, (n, r), F
-        A constant with centered columns, so that the gradient F G_1 + A (G_2 + G_2') is centered as well.
+        A constant with centered columns. The gradient F G_1 + A (G_2 + G_2') is then centered as well.
     """
     centered = _less_mean(matrix)
     return (factor.mT @ centered, centered.mT @ centered), (centered, factor)
@@ -122,7 +122,7 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 
     With A = U S V' the gradient is the polar factor U V'. It is exact if all min(m, q) singular values are
     positive, even if some of them are equal. At a zero singular value the norm has no derivative. U V' is
-    then a subgradient of spectral norm 1: a small step along U V' increases the norm.
+    then a subgradient of spectral norm 1, and a small step along it increases the norm.
 
     Raises
     ------
@@ -155,11 +155,11 @@ def polar(matrix: Tensor) -> Tensor:
 def polar_by_products(matrix: Tensor) -> Tensor:
     """Return the polar factor, (..., m, q), by scaled Newton-Schulz steps, without waiting for the host.
 
-    The step X <- a/2 X (3 I - a^2 X'X) keeps the singular vectors and maps each singular value s to
-    a/2 s (3 - a^2 s^2). It moves singular values in [l, 1] into [l', 1] with l' > l. The best scale is
-    a = sqrt(3 / (1 + l + l^2)), or the largest stable scale if that is smaller. The number of steps is fixed:
-    as many as raise l from eps to 1. Singular values below eps s_1, which rounding has made arbitrary, may
-    stay below 1, and a zero stays zero.
+    The step X <- a/2 X (3 I - a^2 X'X) keeps the singular vectors and maps each singular value s to a/2 s (3
+    - a^2 s^2). It moves singular values in [l, 1] into [l', 1] with l' > l. The best scale is a = sqrt(3 / (1
+    + l + l^2)), or the largest stable scale if that is smaller. The fixed number of steps raises l from eps
+    to 1. Singular values below eps times the largest, which are rounding errors, may stay below 1. A zero
+    stays zero.
 
     References
     ----------
@@ -223,7 +223,7 @@ def _require_finite(matrix: Tensor) -> None:
     # LAPACK would fail to converge, or return NaN, without naming the reason.
     if not bool(torch.isfinite(matrix).all()):
         raise NumericalError(
-            "Cannot decompose a matrix of Y: Y holds NaN or infinite values, or they overflow."
+            "Cannot decompose a matrix of Y: it holds NaN or infinite values. Check Y, or scale it down."
         )
 
 
@@ -239,8 +239,8 @@ def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
 def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     """Return 1 - (2/pi) arccos(c) of each element c: 1 at c = 1, 0 at c = 0.
 
-    The slope is infinite at |c| = 1, and |c| > 1 arises from rounding only. In both cases the gradient is set
-    to 0.
+    The gradient is set to 0 at |c| = 1, where the slope is infinite, and at |c| > 1, which arises only from
+    rounding.
     """
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
 
@@ -318,7 +318,7 @@ def _predict_gradient(
 def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
     """Return B A^-1 C, (..., m, r), and the condition number of A, defined as in :func:`solve_spd`.
 
-    Every product has m rows. For few rows this is therefore cheaper than B @ ``solve_spd(A, C)``.
+    If m is small, this is cheaper than B @ ``solve_spd(A, C)``, because every product has only m rows.
 
     Parameters
     ----------
@@ -335,9 +335,9 @@ def predict(rows: Tensor, matrix: Tensor, right: Tensor) -> tuple[tuple[Tensor, 
 def trustworthy(condition: Tensor) -> bool:
     """Return whether normal equations with these condition numbers of A'A are accurate enough to be used.
 
-    The error of R2 grows as eps times the condition number. If this function returns true, it is below about
+    The error of R2 grows as eps times the condition number. If the result is true, the error is below about
     1e-5 in float32 and 1e-11 in float64. Otherwise use the singular value decomposition of A
-    (:func:`ridge_coefficients`): its error grows only with the square root of the condition number of A'A.
+    (:func:`ridge_coefficients`), whose error grows only with the square root of the condition number of A'A.
     """
     return bool((condition <= _TRUSTED_CONDITION[condition.dtype.itemsize]).all())
 
@@ -383,7 +383,7 @@ def ridge_coefficients(predictors: Tensor, targets: Tensor, penalty: float = 0.0
     Parameters
     ----------
     predictors : Tensor, (..., n, q), A
-        The largest singular value is s_1. Singular values up to eps max(n, q) s_1 count as zero.
+        Singular values up to eps max(n, q) s_1 count as zero, where s_1 is the largest.
     targets : Tensor, (n, r) or (..., n, r), T
         A constant.
     penalty : float, >= 0

@@ -11,11 +11,12 @@ from torch import Tensor
 from simopt.gradients import Saved, with_gradient
 
 _MANY_COORDINATES = 16
-"""For this many coordinates or more, one matrix product gives ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
+"""With this many coordinates or more, distances are computed as ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
 _CANCELLED = 0.05
-"""Results below this share of ||z_i||^2 + ||z_j||^2 have lost over a digit: z_i - z_j gives them instead."""
+"""A distance below this share of ||z_i||^2 + ||z_j||^2 has lost over a digit: it is computed from z_i -
+z_j."""
 _MOST_CANCELLED = 0.02
-"""If more than this share of pairs has lost a digit, all are computed from z_i - z_j, which saves memory."""
+"""If more than this share of pairs has lost a digit, all pairs are computed from z_i - z_j to save memory."""
 
 
 def _squared_distances(points: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which rows of data belong together: groups, which share a signal, and blocks, which share a nuisance."""
+"""Which samples (rows of data) belong together: groups share a signal, and blocks share a nuisance."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from simopt.errors import InputError
 from simopt.typing import ArrayLike, FloatArray, LabelArray
 
 Order = Literal["time", "independent"]
-"""Whether a sample depends on the one before."""
+"""``time``: a sample may depend on the samples before it. ``independent``: it does not."""
 
 _LEAST_DIFFERENT, _SHARE = 20, 0.9
-"""Equal rows are repeats if there are at least 20 different ones, nine tenths of which occur twice or more.
-Fewer different rows are classes, as in a one-hot code: their samples are not repeats of one measurement."""
+"""Equal rows are repeats if there are at least 20 different rows, nine tenths of which occur twice or more.
+Fewer different rows are classes, as in a one-hot code."""
 
 
 def are_none(groups: Any) -> bool:
-    """Return whether ``groups`` are ``none``: there are none, and equal rows are not looked for."""
+    """Return whether ``groups`` is the text ``none``: no groups, not even those that equal rows suggest."""
     return isinstance(groups, str) and groups == "none"
 
 
@@ -32,13 +32,14 @@ class Rows:
     ----------
     groups : array of int, (n,), or None
         The group of each sample, counted from 0 in the order of first appearance. Samples of one group share
-        a signal, as the repeats of a stimulus or the time bins of a trial do: folds keep them together, nulls
-        exchange them whole, and leave-outs take them out whole. None: every sample is a group of its own.
+        a signal, for instance repeats of a stimulus or time bins of a trial. Folds keep a group together;
+        nulls exchange it and attributions leave it out as a whole. None: every sample is a group.
     blocks : array of int, (n,), or None
-        The block of each sample, counted in the same way. Samples of one block share a nuisance, as those of
-        a session do: nulls exchange samples only within a block. None: all samples are one block.
+        The block of each sample, counted in the same way. Samples of one block share a nuisance, for instance
+        those of a session: nulls exchange samples only within a block. None: all samples are one block.
     order : {"time", "independent"} or None
-        Whether what is exchanged depends on what stands before it. None: tests decide.
+        ``time`` if samples (or groups) depend on those before them, ``independent`` if not. None: tests
+        decide.
     """
 
     groups: LabelArray | None = None
@@ -47,7 +48,7 @@ class Rows:
 
     @classmethod
     def of(cls, samples: int, groups: ArrayLike | None = None, blocks: ArrayLike | None = None) -> Rows:
-        """Return the rows of ``samples`` samples by their values of ``groups`` and ``blocks``, each (n,).
+        """Return the rows of n = ``samples`` samples, given their values of ``groups`` and ``blocks``, (n,).
 
         Raises
         ------
@@ -60,13 +61,13 @@ class Rows:
         )
 
     def joined(self, Y: Any, none: bool = False) -> Rows:
-        """Return these rows of X, with what only Y declares about the same samples if Y is a Dataset.
+        """Return the rows of X, completed by what Y declares if Y is a Dataset and X does not declare it.
 
         Parameters
         ----------
         Y : Dataset, array or tensor
         none : bool
-            Whether the groups of X are ``none``, which holds for Y too.
+            Whether the groups of X are ``none``; the groups of Y are then ignored.
 
         Raises
         ------
@@ -86,19 +87,19 @@ class Rows:
         return Rows(**both)
 
     def take(self, chosen: LabelArray) -> Rows:
-        """Return the rows of some of the samples, by their indices or a mask."""
+        """Return the rows of the ``chosen`` samples, given by their indices or a mask."""
         kept = (None if part is None else part[chosen] for part in (self.groups, self.blocks))
         groups, blocks = (None if part is None else codes(part, len(part), "rows") for part in kept)
         return Rows(groups, blocks, self.order)
 
 
 def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
-    """Number the different values of (n,) from 0 in the order of first appearance, as an array of int64 (n,).
+    """Return the number of each value (n,), counted from 0 in the order of first appearance, as int64 (n,).
 
     Raises
     ------
     InputError
-        ``values`` are not one value for each of ``samples`` samples, or a value is missing (NaN, None).
+        ``values`` does not have one value for each of ``samples`` samples, or a value is missing (NaN, None).
     """
     try:
         # Of a list as objects: numpy would turn the NaN of a list of texts into a text.
@@ -116,9 +117,7 @@ def codes(values: ArrayLike, samples: int, name: str) -> LabelArray:
         try:
             numbers = {value: number for number, value in enumerate(dict.fromkeys(items))}
         except TypeError as error:
-            raise InputError(
-                f"{name} has values that are no numbers or texts, such as {items[0]!r}."
-            ) from error
+            raise InputError(f"{name} has values such as {items[0]!r}; give numbers or texts.") from error
         return np.array([numbers[value] for value in items], np.int64)
     _, first, inverse = np.unique(array.data, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
@@ -136,7 +135,7 @@ def _is_missing(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Equal:
-    """The equal rows of a side.
+    """What equal rows of X or Y are: repeats or classes.
 
     Attributes
     ----------
@@ -151,9 +150,9 @@ class Equal:
 
 
 def equal_rows(samples: FloatArray) -> Equal | None:
-    """Return what equal rows of samples (n, q) are: repeats, or classes; None if few rows have equals.
+    """Return what equal rows of samples (n, q) are, repeats or classes; None if few rows equal another row.
 
-    Rows of zeros do not count: a sample without a response is not a repeat of another one.
+    Rows of zeros do not count, because samples without any response are not repeats.
     """
     # As bytes, so that rows are compared as a whole; adding 0 turns -0.0 into 0.0.
     packed = np.ascontiguousarray(samples + 0.0)
@@ -171,16 +170,16 @@ def equal_rows(samples: FloatArray) -> Equal | None:
 
 
 def found(rows: Rows, sides: Mapping[str, FloatArray]) -> tuple[Rows, tuple[str, ...]]:
-    """Return rows with the groups that equal samples of a side are, and a line on what was found.
+    """Return rows whose groups are the equal samples of X or Y, and lines on what was found.
 
-    Many different samples that have equals are repeats of measurements and belong together; few are classes.
-    Rows that have groups already are returned as they are.
+    Equal samples are taken for repeats if there are many different samples, and for classes if there are few.
+    Rows that have groups already are returned unchanged.
 
     Parameters
     ----------
     rows : Rows
     sides : mapping of str to array, (n, q)
-        The data of each side by its name, X first.
+        The samples of X and of Y by their names, X first.
     """
     if rows.groups is not None:
         return rows, ()
@@ -188,7 +187,7 @@ def found(rows: Rows, sides: Mapping[str, FloatArray]) -> tuple[Rows, tuple[str,
     for name, of_side in equal.items():
         if of_side is not None and of_side.groups is not None:
             return replace(rows, groups=of_side.groups), (
-                f"equal samples of {name} are taken for repeats of {of_side.different} different ones and "
+                f"equal samples of {name} are taken for repeats of {of_side.different} different samples and "
                 'kept together; dataset.groups=none (groups="none" in Python) turns this off',
             )
     return rows, tuple(

@@ -324,7 +324,7 @@ def test_undefined_changes_come_last_with_a_reason() -> None:
     result = leave_one_sample(X, Y)
     assert np.isnan(result.change).tolist() == [j == 5 for j in range(40)]
     assert result.ranking()[-1] == 5
-    assert result.reason == "sample 5: X is the same in all 39 samples: no score is defined."
+    assert result.reason == "sample 5: X is the same in all 39 samples; give data that vary."
 
 
 X3 = np.random.default_rng(0).standard_normal((3, 2))
